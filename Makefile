@@ -1,0 +1,44 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv first; nothing is installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test check format browser clean
+
+help:           ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## put everything into .venv
+	@echo "callreel: ready, the program is $(BIN)/callreel"
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "callreel: setting up $(VENV) (a minute or so the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "callreel needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=python3.x")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,whisper,openai]'
+	@touch $(STAMP)
+
+demo: setup     ## one recorded, transcribed, verified call, with no account
+	@$(BIN)/callreel demo
+
+browser: setup  ## Chromium for the browser tests (Debian's package)
+	@sh scripts/get_chromium.sh
+
+check: setup    ## style, types, direction of imports
+	@echo "callreel: ruff, mypy strict, import-linter"
+	@$(BIN)/ruff check --quiet src tests scripts
+	@$(BIN)/ruff format --quiet --check src tests scripts
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: check browser ## the whole gate, then all tests
+	@echo "callreel: tests"
+	@$(BIN)/python -m pytest
+
+format: setup   ## let ruff lay the code out
+	@$(BIN)/ruff check --quiet --fix src tests scripts
+	@$(BIN)/ruff format --quiet src tests scripts
+
+clean:          ## remove .venv and caches, never recordings
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

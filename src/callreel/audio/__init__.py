@@ -1,0 +1,1 @@
+"""Samples: mu-law, timelines, WAV headers, resampling, segments, levels, alignment. Arrays in, arrays out."""

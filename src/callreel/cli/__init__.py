@@ -1,0 +1,1 @@
+"""The callreel command, one module a group."""

@@ -1,0 +1,77 @@
+"""A call, who is on it, and which party is heard on which track and channel."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a party is on a call. The names that people see are settings; these are the stored ones."""
+
+    AGENT = "agent"
+    TECHNICIAN = "technician"
+
+    @property
+    def other(self) -> "Role":
+        return Role.TECHNICIAN if self is Role.AGENT else Role.AGENT
+
+
+class Direction(StrEnum):
+    """From our side: `OUTGOING` when the agent's browser calls out, `INCOMING` when somebody calls our number."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+class Track(StrEnum):
+    """A live direction of the leg that runs the TwiML, named from the carrier's side of that leg.
+
+    `INBOUND` is what the carrier receives from the leg, `OUTBOUND` what it sends to it.
+    """
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class CallState(StrEnum):
+    """How far a call is.
+
+        LIVE --(stop, call completed, stream stopped, or silence on all of them)--> ENDED
+        ENDED --(the stages after the call gave a verdict)--> CLOSED
+    """
+
+    LIVE = "live"
+    ENDED = "ended"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Who is heard where on the parent leg of a call.
+
+    The carrier names tracks from its own side of the leg that executes the TwiML, and numbers channels parent first
+    (reference/twilio.md, section 2). The parent leg is the browser agent on an outgoing call and the outside caller on
+    an incoming one, so roles follow from the direction and are never constants.
+    """
+
+    inbound: Role
+
+    @classmethod
+    def of(cls, direction: Direction, *, swapped: bool = False) -> "Topology":
+        """`swapped` is the setting for carriers whose mapping is the other way round."""
+        parent = Role.AGENT if direction is Direction.OUTGOING else Role.TECHNICIAN
+        return cls(inbound=parent.other if swapped else parent)
+
+    def role_of_track(self, track: Track) -> Role:
+        return self.inbound if track is Track.INBOUND else self.inbound.other
+
+    def track_of_role(self, role: Role) -> Track:
+        return Track.INBOUND if role is self.inbound else Track.OUTBOUND
+
+    def role_of_channel(self, channel: int) -> Role:
+        """`channel` counts from 1, as the carrier does: 1 is the parent leg, 2 the child leg."""
+        if channel not in (1, 2):
+            raise ValueError(f"a two-party recording has channels 1 and 2, not {channel}")
+        return self.inbound if channel == 1 else self.inbound.other
+
+    def channel_of_role(self, role: Role) -> int:
+        return 1 if role is self.inbound else 2

@@ -1,0 +1,33 @@
+"""One tree of errors. A message is a short fact: what was expected, what came, what to do.
+
+No secrets, no phone number in full and no transcript text ever stands in a message, since messages reach logs.
+"""
+
+
+class CallreelError(Exception):
+    """Anything that Callreel itself says went wrong. The command line prints it as one line and exits with 2."""
+
+
+class SettingsError(CallreelError):
+    """A setting is unknown, missing, or forbidden in this combination."""
+
+
+class AudioFileError(CallreelError):
+    """A file that should hold audio does not."""
+
+
+class StoreError(CallreelError):
+    """The database or the data folder cannot be used as configured."""
+
+
+class EngineError(CallreelError):
+    """A speech engine cannot be used: an extra is missing, a model cannot be had, or decoding failed."""
+
+
+class CarrierError(CallreelError):
+    """The carrier answered something that we cannot use. `retryable` says whether asking again can help."""
+
+    def __init__(self, message: str, *, retryable: bool, status: int | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.status = status

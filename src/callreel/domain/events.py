@@ -1,0 +1,49 @@
+"""What a browser or a terminal is told while a call goes on.
+
+A lasting event is a row first and has an id, so that a listener who was away can ask for what came after the last one
+seen. A passing event (a partial, a level) has none: missing it loses nothing that is not said again.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from callreel.domain.ids import CallId
+
+type Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+class EventKind(StrEnum):
+    """Kind of a live event; `LASTING` holds those that are stored and replayed."""
+
+    CALL = "call"  # {state, direction, ...}: a call began, was answered, ended, was closed
+    LAYER = "layer"  # {layer, role, state}: a light changed
+    FINAL = "final"  # {role, number, start_ms, end_ms, text, confidence}
+    RECORDING = "recording"  # {state, recording_sid, error_code}
+    STAGE = "stage"  # {stage, state}: a stage after the call began, was done or parked
+    TRANSCRIPT = "transcript"  # {kind, turns}: a whole transcript is there
+    VERDICT = "verdict"  # {verdict, reasons}
+    PARTIAL = "partial"  # {role, number, start_ms, end_ms, text}
+    LEVEL = "level"  # {agent_dbfs, technician_dbfs, position_ms, lag_ms, partials_shed, finals_waiting}
+
+
+LASTING = frozenset(
+    {
+        EventKind.CALL,
+        EventKind.LAYER,
+        EventKind.FINAL,
+        EventKind.RECORDING,
+        EventKind.STAGE,
+        EventKind.TRANSCRIPT,
+        EventKind.VERDICT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """`id` grows over all calls of an installation and is None for passing events. `data` is JSON."""
+
+    call_id: CallId
+    kind: EventKind
+    data: dict[str, "Json"] = field(default_factory=dict)
+    id: int | None = None

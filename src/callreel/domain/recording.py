@@ -1,0 +1,79 @@
+"""The three layers in which a call is kept, and the state of the carrier's recording."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from callreel.domain.call import Role
+
+
+class Layer(StrEnum):
+    """One of the records of a call. `CLOUD_CHANNEL` is a role's channel split from the carrier's file."""
+
+    LIVE_8K = "live_8k"
+    LIVE_16K = "live_16k"
+    CLOUD = "cloud"
+    CLOUD_CHANNEL = "cloud_channel"
+
+
+class LayerState(StrEnum):
+    """`RECORDING` files grow; `CLOSED` ones are final; `REPAIRED` ones were closed after their process died."""
+
+    RECORDING = "recording"
+    CLOSED = "closed"
+    REPAIRED = "repaired"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFile:
+    """One file of one layer. `role` is None for the carrier's own file, which holds both parties.
+
+    `path` is relative to the data folder. `sha256` is of the whole file, None while it still grows.
+    """
+
+    layer: Layer
+    role: Role | None
+    path: str
+    rate_hz: int
+    channels: int
+    duration_ms: int
+    size_bytes: int
+    sha256: str | None
+    state: LayerState
+
+
+class CloudState(StrEnum):
+    """How far the carrier's recording is, as we know it.
+
+        EXPECTED -> IN_PROGRESS -> COMPLETED -> STORED            (fetched, checked, kept)
+        any of the first two -> ABSENT | FAILED                   (the carrier has none, and says why)
+        COMPLETED -> PARKED                                       (it exists, but could not be fetched; a person is told)
+        EXPECTED | IN_PROGRESS -> MISSING                         (no word from the carrier, and none on its list)
+
+    Later states win over earlier ones whatever the order of callbacks; see `advance`.
+    """
+
+    EXPECTED = "expected"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    STORED = "stored"
+    ABSENT = "absent"
+    FAILED = "failed"
+    PARKED = "parked"
+    MISSING = "missing"
+
+
+_RANK = {
+    CloudState.EXPECTED: 0,
+    CloudState.IN_PROGRESS: 1,
+    CloudState.MISSING: 2,
+    CloudState.ABSENT: 3,
+    CloudState.FAILED: 3,
+    CloudState.COMPLETED: 4,
+    CloudState.PARKED: 5,
+    CloudState.STORED: 6,
+}
+
+
+def advance(known: CloudState, told: CloudState) -> CloudState:
+    """The state after hearing `told` while knowing `known`: callbacks come in any order, so the later state wins."""
+    return told if _RANK[told] > _RANK[known] else known

@@ -1,0 +1,72 @@
+"""Text with times. All positions are integer milliseconds from the start of the call."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from callreel.domain.call import Role
+
+
+class TranscriptKind(StrEnum):
+    """`LIVE` came while people spoke, `FINAL` from the stored recording after the call."""
+
+    LIVE = "live"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """`confidence` is 0 to 1, or None where the engine gives none."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech of one party, `number` counting from 0 within the role. What an engine is given."""
+
+    role: Role
+    number: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What an engine makes of a segment that is still open. It may change; it is shown, never stored."""
+
+    role: Role
+    number: int
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What an engine made of a closed segment. It will not change; exactly one a segment.
+
+    `failed` says that no engine could decode the segment; its text is then empty and the audio is in the layers.
+    """
+
+    segment: Segment
+    words: tuple[Word, ...]
+    failed: bool = False
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Consecutive words of one party, as shown. `confidence` is the mean over its words, None without any."""
+
+    role: Role
+    start_ms: int
+    end_ms: int
+    text: str
+    confidence: float | None
+    words: tuple[Word, ...] = ()

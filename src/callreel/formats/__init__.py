@@ -1,0 +1,1 @@
+"""A transcript or a call as a document for people and programs: text, JSON."""

@@ -1,0 +1,54 @@
+"""What every speech engine promises, whatever it is made of.
+
+An engine lives in a worker process of `engines/host`; it is given one segment at a time and keeps nothing between
+segments. So a segment can be given again to a fresh process after a crash, and yields the same words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do, so that the live policy need not know engines by name.
+
+    `partials`: whether asking it about an open segment is affordable (a paid API: no).
+    `runs_here`: False when audio leaves this machine.
+    """
+
+    name: str
+    model: str
+    partials: bool
+    word_times: bool
+    confidence: bool
+    runs_here: bool
+    rough: bool = False
+    """Whether people must be told that the text is of draft quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word relative to the start of the audio that was decoded."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None
+
+
+class Engine(Protocol):
+    """Made once in each worker process by its module's `load(options)`, which may take seconds."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> Sequence[HeardWord]:
+        """Words in 16 kHz mono `samples` (int16, shape [n], n >= 0). Blocking, CPU-bound; raises EngineError.
+
+        `partial` allows cheaper settings: the segment is still open and will be asked about again.
+        """
+        ...

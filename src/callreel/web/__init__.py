@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: the carrier's routes, the API, the pages, sign-in, live events."""
