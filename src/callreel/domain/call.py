@@ -35,8 +35,8 @@ class Track(StrEnum):
 class CallState(StrEnum):
     """How far a call is.
 
-        LIVE --(stop, call completed, stream stopped, or silence on all of them)--> ENDED
-        ENDED --(the stages after the call gave a verdict)--> CLOSED
+    LIVE --(stop, call completed, stream stopped, or silence on all of them)--> ENDED
+    ENDED --(the stages after the call gave a verdict)--> CLOSED
     """
 
     LIVE = "live"

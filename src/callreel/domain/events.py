@@ -6,10 +6,11 @@ seen. A passing event (a partial, a level) has none: missing it loses nothing th
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from callreel.domain.ids import CallId
 
-type Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 class EventKind(StrEnum):
@@ -45,5 +46,5 @@ class LiveEvent:
 
     call_id: CallId
     kind: EventKind
-    data: dict[str, "Json"] = field(default_factory=dict)
+    data: dict[str, Json] = field(default_factory=dict)
     id: int | None = None
