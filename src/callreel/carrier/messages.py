@@ -1,0 +1,139 @@
+"""The JSON messages of a media stream, as typed structs for both ends.
+
+Only shapes: what may follow what is `stream`'s business. Field names and types follow the carrier's
+"Media Streams: WebSocket messages" page (reference/twilio.md, section 3.2): every counter is a string, rate and
+channels are numbers, a payload is base64 of headerless mu-law (msgspec decodes it, since the field is `bytes`).
+Unknown fields are ignored, so that a new one of the carrier's breaks nothing.
+"""
+
+import msgspec
+
+from callreel.domain.call import Track
+
+
+class _Body(msgspec.Struct, rename="camel", gc=False):
+    """An object inside a message."""
+
+
+class _Message(msgspec.Struct, rename="camel", tag_field="event", tag=str.lower, gc=False):
+    """A message; its class name in lower case is the `event` on the wire."""
+
+
+class MediaFormat(_Body):
+    """What the payloads hold. The carrier always says `audio/x-mulaw`, 8000 and 1."""
+
+    encoding: str = "audio/x-mulaw"
+    sample_rate: int = 8000
+    channels: int = 1
+
+
+class StartBody(_Body):
+    """Which stream this is. `custom_parameters` are the `<Parameter>`s of the TwiML."""
+
+    stream_sid: str
+    account_sid: str
+    call_sid: str
+    tracks: list[str] = []
+    media_format: MediaFormat = msgspec.field(default_factory=MediaFormat)
+    custom_parameters: dict[str, str] = {}
+
+
+class MediaBody(_Body):
+    """One payload. `timestamp` is in ms from the start of the stream, as decimal text; `chunk` counts from "1"."""
+
+    track: Track
+    timestamp: str
+    payload: bytes
+    chunk: str = ""
+
+
+class DtmfBody(_Body):
+    """A key that was pressed. `track` is the TwiML's word, for example `inbound_track`."""
+
+    digit: str
+    track: str = ""
+
+
+class MarkBody(_Body):
+    """The name of a mark that we sent, come back."""
+
+    name: str
+
+
+class StopBody(_Body):
+    """Whose stream ended."""
+
+    account_sid: str = ""
+    call_sid: str = ""
+
+
+class Connected(_Message):
+    """First on a socket; has neither number nor stream."""
+
+    protocol: str = "Call"
+    version: str = "1.0.0"
+
+
+class Start(_Message):
+    """Second on a socket, number 1."""
+
+    start: StartBody
+    sequence_number: str = ""
+    stream_sid: str = ""
+
+
+class Media(_Message):
+    """Audio of one track."""
+
+    media: MediaBody
+    sequence_number: str = ""
+    stream_sid: str = ""
+
+
+class Dtmf(_Message):
+    """A key was pressed. The carrier sends it on bidirectional streams only."""
+
+    dtmf: DtmfBody
+    sequence_number: str = ""
+    stream_sid: str = ""
+
+
+class Mark(_Message):
+    """A mark was played. The carrier sends it on bidirectional streams only."""
+
+    mark: MarkBody
+    sequence_number: str = ""
+    stream_sid: str = ""
+
+
+class Stop(_Message):
+    """Last on a socket."""
+
+    stop: StopBody = msgspec.field(default_factory=StopBody)
+    sequence_number: str = ""
+    stream_sid: str = ""
+
+
+class Envelope(msgspec.Struct):
+    """Any message of which only the name is wanted."""
+
+    event: str
+
+
+Message = Connected | Start | Media | Dtmf | Mark | Stop
+EVENTS = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
+
+_decoder = msgspec.json.Decoder(Message)
+_envelope_decoder = msgspec.json.Decoder(Envelope)
+_encoder = msgspec.json.Encoder()
+
+decode = _decoder.decode
+"""`decode(text_or_bytes) -> Message`; raises msgspec.ValidationError (a wrong shape) or msgspec.DecodeError (no JSON)."""
+
+decode_envelope = _envelope_decoder.decode
+"""The same for a message of which only `event` matters."""
+
+
+def encode(message: Message) -> str:
+    """The message as the text that goes on the socket."""
+    return _encoder.encode(message).decode("utf-8")
