@@ -1,0 +1,18 @@
+"""The carrier's callbacks as they came, each kept once. What they mean is for the services."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from callreel.domain.events import Json
+from callreel.store.dialect import insert_new
+from callreel.store.tables import callbacks
+
+
+def first_time(conn: Connection, kind: str, key: str, form: Mapping[str, Json], at: datetime) -> bool:
+    """Keep a callback; False if one of this `kind` with this `key` is known, and the first stays as it was.
+
+    `key` names the event, not the request: two requests about the same thing have the same one.
+    """
+    return insert_new(conn, callbacks, {"kind": kind, "key": key, "form": dict(form), "received_at": at})

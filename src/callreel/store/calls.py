@@ -1,0 +1,131 @@
+"""Calls as rows. A call's state only moves forward, in whatever order the carrier's words arrive."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, or_, select, update
+
+from callreel.domain.call import CallState, Direction, Role, Topology
+from callreel.domain.ids import CallId, LegSid
+from callreel.domain.verdict import Comparison, Reason, Verdict
+from callreel.store.dialect import insert_new
+from callreel.store.tables import calls, legs
+
+_ORDER = (CallState.LIVE, CallState.ENDED, CallState.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call. `agent` is an identity or a name, `remote_number` the other party in E.164, `leg_sid` the parent leg."""
+
+    id: CallId
+    direction: Direction
+    agent: str
+    remote_number: str = field(repr=False)
+    leg_sid: LegSid
+    inbound_role: Role
+    created_at: datetime
+    state: CallState = CallState.LIVE
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    closed_at: datetime | None = None
+    verdict: Verdict | None = None
+    reasons: tuple[Reason, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    demo: bool = False
+
+    @property
+    def topology(self) -> Topology:
+        return Topology(inbound=self.inbound_role)
+
+
+def insert(conn: Connection, row: CallRow) -> bool:
+    """Keep a new call. False, and nothing changes, if its id or its parent leg is known already."""
+    values = {name: getattr(row, name) for name in calls.c.keys()}
+    values["reasons"] = [asdict(reason) for reason in row.reasons]
+    values["comparisons"] = [asdict(comparison) for comparison in row.comparisons]
+    return insert_new(conn, calls, values)
+
+
+def get(conn: Connection, call_id: CallId) -> CallRow | None:
+    found = conn.execute(select(calls).where(calls.c.id == call_id)).first()
+    return None if found is None else _row(found)
+
+
+def by_leg(conn: Connection, leg_sid: LegSid) -> CallRow | None:
+    """The call that any of its legs belongs to, parent or child."""
+    of_leg = select(legs.c.call_id).where(legs.c.sid == leg_sid)
+    found = conn.execute(select(calls).where(or_(calls.c.leg_sid == leg_sid, calls.c.id.in_(of_leg)))).first()
+    return None if found is None else _row(found)
+
+
+def latest(conn: Connection, limit: int = 50, before: datetime | None = None) -> list[CallRow]:
+    """Newest first; `before` is the `created_at` of the last one already seen."""
+    query = select(calls).order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(calls.c.created_at < before)
+    return [_row(found) for found in conn.execute(query)]
+
+
+def in_state(conn: Connection, state: CallState) -> list[CallRow]:
+    """All calls in `state`, oldest first."""
+    query = select(calls).where(calls.c.state == state).order_by(calls.c.created_at, calls.c.id)
+    return [_row(found) for found in conn.execute(query)]
+
+
+def set_state(conn: Connection, call_id: CallId, state: CallState, at: datetime) -> bool:
+    """Move forward to `state`; whether that changed anything. Going back, or standing still, changes nothing."""
+    times: dict[str, Any] = {}
+    if state is not CallState.LIVE:
+        times["ended_at"] = func.coalesce(calls.c.ended_at, at)
+    if state is CallState.CLOSED:
+        times["closed_at"] = at
+    earlier = _ORDER[: _ORDER.index(state)]
+    moved = (
+        update(calls).where(calls.c.id == call_id, calls.c.state.in_(earlier)).values(state=state, **times)
+    )
+    return conn.execute(moved).rowcount == 1
+
+
+def set_answered(conn: Connection, call_id: CallId, at: datetime) -> bool:
+    """The first answer counts; whether this was it."""
+    answered = (
+        update(calls).where(calls.c.id == call_id, calls.c.answered_at.is_(None)).values(answered_at=at)
+    )
+    return conn.execute(answered).rowcount == 1
+
+
+def set_verdict(
+    conn: Connection,
+    call_id: CallId,
+    verdict: Verdict,
+    reasons: Sequence[Reason],
+    comparisons: Sequence[Comparison],
+) -> None:
+    """Keep what comparing the layers said; a newer verdict replaces an older one."""
+    conn.execute(
+        update(calls)
+        .where(calls.c.id == call_id)
+        .values(
+            verdict=verdict,
+            reasons=[asdict(reason) for reason in reasons],
+            comparisons=[asdict(comparison) for comparison in comparisons],
+        )
+    )
+
+
+def _row(found: Row[Any]) -> CallRow:
+    values = found._asdict()
+    values["reasons"] = tuple(_reason(**kept) for kept in values["reasons"])
+    values["comparisons"] = tuple(_comparison(**kept) for kept in values["comparisons"])
+    return CallRow(**values)
+
+
+def _reason(role: str | None, **kept: Any) -> Reason:
+    return Reason(role=None if role is None else Role(role), **kept)
+
+
+def _comparison(role: str, **kept: Any) -> Comparison:
+    return Comparison(role=Role(role), **kept)

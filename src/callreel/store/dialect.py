@@ -1,0 +1,27 @@
+"""Where the two databases differ in SQL: the one switch. Everything else in this room is SQL that both know."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert one row unless it collides with a known one; whether it was new."""
+    statement = insert(conn, table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return conn.execute(statement).first() is not None
+
+
+def take_turns(conn: Connection, key: int) -> None:
+    """Hold every other transaction that asks for the same `key` until this one is over.
+
+    SQLite has one writer at a time and needs nothing.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(key)))

@@ -1,0 +1,59 @@
+"""Files that outlive a kill and a power cut: what has to be synced, and links that never replace a file.
+
+A name is safe once its folder was synced, its bytes once the file was. Nothing here knows about audio or keys.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+_BLOCK_BYTES = 1 << 20
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, so that their names last. Only we may look into new ones."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file last."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`. Raises OSError; what was written until then stays."""
+    view = memoryview(data).cast("B")
+    while view:
+        written = os.pwrite(fd, view, offset)
+        offset += written
+        view = view[written:]
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,44 @@
+"""Layer files as rows. The bytes are in `growing_wav.py` while they grow and in `blobs.py` when finished."""
+
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy import delete as delete_from
+
+from callreel.domain.ids import CallId
+from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.store.dialect import insert
+from callreel.store.tables import layers
+
+_FIELDS = [layers.c[field.name] for field in fields(LayerFile)]
+_ORDER = list(Layer)
+
+
+def upsert(conn: Connection, call_id: CallId, file: LayerFile, repaired_at: datetime | None = None) -> None:
+    """Keep a file's state under its path. A closed file may grow again: a second stream continues its call."""
+    values: dict[str, Any] = asdict(file)
+    if repaired_at is not None:
+        values["repaired_at"] = repaired_at
+    statement = insert(conn, layers).values(call_id=call_id, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["path"], set_=values))
+
+
+def of_call(conn: Connection, call_id: CallId) -> list[LayerFile]:
+    """Sorted by layer, role and path; the carrier's own file, which has no role, before its channels."""
+    found = [LayerFile(*row) for row in conn.execute(select(*_FIELDS).where(layers.c.call_id == call_id))]
+    return sorted(found, key=lambda file: (_ORDER.index(file.layer), file.role or "", file.path))
+
+
+def growing(conn: Connection) -> list[tuple[CallId, LayerFile]]:
+    """Files that nobody closed, with their calls: growing ones, and those of a process that died."""
+    query = (
+        select(layers.c.call_id, *_FIELDS).where(layers.c.state == LayerState.RECORDING).order_by(layers.c.id)
+    )
+    return [(CallId(row.call_id), LayerFile(*row[1:])) for row in conn.execute(query)]
+
+
+def delete(conn: Connection, path: str) -> bool:
+    """Forget a file; whether it was known. The bytes are the caller's to remove."""
+    return conn.execute(delete_from(layers).where(layers.c.path == path)).rowcount == 1

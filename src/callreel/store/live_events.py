@@ -1,0 +1,34 @@
+"""Lasting live events as rows, so that a listener who was away gets what came after the last one seen."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from callreel.domain.events import LASTING, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.store.dialect import take_turns
+from callreel.store.tables import live_events
+
+_ORDER_LOCK = 0x0CA11_E7E7
+
+
+def append(conn: Connection, event: LiveEvent, at: datetime) -> LiveEvent:
+    """Keep a lasting event and return it with its id. Raises ValueError for a passing one.
+
+    Ids become visible in order: on PostgreSQL a transaction that appends holds back the next one until it is over,
+    else a listener who has seen id 8 would never be given 7, committed later. So append last in a transaction.
+    """
+    if event.kind not in LASTING:
+        raise ValueError(f"a {event.kind} event is passing and has no row")
+    take_turns(conn, _ORDER_LOCK)
+    new = insert(live_events).values(call_id=event.call_id, kind=event.kind, data=event.data, at=at)
+    return replace(event, id=conn.execute(new.returning(live_events.c.id)).scalar_one())
+
+
+def after(conn: Connection, call_id: CallId | None, last_id: int, limit: int) -> list[LiveEvent]:
+    """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None."""
+    query = select(live_events).where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
+    if call_id is not None:
+        query = query.where(live_events.c.call_id == call_id)
+    return [LiveEvent(row.call_id, row.kind, row.data, row.id) for row in conn.execute(query)]

@@ -1,0 +1,167 @@
+"""Cloud recordings as rows: what the carrier said of each, and how far its stages after the call are."""
+
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, select, update
+
+from callreel.domain.ids import CallId, LegSid, RecordingSid
+from callreel.domain.recording import CloudState, advance
+from callreel.store.dialect import insert_new
+from callreel.store.tables import recordings
+
+DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING)
+"""States after which the stages after the call can run: there is a recording to fetch, or there never will be."""
+
+_TOLD = ("told_status", "source", "channels", "duration_s", "error_code", "url", "started_at", "price")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRow:
+    """A cloud recording.
+
+    `told_status`, `source`, `error_code` and `price` (signed, in the account's currency) are the carrier's own words.
+    `stage`, `stage_error` and `attempts` say where the work after the call is; `dispatched_at` when it was started.
+    """
+
+    sid: RecordingSid
+    call_id: CallId
+    leg_sid: LegSid
+    state: CloudState
+    updated_at: datetime
+    told_status: str | None = None
+    source: str | None = None
+    channels: int | None = None
+    duration_s: int | None = None
+    error_code: int | None = None
+    url: str | None = field(default=None, repr=False)
+    started_at: datetime | None = None
+    price: str | None = None
+    dispatched_at: datetime | None = None
+    stage: str | None = None
+    stage_error: str | None = None
+    attempts: int = 0
+
+
+def hear(
+    conn: Connection,
+    sid: RecordingSid,
+    call_id: CallId,
+    leg_sid: LegSid,
+    state: CloudState,
+    at: datetime,
+    *,
+    told_status: str | None = None,
+    source: str | None = None,
+    channels: int | None = None,
+    duration_s: int | None = None,
+    error_code: int | None = None,
+    url: str | None = None,
+    started_at: datetime | None = None,
+    price: str | None = None,
+) -> tuple[RecordingRow, bool]:
+    """Keep what was told of a recording, and return what is known now and whether its state is a new one.
+
+    Callbacks repeat and come in any order: the later state wins (`domain.recording.advance`), and so do the values
+    told with it; a value not told is not forgotten. When a state changes after the stages were started (the carrier
+    said `absent`, then `completed`), the recording is undispatched again.
+    """
+    told = RecordingRow(
+        sid,
+        call_id,
+        leg_sid,
+        state,
+        at,
+        told_status,
+        source,
+        channels,
+        duration_s,
+        error_code,
+        url,
+        started_at,
+        price,
+    )
+    if insert_new(conn, recordings, asdict(told)):
+        return told, True
+    known = _row(conn.execute(select(recordings).where(recordings.c.sid == sid).with_for_update()).one())
+    merged = _merge(known, told)
+    if merged != known:
+        conn.execute(update(recordings).where(recordings.c.sid == sid).values(**asdict(merged)))
+    return merged, merged.state is not known.state
+
+
+def get(conn: Connection, sid: RecordingSid) -> RecordingRow | None:
+    found = conn.execute(select(recordings).where(recordings.c.sid == sid)).first()
+    return None if found is None else _row(found)
+
+
+def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
+    query = (
+        select(recordings)
+        .where(recordings.c.call_id == call_id)
+        .order_by(recordings.c.started_at, recordings.c.sid)
+    )
+    return [_row(found) for found in conn.execute(query)]
+
+
+def undispatched(conn: Connection) -> list[RecordingRow]:
+    """Recordings whose stages can run and were not started, the longest unchanged first."""
+    query = (
+        select(recordings)
+        .where(recordings.c.state.in_(DISPATCHABLE), recordings.c.dispatched_at.is_(None))
+        .order_by(recordings.c.updated_at, recordings.c.sid)
+    )
+    return [_row(found) for found in conn.execute(query)]
+
+
+def mark_dispatched(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
+    """The stages were started; whether they had not been before."""
+    marked = (
+        update(recordings)
+        .where(recordings.c.sid == sid, recordings.c.dispatched_at.is_(None))
+        .values(dispatched_at=at, updated_at=at)
+    )
+    return conn.execute(marked).rowcount == 1
+
+
+def set_stage(conn: Connection, sid: RecordingSid, stage: str, error: str | None = None) -> None:
+    """Without `error` an attempt at `stage` begins and is counted; with it, the attempt that runs has failed.
+
+    `attempts` counts within one stage, from 1. `error` is one line without secrets.
+    """
+    same = recordings.c.stage == stage
+    attempts = recordings.c.attempts if error is not None else recordings.c.attempts + 1
+    conn.execute(
+        update(recordings)
+        .where(recordings.c.sid == sid)
+        .values(stage=stage, stage_error=error, attempts=case((same, attempts), else_=1))
+    )
+
+
+def set_state(conn: Connection, sid: RecordingSid, state: CloudState, at: datetime) -> bool:
+    """What we ourselves found (stored, parked, missing), under the same rule as `hear`; whether it changed anything."""
+    earlier = [known for known in CloudState if advance(known, state) is not known]
+    moved = (
+        update(recordings)
+        .where(recordings.c.sid == sid, recordings.c.state.in_(earlier))
+        .values(state=state, updated_at=at)
+    )
+    return conn.execute(moved).rowcount == 1
+
+
+def _merge(known: RecordingRow, told: RecordingRow) -> RecordingRow:
+    state = advance(known.state, told.state)
+    first, second = (told, known) if state is told.state else (known, told)
+    moved = state is not known.state
+    words = {name: _either(getattr(first, name), getattr(second, name)) for name in _TOLD}
+    merged = replace(known, state=state, dispatched_at=None if moved else known.dispatched_at, **words)
+    return merged if merged == known else replace(merged, updated_at=told.updated_at)
+
+
+def _either(first: Any, second: Any) -> Any:
+    return second if first is None else first
+
+
+def _row(found: Row[Any]) -> RecordingRow:
+    return RecordingRow(**found._asdict())

@@ -1,0 +1,318 @@
+"""The tables, as SQLAlchemy Core objects, and the column types they share.
+
+No queries here: each noun has a module of its own with functions over a connection. The tables are made by the
+migrations, never from this metadata; a test holds the two equal. Names of constraints follow one convention, so that a
+later migration can drop them on either database.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from callreel.domain.call import CallState, Direction, Role
+from callreel.domain.events import EventKind
+from callreel.domain.recording import CloudState, Layer, LayerState
+from callreel.domain.transcript import TranscriptKind
+from callreel.domain.verdict import Verdict
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime. A naive one is refused; one of another zone is converted."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("expected an aware datetime, got a naive one")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Named(TypeDecorator[E], Generic[E]):
+    """A member of one of our closed sets, stored as its value."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, names: type[E]) -> None:
+        super().__init__()
+        self.names = names
+
+    def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:
+        return None if value is None else self.names(value).value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> E | None:
+        return None if value is None else self.names(value)
+
+
+class EndedBy(StrEnum):
+    """What told us that a media stream was over."""
+
+    STOP = "stop"
+    SOCKET = "socket"
+    SERVER = "server"
+    STATUS = "status"
+
+
+def utc_now() -> datetime:
+    """The wall clock, for the bookkeeping columns that no rule depends on."""
+    return datetime.now(UTC)
+
+
+# A serial number. SQLite numbers rows only where the type is exactly INTEGER.
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+_Json = JSON().with_variant(JSONB(), "postgresql")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _of_call(*, nullable: bool = False, index: bool = True) -> Column[Any]:
+    """What hangs on a call goes when the call is erased."""
+    return Column(
+        "call_id", String, ForeignKey("calls.id", ondelete="CASCADE"), nullable=nullable, index=index
+    )
+
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("direction", Named(Direction), nullable=False),
+    Column("state", Named(CallState), nullable=False, index=True),
+    Column("agent", String, nullable=False),
+    Column("remote_number", String, nullable=False),
+    Column("leg_sid", String, nullable=False, unique=True),
+    Column("inbound_role", Named(Role), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False, index=True),
+    Column("answered_at", UTCDateTime),
+    Column("ended_at", UTCDateTime),
+    Column("closed_at", UTCDateTime),
+    Column("verdict", Named(Verdict)),
+    Column("reasons", _Json, nullable=False),
+    Column("comparisons", _Json, nullable=False),
+    Column("demo", Boolean, nullable=False),
+)
+
+legs = Table(
+    "legs",
+    metadata,
+    Column("sid", String, primary_key=True),
+    _of_call(),
+    Column("parent_sid", String),
+    Column("role", Named(Role), nullable=False),
+    Column("status", String, nullable=False),
+    Column("started_at", UTCDateTime),
+    Column("ended_at", UTCDateTime),
+    Column("duration_s", Integer),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("sid", String, primary_key=True),
+    _of_call(),
+    Column("leg_sid", String, nullable=False),
+    Column("origin_ms", Integer, nullable=False),
+    Column("started_at", UTCDateTime, nullable=False),
+    Column("stopped_at", UTCDateTime),
+    Column("ended_by", Named(EndedBy)),
+    Column("counts", _Json, nullable=False),
+)
+
+layers = Table(
+    "layers",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(),
+    Column("layer", Named(Layer), nullable=False),
+    Column("role", Named(Role)),
+    Column("path", String, nullable=False, unique=True),
+    Column("rate_hz", Integer, nullable=False),
+    Column("channels", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String),
+    Column("state", Named(LayerState), nullable=False, index=True),
+    Column("repaired_at", UTCDateTime),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("sid", String, primary_key=True),
+    _of_call(),
+    Column("leg_sid", String, nullable=False),
+    Column("state", Named(CloudState), nullable=False, index=True),
+    Column("told_status", String),
+    Column("source", String),
+    Column("channels", Integer),
+    Column("duration_s", Integer),
+    Column("error_code", Integer),
+    Column("url", String),
+    Column("started_at", UTCDateTime),
+    Column("dispatched_at", UTCDateTime),
+    Column("stage", String),
+    Column("stage_error", String),
+    Column("attempts", Integer, nullable=False),
+    Column("price", String),
+    Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
+)
+
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("received_at", UTCDateTime, nullable=False),
+    Column("form", _Json, nullable=False),
+    UniqueConstraint("kind", "key"),
+)
+
+media_tokens = Table(
+    "media_tokens",
+    metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("leg_sid", String, nullable=False),
+    _of_call(),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+    Column("used_at", UTCDateTime),
+)
+
+transcripts = Table(
+    "transcripts",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(index=False),
+    Column("kind", Named(TranscriptKind), nullable=False),
+    Column("engine", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    UniqueConstraint("call_id", "kind", "engine"),
+    UniqueConstraint("call_id", "kind", "revision"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("transcript_id", _Serial, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("role", Named(Role), nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("confidence", Float),
+    UniqueConstraint("transcript_id", "position"),
+)
+
+words = Table(
+    "words",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("turn_id", _Serial, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("confidence", Float),
+    UniqueConstraint("turn_id", "position"),
+)
+
+finals = Table(
+    "finals",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(index=False),
+    Column("role", Named(Role), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("words", _Json, nullable=False),
+    Column("failed", Boolean, nullable=False),
+    UniqueConstraint("call_id", "role", "number"),
+)
+
+live_events = Table(
+    "live_events",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(index=False),
+    Column("kind", Named(EventKind), nullable=False),
+    Column("data", _Json, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Index(None, "call_id", "id"),
+    # An id is never given twice, also after the newest rows were deleted: listeners remember the last one they saw.
+    sqlite_autoincrement=True,
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(nullable=True),
+    Column("leg_sid", String),
+    Column("at", UTCDateTime, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("data", _Json, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("password_hash", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("user_id", _Serial, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+)

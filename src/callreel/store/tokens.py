@@ -1,0 +1,43 @@
+"""One-time tokens of media streams. Only their hashes are kept."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, insert, update
+
+from callreel.domain.ids import CallId, LegSid
+from callreel.store.tables import media_tokens
+
+
+def issue(
+    conn: Connection, token_hash: str, leg_sid: LegSid, call_id: CallId, at: datetime, ttl_s: float
+) -> None:
+    """Allow one stream of this leg to begin within `ttl_s` seconds."""
+    conn.execute(
+        insert(media_tokens).values(
+            token_hash=token_hash,
+            leg_sid=leg_sid,
+            call_id=call_id,
+            created_at=at,
+            expires_at=at + timedelta(seconds=ttl_s),
+        )
+    )
+
+
+def spend(conn: Connection, token_hash: str, leg_sid: LegSid, at: datetime) -> CallId | None:
+    """The call whose stream may begin, or None: unknown, of another leg, expired, or spent before.
+
+    One statement, so that of two sockets with the same token one gets in.
+    """
+    spent = (
+        update(media_tokens)
+        .where(
+            media_tokens.c.token_hash == token_hash,
+            media_tokens.c.leg_sid == leg_sid,
+            media_tokens.c.used_at.is_(None),
+            media_tokens.c.expires_at > at,
+        )
+        .values(used_at=at)
+        .returning(media_tokens.c.call_id)
+    )
+    call_id = conn.execute(spent).scalar()
+    return None if call_id is None else CallId(call_id)

@@ -1,0 +1,127 @@
+"""Whole transcripts as rows, with their turns and words. Live finals, which come one by one, are in `finals.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.store.tables import calls, transcripts, utc_now
+from callreel.store.tables import turns as turn_table
+from callreel.store.tables import words as word_table
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptRow:
+    """The turns of a call by one engine. `revision` counts from 1 within the call and kind."""
+
+    id: int
+    call_id: CallId
+    kind: TranscriptKind
+    engine: str
+    model: str
+    revision: int
+    created_at: datetime
+    turns: tuple[Turn, ...] = field(repr=False)
+
+
+def put(
+    conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, turns: Sequence[Turn]
+) -> int:
+    """Keep a transcript and return its row's id.
+
+    The first of an engine is a new revision; the same engine asked again replaces its own, so that a stage may repeat.
+    """
+    # Two engines that finish at once must not take the same revision.
+    if conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update()).first() is None:
+        raise LookupError(f"there is no call {call_id}")
+    transcript_id = _known(conn, call_id, kind, engine, model) or _new(conn, call_id, kind, engine, model)
+    _put_turns(conn, transcript_id, turns)
+    return transcript_id
+
+
+def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> TranscriptRow | None:
+    """The newest revision, with turns and words."""
+    query = select(transcripts).where(transcripts.c.call_id == call_id, transcripts.c.kind == kind)
+    found = conn.execute(query.order_by(transcripts.c.revision.desc()).limit(1)).first()
+    return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
+
+
+def _known(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str) -> int | None:
+    same = (transcripts.c.call_id == call_id, transcripts.c.kind == kind, transcripts.c.engine == engine)
+    again = update(transcripts).where(*same).values(model=model, created_at=utc_now())
+    transcript_id: int | None = conn.execute(again.returning(transcripts.c.id)).scalar()
+    if transcript_id is not None:
+        conn.execute(delete(turn_table).where(turn_table.c.transcript_id == transcript_id))
+    return transcript_id
+
+
+def _new(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str) -> int:
+    last = select(func.coalesce(func.max(transcripts.c.revision), 0))
+    revision = (
+        1
+        + conn.execute(last.where(transcripts.c.call_id == call_id, transcripts.c.kind == kind)).scalar_one()
+    )
+    new = insert(transcripts).values(
+        call_id=call_id, kind=kind, engine=engine, model=model, revision=revision, created_at=utc_now()
+    )
+    transcript_id: int = conn.execute(new.returning(transcripts.c.id)).scalar_one()
+    return transcript_id
+
+
+def _put_turns(conn: Connection, transcript_id: int, turns: Sequence[Turn]) -> None:
+    if not turns:
+        return
+    ids = conn.execute(
+        insert(turn_table).returning(turn_table.c.id, sort_by_parameter_order=True),
+        [
+            {
+                "transcript_id": transcript_id,
+                "position": position,
+                "role": turn.role,
+                "start_ms": turn.start_ms,
+                "end_ms": turn.end_ms,
+                "text": turn.text,
+                "confidence": turn.confidence,
+            }
+            for position, turn in enumerate(turns)
+        ],
+    ).scalars()
+    rows = [
+        {
+            "turn_id": turn_id,
+            "position": position,
+            "text": word.text,
+            "start_ms": word.start_ms,
+            "end_ms": word.end_ms,
+            "confidence": word.confidence,
+        }
+        for turn_id, turn in zip(ids, turns, strict=True)
+        for position, word in enumerate(turn.words)
+    ]
+    if rows:
+        conn.execute(insert(word_table), rows)
+
+
+def _turns(conn: Connection, transcript_id: int) -> tuple[Turn, ...]:
+    of_transcript = turn_table.c.transcript_id == transcript_id
+    spoken = conn.execute(
+        select(word_table)
+        .join(turn_table, turn_table.c.id == word_table.c.turn_id)
+        .where(of_transcript)
+        .order_by(turn_table.c.position, word_table.c.position)
+    )
+    words = {turn_id: tuple(map(_word, group)) for turn_id, group in groupby(spoken, lambda row: row.turn_id)}
+    query = select(turn_table).where(of_transcript).order_by(turn_table.c.position)
+    return tuple(
+        Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words.get(row.id, ()))
+        for row in conn.execute(query)
+    )
+
+
+def _word(row: Any) -> Word:
+    return Word(row.text, row.start_ms, row.end_ms, row.confidence)

@@ -1,0 +1,195 @@
+import errno
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from callreel.domain.errors import StoreError
+from callreel.store.blobs import BlobExistsError, BlobInfo, BlobStore
+
+KEY = "twilio_recordings/CA1_RE1.wav"
+SOUND = bytes(range(256)) * 1000
+
+
+def info_of(data: bytes, key: str = KEY) -> BlobInfo:
+    return BlobInfo(key, len(data), hashlib.sha256(data).hexdigest())
+
+
+def files_in(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    return BlobStore(tmp_path / "data")
+
+
+def test_what_was_put_is_there(store: BlobStore) -> None:
+    assert store.stat(KEY) is None
+    assert store.put(KEY, [SOUND[:1000], b"", SOUND[1000:]]) == info_of(SOUND)
+    assert b"".join(store.open_range(KEY)) == store.path(KEY).read_bytes() == SOUND
+    assert store.digest(KEY) == info_of(SOUND).sha256
+    known = store.stat(KEY)
+    assert known is not None and known.size_bytes == len(SOUND)
+    assert stat.S_IMODE(store.path(KEY).stat().st_mode) == 0o600
+    assert files_in(store.root) == [KEY]
+
+
+def test_the_same_bytes_again_are_no_matter_and_others_never_replace_them(store: BlobStore) -> None:
+    store.put(KEY, [SOUND])
+    assert store.put(KEY, [SOUND]) == info_of(SOUND)
+    with pytest.raises(BlobExistsError, match="kept already, with other bytes"):
+        store.put(KEY, [b"other"])
+    assert store.path(KEY).read_bytes() == SOUND
+    assert files_in(store.root) == [KEY]
+
+
+def test_a_source_that_breaks_leaves_nothing(store: BlobStore) -> None:
+    def broken() -> Iterator[bytes]:
+        yield SOUND
+        raise ConnectionResetError(errno.ECONNRESET, "cut")
+
+    with pytest.raises(ConnectionResetError):
+        store.put(KEY, broken())
+    assert files_in(store.root) == []
+
+
+def test_of_many_writers_at_once_one_wins(store: BlobStore) -> None:
+    bodies = [bytes([number]) * 100_000 for number in range(8)]
+    kept: list[BlobInfo] = []
+    refused: list[StoreError] = []
+
+    def write(body: bytes) -> None:
+        try:
+            kept.append(store.put(KEY, [body]))
+        except BlobExistsError as error:
+            refused.append(error)
+
+    writers = [threading.Thread(target=write, args=(body,)) for body in bodies]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert (len(kept), len(refused)) == (1, 7)
+    assert store.digest(KEY) == kept[0].sha256
+    assert files_in(store.root) == [KEY]
+
+
+def test_a_file_made_elsewhere_moves_in(store: BlobStore, tmp_path: Path) -> None:
+    made = tmp_path / "made.wav"
+    for _ in range(2):
+        made.write_bytes(SOUND)
+        assert store.put_file(KEY, made) == info_of(SOUND)
+        assert not made.exists()
+    made.write_bytes(b"other")
+    with pytest.raises(BlobExistsError):
+        store.put_file(KEY, made)
+    assert made.exists() and store.path(KEY).read_bytes() == SOUND
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a second file system: /dev/shm")
+def test_a_file_from_another_disk_is_copied(store: BlobStore) -> None:
+    made = Path(f"/dev/shm/callreel-test-{os.getpid()}")
+    made.write_bytes(SOUND)
+    assert store.put_file(KEY, made) == info_of(SOUND)
+    assert not made.exists() and store.path(KEY).read_bytes() == SOUND
+
+
+def test_a_download_is_resumed_and_kept(store: BlobStore) -> None:
+    part = store.part_path(KEY)
+    part.write_bytes(SOUND[:1000])
+    assert store.stat(KEY) is None
+    with store.part_path(KEY).open("ab") as file:
+        file.write(SOUND[1000:])
+    assert store.commit_part(KEY) == info_of(SOUND)
+    assert store.commit_part(KEY) == info_of(SOUND)
+    assert files_in(store.root) == [KEY]
+    assert stat.S_IMODE(store.path(KEY).stat().st_mode) == 0o600
+
+
+def test_a_download_that_differs_from_what_is_kept_is_refused(store: BlobStore) -> None:
+    store.put(KEY, [SOUND])
+    store.part_path(KEY).write_bytes(b"other")
+    with pytest.raises(BlobExistsError):
+        store.commit_part(KEY)
+    assert store.path(KEY).read_bytes() == SOUND
+
+
+def test_no_download_to_keep(store: BlobStore) -> None:
+    store.part_path(KEY)
+    with pytest.raises(StoreError, match="cannot be kept: No such file"):
+        store.commit_part(KEY)
+
+
+def test_killed_between_link_and_unlink_the_kept_file_stays_as_it_is(store: BlobStore) -> None:
+    """Both names are then one file; a download that resumed there would write into what is kept."""
+    store.put(KEY, [SOUND])
+    os.link(store.path(KEY), store.path(KEY + ".part"))
+    with store.part_path(KEY).open("ab") as file:
+        file.write(b"more")
+    assert store.path(KEY).read_bytes() == SOUND
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, len(SOUND)), st.none() | st.integers(0, len(SOUND)))
+def test_a_range_is_a_slice(store: BlobStore, start: int, end: int | None) -> None:
+    store.put(KEY, [SOUND])
+    if end is not None and end < start:
+        with pytest.raises(StoreError, match="expected a range"):
+            store.open_range(KEY, start, end)
+    else:
+        assert b"".join(store.open_range(KEY, start, end)) == SOUND[start:end]
+
+
+def test_a_range_beyond_the_file_or_of_no_file_is_told_before_reading(store: BlobStore) -> None:
+    with pytest.raises(StoreError, match="there is no file"):
+        store.open_range(KEY)
+    store.put(KEY, [b"abc"])
+    for start, end in [(-1, 2), (0, 4), (4, None)]:
+        with pytest.raises(StoreError, match="within the 3 bytes"):
+            store.open_range(KEY, start, end)
+
+
+@pytest.mark.parametrize("key", ["", ".", "/etc/passwd", "..", "a/../../b", "a/..", "a\0b", "..\\b"])
+def test_no_key_leads_out(store: BlobStore, key: str) -> None:
+    with pytest.raises(StoreError, match="expected a key"):
+        store.path(key)
+
+
+def test_no_link_leads_out(store: BlobStore, tmp_path: Path) -> None:
+    store.root.mkdir()
+    (store.root / "elsewhere").symlink_to(tmp_path)
+    with pytest.raises(StoreError, match="by a link"):
+        store.put("elsewhere/file", [b"x"])
+
+
+def test_a_root_reached_by_a_link_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert BlobStore(tmp_path / "link").put("a/b", [b"x"]).size_bytes == 1
+
+
+def test_a_usable_folder_is_left_as_it_was(store: BlobStore) -> None:
+    store.check_writable()
+    assert store.free_bytes() > 0
+    assert files_in(store.root) == []
+    assert stat.S_IMODE(store.root.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    unusable = [tmp_path / "file", tmp_path / "file" / "below"]
+    if Path("/proc/self").is_dir():
+        unusable.append(Path("/proc/callreel"))
+    for root in unusable:
+        with pytest.raises(StoreError, match="the data folder .* cannot be used: ") as caught:
+            BlobStore(root).check_writable()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(StoreError, match="the data folder .* cannot be used: "):
+        BlobStore(tmp_path / "none").free_bytes()

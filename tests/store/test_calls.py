@@ -1,0 +1,133 @@
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callreel.domain.call import CallState, Role, Topology
+from callreel.domain.ids import CallId, LegSid
+from callreel.domain.verdict import Comparison, Reason, Verdict
+from callreel.store import calls, legs
+from callreel.store.database import Database
+from callreel.store.legs import LegRow
+from callreel.store.tables import UTCDateTime
+from tests.store.rows import CALL, CHILD, NOON, PARENT, a_call, after
+
+
+def test_a_call_comes_back_as_it_was_kept(database: Database) -> None:
+    row = replace(
+        CALL,
+        state=CallState.CLOSED,
+        answered_at=after(3.25),
+        ended_at=after(60),
+        closed_at=after(70),
+        verdict=Verdict.EXPLAINED,
+        reasons=(
+            Reason("late_stream", "the stream began 300 ms late", Role.AGENT),
+            Reason("other", "of no role"),
+        ),
+        comparisons=(Comparison(Role.TECHNICIAN, 59_000, 60_000, 12.5, -0.4, 0.993, 120),),
+        demo=True,
+    )
+    with database.write() as conn:
+        assert calls.insert(conn, row)
+        assert calls.get(conn, row.id) == row
+        assert calls.get(conn, CallId("none")) is None
+    assert row.topology == Topology(inbound=Role.AGENT)
+
+
+def test_a_voice_request_that_repeats_makes_no_second_call(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        assert not calls.insert(conn, replace(CALL, id=CallId("another")))
+        assert not calls.insert(conn, replace(CALL, leg_sid=LegSid("CAanother")))
+        assert calls.latest(conn) == [CALL]
+
+
+def test_the_number_is_not_shown_by_accident() -> None:
+    assert CALL.remote_number not in repr(CALL)
+
+
+def test_a_call_is_found_by_any_of_its_legs(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        legs.upsert(conn, LegRow(CHILD, CALL.id, Role.TECHNICIAN, "ringing", parent_sid=PARENT))
+        assert calls.by_leg(conn, PARENT) == CALL
+        assert calls.by_leg(conn, CHILD) == CALL
+        assert calls.by_leg(conn, LegSid("CAunknown")) is None
+
+
+def test_the_latest_calls_come_page_by_page(database: Database) -> None:
+    rows = [
+        a_call(database, id=CallId(f"{n:012}"), leg_sid=LegSid(f"CA{n:032}"), created_at=after(n))
+        for n in range(5)
+    ]
+    with database.read() as conn:
+        first = calls.latest(conn, limit=3)
+        rest = calls.latest(conn, limit=3, before=first[-1].created_at)
+    assert first + rest == rows[::-1]
+
+
+def test_an_answer_counts_once(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        assert calls.set_answered(conn, CALL.id, after(5))
+        assert not calls.set_answered(conn, CALL.id, after(6))
+        assert calls.get(conn, CALL.id) == replace(CALL, answered_at=after(5))
+
+
+def test_the_end_that_came_first_is_the_end(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        assert calls.set_state(conn, CALL.id, CallState.ENDED, after(60))
+        assert not calls.set_state(conn, CALL.id, CallState.ENDED, after(61))
+        assert calls.set_state(conn, CALL.id, CallState.CLOSED, after(70))
+        assert calls.get(conn, CALL.id) == replace(
+            CALL, state=CallState.CLOSED, ended_at=after(60), closed_at=after(70)
+        )
+        assert calls.in_state(conn, CallState.LIVE) == []
+        assert [row.id for row in calls.in_state(conn, CallState.CLOSED)] == [CALL.id]
+
+
+def test_a_state_never_goes_back(database: Database) -> None:
+    order = list(CallState)
+    for n, (known, told) in enumerate((known, told) for known in order for told in order):
+        row = a_call(database, id=CallId(f"{n:012}"), leg_sid=LegSid(f"CA{n:032}"), state=known)
+        with database.write() as conn:
+            assert calls.set_state(conn, row.id, told, NOON) == (order.index(told) > order.index(known))
+            changed = calls.get(conn, row.id)
+        assert changed is not None
+        assert changed.state is max(known, told, key=order.index)
+
+
+def test_a_newer_verdict_replaces_the_older(database: Database) -> None:
+    a_call(database)
+    silent = Comparison(Role.AGENT, 10, 10, 0.0, 0.0, None, 0, silent=True)
+    with database.write() as conn:
+        calls.set_verdict(conn, CALL.id, Verdict.SUSPECT, [Reason("gap", "2 s missing", Role.AGENT)], [])
+        calls.set_verdict(conn, CALL.id, Verdict.VERIFIED, [], [silent])
+        found = calls.get(conn, CALL.id)
+    assert found == replace(CALL, verdict=Verdict.VERIFIED, comparisons=(silent,))
+
+
+@given(
+    st.datetimes(), st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+)
+def test_times_are_aware_and_of_the_same_instant(naive: datetime, zone: timezone) -> None:
+    from sqlalchemy.dialects.sqlite import dialect
+
+    if not datetime.min + timedelta(days=1) < naive < datetime.max - timedelta(days=1):
+        return
+    column = UTCDateTime()
+    aware = naive.replace(tzinfo=zone)
+    stored = column.process_bind_param(aware, dialect())
+    assert stored is not None
+    found = column.process_result_value(stored.replace(tzinfo=None), dialect())
+    assert found == aware
+    assert found is not None and found.utcoffset() == timedelta(0)
+
+
+def test_a_naive_time_is_our_mistake(database: Database) -> None:
+    with pytest.raises(Exception, match="expected an aware datetime"):
+        a_call(database, created_at=datetime(2026, 11, 22))

@@ -1,0 +1,212 @@
+import multiprocessing
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, insert, select, update
+
+from callreel.domain.errors import StoreError
+from callreel.store import calls
+from callreel.store.database import Database
+from callreel.store.tables import facts
+from tests.store.rows import CALL, NOON, a_call
+
+
+@contextmanager
+def opened(url: str, busy_timeout_s: float = 20.0) -> Iterator[Database]:
+    database = Database.open(url, busy_timeout_s=busy_timeout_s)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def one_line(error: BaseException) -> str:
+    assert "\n" not in str(error)
+    return str(error)
+
+
+def test_a_file_is_opened_as_the_reference_says(tmp_path: Path) -> None:
+    with opened(str(tmp_path / "new folder" / "callreel.db")) as database, database.write() as conn:
+        pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        found = [conn.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas]
+    assert found == ["wal", 2, 1, 20_000]
+    assert (database.dialect, database.sqlite_version) == ("sqlite", sqlite3.sqlite_version)
+
+
+def test_only_we_may_read_the_file(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/callreel.db") as database:
+        database.migrate()
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"callreel.db": 0o600, "callreel.db-wal": 0o600, "callreel.db-shm": 0o600}
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "a database URL is"),
+        (":memory:", "a database URL is"),
+        ("sqlite://", "sqlite:///path"),
+        ("sqlite:///:memory:", "sqlite:///path"),
+        ("sqlite:///a.db?mode=ro", "without options"),
+        ("sqlite://folder/a.db", "four slashes"),
+        ("mysql://me:hush@host/db", "got the scheme 'mysql'"),
+        ("postgresql+asyncpg://me:hush@host/db", "got the scheme"),
+        ("postgresql://me:hush@host:port/db", "malformed"),
+        ("postgresql://me:hush@127.0.0.1:1/db", "PostgreSQL cannot be reached"),
+    ],
+)
+def test_a_wrong_url_is_one_line_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(StoreError, match=says) as caught:
+        Database.open(url)
+    assert "hush" not in one_line(caught.value)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Sir or Madam, " * 100)
+    with pytest.raises(StoreError, match="file is not a database") as caught:
+        Database.open(str(path))
+    assert one_line(caught.value)
+    assert path.read_text().startswith("Dear Sir")
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be opened for writing: Not a directory|File exists"):
+        Database.open(f"sqlite:///{tmp_path}/file/callreel.db")
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self").is_dir(), reason="needs a folder that even root cannot write to: /proc"
+)
+def test_a_folder_that_cannot_be_written() -> None:
+    with pytest.raises(StoreError, match="cannot be opened for writing") as caught:
+        Database.open("sqlite:////proc/callreel.db")
+    assert one_line(caught.value)
+
+
+def test_a_locked_file(tmp_path: Path) -> None:
+    path = tmp_path / "callreel.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="database is locked") as caught:
+        Database.open(str(path), busy_timeout_s=0.05)
+    assert one_line(caught.value)
+    other.close()
+
+
+def test_a_writer_elsewhere_ends_in_a_store_error(tmp_path: Path) -> None:
+    url = str(tmp_path / "callreel.db")
+    with opened(url) as one, opened(url, busy_timeout_s=0.05) as two:
+        with one.write(), pytest.raises(StoreError, match="database is locked"), two.write():
+            pass
+        with two.write():
+            pass  # and the one after it goes well
+
+
+def test_a_transaction_is_whole_or_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.write() as conn:
+        calls.insert(conn, CALL)
+        _ = 1 / 0
+    with database.read() as conn:
+        assert calls.get(conn, CALL.id) is None
+
+
+def test_reading_cannot_write(database: Database) -> None:
+    with pytest.raises(StoreError, match="read-?only"), database.read() as conn:
+        calls.insert(conn, CALL)
+
+
+def test_a_reader_sees_one_state_while_others_write(tmp_path: Path) -> None:
+    with opened(str(tmp_path / "callreel.db")) as database:
+        database.migrate()
+        with database.read() as conn:
+            assert calls.get(conn, CALL.id) is None
+            a_call(database)
+            assert calls.get(conn, CALL.id) is None
+        with database.read() as conn:
+            assert calls.get(conn, CALL.id) == CALL
+
+
+def test_a_nested_write_is_our_mistake_and_told_at_once(tmp_path: Path) -> None:
+    with opened(str(tmp_path / "callreel.db")) as database, database.write():
+        with pytest.raises(RuntimeError, match="pass the connection on"), database.write():
+            pass
+
+
+def test_errors_hide_what_was_to_be_stored(tmp_path: Path) -> None:
+    with opened(str(tmp_path / "callreel.db")) as database:
+        with pytest.raises(StoreError, match="no such table: calls") as caught, database.write() as conn:
+            calls.insert(conn, CALL)
+    assert CALL.remote_number not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "callreel.db"
+    with opened(str(path)) as database:
+        database.migrate()
+        database.quick_check()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(8 * 4096))
+    with opened(str(path)) as database, pytest.raises(StoreError, match="damaged|malformed") as caught:
+        database.quick_check()
+    assert one_line(caught.value)
+
+
+def count_one_up(conn: Connection) -> None:
+    known = conn.execute(select(facts.c.data)).scalar_one()
+    conn.execute(update(facts).values(data={"n": known["n"] + 1}))
+
+
+def count_up(url: str, times: int) -> None:
+    with opened(url) as database:
+        for _ in range(times):
+            with database.write() as conn:
+                count_one_up(conn)
+
+
+def test_read_then_write_by_processes_and_threads_at_once_loses_nothing(tmp_path: Path) -> None:
+    url = str(tmp_path / "callreel.db")
+    with opened(url) as database:
+        database.migrate()
+        with database.write() as conn:
+            conn.execute(insert(facts).values(kind="counter", data={"n": 0}, at=NOON))
+        spawn = multiprocessing.get_context("spawn")
+        processes = [spawn.Process(target=count_up, args=(url, 50)) for _ in range(2)]
+
+        def count_here() -> None:
+            for _ in range(25):
+                with database.write() as conn:
+                    count_one_up(conn)
+
+        threads = [threading.Thread(target=count_here) for _ in range(4)]
+        for worker in (*processes, *threads):
+            worker.start()
+        for worker in (*processes, *threads):
+            worker.join()
+        assert [process.exitcode for process in processes] == [0, 0]
+        with database.read() as conn:
+            assert conn.execute(select(facts.c.data)).scalar_one() == {"n": 200}
+
+
+def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:
+    start = "import sys; from callreel.store.database import Database; Database.open(sys.argv[1]).migrate()"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", start, empty_url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for _ in range(2)
+    ]
+    assert [process.communicate()[0] for process in processes] == [b"", b""]
+    assert [process.returncode for process in processes] == [0, 0]
+    with opened(empty_url) as database:
+        a_call(database)

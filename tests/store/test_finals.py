@@ -1,0 +1,24 @@
+from callreel.domain.call import Role
+from callreel.domain.transcript import Final, Segment, Word
+from callreel.store import finals
+from callreel.store.database import Database
+from tests.store.rows import CALL, a_call
+
+FIRST = Final(Segment(Role.AGENT, 0, 100, 900), (Word("hello", 100, 500, 0.5), Word("there", 500, 900)))
+OTHER = Final(Segment(Role.TECHNICIAN, 0, 50, 80), (), failed=True)
+
+
+def test_finals_come_back_as_spoken(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        assert finals.put(conn, CALL.id, FIRST)
+        assert finals.put(conn, CALL.id, OTHER)
+        assert finals.of_call(conn, CALL.id) == [OTHER, FIRST]
+
+
+def test_a_segment_given_again_changes_nothing(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        assert finals.put(conn, CALL.id, FIRST)
+        assert not finals.put(conn, CALL.id, Final(FIRST.segment, (Word("hallo", 100, 900),)))
+        assert finals.of_call(conn, CALL.id) == [FIRST]

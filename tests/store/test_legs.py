@@ -1,0 +1,46 @@
+from itertools import permutations
+
+from callreel.domain.call import Role
+from callreel.domain.ids import LegSid
+from callreel.store import legs
+from callreel.store.database import Database
+from callreel.store.legs import LegRow
+from tests.store.rows import CALL, CHILD, PARENT, a_call, after
+
+
+def test_callbacks_in_any_order_end_the_same(database: Database) -> None:
+    """A late `ringing` does not hide that the leg was answered and is over."""
+    a_call(database)
+    orders = list(permutations(range(3)))
+    with database.write() as conn:
+        for number, order in enumerate(orders):
+            sid = LegSid(f"CA{number:032}")
+            told = [
+                LegRow(sid, CALL.id, Role.TECHNICIAN, "ringing", parent_sid=PARENT),
+                LegRow(sid, CALL.id, Role.TECHNICIAN, "in-progress", started_at=after(5)),
+                LegRow(sid, CALL.id, Role.TECHNICIAN, "completed", ended_at=after(60), duration_s=55),
+            ]
+            for index in order:
+                known = legs.upsert(conn, told[index])
+            assert known == legs.get(conn, sid)
+            assert known == LegRow(
+                sid, CALL.id, Role.TECHNICIAN, "completed", PARENT, after(5), after(60), 55
+            )
+
+
+def test_an_unknown_word_of_the_carrier_is_kept(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        legs.upsert(conn, LegRow(CHILD, CALL.id, Role.TECHNICIAN, "ringing"))
+        assert legs.upsert(conn, LegRow(CHILD, CALL.id, Role.TECHNICIAN, "levitating")).status == "levitating"
+
+
+def test_the_parent_comes_first(database: Database) -> None:
+    a_call(database)
+    child = LegRow(CHILD, CALL.id, Role.TECHNICIAN, "ringing", parent_sid=PARENT)
+    parent = LegRow(LegSid("CAz"), CALL.id, Role.AGENT, "in-progress")
+    with database.write() as conn:
+        legs.upsert(conn, child)
+        legs.upsert(conn, parent)
+        assert legs.of_call(conn, CALL.id) == [parent, child]
+        assert legs.get(conn, LegSid("CAnone")) is None

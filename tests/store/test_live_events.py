@@ -1,0 +1,70 @@
+import threading
+
+import pytest
+from sqlalchemy import delete
+
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId, LegSid
+from callreel.store import live_events
+from callreel.store.database import Database
+from callreel.store.tables import live_events as event_table
+from tests.store.rows import CALL, NOON, a_call
+
+OTHER = CallId("ba9876543210")
+
+
+@pytest.fixture
+def two_calls(database: Database) -> Database:
+    a_call(database)
+    a_call(database, id=OTHER, leg_sid=LegSid("CAother"))
+    return database
+
+
+def test_who_was_away_gets_what_came_after(two_calls: Database) -> None:
+    with two_calls.write() as conn:
+        said = [
+            live_events.append(conn, LiveEvent(call_id, EventKind.FINAL, {"text": str(n)}), NOON)
+            for n, call_id in enumerate([CALL.id, OTHER, CALL.id, CALL.id])
+        ]
+        ids = [event.id for event in said]
+        assert ids == sorted(ids, key=lambda event_id: event_id or 0) and len(set(ids)) == 4
+        assert said[0].id is not None
+        assert live_events.after(conn, None, said[0].id, 10) == said[1:]
+        assert live_events.after(conn, CALL.id, said[0].id, 10) == said[2:]
+        assert live_events.after(conn, CALL.id, said[0].id, 1) == said[2:3]
+
+
+def test_an_id_is_never_given_twice(two_calls: Database) -> None:
+    event = LiveEvent(CALL.id, EventKind.CALL, {"state": "live"})
+    with two_calls.write() as conn:
+        last = live_events.append(conn, event, NOON).id
+        conn.execute(delete(event_table))
+        following = live_events.append(conn, event, NOON).id
+    assert last is not None and following is not None and following > last
+
+
+def test_a_passing_event_has_no_row(two_calls: Database) -> None:
+    with pytest.raises(ValueError, match="partial event is passing"), two_calls.write() as conn:
+        live_events.append(conn, LiveEvent(CALL.id, EventKind.PARTIAL), NOON)
+
+
+def test_no_listener_misses_an_id_that_was_committed_later(two_calls: Database) -> None:
+    def say() -> None:
+        for _ in range(25):
+            with two_calls.write() as conn:
+                live_events.append(conn, LiveEvent(CALL.id, EventKind.FINAL), NOON)
+
+    speakers = [threading.Thread(target=say) for _ in range(4)]
+    for speaker in speakers:
+        speaker.start()
+    heard: list[int | None] = []
+    while len(heard) < 100 and (any(map(threading.Thread.is_alive, speakers)) or waiting(two_calls, heard)):
+        heard += waiting(two_calls, heard)
+    for speaker in speakers:
+        speaker.join()
+    assert len(heard) == 100
+
+
+def waiting(database: Database, heard: list[int | None]) -> list[int | None]:
+    with database.read() as conn:
+        return [event.id for event in live_events.after(conn, CALL.id, (heard[-1] or 0) if heard else 0, 100)]

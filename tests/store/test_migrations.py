@@ -1,0 +1,73 @@
+import logging
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import delete
+
+from callreel.domain.errors import StoreError
+from callreel.store import calls, facts, migrations
+from callreel.store.database import Database
+from callreel.store.tables import calls as call_table
+from callreel.store.tables import metadata
+from tests.store.rows import NOON, a_call
+
+
+def test_the_migrated_database_is_what_the_code_thinks_it_is(database: Database) -> None:
+    with database.read() as conn:
+        assert compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True}), metadata) == []
+
+
+def test_the_comparison_would_see_a_difference(database: Database) -> None:
+    with database.rebuild() as conn:
+        conn.exec_driver_sql("DROP INDEX ix_calls_state")
+        conn.exec_driver_sql("ALTER TABLE facts ADD COLUMN more TEXT")
+        found = compare_metadata(MigrationContext.configure(conn), metadata)
+    assert [difference[0] for difference in found] == ["add_index", "remove_column"]
+
+
+def test_steps_form_one_line() -> None:
+    steps = list(ScriptDirectory(str(Path(migrations.__file__).parent)).walk_revisions())
+    assert [step.revision for step in reversed(steps)] == [f"{1 + n:04}" for n in range(len(steps))]
+
+
+def test_migrating_again_keeps_rows_and_leaves_logging_alone(database: Database) -> None:
+    call = a_call(database)
+    before = (logging.root.level, list(logging.root.handlers), logging.getLogger("alembic").level)
+    database.migrate()
+    assert (logging.root.level, list(logging.root.handlers), logging.getLogger("alembic").level) == before
+    with database.read() as conn:
+        assert calls.get(conn, call.id) == call
+
+
+def test_rebuilding_a_table_keeps_what_hangs_on_it(tmp_path: Path) -> None:
+    database = Database.open(str(tmp_path / "callreel.db"))
+    database.migrate()
+    call = a_call(database)
+    with database.write() as conn:
+        facts.note(conn, "odd", {}, NOON, call_id=call.id)
+    with database.rebuild() as conn:
+        conn.exec_driver_sql("CREATE TABLE copy AS SELECT * FROM calls")
+        conn.execute(delete(call_table))
+        conn.exec_driver_sql("INSERT INTO calls SELECT * FROM copy")
+        conn.exec_driver_sql("DROP TABLE copy")
+    with database.write() as conn:
+        assert len(facts.of_call(conn, call.id)) == 1
+        conn.execute(delete(call_table))  # from now on references hold again
+        assert facts.of_call(conn, call.id) == []
+    database.close()
+
+
+def test_a_rebuild_that_breaks_references_changes_nothing(tmp_path: Path) -> None:
+    database = Database.open(str(tmp_path / "callreel.db"))
+    database.migrate()
+    call = a_call(database)
+    with database.write() as conn:
+        facts.note(conn, "odd", {}, NOON, call_id=call.id)
+    with pytest.raises(StoreError, match="rows of facts would refer to nothing"), database.rebuild() as conn:
+        conn.execute(delete(call_table))
+    with database.read() as conn:
+        assert calls.get(conn, call.id) == call
+    database.close()

@@ -1,0 +1,145 @@
+from functools import reduce
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from callreel.domain.ids import RecordingSid
+from callreel.domain.recording import CloudState, advance
+from callreel.store import calls, recordings
+from callreel.store.database import Database
+from callreel.store.recordings import DISPATCHABLE, RecordingRow
+from callreel.store.tables import recordings as recording_table
+from tests.store.rows import CALL, NOON, PARENT, a_call, after
+
+SID = RecordingSid("RE" + "1" * 32)
+
+
+def known(row: RecordingRow | None) -> RecordingRow:
+    assert row is not None
+    return row
+
+
+def test_what_was_told_is_kept_and_not_forgotten(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        began, new = recordings.hear(
+            conn, SID, CALL.id, PARENT, CloudState.IN_PROGRESS, NOON, told_status="in-progress", channels=2
+        )
+        assert new and began == recordings.get(conn, SID)
+        done, new = recordings.hear(
+            conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(60),
+            told_status="completed", duration_s=58, url="https://api.example/RE1", started_at=NOON,
+        )  # fmt: skip
+        assert new and done == recordings.get(conn, SID)
+        assert (done.channels, done.duration_s, done.told_status, done.updated_at) == (
+            2,
+            58,
+            "completed",
+            after(60),
+        )
+        assert recordings.of_call(conn, CALL.id) == [done]
+    assert "api.example" not in repr(done)
+
+
+def test_a_callback_that_repeats_changes_nothing(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        first, _ = recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON, duration_s=58)
+        again, new = recordings.hear(
+            conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(9), duration_s=58
+        )
+        assert not new and again == first == recordings.get(conn, SID)
+
+
+def test_an_early_word_that_comes_late_only_fills_in(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.hear(
+            conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON, told_status="completed", duration_s=58
+        )
+        row, new = recordings.hear(
+            conn, SID, CALL.id, PARENT, CloudState.IN_PROGRESS, after(1),
+            told_status="in-progress", duration_s=0, source="StartCallRecordingTwiML",
+        )  # fmt: skip
+    assert not new
+    assert (row.state, row.told_status, row.duration_s) == (CloudState.COMPLETED, "completed", 58)
+    assert row.source == "StartCallRecordingTwiML"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(CloudState), st.booleans()), min_size=1, max_size=6))
+def test_states_follow_the_domain_whoever_tells_them(
+    database: Database, told: list[tuple[CloudState, bool]]
+) -> None:
+    with database.write() as conn:
+        calls.insert(conn, CALL)
+        conn.execute(delete(recording_table))
+        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.EXPECTED, NOON)
+        for state, ours in told:
+            if ours:
+                recordings.set_state(conn, SID, state, NOON)
+            else:
+                recordings.hear(conn, SID, CALL.id, PARENT, state, NOON)
+        row = known(recordings.get(conn, SID))
+    assert row.state is reduce(advance, (state for state, _ in told), CloudState.EXPECTED)
+
+
+def test_each_is_dispatched_once_when_its_stages_can_run(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        for number, state in enumerate(CloudState):
+            recordings.hear(conn, RecordingSid(f"RE{number}"), CALL.id, PARENT, state, after(number))
+        waiting = recordings.undispatched(conn)
+        assert {row.state for row in waiting} == set(DISPATCHABLE)
+        assert [row.updated_at for row in waiting] == sorted(row.updated_at for row in waiting)
+        assert recordings.mark_dispatched(conn, waiting[0].sid, after(99))
+        assert not recordings.mark_dispatched(conn, waiting[0].sid, after(100))
+        assert recordings.undispatched(conn) == waiting[1:]
+        assert known(recordings.get(conn, waiting[0].sid)).dispatched_at == after(99)
+
+
+def test_a_recording_that_turns_up_after_all_is_dispatched_again(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.MISSING, NOON)
+        recordings.mark_dispatched(conn, SID, after(1))
+        row, new = recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(2))
+        assert new and recordings.undispatched(conn) == [row]
+
+
+def test_what_we_stored_is_not_dispatched_again(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON)
+        recordings.mark_dispatched(conn, SID, after(1))
+        assert recordings.set_state(conn, SID, CloudState.STORED, after(2))
+        assert not recordings.set_state(conn, SID, CloudState.STORED, after(3))
+        row, new = recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(4))
+        assert (row.state, new) == (CloudState.STORED, False)
+        assert recordings.undispatched(conn) == []
+
+
+def test_attempts_count_within_a_stage(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON)
+        seen = []
+        for stage, error in [
+            ("fetch", None),
+            ("fetch", "404"),
+            ("fetch", None),
+            ("fetch", None),
+            ("split", None),
+        ]:
+            recordings.set_stage(conn, SID, stage, error)
+            row = known(recordings.get(conn, SID))
+            seen.append((row.stage, row.stage_error, row.attempts))
+        assert row.updated_at > NOON
+    assert seen == [
+        ("fetch", None, 1),
+        ("fetch", "404", 1),
+        ("fetch", None, 2),
+        ("fetch", None, 3),
+        ("split", None, 1),
+    ]

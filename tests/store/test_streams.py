@@ -1,0 +1,34 @@
+from dataclasses import replace
+
+from callreel.domain.ids import StreamSid
+from callreel.store import streams
+from callreel.store.database import Database
+from callreel.store.streams import EndedBy, StreamRow
+from tests.store.rows import CALL, NOON, PARENT, a_call, after
+
+FIRST = StreamRow(StreamSid("MZ1"), CALL.id, PARENT, origin_ms=0, started_at=NOON)
+SECOND = StreamRow(StreamSid("MZ2"), CALL.id, PARENT, origin_ms=30_000, started_at=after(30))
+
+
+def test_two_streams_of_a_call(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        assert streams.insert(conn, SECOND)
+        assert streams.insert(conn, FIRST)
+        assert not streams.insert(conn, replace(FIRST, origin_ms=7))
+        assert streams.of_call(conn, CALL.id) == [FIRST, SECOND]
+        assert streams.open_streams(conn) == [FIRST, SECOND]
+
+
+def test_the_first_word_of_the_end_stays_and_counts_may_follow(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        streams.insert(conn, FIRST)
+        assert streams.finish(conn, FIRST.sid, after(10), EndedBy.STATUS, {})
+        assert not streams.finish(conn, FIRST.sid, after(11), EndedBy.SOCKET, {"frames": 500, "gaps_ms": 40})
+        assert not streams.finish(conn, FIRST.sid, after(12), EndedBy.STOP, {})
+        assert streams.get(conn, FIRST.sid) == replace(
+            FIRST, stopped_at=after(10), ended_by=EndedBy.STATUS, counts={"frames": 500, "gaps_ms": 40}
+        )
+        assert streams.open_streams(conn) == []
+        assert streams.get(conn, SECOND.sid) is None

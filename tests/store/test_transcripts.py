@@ -1,0 +1,84 @@
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from callreel.domain.call import Role
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.store import calls, transcripts
+from callreel.store.database import Database
+from callreel.store.tables import turns as turn_table
+from callreel.store.tables import words as word_table
+from callreel.store.transcripts import TranscriptRow
+from tests.store.rows import CALL, a_call
+
+FINAL = TranscriptKind.FINAL
+HELLO = Turn(
+    Role.AGENT, 0, 900, "hello there", 0.75, (Word("hello", 0, 400, 0.5), Word("there", 450, 900, 1.0))
+)
+YES = Turn(Role.TECHNICIAN, 1000, 1500, "yes", None, (Word("yes", 1000, 1500),))
+
+
+def newest(database: Database, kind: TranscriptKind = FINAL) -> TranscriptRow:
+    with database.read() as conn:
+        found = transcripts.latest(conn, CALL.id, kind)
+    assert found is not None
+    return found
+
+
+def test_a_transcript_comes_back_with_turns_and_words(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        row_id = transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO, YES])
+        assert transcripts.latest(conn, CALL.id, TranscriptKind.LIVE) is None
+    found = newest(database)
+    assert (found.id, found.engine, found.model, found.revision) == (row_id, "sphinx", "en-us", 1)
+    assert found.turns == (HELLO, YES)
+    assert "hello" not in repr(found)
+
+
+def test_the_same_engine_asked_again_replaces_its_own(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        first = transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO, YES])
+        assert transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-gb", [YES]) == first
+        assert conn.execute(select(func.count()).select_from(turn_table)).scalar_one() == 1
+        assert conn.execute(select(func.count()).select_from(word_table)).scalar_one() == 1
+    assert (newest(database).turns, newest(database).model, newest(database).revision) == ((YES,), "en-gb", 1)
+
+
+def test_another_engine_is_a_new_revision_of_its_kind(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO])
+        transcripts.put(conn, CALL.id, TranscriptKind.LIVE, "sphinx", "en-us", [])
+        transcripts.put(conn, CALL.id, FINAL, "whisper", "small", [YES])
+        transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO, YES])
+    assert (newest(database).engine, newest(database).revision) == ("whisper", 2)
+    live = newest(database, TranscriptKind.LIVE)
+    assert (live.revision, live.turns) == (1, ())
+
+
+def test_a_transcript_of_no_call_is_our_mistake(database: Database) -> None:
+    with pytest.raises(LookupError, match="no call nowhere"), database.write() as conn:
+        transcripts.put(conn, CallId("nowhere"), FINAL, "sphinx", "en-us", [HELLO])
+
+
+times = st.integers(0, 2**31 - 1)
+chances = st.none() | st.floats(0, 1)
+# PostgreSQL keeps no NUL in text, and no engine says one.
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+some_words = st.lists(st.builds(Word, texts, times, times, chances), max_size=4).map(tuple)
+some_turns = st.lists(
+    st.builds(Turn, st.sampled_from(Role), times, times, texts, chances, some_words), max_size=5
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(some_turns)
+def test_whatever_was_said_comes_back(database: Database, turns: list[Turn]) -> None:
+    with database.write() as conn:
+        calls.insert(conn, CALL)
+        transcripts.put(conn, CALL.id, FINAL, "any", "any", turns)
+    assert newest(database).turns == tuple(turns)
