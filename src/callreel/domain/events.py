@@ -4,13 +4,14 @@ A lasting event is a row first and has an id, so that a listener who was away ca
 seen. A passing event (a partial, a level) has none: missing it loses nothing that is not said again.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
 from callreel.domain.ids import CallId
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 class EventKind(StrEnum):
@@ -46,5 +47,5 @@ class LiveEvent:
 
     call_id: CallId
     kind: EventKind
-    data: dict[str, Json] = field(default_factory=dict)
+    data: Mapping[str, Json] = field(default_factory=dict)
     id: int | None = None

@@ -3,10 +3,12 @@
 `Comparison` is measured by `audio/align`, one a role; `judge` turns comparisons and known facts into a verdict.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from callreel.domain.call import Role
+from callreel.domain.recording import CloudState
 
 
 class Verdict(StrEnum):
@@ -32,9 +34,14 @@ class Comparison:
 
     `offset_ms`: where the live layer's first sample lies in the cloud recording (positive: the stream began later).
     `drift_ppm`: by how much the live clock runs slower (positive) or faster than the cloud one, parts per million.
-    `correlation`: 0 to 1, of the samples where both have sound, after alignment. None when neither has sound.
+    `correlation`: 0 to 1, of the samples where both have sound, after alignment. None when never both have sound.
     `unmatched_ms`: how much of the sound in the cloud recording has no counterpart in the live layer at its place.
     `silent`: whether both are silent throughout (nothing to compare, and nothing lost).
+
+    Of `unmatched_ms`: `missing_start_ms` lies before the live layer's first sample, `missing_end_ms` after its last,
+    `in_gaps_ms` in its known gaps; the rest has no place that we know.
+    `live_only_ms`: how much of the sound in the live layer has no counterpart in the cloud recording.
+    `jump_ms`: the largest change of the offset within the call, 0 when it is one line throughout.
     """
 
     role: Role
@@ -45,3 +52,244 @@ class Comparison:
     correlation: float | None
     unmatched_ms: int
     silent: bool = False
+    missing_start_ms: int = 0
+    missing_end_ms: int = 0
+    in_gaps_ms: int = 0
+    live_only_ms: int = 0
+    jump_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a call besides its samples."""
+
+    cloud_state: CloudState
+    cloud_error_code: str | None = None
+    """The carrier's code for a recording that is absent or failed, such as 16101 (too short) or 16102 (silent)."""
+    cloud_channels: int = 2
+    callback_duration_s: int | None = None
+    """What the carrier's callback said, in its whole seconds."""
+    streams: int = 1
+    """How many media streams the call had; 0 means no live layer."""
+    stream_cut: bool = False
+    """Whether a stream's socket died without a stop message."""
+    stream_started_late_ms: int | None = None
+    """How long after the recording the stream began, where the wall clock knows it. For the detail only."""
+    frames_lost_ms: Mapping[Role, int] = field(default_factory=dict)
+    """Gaps by timestamp within the streams."""
+    frames_late: int = 0
+    frames_refused: int = 0
+    between_streams_ms: int = 0
+    """Time between the end of one stream and the start of the next."""
+    tracks: int = 2
+    """How many tracks were asked for, of the stream or the recording, whichever is fewer."""
+    paused: bool = False
+    """Whether the carrier's recording was paused meanwhile. A pause never affects the streams."""
+    live_speech_ms: int = 0
+    """Speech found in the live layers, both roles together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much two captures of one call may differ and still be called the same."""
+
+    correlation: float = 0.95
+    drift_ppm: float = 50.0
+    unmatched_ms: int = 60
+    """Also how much may be lost by timestamp: three frames."""
+    late_stream_ms: int = 2_000
+    """A stream usually begins 300 to 600 ms after the recording."""
+    offset_spread_ms: float = 20.0
+    """Between roles, and within a call."""
+    duration_ms: int = 1_000
+    heard_ms: int = 2_000
+    live_only_ms: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and its reasons, those that make it suspect first; none when verified."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+
+
+_LIMITS = Limits()
+_TOO_SHORT, _SILENT = "16101", "16102"
+_ABSENT_BECAUSE = {
+    _TOO_SHORT: "it was too short (16101)",
+    _SILENT: "it was silent (16102)",
+    None: "no reason given",
+}
+
+
+def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIMITS) -> Judgement:
+    """The verdict on a call: `comparisons` has one a role at most, and none when the cloud recording is not stored.
+
+    Verified is what agrees in every measure. A difference with a known cause makes it explained, one without suspect;
+    a suspect call keeps the explanations of what else differs.
+    """
+    suspect = [*_suspect_cloud(facts, limits)]
+    explained = [*_explained_cloud(facts, limits)]
+    if facts.cloud_state is CloudState.STORED:
+        suspect += _suspect_file(comparisons, facts, limits)
+        explained += _explained_file(comparisons, facts, limits)
+        if facts.cloud_channels >= 2:
+            for comparison in comparisons:
+                suspect += _suspect_role(comparison, facts, limits)
+                explained += _explained_role(comparison, facts, limits)
+    verdict = Verdict.SUSPECT if suspect else Verdict.EXPLAINED if explained else Verdict.VERIFIED
+    return Judgement(verdict, (*suspect, *explained))
+
+
+def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
+    match facts.cloud_state:
+        case CloudState.MISSING | CloudState.EXPECTED | CloudState.IN_PROGRESS:
+            yield Reason("cloud_missing", "the carrier said nothing of a finished recording, and lists none")
+        case CloudState.PARKED | CloudState.COMPLETED:
+            yield Reason("cloud_parked", "the carrier has a recording that could not be fetched")
+        case CloudState.ABSENT if _absent_but_heard(facts, limits):
+            yield Reason(
+                "absent_but_heard",
+                f"the carrier has no recording: {_absence(facts)}; the live layers hold {_seconds(facts.live_speech_ms)} of speech",
+            )
+
+
+def _explained_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
+    if facts.cloud_state is CloudState.ABSENT and not _absent_but_heard(facts, limits):
+        yield Reason("cloud_absent", f"the carrier has no recording: {_absence(facts)}")
+    if facts.cloud_state is CloudState.FAILED:
+        yield Reason(
+            "cloud_failed", f"the carrier's recording failed, code {facts.cloud_error_code or 'not given'}"
+        )
+
+
+def _absent_but_heard(facts: Facts, limits: Limits) -> bool:
+    return facts.cloud_error_code in (_TOO_SHORT, _SILENT, None) and facts.live_speech_ms > limits.heard_ms
+
+
+def _absence(facts: Facts) -> str:
+    return _ABSENT_BECAUSE.get(facts.cloud_error_code, f"code {facts.cloud_error_code}")
+
+
+def _suspect_file(comparisons: Sequence[Comparison], facts: Facts, limits: Limits) -> Iterator[Reason]:
+    """What the whole file and both roles together show."""
+    file_ms = max((comparison.cloud_ms for comparison in comparisons), default=None)
+    said_s = facts.callback_duration_s
+    if said_s is not None and file_ms is not None and abs(said_s * 1000 - file_ms) > limits.duration_ms:
+        yield Reason("duration_differs", f"the carrier said {said_s} s, the file has {_seconds(file_ms)}")
+    if facts.streams == 0:
+        yield Reason("live_missing", "no media stream came, so there is no live layer to compare")
+    elif facts.cloud_channels >= 2 and facts.tracks >= 2:
+        compared = {comparison.role for comparison in comparisons}
+        for role in Role:
+            if role not in compared:
+                yield Reason("not_compared", f"the {role} was not compared", role)
+    offsets = [comparison.offset_ms for comparison in comparisons if _is_aligned(comparison, limits)]
+    if facts.cloud_channels >= 2 and offsets and max(offsets) - min(offsets) > limits.offset_spread_ms:
+        yield Reason(
+            "offset_differs",
+            f"the two parties' live layers begin {max(offsets) - min(offsets):.0f} ms apart in the recording",
+        )
+
+
+def _explained_file(comparisons: Sequence[Comparison], facts: Facts, limits: Limits) -> Iterator[Reason]:
+    if facts.cloud_channels < 2:
+        yield Reason(
+            "mono_recording", "the recording has one channel, so the parties cannot be compared one by one"
+        )
+    elif facts.tracks < 2:
+        yield Reason("single_track", "only one party was streamed or recorded")
+    if comparisons and all(comparison.silent for comparison in comparisons):
+        yield Reason("both_silent", "neither the live layers nor the recording hold any sound")
+    latest_ms = max((c.offset_ms for c in comparisons if _is_aligned(c, limits)), default=0.0)
+    if latest_ms > limits.late_stream_ms:
+        known = facts.stream_started_late_ms
+        clock = "" if known is None else f" ({known} ms by the clock)"
+        yield Reason("late_stream", f"the stream began {latest_ms:.0f} ms after the recording{clock}")
+    if facts.streams > 1:
+        yield Reason(
+            "stream_interrupted",
+            f"the call had {facts.streams} streams, with {facts.between_streams_ms} ms between them",
+        )
+    if facts.paused and (
+        any(c.live_only_ms > limits.live_only_ms or c.jump_ms > limits.offset_spread_ms for c in comparisons)
+    ):
+        yield Reason("paused", "the recording was paused while the streams went on")
+
+
+def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Iterator[Reason]:
+    role = comparison.role
+    if comparison.correlation is not None and comparison.correlation < limits.correlation:
+        # Nothing else that was measured means anything then.
+        yield Reason("low_correlation", f"the {role}'s layers correlate {comparison.correlation:.2f}", role)
+        return
+    if abs(comparison.drift_ppm) > limits.drift_ppm:
+        yield Reason(
+            "drift", f"the {role}'s live layer drifts {comparison.drift_ppm:.0f} ppm from the recording", role
+        )
+    if comparison.correlation is not None and comparison.offset_ms < -limits.offset_spread_ms:
+        yield Reason(
+            "offset_differs",
+            f"the {role}'s live layer begins {-comparison.offset_ms:.0f} ms before the recording",
+            role,
+        )
+    if comparison.jump_ms > limits.offset_spread_ms and facts.streams < 2 and not facts.paused:
+        yield Reason(
+            "offset_differs",
+            f"the {role}'s live layer shifts {comparison.jump_ms:.0f} ms within the call",
+            role,
+        )
+    if _unexplained_ms(comparison, facts, limits) > limits.unmatched_ms:
+        yield Reason(
+            "unmatched_sound",
+            f"{_unexplained_ms(comparison, facts, limits)} ms of the {role}'s sound are in the recording but not in the live layer",
+            role,
+        )
+    heard_in_both = comparison.correlation is not None
+    allowed_ms = limits.live_only_ms if heard_in_both else limits.unmatched_ms
+    if comparison.live_only_ms > allowed_ms and not facts.paused:
+        yield Reason(
+            "live_only_sound",
+            f"{comparison.live_only_ms} ms of the {role}'s sound are in the live layer but not in the recording",
+            role,
+        )
+
+
+def _explained_role(comparison: Comparison, facts: Facts, limits: Limits) -> Iterator[Reason]:
+    role = comparison.role
+    lost_ms = facts.frames_lost_ms.get(role, 0)
+    if facts.streams < 2:
+        lost_ms = max(lost_ms, comparison.in_gaps_ms)
+    if lost_ms > limits.unmatched_ms:
+        late = f"; {facts.frames_late} frames of the call came too late" if facts.frames_late else ""
+        yield Reason("frames_lost", f"{lost_ms} ms of the {role} never came, by timestamp{late}", role)
+    ends_early_ms = comparison.cloud_ms - comparison.live_ms - round(comparison.offset_ms)
+    if facts.stream_cut and (
+        comparison.missing_end_ms > limits.unmatched_ms or ends_early_ms > limits.duration_ms
+    ):
+        yield Reason(
+            "stream_cut",
+            f"the {role}'s stream was cut {max(ends_early_ms, 0)} ms before the recording ended",
+            role,
+        )
+
+
+def _unexplained_ms(comparison: Comparison, facts: Facts, limits: Limits) -> int:
+    """Sound only in the cloud recording for which no fact accounts."""
+    elsewhere_ms = comparison.unmatched_ms - comparison.missing_start_ms - comparison.missing_end_ms
+    known_ms = facts.frames_lost_ms.get(comparison.role, 0) + facts.between_streams_ms
+    unexplained_ms = max(0, elsewhere_ms - max(comparison.in_gaps_ms, known_ms))
+    if not facts.stream_cut:
+        unexplained_ms += comparison.missing_end_ms
+    # Before the stream began, sound is expected only in the recording; `late_stream` says so when that is unusual.
+    return unexplained_ms
+
+
+def _is_aligned(comparison: Comparison, limits: Limits) -> bool:
+    """Whether the offset means anything."""
+    return comparison.correlation is not None and comparison.correlation >= limits.correlation
+
+
+def _seconds(duration_ms: int) -> str:
+    return f"{duration_ms / 1000:.1f} s"

@@ -1,0 +1,356 @@
+"""The composition root: builds every part from the settings, hands it down, and runs the server or a worker.
+
+The only module that knows all rooms. Lower ones get plain values and each other, never the settings.
+"""
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import numpy as np
+import numpy.typing as npt
+import uvicorn
+from fastapi import FastAPI
+
+from callreel.audio.segmenter import SegmenterOptions
+from callreel.carrier.destination import DialPolicy
+from callreel.carrier.signature import SignatureCheck
+from callreel.domain.call import Role
+from callreel.domain.errors import SettingsError
+from callreel.domain.verdict import Limits
+from callreel.engines import registry
+from callreel.engines.host import EngineHost
+from callreel.engines.registry import EngineChoice
+from callreel.engines.silero import SileroDetector
+from callreel.services.announce import Announcer
+from callreel.services.answer import Answering, AnswerOptions
+from callreel.services.bus import EventBus
+from callreel.services.callbacks import CallbackIntake
+from callreel.services.clock import Clock
+from callreel.services.cloud import CarrierAccess, CarrierRecordings
+from callreel.services.counters import Counters
+from callreel.services.dispatch import Dispatcher
+from callreel.services.durable import Durable
+from callreel.services.fetching import Fetching, FetchOptions
+from callreel.services.judging import Judging
+from callreel.services.live import LiveTranscription
+from callreel.services.live_calls import LiveCalls, LiveOptions
+from callreel.services.presence import Presence
+from callreel.services.reconcile import LookAgain, Reconciler
+from callreel.services.recovery import recover
+from callreel.services.stages import Stages
+from callreel.services.transcribing import Transcribing
+from callreel.settings import Settings
+from callreel.speech.engine import HeardWord
+from callreel.store.blobs import BlobStore
+from callreel.store.database import Database
+from callreel.web.app import create_app
+from callreel.web.carrier_routes import carrier_router
+from callreel.web.media_socket import SocketLimits, media_router
+from callreel.web.options import WebOptions
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+STAGES_AT_ONCE = 8
+ADOPT_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the server and a worker share: rows, files, events, the clock, the stages."""
+
+    settings: Settings
+    database: Database
+    blobs: BlobStore
+    bus: EventBus
+    announcer: Announcer
+    clock: Clock
+    carrier: CarrierRecordings
+    durable: Durable
+    presence: Presence
+    final_host: EngineHost
+
+
+def serve(settings: Settings, *, demo: bool = False) -> None:
+    """Run the server until SIGINT or SIGTERM. Raises CallreelError before it takes anything in."""
+    if demo and settings.host not in LOOPBACK:
+        raise SettingsError(f"demo mode has no sign-in and listens on loopback only, not on {settings.host}")
+    asyncio.run(_serve(settings, demo))
+
+
+def work(settings: Settings) -> None:
+    """Run the stages after calls beside a server, until SIGINT or SIGTERM."""
+    asyncio.run(_work(settings))
+
+
+async def _serve(settings: Settings, demo: bool) -> None:
+    async with _ground(settings, server=True) as ground, AsyncExitStack() as stack:
+        live_host = await _started_host(engine_choice(settings, settings.engine), settings.engine_workers, stack)
+        counters = Counters()
+        transcription = _transcription(ground, live_host, counters)
+        recovered = await asyncio.to_thread(
+            recover, ground.database, ground.announcer, ground.clock, settings.objects_dir, live_host.capabilities.name
+        )
+        if recovered:
+            log.warning("closed %d calls that a dead process left", recovered)
+        await stack.enter_async_context(_running_stages(ground))
+        dispatcher = Dispatcher(ground.database, ground.durable, ground.clock)
+        reconciler = _reconciler(ground)
+        live_calls = LiveCalls(
+            ground.database, ground.announcer, ground.clock, counters, transcription,
+            LiveOptions(settings.objects_dir, settings.block_ms), call_ended=lambda call_id: None,
+        )  # fmt: skip
+        live_calls.bind(asyncio.get_running_loop())
+        app = _web(ground, live_host, live_calls, dispatcher, counters, demo)
+        transcription.start()
+        stack.push_async_callback(transcription.close)
+        stack.push_async_callback(live_calls.close)
+        await stack.enter_async_context(_tasks(dispatcher.run(), reconciler.run()))
+        config = uvicorn.Config(
+            app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
+            ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20, ws_ping_timeout=20, lifespan="off",
+            server_header=False, proxy_headers=False,
+        )  # fmt: skip
+        log.info("listening on http://%s:%d", settings.host, settings.port)
+        await _Server(config, before_exit=ground.bus.close).serve()
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with _ground(settings, server=False) as ground, _running_stages(ground):
+        log.info("working on the stages after calls")
+        await stop.wait()
+
+
+class _Server(uvicorn.Server):
+    """Ends the live event streams before it waits for open connections, which would never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, before_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_exit = before_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._before_exit()
+        super().handle_exit(sig, frame)
+
+    @contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        """As the library's, but a stop by signal is an orderly end: the signal is not raised again."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+@asynccontextmanager
+async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
+    """Open everything that both kinds of process need; the order of closing is the reverse."""
+    final_choice = engine_choice(settings, settings.final_engine_name)
+    for choice in {settings.engine: engine_choice(settings, settings.engine), settings.final_engine_name: final_choice}.values():
+        registry.check(choice)
+    blobs = BlobStore(settings.objects_dir)
+    blobs.check_writable()
+    presence = Presence(settings.data_dir / "processes")
+    async with AsyncExitStack() as stack:
+        stack.callback(presence.leave)
+        if server:
+            presence.enter_as_server()
+        database = Database.open(settings.app_database_url)
+        stack.callback(database.close)
+        await asyncio.to_thread(database.migrate)
+        bus, clock = EventBus(), Clock()
+        carrier = CarrierRecordings(_access(settings))
+        stack.callback(carrier.close)
+        host = await _started_host(final_choice, 1, stack)
+        durable = Durable(settings.durable_database_url)
+        presence.enter(durable.executor_id)
+        announcer = Announcer(database, bus, clock)
+        yield Ground(settings, database, blobs, bus, announcer, clock, carrier, durable, presence, host)
+
+
+@asynccontextmanager
+async def _running_stages(ground: Ground) -> AsyncIterator[None]:
+    """The durable workflows, and taking up what dead processes of this machine left."""
+    loop = asyncio.get_running_loop()
+
+    def decode(samples: npt.NDArray[np.int16]) -> Sequence[HeardWord]:
+        return asyncio.run_coroutine_threadsafe(ground.final_host.decode(samples), loop).result()
+
+    settings = ground.settings
+    fetching = Fetching(
+        ground.database, ground.blobs, ground.announcer, ground.carrier, ground.clock,
+        FetchOptions(settings.fetch_attempts),
+    )  # fmt: skip
+    transcribing = Transcribing(
+        ground.database, ground.blobs, ground.announcer, decode=decode,
+        capabilities=lambda: ground.final_host.capabilities, new_detector=SileroDetector,
+        segmenter=SegmenterOptions(min_silence_ms=800),
+    )  # fmt: skip
+    both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
+    judging = Judging(
+        ground.database, ground.blobs, ground.announcer, ground.clock,
+        Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1,
+    )  # fmt: skip
+    Stages(ground.database, ground.announcer, fetching, transcribing, judging).register(ground.durable)
+    await asyncio.to_thread(ground.durable.launch, at_once=STAGES_AT_ONCE)
+    try:
+        async with _tasks(_adopt(ground)):
+            yield
+    finally:
+        await asyncio.to_thread(ground.durable.close)
+
+
+async def _adopt(ground: Ground) -> None:
+    while True:
+        try:
+            taken = await asyncio.to_thread(lambda: ground.durable.adopt(ground.presence.alive()))
+            if taken:
+                log.warning("took up %d unfinished pieces of work of a dead process", taken)
+        except Exception:
+            log.exception("looking for unfinished work failed; trying again")
+        await asyncio.sleep(ADOPT_EVERY_S)
+
+
+@asynccontextmanager
+async def _tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Own background tasks: they end with the context."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _started_host(choice: EngineChoice, workers: int, stack: AsyncExitStack) -> EngineHost:
+    host = EngineHost(choice, workers)
+    stack.push_async_callback(host.close)
+    await host.start()
+    return host
+
+
+def _transcription(ground: Ground, host: EngineHost, counters: Counters) -> LiveTranscription:
+    settings = ground.settings
+    options = SegmenterOptions(
+        on=settings.vad_on_threshold,
+        off=settings.vad_off_threshold,
+        min_silence_ms=settings.vad_min_silence_ms,
+        pre_ms=settings.vad_pre_ms,
+        post_ms=settings.vad_post_ms,
+    )
+    return LiveTranscription(
+        host, ground.database, ground.announcer, ground.clock, counters,
+        workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
+    )  # fmt: skip
+
+
+def _reconciler(ground: Ground) -> Reconciler:
+    settings = ground.settings
+    when = LookAgain(settings.recording_grace_s, settings.recording_deadline_s)
+    return Reconciler(
+        ground.database, ground.announcer, ground.carrier, ground.clock, when, record=settings.record
+    )
+
+
+def _web(
+    ground: Ground,
+    host: EngineHost,
+    live_calls: LiveCalls,
+    dispatcher: Dispatcher,
+    counters: Counters,
+    demo: bool,
+) -> FastAPI:
+    settings = ground.settings
+    check = signature_check(settings)
+    answering = Answering(
+        ground.database, ground.announcer, answer_options(settings), ground.clock,
+        new_call_id=lambda: secrets.token_hex(6), new_token=lambda: secrets.token_urlsafe(32),
+    )  # fmt: skip
+    intake = CallbackIntake(
+        ground.database, ground.announcer, ground.clock, recording_changed=dispatcher.wake,
+        leg_ended=live_calls.leg_ended, stream_ended=live_calls.stream_ended,
+    )  # fmt: skip
+    limits = SocketLimits(settings.start_deadline_s, settings.stream_idle_s)
+    routers = (
+        carrier_router(check, settings.public_url, answering, intake, counters),
+        media_router(check, settings.stream_url, live_calls, counters, limits),
+    )
+    options = WebOptions(
+        demo=demo,
+        secure_cookies=settings.public_url.startswith("https:"),
+        role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
+        engine_name=host.capabilities.name,
+        engine_rough=host.capabilities.rough,
+        prices=settings.prices,
+    )
+    return create_app(
+        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=options, routers=routers
+    )
+
+
+def signature_check(settings: Settings) -> SignatureCheck:
+    """Checks the carrier's signatures with the configured secrets; without any, nothing is valid."""
+    token = settings.auth_token.get_secret_value() if settings.auth_token else ""
+    return SignatureCheck(token, {sid: key.get_secret_value() for sid, key in settings.shared_keys.items()})
+
+
+def answer_options(settings: Settings) -> AnswerOptions:
+    """What the TwiML says, from the settings."""
+    countries, prefixes = frozenset(settings.dial_countries), settings.dial_prefixes
+    policy = (
+        DialPolicy.for_caller_id(settings.caller_id, countries, prefixes)
+        if settings.caller_id
+        else DialPolicy(countries, prefixes)
+    )
+    return AnswerOptions(
+        public_url=settings.public_url,
+        stream_url=settings.stream_url,
+        caller_id=settings.caller_id or "",
+        incoming_agent=settings.incoming_agent,
+        dial_policy=policy,
+        stream_track=settings.stream_track,
+        record=settings.record,
+        recording_channels=settings.recording_channels,
+        recording_track=settings.recording_track,
+        recording_trim=settings.recording_trim,
+        recording_events=settings.recording_events,
+        callback_retries=settings.callback_retries,
+        callback_retry_policy=settings.callback_retry_policy,
+        answer_on_bridge=settings.answer_on_bridge,
+        swap_tracks=settings.swap_tracks,
+    )
+
+
+def engine_choice(settings: Settings, name: str) -> EngineChoice:
+    """The named engine with those of its options that are settings."""
+    options: dict[str, str | int | float | bool] = {**settings.engine_options}
+    if name in ("faster-whisper", "openai"):
+        options["language"] = settings.engine_language
+        if settings.engine_model:
+            options["model"] = settings.engine_model
+    if name == "openai":
+        if settings.openai_base_url:
+            options["base_url"] = settings.openai_base_url
+        if settings.openai_api_key:
+            options["api_key"] = settings.openai_api_key.get_secret_value()
+    return EngineChoice(name, options)
+
+
+def _access(settings: Settings) -> CarrierAccess:
+    """An API key if there is one, else the account's own token, which is for trying things out."""
+    key, token = settings.api_key_secret, settings.auth_token
+    username = settings.api_key_sid if key else settings.account_sid
+    secret = key or token
+    return CarrierAccess(
+        settings.carrier_api_url, settings.account_sid or "", username or "",
+        secret.get_secret_value() if secret else "", settings.fetch_timeout_s,
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+"""What a call costs at the carrier, from prices that are settings. An estimate: the carrier's own price is the truth.
+
+Every started minute of a leg, a stream or a recording counts whole (reference/twilio.md, section 8). Storage recurs
+every month and falls only on accounts above the carrier's free amount, so it is told beside the total, not in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """A minute of each thing, in `currency`. `storage_per_minute_month` is a month of one stored minute."""
+
+    currency: str = "USD"
+    client_leg_per_minute: Decimal = Decimal("0.004")
+    number_leg_per_minute: Decimal = Decimal("0.014")
+    stream_per_minute: Decimal = Decimal("0.004")
+    recording_per_minute: Decimal = Decimal("0.0025")
+    storage_per_minute_month: Decimal = Decimal("0.0005")
+
+
+@dataclass(frozen=True, slots=True)
+class CostItem:
+    """One line of the bill: `minutes` started minutes at `per_minute`; `monthly` ones recur and are not in the total."""
+
+    name: str
+    minutes: int
+    per_minute: Decimal
+    monthly: bool = False
+
+    @property
+    def amount(self) -> Decimal:
+        return self.minutes * self.per_minute
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The bill of one call. Items of no minutes are left out."""
+
+    currency: str
+    items: tuple[CostItem, ...]
+
+    @property
+    def total(self) -> Decimal:
+        """What the call costs once, without what recurs every month."""
+        return sum((item.amount for item in self.items if not item.monthly), Decimal(0))
+
+
+def started_minutes(duration_ms: int) -> int:
+    """Whole minutes charged for `duration_ms` (>= 0): each started minute counts, nothing counts nothing."""
+    if duration_ms < 0:
+        raise ValueError(f"a duration is 0 ms or more, not {duration_ms}")
+    return -(-duration_ms // 60_000)
+
+
+def call_cost(
+    *, client_ms: int, number_ms: int, streams_ms: Sequence[int], recorded_ms: int, prices: Prices
+) -> Cost:
+    """The bill of a call from how long each leg, each media stream and the carrier's recording lasted.
+
+    `client_ms` is the browser leg, `number_ms` the telephone leg, `streams_ms` one duration a media stream (both
+    tracks of a stream are one charge), `recorded_ms` the recording (dual channel costs as much as mono); 0 where
+    there was none.
+    """
+    recorded = started_minutes(recorded_ms)
+    items = (
+        CostItem("browser leg", started_minutes(client_ms), prices.client_leg_per_minute),
+        CostItem("telephone leg", started_minutes(number_ms), prices.number_leg_per_minute),
+        CostItem("media stream", sum(map(started_minutes, streams_ms)), prices.stream_per_minute),
+        CostItem("recording", recorded, prices.recording_per_minute),
+        CostItem("storage a month", recorded, prices.storage_per_minute_month, monthly=True),
+    )
+    return Cost(prices.currency, tuple(item for item in items if item.minutes))

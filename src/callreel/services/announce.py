@@ -1,0 +1,39 @@
+"""Telling listeners what happened: lasting events become rows in the transaction that made them true, then go out.
+
+The order matters: the row first, in the same transaction as the change it tells of, then the live bus. A listener who
+missed the bus finds the row; nobody hears of what was rolled back.
+"""
+
+from sqlalchemy import Connection
+
+from callreel.domain.events import LASTING, LiveEvent
+from callreel.services.bus import EventBus
+from callreel.services.clock import Clock
+from callreel.store import live_events
+from callreel.store.database import Database
+
+
+class Announcer:
+    """The way out for live events. Safe from any thread."""
+
+    def __init__(self, database: Database, bus: EventBus, clock: Clock) -> None:
+        self._database = database
+        self._bus = bus
+        self._clock = clock
+
+    def record(self, conn: Connection, event: LiveEvent) -> LiveEvent:
+        """Store a lasting event within the caller's transaction; answers it with its id, for `tell` afterwards."""
+        if event.kind not in LASTING:
+            raise ValueError(f"{event.kind} events pass, they are not stored")
+        return live_events.append(conn, event, self._clock.now())
+
+    def tell(self, *events: LiveEvent) -> None:
+        """Send events to who listens now. Never blocks."""
+        for event in events:
+            self._bus.publish(event)
+
+    def announce(self, event: LiveEvent) -> None:
+        """Store and send one lasting event that is not part of a larger change. Blocking."""
+        with self._database.write() as conn:
+            stored = self.record(conn, event)
+        self.tell(stored)

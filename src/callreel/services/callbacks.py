@@ -1,0 +1,139 @@
+"""Taking in the carrier's status callbacks: one transaction each, repeats harmless, any order.
+
+A callback only says what the carrier knows. What follows (fetching, judging) is started from the rows by
+`services/dispatch`, so that an answer never waits for it and a crash between the two loses nothing.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from callreel.carrier.webhooks import CallProgress, RecordingProgress, StreamProgress
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId, LegSid
+from callreel.domain.recording import CloudState
+from callreel.services.announce import Announcer
+from callreel.services.clock import Clock
+from callreel.store import callbacks, calls, facts, legs, recordings
+from callreel.store.database import Database
+from callreel.store.legs import LegRow
+
+log = logging.getLogger(__name__)
+
+Form = Mapping[str, str]
+
+
+class CallbackIntake:
+    """The use cases behind the three status routes. Each method blocks for one transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        announcer: Announcer,
+        clock: Clock,
+        *,
+        recording_changed: Callable[[], None],
+        leg_ended: Callable[[CallId, LegSid], None],
+        stream_ended: Callable[[str], None],
+    ) -> None:
+        """`recording_changed` wakes the dispatcher; the other two tell the live side that the carrier is done."""
+        self._database = database
+        self._announcer = announcer
+        self._clock = clock
+        self._recording_changed = recording_changed
+        self._leg_ended = leg_ended
+        self._stream_ended = stream_ended
+
+    def recording(self, progress: RecordingProgress, form: Form) -> None:
+        """`in-progress`, `completed`, `absent`, `failed`, and whatever else the carrier may say."""
+        now = self._clock.now()
+        with self._database.write() as conn:
+            key = f"{progress.recording_sid}:{progress.status}"
+            if not callbacks.first_time(conn, "recording", key, form, now):
+                return
+            call = calls.by_leg(conn, progress.leg_sid)
+            if call is None:
+                facts.note(conn, "recording_of_unknown_call", dict(form), now, leg_sid=progress.leg_sid)
+                log.warning("recording callback for a call that is not ours", extra={"leg_sid": progress.leg_sid})
+                return
+            if progress.cloud_state is None:
+                facts.note(conn, "unknown_recording_status", dict(form), now, call.id, progress.leg_sid)
+                return
+            row, changed = recordings.hear(
+                conn,
+                sid=progress.recording_sid,
+                call_id=call.id,
+                leg_sid=progress.leg_sid,
+                state=progress.cloud_state,
+                told_status=progress.status,
+                source=progress.source,
+                channels=progress.channels,
+                duration_s=progress.duration_s,
+                error_code=error_number(progress.error_code),
+                url=progress.url,
+                started_at=progress.start_time,
+                at=now,
+            )
+            event = self._announcer.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
+        if changed:
+            self._announcer.tell(event)
+            self._recording_changed()
+
+    def stream(self, progress: StreamProgress, form: Form) -> None:
+        """`stream-started`, `stream-stopped`, `stream-error`: facts; a stop also ends a socket that hangs on."""
+        now = self._clock.now()
+        with self._database.write() as conn:
+            key = f"{progress.stream_sid}:{progress.event}"
+            if not callbacks.first_time(conn, "stream", key, form, now):
+                return
+            call = calls.by_leg(conn, progress.leg_sid)
+            if progress.error and call is not None:
+                facts.note(conn, "stream_error", {"error": progress.error}, now, call.id, progress.leg_sid)
+        if progress.error:
+            log.warning("carrier reports a stream error", extra={"leg_sid": progress.leg_sid})
+        if progress.event == "stream-stopped":
+            self._stream_ended(progress.stream_sid)
+
+    def call(self, progress: CallProgress, form: Form) -> None:
+        """Progress of a leg: the parent's, or the dialled child's, which is ours by its parent."""
+        now = self._clock.now()
+        with self._database.write() as conn:
+            if not callbacks.first_time(conn, "call", progress.key, form, now):
+                return
+            known = calls.by_leg(conn, progress.parent_sid or progress.leg_sid)
+            if known is None:
+                facts.note(conn, "status_of_unknown_call", dict(form), now, leg_sid=progress.leg_sid)
+                return
+            is_child = progress.leg_sid != known.leg_sid
+            role = known.inbound_role.other if is_child else known.inbound_role
+            legs.upsert(
+                conn,
+                LegRow(
+                    sid=progress.leg_sid,
+                    call_id=known.id,
+                    parent_sid=known.leg_sid if is_child else None,
+                    role=role,
+                    status=progress.status,
+                    ended_at=now if progress.terminal else None,
+                    duration_s=progress.duration_s,
+                ),
+            )
+            answered = is_child and progress.status == "in-progress" and calls.set_answered(conn, known.id, now)
+            event = LiveEvent(known.id, EventKind.CALL, {"leg": role, "status": progress.status})
+            event = self._announcer.record(conn, event)
+        if answered:
+            log.info("call answered", extra={"call_id": known.id})
+        self._announcer.tell(event)
+        if progress.terminal and not is_child:
+            self._leg_ended(known.id, known.leg_sid)
+
+
+def error_number(code: str | None) -> int | None:
+    """The carrier's error code as the number that it is."""
+    return int(code) if code is not None and code.isdecimal() else None
+
+
+def recording_event(call_id: CallId, sid: str, state: CloudState, error_code: int | None) -> LiveEvent:
+    """The event that tells of a recording's state."""
+    return LiveEvent(
+        call_id, EventKind.RECORDING, {"recording_sid": sid, "state": state, "error_code": error_code}
+    )

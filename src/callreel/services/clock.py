@@ -1,0 +1,17 @@
+"""Time as the services see it. The only place that reads a clock; everything below takes time as an argument."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Wall time for rows, monotonic time for waiting and measuring."""
+
+    def now(self) -> datetime:
+        """UTC, aware."""
+        return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()

@@ -1,0 +1,152 @@
+"""Fetching the carrier's recordings: listing them, and bringing one home whole.
+
+The address is built from our own settings and the recording's id; an address that a callback carries is never
+followed. A body that breaks off is resumed where the carrier allows it, else begun again; nothing is kept under its
+name before its length and its header are right.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from callreel.audio import wav
+from callreel.carrier.resources import RecordingResource, recordings_of
+from callreel.domain.errors import CarrierError
+from callreel.domain.ids import LegSid, RecordingSid
+from callreel.services.retry import Problem
+
+log = logging.getLogger(__name__)
+
+HEAD_BYTES = 4096
+
+
+class FetchFailed(Exception):
+    """One attempt failed; `problem` says how, for `services/retry`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.what)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierAccess:
+    """Where the carrier's REST API is and who we are there. `username` is an API key SID or the account SID."""
+
+    api_url: str
+    account_sid: str
+    username: str
+    password: str
+    timeout_s: float = 30.0
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.account_sid and self.username and self.password)
+
+
+class CarrierRecordings:
+    """The carrier's REST API as far as recordings go. Blocking; used from the threads of the stages."""
+
+    def __init__(self, access: CarrierAccess) -> None:
+        self._access = access
+        self._client = httpx2.Client(
+            auth=(access.username, access.password),
+            timeout=access.timeout_s,
+            follow_redirects=True,  # the client drops our credentials when a redirect leaves the host
+        )
+
+    @property
+    def usable(self) -> bool:
+        """Whether credentials are set at all."""
+        return self._access.usable
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _url(self, path: str) -> str:
+        return f"{self._access.api_url}/2010-04-01/Accounts/{self._access.account_sid}/{path}"
+
+    def of_leg(self, leg_sid: LegSid) -> list[RecordingResource]:
+        """All recordings that the carrier lists for a call's parent leg. Raises CarrierError."""
+        url: str | None = self._url("Recordings.json")
+        params: dict[str, str] | None = {"CallSid": leg_sid, "PageSize": "100"}
+        found: list[RecordingResource] = []
+        while url:
+            listed, following = recordings_of(self._page(url, params))
+            found += listed
+            url, params = (f"{self._access.api_url}{following}" if following else None), None
+        return found
+
+    def _page(self, url: str, params: dict[str, str] | None) -> dict[str, list[dict[str, object]]]:
+        try:
+            answer = self._client.get(url, params=params)
+        except httpx2.HTTPError as error:
+            raise CarrierError(f"the carrier cannot be reached: {type(error).__name__}", retryable=True) from None
+        if answer.status_code != 200:
+            again = answer.status_code in (408, 429) or answer.status_code >= 500
+            raise CarrierError(
+                f"the carrier answered {answer.status_code} to a list of recordings",
+                retryable=again,
+                status=answer.status_code,
+            )
+        page: dict[str, list[dict[str, object]]] = answer.json()
+        return page
+
+    def bring(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
+        """Bring the recording's WAV into `part`, continuing what lies there; answers what its header says.
+
+        Raises FetchFailed; `part` then holds what came, for the next attempt.
+        """
+        have = part.stat().st_size if part.exists() else 0
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        try:
+            with self._client.stream("GET", self._url(f"Recordings/{sid}.wav"), headers=headers) as answer:
+                expected = self._accept(answer, have)
+                resumed = answer.status_code == 206
+                _write(part, answer.iter_bytes(65536), append=resumed)
+        except httpx2.HTTPError as error:
+            raise FetchFailed(Problem(f"the connection broke ({type(error).__name__})")) from None
+        return self._check(part, expected)
+
+    def _accept(self, answer: httpx2.Response, have: int) -> int | None:
+        """The length that the whole file should have, if the carrier says; raises FetchFailed on a refusal."""
+        if answer.status_code == 416 and have:
+            raise FetchFailed(Problem("the part fetched before does not fit the file"))
+        if answer.status_code not in (200, 206):
+            wait = answer.headers.get("Retry-After", "")
+            raise FetchFailed(
+                Problem(
+                    f"the carrier answered {answer.status_code}",
+                    answer.status_code,
+                    float(wait) if wait.isdigit() else None,
+                )
+            )
+        length = answer.headers.get("Content-Length")
+        if length is None or answer.headers.get("Content-Encoding"):
+            return None
+        return int(length) + (have if answer.status_code == 206 else 0)
+
+    def _check(self, part: Path, expected: int | None) -> wav.WavInfo:
+        size = part.stat().st_size
+        if expected is not None and size < expected:
+            raise FetchFailed(Problem(f"the file broke off at {size} of {expected} bytes"))
+        with part.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        try:
+            info = wav.parse(head)
+        except wav.WavError:
+            part.unlink()
+            raise FetchFailed(Problem("what came is no WAV file")) from None
+        if size < info.data_offset + info.data_bytes:
+            part.unlink()
+            raise FetchFailed(Problem(f"the WAV file should hold {info.data_bytes} bytes of audio and holds fewer"))
+        return info
+
+
+def _write(part: Path, chunks: Iterator[bytes], *, append: bool) -> None:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("ab" if append else "wb") as file:
+        for chunk in chunks:
+            file.write(chunk)

@@ -1,0 +1,63 @@
+"""Starting the stages for what the carrier told, from the rows themselves.
+
+The row is the order to work: a callback's transaction stores it, and this loop starts the workflow afterwards, at once
+when woken and in any case every few seconds. A crash between the two loses nothing, and starting twice starts once.
+"""
+
+import asyncio
+import logging
+
+from callreel.domain.recording import CloudState
+from callreel.services.clock import Clock
+from callreel.services.durable import Durable
+from callreel.store import recordings
+from callreel.store.database import Database
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY_S = 2.0
+
+COMPLETED_WORKFLOW = "recording"
+NONE_WORKFLOW = "no-recording"
+
+
+class Dispatcher:
+    """One task; `wake` from any thread."""
+
+    def __init__(self, database: Database, durable: Durable, clock: Clock) -> None:
+        self._database = database
+        self._durable = durable
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def wake(self) -> None:
+        """Look now. Safe from any thread; before `run` it does nothing, since `run` begins with a look."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            self._woken.clear()
+            try:
+                await asyncio.to_thread(self.sweep)
+            except Exception:
+                log.exception("starting the stages failed; trying again")
+            try:
+                async with asyncio.timeout(SWEEP_EVERY_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+
+    def sweep(self) -> int:
+        """Start what is not started; answers how many. Blocking."""
+        with self._database.read() as conn:
+            waiting = recordings.undispatched(conn)
+        for row in waiting:
+            completed = row.state is CloudState.COMPLETED
+            self._durable.start(COMPLETED_WORKFLOW if completed else NONE_WORKFLOW, row.sid)
+            with self._database.write() as conn:
+                recordings.mark_dispatched(conn, row.sid, self._clock.now())
+        return len(waiting)

@@ -1,0 +1,149 @@
+"""Durable workflows: the one module that knows the library (DBOS Transact).
+
+A workflow is a plain function `body(steps, key)`. Each `steps.run(name, work)` is done at most once to its end and its
+result, a small JSON value, is remembered; after a crash the body runs again and finished steps answer from memory. So
+a body has no effects outside its steps, and a step may run twice when it was cut off in the middle: every step is
+idempotent.
+
+Traps of the library that are dealt with here (reference/engine.md, section 1): it does not set WAL itself, its
+default serializer is pickle, executor ids must be unique a process, the application version must be fixed, and work
+of a dead process is only taken up when somebody asks for it.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos._serialization import DBOSPortableJSONSerializer
+
+T = TypeVar("T")
+
+APPLICATION = "callreel"
+VERSION = "callreel-stages-1"
+"""Fixed: an automatic version would strand unfinished work at each upgrade. Change it only with a drain."""
+
+QUEUE = "stages"
+POLL_S = 0.2
+"""How often a process looks for work: about 0.06 s of delay for about 1 % of a core (reference/engine.md)."""
+
+_UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
+
+
+class Steps(Protocol):
+    """What a workflow body is given."""
+
+    def run(self, name: str, work: Callable[[], T]) -> T:
+        """Do `work` once; its result must be JSON. An exception ends the workflow as parked."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, durably: after a restart only the rest is waited."""
+        ...
+
+
+Body = Callable[[Steps, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A workflow that has not come to its end."""
+
+    workflow_id: str
+    executor: str
+    status: str
+
+
+class _DbosSteps:
+    def run(self, name: str, work: Callable[[], T]) -> T:
+        return DBOS.run_step({"name": name}, work)
+
+    def sleep(self, seconds: float) -> None:
+        DBOS.sleep(seconds)
+
+
+class Durable:
+    """Registers, launches and starts workflows. One a process, since the library is a singleton."""
+
+    def __init__(self, database_url: str) -> None:
+        """`database_url`: `sqlite:///path` or `postgresql+psycopg://…`, the stages' own database."""
+        self._url = database_url
+        self._bodies: dict[str, Callable[[str], None]] = {}
+        self.executor_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._launched = False
+        config: DBOSConfig = {
+            "name": APPLICATION,
+            "system_database_url": database_url,
+            "application_version": VERSION,
+            "executor_id": self.executor_id,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "WARNING",
+            "notification_listener_polling_interval_sec": 1.0,
+        }
+        _prefer_wal(database_url)
+        DBOS(config=config)
+        logging.getLogger("dbos").propagate = True
+
+    def register(self, name: str, body: Body) -> None:
+        """Make `body` known as workflow `name`. Before `launch`."""
+        steps = _DbosSteps()
+
+        def workflow(key: str) -> None:
+            body(steps, key)
+
+        workflow.__qualname__ = workflow.__name__ = name
+        self._bodies[name] = DBOS.workflow(name=name)(workflow)
+
+    def launch(self, *, at_once: int) -> None:
+        """Open the database, migrate it, begin to run up to `at_once` workflows. Blocking, up to a second."""
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, worker_concurrency=at_once, polling_interval_sec=POLL_S)
+        self._launched = True
+
+    def start(self, name: str, key: str) -> None:
+        """Queue workflow `name` for `key`, or do nothing where that was done before: the id is `name:key`.
+
+        Any process of the installation may take it up.
+        """
+        with SetWorkflowID(f"{name}:{key}"):
+            DBOS.enqueue_workflow(QUEUE, self._bodies[name], key)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Workflows that are not at their end, whoever runs them."""
+        found = DBOS.list_workflows(status=list(_UNFINISHED), load_input=False, load_output=False)
+        return [Unfinished(w.workflow_id, w.executor_id or "", w.status) for w in found]
+
+    def adopt(self, alive: set[str]) -> int:
+        """Take up work of processes that are not in `alive`; answers how many workflows.
+
+        Judged by the executors that unfinished rows name, never by a list of known processes: a slow process that
+        was declared dead may have taken one more job (reference/engine.md, section 1.2).
+        """
+        running = {w.executor for w in self.unfinished() if w.status == "PENDING"}
+        dead = sorted(running - alive - {self.executor_id, ""})
+        return len(DBOS._recover_pending_workflows(dead)) if dead else 0
+
+    def close(self) -> None:
+        """Stop running; unfinished work goes on at the next launch. Blocking, about a second on SQLite."""
+        if self._launched:
+            DBOS.destroy(destroy_registry=True)
+            self._launched = False
+
+
+def _prefer_wal(url: str) -> None:
+    """Set write-ahead logging on an SQLite file once; it sticks. The library leaves the slow rollback journal."""
+    path = url.partition("sqlite:///")[2]
+    if not path:
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()

@@ -1,0 +1,150 @@
+"""The judge stage: the live layers held against the recording, what is known besides, and the verdict."""
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.audio.align import compare
+from callreel.audio.resample import to_rate
+from callreel.domain.call import CallState, Role
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.recording import CloudState, Layer, LayerFile
+from callreel.domain.verdict import Comparison, Facts, Judgement, Limits, judge
+from callreel.services.announce import Announcer
+from callreel.services.clock import Clock
+from callreel.services.fetching import channel_path
+from callreel.services.lane import RATE_8K
+from callreel.services.wav_files import read_wav
+from callreel.store import calls, finals, layers, recordings, streams
+from callreel.store.blobs import BlobStore
+from callreel.store.calls import CallRow
+from callreel.store.database import Database
+from callreel.store.recordings import RecordingRow
+from callreel.store.streams import EndedBy, StreamRow
+
+
+class Judging:
+    """One idempotent step; blocks, a second or two for an hour of call."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        announcer: Announcer,
+        clock: Clock,
+        limits: Limits,
+        *,
+        tracks: int,
+    ) -> None:
+        """`tracks`: how many tracks the carrier was asked to stream and to record, whichever is fewer."""
+        self._database = database
+        self._blobs = blobs
+        self._announcer = announcer
+        self._clock = clock
+        self._limits = limits
+        self._tracks = tracks
+
+    def judge(self, call_id: CallId) -> int:
+        """Give the call its verdict and close it; answers the number of reasons."""
+        with self._database.read() as conn:
+            call = calls.get(conn, call_id)
+            files = layers.of_call(conn, call_id)
+            recorded = recordings.of_call(conn, call_id)
+            streamed = streams.of_call(conn, call_id)
+            heard_ms = sum(f.segment.end_ms - f.segment.start_ms for f in finals.of_call(conn, call_id) if f.words)
+        assert call is not None
+        recording = _chosen(recorded)
+        comparisons = self._compare(files, streamed)
+        facts = self._facts(recording, files, streamed, heard_ms)
+        judgement = judge(comparisons, facts, self._limits)
+        self._keep(call, judgement, comparisons)
+        return len(judgement.reasons)
+
+    def _compare(self, files: list[LayerFile], streamed: list[StreamRow]) -> tuple[Comparison, ...]:
+        made = []
+        for role in Role:
+            channel = channel_path(self._blobs, files, role)
+            live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role]
+            if channel is not None and live:
+                cloud, rate_hz = read_wav(channel)
+                samples, _ = read_wav(self._blobs.path(live[0].path))
+                cloud8k = to_rate(_mono(cloud), rate_hz, RATE_8K)
+                made.append(compare(role, _mono(samples), cloud8k, known_gaps_ms=_between(streamed)))
+        return tuple(made)
+
+    def _facts(
+        self, recording: RecordingRow | None, files: list[LayerFile], streamed: list[StreamRow], heard_ms: int
+    ) -> Facts:
+        cloud = [f for f in files if f.layer is Layer.CLOUD]
+        code = recording.error_code if recording else None
+        return Facts(
+            cloud_state=recording.state if recording else CloudState.MISSING,
+            cloud_error_code=None if code is None else str(code),
+            cloud_channels=cloud[0].channels if cloud else 2,
+            callback_duration_s=recording.duration_s if recording else None,
+            streams=len(streamed),
+            stream_cut=any(stream.ended_by in (EndedBy.SOCKET, EndedBy.SERVER) for stream in streamed),
+            stream_started_late_ms=_late_ms(recording, streamed),
+            frames_lost_ms={role: _count(streamed, role, "gap_ms") for role in Role},
+            frames_late=sum(_count(streamed, role, "late") for role in Role),
+            frames_refused=sum(_count(streamed, role, "refused") for role in Role),
+            between_streams_ms=sum(end - start for start, end in _between(streamed)),
+            tracks=self._tracks,
+            live_speech_ms=heard_ms,
+        )
+
+    def _keep(self, call: CallRow, judgement: Judgement, comparisons: tuple[Comparison, ...]) -> None:
+        reasons: list[Json] = [
+            {"code": reason.code, "role": reason.role, "detail": reason.detail} for reason in judgement.reasons
+        ]
+        with self._database.write() as conn:
+            calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
+            calls.set_state(conn, call.id, CallState.CLOSED, self._clock.now())
+            told = LiveEvent(call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons})
+            events = [
+                self._announcer.record(conn, told),
+                self._announcer.record(conn, LiveEvent(call.id, EventKind.CALL, {"state": CallState.CLOSED})),
+            ]
+        self._announcer.tell(*events)
+
+
+_BEST_FIRST = (CloudState.STORED, CloudState.PARKED, CloudState.COMPLETED, CloudState.FAILED, CloudState.ABSENT)
+
+
+def _chosen(recorded: list[RecordingRow]) -> RecordingRow | None:
+    """The recording that the verdict is about: the best of what there is."""
+    order = {state: place for place, state in enumerate(_BEST_FIRST)}
+    return min(recorded, key=lambda row: order.get(row.state, len(order)), default=None)
+
+
+def _mono(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    return np.ascontiguousarray(samples[:, 0])
+
+
+def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
+    total = 0
+    for stream in streamed:
+        counts = stream.counts.get(role)
+        value = counts.get(name, 0) if isinstance(counts, dict) else 0
+        total += value if isinstance(value, int) else 0
+    return total
+
+
+def _between(streamed: list[StreamRow]) -> list[tuple[int, int]]:
+    """Stretches of the live clock in which no stream ran, between the first and the last."""
+    gaps = []
+    for before, after in zip(streamed, streamed[1:], strict=False):
+        if before.stopped_at is not None:
+            lasted_ms = round((before.stopped_at - before.started_at).total_seconds() * 1000)
+            gaps.append((before.origin_ms + lasted_ms, max(after.origin_ms, before.origin_ms + lasted_ms)))
+    return gaps
+
+
+def _late_ms(recording: RecordingRow | None, streamed: list[StreamRow]) -> int | None:
+    """By the wall clock, which is good to a second here: the carrier tells whole seconds."""
+    began: datetime | None = recording.started_at if recording else None
+    if began is None or not streamed:
+        return None
+    return round((streamed[0].started_at - began).total_seconds() * 1000)

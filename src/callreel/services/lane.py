@@ -1,0 +1,129 @@
+"""One party's way from frames to layers 1 and 2 while the call goes on.
+
+A lane lives as long as its call; streams come and go on it. Between `begin` and `end` it places frames by their
+timestamps, writes settled audio in blocks, and hands each block on to whoever listens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.audio import mulaw
+from callreel.audio.resample import Upsampler
+from callreel.audio.timeline import Timeline, TimelineCounts
+from callreel.domain.call import Role
+from callreel.store.growing_wav import GrowingWav
+
+RATE_8K = 8_000
+RATE_16K = 16_000
+SAMPLES_A_MS = RATE_8K // 1000
+REORDER_MS = 80
+"""How long a gap is held open for frames out of order; with a block of 160 ms, a kill loses at most 240 ms."""
+
+Samples = npt.NDArray[np.int16]
+
+
+class Hearing(Protocol):
+    """Who listens to a lane: 8 kHz samples as they settle, 16 kHz samples as they come out of the resampler."""
+
+    def hear(self, samples8k: Samples, samples16k: Samples) -> None: ...
+
+    def pause(self) -> None:
+        """The stream ended; what is open is to be closed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LanePaths:
+    """Where the two live layers of a role lie."""
+
+    live_8k: Path
+    live_16k: Path
+
+
+class Lane:
+    """Frames of one role in, layer 1 and layer 2 out.
+
+    At most `block_ms` of settled audio waits in memory, besides what the timeline holds back around a gap; that much
+    can be lost to a killed process. Layer 2 lags by the resampler's delay and is made again from layer 1 after a kill.
+    """
+
+    def __init__(self, role: Role, paths: LanePaths, hearing: Hearing, *, block_ms: int) -> None:
+        self.role = role
+        self.paths = paths
+        self._hearing = hearing
+        self._block_samples = block_ms * SAMPLES_A_MS
+        self._timeline: Timeline | None = None
+        self._open: _OpenFiles | None = None
+        self.level_block: Samples = np.zeros(0, np.int16)
+        """The newest block written, for the level meter."""
+
+    @property
+    def samples(self) -> int:
+        """Samples in layer 1 so far; its length in ms times 8."""
+        return self._open.live_8k.samples if self._open else 0
+
+    def begin(self, origin_ms: int) -> None:
+        """A stream starts whose timestamp 0 lies at `origin_ms` of the call; what is missing before is silence."""
+        self._open = _OpenFiles(
+            GrowingWav.open(self.paths.live_8k, RATE_8K),
+            GrowingWav.open(self.paths.live_16k, RATE_16K),
+            Upsampler(),
+        )
+        self._timeline = Timeline(reorder_ms=REORDER_MS)
+        missing = origin_ms * SAMPLES_A_MS - self._open.live_8k.samples
+        if missing > 0:
+            self._write(np.zeros(missing, np.int16))
+
+    def place(self, timestamp_ms: int, payload: bytes) -> None:
+        """One frame. Called for every media message, so nothing but placing happens until a block is full."""
+        timeline = self._timeline
+        if timeline is None:
+            raise RuntimeError("a frame came for a lane without a stream")
+        timeline.place(timestamp_ms, payload)
+        if timeline.ready_samples >= self._block_samples:
+            self._write(mulaw.decode(timeline.take()))
+
+    def end(self) -> TimelineCounts:
+        """The stream is over: write what is left, close both files, answer what was counted."""
+        timeline, files = self._timeline, self._open
+        if timeline is None or files is None:
+            raise RuntimeError("a lane ended that had no stream")
+        rest = timeline.finish()
+        if rest:
+            self._write(mulaw.decode(rest))
+        tail = files.upsampler.finish()
+        files.live_16k.append(tail)
+        self._hearing.hear(np.zeros(0, np.int16), tail)
+        self._hearing.pause()
+        files.close()
+        self._timeline = self._open = None
+        return timeline.counts
+
+    def _write(self, samples8k: Samples) -> None:
+        files = self._open
+        assert files is not None
+        files.live_8k.append(samples8k)
+        samples16k = files.upsampler.push(samples8k)
+        if samples16k.size:
+            files.live_16k.append(samples16k)
+        self.level_block = samples8k
+        self._hearing.hear(samples8k, samples16k)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenFiles:
+    live_8k: GrowingWav
+    live_16k: GrowingWav
+    upsampler: Upsampler
+
+    def close(self) -> None:
+        self.live_8k.close()
+        self.live_16k.close()
+
+
+NewHearing = Callable[[Role], Hearing]

@@ -1,0 +1,215 @@
+"""The live transcript: jobs from the lanes to the engine's processes and their text out to listeners.
+
+Partials may be shed, finals never: the queue decides (`speech/queue`), this drives it. One task for each engine
+worker takes the next job; a final is a row before anybody hears of it.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.audio.segmenter import SegmenterOptions, SpeechDetector
+from callreel.domain.call import Role
+from callreel.domain.errors import EngineError
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
+from callreel.engines.host import EngineHost
+from callreel.services.announce import Announcer
+from callreel.services.clock import Clock
+from callreel.services.counters import Counters
+from callreel.services.hearing import LaneHearing
+from callreel.speech.cadence import PartialCadence
+from callreel.speech.queue import DecodeQueue, Job
+from callreel.speech.turns import merge_turns, words_from
+from callreel.store import finals, transcripts
+from callreel.store.database import Database
+
+log = logging.getLogger(__name__)
+
+MS_A_SAMPLE16K = 1 / 16
+
+
+@dataclass(slots=True)
+class _CallProgress:
+    """What is still to be decoded for one call."""
+
+    finals_open: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    cadences: dict[Role, PartialCadence] = field(default_factory=dict)
+
+
+class LiveTranscription:
+    """Owns the decode queue and the tasks that empty it. All methods run on the event loop."""
+
+    def __init__(
+        self,
+        host: EngineHost,
+        database: Database,
+        announcer: Announcer,
+        clock: Clock,
+        counters: Counters,
+        *,
+        workers: int,
+        new_detector: "type[SpeechDetector]",
+        segmenter: SegmenterOptions,
+    ) -> None:
+        self._host = host
+        self._database = database
+        self._announcer = announcer
+        self._clock = clock
+        self._counters = counters
+        self._workers = workers
+        self._new_detector = new_detector
+        self._segmenter = segmenter
+        self._queue = DecodeQueue(workers)
+        self._wake = asyncio.Event()
+        self._calls: dict[CallId, _CallProgress] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def partials_shed(self) -> int:
+        return self._queue.partials_shed
+
+    @property
+    def finals_waiting(self) -> int:
+        return self._queue.finals_waiting
+
+    def lag_ms(self) -> int:
+        """How long the oldest waiting final has waited."""
+        return round(1000 * self._queue.final_age_s(self._clock.monotonic_s()))
+
+    def start(self) -> None:
+        """Begin to decode; `close` ends it."""
+        self._tasks = [asyncio.create_task(self._work(), name=f"live-{n}") for n in range(self._workers)]
+
+    async def close(self) -> None:
+        """Stop decoding at once. Segments that were not decoded stay in the layers for the pass after the call."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def hearing(self, call_id: CallId, role: Role) -> LaneHearing:
+        """A listener for one lane of a call."""
+        progress = self._calls.setdefault(call_id, _CallProgress())
+        cadence = PartialCadence.for_engine(self._host.capabilities)
+        if cadence is not None:
+            progress.cadences[role] = cadence
+
+        def ask(role: Role, number: int, start_ms: int, samples: npt.NDArray[np.int16], final: bool) -> None:
+            self._offer(Job(call_id, role, number, start_ms, samples, final, self._clock.monotonic_s()))
+
+        return LaneHearing(role, self._new_detector(), self._segmenter, cadence, ask)
+
+    def _offer(self, job: Job) -> None:
+        if job.final:
+            progress = self._calls[job.call_id]
+            progress.finals_open += 1
+            progress.idle.clear()
+            self._queue.offer_final(job)
+        else:
+            self._queue.offer_partial(job)
+        self._wake.set()
+
+    async def finish_call(self, call_id: CallId) -> None:
+        """Wait until every segment of the call has its final, then keep the live transcript as one."""
+        progress = self._calls.get(call_id)
+        while progress is not None and progress.finals_open:
+            progress.idle.clear()
+            await progress.idle.wait()
+        await asyncio.to_thread(
+            keep_live_transcript, self._database, self._announcer, self._clock, call_id, self._host.capabilities.name
+        )
+        self._calls.pop(call_id, None)
+
+    async def _work(self) -> None:
+        while True:
+            job = self._queue.next(self._clock.monotonic_s())
+            if job is None:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            try:
+                await self._decode(job)
+            finally:
+                self._queue.done(job)
+                self._wake.set()
+
+    async def _decode(self, job: Job) -> None:
+        began = self._clock.monotonic_s()
+        failed = False
+        try:
+            heard = await self._host.decode(job.samples16k, partial=not job.final)
+        except EngineError as error:
+            log.warning("a segment was not decoded: %s", error, extra={"call_id": job.call_id})
+            self._counters.add("segments_failed")
+            heard, failed = [], True
+        words = words_from(heard, job.start_ms)
+        end_ms = job.start_ms + round(job.samples16k.size * MS_A_SAMPLE16K)
+        if job.final:
+            segment = Segment(job.role, job.number, job.start_ms, end_ms)
+            await self._keep(job.call_id, Final(segment, words, failed))
+        elif not failed:
+            self._tell_partial(job, words, end_ms)
+            self._note_cadence(job, began)
+
+    def _note_cadence(self, job: Job, began_s: float) -> None:
+        progress = self._calls.get(job.call_id)
+        cadence = progress.cadences.get(job.role) if progress else None
+        if cadence is not None:
+            cadence.decoded(1000 * (self._clock.monotonic_s() - began_s))
+
+    def _tell_partial(self, job: Job, words: tuple[Word, ...], end_ms: int) -> None:
+        data: dict[str, Json] = {
+            "role": job.role,
+            "number": job.number,
+            "start_ms": job.start_ms,
+            "end_ms": end_ms,
+            "text": " ".join(word.text for word in words),
+        }
+        self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
+
+    async def _keep(self, call_id: CallId, final: Final) -> None:
+        stored = asyncio.to_thread(self._store, call_id, final)
+        event = await asyncio.shield(stored)
+        if event is not None:
+            self._announcer.tell(event)
+        progress = self._calls.get(call_id)
+        if progress is not None:
+            progress.finals_open -= 1
+            progress.idle.set()
+
+    def _store(self, call_id: CallId, final: Final) -> LiveEvent | None:
+        with self._database.write() as conn:
+            if not finals.put(conn, call_id, final):
+                return None
+            return self._announcer.record(conn, LiveEvent(call_id, EventKind.FINAL, final_data(final)))
+
+
+def final_data(final: Final) -> dict[str, Json]:
+    """A final as event data."""
+    known = [word.confidence for word in final.words if word.confidence is not None]
+    return {
+        "role": final.segment.role,
+        "number": final.segment.number,
+        "start_ms": final.segment.start_ms,
+        "end_ms": final.segment.end_ms,
+        "text": final.text,
+        "confidence": round(sum(known) / len(known), 3) if known else None,
+        "failed": final.failed,
+    }
+
+
+def keep_live_transcript(
+    database: Database, announcer: Announcer, clock: Clock, call_id: CallId, engine: str
+) -> None:
+    """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable."""
+    with database.write() as conn:
+        turns = merge_turns(finals.of_call(conn, call_id))
+        transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, "", turns)
+        told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
+        event = announcer.record(conn, told)
+    announcer.tell(event)

@@ -1,0 +1,354 @@
+"""Calls whose audio comes in now: streams join a call by their token, fill its lanes, and leave again.
+
+A stream that ends does not end its call: another may continue it. A call ends when the carrier says that its parent
+leg is over, or when no stream came back in time.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from callreel.audio.levels import dbfs
+from callreel.audio.timeline import TimelineCounts
+from callreel.carrier.stream import Frame, Started
+from callreel.domain.call import CallState, Role, Topology, Track
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId, LegSid, StreamSid
+from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.services.announce import Announcer
+from callreel.services.answer import TOKEN_PARAMETER, token_hash
+from callreel.services.clock import Clock
+from callreel.services.counters import Counters
+from callreel.services.lane import RATE_8K, RATE_16K, Lane, LanePaths
+from callreel.services.live import LiveTranscription
+from callreel.store import calls, facts, layers, streams, tokens
+from callreel.store.calls import CallRow
+from callreel.store.database import Database
+from callreel.store.streams import EndedBy, StreamRow
+
+log = logging.getLogger(__name__)
+
+LEVEL_EVERY_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """`block_ms`: audio written at once, which bounds what a kill loses.
+
+    `stop_linger_s`: how long after an orderly `stop` another stream may continue the call. `cut_linger_s`: the same
+    after a socket that died. `hang_on_s`: how long a socket may stay after the carrier said that the call is over.
+    """
+
+    data_dir: Path
+    block_ms: int = 160
+    stop_linger_s: float = 2.0
+    cut_linger_s: float = 15.0
+    hang_on_s: float = 5.0
+
+
+class LiveStream:
+    """One stream of one call, for as long as its socket lives. Not shared between tasks."""
+
+    def __init__(self, call: "LiveCall", sid: StreamSid, lanes: Mapping[Track, Lane]) -> None:
+        self._call = call
+        self.sid = sid
+        self._lanes = lanes
+        self.ended = asyncio.Event()
+        """Set when the stream is to end although its socket still lives."""
+
+    def place(self, frame: Frame) -> None:
+        """One frame; a frame of a track that `start` did not name is counted and dropped."""
+        lane = self._lanes.get(frame.track)
+        if lane is None:
+            self._call.counters.add("frames_of_unknown_track")
+            return
+        lane.place(frame.timestamp_ms, frame.payload)
+        if lane.samples >= self._call.next_level_samples:
+            self._call.tell_levels()
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """A call with its lanes. `streams` are the ones whose sockets live."""
+
+    id: CallId
+    leg_sid: LegSid
+    topology: Topology
+    lanes: dict[Role, Lane]
+    first_started_s: float
+    counters: Counters
+    tell_level: Callable[["LiveCall"], None]
+    streams: dict[StreamSid, LiveStream] = field(default_factory=dict)
+    next_level_samples: int = 0
+    leg_over: bool = False
+    linger: asyncio.Task[None] | None = None
+
+    def tell_levels(self) -> None:
+        """Send levels, at most once each half second of audio."""
+        self.next_level_samples = max(lane.samples for lane in self.lanes.values()) + LEVEL_EVERY_MS * 8
+        self.tell_level(self)
+
+
+class LiveCalls:
+    """The registry of live calls in this process. All methods run on the event loop unless they say otherwise."""
+
+    def __init__(
+        self,
+        database: Database,
+        announcer: Announcer,
+        clock: Clock,
+        counters: Counters,
+        transcription: LiveTranscription,
+        options: LiveOptions,
+        *,
+        call_ended: Callable[[CallId], None],
+    ) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._clock = clock
+        self._counters = counters
+        self._transcription = transcription
+        self._options = options
+        self._call_ended = call_ended
+        self._calls: dict[CallId, LiveCall] = {}
+        self._opening = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Name the loop that the thread-safe methods hand over to."""
+        self._loop = loop
+
+    @property
+    def count(self) -> int:
+        return len(self._calls)
+
+    async def open_stream(self, started: Started) -> LiveStream | None:
+        """The stream behind `started`, or None when its token does not admit it. Spends the token."""
+        token = started.parameters.get(TOKEN_PARAMETER, "")
+        arrived_s = self._clock.monotonic_s()
+        async with self._opening:
+            row = await asyncio.to_thread(self._admit, token, started.leg_sid)
+            if row is None:
+                return None
+            return await self._join(row, started, arrived_s)
+
+    def _admit(self, token: str, leg_sid: LegSid) -> CallRow | None:
+        with self._database.write() as conn:
+            call_id = tokens.spend(conn, token_hash(token), leg_sid, self._clock.now())
+            return calls.get(conn, call_id) if call_id else None
+
+    async def _join(self, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
+        call = self._calls.get(row.id)
+        if call is None:
+            call = self._new_call(row, arrived_s)
+            self._calls[row.id] = call
+        if call.linger is not None:
+            call.linger.cancel()
+            call.linger = None
+        # The stream's own clock begins at 0 again; when it began is the one thing that only arrival tells.
+        origin_ms = round(1000 * (arrived_s - call.first_started_s))
+        named = started.tracks or (Track.INBOUND, Track.OUTBOUND)
+        lanes = {track: call.lanes[call.topology.role_of_track(track)] for track in named}
+        for lane in lanes.values():
+            lane.begin(origin_ms)
+        stream = LiveStream(call, started.stream_sid, lanes)
+        call.streams[started.stream_sid] = stream
+        stream_row = StreamRow(
+            sid=started.stream_sid,
+            call_id=row.id,
+            leg_sid=started.leg_sid,
+            origin_ms=origin_ms,
+            started_at=self._clock.now(),
+        )
+        await asyncio.to_thread(self._note_begin, stream_row, lanes)
+        log.info("stream joined", extra={"call_id": row.id, "leg_sid": started.leg_sid})
+        return stream
+
+    def _new_call(self, row: CallRow, arrived_s: float) -> LiveCall:
+        lanes = {role: self._new_lane(row, role) for role in Role}
+        topology = Topology(inbound=row.inbound_role)
+        return LiveCall(
+            row.id, LegSid(row.leg_sid), topology, lanes, arrived_s, self._counters, self._tell_level
+        )
+
+    def _new_lane(self, row: CallRow, role: Role) -> Lane:
+        stem = f"audio_recordings/{role}_{row.id}_{row.created_at:%Y%m%dT%H%M%SZ}"
+        paths = LanePaths(
+            self._options.data_dir / f"{stem}_{RATE_8K}Hz.wav", self._options.data_dir / f"{stem}_{RATE_16K}Hz.wav"
+        )
+        hearing = self._transcription.hearing(row.id, role)
+        return Lane(role, paths, hearing, block_ms=self._options.block_ms)
+
+    def _note_begin(self, stream: StreamRow, lanes: Mapping[Track, Lane]) -> None:
+        with self._database.write() as conn:
+            streams.insert(conn, stream)
+            events = []
+            for lane in lanes.values():
+                for file in self._layer_files(lane, LayerState.RECORDING):
+                    layers.upsert(conn, stream.call_id, file)
+                    events.append(self._announcer.record(conn, layer_event(stream.call_id, file)))
+        self._announcer.tell(*events)
+
+    def _layer_files(self, lane: Lane, state: LayerState) -> list[LayerFile]:
+        both = ((Layer.LIVE_8K, lane.paths.live_8k, RATE_8K), (Layer.LIVE_16K, lane.paths.live_16k, RATE_16K))
+        return [
+            layer_file(layer, lane.role, path, rate, state, self._options.data_dir) for layer, path, rate in both
+        ]
+
+    async def close_stream(self, stream: LiveStream, ended_by: EndedBy) -> None:
+        """The socket of `stream` is over: `ended_by` says how that came."""
+        call = stream._call
+        if call.streams.pop(stream.sid, None) is None:
+            return
+        counts = {track: lane.end() for track, lane in stream._lanes.items()}
+        lanes = list(stream._lanes.values())
+        await asyncio.to_thread(self._note_end, call, stream.sid, lanes, ended_by, counts)
+        log.info("stream ended by %s", ended_by, extra={"call_id": call.id})
+        if not call.streams:
+            self._settle(call, ended_by)
+
+    def _note_end(
+        self,
+        call: LiveCall,
+        sid: StreamSid,
+        lanes: list[Lane],
+        ended_by: EndedBy,
+        counts: Mapping[Track, TimelineCounts],
+    ) -> None:
+        by_role = {
+            call.topology.role_of_track(track).value: asdict(count) for track, count in counts.items()
+        }
+        files = [file for lane in lanes for file in self._layer_files(lane, LayerState.CLOSED)]
+        with self._database.write() as conn:
+            streams.finish(conn, sid, self._clock.now(), ended_by, by_role)
+            events = []
+            for file in files:
+                layers.upsert(conn, call.id, file)
+                events.append(self._announcer.record(conn, layer_event(call.id, file)))
+        self._announcer.tell(*events)
+
+    def _settle(self, call: LiveCall, ended_by: EndedBy) -> None:
+        """No socket is left: end the call now, or when nothing continued it in time."""
+        wait_s = self._options.cut_linger_s if ended_by is EndedBy.SOCKET else self._options.stop_linger_s
+        call.linger = self._spawn(self._end(call, 0.0 if call.leg_over else wait_s))
+
+    async def _end(self, call: LiveCall, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        call.linger = None
+        self._calls.pop(call.id, None)
+        await asyncio.to_thread(end_call, self._database, self._announcer, call.id, self._clock.now())
+        self._call_ended(call.id)
+        await self._transcription.finish_call(call.id)
+
+    def leg_ended(self, call_id: CallId, leg_sid: LegSid) -> None:
+        """The carrier says that the parent leg is over. Safe from any thread."""
+        self._hand_over(self._leg_ended, call_id)
+
+    def _leg_ended(self, call_id: CallId) -> None:
+        call = self._calls.get(call_id)
+        if call is None:
+            self._spawn(self._end_without_audio(call_id))
+            return
+        call.leg_over = True
+        if call.linger is not None:
+            call.linger.cancel()
+            call.linger = self._spawn(self._end(call, 0.0))
+        for stream in call.streams.values():
+            self._spawn(self._hang_on(stream))
+
+    async def _end_without_audio(self, call_id: CallId) -> None:
+        """A call whose socket never came: end it all the same, once; one that has ended is left alone."""
+        ended = await asyncio.to_thread(
+            end_call, self._database, self._announcer, call_id, self._clock.now()
+        )
+        if ended:
+            self._call_ended(call_id)
+            await self._transcription.finish_call(call_id)
+
+    async def _hang_on(self, stream: LiveStream) -> None:
+        await asyncio.sleep(self._options.hang_on_s)
+        stream.ended.set()
+
+    def stream_ended(self, stream_sid: str) -> None:
+        """The carrier says that a stream stopped; its socket may hang on behind a tunnel. Safe from any thread."""
+        self._hand_over(self._stream_ended, StreamSid(stream_sid))
+
+    def _stream_ended(self, sid: StreamSid) -> None:
+        for call in self._calls.values():
+            if sid in call.streams:
+                self._spawn(self._hang_on(call.streams[sid]))
+
+    def _hand_over(self, work: Callable[..., None], *arguments: object) -> None:
+        if self._loop is None:
+            raise RuntimeError("LiveCalls.bind was not called")
+        self._loop.call_soon_threadsafe(work, *arguments)
+
+    def note_fact(self, kind: str, data: dict[str, str], stream: LiveStream | None) -> None:
+        """Keep something that the carrier said and we do not know. Blocking; call it in a thread."""
+        call_id = stream._call.id if stream else None
+        with self._database.write() as conn:
+            facts.note(conn, kind, data, self._clock.now(), call_id)
+
+    async def close(self) -> None:
+        """The server stops: end all streams, so that files are whole, and leave calls for the next start."""
+        for call in list(self._calls.values()):
+            for stream in list(call.streams.values()):
+                await self.close_stream(stream, EndedBy.SERVER)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _tell_level(self, call: LiveCall) -> None:
+        levels = {f"{role}_dbfs": round(dbfs(lane.level_block), 1) for role, lane in call.lanes.items()}
+        position_ms = max(lane.samples for lane in call.lanes.values()) // 8
+        data = {
+            **levels,
+            "position_ms": position_ms,
+            "lag_ms": self._transcription.lag_ms(),
+            "partials_shed": self._transcription.partials_shed,
+            "finals_waiting": self._transcription.finals_waiting,
+        }
+        self._announcer.tell(LiveEvent(call.id, EventKind.LEVEL, {**data}))
+
+    def _spawn(self, work: "asyncio.Future[None] | object") -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def end_call(database: Database, announcer: Announcer, call_id: CallId, at: datetime) -> bool:
+    """Mark a call as ended and tell; False when it had ended before. Blocking."""
+    with database.write() as conn:
+        if not calls.set_state(conn, call_id, CallState.ENDED, at):
+            return False
+        event = announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"state": CallState.ENDED}))
+    announcer.tell(event)
+    log.info("call ended", extra={"call_id": call_id})
+    return True
+
+
+def layer_file(layer: Layer, role: Role | None, path: Path, rate_hz: int, state: LayerState, root: Path) -> LayerFile:
+    """A mono 16-bit file of a live layer as it is on disk now; its digest only when it no longer grows."""
+    size = path.stat().st_size
+    samples = max(size - 44, 0) // 2
+    digest = None if state is LayerState.RECORDING else file_digest(path)
+    return LayerFile(
+        layer, role, str(path.relative_to(root)), rate_hz, 1, samples * 1000 // rate_hz, size, digest, state
+    )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def layer_event(call_id: CallId, file: LayerFile) -> LiveEvent:
+    """The event that tells of a layer's state."""
+    return LiveEvent(call_id, EventKind.LAYER, {"layer": file.layer, "role": file.role, "state": file.state})

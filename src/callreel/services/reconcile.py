@@ -1,0 +1,158 @@
+"""Asking the carrier about calls whose recording nobody told us of.
+
+Callbacks can be lost: the carrier tries for 15 seconds and no longer. So a call that ended is looked up on the carrier's
+list after a while, again at growing distances, and given up with a note that a person sees.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from callreel.domain.call import CallState
+from callreel.domain.errors import CarrierError
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.services.announce import Announcer
+from callreel.services.callbacks import error_number, recording_event
+from callreel.services.clock import Clock
+from callreel.services.cloud import CarrierRecordings
+from callreel.store import calls, recordings
+from callreel.store.calls import CallRow
+from callreel.store.database import Database
+from callreel.store.recordings import RecordingRow
+
+log = logging.getLogger(__name__)
+
+_SETTLED = frozenset(CloudState) - {CloudState.EXPECTED, CloudState.IN_PROGRESS}
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """When to look: first `grace_s` after the end, then after twice the time that has passed, until `deadline_s`."""
+
+    grace_s: float = 60.0
+    deadline_s: float = 86_400.0
+
+    def due(self, ended_at: datetime, last_look: datetime | None, now: datetime) -> bool:
+        """Whether a call that ended at `ended_at` is to be looked up at `now`."""
+        age_s = (now - ended_at).total_seconds()
+        if last_look is None:
+            return age_s >= self.grace_s
+        return age_s >= 2 * (last_look - ended_at).total_seconds() or self.over(ended_at, now)
+
+    def over(self, ended_at: datetime, now: datetime) -> bool:
+        """Whether there is no more hope of a recording."""
+        return (now - ended_at).total_seconds() >= self.deadline_s
+
+
+def missing_sid(call_id: CallId) -> RecordingSid:
+    """The row of a call for which the carrier has no recording at all; no carrier id looks like it."""
+    return RecordingSid(f"none-{call_id}")
+
+
+class Reconciler:
+    """One task that looks after calls in state ENDED. What it finds is taken in as a callback would be."""
+
+    def __init__(
+        self,
+        database: Database,
+        announcer: Announcer,
+        carrier: CarrierRecordings,
+        clock: Clock,
+        when: LookAgain,
+        *,
+        record: bool,
+    ) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._carrier = carrier
+        self._clock = clock
+        self._when = when
+        self._record = record
+        self._looked: dict[CallId, datetime] = {}
+
+    async def run(self, every_s: float = 1.0) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.sweep)
+            except Exception:
+                log.exception("looking for recordings failed; trying again")
+            await asyncio.sleep(every_s)
+
+    def sweep(self) -> None:
+        """Look up every call that is due. Blocking."""
+        now = self._clock.now()
+        with self._database.read() as conn:
+            ended = calls.in_state(conn, CallState.ENDED)
+            known = {call.id: recordings.of_call(conn, call.id) for call in ended}
+        self._looked = {call_id: at for call_id, at in self._looked.items() if call_id in known}
+        for call in ended:
+            settled = any(row.state in _SETTLED for row in known[call.id])
+            if call.ended_at is None or settled:
+                continue
+            if not self._record:
+                self._give_up(call, known[call.id], "recording is switched off")
+            elif self._when.due(call.ended_at, self._looked.get(call.id), now):
+                self._looked[call.id] = now
+                self._look_up(call, known[call.id], now)
+
+    def _look_up(self, call: CallRow, known: list[RecordingRow], now: datetime) -> None:
+        assert call.ended_at is not None
+        listed = 0
+        if self._carrier.usable:
+            try:
+                listed = self._take_in(call)
+            except CarrierError as error:
+                log.warning("asking for a recording: %s", error, extra={"call_id": call.id})
+        over = self._when.over(call.ended_at, now)
+        if not listed and (over or not self._carrier.usable):
+            why = "no callback came" if self._carrier.usable else "no callback came, and no credentials to ask with"
+            self._give_up(call, known, why)
+
+    def _take_in(self, call: CallRow) -> int:
+        """Hear what the carrier lists for the call; answers how many of them are settled."""
+        settled = 0
+        for found in self._carrier.of_leg(call.leg_sid):
+            state = found.cloud_state
+            if state is None:
+                continue
+            settled += state in _SETTLED
+            self._hear(call, found.sid, state, found.status, found.channels, found.duration_s, error_number(found.error_code))
+        return settled
+
+    def _give_up(self, call: CallRow, known: list[RecordingRow], why: str) -> None:
+        sid = known[0].sid if known else missing_sid(call.id)
+        log.warning("no recording: %s", why, extra={"call_id": call.id})
+        self._hear(call, sid, CloudState.MISSING, why, None, None, None)
+
+    def _hear(
+        self,
+        call: CallRow,
+        sid: RecordingSid,
+        state: CloudState,
+        told: str,
+        channels: int | None,
+        duration_s: int | None,
+        error_code: int | None,
+    ) -> None:
+        with self._database.write() as conn:
+            row, changed = recordings.hear(
+                conn,
+                sid=sid,
+                call_id=call.id,
+                leg_sid=call.leg_sid,
+                state=state,
+                told_status=told,
+                source=None,
+                channels=channels,
+                duration_s=duration_s,
+                error_code=error_code,
+                url=None,
+                started_at=None,
+                at=self._clock.now(),
+            )
+            event = self._announcer.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
+        if changed:
+            self._announcer.tell(event)

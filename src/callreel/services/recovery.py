@@ -1,0 +1,82 @@
+"""What the start does about calls that a dead process left behind.
+
+Their live layers are closed with the right length and marked, layer 2 is made again from layer 1 where it fell short,
+their streams end, and their calls end, so that the stages judge them as they judge any other.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from callreel.audio.resample import upsample_all
+from callreel.domain.call import CallState
+from callreel.domain.ids import CallId
+from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.services.announce import Announcer
+from callreel.services.clock import Clock
+from callreel.services.lane import RATE_8K, RATE_16K
+from callreel.services.live import keep_live_transcript
+from callreel.services.live_calls import end_call, layer_event, layer_file
+from callreel.services.wav_files import read_wav
+from callreel.store import calls, facts, layers, streams
+from callreel.store.database import Database
+from callreel.store.growing_wav import GrowingWav, repair
+from callreel.store.streams import EndedBy
+
+log = logging.getLogger(__name__)
+
+
+def recover(database: Database, announcer: Announcer, clock: Clock, data_dir: Path, engine: str) -> int:
+    """Close what no living process owns; answers the number of calls. Blocking; before the server takes calls.
+
+    On one machine that is every call which is still live in the rows: its sockets died with their process.
+    """
+    with database.read() as conn:
+        growing = layers.growing(conn)
+        live = [call.id for call in calls.in_state(conn, CallState.LIVE)]
+        open_streams = streams.open_streams(conn)
+    for call_id, layer in sorted(growing, key=lambda entry: entry[1].layer is Layer.LIVE_16K):
+        _close_layer(database, announcer, clock, data_dir, call_id, layer)
+    with database.write() as conn:
+        for stream in open_streams:
+            streams.finish(conn, stream.sid, clock.now(), EndedBy.SERVER, {})
+    for call_id in live:
+        end_call(database, announcer, call_id, clock.now())
+        keep_live_transcript(database, announcer, clock, call_id, engine)
+    if live or growing:
+        log.warning("%d calls were cut by the death of their process; their layers are closed", len(live))
+    return len(live)
+
+
+def _close_layer(
+    database: Database, announcer: Announcer, clock: Clock, data_dir: Path, call_id: CallId, layer: LayerFile
+) -> None:
+    path = data_dir / layer.path
+    if not path.exists():
+        with database.write() as conn:
+            layers.delete(conn, layer.path)
+            facts.note(conn, "layer_missing", {"path": layer.path}, clock.now(), call_id)
+        log.error("a live layer's file is gone", extra={"call_id": call_id})
+        return
+    repair(path)
+    if layer.layer is Layer.LIVE_16K:
+        _complete_16k(path, path.with_name(path.name.replace(f"_{RATE_16K}Hz", f"_{RATE_8K}Hz")))
+    file = layer_file(layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, data_dir)
+    with database.write() as conn:
+        layers.upsert(conn, call_id, file)
+        event = announcer.record(conn, layer_event(call_id, file))
+    announcer.tell(event)
+
+
+def _complete_16k(path: Path, path_8k: Path) -> None:
+    """Append what the resampler still held when its process died, from layer 1, which is ahead of layer 2."""
+    if not path_8k.exists():
+        return
+    samples8k, _ = read_wav(path_8k)
+    made = upsample_all(np.ascontiguousarray(samples8k[:, 0]))
+    growing = GrowingWav.open(path, RATE_16K)
+    try:
+        growing.append(made[growing.samples :])
+    finally:
+        growing.close()

@@ -1,0 +1,121 @@
+"""The stages after a call, in their order: what the durable workflows do.
+
+    fetch -> split -> transcribe -> wait for the live side -> judge      a recording was announced as completed
+    wait for the live side -> keep the live text -> judge                the carrier has none, and said so
+
+Each stage is one durable, idempotent step keyed by the recording. What cannot go on is parked with its reason; the call
+still gets its transcript from the live layers and its verdict.
+"""
+
+import logging
+from collections.abc import Callable
+
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.domain.transcript import TranscriptKind
+from callreel.services.announce import Announcer
+from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW
+from callreel.services.durable import Durable, Steps
+from callreel.services.fetching import Fetching
+from callreel.services.judging import Judging
+from callreel.services.transcribing import Transcribing
+from callreel.store import recordings, transcripts
+from callreel.store.database import Database
+
+log = logging.getLogger(__name__)
+
+LIVE_POLL_S = (0.25, 0.5, 1.0, 2.0, 5.0)
+LIVE_POLLS = 200
+"""About a quarter of an hour; then the stages go on with what there is."""
+
+
+class Stages:
+    """Bodies of the workflows. Nothing here does I/O outside of a step."""
+
+    def __init__(
+        self,
+        database: Database,
+        announcer: Announcer,
+        fetching: Fetching,
+        transcribing: Transcribing,
+        judging: Judging,
+    ) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._fetching = fetching
+        self._transcribing = transcribing
+        self._judging = judging
+
+    def register(self, durable: Durable) -> None:
+        """Make the workflows known, before the library is launched."""
+        durable.register(COMPLETED_WORKFLOW, self.completed)
+        durable.register(NONE_WORKFLOW, self.none)
+
+    def completed(self, steps: Steps, key: str) -> None:
+        """Everything that follows a recording that the carrier has ready. `key` is its RecordingSid."""
+        sid = RecordingSid(key)
+        call_id = CallId(steps.run("call", lambda: self._fetching.rows(sid)[0].id))
+        self._fetch(steps, sid, call_id)
+        stored = steps.run("stored", lambda: self._fetching.rows(sid)[1].state is CloudState.STORED)
+        channels = 0
+        if stored:
+            channels = self._stage(steps, sid, call_id, "split", lambda: self._fetching.split(sid)) or 0
+        if channels == 2:
+            self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_recording(call_id))
+        self._wait_for_live(steps, call_id)
+        if channels != 2:
+            self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_live(call_id))
+        self._stage(steps, sid, call_id, "judge", lambda: self._judging.judge(call_id))
+
+    def none(self, steps: Steps, key: str) -> None:
+        """What follows when the carrier has no recording: the live layers still give a transcript and a verdict."""
+        sid = RecordingSid(key)
+        call_id = CallId(steps.run("call", lambda: self._fetching.rows(sid)[0].id))
+        self._wait_for_live(steps, call_id)
+        self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_live(call_id))
+        self._stage(steps, sid, call_id, "judge", lambda: self._judging.judge(call_id))
+
+    def _fetch(self, steps: Steps, sid: RecordingSid, call_id: CallId) -> None:
+        steps.run("tell fetch", lambda: self._tell(call_id, sid, "fetch", "running"))
+        attempt = 1
+        while (wait_s := self._attempt(steps, sid, attempt)) is not None:
+            steps.sleep(wait_s)
+            attempt += 1
+
+    def _attempt(self, steps: Steps, sid: RecordingSid, attempt: int) -> float | None:
+        return steps.run(f"fetch {attempt}", lambda: self._fetching.attempt(sid, attempt))
+
+    def _stage(
+        self, steps: Steps, sid: RecordingSid, call_id: CallId, name: str, work: Callable[[], int]
+    ) -> int | None:
+        """One stage; a failure parks it with its reason and lets the following ones do what they can."""
+        steps.run(f"tell {name}", lambda: self._tell(call_id, sid, name, "running"))
+        try:
+            result = steps.run(name, work)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            log.exception("stage %s failed", name, extra={"call_id": call_id})
+            steps.run(f"park {name}", lambda: self._tell(call_id, sid, name, "parked", why))
+            return None
+        steps.run(f"told {name}", lambda: self._tell(call_id, sid, name, "done"))
+        return result
+
+    def _tell(self, call_id: CallId, sid: RecordingSid, stage: str, state: str, why: str | None = None) -> None:
+        with self._database.write() as conn:
+            if state != "done":
+                recordings.set_stage(conn, sid, stage, why)
+            told = LiveEvent(call_id, EventKind.STAGE, {"stage": stage, "state": state, "why": why})
+            event = self._announcer.record(conn, told)
+        self._announcer.tell(event)
+
+    def _wait_for_live(self, steps: Steps, call_id: CallId) -> None:
+        """Until the live layers are closed and the live transcript is kept, or for a quarter of an hour."""
+        for poll in range(LIVE_POLLS):
+            if steps.run(f"live {poll}", lambda: self._live_is_done(call_id)):
+                return
+            steps.sleep(LIVE_POLL_S[min(poll, len(LIVE_POLL_S) - 1)])
+
+    def _live_is_done(self, call_id: CallId) -> bool:
+        with self._database.read() as conn:
+            return transcripts.latest(conn, call_id, TranscriptKind.LIVE) is not None

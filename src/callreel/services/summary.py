@@ -1,0 +1,222 @@
+"""A call as one JSON document: what the API answers, what the pages are made of and what the demo prints.
+
+Only rows are read here, nothing is decided: the verdict is judged, turns are merged and layers are written elsewhere.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from callreel.domain.call import Role
+from callreel.domain.cost import Prices, call_cost
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId
+from callreel.domain.recording import CloudState, LayerFile
+from callreel.domain.transcript import Final, TranscriptKind, Turn
+from callreel.domain.verdict import Reason
+from callreel.store import calls, finals, layers, legs, recordings, streams, transcripts
+from callreel.store.calls import CallRow
+from callreel.store.legs import LegRow
+from callreel.store.recordings import RecordingRow
+from callreel.store.tables import live_events
+from callreel.store.transcripts import TranscriptRow
+
+Summary = dict[str, Json]
+
+
+def call_summary(
+    conn: Connection, call_id: CallId, prices: Prices | None = None, *, words: bool = False
+) -> Summary | None:
+    """All that is known of a call, or None if there is no such call.
+
+    `words` adds to each turn its words. `cost` is None while the call goes on and without `prices`.
+    """
+    row = calls.get(conn, call_id)
+    if row is None:
+        return None
+    final = transcripts.latest(conn, call_id, TranscriptKind.FINAL)
+    heard = recordings.of_call(conn, call_id)
+    recording = max(heard, key=_worth, default=None)
+    return {
+        **call_head(row),
+        "layers": _layers(call_id, layers.of_call(conn, call_id)),
+        "transcript": _transcript(final),
+        "turns": [_turn(turn, words) for turn in final.turns] if final else [],
+        "live_turns": _live_turns(conn, call_id, words),
+        "recording": _recording(recording),
+        "cost": _cost(conn, row, recording, prices),
+    }
+
+
+def call_head(row: CallRow) -> Summary:
+    """What a list says of a call. `duration_ms` is None while it goes on; it counts from the answer if there was one."""
+    began = row.answered_at or row.created_at
+    return {
+        "call_id": row.id,
+        "call_sid": row.leg_sid,
+        "state": row.state.value,
+        "direction": row.direction.value,
+        "agent": row.agent,
+        "number": row.remote_number,
+        "created_at": _time(row.created_at),
+        "answered_at": _time(row.answered_at),
+        "ended_at": _time(row.ended_at),
+        "duration_ms": _between_ms(began, row.ended_at) if row.ended_at else None,
+        "verdict": row.verdict.value if row.verdict else None,
+        "reasons": [_reason(reason) for reason in row.reasons],
+        "demo": row.demo,
+    }
+
+
+def layer_names(files: Sequence[LayerFile]) -> list[str]:
+    """A name for each file of a call, for addresses: `live_8k-agent`, `cloud`; a second one of a kind gets `-2`."""
+    seen: Counter[str] = Counter()
+    names = []
+    for file in files:
+        kind = file.layer.value if file.role is None else f"{file.layer.value}-{file.role.value}"
+        seen[kind] += 1
+        names.append(kind if seen[kind] == 1 else f"{kind}-{seen[kind]}")
+    return names
+
+
+def last_event_id(conn: Connection) -> int:
+    """The newest lasting event's id, 0 before the first: where a listener who knows everything up to now begins."""
+    newest: int = conn.execute(select(func.coalesce(func.max(live_events.c.id), 0))).scalar_one()
+    return newest
+
+
+def _worth(recording: RecordingRow) -> tuple[bool, str]:
+    """Of several recordings of a call, the one that is kept says most; else the newest word."""
+    return recording.state is CloudState.STORED, recording.updated_at.isoformat()
+
+
+def _reason(reason: Reason) -> Json:
+    return {"code": reason.code, "role": reason.role.value if reason.role else None, "detail": reason.detail}
+
+
+def _layers(call_id: CallId, files: Sequence[LayerFile]) -> list[Json]:
+    return [_layer(call_id, name, file) for name, file in zip(layer_names(files), files, strict=True)]
+
+
+def _layer(call_id: CallId, name: str, file: LayerFile) -> Json:
+    return {
+        "layer": file.layer.value,
+        "role": file.role.value if file.role else None,
+        "path": file.path,
+        "url": f"/calls/{call_id}/layers/{name}.wav",
+        "rate_hz": file.rate_hz,
+        "channels": file.channels,
+        "duration_ms": file.duration_ms,
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+        "state": file.state.value,
+    }
+
+
+def _transcript(row: TranscriptRow | None) -> Json:
+    if row is None:
+        return None
+    return {
+        "engine": row.engine,
+        "model": row.model,
+        "revision": row.revision,
+        "created_at": _time(row.created_at),
+    }
+
+
+def _live_turns(conn: Connection, call_id: CallId, words: bool) -> list[Json]:
+    """The live transcript once it is whole, until then its finals as they came."""
+    live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
+    if live is not None:
+        return [_turn(turn, words) for turn in live.turns]
+    spoken = (final for final in finals.of_call(conn, call_id) if final.text)
+    return [_turn(_turn_of(final), words) for final in spoken]
+
+
+def _turn_of(final: Final) -> Turn:
+    sure = [word.confidence for word in final.words if word.confidence is not None]
+    confidence = sum(sure) / len(sure) if sure else None
+    segment = final.segment
+    return Turn(segment.role, segment.start_ms, segment.end_ms, final.text, confidence, final.words)
+
+
+def _turn(turn: Turn, words: bool) -> Json:
+    said: dict[str, Json] = {
+        "role": turn.role.value,
+        "start_ms": turn.start_ms,
+        "end_ms": turn.end_ms,
+        "text": turn.text,
+        "confidence": None if turn.confidence is None else round(turn.confidence, 3),
+    }
+    if words:
+        said["words"] = [
+            {
+                "text": word.text,
+                "start_ms": word.start_ms,
+                "end_ms": word.end_ms,
+                "confidence": word.confidence,
+            }
+            for word in turn.words
+        ]
+    return said
+
+
+def _recording(row: RecordingRow | None) -> Json:
+    if row is None:
+        return None
+    return {
+        "sid": row.sid,
+        "state": row.state.value,
+        "error_code": row.error_code,
+        "channels": row.channels,
+        "duration_s": row.duration_s,
+        "stage": row.stage,
+        "stage_error": row.stage_error,
+    }
+
+
+def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices: Prices | None) -> Json:
+    if prices is None or row.ended_at is None:
+        return None
+    of_role: Mapping[Role, LegRow] = {leg.role: leg for leg in legs.of_call(conn, row.id)}
+    whole_ms = _between_ms(row.created_at, row.ended_at)
+    talk_ms = _between_ms(row.answered_at, row.ended_at) if row.answered_at else 0
+    ends = [
+        (stream.started_at, stream.stopped_at or row.ended_at) for stream in streams.of_call(conn, row.id)
+    ]
+    cost = call_cost(
+        client_ms=_leg_ms(of_role.get(Role.AGENT), whole_ms),
+        number_ms=_leg_ms(of_role.get(Role.TECHNICIAN), talk_ms),
+        streams_ms=[_between_ms(start, end) for start, end in ends],
+        recorded_ms=1000 * (recording.duration_s or 0) if recording else 0,
+        prices=prices,
+    )
+    return {
+        "currency": cost.currency,
+        "total": float(cost.total),
+        "items": [
+            {
+                "name": item.name,
+                "minutes": item.minutes,
+                "per_minute": float(item.per_minute),
+                "amount": float(item.amount),
+                "monthly": item.monthly,
+            }
+            for item in cost.items
+        ],
+    }
+
+
+def _leg_ms(leg: LegRow | None, otherwise_ms: int) -> int:
+    """A leg's length as the carrier told it, or what our own times say until it does."""
+    return otherwise_ms if leg is None or leg.duration_s is None else 1000 * leg.duration_s
+
+
+def _between_ms(start: datetime, end: datetime) -> int:
+    return max(0, round((end - start).total_seconds() * 1000))
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")

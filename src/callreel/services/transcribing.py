@@ -1,0 +1,100 @@
+"""The final transcript: each channel of the stored recording cut by voice activity, decoded, merged into turns."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.audio.resample import to_rate
+from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, SpeechDetector, Split
+from callreel.domain.call import Role
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Final, Segment, TranscriptKind
+from callreel.services.announce import Announcer
+from callreel.services.fetching import channel_path
+from callreel.services.wav_files import read_wav
+from callreel.speech.engine import Capabilities, HeardWord
+from callreel.speech.turns import merge_turns, words_from
+from callreel.store import finals, layers, transcripts
+from callreel.store.blobs import BlobStore
+from callreel.store.database import Database
+
+Samples = npt.NDArray[np.int16]
+DETECT_HZ = 8_000
+ENGINE_HZ = 16_000
+
+
+def segments(samples8k: Samples, detector: SpeechDetector, options: SegmenterOptions) -> Iterator[tuple[int, int]]:
+    """Stretches of speech in `samples8k` [n] as (start_ms, end_ms)."""
+    segmenter = Segmenter(options)
+    step = detector.step_samples
+    for at in range(0, samples8k.size - step + 1, step):
+        event = segmenter.push(detector.probability(samples8k[at : at + step]))
+        if isinstance(event, Closed | Split):
+            yield event.start_ms, event.end_ms
+    last = segmenter.finish(samples8k.size * 1000 // DETECT_HZ)
+    if isinstance(last, Closed | Split):
+        yield last.start_ms, last.end_ms
+
+
+class Transcribing:
+    """The transcribe stage. `decode` blocks until an engine process has answered."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        announcer: Announcer,
+        *,
+        decode: Callable[[Samples], Sequence[HeardWord]],
+        capabilities: Callable[[], Capabilities],
+        new_detector: Callable[[], SpeechDetector],
+        segmenter: SegmenterOptions,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._announcer = announcer
+        self._decode = decode
+        self._capabilities = capabilities
+        self._new_detector = new_detector
+        self._segmenter = segmenter
+
+    def from_recording(self, call_id: CallId) -> int:
+        """Transcribe both channels; answers the number of turns. Raises EngineError.
+
+        Positions count from the recording's first sample, which is the start of the call.
+        """
+        with self._database.read() as conn:
+            files = layers.of_call(conn, call_id)
+        made: list[Final] = []
+        for role in Role:
+            path = channel_path(self._blobs, files, role)
+            if path is not None:
+                samples, rate_hz = read_wav(path)
+                made += self._channel(role, samples[:, 0], rate_hz)
+        return self._keep(call_id, made)
+
+    def _channel(self, role: Role, samples: Samples, rate_hz: int) -> Iterator[Final]:
+        narrow = to_rate(samples, rate_hz, DETECT_HZ)
+        spans = segments(narrow, self._new_detector(), self._segmenter)
+        for number, (start_ms, end_ms) in enumerate(spans):
+            piece = samples[start_ms * rate_hz // 1000 : end_ms * rate_hz // 1000]
+            heard = self._decode(to_rate(piece, rate_hz, ENGINE_HZ))
+            yield Final(Segment(role, number, start_ms, end_ms), words_from(heard, start_ms))
+
+    def from_live(self, call_id: CallId) -> int:
+        """Without a usable recording the live text is the final one."""
+        with self._database.read() as conn:
+            made = finals.of_call(conn, call_id)
+        return self._keep(call_id, made)
+
+    def _keep(self, call_id: CallId, made: list[Final]) -> int:
+        turns = merge_turns(made)
+        engine = self._capabilities()
+        with self._database.write() as conn:
+            transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns)
+            told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.FINAL, "turns": len(turns)})
+            event = self._announcer.record(conn, told)
+        self._announcer.tell(event)
+        return len(turns)
