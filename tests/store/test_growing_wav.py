@@ -84,7 +84,7 @@ def test_what_is_in_the_file_is_what_was_appended(
 def test_samples_of_another_kind_are_our_mistake(tmp_path: Path) -> None:
     with GrowingWav.open(tmp_path / "a.wav", 8000) as growing:
         with pytest.raises(ValueError, match="expected int16"):
-            growing.append(np.zeros(4, np.float32))  # type: ignore[arg-type]
+            growing.append(np.zeros(4, np.float32))
         with pytest.raises(ValueError, match="expected int16"):
             growing.append(np.zeros((4, 2), np.int16))
         growing.append(np.arange(20, dtype=np.int16)[::2])
@@ -138,9 +138,7 @@ def test_half_a_sample_is_cut_off_and_a_late_head_put_right(tmp_path: Path) -> N
     assert np.array_equal(played(path), ramp(0, 200))
 
 
-def test_a_full_disk_is_told_and_the_same_samples_can_be_given_again(tmp_path: Path) -> None:
-    """The limit on a file's size stands in for the disk; it holds for a process, so in one of its own."""
-    script = """
+FULL = """
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
@@ -148,30 +146,36 @@ from callreel.domain.errors import StoreError
 from callreel.store.growing_wav import GrowingWav
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-growing = GrowingWav.open(Path(sys.argv[1]), 8000)
-growing.append(np.arange(100, dtype=np.int16))
-_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (301, hard))
-try:
-    growing.append(np.arange(100, 200, dtype=np.int16))
-except StoreError as error:
-    print(error, growing.samples)
-resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-if sys.argv[2] == "again":
-    growing.append(np.arange(100, 200, dtype=np.int16))
-elif sys.argv[2] == "silence":
-    growing.pad_to(200)
-growing.close()
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+for then in ("again", "silence", "nothing"):
+    growing = GrowingWav.open(Path(sys.argv[1]) / f"{then}.wav", 8000)
+    growing.append(np.arange(100, dtype=np.int16))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (301, most))
+    try:
+        growing.append(np.arange(100, 200, dtype=np.int16))
+    except StoreError as error:
+        print(error, growing.samples)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    if then == "again":
+        growing.append(np.arange(100, 200, dtype=np.int16))
+    if then == "silence":
+        growing.pad_to(200)
+    growing.close()
 """
+
+
+def test_a_full_disk_is_told_and_the_same_samples_can_be_given_again(tmp_path: Path) -> None:
+    """The limit on a file's size stands in for the disk. It holds for a process, hence one of its own."""
+    run = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, check=True)
     silence = np.zeros(100, np.int16)
-    for what, rest in {"again": ramp(100, 100), "silence": silence, "nothing": silence[:0]}.items():
-        path = tmp_path / f"{what}.wav"
-        run = subprocess.run(
-            [sys.executable, "-c", script, path, what], capture_output=True, text=True, check=True
-        )
-        assert run.stdout == f"the layer file {what}.wav cannot grow: File too large 100\n"
-        assert np.array_equal(played(path), np.concatenate([ramp(0, 100), rest]))
+    expected = {"again": ramp(100, 100), "silence": silence, "nothing": silence[:0]}
+    assert run.stdout.splitlines() == [
+        f"the layer file {then}.wav cannot grow: File too large 100" for then in expected
+    ]
+    for then, rest in expected.items():
+        path = tmp_path / f"{then}.wav"
         assert not repair(path).changed
+        assert np.array_equal(played(path), np.concatenate([ramp(0, 100), rest]))
 
 
 WRITER = """
@@ -184,30 +188,30 @@ growing = GrowingWav.open(Path(sys.argv[1]), 8000)
 while True:
     start = growing.samples
     growing.append((np.arange(start, start + int(sys.argv[2])) % 30_000).astype(np.int16))
-    sys.stdout.write("%d\\n" % growing.samples)
+    sys.stdout.write(f"{growing.samples:511}\\n")
     sys.stdout.flush()
 """
 
 
-@pytest.mark.parametrize(("block", "reports"), [(BLOCK, 1), (1999, 60), (100_000, 7)])
+@pytest.mark.parametrize(("block", "reports"), [(BLOCK, 1), (1999, 12), (100_000, 4)])
 def test_a_killed_writer_loses_nothing_that_was_appended(tmp_path: Path, block: int, reports: int) -> None:
+    """The writer goes on until the pipe holds as many reports as it can; each one taken lets it append again."""
     path = tmp_path / "agent.wav"
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, path, str(block)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, path, str(block)], stdout=subprocess.PIPE, pipesize=4096
     )
     assert writer.stdout is not None
-    appended = 0
     for _ in range(reports):
         appended = int(writer.stdout.readline())
         now = played(path)
         assert len(now) >= appended
         assert np.array_equal(now, ramp(0, len(now)))
-    # Where in an append the kill falls is chance; the writer does nothing but append.
-    os.kill(writer.pid, signal.SIGKILL)
+    writer.stdout.readline()
+    os.kill(writer.pid, signal.SIGKILL)  # in the midst of the append that this let begin, or close to it
     rest, _ = writer.communicate()
-    complete = [int(line) for line in rest.split("\n")[:-1]]
-    appended = max([appended, *complete])
-    assert len(played(path)) >= appended  # playable before anybody repairs it
+    appended = max([appended, *(int(line) for line in rest.split(b"\n")[:-1])])
+    now = played(path)
+    assert len(now) >= appended  # playable before anybody repairs it
     found = repair(path)
     assert found.samples >= appended
     assert np.array_equal(played(path), ramp(0, found.samples))

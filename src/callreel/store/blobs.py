@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from callreel.domain.errors import StoreError
-from callreel.store.files import make_folder, sha256_of, sync_file, sync_folder
+from callreel.store.files import make_folder, sha256_of, sync_file, sync_folder, write_at
 
 _BLOCK_BYTES = 64 * 1024
 _PART = ".part"
@@ -71,23 +71,20 @@ class BlobStore:
     def put(self, key: str, chunks: Iterable[bytes]) -> BlobInfo:
         """Keep what `chunks` yield. The same bytes again are no matter; others raise BlobExistsError.
 
-        Nothing is kept if `chunks` raises. Raises StoreError if the disk refuses.
+        Nothing is kept if `chunks` raises; its exception passes through. Raises StoreError if the disk refuses.
         """
         path = self._ready(key)
-        digest = hashlib.sha256()
-        with _plainly(f"{key} cannot be kept"):
+        what = f"{key} cannot be kept"
+        with _plainly(what):
             fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
-            part = Path(name)
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    for chunk in chunks:
-                        digest.update(chunk)
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
-                return _publish(key, part, path, digest.hexdigest())
-            finally:
-                part.unlink(missing_ok=True)
+        part = Path(name)
+        try:
+            sha256 = _fill(fd, chunks, what)
+            with _plainly(what):
+                return _publish(key, part, path, sha256)
+        finally:
+            os.close(fd)
+            part.unlink(missing_ok=True)
 
     def put_file(self, key: str, temp_path: Path) -> BlobInfo:
         """Keep a file that was written elsewhere; it is gone from `temp_path` afterwards. Otherwise as `put`."""
@@ -179,6 +176,20 @@ def _plainly(what: str) -> Iterator[None]:
     except OSError as error:
         hint = "; its file system has no hard links" if error.errno in (errno.EPERM, errno.ENOTSUP) else ""
         raise StoreError(f"{what}: {error.strerror}{hint}") from error
+
+
+def _fill(fd: int, chunks: Iterable[bytes], what: str) -> str:
+    """Write and sync all chunks; their digest."""
+    digest = hashlib.sha256()
+    size_bytes = 0
+    for chunk in chunks:
+        digest.update(chunk)
+        with _plainly(what):
+            write_at(fd, chunk, size_bytes)
+        size_bytes += len(chunk)
+    with _plainly(what):
+        os.fsync(fd)
+    return digest.hexdigest()
 
 
 def _sync_and_publish(key: str, part: Path, path: Path) -> BlobInfo:

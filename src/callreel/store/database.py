@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, OperationalError
 
 from callreel.domain.errors import StoreError
 from callreel.store.dialect import take_turns
@@ -209,7 +209,7 @@ def _open_postgresql(url: URL, busy_timeout_s: float) -> Database:
             url,
             hide_parameters=True,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": int(busy_timeout_s)},
+            connect_args={"connect_timeout": max(1, int(busy_timeout_s))},
         )
         with engine.connect():
             pass
@@ -254,7 +254,7 @@ def _told_plainly() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error, OperationalError) or type(error) is DatabaseError:
+        if isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError:
             raise StoreError(f"the database failed: {_first_line(error)}") from error
         raise
 

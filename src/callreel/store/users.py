@@ -36,6 +36,11 @@ def get_by_name(conn: Connection, name: str) -> UserRow | None:
     return None if found is None else UserRow(**found._asdict())
 
 
+def everyone(conn: Connection) -> list[UserRow]:
+    """By name, disabled people too."""
+    return [UserRow(**found._asdict()) for found in conn.execute(select(users).order_by(users.c.name))]
+
+
 def count(conn: Connection) -> int:
     return conn.execute(select(func.count()).select_from(users)).scalar_one()
 

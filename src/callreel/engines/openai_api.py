@@ -1,0 +1,140 @@
+"""Any server that speaks OpenAI's transcription API, through the official client (extra `openai`).
+
+Audio leaves this machine, unless `base_url` is here. Open segments are never sent, since each request is billed.
+Options: `api_key` (needed without `base_url`), `base_url`, `model` (default `gpt-transcribe`; older ones end on
+2027-02-26), `language`, `prompt`, `word_times` (true asks for `verbose_json` with word times, which servers of the
+older kind give), `timeout_s` (default 30, for each try), `retries` (default 2).
+"""
+
+import importlib.util
+import io
+import wave
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.domain.errors import EngineError
+from callreel.engines import options as option
+from callreel.engines.registry import Options
+from callreel.engines.spread import spread
+from callreel.speech.engine import Capabilities, HeardWord
+
+if TYPE_CHECKING:  # the extra may be missing
+    from openai import OpenAI
+    from openai.types.audio import TranscriptionVerbose
+
+_OPTIONS = {"api_key", "base_url", "model", "language", "prompt", "word_times", "timeout_s", "retries"}
+_DEFAULT_MODEL = "gpt-transcribe"
+_RATE_HZ = 16000
+_SHORTEST_SAMPLES = 1600  # 100 ms, the least that the API takes
+
+
+def check(options: Options) -> Capabilities:
+    """Raises EngineError if the extra or the key is missing. Asks no server."""
+    option.known_only("openai", options, _OPTIONS)
+    if importlib.util.find_spec("openai") is None:
+        raise EngineError("engine openai is not installed: pip install 'callreel[openai]'")
+    if not options.get("api_key") and not options.get("base_url"):
+        raise EngineError(
+            "engine openai has no API key: set its option api_key, or base_url for a server of your own"
+        )
+    return Capabilities(
+        name="openai",
+        model=option.text(options, "model", _DEFAULT_MODEL),
+        partials=False,
+        word_times=option.flag(options, "word_times", False),
+        confidence=False,
+        runs_here=False,
+    )
+
+
+def load(options: Options) -> "OpenAIEngine":
+    """The engine; connects when it is first asked."""
+    capabilities = check(options)
+    from openai import OpenAI
+
+    client = OpenAI(
+        api_key=option.text(options, "api_key") or "none",  # a server of one's own asks for none
+        base_url=option.text(options, "base_url") or None,
+        timeout=option.number(options, "timeout_s", 30),
+        max_retries=option.whole(options, "retries", 2, least=0),
+    )
+    return OpenAIEngine(
+        capabilities, client, language=option.text(options, "language"), prompt=option.text(options, "prompt")
+    )
+
+
+class OpenAIEngine:
+    """An `Engine`. Words get times by their length where the server gives none."""
+
+    def __init__(self, capabilities: Capabilities, client: "OpenAI", *, language: str, prompt: str) -> None:
+        self._capabilities = capabilities
+        self._client = client
+        self._language = language
+        self._prompt = prompt
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[HeardWord]:
+        """Words in 16 kHz mono samples, by one request; silence shorter than 100 ms is not sent."""
+        if samples.size < _SHORTEST_SAMPLES:
+            return []
+        import openai
+
+        try:
+            return self._ask(samples)
+        except openai.APIStatusError as error:
+            raise EngineError(f"engine openai: the server answered {error.status_code}") from error
+        except openai.APITimeoutError as error:
+            raise EngineError("engine openai: the server did not answer in time") from error
+        except openai.APIError as error:
+            raise EngineError(f"engine openai: no usable answer ({type(error).__name__})") from error
+
+    def _ask(self, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
+        from openai import omit
+
+        create = self._client.audio.transcriptions.create
+        audio = ("segment.wav", _wav(samples), "audio/wav")
+        language = self._language or omit
+        prompt = self._prompt or omit
+        model = self._capabilities.model
+        if self._capabilities.word_times:
+            verbose = create(
+                file=audio,
+                model=model,
+                language=language,
+                prompt=prompt,
+                response_format="verbose_json",
+                timestamp_granularities=["word"],
+            )
+            return _timed(verbose, _duration_ms(samples))
+        plain = create(file=audio, model=model, language=language, prompt=prompt, response_format="json")
+        return spread(plain.text, 0, _duration_ms(samples))
+
+
+def _timed(verbose: "TranscriptionVerbose", duration_ms: int) -> list[HeardWord]:
+    """Words at the server's times, or spread when it left them out all the same."""
+    if not verbose.words:
+        return spread(verbose.text, 0, duration_ms)
+    return [
+        HeardWord(word.word.strip(), round(word.start * 1000), round(word.end * 1000), None)
+        for word in verbose.words
+        if word.word.strip()
+    ]
+
+
+def _duration_ms(samples: npt.NDArray[np.int16]) -> int:
+    return samples.size * 1000 // _RATE_HZ
+
+
+def _wav(samples: npt.NDArray[np.int16]) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(_RATE_HZ)
+        out.writeframes(samples.astype("<i2").tobytes())
+    return file.getvalue()

@@ -1,0 +1,82 @@
+"""Engines by name, imported only when asked for, so that an extra that is not installed costs nothing.
+
+It neither loads nor runs an engine: `host` does, in processes of its own. An engine module has two functions:
+`check(options) -> Capabilities`, quick and for any process, and `load(options) -> Engine`, for a worker.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from callreel.domain.errors import EngineError
+from callreel.speech.engine import Capabilities, Engine
+
+Options = Mapping[str, str | int | float | bool]
+
+_MODULES = {
+    "pocketsphinx": "callreel.engines.pocketsphinx",
+    "faster-whisper": "callreel.engines.faster_whisper",
+    "openai": "callreel.engines.openai_api",
+}
+_PREFIX = "python:"
+
+KNOWN = tuple(_MODULES)
+"""Names of the engines that come with Callreel."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """Which engine and how: plain values that travel to worker processes.
+
+    `name` is one of `KNOWN`, or `python:` and the dotted name of a module with `check` and `load`. `options` may hold
+    an API key and is therefore not shown.
+    """
+
+    name: str
+    options: Options = field(default_factory=dict, repr=False)
+
+    @property
+    def module(self) -> str:
+        """Dotted name of the engine's module. Raises EngineError for a name that is not known."""
+        if self.name.startswith(_PREFIX):
+            return self.name.removeprefix(_PREFIX)
+        if self.name not in _MODULES:
+            raise EngineError(
+                f"expected an engine out of {', '.join(KNOWN)} (or python:your.module), got {self.name!r}"
+            )
+        return _MODULES[self.name]
+
+
+def check(choice: EngineChoice) -> Capabilities:
+    """What the chosen engine can do, without loading it.
+
+    Raises EngineError, one line, if it is unknown, its extra is missing, its model is not to be had (a model that is
+    given by name is fetched here the first time) or it has no API key.
+    """
+    return _module(choice).check(choice.options)
+
+
+def load(choice: EngineChoice) -> Engine:
+    """The engine itself. For worker processes: this takes seconds and memory. Raises EngineError as `check` does."""
+    return _module(choice).load(choice.options)
+
+
+class _EngineModule(Protocol):
+    def check(self, options: Options) -> Capabilities: ...
+
+    def load(self, options: Options) -> Engine: ...
+
+
+def _module(choice: EngineChoice) -> _EngineModule:
+    try:
+        module = importlib.import_module(choice.module)
+    except ImportError as error:
+        raise EngineError(
+            f"engine {choice.name!r} needs the module {error.name}, which is missing"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise EngineError(f"expected a dotted module name after python:, got {choice.name!r}") from error
+    if not (hasattr(module, "check") and hasattr(module, "load")):
+        raise EngineError(f"expected a module with check and load, {choice.module} has not got them")
+    return cast(_EngineModule, module)

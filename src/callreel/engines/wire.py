@@ -1,0 +1,68 @@
+"""What the host and a worker process say to each other over their socket pair.
+
+Each message is a MessagePack document after its length in 4 bytes, most significant first. The first one goes to the
+worker and says which engine; the worker says `Ready` or `Failed` of it, and then answers each `Ask` in order.
+"""
+
+import struct
+
+import msgspec
+
+from callreel.speech.engine import Capabilities, HeardWord
+
+LENGTH = struct.Struct("!I")
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """Load this engine."""
+
+    name: str
+    options: dict[str, str | int | float | bool]
+
+
+class Ask(msgspec.Struct, frozen=True, tag=True):
+    """Decode 16 kHz mono int16 samples in this machine's byte order."""
+
+    job: int
+    samples: bytes
+    partial: bool
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The engine is loaded."""
+
+    capabilities: Capabilities
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    job: int
+    words: list[HeardWord]
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The engine could not be loaded (job 0) or could not decode; the worker is fit for the next job."""
+
+    job: int
+    reason: str
+
+
+Request = Begin | Ask
+Reply = Ready | Answer | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def pack(message: Request | Reply) -> bytes:
+    """The message with its length before it."""
+    body = _encoder.encode(message)
+    return LENGTH.pack(len(body)) + body
+
+
+def request(body: bytes) -> Request:
+    return _requests.decode(body)
+
+
+def reply(body: bytes) -> Reply:
+    return _replies.decode(body)

@@ -1,0 +1,92 @@
+"""The fake engine: it says what its options tell it to, and dies when they tell it to.
+
+Name it `python:tests.engines.scripted`. Options, all optional:
+- `text`: lines parted by `|`; each closed segment gets the next one, from the first again after the last. A partial
+  gets the first half of the line that comes next. Each process counts for itself, so use one worker for an order.
+- `echo`: true answers one word instead, the value of the first sample, so that answers can be told apart.
+- `delay_s`: how long each decode takes.
+- `deaths`, `folder`: so many decodes, over all processes, end in SIGKILL; `folder` is where the dead are counted.
+- `hang`: true makes each decode take for ever.
+- `complaint`: load fails with this EngineError. `grumble`: each decode does.
+- `partials`: false for an engine that is not asked about open segments.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.domain.errors import EngineError
+from callreel.engines import options as option
+from callreel.engines.registry import Options
+from callreel.engines.spread import spread
+from callreel.speech.engine import Capabilities, HeardWord
+
+_KNOWN = {
+    "text",
+    "echo",
+    "delay_s",
+    "deaths",
+    "folder",
+    "hang",
+    "complaint",
+    "grumble",
+    "partials",
+}
+
+
+def check(options: Options) -> Capabilities:
+    option.known_only("scripted", options, _KNOWN)
+    if "complaint" in options:
+        raise EngineError(option.text(options, "complaint"))
+    return Capabilities(
+        name="scripted",
+        model="script",
+        partials=option.flag(options, "partials", True),
+        word_times=True,
+        confidence=True,
+        runs_here=True,
+    )
+
+
+def load(options: Options) -> "Scripted":
+    return Scripted(check(options), options)
+
+
+class Scripted:
+    def __init__(self, capabilities: Capabilities, options: Options) -> None:
+        self.capabilities = capabilities
+        self._lines = [line.split() for line in option.text(options, "text", "hello there").split("|")]
+        self._options = options
+        self._finals = 0
+
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[HeardWord]:
+        self._misbehave()
+        if option.flag(self._options, "echo", False):
+            return self._say(str(samples[0]), samples)
+        line = self._lines[self._finals % len(self._lines)]
+        if partial:
+            return self._say(" ".join(line[: len(line) // 2]), samples)
+        self._finals += 1
+        return self._say(" ".join(line), samples)
+
+    def _say(self, text: str, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
+        return spread(text, 0, samples.size // 16, confidence=0.9)
+
+    def _misbehave(self) -> None:
+        if "delay_s" in self._options:
+            time.sleep(option.number(self._options, "delay_s", 1))
+        if "grumble" in self._options:
+            raise EngineError(option.text(self._options, "grumble"))
+        if option.flag(self._options, "hang", False):
+            signal.pause()
+        folder = Path(option.text(self._options, "folder"))
+        for number in range(option.whole(self._options, "deaths", 0, least=0)):
+            try:
+                (folder / f"dead-{number}").touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,163 @@
+import email
+import io
+import json
+import sys
+import threading
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from callreel.domain.errors import EngineError
+from callreel.engines.openai_api import check, load
+
+SAMPLES = np.arange(-16000, 16000, dtype=np.int16)
+
+
+@dataclass
+class Stub:
+    """A transcription server on loopback: gives the answers one after the other, the last one for ever."""
+
+    answers: list[tuple[int, object]]
+    requests: list[tuple[Message, dict[str, bytes]]] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self) -> tuple[int, object]:
+        return self.answers[min(len(self.requests), len(self.answers)) - 1]
+
+
+@contextmanager
+def serving(*answers: tuple[int, object]) -> Iterator[Stub]:
+    stub = Stub(list(answers))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            stub.requests.append((self.headers, form(self.headers["Content-Type"], body)))
+            status, answer = stub.answer()
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Retry-After-Ms", "1")
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        stub.url = f"http://127.0.0.1:{server.server_port}/v1"
+        yield stub
+        server.shutdown()
+        thread.join()
+
+
+def form(content_type: str, body: bytes) -> dict[str, bytes]:
+    message = email.message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+    fields = {}
+    for part in message.walk():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(payload, bytes):
+            fields[name] = payload
+    return fields
+
+
+def test_a_segment_is_sent_as_a_wav_and_its_words_share_its_time() -> None:
+    with serving((200, {"text": "Hi there, caller."})) as stub:
+        engine = load({"base_url": stub.url, "api_key": "sk-test", "language": "en"})
+        words = engine.decode(SAMPLES, partial=False)
+    assert [word.text for word in words] == ["Hi", "there,", "caller."]
+    assert (words[0].start_ms, words[-1].end_ms) == (0, 2000)
+    assert all(a.end_ms == b.start_ms for a, b in zip(words, words[1:], strict=False))
+    headers, fields = stub.requests[0]
+    assert headers["Authorization"] == "Bearer sk-test"
+    assert (fields["model"], fields["language"], fields["response_format"]) == (
+        b"gpt-transcribe",
+        b"en",
+        b"json",
+    )
+    with wave.open(io.BytesIO(fields["file"])) as sent:
+        assert (sent.getframerate(), sent.getnchannels()) == (16000, 1)
+        assert np.array_equal(np.frombuffer(sent.readframes(sent.getnframes()), "<i2"), SAMPLES)
+
+
+def test_a_compatible_server_is_asked_for_word_times() -> None:
+    said = {
+        "text": "hi there",
+        "language": "en",
+        "duration": 2.0,
+        "words": [{"word": " hi", "start": 0.1, "end": 0.4}, {"word": " there", "start": 0.5, "end": 0.9}],
+    }
+    with serving((200, said)) as stub:
+        engine = load({"base_url": stub.url, "model": "whisper-1", "word_times": True})
+        words = engine.decode(SAMPLES, partial=False)
+    assert [(word.text, word.start_ms, word.end_ms) for word in words] == [
+        ("hi", 100, 400),
+        ("there", 500, 900),
+    ]
+    assert stub.requests[0][1]["response_format"] == b"verbose_json"
+
+
+def test_a_server_that_leaves_word_times_out_is_borne() -> None:
+    with serving((200, {"text": "hi there", "language": "en", "duration": 2.0})) as stub:
+        engine = load({"base_url": stub.url, "word_times": True})
+        assert [word.text for word in engine.decode(SAMPLES, partial=False)] == ["hi", "there"]
+
+
+def test_a_busy_server_is_asked_again() -> None:
+    with serving((503, {}), (200, {"text": "hello"})) as stub:
+        engine = load({"base_url": stub.url, "retries": 1})
+        assert [word.text for word in engine.decode(SAMPLES, partial=False)] == ["hello"]
+    assert len(stub.requests) == 2
+
+
+def test_a_refusal_is_told_without_the_key() -> None:
+    with serving((401, {"error": {"message": "Incorrect API key provided: sk-test"}})) as stub:
+        engine = load({"base_url": stub.url, "api_key": "sk-test"})
+        with pytest.raises(EngineError, match="answered 401") as told:
+            engine.decode(SAMPLES, partial=False)
+    assert "sk-test" not in str(told.value)
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    with serving((200, {})) as stub:
+        gone = stub.url
+    with pytest.raises(EngineError, match="no usable answer"):
+        load({"base_url": gone, "retries": 0}).decode(SAMPLES, partial=False)
+
+
+def test_audio_too_short_for_the_api_is_not_sent() -> None:
+    with serving((500, {})) as stub:
+        assert load({"base_url": stub.url}).decode(SAMPLES[:1599], partial=False) == []
+    assert stub.requests == []
+
+
+def test_it_never_hears_open_segments_and_audio_leaves_the_machine() -> None:
+    capabilities = check({"api_key": "sk-test"})
+    assert (capabilities.partials, capabilities.runs_here, capabilities.word_times) == (False, False, False)
+
+
+def test_a_missing_key_is_told() -> None:
+    with pytest.raises(EngineError, match="no API key"):
+        check({})
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)  # as if it were not installed
+    with pytest.raises(EngineError, match=r"pip install 'callreel\[openai\]'"):
+        check({"api_key": "sk-test"})
+
+
+@pytest.mark.parametrize("options", [{"timeout_s": "soon"}, {"retries": -1}, {"word_times": "maybe"}])
+def test_a_wrong_option_is_told(options: dict[str, str | int]) -> None:
+    with pytest.raises(EngineError, match=f"option {next(iter(options))}"):
+        load({"api_key": "sk-test", **options})
