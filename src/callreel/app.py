@@ -43,6 +43,7 @@ from callreel.services.live_calls import LiveCalls, LiveOptions
 from callreel.services.presence import Presence
 from callreel.services.reconcile import LookAgain, Reconciler
 from callreel.services.recovery import recover
+from callreel.services.restream import Restreaming
 from callreel.services.stages import Stages
 from callreel.services.transcribing import Transcribing
 from callreel.settings import Settings
@@ -102,9 +103,14 @@ async def _serve(settings: Settings, demo: bool) -> None:
         await stack.enter_async_context(_running_stages(ground))
         dispatcher = Dispatcher(ground.database, ground.durable, ground.clock)
         reconciler = _reconciler(ground)
+        restreaming = Restreaming(
+            ground.database, _access(settings), answer_options(settings), ground.clock, new_media_token
+        )
+        stack.callback(restreaming.close)
         live_calls = LiveCalls(
             ground.database, ground.announcer, ground.clock, counters, transcription,
-            LiveOptions(settings.objects_dir, settings.block_ms), call_ended=lambda call_id: None,
+            LiveOptions(settings.objects_dir, settings.block_ms),
+            ask_for_stream=restreaming.ask if settings.restart_streams else None,
         )  # fmt: skip
         live_calls.bind(asyncio.get_running_loop())
         app = _web(ground, live_host, live_calls, dispatcher, counters, demo)
@@ -154,8 +160,8 @@ class _Server(uvicorn.Server):
 async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
     """Open everything that both kinds of process need; the order of closing is the reverse."""
     final_choice = engine_choice(settings, settings.final_engine_name)
-    for choice in {settings.engine: engine_choice(settings, settings.engine), settings.final_engine_name: final_choice}.values():
-        registry.check(choice)
+    for choice in (engine_choice(settings, settings.engine), final_choice):
+        await asyncio.to_thread(registry.check, choice)  # fetches a model that is not there yet
     blobs = BlobStore(settings.objects_dir)
     blobs.check_writable()
     presence = Presence(settings.data_dir / "processes")
@@ -273,7 +279,7 @@ def _web(
     check = signature_check(settings)
     answering = Answering(
         ground.database, ground.announcer, answer_options(settings), ground.clock,
-        new_call_id=lambda: secrets.token_hex(6), new_token=lambda: secrets.token_urlsafe(32),
+        new_call_id=lambda: secrets.token_hex(6), new_token=new_media_token,
     )  # fmt: skip
     intake = CallbackIntake(
         ground.database, ground.announcer, ground.clock, recording_changed=dispatcher.wake,
@@ -295,6 +301,11 @@ def _web(
     return create_app(
         database=ground.database, blobs=ground.blobs, bus=ground.bus, options=options, routers=routers
     )
+
+
+def new_media_token() -> str:
+    """A token that admits one media socket once: 256 bits."""
+    return secrets.token_urlsafe(32)
 
 
 def signature_check(settings: Settings) -> SignatureCheck:

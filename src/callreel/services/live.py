@@ -40,6 +40,8 @@ class _CallProgress:
     finals_open: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     cadences: dict[Role, PartialCadence] = field(default_factory=dict)
+    closed: dict[Role, int] = field(default_factory=dict)
+    """The newest segment of each role that has closed: partials of it, or of earlier ones, come too late."""
 
 
 class LiveTranscription:
@@ -108,6 +110,7 @@ class LiveTranscription:
         if job.final:
             progress = self._calls[job.call_id]
             progress.finals_open += 1
+            progress.closed[job.role] = job.number
             progress.idle.clear()
             self._queue.offer_final(job)
         else:
@@ -153,14 +156,16 @@ class LiveTranscription:
             segment = Segment(job.role, job.number, job.start_ms, end_ms)
             await self._keep(job.call_id, Final(segment, words, failed))
         elif not failed:
-            self._tell_partial(job, words, end_ms)
-            self._note_cadence(job, began)
+            self._partial(job, words, end_ms, 1000 * (self._clock.monotonic_s() - began))
 
-    def _note_cadence(self, job: Job, began_s: float) -> None:
+    def _partial(self, job: Job, words: tuple[Word, ...], end_ms: int, took_ms: float) -> None:
         progress = self._calls.get(job.call_id)
-        cadence = progress.cadences.get(job.role) if progress else None
-        if cadence is not None:
-            cadence.decoded(1000 * (self._clock.monotonic_s() - began_s))
+        if progress is None:
+            return
+        if job.role in progress.cadences:
+            progress.cadences[job.role].decoded(took_ms)
+        if job.number > progress.closed.get(job.role, -1):
+            self._tell_partial(job, words, end_ms)
 
     def _tell_partial(self, job: Job, words: tuple[Word, ...], end_ms: int) -> None:
         data: dict[str, Json] = {

@@ -25,6 +25,7 @@ from callreel.services.clock import Clock
 from callreel.services.counters import Counters
 from callreel.services.lane import RATE_8K, RATE_16K, Lane, LanePaths
 from callreel.services.live import LiveTranscription
+from callreel.services.restream import MOST_A_CALL
 from callreel.store import calls, facts, layers, streams, tokens
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -85,6 +86,7 @@ class LiveCall:
     streams: dict[StreamSid, LiveStream] = field(default_factory=dict)
     next_level_samples: int = 0
     leg_over: bool = False
+    restreams: int = 0
     linger: asyncio.Task[None] | None = None
 
     def tell_levels(self) -> None:
@@ -105,8 +107,10 @@ class LiveCalls:
         transcription: LiveTranscription,
         options: LiveOptions,
         *,
-        call_ended: Callable[[CallId], None],
+        call_ended: Callable[[CallId], None] = lambda call_id: None,
+        ask_for_stream: Callable[[CallId, LegSid], bool] | None = None,
     ) -> None:
+        """`ask_for_stream` (blocking) gets a new stream for a call whose socket died; None leaves such calls alone."""
         self._database = database
         self._announcer = announcer
         self._clock = clock
@@ -114,8 +118,8 @@ class LiveCalls:
         self._transcription = transcription
         self._options = options
         self._call_ended = call_ended
+        self._ask_for_stream = ask_for_stream
         self._calls: dict[CallId, LiveCall] = {}
-        self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -131,11 +135,10 @@ class LiveCalls:
         """The stream behind `started`, or None when its token does not admit it. Spends the token."""
         token = started.parameters.get(TOKEN_PARAMETER, "")
         arrived_s = self._clock.monotonic_s()
-        async with self._opening:
-            row = await asyncio.to_thread(self._admit, token, started.leg_sid)
-            if row is None:
-                return None
-            return await self._join(row, started, arrived_s)
+        row = await asyncio.to_thread(self._admit, token, started.leg_sid)
+        if row is None:
+            return None
+        return await self._join(row, started, arrived_s)
 
     def _admit(self, token: str, leg_sid: LegSid) -> CallRow | None:
         with self._database.write() as conn:
@@ -234,8 +237,20 @@ class LiveCalls:
 
     def _settle(self, call: LiveCall, ended_by: EndedBy) -> None:
         """No socket is left: end the call now, or when nothing continued it in time."""
-        wait_s = self._options.cut_linger_s if ended_by is EndedBy.SOCKET else self._options.stop_linger_s
+        cut = ended_by is EndedBy.SOCKET
+        wait_s = self._options.cut_linger_s if cut else self._options.stop_linger_s
         call.linger = self._spawn(self._end(call, 0.0 if call.leg_over else wait_s))
+        if cut and not call.leg_over:
+            self._spawn(self._restream(call))
+
+    async def _restream(self, call: LiveCall) -> None:
+        """Ask the carrier for another stream; it continues the call when its socket comes."""
+        ask = self._ask_for_stream
+        if ask is None or call.restreams >= MOST_A_CALL:
+            return
+        call.restreams += 1
+        if await asyncio.to_thread(ask, call.id, call.leg_sid):
+            log.info("asked for a new stream after a cut", extra={"call_id": call.id})
 
     async def _end(self, call: LiveCall, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
