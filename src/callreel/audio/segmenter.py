@@ -1,0 +1,189 @@
+"""Stretches of speech on one track, from a detector's probability a step.
+
+Fed one number a step, it knows neither samples nor models nor clocks. The rule is Silero's hysteresis (open at `on`,
+silence below `off`) with pads around; the figures are those measured in reference/speech.md, sections 1 and 5.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+
+class SpeechDetector(Protocol):
+    """Says how likely a step of one track holds speech. Keeps the track's state; made and kept by `engines`."""
+
+    @property
+    def step_samples(self) -> int:
+        """Samples of one step: 256 at 8 kHz are 32 ms."""
+        ...
+
+    def probability(self, samples: npt.NDArray[np.int16]) -> float:
+        """0 to 1 for `samples` [step_samples], which follow those of the call before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterOptions:
+    """Thresholds are probabilities, the rest is time. Raises ValueError when they contradict each other."""
+
+    on: float = 0.5
+    off: float = 0.35
+    min_silence_ms: int = 500
+    """Silence that ends a segment."""
+    pre_ms: int = 500
+    post_ms: int = 450
+    """Pads before the first and after the last speech; the latter ends with `min_silence_ms` at most."""
+    min_speech_ms: int = 100
+    """A segment with less is dropped: a click, not a word. What a cut leaves over is kept if it holds any."""
+    soft_max_ms: int = 15_000
+    """From this length on, a dip of `dip_ms` is enough to cut."""
+    hard_max_ms: int = 25_000
+    dip_ms: int = 150
+    step_ms: int = 32
+
+    def __post_init__(self) -> None:
+        if not 0 < self.off <= self.on <= 1:
+            raise ValueError(f"expected 0 < off <= on <= 1, got off {self.off} and on {self.on}")
+        if not 0 < self.step_ms <= self.min_silence_ms <= self.soft_max_ms <= self.hard_max_ms:
+            raise ValueError("expected step <= min silence <= soft maximum <= hard maximum")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Speech began; the segment starts at `start_ms`, which lies `pre_ms` back at most."""
+
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The open segment ended."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The open segment was cut for its length. The next one is open from `end_ms` on, without an `Opened`."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The open segment held too little speech. There is none."""
+
+    start_ms: int
+
+
+SegmentEvent: TypeAlias = Opened | Closed | Split | Dropped
+
+
+class Segmenter:
+    """One track's segments, in order; they never overlap. Memory: one number a step of the open segment."""
+
+    __slots__ = ("_options", "_now_ms", "_previous_end_ms", "_rest", "_start_ms", "_steps", "_voiced")
+
+    def __init__(self, options: SegmenterOptions | None = None) -> None:
+        self._options = options or SegmenterOptions()
+        self._now_ms = 0
+        self._previous_end_ms = 0
+        self._start_ms: int | None = None
+        # Whether the open segment is what a cut left over.
+        self._rest = False
+        # Of the open segment, one a step up to now: the probability, and whether it counts as speech.
+        self._steps: list[float] = []
+        self._voiced: list[bool] = []
+
+    @property
+    def open_since_ms(self) -> int | None:
+        """Where the open segment starts, None when there is none."""
+        return self._start_ms
+
+    def push(self, probability: float) -> SegmentEvent | None:
+        """What the next step of `step_ms` brings; `probability` is 0 to 1."""
+        self._now_ms += self._options.step_ms
+        if self._start_ms is None:
+            return self._open(probability) if probability >= self._options.on else None
+        self._append(probability)
+        if self._silence_ms() >= self._options.min_silence_ms:
+            return self._close(self._now_ms)
+        return self._cut_if_long(self._start_ms)
+
+    def finish(self, end_ms: int) -> SegmentEvent | None:
+        """The track ended at `end_ms`: what becomes of the open segment, if there is one."""
+        return None if self._start_ms is None else self._close(end_ms)
+
+    def _open(self, probability: float) -> Opened:
+        spoken_ms = self._now_ms - self._options.step_ms
+        self._start_ms = max(self._previous_end_ms, spoken_ms - self._options.pre_ms)
+        self._rest = False
+        self._steps, self._voiced = [], []
+        self._append(probability)
+        return Opened(self._start_ms)
+
+    def _append(self, probability: float) -> None:
+        was_voiced = bool(self._voiced) and self._voiced[-1]
+        self._steps.append(probability)
+        self._voiced.append(probability >= (self._options.off if was_voiced else self._options.on))
+
+    def _silence_ms(self) -> int:
+        """How long the open segment has been silent by now."""
+        silent = 0
+        for voiced in reversed(self._voiced):
+            if voiced:
+                break
+            silent += 1
+        return silent * self._options.step_ms
+
+    def _close(self, now_ms: int) -> Closed | Dropped:
+        start_ms = self._start_ms
+        assert start_ms is not None
+        self._start_ms = None
+        spoken_until_ms = self._now_ms - self._silence_ms()
+        end_ms = min(spoken_until_ms + self._options.post_ms, now_ms)
+        # A little speech is a click, unless a cut left it over: then it is the end of a word.
+        least_ms = self._options.step_ms if self._rest else self._options.min_speech_ms
+        if sum(self._voiced) * self._options.step_ms < least_ms or end_ms <= start_ms:
+            return Dropped(start_ms)
+        self._previous_end_ms = end_ms
+        return Closed(start_ms, end_ms)
+
+    def _cut_if_long(self, start_ms: int) -> Split | None:
+        options = self._options
+        length_ms = self._now_ms - start_ms
+        if length_ms < options.soft_max_ms:
+            return None
+        # Never in the first half: a short piece tells an engine little.
+        first = len(self._steps) - (length_ms - options.soft_max_ms // 2) // options.step_ms
+        keep = self._longest_dip(max(1, first))
+        if keep is None and length_ms >= options.hard_max_ms:
+            keep = self._quietest(max(1, first))
+        return None if keep is None else self._cut(start_ms, keep)
+
+    def _longest_dip(self, first: int) -> int | None:
+        """Step in the middle of the longest dip from `first` on, None when none is `dip_ms` long."""
+        best, best_length, length = None, -(-self._options.dip_ms // self._options.step_ms) - 1, 0
+        for step in range(first, len(self._steps)):
+            length = 0 if self._voiced[step] else length + 1
+            if length > best_length:
+                best, best_length = step + 1 - length // 2, length
+        return best
+
+    def _quietest(self, first: int) -> int:
+        """Step from `first` on around which speech is least likely, its neighbours counting half."""
+        smoothed = np.convolve(self._steps, (0.5, 1.0, 0.5), mode="same")
+        # The last step has no right neighbour yet.
+        return first + int(np.argmin(smoothed[first:-1])) if first < len(self._steps) - 1 else first
+
+    def _cut(self, start_ms: int, keep: int) -> Split:
+        """The first `keep` steps make the segment that is given out, the rest stays open."""
+        end_ms = self._now_ms - (len(self._steps) - keep) * self._options.step_ms
+        del self._steps[:keep], self._voiced[:keep]
+        self._start_ms = self._previous_end_ms = end_ms
+        self._rest = True
+        return Split(start_ms, end_ms)
