@@ -7,10 +7,10 @@ import asyncio
 import logging
 import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import numpy as np
 import numpy.typing as npt
@@ -144,9 +144,9 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._before_exit = before_exit
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._before_exit()
-        super().handle_exit(sig, frame)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
@@ -297,6 +297,7 @@ def _web(
         engine_name=host.capabilities.name,
         engine_rough=host.capabilities.rough,
         prices=settings.prices,
+        public_url=settings.public_url,
     )
     return create_app(
         database=ground.database, blobs=ground.blobs, bus=ground.bus, options=options, routers=routers

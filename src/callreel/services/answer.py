@@ -8,6 +8,9 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
 
 from callreel.carrier import twiml
 from callreel.carrier.destination import DialPolicy, Refused, mask
@@ -143,36 +146,42 @@ class Answering:
         return outgoing_document(self._options, decision.e164, token)
 
     def _refuse(self, request: VoiceRequest, reason: str) -> str:
-        log.warning("call refused: %s", reason, extra={"leg_sid": request.leg_sid, "number": mask(request.to)})
+        log.warning(
+            "call refused: %s", reason, extra={"leg_sid": request.leg_sid, "number": mask(request.to)}
+        )
         return twiml.refusal(f"This call cannot be placed. {reason}")
 
     def _open(self, request: VoiceRequest, *, agent: str, number: str) -> str:
         """Store call, leg and token in one transaction; answers the token."""
         token, now = self._new_token(), self._clock.now()
-        topology = Topology.of(request.direction, swapped=self._options.swap_tracks)
+        told: list[LiveEvent] = []
         with self._database.write() as conn:
             known = calls.by_leg(conn, request.leg_sid)
             call_id = known.id if known else CallId(self._new_call_id())
             if known is None:
-                row = CallRow(
-                    id=call_id,
-                    direction=request.direction,
-                    state=CallState.LIVE,
-                    agent=agent,
-                    remote_number=number,
-                    leg_sid=request.leg_sid,
-                    inbound_role=topology.inbound,
-                    created_at=now,
-                )
-                calls.insert(conn, row)
-                legs.upsert(conn, _parent_leg(request, call_id))
+                told.append(self._insert(conn, request, call_id, agent, number, now))
             tokens.issue(conn, token_hash(token), request.leg_sid, call_id, now, self._options.token_ttl_s)
-            event = self._announcer.record(
-                conn,
-                LiveEvent(call_id, EventKind.CALL, {"state": CallState.LIVE, "direction": request.direction}),
-            )
-        self._announcer.tell(event)
+        self._announcer.tell(*told)
         return token
+
+    def _insert(
+        self, conn: Connection, request: VoiceRequest, call_id: CallId, agent: str, number: str, now: datetime
+    ) -> LiveEvent:
+        topology = Topology.of(request.direction, swapped=self._options.swap_tracks)
+        row = CallRow(
+            id=call_id,
+            direction=request.direction,
+            state=CallState.LIVE,
+            agent=agent,
+            remote_number=number,
+            leg_sid=request.leg_sid,
+            inbound_role=topology.inbound,
+            created_at=now,
+        )
+        calls.insert(conn, row)
+        legs.upsert(conn, _parent_leg(request, call_id))
+        began = {"state": CallState.LIVE, "direction": request.direction}
+        return self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, began))
 
 
 def _parent_leg(request: VoiceRequest, call_id: CallId) -> LegRow:

@@ -53,7 +53,9 @@ class CallbackIntake:
             call = calls.by_leg(conn, progress.leg_sid)
             if call is None:
                 facts.note(conn, "recording_of_unknown_call", dict(form), now, leg_sid=progress.leg_sid)
-                log.warning("recording callback for a call that is not ours", extra={"leg_sid": progress.leg_sid})
+                log.warning(
+                    "recording callback for a call that is not ours", extra={"leg_sid": progress.leg_sid}
+                )
                 return
             if progress.cloud_state is None:
                 facts.note(conn, "unknown_recording_status", dict(form), now, call.id, progress.leg_sid)
@@ -73,10 +75,11 @@ class CallbackIntake:
                 started_at=progress.start_time,
                 at=now,
             )
+            if not changed:
+                return
             event = self._announcer.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
-        if changed:
-            self._announcer.tell(event)
-            self._recording_changed()
+        self._announcer.tell(event)
+        self._recording_changed()
 
     def stream(self, progress: StreamProgress, form: Form) -> None:
         """`stream-started`, `stream-stopped`, `stream-error`: facts; a stop also ends a socket that hangs on."""
@@ -86,8 +89,9 @@ class CallbackIntake:
             if not callbacks.first_time(conn, "stream", key, form, now):
                 return
             call = calls.by_leg(conn, progress.leg_sid)
-            if progress.error and call is not None:
-                facts.note(conn, "stream_error", {"error": progress.error}, now, call.id, progress.leg_sid)
+            if progress.error:
+                call_id = call.id if call else None
+                facts.note(conn, "stream_error", {"error": progress.error}, now, call_id, progress.leg_sid)
         if progress.error:
             log.warning("carrier reports a stream error", extra={"leg_sid": progress.leg_sid})
         if progress.event == "stream-stopped":
@@ -105,6 +109,7 @@ class CallbackIntake:
                 return
             is_child = progress.leg_sid != known.leg_sid
             role = known.inbound_role.other if is_child else known.inbound_role
+            in_progress = progress.status == "in-progress"
             legs.upsert(
                 conn,
                 LegRow(
@@ -113,11 +118,12 @@ class CallbackIntake:
                     parent_sid=known.leg_sid if is_child else None,
                     role=role,
                     status=progress.status,
+                    started_at=now if in_progress else None,
                     ended_at=now if progress.terminal else None,
                     duration_s=progress.duration_s,
                 ),
             )
-            answered = is_child and progress.status == "in-progress" and calls.set_answered(conn, known.id, now)
+            answered = is_child and in_progress and calls.set_answered(conn, known.id, now)
             event = LiveEvent(known.id, EventKind.CALL, {"leg": role, "status": progress.status})
             event = self._announcer.record(conn, event)
         if answered:

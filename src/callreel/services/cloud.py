@@ -83,7 +83,9 @@ class CarrierRecordings:
         try:
             answer = self._client.get(url, params=params)
         except httpx2.HTTPError as error:
-            raise CarrierError(f"the carrier cannot be reached: {type(error).__name__}", retryable=True) from None
+            raise CarrierError(
+                f"the carrier cannot be reached: {type(error).__name__}", retryable=True
+            ) from None
         if answer.status_code != 200:
             again = answer.status_code in (408, 429) or answer.status_code >= 500
             raise CarrierError(
@@ -141,7 +143,9 @@ class CarrierRecordings:
             raise FetchFailed(Problem("what came is no WAV file")) from None
         if size < info.data_offset + info.data_bytes:
             part.unlink()
-            raise FetchFailed(Problem(f"the WAV file should hold {info.data_bytes} bytes of audio and holds fewer"))
+            raise FetchFailed(
+                Problem(f"the WAV file should hold {info.data_bytes} bytes of audio and holds fewer")
+            )
         return info
 
 

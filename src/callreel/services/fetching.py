@@ -74,7 +74,11 @@ class Fetching:
             return None
         key = f"{FOLDER}/{call.leg_sid}_{sid}.wav"
         if not self._carrier.usable:
-            self._park(call.id, sid, "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret")
+            self._park(
+                call.id,
+                sid,
+                "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret",
+            )
             return None
         try:
             info = self._carrier.bring(sid, self._blobs.part_path(key))
@@ -127,7 +131,9 @@ class Fetching:
                 self._keep_channel(call, sid, topology.role_of_channel(number), channel, rate_hz)
         return len(channels)
 
-    def _keep_channel(self, call: CallRow, sid: RecordingSid, role: Role, channel: npt.NDArray[np.int16], rate_hz: int) -> None:
+    def _keep_channel(
+        self, call: CallRow, sid: RecordingSid, role: Role, channel: npt.NDArray[np.int16], rate_hz: int
+    ) -> None:
         short = f"{FOLDER}/{call.leg_sid}_{role}.wav"
         try:
             blob = self._blobs.put(short, wav_chunks(channel, rate_hz))

@@ -3,7 +3,9 @@
 It runs on the receive path, so it only cuts: a step of detection costs about 0.1 ms. Decoding is `services/live`.
 """
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +19,17 @@ SAMPLES16K_A_MS = 16
 
 
 class SampleStore:
-    """The newest samples of a track by their absolute position; `forget` bounds it to the open segment."""
+    """The newest samples of a track by their absolute position; `forget` bounds it to what is still wanted."""
 
     def __init__(self) -> None:
-        self._pieces: list[Samples] = []
+        self._pieces: deque[Samples] = deque()
         self._first = 0
         self.end = 0
+
+    @property
+    def held(self) -> int:
+        """How many samples are kept."""
+        return self.end - self._first
 
     def append(self, samples: Samples) -> None:
         if samples.size:
@@ -31,21 +38,33 @@ class SampleStore:
 
     def between(self, start: int, end: int) -> Samples:
         """Samples [start, end), as far as they are held."""
-        joined = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
-        self._pieces = [joined]
-        return joined[max(start - self._first, 0) : max(end - self._first, 0)].copy()
+        at, wanted = self._first, [np.zeros(0, np.int16)]
+        for piece in self._pieces:
+            wanted.append(piece[max(start - at, 0) : max(end - at, 0)])
+            at += piece.size
+        return np.concatenate(wanted)
 
     def forget(self, before: int) -> None:
         """Drop whole pieces that end before position `before`."""
         while self._pieces and self._first + self._pieces[0].size <= before:
-            self._first += self._pieces.pop(0).size
+            self._first += self._pieces.popleft().size
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A closed segment whose last samples the resampler may still hold."""
+
+    number: int
+    start_ms: int
+    end_ms: int
 
 
 class LaneHearing:
     """Segments of one role: `ask(number, start_ms, samples16k, final)` is called when text is wanted.
 
-    Holds 16 kHz samples from the beginning of the open segment, or of the pre-roll before a next one: at most
-    26 s, about 830 kB.
+    A closed segment is given when all its samples are there: 16 kHz samples lag behind detection by up to 315 ms.
+    Holds them from the beginning of the oldest segment that is not given, or of the pre-roll before a next one: at
+    most 27 s, about 860 kB.
     """
 
     def __init__(
@@ -65,6 +84,7 @@ class LaneHearing:
         self._undetected = np.zeros(0, np.int16)
         self._samples16k = SampleStore()
         self._number = 0
+        self._cut: deque[_Cut] = deque()
         self._open_since_ms: int | None = None
         self._steps = 0
 
@@ -72,6 +92,11 @@ class LaneHearing:
     def position_ms(self) -> int:
         """How far detection has come."""
         return self._steps * self._options.step_ms
+
+    @property
+    def held_ms(self) -> int:
+        """How much audio is in memory."""
+        return self._samples16k.held // SAMPLES16K_A_MS
 
     def hear(self, samples8k: Samples, samples16k: Samples) -> None:
         """The next settled samples of the lane, at both rates; the two need not reach equally far."""
@@ -82,13 +107,15 @@ class LaneHearing:
         for at in range(0, whole, step):
             self._step(pending[at : at + step])
         self._undetected = pending[whole:]
+        self._give_cut(self._samples16k.end // SAMPLES16K_A_MS)
         self._forget()
         self._maybe_partial()
 
     def pause(self) -> None:
-        """The stream ended: close what is open."""
-        event = self._segmenter.finish(self._samples16k.end // SAMPLES16K_A_MS)
-        self._handle(event)
+        """The stream ended and all its samples are there: close what is open."""
+        end_ms = self._samples16k.end // SAMPLES16K_A_MS
+        self._handle(self._segmenter.finish(end_ms))
+        self._give_cut(end_ms)
 
     def _step(self, samples: Samples) -> None:
         self._steps += 1
@@ -98,7 +125,7 @@ class LaneHearing:
         if isinstance(event, Opened):
             self._open_since_ms = event.start_ms
         elif isinstance(event, Closed | Split):
-            self._give(event.start_ms, event.end_ms, final=True)
+            self._cut.append(_Cut(self._number, event.start_ms, event.end_ms))
             self._number += 1
             self._open_since_ms = event.end_ms if isinstance(event, Split) else None
         elif event is not None:
@@ -109,14 +136,20 @@ class LaneHearing:
             return
         now_ms = self._samples16k.end // SAMPLES16K_A_MS
         if self.cadence.due(self._number, now_ms - self._open_since_ms):
-            self._give(self._open_since_ms, now_ms, final=False)
+            self._give(_Cut(self._number, self._open_since_ms, now_ms), final=False)
 
-    def _give(self, start_ms: int, end_ms: int, *, final: bool) -> None:
-        samples = self._samples16k.between(start_ms * SAMPLES16K_A_MS, end_ms * SAMPLES16K_A_MS)
-        self._ask(self._role, self._number, start_ms, samples, final)
+    def _give_cut(self, heard_ms: int) -> None:
+        while self._cut and self._cut[0].end_ms <= heard_ms:
+            self._give(self._cut.popleft(), final=True)
+
+    def _give(self, cut: _Cut, *, final: bool) -> None:
+        samples = self._samples16k.between(cut.start_ms * SAMPLES16K_A_MS, cut.end_ms * SAMPLES16K_A_MS)
+        self._ask(self._role, cut.number, cut.start_ms, samples, final)
 
     def _forget(self) -> None:
         keep_ms = self.position_ms - self._options.pre_ms - 1000
         if self._open_since_ms is not None:
             keep_ms = min(keep_ms, self._open_since_ms)
+        if self._cut:
+            keep_ms = min(keep_ms, self._cut[0].start_ms)
         self._samples16k.forget(keep_ms * SAMPLES16K_A_MS)

@@ -1,11 +1,14 @@
 """The judge stage: the live layers held against the recording, what is known besides, and the verdict."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from callreel.audio.align import compare
+from callreel.audio.parts import Part, moved
 from callreel.audio.resample import to_rate
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
@@ -15,7 +18,7 @@ from callreel.domain.verdict import Comparison, Facts, Judgement, Limits, judge
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.fetching import channel_path
-from callreel.services.lane import RATE_8K
+from callreel.services.lane import RATE_8K, SAMPLES_A_MS
 from callreel.services.wav_files import read_wav
 from callreel.store import calls, finals, layers, recordings, streams
 from callreel.store.blobs import BlobStore
@@ -23,6 +26,18 @@ from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.recordings import RecordingRow
 from callreel.store.streams import EndedBy, StreamRow
+
+
+FITS = 0.8
+"""From this correlation on, a part of the live layer is taken as found in the recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One role's layer 1 and its channel of layer 3, both 8 kHz."""
+
+    live: npt.NDArray[np.int16]
+    cloud: npt.NDArray[np.int16]
 
 
 class Judging:
@@ -53,7 +68,9 @@ class Judging:
             files = layers.of_call(conn, call_id)
             recorded = recordings.of_call(conn, call_id)
             streamed = streams.of_call(conn, call_id)
-            heard_ms = sum(f.segment.end_ms - f.segment.start_ms for f in finals.of_call(conn, call_id) if f.words)
+            heard_ms = sum(
+                f.segment.end_ms - f.segment.start_ms for f in finals.of_call(conn, call_id) if f.words
+            )
         assert call is not None
         recording = _chosen(recorded)
         comparisons = self._compare(files, streamed)
@@ -63,16 +80,25 @@ class Judging:
         return len(judgement.reasons)
 
     def _compare(self, files: list[LayerFile], streamed: list[StreamRow]) -> tuple[Comparison, ...]:
-        made = []
-        for role in Role:
-            channel = channel_path(self._blobs, files, role)
-            live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role]
-            if channel is not None and live:
-                cloud, rate_hz = read_wav(channel)
-                samples, _ = read_wav(self._blobs.path(live[0].path))
-                cloud8k = to_rate(_mono(cloud), rate_hz, RATE_8K)
-                made.append(compare(role, _mono(samples), cloud8k, known_gaps_ms=_between(streamed)))
-        return tuple(made)
+        pairs = {role: pair for role in Role if (pair := self._pair(files, role)) is not None}
+        parts = {role: _parts(streamed, role, pair.live.size) for role, pair in pairs.items()}
+        if len(streamed) > 1:
+            starts = _starts(pairs, parts)
+            pairs = {r: _Pair(moved(pair.live, parts[r], starts), pair.cloud) for r, pair in pairs.items()}
+            parts = {r: _shifted(parts[r], starts) for r in parts}
+        return tuple(
+            compare(role, pair.live, pair.cloud, known_gaps_ms=_gaps_ms(parts[role]))
+            for role, pair in pairs.items()
+        )
+
+    def _pair(self, files: list[LayerFile], role: Role) -> _Pair | None:
+        channel = channel_path(self._blobs, files, role)
+        live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role]
+        if channel is None or not live:
+            return None
+        cloud, rate_hz = read_wav(channel)
+        samples, _ = read_wav(self._blobs.path(live[0].path))
+        return _Pair(_mono(samples), to_rate(_mono(cloud), rate_hz, RATE_8K))
 
     def _facts(
         self, recording: RecordingRow | None, files: list[LayerFile], streamed: list[StreamRow], heard_ms: int
@@ -90,14 +116,15 @@ class Judging:
             frames_lost_ms={role: _count(streamed, role, "gap_ms") for role in Role},
             frames_late=sum(_count(streamed, role, "late") for role in Role),
             frames_refused=sum(_count(streamed, role, "refused") for role in Role),
-            between_streams_ms=sum(end - start for start, end in _between(streamed)),
+            between_streams_ms=_between_ms(streamed),
             tracks=self._tracks,
             live_speech_ms=heard_ms,
         )
 
     def _keep(self, call: CallRow, judgement: Judgement, comparisons: tuple[Comparison, ...]) -> None:
         reasons: list[Json] = [
-            {"code": reason.code, "role": reason.role, "detail": reason.detail} for reason in judgement.reasons
+            {"code": reason.code, "role": reason.role, "detail": reason.detail}
+            for reason in judgement.reasons
         ]
         with self._database.write() as conn:
             calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
@@ -110,7 +137,13 @@ class Judging:
         self._announcer.tell(*events)
 
 
-_BEST_FIRST = (CloudState.STORED, CloudState.PARKED, CloudState.COMPLETED, CloudState.FAILED, CloudState.ABSENT)
+_BEST_FIRST = (
+    CloudState.STORED,
+    CloudState.PARKED,
+    CloudState.COMPLETED,
+    CloudState.FAILED,
+    CloudState.ABSENT,
+)
 
 
 def _chosen(recorded: list[RecordingRow]) -> RecordingRow | None:
@@ -132,14 +165,57 @@ def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
     return total
 
 
-def _between(streamed: list[StreamRow]) -> list[tuple[int, int]]:
-    """Stretches of the live clock in which no stream ran, between the first and the last."""
-    gaps = []
-    for before, after in zip(streamed, streamed[1:], strict=False):
-        if before.stopped_at is not None:
-            lasted_ms = round((before.stopped_at - before.started_at).total_seconds() * 1000)
-            gaps.append((before.origin_ms + lasted_ms, max(after.origin_ms, before.origin_ms + lasted_ms)))
-    return gaps
+def _parts(streamed: list[StreamRow], role: Role, size: int) -> list[Part]:
+    """What each stream brought of `role`'s layer 1, in samples. A stream that never closed reaches to the next."""
+    origins = [stream.origin_ms * SAMPLES_A_MS for stream in streamed]
+    ends = [_count([stream], role, "end_ms") * SAMPLES_A_MS for stream in streamed]
+    following = [*origins[1:], size]
+    return [
+        Part(start, min(end or after, after, size))
+        for start, end, after in zip(origins, ends, following, strict=True)
+    ]
+
+
+def _starts(pairs: dict[Role, _Pair], parts: dict[Role, list[Part]]) -> list[int]:
+    """Where each stream's part really begins in the live layer, by its place in the recording.
+
+    A stream has one clock for both parties, so the party that fits better places both. A part in which nobody speaks
+    stays where its arrival put it.
+    """
+    offsets: list[int | None] = []
+    for number in range(len(next(iter(parts.values()), []))):
+        found = [
+            compare(role, pair.live[parts[role][number].start : parts[role][number].end], pair.cloud)
+            for role, pair in pairs.items()
+        ]
+        best = max(found, key=lambda comparison: comparison.correlation or 0.0)
+        fits = best.correlation is not None and best.correlation >= FITS
+        offsets.append(round(best.offset_ms * SAMPLES_A_MS) if fits else None)
+    planned = [part.start for part in next(iter(parts.values()), [])]
+    first = next((o - p for o, p in zip(offsets, planned, strict=True) if o is not None), 0)
+    return [p if o is None else max(o - first, 0) for o, p in zip(offsets, planned, strict=True)]
+
+
+def _shifted(parts: list[Part], starts: list[int]) -> list[Part]:
+    return [Part(start, start + part.end - part.start) for part, start in zip(parts, starts, strict=True)]
+
+
+def _gaps_ms(parts: list[Part]) -> list[tuple[int, int]]:
+    """The time between streams, in which the live layer holds silence."""
+    return [
+        (before.end // SAMPLES_A_MS, -(-after.start // SAMPLES_A_MS))
+        for before, after in pairwise(parts)
+        if after.start > before.end
+    ]
+
+
+def _between_ms(streamed: list[StreamRow]) -> int:
+    """Time in which no stream ran, between the first and the last, as far as arrival tells."""
+    total = 0
+    for before, after in pairwise(streamed):
+        end_ms = max(_count([before], role, "end_ms") for role in Role)
+        total += max(after.origin_ms - end_ms, 0) if end_ms else 0
+    return total
 
 
 def _late_ms(recording: RecordingRow | None, streamed: list[StreamRow]) -> int | None:

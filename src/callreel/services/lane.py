@@ -61,21 +61,27 @@ class Lane:
         self._open: _OpenFiles | None = None
         self.level_block: Samples = np.zeros(0, np.int16)
         """The newest block written, for the level meter."""
+        self.samples = 0
+        """Samples in layer 1 so far."""
 
     @property
-    def samples(self) -> int:
-        """Samples in layer 1 so far; its length in ms times 8."""
-        return self._open.live_8k.samples if self._open else 0
+    def length_ms(self) -> int:
+        """How far layer 1 reaches, rounded up."""
+        return -(-self.samples // SAMPLES_A_MS)
 
     def begin(self, origin_ms: int) -> None:
-        """A stream starts whose timestamp 0 lies at `origin_ms` of the call; what is missing before is silence."""
+        """A stream starts whose timestamp 0 lies at `origin_ms` of the call, which is `length_ms` or later.
+
+        What is missing up to there becomes silence.
+        """
         self._open = _OpenFiles(
             GrowingWav.open(self.paths.live_8k, RATE_8K),
             GrowingWav.open(self.paths.live_16k, RATE_16K),
             Upsampler(),
         )
         self._timeline = Timeline(reorder_ms=REORDER_MS)
-        missing = origin_ms * SAMPLES_A_MS - self._open.live_8k.samples
+        self.samples = self._open.live_8k.samples
+        missing = origin_ms * SAMPLES_A_MS - self.samples
         if missing > 0:
             self._write(np.zeros(missing, np.int16))
 
@@ -108,6 +114,7 @@ class Lane:
         files = self._open
         assert files is not None
         files.live_8k.append(samples8k)
+        self.samples += samples8k.size
         samples16k = files.upsampler.push(samples8k)
         if samples16k.size:
             files.live_16k.append(samples16k)

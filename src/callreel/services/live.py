@@ -124,7 +124,12 @@ class LiveTranscription:
             progress.idle.clear()
             await progress.idle.wait()
         await asyncio.to_thread(
-            keep_live_transcript, self._database, self._announcer, self._clock, call_id, self._host.capabilities.name
+            keep_live_transcript,
+            self._database,
+            self._announcer,
+            self._clock,
+            call_id,
+            self._host.capabilities.name,
         )
         self._calls.pop(call_id, None)
 

@@ -13,10 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 from callreel.audio.levels import dbfs
-from callreel.audio.timeline import TimelineCounts
 from callreel.carrier.stream import Frame, Started
 from callreel.domain.call import CallState, Role, Topology, Track
-from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.services.announce import Announcer
@@ -154,7 +153,8 @@ class LiveCalls:
             call.linger.cancel()
             call.linger = None
         # The stream's own clock begins at 0 again; when it began is the one thing that only arrival tells.
-        origin_ms = round(1000 * (arrived_s - call.first_started_s))
+        by_arrival_ms = round(1000 * (arrived_s - call.first_started_s))
+        origin_ms = max(by_arrival_ms, *(lane.length_ms for lane in call.lanes.values()))
         named = started.tracks or (Track.INBOUND, Track.OUTBOUND)
         lanes = {track: call.lanes[call.topology.role_of_track(track)] for track in named}
         for lane in lanes.values():
@@ -182,7 +182,8 @@ class LiveCalls:
     def _new_lane(self, row: CallRow, role: Role) -> Lane:
         stem = f"audio_recordings/{role}_{row.id}_{row.created_at:%Y%m%dT%H%M%SZ}"
         paths = LanePaths(
-            self._options.data_dir / f"{stem}_{RATE_8K}Hz.wav", self._options.data_dir / f"{stem}_{RATE_16K}Hz.wav"
+            self._options.data_dir / f"{stem}_{RATE_8K}Hz.wav",
+            self._options.data_dir / f"{stem}_{RATE_16K}Hz.wav",
         )
         hearing = self._transcription.hearing(row.id, role)
         return Lane(role, paths, hearing, block_ms=self._options.block_ms)
@@ -200,7 +201,8 @@ class LiveCalls:
     def _layer_files(self, lane: Lane, state: LayerState) -> list[LayerFile]:
         both = ((Layer.LIVE_8K, lane.paths.live_8k, RATE_8K), (Layer.LIVE_16K, lane.paths.live_16k, RATE_16K))
         return [
-            layer_file(layer, lane.role, path, rate, state, self._options.data_dir) for layer, path, rate in both
+            layer_file(layer, lane.role, path, rate, state, self._options.data_dir)
+            for layer, path, rate in both
         ]
 
     async def close_stream(self, stream: LiveStream, ended_by: EndedBy) -> None:
@@ -208,7 +210,7 @@ class LiveCalls:
         call = stream._call
         if call.streams.pop(stream.sid, None) is None:
             return
-        counts = {track: lane.end() for track, lane in stream._lanes.items()}
+        counts: dict[str, Json] = {lane.role: _ending(lane) for lane in stream._lanes.values()}
         lanes = list(stream._lanes.values())
         await asyncio.to_thread(self._note_end, call, stream.sid, lanes, ended_by, counts)
         log.info("stream ended by %s", ended_by, extra={"call_id": call.id})
@@ -221,14 +223,11 @@ class LiveCalls:
         sid: StreamSid,
         lanes: list[Lane],
         ended_by: EndedBy,
-        counts: Mapping[Track, TimelineCounts],
+        counts: Mapping[str, Json],
     ) -> None:
-        by_role = {
-            call.topology.role_of_track(track).value: asdict(count) for track, count in counts.items()
-        }
         files = [file for lane in lanes for file in self._layer_files(lane, LayerState.CLOSED)]
         with self._database.write() as conn:
-            streams.finish(conn, sid, self._clock.now(), ended_by, by_role)
+            streams.finish(conn, sid, self._clock.now(), ended_by, counts)
             events = []
             for file in files:
                 layers.upsert(conn, call.id, file)
@@ -278,9 +277,7 @@ class LiveCalls:
 
     async def _end_without_audio(self, call_id: CallId) -> None:
         """A call whose socket never came: end it all the same, once; one that has ended is left alone."""
-        ended = await asyncio.to_thread(
-            end_call, self._database, self._announcer, call_id, self._clock.now()
-        )
+        ended = await asyncio.to_thread(end_call, self._database, self._announcer, call_id, self._clock.now())
         if ended:
             self._call_ended(call_id)
             await self._transcription.finish_call(call_id)
@@ -337,6 +334,12 @@ class LiveCalls:
         return task
 
 
+def _ending(lane: Lane) -> dict[str, Json]:
+    """End a lane's stream; what was counted, and how far layer 1 reaches then."""
+    counts = asdict(lane.end())
+    return {**counts, "end_ms": lane.length_ms}
+
+
 def end_call(database: Database, announcer: Announcer, call_id: CallId, at: datetime) -> bool:
     """Mark a call as ended and tell; False when it had ended before. Blocking."""
     with database.write() as conn:
@@ -348,7 +351,9 @@ def end_call(database: Database, announcer: Announcer, call_id: CallId, at: date
     return True
 
 
-def layer_file(layer: Layer, role: Role | None, path: Path, rate_hz: int, state: LayerState, root: Path) -> LayerFile:
+def layer_file(
+    layer: Layer, role: Role | None, path: Path, rate_hz: int, state: LayerState, root: Path
+) -> LayerFile:
     """A mono 16-bit file of a live layer as it is on disk now; its digest only when it no longer grows."""
     size = path.stat().st_size
     samples = max(size - 44, 0) // 2

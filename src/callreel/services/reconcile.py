@@ -108,7 +108,11 @@ class Reconciler:
                 log.warning("asking for a recording: %s", error, extra={"call_id": call.id})
         over = self._when.over(call.ended_at, now)
         if not listed and (over or not self._carrier.usable):
-            why = "no callback came" if self._carrier.usable else "no callback came, and no credentials to ask with"
+            why = (
+                "no callback came"
+                if self._carrier.usable
+                else "no callback came, and no credentials to ask with"
+            )
             self._give_up(call, known, why)
 
     def _take_in(self, call: CallRow) -> int:
@@ -119,7 +123,15 @@ class Reconciler:
             if state is None:
                 continue
             settled += state in _SETTLED
-            self._hear(call, found.sid, state, found.status, found.channels, found.duration_s, error_number(found.error_code))
+            self._hear(
+                call,
+                found.sid,
+                state,
+                found.status,
+                found.channels,
+                found.duration_s,
+                error_number(found.error_code),
+            )
         return settled
 
     def _give_up(self, call: CallRow, known: list[RecordingRow], why: str) -> None:

@@ -46,7 +46,9 @@ class Restreaming:
     def ask(self, call_id: CallId, leg_sid: LegSid) -> bool:
         """Ask for a stream on `leg_sid`; whether the carrier will try. A refusal is logged, not raised."""
         if not self._access.usable:
-            log.warning("a stream was cut and no credentials are set to ask for another", extra={"call_id": call_id})
+            log.warning(
+                "a stream was cut and no credentials are set to ask for another", extra={"call_id": call_id}
+            )
             return False
         token = self._new_token()
         with self._database.write() as conn:
@@ -55,7 +57,9 @@ class Restreaming:
         try:
             answer = self._client.post(self._url(leg_sid), data=self._form(token))
         except httpx2.HTTPError as error:
-            log.warning("asking for a new stream failed: %s", type(error).__name__, extra={"call_id": call_id})
+            log.warning(
+                "asking for a new stream failed: %s", type(error).__name__, extra={"call_id": call_id}
+            )
             return False
         if answer.status_code not in (200, 201):
             log.warning("the carrier gave no new stream (%d)", answer.status_code, extra={"call_id": call_id})

@@ -41,7 +41,9 @@ def decide(problem: Problem, attempt: int, *, max_attempts: int, spread: float) 
     pass; a refusal of our credentials or of the request does not.
     """
     if problem.status in (401, 403):
-        return Park(f"the carrier refused our credentials ({problem.status}): check TWILIO_API_KEY_SID and its secret")
+        return Park(
+            f"the carrier refused our credentials ({problem.status}): check TWILIO_API_KEY_SID and its secret"
+        )
     if problem.status is not None and 400 <= problem.status < 500 and problem.status not in (404, 408, 429):
         return Park(f"the carrier refused the request ({problem.status})")
     limit = max_attempts if problem.status is not None else min(max_attempts, CUT_ATTEMPTS)

@@ -101,7 +101,9 @@ class Stages:
         steps.run(f"told {name}", lambda: self._tell(call_id, sid, name, "done"))
         return result
 
-    def _tell(self, call_id: CallId, sid: RecordingSid, stage: str, state: str, why: str | None = None) -> None:
+    def _tell(
+        self, call_id: CallId, sid: RecordingSid, stage: str, state: str, why: str | None = None
+    ) -> None:
         with self._database.write() as conn:
             if state != "done":
                 recordings.set_stage(conn, sid, stage, why)

@@ -5,9 +5,10 @@ Only rows are read here, nothing is decided: the verdict is judged, turns are me
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from callreel.domain.call import Role
 from callreel.domain.cost import Prices, call_cost
@@ -15,12 +16,11 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.recording import CloudState, LayerFile
 from callreel.domain.transcript import Final, TranscriptKind, Turn
-from callreel.domain.verdict import Reason
+from callreel.domain.verdict import Comparison, Reason
 from callreel.store import calls, finals, layers, legs, recordings, streams, transcripts
 from callreel.store.calls import CallRow
 from callreel.store.legs import LegRow
 from callreel.store.recordings import RecordingRow
-from callreel.store.tables import live_events
 from callreel.store.transcripts import TranscriptRow
 
 Summary = dict[str, Json]
@@ -44,7 +44,9 @@ def call_summary(
         "layers": _layers(call_id, layers.of_call(conn, call_id)),
         "transcript": _transcript(final),
         "turns": [_turn(turn, words) for turn in final.turns] if final else [],
-        "live_turns": _live_turns(conn, call_id, words),
+        "live_turns": [_turn(turn, words) for turn in _live_turns(conn, row)],
+        "live_offset_ms": live_offset_ms(row),
+        "comparisons": [_comparison(comparison) for comparison in row.comparisons],
         "recording": _recording(recording),
         "cost": _cost(conn, row, recording, prices),
     }
@@ -79,12 +81,6 @@ def layer_names(files: Sequence[LayerFile]) -> list[str]:
         seen[kind] += 1
         names.append(kind if seen[kind] == 1 else f"{kind}-{seen[kind]}")
     return names
-
-
-def last_event_id(conn: Connection) -> int:
-    """The newest lasting event's id, 0 before the first: where a listener who knows everything up to now begins."""
-    newest: int = conn.execute(select(func.coalesce(func.max(live_events.c.id), 0))).scalar_one()
-    return newest
 
 
 def _worth(recording: RecordingRow) -> tuple[bool, str]:
@@ -126,13 +122,33 @@ def _transcript(row: TranscriptRow | None) -> Json:
     }
 
 
-def _live_turns(conn: Connection, call_id: CallId, words: bool) -> list[Json]:
-    """The live transcript once it is whole, until then its finals as they came."""
-    live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
+def live_offset_ms(row: CallRow) -> int:
+    """Where the live layers begin in the recording; 0 until they were compared, or when they could not be.
+
+    The call's clock is the recording's, which begins first. While the call goes on, live positions count from the
+    stream's beginning, some 400 ms later.
+    """
+    known = [c for c in row.comparisons if c.correlation is not None and not c.silent]
+    return round(max(known, key=lambda c: c.correlation or 0.0).offset_ms) if known else 0
+
+
+def _comparison(comparison: Comparison) -> Json:
+    return {**asdict(comparison), "role": comparison.role.value}
+
+
+def _live_turns(conn: Connection, row: CallRow) -> list[Turn]:
+    """The live transcript once it is whole, until then its finals as they came; on the call's clock."""
+    live = transcripts.latest(conn, row.id, TranscriptKind.LIVE)
     if live is not None:
-        return [_turn(turn, words) for turn in live.turns]
-    spoken = (final for final in finals.of_call(conn, call_id) if final.text)
-    return [_turn(_turn_of(final), words) for final in spoken]
+        return [_shifted(turn, live_offset_ms(row)) for turn in live.turns]
+    return [_turn_of(final) for final in finals.of_call(conn, row.id) if final.text]
+
+
+def _shifted(turn: Turn, by_ms: int) -> Turn:
+    words = tuple(
+        replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in turn.words
+    )
+    return replace(turn, start_ms=turn.start_ms + by_ms, end_ms=turn.end_ms + by_ms, words=words)
 
 
 def _turn_of(final: Final) -> Turn:

@@ -25,7 +25,9 @@ DETECT_HZ = 8_000
 ENGINE_HZ = 16_000
 
 
-def segments(samples8k: Samples, detector: SpeechDetector, options: SegmenterOptions) -> Iterator[tuple[int, int]]:
+def segments(
+    samples8k: Samples, detector: SpeechDetector, options: SegmenterOptions
+) -> Iterator[tuple[int, int]]:
     """Stretches of speech in `samples8k` [n] as (start_ms, end_ms)."""
     segmenter = Segmenter(options)
     step = detector.step_samples
@@ -94,7 +96,9 @@ class Transcribing:
         engine = self._capabilities()
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns)
-            told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.FINAL, "turns": len(turns)})
+            told = LiveEvent(
+                call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.FINAL, "turns": len(turns)}
+            )
             event = self._announcer.record(conn, told)
         self._announcer.tell(event)
         return len(turns)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from callreel.domain.events import LASTING, LiveEvent
 from callreel.domain.ids import CallId
@@ -32,3 +32,9 @@ def after(conn: Connection, call_id: CallId | None, last_id: int, limit: int) ->
     if call_id is not None:
         query = query.where(live_events.c.call_id == call_id)
     return [LiveEvent(row.call_id, row.kind, row.data, row.id) for row in conn.execute(query)]
+
+
+def last_id(conn: Connection) -> int:
+    """The newest lasting event's id, 0 before the first: where a listener who knows everything up to now begins."""
+    newest: int = conn.execute(select(func.coalesce(func.max(live_events.c.id), 0))).scalar_one()
+    return newest

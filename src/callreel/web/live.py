@@ -1,0 +1,156 @@
+"""Live events as server-sent events (WHATWG HTML, section 9.2), of one call or of all.
+
+Lasting events carry an `id` and always come from the database, in the order of their ids; the bus only says that
+there are new ones. So there is no hole and no double, neither between replay and live nor when the bus had to leave
+events out. Passing events come from the bus and have no id.
+
+    GET /calls/{call_id}/events      the whole call first, then what happens
+    GET /events                      what happens from now on; `?kinds=call,verdict` for some kinds only
+
+`Last-Event-ID`, which a browser sends when it comes back, or `?after=` says what the listener has already.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi.responses import StreamingResponse
+
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.services.bus import EventSource, Heard, Resync
+from callreel.store import calls, live_events
+from callreel.store.database import Database
+from callreel.web.errors import not_found
+from callreel.web.options import WebContext
+
+RETRY_MS: Final = 2000
+HEARTBEAT: Final = ": still here\n\n"
+_BATCH: Final = 500
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a listener asked for. `after` is the last id it has; None: everything from now on. `call_id` None: all calls."""
+
+    call_id: CallId | None
+    after: int | None
+    kinds: frozenset[EventKind] = frozenset(EventKind)
+
+
+def event_text(event: LiveEvent) -> str:
+    """One event on the wire. Its data is one line of JSON: the event's own, and `call_id`."""
+    lines = [] if event.id is None else [f"id: {event.id}"]
+    data = json.dumps({**event.data, "call_id": event.call_id}, separators=(",", ":"))
+    return "\n".join([*lines, f"event: {event.kind}", f"data: {data}", "", ""])
+
+
+async def live_text(
+    database: Database, source: EventSource, wish: Wish, *, heartbeat_s: float
+) -> AsyncIterator[str]:
+    """What goes to one listener, until it leaves or `source` is closed. A lull is filled with comments.
+
+    A passing event may come after the lasting one that settles it; listeners keep what is settled.
+    """
+    async with source.subscribe(wish.call_id) as heard:
+        # Only now: what is stored from here on is also heard, so nothing falls between replay and live.
+        yield f"retry: {RETRY_MS}\n\n"
+        seen = await asyncio.to_thread(_newest_id, database) if wish.after is None else wish.after
+        event: Heard | None = Resync()
+        while True:
+            if event is None:
+                yield HEARTBEAT
+            elif isinstance(event, LiveEvent) and event.id is None:
+                if event.kind in wish.kinds:
+                    yield event_text(event)
+            elif isinstance(event, Resync) or (event.id or 0) > seen:
+                async for stored in _stored_after(database, wish.call_id, seen):
+                    seen = stored.id or seen
+                    if stored.kind in wish.kinds:
+                        yield event_text(stored)
+            try:
+                event = await _next(heard, heartbeat_s)
+            except StopAsyncIteration:
+                return
+
+
+def router(context: WebContext) -> APIRouter:
+    """The two streams of events."""
+    routes = APIRouter(tags=["live"])
+    database = context.database
+
+    def stream(wish: Wish) -> StreamingResponse:
+        text = live_text(database, context.bus, wish, heartbeat_s=context.options.heartbeat_s)
+        return StreamingResponse(text, media_type="text/event-stream", headers=_HEADERS)
+
+    @routes.get("/calls/{call_id}/events", response_class=StreamingResponse)
+    async def call_events(
+        call_id: CallId,
+        after: Annotated[int, Query(ge=0)] = 0,
+        kinds: str | None = None,
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> StreamingResponse:
+        """Server-sent events of one call: all that was stored since `after` (or `Last-Event-ID`), then live ones."""
+        if not await asyncio.to_thread(_is_call, database, call_id):
+            raise not_found("call")
+        return stream(Wish(call_id, _last_id(last_event_id, after), _kinds(kinds)))
+
+    @routes.get("/events", response_class=StreamingResponse)
+    async def all_events(
+        after: Annotated[int | None, Query(ge=0)] = None,
+        kinds: str | None = None,
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> StreamingResponse:
+        """Server-sent events of all calls, from now on, or since `after` (or `Last-Event-ID`). `kinds` is a list."""
+        return stream(Wish(None, _last_id(last_event_id, after), _kinds(kinds)))
+
+    return routes
+
+
+async def _next(heard: AsyncIterator[Heard], lull_s: float) -> Heard | None:
+    """The next thing heard, or None after `lull_s` seconds of nothing."""
+    try:
+        async with asyncio.timeout(lull_s):
+            return await anext(heard)
+    except TimeoutError:
+        return None
+
+
+async def _stored_after(database: Database, call_id: CallId | None, seen: int) -> AsyncIterator[LiveEvent]:
+    while batch := await asyncio.to_thread(_batch_after, database, call_id, seen):
+        for event in batch:
+            seen = event.id or seen
+            yield event
+
+
+def _batch_after(database: Database, call_id: CallId | None, seen: int) -> list[LiveEvent]:
+    with database.read() as conn:
+        return live_events.after(conn, call_id, seen, _BATCH)
+
+
+def _newest_id(database: Database) -> int:
+    with database.read() as conn:
+        return live_events.last_id(conn)
+
+
+def _is_call(database: Database, call_id: CallId) -> bool:
+    with database.read() as conn:
+        return calls.get(conn, call_id) is not None
+
+
+def _last_id(header: str | None, after: int | None) -> int | None:
+    """`Last-Event-ID` if it is one of ours, else `after`."""
+    return int(header) if header and header.isascii() and header.isdigit() and len(header) < 19 else after
+
+
+def _kinds(listed: str | None) -> frozenset[EventKind]:
+    if listed is None:
+        return frozenset(EventKind)
+    try:
+        return frozenset(EventKind(kind) for kind in listed.split(","))
+    except ValueError:
+        raise HTTPException(422, f"The kinds of events are {', '.join(EventKind)}.") from None

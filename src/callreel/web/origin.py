@@ -1,0 +1,54 @@
+"""Where a request comes from: is it to a loopback name, was it made by our own pages. Pure.
+
+Two attacks are held off here. A foreign page that posts with the visitor's cookie (cross-site request forgery) shows
+itself by `Sec-Fetch-Site` (Fetch Metadata, W3C) or by `Origin` (RFC 6454); SameSite cookies are the second lock. A
+foreign name that is made to resolve to 127.0.0.1 (DNS rebinding) shows itself by the `Host` header.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def is_loopback_name(host_header: str) -> bool:
+    """Whether a `Host` header names this machine by loopback: localhost, a name below it, 127.0.0.0/8 or [::1]."""
+    try:
+        name = urlsplit(f"//{host_header}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_own_request(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request may change something: safe methods always, others unless a foreign page made them.
+
+    `headers` are keyed in lower case. A client that sends neither header is no browser and carries no stolen cookie.
+    """
+    if method in SAFE_METHODS:
+        return True
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+    except ValueError:
+        return False
+
+
+def local_path(target: str | None) -> str:
+    """`target` if it is a path on this server, else `/`: what a person is sent to after signing in."""
+    if not target or not target.startswith("/") or target.startswith("//"):
+        return "/"
+    if "\\" in target or any(ord(character) < 0x20 for character in target):
+        return "/"
+    return target

@@ -1,0 +1,85 @@
+"""The pages: the list of calls, one call, and the API's description. They work without script but for live text."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from callreel.domain.ids import CallId
+from callreel.services.summary import call_head, call_summary
+from callreel.store import calls, live_events
+from callreel.web.errors import not_found
+from callreel.web.layer_groups import layer_groups, main_audio
+from callreel.web.options import WebContext, WebOptions
+from callreel.web.render import Renderer
+
+
+def router(context: WebContext, renderer: Renderer) -> APIRouter:
+    """`/`, `/calls/{call_id}` and `/docs`."""
+    routes = APIRouter(include_in_schema=False)
+    options = context.options
+
+    @routes.get("/")
+    def call_list(request: Request, before: Annotated[datetime | None, Query()] = None) -> HTMLResponse:
+        # The newest event's id is read with the rows, so that live updates go on exactly where the page ends.
+        with context.database.read() as conn:
+            after = live_events.last_id(conn)
+            rows = calls.latest(conn, options.calls_per_page + 1, _utc(before))
+        shown = rows[: options.calls_per_page]
+        return renderer.page(
+            request,
+            "calls.html",
+            here="calls",
+            calls=[call_head(row) for row in shown],
+            before=before,
+            older=shown[-1].created_at.isoformat() if len(rows) > len(shown) else None,
+            after=after,
+            public_url=options.public_url or str(request.base_url).rstrip("/"),
+        )
+
+    @routes.get("/calls/{call_id}")
+    def one_call(request: Request, call_id: CallId) -> HTMLResponse:
+        with context.database.read() as conn:
+            after = live_events.last_id(conn)
+            call = call_summary(conn, call_id, options.prices)
+        if call is None:
+            raise not_found("call")
+        return renderer.page(
+            request,
+            "call.html",
+            call=call,
+            after=after,
+            layer_groups=layer_groups(call),
+            main_audio=main_audio(call),
+            rough_note=rough_note(options),
+        )
+
+    @routes.get("/docs")
+    def api_description(request: Request) -> HTMLResponse:
+        return renderer.page(request, "docs.html", here="docs", operations=operations(request.app.openapi()))
+
+    return routes
+
+
+def rough_note(options: WebOptions) -> str:
+    """What people must know of an engine of draft quality."""
+    engine = options.engine_name or "The engine"
+    return (
+        f"{engine} runs with nothing to download, but its text is rough: read it as a hint of what was said, and "
+        "listen where it matters. The settings name better engines."
+    )
+
+
+def operations(document: dict[str, Any]) -> list[dict[str, str]]:
+    """The routes of an OpenAPI document as the page lists them."""
+    return [
+        {"method": method.upper(), "path": path, "description": described.get("description", "")}
+        for path, item in sorted(document["paths"].items())
+        for method, described in item.items()
+    ]
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """A time without a zone is UTC."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

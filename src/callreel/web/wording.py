@@ -1,0 +1,104 @@
+"""The words, numbers and times that pages show. Pure; used as filters by the templates.
+
+What is stored is for programs (`in_progress`, `16101`, 83250 ms); what is said here is for people. Stored values that
+are unknown here are shown as they are, never hidden.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import phonenumbers
+
+VERDICTS: Mapping[str, str] = {
+    "verified": "Verified",
+    "explained": "Explained",
+    "suspect": "Suspect",
+}
+
+VERDICT_MEANINGS: Mapping[str, str] = {
+    "verified": "Two independent captures of this call agree: what was kept live, and the carrier's own recording.",
+    "explained": "The captures differ, and the reason is known.",
+    "suspect": "The captures differ and nothing explains it. Listen before you rely on this call.",
+}
+
+LIGHTS: Mapping[str, str] = {
+    "waiting": "waiting",
+    "recording": "recording",
+    "paused": "paused",
+    "fetching": "being fetched",
+    "done": "kept",
+    "repaired": "kept, repaired after a crash",
+    "none": "none",
+    "failed": "failed",
+}
+
+CLOUD_STATES: Mapping[str, str] = {
+    "expected": "No word from the carrier yet. It reports the recording when the call ends.",
+    "in_progress": "The carrier is recording.",
+    "completed": "The carrier has finished its recording. It is being fetched and checked.",
+    "stored": "Fetched from the carrier, checked and kept here.",
+    "absent": "The carrier says that it has no recording of this call.",
+    "failed": "The carrier says that its recording failed.",
+    "parked": "The carrier has a recording, but it could not be fetched. It will be tried again when you ask for it.",
+    "missing": "The carrier never reported a recording, and none is on its list.",
+}
+
+CARRIER_ERRORS: Mapping[str, str] = {
+    "16101": "the recording was too short to keep",
+    "16102": "the recording was silent, and the account deletes silent ones",
+}
+
+
+def duration_text(duration_ms: int | None) -> str:
+    """`1:23`, `1:02:03`; a dash when it is not known."""
+    if duration_ms is None:
+        return "–"
+    minutes, seconds = divmod(duration_ms // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def position_fragment(position_ms: int) -> str:
+    """A moment of a call as a media fragment, `t=12.3` (W3C Media Fragments URI 1.0, in seconds)."""
+    return f"t={position_ms / 1000:.1f}"
+
+
+def size_text(size_bytes: int) -> str:
+    """Decimal units, as file managers show them: `960 B`, `12.4 kB`, `1.9 MB`."""
+    size = float(size_bytes)
+    if size < 1000:
+        return f"{size_bytes} B"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"
+
+
+def number_text(number: str) -> str:
+    """A telephone number with the spaces its country uses; anything else as it came."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def clock_text(when: str | datetime) -> str:
+    """`22 Nov 2026, 12:39 UTC`: what a page says without script; with script the reader's own zone replaces it."""
+    moment = datetime.fromisoformat(when) if isinstance(when, str) else when
+    return f"{moment.astimezone(UTC):%d %b %Y, %H:%M} UTC".lstrip("0")
+
+
+def sentence(fact: str) -> str:
+    """A short fact, as messages have it, with a capital and a full stop."""
+    return f"{fact[:1].upper()}{fact[1:]}" + ("" if fact.endswith((".", "!", "?")) else ".")
+
+
+def percent_text(share: float | None) -> str:
+    return "" if share is None else f"{round(share * 100)} %"
+
+
+def money_text(amount: float, currency: str) -> str:
+    """Amounts of a call are small, so four places: `$0.0245` for dollars, `0.0245 EUR` for others."""
+    return f"${amount:.4f}" if currency == "USD" else f"{amount:.4f} {currency}"

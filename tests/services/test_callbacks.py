@@ -1,0 +1,336 @@
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from callreel.carrier.webhook_forms import call_status_form, recording_status_form, stream_status_form
+from callreel.carrier.webhooks import parse_call_status, parse_recording_status, parse_stream_status
+from callreel.domain.call import Role
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
+from callreel.domain.recording import CloudState
+from callreel.services.announce import Announcer
+from callreel.services.callbacks import CallbackIntake, error_number
+from callreel.store import calls, facts, legs, recordings
+from callreel.store.recordings import RecordingRow
+from callreel.store.tables import callbacks as callback_table
+from callreel.store.tables import facts as fact_table
+from callreel.store.tables import live_events as event_table
+from tests.services.ground import ACCOUNT, NOON, Ground, a_call, leg, passing_ground
+
+SID = RecordingSid("RE" + "1" * 32)
+STREAM = StreamSid("MZ" + "1" * 32)
+CALL = CallId("000000000001")
+PARENT, CHILD = leg(1), leg(99)
+URL = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Recordings/{SID}"
+
+
+@dataclass
+class Hooks:
+    """What the intake set off."""
+
+    woken: int = 0
+    legs: list[tuple[CallId, LegSid]] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+def intake(ground: Ground, hooks: Hooks, announcer: Announcer | None = None) -> CallbackIntake:
+    return CallbackIntake(
+        ground.database,
+        announcer or ground.announcer,
+        ground.clock,
+        recording_changed=hooks.wake,
+        leg_ended=lambda call_id, sid: hooks.legs.append((call_id, sid)),
+        stream_ended=hooks.streams.append,
+    )
+
+
+def recording_form(status: str, *, of: LegSid = PARENT, error_code: int = 0) -> dict[str, str]:
+    return recording_status_form(
+        recording_sid=SID, leg_sid=of, account_sid=ACCOUNT, status=status, url=URL, start_time=NOON,
+        duration_s=41, error_code=error_code,
+    )  # fmt: skip
+
+
+def leg_form(status: str, number: int, *, child: bool = False, of: LegSid = PARENT) -> dict[str, str]:
+    return call_status_form(
+        leg_sid=CHILD if child else of, account_sid=ACCOUNT, status=status, sequence_number=number,
+        timestamp=NOON, from_="client:ada", to="+12125550123", parent_sid=of if child else None, duration_s=41,
+    )  # fmt: skip
+
+
+def stream_form(event: str, *, error: str | None = None) -> dict[str, str]:
+    return stream_status_form(
+        stream_sid=STREAM, leg_sid=leg(1), account_sid=ACCOUNT, event=event, timestamp=NOON, error=error
+    )
+
+
+def hear(service: CallbackIntake, form: Mapping[str, str]) -> None:
+    """Hand a form to the method that its route calls."""
+    if "RecordingSid" in form:
+        service.recording(parse_recording_status(form), form)
+    elif "StreamSid" in form:
+        service.stream(parse_stream_status(form), form)
+    else:
+        service.call(parse_call_status(form), form)
+
+
+def row(ground: Ground) -> RecordingRow | None:
+    with ground.database.read() as conn:
+        return recordings.get(conn, SID)
+
+
+def kinds_of_facts(ground: Ground) -> list[str]:
+    with ground.database.read() as conn:
+        return list(conn.execute(select(fact_table.c.kind).order_by(fact_table.c.id)).scalars())
+
+
+def count(ground: Ground) -> tuple[int, int]:
+    """How many callbacks and events are kept."""
+    with ground.database.read() as conn:
+        tables = (callback_table, event_table)
+        kept = [conn.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
+    return kept[0], kept[1]
+
+
+# Recordings
+
+
+def test_recording_in_the_usual_order(ground: Ground) -> None:
+    a_call(ground)
+    hooks = Hooks()
+    service = intake(ground, hooks)
+    hear(service, recording_form("in-progress"))
+    known = row(ground)
+    assert known is not None and known.state is CloudState.IN_PROGRESS
+    hear(service, recording_form("completed"))
+    known = row(ground)
+    assert known is not None and known.state is CloudState.COMPLETED
+    assert (known.channels, known.duration_s, known.error_code, known.started_at) == (2, 41, None, NOON)
+    assert (known.call_id, known.leg_sid, known.url) == (CALL, leg(1), URL)
+    assert hooks.woken == 2
+    told = [event.data["state"] for event in ground.heard if event.kind is EventKind.RECORDING]
+    assert told == ["in_progress", "completed"]
+
+
+def test_absent_recording_keeps_the_carriers_reason(ground: Ground) -> None:
+    a_call(ground)
+    hear(intake(ground, Hooks()), recording_form("absent", error_code=16101))
+    known = row(ground)
+    assert known is not None and (known.state, known.error_code) == (CloudState.ABSENT, 16101)
+
+
+USUAL = ["half-done", "in-progress", "failed", "absent", "completed"]
+STATUSES = st.one_of(
+    st.permutations(["in-progress", "completed", "absent", "failed", "half-done"]),
+    st.permutations(["in-progress", "absent", "half-done"]),
+    st.permutations(["in-progress", "failed"]),
+)
+
+
+@cache
+def _row_after(statuses: tuple[str, ...]) -> tuple[RecordingRow | None, list[str]]:
+    with passing_ground() as ground:
+        a_call(ground)
+        service = intake(ground, Hooks())
+        for status in statuses:
+            hear(service, recording_form(status, error_code=16101 if status == "absent" else 0))
+        told = [str(e.data["state"]) for e in ground.stored_events() if e.kind is EventKind.RECORDING]
+        assert [event for event in ground.heard if event.id is not None] == ground.stored_events()
+        return row(ground), told
+
+
+@given(STATUSES, st.data())
+@settings(max_examples=12, deadline=None)
+def test_recording_callbacks_in_any_order_and_repeated_end_alike(
+    statuses: list[str], data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(statuses), max_size=3))
+    known, told = _row_after((*statuses, *again))
+    expected, _ = _row_after(tuple(sorted(statuses, key=USUAL.index)))
+    assert known == expected and known is not None
+    assert told[-1] == known.state
+    assert len(told) == len(set(told)), "each state is told once, at most"
+
+
+def test_repeated_callback_changes_nothing(ground: Ground) -> None:
+    a_call(ground)
+    hooks = Hooks()
+    service = intake(ground, hooks)
+    hear(service, recording_form("completed"))
+    known, kept, heard = row(ground), count(ground), len(ground.heard)
+    ground.clock.step(5)
+    hear(service, recording_form("completed"))
+    assert (row(ground), count(ground), len(ground.heard)) == (known, kept, heard)
+    assert hooks.woken == 1
+
+
+def test_late_word_of_an_earlier_state_is_kept_and_not_told(ground: Ground) -> None:
+    a_call(ground)
+    hooks = Hooks()
+    service = intake(ground, hooks)
+    hear(service, recording_form("completed"))
+    kept = count(ground)
+    hear(service, recording_form("in-progress"))
+    assert count(ground) == (kept[0] + 1, kept[1])
+    assert hooks.woken == 1
+
+
+def test_unknown_recording_status_is_a_fact(ground: Ground) -> None:
+    a_call(ground)
+    hooks = Hooks()
+    hear(intake(ground, hooks), recording_form("half-done"))
+    assert row(ground) is None and hooks.woken == 0
+    with ground.database.read() as conn:
+        (fact,) = facts.of_call(conn, CALL)
+    assert (fact.kind, fact.data["RecordingStatus"]) == ("unknown_recording_status", "half-done")
+
+
+# Calls that are not ours
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        (recording_form("completed", of=leg(7)), "recording_of_unknown_call"),
+        (leg_form("completed", 3, of=leg(7)), "status_of_unknown_call"),
+        (leg_form("in-progress", 2, child=True, of=leg(7)), "status_of_unknown_call"),
+        (stream_form("stream-error", error="31920"), "stream_error"),
+    ],
+)
+def test_callback_of_an_unknown_call_is_noted(ground: Ground, form: dict[str, str], kind: str) -> None:
+    hooks = Hooks()
+    hear(intake(ground, hooks), form)
+    assert kinds_of_facts(ground) == [kind]
+    assert hooks == Hooks()
+    assert count(ground) == (1, 0)
+
+
+# Streams
+
+
+def test_stopped_stream_is_handed_on_once(ground: Ground) -> None:
+    a_call(ground)
+    hooks = Hooks()
+    service = intake(ground, hooks)
+    for event in ("stream-stopped", "stream-started", "stream-stopped", "stream-rewound"):
+        hear(service, stream_form(event))
+    assert hooks == Hooks(streams=[STREAM])
+
+
+def test_stream_error_is_a_fact_of_the_call(ground: Ground) -> None:
+    a_call(ground)
+    hear(intake(ground, Hooks()), stream_form("stream-error", error="31921: the socket was closed"))
+    with ground.database.read() as conn:
+        (fact,) = facts.of_call(conn, CALL)
+    assert (fact.kind, fact.data) == ("stream_error", {"error": "31921: the socket was closed"})
+
+
+# Legs
+
+
+def test_child_is_the_other_party_and_its_answer_is_the_calls(ground: Ground) -> None:
+    a_call(ground)
+    service = intake(ground, Hooks())
+    for seconds, status in enumerate(("initiated", "ringing", "in-progress", "completed")):
+        hear(service, leg_form(status, seconds, child=True))
+        ground.clock.step(1)
+    with ground.database.read() as conn:
+        _, child = legs.of_call(conn, CALL)
+        call = calls.get(conn, CALL)
+    assert (child.sid, child.parent_sid, child.role) == (CHILD, leg(1), Role.TECHNICIAN)
+    assert (child.status, child.duration_s) == ("completed", 41)
+    assert (child.started_at, child.ended_at) == (NOON.replace(second=2), NOON.replace(second=3))
+    assert call is not None and call.answered_at == NOON.replace(second=2)
+
+
+def test_child_of_an_incoming_call_is_the_agent(ground: Ground) -> None:
+    a_call(ground, from_="+4989123456")
+    hear(intake(ground, Hooks()), leg_form("ringing", 1, child=True))
+    with ground.database.read() as conn:
+        assert [leg.role for leg in legs.of_call(conn, CALL)] == [Role.TECHNICIAN, Role.AGENT]
+
+
+@pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
+def test_end_of_the_parent_ends_the_live_side_and_that_of_the_child_does_not(
+    ground: Ground, status: str
+) -> None:
+    a_call(ground)
+    hooks = Hooks()
+    service = intake(ground, hooks)
+    hear(service, leg_form(status, 3, child=True))
+    assert hooks.legs == []
+    for _ in range(2):
+        hear(service, leg_form(status, 4))
+    assert hooks.legs == [(CALL, leg(1))]
+
+
+LEG_WORDS = [("initiated", 0), ("ringing", 1), ("in-progress", 2), ("completed", 3)]
+
+
+@cache
+def _leg_after(words: tuple[tuple[str, int], ...]) -> tuple[object, ...]:
+    with passing_ground() as ground:
+        a_call(ground)
+        service = intake(ground, Hooks())
+        for status, number in words:
+            hear(service, leg_form(status, number, child=True))
+        with ground.database.read() as conn:
+            return tuple(legs.of_call(conn, CALL)), ground.call(CALL).answered_at
+
+
+@given(st.permutations(LEG_WORDS), st.lists(st.sampled_from(LEG_WORDS), max_size=3))
+@settings(max_examples=10, deadline=None)
+def test_words_of_a_leg_in_any_order_and_repeated_end_alike(
+    words: list[tuple[str, int]], again: list[tuple[str, int]]
+) -> None:
+    assert _leg_after((*words, *again)) == _leg_after(tuple(LEG_WORDS))
+
+
+def test_late_ringing_does_not_unanswer(ground: Ground) -> None:
+    a_call(ground)
+    service = intake(ground, Hooks())
+    hear(service, leg_form("in-progress", 2, child=True))
+    hear(service, leg_form("ringing", 1, child=True))
+    with ground.database.read() as conn:
+        assert legs.of_call(conn, CALL)[1].status == "in-progress"
+
+
+# One transaction
+
+
+class FailingAnnouncer(Announcer):
+    """Fails where the last row of a transaction is written."""
+
+    def record(self, conn: object, event: LiveEvent) -> LiveEvent:
+        raise RuntimeError("the machine stops here")
+
+
+@pytest.mark.parametrize("form", [recording_form("completed"), leg_form("in-progress", 2, child=True)])
+def test_failure_within_leaves_nothing_half_written(ground: Ground, form: dict[str, str]) -> None:
+    a_call(ground)
+    hooks = Hooks()
+    before: Callable[[], object] = lambda: (
+        count(ground),
+        row(ground),
+        ground.call(CALL),
+        kinds_of_facts(ground),
+    )  # noqa: E731
+    untouched = before()
+    with pytest.raises(RuntimeError):
+        hear(intake(ground, hooks, FailingAnnouncer(ground.database, ground.bus, ground.clock)), form)
+    assert before() == untouched and hooks == Hooks()
+    hear(intake(ground, hooks), form)
+    assert count(ground)[0] == 1, "the carrier's next try is taken as the first"
+
+
+@pytest.mark.parametrize(("code", "number"), [("16101", 16101), (None, None), ("", None), ("x1", None)])
+def test_error_number(code: str | None, number: int | None) -> None:
+    assert error_number(code) == number

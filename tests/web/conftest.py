@@ -1,0 +1,76 @@
+"""A seeded installation in a folder of its own, and browsers before it: signed in, not signed in, in demo mode."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from callreel.domain.cost import Prices
+from callreel.store import users
+from callreel.web.app import WebOptions, create_app
+from callreel.web.passwords import hash_password, new_token, token_hash
+from callreel.web.signin import COOKIE
+from tests.web.seed import NOON, Seed, open_seed, seed
+
+PASSWORD = "correct horse battery"
+HASH = hash_password(PASSWORD)
+
+MakeApp = Callable[[WebOptions], FastAPI]
+
+
+@pytest.fixture(scope="session")
+def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once; tests work on copies."""
+    folder = tmp_path_factory.mktemp("seed")
+    place = seed(folder)
+    with place.database.write() as conn:
+        users.add(conn, "ada", HASH, "user", NOON)
+    place.database.close()
+    return folder
+
+
+@pytest.fixture
+def place(seeded_folder: Path, tmp_path: Path) -> Iterator[Seed]:
+    shutil.copytree(seeded_folder, tmp_path, dirs_exist_ok=True)
+    seeded = open_seed(tmp_path)
+    yield seeded
+    seeded.bus.close()
+    seeded.database.close()
+
+
+@pytest.fixture
+def make_app(place: Seed) -> MakeApp:
+    def make(options: WebOptions) -> FastAPI:
+        return create_app(database=place.database, blobs=place.blobs, bus=place.bus, options=options)
+
+    return make
+
+
+@pytest.fixture
+def stranger(make_app: MakeApp) -> TestClient:
+    """A browser of somebody who has not signed in; `ada` is a user."""
+    app = make_app(WebOptions(prices=Prices(), engine_rough=True, engine_name="pocketsphinx"))
+    return TestClient(app, base_url="https://calls.example", follow_redirects=False)
+
+
+@pytest.fixture
+def ada(stranger: TestClient, place: Seed) -> TestClient:
+    """The same browser after ada has signed in (how that goes is in test_signin.py)."""
+    token = new_token()
+    with place.database.write() as conn:
+        user = users.get_by_name(conn, "ada")
+        assert user is not None
+        users.open_session(conn, token_hash(token), user.id, datetime.now(UTC), 3600)
+    stranger.cookies.set(COOKIE, token, domain="calls.example", path="/")
+    return stranger
+
+
+@pytest.fixture
+def demo(make_app: MakeApp) -> TestClient:
+    """A browser on the machine of a demo, where nobody signs in."""
+    app = make_app(WebOptions(demo=True, secure_cookies=False, prices=Prices()))
+    return TestClient(app, base_url="http://localhost:8000", follow_redirects=False)

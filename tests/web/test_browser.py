@@ -1,0 +1,178 @@
+"""The pages in a real Chromium: words as they come, the list by itself, times that play, nothing refused by the policy."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from callreel.domain.call import CallState
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.store import calls
+from callreel.web.app import WebOptions
+from tests.web.conftest import MakeApp
+from tests.web.seed import DONE, LIVE, NOON, Seed, record
+
+CHROMIUM = os.environ.get("CALLREEL_TEST_CHROMIUM", "/usr/bin/chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path(CHROMIUM).exists(), reason=f"no Chromium at {CHROMIUM}; see CALLREEL_TEST_CHROMIUM"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+
+
+@pytest.fixture
+def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
+    """A server on loopback; at the end it must stop by itself although pages still listen."""
+    app = make_app(WebOptions(demo=True, engine_rough=True, engine_name="pocketsphinx"))
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until = time.monotonic() + 10
+    while not server.started and time.monotonic() < until:
+        thread.join(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    place.bus.close()
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page whose script and policy must have nothing to complain of."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened, complaints = context.new_page(), []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def say(place: Seed, call_id: CallId, kind: EventKind, **data: Json) -> None:
+    """Tell the listeners something; what lasts is stored first."""
+    if kind in (EventKind.PARTIAL, EventKind.LEVEL):
+        place.bus.publish(LiveEvent(call_id, kind, data))
+    else:
+        place.bus.publish(record(place, call_id, kind, **data))
+
+
+def listen(page: Page, address: str) -> None:
+    """Open a page and wait until its stream of events is answered."""
+    with page.expect_response(lambda answer: "/events" in answer.url):
+        page.goto(address)
+
+
+def words(number: int, text: str, start_ms: int = 13_000) -> dict[str, Json]:
+    return {
+        "role": "technician",
+        "number": number,
+        "start_ms": start_ms,
+        "end_ms": start_ms + 900,
+        "text": text,
+    }
+
+
+def test_words_come_settle_and_move_nothing(page: Page, base_url: str, place: Seed) -> None:
+    listen(page, f"{base_url}/calls/{LIVE}")
+    partial, turns = page.locator('[data-partial="technician"]'), page.locator("[data-finals] .turn")
+    top_of_next = "document.getElementById('final').getBoundingClientRect().top"
+    before = page.evaluate(top_of_next)
+
+    say(place, LIVE, EventKind.PARTIAL, **words(7, "it says"))
+    expect(partial).to_have_text("it says")
+    say(place, LIVE, EventKind.PARTIAL, **words(7, "it says " + "forty two " * 40))
+    expect(partial).to_contain_text("forty two forty two")
+    assert page.evaluate(top_of_next) == before
+
+    say(place, LIVE, EventKind.FINAL, **words(7, "<b>it says</b> forty two"))
+    expect(turns).to_have_count(4)
+    expect(turns.last.locator(".text")).to_have_text("<b>it says</b> forty two")
+    expect(partial).to_have_text("")
+    assert page.evaluate(top_of_next) == before
+
+    say(place, LIVE, EventKind.PARTIAL, **words(7, "too late"))
+    say(place, LIVE, EventKind.PARTIAL, **words(8, "next"))
+    expect(partial).to_have_text("next")
+
+
+def test_a_final_that_comes_late_stands_where_it_was_said(page: Page, base_url: str, place: Seed) -> None:
+    listen(page, f"{base_url}/calls/{LIVE}")
+    say(place, LIVE, EventKind.FINAL, **words(8, "second", start_ms=20_000))
+    say(place, LIVE, EventKind.FINAL, **words(7, "first", start_ms=15_000))
+    turns = page.locator("[data-finals] .turn .text")
+    expect(turns).to_have_count(5)
+    assert turns.all_inner_texts()[-2:] == ["first", "second"]
+
+
+def test_the_end_of_a_call_shows_without_a_reload(page: Page, base_url: str, place: Seed) -> None:
+    listen(page, f"{base_url}/calls/{LIVE}")
+    page.evaluate("window.notReloaded = true")
+    with place.database.write() as conn:
+        calls.set_state(conn, LIVE, CallState.ENDED, NOON)
+    say(place, LIVE, EventKind.CALL, state="ended")
+    expect(page.locator("#head .badge")).to_have_text("Being checked")
+    assert page.evaluate("window.notReloaded") is True
+
+
+def test_the_list_follows_by_itself(page: Page, base_url: str, place: Seed) -> None:
+    listen(page, base_url)
+    row = page.locator(f"#call-{LIVE} .badge")
+    expect(row).to_have_text("Live now")
+    with place.database.write() as conn:
+        calls.set_state(conn, LIVE, CallState.ENDED, NOON)
+    say(place, LIVE, EventKind.CALL, state="ended")
+    expect(row).to_have_text("Being checked")
+
+
+def test_a_time_in_the_transcript_plays_from_there(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/calls/{DONE}")
+    page.locator('#final a[href="#t=0.9"]').click()
+    # A function, not an expression: the policy forbids the page to evaluate text.
+    page.wait_for_function("() => document.querySelector('[data-main-audio]').currentTime >= 0.9")
+    assert page.url.endswith("#t=0.9")
+
+
+@pytest.mark.parametrize("width", [360, 2560])
+def test_nothing_sticks_out(page: Page, base_url: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    for path in ("/", f"/calls/{DONE}", f"/calls/{LIVE}", "/docs"):
+        page.goto(base_url + path)
+        over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(over) == 0, path
+
+
+def test_without_script_all_but_live_text_is_there(browser: Browser, base_url: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(base_url)
+    page.locator(f"#call-{DONE} a").click()
+    expect(page.locator("#final .turn")).to_have_count(5)
+    expect(page.locator("#layers audio")).to_have_count(7)
+    page.goto(f"{base_url}/calls/{LIVE}")
+    expect(page.locator("[data-finals] .turn")).to_have_count(3)
+    context.close()

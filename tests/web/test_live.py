@@ -1,0 +1,201 @@
+"""Live events: replay and live make one row of events, with no hole and no double."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from callreel.domain.call import Role
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.services.bus import EventBus
+from callreel.store import live_events
+from callreel.web.live import HEARTBEAT, Wish, event_text, live_text
+from tests.web.seed import ABSENT, DONE, LIVE, Seed, record
+
+
+def partial(call_id: CallId, text: str) -> LiveEvent:
+    return LiveEvent(call_id, EventKind.PARTIAL, {"role": "agent", "number": 9, "text": text})
+
+
+def ids_of(text: list[str]) -> list[int]:
+    return [int(part.partition("\n")[0][4:]) for part in text if part.startswith("id: ")]
+
+
+def kinds_of(text: list[str]) -> list[str]:
+    return [line[7:] for part in text for line in part.splitlines() if line.startswith("event: ")]
+
+
+async def take(stream: AsyncIterator[str], count: int) -> list[str]:
+    return [await asyncio.wait_for(anext(stream), 10) for _ in range(count)]
+
+
+def stored_ids(place: Seed, call_id: CallId | None = None) -> list[int | None]:
+    with place.database.read() as conn:
+        return [event.id for event in live_events.after(conn, call_id, 0, 100_000)]
+
+
+def test_the_wire_format() -> None:
+    text = event_text(LiveEvent(DONE, EventKind.CALL, {"state": "live", "note": "a\nb\u2028é"}, 7))
+    assert (
+        text
+        == f'id: 7\nevent: call\ndata: {{"state":"live","note":"a\\nb\\u2028\\u00e9","call_id":"{DONE}"}}\n\n'
+    )
+    assert event_text(partial(DONE, "x")).startswith("event: partial\ndata: ")
+
+
+def test_replay_from_the_last_id_seen(place: Seed, ada: TestClient) -> None:
+    place.bus.close()  # so that the answers end after the replay
+    everything = stored_ids(place, DONE)
+    assert len(everything) == 5
+    whole = ada.get(f"/calls/{DONE}/events")
+    assert whole.headers["content-type"].startswith("text/event-stream")
+    assert whole.headers["cache-control"] == "no-store"
+    assert ids_of(whole.text.split("\n\n")) == everything
+    assert whole.text.startswith("retry: 2000\n\n")
+    third = str(everything[2])
+    by_header = ada.get(f"/calls/{DONE}/events", headers={"Last-Event-ID": third})
+    by_query = ada.get(f"/calls/{DONE}/events", params={"after": third})
+    assert ids_of(by_header.text.split("\n\n")) == ids_of(by_query.text.split("\n\n")) == everything[3:]
+    both = ada.get(f"/calls/{DONE}/events?after=0", headers={"Last-Event-ID": third})
+    assert ids_of(both.text.split("\n\n")) == everything[3:]
+    assert (
+        ids_of(ada.get(f"/calls/{DONE}/events", headers={"Last-Event-ID": "unknown"}).text.split("\n\n"))
+        == everything
+    )
+
+
+def test_data_is_json_with_the_call(place: Seed, ada: TestClient) -> None:
+    place.bus.close()
+    first = ada.get(f"/calls/{DONE}/events").text.split("\n\n")[1]
+    data = json.loads(first.partition("data: ")[2])
+    assert data["call_id"] == DONE
+    assert data["text"] == "good morning this is the service desk"
+
+
+def test_all_calls_begin_now_unless_asked(place: Seed, ada: TestClient) -> None:
+    record(place, ABSENT, EventKind.VERDICT, verdict="explained")
+    place.bus.close()
+    assert ids_of(ada.get("/events").text.split("\n\n")) == []
+    assert ids_of(ada.get("/events?after=0").text.split("\n\n")) == stored_ids(place)
+    some = ada.get("/events?after=0&kinds=verdict,call").text.split("\n\n")
+    assert kinds_of(some) == ["verdict"]
+    assert ada.get("/events?kinds=gossip").status_code == 422
+
+
+def test_unknown_calls_and_odd_values(ada: TestClient) -> None:
+    assert ada.get("/calls/ffffffffffff/events").status_code == 404
+    assert ada.get(f"/calls/{DONE}/events?after=-1").status_code == 422
+
+
+def test_passing_events_have_no_id_and_come_live_only(place: Seed) -> None:
+    async def story() -> list[str]:
+        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=10)
+        told = await take(stream, 1)
+        place.bus.publish(partial(LIVE, "it"))
+        place.bus.publish(partial(DONE, "another call"))
+        place.bus.publish(partial(LIVE, "it says"))
+        return told + await take(stream, 2)
+
+    told = asyncio.run(story())
+    assert ids_of(told) == []
+    assert [json.loads(part.partition("data: ")[2])["text"] for part in told[1:]] == ["it", "it says"]
+
+
+def test_no_hole_and_no_double_between_replay_and_live(place: Seed) -> None:
+    """A writer stores and publishes throughout; listeners come at any time and must get one unbroken row."""
+    total = 120
+    wanted = len(stored_ids(place, LIVE)) + total
+
+    def write(start: threading.Event) -> None:
+        start.wait()
+        for number in range(total):
+            stored = record(place, LIVE, EventKind.FINAL, number=number)
+            place.bus.publish(partial(LIVE, str(number)))
+            place.bus.publish(stored)
+            if number % 7 == 0:
+                place.bus.publish(stored)  # told twice
+
+    async def listen(begin: asyncio.Event) -> list[int]:
+        await begin.wait()
+        got: list[int] = []
+        async for text in live_text(place.database, place.bus, Wish(LIVE, 0), heartbeat_s=10):
+            got += ids_of([text])
+            if len(got) == wanted:
+                return got
+        raise AssertionError("ended early")
+
+    async def story() -> list[list[int]]:
+        start, begins = threading.Event(), [asyncio.Event() for _ in range(6)]
+        listeners = [asyncio.create_task(listen(begin)) for begin in begins]
+        writer = threading.Thread(target=write, args=(start,))
+        writer.start()
+        start.set()
+        for begin in begins:
+            begin.set()
+            await asyncio.to_thread(stored_ids, place)  # lets the writer get some way
+        got = await asyncio.wait_for(asyncio.gather(*listeners), 30)
+        await asyncio.to_thread(writer.join)
+        return got
+
+    for got in asyncio.run(story()):
+        assert got == stored_ids(place, LIVE)
+
+
+def test_events_told_out_of_order_or_not_at_all_are_sent_in_order(place: Seed) -> None:
+    async def story() -> list[str]:
+        stream = live_text(place.database, place.bus, Wish(LIVE, None), heartbeat_s=10)
+        told = await take(stream, 1)
+        reading = asyncio.create_task(take(stream, 3))
+        await asyncio.to_thread(lambda: None)
+        first, second, third = (record(place, LIVE, EventKind.FINAL, number=n) for n in (7, 8, 9))
+        place.bus.publish(third)
+        place.bus.publish(first)
+        assert second.id is not None  # never published
+        return told + await reading
+
+    ids = ids_of(asyncio.run(story()))
+    assert ids == sorted(ids)
+    assert ids == stored_ids(place, LIVE)[-3:]
+
+
+def test_a_listener_that_fell_behind_reads_the_rest_from_the_database(place: Seed) -> None:
+    bus = EventBus(limit=4)
+
+    async def story() -> list[str]:
+        stream = live_text(place.database, bus, Wish(LIVE, 0), heartbeat_s=10)
+        told = await take(stream, 1)
+        for number in range(20):
+            bus.publish(record(place, LIVE, EventKind.FINAL, number=number))
+        return told + await take(stream, len(stored_ids(place, LIVE)))
+
+    assert ids_of(asyncio.run(story())) == stored_ids(place, LIVE)
+
+
+def test_a_lull_is_filled_and_a_closed_bus_ends_the_stream(place: Seed) -> None:
+    async def story() -> list[str]:
+        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=0.01)
+        told = await take(stream, 3)
+        place.bus.close()
+        return told + [text async for text in stream]
+
+    told = asyncio.run(story())
+    assert told[1:3] == [HEARTBEAT, HEARTBEAT]
+    assert set(told[3:]) <= {HEARTBEAT}
+
+
+def test_the_page_and_its_events_meet_without_a_gap(place: Seed, ada: TestClient) -> None:
+    """A page says up to which event it shows; its stream goes on right there."""
+    page = ada.get(f"/calls/{LIVE}").text
+    address = page.partition('data-live-call="')[2].partition('"')[0]
+    later = record(place, LIVE, EventKind.FINAL, role=Role.AGENT, number=4, text="later")
+    place.bus.close()
+    assert ids_of(ada.get(address).text.split("\n\n")) == [later.id]
+
+
+@pytest.mark.parametrize("path", ["/events", f"/calls/{DONE}/events"])
+def test_a_stranger_hears_nothing(stranger: TestClient, path: str) -> None:
+    assert stranger.get(path).status_code == 401

@@ -1,0 +1,50 @@
+"""Which names are loopback, which requests are our own, where a person may be sent."""
+
+import pytest
+
+from callreel.web.origin import is_loopback_name, is_own_request, local_path
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "127.8.9.1", "[::1]:80", "a.localhost"]
+)
+def test_loopback_names(host: str) -> None:
+    assert is_loopback_name(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "[bad", "evil@x"],
+)
+def test_other_names(host: str) -> None:
+    assert not is_loopback_name(host)
+
+
+@pytest.mark.parametrize(
+    ("headers", "own"),
+    [
+        ({}, True),
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site", "origin": "https://a.example", "host": "a.example"}, False),
+        ({"origin": "https://a.example:8443", "host": "A.example:8443"}, True),
+        ({"origin": "https://a.example", "host": "b.example"}, False),
+        ({"origin": "null", "host": "b.example"}, False),
+        ({"origin": "https://a.example"}, False),
+    ],
+)
+def test_posts(headers: dict[str, str], own: bool) -> None:
+    assert is_own_request("POST", headers) is own
+    assert is_own_request("GET", headers)
+
+
+@pytest.mark.parametrize(
+    "target", [None, "", "https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil", "x"]
+)
+def test_nobody_is_sent_away(target: str | None) -> None:
+    assert local_path(target) == "/"
+
+
+def test_own_paths_are_kept() -> None:
+    assert local_path("/calls/0123?before=2#t=1") == "/calls/0123?before=2#t=1"

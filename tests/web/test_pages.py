@@ -1,0 +1,143 @@
+"""What the pages say, and that nothing that people or carriers say becomes markup."""
+
+import re
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import delete
+
+from callreel.domain.call import Direction, Role
+from callreel.domain.ids import CallId, LegSid
+from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
+from callreel.domain.verdict import Reason, Verdict
+from callreel.store import calls, finals, transcripts
+from callreel.store.calls import CallRow
+from callreel.store.database import Database
+from callreel.store.tables import calls as calls_table
+from callreel.web.app import WebOptions, create_app
+from callreel.web.render import STATIC
+from tests.web.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed
+
+HOSTILE = "<script>alert('x')</script>\"onload=\"x"
+
+
+def test_the_list_is_newest_first_and_marks_live_calls(ada: TestClient) -> None:
+    page = ada.get("/").text
+    assert re.findall(r'href="/calls/([0-9a-f]+)"', page) == [LIVE, ABSENT, SUSPECT, DONE]
+    assert page.count('class="badge live"') == 1
+    for badge in ("verified", "explained", "suspect"):
+        assert f'class="badge {badge}"' in page
+    assert "The technician&#39;s layers correlate 0.41." in page
+    assert "+1 212-555-0123" in page
+
+
+def test_the_list_pages_by_before(place: Seed) -> None:
+    options = WebOptions(demo=True, calls_per_page=3)
+    app = create_app(database=place.database, blobs=place.blobs, bus=place.bus, options=options)
+    browser = TestClient(app, base_url="http://localhost")
+    older = re.search(r'rel="next" href="([^"]+)"', browser.get("/").text)
+    assert older is not None
+    second = browser.get(older[1]).text
+    assert re.findall(r'href="/calls/([0-9a-f]+)"', second) == [DONE]
+    assert 'rel="next"' not in second
+    assert "no calls before this" in browser.get("/?before=2001-01-01T00:00:00").text
+
+
+def test_an_empty_list_says_how_to_begin(place: Seed) -> None:
+    with place.database.write() as conn:
+        conn.execute(delete(calls_table))
+    options = WebOptions(demo=True, public_url="https://calls.example")
+    app = create_app(database=place.database, blobs=place.blobs, bus=place.bus, options=options)
+    page = TestClient(app, base_url="http://localhost").get("/").text
+    for word in ("No calls yet", "https://calls.example/twilio/voice", "callreel doctor", "callreel demo"):
+        assert word in page
+
+
+def test_a_finished_call_shows_everything(ada: TestClient) -> None:
+    page = ada.get(f"/calls/{DONE}").text
+    assert page.count("<audio") == 8  # seven files, and the player of the transcript
+    assert page.count('preload="none"') == 8
+    assert 'href="#t=4.2"' in page
+    assert "hello i am in front of the unit on the roof" in page
+    assert "Two independent captures of this call agree" in page
+    assert f"audio_recordings/agent_{DONE}_20261122T120000Z_8000Hz.wav" in page
+    assert re.search(r'<code title="[0-9a-f]{64}">', page)
+    assert "$0.0490" in page
+    assert "pocketsphinx runs with nothing to download, but its text is rough" in page
+    assert page.count('class="light done"') == 3
+
+
+def test_a_live_call_reserves_the_lines_of_both_parties(ada: TestClient) -> None:
+    page = ada.get(f"/calls/{LIVE}").text
+    assert page.count("data-partial=") == 2
+    assert 'aria-live="polite"' in page
+    assert re.search(rf'data-live-call="/calls/{LIVE}/events\?after=\d+"', page)
+    assert page.count('class="light recording"') == 3
+    assert "<noscript>" in page
+
+
+def test_the_carriers_reason_is_said_in_words(ada: TestClient) -> None:
+    page = ada.get(f"/calls/{ABSENT}").text
+    assert "no recording of this call. Its reason: the recording was too short to keep (16101)." in page
+    assert 'class="light none"' in page
+    assert "There is no recording from the carrier to make it from." in page
+    assert 'class="light repaired"' in page
+
+
+def test_an_unknown_call_is_a_page_for_people(ada: TestClient) -> None:
+    answer = ada.get("/calls/ffffffffffff", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "<h1>There is no such call.</h1>" in answer.text
+
+
+def hostile_call(database: Database) -> CallId:
+    """A call in which every text that comes from outside is an attack."""
+    call_id = CallId("badbadbadbad")
+    turn = Turn(Role.AGENT, 0, 900, HOSTILE, 0.5, (Word(HOSTILE, 0, 900, 0.5),))
+    with database.write() as conn:
+        row = CallRow(
+            id=call_id, direction=Direction.INCOMING, agent=HOSTILE, remote_number=HOSTILE,
+            leg_sid=LegSid(HOSTILE), inbound_role=Role.TECHNICIAN, created_at=NOON,
+        )  # fmt: skip
+        calls.insert(conn, row)
+        calls.set_verdict(conn, call_id, Verdict.SUSPECT, (Reason(HOSTILE, HOSTILE),), ())
+        transcripts.put(conn, call_id, TranscriptKind.FINAL, HOSTILE, HOSTILE, [turn])
+        finals.put(conn, call_id, Final(Segment(Role.AGENT, 0, 0, 900), turn.words))
+    return call_id
+
+
+def test_hostile_text_is_never_markup(ada: TestClient, place: Seed) -> None:
+    call_id = hostile_call(place.database)
+    for path in ("/", f"/calls/{call_id}"):
+        page = ada.get(path).text
+        assert "&lt;script&gt;" in page
+        assert "<script>" not in page
+        assert '"onload="' not in page
+    asked = ada.post("/sign-in", data={"name": HOSTILE, "password": "wrong", "next": f"/{HOSTILE}"}).text
+    assert "&lt;script&gt;" in asked
+    assert "<script>" not in asked
+
+
+@pytest.mark.parametrize("path", ["/", f"/calls/{DONE}", f"/calls/{LIVE}", "/docs"])
+def test_pages_keep_to_their_own_policy(ada: TestClient, path: str) -> None:
+    page = ada.get(path).text
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page))
+    assert not re.findall(r'(?:src|href)="(?!/|#)[^"]*"', page)
+    assert page.count("<h1") == page.count("<main") == 1
+    assert ada.get(path).headers["cache-control"] == "no-store"
+
+
+def test_the_api_description_lists_the_api(ada: TestClient) -> None:
+    page = ada.get("/docs").text
+    for path in ("/api/calls", "/api/calls/{call_id}", "/calls/{call_id}/events", "/health"):
+        assert path in page
+    assert "/twilio/" not in ada.get("/openapi.json").text
+
+
+def test_static_files_are_small_and_ours(stranger: TestClient) -> None:
+    for path in STATIC.iterdir():
+        answer = stranger.get(f"/static/{path.name}")
+        assert answer.status_code == 200
+        assert len(answer.content) < 40_000
+        assert not re.search(rb"https?://(?!www\.w3\.org/2000/svg)", answer.content)

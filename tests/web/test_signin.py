@@ -1,0 +1,111 @@
+"""Signing in and out, by a browser's eyes and in the database."""
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from callreel.store.tables import sessions, users
+from callreel.web.app import WebOptions
+from callreel.web.passwords import PasswordError, hash_password, token_hash, verify_password
+from callreel.web.signin import COOKIE
+from tests.web.conftest import HASH, PASSWORD, MakeApp
+from tests.web.seed import Seed
+
+
+def attempt(browser: TestClient, password: str, name: str = "ada", target: str = "/") -> int:
+    return browser.post("/sign-in", data={"name": name, "password": password, "next": target}).status_code
+
+
+def test_passwords_are_hashed_with_argon2id() -> None:
+    assert HASH.startswith("$argon2id$")
+    assert verify_password(HASH, PASSWORD)
+    assert not verify_password(HASH, PASSWORD + "x")
+    assert not verify_password(None, PASSWORD)
+    assert not verify_password("not a hash", PASSWORD)
+
+
+@pytest.mark.parametrize("password", ["", "ninechars", "x" * 1001])
+def test_passwords_too_short_or_long_are_refused(password: str) -> None:
+    with pytest.raises(PasswordError) as refused:
+        hash_password(password)
+    assert password == "" or password not in str(refused.value)
+
+
+def test_the_cookie_is_shut_away_and_only_its_hash_is_stored(stranger: TestClient, place: Seed) -> None:
+    answer = stranger.post(
+        "/sign-in", data={"name": "ada", "password": PASSWORD, "next": "/calls/x?before=1"}
+    )
+    assert answer.headers["location"] == "/calls/x?before=1"
+    cookie = answer.headers["set-cookie"]
+    for part in ("HttpOnly", "SameSite=lax", "Secure", "Max-Age=43200", "Path=/"):
+        assert part in cookie
+    token = answer.cookies[COOKIE]
+    with place.database.read() as conn:
+        stored = conn.execute(select(sessions.c.token_hash)).scalars().all()
+    assert stored == [token_hash(token)]
+    assert token not in stored
+
+
+def test_sign_out_ends_the_session_not_just_the_cookie(ada: TestClient) -> None:
+    token = ada.cookies[COOKIE]
+    answer = ada.post("/sign-out")
+    assert answer.headers["location"] == "/sign-in"
+    assert COOKIE not in ada.cookies
+    assert ada.get("/api/calls", headers={"Cookie": f"{COOKIE}={token}"}).status_code == 401
+
+
+def test_signing_in_again_ends_the_old_session(ada: TestClient) -> None:
+    old = ada.cookies[COOKIE]
+    # The page that asks sends signed-in people on, but a form from before may still be open.
+    assert attempt(ada, PASSWORD) == 303
+    assert ada.cookies[COOKIE] != old
+    assert ada.get("/api/calls", headers={"Cookie": f"{COOKIE}={old}"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("ada", "wrong password"), ("nobody", PASSWORD), ("ADA ", PASSWORD)]
+)
+def test_wrong_ones_are_told_the_same(stranger: TestClient, name: str, password: str) -> None:
+    answer = stranger.post("/sign-in", data={"name": name, "password": password})
+    assert answer.status_code == 401
+    assert "The name or the password is not right." in answer.text
+    assert password not in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+def test_disabled_people_and_past_sessions_are_out(ada: TestClient, place: Seed) -> None:
+    with place.database.write() as conn:
+        conn.execute(sessions.update().values(expires_at=sessions.c.created_at))
+    assert ada.get("/api/calls").status_code == 401
+    assert attempt(ada, PASSWORD) == 303
+    with place.database.write() as conn:
+        conn.execute(users.update().values(disabled=True))
+    assert ada.get("/api/calls").status_code == 401
+    assert attempt(ada, PASSWORD) == 401
+
+
+def test_after_five_failures_even_the_right_password_waits(stranger: TestClient) -> None:
+    assert [attempt(stranger, "wrong") for _ in range(5)] == [401] * 5
+    answer = stranger.post("/sign-in", data={"name": "ada", "password": PASSWORD})
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["retry-after"]) <= 901
+    assert "Try again in 15 min." in answer.text
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+def test_nobody_is_sent_to_another_site(stranger: TestClient, target: str) -> None:
+    answer = stranger.post("/sign-in", data={"name": "ada", "password": PASSWORD, "next": target})
+    assert answer.headers["location"] == "/"
+
+
+def test_without_users_the_page_says_how_to_make_one(make_app: MakeApp, place: Seed) -> None:
+    with place.database.write() as conn:
+        conn.execute(users.delete())
+    page = TestClient(make_app(WebOptions())).get("/sign-in").text
+    assert "callreel user add NAME" in page
+    assert "<form" not in page
+
+
+def test_missing_fields_and_long_names(stranger: TestClient) -> None:
+    assert stranger.post("/sign-in", data={"name": "ada"}).status_code == 422
+    assert attempt(stranger, PASSWORD, name="a" * 201) == 422
