@@ -1,0 +1,64 @@
+"""Who the stand-in carrier is to its customers: an account, its secrets, and the ids it gives out.
+
+Ids are drawn from a random source that is handed in, so that a seed makes a call repeatable. Signing follows
+reference/twilio.md, section 4.1, by `carrier.signature`.
+"""
+
+import random
+from dataclasses import dataclass
+
+from callreel.carrier.signature import settings_header, sign
+
+SIGNATURE_HEADER = "X-Twilio-Signature"
+SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
+TOKEN_HEADER = "I-Twilio-Idempotency-Token"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """A customer's key for signing webhooks with SHA-256 instead of the auth token with SHA-1."""
+
+    id: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The one account of a stand-in. The API key opens REST, the auth token opens it too and signs."""
+
+    sid: str
+    auth_token: str
+    api_key_sid: str
+    api_key_secret: str
+    shared_key: SharedKey | None = None
+
+    def opens(self, user: str, password: str) -> bool:
+        """Whether HTTP Basic with these is let in to REST."""
+        return (user, password) in {(self.sid, self.auth_token), (self.api_key_sid, self.api_key_secret)}
+
+    def signature_headers(self, url: str, form: dict[str, str], *, forged: bool = False) -> dict[str, str]:
+        """What proves that a request to `url` is the carrier's. `forged` signs with a wrong secret instead."""
+        if self.shared_key is None:
+            token = self.auth_token[::-1] + "x" if forged else self.auth_token
+            return {SIGNATURE_HEADER: sign(url, form, token)}
+        secret = self.shared_key.secret[::-1] + "x" if forged else self.shared_key.secret
+        return {
+            SIGNATURE_HEADER: sign(url, form, secret, sha256=True),
+            SETTINGS_HEADER: settings_header(self.shared_key.id),
+        }
+
+
+class Sids:
+    """Gives out ids of the carrier's form: a prefix that names the kind, and 32 hex digits."""
+
+    def __init__(self, source: random.Random) -> None:
+        self._source = source
+
+    def new(self, prefix: str) -> str:
+        """`prefix` is CA for a leg, RE for a recording, MZ for a stream."""
+        return f"{prefix}{self._source.getrandbits(128):032x}"
+
+    def uuid(self) -> str:
+        """For idempotency tokens."""
+        digits = f"{self._source.getrandbits(128):032x}"
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -1,0 +1,120 @@
+"""What a call on the stand-in is to be, and what became of it: plain data, in and out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.domain.call import Direction, Track
+from callreel.simulator.deliver import Delivery
+from callreel.simulator.faults import Fault
+from callreel.simulator.ringback import Ringback
+
+Samples = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CallScript:
+    """A call to be placed. Voices are 8 kHz mono int16 [n]; both begin at the answer.
+
+    `number` is the technician's, `our_number` the one that is called on an incoming call. `parameters` are what the
+    browser's page gives to `Device.connect` beside `To`. `hang_up_at_s` counts from the moment the TwiML begins to run;
+    None: half a second after the longer voice. With `answer` False the other phone rings for `ring_s`, in vain.
+    """
+
+    agent_voice: Samples
+    technician_voice: Samples
+    direction: Direction = Direction.OUTGOING
+    agent_identity: str = "agent"
+    number: str = "+14155550123"
+    our_number: str = "+14155550100"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    ring_s: float = 2.0
+    answer: bool = True
+    ringback: Ringback = Ringback.NORTH_AMERICA
+    hang_up_at_s: float | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+class Stage(StrEnum):
+    """How far a call is, for people who watch."""
+
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    SPEAKING = "speaking"  # about once a second of call time
+    HUNG_UP = "hung-up"
+    RECORDED = "recorded"  # the carrier's recording is final, whatever its status
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`position_ms` is call time."""
+
+    stage: Stage
+    position_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOutcome:
+    """One media stream. `start_ms`: where its timestamp 0 lies in the call. `tracks`: mu-law from timestamp 0, as it
+    would have been delivered without faults. `close_code`: the receiver's, None if the carrier ended the stream."""
+
+    sid: str
+    start_ms: int
+    tracks: Mapping[Track, bytes]
+    close_code: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingOutcome:
+    """One recording. `samples`: [n] or [n, 2] at 8 kHz, None if there is none. `start_ms` is call time."""
+
+    sid: str
+    status: str
+    start_ms: int
+    samples: Samples | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallOutcome:
+    """What became of a call. `refused`: nobody was dialled, the TwiML or its want ended the call.
+
+    `warnings` are the carrier's, as its debugger would show them, code first.
+    """
+
+    call_sid: str
+    child_sid: str | None
+    status: str
+    refused: bool
+    duration_ms: int
+    answered_ms: int | None
+    streams: tuple[StreamOutcome, ...]
+    recordings: tuple[RecordingOutcome, ...]
+    deliveries: tuple[Delivery, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def stream_sids(self) -> tuple[str, ...]:
+        return tuple(stream.sid for stream in self.streams)
+
+    @property
+    def sent(self) -> Mapping[Track, bytes]:
+        """The tracks of the first stream; empty without one."""
+        return self.streams[0].tracks if self.streams else {}
+
+    @property
+    def socket_close_code(self) -> int | None:
+        """What the receiver closed the first stream's socket with, None if it did not."""
+        return self.streams[0].close_code if self.streams else None
+
+    @property
+    def recording_sid(self) -> str | None:
+        return self.recordings[0].sid if self.recordings else None
+
+    @property
+    def cloud(self) -> Samples | None:
+        """The first recording's samples [n] or [n, 2]."""
+        return self.recordings[0].samples if self.recordings else None

@@ -1,0 +1,77 @@
+"""Short calls for the tests: two voices of a second and a half, at twenty-five times the pace."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+import numpy as np
+
+from callreel.domain.call import Direction
+from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.faults import parse_fault
+from callreel.simulator.scenario import CallOutcome, CallScript
+from tests.simulator.receiver import TOKEN, Receiver, receiving
+
+T = TypeVar("T")
+SPEED = 25.0
+VOICE_MS = 1500
+
+
+def voice(seed: int, duration_ms: int = VOICE_MS) -> Any:
+    """Noise that nobody else makes."""
+    noise = np.random.default_rng(seed).normal(0, 3000, duration_ms * 8)
+    return np.clip(noise, -20000, 20000).astype(np.int16)
+
+
+def script(*faults: str, **options: Any) -> CallScript:
+    options = {"ring_s": 0.5, "voice_ms": VOICE_MS} | options
+    voice_ms = options.pop("voice_ms")
+    return CallScript(
+        agent_voice=voice(1, voice_ms),
+        technician_voice=voice(2, voice_ms),
+        faults=tuple(parse_fault(fault) for fault in faults),
+        **options,
+    )
+
+
+@contextlib.asynccontextmanager
+async def carrier_for(receiver: Receiver, **options: Any) -> AsyncIterator[StandInCarrier]:
+    settings: dict[str, Any] = {
+        "voice_url": receiver.voice_url,
+        "status_callback": f"{receiver.url}/call",
+        "auth_token": TOKEN,
+        "speed": SPEED,
+        "seed": 3,
+    }
+    async with StandInCarrier(CarrierConfig(**settings | options)) as carrier:
+        yield carrier
+
+
+def run(work: Callable[[], Coroutine[None, None, T]]) -> T:
+    """Run it, and see that nothing that it started is left."""
+
+    async def checked() -> T:
+        result = await work()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, left
+        return result
+
+    return asyncio.run(checked())
+
+
+def place(
+    *faults: str,
+    receiver: dict[str, Any] | None = None,
+    carrier: dict[str, Any] | None = None,
+    **options: Any,
+) -> tuple[CallOutcome, Receiver]:
+    """One call, and what its receiver got."""
+
+    async def work() -> tuple[CallOutcome, Receiver]:
+        direction = options.get("direction", Direction.OUTGOING)
+        async with receiving(direction=direction.value, **receiver or {}) as got:
+            async with carrier_for(got, **carrier or {}) as stand_in:
+                return await stand_in.place(script(*faults, **options)), got
+
+    return run(work)

@@ -1,0 +1,372 @@
+"""A call from end to end, against a receiver that checks it with the carrier's own library."""
+
+import asyncio
+import base64
+import functools
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from callreel.audio import mulaw
+from callreel.domain.call import Direction, Track
+from callreel.domain.errors import SettingsError
+from callreel.simulator.account import SharedKey
+from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.scenario import CallOutcome, Progress, Stage
+from tests.simulator.calling import VOICE_MS, carrier_for, place, run, script, voice
+from tests.simulator.receiver import Receiver, Socket, receiving
+
+
+@functools.cache
+def plain() -> tuple[CallOutcome, Receiver]:
+    """An undisturbed call, for the tests that only look."""
+    return place()
+
+
+def payload(socket: Socket, track: Track) -> bytes:
+    return b"".join(base64.b64decode(media["payload"]) for media in socket.media(track.value))
+
+
+def spoken(seed: int) -> Any:
+    """A voice as it comes out of mu-law."""
+    return mulaw.decode(mulaw.encode(voice(seed)))
+
+
+def test_a_call_goes_as_the_carrier_lets_it_go() -> None:
+    outcome, got = plain()
+    assert outcome.status == "completed"
+    assert not outcome.refused
+    assert outcome.warnings == ()
+    assert all(hook.valid for hook in got.webhooks)
+    assert [form["CallStatus"] for form in got.forms("/leg")] == [
+        "initiated",
+        "ringing",
+        "in-progress",
+        "completed",
+    ]
+    assert [form["SequenceNumber"] for form in got.forms("/leg")] == ["0", "1", "2", "3"]
+    assert {form["ParentCallSid"] for form in got.forms("/leg")} == {outcome.call_sid}
+    assert {form["CallSid"] for form in got.forms("/leg")} == {outcome.child_sid}
+    assert [form["StreamEvent"] for form in got.forms("/stream")] == ["stream-started", "stream-stopped"]
+    assert [form["RecordingStatus"] for form in got.forms("/recording")] == ["in-progress", "completed"]
+    assert [form["CallStatus"] for form in got.forms("/call")] == ["completed"]
+    order = [hook.path for hook in got.webhooks]
+    assert order[0] == "/voice"
+    assert order[-1] == "/recording"
+
+
+def test_the_voice_request_is_a_browsers() -> None:
+    outcome, got = place(parameters={"ticket": "17"}, agent_identity="maria")
+    form = got.forms("/voice")[0]
+    assert form["From"] == form["Caller"] == "client:maria"
+    assert form["To"] == "+14155550123"
+    assert form["ApplicationSid"].startswith("AP")
+    assert form["CallSid"] == outcome.call_sid
+    assert (form["Direction"], form["CallStatus"], form["ticket"]) == ("inbound", "ringing", "17")
+
+
+def test_the_recordings_callbacks_have_the_documented_parameters() -> None:
+    outcome, got = plain()
+    begun, completed = got.forms("/recording")
+    assert "RecordingDuration" not in begun
+    assert completed["RecordingSid"] == outcome.recording_sid == begun["RecordingSid"]
+    assert completed["RecordingUrl"].endswith(f"/Recordings/{outcome.recording_sid}")
+    assert completed["RecordingDuration"] == str(round(outcome.duration_ms / 1000))
+    assert completed["RecordingSource"] == "StartCallRecordingTwiML"
+    assert (completed["RecordingChannels"], completed["RecordingTrack"], completed["ErrorCode"]) == (
+        "2",
+        "both",
+        "0",
+    )
+    assert completed["CallSid"] == outcome.call_sid
+    assert parsedate_to_datetime(completed["RecordingStartTime"]).tzinfo is not None
+
+
+def test_only_the_subscribed_events_of_a_recording_are_told() -> None:
+    _, got = place(receiver={"events": "completed"})
+    assert [form["RecordingStatus"] for form in got.forms("/recording")] == ["completed"]
+
+
+def test_the_stream_follows_the_protocol() -> None:
+    outcome, got = plain()
+    messages = got.sockets[0].messages
+    assert [message["event"] for message in messages[:2]] == ["connected", "start"]
+    assert messages[-1]["event"] == "stop"
+    assert [message["sequenceNumber"] for message in messages[1:]] == [
+        str(n) for n in range(1, len(messages))
+    ]
+    start = messages[1]["start"]
+    assert (start["callSid"], start["streamSid"]) == (outcome.call_sid, outcome.stream_sids[0])
+    assert start["tracks"] == ["inbound", "outbound"]
+    assert start["customParameters"] == {"token": "one-time"}
+    tracks = [message["media"]["track"] for message in messages[2:-1]]
+    assert tracks == ["inbound", "outbound"] * (len(tracks) // 2)
+    for track in ("inbound", "outbound"):
+        stamps = [int(media["timestamp"]) for media in got.sockets[0].media(track)]
+        assert stamps == list(range(0, 20 * len(stamps), 20))
+    assert got.sockets[0].close_code == 1000
+    assert outcome.socket_close_code is None
+
+
+def test_the_handshake_is_signed_with_a_lower_case_header() -> None:
+    _, got = plain()
+    assert got.sockets[0].valid
+    assert got.sockets[0].signature_header == "x-twilio-signature"
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_stream_and_recording_hold_the_very_same_samples(direction: Direction) -> None:
+    outcome, got = place(direction=direction)
+    cloud, stream = outcome.cloud, outcome.streams[0]
+    assert cloud is not None
+    assert cloud.shape == (outcome.duration_ms * 8, 2)
+    assert stream.start_ms >= 400
+    for channel, track in enumerate(Track):
+        assert payload(got.sockets[0], track) == stream.tracks[track]
+        heard = mulaw.decode(stream.tracks[track])
+        start = stream.start_ms * 8
+        assert np.array_equal(cloud[start : start + len(heard), channel], heard)
+
+
+@pytest.mark.parametrize(("direction", "agent", "technician"), [("outgoing", 0, 1), ("incoming", 1, 0)])
+def test_who_is_on_which_channel(direction: str, agent: int, technician: int) -> None:
+    outcome, _ = place(direction=Direction(direction))
+    assert outcome.cloud is not None
+    assert outcome.answered_ms == 500
+    stretch = slice(500 * 8, (500 + VOICE_MS) * 8)
+    assert np.array_equal(outcome.cloud[stretch, agent], spoken(1))
+    assert np.array_equal(outcome.cloud[stretch, technician], spoken(2))
+    before = outcome.cloud[: 500 * 8]
+    assert not before[:, 0].any()
+    assert before[:, 1].any(), "ringback is on the channel of what the parent leg is sent"
+
+
+def test_an_incoming_call_is_dialled_to_the_agents_browser() -> None:
+    _, got = place(direction=Direction.INCOMING)
+    assert got.forms("/voice")[0]["From"] == "+14155550123"
+    assert got.forms("/voice")[0]["To"] == "+14155550100"
+    assert "ApplicationSid" not in got.forms("/voice")[0]
+    assert {form["To"] for form in got.forms("/leg")} == {"client:agent"}
+
+
+def test_frames_keep_the_pace_without_drift() -> None:
+    outcome, got = place(voice_ms=6000, carrier={"speed": 10.0})
+    socket = got.sockets[0]
+    times_s = [
+        at_s
+        for at_s, message in zip(socket.times_s, socket.messages, strict=True)
+        if message["event"] == "media"
+    ]
+    frames = np.arange(len(times_s)) // 2
+    slope_s = np.polyfit(frames, times_s, 1)[0]
+    assert len(times_s) == 2 * len(outcome.sent[Track.INBOUND]) // 160
+    assert slope_s == pytest.approx(0.02 / 10, rel=0.15)
+
+
+def test_the_shared_key_form_of_signatures() -> None:
+    key = SharedKey("webhooks_sharedkey_1", "its-own-secret")
+    outcome, got = place(carrier={"shared_key": key}, receiver={"secret": key.secret})
+    assert outcome.status == "completed"
+    assert all(hook.valid for hook in got.webhooks)
+    assert got.sockets[0].valid
+    settings = got.webhooks[0].headers["x-twilio-webhooks-signature-settings"]
+    assert settings == "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
+
+
+def test_an_answer_that_nobody_gives() -> None:
+    outcome, got = place(answer=False)
+    assert outcome.status == "no-answer"
+    assert outcome.answered_ms is None
+    assert [form["CallStatus"] for form in got.forms("/leg")] == ["initiated", "ringing", "no-answer"]
+    assert outcome.cloud is not None
+    assert not outcome.cloud[:, 0].any()
+
+
+def test_a_leg_that_does_not_wait_for_the_bridge_was_answered_all_the_same() -> None:
+    outcome, got = place(answer=False, receiver={"answer_on_bridge": False})
+    assert outcome.status == "completed"
+    assert got.forms("/call")[0]["CallStatus"] == "completed"
+
+
+def test_a_streams_address_may_be_relative_to_the_document() -> None:
+    outcome, got = place(
+        receiver={"twiml": lambda got: got.document().replace(f"wss://127.0.0.1:{got.port}", "")}
+    )
+    assert got.sockets[0].valid
+    assert outcome.warnings == ()
+
+
+def test_the_dial_ends_at_its_timeout() -> None:
+    def impatient(got: Receiver) -> str:
+        return got.document().replace("<Dial ", '<Dial timeout="1" ')
+
+    outcome, _ = place(ring_s=20, receiver={"twiml": impatient})
+    assert (outcome.status, outcome.duration_ms) == ("no-answer", 1000)
+
+
+def test_the_agent_hangs_up_in_the_middle() -> None:
+    outcome, got = place(hang_up_at_s=1.2)
+    assert outcome.status == "completed"
+    assert outcome.duration_ms == 1200
+    assert outcome.cloud is not None
+    assert len(outcome.cloud) == 1200 * 8
+    assert got.sockets[0].messages[-1]["event"] == "stop"
+
+
+def test_the_agent_hangs_up_while_it_rings() -> None:
+    outcome, got = place(hang_up_at_s=0.3)
+    assert [form["CallStatus"] for form in got.forms("/leg")][-1] == "canceled"
+    assert outcome.status == "no-answer"
+
+
+def test_the_dial_action_is_asked_for() -> None:
+    outcome, got = place(receiver={"action": True})
+    (form,) = got.forms("/action")
+    assert (form["DialCallStatus"], form["DialBridged"], form["DialCallSid"]) == (
+        "completed",
+        "true",
+        outcome.child_sid,
+    )
+    assert form["CallStatus"] == "completed"
+
+
+def test_after_a_dial_that_failed_the_action_document_runs() -> None:
+    def twiml(got: Receiver) -> str:
+        return (
+            "<Response><Say>Nobody is there, please try again</Say></Response>"
+            if got.forms("/again")
+            else '<Response><Dial action="/again"><Number>+14155550123</Number></Dial></Response>'
+        )
+
+    outcome, got = place(answer=False, receiver={"twiml": twiml})
+    assert got.forms("/again")[0]["DialCallStatus"] == "no-answer"
+    assert outcome.duration_ms > 1500, "time for saying it"
+
+
+REFUSALS: list[tuple[str, str]] = [
+    ("<Response><Say>This number cannot be called</Say><Hangup/></Response>", "completed"),
+    ('<Response><Reject reason="busy"/></Response>', "busy"),
+    ("<Response/>", "completed"),
+    ("this is no TwiML", "failed"),
+]
+
+
+@pytest.mark.parametrize(("document", "status"), REFUSALS)
+def test_a_document_that_dials_nobody_refuses(document: str, status: str) -> None:
+    outcome, got = place(receiver={"twiml": lambda got: document})
+    assert outcome.refused
+    assert outcome.status == status
+    assert outcome.child_sid is None
+    assert outcome.recordings == ()
+    assert [form["CallStatus"] for form in got.forms("/call")] == [status]
+
+
+def test_a_voice_request_that_fails_ends_the_call() -> None:
+    outcome, got = place(receiver={"answers": {"/voice": [500]}})
+    assert (outcome.refused, outcome.status) == (True, "failed")
+    assert any(warning.startswith("11200") for warning in outcome.warnings)
+
+
+def test_the_carriers_warnings_are_told() -> None:
+    outcome, _ = place(receiver={"recording": {"track": "sideways"}})
+    assert [warning.split()[0] for warning in outcome.warnings] == ["13622"]
+    assert outcome.status == "completed"
+
+
+def test_a_receiver_that_closes_the_socket_is_seen() -> None:
+    outcome, got = place(receiver={"close_with": 1008})
+    assert outcome.socket_close_code == 1008
+    assert outcome.status == "completed"
+    assert [form["StreamEvent"] for form in got.forms("/stream")] == ["stream-started", "stream-stopped"]
+
+
+@pytest.mark.parametrize(
+    ("url", "code"), [("wss://127.0.0.1:{port}/elsewhere", "31920"), ("wss://127.0.0.1:1/media", "31902")]
+)
+def test_a_stream_that_cannot_be_opened_is_told(url: str, code: str) -> None:
+    def twiml(got: Receiver) -> str:
+        return got.document().replace(f"wss://127.0.0.1:{got.port}/media", url.format(port=got.port))
+
+    outcome, got = place(receiver={"twiml": twiml})
+    (form,) = got.forms("/stream")
+    assert form["StreamEvent"] == "stream-error"
+    assert form["StreamError"].startswith(code)
+    assert outcome.status == "completed"
+
+
+def test_mono_and_trimmed_recordings_as_asked_for() -> None:
+    outcome, got = place(receiver={"recording": {"channels": "mono", "trim": "trim-silence"}})
+    assert got.forms("/recording")[-1]["RecordingChannels"] == "1"
+    assert outcome.cloud is not None
+    assert outcome.cloud.ndim == 1
+    assert len(outcome.cloud) < outcome.duration_ms * 8
+
+
+def test_progress_is_told_as_it_goes() -> None:
+    seen: list[Progress] = []
+
+    async def work() -> CallOutcome:
+        async with receiving() as got, carrier_for(got) as carrier:
+            return await carrier.place(script(voice_ms=2500), seen.append)
+
+    outcome = run(work)
+    stages = [progress.stage for progress in seen]
+    assert stages[:2] == [Stage.RINGING, Stage.ANSWERED]
+    assert stages[-2:] == [Stage.HUNG_UP, Stage.RECORDED]
+    speaking = [progress.position_ms for progress in seen if progress.stage is Stage.SPEAKING]
+    assert speaking == [1500, 2500, 3500]
+    assert seen[-2].position_ms == outcome.duration_ms
+
+
+def test_calls_go_on_at_once_and_are_settled() -> None:
+    async def work() -> tuple[list[CallOutcome], Receiver]:
+        async with receiving() as got, carrier_for(got) as carrier:
+            calls = [asyncio.create_task(carrier.place(script())) for _ in range(3)]
+            await asyncio.sleep(0)
+            await carrier.settle()
+            assert all(call.done() for call in calls)
+            return [await call for call in calls], got
+
+    outcomes, got = run(work)
+    assert len({outcome.call_sid for outcome in outcomes}) == 3
+    assert len(got.sockets) == 3
+
+
+def test_a_cancelled_call_leaves_nothing() -> None:
+    async def work() -> int:
+        async with receiving() as got, carrier_for(got, speed=1.0) as carrier:
+            reached = asyncio.Event()
+
+            def seen(progress: Progress) -> None:
+                reached.set()
+
+            call = asyncio.create_task(carrier.place(script(), seen))
+            await reached.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await carrier.settle()
+            return len(got.webhooks)
+
+    assert run(work) >= 2
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    async def work() -> None:
+        config = CarrierConfig(voice_url="http://127.0.0.1:1/voice")
+        async with StandInCarrier(config) as carrier:
+            port = int(carrier.api_url.rpartition(":")[2])
+            with pytest.raises(SettingsError, match=f"port {port}"):
+                await StandInCarrier(CarrierConfig(voice_url=config.voice_url, port=port)).__aenter__()
+
+    run(work)
+
+
+def test_ids_differ_from_one_run_to_the_next_unless_seeded() -> None:
+    def sid(**options: Any) -> str:
+        return place(receiver={"twiml": lambda got: "<Response/>"}, carrier=options)[0].call_sid
+
+    assert sid() == sid()
+    assert sid(seed=None) != sid(seed=None)
