@@ -339,6 +339,7 @@ def answer_options(settings: Settings) -> AnswerOptions:
         callback_retry_policy=settings.callback_retry_policy,
         answer_on_bridge=settings.answer_on_bridge,
         swap_tracks=settings.swap_tracks,
+        token_ttl_s=settings.media_token_ttl_s,
     )
 
 

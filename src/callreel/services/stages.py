@@ -60,6 +60,7 @@ class Stages:
         stored = steps.run("stored", lambda: self._fetching.rows(sid)[1].state is CloudState.STORED)
         channels = 0
         if stored:
+            steps.run("told fetch", lambda: self._tell(call_id, sid, "fetch", "done"))
             channels = self._stage(steps, sid, call_id, "split", lambda: self._fetching.split(sid)) or 0
         if channels == 2:
             self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_recording(call_id))

@@ -112,7 +112,8 @@ class Forks:
     async def _run_stream(self, stream: MediaStream, start_ms: int) -> None:
         call = self._call
         returns_s = call.fault("socket-cut-and-return")
-        cut_s = returns_s or call.fault("socket-cut")
+        # It strikes the call's first stream: what comes back is to show that a call goes on.
+        cut_s = returns_s or call.fault("socket-cut") if stream is self._streams[0] else None
         await stream.run(start_ms, None if cut_s is None else cut_s * 1000)
         if returns_s is not None and stream.cut:
             again = self._new_stream(stream.order)

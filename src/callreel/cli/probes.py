@@ -1,0 +1,206 @@
+"""What `callreel doctor` finds by asking: the server, its public address, the tunnel, and the carrier's three ways in.
+
+Requests are signed as the carrier signs them. None leaves anything behind: the voice request names no number and is
+refused, the callback names no recording, the socket shows no token.
+"""
+
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from callreel.carrier.signature import sign
+from callreel.services.doctor import Finding, Mark
+from callreel.settings import MEDIA_PATH, Settings
+
+TUNNEL_API = "http://127.0.0.1:4040/api/tunnels"
+_PATIENCE_S = 10.0
+_SIGNATURE = "X-Twilio-Signature"
+_LEG = "CA" + "0" * 32
+_BAD_SIGNATURE = "TWILIO_AUTH_TOKEN or CALLREEL_PUBLIC_URL differs between this shell and the server: start both with the same settings"
+
+Probe = Callable[[Settings, httpx2.AsyncClient], Coroutine[Any, Any, Finding]]
+
+
+def local_url(settings: Settings) -> str:
+    """Where the server listens, as this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(settings.host, settings.host)
+    return f"http://{host}:{settings.port}"
+
+
+async def probe(settings: Settings, *, tunnel_api: str = TUNNEL_API) -> list[Finding]:
+    """All that can be asked; without a server only the tunnel."""
+    async with httpx2.AsyncClient(timeout=_PATIENCE_S, trust_env=False) as client:
+        found = [await server(settings, client)]
+        tunnel_found = await tunnel(settings, client, tunnel_api)
+        found += [tunnel_found] if tunnel_found else []
+        if found[0].mark is Mark.BAD:
+            return found
+        found.append(await public_address(settings, client))
+        if settings.auth_token is None:
+            return [
+                *found,
+                Finding(Mark.BAD, "signed requests", "not tried without TWILIO_AUTH_TOKEN", "set it"),
+            ]
+        ways: tuple[Probe, ...] = (voice, callback, unsigned_callback)
+        found += [await way(settings, client) for way in ways]
+        return [*found, await media_socket(settings)]
+
+
+async def server(settings: Settings, client: httpx2.AsyncClient) -> Finding:
+    """Whether `/health` answers where the settings say."""
+    url = local_url(settings)
+    try:
+        answer = await client.get(f"{url}/health")
+    except httpx2.TransportError:
+        return Finding(Mark.BAD, "server", f"nothing answers on {url}", "start it: callreel serve")
+    if answer.status_code != 200:
+        advice = "another program has this port, or the server's log says why: set CALLREEL_PORT"
+        return Finding(Mark.BAD, "server", f"{url}/health answers {answer.status_code}", advice)
+    return Finding(Mark.OK, "server", f"up on {url}")
+
+
+async def public_address(settings: Settings, client: httpx2.AsyncClient) -> Finding:
+    """Whether the public address leads here, seen from here."""
+    url = settings.public_url
+    if urlsplit(url).scheme == "http":
+        advice = "for a real account start a tunnel and set CALLREEL_PUBLIC_URL to its https address"
+        return Finding(Mark.WARN, "public address", f"{url} is this machine only", advice)
+    try:
+        answer = await client.get(f"{url}/health")
+    except httpx2.HTTPError as error:
+        advice = "is the tunnel or proxy up, and does its name lead to it?"
+        return Finding(
+            Mark.BAD, "public address", f"{url} cannot be reached ({type(error).__name__})", advice
+        )
+    if answer.status_code != 200 or "ok" not in answer.text:
+        advice = f"lead it to {local_url(settings)}, all paths and WebSockets too"
+        return Finding(
+            Mark.BAD,
+            "public address",
+            f"{url}/health answers {answer.status_code}, which is not ours",
+            advice,
+        )
+    return Finding(Mark.OK, "public address", f"{url} leads here")
+
+
+async def tunnel(settings: Settings, client: httpx2.AsyncClient, api: str) -> Finding | None:
+    """ngrok's own account of its tunnels, None where none runs."""
+    try:
+        answer = await client.get(api)
+        tunnels = answer.json()["tunnels"]
+        urls = [str(one["public_url"]) for one in tunnels if one.get("proto") == "https"]
+    except (httpx2.HTTPError, json.JSONDecodeError, KeyError, TypeError):
+        return None
+    if not urls:
+        return Finding(Mark.WARN, "ngrok", "runs without an https tunnel", f"ngrok http {settings.port}")
+    if settings.public_url not in urls:
+        return Finding(
+            Mark.BAD,
+            "ngrok",
+            f"its tunnel is {urls[0]}",
+            f"set CALLREEL_PUBLIC_URL={urls[0]} and start the server again",
+        )
+    return Finding(Mark.OK, "ngrok", f"{settings.public_url} is its tunnel")
+
+
+async def voice(settings: Settings, client: httpx2.AsyncClient) -> Finding:
+    """A signed voice request to nobody: it must be answered with TwiML that refuses it, and makes no call."""
+    form = {
+        "AccountSid": settings.account_sid or "AC" + "0" * 32,
+        "ApiVersion": "2010-04-01",
+        "CallSid": _LEG,
+        "CallStatus": "ringing",
+        "Direction": "inbound",
+        "From": "client:doctor",
+        "To": "",
+    }
+    what = "signed voice request"
+    answer = await _post(settings, client, "/twilio/voice", form, signed=True)
+    if answer is None or answer.status_code == 403:
+        return Finding(Mark.BAD, what, "refused: the signature is wrong", _BAD_SIGNATURE)
+    if answer.status_code != 200 or "<Response>" not in answer.text:
+        return Finding(Mark.BAD, what, f"answered {answer.status_code} without TwiML", "see the server's log")
+    return Finding(
+        Mark.OK, what, "answered with TwiML (callreel doctor twiml --to NUMBER shows that of a call)"
+    )
+
+
+async def callback(settings: Settings, client: httpx2.AsyncClient) -> Finding:
+    """A signed recording callback that names no recording: past the signature, then 400."""
+    what = "signed callback"
+    answer = await _post(settings, client, "/twilio/recording-status", {"CallSid": _LEG}, signed=True)
+    if answer is None or answer.status_code == 403:
+        return Finding(Mark.BAD, what, "refused: the signature is wrong", _BAD_SIGNATURE)
+    if answer.status_code != 400:
+        return Finding(
+            Mark.BAD, what, f"answered {answer.status_code} where 400 was due", "see the server's log"
+        )
+    return Finding(Mark.OK, what, "its signature is taken (and its missing recording noticed)")
+
+
+async def unsigned_callback(settings: Settings, client: httpx2.AsyncClient) -> Finding:
+    """The same without a signature must be refused."""
+    what = "unsigned callback"
+    answer = await _post(settings, client, "/twilio/recording-status", {"CallSid": _LEG}, signed=False)
+    if answer is not None and answer.status_code == 403:
+        return Finding(Mark.OK, what, "refused with 403")
+    told = "nothing" if answer is None else str(answer.status_code)
+    return Finding(
+        Mark.BAD, what, f"answered {told} where 403 was due", "something between strips or adds signatures"
+    )
+
+
+async def media_socket(settings: Settings) -> Finding:
+    """The handshake must be accepted, and a `start` without a token closed with 1008."""
+    what = "media socket"
+    url = local_url(settings).replace("http", "ws", 1) + MEDIA_PATH
+    headers = {_SIGNATURE: sign(settings.stream_url, None, _token(settings))}
+    try:
+        async with connect(url, additional_headers=headers, open_timeout=_PATIENCE_S, proxy=None) as socket:
+            await socket.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+            await socket.send(json.dumps(_start(settings)))
+            await socket.recv()
+    except ConnectionClosed as closed:
+        code = closed.rcvd.code if closed.rcvd else 1006
+        if code == 1008:
+            return Finding(Mark.OK, what, "handshake accepted, a stream without token refused")
+        return Finding(Mark.BAD, what, f"closed with {code} where 1008 was due", "see the server's log")
+    except InvalidStatus as refused:
+        return Finding(Mark.BAD, what, f"handshake answered {refused.response.status_code}", _BAD_SIGNATURE)
+    except (WebSocketException, OSError, TimeoutError) as error:
+        return Finding(Mark.BAD, what, f"no handshake ({type(error).__name__})", "see the server's log")
+    return Finding(Mark.BAD, what, "a stream without token was let in", "stop the server and report this")
+
+
+def _start(settings: Settings) -> dict[str, object]:
+    sid = "MZ" + "0" * 32
+    start = {
+        "accountSid": settings.account_sid or "AC" + "0" * 32,
+        "streamSid": sid,
+        "callSid": _LEG,
+        "tracks": ["inbound", "outbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {},
+    }
+    return {"event": "start", "sequenceNumber": "1", "streamSid": sid, "start": start}
+
+
+async def _post(
+    settings: Settings, client: httpx2.AsyncClient, path: str, form: Mapping[str, str], *, signed: bool
+) -> httpx2.Response | None:
+    """Over the local address, with the signature that belongs to the public one."""
+    headers = {_SIGNATURE: sign(settings.url(path), form, _token(settings))} if signed else {}
+    try:
+        return await client.post(local_url(settings) + path, data=dict(form), headers=headers)
+    except httpx2.TransportError:
+        return None
+
+
+def _token(settings: Settings) -> str:
+    assert settings.auth_token is not None
+    return settings.auth_token.get_secret_value()

@@ -1,0 +1,52 @@
+"""`callreel serve` and `callreel work`: the server, and more hands for the stages after a call."""
+
+from typing import Annotated
+
+import typer
+
+from callreel.cli.begin import LOOPBACK, begin, require_free
+from callreel.domain.errors import SettingsError
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Run")(serve)
+    app.command(rich_help_panel="Run")(work)
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="CALLREEL_HOST or 127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on.", show_default="CALLREEL_PORT or 8000")
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="No sign-in; on this machine only.")] = False,
+) -> None:
+    """Run the server: carrier webhooks, media streams, pages, and the stages after a call.
+
+    Examples:
+
+    - behind a tunnel: `CALLREEL_PUBLIC_URL=https://calls.example.com callreel serve`
+
+    - on all addresses: `callreel serve --host 0.0.0.0 --port 8080`
+    """
+    settings = begin({"host": host, "port": port})
+    if demo and settings.host not in LOOPBACK:
+        raise SettingsError(
+            f"demo mode has no sign-in, so it listens on 127.0.0.1 only, not on {settings.host}; leave --demo or --host out"
+        )
+    require_free(settings.host, settings.port)
+    from callreel import app
+
+    app.serve(settings, demo=demo)
+
+
+def work() -> None:
+    """Run more workers for the stages after a call, beside a server that shares this data folder.
+
+    One machine needs none: `callreel serve` does that work too.
+    """
+    settings = begin()
+    from callreel import app
+
+    app.work(settings)

@@ -1,0 +1,90 @@
+"""The log: text for people or one JSON object a line, to standard error. Never a secret, never a whole phone number.
+
+A filter on the handler masks both in every line, whoever wrote it: our modules, uvicorn, a library.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TextIO
+
+# E.164: a plus sign, then 8 to 15 digits (ITU-T E.164, section 6); %2B is the plus sign in an address.
+_PHONE = re.compile(r"(\+|%2[Bb])(\d{4,11})(\d{4})(?!\d)")
+_SHORTEST_SECRET = 6
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
+
+
+def mask_numbers(text: str) -> str:
+    """`text` with every phone number reduced to its last two digits."""
+    return _PHONE.sub(lambda m: m[1] + "*" * (len(m[2]) + 2) + m[3][2:], text)
+
+
+class Masking(logging.Formatter):
+    """A formatter that masks what the formatter within it wrote, exceptions and extra fields included."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._inner = inner
+        # A secret of a few characters would blot out ordinary text.
+        self._secrets = sorted((s for s in secrets if len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = mask_numbers(self._inner.format(record))
+        for secret in self._secrets:
+            line = line.replace(secret, "********")
+        return line
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    return {k: v for k, v in record.__dict__.items() if k not in _STANDARD and not k.startswith("_")}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, then the extra fields, `call_id` and the like."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name, value in _extra(record).items():
+            line.setdefault(name, value)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class TextLines(logging.Formatter):
+    """`12:00:00.000 info callreel.web: message call_id=…`, local time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
+        extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        line = f"{time} {record.levelname.lower()} {record.name}: {record.getMessage()}{extra}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure(
+    *, level: str = "info", style: str = "text", secrets: Sequence[str] = (), stream: TextIO | None = None
+) -> None:
+    """Send the log of this process to `stream` (standard error), in `style` text or json. Replaces earlier handlers.
+
+    Uvicorn's loggers join the root one; start it with `log_config=None`.
+    """
+    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    handler.setFormatter(Masking(JsonLines() if style == "json" else TextLines(), secrets))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # What these tell of each request, socket or table is nothing to an operator at this level.
+    for name in ("alembic", "httpx2", "httpcore2", "twilio.http_client", "websockets"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

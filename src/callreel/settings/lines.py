@@ -1,0 +1,63 @@
+"""Settings as people see them: one line each with value, source and meaning. Secrets are masked."""
+
+import re
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from callreel.settings.model import Settings, env_name
+
+MASK = "********"
+NOT_SET = "(not set)"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLine:
+    """One setting as people see it. `source` is default, environment, command line or the name of the file."""
+
+    name: str
+    env: str
+    value_shown: str
+    source: str
+    meaning: str
+
+
+def describe(settings: Settings) -> list[SettingLine]:
+    """Every setting with value, source and meaning, in the order of this module. Secrets are masked."""
+    return [
+        SettingLine(
+            name,
+            env_name(name),
+            shown(getattr(settings, name)),
+            settings.sources.get(name, "default"),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def default_shown(name: str) -> str:
+    """The default of `name` as people see it."""
+    return shown(Settings.model_fields[name].get_default(call_default_factory=True))
+
+
+def is_secret(name: str) -> bool:
+    """Whether the setting's value must not be shown."""
+    return "SecretStr" in str(Settings.model_fields[name].annotation)
+
+
+def shown(value: object) -> str:
+    """`value` for people: secrets and passwords within addresses are masked."""
+    if value is None or value == () or value == {}:
+        return NOT_SET
+    if isinstance(value, SecretStr):
+        return MASK
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={MASK}" for key in value)
+    if isinstance(value, tuple):
+        return " ".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return re.sub(r"(://)[^/@\s]+@", rf"\1{MASK}@", str(value))

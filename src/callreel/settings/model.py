@@ -1,0 +1,488 @@
+"""Every setting with its default, bounds and meaning. What is derived from several of them is a property here.
+
+`Settings(...)` reads nothing by itself; `load` brings environment and file. Lower rooms never see this class: the
+composition root hands them plain values.
+"""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from callreel.domain.cost import Prices
+
+PREFIX = "CALLREEL_"
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+MEDIA_PATH = "/twilio/media-stream"
+
+Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
+EngineName: TypeAlias = Annotated[
+    str, Field(pattern=r"^(pocketsphinx|faster-whisper|openai|python:[A-Za-z_][A-Za-z0-9_.]*)$")
+]
+"""An engine that comes with Callreel, or `python:` and the dotted name of a module of one's own."""
+
+
+def _also(*names: str) -> AliasChoices:
+    """Names in the environment, the one that `describe` shows first."""
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """All settings of one installation. Frozen; secrets are `SecretStr`, so that printing them shows nothing."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        populate_by_name=True,
+        env_ignore_empty=True,
+        cli_parse_args=False,
+    )
+
+    # Where things are kept
+    data_dir: Path = Field(
+        default=Path("callreel-data"),
+        description="Folder that holds the recordings and, by default, the databases.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="Database of calls and transcripts; by default the file app.db in the data folder.",
+    )
+    stages_database_url: str | None = Field(
+        default=None,
+        description="Database of the durable stages after a call; by default the file stages.db in the data folder.",
+    )
+    object_store_url: str | None = Field(
+        default=None, description="Where audio files are kept, as a file:// URL; by default the data folder."
+    )
+
+    # Where it is reached
+    public_url: str = Field(
+        default="http://localhost:8000",
+        description="Address under which the carrier and the browsers reach this server.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
+
+    # The carrier's account
+    carrier_api_url: str = Field(
+        default="https://api.twilio.com", description="Base address of the carrier's REST API."
+    )
+    account_sid: str | None = Field(
+        default=None,
+        pattern=r"^AC[0-9a-fA-F]{32}$",
+        validation_alias=_also("TWILIO_ACCOUNT_SID", "CALLREEL_TWILIO_ACCOUNT_SID"),
+        description="The carrier account, AC and 32 hex digits.",
+    )
+    auth_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=_also("TWILIO_AUTH_TOKEN", "CALLREEL_TWILIO_AUTH_TOKEN"),
+        description="The account's auth token, which signs every webhook.",
+    )
+    api_key_sid: str | None = Field(
+        default=None,
+        pattern=r"^SK[0-9a-fA-F]{32}$",
+        validation_alias=_also(
+            "TWILIO_API_KEY_SID", "TWILIO_API_KEY", "CALLREEL_TWILIO_API_KEY_SID", "CALLREEL_TWILIO_API_KEY"
+        ),
+        description="A standard API key, SK and 32 hex digits; signs the browsers' access tokens and REST requests.",
+    )
+    api_key_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias=_also(
+            "TWILIO_API_KEY_SECRET",
+            "TWILIO_API_SECRET",
+            "CALLREEL_TWILIO_API_KEY_SECRET",
+            "CALLREEL_TWILIO_API_SECRET",
+        ),
+        description="The secret that belongs to the API key.",
+    )
+    twiml_app_sid: str | None = Field(
+        default=None,
+        pattern=r"^AP[0-9a-fA-F]{32}$",
+        validation_alias=_also("TWILIO_TWIML_APP_SID", "CALLREEL_TWILIO_TWIML_APP_SID"),
+        description="The TwiML app whose voice URL is /twilio/voice here, AP and 32 hex digits.",
+    )
+    caller_id: str | None = Field(
+        default=None,
+        pattern=r"^\+[1-9][0-9]{7,14}$",
+        validation_alias=_also(
+            "TWILIO_PHONE_NUMBER",
+            "TWILIO_CALLER_ID",
+            "CALLREEL_CALLER_ID",
+            "CALLREEL_TWILIO_PHONE_NUMBER",
+            "CALLREEL_TWILIO_CALLER_ID",
+        ),
+        description="The number that calls are made from and that customers call, as +15551234567.",
+    )
+    shared_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default={}, description="Shared keys that may sign webhooks with SHA-256, as sid=secret,sid=secret."
+    )
+
+    # How calls are recorded and streamed
+    stream_track: Literal["both_tracks", "inbound_track", "outbound_track"] = Field(
+        default="both_tracks", description="Which tracks the carrier streams while the call goes on."
+    )
+    record: bool = Field(
+        default=True, description="Whether the carrier records the call too (the cloud layer)."
+    )
+    recording_channels: Literal["dual", "mono"] = Field(
+        default="dual", description="One channel a party, or one for both."
+    )
+    recording_track: Literal["both", "inbound", "outbound"] = Field(
+        default="both", description="Whom the carrier records; inbound or outbound alone need mono."
+    )
+    recording_trim: Literal["do-not-trim", "trim-silence"] = Field(
+        default="do-not-trim",
+        description="Whether the carrier cuts silence away; only do-not-trim lines up with the live layers.",
+    )
+    recording_events: Annotated[tuple[Literal["in-progress", "completed", "absent"], ...], NoDecode] = Field(
+        default=("in-progress", "completed", "absent"),
+        min_length=1,
+        description="Recording callbacks that the carrier is asked for.",
+    )
+    callback_retries: int = Field(
+        default=5, ge=0, le=5, description="How often the carrier tries a webhook again."
+    )
+    callback_retry_policy: str = Field(
+        default="all",
+        pattern=r"^(all|4xx|5xx|ct|rt)(,(all|4xx|5xx|ct|rt))*$",
+        description="After which failures the carrier tries again: all, or a list of 4xx, 5xx, ct (connection), rt (time).",
+    )
+    restart_streams: bool = Field(
+        default=True,
+        description="Whether to ask the carrier for a new media stream when one dies in the middle of a call.",
+    )
+    answer_on_bridge: bool = Field(
+        default=True,
+        description="Whether the agent's leg counts as answered only when the other party answers.",
+    )
+    swap_tracks: bool = Field(
+        default=False,
+        description="Turn the roles on tracks and channels round, for a carrier that maps them so.",
+    )
+    dial_countries: Words = Field(
+        default=(), description="Countries that may be called, as US,DE; empty means the caller ID's own."
+    )
+    dial_prefixes: Words = Field(
+        default=(),
+        description="Numbers that may be called begin with one of these, as +1415,+49; empty means any.",
+    )
+    incoming_agent: str = Field(
+        default="agent",
+        pattern=r"^[A-Za-z0-9_]{1,121}$",
+        description="Client identity that incoming calls ring.",
+    )
+    media_token_ttl_s: int = Field(
+        default=300,
+        ge=10,
+        le=86400,
+        description="How long the single-use token of a media stream is good for, in seconds.",
+    )
+
+    # Names of the roles
+    agent_name: str = Field(
+        default="agent", min_length=1, max_length=40, description="What pages call the agent."
+    )
+    technician_name: str = Field(
+        default="technician", min_length=1, max_length=40, description="What pages call the other party."
+    )
+
+    # Speech
+    engine: EngineName = Field(
+        default="pocketsphinx",
+        description="Engine of the live transcript: pocketsphinx, faster-whisper or openai.",
+    )
+    final_engine: EngineName | None = Field(
+        default=None, description="Engine of the final transcript; by default that of the live one."
+    )
+    engine_model: str | None = Field(
+        default=None, description="Model that the engine loads; by default the engine's own choice."
+    )
+    engine_workers: int = Field(default=2, ge=1, le=64, description="Engine processes on this machine.")
+    engine_language: str = Field(
+        default="en",
+        pattern=r"^[a-z]{2,3}$",
+        description="Language that is spoken, as a code of two or three letters.",
+    )
+    engine_options: Annotated[dict[str, str], NoDecode] = Field(
+        default={},
+        description="Further options of the engine, as name=value,name=value (faster-whisper: compute_type=int8).",
+    )
+    openai_base_url: str | None = Field(
+        default=None, description="Address of an OpenAI-compatible speech server; by default OpenAI's own."
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=_also("OPENAI_API_KEY", "CALLREEL_OPENAI_API_KEY"),
+        description="Key for that server.",
+    )
+    vad_on_threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="Speech probability from which a segment opens."
+    )
+    vad_off_threshold: float = Field(
+        default=0.35, gt=0, lt=1, description="Speech probability below which a segment may close."
+    )
+    vad_min_silence_ms: int = Field(
+        default=500, ge=100, le=5000, description="Silence that closes a segment, in milliseconds."
+    )
+    vad_pre_ms: int = Field(
+        default=500, ge=0, le=2000, description="Audio kept before speech begins, in milliseconds."
+    )
+    vad_post_ms: int = Field(
+        default=450, ge=0, le=2000, description="Audio kept after speech ends, in milliseconds."
+    )
+
+    # Limits and waits
+    block_ms: int = Field(
+        default=160,
+        ge=20,
+        le=160,
+        description="Audio is written in blocks of this length, in milliseconds; a killed process loses at most 80 more.",
+    )
+    stream_idle_s: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="A media stream without a message for so long is taken as dead, in seconds.",
+    )
+    start_deadline_s: float = Field(
+        default=10,
+        gt=0,
+        le=120,
+        description="A media socket that does not start within this time is closed, in seconds.",
+    )
+    fetch_attempts: int = Field(
+        default=8,
+        ge=1,
+        le=100,
+        description="How often a cloud recording's download is tried before it is parked.",
+    )
+    fetch_timeout_s: float = Field(
+        default=60, gt=0, le=3600, description="Longest wait for one answer of the carrier, in seconds."
+    )
+    recording_grace_s: float = Field(
+        default=60,
+        ge=0,
+        le=86400,
+        description="After the call's end, how long to wait for the recording callback before asking the carrier.",
+    )
+    recording_deadline_s: float = Field(
+        default=86400,
+        gt=0,
+        le=2592000,
+        description="After the call's end, when a recording that nobody knows of is called missing, in seconds.",
+    )
+    late_stream_ms: int = Field(
+        default=2000,
+        ge=0,
+        le=60000,
+        description="A live layer that begins later than this is named as late in the verdict.",
+    )
+
+    # Prices
+    price_recording_per_minute: Decimal = Field(
+        default=Decimal("0.0025"), ge=0, description="Price of recording, a minute."
+    )
+    price_storage_per_minute_month: Decimal = Field(
+        default=Decimal("0.0005"), ge=0, description="Price of storing at the carrier, a minute and month."
+    )
+    price_stream_per_minute: Decimal = Field(
+        default=Decimal("0.004"), ge=0, description="Price of the media stream, a minute."
+    )
+    price_client_leg_per_minute: Decimal = Field(
+        default=Decimal("0.004"), ge=0, description="Price of the browser's leg, a minute."
+    )
+    price_number_leg_per_minute: Decimal = Field(
+        default=Decimal("0.014"), ge=0, description="Price of the phone number's leg, a minute."
+    )
+    price_currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="Currency of these prices.")
+
+    # Log
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or one JSON object a line."
+    )
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    @field_validator("recording_events", "dial_countries", "dial_prefixes", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        return (
+            tuple(re.split(r"[\s,]+", value.strip(" ,")))
+            if isinstance(value, str) and value.strip(" ,")
+            else value or ()
+        )
+
+    @field_validator("shared_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.strip().partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(sid and secret for sid, _, secret in pairs):
+            raise ValueError("should be sid=secret pairs with commas between them")
+        return {sid: secret for sid, _, secret in pairs}
+
+    @field_validator("engine_options", mode="before")
+    @classmethod
+    def _split_options(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.strip().partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(name and separator for name, separator, _ in pairs):
+            raise ValueError("should be name=value pairs with commas between them")
+        return {name: given for name, _, given in pairs}
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("dial_countries")
+    @classmethod
+    def _countries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[A-Za-z]{2}", country) for country in value):
+            raise ValueError("should be country codes of two letters, as US,DE")
+        return tuple(country.upper() for country in value)
+
+    @field_validator("dial_prefixes")
+    @classmethod
+    def _prefixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"\+[1-9][0-9]{0,14}", prefix) for prefix in value):
+            raise ValueError("should be beginnings of international numbers, as +1415,+49")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        url = _web_url(value)
+        if url.scheme == "http" and url.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("should begin with https:// (plain http:// is for localhost only)")
+        return value.rstrip("/")
+
+    @field_validator("carrier_api_url", "openai_base_url")
+    @classmethod
+    def _service(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        _web_url(value)
+        return value.rstrip("/")
+
+    @field_validator("database_url", "stages_database_url")
+    @classmethod
+    def _database(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"^(sqlite:///|postgres(ql)?://).", value):
+            raise ValueError("should be sqlite:///path/to/file.db or postgresql://user@host/name")
+        return value
+
+    @field_validator("object_store_url")
+    @classmethod
+    def _objects(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"^file:///.", value):
+            raise ValueError("should be a folder as file:///path (S3, GCS and Azure are not supported yet)")
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> "Settings":
+        if self.vad_off_threshold > self.vad_on_threshold:
+            raise ValueError("CALLREEL_VAD_OFF_THRESHOLD should not be above CALLREEL_VAD_ON_THRESHOLD")
+        if (self.api_key_sid is None) != (self.api_key_secret is None):
+            raise ValueError("TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET should be set together")
+        return self
+
+    @property
+    def app_database_url(self) -> str:
+        """SQLAlchemy URL of calls and transcripts."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'app.db'}"
+
+    @property
+    def durable_database_url(self) -> str:
+        """SQLAlchemy URL of the durable stages' own database."""
+        return self.stages_database_url or f"sqlite:///{self.data_dir / 'stages.db'}"
+
+    @property
+    def objects_dir(self) -> Path:
+        """Folder that layer paths are relative to."""
+        if self.object_store_url is None:
+            return self.data_dir
+        return Path(unquote(urlsplit(self.object_store_url).path))
+
+    @property
+    def stream_url(self) -> str:
+        """Public address of the media socket, without a query. Always `wss`: the carrier connects to nothing else."""
+        return f"wss:{self.public_url.partition(':')[2]}{MEDIA_PATH}"
+
+    @property
+    def final_engine_name(self) -> EngineName:
+        return self.final_engine or self.engine
+
+    @property
+    def prices(self) -> Prices:
+        return Prices(
+            currency=self.price_currency,
+            client_leg_per_minute=self.price_client_leg_per_minute,
+            number_leg_per_minute=self.price_number_leg_per_minute,
+            stream_per_minute=self.price_stream_per_minute,
+            recording_per_minute=self.price_recording_per_minute,
+            storage_per_minute_month=self.price_storage_per_minute_month,
+        )
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where each setting that is not a default came from: environment, command line or a file's name."""
+        return self._sources
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in clear, for the log's filter. Never print it."""
+        single = (self.auth_token, self.api_key_secret, self.openai_api_key)
+        return tuple(s.get_secret_value() for s in (*single, *self.shared_keys.values()) if s is not None)
+
+    def url(self, path: str) -> str:
+        """Public address of `path`, which begins with a slash."""
+        return self.public_url + path
+
+
+def env_names(name: str) -> tuple[str, ...]:
+    """Every variable that sets `name`, the one to recommend first."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return (*(choice for choice in alias.choices if isinstance(choice, str)), PREFIX + name.upper())
+    return (PREFIX + name.upper(),)
+
+
+def env_name(name: str) -> str:
+    """The variable to recommend for `name`."""
+    return env_names(name)[0]
+
+
+def _web_url(value: str) -> SplitResult:
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ValueError("should be a web address as https://example.com") from None
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("should be a web address as https://example.com")
+    if url.query or url.fragment or url.username or "?" in value or "#" in value:
+        raise ValueError("should be a web address without user name, query and fragment")
+    return url

@@ -1,0 +1,80 @@
+"""`callreel doctor`: exit codes, the TwiML of a call, and the tunnel."""
+
+import asyncio
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from callreel.cli import probes
+from callreel.services.doctor import Finding, Mark
+from callreel.settings import Settings
+from tests.cli.program import callreel, the_line
+
+NUMBER = {"TWILIO_PHONE_NUMBER": "+12025550123"}
+
+
+def test_the_twiml_of_a_call_is_that_of_the_server(tmp_path: Path) -> None:
+    run = callreel("doctor", "twiml", "--to", "+14155550123", folder=tmp_path, extra=NUMBER)
+    assert run.returncode == 0, run.stderr
+    for part in (
+        'url="wss://localhost:8000/twilio/media-stream"',
+        'track="both_tracks"',
+        'trim="do-not-trim"',
+        'recordingStatusCallbackEvent="in-progress completed absent"',
+        "/twilio/recording-status#rc=5&amp;rp=all",
+        'callerId="+12025550123"',
+        ">+14155550123</Number>",
+    ):
+        assert part in run.stdout
+    incoming = callreel(
+        "doctor", "twiml", "--to", "+12025550123", "--incoming", folder=tmp_path, extra=NUMBER
+    )
+    assert "<Client " in incoming.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_that_may_not_be_called_is_one_line(tmp_path: Path) -> None:
+    line = the_line(callreel("doctor", "twiml", "--to", "+493012345678", folder=tmp_path, extra=NUMBER))
+    assert line.startswith("this number would be refused")
+    assert "12345678" not in line
+
+
+def test_a_call_that_is_not_there_is_one_line_and_makes_no_database(tmp_path: Path) -> None:
+    assert "no database" in the_line(callreel("doctor", "call", "CA1", folder=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_settings_are_a_finding(tmp_path: Path) -> None:
+    run = callreel("doctor", folder=tmp_path, extra={"CALLREEL_PORT": "none"})
+    assert run.returncode == 1
+    assert "✗ settings: CALLREEL_PORT (environment) should be a valid integer" in run.stdout
+
+
+TUNNEL = {"public_url": "https://a.ngrok.example", "proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "public_url", "mark"),
+    [
+        ({"tunnels": [TUNNEL]}, "https://a.ngrok.example", Mark.OK),
+        ({"tunnels": [TUNNEL]}, "https://b.ngrok.example", Mark.BAD),
+        ({"tunnels": []}, "https://b.ngrok.example", Mark.WARN),
+        ({"no": "tunnels"}, "https://b.ngrok.example", None),
+    ],
+)
+def test_the_tunnel_is_held_against_the_public_address(
+    answer: object, public_url: str, mark: Mark | None
+) -> None:
+    async def ask() -> Finding | None:
+        transport = httpx2.MockTransport(lambda request: httpx2.Response(200, json=answer))
+        async with httpx2.AsyncClient(transport=transport) as client:
+            return await probes.tunnel(Settings(public_url=public_url), client, probes.TUNNEL_API)
+
+    found = asyncio.run(ask())
+    assert (found and found.mark) == mark
+
+
+def test_the_server_is_asked_where_it_can_be_reached() -> None:
+    assert probes.local_url(Settings(host="0.0.0.0", port=81)) == "http://127.0.0.1:81"
+    assert probes.local_url(Settings(host="::1", port=81)) == "http://[::1]:81"

@@ -1,0 +1,100 @@
+"""The program: help that answers at once, one line for what is wrong, and exit codes."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from callreel.cli.main import app
+from tests.cli.program import callreel, environment, the_line
+
+HEAVY = ("numpy", "sqlalchemy", "dbos", "fastapi", "twilio", "httpx2", "pydantic")
+COMMANDS = (
+    "demo",
+    "simulate",
+    "serve",
+    "work",
+    "settings",
+    "doctor",
+    "user",
+    "user add",
+    "user list",
+    "doctor twiml",
+    "doctor call",
+)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = f"import sys; from callreel.cli.main import main; main(['--help']); print([m for m in {HEAVY} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert "--help" in result.output
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert callreel("--version", folder=tmp_path).stdout.startswith("callreel 0.")
+
+
+def test_an_unknown_command_and_an_unknown_option_are_one_line(tmp_path: Path) -> None:
+    assert "No such command 'recrod'" in the_line(callreel("recrod", folder=tmp_path))
+    assert "No such option: --prot" in the_line(callreel("serve", "--prot", "1", folder=tmp_path))
+
+
+def test_an_unknown_setting_is_one_line_for_every_command_that_reads_settings(tmp_path: Path) -> None:
+    expected = "CALLREEL_DATADIR is no setting; did you mean CALLREEL_DATA_DIR?"
+    for command in ("serve", "work", "demo", "simulate", "settings"):
+        assert the_line(callreel(command, folder=tmp_path, extra={"CALLREEL_DATADIR": "x"})) == expected
+
+
+def test_a_traceback_is_shown_only_on_demand(tmp_path: Path) -> None:
+    wrong = {"CALLREEL_PORT": "x"}
+    assert "Traceback" not in callreel("settings", folder=tmp_path, extra=wrong).stderr
+    assert "Traceback" in callreel("settings", folder=tmp_path, extra={**wrong, "CALLREEL_DEBUG": "1"}).stderr
+
+
+def test_a_forbidden_combination_stops_the_server_with_the_reason(tmp_path: Path) -> None:
+    line = the_line(callreel("serve", folder=tmp_path, extra={"CALLREEL_RECORDING_TRACK": "inbound"}))
+    assert "always mono" in line
+
+
+def test_a_port_in_use_is_one_line_before_anything_is_written(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for command in (["serve", "--port", port], ["demo", "--port", port]):
+            line = the_line(callreel(*command, folder=tmp_path))
+            assert f"port {port} of 127.0.0.1 is in use" in line
+            assert "--port" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_mode_listens_on_this_machine_only(tmp_path: Path) -> None:
+    line = the_line(callreel("serve", "--demo", "--host", "0.0.0.0", "--port", "1", folder=tmp_path))
+    assert "demo mode has no sign-in" in line
+
+
+def test_a_host_that_is_not_ours_is_one_line(tmp_path: Path) -> None:
+    assert "cannot be listened on" in the_line(
+        callreel("serve", "--host", "192.0.2.1", "--port", "8001", folder=tmp_path)
+    )
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "callreel.cli.main", "settings", "--json"]
+    run = subprocess.run(
+        command, cwd=tmp_path, env=environment(), stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert run.stderr == ""
+    assert run.returncode == 1

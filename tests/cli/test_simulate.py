@@ -1,0 +1,117 @@
+"""`callreel simulate` and `callreel doctor` against a server that runs."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import callreel, environment, the_line
+from tests.cli.voices import write_voice
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    port = free_port()
+    return {
+        "CALLREEL_PORT": str(port),
+        "CALLREEL_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "CALLREEL_CARRIER_API_URL": f"http://127.0.0.1:{free_port()}",
+        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "TWILIO_AUTH_TOKEN": "a-token-for-tests",
+        "TWILIO_PHONE_NUMBER": "+12025550123",
+        "CALLREEL_ENGINE_WORKERS": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]) -> Iterator[Path]:
+    """The working folder of a server that runs."""
+    path = tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-m", "callreel.cli.main", "serve"]
+    with (path / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=path, env=environment(settings), stderr=log)
+    try:
+        until_up(f"http://127.0.0.1:{settings['CALLREEL_PORT']}/health", server)
+        yield path
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0, (path / "log").read_text()
+
+
+def until_up(url: str, server: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.URLError:
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < until, "the server did not come up"
+            time.sleep(0.05)  # waiting for another process, nothing can be awaited
+
+
+@pytest.mark.slow
+def test_the_doctor_is_content_and_leaves_nothing_behind(folder: Path, settings: dict[str, str]) -> None:
+    run = callreel("doctor", folder=folder, extra=settings)
+    assert run.returncode == 0, run.stdout
+    for what in ("server", "signed voice request", "signed callback", "unsigned callback", "media socket"):
+        assert f"✓ {what}: " in run.stdout
+    wrong = callreel("doctor", folder=folder, extra={**settings, "TWILIO_AUTH_TOKEN": "another-token"})
+    assert wrong.returncode == 1
+    for what in ("signed voice request", "signed callback", "media socket"):
+        assert f"✗ {what}: " in wrong.stdout
+    port = settings["CALLREEL_PORT"]
+    assert callreel("doctor", "call", "CA" + "0" * 32, folder=folder, extra=settings).returncode == 2
+    assert port in run.stdout
+
+
+@pytest.mark.slow
+def test_a_call_is_placed_and_told_of(folder: Path, settings: dict[str, str], tmp_path: Path) -> None:
+    voice = str(write_voice(tmp_path / "voice.wav", seconds=2))
+    arguments = ["simulate", "--agent", voice, "--technician", voice, "--speed", "10", "--fault", "absent"]
+    run = callreel(*arguments, "--json", folder=folder, extra=settings)
+    assert run.returncode == 0, run.stderr
+    outcome = json.loads(run.stdout)
+    assert outcome["status"] == "completed"
+    assert [recording["status"] for recording in outcome["recordings"]] == ["absent"]
+    assert all(webhook["attempts"][-1] in (200, 204) for webhook in outcome["webhooks"])
+    told = callreel("doctor", "call", outcome["call_sid"], folder=folder, extra=settings)
+    assert told.returncode == 1
+    assert "absent: the carrier says it was silent" in told.stdout
+
+
+@pytest.mark.slow
+def test_a_call_that_is_refused_is_a_no(folder: Path, settings: dict[str, str]) -> None:
+    run = callreel("simulate", "--to", "+4930123456", "--speed", "10", folder=folder, extra=settings)
+    assert run.returncode == 1, run.stderr
+
+
+def test_faults_are_listed_without_any_settings(tmp_path: Path) -> None:
+    run = callreel("simulate", "--list-faults", folder=tmp_path)
+    assert run.returncode == 0
+    assert "socket-cut " in run.stdout
+
+
+def test_what_the_server_must_know_too_is_asked_for(tmp_path: Path) -> None:
+    assert "TWILIO_AUTH_TOKEN" in the_line(callreel("simulate", folder=tmp_path))
+    known = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "a-token"}
+    assert "CALLREEL_CARRIER_API_URL" in the_line(callreel("simulate", folder=tmp_path, extra=known))
+
+
+def test_a_fault_that_is_none_and_a_file_that_is_no_voice_are_one_line(tmp_path: Path) -> None:
+    assert "'zap'" in the_line(callreel("simulate", "--fault", "zap", folder=tmp_path))
+    (tmp_path / "voice.wav").write_text("not a sound", encoding="utf-8")
+    assert "expected a WAV file" in the_line(callreel("simulate", "--agent", "voice.wav", folder=tmp_path))

@@ -1,0 +1,36 @@
+"""Who may sign in, from the command line."""
+
+from pathlib import Path
+
+from callreel.store import users
+from callreel.store.database import Database
+from callreel.web.passwords import verify_password
+from tests.cli.program import callreel, the_line
+
+
+def test_a_person_is_added_with_a_hashed_password_and_listed(tmp_path: Path) -> None:
+    run = callreel("user", "add", "kim", "--password-stdin", folder=tmp_path, stdin="correct horse\n")
+    assert (run.returncode, run.stdout) == (0, "callreel: kim may sign in now\n")
+    database = Database.open(f"sqlite:///{tmp_path}/callreel-data/app.db")
+    with database.read() as conn:
+        row = users.get_by_name(conn, "kim")
+    database.close()
+    assert row is not None
+    assert verify_password(row.password_hash, "correct horse")
+    assert callreel("user", "list", folder=tmp_path).stdout.startswith("kim\tactive\tsince 20")
+
+
+def test_a_name_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    for _ in range(2):
+        run = callreel("user", "add", "kim", "--password-stdin", folder=tmp_path, stdin="correct horse\n")
+    assert "taken" in the_line(run)
+
+
+def test_a_short_password_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    line = the_line(callreel("user", "add", "kim", "--password-stdin", folder=tmp_path, stdin="short\n"))
+    assert "short" not in line.replace("characters", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_terminal_a_password_is_not_asked_for(tmp_path: Path) -> None:
+    assert "--password-stdin" in the_line(callreel("user", "add", "kim", folder=tmp_path))

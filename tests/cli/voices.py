@@ -1,0 +1,16 @@
+"""Short voices, cut from the shipped ones."""
+
+from pathlib import Path
+
+import soundfile
+
+from callreel.domain.call import Role
+from callreel.simulator.voices import RATE_HZ, load_voice, shipped_voice
+
+
+def write_voice(path: Path, *, seconds: float, role: Role = Role.TECHNICIAN) -> Path:
+    """A WAV file with the first `seconds` of a shipped voice."""
+    soundfile.write(
+        path, load_voice(shipped_voice(role))[: round(seconds * RATE_HZ)], RATE_HZ, subtype="PCM_16"
+    )
+    return path

@@ -1,0 +1,199 @@
+"""A whole Callreel beside a stand-in carrier: the server in a process of its own, the carrier in a thread of this one.
+
+Both are real and talk over loopback sockets; only the engine is scripted, so that what is tested is ours.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.scenario import CallOutcome, CallScript
+
+T = TypeVar("T")
+
+REPOSITORY = Path(__file__).parents[2]
+ACCOUNT = "AC" + "5" * 32
+AUTH_TOKEN = "a token of the stand-in"
+CALLER_ID = "+12025550123"
+TECHNICIAN = "+12025550177"
+START_S = 60.0
+ANSWER_S = 60.0
+CALLS_AT_ONCE = 5
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class House:
+    """`with House(folder) as house:`; `settings` are further environment variables of the server."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, str] | None = None,
+        *,
+        speed: float = 4.0,
+        recording_delay_s: float = 1.0,
+        ranges: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = settings or {}
+        self._config = CarrierConfig(
+            voice_url=f"{self.url}/twilio/voice",
+            status_callback=f"{self.url}/twilio/call-status",
+            account_sid=ACCOUNT,
+            auth_token=AUTH_TOKEN,
+            speed=speed,
+            recording_delay_s=recording_delay_s,
+            ranges=ranges,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in carrier", daemon=True)
+        self.client = httpx2.Client(base_url=self.url, timeout=10)
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+        self.carrier = self.in_carrier(StandInCarrier(self._config).__aenter__())
+        try:
+            self.start_server()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.server is not None and self.server.poll() is None:
+            self.stop_server()
+        self.in_carrier(self.carrier.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self.client.close()
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text()
+
+    def start_server(self) -> None:
+        """Start the server and wait until it answers."""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("CALLREEL_", "TWILIO_"))
+        }
+        environment |= {
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_PHONE_NUMBER": CALLER_ID,
+            "CALLREEL_PUBLIC_URL": self.url,
+            "CALLREEL_PORT": str(self.port),
+            "CALLREEL_DATA_DIR": str(self.data_dir),
+            "CALLREEL_CARRIER_API_URL": self.carrier.api_url,
+            "CALLREEL_ENGINE": "python:tests.engines.scripted",
+            "CALLREEL_ENGINE_OPTIONS": "text=please check the boiler|it is cold in here",
+            "CALLREEL_ENGINE_WORKERS": "1",
+            "CALLREEL_RECORDING_GRACE_S": "2",
+            "CALLREEL_LATE_STREAM_MS": "4000",  # sped up, and on a busy machine
+            "PYTHONPATH": str(REPOSITORY),
+            **self._settings,
+        }
+        with (self.folder / "server.log").open("ab") as log:
+            self.server = subprocess.Popen(
+                [sys.executable, "-m", "callreel", "serve", "--demo"],
+                env=environment, stdout=log, stderr=log, cwd=self.folder,
+            )  # fmt: skip
+        self.until(self._answers, START_S)
+
+    def _answers(self) -> bool:
+        assert self.server is not None
+        assert self.server.poll() is None, f"the server ended: {self.log}"
+        try:
+            return self.client.get("/health").status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    def stop_server(self) -> int:
+        """As SIGTERM does; answers the exit code."""
+        assert self.server is not None
+        self.server.terminate()
+        return self.server.wait(30)
+
+    def kill_server(self) -> None:
+        """As a crash does."""
+        assert self.server is not None
+        self.server.kill()
+        self.server.wait(30)
+
+    def in_carrier(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` where the carrier lives."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def place(self, script: CallScript) -> CallOutcome:
+        """One call from beginning to its last callback."""
+        return self.in_carrier(self.carrier.place(script))
+
+    def place_all(self, scripts: dict[str, CallScript]) -> dict[str, CallOutcome]:
+        """Many calls by name, some at once: with time sped up, a crowd at one instant would make streams late."""
+        room = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def one(script: CallScript) -> CallOutcome:
+            async with room:
+                return await self.carrier.place(script)
+
+        async def all_of_them() -> list[CallOutcome]:
+            return list(await asyncio.gather(*(one(script) for script in scripts.values())))
+
+        return dict(zip(scripts, self.in_carrier(all_of_them()), strict=True))
+
+    def call(self, call_sid: str) -> dict[str, Any] | None:
+        """What the API says of a call, None while it is not known."""
+        listed = self.client.get("/api/calls").json()["calls"]
+        found = [call for call in listed if call["call_sid"] == call_sid]
+        if not found:
+            return None
+        answer: dict[str, Any] = self.client.get(f"/api/calls/{found[0]['call_id']}").json()
+        return answer
+
+    def closed_call(self, call_sid: str) -> dict[str, Any]:
+        """The call once it has its verdict."""
+        call: dict[str, Any] = {}
+
+        def is_closed() -> bool:
+            call.update(self.call(call_sid) or {})
+            return call.get("state") == "closed"
+
+        self.until(is_closed, ANSWER_S)
+        return call
+
+    def until(self, condition: Callable[[], bool], within_s: float) -> None:
+        """Wait for `condition`; past the deadline the server's log is the message."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, (
+                f"not within {within_s:g} s; the server's log:\n{self.log[-4000:]}"
+            )
+            time.sleep(0.05)
+
+    def layer(self, call: dict[str, Any], layer: str, role: str | None) -> Path:
+        """The file of a layer."""
+        [path] = [
+            entry["path"] for entry in call["layers"] if (entry["layer"], entry["role"]) == (layer, role)
+        ]
+        return self.data_dir / str(path)
