@@ -13,13 +13,14 @@ from callreel.audio.resample import upsample_all
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.domain.transcript import TranscriptKind
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.lane import RATE_8K, RATE_16K
 from callreel.services.live import keep_live_transcript
 from callreel.services.live_calls import end_call, layer_event, layer_file
 from callreel.services.wav_files import read_wav
-from callreel.store import calls, facts, layers, streams
+from callreel.store import calls, facts, layers, streams, transcripts
 from callreel.store.database import Database
 from callreel.store.growing_wav import GrowingWav, repair
 from callreel.store.streams import EndedBy
@@ -35,6 +36,10 @@ def recover(database: Database, announcer: Announcer, clock: Clock, data_dir: Pa
     with database.read() as conn:
         growing = layers.growing(conn)
         live = [call.id for call in calls.in_state(conn, CallState.LIVE)]
+        ended = [call.id for call in calls.in_state(conn, CallState.ENDED)]
+        unheard = [
+            call_id for call_id in ended if transcripts.latest(conn, call_id, TranscriptKind.LIVE) is None
+        ]
         open_streams = streams.open_streams(conn)
     for call_id, layer in sorted(growing, key=lambda entry: entry[1].layer is Layer.LIVE_16K):
         _close_layer(database, announcer, clock, data_dir, call_id, layer)
@@ -43,6 +48,8 @@ def recover(database: Database, announcer: Announcer, clock: Clock, data_dir: Pa
             streams.finish(conn, stream.sid, clock.now(), EndedBy.SERVER, {})
     for call_id in live:
         end_call(database, announcer, call_id, clock.now())
+    for call_id in live + unheard:
+        # Segments that were not decoded are in the layers; the stages wait for this, not for them.
         keep_live_transcript(database, announcer, clock, call_id, engine)
     if live or growing:
         log.warning("%d calls were cut by the death of their process; their layers are closed", len(live))

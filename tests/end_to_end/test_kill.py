@@ -1,0 +1,97 @@
+"""kill -9 in the middle: what was received is kept, playable, marked, and judged after the next start."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from callreel.audio import mulaw
+from callreel.audio.resample import upsample_all
+from callreel.domain.call import Role, Track
+from callreel.simulator.scenario import CallOutcome, CallScript
+from callreel.simulator.voices import load_voice, shipped_voice
+from tests.end_to_end.house import TECHNICIAN, House
+
+RATE_HZ = 8000
+LOST_MS_MAX = 250
+
+
+def script(voice_s: int) -> CallScript:
+    agent, technician = (load_voice(shipped_voice(role))[: voice_s * RATE_HZ] for role in Role)
+    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN)
+
+
+def begin(house: House, call: CallScript) -> tuple[threading.Thread, list[CallOutcome]]:
+    outcomes: list[CallOutcome] = []
+    placing = threading.Thread(target=lambda: outcomes.append(house.place(call)))
+    placing.start()
+    return placing, outcomes
+
+
+def live_files(house: House) -> list[Path]:
+    return sorted((house.data_dir / "audio_recordings").glob("*_8000Hz.wav"))
+
+
+def test_a_killed_server_loses_no_audio_that_matters(tmp_path: Path) -> None:
+    """At the pace of real time, so that the bound on what is lost means what it says."""
+    with House(tmp_path, speed=1.0) as house:
+        placing, outcomes = begin(house, script(8))
+        house.until(lambda: len(live_files(house)) == 2, 30)
+        received_until = time.monotonic() + 4
+        while time.monotonic() < received_until:
+            for path in live_files(house):
+                assert soundfile.info(path).samplerate == RATE_HZ, "playable at any instant"
+            time.sleep(0.05)
+        house.kill_server()
+        killed_at = time.monotonic()
+        at_the_kill = {path: soundfile.info(path).frames for path in live_files(house)}
+        house.start_server()
+        placing.join()
+        call = house.closed_call(outcomes[0].call_sid)
+        first = outcomes[0].streams[0]
+        for role, track in ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND)):
+            path = house.layer(call, "live_8k", role)
+            kept, _ = soundfile.read(path, dtype="int16")
+            sent = mulaw.decode(first.tracks[track])
+            np.testing.assert_array_equal(kept, sent[: kept.size])
+            assert kept.size >= at_the_kill[path]
+            assert kept.size >= 8 * (received_ms(sent, killed_at, received_until) - LOST_MS_MAX)
+            wide, _ = soundfile.read(house.layer(call, "live_16k", role), dtype="int16")
+            np.testing.assert_array_equal(wide, upsample_all(kept))
+        states = {layer["state"] for layer in call["layers"] if layer["layer"].startswith("live")}
+        assert states == {"repaired"}
+        assert call["verdict"] == "explained"
+        assert "stream_cut" in codes(call)
+        assert call["turns"], "the recording is fetched and transcribed all the same"
+
+
+def received_ms(sent: Any, killed_at: float, received_until: float) -> int:
+    """What had reached the server for certain: the stream ran for four seconds after both files were there."""
+    return min(int(sent.size / 8), int(4000 + 1000 * (killed_at - received_until)))
+
+
+def test_stages_that_a_kill_interrupted_are_finished_once(tmp_path: Path) -> None:
+    slow = {"CALLREEL_ENGINE_OPTIONS": "delay_s=0.7,text=please check the boiler"}
+    with House(tmp_path, slow) as house:
+        outcome = house.place(script(6))
+
+        def transcribing() -> bool:
+            call = house.call(outcome.call_sid) or {}
+            return (call.get("recording") or {}).get("stage") == "transcribe"
+
+        house.until(transcribing, 30)
+        house.kill_server()
+        house.start_server()
+        call = house.closed_call(outcome.call_sid)
+        assert call["verdict"] == "verified"
+        assert call["transcript"]["revision"] == 1
+        assert [layer["layer"] for layer in call["layers"]].count("cloud") == 1
+        kept = sorted(path.name for path in (house.data_dir / "twilio_recordings").iterdir())
+        assert len(kept) == 3, kept
+
+
+def codes(call: dict[str, Any]) -> set[str]:
+    return {reason["code"] for reason in call["reasons"]}

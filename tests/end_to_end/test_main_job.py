@@ -1,0 +1,89 @@
+"""The main job on real sockets and files: outgoing, incoming, refused, and what is kept of each."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import soundfile
+
+from callreel.audio import mulaw
+from callreel.audio.resample import upsample_all
+from callreel.domain.call import Direction, Role, Track
+from callreel.simulator.scenario import CallScript
+from callreel.simulator.voices import load_voice, shipped_voice
+from tests.end_to_end.house import CALLER_ID, TECHNICIAN, House
+
+RATE_HZ = 8000
+VOICE_S = 10
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("main-job")) as house:
+        yield house
+
+
+def script(direction: Direction = Direction.OUTGOING, number: str = TECHNICIAN) -> CallScript:
+    agent, technician = (load_voice(shipped_voice(role))[: VOICE_S * RATE_HZ] for role in Role)
+    return CallScript(
+        agent_voice=agent,
+        technician_voice=technician,
+        direction=direction,
+        number=number,
+        our_number=CALLER_ID,
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "agents_track"),
+    [(Direction.OUTGOING, Track.INBOUND), (Direction.INCOMING, Track.OUTBOUND)],
+)
+def test_a_call_is_kept_three_times_under_the_right_names(
+    house: House, direction: Direction, agents_track: Track
+) -> None:
+    outcome = house.place(script(direction))
+    call = house.closed_call(outcome.call_sid)
+    assert (call["verdict"], call["reasons"], call["direction"]) == ("verified", [], direction.value)
+    assert outcome.cloud is not None
+    for role in ("agent", "technician"):
+        track = agents_track if role == "agent" else _other(agents_track)
+        sent = mulaw.decode(outcome.sent[track])
+        live_8k, _ = soundfile.read(house.layer(call, "live_8k", role), dtype="int16")
+        live_16k, rate_hz = soundfile.read(house.layer(call, "live_16k", role), dtype="int16")
+        cloud, _ = soundfile.read(house.layer(call, "cloud_channel", role), dtype="int16")
+        np.testing.assert_array_equal(live_8k, sent)
+        assert rate_hz == 16_000
+        np.testing.assert_array_equal(live_16k, upsample_all(sent))
+        np.testing.assert_array_equal(cloud, outcome.cloud[:, 0 if track is Track.INBOUND else 1])
+
+
+def test_the_summary_says_what_the_demo_promises(house: House) -> None:
+    call = house.closed_call(house.place(script()).call_sid)
+    assert {turn["role"] for turn in call["turns"]} == {"agent", "technician"}
+    for turn in call["turns"] + call["live_turns"]:
+        assert 0 <= turn["start_ms"] < turn["end_ms"] <= 20_000
+    assert call["live_offset_ms"] in range(300, 4000)
+    for layer in call["layers"]:
+        path = house.data_dir / layer["path"]
+        assert layer["size_bytes"] == path.stat().st_size
+        assert layer["duration_ms"] == round(soundfile.info(path).duration * 1000)
+        assert len(layer["sha256"]) == 64
+    assert call["cost"]["total"] > 0
+
+
+@pytest.mark.parametrize("number", ["+19005550199", "+4930123456", "911", "not a number", ""])
+def test_a_forbidden_number_makes_no_call(house: House, number: str) -> None:
+    outcome = house.place(script(number=number))
+    assert outcome.refused
+    assert outcome.streams == ()
+    assert house.call(outcome.call_sid) is None
+
+
+def test_callbacks_are_answered_with_204_and_quickly(house: House) -> None:
+    outcome = house.place(script())
+    answers = [d.attempts for d in outcome.deliveries if not d.url.endswith("/voice")]
+    assert answers and set(answers) == {(204,)}
+
+
+def _other(track: Track) -> Track:
+    return Track.OUTBOUND if track is Track.INBOUND else Track.INBOUND
