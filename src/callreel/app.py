@@ -203,7 +203,7 @@ async def _running_stages(ground: Ground) -> AsyncIterator[None]:
     both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
     judging = Judging(
         ground.database, ground.blobs, ground.announcer, ground.clock,
-        Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1,
+        Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
     )  # fmt: skip
     Stages(ground.database, ground.announcer, fetching, transcribing, judging).register(ground.durable)
     await asyncio.to_thread(ground.durable.launch, at_once=STAGES_AT_ONCE)
@@ -256,6 +256,7 @@ def _transcription(ground: Ground, host: EngineHost, counters: Counters) -> Live
     return LiveTranscription(
         host, ground.database, ground.announcer, ground.clock, counters,
         workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
+        listen=settings.live_transcript,
     )  # fmt: skip
 
 

@@ -111,6 +111,11 @@ EXPLAINED_BY = {
         {"cloud_absent"},
     ),
     "failed": ((), Facts(CloudState.FAILED, "13222", live_speech_ms=9_000), {"cloud_failed"}),
+    "no recording was asked for": (
+        (),
+        Facts(CloudState.MISSING, recording_wanted=False, live_speech_ms=9_000),
+        {"not_recorded"},
+    ),
     "several causes": (
         both(offset_ms=4_000.0, unmatched_ms=500, missing_end_ms=500),
         facts(stream_cut=True, frames_lost_ms={Role.AGENT: 100, Role.TECHNICIAN: 80}),

@@ -83,6 +83,8 @@ class Facts:
     """Time between the end of one stream and the start of the next."""
     tracks: int = 2
     """How many tracks were asked for, of the stream or the recording, whichever is fewer."""
+    recording_wanted: bool = True
+    """Whether the carrier was asked to record at all."""
     paused: bool = False
     """Whether the carrier's recording was paused meanwhile. A pause never affects the streams."""
     live_speech_ms: int = 0
@@ -144,7 +146,7 @@ def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIM
 
 def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
     match facts.cloud_state:
-        case CloudState.MISSING | CloudState.EXPECTED | CloudState.IN_PROGRESS:
+        case CloudState.MISSING | CloudState.EXPECTED | CloudState.IN_PROGRESS if facts.recording_wanted:
             yield Reason("cloud_missing", "the carrier said nothing of a finished recording, and lists none")
         case CloudState.PARKED | CloudState.COMPLETED:
             yield Reason("cloud_parked", "the carrier has a recording that could not be fetched")
@@ -156,6 +158,8 @@ def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
 
 
 def _explained_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
+    if not facts.recording_wanted and facts.cloud_state is not CloudState.STORED:
+        yield Reason("not_recorded", "the carrier was not asked to record, by setting")
     if facts.cloud_state is CloudState.ABSENT and not _absent_but_heard(facts, limits):
         yield Reason("cloud_absent", f"the carrier has no recording: {_absence(facts)}")
     if facts.cloud_state is CloudState.FAILED:

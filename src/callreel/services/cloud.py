@@ -76,8 +76,14 @@ class CarrierRecordings:
         while url:
             listed, following = recordings_of(self._page(url, params))
             found += listed
-            url, params = (f"{self._access.api_url}{following}" if following else None), None
+            url, params = (self._following(following) if following else None), None
         return found
+
+    def _following(self, path: str) -> str:
+        """The address of a list's next page, which must not lead our credentials to another host."""
+        if not path.startswith("/"):
+            raise CarrierError("the next page of the carrier's list is no path on its host", retryable=False)
+        return f"{self._access.api_url}{path}"
 
     def _page(self, url: str, params: dict[str, str] | None) -> dict[str, list[dict[str, object]]]:
         try:
@@ -93,7 +99,10 @@ class CarrierRecordings:
                 retryable=again,
                 status=answer.status_code,
             )
-        page: dict[str, list[dict[str, object]]] = answer.json()
+        try:
+            page: dict[str, list[dict[str, object]]] = answer.json()
+        except ValueError:
+            raise CarrierError("the carrier answered a list of recordings with no JSON", retryable=True) from None
         return page
 
     def bring(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
@@ -105,16 +114,18 @@ class CarrierRecordings:
         headers = {"Range": f"bytes={have}-"} if have else {}
         try:
             with self._client.stream("GET", self._url(f"Recordings/{sid}.wav"), headers=headers) as answer:
-                expected = self._accept(answer, have)
-                resumed = answer.status_code == 206
-                _write(part, answer.iter_bytes(65536), append=resumed)
+                expected = self._accept(answer, part, have)
+                # In the pieces that come: gathered into larger ones, the last would be lost with the connection.
+                _write(part, answer.iter_bytes(), append=answer.status_code == 206)
         except httpx2.HTTPError as error:
             raise FetchFailed(Problem(f"the connection broke ({type(error).__name__})")) from None
         return self._check(part, expected)
 
-    def _accept(self, answer: httpx2.Response, have: int) -> int | None:
+    def _accept(self, answer: httpx2.Response, part: Path, have: int) -> int | None:
         """The length that the whole file should have, if the carrier says; raises FetchFailed on a refusal."""
-        if answer.status_code == 416 and have:
+        other_range = not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if answer.status_code == 416 or (answer.status_code == 206 and other_range):
+            part.unlink(missing_ok=True)
             raise FetchFailed(Problem("the part fetched before does not fit the file"))
         if answer.status_code not in (200, 206):
             wait = answer.headers.get("Retry-After", "")

@@ -12,6 +12,7 @@ from callreel.services.clock import Clock
 from callreel.services.durable import Durable
 from callreel.store import recordings
 from callreel.store.database import Database
+from callreel.store.recordings import RecordingRow
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,12 @@ class Dispatcher:
         for row in waiting:
             completed = row.state is CloudState.COMPLETED
             self._durable.start(COMPLETED_WORKFLOW if completed else NONE_WORKFLOW, row.sid)
-            with self._database.write() as conn:
-                recordings.mark_dispatched(conn, row.sid, self._clock.now())
+            self._mark(row)
         return len(waiting)
+
+    def _mark(self, row: RecordingRow) -> None:
+        with self._database.write() as conn:
+            now_known = recordings.get(conn, row.sid)
+            # A callback may have changed the state meanwhile; then the next look starts what fits it.
+            if now_known is not None and now_known.state is row.state:
+                recordings.mark_dispatched(conn, row.sid, self._clock.now())

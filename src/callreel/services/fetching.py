@@ -18,7 +18,7 @@ from callreel.services.announce import Announcer
 from callreel.services.callbacks import recording_event
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings, FetchFailed
-from callreel.services.live_calls import layer_event
+from callreel.services.layer_files import layer_event
 from callreel.services.retry import Park, decide
 from callreel.services.wav_files import read_wav, wav_chunks
 from callreel.store import calls, layers, recordings
@@ -82,6 +82,10 @@ class Fetching:
             return None
         try:
             info = self._carrier.bring(sid, self._blobs.part_path(key))
+            blob = self._blobs.commit_part(key)
+        except (StoreError, OSError) as error:
+            self._park(call.id, sid, f"it could not be kept: {error}")
+            return None
         except FetchFailed as failure:
             decision = decide(
                 failure.problem, attempt, max_attempts=self._options.max_attempts, spread=random.random()
@@ -91,7 +95,7 @@ class Fetching:
                 return None
             log.info("fetch %d: %s", attempt, failure, extra={"call_id": call.id})
             return decision.after_s
-        self._keep(call, sid, self._blobs.commit_part(key), info)
+        self._keep(call, sid, blob, info)
         return None
 
     def _keep(self, call: CallRow, sid: RecordingSid, blob: BlobInfo, info: WavInfo) -> None:
@@ -151,6 +155,6 @@ class Fetching:
 
 
 def channel_path(blobs: BlobStore, files: list[LayerFile], role: Role) -> Path | None:
-    """The split file of `role`, if the call has one."""
+    """The split file of `role`, if the call has one; the first recording's, which has the shortest name."""
     keys = [file.path for file in files if file.layer is Layer.CLOUD_CHANNEL and file.role is role]
-    return blobs.path(keys[0]) if keys else None
+    return blobs.path(min(keys, key=len)) if keys else None

@@ -59,6 +59,16 @@ class _Cut:
     end_ms: int
 
 
+class Unheard:
+    """Listens to a lane and does nothing, for calls that are only recorded."""
+
+    __slots__ = ()
+
+    def hear(self, samples8k: Samples, samples16k: Samples) -> None: ...
+
+    def pause(self) -> None: ...
+
+
 class LaneHearing:
     """Segments of one role: `ask(number, start_ms, samples16k, final)` is called when text is wanted.
 

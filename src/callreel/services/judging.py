@@ -27,7 +27,6 @@ from callreel.store.database import Database
 from callreel.store.recordings import RecordingRow
 from callreel.store.streams import EndedBy, StreamRow
 
-
 FITS = 0.8
 """From this correlation on, a part of the live layer is taken as found in the recording."""
 
@@ -52,14 +51,19 @@ class Judging:
         limits: Limits,
         *,
         tracks: int,
+        record: bool = True,
     ) -> None:
-        """`tracks`: how many tracks the carrier was asked to stream and to record, whichever is fewer."""
+        """`tracks`: how many tracks the carrier was asked to stream and to record, whichever is fewer.
+
+        `record`: whether it was asked to record at all.
+        """
         self._database = database
         self._blobs = blobs
         self._announcer = announcer
         self._clock = clock
         self._limits = limits
         self._tracks = tracks
+        self._record = record
 
     def judge(self, call_id: CallId) -> int:
         """Give the call its verdict and close it; answers the number of reasons."""
@@ -118,6 +122,7 @@ class Judging:
             frames_refused=sum(_count(streamed, role, "refused") for role in Role),
             between_streams_ms=_between_ms(streamed),
             tracks=self._tracks,
+            recording_wanted=self._record,
             live_speech_ms=heard_ms,
         )
 

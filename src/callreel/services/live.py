@@ -21,7 +21,8 @@ from callreel.engines.host import EngineHost
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters
-from callreel.services.hearing import LaneHearing
+from callreel.services.hearing import LaneHearing, Unheard
+from callreel.services.lane import Hearing
 from callreel.speech.cadence import PartialCadence
 from callreel.speech.queue import DecodeQueue, Job
 from callreel.speech.turns import merge_turns, words_from
@@ -58,7 +59,9 @@ class LiveTranscription:
         workers: int,
         new_detector: "type[SpeechDetector]",
         segmenter: SegmenterOptions,
+        listen: bool = True,
     ) -> None:
+        """`listen` False makes no live transcript: lanes are recorded, nothing is detected or decoded."""
         self._host = host
         self._database = database
         self._announcer = announcer
@@ -67,6 +70,7 @@ class LiveTranscription:
         self._workers = workers
         self._new_detector = new_detector
         self._segmenter = segmenter
+        self._listen = listen
         self._queue = DecodeQueue(workers)
         self._wake = asyncio.Event()
         self._calls: dict[CallId, _CallProgress] = {}
@@ -94,8 +98,10 @@ class LiveTranscription:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def hearing(self, call_id: CallId, role: Role) -> LaneHearing:
+    def hearing(self, call_id: CallId, role: Role) -> Hearing:
         """A listener for one lane of a call."""
+        if not self._listen:
+            return Unheard()
         progress = self._calls.setdefault(call_id, _CallProgress())
         cadence = PartialCadence.for_engine(self._host.capabilities)
         if cadence is not None:
@@ -119,6 +125,8 @@ class LiveTranscription:
 
     async def finish_call(self, call_id: CallId) -> None:
         """Wait until every segment of the call has its final, then keep the live transcript as one."""
+        if not self._listen:
+            return
         progress = self._calls.get(call_id)
         while progress is not None and progress.finals_open:
             progress.idle.clear()

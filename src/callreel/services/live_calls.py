@@ -5,24 +5,24 @@ leg is over, or when no stream came back in time.
 """
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from callreel.audio.levels import dbfs
 from callreel.carrier.stream import Frame, Started
-from callreel.domain.call import CallState, Role, Topology, Track
+from callreel.domain.call import Role, Topology, Track
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.services.announce import Announcer
 from callreel.services.answer import TOKEN_PARAMETER, token_hash
+from callreel.services.call_end import end_call
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters
 from callreel.services.lane import RATE_8K, RATE_16K, Lane, LanePaths
+from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
 from callreel.services.restream import MOST_A_CALL
 from callreel.store import calls, facts, layers, streams, tokens
@@ -327,8 +327,8 @@ class LiveCalls:
         }
         self._announcer.tell(LiveEvent(call.id, EventKind.LEVEL, {**data}))
 
-    def _spawn(self, work: "asyncio.Future[None] | object") -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -338,37 +338,3 @@ def _ending(lane: Lane) -> dict[str, Json]:
     """End a lane's stream; what was counted, and how far layer 1 reaches then."""
     counts = asdict(lane.end())
     return {**counts, "end_ms": lane.length_ms}
-
-
-def end_call(database: Database, announcer: Announcer, call_id: CallId, at: datetime) -> bool:
-    """Mark a call as ended and tell; False when it had ended before. Blocking."""
-    with database.write() as conn:
-        if not calls.set_state(conn, call_id, CallState.ENDED, at):
-            return False
-        event = announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"state": CallState.ENDED}))
-    announcer.tell(event)
-    log.info("call ended", extra={"call_id": call_id})
-    return True
-
-
-def layer_file(
-    layer: Layer, role: Role | None, path: Path, rate_hz: int, state: LayerState, root: Path
-) -> LayerFile:
-    """A mono 16-bit file of a live layer as it is on disk now; its digest only when it no longer grows."""
-    size = path.stat().st_size
-    samples = max(size - 44, 0) // 2
-    digest = None if state is LayerState.RECORDING else file_digest(path)
-    return LayerFile(
-        layer, role, str(path.relative_to(root)), rate_hz, 1, samples * 1000 // rate_hz, size, digest, state
-    )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def layer_event(call_id: CallId, file: LayerFile) -> LiveEvent:
-    """The event that tells of a layer's state."""
-    return LiveEvent(call_id, EventKind.LAYER, {"layer": file.layer, "role": file.role, "state": file.state})

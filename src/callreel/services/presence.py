@@ -45,7 +45,10 @@ class Presence:
         for path in self._folder.glob("*.lock"):
             if path.stem in living:
                 continue
-            fd = os.open(path, os.O_RDWR)
+            try:
+                fd = os.open(path, os.O_RDWR)
+            except FileNotFoundError:
+                continue  # it left, or another process cleaned up
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if path.stem != SERVER:

@@ -15,10 +15,11 @@ from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.services.announce import Announcer
+from callreel.services.call_end import end_call
 from callreel.services.clock import Clock
 from callreel.services.lane import RATE_8K, RATE_16K
+from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import keep_live_transcript
-from callreel.services.live_calls import end_call, layer_event, layer_file
 from callreel.services.wav_files import read_wav
 from callreel.store import calls, facts, layers, streams, transcripts
 from callreel.store.database import Database

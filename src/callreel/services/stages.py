@@ -59,7 +59,9 @@ class Stages:
         self._fetch(steps, sid, call_id)
         stored = steps.run("stored", lambda: self._fetching.rows(sid)[1].state is CloudState.STORED)
         channels = 0
-        if stored:
+        if not stored:
+            steps.run("park fetch", lambda: self._tell(call_id, sid, "fetch", "parked", self._why(sid)))
+        else:
             steps.run("told fetch", lambda: self._tell(call_id, sid, "fetch", "done"))
             channels = self._stage(steps, sid, call_id, "split", lambda: self._fetching.split(sid)) or 0
         if channels == 2:
@@ -106,11 +108,17 @@ class Stages:
         self, call_id: CallId, sid: RecordingSid, stage: str, state: str, why: str | None = None
     ) -> None:
         with self._database.write() as conn:
-            if state != "done":
+            row = recordings.get(conn, sid)
+            # Why a stage was parked stays to be seen until that stage runs again.
+            parked_before = row is not None and row.stage_error is not None and row.stage != stage
+            if state != "done" and not parked_before:
                 recordings.set_stage(conn, sid, stage, why)
             told = LiveEvent(call_id, EventKind.STAGE, {"stage": stage, "state": state, "why": why})
             event = self._announcer.record(conn, told)
         self._announcer.tell(event)
+
+    def _why(self, sid: RecordingSid) -> str | None:
+        return self._fetching.rows(sid)[1].stage_error
 
     def _wait_for_live(self, steps: Steps, call_id: CallId) -> None:
         """Until the live layers are closed and the live transcript is kept, or for a quarter of an hour."""
