@@ -17,7 +17,6 @@ from callreel.cli.progress import Progress
 from callreel.cli.screen import Screen
 from callreel.cli.server_process import ServerProcess
 from callreel.settings import Settings, env_name, env_names
-from callreel.simulator.account import Account
 from callreel.simulator.carrier import CarrierConfig, StandInCarrier
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, CallScript
@@ -67,17 +66,20 @@ def carrier_config(plan: Plan) -> CarrierConfig:
         account_sid=f"AC{secrets.token_hex(16)}",
         auth_token=secrets.token_hex(16),
         api_key_sid=f"SK{secrets.token_hex(16)}",
-        api_key_secret=secrets.token_urlsafe(24),
+        api_key_secret=secrets.token_urlsafe(32),
+        application_sid=f"AP{secrets.token_hex(16)}",
         speed=plan.speed,
+        signalling=True,
     )
 
 
 def server_environment(
-    plan: Plan, account: Account, api_url: str, environ: Mapping[str, str]
+    plan: Plan, config: CarrierConfig, carrier: StandInCarrier, environ: Mapping[str, str]
 ) -> dict[str, str]:
     """The environment of the server: none of the person's own settings, but those of the speech engine and the log.
 
-    So a demo touches neither a real account nor a real database, whatever the shell has set.
+    So a demo touches neither a real account nor a real database, whatever the shell has set. The page's softphone is
+    joined to the stand-in too, so that *Call technician* works in a browser on this machine.
     """
     ours = {name for field in Settings.model_fields for name in env_names(field)} | {"CALLREEL_CONFIG"}
     child = {name: value for name, value in environ.items() if name not in ours}
@@ -91,11 +93,13 @@ def server_environment(
         CALLREEL_HOST=HOST,
         CALLREEL_PORT=str(plan.port),
         CALLREEL_PUBLIC_URL=plan.base_url,
-        CALLREEL_CARRIER_API_URL=api_url,
-        TWILIO_ACCOUNT_SID=account.sid,
-        TWILIO_AUTH_TOKEN=account.auth_token,
-        TWILIO_API_KEY_SID=account.api_key_sid,
-        TWILIO_API_KEY_SECRET=account.api_key_secret,
+        CALLREEL_CARRIER_API_URL=carrier.api_url,
+        CALLREEL_SOFTPHONE_LOCAL_SIGNAL=carrier.signal_host,
+        TWILIO_ACCOUNT_SID=config.account_sid,
+        TWILIO_AUTH_TOKEN=config.auth_token,
+        TWILIO_API_KEY_SID=config.api_key_sid,
+        TWILIO_API_KEY_SECRET=config.api_key_secret,
+        TWILIO_TWIML_APP_SID=config.application_sid,
         TWILIO_PHONE_NUMBER=CALLER_ID,
         PYTHONUNBUFFERED="1",
     )
@@ -122,8 +126,9 @@ async def rehearse(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
     screen.step("starting the stand-in carrier")
-    async with StandInCarrier(carrier_config(plan)) as carrier:
-        environ = server_environment(plan, carrier.account, carrier.api_url, os.environ)
+    config = carrier_config(plan)
+    async with StandInCarrier(config) as carrier:
+        environ = server_environment(plan, config, carrier, os.environ)
         arguments = ["serve", "--demo", "--host", HOST, "--port", str(plan.port)]
         log_path = plan.data_dir / "server.log"
         with ServerProcess(arguments, environ, plan.data_dir, log_path) as server:

@@ -1,31 +1,54 @@
 """The stand-in carrier: an account, a REST API on a port of its own, and calls that it places into an application.
 
-To the application it is the carrier: it signs, delivers, retries and streams as `reference/twilio.md` says. It is no
-switch: nobody talks on its calls but recorded voices. Everything it starts ends with it.
+To the application it is the carrier: it signs, delivers, retries and streams as `reference/twilio.md` says. With
+`signalling` browsers of this machine call and are called through it by the unmodified voice SDK; at the other end of
+their calls is a recorded voice. It is no switch between people. Everything it starts ends with it.
 """
 
 import asyncio
 import contextlib
 import functools
+import logging
 import random
+import secrets
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import httpx2
+import numpy as np
 import uvicorn
+from fastapi import FastAPI
+from starlette.websockets import WebSocket
 
+from callreel.carrier.signalling import CallWanted
+from callreel.domain.call import Direction, Role
 from callreel.domain.errors import SettingsError
 from callreel.simulator.account import Account, SharedKey, Sids
+from callreel.simulator.browser_leg import BrowserLeg, Patience
 from callreel.simulator.conversation import Exchange
 from callreel.simulator.deliver import Courier
 from callreel.simulator.ledger import Ledger
+from callreel.simulator.media_stream import is_loopback
 from callreel.simulator.placed_call import Entry, PlacedCall
 from callreel.simulator.rest import rest_app
-from callreel.simulator.scenario import CallOutcome, CallScript, Progress
+from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Samples, Technician
+from callreel.simulator.signal_socket import SignalOptions, SignalSocket
+from callreel.simulator.switchboard import Switchboard
+from callreel.simulator.voices import load_voice, shipped_voice
+from callreel.simulator.webrtc import MediaError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_KEPT_OUTCOMES = 10  # each holds its call's sound
+_BAD_REQUEST = 31400
+_NOTHING: Samples = np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +57,9 @@ class CarrierConfig:
 
     `port` 0 takes a free one. `speed` divides every time of a call. `seed` None draws ids that never repeat; with a
     number the same calls get the same ids. `ranges` lets downloads be resumed.
+
+    `signalling` lets browsers in, at `/signal` of the same port and on loopback only: they show access tokens of the
+    API key, call through `application_sid`, and reach `technician`. `heartbeat_s` is below the 15 s that the SDK waits.
     """
 
     voice_url: str
@@ -43,7 +69,7 @@ class CarrierConfig:
     account_sid: str = "AC" + "0" * 31 + "1"
     auth_token: str = "stand-in-auth-token"
     api_key_sid: str = "SK" + "0" * 31 + "1"
-    api_key_secret: str = "stand-in-key-secret"
+    api_key_secret: str = "stand-in-api-key-secret-of-the-demo"
     application_sid: str = "AP" + "0" * 31 + "1"
     shared_key: SharedKey | None = None
     speed: float = 1.0
@@ -51,6 +77,10 @@ class CarrierConfig:
     stream_delay_s: float = 0.4
     seed: int | None = None
     ranges: bool = False
+    signalling: bool = False
+    technician: Technician = field(default_factory=Technician)
+    patience: Patience = Patience()
+    heartbeat_s: float = 5.0
 
 
 class StandInCarrier:
@@ -59,6 +89,8 @@ class StandInCarrier:
     def __init__(self, config: CarrierConfig) -> None:
         if config.speed <= 0:
             raise SettingsError(f"expected a speed above 0, got {config.speed}")
+        if config.signalling and not is_loopback(config.host):
+            raise SettingsError(f"browsers may call on loopback only, not on {config.host}")
         self._config = config
         self._account = Account(
             config.account_sid,
@@ -68,8 +100,11 @@ class StandInCarrier:
             config.shared_key,
         )
         self._ledger = Ledger()
-        self._calls: set[asyncio.Task[CallOutcome]] = set()
+        self._calls: set[asyncio.Task[Any]] = set()
         self._api_url = ""
+        self._browser_outcomes = deque[CallOutcome](maxlen=_KEPT_OUTCOMES)
+        self._switchboard: Switchboard
+        self._technician_voice: Samples
         self._exchange: Exchange
         self._client: httpx2.AsyncClient
         self._server: _Server
@@ -79,6 +114,16 @@ class StandInCarrier:
     def api_url(self) -> str:
         """Where its REST API is, for example `http://127.0.0.1:41234`; the real one's is https://api.twilio.com."""
         return self._api_url
+
+    @property
+    def signal_host(self) -> str:
+        """`host:port` for the SDK's option `chunderw`; the page reaches it by ws, not wss."""
+        return self._api_url.partition("://")[2]
+
+    @property
+    def browser_outcomes(self) -> tuple[CallOutcome, ...]:
+        """The last calls that browsers made, in order of their end; at most 10."""
+        return tuple(self._browser_outcomes)
 
     @property
     def account(self) -> Account:
@@ -95,13 +140,25 @@ class StandInCarrier:
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._api_url = f"http://{host}:{listener.getsockname()[1]}"
         app = rest_app(self._account, self._ledger, self._api_url, ranges=config.ranges)
+        if config.signalling:
+            self._let_browsers_in(app)
         self._server = _Server(
-            uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none")
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                ws="websockets-sansio" if config.signalling else "none",
+                ws_ping_interval=None,
+            )
         )
         self._serving = asyncio.create_task(self._server.serve([listener]), name="stand-in carrier REST")
         self._client = httpx2.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False)
         seed = random.SystemRandom().getrandbits(64) if config.seed is None else config.seed
         sids = Sids(random.Random(seed))
+        self._switchboard = Switchboard(
+            self._take, lambda: sids.new("CA"), lambda: secrets.token_hex(16), config.patience
+        )
         self._exchange = Exchange(
             account=self._account,
             sids=sids,
@@ -112,6 +169,7 @@ class StandInCarrier:
             recording_delay_s=config.recording_delay_s,
             stream_delay_s=config.stream_delay_s,
             seed=config.seed or 0,
+            switchboard=self._switchboard,
         )
         return self
 
@@ -129,12 +187,8 @@ class StandInCarrier:
         self, script: CallScript, on_progress: Callable[[Progress], None] | None = None
     ) -> CallOutcome:
         """Place one call and see it through, to its last callback. Cancelling it drops the call."""
-        config = self._config
-        entry = Entry(config.voice_url, config.status_callback, config.application_sid)
-        call = PlacedCall(self._exchange, entry, script, on_progress or (lambda progress: None))
-        task = asyncio.create_task(call.run(), name="stand-in call")
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        call = PlacedCall(self._exchange, self._entry(), script, on_progress or _ignore)
+        task = self._start(call.run())
         try:
             return await task
         except asyncio.CancelledError:
@@ -142,10 +196,92 @@ class StandInCarrier:
             await asyncio.gather(task, return_exceptions=True)
             raise
 
+    async def ring_client(
+        self,
+        identity: str,
+        from_number: str,
+        voice: Samples | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> CallOutcome:
+        """A call from `from_number` to our number, which the application is to answer by dialling client `identity`.
+
+        Its browser rings and can accept, decline or do nothing; then `voice` [n] (None: the technician's) talks with
+        it. Raises SettingsError when no browser of that identity is registered.
+        """
+        if not self._config.signalling or not self._switchboard.is_registered(identity):
+            raise SettingsError("expected a registered browser of that identity, there is none")
+        technician = self._config.technician
+        script = CallScript(
+            agent_voice=_NOTHING,
+            technician_voice=self._technician_voice if voice is None else voice,
+            direction=Direction.INCOMING,
+            agent_identity=identity,
+            number=from_number,
+            ringback=technician.ringback,
+            faults=technician.faults,
+            live=True,
+        )
+        return await self.place(script, on_progress)
+
+    def _let_browsers_in(self, app: FastAPI) -> None:
+        config = self._config
+        voice = config.technician.voice
+        self._technician_voice = load_voice(shipped_voice(Role.TECHNICIAN)) if voice is None else voice
+        options = SignalOptions(self._account, config.application_sid, config.heartbeat_s)
+
+        async def signal(websocket: WebSocket) -> None:
+            await SignalSocket(websocket, self._switchboard, options).run()
+
+        app.add_api_websocket_route("/signal", signal)
+
+    def _take(self, leg: BrowserLeg, wanted: CallWanted) -> None:
+        """A browser calls: what it asked for goes to the application like every other call."""
+        technician = self._config.technician
+        script = CallScript(
+            agent_voice=_NOTHING,
+            technician_voice=self._technician_voice,
+            agent_identity=leg.identity,
+            number=wanted.parameters.get("To", ""),
+            parameters={name: value for name, value in wanted.parameters.items() if name != "To"},
+            ring_s=technician.ring_s,
+            answer=technician.answers,
+            ringback=technician.ringback,
+            faults=technician.faults,
+            live=True,
+        )
+        self._start(self._answer(leg, wanted.sdp, script))
+
+    async def _answer(self, leg: BrowserLeg, sdp: str, script: CallScript) -> CallOutcome | None:
+        try:
+            await leg.meet(sdp)
+            outcome = await PlacedCall(self._exchange, self._entry(), script, _ignore, leg).run()
+        except MediaError as error:
+            log.warning("stand-in carrier: a browser's call is refused: %s", error)
+            leg.ended(_BAD_REQUEST, "Bad Request")
+            return None
+        finally:
+            await leg.close()
+        self._browser_outcomes.append(outcome)
+        return outcome
+
+    def _entry(self) -> Entry:
+        config = self._config
+        return Entry(config.voice_url, config.status_callback, config.application_sid)
+
+    def _start(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name="stand-in call")
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
+
     async def settle(self) -> None:
         """Return when no call goes on and every callback is delivered or given up."""
         while self._calls:
             await asyncio.wait(set(self._calls))
+
+
+def _ignore(progress: Progress) -> None:
+    """Nobody watches."""
 
 
 @functools.cache

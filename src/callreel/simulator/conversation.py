@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from callreel.carrier.twiml_script import Callback
 from callreel.domain.ids import LegSid
 from callreel.simulator.account import Account, Sids
+from callreel.simulator.browser_leg import BrowserLeg
 from callreel.simulator.clock import CallClock
 from callreel.simulator.deliver import Courier, Delivery
 from callreel.simulator.faults import value_of
 from callreel.simulator.ledger import Ledger, Leg
-from callreel.simulator.leg_audio import LegAudio
+from callreel.simulator.leg_audio import FRAME_MS, LegAudio
 from callreel.simulator.scenario import CallScript, Progress, Stage
+from callreel.simulator.switchboard import Switchboard
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What all calls of one stand-in share. `api_url` is the public address of its REST API."""
+    """What all calls of one stand-in share. `api_url` is the public address of its REST API.
+
+    `switchboard` is there where browsers may take part.
+    """
 
     account: Account
     sids: Sids
@@ -28,13 +33,15 @@ class Exchange:
     recording_delay_s: float
     stream_delay_s: float
     seed: int
+    switchboard: Switchboard | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Conversation:
     """Made when a call's TwiML begins to run; every task of the call belongs to `group`.
 
-    `ends_ms` is known ahead once the voices are laid; `over` is set by whoever comes there first.
+    `ends_ms` is known ahead once two recorded voices are laid; with a person on the call it is known when it is over.
+    `over` is set by whoever comes there first. `caller` is the parent leg's party, if that is a browser.
     """
 
     exchange: Exchange
@@ -43,6 +50,8 @@ class Conversation:
     clock: CallClock
     group: asyncio.TaskGroup
     on_progress: Callable[[Progress], None]
+    caller: BrowserLeg | None = None
+    keys: str = ""
     audio: LegAudio = field(default_factory=LegAudio)
     ends_ms: int | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,6 +89,17 @@ class Conversation:
         """The call is over, at the planned end or before it."""
         self.ends_ms = at_ms if self.ends_ms is None else min(at_ms, self.ends_ms)
         self.over.set()
+
+    def hang_up(self) -> None:
+        """End the call after the frame that is on its way."""
+        self.end(self.clock.next_ms() + FRAME_MS)
+
+    def answer(self, at_ms: int) -> None:
+        """The parent leg is answered, if it was not before, and its browser is told."""
+        if self.leg.answered_at is None:
+            self.leg.answered_at, self.leg.status = self.clock.moment(at_ms), "in-progress"
+            if self.caller is not None:
+                self.caller.answered()
 
     async def fetch(self, url: str, form: Mapping[str, str], method: str = "POST") -> Delivery:
         """Deliver and wait for the answer: for TwiML."""

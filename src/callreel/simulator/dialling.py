@@ -1,19 +1,23 @@
 """`<Dial>`: ring the other phone, join the parties, let them speak, and tell each step to the number's callback.
 
-One target is dialled, the first. Steps and fields: reference/twilio.md, sections 5.3 and 5.4.
+One target is dialled, the first. On a live call a `<Client>` is a browser that is really rung. Steps and fields: reference/twilio.md, sections 5.3 and 5.4.
 """
 
+import asyncio
 from dataclasses import dataclass
 
-from callreel.carrier.twiml_script import Dial, DialNumber
+from callreel.carrier.twiml_script import Dial, DialClient, DialNumber
 from callreel.carrier.webhook_forms import call_status_form, dial_action_fields
 from callreel.carrier.webhooks import CLIENT
 from callreel.domain.call import Direction, Track
 from callreel.domain.ids import LegSid
+from callreel.simulator.browser_leg import BrowserLeg
 from callreel.simulator.conversation import Conversation
 from callreel.simulator.ledger import Leg
 from callreel.simulator.ringback import ringback
 from callreel.simulator.scenario import Stage
+from callreel.simulator.technician import talk
+from callreel.simulator.webrtc import MediaError
 
 LAST_WORDS_MS = 500
 """How long after the longer voice the agent hangs up."""
@@ -21,7 +25,7 @@ LAST_WORDS_MS = 500
 _RINGING_AFTER_MS = 100
 _TELL_EVERY_MS = 1000
 _SEQUENCE = {"initiated": 0, "ringing": 1, "answered": 2, "completed": 3}
-_SIP_CODES = {"completed": 200, "no-answer": 480, "canceled": 487}
+_SIP_CODES = {"completed": 200, "busy": 486, "no-answer": 480, "canceled": 487, "failed": 500}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +61,101 @@ class Dialling:
 
     async def run(self, at_ms: int) -> Dialled:
         """From `at_ms` until one side hangs up, nobody answers, or the call is over."""
-        call, script = self._call, self._call.script
-        call.exchange.ledger.legs[self._leg.sid] = self._leg
+        self._call.exchange.ledger.legs[self._leg.sid] = self._leg
         self._step("initiated", "initiated", at_ms)
+        if self._call.script.live and isinstance(self._target, DialClient):
+            return await self._ring_browser(self._target.identity, at_ms)
+        return await self._ring_phone(at_ms)
+
+    async def _ring_phone(self, at_ms: int) -> Dialled:
+        call, script = self._call, self._call.script
         ring_ms = min(round(script.ring_s * 1000), self._dial.timeout_s * 1000)
         answers = script.answer and script.ring_s < self._dial.timeout_s
         answer_ms = at_ms + ring_ms
         call.audio.lay(Track.OUTBOUND, at_ms, ringback(script.ringback, ring_ms))
         if await call.wait_until(at_ms + min(_RINGING_AFTER_MS, ring_ms)):
-            self._step("ringing", "ringing", at_ms + _RINGING_AFTER_MS)
-            call.tell(Stage.RINGING, at_ms + _RINGING_AFTER_MS)
-        if answers:
+            self._rings(at_ms + _RINGING_AFTER_MS)
+        if answers and not script.live:
             self._lay_voices(answer_ms)
         if not await call.wait_until(answer_ms):
             return self._end("canceled", call.ends_ms or answer_ms)
         if not answers:
             return self._end("no-answer", answer_ms)
+        if script.live:
+            self._start_technician(Track.OUTBOUND, answer_ms)
         return await self._speak(answer_ms)
+
+    async def _ring_browser(self, identity: str, at_ms: int) -> Dialled:
+        """Ring whoever is registered under `identity`: the agent, as the call's child leg."""
+        call, switchboard = self._call, self._call.exchange.switchboard
+        browser = None if switchboard is None else switchboard.leg_for(identity, self._leg.sid)
+        if browser is None:
+            return self._end("no-answer", at_ms)
+        try:
+            return await self._talk_to(browser, at_ms)
+        finally:
+            call.keys += browser.keys
+            await browser.close()
+
+    async def _talk_to(self, browser: BrowserLeg, at_ms: int) -> Dialled:
+        call = self._call
+        deadline_ms = at_ms + self._dial.timeout_s * 1000
+        call.audio.lay(Track.OUTBOUND, at_ms, ringback(call.script.ringback, self._dial.timeout_s * 1000))
+        await browser.offer(self._shown())
+        self._rings(call.clock.next_ms())
+        answer = await self._decision(browser, deadline_ms)
+        answer_ms = call.clock.next_ms()
+        call.audio.cut(Track.OUTBOUND, answer_ms)
+        if answer is None:
+            return self._end(self._unanswered(browser), min(answer_ms, call.ends_ms or answer_ms))
+        try:
+            await browser.connect(answer)
+        except MediaError as error:
+            call.warnings.append(str(error))
+            return self._end("failed", answer_ms)
+        browser.join(call.audio, call.clock, Track.OUTBOUND, Track.INBOUND, call.hang_up)
+        self._start_technician(Track.INBOUND, answer_ms)
+        return await self._speak(answer_ms)
+
+    async def _decision(self, browser: BrowserLeg, deadline_ms: int) -> str | None:
+        """The browser's SDP, or None: it declined, has gone, did nothing until the deadline, or the call is over."""
+        waiting: set[asyncio.Task[bool]] = {
+            asyncio.create_task(browser.decided.wait()),
+            asyncio.create_task(self._call.wait_until(deadline_ms)),
+        }
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            return None if browser.over else browser.answer
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _unanswered(self, browser: BrowserLeg) -> str:
+        if browser.declined:
+            return "busy"
+        return "canceled" if self._call.over.is_set() else "no-answer"
+
+    def _shown(self) -> dict[str, str]:
+        """What the browser shows of the call."""
+        return {
+            "CallSid": self._leg.sid,
+            "AccountSid": self._call.exchange.account.sid,
+            "From": self._leg.from_,
+            "To": self._leg.to,
+            "ApiVersion": "2010-04-01",
+        }
+
+    def _start_technician(self, speaks: Track, answer_ms: int) -> None:
+        hears = Track.INBOUND if speaks is Track.OUTBOUND else Track.OUTBOUND
+        voice = self._call.script.technician_voice
+        self._call.spawn(talk(self._call, voice, speaks=speaks, hears=hears, from_ms=answer_ms))
+
+    def _rings(self, at_ms: int) -> None:
+        self._step("ringing", "ringing", at_ms)
+        self._call.tell(Stage.RINGING, at_ms)
+        if self._call.caller is not None:
+            self._call.caller.ringing()
 
     def _child(self) -> Leg:
         call, target = self._call, self._target
@@ -98,14 +180,14 @@ class Dialling:
         call = self._call
         self._answered_ms = answer_ms
         self._leg.answered_at = call.clock.moment(answer_ms)
-        if call.leg.answered_at is None:
-            call.leg.answered_at, call.leg.status = self._leg.answered_at, "in-progress"
+        call.answer(answer_ms)
         self._step("answered", "in-progress", answer_ms)
         call.tell(Stage.ANSWERED, answer_ms)
-        ends_ms = call.ends_ms if call.ends_ms is not None else answer_ms
         position_ms = answer_ms
-        while position_ms < ends_ms:
-            position_ms = min(position_ms + _TELL_EVERY_MS, ends_ms)
+        while call.ends_ms is None or position_ms < call.ends_ms:
+            position_ms += _TELL_EVERY_MS
+            if call.ends_ms is not None:
+                position_ms = min(position_ms, call.ends_ms)
             if not await call.wait_until(position_ms):
                 break
             call.tell(Stage.SPEAKING, position_ms)

@@ -7,7 +7,6 @@ This is also all that REST can do to a running call (`ledger.LiveCall`). What a 
 from callreel.carrier.twiml_script import StartRecording, StartStream
 from callreel.simulator.cloud_recording import CloudRecording
 from callreel.simulator.conversation import Conversation
-from callreel.simulator.leg_audio import FRAME_MS
 from callreel.simulator.media_stream import MediaStream
 from callreel.simulator.notices import RecordingNotices
 from callreel.simulator.scenario import RecordingOutcome, StreamOutcome
@@ -36,8 +35,7 @@ class Forks:
         )
 
     def hang_up(self) -> None:
-        """End the call after the frame that is on its way."""
-        self._call.end(self._call.clock.next_ms() + FRAME_MS)
+        self._call.hang_up()
 
     def start_stream(self, order: StartStream) -> str:
         """Returns the new stream's sid."""

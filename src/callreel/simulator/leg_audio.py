@@ -1,7 +1,8 @@
 """What is heard on the parent leg of a call: two tracks of mu-law over call time, one true copy for all who listen.
 
-Stream and recording read the same bytes here, so a stream's frames are exactly the recording's samples. Sound is laid
-ahead of time; what has been heard cannot change. Positions are ms of call time, 8 codes each.
+Streams, recordings and live parties read the same bytes here, so a stream's frames are exactly the recording's samples,
+and what a browser is sent. A recorded voice is laid when it begins to speak, a live one frame by frame just ahead of
+those who listen (`live_sound`); what has been heard cannot change. Positions are ms of call time, 8 codes each.
 """
 
 import numpy as np
@@ -32,6 +33,10 @@ class LegAudio:
         line = self._codes[track]
         self._reach(line, start + skipped)
         line[start + skipped : start + len(codes)] = codes[skipped:]
+
+    def cut(self, track: Track, at_ms: int) -> None:
+        """Take away what was laid from `at_ms` on and is not heard yet."""
+        del self._codes[track][max(at_ms * _PER_MS, self._heard[track]) :]
 
     def heard(self, track: Track, from_ms: int, to_ms: int) -> bytes:
         """The mu-law codes of that stretch, which from now on cannot change."""

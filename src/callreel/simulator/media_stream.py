@@ -161,10 +161,11 @@ class MediaStream:
 def reached_by(url: str) -> str:
     """Where to connect for a stream's URL: a wss URL of a loopback host is reached by ws, all others as they are."""
     scheme, _, rest = url.partition("://")
-    return f"ws://{rest}" if scheme == "wss" and _is_loopback(urlsplit(url).hostname or "") else url
+    return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname or "") else url
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is always this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -28,7 +28,8 @@ from callreel.carrier.twiml_script import (
 )
 from callreel.carrier.webhook_forms import call_status_form, voice_form
 from callreel.carrier.webhooks import CLIENT
-from callreel.domain.call import Direction
+from callreel.domain.call import Direction, Track
+from callreel.simulator.browser_leg import BrowserLeg
 from callreel.simulator.clock import CallClock
 from callreel.simulator.conversation import Conversation, Exchange
 from callreel.simulator.deliver import Delivery
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _SPOKEN_MS_PER_CHARACTER = 60
 _PLAYED_MS = 1000
+_DECLINED = 31002  # what the SDK is told of a call that the application did not accept
 _MAX_DOCUMENTS = 20
 """Redirects and Dial actions in a row, after which the carrier would give up too."""
 
@@ -58,12 +60,20 @@ class PlacedCall:
     """Run once by `run`."""
 
     def __init__(
-        self, exchange: Exchange, entry: Entry, script: CallScript, on_progress: Callable[[Progress], None]
+        self,
+        exchange: Exchange,
+        entry: Entry,
+        script: CallScript,
+        on_progress: Callable[[Progress], None],
+        caller: BrowserLeg | None = None,
     ) -> None:
+        """`caller` is a browser that called, already met."""
         self._exchange = exchange
         self._entry = entry
         self._script = script
         self._on_progress = on_progress
+        self._caller = caller
+        self._speed = 1.0 if script.live else exchange.speed
         self._dialled: Dialled | None = None
         self._refused = True
         self._at_ms = 0
@@ -80,21 +90,24 @@ class PlacedCall:
                 self._forks = ledger.live[call.leg.sid] = Forks(call)
                 await self._converse()
                 self._close()
+                if self._caller is not None:
+                    await self._caller.close()
         finally:
             ledger.live.pop(self._call.leg.sid, None)
         return self._outcome()
 
     def _conversation(self, group: asyncio.TaskGroup) -> Conversation:
         script, exchange = self._script, self._exchange
-        clock = CallClock(exchange.speed)
+        clock = CallClock(self._speed)
         outgoing = script.direction is Direction.OUTGOING
         from_, to = (
             (CLIENT + script.agent_identity, script.number)
             if outgoing
             else (script.number, script.our_number)
         )
-        leg = Leg(exchange.sids.new("CA"), from_, to, "inbound", clock.began_at)
-        return Conversation(exchange, script, leg, clock, group, self._on_progress)
+        sid = exchange.sids.new("CA") if self._caller is None else self._caller.sid
+        leg = Leg(sid, from_, to, "inbound", clock.began_at)
+        return Conversation(exchange, script, leg, clock, group, self._on_progress, self._caller)
 
     async def _converse(self) -> None:
         call, script, leg = self._call, self._script, self._call.leg
@@ -108,7 +121,9 @@ class PlacedCall:
             parameters=script.parameters if outgoing else None,
         )
         answer = await call.fetch(self._entry.voice_url, form)
-        call.clock = CallClock(self._exchange.speed)  # call time begins with the TwiML
+        call.clock = CallClock(self._speed)  # call time begins with the TwiML
+        if self._caller is not None:
+            self._caller.join(call.audio, call.clock, Track.INBOUND, Track.OUTBOUND, call.hang_up)
         if script.hang_up_at_s is not None:
             call.ends_ms = round(script.hang_up_at_s * 1000)
         url: str | None = self._entry.voice_url
@@ -184,9 +199,7 @@ class PlacedCall:
 
     def _answer_leg(self) -> None:
         """Whatever the parent leg hears answers it; a Dial only where it is not to wait for the bridge."""
-        leg = self._call.leg
-        if leg.answered_at is None:
-            leg.answered_at, leg.status = self._call.clock.moment(self._at_ms), "in-progress"
+        self._call.answer(self._at_ms)
 
     async def _dial(self, verb: Dial, url: str) -> tuple[str | None, Delivery] | None:
         """Dial, and go to the `action` document if there is one and the call still goes on."""
@@ -227,6 +240,7 @@ class PlacedCall:
         call.end(self._at_ms)
         ends_ms = call.ends_ms or 0
         self._finish_leg()
+        self._dismiss_caller()
         call.tell(Stage.HUNG_UP, ends_ms)
         form = call_status_form(
             leg_sid=call.leg_sid,
@@ -242,6 +256,14 @@ class PlacedCall:
             call.post("call", Callback(self._entry.status_callback, "POST"), form)
         self._exchange.ledger.live.pop(call.leg.sid)
         self._forks.end_recordings(ends_ms)
+
+    def _dismiss_caller(self) -> None:
+        """Tell the browser that its call is over, and of an error that is not its own."""
+        if self._caller is None:
+            return
+        self._call.keys += self._caller.keys
+        declined = self._call.leg.status == "failed"
+        self._caller.ended(_DECLINED if declined else None, "Connection declined" if declined else "")
 
     def _finish_leg(self) -> None:
         leg = self._call.leg
@@ -263,6 +285,7 @@ class PlacedCall:
             recordings=self._forks.recording_outcomes,
             deliveries=tuple(call.deliveries),
             warnings=tuple(call.warnings),
+            keys=call.keys,
         )
 
     def _warn(self, code: int, text: str) -> None:

@@ -17,7 +17,10 @@ Samples = npt.NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CallScript:
-    """A call to be placed. Voices are 8 kHz mono int16 [n]; both begin at the answer.
+    """A call to be placed. Voices are 8 kHz mono int16 [n]; two recorded ones begin at the answer.
+
+    `live`: the agent is a person at a browser. Then there is no `agent_voice`, the technician's lines wait for the
+    person's pauses, and the call ends when one of them hangs up. Its `speed` is 1.
 
     `number` is the technician's, `our_number` the one that is called on an incoming call. `parameters` are what the
     browser's page gives to `Device.connect` beside `To`. `hang_up_at_s` counts from the moment the TwiML begins to run;
@@ -35,6 +38,19 @@ class CallScript:
     answer: bool = True
     ringback: Ringback = Ringback.NORTH_AMERICA
     hang_up_at_s: float | None = None
+    faults: tuple[Fault, ...] = ()
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Technician:
+    """Whom browsers reach: a recorded voice (8 kHz mono int16 [n]; None: the shipped one) and how the phone is answered.
+    `faults` strike every call from a browser."""
+
+    voice: Samples | None = None
+    ring_s: float = 3.0
+    answers: bool = True
+    ringback: Ringback = Ringback.NORTH_AMERICA
     faults: tuple[Fault, ...] = ()
 
 
@@ -95,6 +111,8 @@ class CallOutcome:
     recordings: tuple[RecordingOutcome, ...]
     deliveries: tuple[Delivery, ...]
     warnings: tuple[str, ...]
+    keys: str = ""
+    """What was typed at a browser."""
 
     @property
     def stream_sids(self) -> tuple[str, ...]:

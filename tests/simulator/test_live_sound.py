@@ -1,0 +1,52 @@
+"""Where a live person's frames come to lie on a call."""
+
+import numpy as np
+
+from callreel.audio import mulaw
+from callreel.domain.call import Track
+from callreel.simulator.leg_audio import LegAudio
+from callreel.simulator.live_sound import LEAD_MS, Mouth
+from tests.simulator.calling import voice
+
+VOICE = mulaw.decode(mulaw.encode(voice(5, 1000)))
+
+
+def said(*arrivals: tuple[float, int]) -> tuple[LegAudio, Mouth]:
+    """A mouth that said frame number n at that time, for each (time, n)."""
+    audio = LegAudio()
+    mouth = Mouth(audio, Track.INBOUND)
+    for now_ms, number in arrivals:
+        mouth.say(now_ms, number * 160, VOICE[number * 160 : (number + 1) * 160])
+    return audio, mouth
+
+
+def test_frames_lie_as_far_apart_as_their_timestamps() -> None:
+    jitter = [0, 15, 3, 20, 1, 9, 0, 30]
+    audio, mouth = said(*((1000 + 20 * n + late, n) for n, late in enumerate(jitter)))
+    assert (audio.samples(Track.INBOUND, 1000 + LEAD_MS, 1160 + LEAD_MS) == VOICE[:1280]).all()
+    assert mouth.slips == 0
+
+
+def test_a_lost_frame_leaves_its_place_empty() -> None:
+    audio, _ = said((0, 0), (40, 2))
+    heard = audio.samples(Track.INBOUND, LEAD_MS, LEAD_MS + 60)
+    assert (heard[:160] == VOICE[:160]).all() and (heard[320:] == VOICE[320:480]).all()
+    assert not heard[160:320].any()
+
+
+def test_what_comes_too_late_finds_a_new_place_and_what_was_heard_stays() -> None:
+    audio, mouth = said((0, 0))
+    before = audio.samples(Track.INBOUND, 0, 500)
+    mouth.say(500, 160, VOICE[160:320])
+    assert mouth.slips == 1
+    assert (audio.samples(Track.INBOUND, 0, 500) == before).all()
+    assert (audio.samples(Track.INBOUND, 500 + LEAD_MS, 520 + LEAD_MS) == VOICE[160:320]).all()
+
+
+def test_a_browser_whose_clock_is_fast_does_not_run_ahead() -> None:
+    audio, mouth = said(*((n * 19.9, n) for n in range(50)))
+    for number in range(50, 5000):
+        mouth.say(number * 19.9, number * 160, np.zeros(160, np.int16))
+    assert mouth.slips >= 2
+    length_ms = len(audio._codes[Track.INBOUND]) / 8
+    assert length_ms < 5000 * 19.9 + 260

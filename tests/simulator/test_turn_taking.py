@@ -1,0 +1,95 @@
+"""When a recorded voice says its next line: after the person's pause, or when nobody says anything."""
+
+import numpy as np
+import pytest
+
+from callreel.domain.call import Role
+from callreel.simulator.leg_audio import Samples
+from callreel.simulator.turn_taking import (
+    FAREWELL_MS,
+    PATIENCE_MS,
+    PAUSE_MS,
+    HangUp,
+    Say,
+    TurnTaking,
+    lines_of,
+)
+from callreel.simulator.voices import load_voice, shipped_lines, shipped_voice
+from tests.simulator.calling import voice
+
+LINE = voice(1, 1000)
+NOBODY = np.zeros(160, np.int16)
+SPEECH = voice(2, 20)
+
+
+def until_act(turns: TurnTaking, frame: Samples, limit_ms: int = 60_000) -> tuple[int, Say | HangUp]:
+    """After how many ms of that frame it does something, and what."""
+    for at_ms in range(20, limit_ms, 20):
+        if (act := turns.hear(frame)) is not None:
+            return at_ms, act
+    raise AssertionError("it never did anything")
+
+
+def feed(turns: TurnTaking, frame: Samples, duration_ms: int) -> None:
+    for _ in range(duration_ms // 20):
+        assert turns.hear(frame) is None
+
+
+def test_it_greets_and_then_waits_for_the_pause() -> None:
+    turns = TurnTaking([LINE, LINE])
+    assert until_act(turns, NOBODY)[0] == 600
+    feed(turns, SPEECH, 3000)
+    at_ms, act = until_act(turns, NOBODY)
+    assert at_ms == PAUSE_MS and isinstance(act, Say)
+
+
+def test_a_short_pause_is_none() -> None:
+    turns = TurnTaking([LINE, LINE])
+    until_act(turns, NOBODY)
+    for _ in range(3):
+        feed(turns, SPEECH, 1000)
+        feed(turns, NOBODY, PAUSE_MS - 40)
+
+
+def test_who_spoke_into_the_line_has_spoken() -> None:
+    turns = TurnTaking([LINE, LINE])
+    until_act(turns, NOBODY)
+    feed(turns, SPEECH, 500)
+    assert until_act(turns, NOBODY)[0] == PAUSE_MS
+
+
+def test_a_silent_person_is_waited_for_with_patience() -> None:
+    turns = TurnTaking([LINE, LINE])
+    until_act(turns, NOBODY)
+    assert until_act(turns, NOBODY)[0] == 1000 + PATIENCE_MS
+
+
+def test_it_hangs_up_when_all_is_said_and_answered() -> None:
+    turns = TurnTaking([LINE])
+    until_act(turns, NOBODY)
+    feed(turns, SPEECH, 1500)
+    assert until_act(turns, NOBODY) == (FAREWELL_MS, HangUp())
+
+
+@pytest.mark.parametrize("level", [30, 150])
+def test_the_noise_of_a_room_is_nobody(level: int) -> None:
+    room = np.random.default_rng(3).normal(0, level, 160).astype(np.int16)
+    turns = TurnTaking([LINE, LINE])
+    until_act(turns, room)
+    feed(turns, SPEECH, 1000)
+    assert until_act(turns, room)[0] == PAUSE_MS
+
+
+def test_a_recording_is_cut_into_its_lines() -> None:
+    gap = np.zeros(8000, np.int16)
+    lines = lines_of(np.concatenate([gap, LINE, gap, LINE[:4000], gap]))
+    assert [len(line) // 8 for line in lines] == [1200, 700]
+    assert lines_of(gap) == []
+
+
+def test_the_shipped_technician_has_as_many_lines_as_turns() -> None:
+    spoken = [line for line in shipped_lines() if line.role is Role.TECHNICIAN]
+    lines = lines_of(load_voice(shipped_voice(Role.TECHNICIAN)))
+    assert [round(len(line) / 8000, 0) for line in lines] == pytest.approx(
+        [(line.end_ms - line.start_ms) / 1000 for line in spoken], abs=0.9
+    )
