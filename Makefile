@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check format browser clean
+.PHONY: help setup demo ui test bench check format browser postgres clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,23 +22,34 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup     ## one recorded, transcribed, verified call, with no account
 	@$(BIN)/callreel demo
 
+ui:             ## check, test and build the pages' script (Node.js 20.19 or newer; what it makes is kept in git)
+	@sh scripts/ui.sh
+
 browser: setup  ## Chromium for the browser tests (Debian's package)
 	@sh scripts/get_chromium.sh
 
+postgres:       ## PostgreSQL's programs for the database tests (Debian's package)
+	@sh scripts/get_postgres.sh
+
 check: setup    ## style, types, direction of imports
 	@echo "callreel: ruff, mypy strict, import-linter"
-	@$(BIN)/ruff check --quiet src tests scripts
-	@$(BIN)/ruff format --quiet --check src tests scripts
+	@$(BIN)/ruff check --quiet src tests scripts benchmarks
+	@$(BIN)/ruff format --quiet --check src tests scripts benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: check browser ## the whole gate, then all tests
+test: check browser postgres ui ## the whole gate, then all tests
 	@echo "callreel: tests"
 	@$(BIN)/python -m pytest
 
+bench: setup    ## capacity, stages and latency, a few minutes; figures and how to read them: docs/performance.md
+	@$(BIN)/python -m benchmarks.ingest --calls 100 --seconds 15
+	@$(BIN)/python -m benchmarks.stages
+	@$(BIN)/python -m benchmarks.live
+
 format: setup   ## let ruff lay the code out
-	@$(BIN)/ruff check --quiet --fix src tests scripts
-	@$(BIN)/ruff format --quiet src tests scripts
+	@$(BIN)/ruff check --quiet --fix src tests scripts benchmarks
+	@$(BIN)/ruff format --quiet src tests scripts benchmarks
 
 clean:          ## remove .venv and caches, never recordings
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

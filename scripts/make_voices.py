@@ -31,7 +31,8 @@ def speak(voice: str, text: str) -> npt.NDArray[np.float64]:
     samples = soxr.resample(samples, rate_hz, RATE_HZ)
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     samples = samples[max(0, loud[0] - 160) : loud[-1] + 400]
-    return samples * (SPEECH_RMS / np.sqrt(np.mean(samples**2)))
+    leveled: npt.NDArray[np.float64] = samples * (SPEECH_RMS / np.sqrt(np.mean(samples**2)))
+    return leveled
 
 
 def main() -> None:

@@ -132,6 +132,18 @@ def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(tmp_path: P
         ({"TWILIO_PHONE_NUMBER": "5551234567"}, "+15551234567", "'5551234567'"),
         ({"CALLREEL_DIAL_COUNTRIES": "USA"}, "country codes of two letters", "USA"),
         ({"CALLREEL_DIAL_PREFIXES": "0041"}, "+1415,+49", "0041"),
+        ({"CALLREEL_ACCESS_TOKEN_TTL_S": "9"}, "greater than or equal to 60", "'9'"),
+        (
+            {"CALLREEL_SOFTPHONE_LOCAL_SIGNAL": "calls.example.com:1"},
+            "a loopback address and a port",
+            "calls.example.com",
+        ),
+        ({"CALLREEL_SOFTPHONE_LOCAL_SIGNAL": "127.0.0.1"}, "a loopback address and a port", "'127.0.0.1'"),
+        (
+            {"CALLREEL_SOFTPHONE_LOCAL_SIGNAL": "localhost:1/x"},
+            "a loopback address and a port",
+            "'localhost:1/x'",
+        ),
         ({"CALLREEL_CALLBACK_RETRY_POLICY": "always"}, "all, or a list of", "'always'"),
     ],
 )

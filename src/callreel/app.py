@@ -4,11 +4,13 @@ The only module that knows all rooms. Lower ones get plain values and each other
 """
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -21,7 +23,7 @@ from callreel.audio.segmenter import SegmenterOptions
 from callreel.carrier.destination import DialPolicy
 from callreel.carrier.signature import SignatureCheck
 from callreel.domain.call import Role
-from callreel.domain.errors import SettingsError
+from callreel.domain.errors import SettingsError, StoreError
 from callreel.domain.verdict import Limits
 from callreel.engines import registry
 from callreel.engines.host import EngineHost
@@ -31,35 +33,47 @@ from callreel.services.announce import Announcer
 from callreel.services.answer import Answering, AnswerOptions
 from callreel.services.bus import EventBus
 from callreel.services.callbacks import CallbackIntake
+from callreel.services.carrier_list import CarrierList
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierAccess, CarrierRecordings
 from callreel.services.counters import Counters
+from callreel.services.deletion import Deletion
 from callreel.services.dispatch import Dispatcher
 from callreel.services.durable import Durable
 from callreel.services.fetching import Fetching, FetchOptions
+from callreel.services.health import Health, enough_room, works
+from callreel.services.heartbeat import Heartbeat
+from callreel.services.indexing import index_older
 from callreel.services.judging import Judging
+from callreel.services.layer_sync import LayerSync
 from callreel.services.live import LiveTranscription
 from callreel.services.live_calls import LiveCalls, LiveOptions
+from callreel.services.metrics import LiveFigures, Metrics
 from callreel.services.presence import Presence
 from callreel.services.reconcile import LookAgain, Reconciler
 from callreel.services.recovery import recover
 from callreel.services.restream import Restreaming
 from callreel.services.stages import Stages
 from callreel.services.transcribing import Transcribing
+from callreel.services.upkeep import Upkeep
 from callreel.settings import Settings
 from callreel.speech.engine import HeardWord
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
+from callreel.store.processes import ServerLock
 from callreel.web.app import create_app
 from callreel.web.carrier_routes import carrier_router
-from callreel.web.media_socket import SocketLimits, media_router
-from callreel.web.options import WebOptions
+from callreel.web.media_protocol import SocketLimits, media_protocol
+from callreel.web.one_port import one_port
+from callreel.web.options import SoftphoneOptions, WebOptions
+from callreel.web.welcome import first_link
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 STAGES_AT_ONCE = 8
 ADOPT_EVERY_S = 10.0
+DRAIN_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,7 @@ class Ground:
     carrier: CarrierRecordings
     durable: Durable
     presence: Presence
+    heartbeat: Heartbeat
     final_host: EngineHost
 
 
@@ -82,6 +97,10 @@ def serve(settings: Settings, *, demo: bool = False) -> None:
     """Run the server until SIGINT or SIGTERM. Raises CallreelError before it takes anything in."""
     if demo and settings.host not in LOOPBACK:
         raise SettingsError(f"demo mode has no sign-in and listens on loopback only, not on {settings.host}")
+    if settings.softphone_local_signal and not demo:
+        raise SettingsError(
+            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL is for demo mode; remove it, or browsers would not reach the carrier"
+        )
     asyncio.run(_serve(settings, demo))
 
 
@@ -92,11 +111,18 @@ def work(settings: Settings) -> None:
 
 async def _serve(settings: Settings, demo: bool) -> None:
     async with _ground(settings, server=True) as ground, AsyncExitStack() as stack:
-        live_host = await _started_host(engine_choice(settings, settings.engine), settings.engine_workers, stack)
+        live_host = await _started_host(
+            engine_choice(settings, settings.engine), settings.engine_workers, stack
+        )
         counters = Counters()
         transcription = _transcription(ground, live_host, counters)
         recovered = await asyncio.to_thread(
-            recover, ground.database, ground.announcer, ground.clock, settings.objects_dir, live_host.capabilities.name
+            recover,
+            ground.database,
+            ground.announcer,
+            ground.clock,
+            settings.objects_dir,
+            live_host.capabilities.name,
         )
         if recovered:
             log.warning("closed %d calls that a dead process left", recovered)
@@ -109,22 +135,39 @@ async def _serve(settings: Settings, demo: bool) -> None:
         stack.callback(restreaming.close)
         live_calls = LiveCalls(
             ground.database, ground.announcer, ground.clock, counters, transcription,
-            LiveOptions(settings.objects_dir, settings.block_ms),
+            LiveOptions(settings.objects_dir, settings.block_ms, max_calls=settings.max_calls),
             ask_for_stream=restreaming.ask if settings.restart_streams else None,
         )  # fmt: skip
         live_calls.bind(asyncio.get_running_loop())
-        app = _web(ground, live_host, live_calls, dispatcher, counters, demo)
+        health = _health(ground)
+        metrics = Metrics(
+            ground.database, ground.blobs, counters, health, ground.clock,
+            lambda: LiveFigures(
+                live_calls.count, transcription.finals_waiting, transcription.lag_ms(), transcription.partials_shed
+            ),
+        )  # fmt: skip
+        sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
+        app = _web(ground, live_host, live_calls, dispatcher, counters, health, metrics, demo)
+        open_media = media_protocol(
+            signature_check(settings), settings.stream_url, live_calls, counters,
+            SocketLimits(settings.start_deadline_s, settings.stream_idle_s),
+        )  # fmt: skip
         transcription.start()
         stack.push_async_callback(transcription.close)
         stack.push_async_callback(live_calls.close)
-        await stack.enter_async_context(_tasks(dispatcher.run(), reconciler.run()))
+        await stack.enter_async_context(
+            _tasks(dispatcher.run(), reconciler.run(), _upkeep(ground).run(), sync.run(), health.run())
+        )
         config = uvicorn.Config(
             app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
-            ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20, ws_ping_timeout=20, lifespan="off",
-            server_header=False, proxy_headers=False,
+            http=one_port(open_media), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
+            ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
         )  # fmt: skip
         log.info("listening on http://%s:%d", settings.host, settings.port)
-        await _Server(config, before_exit=ground.bus.close).serve()
+        await _tell_first_link(ground, demo)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked through while calls go on
+        await _Server(config, live_calls, settings.drain_s, before_exit=ground.bus.close).serve()
 
 
 async def _work(settings: Settings) -> None:
@@ -137,16 +180,42 @@ async def _work(settings: Settings) -> None:
         await stop.wait()
 
 
-class _Server(uvicorn.Server):
-    """Ends the live event streams before it waits for open connections, which would never end by themselves."""
+async def _tell_first_link(ground: Ground, demo: bool) -> None:
+    """Without anybody who may sign in, say once how the first administrator does."""
+    if demo:
+        return
+    link = await asyncio.to_thread(first_link, ground.database, ground.clock, ground.settings.public_url)
+    if link:
+        log.warning(
+            "nobody can sign in yet; the first administrator begins here, once, within a day: %s", link
+        )
 
-    def __init__(self, config: uvicorn.Config, before_exit: Callable[[], None]) -> None:
+
+class _Server(uvicorn.Server):
+    """Lets the calls that go on end first, while their callbacks and pages are still served. A second signal cuts that
+    short. Then ends the live event streams before it waits for open connections, which would never end by themselves.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, live_calls: LiveCalls, drain_s: float, before_exit: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._live_calls = live_calls
+        self._drain_s = drain_s
         self._before_exit = before_exit
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._drain()
         self._before_exit()
         await super().shutdown(sockets)
+
+    async def _drain(self) -> None:
+        self._live_calls.drain()
+        if self._live_calls.count:
+            log.info("waiting %g s at most for %d calls to end", self._drain_s, self._live_calls.count)
+        until_s = time.monotonic() + self._drain_s
+        while self._live_calls.count and time.monotonic() < until_s and len(self._captured_signals) < 2:  # noqa: ASYNC110  # a signal sets no event
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     @contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
@@ -171,15 +240,23 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
             presence.enter_as_server()
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
+        if server and database.dialect == "postgresql":
+            stack.callback((await asyncio.to_thread(ServerLock, database)).release)
         await asyncio.to_thread(database.migrate)
+        await asyncio.to_thread(index_older, database)
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(_access(settings))
         stack.callback(carrier.close)
         host = await _started_host(final_choice, 1, stack)
         durable = Durable(settings.durable_database_url)
         presence.enter(durable.executor_id)
+        heartbeat = Heartbeat(database, durable.executor_id, "server" if server else "worker", clock)
+        await asyncio.to_thread(heartbeat.beat)  # before any work is taken
+        stack.callback(_leave, heartbeat)
         announcer = Announcer(database, bus, clock)
-        yield Ground(settings, database, blobs, bus, announcer, clock, carrier, durable, presence, host)
+        yield Ground(
+            settings, database, blobs, bus, announcer, clock, carrier, durable, presence, heartbeat, host
+        )
 
 
 @asynccontextmanager
@@ -208,16 +285,29 @@ async def _running_stages(ground: Ground) -> AsyncIterator[None]:
     Stages(ground.database, ground.announcer, fetching, transcribing, judging).register(ground.durable)
     await asyncio.to_thread(ground.durable.launch, at_once=STAGES_AT_ONCE)
     try:
-        async with _tasks(_adopt(ground)):
+        async with _tasks(_adopt(ground), ground.heartbeat.run()):
             yield
     finally:
         await asyncio.to_thread(ground.durable.close)
 
 
+def _adopt_once(ground: Ground) -> int:
+    """On one machine the kernel knows who lives; else the database does, unless it was away itself."""
+    alive = ground.presence.alive() if ground.database.dialect == "sqlite" else ground.heartbeat.alive()
+    return 0 if alive is None else ground.durable.adopt(alive)
+
+
+def _leave(heartbeat: Heartbeat) -> None:
+    try:
+        heartbeat.leave()
+    except StoreError as error:
+        log.warning("the end of this process could not be noted: %s", error)
+
+
 async def _adopt(ground: Ground) -> None:
     while True:
         try:
-            taken = await asyncio.to_thread(lambda: ground.durable.adopt(ground.presence.alive()))
+            taken = await asyncio.to_thread(_adopt_once, ground)
             if taken:
                 log.warning("took up %d unfinished pieces of work of a dead process", taken)
         except Exception:
@@ -268,12 +358,64 @@ def _reconciler(ground: Ground) -> Reconciler:
     )
 
 
+def _health(ground: Ground) -> Health:
+    room = enough_room(ground.blobs.free_bytes, ground.settings.min_free_mb << 20)
+    checks = {
+        "database": ground.heartbeat.trouble,
+        "folder": works(ground.blobs.check_writable),
+        "room": room,
+    }
+    return Health(ground.clock, checks)
+
+
+def _upkeep(ground: Ground) -> Upkeep:
+    listing = CarrierList(ground.database, ground.announcer, ground.carrier, ground.clock)
+    days = delete_after_days(ground.settings)
+    deletion = Deletion(ground.database, ground.blobs, ground.carrier, ground.clock, after_days=days)
+    return Upkeep(
+        ground.database, ground.clock, listing, deletion,
+        days=ground.settings.reconcile_days, usable=ground.carrier.usable,
+    )  # fmt: skip
+
+
+def delete_after_days(settings: Settings) -> int | None:
+    """How many days after its verdict a recording is deleted at the carrier; None is never."""
+    return settings.delete_after_days if settings.delete_at_carrier == "after_days" else None
+
+
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """Rows, files and the carrier for a command beside the server, which takes no calls and runs no stages."""
+
+    database: Database
+    blobs: BlobStore
+    announcer: Announcer
+    carrier: CarrierRecordings
+    clock: Clock
+
+
+@contextmanager
+def at_rest(settings: Settings) -> Iterator[AtRest]:
+    """Open what a command needs. Raises StoreError."""
+    database, clock = Database.open(settings.app_database_url), Clock()
+    carrier = CarrierRecordings(_access(settings))
+    try:
+        database.migrate()
+        announcer = Announcer(database, EventBus(), clock)
+        yield AtRest(database, BlobStore(settings.objects_dir), announcer, carrier, clock)
+    finally:
+        carrier.close()
+        database.close()
+
+
 def _web(
     ground: Ground,
     host: EngineHost,
     live_calls: LiveCalls,
     dispatcher: Dispatcher,
     counters: Counters,
+    health: Health,
+    metrics: Metrics,
     demo: bool,
 ) -> FastAPI:
     settings = ground.settings
@@ -286,11 +428,7 @@ def _web(
         ground.database, ground.announcer, ground.clock, recording_changed=dispatcher.wake,
         leg_ended=live_calls.leg_ended, stream_ended=live_calls.stream_ended,
     )  # fmt: skip
-    limits = SocketLimits(settings.start_deadline_s, settings.stream_idle_s)
-    routers = (
-        carrier_router(check, settings.public_url, answering, intake, counters),
-        media_router(check, settings.stream_url, live_calls, counters, limits),
-    )
+    routers = (carrier_router(check, settings.public_url, answering, intake, counters),)
     options = WebOptions(
         demo=demo,
         secure_cookies=settings.public_url.startswith("https:"),
@@ -299,9 +437,32 @@ def _web(
         engine_rough=host.capabilities.rough,
         prices=settings.prices,
         public_url=settings.public_url,
+        softphone=softphone_options(settings),
+        dial_policy=answer_options(settings).dial_policy,
+        demo_identity=settings.incoming_agent,
     )
     return create_app(
-        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=options, routers=routers
+        database=ground.database,
+        blobs=ground.blobs,
+        bus=ground.bus,
+        options=options,
+        routers=routers,
+        health=health,
+        metrics=metrics,
+    )
+
+
+def softphone_options(settings: Settings) -> SoftphoneOptions:
+    """What browsers need to place calls; what is not set is empty."""
+    secret = settings.api_key_secret
+    return SoftphoneOptions(
+        account_sid=settings.account_sid or "",
+        api_key_sid=settings.api_key_sid or "",
+        api_key_secret=secret.get_secret_value() if secret else "",
+        application_sid=settings.twiml_app_sid or "",
+        caller_id=settings.caller_id or "",
+        token_ttl_s=settings.access_token_ttl_s,
+        local_signal=settings.softphone_local_signal,
     )
 
 

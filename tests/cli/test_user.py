@@ -10,14 +10,29 @@ from tests.cli.program import callreel, the_line
 
 def test_a_person_is_added_with_a_hashed_password_and_listed(tmp_path: Path) -> None:
     run = callreel("user", "add", "kim", "--password-stdin", folder=tmp_path, stdin="correct horse\n")
-    assert (run.returncode, run.stdout) == (0, "callreel: kim may sign in now\n")
+    assert run.returncode == 0
+    assert run.stdout == "callreel: kim may sign in now as administrator; to the carrier they are kim\n"
     database = Database.open(f"sqlite:///{tmp_path}/callreel-data/app.db")
     with database.read() as conn:
         row = users.get_by_name(conn, "kim")
     database.close()
     assert row is not None
     assert verify_password(row.password_hash, "correct horse")
-    assert callreel("user", "list", folder=tmp_path).stdout.startswith("kim\tactive\tsince 20")
+    assert callreel("user", "list", folder=tmp_path).stdout.startswith("kim\tadministrator\tactive\tsince 20")
+
+
+def test_the_first_is_the_administrator_and_others_are_what_is_said(tmp_path: Path) -> None:
+    for name, options, role in (
+        ("kim", (), "administrator"),
+        ("robin q", (), "agent"),
+        ("sam", ("--role", "supervisor"), "supervisor"),
+    ):
+        run = callreel(
+            "user", "add", name, *options, "--password-stdin", folder=tmp_path, stdin="correct horse\n"
+        )
+        assert f"{name} may sign in now as {role}" in run.stdout
+    assert "robin q\tagent" in (listed := callreel("user", "list", folder=tmp_path).stdout)
+    assert listed.splitlines()[1].endswith("\trobin_q")
 
 
 def test_a_name_that_is_taken_is_one_line(tmp_path: Path) -> None:

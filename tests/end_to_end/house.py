@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -95,6 +96,11 @@ class House:
 
     def start_server(self) -> None:
         """Start the server and wait until it answers."""
+        self.launch_server()
+        self.until(self.answers, START_S)
+
+    def launch_server(self) -> None:
+        """Start the server and wait for nothing."""
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("CALLREEL_", "TWILIO_"))
         }
@@ -111,7 +117,7 @@ class House:
             "CALLREEL_ENGINE_WORKERS": "1",
             "CALLREEL_RECORDING_GRACE_S": "2",
             "CALLREEL_LATE_STREAM_MS": "4000",  # sped up, and on a busy machine
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}",  # the code beside these tests
             **self._settings,
         }
         with (self.folder / "server.log").open("ab") as log:
@@ -119,9 +125,9 @@ class House:
                 [sys.executable, "-m", "callreel", "serve", "--demo"],
                 env=environment, stdout=log, stderr=log, cwd=self.folder,
             )  # fmt: skip
-        self.until(self._answers, START_S)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the server is up. Fails when its process has ended."""
         assert self.server is not None
         assert self.server.poll() is None, f"the server ended: {self.log}"
         try:
@@ -148,6 +154,10 @@ class House:
     def place(self, script: CallScript) -> CallOutcome:
         """One call from beginning to its last callback."""
         return self.in_carrier(self.carrier.place(script))
+
+    def begin(self, script: CallScript) -> Future[CallOutcome]:
+        """One call, without waiting for it."""
+        return asyncio.run_coroutine_threadsafe(self.carrier.place(script), self._loop)
 
     def place_all(self, scripts: dict[str, CallScript]) -> dict[str, CallOutcome]:
         """Many calls by name, some at once: with time sped up, a crowd at one instant would make streams late."""

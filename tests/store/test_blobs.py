@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -193,3 +194,20 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(StoreError, match="the data folder .* cannot be used: "):
         BlobStore(tmp_path / "none").free_bytes()
+
+
+def test_what_a_killed_process_left_of_a_file_goes_with_the_next_try(tmp_path: Path) -> None:
+    """And what a living one writes now stays."""
+    store = BlobStore(tmp_path)
+    folder = store.part_path(KEY).parent
+    name = store.path(KEY).name
+    dead, living, other = (
+        folder / file for file in (f".{name}.dead.part", f".{name}.alive.part", ".other.part")
+    )
+    for path in (dead, living, other):
+        path.touch()
+    with living.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        store.put(KEY, [SOUND])
+    assert [path.exists() for path in (dead, living, other)] == [False, True, True]
+    assert store.digest(KEY) == info_of(SOUND).sha256

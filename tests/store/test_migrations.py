@@ -2,29 +2,39 @@ import logging
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
+from callreel.domain.access import UserRole
 from callreel.domain.errors import StoreError
-from callreel.store import calls, facts, migrations
+from callreel.store import calls, facts, migrations, users
 from callreel.store.database import Database
 from callreel.store.tables import calls as call_table
-from callreel.store.tables import metadata
+from callreel.store.tables import in_metadata, metadata
 from tests.store.rows import NOON, a_call
 
 
 def test_the_migrated_database_is_what_the_code_thinks_it_is(database: Database) -> None:
     with database.read() as conn:
-        assert compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True}), metadata) == []
+        assert (
+            compare_metadata(
+                MigrationContext.configure(conn, opts={"compare_type": True, "include_object": in_metadata}),
+                metadata,
+            )
+            == []
+        )
 
 
 def test_the_comparison_would_see_a_difference(database: Database) -> None:
     with database.rebuild() as conn:
         conn.exec_driver_sql("DROP INDEX ix_calls_state")
         conn.exec_driver_sql("ALTER TABLE facts ADD COLUMN more TEXT")
-        found = compare_metadata(MigrationContext.configure(conn), metadata)
+        found = compare_metadata(
+            MigrationContext.configure(conn, opts={"include_object": in_metadata}), metadata
+        )
     assert [difference[0] for difference in found] == ["add_index", "remove_column"]
 
 
@@ -70,4 +80,40 @@ def test_a_rebuild_that_breaks_references_changes_nothing(tmp_path: Path) -> Non
         conn.execute(delete(call_table))
     with database.read() as conn:
         assert calls.get(conn, call.id) == call
+    database.close()
+
+
+def test_a_database_of_a_newer_program_is_refused_in_one_line(tmp_path: Path) -> None:
+    database = Database.open(f"{tmp_path}/app.db")
+    database.migrate()
+    with database.write() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer Callreel .*9999.*update"):
+        database.migrate()
+    database.close()
+
+
+def test_people_of_before_keep_all_they_could_do(tmp_path: Path) -> None:
+    """The second step gives people roles and identities: who signed in before could do everything."""
+    database = Database.open(str(tmp_path / "callreel.db"))
+    with database.rebuild() as conn:
+        command.upgrade(migrations._config(conn), "0001")
+        for name in ("ada b", "ada_b", "ben"):
+            conn.exec_driver_sql(
+                "INSERT INTO users (name, password_hash, role, created_at, disabled)"
+                " VALUES (?, 'hash', 'user', '2026-11-22 12:00:00', 0)",
+                (name,),
+            )
+        conn.exec_driver_sql(
+            "INSERT INTO sessions VALUES ('digest', 1, '2026-11-22 12:00:00', '2126-11-22 12:00:00')"
+        )
+    database.migrate()
+    with database.read() as conn:
+        kept = users.everyone(conn)
+        assert users.by_session(conn, "digest", NOON) == kept[0]
+    assert [(row.name, row.role, row.identity) for row in kept] == [
+        ("ada b", UserRole.ADMINISTRATOR, "ada_b"),
+        ("ada_b", UserRole.ADMINISTRATOR, "ada_b_2"),
+        ("ben", UserRole.ADMINISTRATOR, "ben"),
+    ]
     database.close()

@@ -91,7 +91,7 @@ def test_each_is_dispatched_once_when_its_stages_can_run(database: Database) -> 
         for number, state in enumerate(CloudState):
             recordings.hear(conn, RecordingSid(f"RE{number}"), CALL.id, PARENT, state, after(number))
         waiting = recordings.undispatched(conn)
-        assert {row.state for row in waiting} == set(DISPATCHABLE)
+        assert {row.state for row in waiting} == {*DISPATCHABLE, CloudState.STORED}
         assert [row.updated_at for row in waiting] == sorted(row.updated_at for row in waiting)
         assert recordings.mark_dispatched(conn, waiting[0].sid, after(99))
         assert not recordings.mark_dispatched(conn, waiting[0].sid, after(100))
@@ -143,3 +143,20 @@ def test_attempts_count_within_a_stage(database: Database) -> None:
         ("fetch", None, 3),
         ("split", None, 1),
     ]
+
+
+def test_what_is_stuck_begins_anew_once_or_is_left_as_it_is(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.STORED, NOON)
+        recordings.mark_dispatched(conn, SID, NOON)
+        assert recordings.stuck(conn) == [] and not recordings.retry(conn, SID, after(1))
+        recordings.set_stage(conn, SID, "transcribe", "the engine died")
+        assert [row.sid for row in recordings.stuck(conn)] == [SID]
+        assert recordings.retry(conn, SID, after(2)) and not recordings.retry(conn, SID, after(3))
+        (row,) = recordings.undispatched(conn)
+        assert (row.state, row.retries, row.stage_error) == (CloudState.STORED, 1, None)
+        recordings.mark_dispatched(conn, SID, after(4))
+        recordings.set_stage(conn, SID, "transcribe", "again")
+        assert recordings.skip(conn, SID, after(5))
+        assert recordings.stuck(conn) == [] and not recordings.retry(conn, SID, after(6))

@@ -1,6 +1,7 @@
 import pytest
 from sqlalchemy import update
 
+from callreel.domain.access import UserRole
 from callreel.domain.errors import StoreError
 from callreel.store import users
 from callreel.store.database import Database
@@ -11,7 +12,7 @@ from tests.store.rows import NOON, after
 def test_people_are_found_by_name(database: Database) -> None:
     with database.write() as conn:
         assert users.count(conn) == 0
-        ada = users.add(conn, "ada", "$argon2id$..", "admin", NOON)
+        ada = users.add(conn, "ada", "$argon2id$..", UserRole.ADMINISTRATOR, NOON)
         assert users.get_by_name(conn, "ada") == ada
         assert users.get_by_name(conn, "Ada") is None
         assert users.count(conn) == 1
@@ -20,13 +21,13 @@ def test_people_are_found_by_name(database: Database) -> None:
 
 def test_a_name_is_given_once(database: Database) -> None:
     with pytest.raises(StoreError, match="'ada' is taken"), database.write() as conn:
-        users.add(conn, "ada", "one", "admin", NOON)
-        users.add(conn, "ada", "two", "admin", NOON)
+        users.add(conn, "ada", "one", UserRole.ADMINISTRATOR, NOON)
+        users.add(conn, "ada", "two", UserRole.ADMINISTRATOR, NOON)
 
 
 def test_a_session_lasts_until_it_is_over_or_closed(database: Database) -> None:
     with database.write() as conn:
-        ada = users.add(conn, "ada", "hash", "admin", NOON)
+        ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON)
         users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
         users.open_session(conn, "two", ada.id, after(30), ttl_s=60)
         assert users.by_session(conn, "one", after(59)) == ada
@@ -39,9 +40,52 @@ def test_a_session_lasts_until_it_is_over_or_closed(database: Database) -> None:
 
 def test_who_is_disabled_is_out_at_once(database: Database) -> None:
     with database.write() as conn:
-        ada = users.add(conn, "ada", "hash", "admin", NOON)
+        ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON)
         users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
         conn.execute(update(user_table).values(disabled=True))
         assert users.by_session(conn, "one", after(1)) is None
         found = users.get_by_name(conn, "ada")
     assert found is not None and found.disabled
+
+
+def test_identities_are_what_the_carrier_allows_and_nobody_shares_one(database: Database) -> None:
+    names = ("ada b", "ada.b", "ada_b", "ada_b_2", "Zoë", "王芳", "---")
+    with database.write() as conn:
+        made = [users.add(conn, name, "hash", UserRole.AGENT, NOON).identity for name in names]
+    assert made == ["ada_b", "ada_b_2", "ada_b_3", "ada_b_2_2", "Zoe", "person", "person_2"]
+
+
+def test_a_change_ends_sessions_where_it_must(database: Database) -> None:
+    with database.write() as conn:
+        users.add(conn, "root", "hash", UserRole.ADMINISTRATOR, NOON)
+        ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)
+        users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
+        changed = users.change(conn, ada.id, role=UserRole.SUPERVISOR)
+        assert changed is not None and changed.role is UserRole.SUPERVISOR
+        assert users.by_session(conn, "one", NOON) == changed
+        users.change(conn, ada.id, password_hash="new")
+        assert users.by_session(conn, "one", NOON) is None
+        assert users.change(conn, 999, disabled=True) is None
+
+
+def test_somebody_can_always_let_others_in(database: Database) -> None:
+    with database.write() as conn:
+        root = users.add(conn, "root", "hash", UserRole.ADMINISTRATOR, NOON)
+        for change in ({"disabled": True}, {"role": UserRole.AGENT}):
+            with pytest.raises(users.LastAdministratorError):
+                users.change(conn, root.id, **change)
+        other = users.add(conn, "other", "hash", UserRole.ADMINISTRATOR, NOON)
+        users.change(conn, root.id, disabled=True)
+        with pytest.raises(users.LastAdministratorError):
+            users.change(conn, other.id, disabled=True)
+        users.change(conn, other.id, password_hash="new")
+
+
+def test_everywhere_is_everywhere(database: Database) -> None:
+    with database.write() as conn:
+        ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)
+        ben = users.add(conn, "ben", "hash", UserRole.AGENT, NOON)
+        for token, person in (("one", ada), ("two", ada), ("three", ben)):
+            users.open_session(conn, token, person.id, NOON, ttl_s=60)
+        assert users.close_all_sessions(conn, ada.id) == 2
+        assert users.by_session(conn, "three", NOON) == ben

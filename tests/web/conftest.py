@@ -9,8 +9,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from callreel.carrier.destination import DialPolicy
+from callreel.domain.access import Scope, UserRole
 from callreel.domain.cost import Prices
-from callreel.store import users
+from callreel.store import api_tokens, users
 from callreel.web.app import WebOptions, create_app
 from callreel.web.passwords import hash_password, new_token, token_hash
 from callreel.web.signin import COOKIE
@@ -28,7 +30,9 @@ def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seed")
     place = seed(folder)
     with place.database.write() as conn:
-        users.add(conn, "ada", HASH, "user", NOON)
+        users.add(conn, "ada", HASH, UserRole.ADMINISTRATOR, NOON)
+        for name, role in (("sam", UserRole.SUPERVISOR), ("maria", UserRole.AGENT), ("zoe", UserRole.AGENT)):
+            users.add(conn, name, HASH, role, NOON)
     place.database.close()
     return folder
 
@@ -57,16 +61,46 @@ def stranger(make_app: MakeApp) -> TestClient:
     return TestClient(app, base_url="https://calls.example", follow_redirects=False)
 
 
-@pytest.fixture
-def ada(stranger: TestClient, place: Seed) -> TestClient:
-    """The same browser after ada has signed in (how that goes is in test_signin.py)."""
+def enter(browser: TestClient, place: Seed, name: str) -> TestClient:
+    """The browser after `name` has signed in (how that goes is in test_signin.py)."""
     token = new_token()
     with place.database.write() as conn:
-        user = users.get_by_name(conn, "ada")
+        user = users.get_by_name(conn, name)
         assert user is not None
         users.open_session(conn, token_hash(token), user.id, datetime.now(UTC), 3600)
-    stranger.cookies.set(COOKIE, token, domain="calls.example", path="/")
-    return stranger
+    browser.cookies.set(COOKIE, token, domain="calls.example", path="/")
+    return browser
+
+
+@pytest.fixture
+def ada(stranger: TestClient, place: Seed) -> TestClient:
+    """The same browser after ada has signed in, who is an administrator."""
+    return enter(stranger, place, "ada")
+
+
+As = Callable[[str], TestClient]
+
+
+@pytest.fixture
+def signed_in(make_app: MakeApp, place: Seed) -> As:
+    """Browsers of several people before one server: sam sees all calls, maria and zoe are agents, zoe has no calls."""
+    app = make_app(WebOptions(prices=Prices(), dial_policy=DialPolicy.for_caller_id("+12125550100")))
+
+    def browser(name: str) -> TestClient:
+        client = TestClient(app, base_url="https://calls.example", follow_redirects=False)
+        return enter(client, place, name)
+
+    return browser
+
+
+def bearer(place: Seed, name: str, *scopes: Scope) -> dict[str, str]:
+    """The header of a program with a token of this person's."""
+    token = new_token()
+    with place.database.write() as conn:
+        user = users.get_by_name(conn, name)
+        assert user is not None
+        api_tokens.add(conn, user.id, "test", token_hash(token), scopes, NOON, None)
+    return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture

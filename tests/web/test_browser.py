@@ -1,76 +1,16 @@
 """The pages in a real Chromium: words as they come, the list by itself, times that play, nothing refused by the policy."""
 
-import os
-import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.store import calls
-from callreel.web.app import WebOptions
-from tests.web.conftest import MakeApp
 from tests.web.seed import DONE, LIVE, NOON, Seed, record
 
-CHROMIUM = os.environ.get("CALLREEL_TEST_CHROMIUM", "/usr/bin/chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists(), reason=f"no Chromium at {CHROMIUM}; see CALLREEL_TEST_CHROMIUM"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-
-
-@pytest.fixture
-def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
-    """A server on loopback; at the end it must stop by itself although pages still listen."""
-    app = make_app(WebOptions(demo=True, engine_rough=True, engine_name="pocketsphinx"))
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until = time.monotonic() + 10
-    while not server.started and time.monotonic() < until:
-        thread.join(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    place.bus.close()
-    server.should_exit = True
-    thread.join(10)
-    assert not thread.is_alive()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page whose script and policy must have nothing to complain of."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    opened, complaints = context.new_page(), []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    yield opened
-    context.close()
-    assert complaints == []
+pytest_plugins = ("tests.web.chromium",)
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def say(place: Seed, call_id: CallId, kind: EventKind, **data: Json) -> None:
@@ -151,7 +91,8 @@ def test_the_list_follows_by_itself(page: Page, base_url: str, place: Seed) -> N
 
 def test_a_time_in_the_transcript_plays_from_there(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/calls/{DONE}")
-    page.locator('#final a[href="#t=0.9"]').click()
+    expect(page.locator("call-review[data-ready]")).to_be_attached()
+    page.locator('[data-view="final"] a[href="#t=0.9"]').click()
     # A function, not an expression: the policy forbids the page to evaluate text.
     page.wait_for_function("() => document.querySelector('[data-main-audio]').currentTime >= 0.9")
     assert page.url.endswith("#t=0.9")
@@ -160,8 +101,9 @@ def test_a_time_in_the_transcript_plays_from_there(page: Page, base_url: str) ->
 @pytest.mark.parametrize("width", [360, 2560])
 def test_nothing_sticks_out(page: Page, base_url: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    for path in ("/", f"/calls/{DONE}", f"/calls/{LIVE}", "/docs"):
+    for path in ("/", f"/calls/{DONE}", f"/calls/{LIVE}", "/docs", "/days", "/people"):
         page.goto(base_url + path)
+        page.wait_for_load_state("networkidle" if path == "/days" else "load")
         over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(over) == 0, path
 

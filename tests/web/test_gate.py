@@ -9,11 +9,31 @@ from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute, Mount
 from starlette.websockets import WebSocketDisconnect
 
+from callreel.domain.access import RIGHTS, Scope, UserRole, rights_of
+from callreel.store.tables import api_tokens
+from callreel.web.access import RULES, Rule, find
 from callreel.web.app import WebOptions, create_app
 from callreel.web.gate import SECURITY_HEADERS
-from tests.web.seed import DONE, Seed
+from tests.web.conftest import As, bearer
+from tests.web.seed import DONE, NOON, Seed
 
-OPEN = {("GET", "/health"), ("GET", "/sign-in"), ("POST", "/sign-in")}
+VALUES = {
+    "{call_id}": DONE,
+    "{name}": "1",
+    "{ending}": "txt",
+    "{note_id}": "1",
+    "{person_id}": "1",
+    "{token_id}": "1",
+    "{technician_id}": "1",
+    "{sid}": "RE" + "0" * 32,
+}
+OPEN = {
+    ("GET", "/health"),
+    ("GET", "/sign-in"),
+    ("POST", "/sign-in"),
+    ("GET", "/welcome"),
+    ("POST", "/welcome"),
+}
 BROWSER = {"Accept": "text/html"}
 
 
@@ -35,10 +55,115 @@ def guarded(client: TestClient) -> list[tuple[str, str]]:
     found = {(method, path) for method, path in routes(cast(FastAPI, client.app).routes)}
     assert {("GET", "/"), ("GET", "/calls/{call_id}"), ("GET", "/events"), ("GET", "/openapi.json")} <= found
     assert OPEN < found
-    kept = sorted(found - OPEN - {("GET", "/static/")})
-    filled = [(method, path.replace("{call_id}", DONE).replace("{name}", "1")) for method, path in kept]
+    kept = found - OPEN - {("GET", "/static/"), ("GET", "/health/live"), ("GET", "/health/ready")}
+    filled = sorted((method, _filled(path)) for method, path in kept)
     assert not any("{" in path for _, path in filled), "give the new parameter a value here"
     return filled
+
+
+def _filled(path: str) -> str:
+    for parameter, value in VALUES.items():
+        path = path.replace(parameter, value)
+    return path
+
+
+def rule_of(method: str, path: str) -> Rule:
+    found = find(method, path)
+    assert found is not None and found.rule is not None, f"{method} {path} has no rule in web/access.py"
+    return found.rule
+
+
+def test_every_route_has_a_rule_and_every_rule_a_route(stranger: TestClient) -> None:
+    walked = guarded(stranger)
+    used = {rule_of(method, path) for method, path in walked}
+    assert not any(rule.open for rule in used)
+    assert {rule.path for rule in RULES if not rule.open} == {rule.path for rule in used}
+
+
+def test_a_route_that_somebody_forgot_is_open_to_nobody(place: Seed) -> None:
+    forgotten = APIRouter()
+
+    @forgotten.get("/secret")
+    def secret() -> str:
+        return "told"
+
+    app = create_app(
+        database=place.database,
+        blobs=place.blobs,
+        bus=place.bus,
+        options=WebOptions(demo=True),
+        routers=[forgotten],
+    )
+    answer = TestClient(app, base_url="http://localhost").get("/secret")
+    assert answer.status_code == 404
+    assert "told" not in answer.text
+
+
+def test_an_agent_gets_nothing_of_anothers_call_from_any_route(signed_in: As) -> None:
+    zoe = signed_in("zoe")
+    of_call = [(method, path) for method, path in guarded(zoe) if DONE in path]
+    assert len(of_call) >= 12
+    for method, path in of_call:
+        answer = zoe.request(method, path)
+        assert answer.status_code == 404, (method, path)
+        if method != "HEAD":
+            assert answer.json() == {"error": {"code": "not_found", "message": "There is no such call."}}
+
+
+def test_who_lacks_the_right_gets_nothing_from_any_route(signed_in: As) -> None:
+    for name, role in (("maria", UserRole.AGENT), ("sam", UserRole.SUPERVISOR)):
+        person = signed_in(name)
+        refused = 0
+        for method, path in guarded(person):
+            needs = rule_of(method, path).needs
+            if needs is not None and needs not in RIGHTS[role]:
+                refused += 1
+                assert person.request(method, path).status_code == 403, (name, method, path)
+        assert refused >= {"maria": 5, "sam": 3}[name]
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_token_opens_only_what_its_scope_says(
+    signed_in: As, place: Seed, stranger: TestClient, scope: Scope
+) -> None:
+    header = bearer(place, "ada", scope)
+    rights = rights_of(UserRole.ADMINISTRATOR, [scope])
+    opened = 0
+    for method, path in guarded(stranger):
+        rule = rule_of(method, path)
+        if rule.session or (rule.needs is not None and rule.needs not in rights):
+            assert stranger.request(method, path, headers=header).status_code == 403, (method, path)
+        elif not path.endswith("events"):
+            opened += 1
+            assert stranger.request(method, path, headers=header).status_code not in (401, 403), (
+                method,
+                path,
+            )
+    assert opened
+
+
+def test_an_agents_token_sees_no_more_than_the_agent(stranger: TestClient, place: Seed) -> None:
+    header = bearer(place, "zoe", Scope.READ_CALLS)
+    assert stranger.get("/api/calls", headers=header).json()["calls"] == []
+    assert stranger.get(f"/api/calls/{DONE}", headers=header).status_code == 404
+
+
+def test_a_token_that_is_unknown_or_over_is_nobodys_even_beside_a_session(
+    ada: TestClient, place: Seed
+) -> None:
+    header = bearer(place, "ada", Scope.READ_CALLS)
+    with place.database.write() as conn:
+        conn.execute(api_tokens.update().values(expires_at=NOON))
+    for told in (header, {"Authorization": "Bearer"}, {"Authorization": "Bearer x"}):
+        answer = ada.get("/api/calls", headers=told)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_token_needs_no_page_of_ours(stranger: TestClient, place: Seed) -> None:
+    header = bearer(place, "ada", Scope.WRITE_CALLS) | {"Origin": "https://tool.example"}
+    mark = {"kind": "mark", "at_ms": 10}
+    assert stranger.post(f"/api/calls/{DONE}/notes", json=mark, headers=header).status_code == 201
 
 
 def test_a_stranger_gets_nothing_from_any_route(stranger: TestClient) -> None:

@@ -1,6 +1,10 @@
 """What the pages say, and that nothing that people or carriers say becomes markup."""
 
+import gzip
+import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,7 +19,9 @@ from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.tables import calls as calls_table
 from callreel.web.app import WebOptions, create_app
-from callreel.web.render import STATIC
+from callreel.web.options import SoftphoneOptions
+from callreel.web.render import BUILT, STATIC
+from tests.web.conftest import As, MakeApp
 from tests.web.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed
 
 HOSTILE = "<script>alert('x')</script>\"onload=\"x"
@@ -72,7 +78,7 @@ def test_a_live_call_reserves_the_lines_of_both_parties(ada: TestClient) -> None
     assert page.count("data-partial=") == 2
     assert 'aria-live="polite"' in page
     assert re.search(rf'data-live-call="/calls/{LIVE}/events\?after=\d+"', page)
-    assert page.count('class="light recording"') == 3
+    assert page.count('class="light recording"') == 6  # beside the words, and with the layers
     assert "<noscript>" in page
 
 
@@ -136,8 +142,59 @@ def test_the_api_description_lists_the_api(ada: TestClient) -> None:
 
 
 def test_static_files_are_small_and_ours(stranger: TestClient) -> None:
-    for path in STATIC.iterdir():
-        answer = stranger.get(f"/static/{path.name}")
+    files = [path for path in STATIC.rglob("*") if path.is_file() and path != voice_sdk()]
+    for path in files:
+        answer = stranger.get(f"/static/{path.relative_to(STATIC).as_posix()}")
         assert answer.status_code == 200
-        assert len(answer.content) < 40_000
-        assert not re.search(rb"https?://(?!www\.w3\.org/2000/svg)", answer.content)
+        assert len(answer.content) < 45_000
+        assert not re.search(rb"https?://(?!www\.w3\.org/2000/svg|localhost)", answer.content)
+
+
+def test_the_first_page_is_light_without_the_voice_sdk(ada: TestClient) -> None:
+    parts = [ada.get("/").content, (STATIC / "app.css").read_bytes(), (STATIC / "icon.svg").read_bytes()]
+    scripts = [path.read_bytes() for path in BUILT.glob("*.js") if path != voice_sdk()]
+    assert len(scripts) > 5
+    assert sum(len(gzip.compress(part)) for part in [*parts, *scripts]) < 150_000
+
+
+def test_only_the_page_that_calls_may_reach_the_carrier(make_app: MakeApp) -> None:
+    def policy(softphone: SoftphoneOptions, path: str = "/") -> str:
+        app = make_app(WebOptions(demo=True, softphone=softphone))
+        answer = TestClient(app, base_url="http://localhost").get(path)
+        return str(answer.headers["content-security-policy"])
+
+    set_up = SoftphoneOptions("AC1", "SK1", "secret", "AP1", "+12025550123")
+    strict = policy(SoftphoneOptions())
+    assert "connect-src" not in strict
+    assert policy(set_up, "/days") == strict
+    assert policy(set_up) == f"{strict}; connect-src 'self' wss://*.twilio.com https://*.twilio.com"
+    local = policy(replace(set_up, local_signal="127.0.0.1:8002"))
+    assert local == f"{strict}; connect-src 'self' ws://127.0.0.1:8002"
+
+
+def test_an_agents_list_has_own_calls_only(signed_in: As) -> None:
+    page = signed_in("maria").get("/").text
+    assert re.findall(r'href="/calls/([0-9a-f]+)"', page) == [LIVE, ABSENT, DONE]
+    assert 'href="/people"' not in page
+
+
+def test_a_filtered_list_is_left_to_the_script(ada: TestClient) -> None:
+    page = ada.get("/?verdict=suspect").text
+    assert "Searching" in page
+    assert "<noscript> Searching needs script." in page
+    assert not re.findall(r'href="/calls/', page)
+
+
+@pytest.mark.parametrize("path", ["/days", "/people", "/me"])
+def test_further_pages_are_there_for_administrators(ada: TestClient, path: str) -> None:
+    page = ada.get(path).text
+    assert page.count("<h1") == page.count("<main") == 1
+    assert "<noscript>" in page or path == "/me"
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
+
+
+def voice_sdk() -> Path:
+    """The one built file that is not ours."""
+    manifest = json.loads((BUILT / "manifest.json").read_bytes())
+    [file] = [entry["file"] for name, entry in manifest.items() if "@twilio/voice-sdk" in name]
+    return BUILT / str(file)

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callreel.cli.begin import begin
+from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
     from callreel.store.database import Database
-
-ROLE = "user"
 
 
 def register(app: typer.Typer) -> None:
@@ -30,19 +29,27 @@ def add(
         bool,
         typer.Option("--password-stdin", help="Read the password from standard input instead of asking."),
     ] = False,
+    role: Annotated[
+        UserRole | None,
+        typer.Option(help="What they may do.", show_default="administrator for the first, else agent"),
+    ] = None,
 ) -> None:
     """Let somebody sign in.
+
+    An agent has own calls, a supervisor all of them, an administrator also the people.
 
     Examples:
 
     - `callreel user add kim`
 
+    - `callreel user add robin --role supervisor`
+
     - `pass show callreel/kim | callreel user add kim --password-stdin`
     """
     settings = begin(quiet=True)
     name = name.strip()
-    if not name or len(name) > 200:
-        raise SettingsError("a user name has 1 to 200 characters")
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise SettingsError(f"a user name has 1 to {LONGEST_NAME} characters")
     password = _read_password() if password_stdin else _ask_password(name)
     from callreel.store import users
     from callreel.web.passwords import hash_password
@@ -51,10 +58,13 @@ def add(
     database = _open(settings.app_database_url)
     try:
         with database.write() as conn:
-            users.add(conn, name, hashed, ROLE, datetime.now(UTC))
+            kept = role or (UserRole.AGENT if users.count(conn) else UserRole.ADMINISTRATOR)
+            person = users.add(conn, name, hashed, kept, datetime.now(UTC))
     finally:
         database.close()
-    typer.echo(f"callreel: {name} may sign in now")
+    typer.echo(
+        f"callreel: {name} may sign in now as {person.role}; to the carrier they are {person.identity}"
+    )
 
 
 def list_all() -> None:
@@ -70,7 +80,7 @@ def list_all() -> None:
         database.close()
     for user in everyone:
         state = "disabled" if user.disabled else "active"
-        typer.echo(f"{user.name}\t{state}\tsince {user.created_at:%Y-%m-%d}")
+        typer.echo(f"{user.name}\t{user.role}\t{state}\tsince {user.created_at:%Y-%m-%d}\t{user.identity}")
     if not everyone:
         typer.echo("callreel: nobody may sign in yet; callreel user add NAME", err=True)
 

@@ -22,8 +22,11 @@ class EventKind(StrEnum):
     FINAL = "final"  # {role, number, start_ms, end_ms, text, confidence}
     RECORDING = "recording"  # {state, recording_sid, error_code}
     STAGE = "stage"  # {stage, state}: a stage after the call began, was done or parked
-    TRANSCRIPT = "transcript"  # {kind, turns}: a whole transcript is there
+    TRANSCRIPT = (
+        "transcript"  # {kind, turns, revision?}: a whole transcript is there, or somebody corrected it
+    )
     VERDICT = "verdict"  # {verdict, reasons}
+    NOTE = "note"  # {change: added | changed | removed, note}: somebody marked or noted a moment
     PARTIAL = "partial"  # {role, number, start_ms, end_ms, text}
     LEVEL = "level"  # {agent_dbfs, technician_dbfs, position_ms, lag_ms, partials_shed, finals_waiting}
 
@@ -37,6 +40,7 @@ LASTING = frozenset(
         EventKind.STAGE,
         EventKind.TRANSCRIPT,
         EventKind.VERDICT,
+        EventKind.NOTE,
     }
 )
 

@@ -27,6 +27,11 @@ class Announcer:
             raise ValueError(f"{event.kind} events pass, they are not stored")
         return live_events.append(conn, event, self._clock.now())
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody would hear a passing event now."""
+        return self._bus.has_listeners
+
     def tell(self, *events: LiveEvent) -> None:
         """Send events to who listens now. Never blocks."""
         for event in events:

@@ -107,6 +107,11 @@ class EventBus:
         self._listeners: set[Listener] = set()
         self._closed = False
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody listens now; what passes need not be made for nobody."""
+        return bool(self._listeners)
+
     def publish(self, event: LiveEvent) -> None:
         """Give `event` to everybody who listens now. Never blocks on a listener."""
         with self._lock:

@@ -43,11 +43,18 @@ class CallbackIntake:
         self._leg_ended = leg_ended
         self._stream_ended = stream_ended
 
+    def _repeated(self, kind: str, key: str) -> bool:
+        """The carrier repeats itself; of two that come at once, the transaction afterwards lets one through."""
+        with self._database.read() as conn:
+            return callbacks.known(conn, kind, key)
+
     def recording(self, progress: RecordingProgress, form: Form) -> None:
         """`in-progress`, `completed`, `absent`, `failed`, and whatever else the carrier may say."""
         now = self._clock.now()
+        key = f"{progress.recording_sid}:{progress.status}"
+        if self._repeated("recording", key):
+            return
         with self._database.write() as conn:
-            key = f"{progress.recording_sid}:{progress.status}"
             if not callbacks.first_time(conn, "recording", key, form, now):
                 return
             call = calls.by_leg(conn, progress.leg_sid)
@@ -84,8 +91,10 @@ class CallbackIntake:
     def stream(self, progress: StreamProgress, form: Form) -> None:
         """`stream-started`, `stream-stopped`, `stream-error`: facts; a stop also ends a socket that hangs on."""
         now = self._clock.now()
+        key = f"{progress.stream_sid}:{progress.event}"
+        if self._repeated("stream", key):
+            return
         with self._database.write() as conn:
-            key = f"{progress.stream_sid}:{progress.event}"
             if not callbacks.first_time(conn, "stream", key, form, now):
                 return
             call = calls.by_leg(conn, progress.leg_sid)
@@ -100,6 +109,8 @@ class CallbackIntake:
     def call(self, progress: CallProgress, form: Form) -> None:
         """Progress of a leg: the parent's, or the dialled child's, which is ours by its parent."""
         now = self._clock.now()
+        if self._repeated("call", progress.key):
+            return
         with self._database.write() as conn:
             if not callbacks.first_time(conn, "call", progress.key, form, now):
                 return

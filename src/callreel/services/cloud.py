@@ -8,6 +8,7 @@ name before its length and its header are right.
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import httpx2
@@ -79,6 +80,31 @@ class CarrierRecordings:
             url, params = (self._following(following) if following else None), None
         return found
 
+    def since(self, day: date) -> Iterator[RecordingResource]:
+        """All recordings of the account that began on `day` (UTC) or later, newest first. Raises CarrierError."""
+        url: str | None = self._url("Recordings.json")
+        params: dict[str, str] | None = {"DateCreated>": day.isoformat(), "PageSize": "1000"}
+        while url:
+            listed, following = recordings_of(self._page(url, params))
+            yield from listed
+            url, params = (self._following(following) if following else None), None
+
+    def delete(self, sid: RecordingSid) -> bool:
+        """Delete the carrier's copy; False when it was gone already. Raises CarrierError."""
+        try:
+            answer = self._client.delete(self._url(f"Recordings/{sid}.json"))
+        except httpx2.HTTPError as error:
+            raise CarrierError(
+                f"the carrier cannot be reached: {type(error).__name__}", retryable=True
+            ) from None
+        if answer.status_code in (200, 204, 404):
+            return answer.status_code != 404
+        raise CarrierError(
+            f"the carrier answered {answer.status_code} to a deletion",
+            retryable=answer.status_code in (408, 429) or answer.status_code >= 500,
+            status=answer.status_code,
+        )
+
     def _following(self, path: str) -> str:
         """The address of a list's next page, which must not lead our credentials to another host."""
         if not path.startswith("/"):
@@ -102,7 +128,9 @@ class CarrierRecordings:
         try:
             page: dict[str, list[dict[str, object]]] = answer.json()
         except ValueError:
-            raise CarrierError("the carrier answered a list of recordings with no JSON", retryable=True) from None
+            raise CarrierError(
+                "the carrier answered a list of recordings with no JSON", retryable=True
+            ) from None
         return page
 
     def bring(self, sid: RecordingSid, part: Path) -> wav.WavInfo:

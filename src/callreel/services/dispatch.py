@@ -7,6 +7,7 @@ when woken and in any case every few seconds. A crash between the two loses noth
 import asyncio
 import logging
 
+from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.services.clock import Clock
 from callreel.services.durable import Durable
@@ -17,9 +18,21 @@ from callreel.store.recordings import RecordingRow
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 2.0
+_AFTER = {CloudState.COMPLETED: (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)}
+"""States that the stages themselves may have reached before the start was marked."""
 
 COMPLETED_WORKFLOW = "recording"
 NONE_WORKFLOW = "no-recording"
+
+
+def workflow_key(row: RecordingRow) -> str:
+    """What names a run of the stages: the recording, and which retry it is."""
+    return row.sid if row.retries == 0 else f"{row.sid}#{row.retries}"
+
+
+def recording_of(key: str) -> RecordingSid:
+    """The recording that a workflow's key names."""
+    return RecordingSid(key.partition("#")[0])
 
 
 class Dispatcher:
@@ -57,8 +70,8 @@ class Dispatcher:
         with self._database.read() as conn:
             waiting = recordings.undispatched(conn)
         for row in waiting:
-            completed = row.state is CloudState.COMPLETED
-            self._durable.start(COMPLETED_WORKFLOW if completed else NONE_WORKFLOW, row.sid)
+            there = row.state in (CloudState.COMPLETED, CloudState.STORED)
+            self._durable.start(COMPLETED_WORKFLOW if there else NONE_WORKFLOW, workflow_key(row))
             self._mark(row)
         return len(waiting)
 
@@ -66,5 +79,6 @@ class Dispatcher:
         with self._database.write() as conn:
             now_known = recordings.get(conn, row.sid)
             # A callback may have changed the state meanwhile; then the next look starts what fits it.
-            if now_known is not None and now_known.state is row.state:
+            same = now_known is not None and workflow_key(now_known) == workflow_key(row)
+            if same and now_known is not None and now_known.state in _AFTER.get(row.state, (row.state,)):
                 recordings.mark_dispatched(conn, row.sid, self._clock.now())

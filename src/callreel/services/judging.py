@@ -132,8 +132,15 @@ class Judging:
             for reason in judgement.reasons
         ]
         with self._database.write() as conn:
+            known = calls.get(conn, call.id)
+            closed = calls.set_state(conn, call.id, CallState.CLOSED, self._clock.now())
+            same = known is not None and (known.verdict, known.reasons) == (
+                judgement.verdict,
+                judgement.reasons,
+            )
             calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
-            calls.set_state(conn, call.id, CallState.CLOSED, self._clock.now())
+            if same and not closed:
+                return  # the step was cut off after this transaction and runs again
             told = LiveEvent(call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons})
             events = [
                 self._announcer.record(conn, told),

@@ -16,7 +16,9 @@ from callreel.audio import mulaw
 from callreel.audio.resample import Upsampler
 from callreel.audio.timeline import Timeline, TimelineCounts
 from callreel.domain.call import Role
+from callreel.store.files import sync_file, sync_folder
 from callreel.store.growing_wav import GrowingWav
+from callreel.store.patient_wav import PatientWav
 
 RATE_8K = 8_000
 RATE_16K = 16_000
@@ -52,10 +54,14 @@ class Lane:
     can be lost to a killed process. Layer 2 lags by the resampler's delay and is made again from layer 1 after a kill.
     """
 
-    def __init__(self, role: Role, paths: LanePaths, hearing: Hearing, *, block_ms: int) -> None:
+    def __init__(
+        self, role: Role, paths: LanePaths, hearing: Hearing, *, block_ms: int, patience_ms: int = 0
+    ) -> None:
+        """`patience_ms`: how long layer 2 may lag behind layer 1, besides the resampler's delay."""
         self.role = role
         self.paths = paths
         self._hearing = hearing
+        self._patience_samples = patience_ms * SAMPLES_A_MS
         self._block_samples = block_ms * SAMPLES_A_MS
         self._timeline: Timeline | None = None
         self._open: _OpenFiles | None = None
@@ -63,6 +69,8 @@ class Lane:
         """The newest block written, for the level meter."""
         self.samples = 0
         """Samples in layer 1 so far."""
+        self.disk_lost_ms = 0
+        """Audio that the disk did not take in time, over all streams."""
 
     @property
     def length_ms(self) -> int:
@@ -75,9 +83,9 @@ class Lane:
         What is missing up to there becomes silence.
         """
         self._open = _OpenFiles(
-            GrowingWav.open(self.paths.live_8k, RATE_8K),
-            GrowingWav.open(self.paths.live_16k, RATE_16K),
-            Upsampler(),
+            PatientWav(GrowingWav.open(self.paths.live_8k, RATE_8K)),
+            PatientWav(GrowingWav.open(self.paths.live_16k, RATE_16K)),
+            Upsampler(self._patience_samples),
         )
         self._timeline = Timeline(reorder_ms=REORDER_MS)
         self.samples = self._open.live_8k.samples
@@ -90,12 +98,14 @@ class Lane:
         timeline = self._timeline
         if timeline is None:
             raise RuntimeError("a frame came for a lane without a stream")
-        timeline.place(timestamp_ms, payload)
-        if timeline.ready_samples >= self._block_samples:
+        if timeline.place(timestamp_ms, payload) >= self._block_samples:
             self._write(mulaw.decode(timeline.take()))
 
     def end(self) -> TimelineCounts:
-        """The stream is over: write what is left, close both files, answer what was counted."""
+        """The stream is over: write what is left, close both files, answer what was counted.
+
+        Does not wait for the disk, so that other calls do not either: `sync` in a thread comes next.
+        """
         timeline, files = self._timeline, self._open
         if timeline is None or files is None:
             raise RuntimeError("a lane ended that had no stream")
@@ -107,8 +117,15 @@ class Lane:
         self._hearing.hear(np.zeros(0, np.int16), tail)
         self._hearing.pause()
         files.close()
+        self.disk_lost_ms += files.live_8k.lost_samples // SAMPLES_A_MS
         self._timeline = self._open = None
         return timeline.counts
+
+    def sync(self) -> None:
+        """Make both files outlive a power cut. Blocking; in any thread, also while another stream has begun."""
+        for path in (self.paths.live_8k, self.paths.live_16k):
+            sync_file(path)
+        sync_folder(self.paths.live_8k.parent)
 
     def _write(self, samples8k: Samples) -> None:
         files = self._open
@@ -124,13 +141,13 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class _OpenFiles:
-    live_8k: GrowingWav
-    live_16k: GrowingWav
+    live_8k: PatientWav
+    live_16k: PatientWav
     upsampler: Upsampler
 
     def close(self) -> None:
-        self.live_8k.close()
-        self.live_16k.close()
+        self.live_8k.close(sync=False)
+        self.live_16k.close(sync=False)
 
 
 NewHearing = Callable[[Role], Hearing]

@@ -23,6 +23,7 @@ from callreel.services.clock import Clock
 from callreel.services.counters import Counters
 from callreel.services.hearing import LaneHearing, Unheard
 from callreel.services.lane import Hearing
+from callreel.services.patience import until_kept
 from callreel.speech.cadence import PartialCadence
 from callreel.speech.queue import DecodeQueue, Job
 from callreel.speech.turns import merge_turns, words_from
@@ -32,6 +33,7 @@ from callreel.store.database import Database
 log = logging.getLogger(__name__)
 
 MS_A_SAMPLE16K = 1 / 16
+UNHEARD_PATIENCE_MS = 1_000
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class LiveTranscription:
         self._wake = asyncio.Event()
         self._calls: dict[CallId, _CallProgress] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._storing: set[asyncio.Task[LiveEvent | None]] = set()
 
     @property
     def partials_shed(self) -> int:
@@ -83,6 +86,11 @@ class LiveTranscription:
     @property
     def finals_waiting(self) -> int:
         return self._queue.finals_waiting
+
+    @property
+    def patience_ms(self) -> int:
+        """How long 16 kHz samples may wait before they are heard; when nobody listens, longer is cheaper."""
+        return 0 if self._listen else UNHEARD_PATIENCE_MS
 
     def lag_ms(self) -> int:
         """How long the oldest waiting final has waited."""
@@ -96,7 +104,7 @@ class LiveTranscription:
         """Stop decoding at once. Segments that were not decoded stay in the layers for the pass after the call."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._storing, return_exceptions=True)
 
     def hearing(self, call_id: CallId, role: Role) -> Hearing:
         """A listener for one lane of a call."""
@@ -114,7 +122,7 @@ class LiveTranscription:
 
     def _offer(self, job: Job) -> None:
         if job.final:
-            progress = self._calls[job.call_id]
+            progress = self._calls.setdefault(job.call_id, _CallProgress())
             progress.finals_open += 1
             progress.closed[job.role] = job.number
             progress.idle.clear()
@@ -125,19 +133,14 @@ class LiveTranscription:
 
     async def finish_call(self, call_id: CallId) -> None:
         """Wait until every segment of the call has its final, then keep the live transcript as one."""
-        if not self._listen:
-            return
         progress = self._calls.get(call_id)
         while progress is not None and progress.finals_open:
             progress.idle.clear()
             await progress.idle.wait()
-        await asyncio.to_thread(
-            keep_live_transcript,
-            self._database,
-            self._announcer,
-            self._clock,
-            call_id,
-            self._host.capabilities.name,
+        engine = self._host.capabilities.name
+        await until_kept(
+            "a live transcript",
+            lambda: keep_live_transcript(self._database, self._announcer, self._clock, call_id, engine),
         )
         self._calls.pop(call_id, None)
 
@@ -150,9 +153,20 @@ class LiveTranscription:
                 continue
             try:
                 await self._decode(job)
+            except Exception:
+                log.exception("a segment's text was not kept", extra={"call_id": job.call_id})
+                self._counters.add("segments_failed")
             finally:
-                self._queue.done(job)
-                self._wake.set()
+                self._over(job)
+
+    def _over(self, job: Job) -> None:
+        """The job has come to its end, whatever it was."""
+        self._queue.done(job)
+        self._wake.set()
+        progress = self._calls.get(job.call_id)
+        if job.final and progress is not None:
+            progress.finals_open -= 1
+            progress.idle.set()
 
     async def _decode(self, job: Job) -> None:
         began = self._clock.monotonic_s()
@@ -191,14 +205,12 @@ class LiveTranscription:
         self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
 
     async def _keep(self, call_id: CallId, final: Final) -> None:
-        stored = asyncio.to_thread(self._store, call_id, final)
-        event = await asyncio.shield(stored)
+        storing = asyncio.create_task(until_kept("a final", lambda: self._store(call_id, final)))
+        self._storing.add(storing)  # it outlives a cancelled worker; `close` waits for it
+        storing.add_done_callback(self._storing.discard)
+        event = await asyncio.shield(storing)
         if event is not None:
             self._announcer.tell(event)
-        progress = self._calls.get(call_id)
-        if progress is not None:
-            progress.finals_open -= 1
-            progress.idle.set()
 
     def _store(self, call_id: CallId, final: Final) -> LiveEvent | None:
         with self._database.write() as conn:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from callreel.audio.levels import dbfs
 from callreel.carrier.stream import Frame, Started
-from callreel.domain.call import Role, Topology, Track
+from callreel.domain.call import CallState, Role, Topology, Track
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
@@ -24,6 +24,7 @@ from callreel.services.counters import Counters
 from callreel.services.lane import RATE_8K, RATE_16K, Lane, LanePaths
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
+from callreel.services.patience import until_kept
 from callreel.services.restream import MOST_A_CALL
 from callreel.store import calls, facts, layers, streams, tokens
 from callreel.store.calls import CallRow
@@ -33,6 +34,8 @@ from callreel.store.streams import EndedBy, StreamRow
 log = logging.getLogger(__name__)
 
 LEVEL_EVERY_MS = 500
+SHUT_DOWN_S = 5.0
+"""How long the end of the server waits for a database that takes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,15 @@ class LiveOptions:
 
     `stop_linger_s`: how long after an orderly `stop` another stream may continue the call. `cut_linger_s`: the same
     after a socket that died. `hang_on_s`: how long a socket may stay after the carrier said that the call is over.
+    `max_calls`: how many calls may live at once.
     """
 
     data_dir: Path
     block_ms: int = 160
     stop_linger_s: float = 2.0
-    cut_linger_s: float = 15.0
+    cut_linger_s: float = 60.0
     hang_on_s: float = 5.0
+    max_calls: int = 1000
 
 
 class LiveStream:
@@ -59,6 +64,11 @@ class LiveStream:
         self._lanes = lanes
         self.ended = asyncio.Event()
         """Set when the stream is to end although its socket still lives."""
+
+    @property
+    def samples(self) -> int:
+        """What was written of it so far, over its lanes."""
+        return sum(lane.samples for lane in self._lanes.values())
 
     def place(self, frame: Frame) -> None:
         """One frame; a frame of a track that `start` did not name is counted and dropped."""
@@ -87,6 +97,8 @@ class LiveCall:
     leg_over: bool = False
     restreams: int = 0
     linger: asyncio.Task[None] | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a stream joins or leaves, so that the rows of one never overwrite those of the next."""
 
     def tell_levels(self) -> None:
         """Send levels, at most once each half second of audio."""
@@ -119,6 +131,8 @@ class LiveCalls:
         self._call_ended = call_ended
         self._ask_for_stream = ask_for_stream
         self._calls: dict[CallId, LiveCall] = {}
+        self._opening = 0
+        self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -130,8 +144,25 @@ class LiveCalls:
     def count(self) -> int:
         return len(self._calls)
 
+    def drain(self) -> None:
+        """Take no more new calls; those that live go on."""
+        self._draining = True
+
+    def has_room_for(self, started: Started) -> bool:
+        """Whether the call of `started` may join: always when it lives, else while there is room and no drain."""
+        if not self._draining and self.count + self._opening < self._options.max_calls:
+            return True
+        return any(call.leg_sid == started.leg_sid for call in self._calls.values())
+
     async def open_stream(self, started: Started) -> LiveStream | None:
         """The stream behind `started`, or None when its token does not admit it. Spends the token."""
+        self._opening += 1
+        try:
+            return await self._open_stream(started)
+        finally:
+            self._opening -= 1
+
+    async def _open_stream(self, started: Started) -> LiveStream | None:
         token = started.parameters.get(TOKEN_PARAMETER, "")
         arrived_s = self._clock.monotonic_s()
         row = await asyncio.to_thread(self._admit, token, started.leg_sid)
@@ -142,7 +173,9 @@ class LiveCalls:
     def _admit(self, token: str, leg_sid: LegSid) -> CallRow | None:
         with self._database.write() as conn:
             call_id = tokens.spend(conn, token_hash(token), leg_sid, self._clock.now())
-            return calls.get(conn, call_id) if call_id else None
+            row = calls.get(conn, call_id) if call_id else None
+        # What comes after the end is in the carrier's recording; the live layers are being judged.
+        return row if row is not None and row.state is CallState.LIVE else None
 
     async def _join(self, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
         call = self._calls.get(row.id)
@@ -152,6 +185,14 @@ class LiveCalls:
         if call.linger is not None:
             call.linger.cancel()
             call.linger = None
+        for old in list(call.streams.values()):
+            # It hangs, or its end has not been heard of: the carrier has one stream of ours on a leg.
+            old.ended.set()
+            await self._leave(old, EndedBy.SOCKET)
+        async with call.turn:
+            return await self._begin(call, row, started, arrived_s)
+
+    async def _begin(self, call: LiveCall, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
         # The stream's own clock begins at 0 again; when it began is the one thing that only arrival tells.
         by_arrival_ms = round(1000 * (arrived_s - call.first_started_s))
         origin_ms = max(by_arrival_ms, *(lane.length_ms for lane in call.lanes.values()))
@@ -186,7 +227,9 @@ class LiveCalls:
             self._options.data_dir / f"{stem}_{RATE_16K}Hz.wav",
         )
         hearing = self._transcription.hearing(row.id, role)
-        return Lane(role, paths, hearing, block_ms=self._options.block_ms)
+        return Lane(
+            role, paths, hearing, block_ms=self._options.block_ms, patience_ms=self._transcription.patience_ms
+        )
 
     def _note_begin(self, stream: StreamRow, lanes: Mapping[Track, Lane]) -> None:
         with self._database.write() as conn:
@@ -207,15 +250,29 @@ class LiveCalls:
 
     async def close_stream(self, stream: LiveStream, ended_by: EndedBy) -> None:
         """The socket of `stream` is over: `ended_by` says how that came."""
+        left = await self._leave(stream, ended_by)
+        if left and not stream._call.streams:
+            self._settle(stream._call, ended_by)
+
+    async def _leave(self, stream: LiveStream, ended_by: EndedBy) -> bool:
+        """Take `stream` out of its call and close its files; False when that was done before."""
         call = stream._call
         if call.streams.pop(stream.sid, None) is None:
-            return
+            return False
+        async with call.turn:
+            await self._close_files(stream, ended_by)
+        log.info("stream ended by %s", ended_by, extra={"call_id": call.id})
+        return True
+
+    async def _close_files(self, stream: LiveStream, ended_by: EndedBy) -> None:
+        call = stream._call
         counts: dict[str, Json] = {lane.role: _ending(lane) for lane in stream._lanes.values()}
         lanes = list(stream._lanes.values())
-        await asyncio.to_thread(self._note_end, call, stream.sid, lanes, ended_by, counts)
-        log.info("stream ended by %s", ended_by, extra={"call_id": call.id})
-        if not call.streams:
-            self._settle(call, ended_by)
+        await until_kept(
+            "the end of a stream",
+            lambda: self._note_end(call, stream.sid, lanes, ended_by, counts),
+            give_up_s=SHUT_DOWN_S if ended_by is EndedBy.SERVER else None,
+        )
 
     def _note_end(
         self,
@@ -225,6 +282,8 @@ class LiveCalls:
         ended_by: EndedBy,
         counts: Mapping[str, Json],
     ) -> None:
+        for lane in lanes:
+            lane.sync()
         files = [file for lane in lanes for file in self._layer_files(lane, LayerState.CLOSED)]
         with self._database.write() as conn:
             streams.finish(conn, sid, self._clock.now(), ended_by, counts)
@@ -255,7 +314,8 @@ class LiveCalls:
         await asyncio.sleep(wait_s)
         call.linger = None
         self._calls.pop(call.id, None)
-        await asyncio.to_thread(end_call, self._database, self._announcer, call.id, self._clock.now())
+        at = self._clock.now()
+        await until_kept("the end of a call", lambda: end_call(self._database, self._announcer, call.id, at))
         self._call_ended(call.id)
         await self._transcription.finish_call(call.id)
 
@@ -277,13 +337,20 @@ class LiveCalls:
 
     async def _end_without_audio(self, call_id: CallId) -> None:
         """A call whose socket never came: end it all the same, once; one that has ended is left alone."""
-        ended = await asyncio.to_thread(end_call, self._database, self._announcer, call_id, self._clock.now())
+        at = self._clock.now()
+        ended = await until_kept(
+            "the end of a call", lambda: end_call(self._database, self._announcer, call_id, at)
+        )
         if ended:
             self._call_ended(call_id)
             await self._transcription.finish_call(call_id)
 
     async def _hang_on(self, stream: LiveStream) -> None:
-        await asyncio.sleep(self._options.hang_on_s)
+        """End a stream that hangs on after the carrier's word, but not while its audio still comes: it may be late."""
+        before = -1
+        while stream.samples != before:
+            before = stream.samples
+            await asyncio.sleep(self._options.hang_on_s)
         stream.ended.set()
 
     def stream_ended(self, stream_sid: str) -> None:
@@ -316,6 +383,8 @@ class LiveCalls:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _tell_level(self, call: LiveCall) -> None:
+        if not self._announcer.has_listeners:
+            return
         levels = {f"{role}_dbfs": round(dbfs(lane.level_block), 1) for role, lane in call.lanes.items()}
         position_ms = max(lane.samples for lane in call.lanes.values()) // 8
         data = {
@@ -337,4 +406,4 @@ class LiveCalls:
 def _ending(lane: Lane) -> dict[str, Json]:
     """End a lane's stream; what was counted, and how far layer 1 reaches then."""
     counts = asdict(lane.end())
-    return {**counts, "end_ms": lane.length_ms}
+    return {**counts, "end_ms": lane.length_ms, "disk_lost_ms": lane.disk_lost_ms}

@@ -165,6 +165,7 @@ class Reconciler:
                 started_at=None,
                 at=self._clock.now(),
             )
+            if not changed:
+                return
             event = self._announcer.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
-        if changed:
-            self._announcer.tell(event)
+        self._announcer.tell(event)

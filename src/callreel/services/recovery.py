@@ -5,12 +5,14 @@ their streams end, and their calls end, so that the stages judge them as they ju
 """
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
 
 from callreel.audio.resample import upsample_all
-from callreel.domain.call import CallState
+from callreel.domain.call import CallState, Role
+from callreel.domain.errors import AudioFileError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
@@ -28,6 +30,12 @@ from callreel.store.streams import EndedBy
 
 log = logging.getLogger(__name__)
 
+LIVE_FOLDER = "audio_recordings"
+_NAME = re.compile(
+    rf"(?P<role>{'|'.join(Role)})_(?P<call_id>[0-9a-f]+)_[0-9TZ]+_(?P<rate_hz>{RATE_8K}|{RATE_16K})Hz\.wav"
+)
+"""Of a live layer's file (`services/live_calls`)."""
+
 
 def recover(database: Database, announcer: Announcer, clock: Clock, data_dir: Path, engine: str) -> int:
     """Close what no living process owns; answers the number of calls. Blocking; before the server takes calls.
@@ -42,6 +50,7 @@ def recover(database: Database, announcer: Announcer, clock: Clock, data_dir: Pa
             call_id for call_id in ended if transcripts.latest(conn, call_id, TranscriptKind.LIVE) is None
         ]
         open_streams = streams.open_streams(conn)
+    growing += _without_rows(database, data_dir)
     for call_id, layer in sorted(growing, key=lambda entry: entry[1].layer is Layer.LIVE_16K):
         _close_layer(database, announcer, clock, data_dir, call_id, layer)
     with database.write() as conn:
@@ -57,19 +66,36 @@ def recover(database: Database, announcer: Announcer, clock: Clock, data_dir: Pa
     return len(live)
 
 
+def _without_rows(database: Database, data_dir: Path) -> list[tuple[CallId, LayerFile]]:
+    """Live layers whose process died between making the file and its row; their names say whose they are."""
+    with database.read() as conn:
+        known = {file.path for file in layers.everything(conn)}
+        found: list[tuple[CallId, LayerFile]] = []
+        for path in sorted((data_dir / LIVE_FOLDER).glob("*Hz.wav")):
+            named = _NAME.fullmatch(path.name)
+            key = f"{LIVE_FOLDER}/{path.name}"
+            if named is None or key in known or calls.get(conn, CallId(named["call_id"])) is None:
+                continue
+            rate_hz = int(named["rate_hz"])
+            layer = Layer.LIVE_8K if rate_hz == RATE_8K else Layer.LIVE_16K
+            role, state = Role(named["role"]), LayerState.RECORDING
+            found.append(
+                (CallId(named["call_id"]), LayerFile(layer, role, key, rate_hz, 1, 0, 0, None, state))
+            )
+    return found
+
+
 def _close_layer(
     database: Database, announcer: Announcer, clock: Clock, data_dir: Path, call_id: CallId, layer: LayerFile
 ) -> None:
     path = data_dir / layer.path
-    if not path.exists():
+    lost = _repaired(path, layer)
+    if lost is not None:
         with database.write() as conn:
             layers.delete(conn, layer.path)
-            facts.note(conn, "layer_missing", {"path": layer.path}, clock.now(), call_id)
-        log.error("a live layer's file is gone", extra={"call_id": call_id})
+            facts.note(conn, lost, {"path": layer.path}, clock.now(), call_id)
+        log.error("a live layer cannot be closed: %s", lost, extra={"call_id": call_id, "path": layer.path})
         return
-    repair(path)
-    if layer.layer is Layer.LIVE_16K:
-        _complete_16k(path, path.with_name(path.name.replace(f"_{RATE_16K}Hz", f"_{RATE_8K}Hz")))
     file = layer_file(layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, data_dir)
     with database.write() as conn:
         layers.upsert(conn, call_id, file)
@@ -77,11 +103,26 @@ def _close_layer(
     announcer.tell(event)
 
 
+def _repaired(path: Path, layer: LayerFile) -> str | None:
+    """Give the file its right length; what fact stands in the way, if one does. A damaged file is left as it is."""
+    if not path.exists():
+        return "layer_missing"
+    try:
+        repair(path)
+    except AudioFileError:
+        return "layer_damaged"
+    path_8k = path.with_name(path.name.replace(f"_{RATE_16K}Hz", f"_{RATE_8K}Hz"))
+    if layer.layer is Layer.LIVE_16K and path_8k.exists():
+        _complete_16k(path, path_8k)
+    return None
+
+
 def _complete_16k(path: Path, path_8k: Path) -> None:
     """Append what the resampler still held when its process died, from layer 1, which is ahead of layer 2."""
-    if not path_8k.exists():
+    try:
+        samples8k, _ = read_wav(path_8k)
+    except AudioFileError:
         return
-    samples8k, _ = read_wav(path_8k)
     made = upsample_all(np.ascontiguousarray(samples8k[:, 0]))
     growing = GrowingWav.open(path, RATE_16K)
     try:

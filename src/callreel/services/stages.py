@@ -15,7 +15,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.transcript import TranscriptKind
 from callreel.services.announce import Announcer
-from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW
+from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW, recording_of
 from callreel.services.durable import Durable, Steps
 from callreel.services.fetching import Fetching
 from callreel.services.judging import Judging
@@ -53,8 +53,8 @@ class Stages:
         durable.register(NONE_WORKFLOW, self.none)
 
     def completed(self, steps: Steps, key: str) -> None:
-        """Everything that follows a recording that the carrier has ready. `key` is its RecordingSid."""
-        sid = RecordingSid(key)
+        """Everything that follows a recording that the carrier has ready. `key` names it."""
+        sid = recording_of(key)
         call_id = CallId(steps.run("call", lambda: self._fetching.rows(sid)[0].id))
         self._fetch(steps, sid, call_id)
         stored = steps.run("stored", lambda: self._fetching.rows(sid)[1].state is CloudState.STORED)
@@ -73,7 +73,7 @@ class Stages:
 
     def none(self, steps: Steps, key: str) -> None:
         """What follows when the carrier has no recording: the live layers still give a transcript and a verdict."""
-        sid = RecordingSid(key)
+        sid = recording_of(key)
         call_id = CallId(steps.run("call", lambda: self._fetching.rows(sid)[0].id))
         self._wait_for_live(steps, call_id)
         self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_live(call_id))

@@ -4,48 +4,58 @@ Only rows are read here, nothing is decided: the verdict is judged, turns are me
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from callreel.domain.call import Role
-from callreel.domain.cost import Prices, call_cost
+from callreel.domain.cost import Prices
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.domain.recording import CloudState, LayerFile
+from callreel.domain.recording import LayerFile
 from callreel.domain.transcript import Final, TranscriptKind, Turn
 from callreel.domain.verdict import Comparison, Reason
-from callreel.store import calls, finals, layers, legs, recordings, streams, transcripts
+from callreel.services.costs import between_ms, cost_of, main_recording
+from callreel.store import calls, finals, layers, legs, notes, recordings, revisions, streams, transcripts
 from callreel.store.calls import CallRow
-from callreel.store.legs import LegRow
+from callreel.store.notes import NoteRow
 from callreel.store.recordings import RecordingRow
+from callreel.store.revisions import RevisionRow
 from callreel.store.transcripts import TranscriptRow
 
 Summary = dict[str, Json]
 
 
 def call_summary(
-    conn: Connection, call_id: CallId, prices: Prices | None = None, *, words: bool = False
+    conn: Connection,
+    call_id: CallId,
+    prices: Prices | None = None,
+    *,
+    words: bool = False,
+    machine: bool = False,
 ) -> Summary | None:
     """All that is known of a call, or None if there is no such call.
 
-    `words` adds to each turn its words. `cost` is None while the call goes on and without `prices`.
+    `turns` are those of the newest revision. `words` adds to each turn its words, `machine` the turns as the engine
+    wrote them. `cost` is None while the call goes on and without `prices`.
     """
     row = calls.get(conn, call_id)
     if row is None:
         return None
-    final = transcripts.latest(conn, call_id, TranscriptKind.FINAL)
-    heard = recordings.of_call(conn, call_id)
-    recording = max(heard, key=_worth, default=None)
+    shown = revisions.shown(conn, call_id)
+    recording = main_recording(recordings.of_call(conn, call_id))
+    turns = {"turns": shown.turns if shown else (), "live_turns": live_turns(conn, row)}
+    if machine:
+        turns["machine_turns"] = shown.machine.turns if shown else ()
     return {
         **call_head(row),
         "layers": _layers(call_id, layers.of_call(conn, call_id)),
-        "transcript": _transcript(final),
-        "turns": [_turn(turn, words) for turn in final.turns] if final else [],
-        "live_turns": [_turn(turn, words) for turn in _live_turns(conn, row)],
+        "transcript": _transcript(shown.machine if shown else None),
+        **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
+        "revision": revision_head(shown.revision) if shown and shown.revision else None,
         "live_offset_ms": live_offset_ms(row),
+        "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
         "recording": _recording(recording),
         "cost": _cost(conn, row, recording, prices),
@@ -65,7 +75,7 @@ def call_head(row: CallRow) -> Summary:
         "created_at": _time(row.created_at),
         "answered_at": _time(row.answered_at),
         "ended_at": _time(row.ended_at),
-        "duration_ms": _between_ms(began, row.ended_at) if row.ended_at else None,
+        "duration_ms": between_ms(began, row.ended_at) if row.ended_at else None,
         "verdict": row.verdict.value if row.verdict else None,
         "reasons": [_reason(reason) for reason in row.reasons],
         "demo": row.demo,
@@ -83,9 +93,21 @@ def layer_names(files: Sequence[LayerFile]) -> list[str]:
     return names
 
 
-def _worth(recording: RecordingRow) -> tuple[bool, str]:
-    """Of several recordings of a call, the one that is kept says most; else the newest word."""
-    return recording.state is CloudState.STORED, recording.updated_at.isoformat()
+def note_summary(row: NoteRow) -> Summary:
+    """A mark or a note as it is told."""
+    return {
+        "id": row.id,
+        "kind": row.kind.value,
+        "at_ms": row.at_ms,
+        "text": row.text,
+        "by": row.by,
+        "at": _time(row.at),
+    }
+
+
+def revision_head(row: RevisionRow) -> Summary:
+    """Which revision, whose and when."""
+    return {"number": row.number, "by": row.by, "at": _time(row.at)}
 
 
 def _reason(reason: Reason) -> Json:
@@ -136,7 +158,7 @@ def _comparison(comparison: Comparison) -> Json:
     return {**asdict(comparison), "role": comparison.role.value}
 
 
-def _live_turns(conn: Connection, row: CallRow) -> list[Turn]:
+def live_turns(conn: Connection, row: CallRow) -> Sequence[Turn]:
     """The live transcript once it is whole, until then its finals as they came; on the call's clock."""
     live = transcripts.latest(conn, row.id, TranscriptKind.LIVE)
     if live is not None:
@@ -194,21 +216,11 @@ def _recording(row: RecordingRow | None) -> Json:
 
 
 def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices: Prices | None) -> Json:
-    if prices is None or row.ended_at is None:
+    if prices is None:
         return None
-    of_role: Mapping[Role, LegRow] = {leg.role: leg for leg in legs.of_call(conn, row.id)}
-    whole_ms = _between_ms(row.created_at, row.ended_at)
-    talk_ms = _between_ms(row.answered_at, row.ended_at) if row.answered_at else 0
-    ends = [
-        (stream.started_at, stream.stopped_at or row.ended_at) for stream in streams.of_call(conn, row.id)
-    ]
-    cost = call_cost(
-        client_ms=_leg_ms(of_role.get(Role.AGENT), whole_ms),
-        number_ms=_leg_ms(of_role.get(Role.TECHNICIAN), talk_ms),
-        streams_ms=[_between_ms(start, end) for start, end in ends],
-        recorded_ms=1000 * (recording.duration_s or 0) if recording else 0,
-        prices=prices,
-    )
+    cost = cost_of(row, legs.of_call(conn, row.id), streams.of_call(conn, row.id), recording, prices)
+    if cost is None:
+        return None
     return {
         "currency": cost.currency,
         "total": float(cost.total),
@@ -223,15 +235,6 @@ def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices
             for item in cost.items
         ],
     }
-
-
-def _leg_ms(leg: LegRow | None, otherwise_ms: int) -> int:
-    """A leg's length as the carrier told it, or what our own times say until it does."""
-    return otherwise_ms if leg is None or leg.duration_s is None else 1000 * leg.duration_s
-
-
-def _between_ms(start: datetime, end: datetime) -> int:
-    return max(0, round((end - start).total_seconds() * 1000))
 
 
 def _time(moment: datetime | None) -> str | None:

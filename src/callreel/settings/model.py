@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     )
     stages_database_url: str | None = Field(
         default=None,
-        description="Database of the durable stages after a call; by default the file stages.db in the data folder.",
+        description="Database of the durable stages after a call; by default that of calls on PostgreSQL, else stages.db.",
     )
     object_store_url: str | None = Field(
         default=None, description="Where audio files are kept, as a file:// URL; by default the data folder."
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     )
     dial_prefixes: Words = Field(
         default=(),
-        description="Numbers that may be called begin with one of these, as +1415,+49; empty means any.",
+        description="Beginnings of numbers that may be called besides those countries, as +4989,+1900555.",
     )
     incoming_agent: str = Field(
         default="agent",
@@ -182,6 +182,18 @@ class Settings(BaseSettings):
         ge=10,
         le=86400,
         description="How long the single-use token of a media stream is good for, in seconds.",
+    )
+
+    # The softphone
+    access_token_ttl_s: int = Field(
+        default=600,
+        ge=60,
+        le=86400,
+        description="How long a browser's access token for the carrier is good for, in seconds; it is renewed in time.",
+    )
+    softphone_local_signal: str | None = Field(
+        default=None,
+        description="Host and port of the stand-in carrier's signalling, as 127.0.0.1:8002; in demo mode on loopback only.",
     )
 
     # Names of the roles
@@ -221,6 +233,10 @@ class Settings(BaseSettings):
         validation_alias=_also("OPENAI_API_KEY", "CALLREEL_OPENAI_API_KEY"),
         description="Key for that server.",
     )
+    live_transcript: bool = Field(
+        default=True,
+        description="Whether calls are transcribed while they go on; off, they are recorded and transcribed afterwards.",
+    )
     vad_on_threshold: float = Field(
         default=0.5, gt=0, lt=1, description="Speech probability from which a segment opens."
     )
@@ -241,8 +257,20 @@ class Settings(BaseSettings):
     block_ms: int = Field(
         default=160,
         ge=20,
-        le=160,
+        le=1000,
         description="Audio is written in blocks of this length, in milliseconds; a killed process loses at most 80 more.",
+    )
+    max_calls: int = Field(
+        default=1000,
+        ge=1,
+        le=100000,
+        description="Calls that one process records at once; a media stream beyond them is refused with code 1013.",
+    )
+    drain_s: float = Field(
+        default=20,
+        ge=0,
+        le=86400,
+        description="At SIGTERM, how long to wait for the end of calls that go on; new ones are refused meanwhile.",
     )
     stream_idle_s: float = Field(
         default=30,
@@ -282,6 +310,36 @@ class Settings(BaseSettings):
         ge=0,
         le=60000,
         description="A live layer that begins later than this is named as late in the verdict.",
+    )
+
+    # What is kept, and for how long
+    sync_every_s: float = Field(
+        default=5,
+        gt=0,
+        le=3600,
+        description="How often growing layers are synced to the disk, in seconds: the most that a power cut takes.",
+    )
+    min_free_mb: int = Field(
+        default=512,
+        ge=0,
+        le=1_000_000,
+        description="Below so many MiB of free space /health says that calls cannot be taken.",
+    )
+    reconcile_days: int = Field(
+        default=2,
+        ge=1,
+        le=40,
+        description="Every quarter of an hour the carrier's recordings of so many days are held against ours.",
+    )
+    delete_at_carrier: Literal["never", "after_days"] = Field(
+        default="never",
+        description="Whether the carrier's copy of a recording is deleted once ours is verified.",
+    )
+    delete_after_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="With CALLREEL_DELETE_AT_CARRIER=after_days: how many days after the call was judged.",
     )
 
     # Prices
@@ -371,6 +429,20 @@ class Settings(BaseSettings):
             raise ValueError("should be beginnings of international numbers, as +1415,+49")
         return value
 
+    @field_validator("softphone_local_signal")
+    @classmethod
+    def _loopback(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            url = urlsplit(f"//{value}")
+            known = url.hostname in LOOPBACK_HOSTS and url.port is not None and url.netloc == value
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError("should be a loopback address and a port, as 127.0.0.1:8002")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _public(cls, value: str) -> str:
@@ -416,8 +488,11 @@ class Settings(BaseSettings):
 
     @property
     def durable_database_url(self) -> str:
-        """SQLAlchemy URL of the durable stages' own database."""
-        return self.stages_database_url or f"sqlite:///{self.data_dir / 'stages.db'}"
+        """SQLAlchemy URL of the durable stages' own database. On PostgreSQL a schema of its own in the same one."""
+        shared = (
+            self.database_url if self.database_url and not self.database_url.startswith("sqlite") else None
+        )
+        return self.stages_database_url or shared or f"sqlite:///{self.data_dir / 'stages.db'}"
 
     @property
     def objects_dir(self) -> Path:

@@ -6,6 +6,8 @@ fsync of the folder. What a kill leaves behind is called `*.part`. Files that st
 """
 
 import errno
+import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -76,7 +78,9 @@ class BlobStore:
         path = self._ready(key)
         what = f"{key} cannot be kept"
         with _plainly(what):
+            _remove_left(path)
             fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
+            fcntl.flock(fd, fcntl.LOCK_EX)  # says that we live, for `_remove_left`
         part = Path(name)
         try:
             sha256 = _fill(fd, chunks, what)
@@ -176,6 +180,22 @@ def _plainly(what: str) -> Iterator[None]:
     except OSError as error:
         hint = "; its file system has no hard links" if error.errno in (errno.EPERM, errno.ENOTSUP) else ""
         raise StoreError(f"{what}: {error.strerror}{hint}") from error
+
+
+def _remove_left(path: Path) -> None:
+    """Remove temporary files for `path` whose process died: the kernel let go of their locks."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"):
+        try:
+            fd = os.open(part, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink(missing_ok=True)
+        except BlockingIOError:
+            pass  # somebody writes it now
+        finally:
+            os.close(fd)
 
 
 def _fill(fd: int, chunks: Iterable[bytes], what: str) -> str:

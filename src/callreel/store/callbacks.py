@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from callreel.domain.events import Json
 from callreel.store.dialect import insert_new
 from callreel.store.tables import callbacks
+
+
+def known(conn: Connection, kind: str, key: str) -> bool:
+    """Whether `first_time` would say no. Writes nothing, so that a repeat does not wait for the writers."""
+    same = select(callbacks.c.id).where(callbacks.c.kind == kind, callbacks.c.key == key)
+    return conn.execute(same).first() is not None
 
 
 def first_time(conn: Connection, kind: str, key: str, form: Mapping[str, Json], at: datetime) -> bool:

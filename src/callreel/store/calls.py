@@ -51,14 +51,14 @@ def insert(conn: Connection, row: CallRow) -> bool:
 
 def get(conn: Connection, call_id: CallId) -> CallRow | None:
     found = conn.execute(select(calls).where(calls.c.id == call_id)).first()
-    return None if found is None else _row(found)
+    return None if found is None else row(found)
 
 
 def by_leg(conn: Connection, leg_sid: LegSid) -> CallRow | None:
     """The call that any of its legs belongs to, parent or child."""
     of_leg = select(legs.c.call_id).where(legs.c.sid == leg_sid)
     found = conn.execute(select(calls).where(or_(calls.c.leg_sid == leg_sid, calls.c.id.in_(of_leg)))).first()
-    return None if found is None else _row(found)
+    return None if found is None else row(found)
 
 
 def latest(conn: Connection, limit: int = 50, before: datetime | None = None) -> list[CallRow]:
@@ -66,13 +66,19 @@ def latest(conn: Connection, limit: int = 50, before: datetime | None = None) ->
     query = select(calls).order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(calls.c.created_at < before)
-    return [_row(found) for found in conn.execute(query)]
+    return [row(found) for found in conn.execute(query)]
+
+
+def since(conn: Connection, moment: datetime) -> list[CallRow]:
+    """All calls made at `moment` or later, oldest first."""
+    query = select(calls).where(calls.c.created_at >= moment).order_by(calls.c.created_at, calls.c.id)
+    return [row(found) for found in conn.execute(query)]
 
 
 def in_state(conn: Connection, state: CallState) -> list[CallRow]:
     """All calls in `state`, oldest first."""
     query = select(calls).where(calls.c.state == state).order_by(calls.c.created_at, calls.c.id)
-    return [_row(found) for found in conn.execute(query)]
+    return [row(found) for found in conn.execute(query)]
 
 
 def set_state(conn: Connection, call_id: CallId, state: CallState, at: datetime) -> bool:
@@ -116,7 +122,8 @@ def set_verdict(
     )
 
 
-def _row(found: Row[Any]) -> CallRow:
+def row(found: Row[Any]) -> CallRow:
+    """A row of the table as we use it."""
     values = found._asdict()
     values["reasons"] = tuple(_reason(**kept) for kept in values["reasons"])
     values["comparisons"] = tuple(_comparison(**kept) for kept in values["comparisons"])

@@ -88,6 +88,13 @@ class Database:
         with self._writing(), _told_plainly(), self._writer.connect() as conn, around(conn):
             yield conn
 
+    def own_connection(self) -> Connection:
+        """A connection outside of the pool and of transactions, for a lock that lasts as long as it. PostgreSQL only."""
+        with _told_plainly():
+            connection = self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()
+            return connection
+
     def quick_check(self) -> None:
         """Raises StoreError if SQLite finds damage; reads the whole file. On PostgreSQL only asks for an answer."""
         with self.read() as conn:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Float, Table, extract, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -25,3 +25,13 @@ def take_turns(conn: Connection, key: int) -> None:
     """
     if conn.dialect.name == "postgresql":
         conn.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def seconds_between(
+    conn: Connection, start: ColumnElement[Any], end: ColumnElement[Any]
+) -> ColumnElement[float]:
+    """Seconds from one time to another, NULL if one of them is; SQLite keeps times as text and knows days."""
+    if conn.dialect.name == "postgresql":
+        return extract("epoch", end - start).cast(Float)
+    # In doubles a day has about 40 us; a millisecond is what is meant.
+    return func.round((func.julianday(end) - func.julianday(start)) * 86_400.0, 3)

@@ -116,15 +116,19 @@ class GrowingWav:
             sync_folder(self.path.parent)
             self._name_is_safe = True
 
-    def close(self) -> None:
-        """Sync, unlock and close. Closing twice is no matter."""
+    def close(self, *, sync: bool = True) -> None:
+        """Sync, unlock and close. Closing twice is no matter.
+
+        Without `sync` it does not wait for the disk; then `files.sync_file` and `sync_folder` are the caller's to do.
+        """
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
         try:
             os.ftruncate(fd, self.size_bytes)
-            os.fsync(fd)
-            sync_folder(self.path.parent)
+            if sync:
+                os.fsync(fd)
+                sync_folder(self.path.parent)
         except OSError as error:
             raise StoreError(f"the layer file {self.path.name} cannot be closed: {error.strerror}") from error
         finally:

@@ -31,6 +31,16 @@ def of_call(conn: Connection, call_id: CallId) -> list[LayerFile]:
     return sorted(found, key=lambda file: (_ORDER.index(file.layer), file.role or "", file.path))
 
 
+def everything(conn: Connection) -> list[LayerFile]:
+    """All files of all calls, in the order in which they became known."""
+    return [LayerFile(*row) for row in conn.execute(select(*_FIELDS).order_by(layers.c.id))]
+
+
+def calls_of_paths(conn: Connection) -> dict[str, CallId]:
+    """Each file's call."""
+    return {row.path: CallId(row.call_id) for row in conn.execute(select(layers.c.path, layers.c.call_id))}
+
+
 def growing(conn: Connection) -> list[tuple[CallId, LayerFile]]:
     """Files that nobody closed, with their calls: growing ones, and those of a process that died."""
     query = (

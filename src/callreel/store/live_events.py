@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 from callreel.domain.events import LASTING, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.store.dialect import take_turns
-from callreel.store.tables import live_events
+from callreel.store.tables import calls, live_events
 
 _ORDER_LOCK = 0x0CA11_E7E7
 
@@ -26,11 +26,18 @@ def append(conn: Connection, event: LiveEvent, at: datetime) -> LiveEvent:
     return replace(event, id=conn.execute(new.returning(live_events.c.id)).scalar_one())
 
 
-def after(conn: Connection, call_id: CallId | None, last_id: int, limit: int) -> list[LiveEvent]:
-    """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None."""
+def after(
+    conn: Connection, call_id: CallId | None, last_id: int, limit: int, agent: str | None = None
+) -> list[LiveEvent]:
+    """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None.
+
+    `agent` leaves only those of this identity's calls.
+    """
     query = select(live_events).where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
     if call_id is not None:
         query = query.where(live_events.c.call_id == call_id)
+    if agent is not None:
+        query = query.join(calls, calls.c.id == live_events.c.call_id).where(calls.c.agent == agent)
     return [LiveEvent(row.call_id, row.kind, row.data, row.id) for row in conn.execute(query)]
 
 

@@ -6,10 +6,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, select, update
 
+from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, LegSid, RecordingSid
 from callreel.domain.recording import CloudState, advance
 from callreel.store.dialect import insert_new
-from callreel.store.tables import recordings
+from callreel.store.tables import calls, recordings
+
+SKIPPED = "skipped"
+_STUCK = (recordings.c.stage_error.is_not(None) | (recordings.c.state == CloudState.PARKED)) & (
+    recordings.c.stage.is_(None) | (recordings.c.stage != SKIPPED)
+)
 
 DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING)
 """States after which the stages after the call can run: there is a recording to fetch, or there never will be."""
@@ -23,6 +29,7 @@ class RecordingRow:
 
     `told_status`, `source`, `error_code` and `price` (signed, in the account's currency) are the carrier's own words.
     `stage`, `stage_error` and `attempts` say where the work after the call is; `dispatched_at` when it was started.
+    `retries` counts how often all stages were begun anew, by a person or by itself after a while.
     """
 
     sid: RecordingSid
@@ -42,6 +49,7 @@ class RecordingRow:
     stage: str | None = None
     stage_error: str | None = None
     attempts: int = 0
+    retries: int = 0
 
 
 def hear(
@@ -106,10 +114,15 @@ def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
 
 
 def undispatched(conn: Connection) -> list[RecordingRow]:
-    """Recordings whose stages can run and were not started, the longest unchanged first."""
+    """Recordings whose stages can run and were not started, the longest unchanged first.
+
+    Also those that are stored already: their stages are begun anew, or were so quick that nobody marked them.
+    """
     query = (
         select(recordings)
-        .where(recordings.c.state.in_(DISPATCHABLE), recordings.c.dispatched_at.is_(None))
+        .where(
+            recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)), recordings.c.dispatched_at.is_(None)
+        )
         .order_by(recordings.c.updated_at, recordings.c.sid)
     )
     return [_row(found) for found in conn.execute(query)]
@@ -137,6 +150,54 @@ def set_stage(conn: Connection, sid: RecordingSid, stage: str, error: str | None
         .where(recordings.c.sid == sid)
         .values(stage=stage, stage_error=error, attempts=case((same, attempts), else_=1))
     )
+
+
+def retry(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
+    """Let all stages of a parked recording, or of one of whose stages one failed, begin anew; whether it was one."""
+    again = case(
+        (recordings.c.state == CloudState.PARKED, CloudState.COMPLETED.value), else_=recordings.c.state
+    )
+    reopened = (
+        update(recordings)
+        .where(recordings.c.sid == sid, _STUCK)
+        .values(
+            state=again, stage_error=None, dispatched_at=None, retries=recordings.c.retries + 1, updated_at=at
+        )
+    )
+    return conn.execute(reopened).rowcount == 1
+
+
+def fetch_again(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
+    """Our copy is gone: let a stored recording be fetched and all its stages run anew; whether it was one."""
+    reopened = (
+        update(recordings)
+        .where(recordings.c.sid == sid, recordings.c.state == CloudState.STORED)
+        .values(
+            state=CloudState.COMPLETED, dispatched_at=None, retries=recordings.c.retries + 1, updated_at=at
+        )
+    )
+    return conn.execute(reopened).rowcount == 1
+
+
+def skip(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
+    """A person says that what is stuck may stay so; whether it was stuck. A retry is possible no more."""
+    left = update(recordings).where(recordings.c.sid == sid, _STUCK)
+    return conn.execute(left.values(stage=SKIPPED, stage_error=None, updated_at=at)).rowcount == 1
+
+
+def stuck(conn: Connection) -> list[RecordingRow]:
+    """Recordings of which a stage was parked, the longest unchanged first."""
+    query = select(recordings).where(_STUCK).order_by(recordings.c.updated_at, recordings.c.sid)
+    return [_row(found) for found in conn.execute(query)]
+
+
+def running(conn: Connection) -> list[RecordingRow]:
+    """Recordings whose stages wait or run: their call has not been judged since they were last begun."""
+    waits = recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)) & recordings.c.dispatched_at.is_(None)
+    open_call = calls.c.state != CallState.CLOSED
+    begun = recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)) & open_call
+    query = select(recordings).join(calls, calls.c.id == recordings.c.call_id).where(waits | begun)
+    return [_row(found) for found in conn.execute(query.order_by(recordings.c.updated_at))]
 
 
 def set_state(conn: Connection, sid: RecordingSid, state: CloudState, at: datetime) -> bool:

@@ -27,10 +27,12 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
+from callreel.domain.access import UserRole
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.events import EventKind
+from callreel.domain.note import NoteKind
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
@@ -193,6 +195,7 @@ recordings = Table(
     Column("attempts", Integer, nullable=False),
     Column("price", String),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
+    Column("retries", Integer, nullable=False, server_default="0"),
 )
 
 callbacks = Table(
@@ -303,9 +306,10 @@ users = Table(
     Column("id", _Serial, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("password_hash", String, nullable=False),
-    Column("role", String, nullable=False),
+    Column("role", Named(UserRole), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("disabled", Boolean, nullable=False),
+    Column("identity", String, nullable=False, unique=True),
 )
 
 sessions = Table(
@@ -316,3 +320,123 @@ sessions = Table(
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
 )
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("user_id", _Serial, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("token_hash", String, nullable=False, unique=True),
+    Column("scopes", _Json, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime),
+    Column("last_used_at", UTCDateTime),
+)
+
+welcome_tokens = Table(
+    "welcome_tokens",
+    metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(),
+    Column("kind", Named(NoteKind), nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    # An id that a page still shows must never become another note's.
+    sqlite_autoincrement=True,
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(index=False),
+    Column("transcript_id", _Serial, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("changes", _Json, nullable=False),
+    UniqueConstraint("call_id", "number"),
+    Index(None, "transcript_id"),
+)
+
+revised_turns = Table(
+    "revised_turns",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("revision_id", _Serial, ForeignKey("revisions.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("removed", Boolean, nullable=False),
+    Column("role", Named(Role), nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("confidence", Float),
+    Column("words", _Json, nullable=False),
+    UniqueConstraint("revision_id", "position"),
+)
+
+technicians = Table(
+    "technicians",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("number", String, nullable=False, unique=True),
+    Column("created_at", UTCDateTime, nullable=False),
+)
+
+# The searched text, one row a turn that is shown. On SQLite `turn_fts`, made by a migration, indexes `tokens` and is kept
+# by triggers; on PostgreSQL `tokens` is a tsvector with an index of its own.
+turn_index = Table(
+    "turn_index",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(index=False),
+    Column("position", Integer, nullable=False),
+    Column("role", Named(Role), nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("word_starts", _Json, nullable=False),
+    Column("tokens", Text().with_variant(TSVECTOR(), "postgresql"), nullable=False),
+    UniqueConstraint("call_id", "position"),
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("started_at", UTCDateTime, nullable=False),
+    Column("beat_at", UTCDateTime, nullable=False),
+)
+
+carrier_deletions = Table(
+    "carrier_deletions",
+    metadata,
+    Column("sid", String, primary_key=True),
+    _of_call(),
+    Column("sha256", String, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("found_gone", Boolean, nullable=False),
+    Column("deleted_at", UTCDateTime, nullable=False),
+)
+
+BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")
+"""What only one of the two databases has: names, or beginnings of names, that the metadata does not know."""
+
+
+def in_metadata(_item: object, name: str | None, _kind: str, _reflected: bool, _other: object) -> bool:
+    """Whether something found in a database is to be compared with the metadata (Alembic's `include_object`)."""
+    return not (name or "").startswith(BEYOND_METADATA)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn, Word
-from callreel.store.tables import calls, transcripts, utc_now
+from callreel.store import search
+from callreel.store.tables import calls, revisions, transcripts, turn_index, utc_now
 from callreel.store.tables import turns as turn_table
 from callreel.store.tables import words as word_table
 
@@ -35,13 +36,52 @@ def put(
     """Keep a transcript and return its row's id.
 
     The first of an engine is a new revision; the same engine asked again replaces its own, so that a stage may repeat.
+    One that people have corrected stays as it is: their corrections rest on it. What is shown of the call is indexed for
+    search in the same transaction.
     """
     # Two engines that finish at once must not take the same revision.
     if conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update()).first() is None:
         raise LookupError(f"there is no call {call_id}")
-    transcript_id = _known(conn, call_id, kind, engine, model) or _new(conn, call_id, kind, engine, model)
-    _put_turns(conn, transcript_id, turns)
-    return transcript_id
+    corrected = _corrected(conn, call_id)
+    same = _id_of(conn, call_id, kind, engine)
+    if same is not None and same == corrected:
+        return same
+    if same is None:
+        same = _new(conn, call_id, kind, engine, model)
+    else:
+        _clear(conn, same, model)
+    _put_turns(conn, same, turns)
+    if corrected is None and same == _shown_id(conn, call_id):
+        search.index_turns(conn, call_id, turns)
+    return same
+
+
+def get(conn: Connection, transcript_id: int) -> TranscriptRow | None:
+    """One transcript, with turns and words."""
+    found = conn.execute(select(transcripts).where(transcripts.c.id == transcript_id)).first()
+    return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
+
+
+def index_missing(conn: Connection, after: CallId, limit: int = 100) -> list[CallId]:
+    """Index up to `limit` calls that have a transcript with turns and no row in the index; which there were.
+
+    For transcripts that are older than the index. In the order of their ids, those `after` one.
+    """
+    indexed = select(turn_index.c.call_id)
+    query = (
+        select(transcripts.c.call_id)
+        .join(turn_table, turn_table.c.transcript_id == transcripts.c.id)
+        .where(transcripts.c.call_id > after, transcripts.c.call_id.not_in(indexed))
+        .distinct()
+        .order_by(transcripts.c.call_id)
+        .limit(limit)
+    )
+    missing = list(conn.execute(query).scalars())
+    for call_id in missing:
+        shown_id = _shown_id(conn, call_id)
+        assert shown_id is not None
+        search.index_turns(conn, call_id, _turns(conn, shown_id))
+    return missing
 
 
 def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> TranscriptRow | None:
@@ -51,13 +91,31 @@ def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> Transcrip
     return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
 
 
-def _known(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str) -> int | None:
-    same = (transcripts.c.call_id == call_id, transcripts.c.kind == kind, transcripts.c.engine == engine)
-    again = update(transcripts).where(*same).values(model=model, created_at=utc_now())
-    transcript_id: int | None = conn.execute(again.returning(transcripts.c.id)).scalar()
-    if transcript_id is not None:
-        conn.execute(delete(turn_table).where(turn_table.c.transcript_id == transcript_id))
+def _corrected(conn: Connection, call_id: CallId) -> int | None:
+    """The transcript that people's corrections of this call rest on."""
+    query = select(revisions.c.transcript_id).where(revisions.c.call_id == call_id).limit(1)
+    transcript_id: int | None = conn.execute(query).scalar()
     return transcript_id
+
+
+def _shown_id(conn: Connection, call_id: CallId) -> int | None:
+    """The newest final transcript, before there is one the newest live one."""
+    last = (transcripts.c.kind == TranscriptKind.FINAL).desc(), transcripts.c.revision.desc()
+    query = select(transcripts.c.id).where(transcripts.c.call_id == call_id).order_by(*last).limit(1)
+    transcript_id: int | None = conn.execute(query).scalar()
+    return transcript_id
+
+
+def _id_of(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str) -> int | None:
+    same = (transcripts.c.call_id == call_id, transcripts.c.kind == kind, transcripts.c.engine == engine)
+    transcript_id: int | None = conn.execute(select(transcripts.c.id).where(*same)).scalar()
+    return transcript_id
+
+
+def _clear(conn: Connection, transcript_id: int, model: str) -> None:
+    again = update(transcripts).where(transcripts.c.id == transcript_id)
+    conn.execute(again.values(model=model, created_at=utc_now()))
+    conn.execute(delete(turn_table).where(turn_table.c.transcript_id == transcript_id))
 
 
 def _new(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str) -> int:

@@ -1,45 +1,74 @@
-"""The JSON API: calls, newest first, and one call with all that is known of it. Made by `services/summary.py`."""
+"""The API's calls: the list, filtered and searched, and one call with all that is known of it.
 
-from datetime import UTC, datetime
-from typing import Annotated
+What each address answers is described in docs/api.md; `services/summary.py` makes it.
+"""
 
-from fastapi import APIRouter, Query
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from callreel.domain.call import CallState
+from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.services.summary import call_head, call_summary
-from callreel.store import calls
+from callreel.domain.verdict import Verdict
+from callreel.services.summary import Summary, call_head, call_summary
+from callreel.store import call_list, notes, search
+from callreel.store.call_list import CallFilter
+from callreel.store.search import Hits
+from callreel.store.search_query import parse
 from callreel.web.errors import not_found
+from callreel.web.moments import aware, begin_of, end_of
 from callreel.web.options import WebContext
+from callreel.web.person import person_of
+
+LONGEST_QUERY = 500
 
 
 def router(context: WebContext) -> APIRouter:
-    """`/api/...` and `/health`."""
+    """`/api/calls` and `/api/calls/{call_id}`."""
     routes = APIRouter()
-
-    @routes.get("/health", tags=["service"])
-    def health() -> JSONResponse:
-        """Whether the server is up and its database answers. Needs no sign-in and tells nothing else."""
-        with context.database.read() as conn:
-            calls.latest(conn, limit=1)
-        return JSONResponse({"status": "ok"})
 
     @routes.get("/api/calls", tags=["calls"])
     def list_calls(
-        before: datetime | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 50
+        request: Request,
+        q: Annotated[str, Query(max_length=LONGEST_QUERY)] = "",
+        since: Annotated[str | None, Query(alias="from")] = None,
+        until: Annotated[str | None, Query(alias="to")] = None,
+        agent: str | None = None,
+        number: str = "",
+        state: CallState | None = None,
+        verdict: Verdict | Literal["none"] | None = None,
+        min_s: Annotated[float | None, Query(ge=0)] = None,
+        max_s: Annotated[float | None, Query(ge=0)] = None,
+        with_notes: Annotated[bool, Query(alias="notes")] = False,
+        before: datetime | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> JSONResponse:
-        """Calls, newest first. `next_before` is the `before` of the next page, null on the last one."""
-        with context.database.read() as conn:
-            rows = calls.latest(conn, limit + 1, _aware(before))
-        listed = [call_head(row) for row in rows[:limit]]
-        more = rows[limit - 1].created_at.isoformat() if len(rows) > limit else None
-        return JSONResponse({"calls": listed, "next_before": more})
+        """Calls, newest first, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
+        wanted = CallFilter(
+            query=parse(q),
+            since=begin_of(since),
+            until=end_of(until),
+            agent=agent or None,
+            number=re.sub(r"[^\d+]", "", number),
+            state=state,
+            verdict=verdict if isinstance(verdict, Verdict) else None,
+            judged=False if verdict == "none" else None,
+            min_s=min_s,
+            max_s=max_s,
+            noted=with_notes,
+            own=person_of(request).own,
+        )
+        return JSONResponse(call_page(context, wanted, limit, aware(before)))
 
     @routes.get("/api/calls/{call_id}", tags=["calls"])
-    def one_call(call_id: CallId, words: bool = False) -> JSONResponse:
-        """One call: parties, layers, both transcripts, verdict, cloud recording and cost. `words` adds word times."""
+    def one_call(call_id: CallId, words: bool = False, machine: bool = False) -> JSONResponse:
+        """One call: parties, layers, transcripts, notes, verdict, cloud recording and cost. `words` adds word times."""
         with context.database.read() as conn:
-            summary = call_summary(conn, call_id, context.options.prices, words=words)
+            summary = call_summary(conn, call_id, context.options.prices, words=words, machine=machine)
         if summary is None:
             raise not_found("call")
         return JSONResponse(summary)
@@ -47,6 +76,32 @@ def router(context: WebContext) -> APIRouter:
     return routes
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    """A time without a zone is UTC."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+def call_page(context: WebContext, wanted: CallFilter, limit: int, before: datetime | None = None) -> Summary:
+    """One page of the list, as the API answers it."""
+    with context.database.read() as conn:
+        rows = call_list.page(conn, wanted, limit + 1, before)
+        shown = rows[:limit]
+        ids = [row.id for row in shown]
+        noted = notes.counts(conn, ids)
+        hits = search.hits_of(conn, ids, wanted.query)
+    return {
+        "calls": [
+            {**call_head(row), "notes": noted.get(row.id, 0), **_hits(hits.get(row.id, Hits()))}
+            for row in shown
+        ],
+        "next_before": shown[-1].created_at.isoformat() if len(rows) > limit else None,
+    }
+
+
+def _hits(found: Hits) -> dict[str, Json]:
+    return {
+        "hits": [
+            {
+                "role": hit.role.value,
+                "start_ms": hit.start_ms,
+                "parts": [{"text": part.text, "hit": part.hit} for part in hit.parts],
+            }
+            for hit in found.first
+        ],
+        "hits_total": found.total,
+    }

@@ -10,11 +10,31 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
 from callreel import __version__
-from callreel.services.bus import EventSource
+from callreel.services.announce import Announcer
+from callreel.services.bus import EventBus
 from callreel.services.clock import Clock
+from callreel.services.health import Health
+from callreel.services.metrics import Metrics
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
-from callreel.web import api, live, media, pages, signin
+from callreel.web import (
+    api,
+    api_days,
+    api_notes,
+    api_people,
+    api_revisions,
+    api_softphone,
+    api_tokens,
+    api_waveform,
+    exports,
+    live,
+    media,
+    operations,
+    pages,
+    signin,
+    welcome,
+)
+from callreel.web import health as health_routes
 from callreel.web.errors import install_error_answers
 from callreel.web.gate import Gate, SecurityHeaders
 from callreel.web.options import WebContext, WebOptions
@@ -27,16 +47,19 @@ def create_app(
     *,
     database: Database,
     blobs: BlobStore,
-    bus: EventSource,
+    bus: EventBus,
     options: WebOptions,
     routers: Sequence[APIRouter] = (),
     lifespan: Lifespan[FastAPI] | None = None,
     clock: Clock | None = None,
+    health: Health | None = None,
+    metrics: Metrics | None = None,
 ) -> FastAPI:
     """The application. `routers` are added as they are; those under `/twilio/` stand outside the sign-in."""
-    context = WebContext(database, blobs, bus, options)
+    clock = clock or Clock()
+    context = WebContext(database, blobs, bus, options, Announcer(database, bus, clock), clock)
     renderer = Renderer(options)
-    sign_in = signin.SignIn(context, clock or Clock())
+    sign_in = signin.SignIn(context, clock)
     app = FastAPI(
         title=options.title,
         version=__version__,
@@ -46,15 +69,28 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.renderer = renderer
-    app.add_middleware(Gate, sign_in=sign_in, demo=options.demo)
+    app.add_middleware(
+        Gate, sign_in=sign_in, database=database, demo=options.demo, demo_identity=options.demo_identity
+    )
     app.add_middleware(SecurityHeaders)
     install_error_answers(app)
     for router in (
         pages.router(context, renderer),
         signin.router(context, sign_in, renderer),
+        welcome.router(context, sign_in, renderer),
         api.router(context),
+        api_notes.router(context),
+        api_revisions.router(context),
+        api_waveform.router(context),
+        api_days.router(context),
+        api_people.router(context, sign_in),
+        api_tokens.router(context),
+        api_softphone.router(context),
+        exports.router(context),
         live.router(context),
         media.router(context),
+        health_routes.router(health),
+        operations.router(context, renderer, health, metrics),
         *routers,
     ):
         app.include_router(router)

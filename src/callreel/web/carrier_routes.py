@@ -38,8 +38,8 @@ def carrier_router(
     router = APIRouter(prefix="/twilio", include_in_schema=False)
 
     async def signed_form(request: Request) -> Form | Response:
-        body = await request.body()
-        if len(body) > MAX_FORM_BYTES:
+        body = await _body(request)
+        if body is None:
             return _plain(413, f"expected a form of at most {MAX_FORM_BYTES} bytes")
         try:
             # Empty fields are part of what is signed, so they are kept.
@@ -88,6 +88,16 @@ def carrier_router(
         return await take_in(request, lambda form: intake.call(parse_call_status(form), form))
 
     return router
+
+
+async def _body(request: Request) -> bytes | None:
+    """The whole body, or None as soon as it is too large: until the signature is checked, anybody may send it."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_FORM_BYTES:
+            return None
+    return bytes(body)
 
 
 def _plain(status: int, text: str) -> Response:

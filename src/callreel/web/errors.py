@@ -23,9 +23,11 @@ _CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     413: "too_large",
     416: "range_not_satisfiable",
     422: "invalid",
+    429: "too_many",
     500: "internal",
 }
 _MESSAGES = {
@@ -40,6 +42,21 @@ _MESSAGES = {
 def not_found(what: str) -> HTTPException:
     """`what` is a noun: `call`, `layer`."""
     return HTTPException(404, f"There is no such {what}.")
+
+
+def conflict(error: Exception) -> HTTPException:
+    """Somebody else was first; the error says who or what."""
+    return HTTPException(409, _sentence(error))
+
+
+def unusable(error: Exception) -> HTTPException:
+    """A value that cannot be used; the error says why."""
+    return HTTPException(422, _sentence(error))
+
+
+def _sentence(error: Exception) -> str:
+    fact = str(error)
+    return f"{fact[:1].upper()}{fact[1:]}."
 
 
 def error_json(status: int, message: str | None = None, code: str | None = None) -> JSONResponse:

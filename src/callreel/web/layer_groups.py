@@ -24,10 +24,11 @@ _CLOUD_LIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class LayerGroup:
-    """One layer as shown. `light` is a key of `wording.LIGHTS`; `files` are layers of the call's summary."""
+    """One layer as shown, `short` where there is little room. `light` is a key of `wording.LIGHTS`; `files` are layers of the call's summary."""
 
     key: str
     name: str
+    short: str
     light: str
     note: str
     files: tuple[dict[str, Json], ...]
@@ -42,9 +43,15 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
     of_cloud = tuple(file for file in files if file["layer"] in ("cloud", "cloud_channel"))
     recording = call["recording"] if isinstance(call["recording"], dict) else None
     return (
-        LayerGroup("live_8k", "Live, 8 kHz", _live_light(of_8k, live), "As the carrier sent it.", of_8k),
-        LayerGroup("live_16k", "Live, 16 kHz", _live_light(of_16k, live), "What the engine hears.", of_16k),
-        LayerGroup("cloud", "Cloud", _cloud_light(recording, live), cloud_note(recording, live), of_cloud),
+        LayerGroup(
+            "live_8k", "Live, 8 kHz", "8 kHz", _live_light(of_8k, live), "As the carrier sent it.", of_8k
+        ),
+        LayerGroup(
+            "live_16k", "Live, 16 kHz", "16 kHz", _live_light(of_16k, live), "What the engine hears.", of_16k
+        ),
+        LayerGroup(
+            "cloud", "Cloud", "Cloud", _cloud_light(recording, live), cloud_note(recording, live), of_cloud
+        ),
     )
 
 
@@ -66,6 +73,12 @@ def main_audio(call: Summary) -> str | None:
     """What the times in the transcript play: the carrier's file of both parties, if it is here."""
     both = (file for file in _list(call["layers"]) if isinstance(file, dict) and file["layer"] == "cloud")
     return next((str(file["url"]) for file in both), None)
+
+
+def player_audio(call: Summary) -> str | None:
+    """What a player without script plays: the carrier's file, or one party's live one where there is none."""
+    files = (file for file in _list(call["layers"]) if isinstance(file, dict))
+    return main_audio(call) or next((str(file["url"]) for file in files), None)
 
 
 def _live_light(files: Sequence[dict[str, Json]], live: bool) -> str:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi import APIRouter, Header, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
 
 from callreel.domain.events import EventKind, LiveEvent
@@ -26,6 +26,7 @@ from callreel.store import calls, live_events
 from callreel.store.database import Database
 from callreel.web.errors import not_found
 from callreel.web.options import WebContext
+from callreel.web.person import person_of
 
 RETRY_MS: Final = 2000
 HEARTBEAT: Final = ": still here\n\n"
@@ -35,11 +36,15 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a listener asked for. `after` is the last id it has; None: everything from now on. `call_id` None: all calls."""
+    """What a listener asked for. `after` is the last id it has; None: everything from now on. `call_id` None: all calls.
+
+    `own` is the identity of an agent who hears of no others' calls.
+    """
 
     call_id: CallId | None
     after: int | None
     kinds: frozenset[EventKind] = frozenset(EventKind)
+    own: str | None = None
 
 
 def event_text(event: LiveEvent) -> str:
@@ -60,15 +65,16 @@ async def live_text(
         # Only now: what is stored from here on is also heard, so nothing falls between replay and live.
         yield f"retry: {RETRY_MS}\n\n"
         seen = await asyncio.to_thread(_newest_id, database) if wish.after is None else wish.after
+        is_own = _Own(database, wish.own)
         event: Heard | None = Resync()
         while True:
             if event is None:
                 yield HEARTBEAT
             elif isinstance(event, LiveEvent) and event.id is None:
-                if event.kind in wish.kinds:
+                if event.kind in wish.kinds and await is_own.has(event.call_id):
                     yield event_text(event)
             elif isinstance(event, Resync) or (event.id or 0) > seen:
-                async for stored in _stored_after(database, wish.call_id, seen):
+                async for stored in _stored_after(database, wish, seen):
                     seen = stored.id or seen
                     if stored.kind in wish.kinds:
                         yield event_text(stored)
@@ -101,12 +107,13 @@ def router(context: WebContext) -> APIRouter:
 
     @routes.get("/events", response_class=StreamingResponse)
     async def all_events(
+        request: Request,
         after: Annotated[int | None, Query(ge=0)] = None,
         kinds: str | None = None,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
         """Server-sent events of all calls, from now on, or since `after` (or `Last-Event-ID`). `kinds` is a list."""
-        return stream(Wish(None, _last_id(last_event_id, after), _kinds(kinds)))
+        return stream(Wish(None, _last_id(last_event_id, after), _kinds(kinds), person_of(request).own))
 
     return routes
 
@@ -120,16 +127,37 @@ async def _next(heard: AsyncIterator[Heard], lull_s: float) -> Heard | None:
         return None
 
 
-async def _stored_after(database: Database, call_id: CallId | None, seen: int) -> AsyncIterator[LiveEvent]:
-    while batch := await asyncio.to_thread(_batch_after, database, call_id, seen):
+class _Own:
+    """Whether calls are those of one agent, looked up once a call; without an agent all are."""
+
+    def __init__(self, database: Database, identity: str | None) -> None:
+        self._database = database
+        self._identity = identity
+        self._known: dict[CallId, bool] = {}
+
+    async def has(self, call_id: CallId) -> bool:
+        if self._identity is None:
+            return True
+        if call_id not in self._known:
+            self._known[call_id] = await asyncio.to_thread(self._look_up, call_id)
+        return self._known[call_id]
+
+    def _look_up(self, call_id: CallId) -> bool:
+        with self._database.read() as conn:
+            row = calls.get(conn, call_id)
+        return row is not None and row.agent == self._identity
+
+
+async def _stored_after(database: Database, wish: Wish, seen: int) -> AsyncIterator[LiveEvent]:
+    while batch := await asyncio.to_thread(_batch_after, database, wish, seen):
         for event in batch:
             seen = event.id or seen
             yield event
 
 
-def _batch_after(database: Database, call_id: CallId | None, seen: int) -> list[LiveEvent]:
+def _batch_after(database: Database, wish: Wish, seen: int) -> list[LiveEvent]:
     with database.read() as conn:
-        return live_events.after(conn, call_id, seen, _BATCH)
+        return live_events.after(conn, wish.call_id, seen, _BATCH, wish.own)
 
 
 def _newest_id(database: Database) -> int:

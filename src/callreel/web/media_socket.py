@@ -1,18 +1,15 @@
-"""The carrier's media socket: signature, then token, then frames until the end.
+"""What the messages of one media socket mean for its call, from the first to the last: messages in, commands out.
 
-A thin driver: what messages mean is `carrier/stream`, what becomes of them `services/live_calls`. The signature of the
-handshake is checked before the upgrade (a wrong one gets 403); whatever is wrong afterwards closes with 1008 or the
-code that fits, and is counted.
+It knows neither sockets nor clocks nor databases: `media_protocol` drives it, gives it every message and carries out what
+it asks for. What a message says is `carrier/stream`. Audio takes the short way: a frame goes straight to its call.
 """
 
-import asyncio
 import logging
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
-from fastapi import APIRouter, WebSocket
-from starlette.websockets import WebSocketDisconnect, WebSocketState
-
-from callreel.carrier.signature import SignatureCheck
 from callreel.carrier.stream import (
     Digit,
     Frame,
@@ -25,158 +22,131 @@ from callreel.carrier.stream import (
     Violation,
 )
 from callreel.services.counters import Counters
-from callreel.services.live_calls import LiveCalls, LiveStream
 from callreel.store.streams import EndedBy
 
 log = logging.getLogger(__name__)
 
-POLICY = 1008
-TRY_AGAIN = 1013
-MAX_MESSAGE_BYTES = 65_536
+NORMAL: Final = 1000
+POLICY: Final = 1008
+RESTARTING: Final = 1012
+TRY_AGAIN: Final = 1013
+MAX_MESSAGE_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class SocketLimits:
-    """How long a socket may say nothing: before its `start`, and afterwards."""
+class Open:
+    """Ask whether this stream may join its call; then `opened` or `refused`, and `proceed`."""
 
-    start_deadline_s: float = 10.0
-    idle_s: float = 30.0
-
-
-class _Closed(Exception):
-    """Our side ends the socket, with this code."""
-
-    def __init__(self, code: int, why: str) -> None:
-        super().__init__(why)
-        self.code = code
-        self.why = why
+    started: Started
 
 
-def media_router(
-    check: SignatureCheck, stream_url: str, live_calls: LiveCalls, counters: Counters, limits: SocketLimits
-) -> APIRouter:
-    """The route of the media socket. `stream_url` is the public `wss` address that the TwiML names and is signed."""
-    router = APIRouter()
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Keep something that the carrier said as a fact of the call; then `proceed`."""
 
-    @router.websocket("/twilio/media-stream")
-    async def media_stream(socket: WebSocket) -> None:
-        if not check.valid(stream_url, None, socket.headers):
-            counters.add("sockets_refused")
-            log.warning("refused a media socket: its signature is missing or wrong")
-            await socket.close(POLICY)  # before the upgrade this answers 403
-            return
-        await socket.accept()
-        await _Session(socket, live_calls, counters, limits).run()
-
-    return router
+    kind: str
+    data: dict[str, str] = field(default_factory=dict)
 
 
-class _Session:
-    """One socket from `connected` to its end."""
+@dataclass(frozen=True, slots=True)
+class End:
+    """The stream is over: end it in the call, and close the socket if it is still there."""
 
-    def __init__(
-        self, socket: WebSocket, live_calls: LiveCalls, counters: Counters, limits: SocketLimits
-    ) -> None:
-        self._socket = socket
-        self._live_calls = live_calls
+    ended_by: EndedBy
+    close_code: int
+
+
+Command: TypeAlias = Open | Note | End
+Place: TypeAlias = Callable[[Frame], None]
+
+
+class MediaSession:
+    """One socket from `connected` to its end.
+
+    After an `Open` or a `Note` what comes is held until `proceed`, in the order it came. The driver stops reading then,
+    so only what one read brought can wait here.
+    """
+
+    __slots__ = ("_counters", "_held", "_place", "_receiver", "heard")
+
+    def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._limits = limits
         self._receiver = StreamReceiver(max_message_bytes=MAX_MESSAGE_BYTES)
-        self._stream: LiveStream | None = None
+        self._place: Place | None = None
+        self._held: deque[bytes] | None = None
+        self.heard = False
+        """Set by each message; the driver clears it to see whether the stream fell silent."""
 
-    async def run(self) -> None:
-        ended_by = EndedBy.SOCKET
-        try:
-            await self._until_started()
-            ended_by = await self._until_ended()
-        except _Closed as closed:
-            self._counters.add("sockets_refused" if self._stream is None else "sockets_closed_by_us")
-            log.warning("closed a media socket: %s", closed.why)
-            await self._close(closed.code)
-        except WebSocketDisconnect:
-            pass
-        finally:
-            if self._stream is not None:
-                await self._live_calls.close_stream(self._stream, ended_by)
-        await self._close(1000)
+    @property
+    def started(self) -> bool:
+        """Whether the stream has joined its call."""
+        return self._place is not None
 
-    async def _close(self, code: int) -> None:
-        if self._socket.application_state is WebSocketState.CONNECTED:
-            try:
-                await self._socket.close(code)
-            except (RuntimeError, WebSocketDisconnect):
-                pass  # the other side was faster
+    def receive(self, message: bytes) -> Command | None:
+        """One message. None for audio, which has been placed then, and for what only is counted."""
+        if self._held is not None:
+            self._held.append(message)
+            return None
+        self.heard = True
+        event = self._receiver.receive(message)
+        if event.__class__ is Frame:  # 99 of 100
+            self._place(event)  # type: ignore[misc]  # no frame comes before `start`
+            return None
+        return self._command(event)
 
-    async def _until_started(self) -> None:
-        try:
-            async with asyncio.timeout(self._limits.start_deadline_s):
-                while self._stream is None:
-                    await self._before_start(await self._receive())
-        except TimeoutError:
-            raise _Closed(POLICY, f"no start within {self._limits.start_deadline_s:g} s") from None
+    def opened(self, place: Place) -> None:
+        """The stream joined its call: frames go to `place`."""
+        self._place = place
 
-    async def _before_start(self, event: StreamEvent) -> None:
-        if isinstance(event, Started):
-            self._stream = await self._live_calls.open_stream(event)
-            if self._stream is None:
-                raise _Closed(POLICY, "its token is missing, spent, expired or another call's")
-        else:
-            await self._other(event)
+    def refused(self, code: int, why: str) -> End:
+        """The stream may not go on, by what the call or the clock says. Nothing that comes now counts."""
+        self._counters.add("sockets_closed_by_us" if self.started else "sockets_refused")
+        log.warning("closed a media socket: %s", why)
+        return self.over(End(EndedBy.SOCKET, code))
 
-    async def _until_ended(self) -> EndedBy:
-        """What ended the stream: `STATUS` when the carrier said that it stopped while the socket hung on."""
-        stream = self._stream
-        assert stream is not None
-        ended = asyncio.create_task(stream.ended.wait())
-        reading = asyncio.create_task(self._read(stream))
-        try:
-            await asyncio.wait((ended, reading), return_when=asyncio.FIRST_COMPLETED)
-            return reading.result() if reading.done() else EndedBy.STATUS
-        finally:
-            ended.cancel()
-            reading.cancel()
-            await asyncio.gather(ended, reading, return_exceptions=True)
+    def over(self, end: End) -> End:
+        """The driver ends the stream. Nothing that comes now counts."""
+        self._held = deque(maxlen=0)
+        return end
 
-    async def _read(self, stream: LiveStream) -> EndedBy:
-        """The frames' way. Nothing but `place` stands between a message and the lane."""
-        while True:
-            try:
-                async with asyncio.timeout(self._limits.idle_s):
-                    event = await self._receive()
-            except TimeoutError:
-                log.warning("a media stream fell silent for %g s", self._limits.idle_s)
-                return EndedBy.SOCKET
-            if isinstance(event, Frame):
-                stream.place(event)
-            elif isinstance(event, Stopped):
-                return EndedBy.STOP
-            else:
-                await self._other(event)
+    def proceed(self) -> Command | None:
+        """What was asked for is done: go on with what came meanwhile, up to the next command."""
+        held, self._held = self._held or deque(), None
+        while held:
+            command = self.receive(held.popleft())
+            if isinstance(command, End):
+                return command
+            if command is not None:
+                self._held = held
+                return command
+        return None
 
-    async def _receive(self) -> StreamEvent:
-        message = await self._socket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1006))
-        text = message.get("text")
-        return self._receiver.receive(text if text is not None else message.get("bytes") or b"")
+    def _command(self, event: StreamEvent) -> Command | None:
+        match event:
+            case Started():
+                return self._ask(Open(event))
+            case Stopped():
+                return self.over(End(EndedBy.STOP, NORMAL))
+            case Violation(what, code):
+                self._counters.add("stream_violations")
+                if code is not None:
+                    return self.refused(code, what)
+                log.info("media socket: %s", what)
+            case Unknown(name, body):
+                return self._fact(Note("unknown_stream_event", {"event": name, "body": body}))
+            case Digit(track, digit):
+                return self._fact(Note("digit", {"track": track, "digit": digit}))
+            case Marked(name):
+                return self._fact(Note("mark", {"name": name}))
+        return None
 
-    async def _other(self, event: StreamEvent) -> None:
-        """Everything that is neither audio nor the beginning or end."""
-        if isinstance(event, Violation):
-            self._counters.add("stream_violations")
-            if event.close_code is not None:
-                raise _Closed(event.close_code, event.what)
-            log.info("media socket: %s", event.what)
-        elif isinstance(event, Unknown):
-            await self._fact("unknown_stream_event", {"event": event.name, "body": event.body})
-        elif isinstance(event, Digit):
-            await self._fact("digit", {"track": event.track, "digit": event.digit})
-        elif isinstance(event, Marked):
-            await self._fact("mark", {"name": event.name})
-
-    async def _fact(self, kind: str, data: dict[str, str]) -> None:
+    def _fact(self, note: Note) -> Command | None:
         # Without a stream nobody has shown a token yet: such words are counted, never stored.
-        if self._stream is None:
+        if not self.started:
             self._counters.add("events_before_start")
-            return
-        await asyncio.to_thread(self._live_calls.note_fact, kind, data, self._stream)
+            return None
+        return self._ask(note)
+
+    def _ask(self, command: Open | Note) -> Command:
+        self._held = deque()
+        return command

@@ -4,13 +4,45 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from callreel.carrier.destination import DialPolicy
 from callreel.domain.call import Role
 from callreel.domain.cost import Prices
+from callreel.services.announce import Announcer
 from callreel.services.bus import EventSource
+from callreel.services.clock import Clock
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
 
 ROLE_NAMES: Mapping[Role, str] = MappingProxyType({Role.AGENT: "Agent", Role.TECHNICIAN: "Technician"})
+
+
+@dataclass(frozen=True, slots=True)
+class SoftphoneOptions:
+    """What browsers need to place calls. Empty values are not set; `missing` says which of them that stops.
+
+    `local_signal` is the host and port of the stand-in carrier's signalling, None in production: then the browser
+    talks to the carrier. `token_ttl_s` is the life of an access token.
+    """
+
+    account_sid: str = ""
+    api_key_sid: str = ""
+    api_key_secret: str = field(default="", repr=False)
+    application_sid: str = ""
+    caller_id: str = ""
+    token_ttl_s: int = 600
+    local_signal: str | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """The settings without which no browser can place a call, by name and in words."""
+        needed = (
+            (self.account_sid, "TWILIO_ACCOUNT_SID, the carrier account"),
+            (self.api_key_sid, "TWILIO_API_KEY_SID, an API key of the account"),
+            (self.api_key_secret, "TWILIO_API_KEY_SECRET, the secret of that key"),
+            (self.application_sid, "TWILIO_TWIML_APP_SID, the TwiML app whose voice URL is this server"),
+            (self.caller_id, "TWILIO_PHONE_NUMBER, the number that calls are made from"),
+        )
+        return [words for value, words in needed if not value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +52,8 @@ class WebOptions:
     `demo` turns sign-in off and admits only requests to a loopback name; whoever sets it binds to loopback.
     `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
     `prices` None leaves costs out. `public_url` is what the carrier reaches us by, for the page that explains the
-    first call; None stands for the address that the reader used.
+    first call; None stands for the address that the reader used. `dial_policy` is that of the voice route; by default it
+    allows nothing. `demo_identity` is the client that the demo's administrator is to the carrier.
     """
 
     title: str = "Callreel"
@@ -31,6 +64,9 @@ class WebOptions:
     engine_rough: bool = False
     prices: Prices | None = None
     public_url: str | None = None
+    softphone: SoftphoneOptions = SoftphoneOptions()
+    dial_policy: DialPolicy = DialPolicy(frozenset())
+    demo_identity: str = "agent"
     session_hours: int = 12
     heartbeat_s: float = 10.0
     calls_per_page: int = 50
@@ -44,3 +80,5 @@ class WebContext:
     blobs: BlobStore
     bus: EventSource
     options: WebOptions
+    announcer: Announcer
+    clock: Clock

@@ -1,18 +1,28 @@
-"""The pages: the list of calls, one call, and the API's description. They work without script but for live text."""
+"""The pages: calls, one call, days, people, oneself, and the API's description.
+
+The calls and a call are drawn here and work without script, but for live text; searching, the days and what changes
+people and tokens are done by script with the API, whose rights are checked there.
+"""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from callreel.domain.ids import CallId
 from callreel.services.summary import call_head, call_summary
-from callreel.store import calls, live_events
+from callreel.store import call_list as call_list_of
+from callreel.store import live_events
+from callreel.web.calling_policy import calling_policy
 from callreel.web.errors import not_found
-from callreel.web.layer_groups import layer_groups, main_audio
+from callreel.web.layer_groups import layer_groups, main_audio, player_audio
 from callreel.web.options import WebContext, WebOptions
+from callreel.web.person import person_of
 from callreel.web.render import Renderer
+
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes")
+"""Query parameters of the list that the script answers, with the API."""
 
 
 def router(context: WebContext, renderer: Renderer) -> APIRouter:
@@ -25,18 +35,22 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
         # The newest event's id is read with the rows, so that live updates go on exactly where the page ends.
         with context.database.read() as conn:
             after = live_events.last_id(conn)
-            rows = calls.latest(conn, options.calls_per_page + 1, _utc(before))
+            wanted = call_list_of.CallFilter(own=person_of(request).own)
+            rows = call_list_of.page(conn, wanted, options.calls_per_page + 1, _utc(before))
         shown = rows[: options.calls_per_page]
-        return renderer.page(
+        page = renderer.page(
             request,
             "calls.html",
             here="calls",
+            filtered=any(request.query_params.get(name) for name in FILTERS),
             calls=[call_head(row) for row in shown],
             before=before,
             older=shown[-1].created_at.isoformat() if len(rows) > len(shown) else None,
             after=after,
             public_url=options.public_url or str(request.base_url).rstrip("/"),
         )
+        page.headers["Content-Security-Policy"] = calling_policy(options.softphone)
+        return page
 
     @routes.get("/calls/{call_id}")
     def one_call(request: Request, call_id: CallId) -> HTMLResponse:
@@ -52,8 +66,21 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
             after=after,
             layer_groups=layer_groups(call),
             main_audio=main_audio(call),
+            player_audio=player_audio(call),
             rough_note=rough_note(options),
         )
+
+    @routes.get("/days")
+    def days(request: Request) -> HTMLResponse:
+        return renderer.page(request, "days.html", here="days")
+
+    @routes.get("/people")
+    def people(request: Request) -> HTMLResponse:
+        return renderer.page(request, "people.html", here="people")
+
+    @routes.get("/me")
+    def me(request: Request) -> HTMLResponse:
+        return renderer.page(request, "me.html", here="me")
 
     @routes.get("/docs")
     def api_description(request: Request) -> HTMLResponse:

@@ -1,6 +1,7 @@
 """Pages from templates: Jinja with escaping on for everything, and the words of `wording.py` as filters."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,6 +18,8 @@ from callreel.web.options import WebOptions
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 STATIC: Final = Path(__file__).parent / "static"
+BUILT: Final = STATIC / "built"
+"""What `make ui` makes of `ui/`. Its files are named after their content."""
 
 
 class Renderer:
@@ -30,7 +33,9 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(options=options, version=__version__, assets=_assets_version())
+        self._environment.globals.update(
+            options=options, version=__version__, assets=_assets_version(), script=_script()
+        )
         self._environment.filters.update(_filters(options))
 
     def page(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
@@ -72,6 +77,15 @@ def _code_marks(text: str) -> Markup:
 def _assets_version() -> str:
     """Changes whenever a static file does, so that browsers may keep them for long."""
     digest = hashlib.sha256()
-    for path in sorted(STATIC.iterdir()):
+    for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _script() -> str | None:
+    """The address of the script that every page loads; None where it was not built, and pages do without."""
+    try:
+        manifest = json.loads((BUILT / "manifest.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    return f"/static/built/{manifest['src/app.ts']['file']}"

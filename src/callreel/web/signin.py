@@ -1,33 +1,37 @@
 """Signing in and out: local users, a session in a cookie, and a limit on failed attempts.
 
-Whether a route needs it is not decided here but in `gate.py`. Roles of users come with a later landing; today whoever
-is signed in sees all calls.
+Whether a route needs it is not decided here but in `gate.py`. Programs bring a token instead, and the first
+administrator a link: `welcome.py`.
 """
 
 import asyncio
 import logging
+from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from callreel.services.clock import Clock
-from callreel.store import users
+from callreel.store import api_tokens, users
 from callreel.store.users import UserRow
 from callreel.web.attempts import AttemptLimit
 from callreel.web.options import WebContext
 from callreel.web.origin import local_path
 from callreel.web.passwords import LONGEST_PASSWORD, hash_password, new_token, token_hash, verify_password
+from callreel.web.person import Person, of_user
 from callreel.web.render import Renderer
 
-__all__ = ["COOKIE", "SignIn", "hash_password", "router", "session_token"]
+__all__ = ["COOKIE", "SignIn", "bearer_token", "hash_password", "router", "session_token"]
 
 log = logging.getLogger(__name__)
 
 COOKIE: Final = "callreel_session"
 _HASHES_AT_ONCE: Final = 2
+_SHORTEST_TOUCH: Final = timedelta(minutes=1)
 
 
 class SignIn:
@@ -63,15 +67,26 @@ class SignIn:
             self._by_address.failed(address, now)
             return None
         self._by_name.succeeded(f"{name}\n{address}")
+        return await self.open_session(known.id)
+
+    async def by_session(self, token: str | None) -> Person | None:
+        """Whose session `token` is, while it lasts."""
+        return await asyncio.to_thread(self._whose, token) if token else None
+
+    async def by_token(self, token: str) -> Person | None:
+        """Whose API token it is, with the rights that its scopes leave."""
+        return await asyncio.to_thread(self._whose_api, token)
+
+    async def open_session(self, user_id: int) -> str:
+        """A new session's token, for a person who has just been made."""
         token = new_token()
-        await asyncio.to_thread(self._open, token, known.id)
+        await asyncio.to_thread(self._open, token, user_id)
         return token
 
-    async def person(self, token: str | None) -> UserRow | None:
-        """Whose session `token` is, while it lasts."""
-        if not token:
-            return None
-        return await asyncio.to_thread(self._whose, token)
+    async def hashed(self, password: str) -> str:
+        """The hash of a new password. Raises PasswordError."""
+        async with self._hashing:
+            return await asyncio.to_thread(hash_password, password)
 
     async def leave(self, token: str | None) -> None:
         """End the session; an unknown token is no matter."""
@@ -90,9 +105,22 @@ class SignIn:
         with self._database.write() as conn:
             users.open_session(conn, token_hash(token), user_id, self._clock.now(), self._session_s)
 
-    def _whose(self, token: str) -> UserRow | None:
+    def _whose(self, token: str) -> Person | None:
         with self._database.read() as conn:
-            return users.by_session(conn, token_hash(token), self._clock.now())
+            user = users.by_session(conn, token_hash(token), self._clock.now())
+        return of_user(user) if user else None
+
+    def _whose_api(self, token: str) -> Person | None:
+        now = self._clock.now()
+        with self._database.read() as conn:
+            found = api_tokens.whose(conn, token_hash(token), now)
+        if found is None:
+            return None
+        user, row = found
+        if row.last_used_at is None or now - row.last_used_at > _SHORTEST_TOUCH:
+            with self._database.write() as conn:
+                api_tokens.touch(conn, row.id, now)
+        return of_user(user, row.scopes)
 
     def _close(self, token: str) -> None:
         with self._database.write() as conn:
@@ -111,6 +139,17 @@ def session_token(scope: Scope) -> str | None:
             cookies.load(value.decode("latin-1"))
     found = cookies.get(COOKIE)
     return found.value if found else None
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """The token of an `Authorization: Bearer` header (RFC 6750); an empty one is a token too, and nobody's."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def set_session_cookie(answer: Response, token: str, session_s: float, *, secure: bool) -> None:
+    """Shut away from scripts and from other sites' requests."""
+    answer.set_cookie(COOKIE, token, max_age=int(session_s), secure=secure, httponly=True, samesite="lax")
 
 
 def router(context: WebContext, sign_in: SignIn, renderer: Renderer) -> APIRouter:
@@ -133,7 +172,7 @@ def router(context: WebContext, sign_in: SignIn, renderer: Renderer) -> APIRoute
 
     @routes.get("/sign-in")
     async def ask(request: Request, target: Annotated[str, Query(alias="next")] = "/") -> Response:
-        if options.demo or await sign_in.person(session_token(request.scope)):
+        if options.demo or await sign_in.by_session(session_token(request.scope)):
             return RedirectResponse(local_path(target), 303)
         return await form(request, local_path(target))
 
@@ -159,14 +198,7 @@ def router(context: WebContext, sign_in: SignIn, renderer: Renderer) -> APIRoute
             return await form(request, target, name, "The name or the password is not right.", 401)
         await sign_in.leave(session_token(request.scope))
         arrived = RedirectResponse(target, 303)
-        arrived.set_cookie(
-            COOKIE,
-            token,
-            max_age=int(sign_in.session_s),
-            secure=options.secure_cookies,
-            httponly=True,
-            samesite="lax",
-        )
+        set_session_cookie(arrived, token, sign_in.session_s, secure=options.secure_cookies)
         return arrived
 
     @routes.post("/sign-out")

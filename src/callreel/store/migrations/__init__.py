@@ -9,14 +9,26 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+
+from callreel.domain.errors import StoreError
 
 _HERE = Path(__file__).parent
 
 
 def upgrade(conn: Connection) -> None:
-    """Run what is missing on a connection whose transaction has begun. Logging is left as it is."""
-    command.upgrade(_config(conn), "head")
+    """Run what is missing on a connection whose transaction has begun. Logging is left as it is.
+
+    Raises StoreError for a database of a newer program.
+    """
+    config = _config(conn)
+    at = MigrationContext.configure(conn).get_current_revision()
+    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+    if at is not None and at not in known:
+        raise StoreError(f"the database is of a newer Callreel (its tables are at {at}); update this program")
+    command.upgrade(config, "head")
 
 
 def draft(message: str) -> None:

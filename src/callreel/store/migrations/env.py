@@ -5,7 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import JSON
 
-from callreel.store.tables import Named, UTCDateTime, metadata
+from callreel.store.tables import Named, UTCDateTime, in_metadata, metadata
 
 
 def in_plain_types(kind: str, item: Any, drafted: Any) -> str | Literal[False]:
@@ -24,6 +24,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_item=in_plain_types,
+    include_object=in_metadata,
     # SQLite can hardly alter a table: drafts use batch operations, which rebuild it.
     render_as_batch=True,
 )

@@ -1,0 +1,47 @@
+"""`callreel check`: every stored file against its row and digest, and back."""
+
+from typing import Annotated
+
+import typer
+
+from callreel.cli.begin import begin
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Keep")(check)
+
+
+def check(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put right what is safe: nothing that could be audio is deleted.")
+    ] = False,
+) -> None:
+    """Read every stored file and hold it against its row. Exit code 1 when something is wrong.
+
+    Examples:
+
+    - `callreel check`
+
+    - `callreel check --repair`
+    """
+    settings = begin(quiet=True)
+    from callreel.services.checking import Checking
+    from callreel.services.clock import Clock
+    from callreel.store.blobs import BlobStore
+    from callreel.store.database import Database
+
+    database = Database.open(settings.app_database_url)
+    try:
+        database.migrate()
+        database.quick_check()
+        checking = Checking(database, BlobStore(settings.objects_dir), Clock().now(), repair=repair)
+        checked = checking.run()
+    finally:
+        database.close()
+    for finding in checked.findings:
+        typer.echo(
+            f"{finding.kind}\t{finding.path}\t{finding.what}{'; ' + finding.done if finding.done else ''}"
+        )
+    verdict = f"{len(checked.wrong)} are wrong" if checked.wrong else "all is well"
+    typer.echo(f"callreel: {checked.files} files, {checked.size_bytes / 1e6:.1f} MB read: {verdict}")
+    raise typer.Exit(1 if checked.wrong else 0)

@@ -1,0 +1,86 @@
+"""Who may do what: roles of people, rights, scopes of tokens, and the client identity that stands for a person.
+
+Roles of parties on a call are `domain.call.Role`; these are of people who sign in. A page asks for rights, never for
+roles, so that a rule stands in one place: here.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+LONGEST_NAME: Final = 100
+"""Characters of a person's name."""
+LONGEST_IDENTITY: Final = 100
+"""The carrier allows 121 characters; the rest is for the number that tells people of one identity apart."""
+
+
+class UserRole(StrEnum):
+    """`AGENT` has own calls, `SUPERVISOR` all of them, `ADMINISTRATOR` also the people."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    ADMINISTRATOR = "administrator"
+
+
+class Right(StrEnum):
+    """One thing that a person may do."""
+
+    READ_CALLS = "calls:read"
+    READ_ALL_CALLS = "calls:read_all"
+    WRITE_CALLS = "calls:write"
+    PLACE_CALLS = "calls:place"
+    EDIT_ALL_NOTES = "notes:edit_all"
+    WRITE_TECHNICIANS = "technicians:write"
+    WRITE_PEOPLE = "people:write"
+    WRITE_TOKENS = "tokens:write"
+
+
+class Scope(StrEnum):
+    """What a token is for. It never allows more than its owner may."""
+
+    READ_CALLS = "calls:read"
+    WRITE_CALLS = "calls:write"
+    WRITE_PEOPLE = "people:write"
+
+
+_AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
+_SUPERVISOR = _AGENT | {Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.WRITE_TECHNICIANS}
+
+RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
+    UserRole.AGENT: _AGENT,
+    UserRole.SUPERVISOR: _SUPERVISOR,
+    UserRole.ADMINISTRATOR: _SUPERVISOR | {Right.WRITE_PEOPLE},
+}
+
+_OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
+    Scope.READ_CALLS: frozenset({Right.READ_CALLS, Right.READ_ALL_CALLS}),
+    Scope.WRITE_CALLS: frozenset({Right.WRITE_CALLS, Right.EDIT_ALL_NOTES, Right.WRITE_TECHNICIANS}),
+    Scope.WRITE_PEOPLE: frozenset({Right.WRITE_PEOPLE}),
+}
+
+
+def rights_of(role: UserRole, scopes: Iterable[Scope] | None = None) -> frozenset[Right]:
+    """What a person of `role` may do, by session (`scopes` None) or by a token of these scopes.
+
+    A token that reads calls reads those that its owner sees; one that only writes reads nothing.
+    """
+    if scopes is None:
+        return RIGHTS[role]
+    allowed = frozenset[Right]().union(*(_OF_SCOPE[scope] for scope in scopes))
+    # Whose calls a person may change does not depend on the token, only whether.
+    reach = (
+        RIGHTS[role] & {Right.READ_ALL_CALLS} if allowed & {Right.READ_CALLS, Right.WRITE_CALLS} else set()
+    )
+    return (RIGHTS[role] & allowed) | reach
+
+
+def identity_of(name: str) -> str:
+    """The client identity for a person's name: what the carrier allows of it, letters, digits and underscores.
+
+    Two names may give the same one; who keeps people makes it unique.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    identity = re.sub(r"[^A-Za-z0-9_]+", "_", plain.strip())[:LONGEST_IDENTITY]
+    return identity if identity.strip("_") else "person"

@@ -1,0 +1,116 @@
+"""Who answers for the words of a segment in an evaluation, and what it cost.
+
+Either an engine in its processes, which hears the samples, or the oracle, which hears nothing and says what the
+reference has in that span: what is wrong with the oracle's transcript is our fault and not an engine's.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from callreel.domain.call import Role
+from callreel.domain.errors import EngineError
+from callreel.engines.host import EngineHost
+from callreel.services.hearing import SAMPLES16K_A_MS, Samples
+from callreel.services.spoken_material import Recorded
+from callreel.speech.engine import Capabilities, HeardWord
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An answer. `took_ms` is how long it would take on a machine with nothing else to do, `cpu_s` core-seconds."""
+
+    words: Sequence[HeardWord]
+    took_ms: float
+    cpu_s: float
+    failed: bool = False
+
+
+class Decoding(Protocol):
+    """Answers for one recording after the other."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def begin(self, recorded: Recorded) -> None:
+        """The segments to come are of this recording."""
+        ...
+
+    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded: ...
+
+
+class EngineDecoding:
+    """An engine in the processes of a host that has been started. One job at a time, so that times do not mix.
+
+    Where the kernel tells what the processes consumed, `took_ms` is that: waiting for a processor that others use is
+    left out. Elsewhere, and for an engine on another machine, it is the time on the clock.
+    """
+
+    def __init__(self, host: EngineHost) -> None:
+        self._host = host
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._host.capabilities
+
+    def begin(self, recorded: Recorded) -> None:
+        pass
+
+    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+        pids = self._host.pids
+        cpu_before, began = _cpu_s(pids), time.monotonic()
+        try:
+            words, failed = await self._host.decode(samples16k, partial=partial), False
+        except EngineError:
+            words, failed = [], True
+        took_s = time.monotonic() - began
+        cpu_after = _cpu_s(pids)
+        if cpu_before is None or cpu_after is None:
+            return Decoded(words, 1000 * took_s, 0.0, failed)
+        cpu_s = cpu_after - cpu_before
+        return Decoded(words, 1000 * (cpu_s if self.capabilities.runs_here else took_s), cpu_s, failed)
+
+
+class Oracle:
+    """Says the words of the reference whose middle lies in the span it is asked about. Needs word times."""
+
+    def __init__(self, delay_ms: float = 100, *, partials: bool = True) -> None:
+        self._delay_ms = delay_ms
+        self._recorded: Recorded | None = None
+        self.capabilities = Capabilities(
+            name="oracle",
+            model="reference",
+            partials=partials,
+            word_times=True,
+            confidence=False,
+            runs_here=True,
+        )
+
+    def begin(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+
+    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+        assert self._recorded is not None, "begin comes first"
+        end_ms = start_ms + samples16k.size // SAMPLES16K_A_MS
+        heard = [
+            HeardWord(word.text, word.start_ms - start_ms, word.end_ms - start_ms, None)
+            for spoken in self._recorded.spoken
+            if spoken.role is role
+            for word in spoken.words
+            if start_ms <= (word.start_ms + word.end_ms) // 2 < end_ms
+        ]
+        return Decoded(heard, self._delay_ms, 0.0)
+
+
+def _cpu_s(pids: Sequence[int]) -> float | None:
+    """Processor time that the processes have had, all threads, by Linux's scheduler; None where there is none."""
+    try:
+        return sum(
+            int((task / "schedstat").read_text().split()[0]) / 1e9
+            for pid in pids
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        )
+    except (OSError, ValueError, IndexError):
+        return None

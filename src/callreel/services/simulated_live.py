@@ -1,0 +1,153 @@
+"""A recording heard as if it were live, as fast as can be: the clock is simulated, hearing and queue are the real ones.
+
+Both lanes come in blocks, as they do from `services/lane`; `LaneHearing` cuts and asks; `DecodeQueue` orders and sheds;
+so many workers are busy for as long as each decode took. What is left out is the network, the database and the browser.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from callreel.audio.resample import Upsampler
+from callreel.audio.segmenter import SegmenterOptions, SpeechDetector
+from callreel.domain.call import Role
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Final, Segment
+from callreel.services.decoding import Decoded, Decoding
+from callreel.services.hearing import SAMPLES16K_A_MS, LaneHearing, Samples
+from callreel.services.spoken_material import Recorded
+from callreel.speech.cadence import PartialCadence
+from callreel.speech.queue import DecodeQueue, Job
+from callreel.speech.turns import words_from
+
+BLOCK_MS = 160
+_SAMPLES8K_A_MS = 8
+_CALL = CallId("evaluated")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A partial as a listener got it."""
+
+    role: Role
+    number: int
+    at_ms: float
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A final as a listener got it."""
+
+    final: Final
+    at_ms: float
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """What came of one recording. Times count from its start."""
+
+    finals: list[Given] = field(default_factory=list)
+    partials: list[Shown] = field(default_factory=list)
+    asked_finals: int = 0
+    partials_shed: int = 0
+    cpu_s: float = 0.0
+
+    @property
+    def finals_lost(self) -> int:
+        """Closed segments that nobody got a final for, or one that says that it failed."""
+        return self.asked_finals - sum(not given.final.failed for given in self.finals)
+
+
+async def hear_live(
+    recorded: Recorded,
+    decoding: Decoding,
+    *,
+    workers: int,
+    new_detector: Callable[[], SpeechDetector],
+    segmenter: SegmenterOptions,
+) -> LiveRun:
+    """All lanes of `recorded` at once, from the first block to the last final."""
+    decoding.begin(recorded)
+    lanes = recorded.lanes()
+    simulation = _Simulation(decoding, workers)
+    hearings = {role: simulation.hearing(role, new_detector(), segmenter) for role in lanes}
+    upsamplers = {role: Upsampler() for role in lanes}
+    length_ms = max(lane.size for lane in lanes.values()) // _SAMPLES8K_A_MS
+    for now_ms in range(BLOCK_MS, length_ms + BLOCK_MS, BLOCK_MS):
+        await simulation.until(now_ms)
+        for role, lane in lanes.items():
+            block = lane[(now_ms - BLOCK_MS) * _SAMPLES8K_A_MS : now_ms * _SAMPLES8K_A_MS]
+            hearings[role].hear(block, upsamplers[role].push(block))
+        await simulation.start()
+    for role, hearing in hearings.items():
+        hearing.hear(np.zeros(0, np.int16), upsamplers[role].finish())
+        hearing.pause()
+    await simulation.start()
+    await simulation.until(float("inf"))
+    return simulation.run
+
+
+class _Simulation:
+    """The workers and the clock. As `services/live`, it keeps partials that come too late to itself."""
+
+    def __init__(self, decoding: Decoding, workers: int) -> None:
+        self.run = LiveRun()
+        self._decoding = decoding
+        self._queue = DecodeQueue(workers)
+        self._now_ms = 0.0
+        self._running: list[tuple[float, int, float, Job, Decoded]] = []
+        self._order = count()
+        self._cadences: dict[Role, PartialCadence] = {}
+        self._closed: dict[Role, int] = {}
+
+    def hearing(self, role: Role, detector: SpeechDetector, options: SegmenterOptions) -> LaneHearing:
+        cadence = PartialCadence.for_engine(self._decoding.capabilities)
+        if cadence is not None:
+            self._cadences[role] = cadence
+        return LaneHearing(role, detector, options, cadence, self._ask)
+
+    async def until(self, now_ms: float) -> None:
+        """Let the workers work up to `now_ms`."""
+        while self._running and self._running[0][0] <= now_ms:
+            self._now_ms, _, began_ms, job, decoded = heapq.heappop(self._running)
+            self._queue.done(job)
+            self._answered(job, decoded, self._now_ms - began_ms)
+            await self.start()
+        self._now_ms = now_ms
+        self.run.partials_shed = self._queue.partials_shed
+
+    async def start(self) -> None:
+        """Give waiting jobs to free workers, now."""
+        while (job := self._queue.next(self._now_ms / 1000)) is not None:
+            decoded = await self._decoding.decode(
+                job.role, job.start_ms, job.samples16k, partial=not job.final
+            )
+            self.run.cpu_s += decoded.cpu_s
+            end_ms = self._now_ms + decoded.took_ms
+            heapq.heappush(self._running, (end_ms, next(self._order), self._now_ms, job, decoded))
+
+    def _ask(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
+        job = Job(_CALL, role, number, start_ms, samples, final, self._now_ms / 1000)
+        if final:
+            self.run.asked_finals += 1
+            self._closed[role] = number
+            self._queue.offer_final(job)
+        else:
+            self._queue.offer_partial(job)
+
+    def _answered(self, job: Job, decoded: Decoded, took_ms: float) -> None:
+        words = words_from(decoded.words, job.start_ms)
+        if job.final:
+            end_ms = job.start_ms + job.samples16k.size // SAMPLES16K_A_MS
+            segment = Segment(job.role, job.number, job.start_ms, end_ms)
+            self.run.finals.append(Given(Final(segment, words, decoded.failed), self._now_ms))
+            return
+        if job.role in self._cadences:
+            self._cadences[job.role].decoded(took_ms)
+        if not decoded.failed and job.number > self._closed.get(job.role, -1):
+            shown = tuple(word.text for word in words)
+            self.run.partials.append(Shown(job.role, job.number, self._now_ms, shown))

@@ -1,0 +1,133 @@
+"""What a person corrects in a transcript: the words of a turn, one word, or who spoke.
+
+The machine's turns are never changed: a correction makes new ones. Words that stay keep their times; new ones take the
+time of those they stand for, shared by length, so that the player still finds them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+from callreel.domain.call import Role
+from callreel.domain.errors import CallreelError
+from callreel.domain.transcript import Turn, Word
+
+
+class CorrectionError(CallreelError):
+    """A change that does not fit the transcript."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change. `turn` and `word` are places from 0 in the transcript that was looked at.
+
+    With `word`, `text` stands for that word; without, for the whole turn. An empty text removes. `role` is of a turn.
+    """
+
+    turn: int
+    word: int | None = None
+    text: str | None = None
+    role: Role | None = None
+
+
+def corrected(turns: Sequence[Turn], changes: Iterable[Change]) -> dict[int, Turn | None]:
+    """The turns that become others, by place; None for one that goes. What ends up as it was is left out.
+
+    Raises CorrectionError: a place that is not there, a change that says nothing, or two about one thing.
+    """
+    of_turn: dict[int, list[Change]] = {}
+    for change in changes:
+        if not 0 <= change.turn < len(turns):
+            raise CorrectionError(f"there is no turn {change.turn}, the transcript has {len(turns)}")
+        of_turn.setdefault(change.turn, []).append(change)
+    made = {place: _corrected(turns[place], listed) for place, listed in of_turn.items()}
+    return {place: turn for place, turn in sorted(made.items()) if turn != turns[place]}
+
+
+def words_of(turn: Turn) -> tuple[Word, ...]:
+    """The words of a turn's text: the engine's where they are the text, else spread over the turn."""
+    if [piece for word in turn.words for piece in word.text.split()] == turn.text.split():
+        return turn.words
+    return spread(turn.text.split(), turn.start_ms, turn.end_ms)
+
+
+def spread(texts: Sequence[str], start_ms: int, end_ms: int) -> tuple[Word, ...]:
+    """`texts` one after the other from `start_ms` to `end_ms`, each as long as its letters. Nobody is sure of them."""
+    letters = [max(1, len(text)) for text in texts]
+    whole = sum(letters)
+    edges = (
+        [start_ms + (end_ms - start_ms) * sum(letters[:n]) // whole for n in range(len(texts) + 1)]
+        if whole
+        else []
+    )
+    return tuple(Word(text, edges[n], edges[n + 1]) for n, text in enumerate(texts))
+
+
+def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
+    roles = [change.role for change in changes if change.role is not None]
+    of_words = {change.word: change.text for change in changes if change.word is not None}
+    texts = [change.text for change in changes if change.word is None and change.text is not None]
+    about = len(roles) + len(texts) + sum(change.word is not None for change in changes)
+    if any(change.word is not None and (change.text is None or change.role) for change in changes):
+        raise CorrectionError("a change of a word has a text and no role")
+    if any(change.text is None and change.role is None for change in changes):
+        raise CorrectionError("a change has a text, a role or both")
+    if about != bool(roles) + bool(texts) + len(of_words) or (texts and of_words):
+        raise CorrectionError("two changes are about the same thing")
+    words = words_of(turn)
+    if texts:
+        words = _rewritten(words, texts[0].split(), turn)
+    elif of_words:
+        words = _reworded(words, of_words)
+    else:
+        return replace(turn, role=roles[0])
+    if not words:
+        return None
+    if words == words_of(turn):
+        return replace(turn, role=roles[0] if roles else turn.role)
+    sure = [word.confidence for word in words if word.confidence is not None]
+    return Turn(
+        role=roles[0] if roles else turn.role,
+        start_ms=turn.start_ms,
+        end_ms=turn.end_ms,
+        text=" ".join(word.text for word in words),
+        confidence=sum(sure) / len(sure) if sure else None,
+        words=words,
+    )
+
+
+def _reworded(words: Sequence[Word], texts: dict[int, str | None]) -> tuple[Word, ...]:
+    for place in texts:
+        if not 0 <= place < len(words):
+            raise CorrectionError(f"there is no word {place}, the turn has {len(words)}")
+    return tuple(
+        new
+        for place, word in enumerate(words)
+        for new in (_instead(word, texts[place] or "") if place in texts else (word,))
+    )
+
+
+def _instead(word: Word, text: str) -> tuple[Word, ...]:
+    return (word,) if text == word.text else spread(text.split(), word.start_ms, word.end_ms)
+
+
+def _rewritten(words: Sequence[Word], texts: Sequence[str], turn: Turn) -> tuple[Word, ...]:
+    """The words of a turn whose text was typed anew: those that are as before keep their times."""
+    before, after = [word.text.casefold() for word in words], [text.casefold() for text in texts]
+    made: list[Word] = []
+    for op, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if op == "equal":
+            made += [_spelt(word, text) for word, text in zip(words[i:i_end], texts[j:j_end], strict=True)]
+        else:
+            start_ms = words[i].start_ms if i < i_end else (words[i - 1].end_ms if i else turn.start_ms)
+            end_ms = (
+                words[i_end - 1].end_ms
+                if i < i_end
+                else (words[i].start_ms if i < len(words) else turn.end_ms)
+            )
+            made += spread(texts[j:j_end], start_ms, max(start_ms, end_ms))
+    return tuple(made)
+
+
+def _spelt(word: Word, text: str) -> Word:
+    return word if word.text == text else replace(word, text=text)

@@ -1,0 +1,112 @@
+"""Which route needs what: the one table, read by the gate before any route is looked up. Pure.
+
+Closed unless opened: an address that is not in the table is not found, whoever asks. A route that names a call is only
+open to who may see that call, which the gate looks up too. Routes under `/twilio/` check the carrier's signature
+instead and are not in here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.routing import compile_path
+
+from callreel.domain.access import Right
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`needs` None: anybody who is signed in. `open`: anybody at all. `session`: no token will do."""
+
+    methods: frozenset[str]
+    path: str
+    needs: Right | None = None
+    open: bool = False
+    session: bool = False
+    pattern: re.Pattern[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pattern", compile_path(self.path)[0])
+
+
+def _rule(
+    methods: str, path: str, needs: Right | None = None, *, open: bool = False, session: bool = False
+) -> Rule:
+    named = frozenset(methods.split())
+    return Rule(named | {"HEAD"} if "GET" in named else named, path, needs, open, session)
+
+
+_READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
+
+RULES: Final[Sequence[Rule]] = (
+    _rule("GET", "/health", open=True),
+    _rule("GET", "/health/live", open=True),
+    _rule("GET", "/health/ready", open=True),
+    _rule("GET", "/static/{path:path}", open=True),
+    _rule("GET POST", "/sign-in", open=True),
+    _rule("GET POST", "/welcome", open=True),
+    _rule("POST", "/sign-out", session=True),
+    # Pages
+    _rule("GET", "/", _READ),
+    _rule("GET", "/calls/{call_id}", _READ),
+    _rule("GET", "/days", _READ),
+    _rule("GET", "/people", _PEOPLE),
+    _rule("GET", "/me"),
+    _rule("GET", "/docs"),
+    _rule("GET", "/openapi.json"),
+    # Calls
+    _rule("GET", "/events", _READ),
+    _rule("GET", "/calls/{call_id}/events", _READ),
+    _rule("GET", "/calls/{call_id}/layers/{name}.wav", _READ),
+    _rule("GET", "/calls/{call_id}/transcript.{ending}", _READ),
+    _rule("GET", "/api/calls", _READ),
+    _rule("GET", "/api/calls/{call_id}", _READ),
+    _rule("GET", "/api/calls/{call_id}/peaks", _READ),
+    _rule("GET", "/api/calls/{call_id}/difference", _READ),
+    _rule("POST", "/api/calls/{call_id}/notes", _WRITE),
+    _rule("PATCH DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE),
+    _rule("GET", "/api/calls/{call_id}/revisions", _READ),
+    _rule("POST", "/api/calls/{call_id}/revisions", _WRITE),
+    _rule("GET", "/api/days", _READ),
+    # People
+    _rule("GET", "/api/people/me"),
+    _rule("POST", "/api/people/me/sign-out-everywhere", session=True),
+    _rule("GET POST", "/api/people", _PEOPLE),
+    _rule("PATCH", "/api/people/{person_id}", _PEOPLE),
+    _rule("GET POST", "/api/tokens", Right.WRITE_TOKENS, session=True),
+    _rule("DELETE", "/api/tokens/{token_id}", Right.WRITE_TOKENS, session=True),
+    # Operations
+    _rule("GET", "/operations", Right.READ_ALL_CALLS),
+    _rule("POST", "/operations/recordings/{sid}/retry", Right.EDIT_ALL_NOTES, session=True),
+    _rule("POST", "/operations/recordings/{sid}/skip", Right.EDIT_ALL_NOTES, session=True),
+    _rule("GET", "/metrics", Right.READ_ALL_CALLS),
+    # Placing calls
+    _rule("GET", "/api/softphone", Right.PLACE_CALLS),
+    _rule("POST", "/api/softphone/token", Right.PLACE_CALLS, session=True),
+    _rule("POST", "/api/numbers"),
+    _rule("GET", "/api/technicians", _READ),
+    _rule("POST", "/api/technicians", Right.WRITE_TECHNICIANS),
+    _rule("PATCH DELETE", "/api/technicians/{technician_id}", Right.WRITE_TECHNICIANS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the table says of a request. `rule` None: the address is in the table, its method is not."""
+
+    rule: Rule | None
+    values: Mapping[str, str]
+
+
+def find(method: str, path: str) -> Found | None:
+    """The rule of a request; None when the table does not know the address."""
+    known: Found | None = None
+    for rule in RULES:
+        match = rule.pattern.match(path)
+        if match is None:
+            continue
+        if method in rule.methods:
+            return Found(rule, match.groupdict())
+        known = known or Found(None, match.groupdict())
+    return known

@@ -1,0 +1,51 @@
+"""The API's figures by day, for the page of days; agents get those of their own calls."""
+
+from datetime import UTC, date, timedelta, tzinfo
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import JSONResponse
+
+from callreel.services.statistics import day_figures
+from callreel.web.options import WebContext
+from callreel.web.person import person_of
+
+USUAL_DAYS = 30
+MOST_DAYS = 400
+
+
+def router(context: WebContext) -> APIRouter:
+    """`/api/days`."""
+    routes = APIRouter(tags=["days"])
+
+    @routes.get("/api/days")
+    def days(
+        request: Request,
+        since: Annotated[date | None, Query(alias="from")] = None,
+        until: Annotated[date | None, Query(alias="to")] = None,
+        zone: str = "UTC",
+    ) -> JSONResponse:
+        """Calls, minutes, spoken time, verdicts, storage and cost of each day, and the month's cost."""
+        known = _zone(zone)
+        now = context.clock.now()
+        last = until or now.astimezone(known).date()
+        first = since or last - timedelta(days=USUAL_DAYS - 1)
+        if not 0 <= (last - first).days < MOST_DAYS or not 1970 <= first.year <= last.year <= 9990:
+            raise HTTPException(422, f"The days are from one to a later one, {MOST_DAYS} at most.")
+        with context.database.read() as conn:
+            own = person_of(request).own
+            found = day_figures(conn, first, last, known, own, context.options.prices, now)
+        return JSONResponse(found)
+
+    return routes
+
+
+def _zone(name: str) -> tzinfo:
+    # A machine without a database of zones knows this one all the same.
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError; odd names give the others
+        raise HTTPException(422, "The zone is a name like Europe/Berlin.") from None

@@ -1,0 +1,130 @@
+"""The API's people: oneself for everybody, all of them for administrators."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from callreel.domain.access import LONGEST_NAME, UserRole
+from callreel.domain.errors import CallreelError
+from callreel.domain.events import Json
+from callreel.store import users
+from callreel.store.users import UserRow
+from callreel.web.errors import conflict, not_found, unusable
+from callreel.web.options import WebContext
+from callreel.web.passwords import LONGEST_PASSWORD, PasswordError
+from callreel.web.person import person_of
+from callreel.web.signin import COOKIE, SignIn
+
+
+class NewPerson(BaseModel):
+    """Somebody who may sign in from now on."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^\S(.*\S)?$")
+    password: str = Field(max_length=LONGEST_PASSWORD)
+    role: UserRole = UserRole.AGENT
+
+
+class PersonChange(BaseModel):
+    """What of a person becomes another."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: str | None = Field(default=None, max_length=LONGEST_PASSWORD)
+    role: UserRole | None = None
+    disabled: bool | None = None
+
+
+def router(context: WebContext, sign_in: SignIn) -> APIRouter:
+    """`/api/people`."""
+    routes = APIRouter(tags=["people"])
+
+    @routes.get("/api/people/me")
+    def me(request: Request) -> JSONResponse:
+        """Who you are and what you may do."""
+        person = person_of(request)
+        return JSONResponse(
+            {
+                "id": person.id,
+                "name": person.name,
+                "role": person.role,
+                "identity": person.identity,
+                "can": sorted(person.rights),
+                "demo": context.options.demo,
+            }
+        )
+
+    @routes.post("/api/people/me/sign-out-everywhere", status_code=204)
+    def sign_out_everywhere(request: Request) -> Response:
+        """End all of one's sessions, this one too."""
+        user_id = person_of(request).id
+        if user_id is not None:
+            with context.database.write() as conn:
+                users.close_all_sessions(conn, user_id)
+        left = Response(status_code=204)
+        left.delete_cookie(COOKIE, secure=context.options.secure_cookies, httponly=True, samesite="lax")
+        return left
+
+    @routes.get("/api/people")
+    def everyone() -> JSONResponse:
+        """Everybody who was ever let in."""
+        with context.database.read() as conn:
+            rows = users.everyone(conn)
+        return JSONResponse({"people": [_person(row) for row in rows]})
+
+    @routes.post("/api/people", status_code=201)
+    async def add(person: NewPerson) -> JSONResponse:
+        """Let somebody sign in."""
+        hashed = await _hashed(sign_in, person.password)
+
+        def keep() -> UserRow:
+            with context.database.write() as conn:
+                return users.add(conn, person.name, hashed, person.role, context.clock.now())
+
+        try:
+            row = await asyncio.to_thread(keep)
+        except users.NameTakenError:
+            raise conflict(CallreelError("this name is taken")) from None
+        return JSONResponse(_person(row), 201)
+
+    @routes.patch("/api/people/{person_id}")
+    async def change(person_id: int, change: PersonChange) -> JSONResponse:
+        """Another password, another role, or no more signing in."""
+        hashed = None if change.password is None else await _hashed(sign_in, change.password)
+
+        def keep() -> UserRow | None:
+            with context.database.write() as conn:
+                return users.change(
+                    conn, person_id, password_hash=hashed, role=change.role, disabled=change.disabled
+                )
+
+        try:
+            row = await asyncio.to_thread(keep)
+        except users.LastAdministratorError as error:
+            raise conflict(error) from None
+        if row is None:
+            raise not_found("person")
+        return JSONResponse(_person(row))
+
+    return routes
+
+
+async def _hashed(sign_in: SignIn, password: str) -> str:
+    try:
+        return await sign_in.hashed(password)
+    except PasswordError as error:
+        raise unusable(error) from None
+
+
+def _person(row: UserRow) -> dict[str, Json]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "role": row.role.value,
+        "identity": row.identity,
+        "disabled": row.disabled,
+        "created_at": row.created_at.isoformat(timespec="milliseconds"),
+    }

@@ -1,0 +1,105 @@
+"""The API's corrections of a transcript, and what the live and the final transcript have different."""
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from callreel.domain.call import Role
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Word
+from callreel.services.correcting import ConflictError, Correcting
+from callreel.services.summary import live_turns, revision_head
+from callreel.speech.correction import Change, CorrectionError
+from callreel.speech.difference import Difference, differences
+from callreel.store import calls, revisions
+from callreel.store.revisions import RevisionRow
+from callreel.web.errors import conflict, not_found, unusable
+from callreel.web.options import WebContext
+from callreel.web.person import person_of
+
+MOST_CHANGES = 1000
+LONGEST_TURN = 20_000
+
+
+class TurnChange(BaseModel):
+    """A new text for a turn or for one of its words, or another party for a turn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    turn: int
+    word: int | None = None
+    text: str | None = Field(default=None, max_length=LONGEST_TURN)
+    role: Role | None = None
+
+
+class Revision(BaseModel):
+    """Changes to the revision that was looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base: int = Field(ge=0)
+    changes: list[TurnChange] = Field(min_length=1, max_length=MOST_CHANGES)
+
+
+def router(context: WebContext) -> APIRouter:
+    """`/api/calls/{call_id}/revisions` and `/api/calls/{call_id}/difference`."""
+    routes = APIRouter(tags=["transcripts"])
+    correcting = Correcting(context.database, context.announcer, context.clock)
+
+    @routes.post("/api/calls/{call_id}/revisions", status_code=201)
+    def correct(request: Request, call_id: CallId, revision: Revision) -> JSONResponse:
+        """Correct words, turns or speakers; the machine's text stays."""
+        _require_call(context, call_id)
+        asked = [Change(change.turn, change.word, change.text, change.role) for change in revision.changes]
+        try:
+            row = correcting.correct(call_id, revision.base, asked, person_of(request).name)
+        except ConflictError as error:
+            raise conflict(error) from None
+        except CorrectionError as error:
+            raise unusable(error) from None
+        return JSONResponse(_revision(row), 201)
+
+    @routes.get("/api/calls/{call_id}/revisions")
+    def history(call_id: CallId) -> JSONResponse:
+        """Who corrected what and when, newest first."""
+        _require_call(context, call_id)
+        with context.database.read() as conn:
+            rows = revisions.of_call(conn, call_id)
+        return JSONResponse({"revisions": [_revision(row) for row in rows]})
+
+    @routes.get("/api/calls/{call_id}/difference")
+    def difference(call_id: CallId) -> JSONResponse:
+        """The live and the final transcript, word by word."""
+        with context.database.read() as conn:
+            row = calls.get(conn, call_id)
+            if row is None:
+                raise not_found("call")
+            shown = revisions.shown(conn, call_id)
+            live = live_turns(conn, row)
+        return JSONResponse({"difference": _differences(differences(live, shown.turns if shown else ()))})
+
+    return routes
+
+
+def _require_call(context: WebContext, call_id: CallId) -> None:
+    with context.database.read() as conn:
+        if calls.get(conn, call_id) is None:
+            raise not_found("call")
+
+
+def _revision(row: RevisionRow) -> dict[str, Json]:
+    return {**revision_head(row), "changes": row.changes}
+
+
+def _differences(found: Iterable[Difference]) -> list[Json]:
+    return [
+        {"op": run.op, "role": run.role.value, "live": _words(run.live), "final": _words(run.final)}
+        for run in found
+    ]
+
+
+def _words(words: Iterable[Word]) -> list[Json]:
+    return [{"text": word.text, "start_ms": word.start_ms, "end_ms": word.end_ms} for word in words]

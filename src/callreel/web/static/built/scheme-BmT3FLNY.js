@@ -1,0 +1,1 @@
+var e=[`agent`,`technician`];export{e as t};

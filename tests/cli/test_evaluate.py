@@ -1,0 +1,63 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from callreel.cli.differences import page
+from callreel.cli.evaluate import chosen
+from callreel.domain.call import Role
+from callreel.domain.errors import SettingsError
+from callreel.services.evaluate import Evaluated
+from callreel.services.spoken_material import read_material
+from callreel.settings import load_settings
+from callreel.speech.scores import Segmentation, word_errors
+from tests.cli.program import callreel, the_line
+from tests.services.spoken_call import write_call
+
+CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls" / "manifest.tsv"
+
+
+def test_the_oracle_hears_a_recorded_call_without_an_error(tmp_path: Path) -> None:
+    if not CALLS.is_file():
+        pytest.skip(f"needs the test recordings of {CALLS.parent}")
+    report = tmp_path / "words.html"
+    run = callreel(
+        "evaluate", str(CALLS), "--engine", "oracle", "--limit", "1", "--json", "--report", str(report),
+        folder=tmp_path,
+    )  # fmt: skip
+    document = json.loads(run.stdout)
+    assert (document["engine"], document["recordings"]) == ("oracle", 1)
+    assert (document["wer_live"], document["streaming_gap"], document["finals_lost"]) == (0, 0, 0)
+    assert list(document["kinds"]) == ["composed call"]
+    assert not re.search("<(del|ins)>(?!said|heard)", report.read_text())
+
+
+def test_a_manifest_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    assert "absent.tsv cannot be read" in the_line(callreel("evaluate", "absent.tsv", folder=tmp_path))
+
+
+def test_an_engine_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    manifest = write_call(tmp_path)
+    run = callreel("evaluate", str(manifest), "--engine", "dragon", folder=tmp_path)
+    assert "expected an engine out of pocketsphinx" in the_line(run)
+
+
+def test_an_engine_is_chosen_with_its_options() -> None:
+    settings = load_settings({})
+    choice = chosen(settings, "pocketsphinx,front=wide")
+    assert (choice.name, choice.options["front"]) == ("pocketsphinx", "wide")
+    with pytest.raises(SettingsError, match="NAME,OPTION=VALUE, got 'wide'"):
+        chosen(settings, "pocketsphinx,wide")
+
+
+def test_the_report_marks_what_differs_and_escapes_what_was_said(tmp_path: Path) -> None:
+    (recorded,) = read_material(write_call(tmp_path))
+    heard = {Role.AGENT: "is the bump at full pressure <b> now please shut the valve", Role.TECHNICIAN: ""}
+    said = "is the pump at full pressure now please shut the valve"
+    errors = word_errors(said, heard[Role.AGENT])
+    result = Evaluated(recorded, 16, errors, errors, heard, heard, Segmentation())
+    made = page([("dragon & co", [result])])
+    assert "<del>pump</del> <ins>bump</ins>" in made
+    assert "<del>no it has leaked since monday done</del>" in made
+    assert "dragon &amp; co" in made and "<b>" not in made

@@ -1,0 +1,26 @@
+"""The short form of `benchmarks/chaos`: the long one, with its figures, is in docs/reliability.md."""
+
+from pathlib import Path
+
+import pytest
+from benchmarks import chaos
+
+from tests.postgres import postgres_server
+
+KILL_LOSES_MS = 250
+
+
+@pytest.mark.slow
+def test_kills_at_random_instants_lose_and_double_nothing(tmp_path: Path) -> None:
+    report = chaos.run(10, 6, tmp_path, seed=4)
+    assert (report.calls, report.kills) == (10, 6)
+    assert report.clean, report.findings
+    assert report.audio_lost_ms_max <= KILL_LOSES_MS + report.unread_ms_max
+
+
+@pytest.mark.slow
+def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    with postgres_server() as server:
+        report = chaos.run(5, 3, tmp_path, database_url=server.new_url(), seed=5)
+    assert report.clean, report.findings
+    assert report.audio_lost_ms_max <= KILL_LOSES_MS + report.unread_ms_max

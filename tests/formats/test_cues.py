@@ -1,0 +1,37 @@
+"""Cutting turns into cues."""
+
+from hypothesis import given
+
+from callreel.domain.call import Role
+from callreel.domain.transcript import Turn
+from callreel.formats.cues import LONGEST_MS, LONGEST_TEXT, cues
+from tests.formats.said import TURNS, turn
+
+
+def test_short_turns_are_one_cue() -> None:
+    (cue,) = cues([turn("hello there", 500)])
+    assert (cue.start_ms, cue.end_ms, cue.text) == (500, 1080, "hello there")
+
+
+def test_cues_break_at_pauses() -> None:
+    first, second = turn("one two", 0), turn("three", 5000)
+    joined = Turn(Role.AGENT, 0, second.end_ms, "one two three", None, first.words + second.words)
+    assert [cue.text for cue in cues([joined])] == ["one two", "three"]
+
+
+def test_words_that_are_not_the_text_leave_the_turn_whole() -> None:
+    said = Turn(Role.AGENT, 100, 100, "a  b\nc", None)
+    assert [(cue.start_ms, cue.end_ms, cue.text) for cue in cues([said])] == [(100, 101, "a b c")]
+
+
+@given(TURNS)
+def test_no_word_is_lost_and_cues_can_be_read(turns: list[Turn]) -> None:
+    found = cues(turns)
+    assert sorted(word for cue in found for word in cue.text.split()) == sorted(
+        word for said in turns for word in said.text.split()
+    )
+    for cue in found:
+        assert cue.end_ms > cue.start_ms
+        assert len(cue.text) <= LONGEST_TEXT or " " not in cue.text
+        assert cue.end_ms - cue.start_ms <= LONGEST_MS or " " not in cue.text
+    assert found == sorted(found, key=lambda cue: (cue.start_ms, cue.role))

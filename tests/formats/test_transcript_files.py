@@ -1,0 +1,46 @@
+"""Text, JSON and CSV."""
+
+import csv
+import json
+
+from hypothesis import given
+
+from callreel.domain.call import Role
+from callreel.domain.transcript import Turn
+from callreel.formats.plain_text import plain_text
+from callreel.formats.transcript_csv import COLUMNS, transcript_csv
+from callreel.formats.transcript_json import transcript_json
+from tests.formats.said import NAMES, TURNS, turn
+
+SAID = [turn("good morning", 900), turn("hello\n there", 3_661_500, Role.TECHNICIAN)]
+
+
+def test_plain_text() -> None:
+    assert plain_text([("Call", "0123")], SAID, NAMES) == (
+        "Call: 0123\n\n[0:00:00] Agent: good morning\n[1:01:01] R&D <tech>: hello there\n"
+    )
+    assert plain_text([], [], NAMES) == ""
+
+
+def test_json_has_the_head_and_every_word() -> None:
+    read = json.loads(transcript_json({"call": {"call_id": "0123"}}, SAID))
+    assert read["call"] == {"call_id": "0123"}
+    assert read["turns"][1]["words"][0] == {
+        "text": "hello",
+        "start_ms": 3_661_500,
+        "end_ms": 3_661_780,
+        "confidence": 0.5,
+    }
+
+
+@given(TURNS)
+def test_csv_is_read_back_a_line_a_turn(turns: list[Turn]) -> None:
+    read = list(csv.reader(transcript_csv(turns, NAMES).splitlines()))
+    assert tuple(read[0]) == COLUMNS
+    assert [(int(row[0]), row[2]) for row in read[1:]] == [(said.start_ms, said.role) for said in turns]
+    assert [row[4].removeprefix("'") for row in read[1:]] == [" ".join(said.text.split()) for said in turns]
+
+
+def test_csv_holds_no_formula() -> None:
+    for text in ("=1+2", "+1", "-1", "@x"):
+        assert list(csv.reader([transcript_csv([turn(text)], NAMES).splitlines()[1]]))[0][4] == f"'{text}"

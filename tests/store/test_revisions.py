@@ -1,0 +1,74 @@
+"""Corrections over the machine's text. How a turn changes is in tests/speech/test_correction.py."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from callreel.domain.call import Role
+from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.store import revisions, transcripts
+from callreel.store.database import Database
+from callreel.store.tables import calls, revised_turns
+from tests.store.rows import CALL, NOON, a_call, after
+
+TURNS = tuple(
+    Turn(Role.AGENT, 1000 * n, 1000 * n + 500, text, 0.5, (Word(text, 1000 * n, 1000 * n + 500, 0.5),))
+    for n, text in enumerate(("zero", "one", "two"))
+)
+
+
+@pytest.fixture
+def call(database: Database) -> Database:
+    a_call(database)
+    with database.write() as conn:
+        assert revisions.shown(conn, CALL.id) is None
+        transcripts.put(conn, CALL.id, TranscriptKind.FINAL, "engine", "", TURNS)
+    return database
+
+
+def revise(database: Database, changed: dict[int, Turn | None]) -> revisions.Shown:
+    with database.write() as conn:
+        revisions.lock(conn, CALL.id)
+        base = revisions.shown(conn, CALL.id)
+        assert base is not None
+        revisions.add(conn, CALL.id, base, changed, [{"turn": place} for place in changed], "ada", NOON)
+        now = revisions.shown(conn, CALL.id)
+    assert now is not None
+    return now
+
+
+def test_corrections_lie_over_the_machines_text(call: Database) -> None:
+    two = replace(TURNS[2], text="too", words=(Word("too", 2000, 2500),))
+    assert revise(call, {2: two}).turns == (TURNS[0], TURNS[1], two)
+    gone = revise(call, {0: None})
+    assert (gone.number, gone.turns, gone.places) == (2, (TURNS[1], two), (1, 2))
+    again = replace(two, role=Role.TECHNICIAN)
+    now = revise(call, {1: again})
+    assert now.turns == (TURNS[1], again)
+    assert now.machine.turns == TURNS
+    with call.read() as conn:
+        listed = revisions.of_call(conn, CALL.id)
+    assert [(row.number, row.by, row.at, list(row.changes)) for row in listed] == [
+        (3, "ada", NOON, [{"turn": 1}]),
+        (2, "ada", NOON, [{"turn": 0}]),
+        (1, "ada", NOON, [{"turn": 2}]),
+    ]
+
+
+def test_two_that_rest_on_the_same_revision_cannot_both_be_kept(call: Database) -> None:
+    with call.read() as conn:
+        base = revisions.shown(conn, CALL.id)
+    assert base is not None
+    with call.write() as conn:
+        revisions.add(conn, CALL.id, base, {}, [], "ada", NOON)
+    with pytest.raises(IntegrityError), call.write() as conn:
+        revisions.add(conn, CALL.id, base, {}, [], "ben", after(1))
+
+
+def test_an_erased_call_leaves_no_corrections(call: Database) -> None:
+    revise(call, {0: None})
+    with call.write() as conn:
+        conn.execute(delete(calls))
+        assert conn.execute(select(func.count()).select_from(revised_turns)).scalar_one() == 0

@@ -1,0 +1,177 @@
+"""Search on each database, against what the same query finds in plain Python."""
+
+import random
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from callreel.domain.call import Role
+from callreel.domain.ids import CallId, LegSid
+from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.store import call_list, calls, search, transcripts
+from callreel.store.call_list import CallFilter
+from callreel.store.database import Database
+from callreel.store.search_query import Query, hits, parse
+from callreel.store.search_tokens import tokens
+from callreel.store.tables import calls as call_table
+from callreel.store.tables import turn_index
+from tests.store.rows import CALL, a_call, after
+
+SAID = {
+    "0": ("can you read me the pressure on the left gauge", "it says forty two"),
+    "1": ("close the valve please", "the valve on the left, the gauge says nothing"),
+    "2": ("send an e-mail to the café", "Straße 中文字 ひら"),
+    "3": ("",),
+}
+
+
+def turn(text: str, start_ms: int = 0) -> Turn:
+    words = tuple(
+        Word(piece, start_ms + 100 * n, start_ms + 100 * n + 90) for n, piece in enumerate(text.split())
+    )
+    return Turn(Role.AGENT, start_ms, start_ms + 5000, text, None, words)
+
+
+def say(
+    database: Database, name: str, texts: tuple[str, ...], kind: TranscriptKind = TranscriptKind.FINAL
+) -> CallId:
+    call_id = CallId(f"{name:0>12}")
+    with database.write() as conn:
+        known = calls.get(conn, call_id)
+    if known is None:
+        a_call(database, id=call_id, leg_sid=LegSid(f"CA{name:0>32}"), created_at=after(int(name)))
+    with database.write() as conn:
+        turns = [turn(text, 10_000 * n) for n, text in enumerate(texts)]
+        transcripts.put(conn, call_id, kind, "engine", "", turns)
+    return call_id
+
+
+def found(database: Database, typed: str) -> str:
+    with database.read() as conn:
+        rows = call_list.page(conn, CallFilter(query=parse(typed)), 50)
+    return "".join(row.id[-1] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("pressure", "0"),
+        ("left", "10"),
+        ("left gauge", "10"),
+        ('"left gauge"', "0"),
+        ("gaug*", "10"),
+        ("left -valve", "0"),
+        ("-left", "32"),
+        ("E-MAIL", "2"),
+        ("cafe", "2"),
+        ("strasse", "2"),
+        ("文字", "2"),
+        ("字文", ""),
+        ("pressure forty", "0"),
+        ("", "3210"),
+        ("'; DROP TABLE calls --", ""),
+        ('a"b', ""),
+        ("* ( ) : ^ -", "3210"),
+    ],
+)
+def test_what_is_found(database: Database, typed: str, wanted: str) -> None:
+    for name, texts in SAID.items():
+        say(database, name, texts)
+    assert found(database, typed) == wanted
+
+
+def test_hits_open_at_the_word(database: Database) -> None:
+    call_id = say(database, "0", SAID["0"])
+    with database.read() as conn:
+        told = search.hits_of(conn, [call_id], parse("left forty"))[call_id]
+    assert told.total == 2
+    assert [hit.start_ms for hit in told.first] == [800, 10_200]
+    assert [part.text for part in told.first[0].parts if part.hit] == ["left"]
+
+
+def test_a_call_shows_its_first_hits_and_counts_the_rest(database: Database) -> None:
+    call_id = say(database, "0", ("the valve",) * 8)
+    other = say(database, "1", ("no such thing",))
+    with database.read() as conn:
+        told = search.hits_of(conn, [call_id, other], parse("valve"), most=3)
+        assert search.hits_of(conn, [call_id], parse("-valve")) == {}
+    assert list(told) == [call_id]
+    assert (len(told[call_id].first), told[call_id].total) == (3, 8)
+
+
+def test_the_final_transcript_takes_the_place_of_the_live_one(database: Database) -> None:
+    say(database, "0", ("the gorge",), TranscriptKind.LIVE)
+    assert found(database, "gorge") == "0"
+    say(database, "0", ("the gauge",))
+    assert (found(database, "gorge"), found(database, "gauge")) == ("", "0")
+    say(database, "0", ("the gouge",), TranscriptKind.LIVE)
+    assert (found(database, "gouge"), found(database, "gauge")) == ("", "0")
+    say(database, "0", ("a gauge again",))
+    assert (found(database, "the"), found(database, "again")) == ("", "0")
+
+
+def test_an_erased_call_leaves_nothing_to_find(database: Database) -> None:
+    say(database, "0", SAID["0"])
+    with database.write() as conn:
+        conn.execute(delete(call_table))
+        assert conn.execute(select(func.count()).select_from(turn_index)).scalar_one() == 0
+        if database.dialect == "sqlite":
+            conn.exec_driver_sql("INSERT INTO turn_fts(turn_fts, rank) VALUES ('integrity-check', 1)")
+    a_call(database)
+    assert found(database, "pressure") == ""
+    assert found(database, "") == CALL.id[-1]
+
+
+def test_older_transcripts_are_indexed_once(database: Database) -> None:
+    for name, texts in SAID.items():
+        say(database, name, texts)
+    with database.write() as conn:
+        conn.execute(delete(turn_index))
+    assert found(database, "pressure") == ""
+    with database.write() as conn:
+        first = transcripts.index_missing(conn, CallId(""), limit=2)
+        rest = transcripts.index_missing(conn, first[-1])
+        assert transcripts.index_missing(conn, rest[-1]) == []
+    assert [call_id[-1] for call_id in (*first, *rest)] == ["0", "1", "2", "3"]
+    assert found(database, "pressure") == "0"
+
+
+def test_both_databases_find_what_plain_python_finds(database: Database) -> None:
+    """Random texts and queries from a small vocabulary, so that phrases, beginnings and refusals happen."""
+    chance = random.Random(7)
+    vocabulary = [
+        "val",
+        "valve",
+        "valves",
+        "e-mail",
+        "café",
+        "Über",
+        "中文",
+        "文",
+        "x_y",
+        "don't",
+        "42",
+        "ひら",
+        "a",
+    ]
+    said = {
+        str(n): tuple(" ".join(chance.choices(vocabulary, k=chance.randint(0, 6))) for _ in range(3))
+        for n in range(10)
+    }
+    for name, texts in said.items():
+        say(database, name, texts)
+    for _ in range(150):
+        typed = " ".join(
+            chance.choice(["", "", "-", '"', "-'"])
+            + chance.choice(vocabulary)
+            + chance.choice(["", "", "*", '"'])
+            for _ in range(chance.randint(1, 3))
+        )
+        wanted = "".join(sorted((n for n, texts in said.items() if holds(parse(typed), texts)), reverse=True))
+        assert found(database, typed) == wanted, typed
+
+
+def holds(query: Query, texts: tuple[str, ...]) -> bool:
+    return all(
+        any(hits(tokens(text), [clause]) for text in texts) is not clause.negated for clause in query.clauses
+    )

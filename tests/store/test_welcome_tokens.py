@@ -1,0 +1,15 @@
+from callreel.store import welcome_tokens
+from callreel.store.database import Database
+from tests.store.rows import NOON, after
+
+
+def test_one_link_is_good_once_and_for_its_time(database: Database) -> None:
+    with database.write() as conn:
+        welcome_tokens.issue(conn, "old", NOON, 60)
+        welcome_tokens.issue(conn, "new", NOON, 60)
+        assert not welcome_tokens.is_good(conn, "old", NOON)
+        assert welcome_tokens.is_good(conn, "new", after(59))
+        assert not welcome_tokens.is_good(conn, "new", after(60))
+        assert not welcome_tokens.spend(conn, "new", after(60))
+        assert welcome_tokens.spend(conn, "new", after(59))
+        assert not welcome_tokens.spend(conn, "new", after(1))

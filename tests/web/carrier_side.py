@@ -1,0 +1,78 @@
+"""Our end of the carrier's requests, for the tests of its routes: an installation with its live side, and signatures."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from callreel.carrier.signature import SignatureCheck, settings_header, sign
+from callreel.domain.ids import CallId, LegSid
+from callreel.services.callbacks import CallbackIntake
+from callreel.services.counters import Counters
+from callreel.web.carrier_routes import carrier_router
+from tests.services.ground import Ground, answering, passing_ground
+
+PUBLIC = "https://calls.example"
+STREAM_URL = "wss://calls.example/twilio/media-stream"
+AUTH_TOKEN = "auth-token"
+KEY_SID, KEY = "webhooks_sharedkey_1", "shared-key"
+
+
+def signature_check() -> SignatureCheck:
+    return SignatureCheck(AUTH_TOKEN, {KEY_SID: KEY})
+
+
+def signed(path: str, form: Mapping[str, str], secret: str = AUTH_TOKEN) -> dict[str, str]:
+    """The headers of the carrier's request to `path`."""
+    return {"X-Twilio-Signature": sign(f"{PUBLIC}{path}", form, secret)}
+
+
+def signed_with_shared_key(path: str, form: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "X-Twilio-Signature": sign(f"{PUBLIC}{path}", form, KEY, sha256=True),
+        "X-Twilio-Webhooks-Signature-Settings": settings_header(KEY_SID),
+    }
+
+
+@dataclass(slots=True)
+class CarrierSide:
+    """A client that speaks as the carrier does, what it set off, and where it shows."""
+
+    ground: Ground
+    client: TestClient
+    counters: Counters
+    woken: list[None] = field(default_factory=list)
+    legs: list[tuple[CallId, LegSid]] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
+
+    def post(
+        self, path: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Status and text of the answer; signed unless `headers` are given."""
+        given = signed(path, form) if headers is None else dict(headers)
+        return self.post_bytes(path, urlencode(form).encode(), given)
+
+    def post_bytes(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = self.client.post(path, content=body, headers={**kind, **headers})
+        return answer.status_code, answer.text
+
+
+@contextmanager
+def carrier_side() -> Iterator[CarrierSide]:
+    with passing_ground() as ground:
+        app, counters = FastAPI(), Counters()
+        side = CarrierSide(ground, TestClient(app, base_url="http://127.0.0.1:8000"), counters)
+        intake = CallbackIntake(
+            ground.database,
+            ground.announcer,
+            ground.clock,
+            recording_changed=lambda: side.woken.append(None),
+            leg_ended=lambda call_id, sid: side.legs.append((call_id, sid)),
+            stream_ended=side.streams.append,
+        )
+        app.include_router(carrier_router(signature_check(), PUBLIC, answering(ground), intake, counters))
+        yield side

@@ -1,0 +1,74 @@
+"""Fixtures of tests with a real Chromium, as a plugin: `pytest_plugins = ("tests.web.chromium",)`."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from callreel.domain.cost import Prices
+from callreel.web.app import WebOptions
+from tests.web.conftest import MakeApp
+from tests.web.seed import Seed
+
+CHROMIUM = os.environ.get("CALLREEL_TEST_CHROMIUM", "/usr/bin/chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def need_chromium() -> None:
+    """Without one its tests are skipped, with a clear line; where CI is set they fail."""
+    if Path(CHROMIUM).exists():
+        return
+    lacking = f"no Chromium at {CHROMIUM}; install the package chromium or set CALLREEL_TEST_CHROMIUM"
+    if os.environ.get("CI"):
+        pytest.fail(lacking)
+    pytest.skip(lacking)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    need_chromium()
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+
+
+@pytest.fixture
+def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
+    """A server on loopback; at the end it must stop by itself although pages still listen."""
+    app = make_app(WebOptions(demo=True, engine_rough=True, engine_name="pocketsphinx", prices=Prices()))
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until = time.monotonic() + 10
+    while not server.started and time.monotonic() < until:
+        thread.join(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    place.bus.close()
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page whose script and policy must have nothing to complain of."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US", timezone_id="UTC")
+    opened, complaints = context.new_page(), []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    yield opened
+    context.close()
+    # The server goes first, and a page that listens asks for it again.
+    assert [one for one in complaints if "ERR_CONNECTION_" not in one] == []

@@ -1,0 +1,95 @@
+"""Finding calls: filters, search, and that agents find their own only."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from callreel.domain.note import NoteKind
+from callreel.store import notes
+from tests.web.conftest import As
+from tests.web.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
+
+
+def ids(browser: TestClient, **params: str) -> list[str]:
+    answer = browser.get("/api/calls", params=params)
+    assert answer.status_code == 200, answer.text
+    return [call["call_id"] for call in answer.json()["calls"]]
+
+
+@pytest.mark.parametrize(
+    ("params", "wanted"),
+    [
+        ({}, [LIVE, ABSENT, SUSPECT, DONE]),
+        ({"from": "2026-11-22T12:10:00Z"}, [LIVE, ABSENT, SUSPECT]),
+        ({"to": "2026-11-22T12:10:00Z"}, [DONE]),
+        ({"to": "2026-11-22"}, [LIVE, ABSENT, SUSPECT, DONE]),
+        ({"from": "2026-11-23"}, []),
+        ({"from": "2026-11-22T14:15:00+02:00"}, [LIVE, ABSENT]),
+        ({"agent": "jonas"}, [SUSPECT]),
+        ({"number": "212-555"}, [LIVE, ABSENT, SUSPECT, DONE]),
+        ({"number": "999"}, []),
+        ({"number": "%"}, [LIVE, ABSENT, SUSPECT, DONE]),
+        ({"state": "live"}, [LIVE]),
+        ({"verdict": "suspect"}, [SUSPECT]),
+        ({"verdict": "none"}, [LIVE]),
+        ({"min_s": "60"}, [SUSPECT, DONE]),
+        ({"max_s": "60"}, [ABSENT]),
+        ({"min_s": "79.25", "max_s": "79.25"}, [DONE]),
+        ({"notes": "1"}, []),
+        ({"q": "gauge", "agent": "maria"}, [DONE]),
+        ({"q": "gauge", "agent": "jonas"}, []),
+    ],
+)
+def test_filters(ada: TestClient, params: dict[str, str], wanted: list[str]) -> None:
+    assert ids(ada, **params) == wanted
+
+
+@pytest.mark.parametrize(
+    "params", [{"from": "soon"}, {"to": "2026-13-01"}, {"state": "odd"}, {"min_s": "-1"}, {"q": "x" * 501}]
+)
+def test_odd_values(ada: TestClient, params: dict[str, str]) -> None:
+    assert ada.get("/api/calls", params=params).status_code == 422
+
+
+def test_hits_open_at_the_word(ada: TestClient) -> None:
+    (call,) = ada.get("/api/calls", params={"q": '"left gauge" valv*'}).json()["calls"]
+    assert call["call_id"] == DONE
+    assert call["hits_total"] == 2
+    first = call["hits"][0]
+    assert (first["role"], first["start_ms"]) == ("agent", 8300)
+    assert [part["text"] for part in first["parts"] if part["hit"]] == ["left gauge"]
+
+
+def test_without_words_there_are_no_hits(ada: TestClient) -> None:
+    for call in ada.get("/api/calls").json()["calls"]:
+        assert (call["hits"], call["hits_total"], call["notes"]) == ([], 0, 0)
+
+
+def test_notes_are_counted(ada: TestClient, place: Seed) -> None:
+    with place.database.write() as conn:
+        for at_ms in (1, 2):
+            notes.add(conn, DONE, NoteKind.MARK, at_ms, "", "ada", NOON)
+    (call,) = ada.get("/api/calls?notes=1").json()["calls"]
+    assert (call["call_id"], call["notes"]) == (DONE, 2)
+
+
+def test_filtered_pages_go_on_where_they_ended(ada: TestClient) -> None:
+    first = ada.get("/api/calls", params={"agent": "maria", "limit": "2"}).json()
+    assert [call["call_id"] for call in first["calls"]] == [LIVE, ABSENT]
+    assert ids(ada, agent="maria", before=first["next_before"]) == [DONE]
+
+
+def test_agents_find_their_own_calls_only(signed_in: As) -> None:
+    maria, zoe, sam = (signed_in(name) for name in ("maria", "zoe", "sam"))
+    assert ids(maria) == [LIVE, ABSENT, DONE]
+    assert ids(maria, agent="jonas") == []
+    assert ids(maria, q="gauge") == [DONE]
+    assert ids(zoe, q="gauge") == ids(zoe) == []
+    assert len(ids(sam)) == 4
+    for path in ("/", "/days"):
+        assert zoe.get(path).status_code == 200
+        assert DONE not in zoe.get(path).text
+        assert NUMBER not in zoe.get(path).text
+    assert DONE in maria.get("/").text
+    assert maria.get(f"/api/calls/{DONE}").status_code == 200
+    assert maria.get(f"/calls/{DONE}/layers/1.wav").status_code == 200
+    assert maria.get(f"/api/calls/{SUSPECT}").status_code == 404

@@ -1,0 +1,26 @@
+"""Every address of the API is in docs/api.md, and nothing is there that is not in the API."""
+
+import re
+from pathlib import Path
+
+from callreel.web.access import RULES
+
+DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+ADDRESS = r"/[\w{}/-]+(?:\.[\w{}]+)?"
+
+
+def shape(address: str) -> str:
+    """An address without the names of its parameters."""
+    return re.sub(r"\{\w+\}", "{}", address)
+
+
+def test_every_address_is_described() -> None:
+    described = {shape(found) for found in re.findall(ADDRESS, DOCS)}
+    ours = {shape(rule.path) for rule in RULES if rule.path.startswith(("/api/", "/calls/"))}
+    assert ours - described - {"/calls/{}"} == set()  # the page of a call is no API
+
+
+def test_what_is_described_is_there() -> None:
+    known = {shape(rule.path) for rule in RULES}
+    described = {shape(found) for found in re.findall(rf"(?:GET|POST|PATCH|DELETE) ({ADDRESS})", DOCS)}
+    assert described <= known

@@ -1,0 +1,179 @@
+"""People, sessions and tokens by the API, and the link for the first administrator."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from callreel.domain.access import UserRole
+from callreel.services.clock import Clock
+from callreel.store import users
+from callreel.store.tables import api_tokens, welcome_tokens
+from callreel.store.tables import users as user_table
+from callreel.web.app import WebOptions
+from callreel.web.passwords import token_hash
+from callreel.web.signin import COOKIE
+from callreel.web.welcome import first_link
+from tests.web.conftest import PASSWORD, As, MakeApp, enter
+from tests.web.seed import DONE, NOON, Seed
+
+
+def test_who_one_is(signed_in: As, demo: TestClient) -> None:
+    maria = signed_in("maria").get("/api/people/me").json()
+    assert (maria["name"], maria["role"], maria["identity"], maria["demo"]) == (
+        "maria",
+        "agent",
+        "maria",
+        False,
+    )
+    assert maria["can"] == ["calls:place", "calls:read", "calls:write", "tokens:write"]
+    assert "people:write" in signed_in("ada").get("/api/people/me").json()["can"]
+    everybody = demo.get("/api/people/me").json()
+    assert (everybody["name"], everybody["role"], everybody["demo"]) == ("demo", "administrator", True)
+
+
+def test_an_administrator_lets_people_in_and_out(signed_in: As, stranger: TestClient) -> None:
+    ada = signed_in("ada")
+    made = ada.post("/api/people", json={"name": "Zoë R.", "password": PASSWORD, "role": "agent"})
+    assert made.status_code == 201
+    person = made.json()
+    assert (person["name"], person["identity"], person["disabled"]) == ("Zoë R.", "Zoe_R_", False)
+    form = {"name": "Zoë R.", "password": PASSWORD}
+    assert stranger.post("/sign-in", data=form).status_code == 303
+    assert stranger.get("/api/calls").status_code == 200
+    changed = ada.patch(f"/api/people/{person['id']}", json={"role": "supervisor", "disabled": True})
+    assert (changed.json()["role"], changed.json()["disabled"]) == ("supervisor", True)
+    assert stranger.get("/api/calls").status_code == 401
+    assert stranger.post("/sign-in", data=form).status_code == 401
+    listed = {row["name"] for row in ada.get("/api/people").json()["people"]}
+    assert listed == {"ada", "sam", "maria", "zoe", "Zoë R."}
+    assert "argon2" not in ada.get("/api/people").text
+
+
+def test_a_new_password_ends_the_sessions(signed_in: As) -> None:
+    ada, maria = signed_in("ada"), signed_in("maria")
+    people = {row["name"]: row["id"] for row in ada.get("/api/people").json()["people"]}
+    changed = ada.patch(f"/api/people/{people['maria']}", json={"password": "another long one"})
+    assert changed.status_code == 200
+    assert maria.get("/api/calls").status_code == 401
+
+
+def test_the_last_administrator_stays(signed_in: As) -> None:
+    ada = signed_in("ada")
+    me = ada.get("/api/people/me").json()["id"]
+    for change in ({"role": "agent"}, {"disabled": True}):
+        assert ada.patch(f"/api/people/{me}", json=change).status_code == 409
+    assert ada.get("/api/people").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"name": "ada", "password": PASSWORD}, 409),
+        ({"name": "kim", "password": "short"}, 422),
+        ({"name": " kim", "password": PASSWORD}, 422),
+        ({"name": "", "password": PASSWORD}, 422),
+        ({"name": "k" * 101, "password": PASSWORD}, 422),
+        ({"name": "kim", "password": PASSWORD, "role": "king"}, 422),
+    ],
+)
+def test_odd_people(ada: TestClient, body: dict[str, str], status: int) -> None:
+    answer = ada.post("/api/people", json=body)
+    assert answer.status_code == status
+    assert body["password"] not in answer.text
+    assert ada.patch("/api/people/999", json={}).status_code == 404
+
+
+def test_sign_out_everywhere(make_app: MakeApp, place: Seed) -> None:
+    app = make_app(WebOptions())
+    here, there, other = (TestClient(app, base_url="https://calls.example") for _ in range(3))
+    enter(here, place, "maria"), enter(there, place, "maria"), enter(other, place, "sam")
+    assert here.post("/api/people/me/sign-out-everywhere").status_code == 204
+    assert [browser.get("/api/calls").status_code for browser in (here, there, other)] == [401, 401, 200]
+
+
+def test_a_token_is_shown_once_and_stored_as_its_hash(
+    signed_in: As, stranger: TestClient, place: Seed
+) -> None:
+    maria = signed_in("maria")
+    made = maria.post("/api/tokens", json={"name": "report", "scopes": ["calls:read"]}).json()
+    token = made.pop("token")
+    assert token.startswith("crt_")
+    assert maria.get("/api/tokens").json() == {"tokens": [made]}
+    assert made["expires_at"] is not None and made["last_used_at"] is None
+    with place.database.read() as conn:
+        assert conn.execute(select(api_tokens.c.token_hash)).scalars().all() == [token_hash(token)]
+    header = {"Authorization": f"Bearer {token}"}
+    assert stranger.get(f"/api/calls/{DONE}", headers=header).status_code == 200
+    assert maria.get("/api/tokens").json()["tokens"][0]["last_used_at"] is not None
+    assert signed_in("sam").delete(f"/api/tokens/{made['id']}").status_code == 404
+    assert maria.delete(f"/api/tokens/{made['id']}").status_code == 204
+    assert stranger.get("/api/calls", headers=header).status_code == 401
+
+
+def test_odd_tokens(ada: TestClient, demo: TestClient) -> None:
+    for body in (
+        {"name": "x", "scopes": []},
+        {"name": "x", "scopes": ["all"]},
+        {"name": "", "scopes": ["calls:read"]},
+        {"name": "x", "scopes": ["calls:read"], "days": 0},
+    ):
+        assert ada.post("/api/tokens", json=body).status_code == 422
+    assert demo.post("/api/tokens", json={"name": "x", "scopes": ["calls:read"]}).status_code == 403
+
+
+@pytest.fixture
+def nobody(make_app: MakeApp, place: Seed) -> TestClient:
+    """A browser before a server without users."""
+    with place.database.write() as conn:
+        conn.execute(user_table.delete())
+    return TestClient(make_app(WebOptions()), base_url="https://calls.example", follow_redirects=False)
+
+
+def test_the_first_administrator_begins_by_the_link(nobody: TestClient, place: Seed) -> None:
+    link = first_link(place.database, Clock(), "https://calls.example")
+    assert link is not None
+    page = nobody.get(link)
+    assert page.status_code == 200
+    token = link.partition("token=")[2]
+    assert f'value="{token}"' in page.text
+    with place.database.read() as conn:
+        assert token not in conn.execute(select(welcome_tokens.c.token_hash)).scalars().all()
+    form = {"token": token, "name": " grace ", "password": "short"}
+    assert "10 to 1000" in nobody.post("/welcome", data=form).text
+    arrived = nobody.post("/welcome", data={**form, "password": PASSWORD})
+    assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
+    assert nobody.cookies[COOKIE]
+    assert nobody.get("/api/people/me").json()["role"] == "administrator"
+    assert nobody.get("/api/people/me").json()["name"] == "grace"
+    nobody.cookies.clear()
+    for again in (nobody.get(link), nobody.post("/welcome", data={**form, "password": PASSWORD})):
+        assert again.status_code == 404
+        assert "used up" in again.text
+    assert first_link(place.database, Clock(), "https://calls.example") is None
+
+
+def test_a_link_is_replaced_by_the_next_and_ends(nobody: TestClient, place: Seed) -> None:
+    old, new = (first_link(place.database, Clock(), "https://calls.example") for _ in range(2))
+    assert old and new
+    assert nobody.get(old).status_code == 404
+    assert nobody.get(new).status_code == 200
+    with place.database.write() as conn:
+        conn.execute(welcome_tokens.update().values(expires_at=NOON - timedelta(days=1)))
+    assert nobody.get(new).status_code == 404
+
+
+def test_once_there_is_somebody_no_link_makes_anybody(nobody: TestClient, place: Seed) -> None:
+    link = first_link(place.database, Clock(), "https://calls.example")
+    assert link
+    with place.database.write() as conn:
+        users.add(conn, "kim", "hash", UserRole.AGENT, NOON)
+    assert nobody.get(link).status_code == 404
+    form = {"token": link.partition("token=")[2], "name": "eve", "password": PASSWORD}
+    assert nobody.post("/welcome", data=form).status_code == 404
+
+
+def test_links_are_not_guessed(nobody: TestClient) -> None:
+    answers = [nobody.get("/welcome?token=guess").status_code for _ in range(21)]
+    assert answers == [404] * 20 + [429]

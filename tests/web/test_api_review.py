@@ -1,0 +1,133 @@
+"""What the review page asks for: peaks, downloads, days; and who hears of what."""
+
+import csv
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+from callreel.domain.events import EventKind
+from tests.web.conftest import As
+from tests.web.seed import ABSENT, DONE, LIVE, NUMBER, SUSPECT, Seed, record
+
+
+@pytest.mark.parametrize(("layer", "duration_ms"), [("cloud", 2500), ("live_8k", 2400), ("live_16k", 2400)])
+def test_peaks_of_each_layer(ada: TestClient, place: Seed, layer: str, duration_ms: int) -> None:
+    path = f"/api/calls/{DONE}/peaks?layer={layer}&per_second=20"
+    told = ada.get(path).json()
+    assert (told["per_second"], told["duration_ms"]) == (20, duration_ms)
+    assert [channel["role"] for channel in told["channels"]] == ["agent", "technician"]
+    for channel in told["channels"]:
+        assert len(channel["peaks"]) == duration_ms // 50
+        assert set(channel["peaks"]) == {0.092}
+    kept = sorted(place.blobs.root.rglob("*.peaks.json"))
+    assert len(kept) == (1 if layer == "cloud" else 2)
+    assert ada.get(path).json() == told
+
+
+def test_peaks_of_a_growing_layer_are_not_kept(ada: TestClient, place: Seed) -> None:
+    assert ada.get(f"/api/calls/{LIVE}/peaks?layer=live_8k").json()["duration_ms"] == 1200
+    assert not list(place.blobs.root.rglob("*.peaks.json"))
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/api/calls/{SUSPECT}/peaks", 404),
+        ("/api/calls/ffffffffffff/peaks", 404),
+        (f"/api/calls/{DONE}/peaks?layer=vinyl", 422),
+        (f"/api/calls/{DONE}/peaks?per_second=0", 422),
+        (f"/api/calls/{DONE}/peaks?per_second=101", 422),
+        (f"/api/calls/{DONE}/peaks?per_second=7", 422),
+    ],
+)
+def test_no_peaks(ada: TestClient, path: str, status: int) -> None:
+    assert ada.get(path).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("ending", "media_type", "holds"),
+    [
+        ("txt", "text/plain", "[0:00:04] Technician: hello i am in front"),
+        ("srt", "application/x-subrip", "00:00:04,200 --> "),
+        ("vtt", "text/vtt", "<v Technician>hello i am in front"),
+        ("csv", "text/csv", "4200,7000,technician,Technician,hello i am in front"),
+        ("json", "application/json", '"text": "hello i am in front'),
+    ],
+)
+def test_transcripts_are_downloaded(ada: TestClient, ending: str, media_type: str, holds: str) -> None:
+    answer = ada.get(f"/calls/{DONE}/transcript.{ending}")
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="transcript_{DONE}.{ending}"'
+    assert holds in answer.text
+    assert ada.get(f"/calls/{LIVE}/transcript.{ending}").status_code == 200
+    assert ada.get(f"/calls/ffffffffffff/transcript.{ending}").status_code == 404
+
+
+def test_downloads_say_what_they_are(ada: TestClient) -> None:
+    told = json.loads(ada.get(f"/calls/{DONE}/transcript.json").text)
+    assert told["call"]["number"] == NUMBER
+    assert told["transcript"] == {
+        "kind": "final",
+        "engine": "pocketsphinx",
+        "model": "en-us",
+        "revision": None,
+    }
+    assert json.loads(ada.get(f"/calls/{LIVE}/transcript.json").text)["transcript"]["kind"] == "live"
+    assert "Transcript: live, not final" in ada.get(f"/calls/{LIVE}/transcript.txt").text
+    assert len(list(csv.reader(ada.get(f"/calls/{DONE}/transcript.csv").text.splitlines()))) == 6
+    assert ada.get(f"/calls/{DONE}/transcript.pdf").status_code == 422
+
+
+def test_days(ada: TestClient) -> None:
+    told = ada.get("/api/days?from=2026-11-21&to=2026-11-23").json()
+    assert [day["date"] for day in told["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]
+    day = told["days"][1]
+    assert (day["calls"], day["verdicts"]) == (4, {"verified": 1, "explained": 1, "suspect": 1, "none": 1})
+    assert day["spoken_ms"] == {"agent": 8400, "technician": 5600}
+    assert (day["carrier_minutes"], day["minutes"]) == (2, 63.3)
+    assert day["cost"] == pytest.approx(sum(call_cost(ada, call) for call in (DONE, SUSPECT, ABSENT)))
+    assert told["days"][0]["calls"] == told["days"][2]["calls"] == 0
+    assert told["total"] == {name: value for name, value in day.items() if name != "date"}
+    layers = ada.get(f"/api/calls/{DONE}").json()["layers"]
+    assert day["storage_bytes"] > sum(layer["size_bytes"] for layer in layers)
+
+
+def call_cost(browser: TestClient, call_id: str) -> float:
+    return float(browser.get(f"/api/calls/{call_id}").json()["cost"]["total"])
+
+
+def test_a_day_begins_where_the_reader_is(ada: TestClient) -> None:
+    asked = {"from": "2026-11-22", "to": "2026-11-23", "zone": "Pacific/Kiritimati"}
+    told = ada.get("/api/days", params=asked).json()
+    assert (told["zone"], [day["calls"] for day in told["days"]]) == ("Pacific/Kiritimati", [0, 4])
+
+
+def test_agents_have_the_figures_of_their_own_calls(signed_in: As) -> None:
+    asked = {"from": "2026-11-22", "to": "2026-11-22"}
+    told = {name: signed_in(name).get("/api/days", params=asked).json()["total"] for name in ("maria", "zoe")}
+    assert (told["maria"]["calls"], told["zoe"]["calls"]) == (3, 0)
+    assert told["zoe"]["storage_bytes"] == told["zoe"]["cost"] == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "from=2026-11-23&to=2026-11-22",
+        "from=2020-01-01&to=2026-01-01",
+        "zone=Mars/One",
+        "zone=../etc",
+        "to=x",
+    ],
+)
+def test_odd_days(ada: TestClient, asked: str) -> None:
+    assert ada.get(f"/api/days?{asked}").status_code == 422
+
+
+def test_an_agent_hears_of_own_calls_only(signed_in: As, place: Seed) -> None:
+    record(place, SUSPECT, EventKind.VERDICT, verdict="suspect")
+    place.bus.close()
+    told = {name: signed_in(name).get("/events?after=0").text for name in ("sam", "maria", "zoe")}
+    assert SUSPECT in told["sam"] and DONE in told["sam"]
+    assert DONE in told["maria"] and SUSPECT not in told["maria"]
+    assert "call_id" not in told["zoe"]

@@ -1,0 +1,96 @@
+"""The softphone's API: what is missing, tokens for oneself, numbers as typed, technicians."""
+
+import jwt
+import pytest
+from fastapi.testclient import TestClient
+
+from callreel.carrier.destination import DialPolicy
+from callreel.web.app import WebOptions
+from callreel.web.options import SoftphoneOptions
+from tests.web.conftest import As, MakeApp, enter
+from tests.web.seed import NUMBER, Seed
+
+READY = SoftphoneOptions(
+    account_sid="AC" + "1" * 32,
+    api_key_sid="SK" + "2" * 32,
+    api_key_secret="a secret that is long enough to sign",
+    application_sid="AP" + "3" * 32,
+    caller_id="+12125550100",
+)
+
+
+@pytest.fixture
+def ready(make_app: MakeApp, place: Seed) -> TestClient:
+    """Zoe's browser where calls can be placed."""
+    options = WebOptions(softphone=READY, dial_policy=DialPolicy.for_caller_id("+12125550100"))
+    return enter(TestClient(make_app(options), base_url="https://calls.example"), place, "zoe")
+
+
+def test_what_is_missing_is_said_in_words(ada: TestClient) -> None:
+    state = ada.get("/api/softphone").json()
+    assert state["ready"] is False
+    assert len(state["missing"]) == 5
+    assert state["missing"][0] == "TWILIO_ACCOUNT_SID, the carrier account"
+    refused = ada.post("/api/softphone/token")
+    assert refused.status_code == 409
+    assert "TWILIO_API_KEY_SID" in refused.json()["error"]["message"]
+
+
+def test_a_token_is_for_oneself_and_short(ready: TestClient) -> None:
+    assert ready.get("/api/softphone").json() == {
+        "ready": True,
+        "missing": [],
+        "identity": "zoe",
+        "local": None,
+    }
+    answer = ready.post("/api/softphone/token", json={"identity": "ada"})
+    assert answer.headers["cache-control"] == "no-store"
+    told = answer.json()
+    claims = jwt.decode(
+        told["token"], READY.api_key_secret, algorithms=["HS256"], options={"verify_nbf": False}
+    )
+    assert claims["grants"]["identity"] == told["identity"] == "zoe"
+    assert claims["exp"] - claims["nbf"] == told["ttl_s"] == 600
+    assert READY.api_key_secret not in answer.text
+
+
+def test_in_the_demo_the_stand_in_is_named(make_app: MakeApp) -> None:
+    phone = SoftphoneOptions(
+        **{**{name: getattr(READY, name) for name in READY.__slots__}, "local_signal": "127.0.0.1:9"}
+    )
+    demo = TestClient(make_app(WebOptions(demo=True, softphone=phone)), base_url="http://localhost")
+    state = demo.get("/api/softphone").json()
+    assert state["local"] == {"signal_host": "127.0.0.1:9", "sounds": "/static/sounds/"}
+    assert state["identity"] == "agent"
+
+
+@pytest.mark.parametrize(
+    ("raw", "e164"),
+    [("(212) 555-0123", "+12125550123"), ("+1 212 555 0123", "+12125550123"), ("911", None), ("+4930123456", None),
+     ("hello", None), ("", None)],
+)  # fmt: skip
+def test_numbers_are_judged_as_the_call_would_be(ready: TestClient, raw: str, e164: str | None) -> None:
+    told = ready.post("/api/numbers", json={"raw": raw}).json()
+    assert (told["valid"], told["e164"]) == (e164 is not None, e164)
+    assert (told["international"] is None) == (e164 is None)
+    assert bool(told["reason"]) == (e164 is None)
+
+
+def test_technicians_by_name_and_the_last_numbers(signed_in: As) -> None:
+    sam, maria, zoe = (signed_in(name) for name in ("sam", "maria", "zoe"))
+    made = sam.post("/api/technicians", json={"name": "Roof unit", "number": "212-555-0123"})
+    assert made.status_code == 201
+    technician = made.json()
+    assert technician["number"] == NUMBER
+    told = maria.get("/api/technicians").json()
+    assert told["named"] == [technician]
+    assert [(row["number"], row["name"]) for row in told["recent"]] == [(NUMBER, "Roof unit")]
+    assert zoe.get("/api/technicians").json()["recent"] == []
+    path = f"/api/technicians/{technician['id']}"
+    assert sam.patch(path, json={"name": "Cellar"}).json() == {**technician, "name": "Cellar"}
+    assert sam.post("/api/technicians", json={"name": "Other", "number": NUMBER}).status_code == 409
+    assert sam.post("/api/technicians", json={"name": "Police", "number": "911"}).status_code == 422
+    assert sam.patch(path, json={"number": "+99"}).status_code == 422
+    assert sam.patch("/api/technicians/99", json={"name": "x"}).status_code == 404
+    assert sam.delete(path).status_code == 204
+    assert sam.delete(path).status_code == 404

@@ -1,0 +1,216 @@
+"""The review page in a real Chromium: the place that plays, what is heard, what is read, and what people write."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Locator, Page, Response, expect
+
+from callreel.store import layers
+from tests.web.seed import Seed
+from tests.web.spoken_call import LIVE_OFFSET_MS, SPOKEN, add_spoken_call, spoken_lines
+
+pytest_plugins = ("tests.web.chromium",)
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PLACE_MS = "() => Number(document.querySelector('call-review').dataset.positionMs)"
+AUDIO = "document.querySelector('audio[data-main-audio]')"
+
+
+@pytest.fixture
+def review(page: Page, base_url: str, place: Seed) -> Iterator[Page]:
+    """The page of the spoken call, ready to play."""
+    add_spoken_call(place)
+    open_review(page, base_url)
+    yield page
+
+
+def open_review(page: Page, base_url: str, fragment: str = "") -> None:
+    page.goto(f"{base_url}/calls/{SPOKEN}{fragment}")
+    expect(page.locator("call-review[data-ready]")).to_be_attached()
+
+
+def final_word(page: Page, text: str) -> Locator:
+    return page.locator('[data-view="final"] .word', has_text=re.compile(f"^{text}$")).first
+
+
+def wait_for_place(page: Page, from_ms: float, to_ms: float) -> None:
+    page.wait_for_function(f"() => {{ const at = ({PLACE_MS})(); return at >= {from_ms} && at <= {to_ms}; }}")
+
+
+def loudness(place: Seed, at_ms: float, long_ms: int = 250) -> float:
+    """Of the cloud recording from there on, both parties."""
+    with place.database.read() as conn:
+        [path] = [
+            file.path for file in layers.of_call(conn, SPOKEN) if file.role is None and file.channels == 2
+        ]
+    samples, rate_hz = soundfile.read(place.blobs.path(path))
+    first = round(at_ms * rate_hz / 1000)
+    return float(np.sqrt(np.mean(samples[first : first + long_ms * rate_hz // 1000] ** 2)))
+
+
+def test_a_clicked_word_plays_from_where_it_was_said(review: Page, place: Seed) -> None:
+    word = final_word(review, "library")
+    start_ms = float(word.get_attribute("data-start-ms") or "nan")
+    word.click()
+    review.wait_for_function(f"() => !{AUDIO}.paused")
+    wait_for_place(review, start_ms, start_ms + 1500)
+    assert review.url.endswith(f"#t={start_ms / 1000:.1f}")
+    assert loudness(place, start_ms) > 0.02 > loudness(place, 28_000)
+
+
+def test_the_word_that_is_spoken_is_marked(review: Page) -> None:
+    final_word(review, "calling").click()
+    expect(review.locator(".word.now").first).to_have_text(re.compile("calling|from|the|main"))
+    expect(review.locator('[data-view="final"] .turn.playing')).to_have_count(1)
+    review.locator("[data-play]").click()
+    expect(review.locator(".word.now")).to_have_count(0)
+
+
+def test_the_file_is_read_by_range_and_never_as_a_whole(page: Page, base_url: str, place: Seed) -> None:
+    add_spoken_call(place)
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer) if ".wav" in answer.url else None)
+    open_review(page, base_url, "#t=20")
+    wait_for_place(page, 20_000, 20_000)
+    assert {answer.status for answer in answers} == {206}
+    assert all("cloud" in answer.url for answer in answers)
+
+
+def test_the_waveform_shows_both_parties_and_seeks(review: Page) -> None:
+    drawn = """() => {
+        const canvas = document.querySelector('canvas.waveform');
+        const half = canvas.height / 2;
+        const full = (top) => canvas.getContext('2d').getImageData(0, top, canvas.width, half).data.filter((value, at) => at % 4 === 3 && value > 0).length;
+        return full(0) > 2000 && full(half) > 2000;
+    }"""
+    review.wait_for_function(drawn)
+    wave = review.get_by_role("slider", name="Place in the call")
+    box = wave.bounding_box()
+    assert box is not None
+    wave.click(position={"x": box["width"] / 2, "y": 20})
+    total_ms = spoken_lines()[-1].end_ms
+    wait_for_place(review, total_ms * 0.45, total_ms * 0.56)
+    before = review.evaluate(PLACE_MS)
+    wave.press("ArrowRight")
+    wait_for_place(review, before + 4900, before + 5100)
+    expect(wave).to_have_attribute("aria-valuetext", re.compile(r"^0:\d\d of 0:4\d$"))
+
+
+def test_one_party_alone_and_another_layer_keep_the_place(review: Page) -> None:
+    review.evaluate("location.hash = '#t=20'")
+    wait_for_place(review, 20_000, 30_000)
+    review.keyboard.press("Space")
+    at_ms = review.evaluate(PLACE_MS)
+    review.locator("[data-heard]").select_option("technician")
+    review.wait_for_function(f"() => {AUDIO}.src.includes('cloud_channel-technician')")
+    wait_for_place(review, at_ms - 100, at_ms + 1500)
+    review.locator("[data-heard]").select_option("both")
+    review.locator("[data-layer]").select_option("live_8k")
+    review.wait_for_function(f"() => {AUDIO}.src.includes('live_8k-agent') && {AUDIO}.readyState >= 1")
+    # The live layers began later than the recording; the place in the call stays the same.
+    assert review.evaluate(f"{PLACE_MS.replace('() => ', '')} - {AUDIO}.currentTime * 1000") == pytest.approx(
+        LIVE_OFFSET_MS, abs=60
+    )
+
+
+def test_silence_is_skipped(review: Page) -> None:
+    lines = spoken_lines()
+    gap = max(range(1, len(lines)), key=lambda at: lines[at].start_ms - lines[at - 1].end_ms)
+    end_ms, next_ms = lines[gap - 1].end_ms, lines[gap].start_ms
+    assert next_ms - end_ms > 1600, "the shipped call lost its long pause"
+    review.locator("[data-skip]").check()
+    review.evaluate(f"location.hash = '#t={end_ms / 1000 + 0.6:.1f}'")
+    wait_for_place(review, next_ms - 700, next_ms + 800)
+
+
+def test_live_and_final_side_by_side(review: Page) -> None:
+    review.keyboard.press("d")
+    table = review.locator("table.difference")
+    expect(table.locator("del").first).to_have_text("escalator")
+    expect(table.locator("ins").first).to_have_text("elevator")
+    expect(review.locator("[data-view=both] > p")).to_have_text(re.compile(r"^9\d % of the words"))
+    review.get_by_role("radio", name="Live").check()
+    expect(review.locator('[data-view="live"] .text').nth(1)).to_contain_text("escalator in the livery")
+
+
+def test_a_turn_is_corrected_and_the_engines_text_is_kept(
+    review: Page, browser: Browser, base_url: str
+) -> None:
+    late = browser.new_context().new_page()
+    open_review(late, base_url)
+    turn = review.locator('[data-view="final"] .turn').nth(1)
+    turn.get_by_role("button", name="Correct").click()
+    review.get_by_label("What was said").fill("hello i am calling from the head office")
+    review.get_by_label("Who said it").select_option("technician")
+    review.get_by_role("button", name="Keep").click()
+    expect(turn.locator(".text")).to_have_text("hello i am calling from the head office")
+    expect(turn.locator(".party")).to_have_text("Technician")
+    expect(review.locator("[data-revision]")).to_contain_text("revision 1")
+
+    late.locator('[data-view="final"] .word', has_text="library").first.dblclick()
+    late.get_by_label("Correct the word").fill("archive")
+    late.keyboard.press("Enter")
+    expect(late.get_by_role("status").filter(has_text="Somebody else corrected")).to_be_visible()
+    expect(late.locator('[data-view="final"] .turn').nth(1).locator(".text")).to_have_text(
+        "hello i am calling from the head office"
+    )
+    machine = review.request.get(f"{base_url}/api/calls/{SPOKEN}?machine=true").json()["machine_turns"]
+    assert "main office" in machine[1]["text"]
+    late.context.close()
+
+
+def test_one_word_is_corrected_where_it_stands(review: Page) -> None:
+    final_word(review, "library").dblclick()
+    review.get_by_label("Correct the word").fill("archive")
+    review.keyboard.press("Enter")
+    expect(final_word(review, "archive")).to_be_visible()
+    expect(final_word(review, "elevator")).to_be_visible()
+
+
+def test_marks_and_notes_have_their_moment(review: Page) -> None:
+    review.evaluate("location.hash = '#t=12.5'")
+    wait_for_place(review, 12_500, 14_000)
+    review.keyboard.press("Space")
+    review.keyboard.press("m")
+    notes = review.locator("call-notes .note")
+    expect(notes).to_have_count(1)
+    expect(notes.locator("a")).to_have_text(re.compile("0:1[234]"))
+    review.get_by_label("A note at this moment").fill("<b>ask</b> for a photo")
+    review.get_by_role("button", name="Note", exact=True).click()
+    expect(notes).to_have_count(2)
+    expect(notes.nth(1)).to_contain_text("<b>ask</b> for a photo")
+    review.reload()
+    expect(notes).to_have_count(2)
+    notes.first.get_by_role("button", name=re.compile("Remove")).click()
+    expect(notes).to_have_count(1)
+
+
+def test_a_link_to_a_moment_opens_there(page: Page, base_url: str, place: Seed) -> None:
+    add_spoken_call(place)
+    open_review(page, base_url, "#t=24.0")
+    wait_for_place(page, 24_000, 24_000)
+    page.get_by_role("button", name="Copy link to here").click()
+    assert page.url.endswith("#t=24.0")
+
+
+def test_the_downloads_are_there(review: Page) -> None:
+    for ending, begins in (("txt", "["), ("srt", "1\n"), ("vtt", "WEBVTT"), ("json", "{"), ("csv", "")):
+        with review.expect_download() as download:
+            review.locator(f'a[href$="/transcript.{ending}"]').click()
+        text = download.value.path().read_text(encoding="utf-8-sig")
+        assert "repair service" in text
+        assert text.startswith(begins) or ending == "txt"
+
+
+def test_keys_are_explained_and_do_not_act_while_typing(review: Page) -> None:
+    review.keyboard.press("?")
+    help_box = review.get_by_role("dialog", name="Keys")
+    expect(help_box.get_by_text("Play or pause")).to_be_visible()
+    review.keyboard.press("?")
+    expect(help_box).to_be_hidden()
+    review.get_by_label("A note at this moment").press_sequentially("m d?")
+    expect(review.locator("call-notes .note")).to_have_count(0)
+    assert review.locator("call-review").get_attribute("data-shown") == "final"

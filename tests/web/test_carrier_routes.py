@@ -1,0 +1,304 @@
+import asyncio
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlencode
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import func, select
+from starlette.types import Message
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+
+from callreel.carrier.twiml_reader import read_twiml
+from callreel.carrier.twiml_script import Dial, DialNumber, Say
+from callreel.carrier.webhook_forms import (
+    call_status_form,
+    recording_status_form,
+    stream_status_form,
+    voice_form,
+)
+from callreel.domain.events import LiveEvent
+from callreel.domain.ids import CallId, RecordingSid, StreamSid
+from callreel.services.answer import Answering
+from callreel.services.callbacks import CallbackIntake
+from callreel.services.counters import Counters
+from callreel.store.tables import metadata
+from callreel.web.app import WebOptions, create_app
+from callreel.web.carrier_routes import MAX_FORM_BYTES, carrier_router
+from tests.services.ground import ACCOUNT, NOON, answering, leg
+from tests.web.carrier_side import (
+    AUTH_TOKEN,
+    KEY_SID,
+    PUBLIC,
+    CarrierSide,
+    carrier_side,
+    signature_check,
+    signed,
+    signed_with_shared_key,
+)
+
+CALL = CallId("000000000001")
+VOICE = voice_form(leg_sid=leg(1), account_sid=ACCOUNT, from_="client:ada", to="+12125550123")
+RECORDING = recording_status_form(
+    recording_sid=RecordingSid("RE" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, status="completed",
+    url="https://api.twilio.com/x", start_time=NOON, duration_s=41,
+)  # fmt: skip
+STREAM = stream_status_form(
+    stream_sid=StreamSid("MZ" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, event="stream-stopped", timestamp=NOON
+)  # fmt: skip
+LEG = call_status_form(
+    leg_sid=leg(1), account_sid=ACCOUNT, status="completed", sequence_number=3, timestamp=NOON, from_="client:ada",
+    to="+12125550123", duration_s=41,
+)  # fmt: skip
+CALLBACKS = {
+    "/twilio/recording-status": RECORDING,
+    "/twilio/stream-status": STREAM,
+    "/twilio/call-status": LEG,
+}
+ROUTES = {"/twilio/voice": VOICE, **CALLBACKS}
+
+
+@pytest.fixture
+def side() -> Iterator[CarrierSide]:
+    with carrier_side() as made:
+        yield made
+
+
+@pytest.fixture
+def called(side: CarrierSide) -> CarrierSide:
+    """After the voice request of a call."""
+    assert side.post("/twilio/voice", VOICE)[0] == 200
+    return side
+
+
+def stored(side: CarrierSide) -> dict[str, int]:
+    """How many rows each table has that has any."""
+    with side.ground.database.read() as conn:
+        counts = {
+            table.name: conn.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        }
+    return {name: count for name, count in counts.items() if count}
+
+
+# Valid requests
+
+
+def test_voice_request_is_answered_with_twiml(side: CarrierSide) -> None:
+    answer = side.client.post("/twilio/voice", data=VOICE, headers=signed("/twilio/voice", VOICE))
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/xml")
+    (dial,) = (verb for verb in read_twiml(answer.text).verbs if isinstance(verb, Dial))
+    (target,) = dial.targets
+    assert isinstance(target, DialNumber) and target.number == "+12125550123"
+    assert side.ground.call(CALL).agent == "ada"
+
+
+def test_forbidden_number_is_twiml_too(side: CarrierSide) -> None:
+    status, text = side.post("/twilio/voice", {**VOICE, "To": "+19005550123"})
+    assert status == 200 and isinstance(read_twiml(text).verbs[0], Say)
+    assert stored(side) == {}
+
+
+@pytest.mark.parametrize("path", CALLBACKS)
+def test_callback_is_taken_with_204_and_a_repeat_too(called: CarrierSide, path: str) -> None:
+    assert called.post(path, CALLBACKS[path]) == (204, "")
+    rows = stored(called)
+    assert called.post(path, CALLBACKS[path]) == (204, "")
+    assert stored(called) == rows and rows["callbacks"] == 1
+    assert called.counters.snapshot() == {"callbacks_taken": 2}
+    set_off = (len(called.woken), called.streams, called.legs)
+    assert (
+        set_off
+        == {
+            "/twilio/recording-status": (1, [], []),
+            "/twilio/stream-status": (0, [STREAM["StreamSid"]], []),
+            "/twilio/call-status": (0, [], [(CALL, leg(1))]),
+        }[path]
+    )
+
+
+@pytest.mark.parametrize("path", CALLBACKS)
+def test_callback_of_a_call_that_is_not_ours_is_taken(side: CarrierSide, path: str) -> None:
+    assert side.post(path, CALLBACKS[path]) == (204, "")
+    assert (side.woken, side.legs) == ([], [])
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_shared_key_with_sha256_is_accepted(called: CarrierSide, path: str) -> None:
+    form = ROUTES[path]
+    status, _ = called.post(path, form, signed_with_shared_key(path, form))
+    assert status in (200, 204)
+
+
+def test_signature_of_the_carriers_own_library_is_accepted(side: CarrierSide) -> None:
+    """Independent of our own signing; empty fields are part of what is signed."""
+    form = {**VOICE, "CallerName": "", "FromCity": "", "Digits": ""}
+    signature = RequestValidator(AUTH_TOKEN).compute_signature(f"{PUBLIC}/twilio/voice", form)
+    status, _ = side.post("/twilio/voice", form, {"X-Twilio-Signature": signature})
+    assert status == 200
+
+
+def test_empty_fields_are_part_of_what_is_signed(side: CarrierSide) -> None:
+    with_empty = {**VOICE, "CallerName": ""}
+    assert side.post("/twilio/voice", with_empty)[0] == 200
+    assert side.post("/twilio/voice", with_empty, signed("/twilio/voice", {**with_empty, "X": ""}))[0] == 403
+
+
+def test_query_of_the_address_is_part_of_what_is_signed(called: CarrierSide) -> None:
+    path = "/twilio/call-status?from=here&empty="
+    assert called.post(path, LEG)[0] == 204
+    assert called.post(path, LEG, signed("/twilio/call-status", LEG))[0] == 403
+
+
+def test_fields_with_signs_of_their_own_arrive_as_they_were(side: CarrierSide) -> None:
+    form = {**VOICE, "From": "client:ada lovelace+1&co=ü", "Note": "50%=a+b"}
+    assert side.post("/twilio/voice", form)[0] == 200
+    assert side.ground.call(CALL).agent == "ada lovelace+1&co=ü"
+
+
+# Requests of others
+
+
+FORGED = {
+    "missing": {},
+    "empty": {"X-Twilio-Signature": ""},
+    "nonsense": {"X-Twilio-Signature": "nonsense"},
+}
+
+
+@pytest.mark.parametrize(
+    "how", [*FORGED, "another secret", "another path", "another field", "unknown key", "sha1 as sha256"]
+)
+def test_request_that_is_not_the_carriers_gets_403_and_leaves_a_count(
+    side: CarrierSide, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path, form in ROUTES.items():
+        headers = forged(how, path, form)
+        assert side.post(path, form, headers) == (403, "the signature is missing or wrong\n")
+    assert stored(side) == {}
+    assert side.counters.snapshot() == {"webhooks_refused": len(ROUTES)}
+    assert "+12125550123" not in caplog.text and caplog.text.count("refused a request") == len(ROUTES)
+
+
+def forged(how: str, path: str, form: Mapping[str, str]) -> Mapping[str, str]:
+    by_sha256 = {"X-Twilio-Webhooks-Signature-Settings": f"key={KEY_SID},algorithm=HMAC-SHA256"}
+    other_key = {"X-Twilio-Webhooks-Signature-Settings": "key=other,algorithm=HMAC-SHA256"}
+    ways: dict[str, Mapping[str, str]] = {
+        **FORGED,
+        "another secret": signed(path, form, "guess"),
+        "another path": signed("/twilio/other", form),
+        "another field": signed(path, {**form, "CallSid": leg(2)}),
+        "unknown key": {**signed_with_shared_key(path, form), **other_key},
+        "sha1 as sha256": {**signed(path, form), **by_sha256},
+    }
+    return ways[how]
+
+
+def test_host_header_is_not_believed(side: CarrierSide) -> None:
+    headers = {**signed("/twilio/voice", VOICE), "Host": "elsewhere.example", "X-Forwarded-Proto": "http"}
+    assert side.post("/twilio/voice", VOICE, headers)[0] == 200
+
+
+def test_only_posts_are_answered(side: CarrierSide) -> None:
+    for path in ROUTES:
+        assert side.client.get(path).status_code == 405
+
+
+# Requests that cannot be read
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("damage", ["CallSid", "AccountSid", "everything"])
+def test_signed_form_without_what_it_needs_gets_400(side: CarrierSide, path: str, damage: str) -> None:
+    form = {name: value for name, value in ROUTES[path].items() if damage not in (name, "everything")}
+    status, text = side.post(path, form)
+    assert status == 400 and text.count("\n") == 1
+    assert "no " in text and stored(side) == {}
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_signed_form_with_an_id_that_is_none_gets_400(side: CarrierSide, path: str) -> None:
+    status, text = side.post(path, {**ROUTES[path], "CallSid": "../../etc/passwd"})
+    assert status == 400 and "CallSid is not an id" in text and "passwd" not in text
+    assert stored(side) == {}
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe=1", b"no form at all", b"&&&", b"a=1&b"])
+def test_body_that_is_no_form_is_refused(side: CarrierSide, body: bytes) -> None:
+    for path in ROUTES:
+        status, _ = side.post_bytes(path, body, signed(path, {}))
+        assert status in (400, 403)
+    assert stored(side) == {}
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_body_that_is_too_large_gets_413(side: CarrierSide, path: str) -> None:
+    form = {**ROUTES[path], "More": "x" * MAX_FORM_BYTES}
+    status, text = side.post(path, form)
+    assert (status, text) == (413, f"expected a form of at most {MAX_FORM_BYTES} bytes\n")
+    assert stored(side) == {}
+
+
+def test_largest_body_is_taken(called: CarrierSide) -> None:
+    room = MAX_FORM_BYTES - len(urlencode({**LEG, "More": ""}))
+    assert called.post("/twilio/call-status", {**LEG, "More": "x" * room})[0] == 204
+
+
+def test_body_that_does_not_end_is_not_read_to_its_end(side: CarrierSide) -> None:
+    """Whoever sends it has shown no signature yet."""
+    pieces, sent = [b"x" * 10_000] * 1_000, list[Message]()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": pieces.pop(), "more_body": bool(pieces)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/twilio/voice", "raw_path": b"/twilio/voice", "query_string": b"",
+        "headers": [], "http_version": "1.1", "scheme": "https", "server": ("calls.example", 443), "root_path": "",
+    }  # fmt: skip
+    asyncio.run(side.client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 413
+    assert len(pieces) > 990
+
+
+# Trouble of our own
+
+
+def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierSide) -> None:
+    """What could not be stored is not acknowledged."""
+
+    class Full(CallbackIntake):
+        def call(self, progress: object, form: object) -> None:
+            raise OSError("no space left on device")
+
+    app = FastAPI()
+    ground = side.ground
+    intake = Full(
+        ground.database, ground.announcer, ground.clock,
+        recording_changed=lambda: None, leg_ended=lambda call_id, sid: None, stream_ended=lambda sid: None,
+    )  # fmt: skip
+    service: Answering = answering(ground)
+    app.include_router(carrier_router(signature_check(), PUBLIC, service, intake, Counters()))
+    client = TestClient(app, raise_server_exceptions=False)
+    answer = client.post("/twilio/call-status", data=LEG, headers=signed("/twilio/call-status", LEG))
+    assert answer.status_code == 500 and "space" not in answer.text
+
+
+def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
+    ground = side.ground
+    intake = CallbackIntake(
+        ground.database, ground.announcer, ground.clock,
+        recording_changed=lambda: None, leg_ended=lambda call_id, sid: None, stream_ended=lambda sid: None,
+    )  # fmt: skip
+    router = carrier_router(signature_check(), PUBLIC, answering(ground), intake, Counters())
+    app = create_app(
+        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(), routers=(router,)
+    )
+    client = TestClient(app, base_url="http://10.0.0.1")
+    for path, form in ROUTES.items():
+        assert client.post(path, data=form, headers=signed(path, form)).status_code in (200, 204)
+        assert client.post(path, data=form).status_code == 403
+    told: list[LiveEvent] = ground.heard
+    assert told[0].call_id == CALL

@@ -1,0 +1,131 @@
+"""The operations page, its two forms, the metrics and /health, in demo mode on loopback."""
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from callreel.domain.errors import StoreError
+from callreel.domain.ids import RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.services.counters import Counters
+from callreel.services.health import Health, works
+from callreel.services.metrics import LiveFigures, Metrics
+from callreel.store import recordings
+from callreel.web.app import create_app
+from callreel.web.options import WebOptions
+from tests.services.ground import NOON, Ground, a_call, leg, passing_ground
+
+SID = RecordingSid("RE" + "1" * 32)
+WHY = "the carrier answered 500, 8 times"
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    """With one call whose recording could not be fetched."""
+    with passing_ground() as here:
+        here.blobs.check_writable()
+        call = a_call(here)
+        with here.database.write() as conn:
+            recordings.hear(conn, SID, call.id, leg(1), CloudState.PARKED, NOON)
+            recordings.set_stage(conn, SID, "fetch", WHY)
+        yield here
+
+
+@pytest.fixture
+def wrong() -> list[str]:
+    """What the database check says, when something is put here."""
+    return []
+
+
+@pytest.fixture
+def client(ground: Ground, wrong: list[str]) -> Iterator[TestClient]:
+    def check() -> None:
+        if wrong:
+            raise StoreError(wrong[0])
+
+    health = Health(ground.clock, {"database": works(check), "folder": works(ground.blobs.check_writable)})
+    counters = Counters()
+    counters.add("callbacks_taken", 3)
+    figures = LiveFigures(calls=2, finals_waiting=1, lag_ms=250, partials_shed=4)
+    metrics = Metrics(ground.database, ground.blobs, counters, health, ground.clock, lambda: figures)
+    app = create_app(
+        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(demo=True),
+        health=health, metrics=metrics, clock=ground.clock,
+    )  # fmt: skip
+    app.state.health = health
+    with TestClient(app, base_url="http://localhost") as running:
+        yield running
+
+
+def look(client: TestClient) -> None:
+    client.app.state.health.look()  # type: ignore[attr-defined]
+
+
+def test_health_says_which_check_fails_and_nothing_else(client: TestClient, wrong: list[str]) -> None:
+    look(client)
+    for path in ("/health", "/health/ready"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()) == (
+            200, {"status": "ok", "checks": {"database": "ok", "folder": "ok"}},
+        )  # fmt: skip
+    wrong.append("the database failed: disk I/O error in /srv/callreel")
+    look(client)
+    answer = client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "failed", "checks": {"database": "failed", "folder": "ok"}}
+    assert "/srv" not in answer.text
+    assert client.get("/health/live").status_code == 200, "a restart would not help"
+    assert "disk I/O error" in client.get("/operations").text
+
+
+def test_what_is_stuck_is_shown_with_its_reason_and_begun_anew_by_one_click(
+    client: TestClient, ground: Ground
+) -> None:
+    assert WHY in client.get("/operations").text
+    answer = client.post(f"/operations/recordings/{SID}/retry", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
+    with ground.database.read() as conn:
+        (row,) = recordings.undispatched(conn)
+    assert (row.sid, row.state, row.stage_error, row.retries) == (SID, CloudState.COMPLETED, None, 1)
+    assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is stuck no more"
+
+
+def test_what_is_skipped_stays_as_it_is_and_is_shown_no_more(client: TestClient, ground: Ground) -> None:
+    assert client.post(f"/operations/recordings/{SID}/skip").status_code == 200
+    assert WHY not in client.get("/operations").text
+    with ground.database.read() as conn:
+        row = recordings.get(conn, SID)
+    assert row is not None and row.state is CloudState.PARKED
+
+
+def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
+    look(client)
+    text = client.get("/metrics").text
+    read = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert read["callreel_live_calls",] == 2
+    assert read["callreel_live_lag_seconds",] == 0.25
+    assert read["callreel_events_total", "callbacks_taken"] == 3
+    assert read["callreel_partials_shed_total",] == 4
+    assert read["callreel_calls", "live"] == 1
+    assert read["callreel_recordings", "parked"] == 1
+    assert read["callreel_stages_parked", "fetch"] == 1
+    assert read["callreel_health", "database"] == 1
+    assert read["callreel_disk_free_bytes",] > 0
+    assert str(SID) not in text
+
+
+def test_a_stranger_sees_health_and_nothing_else(ground: Ground) -> None:
+    app = create_app(
+        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(), clock=ground.clock
+    )
+    with TestClient(app, base_url="https://calls.example") as stranger:
+        assert stranger.get("/health").json() == {"status": "ok"}
+        assert stranger.get("/metrics").status_code == 401
+        assert stranger.get("/operations").status_code == 401
+        assert stranger.post(f"/operations/recordings/{SID}/retry").status_code in (401, 403)

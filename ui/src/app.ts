@@ -1,0 +1,39 @@
+// What every page loads: times, keys, and the elements that the page has, each in a file of its own.
+
+import { startShortcuts, shortcuts } from "./page/shortcuts";
+import { localTimes } from "./page/times";
+
+const ELEMENTS: Record<string, () => Promise<unknown>> = {
+  "call-softphone": () => import("./softphone/element"),
+  "live-transcript": () => import("./live/transcript"),
+  "call-notes": () => import("./live/notes"),
+  "call-review": () => import("./review/element"),
+  "call-list": () => import("./list/element"),
+  "day-view": () => import("./days/element"),
+  "people-admin": () => import("./people/people"),
+  "my-access": () => import("./people/me"),
+};
+
+async function start(): Promise<void> {
+  localTimes(document);
+  startShortcuts();
+  shortcuts({ key: "g", does: "To the calls", act: () => location.assign("/") });
+  const call = document.querySelector<HTMLElement>("[data-live-call]");
+  const loading = Object.entries(ELEMENTS).flatMap(([tag, load]) => (document.querySelector(tag) ? [load()] : []));
+  if (call) {
+    const { followPlainPlayer } = await import("./live/plain_player");
+    followPlainPlayer();
+    loading.push(ELEMENTS["call-review"]!()); // comes into the page when the call is closed
+  }
+  await Promise.all(loading);
+  if (call && call.dataset.state !== "closed") (await import("./live/follow")).followCall(call);
+  const words = document.querySelector<HTMLElement>("[data-live-words]");
+  if (words) {
+    document.addEventListener("call-found", async (event) => {
+      const { liveWords } = await import("./live/follow");
+      liveWords((event as CustomEvent<string>).detail, words);
+    });
+  }
+}
+
+void start();

@@ -1,0 +1,48 @@
+// Rows of the call list made here, for lists that the server cannot draw: those that are filtered. As in calls.html.
+
+import { el } from "../page/dom";
+import { duration, fragment, sentence, telephone } from "../page/format";
+import type { Hit, ListedCall, Role } from "../page/scheme";
+import { localTime } from "../page/times";
+
+const VERDICTS = { verified: "Verified", explained: "Explained", suspect: "Suspect" } as const;
+
+export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIElement {
+  const reason = call.verdict === "explained" || call.verdict === "suspect" ? call.reasons[0] : undefined;
+  return el(
+    "li.call",
+    { id: `call-${call.call_id}` },
+    el("p.who", {}, el("a", { href: `/calls/${call.call_id}` }, ...parties(call)), call.notes ? el("span.small.soft", {}, ` · ${call.notes} ${call.notes === 1 ? "note" : "notes"}`) : null),
+    el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
+    el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", {}, duration(call.duration_ms))),
+    el("p.state", {}, badge(call)),
+    reason ? el("p.why", {}, sentence(reason.detail)) : null,
+    call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,
+  );
+}
+
+function parties(call: ListedCall): (Node | string)[] {
+  const number = el("span.number", {}, telephone(call.number));
+  const calls = [" ", el("span.arrow", { "aria-hidden": "true" }, "→"), el("span.visually-hidden", {}, " calls "), " "];
+  return call.direction === "incoming" ? [number, ...calls, call.agent] : [call.agent, ...calls, number];
+}
+
+function badge(call: ListedCall): HTMLElement {
+  if (call.state === "live") return el("span.badge.live", {}, "Live now");
+  if (call.verdict) return el("span", { class: `badge ${call.verdict}` }, VERDICTS[call.verdict]);
+  return el("span.badge", {}, call.state === "ended" ? "Being checked" : "No verdict");
+}
+
+function hitLine(call: ListedCall, hit: Hit, names: Record<Role, string>): HTMLLIElement {
+  const text = hit.parts.map((part) => (part.hit ? el("mark", {}, part.text) : part.text));
+  return el(
+    `li.hit.${hit.role}`,
+    {},
+    el("a", { href: `/calls/${call.call_id}${fragment(hit.start_ms)}`, title: "Listen from here" }, el("span.figure", {}, duration(hit.start_ms)), " ", el("span.party", {}, names[hit.role]), " ", el("span", {}, ...text)),
+  );
+}
+
+function more(call: ListedCall): HTMLLIElement | null {
+  const left = (call.hits_total ?? 0) - (call.hits?.length ?? 0);
+  return left > 0 ? el("li.small.soft", {}, `and ${left} more in this call`) : null;
+}

@@ -1,0 +1,75 @@
+// One call's page follows the call: words are drawn here, everything that lasts is drawn by the server again.
+
+import { need } from "../page/dom";
+import { duration } from "../page/format";
+import { refresher } from "../page/refresh";
+import { listen } from "../page/sse";
+import { localTimes } from "../page/times";
+import type { Levels, Spoken } from "./state";
+import { LiveTranscript } from "./transcript";
+
+const LASTING = ["call", "layer", "recording", "stage", "transcript", "verdict"] as const;
+
+export function followCall(page: HTMLElement): void {
+  const transcript = page.querySelector<LiveTranscript>("live-transcript");
+  const refresh = refresher((fresh) => {
+    localTimes(fresh);
+    for (const part of document.querySelectorAll<HTMLElement>("[data-swap]")) swap(part, fresh.getElementById(part.id));
+    const state = fresh.querySelector<HTMLElement>("[data-live-call]")?.dataset.state;
+    if (state !== "live") transcript?.end();
+    if (state !== "closed") return;
+    events.close();
+    document.dispatchEvent(new CustomEvent("call-closed"));
+  });
+  const events = listen(page.dataset.liveCall ?? "", {
+    partial: (data: Spoken) => transcript?.hear({ kind: "partial", data }),
+    final: (data: Spoken) => transcript?.hear({ kind: "final", data }),
+    level: (data: Levels) => {
+      transcript?.hear({ kind: "level", data });
+      const position = document.querySelector("[data-position]");
+      if (position) position.textContent = duration(data.position_ms);
+      page.dataset.positionMs = String(data.position_ms);
+    },
+    note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
+    ...Object.fromEntries(LASTING.map((kind) => [kind, refresh])),
+  });
+}
+
+/** The words of a call under the softphone, without its page. */
+export function liveWords(callId: string, into: HTMLElement): void {
+  const transcript = document.createElement("live-transcript") as LiveTranscript;
+  transcript.dataset.agent = into.dataset.agent;
+  transcript.dataset.technician = into.dataset.technician;
+  need(into, "[data-words]").replaceChildren(transcript);
+  need<HTMLAnchorElement>(into, "a[data-call-link]").href = `/calls/${callId}`;
+  into.hidden = false;
+  const events = listen(`/calls/${callId}/events`, {
+    partial: (data: Spoken) => transcript.hear({ kind: "partial", data }),
+    final: (data: Spoken) => transcript.hear({ kind: "final", data }),
+    level: (data: Levels) => transcript.hear({ kind: "level", data }),
+    call: ({ state }: { state: string }) => {
+      if (state !== "ended" && state !== "closed") return;
+      transcript.end();
+      events.close();
+    },
+  });
+}
+
+function swap(part: HTMLElement, other: HTMLElement | null): void {
+  if (!other || part.isEqualNode(other)) return;
+  if (isInUse(part)) return swapLights(part, other);
+  for (const open of part.querySelectorAll<HTMLDetailsElement>("details[open][id]")) other.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
+  part.replaceWith(other);
+}
+
+function isInUse(part: HTMLElement): boolean {
+  return [...part.querySelectorAll("audio")].some((audio) => !audio.paused || audio.currentTime > 0);
+}
+
+// A part whose player somebody uses stays; only its lights change.
+function swapLights(part: HTMLElement, other: HTMLElement): void {
+  for (const light of part.querySelectorAll<HTMLElement>("[data-light]")) {
+    const fresh = other.querySelector(`[data-light="${CSS.escape(light.dataset.light ?? "")}"]`);
+    if (fresh) light.replaceWith(fresh);
+  }
+}

@@ -1,0 +1,89 @@
+// What is known of a running call, as a value changed by its events. Pure: no page, no clock.
+// A final settles its segment: a partial of the same or an earlier segment that comes later is stale and left out.
+
+import type { Role } from "../page/scheme";
+
+export interface LiveTurn {
+  readonly key: string;
+  readonly role: Role;
+  readonly start_ms: number;
+  readonly end_ms: number;
+  readonly text: string;
+}
+
+export interface Levels {
+  readonly agent_dbfs: number;
+  readonly technician_dbfs: number;
+  readonly position_ms: number;
+  readonly lag_ms: number;
+  readonly partials_shed: number;
+  readonly finals_waiting: number;
+}
+
+export interface LiveState {
+  /** In the order in which they were said. */
+  readonly turns: readonly LiveTurn[];
+  readonly partials: Readonly<Record<Role, string>>;
+  readonly settled: Readonly<Record<Role, number>>;
+  readonly levels: Levels | null;
+}
+
+export interface Spoken {
+  role: Role;
+  number: number;
+  start_ms: number;
+  end_ms: number;
+  text: string;
+}
+
+export type LiveEvent = { kind: "partial"; data: Spoken } | { kind: "final"; data: Spoken } | { kind: "level"; data: Levels };
+
+export const NOTHING: LiveState = {
+  turns: [],
+  partials: { agent: "", technician: "" },
+  settled: { agent: -1, technician: -1 },
+  levels: null,
+};
+
+export function reduce(state: LiveState, event: LiveEvent): LiveState {
+  switch (event.kind) {
+    case "partial":
+      return partial(state, event.data);
+    case "final":
+      return final(state, event.data);
+    case "level":
+      return { ...state, levels: event.data };
+  }
+}
+
+function partial(state: LiveState, { role, number, text }: Spoken): LiveState {
+  if (number <= state.settled[role]) return state;
+  return { ...state, partials: { ...state.partials, [role]: text } };
+}
+
+function final(state: LiveState, said: Spoken): LiveState {
+  const { role, number, start_ms, end_ms, text } = said;
+  const settled = { ...state.settled, [role]: Math.max(state.settled[role], number) };
+  const partials = number >= state.settled[role] ? { ...state.partials, [role]: "" } : state.partials;
+  const key = `${role}-${number}`;
+  if (!text || state.turns.some((turn) => turn.key === key)) return { ...state, settled, partials };
+  const at = state.turns.findIndex((turn) => turn.start_ms > start_ms);
+  const turn = { key, role, start_ms, end_ms, text };
+  const turns = at < 0 ? [...state.turns, turn] : [...state.turns.slice(0, at), turn, ...state.turns.slice(at)];
+  return { ...state, turns, partials, settled };
+}
+
+const QUIETEST_DBFS = -60;
+
+/** A level as a share of the meter, 0..1. */
+export function meterShare(dbfs: number): number {
+  return Number.isFinite(dbfs) ? Math.min(1, Math.max(0, 1 - dbfs / QUIETEST_DBFS)) : 0;
+}
+
+/** What the line below the words says. */
+export function lagText({ lag_ms, finals_waiting, partials_shed }: Levels): string {
+  const said = [`Words are ${(lag_ms / 1000).toFixed(1)} s behind`];
+  if (finals_waiting) said.push(`${finals_waiting} ${finals_waiting === 1 ? "segment waits" : "segments wait"}`);
+  if (partials_shed) said.push(`${partials_shed} previews left out`);
+  return said.join(" · ");
+}

@@ -1,0 +1,114 @@
+// <live-transcript>: the words of a running call as they come. Turns that the server drew stay as they are; partials
+// have lines kept free for them, so nothing below ever moves.
+
+import { el } from "../page/dom";
+import { duration, fragment } from "../page/format";
+import { ROLES, type Role } from "../page/scheme";
+import { lagText, meterShare, NOTHING, reduce, type Levels, type LiveEvent, type LiveState, type LiveTurn } from "./state";
+
+const NEAR_END_PX = 48;
+
+export class LiveTranscript extends HTMLElement {
+  private state: LiveState = NOTHING;
+  private readonly drawn = new Map<string, HTMLLIElement>();
+
+  connectedCallback(): void {
+    if (!this.querySelector("[data-finals]")) this.append(...parts(this.names));
+    for (const hidden of this.querySelectorAll<HTMLElement>("[data-partials], [data-meters]")) hidden.hidden = false;
+    this.toEnd();
+  }
+
+  /** An event of the call: `partial`, `final` or `level`. */
+  hear(event: LiveEvent): void {
+    const before = this.state;
+    this.state = reduce(before, event);
+    if (this.state.turns !== before.turns) this.drawTurns();
+    if (this.state.partials !== before.partials) this.drawPartials();
+    if (this.state.levels && this.state.levels !== before.levels) this.drawLevels(this.state.levels);
+  }
+
+  /** No more words come. */
+  end(): void {
+    for (const part of this.querySelectorAll<HTMLElement>("[data-partials], [data-meters]")) part.hidden = true;
+  }
+
+  private get names(): Record<Role, string> {
+    return { agent: this.dataset.agent || "Agent", technician: this.dataset.technician || "Technician" };
+  }
+
+  private drawTurns(): void {
+    const list = this.querySelector("[data-finals] .turns");
+    const scroll = this.querySelector(".live-scroll");
+    if (!list || !scroll) return;
+    this.querySelector("[data-waiting]")?.setAttribute("hidden", "");
+    const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
+    for (const turn of this.state.turns) {
+      if (this.drawn.has(turn.key)) continue;
+      const item = liveTurn(turn, this.names[turn.role]);
+      this.drawn.set(turn.key, item);
+      const later = [...list.children].find((other) => Number((other as HTMLElement).dataset.startMs) > turn.start_ms);
+      list.insertBefore(item, later ?? null);
+    }
+    if (atEnd) this.toEnd();
+  }
+
+  private drawPartials(): void {
+    for (const role of ROLES) {
+      const line = this.querySelector(`[data-partial="${role}"]`);
+      if (!line || line.textContent === this.state.partials[role]) continue;
+      line.textContent = this.state.partials[role];
+      line.scrollTop = line.scrollHeight; // two lines are kept for it; of a longer text the newest show
+    }
+  }
+
+  private drawLevels(levels: Levels): void {
+    const line = this.querySelector("[data-level]");
+    if (line) line.textContent = lagText(levels);
+    for (const role of ROLES) {
+      const meter = this.querySelector<HTMLElement>(`[data-meter="${role}"]`);
+      if (!meter) continue;
+      const dbfs = levels[`${role}_dbfs`];
+      meter.setAttribute("aria-valuenow", String(Math.round(Math.max(-60, dbfs))));
+      (meter.firstElementChild as HTMLElement).style.transform = `scaleX(${meterShare(dbfs).toFixed(3)})`;
+    }
+  }
+
+  private toEnd(): void {
+    const scroll = this.querySelector(".live-scroll");
+    if (scroll) scroll.scrollTop = scroll.scrollHeight;
+  }
+}
+
+function liveTurn(turn: LiveTurn, name: string): HTMLLIElement {
+  return el(
+    `li.turn.${turn.role}`,
+    { "data-role": turn.role, "data-start-ms": turn.start_ms, "data-end-ms": turn.end_ms },
+    el("p.who", {}, el("span.party", {}, name), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Listen from here" }, duration(turn.start_ms))),
+    el("p.text", {}, turn.text),
+  );
+}
+
+/** The same parts as the call page's template has. */
+function parts(names: Record<Role, string>): HTMLElement[] {
+  const meters = ROLES.map((role) =>
+    el(
+      `div.level.${role}`,
+      {},
+      el("span.party", {}, names[role]),
+      el("div.meter", { role: "meter", "data-meter": role, "aria-label": `Level of ${names[role]}`, "aria-valuemin": -60, "aria-valuemax": 0, "aria-valuenow": -60 }, el("i")),
+    ),
+  );
+  const lines = ROLES.map((role) => el(`div.partial.${role}`, {}, el("span.party", {}, names[role]), el("p.text", { "data-partial": role })));
+  return [
+    el(
+      "div.live-scroll",
+      { tabindex: 0, role: "region", "aria-label": "Live transcript" },
+      el("div", { "aria-live": "polite", "aria-relevant": "additions", "data-finals": "" }, el("ol.turns")),
+      el("p.soft", { "data-waiting": "" }, "Words appear here as they are spoken."),
+    ),
+    el("div.partials", { "aria-hidden": "true", "data-partials": "" }, ...lines),
+    el("div.meters", { "data-meters": "" }, ...meters, el("p.level-line", { "data-level": "" })),
+  ];
+}
+
+customElements.define("live-transcript", LiveTranscript);

@@ -1,0 +1,80 @@
+// What the API answers, as far as the pages use it.
+
+export type Role = "agent" | "technician";
+export const ROLES: readonly Role[] = ["agent", "technician"];
+
+export interface Word {
+  text: string;
+  start_ms: number;
+  end_ms: number;
+  confidence: number | null;
+}
+
+export interface Turn {
+  role: Role;
+  start_ms: number;
+  end_ms: number;
+  text: string;
+  confidence: number | null;
+  words?: Word[];
+}
+
+export interface Layer {
+  layer: "live_8k" | "live_16k" | "cloud" | "cloud_channel";
+  role: Role | null;
+  url: string;
+  duration_ms: number;
+  state: string;
+}
+
+export interface Reason {
+  code: string;
+  role: Role | null;
+  detail: string;
+}
+
+export interface CallHead {
+  call_id: string;
+  call_sid: string;
+  state: "live" | "ended" | "closed";
+  direction: "incoming" | "outgoing";
+  agent: string;
+  number: string;
+  created_at: string;
+  answered_at: string | null;
+  ended_at: string | null;
+  duration_ms: number | null;
+  verdict: "verified" | "explained" | "suspect" | null;
+  reasons: Reason[];
+}
+
+export interface Hit {
+  role: Role;
+  start_ms: number;
+  parts: { text: string; hit: boolean }[];
+}
+
+export interface ListedCall extends CallHead {
+  notes?: number;
+  hits?: Hit[];
+  hits_total?: number;
+}
+
+export interface Note {
+  id: number;
+  kind: "mark" | "note";
+  at_ms: number;
+  text: string;
+  by: string;
+  at: string;
+}
+
+export interface Call extends CallHead {
+  layers: Layer[];
+  transcript: { engine: string; model: string; revision: number; created_at: string } | null;
+  revision?: { number: number; by: string; at: string } | null;
+  turns: Turn[];
+  live_turns: Turn[];
+  live_offset_ms: number;
+  notes?: Note[];
+}

@@ -1,0 +1,14 @@
+// Times in the reader's own zone; the server wrote them in UTC.
+
+const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+export function localTimes(root: ParentNode): void {
+  for (const time of root.querySelectorAll<HTMLTimeElement>("time[data-local]")) {
+    time.title = time.textContent ?? "";
+    time.textContent = clock.format(new Date(time.dateTime));
+  }
+}
+
+export function localTime(when: string): string {
+  return clock.format(new Date(when));
+}

@@ -1,0 +1,163 @@
+// The final transcript with its words as places to click, the one being spoken marked, each turn open to correction.
+
+import { el } from "../page/dom";
+import { duration, fragment } from "../page/format";
+import { ROLES, type Role, type Turn, type Word } from "../page/scheme";
+import { lastAt } from "./peaks";
+
+export interface Change {
+  turn: number;
+  word?: number;
+  text?: string;
+  role?: Role;
+}
+
+export interface TurnsOptions {
+  readonly names: Record<Role, string>;
+  /** Null: this transcript cannot be corrected. */
+  readonly correct: ((changes: Change[]) => Promise<void>) | null;
+}
+
+export class TurnList {
+  readonly list = el("ol.turns");
+  private turns: readonly Turn[] = [];
+  private items: HTMLLIElement[] = [];
+  private wordSpans: HTMLElement[][] = [];
+  private starts: number[] = [];
+  private nowTurn = -1;
+  private nowWord: HTMLElement | null = null;
+
+  constructor(private readonly options: TurnsOptions) {}
+
+  show(turns: readonly Turn[]): void {
+    this.turns = turns;
+    this.starts = turns.map((turn) => turn.start_ms);
+    this.wordSpans = [];
+    this.nowTurn = -1;
+    this.nowWord = null;
+    this.items = turns.map((turn, at) => this.item(turn, at));
+    this.list.replaceChildren(...this.items);
+  }
+
+  /** Mark the turn and word that are spoken at `ms`. Answers the turn if another one begins. */
+  follow(ms: number, playing: boolean): HTMLLIElement | null {
+    const at = lastAt(this.starts, ms);
+    const turn = this.turns[at];
+    const spoken = playing && turn && ms < turn.end_ms + 500 ? at : -1;
+    this.markWord(spoken < 0 ? null : this.wordAt(spoken, ms));
+    if (spoken === this.nowTurn) return null;
+    this.items[this.nowTurn]?.classList.remove("playing");
+    this.nowTurn = spoken;
+    this.items[spoken]?.classList.add("playing");
+    return this.items[spoken] ?? null;
+  }
+
+  /** Where the turn before or after `ms` begins. */
+  neighbour(ms: number, step: 1 | -1): number | null {
+    const at = lastAt(this.starts, ms + 50);
+    const inTurn = at >= 0 && ms - this.starts[at]! > 1500;
+    return this.starts[step > 0 ? at + 1 : inTurn ? at : at - 1] ?? null;
+  }
+
+  /** Open the correction of the turn at `ms`, or of the one with the focus. */
+  editAt(ms: number): void {
+    const focused = this.items.findIndex((item) => item.contains(document.activeElement));
+    const at = focused >= 0 ? focused : Math.max(0, lastAt(this.starts, ms));
+    if (this.options.correct && this.turns[at]) this.editTurn(at);
+  }
+
+  private wordAt(turn: number, ms: number): HTMLElement | null {
+    const words = this.turns[turn]?.words;
+    if (!words?.length) return null;
+    const at = lastAt(words.map((word) => word.start_ms), ms);
+    return this.wordSpans[turn]?.[at] ?? null;
+  }
+
+  private markWord(word: HTMLElement | null): void {
+    if (word === this.nowWord) return;
+    this.nowWord?.classList.remove("now");
+    word?.classList.add("now");
+    this.nowWord = word;
+  }
+
+  private item(turn: Turn, at: number): HTMLLIElement {
+    const spans = (turn.words ?? []).map((word, number) => this.word(word, at, number));
+    this.wordSpans[at] = spans;
+    const text = spans.length ? spans.flatMap((span) => [span, " "]) : [turn.text];
+    const edit = this.options.correct && el("button.link.correct", { type: "button", title: "Correct this turn (E)", onclick: () => this.editTurn(at) }, "Correct");
+    return el(
+      `li.turn.${turn.role}`,
+      { "data-role": turn.role, "data-start-ms": turn.start_ms, "data-end-ms": turn.end_ms },
+      el("p.who", {}, el("span.party", {}, this.options.names[turn.role]), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Listen from here" }, el("span.visually-hidden", {}, "Listen from "), duration(turn.start_ms))),
+      el("div.said", {}, el("p.text", {}, ...text, sure(turn.confidence)), edit),
+    );
+  }
+
+  private word(word: Word, turn: number, number: number): HTMLElement {
+    const unsure = word.confidence !== null && word.confidence < 0.5;
+    const span = el("span", { class: unsure ? "word unsure" : "word", "data-start-ms": word.start_ms }, word.text);
+    if (this.options.correct) span.addEventListener("dblclick", () => this.editWord(span, word, turn, number));
+    return span;
+  }
+
+  private editWord(span: HTMLElement, word: Word, turn: number, number: number): void {
+    const field = el("input.word-edit", { value: word.text, "aria-label": `Correct the word “${word.text}”`, size: Math.max(4, word.text.length + 1) });
+    let done = false;
+    const end = (keep: boolean) => {
+      if (done) return;
+      done = true;
+      const text = field.value.trim();
+      field.replaceWith(span);
+      if (keep && text !== word.text) void this.options.correct?.([{ turn, word: number, text }]);
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") end(true);
+      if (event.key === "Escape") end(false);
+    });
+    field.addEventListener("blur", () => end(false));
+    span.replaceWith(field);
+    field.focus();
+    field.select();
+  }
+
+  private editTurn(at: number): void {
+    const [turn, item] = [this.turns[at], this.items[at]];
+    if (!turn || !item || item.querySelector("form")) return;
+    const text = el("textarea", { name: "text", rows: 3, "aria-label": "What was said" });
+    text.value = turn.text;
+    const who = el("select", { name: "role", "aria-label": "Who said it" }, ...ROLES.map((role) => el("option", { value: role, selected: role === turn.role }, this.options.names[role])));
+    const back = () => {
+      this.items[at] = this.item(turn, at);
+      form.closest("li")?.replaceWith(this.items[at]!);
+      this.items[at]!.querySelector("button")?.focus();
+    };
+    const form = el("form.correction", {}, text, el("p.row", {}, who, el("button.button.quiet", {}, "Keep"), el("button.link", { type: "button", onclick: back }, "Leave as it was")));
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") back();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const change = changeOf(turn, at, text.value, who.value as Role);
+      if (change) void this.options.correct?.([change]);
+      else back();
+    });
+    item.querySelector(".said")?.replaceChildren(form);
+    text.focus();
+  }
+}
+
+/** What to send for an edited turn, or null if nothing is different. */
+export function changeOf(turn: Turn, at: number, text: string, role: Role): Change | null {
+  const change: Change = { turn: at };
+  if (text.trim().replace(/\s+/g, " ") !== turn.text) change.text = text.trim().replace(/\s+/g, " ");
+  if (role !== turn.role) change.role = role;
+  return change.text === undefined && change.role === undefined ? null : change;
+}
+
+const DOUBTFUL = 0.7;
+
+// Said only where it matters; words that are unsure by themselves are marked too.
+function sure(confidence: number | null): HTMLElement | null {
+  return confidence === null || confidence >= DOUBTFUL ? null : el("span.sure", { title: "How sure the engine is of its words" }, ` ${Math.round(confidence * 100)} %`);
+}

@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import { roundTop, stacks, type Day } from "../src/days/figures";
+import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf } from "../src/list/filters";
+import { problem } from "../src/page/http";
+
+test("filters survive the address, in one order", () => {
+  const filters = { verdict: "suspect", q: 'left "gauge" & co', from: "2026-11-01", min_s: "90", notes: "1" };
+  expect(filtersOf(queryOf(filters))).toEqual(filters);
+  expect(queryOf({ to: "b", q: "a" })).toBe(queryOf({ q: "a", to: "b" }));
+});
+
+test("what is not a filter is left out", () => {
+  expect(filtersOf("?before=2026&q=%20&evil=1")).toEqual({});
+  expect(queryOf({})).toBe("");
+  expect(isFiltered({})).toBe(false);
+  expect(isFiltered({ notes: "1" })).toBe(true);
+});
+
+test("minutes and seconds", () => {
+  expect([secondsOf("1.5"), secondsOf("2,5"), secondsOf(""), secondsOf("x"), secondsOf("-1")]).toEqual(["90", "150", "", "", ""]);
+  expect([minutesOf("90"), minutesOf(undefined), minutesOf("x")]).toEqual(["1.5", "", ""]);
+});
+
+test.each([
+  [0, 1],
+  [1, 1],
+  [3, 5],
+  [7, 10],
+  [10, 10],
+  [11, 20],
+  [0.3, 0.5],
+])("a scale for %s ends at %s", (most, top) => expect(roundTop(most)).toBeCloseTo(top));
+
+test("stacked bars stand on each other and stay within the drawing", () => {
+  const day = (agent: number, technician: number) => ({ spoken_ms: { agent, technician } }) as Day;
+  const series = (["agent", "technician"] as const).map((key) => ({ key, name: key, value: (one: Day) => one.spoken_ms[key] }));
+  const { bars, top } = stacks([day(2, 6), day(0, 0), day(4, 0)], series, 300, 100);
+  expect(top).toBe(10);
+  expect(bars).toHaveLength(3);
+  expect(bars[1]!.y + bars[1]!.height).toBeCloseTo(bars[0]!.y);
+  for (const bar of bars) {
+    expect(bar.y).toBeGreaterThanOrEqual(0);
+    expect(bar.x + bar.width).toBeLessThanOrEqual(300);
+  }
+});
+
+test("our error shape is told in its own words, anything else in ours", () => {
+  expect(problem(409, '{"error": {"code": "conflict", "message": "Somebody was first."}}')).toMatchObject({ status: 409, code: "conflict", message: "Somebody was first." });
+  expect(problem(502, "<html>").message).toBe("The server answered 502.");
+  expect(problem(401, "").message).toContain("signed out");
+});
