@@ -97,6 +97,10 @@ class RecordingBus(EventBus):
         super().__init__()
         self.heard: list[LiveEvent] = []
 
+    @property
+    def has_listeners(self) -> bool:
+        return True  # it listens itself
+
     def publish(self, event: LiveEvent) -> None:
         self.heard.append(event)
         super().publish(event)
@@ -276,7 +280,11 @@ async def eventually(condition: Callable[[], object], deadline_s: float = 10.0) 
 
 def eventually_blocking(condition: Callable[[], object], deadline_s: float = 20.0) -> None:
     """The same outside an event loop."""
-    asyncio.run(eventually(condition, deadline_s))
+    until = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(f"did not happen within {deadline_s:g} s")
+        time.sleep(0.005)
 
 
 # The live side
@@ -320,6 +328,7 @@ async def live_side(
     stop_linger_s: float = 30.0,
     cut_linger_s: float = 30.0,
     hang_on_s: float = 0.0,
+    max_calls: int = 1_000,
     ask_for_stream: Callable[[CallId, LegSid], bool] | None = None,
 ) -> AsyncIterator[LiveSide]:
     """Running. Lingers are longer than any test unless it asks for shorter ones. Fails if a task is left behind."""
@@ -332,7 +341,11 @@ async def live_side(
         counters,
         live,
         LiveOptions(
-            ground.blobs.root, stop_linger_s=stop_linger_s, cut_linger_s=cut_linger_s, hang_on_s=hang_on_s
+            ground.blobs.root,
+            stop_linger_s=stop_linger_s,
+            cut_linger_s=cut_linger_s,
+            hang_on_s=hang_on_s,
+            max_calls=max_calls,
         ),
         call_ended=ended.append,
         ask_for_stream=ask_for_stream,
@@ -346,4 +359,6 @@ async def live_side(
         await live_calls.close()
         await live.close()
     left = {task for task in asyncio.all_tasks() - before if not task.done()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=5)
     assert not left, left

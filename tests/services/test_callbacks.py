@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -317,12 +317,10 @@ class FailingAnnouncer(Announcer):
 def test_failure_within_leaves_nothing_half_written(ground: Ground, form: dict[str, str]) -> None:
     a_call(ground)
     hooks = Hooks()
-    before: Callable[[], object] = lambda: (
-        count(ground),
-        row(ground),
-        ground.call(CALL),
-        kinds_of_facts(ground),
-    )  # noqa: E731
+
+    def before() -> tuple[object, ...]:
+        return count(ground), row(ground), ground.call(CALL), kinds_of_facts(ground)
+
     untouched = before()
     with pytest.raises(RuntimeError):
         hear(intake(ground, hooks, FailingAnnouncer(ground.database, ground.bus, ground.clock)), form)

@@ -56,7 +56,15 @@ def expected(samples8k: Samples, options: SegmenterOptions = OPTIONS) -> list[tu
 
 
 TALK = np.concatenate(
-    [silence(1_200), speech(900), silence(1_500), speech(400, seed=2), silence(300), speech(700, seed=3), silence(900)]
+    [
+        silence(1_200),
+        speech(900),
+        silence(1_500),
+        speech(400, seed=2),
+        silence(300),
+        speech(700, seed=3),
+        silence(900),
+    ]
 )
 
 

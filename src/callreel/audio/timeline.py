@@ -85,8 +85,11 @@ class Timeline:
         self._frames = 0
         self._counts = dict.fromkeys(("repeated", "late", "reordered", "overlapped", "refused"), 0)
 
-    def place(self, timestamp_ms: int, payload: bytes) -> None:
-        """Put `payload` where `timestamp_ms` of this stream says. Never raises on what a peer may send."""
+    def place(self, timestamp_ms: int, payload: bytes) -> int:
+        """Put `payload` where `timestamp_ms` of this stream says; answers `ready_samples`.
+
+        Never raises on what a peer may send.
+        """
         self._frames += 1
         at = timestamp_ms * self._per_ms + self._origin
         if at == self._position and not self._held:
@@ -94,6 +97,7 @@ class Timeline:
             self._position = at + len(payload)
         else:
             self._place_elsewhere(timestamp_ms, at, payload)
+        return self._position - self._taken
 
     def take(self) -> bytes:
         """All samples settled since the last `take`; empty when there are none."""

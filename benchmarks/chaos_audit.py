@@ -1,0 +1,144 @@
+"""What a run of `chaos` left: rows and files of every call held against what the carrier sent and recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from sqlalchemy import Connection, func, select
+
+from callreel.audio import mulaw
+from callreel.domain.call import CallState, Role, Track
+from callreel.domain.events import EventKind
+from callreel.domain.ids import LegSid
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.transcript import TranscriptKind
+from callreel.simulator.scenario import CallOutcome, RecordingOutcome
+from callreel.store import calls, layers, recordings
+from callreel.store.calls import CallRow
+from callreel.store.database import Database
+from callreel.store.files import sha256_of
+from callreel.store.tables import live_events, transcripts
+
+TRACKS = {Role.AGENT: Track.INBOUND, Role.TECHNICIAN: Track.OUTBOUND}
+"""Of an outgoing call (reference/twilio.md)."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """One line each. `audio_lost_ms`: for each lane of a live stream, what layer 1 lacks of what was sent."""
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    unplayable: list[str] = field(default_factory=list)
+    audio_lost_ms: list[int] = field(default_factory=list)
+
+
+def playable(path: Path) -> bool:
+    """Whether a player would play it now."""
+    try:
+        soundfile.read(path, dtype="int16")
+    except soundfile.LibsndfileError:
+        return False
+    return True
+
+
+def audit(data_dir: Path, database_url: str, outcomes: Sequence[CallOutcome]) -> Findings:
+    """Hold what is kept against `outcomes`, the calls that the carrier connected. The server is down."""
+    found = Findings()
+    database = Database.open(database_url)
+    try:
+        with database.read() as conn:
+            for outcome in outcomes:
+                _call(conn, data_dir, outcome, found)
+            known = {file.path for _, file in _all_files(conn)}
+    finally:
+        database.close()
+    for path in sorted(data_dir.glob("*_recordings/*")):
+        key = str(path.relative_to(data_dir))
+        if path.suffix == ".part":
+            found.doubled.append(f"{key}: left over")
+        elif key not in known:
+            found.doubled.append(f"{key}: no row knows it")
+    return found
+
+
+def _all_files(conn: Connection) -> list[tuple[str, LayerFile]]:
+    return [(row.id, file) for row in calls.latest(conn, 100_000) for file in layers.of_call(conn, row.id)]
+
+
+def _call(conn: Connection, data_dir: Path, outcome: CallOutcome, found: Findings) -> None:
+    row = calls.by_leg(conn, LegSid(outcome.call_sid))
+    if row is None:
+        found.lost.append(f"{outcome.call_sid}: unknown here")
+        return
+    files = layers.of_call(conn, row.id)
+    if row.state is not CallState.CLOSED or row.verdict is None:
+        found.lost.append(f"{outcome.call_sid}: {row.state}, verdict {row.verdict}")
+    for file in files:
+        _file(data_dir, file, found)
+    for recording in outcome.recordings:
+        _recording(conn, data_dir, row, recording, files, found)
+    _transcripts(conn, row, found)
+    for role in Role:
+        _live(data_dir, role, outcome, files, found)
+
+
+def _file(data_dir: Path, file: LayerFile, found: Findings) -> None:
+    path = data_dir / file.path
+    if not path.exists():
+        found.lost.append(f"{file.path}: a row without its file")
+    elif not playable(path):
+        found.unplayable.append(f"{file.path}: not playable")
+    elif file.state is LayerState.RECORDING or file.sha256 != sha256_of(path):
+        found.unplayable.append(f"{file.path}: {file.state}, and its digest is not the row's")
+
+
+def _recording(
+    conn: Connection,
+    data_dir: Path,
+    row: CallRow,
+    told: RecordingOutcome,
+    files: list[LayerFile],
+    found: Findings,
+) -> None:
+    stored = [r for r in recordings.of_call(conn, row.id) if r.state is CloudState.STORED]
+    whole = [file for file in files if file.layer is Layer.CLOUD]
+    if told.samples is None:
+        return
+    if [r.sid for r in stored] != [told.sid] or not whole:
+        states = [(r.sid, r.state.value, r.stage, r.stage_error) for r in recordings.of_call(conn, row.id)]
+        found.lost.append(f"{row.leg_sid}: recording {told.sid} ({told.status}) is not kept: {states}")
+        return
+    if len(whole) > 1 or sum(file.layer is Layer.CLOUD_CHANNEL for file in files) != 2:
+        found.doubled.append(f"{row.leg_sid}: {[file.path for file in files]}")
+    kept, _ = soundfile.read(data_dir / whole[0].path, dtype="int16")
+    if not np.array_equal(kept, told.samples):
+        found.lost.append(f"{row.leg_sid}: the kept recording is not what the carrier recorded")
+
+
+def _transcripts(conn: Connection, row: CallRow, found: Findings) -> None:
+    of_call = select(transcripts.c.kind, func.count(), func.max(transcripts.c.revision))
+    counted = conn.execute(of_call.where(transcripts.c.call_id == row.id).group_by(transcripts.c.kind))
+    kinds = {kind: (number, revision) for kind, number, revision in counted}
+    if TranscriptKind.FINAL not in kinds:
+        found.lost.append(f"{row.leg_sid}: no final transcript")
+    found.doubled += [f"{row.leg_sid}: {kind} transcripts {n}" for kind, n in kinds.items() if n != (1, 1)]
+    verdicts = select(func.count()).where(
+        live_events.c.call_id == row.id, live_events.c.kind == EventKind.VERDICT
+    )
+    told = conn.execute(verdicts).scalar_one()
+    if told > 1:
+        found.doubled.append(f"{row.leg_sid}: its verdict was told {told} times")
+
+
+def _live(data_dir: Path, role: Role, outcome: CallOutcome, files: list[LayerFile], found: Findings) -> None:
+    sent = mulaw.decode(outcome.sent.get(TRACKS[role], b""))
+    paths = [data_dir / f.path for f in files if f.layer is Layer.LIVE_8K and f.role is role]
+    if not sent.size:
+        return  # there was no server for the stream to come to
+    kept = soundfile.read(paths[0], dtype="int16")[0] if paths else np.zeros(0, np.int16)
+    if not np.array_equal(kept, sent[: kept.size]):
+        found.unplayable.append(f"{outcome.call_sid}: layer 1 of {role} is not what was sent")
+    found.audio_lost_ms.append(max(0, sent.size - kept.size) // 8)

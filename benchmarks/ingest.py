@@ -1,0 +1,180 @@
+"""What recording a call costs: N media streams at real-time pace into a server of our own, every file compared.
+
+    python -m benchmarks.ingest --calls 200 --seconds 20 [--mode apart] [--flood] [--block-ms 1000] [--transcript] [--json]
+
+CPU is the kernel's accounting of the server's processes over the stretch in which all calls went on, and beside it over
+the whole run with its beginnings and ends. A call is 100 messages a second: 20 ms of both tracks.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import load
+from benchmarks.server import Server, Usage, machine
+from callreel.audio import mulaw
+from callreel.audio.resample import upsample_all
+from callreel.domain.call import Role
+from callreel.domain.ids import LegSid
+from callreel.services.wav_files import read_wav
+from callreel.store import calls as call_rows
+from callreel.store.database import Database
+
+MESSAGES_A_CALL_AND_S = 100
+FRAMES_A_S = 50
+SETTLE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One run. Times are the server's, but `generator_...`; `late_...` is from a frame sent until it has been read."""
+
+    calls: int
+    us_per_message: float
+    us_per_message_whole_run: float
+    calls_per_core: int
+    core_share: float
+    lost_frames: int
+    bit_exact: bool
+    late_p50_ms: float
+    late_p99_ms: float
+    late_most_ms: float
+    memory_per_call_kb: int
+    messages: int
+    refused: int
+    cut: int
+    generator_core_share: float
+    generator_late_p99_ms: float
+
+
+def measure(count: int, seconds: int, calls_a_second: float, mode: str, settings: dict[str, str]) -> Figures:
+    """Start a server, load it, compare its files."""
+    with tempfile.TemporaryDirectory(prefix="callreel-ingest-") as name:
+        with Server(Path(name), {"CALLREEL_MAX_CALLS": "100000", **settings}) as server:
+            calls = [_new_call(server, number) for number in range(count)]
+            before = server.usage()
+            loaded = load.run(
+                server.port, server.signature, calls, server.usage,
+                seconds=seconds, calls_a_second=calls_a_second, mode=mode,
+                before_closing=lambda: _until_ended(server),
+            )  # fmt: skip
+            after = server.usage()
+            lost, exact = _compare(server.data_dir, calls, seconds * FRAMES_A_S)
+        return figures(loaded, before, after, count, lost, exact)
+
+
+def _new_call(server: Server, number: int) -> load.Call:
+    leg_sid = LegSid(f"CA{number:032x}")
+    return load.Call(leg_sid, f"MZ{number:032x}", server.new_call(leg_sid))
+
+
+def _until_ended(server: Server) -> None:
+    """Until the server has taken in all that the sockets hold, and closed the files."""
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        listed = server.client.get("/api/calls", params={"state": "live"}).json()["calls"]
+        if not any(call["state"] == "live" for call in listed):
+            return
+        time.sleep(0.5)
+
+
+def figures(
+    loaded: load.LoadResult, before: Usage, after: Usage, count: int, lost: int, exact: bool
+) -> Figures:
+    (began, first, began_s), (ended, last, ended_s) = loaded.begin, loaded.end
+    busy_s = ended.cpu_s - began.cpu_s
+    us = 1e6 * busy_s / max(last - first, 1)
+    late = loaded.late_ms if loaded.late_ms.size else np.zeros(1)
+    trip = loaded.trip_ms if loaded.trip_ms.size else np.zeros(1)
+    return Figures(
+        calls=count,
+        us_per_message=round(us, 2),
+        us_per_message_whole_run=round(1e6 * (after.cpu_s - before.cpu_s) / max(loaded.messages, 1), 2),
+        calls_per_core=round(1e6 / us / MESSAGES_A_CALL_AND_S) if us else 0,
+        core_share=round(busy_s / (ended_s - began_s), 3),
+        lost_frames=lost,
+        bit_exact=exact,
+        late_p50_ms=round(float(np.percentile(trip, 50)), 2),
+        late_p99_ms=round(float(np.percentile(trip, 99)), 2),
+        late_most_ms=round(float(trip.max()), 2),
+        memory_per_call_kb=round((ended.memory_kb - before.memory_kb) / count),
+        messages=loaded.messages,
+        refused=loaded.refused,
+        cut=loaded.cut,
+        generator_core_share=round(loaded.generator_cpu_share, 3),
+        generator_late_p99_ms=round(float(np.percentile(late, 99)), 2),
+    )
+
+
+def _compare(data_dir: Path, calls: list[load.Call], frames: int) -> tuple[int, bool]:
+    """How many frames of layer 1 are not what was sent, and whether both layers of all calls are right."""
+    lost, exact = 0, True
+    database = Database.open(f"sqlite:///{data_dir / 'app.db'}")
+    for index, call in enumerate(calls):
+        with database.read() as conn:
+            row = call_rows.by_leg(conn, LegSid(call.leg_sid))
+        assert row is not None
+        for track, role in ((0, row.inbound_role), (1, row.inbound_role.other)):
+            sent = mulaw.decode(load.sent_audio(index, track, frames))
+            kept = _layer(data_dir, role, row.id, 8_000)
+            lost += _missing(sent, kept)
+            exact &= np.array_equal(sent, kept) and np.array_equal(
+                upsample_all(kept), _layer(data_dir, role, row.id, 16_000)
+            )
+    database.close()
+    return lost, exact
+
+
+def _layer(
+    data_dir: Path, role: Role, call_id: str, rate_hz: int
+) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    found = list(data_dir.glob(f"audio_recordings/{role}_{call_id}_*_{rate_hz}Hz.wav"))
+    if not found:
+        return np.zeros(0, np.int16)
+    samples, _ = read_wav(found[0])
+    return np.ascontiguousarray(samples[:, 0])
+
+
+def _missing(sent: np.ndarray, kept: np.ndarray) -> int:
+    whole = np.zeros_like(sent)
+    whole[: min(kept.size, sent.size)] = kept[: sent.size]
+    size = load.FRAME
+    return int((sent.reshape(-1, size) != whole.reshape(-1, size)).any(axis=1).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What recording a call costs.")
+    parser.add_argument("--calls", type=int, default=100)
+    parser.add_argument("--seconds", type=int, default=15, help="how long each call lasts")
+    parser.add_argument("--ramp", type=float, default=50, help="calls that begin each second")
+    parser.add_argument(
+        "--mode", choices=("pair", "apart"), default="pair", help="both tracks due together, or 10 ms apart"
+    )
+    parser.add_argument("--flood", action="store_true", help="as fast as the server takes it")
+    parser.add_argument("--block-ms", type=int, default=160, help="CALLREEL_BLOCK_MS of the server")
+    parser.add_argument(
+        "--transcript", action="store_true", help="with speech detection and an engine that costs nothing"
+    )
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    settings = {
+        "CALLREEL_LIVE_TRANSCRIPT": str(given.transcript).lower(),
+        "CALLREEL_BLOCK_MS": str(given.block_ms),
+    }
+    mode = "flood" if given.flood else given.mode
+    ours = measure(given.calls, given.seconds, given.ramp, mode, settings)
+    told: dict[str, object] = {"machine": machine(), "mode": mode, **asdict(ours)}
+    if given.json:
+        print(json.dumps(told, indent=2))
+        return
+    for name, value in told.items():
+        print(f"{name:28}{value}")
+
+
+if __name__ == "__main__":
+    main()

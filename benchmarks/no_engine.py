@@ -1,0 +1,26 @@
+"""An engine that costs nothing: it says one word for whatever it hears. Name it `python:benchmarks.no_engine`."""
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.engines.registry import Options
+from callreel.engines.spread import spread
+from callreel.speech.engine import Capabilities, HeardWord
+
+
+def check(options: Options) -> Capabilities:
+    return Capabilities(
+        name="none", model="none", partials=False, word_times=True, confidence=True, runs_here=True
+    )
+
+
+def load(options: Options) -> "NoEngine":
+    return NoEngine(check(options))
+
+
+class NoEngine:
+    def __init__(self, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[HeardWord]:
+        return spread("word", 0, samples.size // 16, confidence=1.0)

@@ -1,0 +1,52 @@
+"""A process that runs one durable workflow, for `test_durable`: `begin` dies in the middle of it, `adopt` finishes it.
+
+Usage: python -m tests.services.durable_process begin|adopt FOLDER [DATABASE_URL]
+Each step writes a line when it begins and one when it is done.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from callreel.services.durable import Durable, Steps
+
+
+def main(mode: str, folder: Path, database_url: str | None = None) -> None:
+    log = folder / "steps.log"
+
+    def step(name: str) -> Callable[[], int]:
+        def work() -> int:
+            with log.open("a") as file:
+                file.write(f"begin {name}\n")
+            if mode == "begin" and name == "two":
+                os._exit(9)  # as a kill: nothing is cleaned up
+            with log.open("a") as file:
+                file.write(f"done {name}\n")
+            return len(name)
+
+        return work
+
+    def body(steps: Steps, key: str) -> None:
+        total = sum(steps.run(name, step(name)) for name in ("one", "two", "three"))
+        steps.run("sum", lambda: (folder / "sum").write_text(f"{key} {total}"))
+
+    durable = Durable(database_url or f"sqlite:///{folder / 'stages.db'}")
+    durable.register("counting", body)
+    durable.launch(at_once=2)
+    if mode == "begin":
+        durable.start("counting", "a-key")
+    else:
+        print("before", len(durable.unfinished()), flush=True)
+        print("alive", durable.adopt({found.executor for found in durable.unfinished()}), flush=True)
+        print("adopted", durable.adopt(set()), flush=True)
+    until = time.monotonic() + 20
+    while durable.unfinished() and time.monotonic() < until:
+        time.sleep(0.02)
+    print("left", len(durable.unfinished()), flush=True)
+    durable.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

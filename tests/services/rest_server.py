@@ -1,0 +1,88 @@
+"""The carrier's REST side on loopback, scripted: each path has its answers in order, the last of which stays."""
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_RANGE = re.compile(r"bytes=(\d+)-")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`cut_at`: the connection breaks after so many bytes of the body. `ranges`: honour a Range header."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut_at: int | None = None
+    ranges: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as it came. `path` includes the query."""
+
+    path: str
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class RestServer:
+    url: str
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
+
+    def put(self, path: str, *answers: Answer) -> None:
+        self.answers[path] = list(answers)
+
+    def answer(self, request: Seen) -> Answer:
+        self.seen.append(request)
+        waiting = self.answers.get(request.path) or self.answers.get(request.path.partition("?")[0])
+        if not waiting:
+            return Answer(404, b'{"code": 20404}')
+        return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+
+@contextmanager
+def rest_server() -> Iterator[RestServer]:
+    server: RestServer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:  # noqa: N802
+            answer = server.answer(Seen(self.path, dict(self.headers)))
+            status, body, headers = answer.status, answer.body, dict(answer.headers)
+            wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if answer.ranges else None
+            if wanted and int(wanted[1]) >= len(body):
+                status, body = 416, b""
+            elif wanted:
+                start = int(wanted[1])
+                headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+                status, body = 206, body[start:]
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(body if answer.cut_at is None else body[: answer.cut_at])
+            self.close_connection = True
+
+        do_DELETE = do_GET  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        server = RestServer(f"http://127.0.0.1:{listening.server_address[1]}")
+        thread = threading.Thread(target=lambda: listening.serve_forever(poll_interval=0.01))
+        thread.start()
+        try:
+            yield server
+        finally:
+            listening.shutdown()
+            thread.join()

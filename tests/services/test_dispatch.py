@@ -1,0 +1,172 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW, Dispatcher
+from callreel.services.durable import Durable, Steps
+from callreel.store import recordings
+from tests.services.ground import Ground, a_call, eventually, eventually_blocking, leg
+
+CALL = CallId("000000000001")
+
+
+@dataclass
+class Stage:
+    """The real durable engine with bodies that only say that they ran."""
+
+    durable: Durable
+    ran: list[tuple[str, str]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def body(self, name: str) -> None:
+        def run(steps: Steps, key: str) -> None:
+            steps.run("once", lambda: self._note(name, key))
+
+        self.durable.register(name, run)
+
+    def _note(self, name: str, key: str) -> None:
+        with self.lock:
+            self.ran.append((name, key))
+
+    def of(self, sid: RecordingSid) -> list[str]:
+        with self.lock:
+            return [name for name, key in self.ran if key == sid]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder: Path = tmp_path_factory.mktemp("durable")
+    made = Stage(Durable(f"sqlite:///{folder / 'stages.db'}"))
+    for name in (COMPLETED_WORKFLOW, NONE_WORKFLOW):
+        made.body(name)
+    made.durable.launch(at_once=4)
+    yield made
+    made.durable.close()
+
+
+_numbers = iter(range(1, 1000))
+
+
+def a_recording(ground: Ground, state: CloudState) -> RecordingSid:
+    sid = RecordingSid(f"RE{next(_numbers):032x}")
+    hear(ground, sid, state)
+    return sid
+
+
+def hear(ground: Ground, sid: RecordingSid, state: CloudState) -> None:
+    with ground.database.write() as conn:
+        recordings.hear(conn, sid, CALL, leg(1), state, ground.clock.now())
+
+
+def dispatched(ground: Ground, sid: RecordingSid) -> bool:
+    with ground.database.read() as conn:
+        row = recordings.get(conn, sid)
+    assert row is not None
+    return row.dispatched_at is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "workflow"),
+    [
+        (CloudState.COMPLETED, COMPLETED_WORKFLOW),
+        (CloudState.ABSENT, NONE_WORKFLOW),
+        (CloudState.FAILED, NONE_WORKFLOW),
+        (CloudState.MISSING, NONE_WORKFLOW),
+    ],
+)
+def test_row_becomes_one_workflow(ground: Ground, stage: Stage, state: CloudState, workflow: str) -> None:
+    a_call(ground)
+    sid = a_recording(ground, state)
+    dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
+    assert [dispatcher.sweep() for _ in range(3)] == [1, 0, 0]
+    eventually_blocking(lambda: stage.of(sid))
+    assert stage.of(sid) == [workflow] and dispatched(ground, sid)
+
+
+@pytest.mark.parametrize("state", [CloudState.EXPECTED, CloudState.IN_PROGRESS])
+def test_recording_that_is_under_way_starts_nothing(ground: Ground, stage: Stage, state: CloudState) -> None:
+    a_call(ground)
+    sid = a_recording(ground, state)
+    assert Dispatcher(ground.database, stage.durable, ground.clock).sweep() == 0
+    assert not dispatched(ground, sid)
+
+
+def test_crash_between_starting_and_noting_it_starts_once(ground: Ground, stage: Stage) -> None:
+    a_call(ground)
+    sid = a_recording(ground, CloudState.COMPLETED)
+    stage.durable.start(COMPLETED_WORKFLOW, sid)
+    eventually_blocking(lambda: stage.of(sid))
+    assert Dispatcher(ground.database, stage.durable, ground.clock).sweep() == 1
+    eventually_blocking(lambda: not stage.durable.unfinished())
+    assert stage.of(sid) == [COMPLETED_WORKFLOW]
+
+
+def test_absent_that_completes_after_all_is_worked_on_again(ground: Ground, stage: Stage) -> None:
+    a_call(ground)
+    sid = a_recording(ground, CloudState.ABSENT)
+    dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
+    dispatcher.sweep()
+    eventually_blocking(lambda: stage.of(sid))
+    hear(ground, sid, CloudState.COMPLETED)
+    assert dispatcher.sweep() == 1
+    eventually_blocking(lambda: len(stage.of(sid)) == 2)
+    assert stage.of(sid) == [NONE_WORKFLOW, COMPLETED_WORKFLOW]
+
+
+def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
+    ground: Ground, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`absent` is being started when `completed` arrives."""
+    a_call(ground)
+    sid = a_recording(ground, CloudState.ABSENT)
+    start = stage.durable.start
+
+    def start_slowly(name: str, key: str) -> None:
+        start(name, key)
+        if name == NONE_WORKFLOW:
+            hear(ground, sid, CloudState.COMPLETED)
+
+    monkeypatch.setattr(stage.durable, "start", start_slowly)
+    dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
+    dispatcher.sweep()
+    dispatcher.sweep()
+    eventually_blocking(lambda: len(stage.of(sid)) == 2)
+    assert sorted(stage.of(sid)) == sorted([NONE_WORKFLOW, COMPLETED_WORKFLOW])
+
+
+def test_waking_looks_at_once_and_failures_do_not_end_it(
+    ground: Ground, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_call(ground)
+    monkeypatch.setattr("callreel.services.dispatch.SWEEP_EVERY_S", 60.0)
+    dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
+    failures = [1]
+    start = stage.durable.start
+
+    def start_badly(name: str, key: str) -> None:
+        if failures and failures.pop():
+            raise RuntimeError("the stages' database is locked")
+        start(name, key)
+
+    monkeypatch.setattr(stage.durable, "start", start_badly)
+
+    async def scene() -> None:
+        dispatcher.wake()  # before it runs: no matter
+        first = a_recording(ground, CloudState.COMPLETED)
+        task = asyncio.create_task(dispatcher.run())
+        await eventually(lambda: not failures)
+        await asyncio.to_thread(dispatcher.wake)
+        await eventually(lambda: dispatched(ground, first))
+        second = a_recording(ground, CloudState.ABSENT)
+        await asyncio.to_thread(dispatcher.wake)
+        await eventually(lambda: dispatched(ground, second))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.postgres import postgres_server
+
+REPO = Path(__file__).parents[2]
+
+
+def run(mode: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.services.durable_process", mode, str(folder), *more],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_work_of_a_dead_process_is_finished_by_another(tmp_path: Path) -> None:
+    check_takeover(tmp_path)
+
+
+def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    with postgres_server() as server:
+        check_takeover(tmp_path, server.new_url())
+
+
+def check_takeover(tmp_path: Path, *database_url: str) -> None:
+    died = run("begin", tmp_path, *database_url)
+    assert died.returncode == 9, died.stderr
+    assert (tmp_path / "steps.log").read_text().split("\n") == ["begin one", "done one", "begin two", ""]
+    finished = run("adopt", tmp_path, *database_url)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.split("\n") == ["before 1", "alive 0", "adopted 1", "left 0", ""]
+    lines = (tmp_path / "steps.log").read_text().splitlines()
+    assert lines.count("begin one") == 1, "a step that was done is not done again"
+    assert lines[3:] == ["begin two", "done two", "begin three", "done three"]
+    assert (tmp_path / "sum").read_text() == "a-key 11", "results of finished steps are remembered"

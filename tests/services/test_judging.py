@@ -1,0 +1,136 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from callreel.domain.call import CallState, Role
+from callreel.domain.events import EventKind
+from callreel.domain.recording import CloudState
+from callreel.domain.verdict import Verdict
+from tests.services.ground import Ground, silence, speech
+from tests.services.recorded_call import (
+    AGENT_SAYS,
+    LATE_MS,
+    MEDIA,
+    SID,
+    TECHNICIAN_SAYS,
+    Recorded,
+    mono_wav,
+    recorded_call,
+    two_channel_wav,
+)
+from tests.services.rest_server import Answer
+
+
+@pytest.fixture
+def recorded(ground: Ground) -> Iterator[Recorded]:
+    with recorded_call(ground) as made:
+        yield made
+
+
+def fetched(recorded: Recorded, body: bytes | None = None) -> None:
+    if body is not None:
+        recorded.server.put(MEDIA, Answer(body=body))
+    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().split(SID)
+
+
+def codes(recorded: Recorded) -> list[str]:
+    return [reason.code for reason in recorded.call.reasons]
+
+
+def test_two_captures_that_agree_are_verified(recorded: Recorded) -> None:
+    fetched(recorded)
+    assert recorded.judging().judge(recorded.call_id) == 0
+    call = recorded.call
+    assert (call.verdict, call.state, call.closed_at) == (
+        Verdict.VERIFIED,
+        CallState.CLOSED,
+        recorded.ground.clock.now(),
+    )
+    assert [comparison.role for comparison in call.comparisons] == list(Role)
+    for comparison in call.comparisons:
+        assert comparison.offset_ms == LATE_MS and comparison.correlation == pytest.approx(1.0)
+        assert (comparison.unmatched_ms, comparison.live_only_ms) == (0, 0)
+    verdict, closed = recorded.ground.stored_events()[-2:]
+    assert (verdict.kind, verdict.data) == (EventKind.VERDICT, {"verdict": "verified", "reasons": []})
+    assert closed.data == {"state": "closed"}
+
+
+def test_judging_twice_is_judging_once(recorded: Recorded) -> None:
+    fetched(recorded)
+    recorded.judging().judge(recorded.call_id)
+    before = recorded.call
+    recorded.ground.clock.step(60)
+    recorded.judging().judge(recorded.call_id)
+    assert recorded.call == before
+
+
+def test_sound_that_the_live_layers_lack_is_suspect(recorded: Recorded) -> None:
+    more = AGENT_SAYS.copy()
+    more[2_500 * 8 : 3_500 * 8] = speech(1_000, seed=9)
+    fetched(recorded, two_channel_wav(more, TECHNICIAN_SAYS))
+    recorded.judging().judge(recorded.call_id)
+    assert recorded.call.verdict is Verdict.SUSPECT and "unmatched_sound" in codes(recorded)
+
+
+def test_recording_of_somebody_else_is_suspect(recorded: Recorded) -> None:
+    other = np.concatenate([silence(300), speech(3_000, seed=11), silence(1_200)])
+    fetched(recorded, two_channel_wav(other, TECHNICIAN_SAYS))
+    recorded.judging().judge(recorded.call_id)
+    assert recorded.call.verdict is Verdict.SUSPECT and "low_correlation" in codes(recorded)
+
+
+def test_wrong_duration_is_suspect(recorded: Recorded) -> None:
+    recorded.ground.clock.step(1)
+    with recorded.ground.database.write() as conn:
+        conn.exec_driver_sql("UPDATE recordings SET duration_s = 50")
+    fetched(recorded)
+    recorded.judging().judge(recorded.call_id)
+    assert recorded.call.verdict is Verdict.SUSPECT and "duration_differs" in codes(recorded)
+
+
+def test_mono_recording_is_explained(recorded: Recorded) -> None:
+    fetched(recorded, mono_wav(np.concatenate([silence(LATE_MS), AGENT_SAYS, silence(200)])))
+    recorded.judging().judge(recorded.call_id)
+    assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, ["mono_recording"])
+
+
+@pytest.mark.parametrize(
+    ("state", "error_code", "verdict", "code"),
+    [
+        (CloudState.FAILED, None, Verdict.EXPLAINED, "cloud_failed"),
+        (CloudState.ABSENT, 16102, Verdict.SUSPECT, "absent_but_heard"),
+        (CloudState.ABSENT, 20001, Verdict.EXPLAINED, "cloud_absent"),
+        (CloudState.MISSING, None, Verdict.SUSPECT, "cloud_missing"),
+    ],
+)
+def test_call_without_a_recording(
+    ground: Ground, state: CloudState, error_code: int | None, verdict: Verdict, code: str
+) -> None:
+    with recorded_call(ground, state=CloudState.EXPECTED) as recorded:
+        recorded.hear(state, error_code=error_code)
+        recorded.judging().judge(recorded.call_id)
+        assert (recorded.call.verdict, codes(recorded)) == (verdict, [code])
+        assert recorded.call.state is CallState.CLOSED
+
+
+def test_recording_that_could_not_be_fetched_is_suspect(recorded: Recorded) -> None:
+    recorded.server.put(MEDIA, Answer(401))
+    recorded.fetching().attempt(SID, 1)
+    recorded.judging().judge(recorded.call_id)
+    assert (recorded.call.verdict, codes(recorded)) == (Verdict.SUSPECT, ["cloud_parked"])
+
+
+def test_one_track_alone_is_explained(recorded: Recorded) -> None:
+    fetched(recorded)
+    recorded.judging(tracks=1).judge(recorded.call_id)
+    assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, ["single_track"])
+
+
+def test_a_step_that_runs_twice_tells_its_verdict_once(recorded: Recorded) -> None:
+    fetched(recorded)
+    recorded.judging().judge(recorded.call_id)
+    recorded.judging().judge(recorded.call_id)
+    told = [event for event in recorded.ground.stored_events() if event.kind is EventKind.VERDICT]
+    assert len(told) == 1

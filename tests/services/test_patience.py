@@ -1,0 +1,53 @@
+import asyncio
+import sqlite3
+
+import pytest
+
+from callreel.domain.errors import StoreError
+from callreel.services.patience import until_kept
+from callreel.store import facts
+from callreel.store.database import Database
+from tests.services.ground import NOON, Ground
+
+
+def test_a_locked_database_is_waited_for(ground: Ground) -> None:
+    """Another program holds the write lock for longer than the database waits by itself."""
+    impatient = Database.open(str(ground.folder / "callreel.db"), busy_timeout_s=0.05)
+    holder = sqlite3.connect(ground.folder / "callreel.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+
+    def note() -> int:
+        with impatient.write() as conn:
+            facts.note(conn, "digit", {"digit": "5"}, NOON)
+        return 7
+
+    async def scene() -> int:
+        keeping = asyncio.create_task(until_kept("a digit", note))
+        await asyncio.sleep(0.3)
+        assert not keeping.done()
+        holder.execute("ROLLBACK")
+        return await keeping
+
+    assert asyncio.run(scene()) == 7
+    holder.close()
+    impatient.close()
+
+
+def test_it_gives_up_when_told_to() -> None:
+    def refuse() -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="full"):
+        asyncio.run(until_kept("nothing", refuse, give_up_s=0.1))
+
+
+def test_a_mistake_of_ours_is_not_repeated() -> None:
+    tries: list[int] = []
+
+    def wrong() -> None:
+        tries.append(1)
+        raise LookupError("there is no call")
+
+    with pytest.raises(LookupError):
+        asyncio.run(until_kept("nothing", wrong))
+    assert len(tries) == 1

@@ -1,0 +1,92 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from callreel.audio.segmenter import SegmenterOptions
+from callreel.domain.call import Role
+from callreel.services.decoding import Decoded, Decoding, Oracle
+from callreel.services.hearing import Samples
+from callreel.services.simulated_live import LiveRun, hear_live
+from callreel.services.spoken_material import Recorded, read_material
+from tests.services.ground import LoudnessDetector
+from tests.services.spoken_call import SECONDS, TURNS, write_call
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Recorded:
+    return read_material(write_call(tmp_path))[0]
+
+
+def live(recorded: Recorded, decoding: Decoding, workers: int = 2) -> LiveRun:
+    return asyncio.run(
+        hear_live(
+            recorded,
+            decoding,
+            workers=workers,
+            new_detector=LoudnessDetector,
+            segmenter=SegmenterOptions(),
+        )
+    )
+
+
+def texts(run: LiveRun, role: Role) -> list[str]:
+    return [given.final.text for given in run.finals if given.final.segment.role is role]
+
+
+def test_every_turn_has_one_final_with_all_its_words(recorded: Recorded) -> None:
+    run = live(recorded, Oracle())
+    assert texts(run, Role.AGENT) == [text for channel, _, text in TURNS if channel == 0]
+    assert texts(run, Role.TECHNICIAN) == [text for channel, _, text in TURNS if channel == 1]
+    assert (run.asked_finals, run.finals_lost) == (4, 0)
+
+
+def test_a_final_comes_after_the_silence_that_ends_its_segment_and_the_decode(recorded: Recorded) -> None:
+    run = live(recorded, Oracle(delay_ms=100))
+    ends_ms = sorted(spoken.end_ms for spoken in recorded.spoken)
+    for given, end_ms in zip(run.finals, ends_ms, strict=True):
+        assert 500 + 100 <= given.at_ms - end_ms <= 1300
+
+
+def test_partials_come_while_the_segment_is_open_and_only_grow(recorded: Recorded) -> None:
+    run = live(recorded, Oracle())
+    first = [shown for shown in run.partials if (shown.role, shown.number) == (Role.AGENT, 0)]
+    final = next(given for given in run.finals if given.final.segment.role is Role.AGENT)
+    assert len(first) >= 2
+    assert all(shown.at_ms < final.at_ms for shown in first)
+    for before, after in zip(first, first[1:], strict=False):
+        assert after.words[: len(before.words)] == before.words
+
+
+def test_an_engine_without_partials_is_not_asked_for_any(recorded: Recorded) -> None:
+    run = live(recorded, Oracle(partials=False))
+    assert run.partials == [] and len(run.finals) == 4
+
+
+def test_an_engine_that_cannot_keep_up_costs_partials_and_time_but_no_final(recorded: Recorded) -> None:
+    slow = live(recorded, Oracle(delay_ms=12_000), workers=1)
+    assert slow.finals_lost == 0 and len(slow.finals) == 4
+    assert texts(slow, Role.AGENT) == texts(live(recorded, Oracle()), Role.AGENT)
+    assert slow.finals[-1].at_ms > SECONDS * 1000 + 12_000
+
+
+def test_two_workers_are_done_sooner_than_one(recorded: Recorded) -> None:
+    one, two = (live(recorded, Oracle(delay_ms=6000), workers=workers) for workers in (1, 2))
+    assert two.finals[-1].at_ms < one.finals[-1].at_ms
+
+
+class _Deaf:
+    """Fails on every segment."""
+
+    capabilities = Oracle().capabilities
+
+    def begin(self, recorded: Recorded) -> None:
+        pass
+
+    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+        return Decoded([], 50, 0.0, failed=True)
+
+
+def test_finals_that_failed_are_lost(recorded: Recorded) -> None:
+    run = live(recorded, _Deaf())
+    assert (run.asked_finals, run.finals_lost, run.partials) == (4, 4, [])

@@ -1,0 +1,208 @@
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+import pytest
+
+from callreel.domain.call import CallState, Role
+from callreel.domain.errors import EngineError
+from callreel.domain.events import EventKind
+from callreel.domain.recording import CloudState, Layer
+from callreel.domain.transcript import TranscriptKind
+from callreel.domain.verdict import Verdict
+from callreel.services.stages import LIVE_POLL_S, LIVE_POLLS, Stages
+from callreel.speech.engine import HeardWord
+from tests.services.ground import Ground, Samples
+from tests.services.recorded_call import MEDIA, SID, Decoder, Recorded, recorded_call
+from tests.services.rest_server import Answer
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Remembered:
+    """Steps as the durable engine gives them: each is done once, its end remembered. `die_in` cuts one off."""
+
+    results: dict[str, object] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+    slept_s: list[float] = field(default_factory=list)
+    die_in: str | None = None
+
+    def run(self, name: str, work: Callable[[], T]) -> T:
+        if name not in self.results:
+            self.ran.append(name)
+            self.results[name] = self._outcome(work)
+            if name == self.die_in:
+                del self.results[name]
+                self.die_in = None
+                raise KeyboardInterrupt
+        known = self.results[name]
+        if isinstance(known, Exception):
+            raise known
+        return cast(T, known)
+
+    def _outcome(self, work: Callable[[], object]) -> object:
+        try:
+            return work()
+        except Exception as error:
+            return error
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+
+
+@pytest.fixture
+def recorded(ground: Ground) -> Iterator[Recorded]:
+    with recorded_call(ground) as made:
+        yield made
+
+
+def stages(recorded: Recorded, decode: Decoder | None = None, *, max_attempts: int = 12) -> Stages:
+    ground = recorded.ground
+    return Stages(
+        ground.database,
+        ground.announcer,
+        recorded.fetching(max_attempts=max_attempts),
+        recorded.transcribing(decode),
+        recorded.judging(),
+    )
+
+
+def told(recorded: Recorded) -> list[tuple[object, object]]:
+    events = recorded.ground.stored_events()
+    return [(e.data["stage"], e.data["state"]) for e in events if e.kind is EventKind.STAGE]
+
+
+def both(*names: str) -> list[tuple[object, object]]:
+    return [(name, state) for name in names for state in ("running", "done")]
+
+
+def final_roles(recorded: Recorded) -> list[Role]:
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None
+    return [turn.role for turn in found.turns]
+
+
+def test_recording_goes_through_all_stages(recorded: Recorded) -> None:
+    stages(recorded).completed(Remembered(), SID)
+    assert told(recorded) == both("fetch", "split", "transcribe", "judge")
+    assert recorded.recording().state is CloudState.STORED
+    assert len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
+    assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
+    assert (recorded.call.state, recorded.call.verdict) == (CallState.CLOSED, Verdict.VERIFIED)
+    row = recorded.recording()
+    assert (row.stage, row.stage_error) == ("judge", None)
+
+
+STEPS = ("call", "fetch 1", "split", "transcribe", "judge")
+
+
+@pytest.mark.parametrize("cut", STEPS)
+def test_step_that_was_cut_off_after_its_effect_may_run_twice(ground: Ground, cut: str) -> None:
+    with recorded_call(ground) as recorded:
+        steps = Remembered(die_in=cut)
+        with pytest.raises(KeyboardInterrupt):
+            stages(recorded).completed(steps, SID)
+        stages(recorded).completed(steps, SID)
+        assert [steps.ran.count(name) for name in STEPS] == [2 if name == cut else 1 for name in STEPS]
+        assert len(recorded.files(Layer.CLOUD)) == 1 and len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
+        found = recorded.transcript(TranscriptKind.FINAL)
+        assert found is not None and found.revision == 1
+        assert recorded.call.verdict is Verdict.VERIFIED
+
+
+def test_whole_workflow_run_again_changes_nothing(recorded: Recorded) -> None:
+    stages(recorded).completed(Remembered(), SID)
+    before = (recorded.files(Layer.CLOUD), recorded.files(Layer.CLOUD_CHANNEL), recorded.call)
+    stages(recorded).completed(Remembered(), SID)
+    assert (recorded.files(Layer.CLOUD), recorded.files(Layer.CLOUD_CHANNEL), recorded.call) == before
+
+
+def test_recording_that_is_not_ready_is_waited_for(recorded: Recorded) -> None:
+    whole = recorded.server.answers[MEDIA]
+    recorded.server.put(MEDIA, Answer(404), Answer(503), *whole)
+    steps = Remembered()
+    stages(recorded).completed(steps, SID)
+    assert [name for name in steps.ran if name.startswith("fetch")] == ["fetch 1", "fetch 2", "fetch 3"]
+    assert [0.5 <= waited <= 2.0 for waited in steps.slept_s] == [True, True]
+    assert recorded.call.verdict is Verdict.VERIFIED
+
+
+def test_refused_credentials_park_the_recording_and_the_call_is_judged_by_what_there_is(
+    recorded: Recorded,
+) -> None:
+    recorded.server.put(MEDIA, Answer(401))
+    stages(recorded).completed(Remembered(), SID)
+    row = recorded.recording()
+    assert row.state is CloudState.PARKED
+    why = "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"
+    assert (row.stage, row.stage_error) == ("fetch", why), "later stages leave the reason to be seen"
+    assert told(recorded)[:2] == [("fetch", "running"), ("fetch", "parked")]
+    assert told(recorded)[2:] == both("transcribe", "judge")
+    parked = [event for event in recorded.ground.stored_events() if event.data.get("state") == "parked"]
+    assert parked[-1].data["why"] == why
+    live = recorded.transcript(TranscriptKind.LIVE)
+    final = recorded.transcript(TranscriptKind.FINAL)
+    assert live is not None and final is not None and final.turns == live.turns
+    assert [reason.code for reason in recorded.call.reasons] == ["cloud_parked"]
+
+
+def test_parked_recording_that_runs_again_loses_its_reason(recorded: Recorded) -> None:
+    whole = recorded.server.answers[MEDIA]
+    recorded.server.put(MEDIA, Answer(401))
+    stages(recorded).completed(Remembered(), SID)
+    recorded.server.put(MEDIA, *whole)
+    stages(recorded).completed(Remembered(), SID)
+    row = recorded.recording()
+    assert (row.state, row.stage, row.stage_error) == (CloudState.STORED, "judge", None)
+    assert recorded.call.verdict is Verdict.VERIFIED
+
+
+def test_engine_that_fails_parks_its_stage_and_the_call_is_judged(recorded: Recorded) -> None:
+    class Grumbling(Decoder):
+        def __call__(self, samples: Samples) -> list[HeardWord]:
+            raise EngineError("no model")
+
+    stages(recorded, Grumbling()).completed(Remembered(), SID)
+    row = recorded.recording()
+    assert (row.stage, row.stage_error) == ("transcribe", "EngineError: no model")
+    assert told(recorded)[-4:] == [
+        ("transcribe", "running"),
+        ("transcribe", "parked"),
+        *both("judge"),
+    ]
+    assert recorded.call.verdict is Verdict.VERIFIED
+    assert recorded.transcript(TranscriptKind.FINAL) is None
+
+
+def test_mono_recording_is_not_taken_apart_and_the_live_text_stands(recorded: Recorded) -> None:
+    from tests.services.recorded_call import AGENT_SAYS, mono_wav
+
+    recorded.server.put(MEDIA, Answer(body=mono_wav(AGENT_SAYS)))
+    decoder = Decoder()
+    stages(recorded, decoder).completed(Remembered(), SID)
+    assert decoder.asked == 0 and final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
+    assert [reason.code for reason in recorded.call.reasons] == ["mono_recording"]
+
+
+@pytest.mark.parametrize("state", [CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING])
+def test_without_a_recording_the_live_side_gives_transcript_and_verdict(
+    ground: Ground, state: CloudState
+) -> None:
+    with recorded_call(ground, state=CloudState.EXPECTED) as recorded:
+        recorded.hear(state)
+        stages(recorded).none(Remembered(), SID)
+        assert told(recorded) == both("transcribe", "judge")
+        assert recorded.server.seen == []
+        assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
+        assert recorded.call.state is CallState.CLOSED and recorded.call.verdict is not None
+
+
+def test_judging_waits_for_the_live_side_and_gives_up_after_a_quarter_of_an_hour(recorded: Recorded) -> None:
+    with recorded.ground.database.write() as conn:
+        conn.exec_driver_sql("DELETE FROM transcripts")
+    steps = Remembered()
+    stages(recorded).completed(steps, SID)
+    assert len(steps.slept_s) == LIVE_POLLS and tuple(steps.slept_s[:5]) == LIVE_POLL_S
+    assert 900 <= sum(steps.slept_s) <= 1_000
+    assert recorded.call.verdict is Verdict.VERIFIED

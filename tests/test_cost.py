@@ -1,0 +1,94 @@
+"""What a frame costs in our own code may not grow unnoticed: as a ratio to a fixed loop timed beside it, not in seconds."""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from callreel.audio.timeline import Timeline
+from callreel.carrier.stream import Frame, StreamReceiver, StreamSender
+from callreel.domain.call import Role, Track
+from callreel.domain.ids import LegSid, StreamSid
+from callreel.services.counters import Counters
+from callreel.services.hearing import Unheard
+from callreel.services.lane import Lane, LanePaths
+from callreel.web.media_socket import MediaSession
+
+FRAMES = 1_000
+ROUNDS = 15
+STEPS_A_FRAME = 10
+
+# Steps of the fixed loop that a frame costs: 1.7 times the 26 and 118 of when this was written (docs/performance.md).
+PARSE_AND_PLACE_BOUND = 45.0
+WHOLE_WAY_BOUND = 210.0
+
+PAYLOADS = [bytes([65 + at % 60]) * 160 for at in range(FRAMES)]
+
+
+def fixed_loop() -> int:
+    """Plain work of the interpreter: names, calls, small numbers, a list."""
+    kept: list[int] = []
+    total = 0
+    for at in range(FRAMES * STEPS_A_FRAME):
+        total += at & 7
+        if not at & 63:
+            kept.append(total)
+    return total + len(kept)
+
+
+def messages() -> list[bytes]:
+    carrier = StreamSender(StreamSid("MZ1"), LegSid("CA1"), "AC1")
+    said = [carrier.connected(), carrier.start()]
+    said += [carrier.media(Track.INBOUND, 20 * at, payload) for at, payload in enumerate(PAYLOADS)]
+    return [message.encode() for message in said]
+
+
+def steps_a_frame(work: Callable[[], object]) -> float:
+    """How many steps of the fixed loop one frame of `work` is worth: the median of ratios taken side by side."""
+    ratios = []
+    for _ in range(ROUNDS):
+        began = time.thread_time_ns()
+        fixed_loop()
+        between = time.thread_time_ns()
+        work()
+        ended = time.thread_time_ns()
+        ratios.append((ended - between) / (between - began) * STEPS_A_FRAME)
+    return statistics.median(ratios)
+
+
+def test_parsing_and_placing_a_frame() -> None:
+    said = messages()
+
+    def work() -> None:
+        receiver, timeline = StreamReceiver(), Timeline()
+        for message in said:
+            event = receiver.receive(message)
+            if event.__class__ is Frame:
+                timeline.place(event.timestamp_ms, event.payload)
+        assert len(timeline.finish()) == FRAMES * 160
+
+    assert steps_a_frame(work) < PARSE_AND_PLACE_BOUND
+
+
+def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
+    said = messages()
+
+    def work() -> None:
+        lane = Lane(
+            Role.AGENT,
+            LanePaths(tmp_path / "8k.wav", tmp_path / "16k.wav"),
+            Unheard(),
+            block_ms=160,
+            patience_ms=1_000,
+        )
+        lane.begin(0)
+        session = MediaSession(Counters())
+        for message in said:
+            if session.receive(message) is not None:
+                session.opened(lambda frame: lane.place(frame.timestamp_ms, frame.payload))
+                session.proceed()
+        lane.end()
+        for path in (tmp_path / "8k.wav", tmp_path / "16k.wav"):
+            path.unlink()
+
+    assert steps_a_frame(work) < WHOLE_WAY_BOUND
