@@ -100,7 +100,7 @@ def _plan(
     )
     require_free(HOST, plan.port)
     try:
-        plan.data_dir.mkdir(parents=True, exist_ok=True)
+        plan.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise SettingsError(
             f"the data folder {plan.data_dir} cannot be made ({error.strerror}); name another with --data-dir"

@@ -1,0 +1,22 @@
+"""What the server refuses before it starts anything."""
+
+from pathlib import Path
+
+import pytest
+
+from callreel.app import serve
+from callreel.domain.errors import SettingsError
+from callreel.settings import Settings
+
+
+def test_the_stand_ins_softphone_is_for_the_demo_only(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", softphone_local_signal="127.0.0.1:8002")
+    with pytest.raises(SettingsError, match="CALLREEL_SOFTPHONE_LOCAL_SIGNAL is for demo mode"):
+        serve(settings)
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_demo_listens_on_loopback_only(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", host="0.0.0.0")
+    with pytest.raises(SettingsError, match="loopback only"):
+        serve(settings, demo=True)

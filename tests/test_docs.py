@@ -1,0 +1,149 @@
+"""What the documentation says is there, and what is there is in the documentation."""
+
+import importlib
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from callreel.cli.main import app
+from callreel.settings import Settings, env_names
+from callreel.settings.load import NOT_SETTINGS
+from callreel.settings.model import MEDIA_PATH
+from callreel.simulator.faults import FAULTS
+from tests.end_to_end.test_faults import AT_THE_DOOR, PROMISES
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src/callreel"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+MODULE = re.compile(r"`([\w/]+\.py)(?::([\w.]+))?`")
+VARIABLE = re.compile(r"\b(?:CALLREEL|TWILIO|OPENAI)_[A-Z_]+[A-Z]\b")
+ROUTE = re.compile(r'@(routes|router)\.(get|post|head|websocket)\("([^"]+)"')
+REASON = re.compile(r'Reason\(\s*"(\w+)"')
+
+
+@cache
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def docs(name: str) -> str:
+    return text(ROOT / "docs" / name)
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments of a page's headings, as GitHub makes them."""
+    headings = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(text(page)))
+    return {heading.strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(text(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, fragment = unquote(link).partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_relative_to(ROOT) and target.exists(), link
+        assert not fragment or fragment in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_that_are_named_are_there(page: Path) -> None:
+    for path, name in MODULE.findall(text(page)):
+        places = [place for place in (SOURCE / path, ROOT / path) if place.is_file()]
+        assert places or "/" not in path, path
+        if name:
+            found: object = importlib.import_module(f"callreel.{path.removesuffix('.py').replace('/', '.')}")
+            for part in name.split("."):
+                found = getattr(found, part)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_variables_that_are_named_are_settings(page: Path) -> None:
+    known = {name for field in Settings.model_fields for name in env_names(field)} | NOT_SETTINGS
+    for variable in set(VARIABLE.findall(text(page))):
+        assert variable in known or variable.startswith("CALLREEL_TEST_"), variable
+
+
+def commands(group: TyperGroup, name: str) -> Iterator[str]:
+    """All that can be run: commands, and groups that do something by themselves."""
+    for sub, command in group.commands.items():
+        in_full = f"{name} {sub}"
+        if isinstance(command, TyperGroup):
+            yield from commands(command, in_full)
+        if not isinstance(command, TyperGroup) or command.invoke_without_command:
+            yield in_full
+
+
+def test_every_command_is_documented() -> None:
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    found = list(commands(root, "callreel"))
+    assert {"callreel demo", "callreel doctor", "callreel doctor twiml"} <= set(found)
+    for command in found:
+        assert f"`{command}`" in docs("command-line.md"), command
+
+
+def routes() -> Iterator[str]:
+    yield MEDIA_PATH
+    for module in sorted((SOURCE / "web").glob("*.py")):
+        for router, _, path in ROUTE.findall(text(module)):
+            in_full = router == "routes" or path.startswith("/twilio/")
+            yield path if in_full else f"/twilio{path}"
+
+
+def test_every_route_says_who_may_use_it() -> None:
+    found = set(routes())
+    assert {"/twilio/voice", "/twilio/recording-status", "/health", "/calls/{call_id}"} <= found
+    for route in found:
+        assert re.search(rf" {re.escape(route)}`", docs("security.md")), route
+
+
+def test_the_carriers_routes_are_in_the_account_guide() -> None:
+    for route in set(routes()):
+        assert not route.startswith("/twilio/") or f" {route}`" in docs("real-account.md"), route
+
+
+def rows(page: str) -> dict[str, str]:
+    """Lines of tables by the name in backticks that stands first."""
+    return {match[1]: match[0] for match in re.finditer(r"^\| `([\w.-]+)`.*$", page, re.MULTILINE)}
+
+
+def test_every_fault_has_its_row() -> None:
+    assert set(FAULTS) <= set(rows(docs("reliability.md")))
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_the_table_of_faults_promises_what_is_tested(name: str) -> None:
+    assert name not in AT_THE_DOOR
+    promise, cells = PROMISES[name], rows(docs("reliability.md"))[name].split("|")
+    verdict, layer = cells[4], cells[5]
+    assert set(re.findall(r"`(\w+)`", verdict)) == {promise.verdict, *promise.codes}
+    assert ("exact" in layer) is promise.exact
+
+
+def test_every_reason_is_in_the_glossary() -> None:
+    codes = set(REASON.findall(text(SOURCE / "domain/verdict.py")))
+    assert "frames_lost" in codes
+    for code in codes:
+        assert f"`{code}`" in docs("glossary.md"), code
+
+
+def test_every_dependency_has_its_line() -> None:
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    named = {re.split(r"[^\w.-]", line)[0] for line in lines}
+    assert "numpy" in named
+    told = docs("dependencies.md").partition("## Ways not taken")[0]
+    assert named == set(rows(told))
