@@ -1,9 +1,12 @@
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from callreel.cli import figures
 from callreel.cli.differences import page
 from callreel.cli.evaluate import chosen
 from callreel.domain.call import Role
@@ -61,3 +64,14 @@ def test_the_report_marks_what_differs_and_escapes_what_was_said(tmp_path: Path)
     assert "<del>pump</del> <ins>bump</ins>" in made
     assert "<del>no it has leaked since monday done</del>" in made
     assert "dragon &amp; co" in made and "<b>" not in made
+
+
+def test_the_table_has_a_row_for_each_kind_and_one_for_all(tmp_path: Path) -> None:
+    (recorded,) = read_material(write_call(tmp_path))
+    errors = word_errors("is the pump at full pressure now", "is the bump at full pressure")
+    result = Evaluated(recorded, 16, errors, errors, {}, {}, Segmentation())
+    console = Console(width=200, record=True, file=StringIO())
+    figures.show([("dragon", {"made call": [result]})], console)
+    rows = [line for line in console.export_text().splitlines() if "dragon" in line]
+    assert [row.split("│")[2].strip() for row in rows] == ["made call", "all"]
+    assert all(row.split("│")[4].strip() == "28.6" for row in rows)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from callreel.audio import mulaw
+from callreel.audio.resample import upsample_all
 from callreel.domain.errors import EngineError
 from callreel.engines.pocketsphinx import PocketSphinx, decent, load
 from tests.engines.clips import clip
@@ -56,6 +58,28 @@ def test_profane_entries_stay_out_of_its_dictionary() -> None:
     assert list(decent(entries)) == [entries[0], entries[3]]
 
 
-def test_it_has_no_options() -> None:
-    with pytest.raises(EngineError, match="no option 'model'"):
-        load({"model": "en-us"})
+def test_a_fresh_engine_has_words_for_its_first_segment() -> None:
+    assert load({}).decode(clip("goforward.wav", 16000), partial=False)
+
+
+def test_audio_of_a_telephone_is_understood_as_well_as_audio_that_is_wide(engine: PocketSphinx) -> None:
+    narrow = upsample_all(mulaw.decode(mulaw.encode(clip("cards005.wav", 8000))))
+    heard = [word.text for word in engine.decode(narrow, partial=False)]
+    expected = "eight of spades four of clubs seven of hearts".split()
+    assert sum(word in heard for word in expected) >= 0.7 * len(expected), heard
+
+
+def test_the_models_own_front_end_can_be_chosen() -> None:
+    heard = [
+        word.text for word in load({"front": "wide"}).decode(clip("goforward.wav", 16000), partial=False)
+    ]
+    assert heard == "go forward ten meters".split()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [({"model": "en-us"}, "no option 'model'; it has front"), ({"front": "narrow"}, "telephone, wide")],
+)
+def test_an_option_that_it_has_not_is_refused(options: dict[str, str], complaint: str) -> None:
+    with pytest.raises(EngineError, match=complaint):
+        load(options)

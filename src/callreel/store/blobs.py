@@ -79,9 +79,7 @@ class BlobStore:
         what = f"{key} cannot be kept"
         with _plainly(what):
             _remove_left(path)
-            fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
-            fcntl.flock(fd, fcntl.LOCK_EX)  # says that we live, for `_remove_left`
-        part = Path(name)
+            fd, part = _locked_part(path)
         try:
             sha256 = _fill(fd, chunks, what)
             with _plainly(what):
@@ -180,6 +178,16 @@ def _plainly(what: str) -> Iterator[None]:
     except OSError as error:
         hint = "; its file system has no hard links" if error.errno in (errno.EPERM, errno.ENOTSUP) else ""
         raise StoreError(f"{what}: {error.strerror}{hint}") from error
+
+
+def _locked_part(path: Path) -> tuple[int, Path]:
+    """A temporary file for `path`, locked, which tells `_remove_left` that its process lives."""
+    while True:
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd, Path(name)
+        os.close(fd)  # taken for a dead process's, between its making and its lock
 
 
 def _remove_left(path: Path) -> None:

@@ -1,0 +1,173 @@
+"""`callreel evaluate`: how well engines hear recordings whose words are known."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callreel.cli.begin import begin
+from callreel.domain.errors import EngineError, SettingsError
+
+if TYPE_CHECKING:
+    from callreel.engines.registry import EngineChoice
+    from callreel.services.decoding import Decoding
+    from callreel.services.evaluate import Evaluated, EvaluationOptions
+    from callreel.services.spoken_material import Recorded
+    from callreel.settings import Settings
+
+ORACLE = "oracle"
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Find out")(evaluate)
+
+
+def evaluate(
+    manifest: Annotated[
+        Path, typer.Argument(help="Table of recordings with their words, or a folder that has one.")
+    ],
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[,OPTION=VALUE…]",
+            help="Engine to hear with; may be given several times. `oracle` says the reference itself.",
+            show_default="the one in the settings",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Hear so many recordings, of each kind in turn.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Engine processes that share the live work.", show_default="those of the settings"
+        ),
+    ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Leave out the live part, which decodes everything several times."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document a line, one for each engine.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with each recording's differences marked.")
+    ] = None,
+) -> None:
+    """Hear recordings with known words, offline and as if live, and score what came of it.
+
+    Live runs as fast as can be, with the clock simulated. How to write a manifest and what the figures mean:
+    docs/words.md. Needs the extra `evaluate` (jiwer, meeteval). Examples:
+
+    - `callreel evaluate calls/manifest.tsv --report words.html`
+
+    - `callreel evaluate recordings/ --engine pocketsphinx --engine pocketsphinx,front=wide --offline`
+
+    - `callreel evaluate recordings/ --engine oracle --limit 3 --json`
+    """
+    settings = begin(quiet=True)
+    _require_extra()
+    from callreel.cli import differences, figures
+    from callreel.services import evaluate as evaluation
+    from callreel.services.spoken_material import read_material
+
+    material = read_material(manifest, limit)
+    options = _options(settings, workers, live=not offline)
+    runs: list[tuple[str, str, list[Evaluated]]] = []
+    for name in engine or [settings.engine]:
+        model, results = asyncio.run(_hear(settings, name, material, options))
+        runs.append((name, model, results))
+        if as_json:
+            typer.echo(json.dumps(document(name, model, results)))
+    if not as_json:
+        figures.show([(name, evaluation.by_kind(results)) for name, _, results in runs])
+    if report is not None:
+        report.write_text(differences.page([(name, results) for name, _, results in runs]), encoding="utf-8")
+        typer.echo(f"callreel: differences are in {report}", err=True)
+
+
+def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
+    """What `--json` prints of one engine: all figures of all recordings, then of each kind."""
+    from callreel.services.evaluate import by_kind, figures
+
+    kinds = {kind: figures(some) for kind, some in by_kind(results).items()}
+    return {"engine": name, "model": model, **figures(results), "kinds": kinds}
+
+
+def chosen(settings: Settings, wanted: str) -> EngineChoice:
+    """`name,option=value,…`, with what the settings have for that engine. Raises SettingsError."""
+    from callreel.app import engine_choice
+
+    name, *pairs = wanted.split(",")
+    choice = engine_choice(settings, name)
+    options: dict[str, str | int | float | bool] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise SettingsError(f"expected --engine NAME,OPTION=VALUE, got {pair!r} after the name")
+        options[key.strip()] = value.strip()
+    # Options of the settings are meant for the engine of the settings.
+    kept = choice.options if name == settings.engine else {}
+    return replace(choice, options={**kept, **options})
+
+
+async def _hear(
+    settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions
+) -> tuple[str, list[Evaluated]]:
+    from callreel.engines.host import EngineHost
+    from callreel.services.decoding import EngineDecoding, Oracle
+
+    if wanted == ORACLE:
+        timed = [recorded for recorded in material if recorded.timed]
+        if not timed:
+            raise EngineError("the oracle needs recordings whose words have times; these have none")
+        return "reference", await _all(wanted, timed, Oracle(), options)
+    # One process: decodes are measured one at a time, and the workers' time is simulated.
+    host = EngineHost(chosen(settings, wanted), 1)
+    await host.start()
+    try:
+        return host.capabilities.model, await _all(wanted, material, EngineDecoding(host), options)
+    finally:
+        await host.close()
+
+
+async def _all(
+    name: str, material: list[Recorded], decoding: Decoding, options: EvaluationOptions
+) -> list[Evaluated]:
+    from rich.console import Console
+    from rich.progress import track
+
+    from callreel.engines.silero import SileroDetector
+    from callreel.services.evaluate import evaluate as hear
+
+    console = Console(stderr=True)
+    heard = track(material, description=name, console=console, disable=not sys.stderr.isatty())
+    return [await hear(recorded, decoding, SileroDetector, options) for recorded in heard]
+
+
+def _options(settings: Settings, workers: int | None, *, live: bool) -> EvaluationOptions:
+    from callreel.audio.segmenter import SegmenterOptions
+    from callreel.services.evaluate import EvaluationOptions
+
+    segmenter = SegmenterOptions(
+        on=settings.vad_on_threshold,
+        off=settings.vad_off_threshold,
+        min_silence_ms=settings.vad_min_silence_ms,
+        pre_ms=settings.vad_pre_ms,
+        post_ms=settings.vad_post_ms,
+    )
+    return EvaluationOptions(workers=workers or settings.engine_workers, live=live, live_segmenter=segmenter)
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("jiwer", "meeteval") if find_spec(name) is None]
+    if missing:
+        raise EngineError(f"scores need {' and '.join(missing)}: pip install 'callreel[evaluate]'")
