@@ -53,10 +53,11 @@ from callreel.services.presence import Presence
 from callreel.services.reconcile import LookAgain, Reconciler
 from callreel.services.recovery import recover
 from callreel.services.restream import Restreaming
+from callreel.services.secret_tokens import new_token
 from callreel.services.stages import Stages
 from callreel.services.transcribing import Transcribing
 from callreel.services.upkeep import Upkeep
-from callreel.settings import Settings
+from callreel.settings import LOOPBACK_HOSTS, Settings
 from callreel.speech.engine import HeardWord
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
@@ -70,7 +71,6 @@ from callreel.web.welcome import first_link
 
 log = logging.getLogger(__name__)
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 STAGES_AT_ONCE = 8
 ADOPT_EVERY_S = 10.0
 DRAIN_LOOK_S = 0.1
@@ -95,7 +95,7 @@ class Ground:
 
 def serve(settings: Settings, *, demo: bool = False) -> None:
     """Run the server until SIGINT or SIGTERM. Raises CallreelError before it takes anything in."""
-    if demo and settings.host not in LOOPBACK:
+    if demo and settings.host not in LOOPBACK_HOSTS:
         raise SettingsError(f"demo mode has no sign-in and listens on loopback only, not on {settings.host}")
     if settings.softphone_local_signal and not demo:
         raise SettingsError(
@@ -130,7 +130,7 @@ async def _serve(settings: Settings, demo: bool) -> None:
         dispatcher = Dispatcher(ground.database, ground.durable, ground.clock)
         reconciler = _reconciler(ground)
         restreaming = Restreaming(
-            ground.database, _access(settings), answer_options(settings), ground.clock, new_media_token
+            ground.database, _access(settings), answer_options(settings), ground.clock, new_token
         )
         stack.callback(restreaming.close)
         live_calls = LiveCalls(
@@ -422,7 +422,7 @@ def _web(
     check = signature_check(settings)
     answering = Answering(
         ground.database, ground.announcer, answer_options(settings), ground.clock,
-        new_call_id=lambda: secrets.token_hex(6), new_token=new_media_token,
+        new_call_id=lambda: secrets.token_hex(6), new_token=new_token,
     )  # fmt: skip
     intake = CallbackIntake(
         ground.database, ground.announcer, ground.clock, recording_changed=dispatcher.wake,
@@ -464,11 +464,6 @@ def softphone_options(settings: Settings) -> SoftphoneOptions:
         token_ttl_s=settings.access_token_ttl_s,
         local_signal=settings.softphone_local_signal,
     )
-
-
-def new_media_token() -> str:
-    """A token that admits one media socket once: 256 bits."""
-    return secrets.token_urlsafe(32)
 
 
 def signature_check(settings: Settings) -> SignatureCheck:

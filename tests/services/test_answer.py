@@ -20,7 +20,7 @@ from callreel.carrier.webhooks import parse_voice
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
-from callreel.services.answer import token_hash
+from callreel.services.secret_tokens import token_hash
 from callreel.store import calls, legs, tokens
 from callreel.store.legs import LegRow
 from callreel.store.tables import calls as call_table

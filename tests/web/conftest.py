@@ -12,9 +12,10 @@ from fastapi.testclient import TestClient
 from callreel.carrier.destination import DialPolicy
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.cost import Prices
+from callreel.services.secret_tokens import new_token, token_hash
 from callreel.store import api_tokens, users
 from callreel.web.app import WebOptions, create_app
-from callreel.web.passwords import hash_password, new_token, token_hash
+from callreel.web.passwords import hash_password
 from callreel.web.signin import COOKIE
 from tests.web.seed import NOON, Seed, open_seed, seed
 

@@ -8,11 +8,11 @@ from sqlalchemy import select
 
 from callreel.domain.access import UserRole
 from callreel.services.clock import Clock
+from callreel.services.secret_tokens import token_hash
 from callreel.store import users
 from callreel.store.tables import api_tokens, welcome_tokens
 from callreel.store.tables import users as user_table
 from callreel.web.app import WebOptions
-from callreel.web.passwords import token_hash
 from callreel.web.signin import COOKIE
 from callreel.web.welcome import first_link
 from tests.web.conftest import PASSWORD, As, MakeApp, enter

@@ -4,9 +4,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from callreel.services.secret_tokens import token_hash
 from callreel.store.tables import sessions, users
 from callreel.web.app import WebOptions
-from callreel.web.passwords import PasswordError, hash_password, token_hash, verify_password
+from callreel.web.passwords import PasswordError, hash_password, verify_password
 from callreel.web.signin import COOKIE
 from tests.web.conftest import HASH, PASSWORD, MakeApp
 from tests.web.seed import Seed

@@ -72,6 +72,3 @@ class Topology:
         if channel not in (1, 2):
             raise ValueError(f"a two-party recording has channels 1 and 2, not {channel}")
         return self.inbound if channel == 1 else self.inbound.other
-
-    def channel_of_role(self, role: Role) -> int:
-        return 1 if role is self.inbound else 2

@@ -4,7 +4,6 @@ The number that a browser asks for is untrusted; the agent is who the signed `Fr
 that says why, leaves a log line, and makes no call here.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
+from callreel.services.secret_tokens import token_hash
 from callreel.store import calls, legs, tokens
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -57,11 +57,6 @@ class AnswerOptions:
         """The public URL of one of our carrier routes, with the retries that we ask for."""
         url = f"{self.public_url}/twilio/{path}"
         return with_overrides(url, self.callback_retries, self.callback_retry_policy)
-
-
-def token_hash(token: str) -> str:
-    """What is stored of a media token: its SHA-256, so that a copy of the database opens no socket."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def outgoing_document(options: AnswerOptions, number: str, token: str) -> str:

@@ -1,12 +1,12 @@
 """Live layers as they lie on disk, as rows and as events."""
 
-import hashlib
 from pathlib import Path
 
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.store.files import sha256_of
 
 
 def layer_file(
@@ -15,16 +15,10 @@ def layer_file(
     """A mono 16-bit file of a live layer as it is on disk now; its digest only when it no longer grows."""
     size = path.stat().st_size
     samples = max(size - 44, 0) // 2
-    digest = None if state is LayerState.RECORDING else file_digest(path)
+    digest = None if state is LayerState.RECORDING else sha256_of(path)
     return LayerFile(
         layer, role, str(path.relative_to(root)), rate_hz, 1, samples * 1000 // rate_hz, size, digest, state
     )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def layer_event(call_id: CallId, file: LayerFile) -> LiveEvent:

@@ -17,7 +17,7 @@ from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.services.announce import Announcer
-from callreel.services.answer import TOKEN_PARAMETER, token_hash
+from callreel.services.answer import TOKEN_PARAMETER
 from callreel.services.call_end import end_call
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters
@@ -26,6 +26,7 @@ from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
 from callreel.services.patience import until_kept
 from callreel.services.restream import MOST_A_CALL
+from callreel.services.secret_tokens import token_hash
 from callreel.store import calls, facts, layers, streams, tokens
 from callreel.store.calls import CallRow
 from callreel.store.database import Database

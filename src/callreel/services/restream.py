@@ -10,9 +10,10 @@ from collections.abc import Callable
 import httpx2
 
 from callreel.domain.ids import CallId, LegSid
-from callreel.services.answer import TOKEN_PARAMETER, AnswerOptions, token_hash
+from callreel.services.answer import TOKEN_PARAMETER, AnswerOptions
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierAccess
+from callreel.services.secret_tokens import token_hash
 from callreel.store import tokens
 from callreel.store.database import Database
 

@@ -6,9 +6,10 @@ usual `TWILIO_…` names), `callreel.toml`, the defaults. Nothing here opens a d
 
 from callreel.settings.lines import SettingLine, default_shown, describe
 from callreel.settings.load import check, load_settings
-from callreel.settings.model import MEDIA_PATH, Settings, env_name, env_names
+from callreel.settings.model import LOOPBACK_HOSTS, MEDIA_PATH, Settings, env_name, env_names
 
 __all__ = [
+    "LOOPBACK_HOSTS",
     "MEDIA_PATH",
     "SettingLine",
     "Settings",

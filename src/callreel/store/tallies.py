@@ -4,7 +4,7 @@ from sqlalchemy import Connection, func, select
 
 from callreel.domain.call import CallState
 from callreel.domain.recording import CloudState, Layer
-from callreel.store.tables import calls, carrier_deletions, layers, recordings
+from callreel.store.tables import calls, layers, recordings
 
 
 def calls_by_state(conn: Connection) -> dict[CallState, int]:
@@ -31,8 +31,3 @@ def layer_sizes(conn: Connection) -> dict[Layer, int]:
     """Bytes of all files, by layer."""
     query = select(layers.c.layer, func.sum(layers.c.size_bytes)).group_by(layers.c.layer)
     return {layer: int(size_bytes) for layer, size_bytes in conn.execute(query)}
-
-
-def deleted_minutes_ms(conn: Connection) -> list[int]:
-    """Durations of the carrier's copies that we had deleted."""
-    return list(conn.execute(select(carrier_deletions.c.duration_ms)).scalars())

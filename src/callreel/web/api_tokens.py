@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from callreel.domain.access import Scope
 from callreel.domain.events import Json
+from callreel.services.secret_tokens import new_token, token_hash
 from callreel.store import api_tokens
 from callreel.store.api_tokens import ApiTokenRow
 from callreel.web.errors import not_found
 from callreel.web.options import WebContext
-from callreel.web.passwords import new_token, token_hash
 from callreel.web.person import person_of
 
 PREFIX: Final = "crt_"

@@ -4,7 +4,6 @@
 in a thread (the library lets other threads run meanwhile).
 """
 
-import hashlib
 import secrets
 
 from argon2 import PasswordHasher
@@ -39,13 +38,3 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None
-
-
-def new_token() -> str:
-    """256 random bits, as text that fits a cookie."""
-    return secrets.token_urlsafe(32)
-
-
-def token_hash(token: str) -> str:
-    """What is stored of a session token, so that a copy of the database signs nobody in."""
-    return hashlib.sha256(token.encode()).hexdigest()

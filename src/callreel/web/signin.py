@@ -16,12 +16,13 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from callreel.services.clock import Clock
+from callreel.services.secret_tokens import new_token, token_hash
 from callreel.store import api_tokens, users
 from callreel.store.users import UserRow
 from callreel.web.attempts import AttemptLimit
 from callreel.web.options import WebContext
 from callreel.web.origin import local_path
-from callreel.web.passwords import LONGEST_PASSWORD, hash_password, new_token, token_hash, verify_password
+from callreel.web.passwords import LONGEST_PASSWORD, hash_password, verify_password
 from callreel.web.person import Person, of_user
 from callreel.web.render import Renderer
 

@@ -12,12 +12,13 @@ from fastapi.responses import RedirectResponse
 
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.services.clock import Clock
+from callreel.services.secret_tokens import new_token, token_hash
 from callreel.store import users, welcome_tokens
 from callreel.store.database import Database
 from callreel.store.users import UserRow
 from callreel.web.attempts import AttemptLimit
 from callreel.web.options import WebContext
-from callreel.web.passwords import LONGEST_PASSWORD, PasswordError, new_token, token_hash
+from callreel.web.passwords import LONGEST_PASSWORD, PasswordError
 from callreel.web.render import Renderer
 from callreel.web.signin import SignIn, set_session_cookie
 

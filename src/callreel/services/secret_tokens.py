@@ -1,0 +1,14 @@
+"""Tokens that open something once or for a while: media sockets, sessions, API tokens, the welcome link."""
+
+import hashlib
+import secrets
+
+
+def new_token() -> str:
+    """256 random bits, as text that fits a cookie, a header and a TwiML parameter."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token, its SHA-256, so that a copy of the database opens nothing."""
+    return hashlib.sha256(token.encode()).hexdigest()
