@@ -75,7 +75,7 @@ def _call(conn: Connection, data_dir: Path, outcome: CallOutcome, found: Finding
         return
     files = layers.of_call(conn, row.id)
     if row.state is not CallState.CLOSED or row.verdict is None:
-        found.lost.append(f"{outcome.call_sid}: {row.state}, verdict {row.verdict}")
+        found.lost.append(f"{outcome.call_sid}: {row.state}, verdict {row.verdict}: {_stages(conn, row)}")
     for file in files:
         _file(data_dir, file, found)
     for recording in outcome.recordings:
@@ -108,14 +108,20 @@ def _recording(
     if told.samples is None:
         return
     if [r.sid for r in stored] != [told.sid] or not whole:
-        states = [(r.sid, r.state.value, r.stage, r.stage_error) for r in recordings.of_call(conn, row.id)]
-        found.lost.append(f"{row.leg_sid}: recording {told.sid} ({told.status}) is not kept: {states}")
+        found.lost.append(
+            f"{row.leg_sid}: recording {told.sid} ({told.status}) is not kept: {_stages(conn, row)}"
+        )
         return
     if len(whole) > 1 or sum(file.layer is Layer.CLOUD_CHANNEL for file in files) != 2:
         found.doubled.append(f"{row.leg_sid}: {[file.path for file in files]}")
     kept, _ = soundfile.read(data_dir / whole[0].path, dtype="int16")
     if not np.array_equal(kept, told.samples):
         found.lost.append(f"{row.leg_sid}: the kept recording is not what the carrier recorded")
+
+
+def _stages(conn: Connection, row: CallRow) -> list[tuple[str, str, str | None, str | None]]:
+    """Why: how far the stages of each recording of the call are."""
+    return [(r.sid, r.state.value, r.stage, r.stage_error) for r in recordings.of_call(conn, row.id)]
 
 
 def _transcripts(conn: Connection, row: CallRow, found: Findings) -> None:

@@ -5,8 +5,9 @@ import pytest
 
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind
-from callreel.domain.recording import CloudState
+from callreel.domain.recording import CloudState, Layer
 from callreel.domain.verdict import Verdict
+from callreel.store.growing_wav import GrowingWav
 from tests.services.ground import Ground, silence, speech
 from tests.services.recorded_call import (
     AGENT_SAYS,
@@ -134,3 +135,17 @@ def test_a_step_that_runs_twice_tells_its_verdict_once(recorded: Recorded) -> No
     recorded.judging().judge(recorded.call_id)
     told = [event for event in recorded.ground.stored_events() if event.kind is EventKind.VERDICT]
     assert len(told) == 1
+
+
+def test_call_whose_process_died_between_its_files_and_their_stream_is_judged(recorded: Recorded) -> None:
+    """Found by `benchmarks/chaos`: live layers with a head and nothing else, and no row of the stream they are from."""
+    with recorded.ground.database.write() as conn:
+        conn.exec_driver_sql("DELETE FROM streams")
+    for file in recorded.files(Layer.LIVE_8K) + recorded.files(Layer.LIVE_16K):
+        path = recorded.ground.blobs.path(file.path)
+        path.unlink()
+        GrowingWav.open(path, file.rate_hz).close()
+    fetched(recorded)
+    recorded.judging().judge(recorded.call_id)
+    assert recorded.call.state is CallState.CLOSED
+    assert (recorded.call.verdict, set(codes(recorded))) == (Verdict.EXPLAINED, {"stream_cut"})

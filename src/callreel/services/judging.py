@@ -109,13 +109,15 @@ class Judging:
     ) -> Facts:
         cloud = [f for f in files if f.layer is Layer.CLOUD]
         code = recording.error_code if recording else None
+        # The process died between making the files and keeping the row of the stream that they are from.
+        unnoted = not streamed and any(f.layer is Layer.LIVE_8K for f in files)
         return Facts(
             cloud_state=recording.state if recording else CloudState.MISSING,
             cloud_error_code=None if code is None else str(code),
             cloud_channels=cloud[0].channels if cloud else 2,
             callback_duration_s=recording.duration_s if recording else None,
-            streams=len(streamed),
-            stream_cut=any(stream.ended_by in (EndedBy.SOCKET, EndedBy.SERVER) for stream in streamed),
+            streams=len(streamed) + unnoted,
+            stream_cut=unnoted or any(s.ended_by in (EndedBy.SOCKET, EndedBy.SERVER) for s in streamed),
             stream_started_late_ms=_late_ms(recording, streamed),
             frames_lost_ms={role: _count(streamed, role, "gap_ms") for role in Role},
             frames_late=sum(_count(streamed, role, "late") for role in Role),
@@ -178,7 +180,12 @@ def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
 
 
 def _parts(streamed: list[StreamRow], role: Role, size: int) -> list[Part]:
-    """What each stream brought of `role`'s layer 1, in samples. A stream that never closed reaches to the next."""
+    """What each stream brought of `role`'s layer 1, in samples. A stream that never closed reaches to the next.
+
+    Without any stream all of it counts as one's.
+    """
+    if not streamed:
+        return [Part(0, size)]
     origins = [stream.origin_ms * SAMPLES_A_MS for stream in streamed]
     ends = [_count([stream], role, "end_ms") * SAMPLES_A_MS for stream in streamed]
     following = [*origins[1:], size]
