@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -93,15 +94,16 @@ class Ground:
     final_host: EngineHost
 
 
-def serve(settings: Settings, *, demo: bool = False) -> None:
-    """Run the server until SIGINT or SIGTERM. Raises CallreelError before it takes anything in."""
+def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False) -> None:
+    """Run the server until SIGINT or SIGTERM. Raises CallreelError before it takes anything in.
+
+    `demo` is for this machine alone and lets everybody on it in; with `demo_sign_in` people sign in all the same.
+    """
     if demo and settings.host not in LOOPBACK_HOSTS:
-        raise SettingsError(f"demo mode has no sign-in and listens on loopback only, not on {settings.host}")
-    if settings.softphone_local_signal and not demo:
-        raise SettingsError(
-            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL is for demo mode; remove it, or browsers would not reach the carrier"
-        )
-    asyncio.run(_serve(settings, demo))
+        raise SettingsError(f"demo mode listens on loopback only, not on {settings.host}")
+    if settings.softphone_local_signal:
+        _refuse_stand_in_beside_a_carrier(settings, demo)
+    asyncio.run(_serve(settings, demo, demo_sign_in))
 
 
 def work(settings: Settings) -> None:
@@ -109,7 +111,19 @@ def work(settings: Settings) -> None:
     asyncio.run(_work(settings))
 
 
-async def _serve(settings: Settings, demo: bool) -> None:
+def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
+    """Browsers may be sent to a stand-in where all of the carrier is one, and nowhere else."""
+    if not demo:
+        raise SettingsError(
+            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL is for demo mode; remove it, or browsers would not reach the carrier"
+        )
+    if urlsplit(settings.carrier_api_url).hostname not in LOOPBACK_HOSTS:
+        raise SettingsError(
+            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL names a stand-in, CALLREEL_CARRIER_API_URL does not; set both or neither"
+        )
+
+
+async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
     async with _ground(settings, server=True) as ground, AsyncExitStack() as stack:
         live_host = await _started_host(
             engine_choice(settings, settings.engine), settings.engine_workers, stack
@@ -147,7 +161,7 @@ async def _serve(settings: Settings, demo: bool) -> None:
             ),
         )  # fmt: skip
         sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
-        app = _web(ground, live_host, live_calls, dispatcher, counters, health, metrics, demo)
+        app = _web(ground, live_host, live_calls, dispatcher, counters, health, metrics, demo, demo_sign_in)
         open_media = media_protocol(
             signature_check(settings), settings.stream_url, live_calls, counters,
             SocketLimits(settings.start_deadline_s, settings.stream_idle_s),
@@ -164,7 +178,8 @@ async def _serve(settings: Settings, demo: bool) -> None:
             ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
         )  # fmt: skip
         log.info("listening on http://%s:%d", settings.host, settings.port)
-        await _tell_first_link(ground, demo)
+        if demo_sign_in or not demo:
+            await _tell_first_link(ground)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
         await _Server(config, live_calls, settings.drain_s, before_exit=ground.bus.close).serve()
@@ -180,10 +195,8 @@ async def _work(settings: Settings) -> None:
         await stop.wait()
 
 
-async def _tell_first_link(ground: Ground, demo: bool) -> None:
+async def _tell_first_link(ground: Ground) -> None:
     """Without anybody who may sign in, say once how the first administrator does."""
-    if demo:
-        return
     link = await asyncio.to_thread(first_link, ground.database, ground.clock, ground.settings.public_url)
     if link:
         log.warning(
@@ -417,6 +430,7 @@ def _web(
     health: Health,
     metrics: Metrics,
     demo: bool,
+    demo_sign_in: bool,
 ) -> FastAPI:
     settings = ground.settings
     check = signature_check(settings)
@@ -431,6 +445,7 @@ def _web(
     routers = (carrier_router(check, settings.public_url, answering, intake, counters),)
     options = WebOptions(
         demo=demo,
+        demo_sign_in=demo_sign_in,
         secure_cookies=settings.public_url.startswith("https:"),
         role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
         engine_name=host.capabilities.name,

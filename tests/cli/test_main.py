@@ -79,7 +79,7 @@ def test_a_port_in_use_is_one_line_before_anything_is_written(tmp_path: Path) ->
 
 def test_demo_mode_listens_on_this_machine_only(tmp_path: Path) -> None:
     line = the_line(callreel("serve", "--demo", "--host", "0.0.0.0", "--port", "1", folder=tmp_path))
-    assert "demo mode has no sign-in" in line
+    assert "demo mode listens on 127.0.0.1 only" in line
 
 
 def test_a_host_that_is_not_ours_is_one_line(tmp_path: Path) -> None:

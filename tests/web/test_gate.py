@@ -14,7 +14,7 @@ from callreel.store.tables import api_tokens
 from callreel.web.access import RULES, Rule, find
 from callreel.web.app import WebOptions, create_app
 from callreel.web.gate import SECURITY_HEADERS
-from tests.web.conftest import As, bearer
+from tests.web.conftest import As, MakeApp, bearer
 from tests.web.seed import DONE, NOON, Seed
 
 VALUES = {
@@ -244,6 +244,16 @@ def test_posts_from_other_sites_change_nothing(ada: TestClient) -> None:
 def test_demo_needs_no_sign_in(demo: TestClient) -> None:
     assert demo.get("/").status_code == 200
     assert demo.get("/sign-in").headers["location"] == "/"
+
+
+def test_a_demo_with_sign_in_lets_nobody_in_and_stays_on_loopback(make_app: MakeApp) -> None:
+    app = make_app(WebOptions(demo=True, demo_sign_in=True, secure_cookies=False))
+    stranger = TestClient(app, base_url="http://localhost", follow_redirects=False)
+    for method, path in guarded(stranger):
+        assert stranger.request(method, path).status_code == 401, (method, path)
+    assert stranger.get("/", headers=BROWSER).headers["location"] == "/sign-in?next=%2F"
+    assert 'name="password"' in stranger.get("/sign-in").text
+    assert stranger.get("/sign-in", headers={"Host": "evil.example"}).status_code == 421
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "192.168.1.4:8000", ""])

@@ -3,17 +3,21 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 from fastapi.testclient import TestClient
 
+from callreel.domain.access import UserRole
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.services.bus import EventBus
-from callreel.store import live_events
+from callreel.store import live_events, users
+from callreel.web.app import WebOptions
 from callreel.web.live import HEARTBEAT, Wish, event_text, live_text
+from tests.web.conftest import MakeApp, enter
 from tests.web.seed import ABSENT, DONE, LIVE, Seed, record
 
 
@@ -31,6 +35,10 @@ def kinds_of(text: list[str]) -> list[str]:
 
 async def take(stream: AsyncIterator[str], count: int) -> list[str]:
     return [await asyncio.wait_for(anext(stream), 10) for _ in range(count)]
+
+
+async def always() -> bool:
+    return True
 
 
 def stored_ids(place: Seed, call_id: CallId | None = None) -> list[int | None]:
@@ -93,7 +101,7 @@ def test_unknown_calls_and_odd_values(ada: TestClient) -> None:
 
 def test_passing_events_have_no_id_and_come_live_only(place: Seed) -> None:
     async def story() -> list[str]:
-        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=10)
+        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=10, is_still=always)
         told = await take(stream, 1)
         place.bus.publish(partial(LIVE, "it"))
         place.bus.publish(partial(DONE, "another call"))
@@ -122,7 +130,9 @@ def test_no_hole_and_no_double_between_replay_and_live(place: Seed) -> None:
     async def listen(begin: asyncio.Event) -> list[int]:
         await begin.wait()
         got: list[int] = []
-        async for text in live_text(place.database, place.bus, Wish(LIVE, 0), heartbeat_s=10):
+        async for text in live_text(
+            place.database, place.bus, Wish(LIVE, 0), heartbeat_s=10, is_still=always
+        ):
             got += ids_of([text])
             if len(got) == wanted:
                 return got
@@ -147,7 +157,7 @@ def test_no_hole_and_no_double_between_replay_and_live(place: Seed) -> None:
 
 def test_events_told_out_of_order_or_not_at_all_are_sent_in_order(place: Seed) -> None:
     async def story() -> list[str]:
-        stream = live_text(place.database, place.bus, Wish(LIVE, None), heartbeat_s=10)
+        stream = live_text(place.database, place.bus, Wish(LIVE, None), heartbeat_s=10, is_still=always)
         told = await take(stream, 1)
         reading = asyncio.create_task(take(stream, 3))
         await asyncio.to_thread(lambda: None)
@@ -166,7 +176,7 @@ def test_a_listener_that_fell_behind_reads_the_rest_from_the_database(place: See
     bus = EventBus(limit=4)
 
     async def story() -> list[str]:
-        stream = live_text(place.database, bus, Wish(LIVE, 0), heartbeat_s=10)
+        stream = live_text(place.database, bus, Wish(LIVE, 0), heartbeat_s=10, is_still=always)
         told = await take(stream, 1)
         for number in range(20):
             bus.publish(record(place, LIVE, EventKind.FINAL, number=number))
@@ -177,7 +187,7 @@ def test_a_listener_that_fell_behind_reads_the_rest_from_the_database(place: See
 
 def test_a_lull_is_filled_and_a_closed_bus_ends_the_stream(place: Seed) -> None:
     async def story() -> list[str]:
-        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=0.01)
+        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=0.01, is_still=always)
         told = await take(stream, 3)
         place.bus.close()
         return told + [text async for text in stream]
@@ -185,6 +195,33 @@ def test_a_lull_is_filled_and_a_closed_bus_ends_the_stream(place: Seed) -> None:
     told = asyncio.run(story())
     assert told[1:3] == [HEARTBEAT, HEARTBEAT]
     assert set(told[3:]) <= {HEARTBEAT}
+
+
+@pytest.mark.parametrize("change", ["sign out", "another role", "disabled"])
+def test_who_is_no_longer_in_hears_no_more(make_app: MakeApp, place: Seed, change: str) -> None:
+    app = make_app(WebOptions(heartbeat_s=0.05))
+    sam = enter(TestClient(app, base_url="https://calls.example"), place, "sam")
+    answers: list[int] = []
+    listening = threading.Thread(target=lambda: answers.append(sam.get(f"/calls/{LIVE}/events").status_code))
+    listening.start()
+    until = time.monotonic() + 10
+    while not place.bus.has_listeners and time.monotonic() < until:
+        listening.join(0.01)
+    listening.join(0.2)
+    assert listening.is_alive()
+    with place.database.write() as conn:
+        user = users.get_by_name(conn, "sam")
+        assert user is not None
+        match change:
+            case "sign out":
+                users.close_all_sessions(conn, user.id)
+            case "another role":
+                users.change(conn, user.id, role=UserRole.AGENT)
+            case _:
+                users.change(conn, user.id, disabled=True)
+    listening.join(10)
+    assert not listening.is_alive()  # although the bus is open
+    assert answers == [200]
 
 
 def test_the_page_and_its_events_meet_without_a_gap(place: Seed, ada: TestClient) -> None:

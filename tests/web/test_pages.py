@@ -12,9 +12,10 @@ from sqlalchemy import delete
 
 from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
+from callreel.domain.recording import LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Reason, Verdict
-from callreel.store import calls, finals, transcripts
+from callreel.store import calls, finals, layers, transcripts
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.tables import calls as calls_table
@@ -80,6 +81,15 @@ def test_a_live_call_reserves_the_lines_of_both_parties(ada: TestClient) -> None
     assert re.search(rf'data-live-call="/calls/{LIVE}/events\?after=\d+"', page)
     assert page.count('class="light recording"') == 6  # beside the words, and with the layers
     assert "<noscript>" in page
+
+
+def test_a_layer_whose_stream_was_cut_is_paused(ada: TestClient, place: Seed) -> None:
+    with place.database.write() as conn:
+        for file in layers.of_call(conn, LIVE):
+            layers.upsert(conn, LIVE, replace(file, state=LayerState.CLOSED))
+    page = ada.get(f"/calls/{LIVE}").text
+    assert page.count('class="light paused"') == 4
+    assert page.count('class="light recording"') == 2  # the carrier goes on
 
 
 def test_the_carriers_reason_is_said_in_words(ada: TestClient) -> None:

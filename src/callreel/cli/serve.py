@@ -21,6 +21,9 @@ def serve(
         int | None, typer.Option(help="Port to listen on.", show_default="CALLREEL_PORT or 8000")
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="No sign-in; on this machine only.")] = False,
+    sign_in: Annotated[
+        bool, typer.Option("--sign-in", help="With --demo: people sign in all the same, to try roles.")
+    ] = False,
 ) -> None:
     """Run the server: carrier webhooks, media streams, pages, and the stages after a call.
 
@@ -33,12 +36,12 @@ def serve(
     settings = begin({"host": host, "port": port})
     if demo and settings.host not in LOOPBACK:
         raise SettingsError(
-            f"demo mode has no sign-in, so it listens on 127.0.0.1 only, not on {settings.host}; leave --demo or --host out"
+            f"demo mode listens on 127.0.0.1 only, not on {settings.host}; leave --demo or --host out"
         )
     require_free(settings.host, settings.port)
     from callreel import app
 
-    app.serve(settings, demo=demo)
+    app.serve(settings, demo=demo, demo_sign_in=sign_in)
 
 
 def work() -> None:

@@ -38,6 +38,7 @@ from callreel.web import health as health_routes
 from callreel.web.errors import install_error_answers
 from callreel.web.gate import Gate, SecurityHeaders
 from callreel.web.options import WebContext, WebOptions
+from callreel.web.person import demo_person
 from callreel.web.render import STATIC, Renderer
 
 __all__ = ["WebOptions", "create_app"]
@@ -70,8 +71,9 @@ def create_app(
     )
     app.state.renderer = renderer
     app.add_middleware(
-        Gate, sign_in=sign_in, database=database, demo=options.demo, demo_identity=options.demo_identity
-    )
+        Gate, sign_in=sign_in, database=database, demo=options.demo,
+        everybody=demo_person(options.demo_identity) if options.no_sign_in else None,
+    )  # fmt: skip
     app.add_middleware(SecurityHeaders)
     install_error_answers(app)
     for router in (

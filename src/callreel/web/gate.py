@@ -6,6 +6,7 @@ here is `/twilio/`, whose routes check the carrier's signature instead.
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from callreel.store.database import Database
 from callreel.web.access import Found, find
 from callreel.web.errors import error_answer, error_json, wants_page
 from callreel.web.origin import is_loopback_name, is_own_request
-from callreel.web.person import Person, demo_person
+from callreel.web.person import Person
 from callreel.web.signin import SignIn, bearer_token, session_token
 
 SIGNED: Final = "/twilio/"
@@ -58,16 +59,18 @@ class SecurityHeaders:
 class Gate:
     """Refuses before any route is looked up. Who is signed in is left in the request's state as `person`.
 
-    `user` is the same for the pages, None in demo mode, where nobody can sign out.
+    `user` is the same for the pages, None where nobody signs in and so nobody can sign out. `demo` admits requests to a
+    loopback name only; `everybody` is who makes any request then, None where people sign in.
     """
 
     def __init__(
-        self, app: ASGIApp, *, sign_in: SignIn, database: Database, demo: bool, demo_identity: str
+        self, app: ASGIApp, *, sign_in: SignIn, database: Database, demo: bool, everybody: Person | None
     ) -> None:
         self._app = app
         self._sign_in = sign_in
         self._database = database
-        self._demo = demo_person(demo_identity) if demo else None
+        self._demo = demo
+        self._everybody = everybody
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or scope["path"].startswith(SIGNED):
@@ -96,17 +99,22 @@ class Gate:
         found = find(method, scope["path"])
         if found is not None and found.rule is not None and found.rule.open:
             return None
-        person = self._demo or await self._person(scope, token)
+        person = self._everybody or await self._person(scope, token)
         if person is None:
             return _ask_to_sign_in(scope)
         state["person"] = person
-        state["user"] = None if self._demo else person
+        state["is_still"] = partial(self._is_still, scope, token, person)
+        state["user"] = None if self._everybody else person
         return await self._refusal_of(person, found, scope)
 
     async def _person(self, scope: Scope, token: str | None) -> Person | None:
         if token is not None:
             return await self._sign_in.by_token(token)
         return await self._sign_in.by_session(session_token(scope))
+
+    async def _is_still(self, scope: Scope, token: str | None, person: Person) -> bool:
+        """Whether whoever made this request would still be who they were then, for answers that last."""
+        return (self._everybody or await self._person(scope, token)) == person
 
     async def _refusal_of(self, person: Person, found: Found | None, scope: Scope) -> Response | None:
         """What this person is refused; a known address with another method goes on to its 405."""

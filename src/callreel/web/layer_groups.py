@@ -87,6 +87,8 @@ def _live_light(files: Sequence[dict[str, Json]], live: bool) -> str:
         return "waiting" if live else "none"
     if "recording" in states:
         return "recording"
+    if live:
+        return "paused"  # its stream was cut; another may continue it
     return "repaired" if "repaired" in states else "done"
 
 

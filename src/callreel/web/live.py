@@ -26,7 +26,7 @@ from callreel.store import calls, live_events
 from callreel.store.database import Database
 from callreel.web.errors import not_found
 from callreel.web.options import WebContext
-from callreel.web.person import person_of
+from callreel.web.person import StillIn, person_of, still_in
 
 RETRY_MS: Final = 2000
 HEARTBEAT: Final = ": still here\n\n"
@@ -55,11 +55,11 @@ def event_text(event: LiveEvent) -> str:
 
 
 async def live_text(
-    database: Database, source: EventSource, wish: Wish, *, heartbeat_s: float
+    database: Database, source: EventSource, wish: Wish, *, heartbeat_s: float, is_still: StillIn
 ) -> AsyncIterator[str]:
-    """What goes to one listener, until it leaves or `source` is closed. A lull is filled with comments.
+    """What goes to one listener, until it leaves, `source` is closed, or the listener is no longer in.
 
-    A passing event may come after the lasting one that settles it; listeners keep what is settled.
+    A lull is filled with comments. `is_still` is asked once each `heartbeat_s`, whatever else happens. A passing event may come after the lasting one that settles it; listeners keep what is settled.
     """
     async with source.subscribe(wish.call_id) as heard:
         # Only now: what is stored from here on is also heard, so nothing falls between replay and live.
@@ -67,7 +67,12 @@ async def live_text(
         seen = await asyncio.to_thread(_newest_id, database) if wish.after is None else wish.after
         is_own = _Own(database, wish.own)
         event: Heard | None = Resync()
+        asked = asyncio.get_running_loop().time()
         while True:
+            if asyncio.get_running_loop().time() - asked >= heartbeat_s:
+                if not await is_still():
+                    return
+                asked = asyncio.get_running_loop().time()
             if event is None:
                 yield HEARTBEAT
             elif isinstance(event, LiveEvent) and event.id is None:
@@ -89,12 +94,15 @@ def router(context: WebContext) -> APIRouter:
     routes = APIRouter(tags=["live"])
     database = context.database
 
-    def stream(wish: Wish) -> StreamingResponse:
-        text = live_text(database, context.bus, wish, heartbeat_s=context.options.heartbeat_s)
+    def stream(request: Request, wish: Wish) -> StreamingResponse:
+        text = live_text(
+            database, context.bus, wish, heartbeat_s=context.options.heartbeat_s, is_still=still_in(request)
+        )
         return StreamingResponse(text, media_type="text/event-stream", headers=_HEADERS)
 
     @routes.get("/calls/{call_id}/events", response_class=StreamingResponse)
     async def call_events(
+        request: Request,
         call_id: CallId,
         after: Annotated[int, Query(ge=0)] = 0,
         kinds: str | None = None,
@@ -103,7 +111,7 @@ def router(context: WebContext) -> APIRouter:
         """Server-sent events of one call: all that was stored since `after` (or `Last-Event-ID`), then live ones."""
         if not await asyncio.to_thread(_is_call, database, call_id):
             raise not_found("call")
-        return stream(Wish(call_id, _last_id(last_event_id, after), _kinds(kinds)))
+        return stream(request, Wish(call_id, _last_id(last_event_id, after), _kinds(kinds)))
 
     @routes.get("/events", response_class=StreamingResponse)
     async def all_events(
@@ -113,7 +121,8 @@ def router(context: WebContext) -> APIRouter:
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
         """Server-sent events of all calls, from now on, or since `after` (or `Last-Event-ID`). `kinds` is a list."""
-        return stream(Wish(None, _last_id(last_event_id, after), _kinds(kinds), person_of(request).own))
+        wish = Wish(None, _last_id(last_event_id, after), _kinds(kinds), person_of(request).own)
+        return stream(request, wish)
 
     return routes
 

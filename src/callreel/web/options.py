@@ -49,7 +49,8 @@ class SoftphoneOptions:
 class WebOptions:
     """How pages look and who may see them.
 
-    `demo` turns sign-in off and admits only requests to a loopback name; whoever sets it binds to loopback.
+    `demo` turns sign-in off and admits only requests to a loopback name; whoever sets it binds to loopback. With
+    `demo_sign_in` people sign in all the same.
     `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
     `prices` None leaves costs out. `public_url` is what the carrier reaches us by, for the page that explains the
     first call; None stands for the address that the reader used. `dial_policy` is that of the voice route; by default it
@@ -58,6 +59,7 @@ class WebOptions:
 
     title: str = "Callreel"
     demo: bool = False
+    demo_sign_in: bool = False
     secure_cookies: bool = True
     role_names: Mapping[Role, str] = field(default_factory=lambda: ROLE_NAMES)
     engine_name: str = ""
@@ -70,6 +72,11 @@ class WebOptions:
     session_hours: int = 12
     heartbeat_s: float = 10.0
     calls_per_page: int = 50
+
+    @property
+    def no_sign_in(self) -> bool:
+        """Whether everybody who reaches this server is in."""
+        return self.demo and not self.demo_sign_in
 
 
 @dataclass(frozen=True, slots=True)

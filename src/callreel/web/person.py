@@ -1,5 +1,6 @@
 """Who makes a request, and what they may do. Put into the request's state by the gate, read by routes and pages."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -44,3 +45,11 @@ def demo_person(identity: str) -> Person:
 def person_of(request: Request) -> Person:
     """Who makes this request; the gate let nobody else in."""
     return cast(Person, request.state.person)
+
+
+StillIn = Callable[[], Awaitable[bool]]
+
+
+def still_in(request: Request) -> StillIn:
+    """Tells at any later time whether this person is still in, with the same rights: for answers that last."""
+    return cast(StillIn, request.state.is_still)

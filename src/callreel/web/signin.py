@@ -173,7 +173,7 @@ def router(context: WebContext, sign_in: SignIn, renderer: Renderer) -> APIRoute
 
     @routes.get("/sign-in")
     async def ask(request: Request, target: Annotated[str, Query(alias="next")] = "/") -> Response:
-        if options.demo or await sign_in.by_session(session_token(request.scope)):
+        if options.no_sign_in or await sign_in.by_session(session_token(request.scope)):
             return RedirectResponse(local_path(target), 303)
         return await form(request, local_path(target))
 
