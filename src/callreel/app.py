@@ -323,6 +323,9 @@ async def _adopt(ground: Ground) -> None:
             taken = await asyncio.to_thread(_adopt_once, ground)
             if taken:
                 log.warning("took up %d unfinished pieces of work of a dead process", taken)
+            again = await asyncio.to_thread(ground.durable.revive)
+            if again:
+                log.warning("queued %d pieces of work again that this process had taken up and lost", again)
         except Exception:
             log.exception("looking for unfinished work failed; trying again")
         await asyncio.sleep(ADOPT_EVERY_S)
@@ -387,6 +390,7 @@ def _upkeep(ground: Ground) -> Upkeep:
     deletion = Deletion(ground.database, ground.blobs, ground.carrier, ground.clock, after_days=days)
     return Upkeep(
         ground.database, ground.clock, listing, deletion,
+        unfinished=lambda: {found.workflow_id for found in ground.durable.unfinished()},
         days=ground.settings.reconcile_days, usable=ground.carrier.usable,
     )  # fmt: skip
 

@@ -7,6 +7,23 @@ from tests.postgres import postgres_server
 REPO = Path(__file__).parents[2]
 
 
+def run_lost(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.services.lost_work", str(folder)]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60)
+
+
+def test_work_that_its_own_process_lost_is_queued_again_and_steps_are_tried_again(tmp_path: Path) -> None:
+    """The library takes what it could not start for running for as long as the process lives."""
+    ended = run_lost(tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "revived 1 first look 0 left 0\n", (
+        "never at the first look, which may be too early"
+    )
+    assert (tmp_path / "a-key").read_text() == "3", (
+        "a step that failed as a locked database does is done again"
+    )
+
+
 def run(mode: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.services.durable_process", mode, str(folder), *more],

@@ -1,10 +1,11 @@
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 
 from callreel.domain.errors import StoreError
-from callreel.services.patience import until_kept
+from callreel.services.patience import ClosingError, patiently, until_kept
 from callreel.store import facts
 from callreel.store.database import Database
 from tests.services.ground import NOON, Ground
@@ -51,3 +52,29 @@ def test_a_mistake_of_ours_is_not_repeated() -> None:
     with pytest.raises(LookupError):
         asyncio.run(until_kept("nothing", wrong))
     assert len(tries) == 1
+
+
+def test_a_step_that_waits_ends_at_once_when_its_process_closes() -> None:
+    """And leaves no outcome: after the next start it is done."""
+    closing, tries = threading.Event(), []
+
+    def locked() -> None:
+        tries.append(1)
+        closing.set()
+        raise StoreError("the database failed: database is locked")
+
+    with pytest.raises(ClosingError):
+        patiently("keep", locked, closing)
+    assert tries == [1] and not issubclass(ClosingError, Exception)
+
+
+def test_a_step_that_fails_by_a_mistake_of_ours_is_not_done_again() -> None:
+    tries: list[int] = []
+
+    def wrong() -> None:
+        tries.append(1)
+        raise LookupError("there is no call")
+
+    with pytest.raises(LookupError):
+        patiently("keep", wrong, threading.Event())
+    assert tries == [1]

@@ -25,9 +25,15 @@ class EngineError(CallreelError):
 
 
 class CarrierError(CallreelError):
-    """The carrier answered something that we cannot use. `retryable` says whether asking again can help."""
+    """The carrier answered something that we cannot use. `retryable` says whether asking again can help.
 
-    def __init__(self, message: str, *, retryable: bool, status: int | None = None) -> None:
+    `status` is None when nothing came; `retry_after_s` is what the carrier asked for, if it did.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.status = status
+        self.retry_after_s = retry_after_s

@@ -10,7 +10,7 @@ import logging
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.services.clock import Clock
-from callreel.services.durable import Durable
+from callreel.services.durable import Durable, workflow_id
 from callreel.store import recordings
 from callreel.store.database import Database
 from callreel.store.recordings import RecordingRow
@@ -28,6 +28,11 @@ NONE_WORKFLOW = "no-recording"
 def workflow_key(row: RecordingRow) -> str:
     """What names a run of the stages: the recording, and which retry it is."""
     return row.sid if row.retries == 0 else f"{row.sid}#{row.retries}"
+
+
+def workflow_ids(row: RecordingRow) -> set[str]:
+    """What the durable engine may know the present run of a recording's stages by."""
+    return {workflow_id(name, workflow_key(row)) for name in (COMPLETED_WORKFLOW, NONE_WORKFLOW)}
 
 
 def recording_of(key: str) -> RecordingSid:

@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import Protocol, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos._serialization import DBOSPortableJSONSerializer
+
+from callreel.services.patience import patiently
 
 T = TypeVar("T")
 
@@ -40,7 +43,8 @@ class Steps(Protocol):
     """What a workflow body is given."""
 
     def run(self, name: str, work: Callable[[], T]) -> T:
-        """Do `work` once; its result must be JSON. An exception ends the workflow as parked."""
+        """Do `work` once; its result must be JSON. What passes is tried again within a minute; then its error is raised,
+        also when the body runs again."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -61,8 +65,11 @@ class Unfinished:
 
 
 class _DbosSteps:
+    def __init__(self, closing: threading.Event) -> None:
+        self._closing = closing
+
     def run(self, name: str, work: Callable[[], T]) -> T:
-        return DBOS.run_step({"name": name}, work)
+        return DBOS.run_step({"name": name}, lambda: patiently(name, work, self._closing))
 
     def sleep(self, seconds: float) -> None:
         DBOS.sleep(seconds)
@@ -77,6 +84,9 @@ class Durable:
         self._bodies: dict[str, Callable[[str], None]] = {}
         self.executor_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._launched = False
+        self._closing = threading.Event()
+        self._here: set[str] = set()
+        self._idle: set[str] = set()
         config: DBOSConfig = {
             "name": APPLICATION,
             "system_database_url": database_url,
@@ -92,10 +102,15 @@ class Durable:
 
     def register(self, name: str, body: Body) -> None:
         """Make `body` known as workflow `name`. Before `launch`."""
-        steps = _DbosSteps()
+        steps = _DbosSteps(self._closing)
 
         def workflow(key: str) -> None:
-            body(steps, key)
+            known_by = workflow_id(name, key)
+            self._here.add(known_by)
+            try:
+                body(steps, key)
+            finally:
+                self._here.discard(known_by)
 
         workflow.__qualname__ = workflow.__name__ = name
         self._bodies[name] = DBOS.workflow(name=name)(workflow)
@@ -111,7 +126,7 @@ class Durable:
 
         Any process of the installation may take it up.
         """
-        with SetWorkflowID(f"{name}:{key}"):
+        with SetWorkflowID(workflow_id(name, key)):
             DBOS.enqueue_workflow(QUEUE, self._bodies[name], key)
 
     def unfinished(self) -> list[Unfinished]:
@@ -129,11 +144,30 @@ class Durable:
         dead = sorted(running - alive - {self.executor_id, ""})
         return len(DBOS._recover_pending_workflows(dead)) if dead else 0
 
+    def revive(self) -> int:
+        """Queue again what this process took up and does not run; answers how many workflows.
+
+        A start that failed, or an end that could not be kept, leaves such work: the library takes it for running as
+        long as this process lives. Only what two looks in a row find idle, since taking up is not one instant.
+        """
+        mine = [w for w in self.unfinished() if w.status == "PENDING" and w.executor == self.executor_id]
+        idle = {w.workflow_id for w in mine} - self._here
+        again, self._idle = sorted(idle & self._idle), idle
+        if again:
+            DBOS.resume_workflows(again, queue_name=QUEUE)
+        return len(again)
+
     def close(self) -> None:
         """Stop running; unfinished work goes on at the next launch. Blocking, about a second on SQLite."""
+        self._closing.set()
         if self._launched:
             DBOS.destroy(destroy_registry=True)
             self._launched = False
+
+
+def workflow_id(name: str, key: str) -> str:
+    """What a workflow is known by: started twice for the same key, it runs once."""
+    return f"{name}:{key}"
 
 
 def _prefer_wal(url: str) -> None:

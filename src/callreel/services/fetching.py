@@ -3,6 +3,7 @@
 import logging
 import random
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ class Fetching:
                 failure.problem, attempt, max_attempts=self._options.max_attempts, spread=random.random()
             )
             if isinstance(decision, Park):
-                self._park(call.id, sid, decision.why)
+                self._park(call.id, sid, decision.why, decision.after_s)
                 return None
             log.info("fetch %d: %s", attempt, failure, extra={"call_id": call.id})
             return decision.after_s
@@ -112,11 +113,13 @@ class Fetching:
             ]
         self._announcer.tell(*told)
 
-    def _park(self, call_id: CallId, sid: RecordingSid, why: str) -> None:
+    def _park(self, call_id: CallId, sid: RecordingSid, why: str, after_s: float | None = None) -> None:
         log.warning("recording parked: %s", why, extra={"call_id": call_id})
+        now = self._clock.now()
+        retry_at = None if after_s is None else now + timedelta(seconds=after_s)
         with self._database.write() as conn:
-            recordings.set_state(conn, sid, CloudState.PARKED, self._clock.now())
-            recordings.set_stage(conn, sid, "fetch", why)
+            recordings.set_state(conn, sid, CloudState.PARKED, now)
+            recordings.set_stage(conn, sid, "fetch", why, retry_at)
             event = self._announcer.record(conn, recording_event(call_id, sid, CloudState.PARKED, None))
         self._announcer.tell(event)
 

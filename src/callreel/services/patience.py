@@ -6,10 +6,13 @@ process lives; what a restart would find out by itself does not need it.
 
 import asyncio
 import logging
+import random
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from callreel.domain.errors import StoreError
+from callreel.services.retry import soon_s
 
 log = logging.getLogger(__name__)
 
@@ -37,3 +40,26 @@ async def until_kept(what: str, work: Callable[[], T], *, give_up_s: float | Non
         await asyncio.sleep(wait_s)
         waited_s += wait_s
         wait_s = min(LONGEST_S, 2 * wait_s)
+
+
+class ClosingError(BaseException):
+    """The process closes while a step waits to be done again. Not an outcome of the step: nothing may take it for one."""
+
+
+def patiently(what: str, work: Callable[[], T], closing: threading.Event) -> T:
+    """Do `work`, again within a minute where what failed passes (`retry.soon_s`); then its error goes through. Blocking.
+
+    Raises ClosingError when `closing` is set meanwhile.
+    """
+    attempt = 1
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            wait_s = soon_s(error, attempt, spread=random.random())
+            if wait_s is None:
+                raise
+            log.warning("step %s: %s; again in %.0f s", what, error, wait_s)
+        if closing.wait(wait_s):
+            raise ClosingError
+        attempt += 1

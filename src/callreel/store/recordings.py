@@ -29,7 +29,8 @@ class RecordingRow:
 
     `told_status`, `source`, `error_code` and `price` (signed, in the account's currency) are the carrier's own words.
     `stage`, `stage_error` and `attempts` say where the work after the call is; `dispatched_at` when it was started.
-    `retries` counts how often all stages were begun anew, by a person or by itself after a while.
+    `retries` counts how often all stages were begun anew, by a person or by itself after a while; of what is stuck,
+    `retry_at` says when that happens next.
     """
 
     sid: RecordingSid
@@ -50,6 +51,7 @@ class RecordingRow:
     stage_error: str | None = None
     attempts: int = 0
     retries: int = 0
+    retry_at: datetime | None = None
 
 
 def hear(
@@ -138,17 +140,24 @@ def mark_dispatched(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
     return conn.execute(marked).rowcount == 1
 
 
-def set_stage(conn: Connection, sid: RecordingSid, stage: str, error: str | None = None) -> None:
+def set_stage(
+    conn: Connection,
+    sid: RecordingSid,
+    stage: str,
+    error: str | None = None,
+    retry_at: datetime | None = None,
+) -> None:
     """Without `error` an attempt at `stage` begins and is counted; with it, the attempt that runs has failed.
 
-    `attempts` counts within one stage, from 1. `error` is one line without secrets.
+    `attempts` counts within one stage, from 1. `error` is one line without secrets. `retry_at`: not to be tried again
+    before, where somebody said so.
     """
     same = recordings.c.stage == stage
     attempts = recordings.c.attempts if error is not None else recordings.c.attempts + 1
     conn.execute(
         update(recordings)
         .where(recordings.c.sid == sid)
-        .values(stage=stage, stage_error=error, attempts=case((same, attempts), else_=1))
+        .values(stage=stage, stage_error=error, attempts=case((same, attempts), else_=1), retry_at=retry_at)
     )
 
 
@@ -161,10 +170,21 @@ def retry(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
         update(recordings)
         .where(recordings.c.sid == sid, _STUCK)
         .values(
-            state=again, stage_error=None, dispatched_at=None, retries=recordings.c.retries + 1, updated_at=at
+            state=again,
+            stage_error=None,
+            dispatched_at=None,
+            retries=recordings.c.retries + 1,
+            retry_at=None,
+            updated_at=at,
         )
     )
     return conn.execute(reopened).rowcount == 1
+
+
+def plan_retry(conn: Connection, sid: RecordingSid, retry_at: datetime) -> bool:
+    """Say when a stuck recording begins again by itself; whether it is stuck and nobody had said."""
+    planned = update(recordings).where(recordings.c.sid == sid, recordings.c.retry_at.is_(None), _STUCK)
+    return conn.execute(planned.values(retry_at=retry_at, updated_at=recordings.c.updated_at)).rowcount == 1
 
 
 def fetch_again(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
@@ -182,7 +202,9 @@ def fetch_again(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
 def skip(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
     """A person says that what is stuck may stay so; whether it was stuck. A retry is possible no more."""
     left = update(recordings).where(recordings.c.sid == sid, _STUCK)
-    return conn.execute(left.values(stage=SKIPPED, stage_error=None, updated_at=at)).rowcount == 1
+    return (
+        conn.execute(left.values(stage=SKIPPED, stage_error=None, retry_at=None, updated_at=at)).rowcount == 1
+    )
 
 
 def stuck(conn: Connection) -> list[RecordingRow]:
@@ -198,6 +220,21 @@ def running(conn: Connection) -> list[RecordingRow]:
     begun = recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)) & open_call
     query = select(recordings).join(calls, calls.c.id == recordings.c.call_id).where(waits | begun)
     return [_row(found) for found in conn.execute(query.order_by(recordings.c.updated_at))]
+
+
+def begun(conn: Connection) -> list[RecordingRow]:
+    """Recordings whose stages were started and have neither come to a verdict nor got stuck."""
+    query = (
+        select(recordings)
+        .join(calls, calls.c.id == recordings.c.call_id)
+        .where(
+            recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)),
+            recordings.c.dispatched_at.is_not(None),
+            recordings.c.stage_error.is_(None),
+            (calls.c.state != CallState.CLOSED) | (recordings.c.state == CloudState.COMPLETED),
+        )
+    )
+    return [_row(found) for found in conn.execute(query.order_by(recordings.c.dispatched_at))]
 
 
 def set_state(conn: Connection, sid: RecordingSid, state: CloudState, at: datetime) -> bool:

@@ -196,6 +196,7 @@ recordings = Table(
     Column("price", String),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
     Column("retries", Integer, nullable=False, server_default="0"),
+    Column("retry_at", UTCDateTime),
 )
 
 callbacks = Table(
