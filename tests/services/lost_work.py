@@ -17,7 +17,7 @@ from callreel.services.durable import Durable, Steps
 
 
 def main(folder: Path) -> None:
-    retry.SOON_S = (0.01, 0.01, 0.01)
+    retry.SOON_S = (0.01, 0.01, 0.01, 0.01)
     ran: list[str] = []
     started = vars(dbos._queue)["execute_dequeued_workflow"]
     failed: list[str] = []
