@@ -1,9 +1,12 @@
 """What recording a call costs: N media streams at real-time pace into a server of our own, every file compared.
 
-    python -m benchmarks.ingest --calls 200 --seconds 20 [--mode apart] [--flood] [--block-ms 1000] [--transcript] [--json]
+    python -m benchmarks.ingest --calls 200 --seconds 20 [--against bare] [--mode apart] [--flood] [--transcript] [--json]
 
 CPU is the kernel's accounting of the server's processes over the stretch in which all calls went on, and beside it over
 the whole run with its beginnings and ends. A call is 100 messages a second: 20 ms of both tracks.
+
+`--against` gives the same load to another server (`peers.py`) right afterwards. On a machine that is not quiet only the
+ratio of the two says something: `bare` is the same work without any promise, `pipecat` a peer's usual recipe.
 """
 
 import argparse
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import load
+from benchmarks import load, peers
 from benchmarks.server import Server, Usage, machine
 from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
@@ -28,6 +31,7 @@ from callreel.store.database import Database
 MESSAGES_A_CALL_AND_S = 100
 FRAMES_A_S = 50
 SETTLE_S = 120.0
+PEER_SETTLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,24 @@ def _until_ended(server: Server) -> None:
         time.sleep(0.5)
 
 
+def measure_peer(peer: peers.Peer, count: int, seconds: int, calls_a_second: float, mode: str) -> Figures:
+    """The same load on another server; what it did not write is lost."""
+    with tempfile.TemporaryDirectory(prefix="callreel-peer-") as name:
+        folder = Path(name)
+        with peers.Running(peer, folder) as server:
+            calls = [load.Call(f"CA{number:032x}", f"MZ{number:032x}", "none") for number in range(count)]
+            before = server.usage()
+            loaded = load.run(
+                server.port, "none", calls, server.usage,
+                seconds=seconds, calls_a_second=calls_a_second, mode=mode,
+                before_closing=lambda: time.sleep(PEER_SETTLE_S),
+            )  # fmt: skip
+            after = server.usage()
+            time.sleep(PEER_SETTLE_S)  # its sockets are closed now: the files' ends
+        lost, exact = _compare_peer(peer, folder, calls, seconds * FRAMES_A_S)
+    return figures(loaded, before, after, count, lost, exact)
+
+
 def figures(
     loaded: load.LoadResult, before: Usage, after: Usage, count: int, lost: int, exact: bool
 ) -> Figures:
@@ -130,13 +152,34 @@ def _compare(data_dir: Path, calls: list[load.Call], frames: int) -> tuple[int, 
     return lost, exact
 
 
+def _compare_peer(peer: peers.Peer, folder: Path, calls: list[load.Call], frames: int) -> tuple[int, bool]:
+    """Frames that are not in the files of the tracks that it records. Without a file at 8 kHz only lengths compare."""
+    lost, exact = 0, 8_000 in peer.rates_hz
+    for index, call in enumerate(calls):
+        for track, name in enumerate(("inbound", "outbound")[: peer.tracks]):
+            sent = mulaw.decode(load.sent_audio(index, track, frames))
+            stem = folder / f"{call.stream_sid}_{name}"
+            if 8_000 in peer.rates_hz:
+                kept = _samples(stem.with_suffix(".8k.wav"))
+                lost += _missing(sent, kept)
+                exact &= np.array_equal(sent, kept)
+                exact &= np.array_equal(upsample_all(kept), _samples(stem.with_suffix(".16k.wav")))
+            else:
+                lost += max(0, frames - _samples(stem.with_suffix(".16k.wav")).size // (2 * load.FRAME))
+    return lost, exact
+
+
 def _layer(
     data_dir: Path, role: Role, call_id: str, rate_hz: int
 ) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     found = list(data_dir.glob(f"audio_recordings/{role}_{call_id}_*_{rate_hz}Hz.wav"))
-    if not found:
+    return _samples(found[0]) if found else np.zeros(0, np.int16)
+
+
+def _samples(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    if not path.exists():
         return np.zeros(0, np.int16)
-    samples, _ = read_wav(found[0])
+    samples, _ = read_wav(path)
     return np.ascontiguousarray(samples[:, 0])
 
 
@@ -160,6 +203,7 @@ def main() -> None:
     parser.add_argument(
         "--transcript", action="store_true", help="with speech detection and an engine that costs nothing"
     )
+    parser.add_argument("--against", choices=peers.PEERS, help="the same load on another server too")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     settings = {
@@ -169,6 +213,10 @@ def main() -> None:
     mode = "flood" if given.flood else given.mode
     ours = measure(given.calls, given.seconds, given.ramp, mode, settings)
     told: dict[str, object] = {"machine": machine(), "mode": mode, **asdict(ours)}
+    if given.against:
+        theirs = measure_peer(peers.PEERS[given.against](), given.calls, given.seconds, given.ramp, mode)
+        told |= {f"{given.against}_{name}": value for name, value in asdict(theirs).items()}
+        told["ratio"] = round(theirs.us_per_message / ours.us_per_message, 2)
     if given.json:
         print(json.dumps(told, indent=2))
         return

@@ -164,7 +164,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         app = _web(ground, live_host, live_calls, dispatcher, counters, health, metrics, demo, demo_sign_in)
         open_media = media_protocol(
             signature_check(settings), settings.stream_url, live_calls, counters,
-            SocketLimits(settings.start_deadline_s, settings.stream_idle_s),
+            SocketLimits(settings.start_deadline_s, settings.stream_idle_s), block_s=settings.block_ms / 1000,
         )  # fmt: skip
         transcription.start()
         stack.push_async_callback(transcription.close)

@@ -74,6 +74,8 @@ class Ground:
     bus: "RecordingBus"
     announcer: Announcer
     clock: SteppedClock
+    listen: bool = True
+    """Whether live transcripts are made."""
 
     @property
     def heard(self) -> list[LiveEvent]:
@@ -305,6 +307,7 @@ def transcription(
         workers=workers,
         new_detector=LoudnessDetector,
         segmenter=SEGMENTER,
+        listen=ground.listen,
     )
 
 

@@ -18,6 +18,7 @@ BLOCK_SAMPLES = 1_600
 CUT_SAMPLES = 8_000
 """1 s. Of more at once, this much goes through the filter at a time; where it is cut does not change the samples."""
 
+_NOTHING = np.zeros(0, np.int16)
 _FROM_HZ = 8_000
 _TO_HZ = 16_000
 
@@ -50,7 +51,7 @@ class Upsampler:
         self._begun.append(samples.copy())  # the caller may use its array again
         self._begun_samples += samples.size
         if self._begun_samples < self._hold_samples:
-            return np.zeros(0, np.int16)
+            return _NOTHING
         return self._all_begun()
 
     def finish(self) -> Samples:
@@ -64,10 +65,9 @@ class Upsampler:
         return np.pad(rest, (0, missing)) if missing > 0 else rest[: rest.size + missing]
 
     def _all_begun(self) -> Samples:
-        joined = self._joined()
+        wide = self._joined().astype(np.float32)
         self._begun.clear()
         self._begun_samples = 0
-        wide = joined.astype(np.float32)
         made = [
             self._stream.resample_chunk(wide[at : at + CUT_SAMPLES])
             for at in range(0, wide.size, CUT_SAMPLES)
@@ -77,7 +77,9 @@ class Upsampler:
         return output
 
     def _joined(self) -> Samples:
-        return np.concatenate(self._begun) if self._begun else np.zeros(0, np.int16)
+        if len(self._begun) == 1:
+            return self._begun[0]
+        return np.concatenate(self._begun) if self._begun else _NOTHING
 
 
 def upsample_all(samples: Samples) -> Samples:

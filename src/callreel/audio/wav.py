@@ -15,6 +15,7 @@ PCM = 1
 MULAW = 7
 _EXTENSIBLE = 0xFFFE
 _SAMPLE_BYTES = 2
+_HEAD = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _MAX_U32 = 0xFFFF_FFFF
 
 
@@ -53,8 +54,7 @@ def header(data_bytes: int, rate_hz: int, channels: int = 1) -> bytes:
     "to the end of the file". 16-bit data has an even length, so no pad byte follows.
     """
     frame_bytes = channels * _SAMPLE_BYTES
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
+    return _HEAD.pack(
         b"RIFF",
         min(data_bytes + HEADER_BYTES - 8, _MAX_U32),
         b"WAVE",

@@ -47,6 +47,21 @@ class MediaBody(_Body):
     chunk: str = ""
 
 
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One payload as it is received: mu-law bytes of any length (0 too), `timestamp_ms` from the start of the stream.
+
+    99 of 100 messages hold one, so only what is used is read: 0.4 instead of 0.9 us each (docs/performance.md).
+    """
+
+    track: Track
+    timestamp_ms: int = msgspec.field(name="timestamp")
+    payload: bytes
+
+
+class _FrameMessage(msgspec.Struct, tag_field="event", tag="media", gc=False):
+    media: Frame
+
+
 class DtmfBody(_Body):
     """A key that was pressed. `track` is the TwiML's word, for example `inbound_track`."""
 
@@ -124,11 +139,15 @@ Message = Connected | Start | Media | Dtmf | Mark | Stop
 EVENTS = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
 
 _decoder = msgspec.json.Decoder(Message)
+_frame_decoder = msgspec.json.Decoder(_FrameMessage, strict=False)
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 _encoder = msgspec.json.Encoder()
 
 decode = _decoder.decode
 """`decode(text_or_bytes) -> Message`; raises msgspec.ValidationError (a wrong shape) or msgspec.DecodeError (no JSON)."""
+
+decode_frame = _frame_decoder.decode
+"""The same for a media message only, its `media` being a `Frame`. A timestamp may be text or a number, also negative."""
 
 decode_envelope = _envelope_decoder.decode
 """The same for a message of which only `event` matters."""

@@ -30,7 +30,10 @@ Samples = npt.NDArray[np.int16]
 
 
 class Hearing(Protocol):
-    """Who listens to a lane: 8 kHz samples as they settle, 16 kHz samples as they come out of the resampler."""
+    """Who listens to a lane: 8 kHz samples as they settle, 16 kHz samples as they come out of the resampler.
+
+    Samples are handed on as they are kept: nobody may change them.
+    """
 
     def hear(self, samples8k: Samples, samples16k: Samples) -> None: ...
 
@@ -55,14 +58,25 @@ class Lane:
     """
 
     def __init__(
-        self, role: Role, paths: LanePaths, hearing: Hearing, *, block_ms: int, patience_ms: int = 0
+        self,
+        role: Role,
+        paths: LanePaths,
+        hearing: Hearing,
+        *,
+        block_ms: int,
+        patience_ms: int = 0,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
-        """`patience_ms`: how long layer 2 may lag behind layer 1, besides the resampler's delay."""
+        """`patience_ms`: how long layer 2 may lag behind layer 1, besides the resampler's delay.
+
+        `on_written` is called after each block.
+        """
         self.role = role
         self.paths = paths
         self._hearing = hearing
         self._patience_samples = patience_ms * SAMPLES_A_MS
         self._block_samples = block_ms * SAMPLES_A_MS
+        self._on_written = on_written
         self._timeline: Timeline | None = None
         self._open: _OpenFiles | None = None
         self.level_block: Samples = np.zeros(0, np.int16)
@@ -71,6 +85,11 @@ class Lane:
         """Samples in layer 1 so far."""
         self.disk_lost_ms = 0
         """Audio that the disk did not take in time, over all streams."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody waits for its samples."""
+        return self._patience_samples == 0
 
     @property
     def length_ms(self) -> int:
@@ -99,6 +118,12 @@ class Lane:
         if timeline is None:
             raise RuntimeError("a frame came for a lane without a stream")
         if timeline.place(timestamp_ms, payload) >= self._block_samples:
+            self._write(mulaw.decode(timeline.take()))
+
+    def flush(self) -> None:
+        """Write what is settled now, less than a block of it too."""
+        timeline = self._timeline
+        if timeline is not None and timeline.ready_samples:
             self._write(mulaw.decode(timeline.take()))
 
     def end(self) -> TimelineCounts:
@@ -137,6 +162,7 @@ class Lane:
             files.live_16k.append(samples16k)
         self.level_block = samples8k
         self._hearing.hear(samples8k, samples16k)
+        self._on_written()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,11 @@ class LiveStream:
         """Set when the stream is to end although its socket still lives."""
 
     @property
+    def may_wait(self) -> bool:
+        """Whether nobody listens to its audio as it comes, so that it may be taken in at long intervals."""
+        return all(not lane.is_heard for lane in self._lanes.values())
+
+    @property
     def samples(self) -> int:
         """What was written of it so far, over its lanes."""
         return sum(lane.samples for lane in self._lanes.values())
@@ -78,8 +83,11 @@ class LiveStream:
             self._call.counters.add("frames_of_unknown_track")
             return
         lane.place(frame.timestamp_ms, frame.payload)
-        if lane.samples >= self._call.next_level_samples:
-            self._call.tell_levels()
+
+    def flush(self) -> None:
+        """Write all that is settled."""
+        for lane in self._lanes.values():
+            lane.flush()
 
 
 @dataclass(slots=True)
@@ -89,10 +97,10 @@ class LiveCall:
     id: CallId
     leg_sid: LegSid
     topology: Topology
-    lanes: dict[Role, Lane]
     first_started_s: float
     counters: Counters
     tell_level: Callable[["LiveCall"], None]
+    lanes: dict[Role, Lane] = field(default_factory=dict)
     streams: dict[StreamSid, LiveStream] = field(default_factory=dict)
     next_level_samples: int = 0
     leg_over: bool = False
@@ -101,10 +109,12 @@ class LiveCall:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a stream joins or leaves, so that the rows of one never overwrite those of the next."""
 
-    def tell_levels(self) -> None:
-        """Send levels, at most once each half second of audio."""
-        self.next_level_samples = max(lane.samples for lane in self.lanes.values()) + LEVEL_EVERY_MS * 8
-        self.tell_level(self)
+    def written(self) -> None:
+        """A block was written: send levels, at most once each half second of audio."""
+        reached = max([lane.samples for lane in self.lanes.values()])
+        if reached >= self.next_level_samples:
+            self.next_level_samples = reached + LEVEL_EVERY_MS * 8
+            self.tell_level(self)
 
 
 class LiveCalls:
@@ -215,13 +225,12 @@ class LiveCalls:
         return stream
 
     def _new_call(self, row: CallRow, arrived_s: float) -> LiveCall:
-        lanes = {role: self._new_lane(row, role) for role in Role}
         topology = Topology(inbound=row.inbound_role)
-        return LiveCall(
-            row.id, LegSid(row.leg_sid), topology, lanes, arrived_s, self._counters, self._tell_level
-        )
+        call = LiveCall(row.id, LegSid(row.leg_sid), topology, arrived_s, self._counters, self._tell_level)
+        call.lanes.update({role: self._new_lane(row, role, call.written) for role in Role})
+        return call
 
-    def _new_lane(self, row: CallRow, role: Role) -> Lane:
+    def _new_lane(self, row: CallRow, role: Role, on_written: Callable[[], None]) -> Lane:
         stem = f"audio_recordings/{role}_{row.id}_{row.created_at:%Y%m%dT%H%M%SZ}"
         paths = LanePaths(
             self._options.data_dir / f"{stem}_{RATE_8K}Hz.wav",
@@ -229,8 +238,9 @@ class LiveCalls:
         )
         hearing = self._transcription.hearing(row.id, role)
         return Lane(
-            role, paths, hearing, block_ms=self._options.block_ms, patience_ms=self._transcription.patience_ms
-        )
+            role, paths, hearing, block_ms=self._options.block_ms,
+            patience_ms=self._transcription.patience_ms, on_written=on_written,
+        )  # fmt: skip
 
     def _note_begin(self, stream: StreamRow, lanes: Mapping[Track, Lane]) -> None:
         with self._database.write() as conn:

@@ -258,7 +258,10 @@ class Settings(BaseSettings):
         default=160,
         ge=20,
         le=1000,
-        description="Audio is written in blocks of this length, in milliseconds; a killed process loses at most 80 more.",
+        description=(
+            "Audio is written in blocks of this length, in milliseconds, and the sockets of calls that nobody listens to"
+            " are read as often; a killed process loses at most 80 more."
+        ),
     )
     max_calls: int = Field(
         default=1000,

@@ -43,10 +43,13 @@ def sync_file(path: Path) -> None:
 
 def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` at `offset`. Raises OSError; what was written until then stays."""
-    view = memoryview(data).cast("B")
+    written = os.pwrite(fd, data, offset)
+    if written == memoryview(data).nbytes:
+        return
+    view = memoryview(data).cast("B")[written:]
     while view:
-        written = os.pwrite(fd, view, offset)
         offset += written
+        written = os.pwrite(fd, view, offset)
         view = view[written:]
 
 

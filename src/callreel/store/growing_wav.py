@@ -23,6 +23,7 @@ from callreel.domain.errors import AudioFileError, StoreError
 from callreel.store.files import make_folder, sync_folder, write_at
 
 _SAMPLE_BYTES = 2
+_LITTLE_ENDIAN = np.dtype("<i2")
 
 
 class StillGrowingError(StoreError):
@@ -89,12 +90,11 @@ class GrowingWav:
         Raises StoreError, for instance when the disk is full; the file then still ends before these samples, which
         can be given again.
         """
-        if samples.dtype != np.int16 or samples.ndim != 1:
+        if samples.dtype != _LITTLE_ENDIAN or samples.ndim != 1:
             raise ValueError(f"expected int16 of shape [n], got {samples.dtype} of shape {samples.shape}")
-        little_endian = np.ascontiguousarray(samples, dtype="<i2")
         try:
-            write_at(self._fd, little_endian.data, self.size_bytes)
-            self._count(self.samples + len(samples))
+            write_at(self._fd, np.ascontiguousarray(samples).data, self.size_bytes)
+            self._count(self.samples + samples.size)
         except OSError as error:
             raise StoreError(f"the layer file {self.path.name} cannot grow: {error.strerror}") from error
 

@@ -10,10 +10,11 @@ to one version and `tests/web/test_media_socket.py` goes through a real socket.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from picows import (
     WSAutoPingStrategy,
@@ -44,6 +45,7 @@ from callreel.web.media_socket import (
     Note,
     Open,
 )
+from callreel.web.reading_round import ReadingRound
 
 log = logging.getLogger(__name__)
 _wire = logging.getLogger("picows")
@@ -54,6 +56,8 @@ _PING_S = 20
 _HANDSHAKE_S = 5
 _CLOSE_S = 5.0
 _READ_BYTES = 8192
+_MOST_READS = 8
+"""How often a socket is read at its turn while it has more than fits at once."""
 _LOOKS = 4
 """How often in an idle time it is looked whether something came: a stream ends up to a quarter later than that time."""
 
@@ -71,12 +75,20 @@ class SocketLimits:
 
 
 def media_protocol(
-    check: SignatureCheck, stream_url: str, live_calls: LiveCalls, counters: Counters, limits: SocketLimits
+    check: SignatureCheck,
+    stream_url: str,
+    live_calls: LiveCalls,
+    counters: Counters,
+    limits: SocketLimits,
+    *,
+    block_s: float = 0.16,
 ) -> OpenMedia:
     """Makes the protocol of one connection, which is then given its upgrade request.
 
-    `stream_url` is the public `wss` address that the TwiML names and the carrier signs.
+    `stream_url` is the public `wss` address that the TwiML names and the carrier signs. `block_s`: how often the sockets
+    of calls are read that nobody listens to.
     """
+    reading_round = ReadingRound(block_s)
 
     def open_media(connections: Connections) -> asyncio.BufferedProtocol:
         def admit(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
@@ -86,7 +98,7 @@ def media_protocol(
                 return WSUpgradeResponseWithListener(
                     WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN), None
                 )
-            socket = MediaSocket(live_calls, counters, limits, connections)
+            socket = MediaSocket(live_calls, counters, limits, connections, reading_round)
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), socket)
 
         protocol: asyncio.BufferedProtocol = WSProtocol(
@@ -106,9 +118,15 @@ class MediaSocket(WSListener):
     """One socket of the carrier's, from the upgrade until it is closed. Lives in one event loop."""
 
     def __init__(
-        self, live_calls: LiveCalls, counters: Counters, limits: SocketLimits, connections: Connections
+        self,
+        live_calls: LiveCalls,
+        counters: Counters,
+        limits: SocketLimits,
+        connections: Connections,
+        reading_round: ReadingRound,
     ) -> None:
         self._live_calls = live_calls
+        self._reading_round = reading_round
         self._limits = limits
         self._connections = connections
         self._session = MediaSession(counters)
@@ -121,6 +139,8 @@ class MediaSocket(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self._fd = transport.underlying_transport.get_extra_info("socket").fileno()
+        self._protocol = cast(asyncio.BufferedProtocol, transport.underlying_transport.get_protocol())
         self._connections.add(self)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="media socket")
 
@@ -134,6 +154,7 @@ class MediaSocket(WSListener):
             self._other(transport, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._reading_round.discard(self._read_on)
         self._end(End(EndedBy.SOCKET, NORMAL))
 
     def shutdown(self) -> None:
@@ -156,6 +177,7 @@ class MediaSocket(WSListener):
 
     def _ask(self, command: Command) -> None:
         if not isinstance(command, End):
+            self._reading_round.discard(self._read_on)
             self._transport.underlying_transport.pause_reading()
         self._asked = command
         self._news.set()
@@ -232,8 +254,32 @@ class MediaSocket(WSListener):
 
     def _go_on(self) -> None:
         self._asked = self._session.proceed()
-        if not isinstance(self._asked, Note) and not self._transport.is_disconnected:
+        if isinstance(self._asked, Note) or self._transport.is_disconnected:
+            return
+        if self._stream is not None and self._stream.may_wait:
+            self._reading_round.add(self._read_on)  # the transport's own reading stays paused
+        else:
             self._transport.underlying_transport.resume_reading()
+
+    def _read_on(self) -> None:
+        """Take in what the socket holds, and write it. Its end and its faults are the transport's to find."""
+        assert self._stream is not None
+        for _ in range(_MOST_READS):
+            room = memoryview(self._protocol.get_buffer(-1))
+            try:
+                size = os.readv(self._fd, [room])
+            except BlockingIOError:
+                break
+            except OSError:
+                size = 0
+            if not size:
+                self._reading_round.discard(self._read_on)
+                self._transport.underlying_transport.resume_reading()
+                break
+            self._protocol.buffer_updated(size)
+            if size < room.nbytes:
+                break
+        self._stream.flush()
 
     async def _until_news(self) -> None:
         """Wait for something to do; a stream that says nothing for its idle time is over."""
@@ -256,6 +302,7 @@ class MediaSocket(WSListener):
     async def _close(self, code: int) -> None:
         """Say why and wait for the other side to close; cut it off when it does not."""
         transport = self._transport
+        self._reading_round.discard(self._read_on)
         if transport.is_disconnected:
             return
         if not transport.is_close_frame_sent:

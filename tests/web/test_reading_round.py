@@ -1,0 +1,75 @@
+import asyncio
+from collections import Counter
+
+from callreel.web.reading_round import STEP_S, ReadingRound
+
+
+def test_every_member_is_read_once_a_period_and_not_all_at_once() -> None:
+    async def scene() -> list[list[int]]:
+        together: list[list[int]] = []
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        round_ = ReadingRound(8 * STEP_S)
+
+        def reader(number: int) -> None:
+            if not together or together[-1][-1] < 0:
+                together.append([])
+                loop.call_soon(lambda: together[-1].append(-1))
+            together[-1].append(number)
+            if sum(map(len, together)) > 400:
+                done.set()
+
+        readers = [lambda number=number: reader(number) for number in range(16)]
+        for read in readers:
+            round_.add(read)
+        assert len(round_) == 16
+        await asyncio.wait_for(done.wait(), 30)
+        for read in readers:
+            round_.discard(read)
+        assert len(round_) == 0
+        return [[number for number in step if number >= 0] for step in together[:-1]]
+
+    steps = asyncio.run(scene())
+    assert {len(step) for step in steps} == {2}, "sixteen over eight steps"
+    read = Counter(number for step in steps[: len(steps) // 8 * 8] for number in step)
+    assert len(set(read.values())) == 1, read
+
+
+def test_a_member_may_leave_and_others_may_come_while_it_is_read() -> None:
+    async def scene() -> None:
+        round_, seen, done = ReadingRound(STEP_S), Counter[str](), asyncio.Event()
+
+        def first() -> None:
+            seen["first"] += 1
+            round_.discard(first)
+            round_.discard(second)
+            round_.add(third)
+
+        def second() -> None:
+            seen["second"] += 1
+
+        def third() -> None:
+            seen["third"] += 1
+            round_.discard(third)
+            done.set()
+
+        round_.add(first)
+        round_.add(second)
+        await asyncio.wait_for(done.wait(), 30)
+        round_.discard(third)  # leaving twice is no matter
+        assert seen == {"first": 1, "third": 1}
+
+    asyncio.run(scene())
+
+
+def test_an_empty_round_begins_again_with_the_next_member() -> None:
+    async def scene() -> None:
+        round_ = ReadingRound(STEP_S)
+        for _ in range(2):
+            done = asyncio.Event()
+            round_.add(done.set)
+            await asyncio.wait_for(done.wait(), 30)
+            round_.discard(done.set)
+            await asyncio.sleep(3 * STEP_S)
+
+    asyncio.run(scene())
