@@ -454,6 +454,7 @@ def _web(
         role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
         engine_name=host.capabilities.name,
         engine_rough=host.capabilities.rough,
+        english=settings.engine_language == "en",
         prices=settings.prices,
         public_url=settings.public_url,
         softphone=softphone_options(settings),

@@ -79,6 +79,13 @@ def test_downloads_say_what_they_are(ada: TestClient) -> None:
     assert ada.get(f"/calls/{DONE}/transcript.pdf").status_code == 422
 
 
+def test_the_text_is_in_writing_and_what_was_said_can_be_had(ada: TestClient) -> None:
+    place = f"/calls/{DONE}/transcript"
+    assert "it says 42 and it is falling" in ada.get(f"{place}.txt").text
+    assert "it says forty two and it is falling" in ada.get(f"{place}.txt?spoken=true").text
+    assert "it says forty two" in ada.get(f"{place}.srt").text
+
+
 def test_days(ada: TestClient) -> None:
     told = ada.get("/api/days?from=2026-11-21&to=2026-11-23").json()
     assert [day["date"] for day in told["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]

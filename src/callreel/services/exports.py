@@ -1,6 +1,7 @@
 """A call's transcript as a file in one of the formats: the newest revision, the live text before there is a final one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
 from callreel.formats.webvtt import webvtt
 from callreel.services.summary import call_head, live_turns, revision_head
+from callreel.speech.readable import readable
 from callreel.store import calls, revisions
 
 
@@ -37,9 +39,13 @@ MEDIA_TYPES: Mapping[Format, str] = {
 
 
 def export_transcript(
-    conn: Connection, call_id: CallId, wanted: Format, names: Mapping[Role, str]
+    conn: Connection, call_id: CallId, wanted: Format, names: Mapping[Role, str], *, written: bool = False
 ) -> str | None:
-    """The file's text, or None if there is no such call. `names` are what the parties are called."""
+    """The file's text, or None if there is no such call. `names` are what the parties are called.
+
+    `written` puts numbers, spelled letters and addresses of English text in writing, in the text format alone: the
+    others hold words with times, which are those that were said.
+    """
     row = calls.get(conn, call_id)
     if row is None:
         return None
@@ -61,6 +67,8 @@ def export_transcript(
         (names[Role.TECHNICIAN], row.remote_number),
         ("Transcript", _what(shown)),
     ]
+    if written:
+        turns = [replace(turn, text=readable(turn.text)) for turn in turns]
     return plain_text(head, turns, names)
 
 

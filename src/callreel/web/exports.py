@@ -18,10 +18,15 @@ def router(context: WebContext) -> APIRouter:
     routes = APIRouter(tags=["transcripts"])
 
     @routes.get("/calls/{call_id}/transcript.{ending}", response_class=Response)
-    def transcript(call_id: CallId, ending: Format) -> Response:
-        """The newest transcript as text, subtitles, JSON or CSV: `txt`, `srt`, `vtt`, `json`, `csv`."""
+    def transcript(call_id: CallId, ending: Format, spoken: bool = False) -> Response:
+        """The newest transcript as text, subtitles, JSON or CSV: `txt`, `srt`, `vtt`, `json`, `csv`.
+
+        The text has numbers, spelled letters and addresses in writing where English is spoken, `spoken=true` the words
+        as they were said, as all other formats have them.
+        """
+        written = context.options.english and not spoken
         with context.database.read() as conn:
-            text = export_transcript(conn, call_id, ending, context.options.role_names)
+            text = export_transcript(conn, call_id, ending, context.options.role_names, written=written)
         if text is None:
             raise not_found("call")
         name = f'attachment; filename="transcript_{call_id}.{ending}"'

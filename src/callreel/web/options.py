@@ -52,9 +52,9 @@ class WebOptions:
     `demo` turns sign-in off and admits only requests to a loopback name; whoever sets it binds to loopback. With
     `demo_sign_in` people sign in all the same.
     `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
-    `prices` None leaves costs out. `public_url` is what the carrier reaches us by, for the page that explains the
-    first call; None stands for the address that the reader used. `dial_policy` is that of the voice route; by default it
-    allows nothing. `demo_identity` is the client that the demo's administrator is to the carrier.
+    `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `public_url` is
+    what the carrier reaches us by, for the page that explains the first call; None stands for the address that the
+    reader used. `dial_policy` is that of the voice route; by default it allows nothing. `demo_identity` is the client that the demo's administrator is to the carrier.
     """
 
     title: str = "Callreel"
@@ -64,6 +64,7 @@ class WebOptions:
     role_names: Mapping[Role, str] = field(default_factory=lambda: ROLE_NAMES)
     engine_name: str = ""
     engine_rough: bool = False
+    english: bool = True
     prices: Prices | None = None
     public_url: str | None = None
     softphone: SoftphoneOptions = SoftphoneOptions()
