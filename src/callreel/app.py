@@ -27,6 +27,7 @@ from callreel.domain.call import Role
 from callreel.domain.errors import SettingsError, StoreError
 from callreel.domain.verdict import Limits
 from callreel.engines import registry
+from callreel.engines.fetch_log import FetchLog
 from callreel.engines.host import EngineHost
 from callreel.engines.registry import EngineChoice
 from callreel.engines.silero import SileroDetector
@@ -243,7 +244,7 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
     """Open everything that both kinds of process need; the order of closing is the reverse."""
     final_choice = engine_choice(settings, settings.final_engine_name)
     for choice in (engine_choice(settings, settings.engine), final_choice):
-        await asyncio.to_thread(registry.check, choice)  # fetches a model that is not there yet
+        await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     blobs = BlobStore(settings.objects_dir)
     blobs.check_writable()
     presence = Presence(settings.data_dir / "processes")

@@ -33,7 +33,7 @@ def test_a_real_model_is_loaded_and_its_words_come_with_times_and_confidence(
 
 
 def test_domain_words_and_a_detected_language_change_nothing_for_this_model(model: str) -> None:
-    engine = load({"model": model, "hotwords": "boiler valve", "language": ""})
+    engine = load({"model": model, "hints": "boiler, valve", "language": ""})
     assert [word.text for word in engine.decode(hiss(1), partial=False)] == SENTENCE.split()
 
 
@@ -51,6 +51,8 @@ def test_it_is_named_after_its_model(model: str) -> None:
         ({"model": "/no/such/folder"}, "there is no /no/such/folder"),
         ({"model": "./mistyped"}, "there is no ./mistyped"),
         ({"model": "no-such-size"}, "no model of that name"),
+        ({"model": "smal"}, "did you mean small?"),
+        ({"device": "gpu"}, "one of auto, cpu, cuda"),
         ({"modle": "base"}, "no option 'modle'"),
     ],
 )

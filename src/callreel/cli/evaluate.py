@@ -120,6 +120,7 @@ def chosen(settings: Settings, wanted: str) -> EngineChoice:
 async def _hear(
     settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions
 ) -> tuple[str, list[Evaluated]]:
+    from callreel.engines import registry
     from callreel.engines.host import EngineHost
     from callreel.services.decoding import EngineDecoding, Oracle
 
@@ -129,7 +130,9 @@ async def _hear(
             raise EngineError("the oracle needs recordings whose words have times; these have none")
         return "reference", await _all(wanted, timed, Oracle(), options)
     # One process: decodes are measured one at a time, and the workers' time is simulated.
-    host = EngineHost(chosen(settings, wanted), 1)
+    choice = chosen(settings, wanted)
+    await asyncio.to_thread(registry.prepare, choice)
+    host = EngineHost(choice, 1)
     await host.start()
     try:
         return host.capabilities.model, await _all(wanted, material, EngineDecoding(host), options)

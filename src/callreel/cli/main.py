@@ -13,7 +13,19 @@ import typer
 from typer.exceptions import TyperException
 
 from callreel import __version__
-from callreel.cli import backup, check, demo, doctor, evaluate, reconcile, serve, settings, simulate, user
+from callreel.cli import (
+    backup,
+    check,
+    demo,
+    doctor,
+    evaluate,
+    models,
+    reconcile,
+    serve,
+    settings,
+    simulate,
+    user,
+)
 from callreel.domain.errors import CallreelError
 
 STOPPED = 130
@@ -31,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (demo, serve, simulate, doctor, evaluate, check, backup, reconcile, settings, user):
+for group in (demo, serve, simulate, doctor, evaluate, models, check, backup, reconcile, settings, user):
     group.register(app)
 
 

@@ -1,11 +1,13 @@
-"""Whisper models by the faster-whisper package, on this machine's processor (extra `whisper`).
+"""Whisper models by the faster-whisper package, on this machine's processor or graphics card (extra `whisper`).
 
 Options, all optional: `model` (a folder with a converted model, or a name such as `base` that is fetched once; default
-`base`), `language` (default `en`; empty to detect it in each segment), `hotwords` (domain words, as one text),
-`compute_type` (default `int8`), `cpu_threads` (default 1), `device` (default `cpu`).
+`base`), `language` (default `en`; empty to detect it in each segment), `hints` (domain words with commas between them),
+`device` (`auto`, `cpu` or `cuda`; default `auto`: CUDA where there is a card), `compute_type` (default `int8` on a
+processor, `float16` on a card), `cpu_threads` (default 1).
 Settings follow reference/speech.md, section 5.5: each segment on its own, one fallback temperature at most.
 """
 
+import difflib
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from callreel.domain.errors import EngineError
-from callreel.engines.options import known_only, text, whole
+from callreel.engines import hub
+from callreel.engines.options import known_only, one_of, text, whole
 from callreel.engines.registry import Options
 from callreel.engines.spread import spread
 from callreel.speech.engine import Capabilities, HeardWord
@@ -24,22 +27,38 @@ if TYPE_CHECKING:  # the extra may be missing
     from faster_whisper import WhisperModel
     from faster_whisper.transcribe import Segment
 
-_OPTIONS = {"model", "language", "hotwords", "compute_type", "cpu_threads", "device"}
+_OPTIONS = {"model", "language", "hints", "compute_type", "cpu_threads", "device"}
 _DEFAULT_MODEL = "base"
+_FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 _SHORTEST_SAMPLES = 1600  # 100 ms
 _FINAL_BEAM = 5
 _FINAL_TEMPERATURES = (0.0, 0.4)
 _NO_SPEECH = 0.6
 _UNLIKELY = -1.0
 
+MODELS = {
+    "tiny": 78, "tiny.en": 78, "base": 148, "base.en": 148, "small": 486, "small.en": 486, "medium": 1530,
+    "medium.en": 1530, "large-v3": 3090, "large-v3-turbo": 1620, "distil-large-v3": 1510,
+}  # fmt: skip
+"""Names to fetch by, with their megabytes as published. The package knows a few more."""
+
 
 def check(options: Options) -> Capabilities:
-    """Raises EngineError if the extra, the folder or the model of that name is not to be had."""
+    """Raises NotFetchedError if the model is only not here yet, else EngineError with what is missing."""
     known_only("faster-whisper", options, _OPTIONS)
+    one_of(options, "device", ("auto", "cpu", "cuda"))
     if importlib.util.find_spec("faster_whisper") is None:
         raise EngineError("engine faster-whisper is not installed: pip install 'callreel[whisper]'")
     _folder(options)
     return _capabilities(options)
+
+
+def fetch(options: Options, progress: hub.Progress | None = None) -> Path:
+    """Have the model here; answers its folder. Raises EngineError."""
+    try:
+        return _folder(options)
+    except hub.NotFetchedError:
+        return hub.fetch(_repository(text(options, "model", _DEFAULT_MODEL)), _FILES, progress)
 
 
 def load(options: Options) -> "FasterWhisper":
@@ -47,11 +66,12 @@ def load(options: Options) -> "FasterWhisper":
     capabilities = check(options)
     from faster_whisper import WhisperModel
 
+    device = _device(options)
     try:
         model = WhisperModel(
             str(_folder(options)),
-            device=text(options, "device", "cpu"),
-            compute_type=text(options, "compute_type", "int8"),
+            device=device,
+            compute_type=text(options, "compute_type", "int8" if device == "cpu" else "float16"),
             cpu_threads=whole(options, "cpu_threads", 1),
             local_files_only=True,
         )
@@ -61,19 +81,20 @@ def load(options: Options) -> "FasterWhisper":
     language = text(options, "language", "en")
     if language and language not in model.supported_languages:
         raise EngineError(f"engine faster-whisper: the model does not know the language {language!r}")
-    return FasterWhisper(capabilities, model, language=language, hotwords=text(options, "hotwords"))
+    hints = ", ".join(hint.strip() for hint in text(options, "hints").split(",") if hint.strip())
+    return FasterWhisper(capabilities, model, language=language, hints=hints)
 
 
 class FasterWhisper:
     """An `Engine`. Every question costs a whole 30 s window, so partials are dear: reference/speech.md, 4.3."""
 
     def __init__(
-        self, capabilities: Capabilities, model: "WhisperModel", *, language: str, hotwords: str
+        self, capabilities: Capabilities, model: "WhisperModel", *, language: str, hints: str
     ) -> None:
         self._capabilities = capabilities
         self._model = model
         self._language = language or None
-        self._hotwords = hotwords or None
+        self._hints = hints or None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -90,7 +111,7 @@ class FasterWhisper:
             temperature=_FINAL_TEMPERATURES[:1] if partial else _FINAL_TEMPERATURES,
             condition_on_previous_text=False,
             word_timestamps=True,
-            hotwords=self._hotwords,
+            hotwords=self._hints,
         )
         return list(_words(segments))
 
@@ -109,18 +130,31 @@ def _words(segments: Iterable["Segment"]) -> Iterable[HeardWord]:
 
 
 def _capabilities(options: Options) -> Capabilities:
+    model = Path(text(options, "model", _DEFAULT_MODEL)).name
+    language = text(options, "language", "en")
     return Capabilities(
         name="faster-whisper",
-        model=Path(text(options, "model", _DEFAULT_MODEL)).name,
+        model=model,
         partials=True,
         word_times=True,
         confidence=True,
         runs_here=True,
+        languages=("en",) if model.endswith(".en") else (language,) if language else (),
+        hints=True,
     )
 
 
+def _device(options: Options) -> str:
+    device = text(options, "device", "auto")
+    if device != "auto":
+        return device
+    import ctranslate2
+
+    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+
 def _folder(options: Options) -> Path:
-    """Where the model is; one that is given by name is fetched first. A folder is looked for before a name is."""
+    """Where the model is. A folder is looked for before a name is."""
     model = text(options, "model", _DEFAULT_MODEL)
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -130,17 +164,37 @@ def _folder(options: Options) -> Path:
             )
         return folder
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise EngineError(f"engine faster-whisper: expected a folder with a model, but there is no {model}")
-    return _fetched(model)
-
-
-def _fetched(name: str) -> Path:
-    from faster_whisper.utils import download_model
-
-    try:
-        return Path(download_model(name))
-    except (OSError, ValueError) as error:
         raise EngineError(
-            f"engine faster-whisper: {name!r} is no folder here, and no model of that name could be fetched "
-            f"({type(error).__name__}); give a folder with a converted model, or go online once"
-        ) from error
+            f"engine faster-whisper: expected a folder with a model, but there is no {model}{_near(folder)}"
+        )
+    found = hub.here(_repository(model), _FILES)
+    if found is None:
+        size = f" ({MODELS[model]} MB)" if model in MODELS else ""
+        raise hub.NotFetchedError(
+            f"engine faster-whisper: its model {model}{size} is not here yet: callreel models fetch {model}"
+        )
+    return found
+
+
+def _repository(model: str) -> str:
+    """Where a name leads: the package's own, or `owner/name` of any converted model."""
+    from faster_whisper.utils import _MODELS
+
+    if "/" in model:
+        return model
+    if model not in _MODELS:
+        near = difflib.get_close_matches(model, _MODELS, n=1)
+        raise EngineError(
+            f"engine faster-whisper: there is no folder and no model of that name, {model!r}"
+            + (f"; did you mean {near[0]}?" if near else f"; models are {', '.join(MODELS)}")
+        )
+    return str(_MODELS[model])
+
+
+def _near(folder: Path) -> str:
+    """A folder beside it that may have been meant."""
+    beside = (
+        [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
+    )
+    near = difflib.get_close_matches(folder.name, beside, n=1)
+    return f"; did you mean {folder.parent / near[0]}?" if near else ""

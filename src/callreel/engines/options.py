@@ -3,6 +3,8 @@
 The names of the options are each engine module's own business; they are listed there.
 """
 
+from collections.abc import Sequence
+
 from callreel.domain.errors import EngineError
 from callreel.engines.registry import Options
 
@@ -18,6 +20,14 @@ def known_only(engine: str, options: Options, known: set[str]) -> None:
 
 def text(options: Options, name: str, default: str = "") -> str:
     return str(options.get(name, default))
+
+
+def one_of(options: Options, name: str, values: Sequence[str]) -> str:
+    """The option, or the first of `values`. Raises EngineError if it is none of them."""
+    value = text(options, name, values[0])
+    if value not in values:
+        raise EngineError(f"engine option {name}: expected one of {', '.join(values)}")
+    return value
 
 
 def whole(options: Options, name: str, default: int, *, least: int = 1) -> int:

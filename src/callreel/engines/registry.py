@@ -1,15 +1,19 @@
 """Engines by name, imported only when asked for, so that an extra that is not installed costs nothing.
 
 It neither loads nor runs an engine: `host` does, in processes of its own. An engine module has two functions:
-`check(options) -> Capabilities`, quick and for any process, and `load(options) -> Engine`, for a worker.
+`check(options) -> Capabilities`, quick and for any process, and `load(options) -> Engine`, for a worker. One whose model
+has to be fetched also has `fetch(options, progress)`.
 """
 
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, cast
 
 from callreel.domain.errors import EngineError
+from callreel.engines.hub import NotFetchedError as NotFetchedError
+from callreel.engines.hub import Progress
 from callreel.speech.engine import Capabilities, Engine
 
 Options = Mapping[str, str | int | float | bool]
@@ -51,10 +55,32 @@ class EngineChoice:
 def check(choice: EngineChoice) -> Capabilities:
     """What the chosen engine can do, without loading it.
 
-    Raises EngineError, one line, if it is unknown, its extra is missing, its model is not to be had (a model that is
-    given by name is fetched here the first time) or it has no API key.
+    Raises EngineError, one line, if it is unknown, its extra is missing, its model is not there or it has no API key;
+    NotFetchedError if all it lacks is a model that `prepare` would fetch. Asks nobody.
     """
     return _module(choice).check(choice.options)
+
+
+def prepare(choice: EngineChoice, progress: Progress | None = None) -> Capabilities:
+    """As `check`, but fetches the model where that is all that is missing. Blocking, perhaps for minutes."""
+    try:
+        return check(choice)
+    except NotFetchedError:
+        fetch(choice, progress)
+        return check(choice)
+
+
+def fetch(choice: EngineChoice, progress: Progress | None = None) -> Path | None:
+    """Have the engine's model here; answers its folder, None for an engine without models. Raises EngineError."""
+    module = _module(choice)
+    got: Path | None = module.fetch(choice.options, progress) if hasattr(module, "fetch") else None
+    return got
+
+
+def models() -> dict[str, dict[str, int]]:
+    """Engines that have models by name: the names with their megabytes."""
+    modules = {name: importlib.import_module(module) for name, module in _MODULES.items()}
+    return {name: module.MODELS for name, module in modules.items() if hasattr(module, "MODELS")}
 
 
 def load(choice: EngineChoice) -> Engine:

@@ -28,6 +28,12 @@ class Capabilities:
     runs_here: bool
     rough: bool = False
     """Whether people must be told that the text is of draft quality."""
+    languages: tuple[str, ...] = ("en",)
+    """Codes as `en`. Empty: many, and the engine finds out which is spoken."""
+    hints: bool = False
+    """Whether it takes words to expect: names, products."""
+    cost_per_minute: float = 0.0
+    """What a minute of audio costs, in the currency of the prices. 0 where it costs the processor only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,141 @@
+"""`callreel models`: the engines' models that can be had by name, fetching them, and trying whether one works."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from callreel.cli.begin import begin
+from callreel.domain.errors import EngineError
+
+if TYPE_CHECKING:
+    from callreel.engines.registry import EngineChoice
+    from callreel.settings import Settings
+
+_HELP = """Models of the engines: which are here, fetching one, trying one.
+
+A model is named as in `callreel models list`, by its repository at the model hub (`owner/name`), or by its folder.
+Fetched ones are kept where the hub's client keeps them (HF_HOME), shared with other programs. A server fetches the model
+of its settings when it first starts.
+"""
+
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Engine that the model is for.", show_default="the one that knows the name"
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(name="models", help=_HELP, no_args_is_help=True)
+    group.command("list")(list_models)
+    group.command("fetch")(fetch)
+    group.command("check")(check)
+    app.add_typer(group, rich_help_panel="Find out")
+
+
+def list_models() -> None:
+    """Models by name: for which engine, how large, and whether they are here.
+
+    Example: `callreel models list`
+    """
+    settings = begin(quiet=True)
+    from rich.console import Console
+    from rich.table import Table
+
+    from callreel.engines import registry
+
+    table = Table("model", "engine", "MB", "here", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    for engine, models in registry.models().items():
+        for name, megabytes in models.items():
+            try:
+                registry.check(_choice(settings, engine, name))
+                here = "yes"
+            except registry.NotFetchedError:
+                here = "no"
+            except EngineError as error:
+                here = str(error).partition(": ")[2] or str(error)
+            table.add_row(name, engine, str(megabytes), here)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def fetch(
+    model: Annotated[str, typer.Argument(help="Name from `callreel models list`, or owner/name.")],
+    engine: Engine = None,
+) -> None:
+    """Fetch a model now, with progress. What was fetched halfway goes on from there.
+
+    Examples:
+
+    - `callreel models fetch small`
+
+    - `callreel models fetch someone/faster-whisper-small-de --engine faster-whisper`
+    """
+    settings = begin(quiet=True)
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from callreel.engines import registry
+
+    choice = _choice(settings, engine or _engine_of(settings, model), model)
+    columns = (TextColumn(model), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(model, total=None)
+        folder = registry.fetch(choice, lambda done, whole: bar.update(task, completed=done, total=whole))
+    if folder is None:
+        raise EngineError(f"engine {choice.name} has no models to fetch")
+    registry.check(choice)
+    typer.echo(f"{model}\t{folder}")
+
+
+def check(
+    model: Annotated[str, typer.Argument(help="Name, owner/name, or folder of the model.")],
+    engine: Engine = None,
+) -> None:
+    """Load a model as a server would and give it a second of noise; exit code 2 and what is wrong if it does not work.
+
+    Example: `callreel models check ./my-converted-model`
+    """
+    import asyncio
+
+    settings = begin(quiet=True)
+    from callreel.engines.model_check import try_out
+
+    worked = asyncio.run(try_out(_choice(settings, engine or _engine_of(settings, model), model)))
+    able = worked.capabilities
+    typer.echo(
+        f"{able.name} {able.model}: loaded in {worked.load_s:.1f} s, a second of audio took {worked.decode_s:.2f} s"
+    )
+
+
+def _choice(settings: Settings, engine: str, model: str) -> EngineChoice:
+    from callreel.app import engine_choice
+    from callreel.engines.registry import EngineChoice
+
+    choice = engine_choice(settings, engine)
+    return EngineChoice(engine, {**choice.options, "model": model})
+
+
+def _engine_of(settings: Settings, model: str) -> str:
+    """The engine that lists the name; of a folder, the one that finds its files there."""
+    from callreel.engines import registry
+
+    for engine, models in registry.models().items():
+        if model in models:
+            return engine
+    found = [engine for engine in registry.models() if _knows(settings, engine, model)]
+    return found[0] if found else "faster-whisper"
+
+
+def _knows(settings: Settings, engine: str, model: str) -> bool:
+    from callreel.engines import registry
+
+    try:
+        registry.check(_choice(settings, engine, model))
+    except EngineError:
+        return False
+    return True

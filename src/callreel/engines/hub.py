@@ -1,0 +1,99 @@
+"""Model files by the name of their repository at the public model hub: which are here, and fetching the others.
+
+It knows no engines: they say which repository and which files. Files are kept where the hub's own client keeps them
+(`HF_HOME`), so that other programs share them; an interrupted fetch goes on where it was. The client checks the sizes
+of what it fetched and that a snapshot is complete. Only `fetch` talks to anybody.
+"""
+
+import importlib.util
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from callreel.domain.errors import EngineError
+
+Progress = Callable[[int, int], None]
+"""Bytes that are here, and of how many. Called from threads, often."""
+
+_TIMEOUT_S = 10.0
+
+
+class NotFetchedError(EngineError):
+    """Nothing is wrong but that a model has to be fetched first."""
+
+
+def here(repository: str, files: Sequence[str]) -> Path | None:
+    """The folder with all `files` (patterns as `vocabulary.*`) of the repository, or None. Asks nobody."""
+    if not _client():
+        return None
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=list(files), local_files_only=True))
+    except (OSError, ValueError):
+        return None
+
+
+def fetch(repository: str, files: Sequence[str], progress: Progress | None = None) -> Path:
+    """The folder, once all is there. Blocking, for as long as it takes. Raises EngineError with what stood in the way."""
+    if not _client():
+        raise EngineError(
+            "models cannot be fetched without the package huggingface_hub; give a folder instead"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            repository,
+            allow_patterns=list(files),
+            etag_timeout=_TIMEOUT_S,
+            tqdm_class=_bar(progress or (lambda done, whole: None)),
+        )
+    except GatedRepoError as error:
+        raise EngineError(f"the model hub gives {repository} only to those whom it knows") from error
+    except RepositoryNotFoundError as error:
+        raise EngineError(f"the model hub has no {repository}") from error
+    except Exception as error:  # the client lets its HTTP library's errors through
+        raise EngineError(
+            f"{repository} could not be fetched ({_kind(error)}); go online once, or give a folder with the model"
+        ) from error
+    return Path(folder)
+
+
+def _client() -> bool:
+    return importlib.util.find_spec("huggingface_hub") is not None
+
+
+def _kind(error: BaseException) -> str:
+    """The name of the innermost reason, as `ConnectError`."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
+
+
+def _bar(progress: Progress) -> Any:
+    """A class for the client that draws nothing and tells the bytes. The bar that is furthest counts: the client has
+    one for what comes over the network and one for what is on the disk."""
+    from tqdm import tqdm
+
+    lock = threading.Lock()
+    furthest = [0]
+
+    class Told(tqdm):  # type: ignore[misc]  # it has no types
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            self._bytes = kwargs.get("unit") == "B"
+            super().__init__(*args, **{**kwargs, "disable": True})
+            self.n, self.total = kwargs.get("initial") or 0, kwargs.get("total") or 0
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            if self._bytes:
+                with lock:
+                    furthest[0] = max(furthest[0], int(self.n))
+                    progress(furthest[0], max(int(self.total or 0), furthest[0]))
+            return None
+
+    return Told
