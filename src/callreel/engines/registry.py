@@ -21,6 +21,7 @@ Options = Mapping[str, str | int | float | bool]
 _MODULES = {
     "pocketsphinx": "callreel.engines.pocketsphinx",
     "faster-whisper": "callreel.engines.faster_whisper",
+    "sherpa-onnx": "callreel.engines.sherpa",
     "openai": "callreel.engines.openai_api",
 }
 _PREFIX = "python:"

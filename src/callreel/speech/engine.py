@@ -28,6 +28,8 @@ class Capabilities:
     runs_here: bool
     rough: bool = False
     """Whether people must be told that the text is of draft quality."""
+    streams: int = 0
+    """How many open segments one process follows as they grow. 0: it does not stream, an open segment is decoded anew."""
     languages: tuple[str, ...] = ("en",)
     """Codes as `en`. Empty: many, and the engine finds out which is spoken."""
     hints: bool = False
