@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from callreel.domain.errors import SettingsError
-from callreel.settings import Settings, check, describe, env_names, load_settings
+from callreel.settings import SECTIONS, Settings, check, describe, env_names, load_settings
 
 SID = "AC" + "0" * 32
 KEY = "SK" + "1" * 32
@@ -49,6 +49,14 @@ def test_command_line_beats_environment_beats_file_beats_default(tmp_path: Path)
     assert sources["host"] == "environment"
     assert sources["agent_name"] == "callreel.toml"
     assert sources["technician_name"] == "default"
+
+
+def test_each_section_begins_where_the_settings_of_it_do() -> None:
+    names = list(Settings.model_fields)
+    begins = [names.index(first) for first, _ in SECTIONS]
+    assert begins[0] == 0
+    assert begins == sorted(begins)
+    assert all(line.section for line in describe(Settings()))
 
 
 @pytest.mark.parametrize("variable", env_names("api_key_secret"))

@@ -59,7 +59,7 @@ from callreel.services.secret_tokens import new_token
 from callreel.services.stages import Stages
 from callreel.services.transcribing import Transcribing
 from callreel.services.upkeep import Upkeep
-from callreel.settings import LOOPBACK_HOSTS, Settings
+from callreel.settings import LOOPBACK_HOSTS, Settings, describe
 from callreel.speech.engine import HeardWord
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
@@ -68,7 +68,7 @@ from callreel.web.app import create_app
 from callreel.web.carrier_routes import carrier_router
 from callreel.web.media_protocol import SocketLimits, media_protocol
 from callreel.web.one_port import one_port
-from callreel.web.options import SoftphoneOptions, WebOptions
+from callreel.web.options import ShownSetting, SoftphoneOptions, WebOptions
 from callreel.web.welcome import first_link
 
 log = logging.getLogger(__name__)
@@ -461,6 +461,8 @@ def _web(
         softphone=softphone_options(settings),
         dial_policy=answer_options(settings).dial_policy,
         demo_identity=settings.incoming_agent,
+        settings=shown_settings(settings),
+        missing=carrier_missing(settings),
     )
     return create_app(
         database=ground.database,
@@ -471,6 +473,24 @@ def _web(
         health=health,
         metrics=metrics,
     )
+
+
+def shown_settings(settings: Settings) -> list[ShownSetting]:
+    """Every setting in force as the page of settings shows it; secrets are masked already."""
+    return [
+        ShownSetting(line.section, line.env, line.value_shown, line.source, line.meaning)
+        for line in describe(settings)
+    ]
+
+
+def carrier_missing(settings: Settings) -> list[str]:
+    """What the carrier cannot do without and is not set: by name and in words."""
+    missing = softphone_options(settings).missing
+    if settings.auth_token is None and not settings.shared_keys:
+        missing.append("TWILIO_AUTH_TOKEN, the account's auth token: without it no webhook can be trusted")
+    if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_local_signal:
+        missing.append("CALLREEL_PUBLIC_URL, the address under which the carrier reaches this server")
+    return missing
 
 
 def softphone_options(settings: Settings) -> SoftphoneOptions:

@@ -171,7 +171,7 @@ def test_an_incoming_call_is_declined(desk: Page, house: PhoneHouse) -> None:
 def test_a_number_that_may_not_be_called_is_refused_with_its_reason(desk: Page) -> None:
     desk.get_by_label("Telephone number").fill("+882 123")
     desk.get_by_role("button", name="Call technician").click()
-    expect(desk.locator("[data-number-problem]")).to_have_text(re.compile(r"\w.*\."))
+    expect(desk.locator("[data-number-problem].problem")).to_have_text(re.compile(r"\w.*\."))
     expect(desk.get_by_label("Telephone number")).to_have_attribute("aria-invalid", "true")
     expect(desk.locator("[data-status]")).to_have_text("")
 

@@ -4,13 +4,18 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from callreel.app import shown_settings
+from callreel.carrier.destination import DialPolicy
 from callreel.domain.cost import Prices
+from callreel.settings import Settings
 from callreel.web.app import WebOptions
 from tests.web.conftest import MakeApp
 from tests.web.seed import Seed
@@ -44,10 +49,9 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
 
 
-@pytest.fixture
-def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
+@contextmanager
+def serving(app: FastAPI, place: Seed) -> Iterator[str]:
     """A server on loopback; at the end it must stop by itself although pages still listen."""
-    app = make_app(WebOptions(demo=True, engine_rough=True, engine_name="pocketsphinx", prices=Prices()))
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -59,6 +63,24 @@ def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
     server.should_exit = True
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
+    """A server where nobody signs in."""
+    options = WebOptions(
+        demo=True, engine_rough=True, engine_name="pocketsphinx", prices=Prices(),
+        dial_policy=DialPolicy.for_caller_id("+12125550100"), settings=shown_settings(Settings()),
+    )  # fmt: skip
+    with serving(make_app(options), place) as url:
+        yield url
+
+
+@pytest.fixture
+def door_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
+    """A server where people sign in."""
+    with serving(make_app(WebOptions(secure_cookies=False)), place) as url:
+        yield url
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from callreel.domain.note import NoteKind
-from callreel.store import notes
+from callreel.store import notes, technicians
 from tests.web.conftest import As
 from tests.web.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
 
@@ -23,6 +23,11 @@ def ids(browser: TestClient, **params: str) -> list[str]:
         ({"to": "2026-11-22T12:10:00Z"}, [DONE]),
         ({"to": "2026-11-22"}, [LIVE, ABSENT, SUSPECT, DONE]),
         ({"from": "2026-11-23"}, []),
+        ({"to": "2026-11-22", "zone": "America/New_York"}, [LIVE, ABSENT, SUSPECT, DONE]),
+        ({"to": "2026-11-22", "zone": "Pacific/Kiritimati"}, []),
+        ({"from": "2026-11-23", "zone": "Pacific/Kiritimati"}, [LIVE, ABSENT, SUSPECT, DONE]),
+        ({"to": "9999-12-31", "zone": "America/New_York"}, [LIVE, ABSENT, SUSPECT, DONE]),
+        ({"from": "0001-01-01", "zone": "Pacific/Kiritimati"}, [LIVE, ABSENT, SUSPECT, DONE]),
         ({"from": "2026-11-22T14:15:00+02:00"}, [LIVE, ABSENT]),
         ({"agent": "jonas"}, [SUSPECT]),
         ({"number": "212-555"}, [LIVE, ABSENT, SUSPECT, DONE]),
@@ -44,10 +49,32 @@ def test_filters(ada: TestClient, params: dict[str, str], wanted: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    "params", [{"from": "soon"}, {"to": "2026-13-01"}, {"state": "odd"}, {"min_s": "-1"}, {"q": "x" * 501}]
+    "params",
+    [
+        {"from": "soon"},
+        {"to": "2026-13-01"},
+        {"state": "odd"},
+        {"min_s": "-1"},
+        {"q": "x" * 501},
+        {"zone": "Mars"},
+    ],
 )
 def test_odd_values(ada: TestClient, params: dict[str, str]) -> None:
     assert ada.get("/api/calls", params=params).status_code == 422
+
+
+def test_a_named_number_is_told_and_found_by_its_name(ada: TestClient, place: Seed) -> None:
+    assert {call["number_name"] for call in ada.get("/api/calls").json()["calls"]} == {None}
+    with place.database.write() as conn:
+        technicians.add(conn, "Lee Ann (100 %)", NUMBER, NOON)
+    assert ada.get(f"/api/calls/{DONE}").json()["number_name"] == "Lee Ann (100 %)"
+    assert {call["number_name"] for call in ada.get("/api/calls").json()["calls"]} == {"Lee Ann (100 %)"}
+    for part in ("lee", " ANN ", "n (100 %"):
+        assert ids(ada, number=part) == [LIVE, ABSENT, SUSPECT, DONE], part
+    for part in ("otto", "lee_ann", "100%x"):
+        assert ids(ada, number=part) == [], part
+    page = ada.get("/").text
+    assert page.count(">Lee Ann (100 %)</span>") == 4
 
 
 def test_hits_open_at_the_word(ada: TestClient) -> None:

@@ -98,16 +98,6 @@ def test_a_time_in_the_transcript_plays_from_there(page: Page, base_url: str) ->
     assert page.url.endswith("#t=0.9")
 
 
-@pytest.mark.parametrize("width", [360, 2560])
-def test_nothing_sticks_out(page: Page, base_url: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    for path in ("/", f"/calls/{DONE}", f"/calls/{LIVE}", "/docs", "/days", "/people"):
-        page.goto(base_url + path)
-        page.wait_for_load_state("networkidle" if path == "/days" else "load")
-        over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(over) == 0, path
-
-
 def test_without_script_all_but_live_text_is_there(browser: Browser, base_url: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -1,15 +1,21 @@
 """The list of calls, the days and the people in a real Chromium: search, filters, address, keys; and axe on every page."""
 
+import inspect
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect
 
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
-from callreel.store import calls
-from tests.web.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed, record
+from callreel.store import calls, technicians
+from callreel.web.options import WebOptions
+from tests.web.conftest import MakeApp
+from tests.web.routes import endpoints
+from tests.web.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
 from tests.web.spoken_call import SPOKEN, add_spoken_call
 
 pytest_plugins = ("tests.web.chromium",)
@@ -118,17 +124,75 @@ def test_people_are_added_and_shut_out(page: Page, base_url: str) -> None:
     expect(row).to_contain_text("(disabled)")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Browser, base_url: str, place: Seed, scheme: str) -> None:
+def test_a_number_gets_a_name_and_loses_it(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/technicians")
+    expect(page.locator("tbody")).to_have_text("No number has a name yet.")
+    page.get_by_role("button", name="+1 212-555-0123").click()
+    page.get_by_label("Name", exact=True).fill("Lee Ann")
+    expect(page.get_by_label("Number")).to_have_value("+1 212-555-0123")
+    page.get_by_role("button", name="Keep").click()
+    row = page.locator("[data-technician]")
+    expect(row).to_contain_text("Lee Ann")
+    row.get_by_role("button", name="Change Lee Ann").click()
+    row.get_by_label("Name").fill("Lee Brook")
+    row.get_by_role("button", name="Keep").click()
+    expect(row.get_by_role("rowheader")).to_have_text("Lee Brook")
+    page.goto(base_url)
+    expect(page.locator(".call .who").first).to_contain_text("Lee Brook")
+    expect(page.locator("[data-people]").get_by_role("button", name="Lee Brook")).to_be_visible()
+    page.goto(f"{base_url}/?number=brook&state=live")
+    expect(page.locator(f"#call-{LIVE}")).to_contain_text("Lee Brook")
+    page.goto(f"{base_url}/technicians")
+    page.get_by_role("button", name="Remove Lee Brook").click()
+    expect(page.locator("tbody")).to_have_text("No number has a name yet.")
+
+
+def test_a_number_that_may_not_be_called_gets_no_name(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/technicians")
+    page.get_by_label("Name", exact=True).fill("Nobody")
+    page.get_by_label("Number").press_sequentially("911")
+    expect(page.locator("[data-number-problem].problem")).to_have_text(re.compile(r"\w.*\."))
+    expect(page.get_by_label("Number")).to_have_attribute("aria-invalid", "true")
+
+
+def every_page(app: FastAPI) -> list[str]:
+    """The address of each page of the application, and of some in a state of their own."""
+    pages = {
+        path
+        for method, path, endpoint in endpoints(app.routes)
+        if method == "GET" and "HTMLResponse" in str(inspect.signature(endpoint).return_annotation)
+    }
+    assert {"/", "/days", "/technicians", "/operations", "/settings", "/people", "/me"} < pages
+    return sorted(pages - {"/calls/{call_id}"}) + [
+        "/?q=library", "/?q=zebra", *(f"/calls/{call}" for call in (SPOKEN, DONE, LIVE, SUSPECT, ABSENT))
+    ]  # fmt: skip
+
+
+def settle(page: Page) -> None:
+    """Wait until the elements of the page have drawn what they asked the server for."""
+    expect(page.get_by_text(re.compile("^(Asking|Searching|Adding up)…"))).to_have_count(0)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 2560)])
+def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
+    browser: Browser, base_url: str, door_url: str, place: Seed, make_app: MakeApp,
+    scheme: Literal["light", "dark"], width: int,
+) -> None:  # fmt: skip
     if not AXE.exists():
         pytest.skip("axe-core is not here; run: make ui")
     add_spoken_call(place)
-    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    with place.database.write() as conn:
+        technicians.add(conn, "Lee Ann", NUMBER, NOON)
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.new_page()
     found = []
-    for path in ("/", "/?q=library", f"/calls/{SPOKEN}", f"/calls/{DONE}", f"/calls/{LIVE}", "/days", "/people", "/docs", "/sign-in"):  # fmt: skip
-        page.goto(base_url + path)
-        page.wait_for_timeout(400)
+    outside = [door_url + path for path in ("/sign-in", "/welcome", "/welcome?token=x")]
+    inside = [base_url + path for path in (*every_page(make_app(WebOptions())), "/nothing")]
+    for path in outside + inside:
+        page.goto(path)
+        settle(page)
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(f"{path}: wider than {width} px")
         page.evaluate(AXE.read_text())
         result = page.evaluate("async () => await axe.run(document, {resultTypes: ['violations']})")
         found += [

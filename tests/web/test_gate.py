@@ -1,12 +1,10 @@
 """Who gets in. Every route of the application is walked, so that a new one cannot be forgotten."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
 from fastapi.testclient import TestClient
-from starlette.routing import BaseRoute, Mount
 from starlette.websockets import WebSocketDisconnect
 
 from callreel.domain.access import RIGHTS, Scope, UserRole, rights_of
@@ -15,6 +13,7 @@ from callreel.web.access import RULES, Rule, find
 from callreel.web.app import WebOptions, create_app
 from callreel.web.gate import SECURITY_HEADERS
 from tests.web.conftest import As, MakeApp, bearer
+from tests.web.routes import endpoints
 from tests.web.seed import DONE, NOON, Seed
 
 VALUES = {
@@ -37,22 +36,9 @@ OPEN = {
 BROWSER = {"Accept": "text/html"}
 
 
-def routes(of: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
-    """Each (method, path) of an application, through its included routers."""
-    for route in of:
-        inner = getattr(route, "original_router", None)
-        if inner is not None:
-            yield from routes(inner.routes)
-        elif isinstance(route, Mount):
-            yield "GET", f"{route.path}/"
-        else:
-            for method in cast(Any, route).methods:
-                yield method, cast(Any, route).path
-
-
 def guarded(client: TestClient) -> list[tuple[str, str]]:
     """All routes but the open ones, with a real call in their paths."""
-    found = {(method, path) for method, path in routes(cast(FastAPI, client.app).routes)}
+    found = {(method, path) for method, path, _ in endpoints(cast(FastAPI, client.app).routes)}
     assert {("GET", "/"), ("GET", "/calls/{call_id}"), ("GET", "/events"), ("GET", "/openapi.json")} <= found
     assert OPEN < found
     kept = found - OPEN - {("GET", "/static/"), ("GET", "/health/live"), ("GET", "/health/ready")}

@@ -10,11 +10,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete
 
+from callreel.app import carrier_missing, shown_settings
 from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.recording import LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Reason, Verdict
+from callreel.settings import load_settings
 from callreel.store import calls, finals, layers, transcripts
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -195,11 +197,60 @@ def test_a_filtered_list_is_left_to_the_script(ada: TestClient) -> None:
     assert not re.findall(r'href="/calls/', page)
 
 
-@pytest.mark.parametrize("path", ["/days", "/people", "/me"])
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("maria", ["/", "/days"]),
+        ("sam", ["/", "/days", "/technicians", "/operations"]),
+        ("ada", ["/", "/days", "/technicians", "/operations", "/people", "/settings"]),
+    ],
+)
+def test_the_navigation_leads_where_one_may_go(signed_in: As, name: str, places: list[str]) -> None:
+    browser = signed_in(name)
+    page = browser.get("/days").text
+    [nav] = re.findall(r"<nav aria-label=\"Main\">.*?</nav>", page, re.DOTALL)
+    assert re.findall(r'href="([^"]+)"', nav) == places
+    assert 'href="/days" aria-current="page"' in nav
+    for path in places:
+        assert browser.get(path).status_code == 200
+
+
+def test_the_settings_are_shown_without_their_secrets(make_app: MakeApp) -> None:
+    told = {"OPENAI_API_KEY": "sk-very-secret", "CALLREEL_DATABASE_URL": "postgresql://u:db-pass@db/calls"}
+    settings = load_settings({"port": 9000}, told)
+    shown, missing = shown_settings(settings), carrier_missing(settings)
+    app = make_app(WebOptions(demo=True, settings=shown, missing=missing))
+    page = TestClient(app, base_url="http://localhost").get("/settings").text
+    assert "sk-very-secret" not in page
+    assert "db-pass" not in page
+    text = re.sub(r"<[^>]+>|\s+", " ", page)
+    assert f"3 of {len(shown)} are not at their default" in text
+    assert re.search(r"CALLREEL_PORT +9000 +command line", text)
+    assert re.search(r"OPENAI_API_KEY +\*+ +environment", text)
+    assert re.search(r"CALLREEL_HOST +127\.0\.0\.1 +default", text)
+    assert "Incomplete" in text
+    for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "CALLREEL_PUBLIC_URL"):
+        assert f"<li><code>{name}</code>," in page
+
+
+def test_complete_carrier_settings_are_called_complete() -> None:
+    sid = "0" * 32
+    settings = load_settings(
+        {},
+        {
+            "TWILIO_ACCOUNT_SID": f"AC{sid}", "TWILIO_AUTH_TOKEN": "t", "TWILIO_API_KEY_SID": f"SK{sid}",
+            "TWILIO_API_KEY_SECRET": "s", "TWILIO_TWIML_APP_SID": f"AP{sid}", "TWILIO_PHONE_NUMBER": "+12125550100",
+            "CALLREEL_PUBLIC_URL": "https://calls.example",
+        },
+    )  # fmt: skip
+    assert carrier_missing(settings) == []
+
+
+@pytest.mark.parametrize("path", ["/days", "/people", "/me", "/technicians", "/settings", "/operations"])
 def test_further_pages_are_there_for_administrators(ada: TestClient, path: str) -> None:
     page = ada.get(path).text
     assert page.count("<h1") == page.count("<main") == 1
-    assert "<noscript>" in page or path == "/me"
+    assert "<noscript>" in page or path in ("/me", "/settings", "/operations")
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
 
 

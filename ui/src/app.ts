@@ -10,6 +10,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-review": () => import("./review/element"),
   "call-list": () => import("./list/element"),
   "day-view": () => import("./days/element"),
+  "phone-book": () => import("./technicians/element"),
   "people-admin": () => import("./people/people"),
   "my-access": () => import("./people/me"),
 };

@@ -17,7 +17,7 @@ LONGEST_IDENTITY: Final = 100
 
 
 class UserRole(StrEnum):
-    """`AGENT` has own calls, `SUPERVISOR` all of them, `ADMINISTRATOR` also the people."""
+    """`AGENT` has own calls, `SUPERVISOR` all of them, `ADMINISTRATOR` also the people and the settings."""
 
     AGENT = "agent"
     SUPERVISOR = "supervisor"
@@ -34,6 +34,7 @@ class Right(StrEnum):
     EDIT_ALL_NOTES = "notes:edit_all"
     WRITE_TECHNICIANS = "technicians:write"
     WRITE_PEOPLE = "people:write"
+    READ_SETTINGS = "settings:read"
     WRITE_TOKENS = "tokens:write"
 
 
@@ -51,7 +52,7 @@ _SUPERVISOR = _AGENT | {Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.WRITE_
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
     UserRole.AGENT: _AGENT,
     UserRole.SUPERVISOR: _SUPERVISOR,
-    UserRole.ADMINISTRATOR: _SUPERVISOR | {Right.WRITE_PEOPLE},
+    UserRole.ADMINISTRATOR: _SUPERVISOR | {Right.WRITE_PEOPLE, Right.READ_SETTINGS},
 }
 
 _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {

@@ -16,7 +16,7 @@ from callreel.formats.transcript_json import transcript_json
 from callreel.formats.webvtt import webvtt
 from callreel.services.summary import call_head, live_turns, revision_head
 from callreel.speech.readable import readable
-from callreel.store import calls, revisions
+from callreel.store import calls, revisions, technicians
 
 
 class Format(StrEnum):
@@ -59,8 +59,9 @@ def export_transcript(
         case Format.CSV:
             return transcript_csv(turns, names)
         case Format.JSON:
-            return transcript_json(_json_head(call_head(row), shown), turns)
-    head = [
+            head = call_head(row, technicians.names_of(conn, [row.remote_number]))
+            return transcript_json(_json_head(head, shown), turns)
+    lines = [
         ("Call", row.id),
         ("Began", row.created_at.isoformat(timespec="seconds")),
         (names[Role.AGENT], row.agent),
@@ -69,7 +70,7 @@ def export_transcript(
     ]
     if written:
         turns = [replace(turn, text=readable(turn.text)) for turn in turns]
-    return plain_text(head, turns, names)
+    return plain_text(lines, turns, names)
 
 
 def _json_head(call: Mapping[str, Json], shown: revisions.Shown | None) -> dict[str, Json]:

@@ -4,9 +4,10 @@ Only rows are read here, nothing is decided: the verdict is judged, turns are me
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -17,7 +18,18 @@ from callreel.domain.recording import LayerFile
 from callreel.domain.transcript import Final, TranscriptKind, Turn
 from callreel.domain.verdict import Comparison, Reason
 from callreel.services.costs import between_ms, cost_of, main_recording
-from callreel.store import calls, finals, layers, legs, notes, recordings, revisions, streams, transcripts
+from callreel.store import (
+    calls,
+    finals,
+    layers,
+    legs,
+    notes,
+    recordings,
+    revisions,
+    streams,
+    technicians,
+    transcripts,
+)
 from callreel.store.calls import CallRow
 from callreel.store.notes import NoteRow
 from callreel.store.recordings import RecordingRow
@@ -49,7 +61,7 @@ def call_summary(
     if machine:
         turns["machine_turns"] = shown.machine.turns if shown else ()
     return {
-        **call_head(row),
+        **call_head(row, technicians.names_of(conn, [row.remote_number])),
         "layers": _layers(call_id, layers.of_call(conn, call_id)),
         "transcript": _transcript(shown.machine if shown else None),
         **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
@@ -62,8 +74,10 @@ def call_summary(
     }
 
 
-def call_head(row: CallRow) -> Summary:
-    """What a list says of a call. `duration_ms` is None while it goes on; it counts from the answer if there was one."""
+def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> Summary:
+    """What a list says of a call. `names` are technicians' by number. `duration_ms` is None while it goes on; it counts
+    from the answer if there was one.
+    """
     began = row.answered_at or row.created_at
     return {
         "call_id": row.id,
@@ -72,6 +86,7 @@ def call_head(row: CallRow) -> Summary:
         "direction": row.direction.value,
         "agent": row.agent,
         "number": row.remote_number,
+        "number_name": names.get(row.remote_number),
         "created_at": _time(row.created_at),
         "answered_at": _time(row.answered_at),
         "ended_at": _time(row.ended_at),

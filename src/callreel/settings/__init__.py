@@ -4,13 +4,14 @@ From strongest to weakest: the command line, the environment (`CALLREEL_…`, an
 usual `TWILIO_…` names), `callreel.toml`, the defaults. Nothing here opens a database or reaches a network.
 """
 
-from callreel.settings.lines import SettingLine, default_shown, describe
+from callreel.settings.lines import SECTIONS, SettingLine, default_shown, describe
 from callreel.settings.load import check, load_settings
 from callreel.settings.model import LOOPBACK_HOSTS, MEDIA_PATH, Settings, env_name, env_names
 
 __all__ = [
     "LOOPBACK_HOSTS",
     "MEDIA_PATH",
+    "SECTIONS",
     "SettingLine",
     "Settings",
     "check",

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -11,10 +12,27 @@ MASK = "********"
 NOT_SET = "(not set)"
 
 
+SECTIONS: Final = (
+    ("data_dir", "Where things are kept"),
+    ("public_url", "Where it is reached"),
+    ("carrier_api_url", "The carrier's account"),
+    ("stream_track", "How calls are recorded and streamed"),
+    ("access_token_ttl_s", "The softphone"),
+    ("agent_name", "Names of the roles"),
+    ("engine", "Speech"),
+    ("block_ms", "Limits and waits"),
+    ("sync_every_s", "What is kept, and for how long"),
+    ("price_recording_per_minute", "Prices"),
+    ("log_level", "Log"),
+)
+"""The sections of the settings' module, each by its first setting."""
+
+
 @dataclass(frozen=True, slots=True)
 class SettingLine:
     """One setting as people see it. `source` is default, environment, command line or the name of the file."""
 
+    section: str
     name: str
     env: str
     value_shown: str
@@ -24,16 +42,21 @@ class SettingLine:
 
 def describe(settings: Settings) -> list[SettingLine]:
     """Every setting with value, source and meaning, in the order of this module. Secrets are masked."""
-    return [
-        SettingLine(
-            name,
-            env_name(name),
-            shown(getattr(settings, name)),
-            settings.sources.get(name, "default"),
-            field.description or "",
+    begins = dict(SECTIONS)
+    section, lines = "", []
+    for name, field in Settings.model_fields.items():
+        section = begins.get(name, section)
+        lines.append(
+            SettingLine(
+                section,
+                name,
+                env_name(name),
+                shown(getattr(settings, name)),
+                settings.sources.get(name, "default"),
+                field.description or "",
+            )
         )
-        for name, field in Settings.model_fields.items()
-    ]
+    return lines
 
 
 def default_shown(name: str) -> str:

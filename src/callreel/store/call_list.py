@@ -12,14 +12,15 @@ from callreel.store.calls import CallRow
 from callreel.store.calls import row as call_row
 from callreel.store.dialect import seconds_between
 from callreel.store.search_query import Query
-from callreel.store.tables import calls, notes
+from callreel.store.tables import calls, notes, technicians
 
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
     """What calls must be; None and empty ask for nothing.
 
-    `since` is included, `until` is not. `agent` is an identity; `number` digits within the other party's number.
+    `since` is included, `until` is not. `agent` is an identity; `number` digits within the other party's number,
+    `number_name` a part of the name that the number has.
     `judged` False asks for calls without a verdict. Lengths count from the answer, or from the beginning without one;
     a call that goes on has none. `own` is the identity of an agent who sees no others' calls.
     """
@@ -29,6 +30,7 @@ class CallFilter:
     until: datetime | None = None
     agent: str | None = None
     number: str | None = None
+    number_name: str | None = None
     state: CallState | None = None
     verdict: Verdict | None = None
     judged: bool | None = None
@@ -56,6 +58,9 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
     asked += [calls.c.agent == agent for agent in (wanted.agent, wanted.own) if agent is not None]
     if wanted.number:
         asked.append(calls.c.remote_number.contains(wanted.number, autoescape=True))
+    if wanted.number_name:
+        of_name = technicians.c.name.icontains(wanted.number_name, autoescape=True)
+        asked.append(calls.c.remote_number.in_(select(technicians.c.number).where(of_name)))
     if wanted.state is not None:
         asked.append(calls.c.state == wanted.state)
     if wanted.verdict is not None:

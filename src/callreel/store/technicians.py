@@ -1,5 +1,6 @@
 """Technicians by name, so that they can be called without typing, and the numbers that were called last."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -52,6 +53,12 @@ def everyone(conn: Connection) -> list[TechnicianRow]:
     """By name."""
     query = select(technicians).order_by(technicians.c.name, technicians.c.id)
     return [TechnicianRow(**found._asdict()) for found in conn.execute(query)]
+
+
+def names_of(conn: Connection, numbers: Collection[str]) -> dict[str, str]:
+    """The names of those of `numbers` that have one."""
+    query = select(technicians.c.number, technicians.c.name).where(technicians.c.number.in_(numbers))
+    return {number: name for number, name in conn.execute(query)}
 
 
 def recent_numbers(conn: Connection, agent: str | None, limit: int) -> list[tuple[str, datetime]]:

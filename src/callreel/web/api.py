@@ -15,12 +15,12 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.services.summary import Summary, call_head, call_summary
-from callreel.store import call_list, notes, search
+from callreel.store import call_list, notes, search, technicians
 from callreel.store.call_list import CallFilter
 from callreel.store.search import Hits
 from callreel.store.search_query import parse
 from callreel.web.errors import not_found
-from callreel.web.moments import aware, begin_of, end_of
+from callreel.web.moments import aware, begin_of, end_of, zone_of
 from callreel.web.options import WebContext
 from callreel.web.person import person_of
 
@@ -38,22 +38,26 @@ def router(context: WebContext) -> APIRouter:
         since: Annotated[str | None, Query(alias="from")] = None,
         until: Annotated[str | None, Query(alias="to")] = None,
         agent: str | None = None,
-        number: str = "",
+        number: Annotated[str, Query(max_length=100)] = "",
         state: CallState | None = None,
         verdict: Verdict | Literal["none"] | None = None,
         min_s: Annotated[float | None, Query(ge=0)] = None,
         max_s: Annotated[float | None, Query(ge=0)] = None,
         with_notes: Annotated[bool, Query(alias="notes")] = False,
+        zone: str = "UTC",
         before: datetime | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> JSONResponse:
         """Calls, newest first, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
+        days_of, party = zone_of(zone), number.strip()
+        by_name = any(character.isalpha() for character in party)
         wanted = CallFilter(
             query=parse(q),
-            since=begin_of(since),
-            until=end_of(until),
+            since=begin_of(since, days_of),
+            until=end_of(until, days_of),
             agent=agent or None,
-            number=re.sub(r"[^\d+]", "", number),
+            number=None if by_name else re.sub(r"[^\d+]", "", party),
+            number_name=party if by_name else None,
             state=state,
             verdict=verdict if isinstance(verdict, Verdict) else None,
             judged=False if verdict == "none" else None,
@@ -83,10 +87,11 @@ def call_page(context: WebContext, wanted: CallFilter, limit: int, before: datet
         shown = rows[:limit]
         ids = [row.id for row in shown]
         noted = notes.counts(conn, ids)
+        names = technicians.names_of(conn, {row.remote_number for row in shown})
         hits = search.hits_of(conn, ids, wanted.query)
     return {
         "calls": [
-            {**call_head(row), "notes": noted.get(row.id, 0), **_hits(hits.get(row.id, Hits()))}
+            {**call_head(row, names), "notes": noted.get(row.id, 0), **_hits(hits.get(row.id, Hits()))}
             for row in shown
         ],
         "next_before": shown[-1].created_at.isoformat() if len(rows) > limit else None,

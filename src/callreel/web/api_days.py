@@ -1,13 +1,13 @@
 """The API's figures by day, for the page of days; agents get those of their own calls."""
 
-from datetime import UTC, date, timedelta, tzinfo
+from datetime import date, timedelta
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 
 from callreel.services.statistics import day_figures
+from callreel.web.moments import zone_of
 from callreel.web.options import WebContext
 from callreel.web.person import person_of
 
@@ -27,7 +27,7 @@ def router(context: WebContext) -> APIRouter:
         zone: str = "UTC",
     ) -> JSONResponse:
         """Calls, minutes, spoken time, verdicts, storage and cost of each day, and the month's cost."""
-        known = _zone(zone)
+        known = zone_of(zone)
         now = context.clock.now()
         last = until or now.astimezone(known).date()
         first = since or last - timedelta(days=USUAL_DAYS - 1)
@@ -39,13 +39,3 @@ def router(context: WebContext) -> APIRouter:
         return JSONResponse(found)
 
     return routes
-
-
-def _zone(name: str) -> tzinfo:
-    # A machine without a database of zones knows this one all the same.
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError; odd names give the others
-        raise HTTPException(422, "The zone is a name like Europe/Berlin.") from None

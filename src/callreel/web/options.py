@@ -1,6 +1,6 @@
 """What the web side is told at start-up: plain values, checked by the settings before they come here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -46,6 +46,17 @@ class SoftphoneOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownSetting:
+    """One setting for the page of settings. `value` is for people: a secret is masked before it comes here."""
+
+    section: str
+    name: str
+    value: str
+    source: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
 class WebOptions:
     """How pages look and who may see them.
 
@@ -54,7 +65,9 @@ class WebOptions:
     `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
     `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `public_url` is
     what the carrier reaches us by, for the page that explains the first call; None stands for the address that the
-    reader used. `dial_policy` is that of the voice route; by default it allows nothing. `demo_identity` is the client that the demo's administrator is to the carrier.
+    reader used. `dial_policy` is that of the voice route; by default it allows nothing. `demo_identity` is the client
+    that the demo's administrator is to the carrier. `settings` are those in force, in their order; `missing` is what
+    the carrier cannot do without and is not set, in words.
     """
 
     title: str = "Callreel"
@@ -73,6 +86,8 @@ class WebOptions:
     session_hours: int = 12
     heartbeat_s: float = 10.0
     calls_per_page: int = 50
+    settings: Sequence[ShownSetting] = ()
+    missing: Sequence[str] = ()
 
     @property
     def no_sign_in(self) -> bool:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from callreel.domain.ids import CallId
 from callreel.services.summary import call_head, call_summary
 from callreel.store import call_list as call_list_of
-from callreel.store import live_events
+from callreel.store import live_events, notes, technicians, users
 from callreel.web.calling_policy import calling_policy
 from callreel.web.errors import not_found
 from callreel.web.layer_groups import layer_groups, main_audio, player_audio
@@ -37,13 +37,17 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
             after = live_events.last_id(conn)
             wanted = call_list_of.CallFilter(own=person_of(request).own)
             rows = call_list_of.page(conn, wanted, options.calls_per_page + 1, _utc(before))
-        shown = rows[: options.calls_per_page]
+            shown = rows[: options.calls_per_page]
+            noted = notes.counts(conn, [row.id for row in shown])
+            names = technicians.names_of(conn, {row.remote_number for row in shown})
+            agents = [] if wanted.own is not None else [user.identity for user in users.everyone(conn)]
         page = renderer.page(
             request,
             "calls.html",
             here="calls",
             filtered=any(request.query_params.get(name) for name in FILTERS),
-            calls=[call_head(row) for row in shown],
+            calls=[{**call_head(row, names), "notes": noted.get(row.id, 0)} for row in shown],
+            agents=agents,
             before=before,
             older=shown[-1].created_at.isoformat() if len(rows) > len(shown) else None,
             after=after,
@@ -73,6 +77,21 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
     @routes.get("/days")
     def days(request: Request) -> HTMLResponse:
         return renderer.page(request, "days.html", here="days")
+
+    @routes.get("/technicians")
+    def phone_book(request: Request) -> HTMLResponse:
+        return renderer.page(request, "technicians.html", here="technicians")
+
+    @routes.get("/settings")
+    def settings(request: Request) -> HTMLResponse:
+        changed = [line for line in options.settings if line.source != "default"]
+        sections = {
+            line.section: [one for one in options.settings if one.section == line.section]
+            for line in options.settings
+        }
+        return renderer.page(
+            request, "settings.html", here="settings", sections=sections, changed=len(changed)
+        )
 
     @routes.get("/people")
     def people(request: Request) -> HTMLResponse:

@@ -15,6 +15,7 @@ from callreel import __version__
 from callreel.domain.call import Role
 from callreel.web import wording
 from callreel.web.options import WebOptions
+from callreel.web.person import Person
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 STATIC: Final = Path(__file__).parent / "static"
@@ -39,9 +40,14 @@ class Renderer:
         self._environment.filters.update(_filters(options))
 
     def page(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
-        """`template` filled in, with who is signed in. Pages are private and are not kept by caches."""
+        """`template` filled in, with who is signed in and `can`, the rights of who asks; none for a stranger.
+
+        Pages are private and are not kept by caches.
+        """
         user = getattr(request.state, "user", None)
-        text = self._environment.get_template(template).render(user=user, **{"here": None, **values})
+        person: Person | None = getattr(request.state, "person", None)
+        can = person.rights if person else frozenset()
+        text = self._environment.get_template(template).render(user=user, can=can, **{"here": None, **values})
         return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
 
 

@@ -3,6 +3,7 @@
 import { el, need, svg } from "../page/dom";
 import { count, money, size } from "../page/format";
 import { get, words } from "../page/http";
+import { localZone } from "../page/times";
 import { stacks, type Day, type Days, type Series } from "./figures";
 
 const WIDE = 460;
@@ -30,7 +31,7 @@ export class DayView extends HTMLElement {
     const box = need(this, "[data-days]");
     try {
       const query = new URLSearchParams(location.search);
-      query.set("zone", Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
+      query.set("zone", localZone());
       this.draw(await get<Days>(`/api/days?${query}`));
     } catch (error) {
       box.replaceChildren(el("p.card", {}, words(error)));

@@ -8,7 +8,7 @@ import { gathered, refresher } from "../page/refresh";
 import type { ListedCall } from "../page/scheme";
 import { shortcuts } from "../page/shortcuts";
 import { listen } from "../page/sse";
-import { localTimes } from "../page/times";
+import { localTimes, localZone } from "../page/times";
 import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf, type Filters } from "./filters";
 import { callRow } from "./rows";
 
@@ -99,6 +99,7 @@ export class CallList extends HTMLElement {
   private page(filters: Filters, before: string | null, signal: AbortSignal): Promise<Answer> {
     const query = new URLSearchParams(queryOf(filters));
     query.set("limit", String(PAGE));
+    query.set("zone", localZone());
     if (before) query.set("before", before);
     return get<Answer>(`/api/calls?${query}`, signal);
   }

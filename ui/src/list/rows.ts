@@ -22,7 +22,7 @@ export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIEl
 }
 
 function parties(call: ListedCall): (Node | string)[] {
-  const number = el("span.number", {}, telephone(call.number));
+  const number = el("span.number", { title: call.number_name && telephone(call.number) }, call.number_name ?? telephone(call.number));
   const calls = [" ", el("span.arrow", { "aria-hidden": "true" }, "→"), el("span.visually-hidden", {}, " calls "), " "];
   return call.direction === "incoming" ? [number, ...calls, call.agent] : [call.agent, ...calls, number];
 }

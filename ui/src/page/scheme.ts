@@ -40,6 +40,8 @@ export interface CallHead {
   direction: "incoming" | "outgoing";
   agent: string;
   number: string;
+  /** Of the number, where it has one. */
+  number_name: string | null;
   created_at: string;
   answered_at: string | null;
   ended_at: string | null;

@@ -9,6 +9,11 @@ export function localTimes(root: ParentNode): void {
   }
 }
 
+/** The reader's zone, for the server to count whole days in. */
+export function localZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+}
+
 export function localTime(when: string): string {
   return clock.format(new Date(when));
 }

@@ -16,13 +16,13 @@ interface TokenRow {
 
 export class MyAccess extends HTMLElement {
   connectedCallback(): void {
-    need(this, "[data-sign-out-everywhere]").addEventListener("click", () => void this.signOutEverywhere());
-    const form = need<HTMLFormElement>(this, "form[data-token]");
-    form.addEventListener("submit", (event) => {
+    this.querySelector("[data-sign-out-everywhere]")?.addEventListener("click", () => void this.signOutEverywhere());
+    const form = this.querySelector<HTMLFormElement>("form[data-token]");
+    form?.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.make(form);
     });
-    void this.load();
+    if (form) void this.load();
   }
 
   private async signOutEverywhere(): Promise<void> {

@@ -1,14 +1,14 @@
 // <call-softphone>: call a technician, or be called, from this page. The template holds what shows before script runs.
 
 import { el, need } from "../page/dom";
-import { duration, sentence, telephone } from "../page/format";
+import { duration, telephone } from "../page/format";
 import { ApiError, getIfThere, words } from "../page/http";
 import type { ListedCall } from "../page/scheme";
 import { shortcuts } from "../page/shortcuts";
 import { obstacle } from "./errors";
 import { isCallOf, type Leg } from "./leg";
 import { Line, settings, type SoftphoneSettings } from "./line";
-import { check, cursorAfter, NumberCheck, plainCheck, type CheckedNumber } from "./number";
+import { check, cursorAfter, NumberCheck, plainCheck, showProblem, type CheckedNumber } from "./number";
 import { technicians, type Person } from "./people";
 import { isActive, LOADING, next, status, type SoftphoneEvent, type SoftphoneState } from "./state";
 
@@ -79,7 +79,9 @@ export class CallSoftphone extends HTMLElement {
   private unready(text: string, missing: readonly string[]): void {
     this.happened({ is: "missing" });
     const box = need(this, "[data-missing]");
-    box.replaceChildren(el("p", {}, text), missing.length ? el("ul", {}, ...missing.map((one) => el("li", {}, one))) : "");
+    const named = (one: string) => el("li", {}, el("code", {}, one.split(",")[0] ?? ""), one.slice(one.indexOf(",")));
+    const settings = document.querySelector("nav a[href='/settings']") && el("p", {}, el("a", { href: "/settings" }, "All settings"));
+    box.replaceChildren(el("p", {}, text), ...(missing.length ? [el("ul.missing", {}, ...missing.map(named)), settings ?? ""] : []));
     box.hidden = false;
   }
 
@@ -99,8 +101,7 @@ export class CallSoftphone extends HTMLElement {
 
   private show(checked: CheckedNumber | null): void {
     this.checked = checked;
-    const problem = need(this, "[data-number-problem]");
-    problem.textContent = sentence(checked?.reason ?? "");
+    showProblem(need(this, "[data-number-problem]"), checked);
     this.input.setAttribute("aria-invalid", String(Boolean(checked && !checked.valid)));
     const shown = checked?.valid ? checked.international : null;
     if (!shown || shown === this.input.value) return;

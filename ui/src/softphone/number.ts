@@ -1,5 +1,6 @@
 // A telephone number as it is typed: the server knows the rules of every country, this asks it and keeps the cursor.
 
+import { sentence } from "../page/format";
 import { send } from "../page/http";
 
 export interface CheckedNumber {
@@ -53,4 +54,11 @@ export function cursorAfter(typed: string, cursor: number, shown: string): numbe
   let at = shown.length;
   while (at > 0 && digits > 0) if (/[\d+]/.test(shown[--at]!)) digits--;
   return at;
+}
+
+/** Why the number cannot be called, or the hint that stands there otherwise. */
+export function showProblem(line: HTMLElement, checked: CheckedNumber | null): void {
+  const reason = checked?.valid ? "" : sentence(checked?.reason ?? "");
+  line.textContent = reason || (line.dataset.hint ?? "");
+  line.classList.toggle("problem", Boolean(reason));
 }
