@@ -55,6 +55,15 @@ def expected(samples8k: Samples, options: SegmenterOptions = OPTIONS) -> list[tu
     return [(number, event.start_ms, event.end_ms) for number, event in enumerate(cut)]
 
 
+def is_the_stretch(samples: Samples, whole: Samples) -> bool:
+    """Layer 2's very samples, but for the newest at its end, which were not certain yet: they may be off by one."""
+    if samples.size != whole.size:
+        return False
+    newest = 16 * 140
+    apart = np.abs(samples[-newest:].astype(np.int32) - whole[-newest:])
+    return np.array_equal(samples[:-newest], whole[:-newest]) and (apart.max(initial=0) <= 1)
+
+
 TALK = np.concatenate(
     [
         silence(1_200),
@@ -76,8 +85,24 @@ def test_segments_hold_the_samples_of_their_place() -> None:
     assert [number for number, _, _ in spans] == [0, 1]
     assert [(number, start_ms) for number, start_ms, _ in asked.finals] == [span[:2] for span in spans]
     for (_, start_ms, samples), (_, _, end_ms) in zip(asked.finals, spans, strict=True):
-        assert np.array_equal(samples, whole[start_ms * 16 : end_ms * 16])
+        assert is_the_stretch(samples, whole[start_ms * 16 : end_ms * 16])
     assert asked.partials == []
+
+
+def test_a_segment_is_given_once_its_closing_silence_is_heard_however_far_the_resampler_is() -> None:
+    """Speech to 900 ms and half a second of silence: nothing of the resampler's delay is added to it."""
+    asked, said = Asked(), np.concatenate([speech(900), silence(1_000)])
+    hearing, upsampler = a_hearing(asked), Upsampler(0)
+    ((_, start_ms, end_ms),) = expected(said)
+    given_at_ms = None
+    for at in range(0, said.size, 160):
+        hearing.hear(said[at : at + 160], upsampler.push(said[at : at + 160]))
+        if asked.finals and given_at_ms is None:
+            given_at_ms = (at + 160) // 8
+    assert given_at_ms is not None
+    speech_end_ms = end_ms - OPTIONS.post_ms
+    assert given_at_ms <= speech_end_ms + OPTIONS.min_silence_ms + OPTIONS.step_ms + 20
+    assert is_the_stretch(asked.finals[0][2], upsample_all(said)[start_ms * 16 : end_ms * 16])
 
 
 def test_pause_closes_what_is_open() -> None:
@@ -114,7 +139,7 @@ def test_partials_come_at_the_cadence_and_begin_with_their_segment() -> None:
     assert all(later - earlier >= 600 for earlier, later in zip(lengths, lengths[1:], strict=False))
     for _, _, samples in asked.partials:
         shared = min(samples.size, final.size)
-        assert np.array_equal(samples[:shared], final[:shared])
+        assert is_the_stretch(samples[:shared], final[:shared])
 
 
 def test_engine_without_partials_is_not_asked_for_any() -> None:
@@ -134,7 +159,7 @@ def test_long_speech_is_split_without_losing_a_sample(dip_ms: int) -> None:
     assert len(spans) == 2 and spans[0][2] == spans[1][1]
     assert [(number, start_ms) for number, start_ms, _ in asked.finals] == [span[:2] for span in spans]
     for (_, start_ms, samples), (_, _, end_ms) in zip(asked.finals, spans, strict=True):
-        assert np.array_equal(samples, whole[start_ms * 16 : end_ms * 16])
+        assert is_the_stretch(samples, whole[start_ms * 16 : end_ms * 16])
 
 
 @given(
@@ -152,7 +177,7 @@ def test_no_block_size_loses_a_needed_sample(parts: list[tuple[bool, int]], bloc
     whole, spans = upsample_all(said), expected(said, options)
     assert [(number, start_ms) for number, start_ms, _ in asked.finals] == [span[:2] for span in spans]
     for (_, start_ms, samples), (_, _, end_ms) in zip(asked.finals, spans, strict=True):
-        assert np.array_equal(samples, whole[start_ms * 16 : end_ms * 16])
+        assert is_the_stretch(samples, whole[start_ms * 16 : end_ms * 16])
     for _, start_ms, samples in asked.partials:
         assert np.array_equal(samples, whole[start_ms * 16 : start_ms * 16 + samples.size])
 

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from callreel.audio.resample import upsample_all
 from callreel.audio.segmenter import Closed, Opened, Segmenter, SegmenterOptions, SpeechDetector, Split
 from callreel.domain.call import Role
 from callreel.speech.cadence import PartialCadence
 
 Samples = npt.NDArray[np.int16]
+SAMPLES8K_A_MS = 8
 SAMPLES16K_A_MS = 16
+SETTLE_MS = 25
+"""What the resampler's filter looks at on either side of a sample, and more."""
 
 
 class SampleStore:
@@ -25,6 +29,11 @@ class SampleStore:
         self._pieces: deque[Samples] = deque()
         self._first = 0
         self.end = 0
+
+    @property
+    def first(self) -> int:
+        """Where what is kept begins."""
+        return self._first
 
     @property
     def held(self) -> int:
@@ -72,7 +81,8 @@ class Unheard:
 class LaneHearing:
     """Segments of one role: `ask(number, start_ms, samples16k, final)` is called when text is wanted.
 
-    A closed segment is given when all its samples are there: 16 kHz samples lag behind detection by up to 315 ms.
+    A closed segment is given as soon as the lane has heard its end: 16 kHz samples come up to 115 ms later than the
+    8 kHz ones that they are made of, so the last of a segment are made apart, and may differ by one from layer 2's.
     Holds them from the beginning of the oldest segment that is not given, or of the pre-roll before a next one: at
     most 27 s, about 860 kB.
     """
@@ -93,6 +103,7 @@ class LaneHearing:
         self._ask = ask
         self._undetected = np.zeros(0, np.int16)
         self._samples16k = SampleStore()
+        self._newest8k = SampleStore()
         self._number = 0
         self._cut: deque[_Cut] = deque()
         self._open_since_ms: int | None = None
@@ -111,13 +122,14 @@ class LaneHearing:
     def hear(self, samples8k: Samples, samples16k: Samples) -> None:
         """The next settled samples of the lane, at both rates; the two need not reach equally far."""
         self._samples16k.append(samples16k)
+        self._newest8k.append(samples8k)
         pending = np.concatenate([self._undetected, samples8k]) if self._undetected.size else samples8k
         step = self._detector.step_samples
         whole = pending.size - pending.size % step
         for at in range(0, whole, step):
             self._step(pending[at : at + step])
         self._undetected = pending[whole:]
-        self._give_cut(self._samples16k.end // SAMPLES16K_A_MS)
+        self._give_cut(self._newest8k.end // SAMPLES8K_A_MS - SETTLE_MS)
         self._forget()
         self._maybe_partial()
 
@@ -126,6 +138,7 @@ class LaneHearing:
         end_ms = self._samples16k.end // SAMPLES16K_A_MS
         self._handle(self._segmenter.finish(end_ms))
         self._give_cut(end_ms)
+        self._newest8k.forget(self._newest8k.end)  # the next stream has a resampler of its own
 
     def _step(self, samples: Samples) -> None:
         self._steps += 1
@@ -149,12 +162,23 @@ class LaneHearing:
             self._give(_Cut(self._number, self._open_since_ms, now_ms), final=False)
 
     def _give_cut(self, heard_ms: int) -> None:
+        heard_ms = max(heard_ms, self._samples16k.end // SAMPLES16K_A_MS)
         while self._cut and self._cut[0].end_ms <= heard_ms:
             self._give(self._cut.popleft(), final=True)
 
     def _give(self, cut: _Cut, *, final: bool) -> None:
-        samples = self._samples16k.between(cut.start_ms * SAMPLES16K_A_MS, cut.end_ms * SAMPLES16K_A_MS)
+        samples = self._between(cut.start_ms * SAMPLES16K_A_MS, cut.end_ms * SAMPLES16K_A_MS)
         self._ask(self._role, cut.number, cut.start_ms, samples, final)
+
+    def _between(self, start: int, end: int) -> Samples:
+        """Samples [start, end) at 16 kHz; what the lane's resampler still holds back is made here."""
+        made = self._samples16k.between(start, end)
+        missing_from = max(start, self._samples16k.end)
+        if missing_from >= end:
+            return made
+        first = self._newest8k.first
+        rest = upsample_all(self._newest8k.between(first, self._newest8k.end))
+        return np.concatenate([made, rest[missing_from - 2 * first : end - 2 * first]])
 
     def _forget(self) -> None:
         keep_ms = self.position_ms - self._options.pre_ms - 1000
@@ -163,3 +187,4 @@ class LaneHearing:
         if self._cut:
             keep_ms = min(keep_ms, self._cut[0].start_ms)
         self._samples16k.forget(keep_ms * SAMPLES16K_A_MS)
+        self._newest8k.forget(self._samples16k.end // 2 - SETTLE_MS * SAMPLES8K_A_MS)

@@ -4,6 +4,7 @@ A lane lives as long as its call; streams come and go on it. Between `begin` and
 timestamps, writes settled audio in blocks, and hands each block on to whoever listens.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ RATE_16K = 16_000
 SAMPLES_A_MS = RATE_8K // 1000
 REORDER_MS = 80
 """How long a gap is held open for frames out of order; with a block of 160 ms, a kill loses at most 240 ms."""
+METER_MS = 160
 
 Samples = npt.NDArray[np.int16]
 
@@ -79,8 +81,7 @@ class Lane:
         self._on_written = on_written
         self._timeline: Timeline | None = None
         self._open: _OpenFiles | None = None
-        self.level_block: Samples = np.zeros(0, np.int16)
-        """The newest block written, for the level meter."""
+        self._newest: deque[Samples] = deque([np.zeros(0, np.int16)], maxlen=max(1, METER_MS // block_ms))
         self.samples = 0
         """Samples in layer 1 so far."""
         self.disk_lost_ms = 0
@@ -90,6 +91,11 @@ class Lane:
     def is_heard(self) -> bool:
         """Whether somebody waits for its samples."""
         return self._patience_samples == 0
+
+    @property
+    def level_block(self) -> Samples:
+        """The newest audio written, `METER_MS` of it or a block, for the level meter."""
+        return np.concatenate(self._newest)
 
     @property
     def length_ms(self) -> int:
@@ -160,7 +166,7 @@ class Lane:
         samples16k = files.upsampler.push(samples8k)
         if samples16k.size:
             files.live_16k.append(samples16k)
-        self.level_block = samples8k
+        self._newest.append(samples8k)
         self._hearing.hear(samples8k, samples16k)
         self._on_written()
 

@@ -35,6 +35,8 @@ from callreel.store.streams import EndedBy, StreamRow
 log = logging.getLogger(__name__)
 
 LEVEL_EVERY_MS = 500
+HEARD_BLOCK_MS = 20
+"""Audio that somebody listens to is written and handed on as it comes, so that no word waits for a block."""
 SHUT_DOWN_S = 5.0
 """How long the end of the server waits for a database that takes nothing."""
 
@@ -237,10 +239,9 @@ class LiveCalls:
             self._options.data_dir / f"{stem}_{RATE_16K}Hz.wav",
         )
         hearing = self._transcription.hearing(row.id, role)
-        return Lane(
-            role, paths, hearing, block_ms=self._options.block_ms,
-            patience_ms=self._transcription.patience_ms, on_written=on_written,
-        )  # fmt: skip
+        patience_ms = self._transcription.patience_ms
+        block_ms = self._options.block_ms if patience_ms else min(HEARD_BLOCK_MS, self._options.block_ms)
+        return Lane(role, paths, hearing, block_ms=block_ms, patience_ms=patience_ms, on_written=on_written)
 
     def _note_begin(self, stream: StreamRow, lanes: Mapping[Track, Lane]) -> None:
         with self._database.write() as conn:
