@@ -25,6 +25,7 @@ from callreel.carrier.destination import DialPolicy
 from callreel.carrier.signature import SignatureCheck
 from callreel.domain.call import Role
 from callreel.domain.errors import SettingsError, StoreError
+from callreel.domain.ids import CallId
 from callreel.domain.verdict import Limits
 from callreel.engines import registry
 from callreel.engines.fetch_log import FetchLog
@@ -33,12 +34,14 @@ from callreel.engines.registry import EngineChoice
 from callreel.engines.silero import SileroDetector
 from callreel.services.announce import Announcer
 from callreel.services.answer import Answering, AnswerOptions
+from callreel.services.bridge import Bridge, Link, Word
 from callreel.services.bus import EventBus
 from callreel.services.callbacks import CallbackIntake
 from callreel.services.carrier_list import CarrierList
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierAccess, CarrierRecordings
 from callreel.services.counters import Counters
+from callreel.services.custody import Custody
 from callreel.services.deletion import Deletion
 from callreel.services.dispatch import Dispatcher
 from callreel.services.durable import Durable
@@ -48,12 +51,14 @@ from callreel.services.heartbeat import Heartbeat
 from callreel.services.indexing import index_older
 from callreel.services.judging import Judging
 from callreel.services.layer_sync import LayerSync
+from callreel.services.lead import Lead
 from callreel.services.live import LiveTranscription
 from callreel.services.live_calls import LiveCalls, LiveOptions
 from callreel.services.metrics import LiveFigures, Metrics
+from callreel.services.peers import Peers, new_name
 from callreel.services.presence import Presence
 from callreel.services.reconcile import LookAgain, Reconciler
-from callreel.services.recovery import recover
+from callreel.services.recovery import Recovery
 from callreel.services.restream import Restreaming
 from callreel.services.secret_tokens import new_token
 from callreel.services.stages import Stages
@@ -63,7 +68,8 @@ from callreel.settings import LOOPBACK_HOSTS, Settings, describe
 from callreel.speech.engine import HeardWord
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
-from callreel.store.processes import ServerLock
+from callreel.store.local_link import LocalLink
+from callreel.store.notify import PostgresLink
 from callreel.web.app import create_app
 from callreel.web.carrier_routes import carrier_router
 from callreel.web.media_protocol import SocketLimits, media_protocol
@@ -90,9 +96,15 @@ class Ground:
     clock: Clock
     carrier: CarrierRecordings
     durable: Durable
-    presence: Presence
     heartbeat: Heartbeat
+    peers: Peers
+    bridge: Bridge
     final_host: EngineHost
+
+    @property
+    def process(self) -> str:
+        """This process's name among its peers."""
+        return self.heartbeat.name
 
 
 def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False) -> None:
@@ -131,14 +143,11 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         counters = Counters()
         transcription = _transcription(ground, live_host, counters)
-        recovered = await asyncio.to_thread(
-            recover,
-            ground.database,
-            ground.announcer,
-            ground.clock,
-            settings.objects_dir,
-            live_host.capabilities.name,
-        )
+        recovery = Recovery(
+            ground.database, ground.announcer, ground.clock, settings.objects_dir, live_host.capabilities.name,
+            ground.peers.dead, alone=ground.database.dialect == "sqlite",
+        )  # fmt: skip
+        recovered = await asyncio.to_thread(recovery.at_start)
         if recovered:
             log.warning("closed %d calls that a dead process left", recovered)
         await stack.enter_async_context(_running_stages(ground))
@@ -151,9 +160,13 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         live_calls = LiveCalls(
             ground.database, ground.announcer, ground.clock, counters, transcription,
             LiveOptions(settings.objects_dir, settings.block_ms, max_calls=settings.max_calls),
+            Custody(ground.database, ground.announcer, ground.clock, ground.process),
             ask_for_stream=restreaming.ask if settings.restart_streams else None,
+            taken=lambda call_id: ground.bridge.say(Word.TAKEN, call_id),
         )  # fmt: skip
         live_calls.bind(asyncio.get_running_loop())
+        _hear_other_processes(ground.bridge, live_calls)
+        lead = Lead(ground.database)
         health = _health(ground)
         metrics = Metrics(
             ground.database, ground.blobs, counters, health, ground.clock,
@@ -171,7 +184,16 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         stack.push_async_callback(transcription.close)
         stack.push_async_callback(live_calls.close)
         await stack.enter_async_context(
-            _tasks(dispatcher.run(), reconciler.run(), _upkeep(ground).run(), sync.run(), health.run())
+            _tasks(
+                live_calls.run(),
+                dispatcher.run(),
+                sync.run(),
+                health.run(),
+                lead.run(),
+                recovery.run(lambda: lead.ours),
+                reconciler.run(lambda: lead.ours),
+                _upkeep(ground).run(lambda: lead.ours),
+            )  # fmt: skip
         )
         config = uvicorn.Config(
             app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
@@ -194,6 +216,13 @@ async def _work(settings: Settings) -> None:
     async with _ground(settings, server=False) as ground, _running_stages(ground):
         log.info("working on the stages after calls")
         await stop.wait()
+
+
+def _hear_other_processes(bridge: Bridge, live_calls: LiveCalls) -> None:
+    """What the carrier told to another process of calls that are here."""
+    bridge.on(Word.LEG_ENDED, lambda subject: live_calls.leg_ended(CallId(subject)))
+    bridge.on(Word.STREAM_ENDED, live_calls.stream_ended)
+    bridge.on(Word.TAKEN, lambda subject: live_calls.taken_elsewhere(CallId(subject)))
 
 
 async def _tell_first_link(ground: Ground) -> None:
@@ -250,27 +279,37 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
     presence = Presence(settings.data_dir / "processes")
     async with AsyncExitStack() as stack:
         stack.callback(presence.leave)
-        if server:
-            presence.enter_as_server()
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
-        if server and database.dialect == "postgresql":
-            stack.callback((await asyncio.to_thread(ServerLock, database)).release)
+        alone = database.dialect == "sqlite"
+        if server and alone:
+            presence.enter_as_server()
         await asyncio.to_thread(database.migrate)
         await asyncio.to_thread(index_older, database)
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(_access(settings))
         stack.callback(carrier.close)
         host = await _started_host(final_choice, 1, stack)
-        durable = Durable(settings.durable_database_url)
-        presence.enter(durable.executor_id)
-        heartbeat = Heartbeat(database, durable.executor_id, "server" if server else "worker", clock)
+        name = new_name()
+        durable = Durable(settings.durable_database_url, name)
+        presence.enter(name)
+        heartbeat = Heartbeat(database, name, "server" if server else "worker", clock)
         await asyncio.to_thread(heartbeat.beat)  # before any work is taken
         stack.callback(_leave, heartbeat)
+        peers = Peers(presence, None if alone else heartbeat)
+        bridge = Bridge(bus, _link(settings, name), name)
+        await stack.enter_async_context(_tasks(bridge.run()))
         announcer = Announcer(database, bus, clock)
         yield Ground(
-            settings, database, blobs, bus, announcer, clock, carrier, durable, presence, heartbeat, host
+            settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, host
         )
+
+
+def _link(settings: Settings, name: str) -> Link:
+    """The way to the other processes of this installation."""
+    if settings.app_database_url.startswith("sqlite:"):
+        return LocalLink(settings.data_dir / "processes", name)
+    return PostgresLink(settings.app_database_url)
 
 
 @asynccontextmanager
@@ -305,12 +344,6 @@ async def _running_stages(ground: Ground) -> AsyncIterator[None]:
         await asyncio.to_thread(ground.durable.close)
 
 
-def _adopt_once(ground: Ground) -> int:
-    """On one machine the kernel knows who lives; else the database does, unless it was away itself."""
-    alive = ground.presence.alive() if ground.database.dialect == "sqlite" else ground.heartbeat.alive()
-    return 0 if alive is None else ground.durable.adopt(alive)
-
-
 def _leave(heartbeat: Heartbeat) -> None:
     try:
         heartbeat.leave()
@@ -321,7 +354,7 @@ def _leave(heartbeat: Heartbeat) -> None:
 async def _adopt(ground: Ground) -> None:
     while True:
         try:
-            taken = await asyncio.to_thread(_adopt_once, ground)
+            taken = await asyncio.to_thread(ground.durable.adopt, ground.peers.dead)
             if taken:
                 log.warning("took up %d unfinished pieces of work of a dead process", taken)
             again = await asyncio.to_thread(ground.durable.revive)
@@ -441,11 +474,20 @@ def _web(
     check = signature_check(settings)
     answering = Answering(
         ground.database, ground.announcer, answer_options(settings), ground.clock,
-        new_call_id=lambda: secrets.token_hex(6), new_token=new_token,
+        new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=ground.process,
     )  # fmt: skip
+
+    def leg_ended(call_id: CallId) -> None:
+        live_calls.leg_ended(call_id)
+        ground.bridge.say(Word.LEG_ENDED, call_id)
+
+    def stream_ended(stream_sid: str) -> None:
+        live_calls.stream_ended(stream_sid)
+        ground.bridge.say(Word.STREAM_ENDED, stream_sid)
+
     intake = CallbackIntake(
         ground.database, ground.announcer, ground.clock, recording_changed=dispatcher.wake,
-        leg_ended=live_calls.leg_ended, stream_ended=live_calls.stream_ended,
+        leg_ended=leg_ended, stream_ended=stream_ended,
     )  # fmt: skip
     routers = (carrier_router(check, settings.public_url, answering, intake, counters),)
     options = WebOptions(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callreel.services.durable import Durable, Steps
+from callreel.services.peers import new_name
 
 
 def main(mode: str, folder: Path, database_url: str | None = None) -> None:
@@ -32,15 +33,15 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
         total = sum(steps.run(name, step(name)) for name in ("one", "two", "three"))
         steps.run("sum", lambda: (folder / "sum").write_text(f"{key} {total}"))
 
-    durable = Durable(database_url or f"sqlite:///{folder / 'stages.db'}")
+    durable = Durable(database_url or f"sqlite:///{folder / 'stages.db'}", new_name())
     durable.register("counting", body)
     durable.launch(at_once=2)
     if mode == "begin":
         durable.start("counting", "a-key")
     else:
         print("before", len(durable.unfinished()), flush=True)
-        print("alive", durable.adopt({found.executor for found in durable.unfinished()}), flush=True)
-        print("adopted", durable.adopt(set()), flush=True)
+        print("alive", durable.adopt(lambda others: set()), flush=True)
+        print("adopted", durable.adopt(lambda others: others), flush=True)
     until = time.monotonic() + 20
     while durable.unfinished() and time.monotonic() < until:
         time.sleep(0.02)

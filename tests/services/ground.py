@@ -30,6 +30,7 @@ from callreel.services.answer import TOKEN_PARAMETER, Answering, AnswerOptions
 from callreel.services.bus import EventBus
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters
+from callreel.services.custody import Custody
 from callreel.services.live import LiveTranscription
 from callreel.services.live_calls import LiveCalls, LiveOptions
 from callreel.speech.engine import Capabilities, HeardWord
@@ -41,6 +42,7 @@ from callreel.store.database import Database
 Samples = npt.NDArray[np.int16]
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ACCOUNT = "AC" + "1" * 32
+PROCESS = "this-process"
 FRAME_MS = 20
 
 
@@ -99,8 +101,7 @@ class RecordingBus(EventBus):
         super().__init__()
         self.heard: list[LiveEvent] = []
 
-    @property
-    def has_listeners(self) -> bool:
+    def has_listeners(self, call_id: CallId) -> bool:
         return True  # it listens itself
 
     def publish(self, event: LiveEvent) -> None:
@@ -173,6 +174,7 @@ def answering(ground: Ground, **changes: object) -> Answering:
         ground.clock,
         new_call_id=lambda: f"{next(call_ids):012x}",
         new_token=lambda: f"token-{next(tokens)}",
+        owner=PROCESS,
     )
 
 
@@ -333,6 +335,9 @@ async def live_side(
     hang_on_s: float = 0.0,
     max_calls: int = 1_000,
     ask_for_stream: Callable[[CallId, LegSid], bool] | None = None,
+    process: str = PROCESS,
+    root: Path | None = None,
+    taken: Callable[[CallId], None] = lambda call_id: None,
 ) -> AsyncIterator[LiveSide]:
     """Running. Lingers are longer than any test unless it asks for shorter ones. Fails if a task is left behind."""
     counters, host = Counters(), host or QuickHost()
@@ -344,14 +349,16 @@ async def live_side(
         counters,
         live,
         LiveOptions(
-            ground.blobs.root,
+            root or ground.blobs.root,
             stop_linger_s=stop_linger_s,
             cut_linger_s=cut_linger_s,
             hang_on_s=hang_on_s,
             max_calls=max_calls,
         ),
+        Custody(ground.database, ground.announcer, ground.clock, process),
         call_ended=ended.append,
         ask_for_stream=ask_for_stream,
+        taken=taken,
     )
     live_calls.bind(asyncio.get_running_loop())
     live.start()

@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     def body(steps: Steps, key: str) -> None:
         steps.run("kept", lambda: (folder / key).write_text(str(steps.run("work", work))))
 
-    durable = Durable(f"sqlite:///{folder / 'stages.db'}")
+    durable = Durable(f"sqlite:///{folder / 'stages.db'}", "this-process")
     durable.register("working", body)
     durable.launch(at_once=2)
     durable.start("working", "a-key")

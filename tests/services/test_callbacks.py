@@ -34,7 +34,7 @@ class Hooks:
     """What the intake set off."""
 
     woken: int = 0
-    legs: list[tuple[CallId, LegSid]] = field(default_factory=list)
+    legs: list[CallId] = field(default_factory=list)
     streams: list[str] = field(default_factory=list)
 
     def wake(self) -> None:
@@ -47,7 +47,7 @@ def intake(ground: Ground, hooks: Hooks, announcer: Announcer | None = None) -> 
         announcer or ground.announcer,
         ground.clock,
         recording_changed=hooks.wake,
-        leg_ended=lambda call_id, sid: hooks.legs.append((call_id, sid)),
+        leg_ended=hooks.legs.append,
         stream_ended=hooks.streams.append,
     )
 
@@ -269,7 +269,7 @@ def test_end_of_the_parent_ends_the_live_side_and_that_of_the_child_does_not(
     assert hooks.legs == []
     for _ in range(2):
         hear(service, leg_form(status, 4))
-    assert hooks.legs == [(CALL, leg(1))]
+    assert hooks.legs == [CALL]
 
 
 LEG_WORDS = [("initiated", 0), ("ringing", 1), ("in-progress", 2), ("completed", 3)]

@@ -10,6 +10,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW, Dispatcher
 from callreel.services.durable import Durable, Steps
+from callreel.services.peers import new_name
 from callreel.store import recordings
 from tests.services.ground import Ground, a_call, eventually, eventually_blocking, leg
 
@@ -42,7 +43,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder: Path = tmp_path_factory.mktemp("durable")
-    made = Stage(Durable(f"sqlite:///{folder / 'stages.db'}"))
+    made = Stage(Durable(f"sqlite:///{folder / 'stages.db'}", new_name()))
     for name in (COMPLETED_WORKFLOW, NONE_WORKFLOW):
         made.body(name)
     made.durable.launch(at_once=4)

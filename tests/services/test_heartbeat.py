@@ -56,6 +56,19 @@ def test_who_does_not_beat_is_dead_and_who_does_is_not(database: Database) -> No
     assert one.alive() == {"one"}
 
 
+def test_who_left_is_dead_at_once_and_who_is_silent_only_when_we_may_judge(database: Database) -> None:
+    clock = SteppedClock()
+    one, two = (Heartbeat(database, name, "worker", clock) for name in ("one", "two"))
+    one.beat()
+    two.beat()
+    asked = {"one", "two", "gone"}
+    assert one.dead(asked) == {"gone"}
+    clock.step(DEAD_AFTER_S)
+    age_rows(database, DEAD_AFTER_S + 1)
+    one.beat()
+    assert one.dead(asked) == {"gone", "two"}
+
+
 def test_after_the_database_was_away_everybody_gets_time_to_beat_again(
     server: PostgresServer, database: Database
 ) -> None:

@@ -265,7 +265,7 @@ def test_end_of_the_leg_ends_the_call_at_once(ground: Ground) -> None:
     async def scene() -> None:
         async with live_side(ground) as live:
             await live.calls.close_stream(await joined(live, token), EndedBy.STOP)
-            await asyncio.to_thread(live.calls.leg_ended, CALL, leg(1))  # as the callback's thread does
+            await asyncio.to_thread(live.calls.leg_ended, CALL)  # as the callback's thread does
             await eventually(lambda: has_transcript(ground))
             assert live.ended == [CALL]
 
@@ -281,7 +281,7 @@ def test_end_of_the_leg_before_the_socket_ends(ground: Ground) -> None:
     async def scene() -> None:
         async with live_side(ground) as live:
             stream = await joined(live, token)
-            live.calls.leg_ended(CALL, leg(1))
+            live.calls.leg_ended(CALL)
             await eventually(stream.ended.is_set)
             assert ground.call(CALL).state is CallState.LIVE
             play(stream, AGENT, said)
@@ -312,7 +312,7 @@ def test_call_whose_socket_never_came_ends_with_its_leg(ground: Ground) -> None:
     async def scene() -> None:
         async with live_side(ground) as live:
             for _ in range(2):
-                live.calls.leg_ended(CALL, leg(1))
+                live.calls.leg_ended(CALL)
             await eventually(lambda: has_transcript(ground))
             await eventually(lambda: len(live.ended) == 1)
 

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from callreel.domain.errors import StoreError
-from callreel.services.presence import Presence
+from callreel.services.presence import KEEP_S, Presence
 
 _HOLD = """
 import sys
@@ -75,9 +76,23 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         assert presence.alive() == set()
-        assert list(tmp_path.glob("*.lock")) == [], "what the dead left is removed"
+        assert presence.dead() == {"worker-1"}
         assert presence.enter("worker-1")
+        assert presence.dead() == set()
     presence.leave()
+
+
+def test_who_left_is_not_among_the_dead_and_proof_of_death_goes_after_a_day(tmp_path: Path) -> None:
+    presence = Presence(tmp_path)
+    presence.enter("one")
+    presence.leave()
+    assert presence.dead() == set()
+    lock = tmp_path / "worker-1.lock"
+    lock.touch()
+    assert presence.dead() == {"worker-1"} == presence.dead()
+    os.utime(lock, (0, time.time() - KEEP_S - 1))
+    assert presence.dead() == {"worker-1"}
+    assert presence.dead() == set() and not lock.exists()
 
 
 def test_lock_that_vanishes_while_we_look_is_a_dead_ones(

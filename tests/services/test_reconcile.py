@@ -261,7 +261,7 @@ def test_running_survives_a_failing_sweep(
     monkeypatch.setattr(service, "sweep", sometimes)
 
     async def scene() -> None:
-        task = asyncio.create_task(service.run(every_s=0.001))
+        task = asyncio.create_task(service.run(lambda: True, every_s=0.001))
         await eventually(lambda: rows(ended))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -14,7 +14,7 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
-from callreel.services.recovery import recover
+from callreel.services.recovery import SOCKET_COMES, Recovery
 from callreel.store import calls, facts, finals, layers, streams, transcripts
 from callreel.store.growing_wav import GrowingWav
 from callreel.store.streams import EndedBy
@@ -36,8 +36,16 @@ REPO = Path(__file__).parents[2]
 MOST_LOST_MS = 250
 
 
+def recovery(ground: Ground, *, alone: bool = True, alive: frozenset[str] = frozenset()) -> Recovery:
+    """By a process that knows which others live."""
+    return Recovery(
+        ground.database, ground.announcer, ground.clock, ground.blobs.root, "quick", lambda names: names - alive,
+        alone=alone,
+    )  # fmt: skip
+
+
 def recovered(ground: Ground) -> int:
-    return recover(ground.database, ground.announcer, ground.clock, ground.blobs.root, "quick")
+    return recovery(ground).at_start()
 
 
 def files(ground: Ground) -> list[LayerFile]:
@@ -138,6 +146,8 @@ def test_call_that_ended_without_its_live_transcript_gets_it(ground: Ground) -> 
 
 def test_call_that_was_never_streamed_is_ended(ground: Ground) -> None:
     tokens(ground)
+    assert recovered(ground) == 0, "its socket may be on its way"
+    ground.clock.step(SOCKET_COMES.total_seconds())
     assert recovered(ground) == 1
     assert ground.call(CALL).state is CallState.ENDED
 

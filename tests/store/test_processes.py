@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from callreel.domain.errors import StoreError
 from callreel.store import processes
 from callreel.store.database import Database
-from callreel.store.processes import ServerLock
+from callreel.store.processes import LeadLock
 from tests.postgres import postgres_server
+from tests.services.ground import eventually_blocking
 
 HOLD = """
 import sys, time
 from callreel.store.database import Database
-from callreel.store.processes import ServerLock
-lock = ServerLock(Database.open(sys.argv[1]))
-print("held", flush=True)
+from callreel.store.processes import LeadLock
+lock = LeadLock(Database.open(sys.argv[1]))
+print(lock.hold(), flush=True)
 time.sleep(60)
 """
 
@@ -42,14 +44,27 @@ def postgres_url() -> Iterator[str]:
         yield server.new_url()
 
 
-def test_one_server_a_database_until_its_process_dies(postgres_url: str) -> None:
+def test_one_process_leads_until_it_or_its_connection_dies(postgres_url: str) -> None:
     database = Database.open(postgres_url)
     with subprocess.Popen([sys.executable, "-c", HOLD, postgres_url], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(StoreError, match="another callreel serve"):
-            ServerLock(database, patience_s=0.3)
+        assert holder.stdout.readline() == b"True\n"
+        lock = LeadLock(database)
+        assert not lock.hold() and not lock.hold()
         holder.kill()
-    ServerLock(database).release()
-    ServerLock(database, patience_s=1).release()
+    eventually_blocking(lock.hold)
+    assert lock.hold(), "asked again, it still is"
+    other = LeadLock(database)
+    assert not other.hold()
+    with database.read() as conn:
+        conn.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        )
+    with pytest.raises(StoreError):
+        lock.hold()
+    eventually_blocking(other.hold)
+    assert not lock.hold()
+    other.release()
+    eventually_blocking(lock.hold)
+    lock.release()
     database.close()

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from callreel.carrier.signature import SignatureCheck, settings_header, sign
-from callreel.domain.ids import CallId, LegSid
+from callreel.domain.ids import CallId
 from callreel.services.callbacks import CallbackIntake
 from callreel.services.counters import Counters
 from callreel.web.carrier_routes import carrier_router
@@ -45,7 +45,7 @@ class CarrierSide:
     client: TestClient
     counters: Counters
     woken: list[None] = field(default_factory=list)
-    legs: list[tuple[CallId, LegSid]] = field(default_factory=list)
+    legs: list[CallId] = field(default_factory=list)
     streams: list[str] = field(default_factory=list)
 
     def post(
@@ -71,7 +71,7 @@ def carrier_side() -> Iterator[CarrierSide]:
             ground.announcer,
             ground.clock,
             recording_changed=lambda: side.woken.append(None),
-            leg_ended=lambda call_id, sid: side.legs.append((call_id, sid)),
+            leg_ended=side.legs.append,
             stream_ended=side.streams.append,
         )
         app.include_router(carrier_router(signature_check(), PUBLIC, answering(ground), intake, counters))

@@ -112,7 +112,7 @@ def test_callback_is_taken_with_204_and_a_repeat_too(called: CarrierSide, path: 
         == {
             "/twilio/recording-status": (1, [], []),
             "/twilio/stream-status": (0, [STREAM["StreamSid"]], []),
-            "/twilio/call-status": (0, [], [(CALL, leg(1))]),
+            "/twilio/call-status": (0, [], [CALL]),
         }[path]
     )
 
@@ -277,7 +277,7 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
     ground = side.ground
     intake = Full(
         ground.database, ground.announcer, ground.clock,
-        recording_changed=lambda: None, leg_ended=lambda call_id, sid: None, stream_ended=lambda sid: None,
+        recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
     service: Answering = answering(ground)
     app.include_router(carrier_router(signature_check(), PUBLIC, service, intake, Counters()))
@@ -290,7 +290,7 @@ def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
     ground = side.ground
     intake = CallbackIntake(
         ground.database, ground.announcer, ground.clock,
-        recording_changed=lambda: None, leg_ended=lambda call_id, sid: None, stream_ended=lambda sid: None,
+        recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
     router = carrier_router(signature_check(), PUBLIC, answering(ground), intake, Counters())
     app = create_app(

@@ -205,7 +205,7 @@ def test_who_is_no_longer_in_hears_no_more(make_app: MakeApp, place: Seed, chang
     listening = threading.Thread(target=lambda: answers.append(sam.get(f"/calls/{LIVE}/events").status_code))
     listening.start()
     until = time.monotonic() + 10
-    while not place.bus.has_listeners and time.monotonic() < until:
+    while not place.bus.has_listeners(LIVE) and time.monotonic() < until:
         listening.join(0.01)
     listening.join(0.2)
     assert listening.is_alive()

@@ -518,7 +518,7 @@ def test_socket_that_hangs_on_after_the_carrier_said_it_is_over_is_closed(ground
         async with listening(ground) as here, here.socket() as client:
             await say(client, *opening(sender(), token))
             await eventually(lambda: rows(ground))
-            here.live.calls.leg_ended(CALL, leg(1))
+            here.live.calls.leg_ended(CALL)
             assert await closed(client) == 1000
             await eventually(lambda: ground.call(CALL).state is CallState.ENDED)
 

@@ -7,6 +7,7 @@ missed the bus finds the row; nobody hears of what was rolled back.
 from sqlalchemy import Connection
 
 from callreel.domain.events import LASTING, LiveEvent
+from callreel.domain.ids import CallId
 from callreel.services.bus import EventBus
 from callreel.services.clock import Clock
 from callreel.store import live_events
@@ -27,10 +28,9 @@ class Announcer:
             raise ValueError(f"{event.kind} events pass, they are not stored")
         return live_events.append(conn, event, self._clock.now())
 
-    @property
-    def has_listeners(self) -> bool:
-        """Whether anybody would hear a passing event now."""
-        return self._bus.has_listeners
+    def has_listeners(self, call_id: CallId) -> bool:
+        """Whether anybody would hear a passing event of this call now."""
+        return self._bus.has_listeners(call_id)
 
     def tell(self, *events: LiveEvent) -> None:
         """Send events to who listens now. Never blocks."""

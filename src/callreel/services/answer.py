@@ -114,7 +114,11 @@ class Answering:
         clock: Clock,
         new_call_id: Callable[[], str],
         new_token: Callable[[], str],
+        *,
+        owner: str | None = None,
     ) -> None:
+        """`owner` is this process's name: it looks after the calls that it answers until their sockets come."""
+        self._owner = owner
         self._database = database
         self._announcer = announcer
         self._options = options
@@ -172,6 +176,7 @@ class Answering:
             leg_sid=request.leg_sid,
             inbound_role=topology.inbound,
             created_at=now,
+            owner=self._owner,
         )
         calls.insert(conn, row)
         legs.upsert(conn, _parent_leg(request, call_id))

@@ -3,7 +3,7 @@
 It carries events and stores none: lasting events are rows first (`store/live_events`) and are published afterwards.
 Each listener has a bounded queue of its own. When a listener falls behind, its passing events go first, since what
 they say is said again; when lasting ones would have to go, all go and `Resync` tells the listener to read the
-database from where it was.
+database from where it was. Listeners of other processes are reached through `Elsewhere` (`services/bridge`).
 """
 
 import asyncio
@@ -23,7 +23,23 @@ LISTENER_LIMIT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """Lasting events were left out here: read those after the last one you have from the database."""
+    """Lasting events happened that are not given here: read those after the last one you have from the database."""
+
+
+class Elsewhere(Protocol):
+    """The listeners of other processes. Any thread; never blocks."""
+
+    def publish(self, event: LiveEvent) -> None:
+        """An event of this process, after its own listeners had it."""
+        ...
+
+    def wants(self, call_id: CallId) -> bool:
+        """Whether one of them listens to this call."""
+        ...
+
+    def listeners_changed(self) -> None:
+        """`EventBus.listened_to` is another now."""
+        ...
 
 
 Heard: TypeAlias = LiveEvent | Resync
@@ -52,12 +68,26 @@ class Listener:
         self._closed = False
         self._filled = asyncio.Event()
 
+    @property
+    def call_id(self) -> CallId | None:
+        """The call it listens to, None for all."""
+        return self._call_id
+
     def put(self, event: LiveEvent) -> None:
         """Any thread. Does nothing for another call's event; at the bound, makes room as the module says."""
-        if self._call_id is not None and event.call_id != self._call_id:
-            return
+        if self._call_id is None or event.call_id == self._call_id:
+            self._put(event)
+
+    def resync(self, call_id: CallId | None) -> None:
+        """Any thread. Lasting events of `call_id`, or of any call for None, are to be read from the database."""
+        if None in (call_id, self._call_id) or call_id == self._call_id:
+            self._put(Resync())
+
+    def _put(self, event: Heard) -> None:
         with self._lock:
             asleep = not self._waiting
+            if isinstance(event, Resync) and not asleep and isinstance(self._waiting[-1], Resync):
+                return
             if len(self._waiting) >= self._limit:
                 self._make_room()
             self._waiting.append(event)
@@ -105,18 +135,43 @@ class EventBus:
         self._limit = limit
         self._lock = threading.RLock()
         self._listeners: set[Listener] = set()
+        self._elsewhere: Elsewhere | None = None
         self._closed = False
 
+    def join(self, elsewhere: Elsewhere) -> None:
+        """Let the listeners of other processes hear what is published here."""
+        self._elsewhere = elsewhere
+
+    def has_listeners(self, call_id: CallId) -> bool:
+        """Whether anybody listens to this call now; what passes need not be made for nobody."""
+        with self._lock:
+            here = any(listener.call_id in (None, call_id) for listener in self._listeners)
+        return here or (self._elsewhere is not None and self._elsewhere.wants(call_id))
+
     @property
-    def has_listeners(self) -> bool:
-        """Whether anybody listens now; what passes need not be made for nobody."""
-        return bool(self._listeners)
+    def listened_to(self) -> tuple[bool, frozenset[CallId]]:
+        """What the listeners of this process hear: whether one hears all calls, and which calls others hear."""
+        with self._lock:
+            calls = {listener.call_id for listener in self._listeners}
+        return None in calls, frozenset(call_id for call_id in calls if call_id is not None)
 
     def publish(self, event: LiveEvent) -> None:
-        """Give `event` to everybody who listens now. Never blocks on a listener."""
+        """Give `event` to everybody who listens now, in any process. Never blocks on a listener."""
+        self.publish_here(event)
+        if self._elsewhere is not None:
+            self._elsewhere.publish(event)
+
+    def publish_here(self, event: LiveEvent) -> None:
+        """The same in this process alone."""
         with self._lock:
             for listener in self._listeners:
                 listener.put(event)
+
+    def resync(self, call_id: CallId | None = None) -> None:
+        """Make listeners of this process read the database: those of one call and of all, or everybody for None."""
+        with self._lock:
+            for listener in self._listeners:
+                listener.resync(call_id)
 
     @asynccontextmanager
     async def subscribe(self, call_id: CallId | None) -> AsyncIterator[AsyncIterator[Heard]]:
@@ -125,6 +180,7 @@ class EventBus:
         with self._lock:
             self._listeners.add(listener)
             closed = self._closed
+        self._tell_elsewhere()
         if closed:
             listener.close()
         try:
@@ -132,6 +188,11 @@ class EventBus:
         finally:
             with self._lock:
                 self._listeners.discard(listener)
+            self._tell_elsewhere()
+
+    def _tell_elsewhere(self) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.listeners_changed()
 
     def close(self) -> None:
         """End every subscription, now and later. The server calls it before it waits for open connections."""

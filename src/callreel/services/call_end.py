@@ -13,10 +13,12 @@ from callreel.store.database import Database
 log = logging.getLogger(__name__)
 
 
-def end_call(database: Database, announcer: Announcer, call_id: CallId, at: datetime) -> bool:
-    """Mark a call as ended and tell; False when it had ended before. Blocking."""
+def end_call(
+    database: Database, announcer: Announcer, call_id: CallId, at: datetime, *, owner: str | None
+) -> bool:
+    """Mark a call of `owner`'s as ended and tell; False when it had ended before, or is another's. Blocking."""
     with database.write() as conn:
-        if not calls.set_state(conn, call_id, CallState.ENDED, at):
+        if not calls.end(conn, call_id, at, owner):
             return False
         event = announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"state": CallState.ENDED}))
     announcer.tell(event)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 
 from callreel.carrier.webhooks import CallProgress, RecordingProgress, StreamProgress
 from callreel.domain.events import EventKind, LiveEvent
-from callreel.domain.ids import CallId, LegSid
+from callreel.domain.ids import CallId
 from callreel.domain.recording import CloudState
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
+from callreel.services.custody import STREAM_STOPPED
 from callreel.store import callbacks, calls, facts, legs, recordings
 from callreel.store.database import Database
 from callreel.store.legs import LegRow
@@ -32,7 +33,7 @@ class CallbackIntake:
         clock: Clock,
         *,
         recording_changed: Callable[[], None],
-        leg_ended: Callable[[CallId, LegSid], None],
+        leg_ended: Callable[[CallId], None],
         stream_ended: Callable[[str], None],
     ) -> None:
         """`recording_changed` wakes the dispatcher; the other two tell the live side that the carrier is done."""
@@ -103,7 +104,7 @@ class CallbackIntake:
                 facts.note(conn, "stream_error", {"error": progress.error}, now, call_id, progress.leg_sid)
         if progress.error:
             log.warning("carrier reports a stream error", extra={"leg_sid": progress.leg_sid})
-        if progress.event == "stream-stopped":
+        if progress.event == STREAM_STOPPED:
             self._stream_ended(progress.stream_sid)
 
     def call(self, progress: CallProgress, form: Form) -> None:
@@ -141,7 +142,7 @@ class CallbackIntake:
             log.info("call answered", extra={"call_id": known.id})
         self._announcer.tell(event)
         if progress.terminal and not is_child:
-            self._leg_ended(known.id, known.leg_sid)
+            self._leg_ended(known.id)
 
 
 def error_number(code: str | None) -> int | None:

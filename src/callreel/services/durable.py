@@ -12,8 +12,6 @@ of a dead process is only taken up when somebody asks for it.
 
 import logging
 import os
-import secrets
-import socket
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -78,11 +76,14 @@ class _DbosSteps:
 class Durable:
     """Registers, launches and starts workflows. One a process, since the library is a singleton."""
 
-    def __init__(self, database_url: str) -> None:
-        """`database_url`: `sqlite:///path` or `postgresql+psycopg://…`, the stages' own database."""
+    def __init__(self, database_url: str, name: str) -> None:
+        """`database_url`: `sqlite:///path` or `postgresql+psycopg://…`, the stages' own database.
+
+        `name` is that of this process, which no other has or had.
+        """
         self._url = database_url
         self._bodies: dict[str, Callable[[str], None]] = {}
-        self.executor_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.executor_id = name
         self._launched = False
         self._closing = threading.Event()
         self._here: set[str] = set()
@@ -134,14 +135,15 @@ class Durable:
         found = DBOS.list_workflows(status=list(_UNFINISHED), load_input=False, load_output=False)
         return [Unfinished(w.workflow_id, w.executor_id or "", w.status) for w in found]
 
-    def adopt(self, alive: set[str]) -> int:
-        """Take up work of processes that are not in `alive`; answers how many workflows.
+    def adopt(self, dead_among: Callable[[set[str]], set[str]]) -> int:
+        """Take up the work of dead processes; answers how many workflows. `dead_among` says who of those asked is.
 
         Judged by the executors that unfinished rows name, never by a list of known processes: a slow process that
         was declared dead may have taken one more job (reference/engine.md, section 1.2).
         """
         running = {w.executor for w in self.unfinished() if w.status == "PENDING"}
-        dead = sorted(running - alive - {self.executor_id, ""})
+        others = running - {self.executor_id, ""}
+        dead = sorted(dead_among(others)) if others else []
         return len(DBOS._recover_pending_workflows(dead)) if dead else 0
 
     def revive(self) -> int:

@@ -94,6 +94,7 @@ class LaneHearing:
         options: SegmenterOptions,
         cadence: PartialCadence | None,
         ask: Callable[[Role, int, int, Samples, bool], None],
+        first_number: int = 0,
     ) -> None:
         self._role = role
         self._detector = detector
@@ -104,7 +105,7 @@ class LaneHearing:
         self._undetected = np.zeros(0, np.int16)
         self._samples16k = SampleStore()
         self._newest8k = SampleStore()
-        self._number = 0
+        self._number = first_number
         self._cut: deque[_Cut] = deque()
         self._open_since_ms: int | None = None
         self._steps = 0

@@ -8,6 +8,7 @@ dead time before judging others, since after an outage everybody looks dead.
 import asyncio
 import logging
 import socket
+from collections.abc import Collection
 from datetime import timedelta
 
 from callreel.domain.errors import StoreError
@@ -71,6 +72,17 @@ class Heartbeat:
             return None
         with self._database.read() as conn:
             return processes.alive(conn, timedelta(seconds=DEAD_AFTER_S)) | {self.name}
+
+    def dead(self, among: Collection[str]) -> set[str]:
+        """Those of `among` that live no more. Raises StoreError.
+
+        Who is not in the table has left it: everybody is there before taking any work. Who is there and silent is dead
+        only while we may judge.
+        """
+        with self._database.read() as conn:
+            gone = set(among) - processes.names(conn) - {self.name}
+        alive = self.alive()
+        return gone if alive is None else gone | (set(among) - alive)
 
     def leave(self) -> None:
         """End in order, and drop what others left long ago."""

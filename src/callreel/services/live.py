@@ -106,8 +106,8 @@ class LiveTranscription:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._storing, return_exceptions=True)
 
-    def hearing(self, call_id: CallId, role: Role) -> Hearing:
-        """A listener for one lane of a call."""
+    def hearing(self, call_id: CallId, role: Role, first_number: int = 0) -> Hearing:
+        """A listener for one lane of a call; its segments are numbered from `first_number` on."""
         if not self._listen:
             return Unheard()
         progress = self._calls.setdefault(call_id, _CallProgress())
@@ -118,7 +118,7 @@ class LiveTranscription:
         def ask(role: Role, number: int, start_ms: int, samples: npt.NDArray[np.int16], final: bool) -> None:
             self._offer(Job(call_id, role, number, start_ms, samples, final, self._clock.monotonic_s()))
 
-        return LaneHearing(role, self._new_detector(), self._segmenter, cadence, ask)
+        return LaneHearing(role, self._new_detector(), self._segmenter, cadence, ask, first_number)
 
     def _offer(self, job: Job) -> None:
         if job.final:
@@ -142,6 +142,10 @@ class LiveTranscription:
             "a live transcript",
             lambda: keep_live_transcript(self._database, self._announcer, self._clock, call_id, engine),
         )
+        self._calls.pop(call_id, None)
+
+    def forget(self, call_id: CallId) -> None:
+        """The call went on in another process, which keeps its transcript; what waits is still decoded for it."""
         self._calls.pop(call_id, None)
 
     async def _work(self) -> None:

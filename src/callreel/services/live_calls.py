@@ -1,7 +1,8 @@
 """Calls whose audio comes in now: streams join a call by their token, fill its lanes, and leave again.
 
-A stream that ends does not end its call: another may continue it. A call ends when the carrier says that its parent
-leg is over, or when no stream came back in time.
+A stream that ends does not end its call: another may continue it, also in another process, which then takes the call
+over (`services/custody`, `services/handover`). A call ends when the carrier says that its parent leg is over, or when no
+stream came back in time.
 """
 
 import asyncio
@@ -12,22 +13,23 @@ from pathlib import Path
 
 from callreel.audio.levels import dbfs
 from callreel.carrier.stream import Frame, Started
-from callreel.domain.call import CallState, Role, Topology, Track
+from callreel.domain.call import Role, Topology, Track
+from callreel.domain.errors import StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.services.announce import Announcer
 from callreel.services.answer import TOKEN_PARAMETER
-from callreel.services.call_end import end_call
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters
+from callreel.services.custody import Custody, Found
+from callreel.services.handover import beginning
 from callreel.services.lane import RATE_8K, RATE_16K, Lane, LanePaths
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
 from callreel.services.patience import until_kept
 from callreel.services.restream import MOST_A_CALL
-from callreel.services.secret_tokens import token_hash
-from callreel.store import calls, facts, layers, streams, tokens
+from callreel.store import facts, layers, streams
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.streams import EndedBy, StreamRow
@@ -37,6 +39,9 @@ log = logging.getLogger(__name__)
 LEVEL_EVERY_MS = 500
 HEARD_BLOCK_MS = 20
 """Audio that somebody listens to is written and handed on as it comes, so that no word waits for a block."""
+LOOK_EVERY_S = 5.0
+ADMIT_S = 60.0
+"""How long a stream waits for a database that is away: its audio waits unread meanwhile."""
 SHUT_DOWN_S = 5.0
 """How long the end of the server waits for a database that takes nothing."""
 
@@ -67,6 +72,8 @@ class LiveStream:
         self._lanes = lanes
         self.ended = asyncio.Event()
         """Set when the stream is to end although its socket still lives."""
+        self.hangs_on = False
+        """Whether the carrier has said that it is over."""
 
     @property
     def may_wait(self) -> bool:
@@ -103,10 +110,14 @@ class LiveCall:
     counters: Counters
     tell_level: Callable[["LiveCall"], None]
     lanes: dict[Role, Lane] = field(default_factory=dict)
+    length_ms: int = 0
+    """How far the files of the call reached when it came to this process."""
     streams: dict[StreamSid, LiveStream] = field(default_factory=dict)
     next_level_samples: int = 0
     leg_over: bool = False
     restreams: int = 0
+    joined: int = 0
+    """How many streams have come here."""
     linger: asyncio.Task[None] | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a stream joins or leaves, so that the rows of one never overwrite those of the next."""
@@ -130,17 +141,24 @@ class LiveCalls:
         counters: Counters,
         transcription: LiveTranscription,
         options: LiveOptions,
+        custody: Custody,
         *,
         call_ended: Callable[[CallId], None] = lambda call_id: None,
         ask_for_stream: Callable[[CallId, LegSid], bool] | None = None,
+        taken: Callable[[CallId], None] = lambda call_id: None,
     ) -> None:
-        """`ask_for_stream` (blocking) gets a new stream for a call whose socket died; None leaves such calls alone."""
+        """`ask_for_stream` (blocking) gets a new stream for a call whose socket died; None leaves such calls alone.
+
+        `taken` tells other processes that a call which one of them had is here now.
+        """
         self._database = database
         self._announcer = announcer
         self._clock = clock
         self._counters = counters
         self._transcription = transcription
         self._options = options
+        self._custody = custody
+        self._taken = taken
         self._call_ended = call_ended
         self._ask_for_stream = ask_for_stream
         self._calls: dict[CallId, LiveCall] = {}
@@ -178,23 +196,22 @@ class LiveCalls:
     async def _open_stream(self, started: Started) -> LiveStream | None:
         token = started.parameters.get(TOKEN_PARAMETER, "")
         arrived_s = self._clock.monotonic_s()
-        row = await asyncio.to_thread(self._admit, token, started.leg_sid)
+        row = await until_kept(
+            "the start of a stream", lambda: self._custody.admit(token, started.leg_sid), give_up_s=ADMIT_S
+        )
         if row is None:
             return None
         return await self._join(row, started, arrived_s)
 
-    def _admit(self, token: str, leg_sid: LegSid) -> CallRow | None:
-        with self._database.write() as conn:
-            call_id = tokens.spend(conn, token_hash(token), leg_sid, self._clock.now())
-            row = calls.get(conn, call_id) if call_id else None
-        # What comes after the end is in the carrier's recording; the live layers are being judged.
-        return row if row is not None and row.state is CallState.LIVE else None
-
     async def _join(self, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
         call = self._calls.get(row.id)
         if call is None:
-            call = self._new_call(row, arrived_s)
+            topology = Topology(inbound=row.inbound_role)
+            call = LiveCall(
+                row.id, LegSid(row.leg_sid), topology, arrived_s, self._counters, self._tell_level
+            )
             self._calls[row.id] = call
+        call.joined += 1
         if call.linger is not None:
             call.linger.cancel()
             call.linger = None
@@ -203,12 +220,34 @@ class LiveCalls:
             old.ended.set()
             await self._leave(old, EndedBy.SOCKET)
         async with call.turn:
-            return await self._begin(call, row, started, arrived_s)
+            try:
+                if not call.lanes or row.owner != self._custody.process:
+                    await self._prepare(call, row, arrived_s)
+                return await self._begin(call, row, started, arrived_s)
+            except BaseException:
+                if not call.streams:
+                    self._calls.pop(row.id, None)
+                raise
+
+    async def _prepare(self, call: LiveCall, row: CallRow, arrived_s: float) -> None:
+        """Make the call's lanes; where it had streams in another process, that one lets go first."""
+        if row.owner != self._custody.process:
+            self._taken(row.id)
+        begun = await until_kept(
+            "the start of a call",
+            lambda: beginning(self._database, self._clock, row, self._options.data_dir),
+            give_up_s=ADMIT_S,
+        )
+        call.first_started_s = arrived_s - begun.began_ms / 1000
+        call.length_ms = begun.length_ms
+        call.lanes = {
+            role: self._new_lane(call, role, begun.paths[role], begun.first_number) for role in Role
+        }
 
     async def _begin(self, call: LiveCall, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
         # The stream's own clock begins at 0 again; when it began is the one thing that only arrival tells.
         by_arrival_ms = round(1000 * (arrived_s - call.first_started_s))
-        origin_ms = max(by_arrival_ms, *(lane.length_ms for lane in call.lanes.values()))
+        origin_ms = max(by_arrival_ms, call.length_ms, *(lane.length_ms for lane in call.lanes.values()))
         named = started.tracks or (Track.INBOUND, Track.OUTBOUND)
         lanes = {track: call.lanes[call.topology.role_of_track(track)] for track in named}
         for lane in lanes.values():
@@ -221,27 +260,17 @@ class LiveCalls:
             leg_sid=started.leg_sid,
             origin_ms=origin_ms,
             started_at=self._clock.now(),
+            owner=self._custody.process,
         )
-        await asyncio.to_thread(self._note_begin, stream_row, lanes)
+        await until_kept("the start of a stream", lambda: self._note_begin(stream_row, lanes))
         log.info("stream joined", extra={"call_id": row.id, "leg_sid": started.leg_sid})
         return stream
 
-    def _new_call(self, row: CallRow, arrived_s: float) -> LiveCall:
-        topology = Topology(inbound=row.inbound_role)
-        call = LiveCall(row.id, LegSid(row.leg_sid), topology, arrived_s, self._counters, self._tell_level)
-        call.lanes.update({role: self._new_lane(row, role, call.written) for role in Role})
-        return call
-
-    def _new_lane(self, row: CallRow, role: Role, on_written: Callable[[], None]) -> Lane:
-        stem = f"audio_recordings/{role}_{row.id}_{row.created_at:%Y%m%dT%H%M%SZ}"
-        paths = LanePaths(
-            self._options.data_dir / f"{stem}_{RATE_8K}Hz.wav",
-            self._options.data_dir / f"{stem}_{RATE_16K}Hz.wav",
-        )
-        hearing = self._transcription.hearing(row.id, role)
+    def _new_lane(self, call: LiveCall, role: Role, paths: LanePaths, first_number: int) -> Lane:
+        hearing = self._transcription.hearing(call.id, role, first_number)
         patience_ms = self._transcription.patience_ms
         block_ms = self._options.block_ms if patience_ms else min(HEARD_BLOCK_MS, self._options.block_ms)
-        return Lane(role, paths, hearing, block_ms=block_ms, patience_ms=patience_ms, on_written=on_written)
+        return Lane(role, paths, hearing, block_ms=block_ms, patience_ms=patience_ms, on_written=call.written)
 
     def _note_begin(self, stream: StreamRow, lanes: Mapping[Track, Lane]) -> None:
         with self._database.write() as conn:
@@ -249,7 +278,7 @@ class LiveCalls:
             events = []
             for lane in lanes.values():
                 for file in self._layer_files(lane, LayerState.RECORDING):
-                    layers.upsert(conn, stream.call_id, file)
+                    layers.upsert(conn, stream.call_id, file, owner=stream.owner)
                     events.append(self._announcer.record(conn, layer_event(stream.call_id, file)))
         self._announcer.tell(*events)
 
@@ -327,18 +356,23 @@ class LiveCalls:
         call.linger = None
         self._calls.pop(call.id, None)
         at = self._clock.now()
-        await until_kept("the end of a call", lambda: end_call(self._database, self._announcer, call.id, at))
-        self._call_ended(call.id)
-        await self._transcription.finish_call(call.id)
+        await until_kept("the end of a call", lambda: self._custody.end(call.id, at))
+        if await until_kept("the end of a call", lambda: self._custody.owns(call.id)):
+            self._call_ended(call.id)
+            await self._transcription.finish_call(call.id)
+        else:
+            self._transcription.forget(call.id)
 
-    def leg_ended(self, call_id: CallId, leg_sid: LegSid) -> None:
-        """The carrier says that the parent leg is over. Safe from any thread."""
+    def leg_ended(self, call_id: CallId) -> None:
+        """The carrier says that the parent leg is over; nothing for a call of another process. Safe from any thread."""
         self._hand_over(self._leg_ended, call_id)
 
     def _leg_ended(self, call_id: CallId) -> None:
         call = self._calls.get(call_id)
         if call is None:
             self._spawn(self._end_without_audio(call_id))
+            return
+        if call.leg_over:
             return
         call.leg_over = True
         if call.linger is not None:
@@ -348,22 +382,26 @@ class LiveCalls:
             self._spawn(self._hang_on(stream))
 
     async def _end_without_audio(self, call_id: CallId) -> None:
-        """A call whose socket never came: end it all the same, once; one that has ended is left alone."""
+        """A call whose socket never came: end it all the same, once; one that has ended, or is another's, is left alone."""
         at = self._clock.now()
-        ended = await until_kept(
-            "the end of a call", lambda: end_call(self._database, self._announcer, call_id, at)
-        )
-        if ended:
+        if await until_kept("the end of a call", lambda: self._custody.end(call_id, at)):
             self._call_ended(call_id)
             await self._transcription.finish_call(call_id)
 
     async def _hang_on(self, stream: LiveStream) -> None:
         """End a stream that hangs on after the carrier's word, but not while its audio still comes: it may be late."""
-        before = -1
+        if stream.hangs_on:
+            return
+        stream.hangs_on, before = True, -1
         while stream.samples != before:
             before = stream.samples
             await asyncio.sleep(self._options.hang_on_s)
         stream.ended.set()
+
+    def taken_elsewhere(self, call_id: CallId) -> None:
+        """Another process says that it has the call now. Safe from any thread."""
+        if call_id in self._calls:
+            self._hand_over(lambda: self._spawn(self.look()))
 
     def stream_ended(self, stream_sid: str) -> None:
         """The carrier says that a stream stopped; its socket may hang on behind a tunnel. Safe from any thread."""
@@ -374,7 +412,45 @@ class LiveCalls:
             if sid in call.streams:
                 self._spawn(self._hang_on(call.streams[sid]))
 
-    def _hand_over(self, work: Callable[..., None], *arguments: object) -> None:
+    async def run(self) -> None:
+        """Look after what was told to another process in vain, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self.look()
+            except StoreError as error:
+                log.warning("calls cannot be looked after: %s", error)
+
+    async def look(self) -> None:
+        """What the rows say of the calls here: ended legs, stopped streams, calls that went to another process."""
+        held = {call.id: call.joined for call in self._calls.values() if call.lanes}
+        open_streams = [sid for call in self._calls.values() for sid in call.streams]
+        found: Found = await asyncio.to_thread(self._custody.look, held, open_streams)
+        for call_id in found.over:
+            self._leg_ended(call_id)
+        for sid in found.stopped:
+            self._stream_ended(sid)
+        for call_id in found.gone:
+            await self._let_go(call_id, held[call_id])
+
+    async def _let_go(self, call_id: CallId, joined: int) -> None:
+        """The call is another process's, or was ended by one that took us for dead: close what is open here.
+
+        Not if another stream has joined here since.
+        """
+        call = self._calls.get(call_id)
+        if call is None or call.joined != joined:
+            return
+        del self._calls[call_id]
+        if call.linger is not None:
+            call.linger.cancel()
+        for stream in list(call.streams.values()):
+            stream.ended.set()
+            await self._leave(stream, EndedBy.SOCKET)
+        self._transcription.forget(call_id)
+        log.info("a call went on elsewhere", extra={"call_id": call_id})
+
+    def _hand_over(self, work: Callable[..., object], *arguments: object) -> None:
         if self._loop is None:
             raise RuntimeError("LiveCalls.bind was not called")
         self._loop.call_soon_threadsafe(work, *arguments)
@@ -395,7 +471,7 @@ class LiveCalls:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _tell_level(self, call: LiveCall) -> None:
-        if not self._announcer.has_listeners:
+        if not self._announcer.has_listeners(call.id):
             return
         levels = {f"{role}_dbfs": round(dbfs(lane.level_block), 1) for role, lane in call.lanes.items()}
         position_ms = max(lane.samples for lane in call.lanes.values()) // 8

@@ -6,11 +6,14 @@ It says nothing about other machines.
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from callreel.domain.errors import StoreError
 
 SERVER = "server"
+KEEP_S = 86_400.0
+"""How long the lock of a dead process stays as the proof of its death."""
 
 
 class Presence:
@@ -33,15 +36,23 @@ class Presence:
         return True
 
     def enter_as_server(self) -> None:
-        """One server a data folder, since it owns the live calls there. Raises StoreError when there is one."""
+        """One server a data folder where the database is a file there. Raises StoreError when there is one."""
         if not self.enter(SERVER):
             raise StoreError(
                 f"another callreel serve runs on the data folder {self._folder.parent}; stop it, or set CALLREEL_DATA_DIR"
             )
 
     def alive(self) -> set[str]:
-        """Names that some process holds now; locks of the dead are removed."""
-        living = set(self._held)
+        """Names that some process holds now."""
+        return self._look()[0]
+
+    def dead(self) -> set[str]:
+        """Names whose process died on this machine without leaving, for a day at least."""
+        return self._look()[1]
+
+    def _look(self) -> tuple[set[str], set[str]]:
+        """Who lives and who is dead; locks of those long dead are removed."""
+        living, dead = set(self._held), set[str]()
         for path in self._folder.glob("*.lock"):
             if path.stem in living:
                 continue
@@ -51,13 +62,14 @@ class Presence:
                 continue  # it left, or another process cleaned up
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if path.stem != SERVER:
+                dead.add(path.stem)
+                if path.stem != SERVER and time.time() - os.fstat(fd).st_mtime > KEEP_S:
                     path.unlink(missing_ok=True)
             except BlockingIOError:
                 living.add(path.stem)
             finally:
                 os.close(fd)
-        return living
+        return living, dead - {SERVER}
 
     def leave(self) -> None:
         """Let go of all."""

@@ -6,6 +6,7 @@ list after a while, again at growing distances, and given up with a note that a 
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,11 +73,12 @@ class Reconciler:
         self._record = record
         self._looked: dict[CallId, datetime] = {}
 
-    async def run(self, every_s: float = 1.0) -> None:
-        """Until cancelled."""
+    async def run(self, leads: Callable[[], bool], every_s: float = 1.0) -> None:
+        """Until cancelled, while `leads`: of many servers one looks."""
         while True:
             try:
-                await asyncio.to_thread(self.sweep)
+                if leads():
+                    await asyncio.to_thread(self.sweep)
             except Exception:
                 log.exception("looking for recordings failed; trying again")
             await asyncio.sleep(every_s)

@@ -1,69 +1,177 @@
-"""What the start does about calls that a dead process left behind.
+"""What is done about calls whose process died: at the start of a server, and by its peers while they run.
 
 Their live layers are closed with the right length and marked, layer 2 is made again from layer 1 where it fell short,
-their streams end, and their calls end, so that the stages judge them as they judge any other.
+their streams end, and their calls end, so that the stages judge them as they judge any other. Files are closed by
+processes that have them at hand; rows by the one that leads (`services/lead`).
 """
 
+import asyncio
 import logging
 import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import CallState, Role
-from callreel.domain.errors import AudioFileError
+from callreel.domain.errors import AudioFileError, StoreError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
-from callreel.domain.transcript import TranscriptKind
 from callreel.services.announce import Announcer
 from callreel.services.call_end import end_call
 from callreel.services.clock import Clock
+from callreel.services.handover import LIVE_FOLDER
 from callreel.services.lane import RATE_8K, RATE_16K
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import keep_live_transcript
 from callreel.services.wav_files import read_wav
-from callreel.store import calls, facts, layers, streams, transcripts
+from callreel.store import calls, facts, layers, streams
+from callreel.store.calls import CallRow
 from callreel.store.database import Database
-from callreel.store.growing_wav import GrowingWav, repair
+from callreel.store.growing_wav import GrowingWav, StillGrowingError, repair
 from callreel.store.streams import EndedBy
 
 log = logging.getLogger(__name__)
 
-LIVE_FOLDER = "audio_recordings"
+LOOK_EVERY_S = 5.0
+FILES_S = 8.0
+"""How long the end of a dead process's calls waits for its files to be closed by its machine."""
+SOCKET_COMES = timedelta(seconds=30)
+"""How long the socket of a call may be on its way, whose answering process died meanwhile."""
 _NAME = re.compile(
     rf"(?P<role>{'|'.join(Role)})_(?P<call_id>[0-9a-f]+)_[0-9TZ]+_(?P<rate_hz>{RATE_8K}|{RATE_16K})Hz\.wav"
 )
 """Of a live layer's file (`services/live_calls`)."""
 
 
-def recover(database: Database, announcer: Announcer, clock: Clock, data_dir: Path, engine: str) -> int:
-    """Close what no living process owns; answers the number of calls. Blocking; before the server takes calls.
+class Recovery:
+    """Blocking but for `run`. Finds nothing to do where nobody died, and may be done by two at once."""
 
-    On one machine that is every call which is still live in the rows: its sockets died with their process.
-    """
-    with database.read() as conn:
-        growing = layers.growing(conn)
-        live = [call.id for call in calls.in_state(conn, CallState.LIVE)]
-        ended = [call.id for call in calls.in_state(conn, CallState.ENDED)]
-        unheard = [
-            call_id for call_id in ended if transcripts.latest(conn, call_id, TranscriptKind.LIVE) is None
-        ]
-        open_streams = streams.open_streams(conn)
-    growing += _without_rows(database, data_dir)
-    for call_id, layer in sorted(growing, key=lambda entry: entry[1].layer is Layer.LIVE_16K):
-        _close_layer(database, announcer, clock, data_dir, call_id, layer)
-    with database.write() as conn:
-        for stream in open_streams:
-            streams.finish(conn, stream.sid, clock.now(), EndedBy.SERVER, {})
-    for call_id in live:
-        end_call(database, announcer, call_id, clock.now())
-    for call_id in live + unheard:
-        # Segments that were not decoded are in the layers; the stages wait for this, not for them.
-        keep_live_transcript(database, announcer, clock, call_id, engine)
-    if live or growing:
-        log.warning("%d calls were cut by the death of their process; their layers are closed", len(live))
-    return len(live)
+    def __init__(
+        self,
+        database: Database,
+        announcer: Announcer,
+        clock: Clock,
+        data_dir: Path,
+        engine: str,
+        dead_among: Callable[[set[str]], set[str]],
+        *,
+        alone: bool,
+    ) -> None:
+        """`engine` is named in live transcripts; `dead_among` says which of the processes asked are dead.
+
+        `alone`: there is no other machine, so a file that is not here is nowhere.
+        """
+        self._database = database
+        self._announcer = announcer
+        self._clock = clock
+        self._data_dir = data_dir
+        self._engine = engine
+        self._dead_among = dead_among
+        self._alone = alone
+        self._seen_s: dict[str | None, float] = {}
+
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Until cancelled; calls are closed while `leads`."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await asyncio.to_thread(self.close_files)
+                if leads():
+                    closed = await asyncio.to_thread(self.close_calls)
+                    if closed:
+                        log.warning("closed %d calls that a dead process left", closed)
+            except StoreError as error:
+                log.warning("what dead processes left cannot be closed yet: %s", error)
+            except Exception:
+                log.exception("closing what dead processes left failed; trying again")
+
+    def at_start(self) -> int:
+        """All of it, before calls are taken; answers the number of calls closed."""
+        self.close_files(without_rows=True)
+        return self.close_calls()
+
+    def close_files(self, *, without_rows: bool = False) -> int:
+        """Close growing files of dead processes that lie here; answers how many. Those being written are left alone."""
+        with self._database.read() as conn:
+            growing = layers.growing_by_owner(conn)
+        dead = self._dead(growing)
+        left = [entry for owner in dead for entry in growing[owner]]
+        if without_rows:
+            left += _without_rows(self._database, self._data_dir)
+        # Layer 1 first: layer 2 is completed from it.
+        left.sort(key=lambda entry: entry[1].layer is Layer.LIVE_16K)
+        return sum(self._close_layer(call_id, layer) for call_id, layer in left)
+
+    def close_calls(self) -> int:
+        """End streams and calls of dead processes and keep their live transcripts; answers how many calls ended."""
+        with self._database.read() as conn:
+            live = calls.in_state(conn, CallState.LIVE)
+            unheard = calls.without_live_transcript(conn)
+            open_streams = streams.open_streams(conn)
+            away = layers.growing_by_owner(conn)
+        owners = {row.owner for row in [*live, *unheard]} | {stream.owner for stream in open_streams}
+        dead = {owner for owner in self._dead(owners) if not self._waits_for_files(owner, away)}
+        with self._database.write() as conn:
+            for stream in open_streams:
+                if stream.owner in dead:
+                    streams.finish(conn, stream.sid, self._clock.now(), EndedBy.SERVER, {})
+        streamed = {stream.call_id for stream in open_streams}
+        ended = [row.id for row in live if row.owner in dead and self._end(row, streamed)]
+        for call_id in [*ended, *(row.id for row in unheard if row.owner in dead)]:
+            # Segments that were not decoded are in the layers; the stages wait for this, not for them.
+            keep_live_transcript(self._database, self._announcer, self._clock, call_id, self._engine)
+        return len(ended)
+
+    def _end(self, row: CallRow, streamed: Collection[CallId]) -> bool:
+        """End a call of a dead process; one whose socket may still come has a moment for it."""
+        now = self._clock.now()
+        if row.id not in streamed and now - row.created_at < SOCKET_COMES and not self._was_streamed(row.id):
+            return False
+        return end_call(self._database, self._announcer, row.id, now, owner=row.owner)
+
+    def _was_streamed(self, call_id: CallId) -> bool:
+        with self._database.read() as conn:
+            return bool(streams.of_call(conn, call_id))
+
+    def _waits_for_files(self, owner: str | None, growing: Mapping[str | None, Collection[object]]) -> bool:
+        """Whether files of the dead may still be closed by a process that has them at hand; not for long."""
+        now_s = self._clock.monotonic_s()
+        if not growing.get(owner):
+            self._seen_s.pop(owner, None)
+            return False
+        return now_s - self._seen_s.setdefault(owner, now_s) < FILES_S
+
+    def _dead(self, owners: Collection[str | None]) -> set[str | None]:
+        """The dead among owners; None is a server of a version that had no peers, and is gone."""
+        named = {owner for owner in owners if owner is not None}
+        dead: set[str | None] = {*self._dead_among(named)} if named else set()
+        return dead | ({None} & set(owners))
+
+    def _close_layer(self, call_id: CallId, layer: LayerFile) -> bool:
+        path = self._data_dir / layer.path
+        if not self._alone and not path.exists():
+            return False  # it lies on another machine, whose processes close it
+        try:
+            lost = _repaired(path, layer)
+        except StillGrowingError:
+            return False
+        if lost is not None:
+            with self._database.write() as conn:
+                layers.delete(conn, layer.path)
+                facts.note(conn, lost, {"path": layer.path}, self._clock.now(), call_id)
+            log.error(
+                "a live layer cannot be closed: %s", lost, extra={"call_id": call_id, "path": layer.path}
+            )
+            return True
+        file = layer_file(layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, self._data_dir)
+        with self._database.write() as conn:
+            layers.upsert(conn, call_id, file)
+            event = self._announcer.record(conn, layer_event(call_id, file))
+        self._announcer.tell(event)
+        return True
 
 
 def _without_rows(database: Database, data_dir: Path) -> list[tuple[CallId, LayerFile]]:
@@ -83,24 +191,6 @@ def _without_rows(database: Database, data_dir: Path) -> list[tuple[CallId, Laye
                 (CallId(named["call_id"]), LayerFile(layer, role, key, rate_hz, 1, 0, 0, None, state))
             )
     return found
-
-
-def _close_layer(
-    database: Database, announcer: Announcer, clock: Clock, data_dir: Path, call_id: CallId, layer: LayerFile
-) -> None:
-    path = data_dir / layer.path
-    lost = _repaired(path, layer)
-    if lost is not None:
-        with database.write() as conn:
-            layers.delete(conn, layer.path)
-            facts.note(conn, lost, {"path": layer.path}, clock.now(), call_id)
-        log.error("a live layer cannot be closed: %s", lost, extra={"call_id": call_id, "path": layer.path})
-        return
-    file = layer_file(layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, data_dir)
-    with database.write() as conn:
-        layers.upsert(conn, call_id, file)
-        event = announcer.record(conn, layer_event(call_id, file))
-    announcer.tell(event)
 
 
 def _repaired(path: Path, layer: LayerFile) -> str | None:

@@ -54,11 +54,13 @@ class Upkeep:
         self._days = days
         self._usable = usable
 
-    async def run(self) -> None:
-        """Until cancelled. The carrier with jitter, so that many servers do not ask at once."""
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Until cancelled, while `leads`: of many servers one. The carrier with jitter, as all look again after an outage."""
         ask_at_s = self._clock.monotonic_s() + EVERY_S * random.uniform(0.8, 1.2)
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            if not leads():
+                continue
             await self._try("looking after parked recordings", self.look_after_rows)
             if self._clock.monotonic_s() >= ask_at_s:
                 await self._try("looking at the carrier's list", self.ask_carrier)

@@ -1,6 +1,6 @@
 """The carrier's callbacks as they came, each kept once. What they mean is for the services."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -14,6 +14,12 @@ def known(conn: Connection, kind: str, key: str) -> bool:
     """Whether `first_time` would say no. Writes nothing, so that a repeat does not wait for the writers."""
     same = select(callbacks.c.id).where(callbacks.c.kind == kind, callbacks.c.key == key)
     return conn.execute(same).first() is not None
+
+
+def known_of(conn: Connection, kind: str, keys: Collection[str]) -> list[str]:
+    """Those of `keys` that are known."""
+    same = select(callbacks.c.key).where(callbacks.c.kind == kind, callbacks.c.key.in_(keys))
+    return list(conn.execute(same).scalars())
 
 
 def first_time(conn: Connection, kind: str, key: str, form: Mapping[str, Json], at: datetime) -> bool:

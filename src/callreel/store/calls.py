@@ -5,20 +5,25 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, Row, exists, func, or_, select, update
 
 from callreel.domain.call import CallState, Direction, Role, Topology
 from callreel.domain.ids import CallId, LegSid
+from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.store.dialect import insert_new
-from callreel.store.tables import calls, legs
+from callreel.store.tables import calls, legs, transcripts
 
 _ORDER = (CallState.LIVE, CallState.ENDED, CallState.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """A call. `agent` is an identity or a name, `remote_number` the other party in E.164, `leg_sid` the parent leg."""
+    """A call. `agent` is an identity or a name, `remote_number` the other party in E.164, `leg_sid` the parent leg.
+
+    `owner` is the process that looks after the call while it lives: the one that answered it, then the one that has its
+    socket. None for calls of versions that had one server.
+    """
 
     id: CallId
     direction: Direction
@@ -35,6 +40,7 @@ class CallRow:
     reasons: tuple[Reason, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     demo: bool = False
+    owner: str | None = None
 
     @property
     def topology(self) -> Topology:
@@ -81,6 +87,34 @@ def in_state(conn: Connection, state: CallState) -> list[CallRow]:
     return [row(found) for found in conn.execute(query)]
 
 
+def without_live_transcript(conn: Connection) -> list[CallRow]:
+    """Calls that ended and whose live transcript was not kept yet, oldest first."""
+    kept = exists().where(transcripts.c.call_id == calls.c.id, transcripts.c.kind == TranscriptKind.LIVE)
+    query = (
+        select(calls).where(calls.c.state == CallState.ENDED, ~kept).order_by(calls.c.created_at, calls.c.id)
+    )
+    return [row(found) for found in conn.execute(query)]
+
+
+def claim(conn: Connection, call_id: CallId, owner: str) -> bool:
+    """Make `owner` look after a live call, whoever did before; False when it lives no more."""
+    claimed = update(calls).where(calls.c.id == call_id, calls.c.state == CallState.LIVE).values(owner=owner)
+    return conn.execute(claimed).rowcount == 1
+
+
+def owners_of_live(conn: Connection) -> set[str | None]:
+    """Every process that some live call names."""
+    return set(
+        conn.execute(select(calls.c.owner).where(calls.c.state == CallState.LIVE).distinct()).scalars()
+    )
+
+
+def owned(conn: Connection, owner: str, state: CallState) -> list[CallId]:
+    """Calls in `state` that `owner` looks after."""
+    query = select(calls.c.id).where(calls.c.state == state, calls.c.owner == owner)
+    return [CallId(found) for found in conn.execute(query).scalars()]
+
+
 def set_state(conn: Connection, call_id: CallId, state: CallState, at: datetime) -> bool:
     """Move forward to `state`; whether that changed anything. Going back, or standing still, changes nothing."""
     times: dict[str, Any] = {}
@@ -93,6 +127,18 @@ def set_state(conn: Connection, call_id: CallId, state: CallState, at: datetime)
         update(calls).where(calls.c.id == call_id, calls.c.state.in_(earlier)).values(state=state, **times)
     )
     return conn.execute(moved).rowcount == 1
+
+
+def end(conn: Connection, call_id: CallId, at: datetime, owner: str | None) -> bool:
+    """The end of a live call that `owner` looks after; whether that changed anything."""
+    ended = (
+        update(calls)
+        .where(
+            calls.c.id == call_id, calls.c.state == CallState.LIVE, calls.c.owner.is_not_distinct_from(owner)
+        )
+        .values(state=CallState.ENDED, ended_at=func.coalesce(calls.c.ended_at, at))
+    )
+    return conn.execute(ended).rowcount == 1
 
 
 def set_answered(conn: Connection, call_id: CallId, at: datetime) -> bool:

@@ -64,13 +64,13 @@ class Database:
         Raises StoreError when the database stays busy for longer than the timeout, or is full or damaged. Not to be
         nested in one thread: pass the connection on instead.
         """
-        with self._writing(), _told_plainly(), self._writer.begin() as conn:
+        with self._writing(), told_plainly(), self._writer.begin() as conn:
             yield conn
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and cannot write. Never waits for a writer on SQLite."""
-        with _told_plainly(), self._reader.begin() as conn:
+        with told_plainly(), self._reader.begin() as conn:
             yield conn
 
     def migrate(self) -> None:
@@ -85,12 +85,12 @@ class Database:
     def rebuild(self) -> Iterator[Connection]:
         """A writing transaction that may change tables: nothing that refers to a table goes when it is rebuilt."""
         around = _rebuild_sqlite if self.dialect == "sqlite" else _rebuild_postgresql
-        with self._writing(), _told_plainly(), self._writer.connect() as conn, around(conn):
+        with self._writing(), told_plainly(), self._writer.connect() as conn, around(conn):
             yield conn
 
     def own_connection(self) -> Connection:
         """A connection outside of the pool and of transactions, for a lock that lasts as long as it. PostgreSQL only."""
-        with _told_plainly():
+        with told_plainly():
             connection = self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
             connection.detach()
             return connection
@@ -256,7 +256,7 @@ def _rebuild_postgresql(conn: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _told_plainly() -> Iterator[None]:
+def told_plainly() -> Iterator[None]:
     """Turn what the machine did to us (locked, full, damaged, gone) into one line. Mistakes of ours stay as they are."""
     try:
         yield

@@ -16,9 +16,21 @@ _FIELDS = [layers.c[field.name] for field in fields(LayerFile)]
 _ORDER = list(Layer)
 
 
-def upsert(conn: Connection, call_id: CallId, file: LayerFile, repaired_at: datetime | None = None) -> None:
-    """Keep a file's state under its path. A closed file may grow again: a second stream continues its call."""
+def upsert(
+    conn: Connection,
+    call_id: CallId,
+    file: LayerFile,
+    repaired_at: datetime | None = None,
+    *,
+    owner: str | None = None,
+) -> None:
+    """Keep a file's state under its path. A closed file may grow again: a second stream continues its call.
+
+    `owner`, where given, is the process that writes it from now on.
+    """
     values: dict[str, Any] = asdict(file)
+    if owner is not None:
+        values["owner"] = owner
     if repaired_at is not None:
         values["repaired_at"] = repaired_at
     statement = insert(conn, layers).values(call_id=call_id, **values)
@@ -47,6 +59,19 @@ def growing(conn: Connection) -> list[tuple[CallId, LayerFile]]:
         select(layers.c.call_id, *_FIELDS).where(layers.c.state == LayerState.RECORDING).order_by(layers.c.id)
     )
     return [(CallId(row.call_id), LayerFile(*row[1:])) for row in conn.execute(query)]
+
+
+def growing_by_owner(conn: Connection) -> dict[str | None, list[tuple[CallId, LayerFile]]]:
+    """The same by the process that writes them; None for files of versions that had one server."""
+    query = (
+        select(layers.c.call_id, layers.c.owner, *_FIELDS)
+        .where(layers.c.state == LayerState.RECORDING)
+        .order_by(layers.c.id)
+    )
+    found: dict[str | None, list[tuple[CallId, LayerFile]]] = {}
+    for row in conn.execute(query):
+        found.setdefault(row.owner, []).append((CallId(row.call_id), LayerFile(*row[2:])))
+    return found
 
 
 def delete(conn: Connection, path: str) -> bool:

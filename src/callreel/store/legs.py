@@ -1,5 +1,6 @@
 """Legs as rows: what the carrier said of each party's connection."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -48,6 +49,12 @@ def of_call(conn: Connection, call_id: CallId) -> list[LegRow]:
     """The parent leg first."""
     query = select(legs).where(legs.c.call_id == call_id).order_by(legs.c.parent_sid.is_not(None), legs.c.sid)
     return [LegRow(**found._asdict()) for found in conn.execute(query)]
+
+
+def parents_over(conn: Connection, of_calls: Collection[CallId]) -> list[CallId]:
+    """Those of these calls whose parent leg has ended."""
+    over = legs.c.parent_sid.is_(None) & legs.c.ended_at.is_not(None)
+    return list(conn.execute(select(legs.c.call_id).where(legs.c.call_id.in_(of_calls), over)).scalars())
 
 
 def _merge(known: LegRow, told: LegRow) -> LegRow:

@@ -1,21 +1,22 @@
-"""Processes of an installation as rows: when each last said that it lives. Also the write that health checks do.
+"""Processes of an installation as rows: when each last said that it lives, and a lock that one of them holds.
 
 Compared by the database's own clock where it has one, so that machines whose clocks differ agree on who is alive.
 """
 
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, literal, select
+from sqlalchemy.exc import DBAPIError
 
 from callreel.domain.errors import StoreError
-from callreel.store.database import Database
+from callreel.store.database import Database, told_plainly
 from callreel.store.dialect import insert
 from callreel.store.tables import UTCDateTime, processes, utc_now
 
-_SERVER_LOCK = 0x0CA11_5E12
+_LEAD_LOCK = 0x0CA11_1EAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ def alive(conn: Connection, within: timedelta) -> set[str]:
     return set(conn.execute(fresh).scalars())
 
 
+def names(conn: Connection) -> set[str]:
+    """All that have not left, dead or alive."""
+    return set(conn.execute(select(processes.c.name)).scalars())
+
+
 def everyone(conn: Connection) -> list[ProcessRow]:
     """All that are known, the latest heard of first."""
     query = select(processes).order_by(processes.c.beat_at.desc(), processes.c.name)
@@ -61,27 +67,36 @@ def forget(conn: Connection, older_than: timedelta) -> int:
     return conn.execute(delete(processes).where(processes.c.beat_at < before)).rowcount
 
 
-class ServerLock:
-    """Held by the one server of an installation whose database is PostgreSQL; let go of when its process dies.
+class LeadLock:
+    """Held by one process of an installation on PostgreSQL; let go of when its process or its connection dies."""
 
-    On SQLite a lock on a file of the data folder says the same (`services/presence`).
-    """
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Connection | None = None
+        self._held = False
 
-    def __init__(self, database: Database, *, patience_s: float = 10.0) -> None:
-        """Take it. A server that was just killed may hold it for an instant more. Raises StoreError."""
-        self._connection = database.own_connection()
-        until_s = time.monotonic() + patience_s
-        while not self._connection.execute(select(func.pg_try_advisory_lock(_SERVER_LOCK))).scalar_one():
-            if time.monotonic() > until_s:
-                self._connection.close()
-                raise StoreError(
-                    "another callreel serve uses this database; one serves, more work: callreel work"
-                )
-            time.sleep(0.2)
+    def hold(self) -> bool:
+        """Whether it is ours: asked for if it is not, else asked whether we still have it. Blocking.
+
+        Raises StoreError when the database is away, and with it the lock.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._database.own_connection()
+            question = literal(True) if self._held else func.pg_try_advisory_lock(_LEAD_LOCK)
+            with told_plainly():
+                self._held = bool(self._connection.execute(select(question)).scalar_one())
+        except StoreError:
+            self.release()
+            raise
+        return self._held
 
     def release(self) -> None:
         """Let go."""
-        self._connection.close()
+        connection, self._connection, self._held = self._connection, None, False
+        if connection is not None:
+            with suppress(DBAPIError):
+                connection.close()
 
 
 def _now(conn: Connection) -> ColumnElement[Any]:

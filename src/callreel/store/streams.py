@@ -16,7 +16,10 @@ from callreel.store.tables import streams
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """A stream. `origin_ms` is the position of its timestamp 0 in the call; `counts` are frames, gaps and faults."""
+    """A stream. `origin_ms` is the position of its timestamp 0 in the call; `counts` are frames, gaps and faults.
+
+    `owner` is the process that has its socket.
+    """
 
     sid: StreamSid
     call_id: CallId
@@ -26,6 +29,7 @@ class StreamRow:
     stopped_at: datetime | None = None
     ended_by: EndedBy | None = None
     counts: dict[str, Json] = field(default_factory=dict)
+    owner: str | None = None
 
 
 def insert(conn: Connection, row: StreamRow) -> bool:

@@ -130,6 +130,7 @@ calls = Table(
     Column("reasons", _Json, nullable=False),
     Column("comparisons", _Json, nullable=False),
     Column("demo", Boolean, nullable=False),
+    Column("owner", String),
 )
 
 legs = Table(
@@ -156,6 +157,7 @@ streams = Table(
     Column("stopped_at", UTCDateTime),
     Column("ended_by", Named(EndedBy)),
     Column("counts", _Json, nullable=False),
+    Column("owner", String),
 )
 
 layers = Table(
@@ -173,6 +175,7 @@ layers = Table(
     Column("sha256", String),
     Column("state", Named(LayerState), nullable=False, index=True),
     Column("repaired_at", UTCDateTime),
+    Column("owner", String),
 )
 
 recordings = Table(
