@@ -9,11 +9,13 @@ Name it `python:tests.engines.scripted`. Options, all optional:
 - `hang`: true makes each decode take for ever.
 - `complaint`: load fails with this EngineError. `grumble`: each decode does.
 - `partials`: false for an engine that is not asked about open segments.
+- `streams`: how many open segments it follows. Of those it says one word for each 100 ms it was fed, `0`, `1` …
 """
 
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ _KNOWN = {
     "complaint",
     "grumble",
     "partials",
+    "streams",
 }
 
 
@@ -49,6 +52,7 @@ def check(options: Options) -> Capabilities:
         word_times=True,
         confidence=True,
         runs_here=True,
+        streams=option.whole(options, "streams", 0, least=0),
     )
 
 
@@ -73,6 +77,9 @@ class Scripted:
         self._finals += 1
         return self._say(" ".join(line), samples)
 
+    def stream(self) -> "Followed":
+        return Followed(self._misbehave)
+
     def _say(self, text: str, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
         return spread(text, 0, samples.size // 16, confidence=0.9)
 
@@ -90,3 +97,21 @@ class Scripted:
             except FileExistsError:
                 continue
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Followed:
+    """A `SegmentStream` that counts: word n is said when n tenths of a second have been heard."""
+
+    def __init__(self, misbehave: Callable[[], None]) -> None:
+        self._misbehave = misbehave
+        self._samples = 0
+
+    def feed(self, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
+        self._misbehave()
+        self._samples += samples.size
+        return [HeardWord(str(n), 100 * n, 100 * n + 100, 0.9) for n in range(self._samples // 1600)]
+
+    def finish(self, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
+        return [*self.feed(samples), HeardWord("streamed", self._samples // 16, self._samples // 16, 0.9)]
+
+    def drop(self) -> None: ...

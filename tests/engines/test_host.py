@@ -16,6 +16,7 @@ import pytest
 from callreel.domain.errors import EngineError
 from callreel.engines.host import EngineHost
 from callreel.engines.registry import EngineChoice
+from callreel.speech.engine import HeardWord
 
 
 def scripted(**options: str | int | float | bool) -> EngineChoice:
@@ -209,6 +210,7 @@ import asyncio, json, os, signal, sys
 import numpy as np
 from callreel.engines.host import EngineHost
 from callreel.engines.registry import EngineChoice
+from callreel.speech.engine import HeardWord
 
 print("this line comes once, since no worker runs the main program again")
 
@@ -253,3 +255,117 @@ def test_a_worker_imports_nothing_of_the_web_side() -> None:
     heavy = (b"callreel.web", b"callreel.app", b"callreel.cli", b"fastapi", b"sqlalchemy", b"pydantic")
     assert b"callreel.engines.worker" in modules
     assert [name for name in modules if name.startswith(heavy)] == []
+
+
+# Open segments of a streaming engine
+
+
+def tenths(words: list[HeardWord]) -> int:
+    """How many tenths of a second the scripted engine says it was fed."""
+    return sum(word.text.isdecimal() for word in words)
+
+
+def growing(*seconds: float) -> list[npt.NDArray[np.int16]]:
+    return [np.zeros(round(16_000 * each), np.int16) for each in seconds]
+
+
+def test_an_open_segment_is_fed_each_sample_once_and_its_final_is_the_streams() -> None:
+    async def scene() -> None:
+        async with running(scripted(streams=1)) as host:
+            for samples in growing(0.5, 0.8, 1.6):
+                assert tenths(await host.hear("a", samples)) == samples.size // 1600
+            assert host.streams == 1
+            (whole,) = growing(2.0)
+            words = await host.hear("a", whole, final=True)
+            assert (tenths(words), words[-1].text, words[-1].end_ms) == (20, "streamed", 2000)
+            assert host.streams == 0
+
+    asyncio.run(scene())
+
+
+def test_two_open_segments_are_interleaved_and_one_more_is_decoded_anew_each_time() -> None:
+    async def scene() -> None:
+        async with running(scripted(streams=2, text="one two")) as host:
+            for samples in growing(0.5, 1.0):
+                for key in ("a", "b"):
+                    assert tenths(await host.hear(key, samples)) == samples.size // 1600
+                assert [word.text for word in await host.hear("c", samples)] == ["one"]
+            for key, said in (("a", "streamed"), ("c", "two"), ("b", "streamed")):
+                assert (await host.hear(key, audio(), final=True))[-1].text == said
+
+    asyncio.run(scene())
+
+
+def test_streams_of_two_processes_stay_with_the_process_that_follows_them() -> None:
+    async def scene() -> None:
+        async with running(scripted(streams=1), workers=2) as host:
+            for samples in growing(0.4, 0.9, 1.3):
+                answers = await asyncio.gather(*(host.hear(key, samples) for key in "ab"))
+                assert [tenths(words) for words in answers] == [samples.size // 1600] * 2
+            assert host.streams == 2
+
+    asyncio.run(scene())
+
+
+def test_a_process_that_dies_in_an_open_segment_costs_nothing(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(scripted(streams=1, text="from the beginning")) as host:
+            early, later, whole = growing(0.5, 1.0, 1.5)
+            await host.hear("a", early)
+            os.kill(host.pids[0], signal.SIGKILL)
+            assert tenths(await host.hear("a", later)) == 10, "the fresh process is fed all of it"
+            os.kill(host.pids[0], signal.SIGKILL)
+            words = await host.hear("a", whole, final=True)
+            assert " ".join(word.text for word in words) == "from the beginning"
+            assert host.streams == 0 and host.restarts == 2
+
+    asyncio.run(scene())
+
+
+def test_a_forgotten_segment_leaves_its_room_to_another() -> None:
+    async def scene() -> None:
+        async with running(scripted(streams=1, text="one two")) as host:
+            half, whole = growing(0.5, 1.0)
+            await host.hear("a", half)
+            host.forget("a")
+            assert host.streams == 0
+            assert tenths(await host.hear("b", whole)) == 10
+            assert (await host.hear("b", whole, final=True))[-1].text == "streamed"
+
+    asyncio.run(scene())
+
+
+def test_an_engine_that_does_not_stream_is_given_the_whole_each_time() -> None:
+    async def scene() -> None:
+        async with running(scripted(text="one two")) as host:
+            assert [word.text for word in await host.hear("a", audio())] == ["one"]
+            assert [word.text for word in await host.hear("a", audio(), final=True)] == ["one", "two"]
+            assert host.streams == 0
+
+    asyncio.run(scene())
+
+
+def test_a_question_about_a_followed_segment_finds_its_process_busy_or_free() -> None:
+    async def scene() -> None:
+        async with running(scripted(streams=1, delay_s=0.2), workers=2) as host:
+            (half,) = growing(0.5)
+            freed = asyncio.Event()
+            host.on_free(freed.set)
+            first = asyncio.create_task(host.hear("a", half))
+            await asyncio.sleep(0)  # it has begun
+            assert not host.free_for("a") and host.free_for("b")
+            await asyncio.wait_for(freed.wait(), 10)
+            assert host.free_for("a")
+            await first
+
+    asyncio.run(scene())
+
+
+def test_an_engine_that_cannot_go_on_with_a_stream_says_so_and_decodes_the_whole() -> None:
+    async def scene() -> None:
+        async with running(scripted(streams=1, grumble="no words")) as host:
+            with pytest.raises(EngineError, match="no words"):
+                await host.hear("a", audio())
+            assert host.streams == 0 and host.restarts == 0
+
+    asyncio.run(scene())

@@ -1,10 +1,12 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
 from callreel.domain.errors import EngineError
 from callreel.engines.pocketsphinx import PocketSphinx, decent, load
+from callreel.speech.engine import HeardWord
 from tests.engines.clips import clip
 
 
@@ -48,6 +50,56 @@ def test_silence_of_any_length_has_no_words(engine: PocketSphinx, size: int) -> 
     assert engine.decode(np.zeros(size, np.int16), partial=False) == []
 
 
+def streamed(
+    engine: PocketSphinx, samples: npt.NDArray[np.int16], block: int = 2560
+) -> list[list[HeardWord]]:
+    """What was heard after each block, and of the whole."""
+    stream = engine.stream()
+    heard = [list(stream.feed(samples[at : at + block])) for at in range(0, samples.size, block)]
+    return [*heard, list(stream.finish(samples[:0]))]
+
+
+@pytest.mark.parametrize("name", ["goforward.wav", "cards005.wav"])
+def test_an_open_segment_is_heard_as_it_comes_and_ends_as_a_whole_one(
+    engine: PocketSphinx, name: str
+) -> None:
+    samples = clip(name, 16000)
+    heard = [[word.text for word in words] for words in streamed(engine, samples)]
+    whole = [word.text for word in engine.decode(samples, partial=False)]
+    assert sum(word in whole for word in heard[-1]) >= 0.8 * len(whole), (heard[-1], whole)
+    lengths = [len(words) for words in heard]
+    assert lengths[0] == 0 and 0 < lengths[len(heard) // 2] < lengths[-1]
+
+
+def test_segments_that_are_open_at_once_do_not_hear_each_other(engine: PocketSphinx) -> None:
+    one, two = clip("goforward.wav", 16000), clip("cards005.wav", 16000)
+    alone = [[word.text for word in streamed(engine, samples)[-1]] for samples in (one, two)]
+    first, second = engine.stream(), engine.stream()
+    for at in range(0, max(one.size, two.size), 4000):
+        first.feed(one[at : at + 4000])
+        second.feed(two[at : at + 4000])
+    engine.decode(one, partial=False)
+    together = [[word.text for word in stream.finish(one[:0])] for stream in (first, second)]
+    assert together == alone
+
+
+def test_a_dropped_stream_leaves_nothing_behind(engine: PocketSphinx) -> None:
+    samples = clip("goforward.wav", 16000)
+    expected = [word.text for word in streamed(engine, samples)[-1]]
+    stream = engine.stream()
+    stream.feed(clip("cards005.wav", 16000))
+    stream.drop()
+    assert [word.text for word in streamed(engine, samples)[-1]] == expected
+
+
+def test_silence_that_is_streamed_has_no_words(engine: PocketSphinx) -> None:
+    assert streamed(engine, np.zeros(16000, np.int16)) == [[]] * 8
+
+
+def test_a_stream_without_a_sample_ends(engine: PocketSphinx) -> None:
+    assert engine.stream().finish(np.zeros(0, np.int16)) == []
+
+
 def test_it_says_that_it_is_rough(engine: PocketSphinx) -> None:
     assert engine.capabilities.rough
     assert engine.capabilities.runs_here
@@ -78,7 +130,10 @@ def test_the_models_own_front_end_can_be_chosen() -> None:
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
-    [({"model": "en-us"}, "no option 'model'; it has front"), ({"front": "narrow"}, "telephone, wide")],
+    [
+        ({"model": "en-us"}, "no option 'model'; it has front, streams"),
+        ({"front": "narrow"}, "telephone, wide"),
+    ],
 )
 def test_an_option_that_it_has_not_is_refused(options: dict[str, str], complaint: str) -> None:
     with pytest.raises(EngineError, match=complaint):

@@ -9,8 +9,10 @@ from callreel.engines.telephone_front import (
     CEPSTRA,
     CONTEXT,
     NARROW,
+    SETTLE_FRAMES,
     WEIGHTS,
     WIDE,
+    LiveFront,
     TelephoneFront,
     cepstra,
     in_context,
@@ -102,3 +104,48 @@ def test_the_weights_are_small_and_say_how_they_were_made() -> None:
     with np.load(WEIGHTS) as kept:
         assert "train_telephone_front.py" in str(kept["made"])
         assert kept["w0"].shape == (NARROW.filters * (2 * CONTEXT + 1), 128)
+
+
+def babble(seconds: float, seed: int = 3) -> npt.NDArray[np.int16]:
+    """Noise whose loudness and colour change, so that no two frames are alike."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 1500, int(seconds * 8000))
+    knots = np.arange(0, noise.size + 800, 800)
+    swing = np.interp(np.arange(noise.size), knots, rng.random(knots.size))
+    return (np.convolve(noise, [1, 0.7], "same") * swing).astype(np.int16)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 4000), min_size=1, max_size=12))
+def test_while_it_comes_a_frame_has_the_same_cepstra_however_the_samples_are_cut(
+    front: TelephoneFront, sizes: list[int]
+) -> None:
+    said = babble(1.5)
+    at_once, in_pieces, pieces, at = LiveFront(front), LiveFront(front), [], 0
+    for size in sizes:
+        pieces.append(in_pieces.push(said[at : at + size]))
+        at += size
+    pieces.append(in_pieces.finish(said[at:]))
+    whole = at_once.finish(said)
+    assert np.concatenate(pieces).shape == whole.shape == (len(NARROW.energies(said)), CEPSTRA)
+    assert np.allclose(np.concatenate(pieces)[SETTLE_FRAMES:], whole[SETTLE_FRAMES:], atol=0.01)
+
+
+def test_no_frame_is_given_before_the_level_is_known_and_then_each_soon(front: TelephoneFront) -> None:
+    live, said, given_frames = LiveFront(front), babble(3), 0
+    for at in range(0, said.size, 800):
+        given_frames += len(live.push(said[at : at + 800]))
+        heard = len(NARROW.energies(said[: at + 800]))
+        assert given_frames == 0 if heard < SETTLE_FRAMES else heard - given_frames <= 30
+    assert given_frames > 250
+
+
+def test_a_long_steady_sound_ends_as_it_does_with_its_level_known(front: TelephoneFront) -> None:
+    said = np.random.default_rng(4).normal(0, 1500, 8000 * 10).astype(np.int16)
+    live = LiveFront(front).finish(said)
+    known = front.cepstra(said)
+    assert np.abs(live[500:] - known[500:]).mean() < 0.1 * known.std()
+
+
+def test_an_utterance_shorter_than_a_frame_has_none(front: TelephoneFront) -> None:
+    assert LiveFront(front).finish(np.zeros(100, np.int16)).shape == (0, CEPSTRA)

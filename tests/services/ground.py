@@ -6,7 +6,7 @@ import functools
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -259,6 +259,18 @@ class QuickHost(EngineHost):
     @property
     def capabilities(self) -> Capabilities:
         return self._can
+
+    async def hear(self, key: Hashable, samples16k: Samples, *, final: bool = False) -> list[HeardWord]:
+        return await self.decode(samples16k, partial=not final)
+
+    def free_for(self, key: Hashable) -> bool:
+        return True
+
+    def forget(self, key: Hashable) -> None:
+        pass
+
+    def on_free(self, then: Callable[[], None]) -> None:
+        pass
 
     async def decode(self, samples16k: Samples, *, partial: bool = False) -> list[HeardWord]:
         self.asked.append((samples16k, partial))

@@ -50,6 +50,9 @@ def test_delays_are_those_of_blocks_silence_and_decoding(recorded: Recorded) -> 
 class _Stumbling(Oracle):
     """Leaves out the last word of each final, and adds one to each partial."""
 
+    def forget(self, role: Role, start_ms: int) -> None:
+        pass
+
     async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
         decoded = await super().decode(role, start_ms, samples16k, partial=partial)
         words = list(decoded.words)

@@ -83,6 +83,9 @@ class _Deaf:
     def begin(self, recorded: Recorded) -> None:
         pass
 
+    def forget(self, role: Role, start_ms: int) -> None:
+        pass
+
     async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
         return Decoded([], 50, 0.0, failed=True)
 

@@ -1,13 +1,14 @@
 """The engine processes of this machine, as one thing that decodes.
 
 It gives jobs to free processes in the order it is asked, starts a process anew when it dies, and gives its unfinished
-job again. It does not choose between jobs: `speech.queue` does. The server's event loop never waits for an engine.
+job again. An open segment of a streaming engine stays with the process that follows it. It does not choose between
+jobs: `speech.queue` does. The server's event loop never waits for an engine.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +16,12 @@ import numpy.typing as npt
 from callreel.domain.errors import EngineError
 from callreel.engines.process import EngineProcess, ProcessDiedError
 from callreel.engines.registry import EngineChoice
+from callreel.engines.seat import Question, Seat
 from callreel.speech.engine import Capabilities, HeardWord
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 2
-
-
-@dataclass(slots=True, eq=False)
-class _Seat:
-    """Place for one process. Empty after a start that failed; the next job then tries again."""
-
-    process: EngineProcess | None = None
 
 
 class EngineHost:
@@ -48,8 +43,9 @@ class EngineHost:
         self._choice = choice
         self._start_timeout_s = start_timeout_s
         self._job_timeout_s = job_timeout_s
-        self._seats = [_Seat() for _ in range(workers)]
-        self._free: asyncio.Queue[_Seat | None] = asyncio.Queue()  # None: closed
+        self._seats = [Seat(busy=True) for _ in range(workers)]
+        self._waiting: list[tuple[Seat | None, asyncio.Future[Seat]]] = []
+        self._on_free: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: set[asyncio.Future[list[HeardWord]]] = set()
         self._capabilities: Capabilities | None = None
@@ -71,7 +67,12 @@ class EngineHost:
     @property
     def idle(self) -> int:
         """How many processes are free for a job now."""
-        return 0 if self._closed else self._free.qsize()
+        return 0 if self._closed else sum(not seat.busy for seat in self._seats)
+
+    @property
+    def streams(self) -> int:
+        """How many open segments are followed now."""
+        return sum(seat.streams for seat in self._seats)
 
     @property
     def pids(self) -> list[int]:
@@ -90,7 +91,7 @@ class EngineHost:
             await self.close()
             raise
         for seat in self._seats:
-            self._free.put_nowait(seat)
+            self._release(seat)
 
     async def decode(self, samples16k: npt.NDArray[np.int16], *, partial: bool = False) -> list[HeardWord]:
         """Words in 16 kHz mono samples (int16, shape [n]), waiting for a free process if need be.
@@ -98,68 +99,136 @@ class EngineHost:
         Raises EngineError if the engine cannot decode them, or if two processes died of them. Giving up waiting
         (cancelling) is safe: the process goes on and its answer is thrown away.
         """
+        return await self._ask(Question(samples16k, partial))
+
+    async def hear(
+        self, key: Hashable, samples16k: npt.NDArray[np.int16], *, final: bool = False
+    ) -> list[HeardWord]:
+        """Words in all there is so far of segment `key`, or of the whole of it (`final`). Else as `decode`.
+
+        A streaming engine with room for one more open segment is given only what it has not had yet; another engine
+        decodes all of it each time. Ask in order about a segment, and `forget` it when its final is not wanted.
+        """
+        followed = self.capabilities.streams > 0
+        return await self._ask(Question(samples16k, not final, key if followed else None))
+
+    def free_for(self, key: Hashable) -> bool:
+        """Whether a question about segment `key` would find its process free now."""
+        seat = self._following(key)
+        return self.idle > 0 if seat is None else not seat.busy
+
+    def forget(self, key: Hashable) -> None:
+        """Nobody will ask about segment `key` again."""
+        for seat in self._seats:
+            seat.forget(key)
+
+    def on_free(self, then: Callable[[], None]) -> None:
+        """Call `then`, on the event loop, whenever a process has become free."""
+        self._on_free.append(then)
+
+    async def close(self) -> None:
+        """End all processes and wait until they are gone. Unfinished jobs end with EngineError."""
+        self._closed = True
+        closed = EngineError("the engine host was closed")
+        for _, waiter in self._waiting:
+            _fail(waiter, closed)
+        for answer in self._answers:
+            _fail(answer, closed)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(_empty(seat) for seat in self._seats))
+
+    async def _ask(self, question: Question) -> list[HeardWord]:
         if self._capabilities is None or self._closed:
             raise EngineError("the engine host is not running")
-        seat = await self._free.get()
-        if seat is None:
-            self._free.put_nowait(None)  # for whoever else waits
-            raise EngineError("the engine host was closed")
+        seat = await self._take(question.key)
+        seat.expect(question, self._capabilities.streams)
         self._jobs += 1
         answer: asyncio.Future[list[HeardWord]] = asyncio.get_running_loop().create_future()
-        samples = np.ascontiguousarray(samples16k, np.int16).tobytes()
-        self._own(self._serve(seat, self._jobs, samples, partial, answer))
+        self._own(self._serve(seat, self._jobs, question, answer))
         self._answers.add(answer)
         try:
             return await answer
         finally:
             self._answers.discard(answer)
 
-    async def close(self) -> None:
-        """End all processes and wait until they are gone. Unfinished jobs end with EngineError."""
-        self._closed = True
-        self._free.put_nowait(None)
-        for answer in self._answers:
-            _fail(answer, EngineError("the engine host was closed"))
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(_empty(seat) for seat in self._seats))
+    def _following(self, key: Hashable) -> Seat | None:
+        return next((seat for seat in self._seats if key is not None and seat.follows(key)), None)
+
+    async def _take(self, key: Hashable) -> Seat:
+        """The process that follows segment `key`, else the free one that follows the fewest, else the next free one."""
+        wanted = self._following(key)
+        seats = self._seats if wanted is None else [wanted]
+        free = min((seat for seat in seats if not seat.busy), key=lambda seat: seat.streams, default=None)
+        if free is not None:
+            free.busy = True
+            return free
+        waiter: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
+        self._waiting.append((wanted, waiter))
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._release(waiter.result())
+            raise
+        finally:
+            self._waiting = [entry for entry in self._waiting if entry[1] is not waiter]
+
+    def _release(self, seat: Seat) -> None:
+        """Give the seat to who has waited longest for it, or for any; else it is free."""
+        for wanted, waiter in self._waiting:
+            if wanted in (None, seat) and not waiter.done():
+                waiter.set_result(seat)
+                return
+        seat.busy = False
+        for then in self._on_free:
+            then()
 
     async def _serve(
-        self,
-        seat: _Seat,
-        job: int,
-        samples: bytes,
-        partial: bool,
-        answer: asyncio.Future[list[HeardWord]],
+        self, seat: Seat, job: int, question: Question, answer: asyncio.Future[list[HeardWord]]
     ) -> None:
+        words: list[HeardWord] = []
+        failure: EngineError | None = None
         try:
-            words = await self._try(seat, job, samples, partial)
-            if not answer.done():
-                answer.set_result(words)
+            words = await self._try(seat, job, question)
         except EngineError as error:
-            _fail(answer, error)
+            failure = error
         except Exception as error:
             logger.exception("an engine process could not be asked")
-            _fail(answer, EngineError(f"the engine could not be asked: {type(error).__name__}"))
+            failure = EngineError(f"the engine could not be asked: {type(error).__name__}")
+        if seat.process is not None and seat.process.alive:
+            self._release(seat)  # first, so that whoever gets the answer finds it free
+            _give(answer, words, failure)
+            return
+        _give(answer, words, failure)
         await self._heal(seat)
         if not self._closed:
-            self._free.put_nowait(seat)
+            self._release(seat)
 
-    async def _try(self, seat: _Seat, job: int, samples: bytes, partial: bool) -> list[HeardWord]:
+    async def _try(self, seat: Seat, job: int, question: Question) -> list[HeardWord]:
         reason = ""
         for _ in range(_TRIES):
             process = await self._living(seat)
+            seat.expect(question, self.capabilities.streams)
+            request = seat.request(job, question)
             try:
-                return await process.ask(job, samples, partial=partial, timeout_s=self._job_timeout_s)
+                words = await process.ask(request, self._job_timeout_s)
+            except EngineError:
+                seat.failed(question)
+                raise
             except ProcessDiedError as died:
+                seat.renew(None)
                 reason = str(died)
                 logger.warning(
                     "an engine process %s", reason, extra={"engine": self._choice.name, "job": job}
                 )
+            else:
+                seat.answered(question)
+                return words
         raise EngineError(f"the audio could not be decoded in {_TRIES} tries: the engine process {reason}")
 
-    async def _living(self, seat: _Seat) -> EngineProcess:
+    async def _living(self, seat: Seat) -> EngineProcess:
         """The seat's process, started anew if it is not alive."""
         if seat.process is not None and seat.process.alive:
             return seat.process
@@ -167,16 +236,17 @@ class EngineHost:
         self.restarts += 1
         return await self._fill(seat)
 
-    async def _heal(self, seat: _Seat) -> None:
+    async def _heal(self, seat: Seat) -> None:
         """Be ready for the next job. If that fails, the job finds out and says so."""
         try:
             await self._living(seat)
         except EngineError as error:
             logger.error("an engine process could not be started anew: %s", error)
 
-    async def _fill(self, seat: _Seat) -> EngineProcess:
-        seat.process, self._capabilities = await EngineProcess.begin(self._choice, self._start_timeout_s)
-        return seat.process
+    async def _fill(self, seat: Seat) -> EngineProcess:
+        process, self._capabilities = await EngineProcess.begin(self._choice, self._start_timeout_s)
+        seat.renew(process)
+        return process
 
     def _own(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -184,12 +254,22 @@ class EngineHost:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _empty(seat: _Seat) -> None:
+async def _empty(seat: Seat) -> None:
     if seat.process is not None:
-        process, seat.process = seat.process, None
+        process = seat.process
+        seat.renew(None)
         await process.kill()
 
 
-def _fail(answer: asyncio.Future[list[HeardWord]], error: EngineError) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+def _give(
+    answer: asyncio.Future[list[HeardWord]], words: list[HeardWord], failure: EngineError | None
+) -> None:
+    if failure is not None:
+        _fail(answer, failure)
+    elif not answer.done():
+        answer.set_result(words)
+
+
+def _fail(waiting: asyncio.Future[Any], error: EngineError) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)

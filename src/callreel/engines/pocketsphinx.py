@@ -4,29 +4,29 @@ Its text of a real phone call is a rough draft (half of the words wrong); it tim
 reference/speech.md, section 3, and docs/words.md. It holds the interpreter's lock while it decodes, hence the worker
 processes. Options:
 - `front`: `telephone` (default) hears through `telephone_front`, for audio that came over a telephone;
-  `wide` uses the model's own front end, for audio that was recorded at 16 kHz.
+  `wide` uses the model's own front end, for audio that was recorded at 16 kHz, and does not stream.
+- `streams`: how many open segments each process follows as they grow, 2 by default; each costs 95 MB.
 """
 
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from pocketsphinx import Decoder, get_model_path
 
-from callreel.audio.resample import to_rate
+from callreel.audio.resample import Halver
 from callreel.domain.errors import EngineError
 from callreel.engines import options as option
 from callreel.engines.profanity import is_profane
 from callreel.engines.registry import Options
-from callreel.engines.telephone_front import CEPSTRA, RATE_HZ, TelephoneFront
+from callreel.engines.telephone_front import CEPSTRA, LiveFront, TelephoneFront
 from callreel.speech.engine import Capabilities, HeardWord
 
 _MODEL = "en-us"
 _DICTIONARY = "en-us/cmudict-en-us.dict"
-_ENGINE_HZ = 16000
 _FRAME_MS = 10
 _WARM_UP_FRAMES = 60
 _SHORTEST_SAMPLES = 1600  # 100 ms
@@ -34,11 +34,15 @@ _FAINTEST = 100  # from trough to crest; it finds words in digital silence
 _VARIANT = re.compile(r"\(\d+\)$")  # `read(2)`: the second pronunciation of a word
 _FILLER = ("<", "[", "+")  # `<sil>`, `[NOISE]`, `++BREATH++`
 _FRONTS = ("telephone", "wide")
+_STREAMS = 2
+_FRAMES_AT_ONCE = 16
+"""pocketsphinx 5.1.1 writes beyond its buffer when an utterance that is not full gets more than it had at once before."""
+_NO_MEAN = ",".join(["0"] * CEPSTRA)
 
 
 def check(options: Options) -> Capabilities:
     """Raises EngineError if the model is not in the installed package, or an option is none of its."""
-    option.known_only("pocketsphinx", options, {"front"})
+    option.known_only("pocketsphinx", options, {"front", "streams"})
     if _front(options) not in _FRONTS:
         raise EngineError(f"engine option front: expected one of {', '.join(_FRONTS)}")
     if not Path(get_model_path(_DICTIONARY)).is_file():
@@ -53,32 +57,29 @@ def check(options: Options) -> Capabilities:
         confidence=True,
         runs_here=True,
         rough=True,
+        streams=option.whole(options, "streams", _STREAMS, least=0) if _front(options) == "telephone" else 0,
     )
 
 
 def load(options: Options) -> "PocketSphinx":
-    """About 0.4 s and 95 MB."""
+    """About 0.5 s and 95 MB for each decoder; two are made at once, a third when it is first needed."""
     capabilities = check(options)
     return PocketSphinx(capabilities, TelephoneFront.shipped() if _front(options) == "telephone" else None)
 
 
 class PocketSphinx:
-    """An `Engine`. Lower case, no punctuation; `confidence` is the word's posterior.
+    """A `StreamingEngine`. Lower case, no punctuation; `confidence` is the word's posterior, 1 while a segment is open.
 
-    Without a `front` it uses the model's own, which expects sound above 4 kHz.
+    Without a `front` it uses the model's own, which expects sound above 4 kHz, and does not stream. A decoder holds one
+    utterance at a time, so there is one for each open segment and one for whole segments.
     """
 
     def __init__(self, capabilities: Capabilities, front: TelephoneFront | None) -> None:
         self._capabilities = capabilities
         self._front = front
-        with tempfile.TemporaryDirectory(prefix="callreel-") as folder:
-            dictionary = Path(folder, "words.dict")
-            entries = Path(get_model_path(_DICTIONARY)).read_text(encoding="utf-8").splitlines(keepends=True)
-            dictionary.write_text("".join(decent(entries)), encoding="utf-8")
-            self._decoder = Decoder(dict=str(dictionary), fwdflat=False, bestpath=True, loglevel="FATAL")
-        if front is not None:
-            # A fresh decoder without fwdflat has no words for its first cepstra (reference/speech.md, 3.6).
-            self._search_cepstra(np.zeros((_WARM_UP_FRAMES, CEPSTRA), np.float32))
+        self._free = [_decoder(warm=front is not None)]
+        if capabilities.streams:
+            self._free.append(_decoder(warm=True))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,29 +90,100 @@ class PocketSphinx:
 
         Layer 2 holds every sample of the telephone's 8 kHz and nothing above 4 kHz, so halving its rate loses nothing.
         """
-        if samples.size < _SHORTEST_SAMPLES or int(samples.max()) - int(samples.min()) < _FAINTEST:
+        if samples.size < _SHORTEST_SAMPLES or _is_faint(samples):
             return []
+        decoder = self._take()
+        try:
+            decoder.start_utt()
+            if self._front is None:
+                decoder.process_raw(samples.tobytes(), no_search=False, full_utt=True)
+            else:
+                halver = Halver()
+                narrow = np.concatenate([halver.push(samples), halver.finish()])
+                decoder.process_cep(_bytes(self._front.cepstra(narrow)), no_search=False, full_utt=True)
+            decoder.end_utt()
+            return _words(decoder)
+        finally:
+            self._free.append(decoder)
+
+    def stream(self) -> "PocketSphinxStream":
         if self._front is None:
-            self._search_samples(samples)
-        else:
-            self._search_cepstra(self._front.cepstra(to_rate(samples, _ENGINE_HZ, RATE_HZ)))
-        heard = []
-        for piece in self._decoder.seg() or ():
-            if not piece.word.startswith(_FILLER):
-                text = _VARIANT.sub("", piece.word)
-                start_ms, end_ms = piece.start_frame * _FRAME_MS, (piece.end_frame + 1) * _FRAME_MS
-                heard.append(HeardWord(text, start_ms, end_ms, min(1.0, max(0.0, piece.prob))))
-        return heard
+            raise EngineError("engine pocketsphinx: the front end wide does not stream")
+        return PocketSphinxStream(self._take(), LiveFront(self._front), self._free.append)
 
-    def _search_samples(self, samples: npt.NDArray[np.int16]) -> None:
-        self._decoder.start_utt()
-        self._decoder.process_raw(samples.tobytes(), no_search=False, full_utt=True)
-        self._decoder.end_utt()
+    def _take(self) -> Decoder:
+        return self._free.pop() if self._free else _decoder(warm=True)
 
-    def _search_cepstra(self, cepstra: npt.NDArray[np.float32]) -> None:
-        self._decoder.start_utt()
-        self._decoder.process_cep(cepstra.astype("<f4").tobytes(), no_search=False, full_utt=True)
+
+class PocketSphinxStream:
+    """A `SegmentStream`: each sample is decoded once. `give_back` gets the decoder when the stream is over."""
+
+    def __init__(self, decoder: Decoder, front: LiveFront, give_back: Callable[[Decoder], None]) -> None:
+        self._decoder = decoder
+        self._front = front
+        self._give_back = give_back
+        self._halver = Halver()
+        self._faint = True
+        # The front end removes the level, and what the last utterance had is nothing to this one.
+        decoder.set_cmn(_NO_MEAN)
+        decoder.start_utt()
+
+    def feed(self, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
+        self._faint = self._faint and _is_faint(samples)
+        self._search(self._front.push(self._halver.push(samples)))
+        return _words(self._decoder) if not self._faint else []
+
+    def finish(self, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
+        self._faint = self._faint and _is_faint(samples)
+        narrow = np.concatenate([self._halver.push(samples), self._halver.finish()])
+        self._search(self._front.finish(narrow))
         self._decoder.end_utt()
+        words = _words(self._decoder) if not self._faint else []
+        self._give_back(self._decoder)
+        return words
+
+    def drop(self) -> None:
+        self._decoder.end_utt()
+        self._give_back(self._decoder)
+
+    def _search(self, cepstra: npt.NDArray[np.float32]) -> None:
+        for at in range(0, len(cepstra), _FRAMES_AT_ONCE):
+            piece = _bytes(cepstra[at : at + _FRAMES_AT_ONCE])
+            self._decoder.process_cep(piece, no_search=False, full_utt=False)
+
+
+def _decoder(*, warm: bool) -> Decoder:
+    with tempfile.TemporaryDirectory(prefix="callreel-") as folder:
+        dictionary = Path(folder, "words.dict")
+        entries = Path(get_model_path(_DICTIONARY)).read_text(encoding="utf-8").splitlines(keepends=True)
+        dictionary.write_text("".join(decent(entries)), encoding="utf-8")
+        decoder = Decoder(dict=str(dictionary), fwdflat=False, bestpath=True, loglevel="FATAL")
+    if warm:
+        # A fresh decoder without fwdflat has no words for its first cepstra (reference/speech.md, 3.6).
+        decoder.start_utt()
+        nothing = np.zeros((_WARM_UP_FRAMES, CEPSTRA), np.float32)
+        decoder.process_cep(_bytes(nothing), no_search=False, full_utt=True)
+        decoder.end_utt()
+    return decoder
+
+
+def _words(decoder: Decoder) -> list[HeardWord]:
+    """What the decoder has by now."""
+    heard = []
+    for piece in decoder.seg() or ():
+        if not piece.word.startswith(_FILLER):
+            text = _VARIANT.sub("", piece.word)
+            start_ms, end_ms = piece.start_frame * _FRAME_MS, (piece.end_frame + 1) * _FRAME_MS
+            heard.append(HeardWord(text, start_ms, end_ms, min(1.0, max(0.0, piece.prob))))
+    return heard
+
+
+def _bytes(cepstra: npt.NDArray[np.float32]) -> bytes:
+    return cepstra.astype("<f4").tobytes()
+
+
+def _is_faint(samples: npt.NDArray[np.int16]) -> bool:
+    return not samples.size or int(samples.max()) - int(samples.min()) < _FAINTEST
 
 
 def decent(entries: Iterable[str]) -> Iterable[str]:

@@ -72,13 +72,13 @@ class EngineProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, job: int, samples: bytes, *, partial: bool, timeout_s: float) -> list[HeardWord]:
-        """Words in `samples` (16 kHz int16). Raises ProcessDiedError, and EngineError if the engine says it cannot."""
-        reply = await self._exchange(wire.Ask(job, samples, partial), timeout_s)
+    async def ask(self, request: wire.Ask | wire.Feed, timeout_s: float) -> list[HeardWord]:
+        """Words in what is asked. Raises ProcessDiedError, and EngineError if the engine says it cannot."""
+        reply = await self._exchange(request, timeout_s)
         match reply:
-            case wire.Answer(job=answered, words=words) if answered == job:
+            case wire.Answer(job=answered, words=words) if answered == request.job:
                 return words
-            case wire.Failed(job=answered, reason=reason) if answered == job:
+            case wire.Failed(job=answered, reason=reason) if answered == request.job:
                 raise EngineError(reason)
         await self.kill()
         raise ProcessDiedError("spoke out of turn")

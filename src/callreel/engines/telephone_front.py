@@ -24,6 +24,11 @@ FRAME_S = 0.01
 CONTEXT = 4
 """Frames that the network sees on either side of the one it is asked about."""
 
+AHEAD_FRAMES = 20
+SETTLE_FRAMES = 70
+"""Frames that the level of an utterance is first judged by, while it is still coming: with the segmenter's margin of half
+a second, 0.2 s of them are speech."""
+
 WEIGHTS = Path(__file__).parent / "data" / "telephone_front.npz"
 
 _WINDOW_S = 0.025625
@@ -53,13 +58,17 @@ class MelBank:
         """Samples from a frame to the next."""
         return round(FRAME_S * self.rate_hz)
 
-    def energies(self, samples: npt.NDArray[np.int16] | Floats) -> Floats:
-        """Natural logarithms [frames, filters] for samples [n] on the scale of 16 bits. No frame under one window."""
+    def energies(self, samples: npt.NDArray[np.int16] | Floats, before: float = 0.0) -> Floats:
+        """Natural logarithms [frames, filters] for samples [n] on the scale of 16 bits. No frame under one window.
+
+        `before` is the sample that came before the first one.
+        """
         frames = max(0, (samples.size - self.window) // self.shift + 1)
         if frames == 0:
             return np.zeros((0, self.filters), np.float32)
         sharp = samples.astype(np.float32)
         sharp[1:] -= _PRE_EMPHASIS * samples[:-1].astype(np.float32)
+        sharp[0] -= _PRE_EMPHASIS * before
         pieces = np.lib.stride_tricks.sliding_window_view(sharp, self.window)[:: self.shift][:frames]
         hamming, filters, floor = _tables(self)
         spectrum = np.abs(np.fft.rfft(pieces * hamming, self.fft)).astype(np.float32) ** 2
@@ -118,11 +127,72 @@ class TelephoneFront:
 
     def cepstra(self, samples8k: npt.NDArray[np.int16] | Floats) -> Floats:
         """Wide-band cepstra [frames, 13] as the model expects them, for the whole utterance [n] at 8 kHz."""
-        values = in_context(NARROW.energies(samples8k))
+        return self.mapped(in_context(NARROW.energies(samples8k)))
+
+    def mapped(self, inputs: Floats) -> Floats:
+        """Cepstra [frames, 13] of frames in their context [frames, 171]."""
+        values = inputs
         for weights, bias in self._layers[:-1]:
             values = np.maximum(values @ weights + bias, 0)
         weights, bias = self._layers[-1]
         return values @ weights + bias
+
+
+class LiveFront:
+    """The same for one utterance whose samples are still coming: cepstra of each frame as soon as they can be known.
+
+    That is 40 ms after the frame, for its context, and not within the first `SETTLE_FRAMES`. Where the whole utterance
+    has its mean removed, each frame here has the mean of what was heard up to `AHEAD_FRAMES` after it. Memory: the
+    energies of all frames, 7.6 kB a second.
+    """
+
+    def __init__(self, front: TelephoneFront) -> None:
+        self._front = front
+        self._samples = np.zeros(0, np.float32)
+        self._before = 0.0
+        self._energies = np.zeros((0, NARROW.filters), np.float32)
+        self._level = np.zeros((0, NARROW.filters), np.float32)
+        self._given = 0
+
+    def push(self, samples8k: npt.NDArray[np.int16] | Floats) -> Floats:
+        """Cepstra [m, 13] that have become known with the next samples [n] at 8 kHz; often none."""
+        self._hear(samples8k)
+        if len(self._energies) < SETTLE_FRAMES:
+            return np.zeros((0, CEPSTRA), np.float32)
+        self._normalise(len(self._energies) - AHEAD_FRAMES)
+        return self._map(len(self._level) - CONTEXT)
+
+    def finish(self, samples8k: npt.NDArray[np.int16] | Floats) -> Floats:
+        """The rest, with the last samples [n]: all pushes and this give a frame for each of the utterance."""
+        self._hear(samples8k)
+        self._normalise(len(self._energies))
+        return self._map(len(self._level))
+
+    def _hear(self, samples8k: npt.NDArray[np.int16] | Floats) -> None:
+        waiting = np.concatenate([self._samples, samples8k.astype(np.float32)])
+        energies = NARROW.energies(waiting, self._before)
+        taken = len(energies) * NARROW.shift
+        self._samples, self._before = waiting[taken:], float(waiting[taken - 1]) if taken else self._before
+        self._energies = np.concatenate([self._energies, energies])
+
+    def _normalise(self, until: int) -> None:
+        first = len(self._level)
+        if until <= first:
+            return
+        sums = np.cumsum(self._energies, axis=0, dtype=np.float64)
+        heard = np.minimum(np.maximum(np.arange(first, until) + 1 + AHEAD_FRAMES, SETTLE_FRAMES), len(sums))
+        means = sums[heard - 1] / heard[:, None]
+        level = (self._energies[first:until] - means).astype(np.float32)
+        self._level = np.concatenate([self._level, level])
+
+    def _map(self, until: int) -> Floats:
+        first, last = self._given, len(self._level) - 1
+        if until <= first:
+            return np.zeros((0, CEPSTRA), np.float32)
+        self._given = until
+        frames = np.arange(first, until)
+        inputs = [self._level[np.clip(frames + at, 0, last)] for at in range(-CONTEXT, CONTEXT + 1)]
+        return self._front.mapped(np.concatenate(inputs, axis=1))
 
 
 @cache

@@ -1,7 +1,7 @@
 """What the host and a worker process say to each other over their socket pair.
 
 Each message is a MessagePack document after its length in 4 bytes, most significant first. The first one goes to the
-worker and says which engine; the worker says `Ready` or `Failed` of it, and then answers each `Ask` in order.
+worker and says which engine; the worker says `Ready` or `Failed` of it, and then answers each `Ask` and `Feed` in order.
 """
 
 import struct
@@ -28,6 +28,17 @@ class Ask(msgspec.Struct, frozen=True, tag=True):
     partial: bool
 
 
+class Feed(msgspec.Struct, frozen=True, tag=True):
+    """The next samples of an open segment, whose stream begins with the first of them. `close`: they were the last."""
+
+    job: int
+    stream: int
+    samples: bytes
+    close: bool
+    drop: list[int]
+    """Streams that nobody asks about any more, to be dropped first."""
+
+
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The engine is loaded."""
 
@@ -46,7 +57,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Request = Begin | Ask
+Request = Begin | Ask | Feed
 Reply = Ready | Answer | Failed
 
 _encoder = msgspec.msgpack.Encoder()

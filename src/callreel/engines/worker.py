@@ -1,6 +1,7 @@
 """The process in which an engine lives: `python -P -m callreel.engines.worker FD PARENT_PID`.
 
-It loads one engine, then decodes what it is asked, one job after the other, until the socket FD ends. It is started
+It loads one engine, then decodes what it is asked, one job after the other, until the socket FD ends. Open segments of a
+streaming engine stay with it between jobs. It is started
 and watched by `process`. It imports nothing of the web side, writes nothing to stdout, ignores an interrupt from the
 keyboard, and dies with its parent: by the kernel's word on Linux, elsewhere when its socket ends.
 """
@@ -11,14 +12,16 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BufferedRWPair
+from typing import cast
 
 import numpy as np
 
 from callreel.domain.errors import EngineError
 from callreel.engines import registry, wire
-from callreel.speech.engine import Engine, HeardWord
+from callreel.speech.engine import Engine, HeardWord, SegmentStream, StreamingEngine
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RATE_HZ = 16000
@@ -54,20 +57,61 @@ def _serve(stream: BufferedRWPair) -> None:
         _send(stream, wire.pack(wire.Failed(0, _reason(error))))
         return
     _send(stream, ready)
+    open_segments = _OpenSegments(engine)
     while True:
         ask = _receive(stream)
-        assert isinstance(ask, wire.Ask)
-        _send(stream, _decode(engine, ask))
+        assert not isinstance(ask, wire.Begin)
+        try:
+            words, duration_ms = (
+                open_segments.feed(ask) if isinstance(ask, wire.Feed) else _decode(engine, ask)
+            )
+            reply: wire.Reply = wire.Answer(ask.job, [_within(word, duration_ms) for word in words])
+        except Exception as error:
+            reply = wire.Failed(ask.job, _reason(error))
+        _send(stream, wire.pack(reply))
 
 
-def _decode(engine: Engine, ask: wire.Ask) -> bytes:
-    try:
+Heard = tuple[Sequence[HeardWord], int]
+"""Words, and the length in ms of the audio that they were heard in."""
+
+
+def _decode(engine: Engine, ask: wire.Ask) -> Heard:
+    samples = np.frombuffer(ask.samples, np.int16)
+    return engine.decode(samples, partial=ask.partial), _length_ms(samples.size)
+
+
+class _OpenSegments:
+    """Streams by the number that the host gave them. One that fails is gone; the host gives its segment again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._streams: dict[int, tuple[SegmentStream, int]] = {}
+
+    def feed(self, ask: wire.Feed) -> Heard:
+        for number in ask.drop:
+            self._drop(number)
+        stream, size = self._streams.get(ask.stream) or (cast(StreamingEngine, self._engine).stream(), 0)
         samples = np.frombuffer(ask.samples, np.int16)
-        words = engine.decode(samples, partial=ask.partial)
-        duration_ms = samples.size * 1000 // _RATE_HZ
-        return wire.pack(wire.Answer(ask.job, [_within(word, duration_ms) for word in words]))
-    except Exception as error:
-        return wire.pack(wire.Failed(ask.job, _reason(error)))
+        size += samples.size
+        self._streams[ask.stream] = stream, size
+        try:
+            if not ask.close:
+                return stream.feed(samples), _length_ms(size)
+            words = stream.finish(samples)
+            del self._streams[ask.stream]
+            return words, _length_ms(size)
+        except Exception:
+            self._drop(ask.stream)
+            raise
+
+    def _drop(self, number: int) -> None:
+        stream, _ = self._streams.pop(number, (None, 0))
+        if stream is not None:
+            stream.drop()
+
+
+def _length_ms(samples: int) -> int:
+    return samples * 1000 // _RATE_HZ
 
 
 def _within(word: HeardWord, duration_ms: int) -> HeardWord:

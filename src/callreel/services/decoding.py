@@ -38,7 +38,13 @@ class Decoding(Protocol):
         """The segments to come are of this recording."""
         ...
 
-    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded: ...
+    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+        """Words in the whole segment that begins at `start_ms`, or in what there is of it yet."""
+        ...
+
+    def forget(self, role: Role, start_ms: int) -> None:
+        """The segment is none after all."""
+        ...
 
 
 class EngineDecoding:
@@ -62,7 +68,7 @@ class EngineDecoding:
         pids = self._host.pids
         cpu_before, began = _cpu_s(pids), time.monotonic()
         try:
-            words, failed = await self._host.decode(samples16k, partial=partial), False
+            words, failed = await self._host.hear((role, start_ms), samples16k, final=not partial), False
         except EngineError:
             words, failed = [], True
         took_s = time.monotonic() - began
@@ -71,6 +77,9 @@ class EngineDecoding:
             return Decoded(words, 1000 * took_s, 0.0, failed)
         cpu_s = cpu_after - cpu_before
         return Decoded(words, 1000 * (cpu_s if self.capabilities.runs_here else took_s), cpu_s, failed)
+
+    def forget(self, role: Role, start_ms: int) -> None:
+        self._host.forget((role, start_ms))
 
 
 class Oracle:
@@ -102,6 +111,9 @@ class Oracle:
             if start_ms <= (word.start_ms + word.end_ms) // 2 < end_ms
         ]
         return Decoded(heard, self._delay_ms, 0.0)
+
+    def forget(self, role: Role, start_ms: int) -> None:
+        pass
 
 
 def _cpu_s(pids: Sequence[int]) -> float | None:

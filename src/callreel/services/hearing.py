@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from callreel.audio.resample import upsample_all
-from callreel.audio.segmenter import Closed, Opened, Segmenter, SegmenterOptions, SpeechDetector, Split
+from callreel.audio.segmenter import (
+    Closed,
+    Dropped,
+    Opened,
+    Segmenter,
+    SegmenterOptions,
+    SegmentEvent,
+    SpeechDetector,
+    Split,
+)
 from callreel.domain.call import Role
 from callreel.speech.cadence import PartialCadence
 
@@ -95,13 +104,16 @@ class LaneHearing:
         cadence: PartialCadence | None,
         ask: Callable[[Role, int, int, Samples, bool], None],
         first_number: int = 0,
+        dropped: Callable[[Role, int], None] = lambda role, start_ms: None,
     ) -> None:
+        """`dropped(role, start_ms)`: text was asked for, but the segment that began there is none after all."""
         self._role = role
         self._detector = detector
         self._options = options
         self._segmenter = Segmenter(options)
         self.cadence = cadence
         self._ask = ask
+        self._dropped = dropped
         self._undetected = np.zeros(0, np.int16)
         self._samples16k = SampleStore()
         self._newest8k = SampleStore()
@@ -145,15 +157,16 @@ class LaneHearing:
         self._steps += 1
         self._handle(self._segmenter.push(self._detector.probability(samples)))
 
-    def _handle(self, event: object) -> None:
+    def _handle(self, event: SegmentEvent | None) -> None:
         if isinstance(event, Opened):
             self._open_since_ms = event.start_ms
         elif isinstance(event, Closed | Split):
             self._cut.append(_Cut(self._number, event.start_ms, event.end_ms))
             self._number += 1
             self._open_since_ms = event.end_ms if isinstance(event, Split) else None
-        elif event is not None:
+        elif isinstance(event, Dropped):
             self._open_since_ms = None
+            self._dropped(self._role, event.start_ms)
 
     def _maybe_partial(self) -> None:
         if self._open_since_ms is None or self.cadence is None:

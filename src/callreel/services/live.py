@@ -25,7 +25,7 @@ from callreel.services.hearing import LaneHearing, Unheard
 from callreel.services.lane import Hearing
 from callreel.services.patience import until_kept
 from callreel.speech.cadence import PartialCadence
-from callreel.speech.queue import DecodeQueue, Job
+from callreel.speech.queue import DecodeQueue, Job, SegmentKey
 from callreel.speech.turns import merge_turns, words_from
 from callreel.store import finals, transcripts
 from callreel.store.database import Database
@@ -45,6 +45,8 @@ class _CallProgress:
     cadences: dict[Role, PartialCadence] = field(default_factory=dict)
     closed: dict[Role, int] = field(default_factory=dict)
     """The newest segment of each role that has closed: partials of it, or of earlier ones, come too late."""
+    followed: set[SegmentKey] = field(default_factory=set)
+    """Open segments that the engine was asked about."""
 
 
 class LiveTranscription:
@@ -98,6 +100,7 @@ class LiveTranscription:
 
     def start(self) -> None:
         """Begin to decode; `close` ends it."""
+        self._host.on_free(self._wake.set)
         self._tasks = [asyncio.create_task(self._work(), name=f"live-{n}") for n in range(self._workers)]
 
     async def close(self) -> None:
@@ -118,7 +121,14 @@ class LiveTranscription:
         def ask(role: Role, number: int, start_ms: int, samples: npt.NDArray[np.int16], final: bool) -> None:
             self._offer(Job(call_id, role, number, start_ms, samples, final, self._clock.monotonic_s()))
 
-        return LaneHearing(role, self._new_detector(), self._segmenter, cadence, ask, first_number)
+        def dropped(role: Role, start_ms: int) -> None:
+            self._forget(progress, (call_id, role, start_ms))
+
+        return LaneHearing(role, self._new_detector(), self._segmenter, cadence, ask, first_number, dropped)
+
+    def _forget(self, progress: _CallProgress, key: SegmentKey) -> None:
+        self._host.forget(key)
+        progress.followed.discard(key)
 
     def _offer(self, job: Job) -> None:
         if job.final:
@@ -127,8 +137,8 @@ class LiveTranscription:
             progress.closed[job.role] = job.number
             progress.idle.clear()
             self._queue.offer_final(job)
-        else:
-            self._queue.offer_partial(job)
+        elif self._queue.offer_partial(job):
+            self._calls.setdefault(job.call_id, _CallProgress()).followed.add(job.key)
         self._wake.set()
 
     async def finish_call(self, call_id: CallId) -> None:
@@ -142,15 +152,17 @@ class LiveTranscription:
             "a live transcript",
             lambda: keep_live_transcript(self._database, self._announcer, self._clock, call_id, engine),
         )
-        self._calls.pop(call_id, None)
+        self.forget(call_id)
 
     def forget(self, call_id: CallId) -> None:
         """The call went on in another process, which keeps its transcript; what waits is still decoded for it."""
-        self._calls.pop(call_id, None)
+        progress = self._calls.pop(call_id, None)
+        for key in progress.followed if progress is not None else ():
+            self._host.forget(key)
 
     async def _work(self) -> None:
         while True:
-            job = self._queue.next(self._clock.monotonic_s())
+            job = self._queue.next(self._clock.monotonic_s(), lambda job: self._host.free_for(job.key))
             if job is None:
                 self._wake.clear()
                 await self._wake.wait()
@@ -169,6 +181,7 @@ class LiveTranscription:
         self._wake.set()
         progress = self._calls.get(job.call_id)
         if job.final and progress is not None:
+            self._forget(progress, job.key)
             progress.finals_open -= 1
             progress.idle.set()
 
@@ -176,7 +189,7 @@ class LiveTranscription:
         began = self._clock.monotonic_s()
         failed = False
         try:
-            heard = await self._host.decode(job.samples16k, partial=not job.final)
+            heard = await self._host.hear(job.key, job.samples16k, final=job.final)
         except EngineError as error:
             log.warning("a segment was not decoded: %s", error, extra={"call_id": job.call_id})
             self._counters.add("segments_failed")

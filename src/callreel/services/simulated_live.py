@@ -75,7 +75,7 @@ async def hear_live(
     lanes = recorded.lanes()
     simulation = _Simulation(decoding, workers)
     hearings = {role: simulation.hearing(role, new_detector(), segmenter) for role in lanes}
-    upsamplers = {role: Upsampler() for role in lanes}
+    upsamplers = {role: Upsampler(0) for role in lanes}
     length_ms = max(lane.size for lane in lanes.values()) // _SAMPLES8K_A_MS
     for now_ms in range(BLOCK_MS, length_ms + BLOCK_MS, BLOCK_MS):
         await simulation.until(now_ms)
@@ -108,7 +108,7 @@ class _Simulation:
         cadence = PartialCadence.for_engine(self._decoding.capabilities)
         if cadence is not None:
             self._cadences[role] = cadence
-        return LaneHearing(role, detector, options, cadence, self._ask)
+        return LaneHearing(role, detector, options, cadence, self._ask, dropped=self._decoding.forget)
 
     async def until(self, now_ms: float) -> None:
         """Let the workers work up to `now_ms`."""
@@ -122,13 +122,19 @@ class _Simulation:
 
     async def start(self) -> None:
         """Give waiting jobs to free workers, now."""
-        while (job := self._queue.next(self._now_ms / 1000)) is not None:
+        while (job := self._queue.next(self._now_ms / 1000, self._ready)) is not None:
             decoded = await self._decoding.decode(
                 job.role, job.start_ms, job.samples16k, partial=not job.final
             )
             self.run.cpu_s += decoded.cpu_s
             end_ms = self._now_ms + decoded.took_ms
             heapq.heappush(self._running, (end_ms, next(self._order), self._now_ms, job, decoded))
+
+    def _ready(self, job: Job) -> bool:
+        """A segment that is followed belongs to one worker, which does one thing at a time."""
+        if not self._decoding.capabilities.streams:
+            return True
+        return all(running.key != job.key for _, _, _, running, _ in self._running)
 
     def _ask(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
         job = Job(_CALL, role, number, start_ms, samples, final, self._now_ms / 1000)

@@ -1,7 +1,8 @@
 """What every speech engine promises, whatever it is made of.
 
-An engine lives in a worker process of `engines/host`; it is given one segment at a time and keeps nothing between
-segments. So a segment can be given again to a fresh process after a crash, and yields the same words.
+An engine lives in a worker process of `engines/host` and keeps nothing between segments. It is given whole segments,
+and if it streams also the audio of open ones as it comes. Either way a segment can be given again to a fresh process
+after a crash: whoever asks keeps the audio until the final is there.
 """
 
 from collections.abc import Sequence
@@ -59,4 +60,35 @@ class Engine(Protocol):
 
         `partial` allows cheaper settings: the segment is still open and will be asked about again.
         """
+        ...
+
+
+class SegmentStream(Protocol):
+    """One open segment in a streaming engine, from its first sample to its last. Blocking; raises EngineError.
+
+    The worker holds `Capabilities.streams` of them at most, interleaves them as audio comes, and may ask the engine to
+    `decode` whole segments in between.
+    """
+
+    def feed(self, samples: npt.NDArray[np.int16]) -> Sequence[HeardWord]:
+        """What is heard so far, after the next 16 kHz samples (int16, shape [n], n >= 0). Any word may still change."""
+        ...
+
+    def finish(self, samples: npt.NDArray[np.int16]) -> Sequence[HeardWord]:
+        """The words of the whole segment, whose last samples these are, without decoding all of it again.
+
+        The stream is over and its room free.
+        """
+        ...
+
+    def drop(self) -> None:
+        """Nobody wants the words any more; the stream is over and its room free."""
+        ...
+
+
+class StreamingEngine(Engine, Protocol):
+    """An engine whose `capabilities.streams` is above 0."""
+
+    def stream(self) -> SegmentStream:
+        """Begin to follow a segment."""
         ...

@@ -5,7 +5,9 @@ sacrifice in reference/speech.md, section 5: partials are shed first and counted
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,10 @@ MAX_PARTIAL_AGE_S = 1.5
 
 MAX_FINALS_OF_A_CALL = 2
 """More waiting finals than this on one call turn partials off for all."""
+
+
+SegmentKey: TypeAlias = tuple[CallId, Role, int]
+"""Call, role and start in ms: what an engine knows an open segment by."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +40,11 @@ class Job:
     samples16k: npt.NDArray[np.int16]
     final: bool
     offered_at_s: float
+
+    @property
+    def key(self) -> SegmentKey:
+        """The segment. Its number would not do: one that is dropped as too short leaves its number to the next."""
+        return self.call_id, self.role, self.start_ms
 
 
 class DecodeQueue:
@@ -103,14 +114,15 @@ class DecodeQueue:
         self._partials[track] = job  # a replaced job keeps its place in the line
         return True
 
-    def next(self, now_s: float | None = None) -> Job | None:
+    def next(self, now_s: float | None = None, ready: Callable[[Job], bool] = lambda job: True) -> Job | None:
         """The job to decode now, which then counts as running; None when there is none or no worker is free.
 
-        With `now_s` (the clock of `offered_at_s`), partials that waited longer than 1.5 s are shed.
+        With `now_s` (the clock of `offered_at_s`), partials that waited longer than 1.5 s are shed. `ready` says
+        whether the worker that a job needs is free: an open segment may be bound to the one that follows it.
         """
         if len(self._running) >= self._workers:
             return None
-        job = self._next_final() or self._next_partial(now_s)
+        job = self._next_final(ready) or self._next_partial(now_s, ready)
         if job is not None:
             self._running.add(job)
         return job
@@ -119,10 +131,11 @@ class DecodeQueue:
         """The job was answered, or given up; its worker is free again."""
         self._running.remove(job)
 
-    def _next_final(self) -> Job | None:
-        if not self._finals:
+    def _next_final(self, ready: Callable[[Job], bool]) -> Job | None:
+        call_id = next((call_id for call_id, jobs in self._finals.items() if ready(jobs[0])), None)
+        if call_id is None:
             return None
-        call_id, jobs = next(iter(self._finals.items()))
+        jobs = self._finals[call_id]
         job = jobs.popleft()
         if jobs:
             self._finals.move_to_end(call_id)
@@ -131,12 +144,12 @@ class DecodeQueue:
         self.partials_on = self.partials_on or not self._finals
         return job
 
-    def _next_partial(self, now_s: float | None) -> Job | None:
+    def _next_partial(self, now_s: float | None, ready: Callable[[Job], bool]) -> Job | None:
         busy = {(job.call_id, job.role) for job in self._running}
         for track, job in list(self._partials.items()):
             if now_s is not None and now_s - job.offered_at_s > MAX_PARTIAL_AGE_S:
                 self._shed(job)
-            elif track not in busy:
+            elif track not in busy and ready(job):
                 return self._partials.pop(track)
         return None
 
