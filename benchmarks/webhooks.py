@@ -11,7 +11,9 @@ other), each sent a second time at once or up to a second later. Then the rows a
 import argparse
 import asyncio
 import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,13 +33,19 @@ from callreel.store.database import Database
 from callreel.store.tables import callbacks, recordings
 
 CALLS = 40
-CONNECTIONS = 32
+CONNECTIONS = 400
+"""A second of requests: the carrier opens a connection where none is free, and waits for nobody."""
 PATH = "/twilio/recording-status"
+SLOW_DISK = Path(__file__).with_name("slow_disk.c")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Times in ms, from when a request was due to its whole answer."""
+    """Times in ms, from when a request was due to its whole answer.
+
+    `cpu_ms` is processor time of the server for one request, which a busy machine stretches less than the others.
+    `fsync_ms`: by how much each sync of the disk was slowed.
+    """
 
     callbacks: int
     requests: int
@@ -45,6 +53,8 @@ class Report:
     p50_ms: float
     p99_ms: float
     max_ms: float
+    cpu_ms: float
+    fsync_ms: int
     errors: int
     stored: int
     database: str
@@ -54,22 +64,45 @@ class Report:
         return self.errors == 0 and self.stored == self.callbacks
 
 
-def run(rate: float, seconds: float, folder: Path, database_url: str | None = None) -> Report:
-    """`rate` different callbacks a second for `seconds`, each sent twice."""
-    settings = {"CALLREEL_DATABASE_URL": database_url} if database_url else {}
-    with House(folder, settings | {"CALLREEL_LOG_LEVEL": "warning"}) as house:
+def run(
+    rate: float, seconds: float, folder: Path, database_url: str | None = None, *, fsync_ms: int = 0
+) -> Report:
+    """`rate` different callbacks a second for `seconds`, each sent twice, to a disk that needs `fsync_ms` more to sync."""
+    settings = {"CALLREEL_LOG_LEVEL": "warning"}
+    if database_url:
+        settings["CALLREEL_DATABASE_URL"] = database_url
+    with House(folder, settings | slow_disk(folder, fsync_ms)) as house:
         for number in range(CALLS):
             _answer_call(house, _leg(number))
         requests = [_callback(house, number) for number in range(round(rate * seconds))]
+        before_s = _cpu_s(house)
         took_ms, statuses, lasted_s = asyncio.run(_send(house.port, requests, rate))
+        cpu_s = _cpu_s(house) - before_s
         house.stop_server()
         stored = _stored(database_url or f"sqlite:///{house.data_dir / 'app.db'}")
     p50, p99 = np.percentile(took_ms, (50, 99))
     return Report(
         len(requests), len(took_ms), round(len(requests) / lasted_s, 1), round(float(p50), 1),
-        round(float(p99), 1), round(max(took_ms), 1), sum(n for status, n in statuses.items() if status != 204),
+        round(float(p99), 1), round(max(took_ms), 1), round(1000 * cpu_s / len(took_ms), 2), fsync_ms, sum(n for status, n in statuses.items() if status != 204),
         stored, "PostgreSQL" if database_url else "SQLite",
     )  # fmt: skip
+
+
+def slow_disk(folder: Path, fsync_ms: int) -> dict[str, str]:
+    """Environment of a process for which each sync of the disk takes `fsync_ms` longer; needs a C compiler."""
+    if not fsync_ms:
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "slow_disk.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", made, SLOW_DISK, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(made), "SLOW_DISK_MS": str(fsync_ms)}
+
+
+def _cpu_s(house: House) -> float:
+    """Processor time that the server has taken, without its engine processes."""
+    assert house.server is not None
+    fields = Path(f"/proc/{house.server.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _leg(number: int) -> LegSid:
@@ -153,11 +186,14 @@ def main() -> int:
     )
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument(
+        "--fsync-ms", type=int, default=0, help="make the disk slow: each sync takes so much longer"
+    )
     parser.add_argument("--database", help="an empty PostgreSQL database; default: SQLite")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="callreel-webhooks-") as folder:
-        report = run(given.rate, given.seconds, Path(folder), given.database)
+        report = run(given.rate, given.seconds, Path(folder), given.database, fsync_ms=given.fsync_ms)
     if given.json:
         print(json.dumps(asdict(report), indent=2))
     else:

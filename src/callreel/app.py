@@ -46,6 +46,7 @@ from callreel.services.deletion import Deletion
 from callreel.services.dispatch import Dispatcher
 from callreel.services.durable import Durable
 from callreel.services.fetching import Fetching, FetchOptions
+from callreel.services.group_commit import GroupCommit
 from callreel.services.health import Health, enough_room, works
 from callreel.services.heartbeat import Heartbeat
 from callreel.services.indexing import index_older
@@ -486,10 +487,10 @@ def _web(
         ground.bridge.say(Word.STREAM_ENDED, stream_sid)
 
     intake = CallbackIntake(
-        ground.database, ground.announcer, ground.clock, recording_changed=dispatcher.wake,
-        leg_ended=leg_ended, stream_ended=stream_ended,
+        ground.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended, stream_ended=stream_ended,
     )  # fmt: skip
-    routers = (carrier_router(check, settings.public_url, answering, intake, counters),)
+    commits = GroupCommit(ground.database, ground.announcer)
+    routers = (carrier_router(check, settings.public_url, answering, intake, commits, counters),)
     options = WebOptions(
         demo=demo,
         demo_sign_in=demo_sign_in,

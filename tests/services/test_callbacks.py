@@ -15,6 +15,7 @@ from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState
 from callreel.services.announce import Announcer
 from callreel.services.callbacks import CallbackIntake, error_number
+from callreel.services.group_commit import GroupCommit, Write
 from callreel.store import calls, facts, legs, recordings
 from callreel.store.recordings import RecordingRow
 from callreel.store.tables import callbacks as callback_table
@@ -41,15 +42,22 @@ class Hooks:
         self.woken += 1
 
 
-def intake(ground: Ground, hooks: Hooks, announcer: Announcer | None = None) -> CallbackIntake:
-    return CallbackIntake(
-        ground.database,
-        announcer or ground.announcer,
+@dataclass(frozen=True)
+class Intake:
+    """What the routes stand on."""
+
+    of: CallbackIntake
+    commits: GroupCommit
+
+
+def intake(ground: Ground, hooks: Hooks, announcer: Announcer | None = None) -> Intake:
+    service = CallbackIntake(
         ground.clock,
         recording_changed=hooks.wake,
         leg_ended=hooks.legs.append,
         stream_ended=hooks.streams.append,
     )
+    return Intake(service, GroupCommit(ground.database, announcer or ground.announcer))
 
 
 def recording_form(status: str, *, of: LegSid = PARENT, error_code: int = 0) -> dict[str, str]:
@@ -72,14 +80,17 @@ def stream_form(event: str, *, error: str | None = None) -> dict[str, str]:
     )
 
 
-def hear(service: CallbackIntake, form: Mapping[str, str]) -> None:
-    """Hand a form to the method that its route calls."""
+def write_of(service: Intake, form: Mapping[str, str]) -> Write:
+    """What its route does with a form."""
     if "RecordingSid" in form:
-        service.recording(parse_recording_status(form), form)
-    elif "StreamSid" in form:
-        service.stream(parse_stream_status(form), form)
-    else:
-        service.call(parse_call_status(form), form)
+        return lambda conn: service.of.recording(conn, parse_recording_status(form), form)
+    if "StreamSid" in form:
+        return lambda conn: service.of.stream(conn, parse_stream_status(form), form)
+    return lambda conn: service.of.call(conn, parse_call_status(form), form)
+
+
+def hear(service: Intake, form: Mapping[str, str]) -> None:
+    service.commits.do(write_of(service, form))
 
 
 def row(ground: Ground) -> RecordingRow | None:

@@ -12,6 +12,7 @@ from callreel.carrier.signature import SignatureCheck, settings_header, sign
 from callreel.domain.ids import CallId
 from callreel.services.callbacks import CallbackIntake
 from callreel.services.counters import Counters
+from callreel.services.group_commit import GroupCommit
 from callreel.web.carrier_routes import carrier_router
 from tests.services.ground import Ground, answering, passing_ground
 
@@ -67,12 +68,13 @@ def carrier_side() -> Iterator[CarrierSide]:
         app, counters = FastAPI(), Counters()
         side = CarrierSide(ground, TestClient(app, base_url="http://127.0.0.1:8000"), counters)
         intake = CallbackIntake(
-            ground.database,
-            ground.announcer,
             ground.clock,
             recording_changed=lambda: side.woken.append(None),
             leg_ended=side.legs.append,
             stream_ended=side.streams.append,
         )
-        app.include_router(carrier_router(signature_check(), PUBLIC, answering(ground), intake, counters))
+        commits = GroupCommit(ground.database, ground.announcer)
+        app.include_router(
+            carrier_router(signature_check(), PUBLIC, answering(ground), intake, commits, counters)
+        )
         yield side

@@ -22,6 +22,7 @@ from callreel.domain.ids import CallId, RecordingSid, StreamSid
 from callreel.services.answer import Answering
 from callreel.services.callbacks import CallbackIntake
 from callreel.services.counters import Counters
+from callreel.services.group_commit import GroupCommit, Written
 from callreel.store.tables import metadata
 from callreel.web.app import WebOptions, create_app
 from callreel.web.carrier_routes import MAX_FORM_BYTES, carrier_router
@@ -270,17 +271,18 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
     """What could not be stored is not acknowledged."""
 
     class Full(CallbackIntake):
-        def call(self, progress: object, form: object) -> None:
+        def call(self, conn: object, progress: object, form: object) -> Written:
             raise OSError("no space left on device")
 
     app = FastAPI()
     ground = side.ground
     intake = Full(
-        ground.database, ground.announcer, ground.clock,
+        ground.clock,
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
     service: Answering = answering(ground)
-    app.include_router(carrier_router(signature_check(), PUBLIC, service, intake, Counters()))
+    commits = GroupCommit(ground.database, ground.announcer)
+    app.include_router(carrier_router(signature_check(), PUBLIC, service, intake, commits, Counters()))
     client = TestClient(app, raise_server_exceptions=False)
     answer = client.post("/twilio/call-status", data=LEG, headers=signed("/twilio/call-status", LEG))
     assert answer.status_code == 500 and "space" not in answer.text
@@ -289,10 +291,11 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
 def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
     ground = side.ground
     intake = CallbackIntake(
-        ground.database, ground.announcer, ground.clock,
+        ground.clock,
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
-    router = carrier_router(signature_check(), PUBLIC, answering(ground), intake, Counters())
+    commits = GroupCommit(ground.database, ground.announcer)
+    router = carrier_router(signature_check(), PUBLIC, answering(ground), intake, commits, Counters())
     app = create_app(
         database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(), routers=(router,)
     )

@@ -10,12 +10,6 @@ from callreel.store.dialect import insert_new
 from callreel.store.tables import callbacks
 
 
-def known(conn: Connection, kind: str, key: str) -> bool:
-    """Whether `first_time` would say no. Writes nothing, so that a repeat does not wait for the writers."""
-    same = select(callbacks.c.id).where(callbacks.c.kind == kind, callbacks.c.key == key)
-    return conn.execute(same).first() is not None
-
-
 def known_of(conn: Connection, kind: str, keys: Collection[str]) -> list[str]:
     """Those of `keys` that are known."""
     same = select(callbacks.c.key).where(callbacks.c.kind == kind, callbacks.c.key.in_(keys))

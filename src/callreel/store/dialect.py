@@ -1,10 +1,12 @@
 """Where the two databases differ in SQL: the one switch. Everything else in this room is SQL that both know."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Float, Table, extract, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 
 def insert(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -14,8 +16,14 @@ def insert(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
 
 def insert_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert one row unless it collides with a known one; whether it was new."""
-    statement = insert(conn, table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
-    return conn.execute(statement).first() is not None
+    return conn.execute(_new_row(conn.dialect.name, table), dict(values)).first() is not None
+
+
+@functools.cache
+def _new_row(dialect: str, table: Table) -> ReturningInsert[Any]:
+    """Made once: building it costs as much as running it."""
+    kind = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return kind.on_conflict_do_nothing().returning(*table.primary_key)
 
 
 def take_turns(conn: Connection, key: int) -> None:

@@ -77,6 +77,7 @@ def create_app(
     app.add_middleware(SecurityHeaders)
     install_error_answers(app)
     for router in (
+        *routers,  # first: the carrier asks most often, and routes are looked up in order
         pages.router(context, renderer),
         signin.router(context, sign_in, renderer),
         welcome.router(context, sign_in, renderer),
@@ -93,7 +94,6 @@ def create_app(
         media.router(context),
         health_routes.router(health),
         operations.router(context, renderer, health, metrics),
-        *routers,
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -8,9 +8,11 @@ a count.
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
 
 from callreel.carrier.signature import SignatureCheck
 from callreel.carrier.webhooks import (
@@ -23,16 +25,23 @@ from callreel.carrier.webhooks import (
 from callreel.services.answer import Answering
 from callreel.services.callbacks import CallbackIntake
 from callreel.services.counters import Counters
+from callreel.services.group_commit import GroupCommit, Written
 
 log = logging.getLogger(__name__)
 
 MAX_FORM_BYTES = 65_536
 
 Form = dict[str, str]
+T = TypeVar("T")
 
 
 def carrier_router(
-    check: SignatureCheck, public_url: str, answering: Answering, intake: CallbackIntake, counters: Counters
+    check: SignatureCheck,
+    public_url: str,
+    answering: Answering,
+    intake: CallbackIntake,
+    commits: GroupCommit,
+    counters: Counters,
 ) -> APIRouter:
     """The routes under `/twilio`, all signed by the carrier."""
     router = APIRouter(prefix="/twilio", include_in_schema=False)
@@ -53,14 +62,17 @@ def carrier_router(
             return _plain(403, "the signature is missing or wrong")
         return dict(pairs)
 
-    async def take_in(request: Request, take: Callable[[Form], None]) -> Response:
+    async def take_in(
+        request: Request, read: Callable[[Form], T], write: Callable[[Connection, T, Form], Written]
+    ) -> Response:
         form = await signed_form(request)
         if isinstance(form, Response):
             return form
         try:
-            await asyncio.to_thread(take, form)
+            progress = read(form)
         except WebhookError as error:
             return _plain(400, str(error))
+        await commits.done(lambda conn: write(conn, progress, form), order=form.get("CallSid", ""))
         counters.add("callbacks_taken")
         return Response(status_code=204)
 
@@ -77,15 +89,15 @@ def carrier_router(
 
     @router.post("/recording-status")
     async def recording_status(request: Request) -> Response:
-        return await take_in(request, lambda form: intake.recording(parse_recording_status(form), form))
+        return await take_in(request, parse_recording_status, intake.recording)
 
     @router.post("/stream-status")
     async def stream_status(request: Request) -> Response:
-        return await take_in(request, lambda form: intake.stream(parse_stream_status(form), form))
+        return await take_in(request, parse_stream_status, intake.stream)
 
     @router.post("/call-status")
     async def call_status(request: Request) -> Response:
-        return await take_in(request, lambda form: intake.call(parse_call_status(form), form))
+        return await take_in(request, parse_call_status, intake.call)
 
     return router
 
