@@ -14,6 +14,7 @@ from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.services.callbacks import CallbackIntake
 from callreel.services.custody import Custody
+from callreel.services.group_commit import GroupCommit
 from callreel.store import calls, layers, streams, transcripts
 from callreel.store.growing_wav import GrowingWav
 from callreel.store.streams import EndedBy
@@ -46,10 +47,14 @@ def owner(ground: Ground) -> str | None:
 
 def leg_over(ground: Ground) -> None:
     """The callback was taken by a process which then died, before it told anybody."""
-    CallbackIntake(
-        ground.database, ground.announcer, ground.clock, recording_changed=lambda: None,
-        leg_ended=lambda call_id: None, stream_ended=lambda stream_sid: None,
-    ).call(CallProgress(leg(1), ACCOUNT, None, "completed", 3, 1, None, None), {})  # fmt: skip
+    intake = CallbackIntake(
+        ground.clock,
+        recording_changed=lambda: None,
+        leg_ended=lambda call_id: None,
+        stream_ended=lambda sid: None,
+    )
+    ended = CallProgress(leg(1), ACCOUNT, None, "completed", 3, 1, None, None)
+    GroupCommit(ground.database, ground.announcer).do(lambda conn: intake.call(conn, ended, {}))
 
 
 def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(ground: Ground) -> None:
