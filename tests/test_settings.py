@@ -135,7 +135,8 @@ def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(tmp_path: P
             "sqlite:///path/to/file.db or postgresql://",
             "mysql://",
         ),
-        ({"CALLREEL_OBJECT_STORE_URL": "s3://calls"}, "not supported yet", "'s3://calls'"),
+        ({"CALLREEL_OBJECT_STORE_URL": "ftp://calls"}, "s3://bucket/prefix", "'ftp://calls'"),
+        ({"CALLREEL_OBJECT_STORE_OPTIONS": "endpoint"}, "name=value pairs", "endpoint"),
         ({"TWILIO_ACCOUNT_SID": "me"}, "AC and 32 hex digits", "'me'"),
         ({"TWILIO_PHONE_NUMBER": "5551234567"}, "+15551234567", "'5551234567'"),
         ({"CALLREEL_DIAL_COUNTRIES": "USA"}, "country codes of two letters", "USA"),
@@ -228,3 +229,9 @@ def test_addresses_lose_their_trailing_slash() -> None:
 
 def test_the_object_folder_may_lie_elsewhere() -> None:
     assert Settings(object_store_url="file:///srv/my%20calls").objects_dir == Path("/srv/my calls")
+
+
+def test_with_an_object_store_the_data_folder_is_the_spool() -> None:
+    assert Settings(object_store_url="s3://calls/here", data_dir=Path("/srv/reel")).objects_dir == Path(
+        "/srv/reel"
+    )

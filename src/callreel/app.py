@@ -56,6 +56,7 @@ from callreel.services.lead import Lead
 from callreel.services.live import LiveTranscription
 from callreel.services.live_calls import LiveCalls, LiveOptions
 from callreel.services.metrics import LiveFigures, Metrics
+from callreel.services.moving import Moving
 from callreel.services.peers import Peers, new_name
 from callreel.services.presence import Presence
 from callreel.services.reconcile import LookAgain, Reconciler
@@ -71,6 +72,8 @@ from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
 from callreel.store.local_link import LocalLink
 from callreel.store.notify import PostgresLink
+from callreel.store.object_store import is_object_store, open_object_store
+from callreel.store.spool import spool_name
 from callreel.web.app import create_app
 from callreel.web.carrier_routes import carrier_router
 from callreel.web.media_protocol import SocketLimits, media_protocol
@@ -101,6 +104,7 @@ class Ground:
     peers: Peers
     bridge: Bridge
     final_host: EngineHost
+    moving: Moving | None
 
     @property
     def process(self) -> str:
@@ -146,7 +150,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         transcription = _transcription(ground, live_host, counters)
         recovery = Recovery(
             ground.database, ground.announcer, ground.clock, settings.objects_dir, live_host.capabilities.name,
-            ground.peers.dead, alone=ground.database.dialect == "sqlite",
+            ground.peers.dead, alone=ground.database.dialect == "sqlite", spool=spool_of(ground.blobs),
         )  # fmt: skip
         recovered = await asyncio.to_thread(recovery.at_start)
         if recovered:
@@ -160,7 +164,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         stack.callback(restreaming.close)
         live_calls = LiveCalls(
             ground.database, ground.announcer, ground.clock, counters, transcription,
-            LiveOptions(settings.objects_dir, settings.block_ms, max_calls=settings.max_calls),
+            LiveOptions(
+                settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(ground.blobs)
+            ),
             Custody(ground.database, ground.announcer, ground.clock, ground.process),
             ask_for_stream=restreaming.ask if settings.restart_streams else None,
             taken=lambda call_id: ground.bridge.say(Word.TAKEN, call_id),
@@ -275,8 +281,9 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
     final_choice = engine_choice(settings, settings.final_engine_name)
     for choice in (engine_choice(settings, settings.engine), final_choice):
         await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
-    blobs = BlobStore(settings.objects_dir)
+    blobs = blob_store(settings)
     blobs.check_writable()
+    await asyncio.to_thread(_probe, blobs)
     presence = Presence(settings.data_dir / "processes")
     async with AsyncExitStack() as stack:
         stack.callback(presence.leave)
@@ -301,9 +308,40 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
         bridge = Bridge(bus, _link(settings, name), name)
         await stack.enter_async_context(_tasks(bridge.run()))
         announcer = Announcer(database, bus, clock)
+        spool = spool_of(blobs)
+        moving = Moving(database, blobs, clock, spool) if spool else None
         yield Ground(
-            settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, host
-        )
+            settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, host,
+            moving,
+        )  # fmt: skip
+
+
+def blob_store(settings: Settings) -> BlobStore:
+    """Where audio is kept: a folder, or an object store with the data folder as its spool. Raises SettingsError."""
+    url = settings.object_store_url
+    if url is None or not is_object_store(url):
+        return BlobStore(settings.objects_dir)
+    secret = settings.object_store_secret
+    objects = open_object_store(
+        url, settings.object_store_options, key_id=settings.object_store_key_id,
+        secret=secret.get_secret_value() if secret else None, timeout_s=settings.object_store_timeout_s,
+    )  # fmt: skip
+    return BlobStore(settings.objects_dir, objects)
+
+
+def spool_of(blobs: BlobStore) -> str | None:
+    """What this machine's spool is called; None where files lie in their place at once."""
+    return spool_name(blobs.root) if blobs.objects else None
+
+
+def _probe(blobs: BlobStore) -> None:
+    """Say at the start when the object store cannot be used. Calls are taken all the same: they grow on the spool."""
+    if blobs.objects is None:
+        return
+    try:
+        blobs.objects.probe()
+    except StoreError as error:
+        log.error("%s; recordings stay on the spool until it can", error)
 
 
 def _link(settings: Settings, name: str) -> Link:
@@ -339,7 +377,8 @@ async def _running_stages(ground: Ground) -> AsyncIterator[None]:
     Stages(ground.database, ground.announcer, fetching, transcribing, judging).register(ground.durable)
     await asyncio.to_thread(ground.durable.launch, at_once=STAGES_AT_ONCE)
     try:
-        async with _tasks(_adopt(ground), ground.heartbeat.run()):
+        moving = (ground.moving.run(),) if ground.moving else ()
+        async with _tasks(_adopt(ground), ground.heartbeat.run(), *moving):
             yield
     finally:
         await asyncio.to_thread(ground.durable.close)
@@ -416,7 +455,8 @@ def _health(ground: Ground) -> Health:
         "folder": works(ground.blobs.check_writable),
         "room": room,
     }
-    return Health(ground.clock, checks)
+    lesser = {"objects": ground.moving.trouble} if ground.moving else {}
+    return Health(ground.clock, checks, lesser)
 
 
 def _upkeep(ground: Ground) -> Upkeep:
@@ -454,7 +494,7 @@ def at_rest(settings: Settings) -> Iterator[AtRest]:
     try:
         database.migrate()
         announcer = Announcer(database, EventBus(), clock)
-        yield AtRest(database, BlobStore(settings.objects_dir), announcer, carrier, clock)
+        yield AtRest(database, blob_store(settings), announcer, carrier, clock)
     finally:
         carrier.close()
         database.close()

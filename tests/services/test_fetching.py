@@ -9,7 +9,7 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.services.cloud import CarrierAccess, CarrierRecordings
-from callreel.services.fetching import channel_path
+from callreel.services.layer_audio import channel_file
 from callreel.services.wav_files import read_wav
 from callreel.store import layers
 from tests.services.ground import ACCOUNT, Ground, Samples, leg, silence, speech
@@ -226,5 +226,5 @@ def test_second_recording_of_a_call_gets_longer_names_and_the_first_stays_the_ca
     ]
     with recorded.ground.database.read() as conn:
         files = layers.of_call(conn, recorded.call_id)
-    blobs = recorded.ground.blobs
-    assert channel_path(blobs, files, Role.AGENT) == blobs.path(f"twilio_recordings/{leg(1)}_agent.wav")
+    first = channel_file(files, Role.AGENT)
+    assert first is not None and first.path == f"twilio_recordings/{leg(1)}_agent.wav"

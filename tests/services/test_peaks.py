@@ -10,7 +10,7 @@ import pytest
 
 from callreel.audio import wav
 from callreel.domain.call import Role, Topology
-from callreel.domain.errors import AudioFileError
+from callreel.domain.errors import AudioFileError, StoreError
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.services.peaks import PeaksError, file_peaks, layer_peaks
 from callreel.store.blobs import BlobStore
@@ -81,7 +81,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     blobs.put("no.wav", [b"no audio"])
     with pytest.raises(AudioFileError):
         file_peaks(blobs, layer("no.wav", role=Role.AGENT), 20)
-    with pytest.raises(AudioFileError):
+    with pytest.raises(StoreError):
         file_peaks(blobs, layer("gone.wav", role=Role.AGENT), 20)
     for per_second in (0, 7, 101, -20):
         with pytest.raises(PeaksError):

@@ -124,7 +124,7 @@ def test_a_download_that_differs_from_what_is_kept_is_refused(store: BlobStore) 
 
 def test_no_download_to_keep(store: BlobStore) -> None:
     store.part_path(KEY)
-    with pytest.raises(StoreError, match="cannot be kept: No such file"):
+    with pytest.raises(StoreError, match="cannot be kept: nothing was brought"):
         store.commit_part(KEY)
 
 

@@ -4,7 +4,7 @@ Both are captures of one voice on two paths, which begin at different times. `an
 along that, blocks of 20 ms are compared one by one here. It measures; what the figures mean is `judge`'s business
 (`domain/verdict`).
 
-Memory beyond the given arrays: some 50 MB for an hour. Works in pieces of 32-bit floats.
+Both are read in pieces, so they may be files. Memory: some 30 MB for an hour.
 """
 
 import math
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from callreel.audio.anchors import Line, find_lines, jumps, stretch
-from callreel.audio.envelope import Floats, Samples, block_rms, sound_threshold
+from callreel.audio.envelope import Floats, block_rms, sound_threshold
+from callreel.audio.source import Source, Stretch
 from callreel.domain.call import Role
 from callreel.domain.verdict import Comparison
 
@@ -43,8 +44,8 @@ class _Blocks:
 
 def compare(
     role: Role,
-    live: Samples,
-    cloud: Samples,
+    live: Source,
+    cloud: Source,
     rate_hz: int = 8_000,
     *,
     known_gaps_ms: Sequence[tuple[int, int]] = (),
@@ -64,7 +65,7 @@ def compare(
     # two; what lies before the first, less than 20 ms, is passed over.
     phase = round(lines[0].offset) % block
     shifted = [replace(line, offset=line.offset - phase) for line in lines]
-    blocks = _compared(live, cloud[phase:], shifted, block)
+    blocks = _compared(live, Stretch(cloud, phase), shifted, block)
     cloud_sound, live_sound = _sound(blocks)
     different = blocks.correlation < _ALIKE
     missing = cloud_sound & different
@@ -91,7 +92,7 @@ def compare(
     )
 
 
-def _compared(live: Samples, cloud: Samples, lines: Sequence[Line], block: int) -> _Blocks:
+def _compared(live: Source, cloud: Source, lines: Sequence[Line], block: int) -> _Blocks:
     """All whole blocks of `cloud`, each along the line that is certain there; between two lines, along the better."""
     count = cloud.size // block
     edges = [0]
@@ -108,7 +109,7 @@ def _compared(live: Samples, cloud: Samples, lines: Sequence[Line], block: int) 
     return _joined(parts)
 
 
-def _along(live: Samples, cloud: Samples, line: Line, block: int, first: int, last: int) -> _Blocks:
+def _along(live: Source, cloud: Source, line: Line, block: int, first: int, last: int) -> _Blocks:
     """Blocks `first` to `last` of `cloud` against what lies there by `line`."""
     step = _MOST_BLOCKS
     if line.slope:
@@ -117,7 +118,7 @@ def _along(live: Samples, cloud: Samples, line: Line, block: int, first: int, la
     return _joined(parts)
 
 
-def _blocks(live: Samples, cloud: Samples, line: Line, block: int, first: int, last: int) -> _Blocks:
+def _blocks(live: Source, cloud: Source, line: Line, block: int, first: int, last: int) -> _Blocks:
     start, count = first * block, (last - first) * block
     # One shift for the whole piece, right in its middle.
     live_start = line.live_at(start + count / 2) - count / 2
@@ -133,7 +134,7 @@ def _blocks(live: Samples, cloud: Samples, line: Line, block: int, first: int, l
     )
 
 
-def _between(samples: Samples, start: float, count: int) -> Floats:
+def _between(samples: Source, start: float, count: int) -> Floats:
     """`count` samples from `start` on, between samples by a windowed sinc of 16 taps where `start` is not whole."""
     whole = math.floor(start + 0.02)
     fraction = start - whole

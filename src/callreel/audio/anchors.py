@@ -13,7 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from callreel.audio.envelope import FLOOR_RMS, Floats, Samples, block_rms, sound_threshold
+from callreel.audio.envelope import FLOOR_RMS, Floats, block_rms, sound_threshold
+from callreel.audio.source import Source
 
 _ENVELOPE_MS = 10
 _EXCERPT_MS = 1_000
@@ -63,7 +64,7 @@ class _Anchor:
     ambiguous: bool
 
 
-def find_lines(live: Samples, cloud: Samples, rate_hz: int) -> tuple[Line, ...]:
+def find_lines(live: Source, cloud: Source, rate_hz: int) -> tuple[Line, ...]:
     """At least one line, in order of position; `live` [n] and `cloud` [m] both hold some sound.
 
     If nothing of `live` is in `cloud`, the one line is the best of bad guesses, and comparing along it shows that.
@@ -127,7 +128,7 @@ def _spread(starts: Sequence[int], most: int) -> list[int]:
 class _Search:
     """Finds excerpts of one capture in another by normalised cross-correlation."""
 
-    def __init__(self, live: Samples, cloud: Samples, length: int, rate_hz: int) -> None:
+    def __init__(self, live: Source, cloud: Source, length: int, rate_hz: int) -> None:
         self._live = live
         self._cloud = cloud
         self._length = length
@@ -249,7 +250,7 @@ def jumps(lines: Sequence[Line]) -> list[float]:
     return [later.cloud_at(later.first) - earlier.cloud_at(later.first) for earlier, later in pairwise(lines)]
 
 
-def stretch(samples: Samples, start: int, count: int) -> Floats:
+def stretch(samples: Source, start: int, count: int) -> Floats:
     """`count` samples from `start` on, which may lie outside: nothing is there."""
     inside = samples[max(0, start) : max(0, start + count)]
     if inside.size == count:

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-Samples = npt.NDArray[np.int16]
+from callreel.audio.source import Source
+
 Floats = npt.NDArray[np.float32]
 
 FLOOR_RMS = 33.0
@@ -12,7 +13,7 @@ FLOOR_RMS = 33.0
 _PIECE = 1_000_000
 
 
-def block_rms(samples: Samples, block: int) -> Floats:
+def block_rms(samples: Source, block: int) -> Floats:
     """RMS [n // block] of each whole block of `samples` [n], in steps of 16 bits. Works in pieces of 4 MB."""
     blocks = samples.size // block
     rms = np.empty(blocks, np.float32)

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Samples = npt.NDArray[np.int16]
+from callreel.audio.source import Samples, Source, bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +20,22 @@ class Part:
     end: int
 
 
-def moved(live: Samples, parts: Sequence[Part], starts: Sequence[int]) -> Samples:
-    """`live` [n] with each part beginning at its place in `starts`, silence between; the later part wins an overlap."""
-    ends = [start + part.end - part.start for part, start in zip(parts, starts, strict=True)]
-    placed = np.zeros(max(ends, default=0), np.int16)
-    for part, start in zip(parts, starts, strict=True):
-        piece = live[part.start : part.end]
-        placed[start : start + piece.size] = piece
-    return placed
+class Moved:
+    """`live` with each part beginning at its place in `starts`, silence between; the later part wins an overlap."""
+
+    __slots__ = ("_live", "_placed", "size")
+
+    def __init__(self, live: Source, parts: Sequence[Part], starts: Sequence[int]) -> None:
+        self._live = live
+        self._placed = list(zip(parts, starts, strict=True))
+        self.size = max((start + part.end - part.start for part, start in self._placed), default=0)
+
+    def __getitem__(self, wanted: slice, /) -> Samples:
+        first, stop = bounds(wanted, self.size)
+        made = np.zeros(stop - first, np.int16)
+        for part, start in self._placed:
+            begins, ends = max(start, first), min(start + part.end - part.start, stop)
+            if begins < ends:
+                piece = self._live[part.start + begins - start : part.start + ends - start]
+                made[begins - first : begins - first + piece.size] = piece
+        return made

@@ -6,6 +6,8 @@ other bytes. Layer 2 can therefore be made again from layer 1 bit for bit, from 
 build on the same kind of processor.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 import soxr
@@ -126,6 +128,25 @@ def to_rate(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     if from_hz == to_hz or not samples.size:
         return samples
     return _rounded(soxr.resample(samples.astype(np.float32), from_hz, to_hz, quality="HQ"))
+
+
+def rate_blocks(blocks: Iterable[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:
+    """`blocks` [n] at another rate, as a stream. For engines and for comparing, not for layers."""
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield _rounded(stream.resample_chunk(block.astype(np.float32)))
+    yield _rounded(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+
+
+def upsampled(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """The very samples that an `Upsampler` gives for `blocks`, as a stream."""
+    upsampler = Upsampler()
+    for block in blocks:
+        yield upsampler.push(block)
+    yield upsampler.finish()
 
 
 def _rounded(wide: npt.NDArray[np.float32]) -> Samples:

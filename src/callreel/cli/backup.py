@@ -29,9 +29,9 @@ def backup(
     - `callreel backup --verify /mnt/backup/callreel-2026-11-22`
     """
     settings = begin(quiet=True)
+    from callreel import app
     from callreel.services import backup as backups
     from callreel.services.clock import Clock
-    from callreel.store.blobs import BlobStore
 
     if verify:
         wrong = backups.verify(folder)
@@ -44,7 +44,7 @@ def backup(
     databases = [sqlite_path(settings.app_database_url), sqlite_path(settings.durable_database_url)]
     made = backups.make_backup(
         [path for path in databases if path.exists()],
-        BlobStore(settings.objects_dir),
+        app.blob_store(settings),
         folder,
         Clock().now(),
         say=_say,

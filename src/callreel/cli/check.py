@@ -25,16 +25,17 @@ def check(
     - `callreel check --repair`
     """
     settings = begin(quiet=True)
+    from callreel import app
     from callreel.services.checking import Checking
     from callreel.services.clock import Clock
-    from callreel.store.blobs import BlobStore
     from callreel.store.database import Database
 
     database = Database.open(settings.app_database_url)
     try:
         database.migrate()
         database.quick_check()
-        checking = Checking(database, BlobStore(settings.objects_dir), Clock().now(), repair=repair)
+        blobs = app.blob_store(settings)
+        checking = Checking(database, blobs, Clock().now(), repair=repair, spool=app.spool_of(blobs))
         checked = checking.run()
     finally:
         database.close()

@@ -20,6 +20,10 @@ class StoreError(CallreelError):
     """The database or the data folder cannot be used as configured."""
 
 
+class StoreAwayError(StoreError):
+    """A file cannot be had or kept now: the object store does not answer, or another machine still has it. Later it can."""
+
+
 class EngineError(CallreelError):
     """A speech engine cannot be used: an extra is missing, a model cannot be had, or decoding failed."""
 

@@ -27,7 +27,8 @@ class LayerState(StrEnum):
 class LayerFile:
     """One file of one layer. `role` is None for the carrier's own file, which holds both parties.
 
-    `path` is relative to the data folder. `sha256` is of the whole file, None while it still grows.
+    `path` is relative to the data folder. `sha256` is of the whole file, None while it still grows. `spool` names the
+    machine's spool on which it lies until it has moved to the object store; None where it lies in its place.
     """
 
     layer: Layer
@@ -39,6 +40,7 @@ class LayerFile:
     size_bytes: int
     sha256: str | None
     state: LayerState
+    spool: str | None = None
 
 
 class CloudState(StrEnum):

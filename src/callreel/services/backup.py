@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from callreel.domain.errors import StoreError
 from callreel.domain.recording import LayerFile, LayerState
@@ -94,20 +94,19 @@ def _copy_files(
 
 
 def _copy_file(target: Path, objects: BlobStore, file: LayerFile) -> Entry | None:
-    source = objects.path(file.path)
-    if not source.is_file():
+    if objects.stat(file.path) is None:
         return None
     copy = target / FILES / file.path
     make_folder(copy.parent)
-    entry = Entry(f"{FILES}/{file.path}", *_copied(source, copy))
+    entry = Entry(f"{FILES}/{file.path}", *_copied(objects.reader(file.path), copy))
     grows = file.state is LayerState.RECORDING or file.sha256 is None
     return entry if grows or entry.sha256 == file.sha256 else None
 
 
-def _copied(source: Path, copy: Path) -> tuple[int, str]:
+def _copied(source: BinaryIO, copy: Path) -> tuple[int, str]:
     digest = hashlib.sha256()
     size_bytes = 0
-    with source.open("rb") as reading, copy.open("xb") as writing:
+    with source as reading, copy.open("xb") as writing:
         while block := reading.read(_BLOCK_BYTES):
             digest.update(block)
             size_bytes += writing.write(block)

@@ -5,21 +5,21 @@ missing   a row without its file: fetched from the carrier again where the carri
 unknown   a file that no row names: moved aside into `unclaimed/`, never deleted, once it is a day old
 leftover  a temporary file of a process that died: deleted once it is a day old
 unclosed  a row of a growing layer while no server runs: put right by the next start, told here
+elsewhere a layer that another machine still has on its spool: not looked at, it moves by itself
 """
 
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.store import layers, recordings
-from callreel.store.blobs import BlobStore
+from callreel.store.blobs import BlobStat, BlobStore
 from callreel.store.database import Database
-from callreel.store.files import make_folder, sha256_of, sync_folder
+from callreel.store.object_store import StoredObject
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
     LEFTOVER = "leftover"
     UNCLOSED = "unclosed"
+    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,17 @@ class Checked:
 class Checking:
     """Blocking; reads every file once. Runs beside a server: what is younger than a day is left alone."""
 
-    def __init__(self, database: Database, blobs: BlobStore, now: datetime, *, repair: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        now: datetime,
+        *,
+        repair: bool,
+        spool: str | None = None,
+    ) -> None:
+        """`spool`: what this machine's is called, where there is an object store."""
+        self._spool = spool
         self._database = database
         self._blobs = blobs
         self._now = now
@@ -75,21 +86,23 @@ class Checking:
             rows = layers.everything(conn)
         findings = [found for row in rows if (found := self._row(row)) is not None]
         findings += self._strangers({row.path for row in rows})
+        findings += self._strange_objects({row.path: row.sha256 for row in rows})
         return Checked(len(rows), sum(row.size_bytes for row in rows), tuple(findings))
 
     def _row(self, row: LayerFile) -> Finding | None:
-        path = self._blobs.path(row.path)
-        if not path.is_file():
+        stat = self._blobs.stat(row.path)
+        if stat is None and row.spool not in (None, self._spool):
+            return Finding(Kind.ELSEWHERE, row.path, f"still on the spool of {row.spool}", "moves by itself")
+        if stat is None:
             return self._missing(row)
         if row.state is LayerState.RECORDING:
-            stale = datetime.fromtimestamp(path.stat().st_mtime, UTC) < self._now - OLD
+            stale = stat.modified_at < self._now - OLD
             what = "its call ended long ago; the next start of the server closes it"
             return Finding(Kind.UNCLOSED, row.path, what) if stale else None
-        size_bytes = path.stat().st_size
-        if size_bytes != row.size_bytes:
-            what = f"expected {row.size_bytes} bytes, found {size_bytes}"
+        if stat.size_bytes != row.size_bytes:
+            what = f"expected {row.size_bytes} bytes, found {stat.size_bytes}"
             return Finding(Kind.DAMAGED, row.path, what)
-        if row.sha256 is not None and sha256_of(path) != row.sha256:
+        if row.sha256 is not None and self._blobs.digest(row.path) != row.sha256:
             return Finding(Kind.DAMAGED, row.path, "its digest is not the row's")
         return None
 
@@ -111,26 +124,39 @@ class Checking:
 
     def _strangers(self, known: set[str]) -> Iterator[Finding]:
         for folder in FOLDERS:
-            root = self._blobs.root / folder
-            for path in sorted(root.iterdir()) if root.is_dir() else ():
-                key = f"{folder}/{path.name}"
-                if path.is_file() and key not in known:
-                    yield self._stranger(key, path)
+            for blob in self._blobs.here(folder):
+                if blob.key not in known:
+                    yield self._stranger(blob)
 
-    def _stranger(self, key: str, path: Path) -> Finding:
-        leftover = path.name.endswith(".part")
-        old = datetime.fromtimestamp(path.stat().st_mtime, UTC) < self._now - OLD
+    def _stranger(self, blob: BlobStat) -> Finding:
+        leftover = blob.key.endswith(".part")
         kind = Kind.LEFTOVER if leftover else Kind.UNKNOWN
         what = "left by a process that died" if leftover else "no row names it"
-        if not old:
-            return Finding(kind, key, what, "left alone, it is younger than a day")
+        if blob.modified_at >= self._now - OLD:
+            return Finding(kind, blob.key, what, "left alone, it is younger than a day")
         if not self._repair:
-            return Finding(kind, key, what)
+            return Finding(kind, blob.key, what)
         if leftover:
-            path.unlink(missing_ok=True)
-            return Finding(kind, key, what, "deleted")
-        aside = self._blobs.root / UNCLAIMED / key
-        make_folder(aside.parent)
-        path.rename(aside)
-        sync_folder(aside.parent)
-        return Finding(kind, key, what, f"moved to {UNCLAIMED}/{key}")
+            self._blobs.path(blob.key).unlink(missing_ok=True)
+            return Finding(kind, blob.key, what, "deleted")
+        return Finding(kind, blob.key, what, f"moved to {self._blobs.set_aside(blob.key, UNCLAIMED)}")
+
+    def _objects(self) -> Iterator[StoredObject]:
+        for folder in FOLDERS if self._blobs.objects else ():
+            assert self._blobs.objects is not None
+            yield from self._blobs.objects.everything(folder)
+
+    def _strange_objects(self, known: dict[str, str | None]) -> Iterator[Finding]:
+        """The same for the object store, where a key's digest is in the object's name."""
+        objects = self._blobs.objects
+        for found in self._objects():
+            if known.get(found.key) == found.sha256:
+                continue
+            what = "no row names it" if found.key not in known else "its row has another digest"
+            if found.modified_at >= self._now - OLD:
+                yield Finding(Kind.UNKNOWN, found.name, what, "left alone, it is younger than a day")
+            elif objects is not None and self._repair:
+                done = f"moved to {objects.set_aside(found, UNCLAIMED)}"
+                yield Finding(Kind.UNKNOWN, found.name, what, done)
+            else:
+                yield Finding(Kind.UNKNOWN, found.name, what)

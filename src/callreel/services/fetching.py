@@ -2,28 +2,28 @@
 
 import logging
 import random
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from callreel.audio import wav
 from callreel.audio.split import split_channels
 from callreel.audio.wav import WavInfo
 from callreel.domain.call import Role, Topology
-from callreel.domain.errors import StoreError
+from callreel.domain.errors import StoreAwayError, StoreError
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.services.announce import Announcer
 from callreel.services.callbacks import recording_event
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings, FetchFailed
+from callreel.services.layer_audio import open_layer
 from callreel.services.layer_files import layer_event
-from callreel.services.retry import Park, decide
-from callreel.services.wav_files import read_wav, wav_chunks
+from callreel.services.peaks import USUAL_PER_SECOND, Drawing, FilePeaks, keep_peaks
+from callreel.services.retry import Park, Problem, decide
+from callreel.services.wav_files import SoundFile
 from callreel.store import calls, layers, recordings
-from callreel.store.blobs import BlobInfo, BlobStore
+from callreel.store.blobs import BlobExistsError, BlobInfo, BlobStore
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.recordings import RecordingRow
@@ -31,6 +31,8 @@ from callreel.store.recordings import RecordingRow
 log = logging.getLogger(__name__)
 
 FOLDER = "twilio_recordings"
+OBJECT_STORE_AWAY = 503
+"""For `decide`: as a carrier that is not ready. What was fetched lies on the spool and is not fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +86,23 @@ class Fetching:
         try:
             info = self._carrier.bring(sid, self._blobs.part_path(key))
             blob = self._blobs.commit_part(key)
+        except StoreAwayError as error:
+            return self._later(call.id, sid, Problem(str(error), OBJECT_STORE_AWAY), attempt)
         except (StoreError, OSError) as error:
             self._park(call.id, sid, f"it could not be kept: {error}")
             return None
         except FetchFailed as failure:
-            decision = decide(
-                failure.problem, attempt, max_attempts=self._options.max_attempts, spread=random.random()
-            )
-            if isinstance(decision, Park):
-                self._park(call.id, sid, decision.why, decision.after_s)
-                return None
-            log.info("fetch %d: %s", attempt, failure, extra={"call_id": call.id})
-            return decision.after_s
+            return self._later(call.id, sid, failure.problem, attempt)
         self._keep(call, sid, blob, info)
         return None
+
+    def _later(self, call_id: CallId, sid: RecordingSid, problem: Problem, attempt: int) -> float | None:
+        decision = decide(problem, attempt, max_attempts=self._options.max_attempts, spread=random.random())
+        if isinstance(decision, Park):
+            self._park(call_id, sid, decision.why, decision.after_s)
+            return None
+        log.info("fetch %d: %s", attempt, problem.what, extra={"call_id": call_id})
+        return decision.after_s
 
     def _keep(self, call: CallRow, sid: RecordingSid, blob: BlobInfo, info: WavInfo) -> None:
         file = LayerFile(
@@ -128,36 +133,58 @@ class Fetching:
 
         A recording of one track, being mono, is that party's; one of both mixed together is nobody's and stays whole.
         """
-        call, recording = self.rows(sid)
-        stored = self._blobs.path(f"{FOLDER}/{call.leg_sid}_{sid}.wav")
-        samples, rate_hz = read_wav(stored)
-        channels = split_channels(samples)
-        topology = Topology(call.inbound_role)
-        if len(channels) == 2:
-            for number, channel in enumerate(channels, start=1):
-                self._keep_channel(call, sid, topology.role_of_channel(number), channel, rate_hz)
-        return len(channels)
+        call, _ = self.rows(sid)
+        with self._database.read() as conn:
+            files = layers.of_call(conn, call.id)
+        whole = next((f for f in files if f.layer is Layer.CLOUD and sid in f.path), None)
+        if whole is None:
+            raise StoreError(f"recording {sid} should have a file, and has none")
+        with open_layer(self._blobs, whole) as sound:
+            if sound.channels == 2:
+                self._split(call, sid, whole, sound)
+            return sound.channels
 
-    def _keep_channel(
-        self, call: CallRow, sid: RecordingSid, role: Role, channel: npt.NDArray[np.int16], rate_hz: int
-    ) -> None:
-        short = f"{FOLDER}/{call.leg_sid}_{role}.wav"
-        try:
-            blob = self._blobs.put(short, wav_chunks(channel, rate_hz))
-        except StoreError:
-            # A call can have more than one recording; the first one has the short name.
-            blob = self._blobs.put(f"{FOLDER}/{call.leg_sid}_{sid}_{role}.wav", wav_chunks(channel, rate_hz))
+    def _split(self, call: CallRow, sid: RecordingSid, whole: LayerFile, sound: SoundFile) -> None:
+        """Once through the file: both channels, their digests, and the waveforms of all three."""
+        topology = Topology(call.inbound_role)
+        roles = [topology.role_of_channel(number) for number in (1, 2)]
+        # A call can have more than one recording; the first one has the short names.
+        for stem in (call.leg_sid, f"{call.leg_sid}_{sid}"):
+            try:
+                made = self._written(sound, [f"{FOLDER}/{stem}_{role}.wav" for role in roles])
+                break
+            except BlobExistsError:
+                continue
+        else:
+            raise StoreError(f"the channels of recording {sid} are kept already, with other samples")
+        blobs, drawn = made
+        self._draw(whole.sha256, drawn)
+        for number, (role, blob) in enumerate(zip(roles, blobs, strict=True)):
+            self._draw(blob.sha256, FilePeaks(drawn.duration_ms, (drawn.channels[number],)))
+            self._keep_channel(call, role, sound, blob)
+
+    def _written(self, sound: SoundFile, keys: list[str]) -> tuple[list[BlobInfo], FilePeaks]:
+        drawing = Drawing(sound.rate_hz, sound.channels, USUAL_PER_SECOND)
+        with ExitStack() as stack:
+            outputs = [stack.enter_context(self._blobs.writing(key)) for key in keys]
+            for output in outputs:
+                output.write(wav.header(sound.samples * 2, sound.rate_hz))
+            for block in sound.blocks():
+                drawing.push(block)
+                for output, channel in zip(outputs, split_channels(block), strict=True):
+                    output.write(channel.astype("<i2").tobytes())
+            return [output.commit() for output in outputs], drawing.finish()
+
+    def _draw(self, sha256: str | None, drawn: FilePeaks) -> None:
+        if sha256 is not None:
+            keep_peaks(self._blobs, sha256, USUAL_PER_SECOND, drawn)
+
+    def _keep_channel(self, call: CallRow, role: Role, sound: SoundFile, blob: BlobInfo) -> None:
         file = LayerFile(
-            Layer.CLOUD_CHANNEL, role, blob.key, rate_hz, 1, channel.size * 1000 // rate_hz, blob.size_bytes,
+            Layer.CLOUD_CHANNEL, role, blob.key, sound.rate_hz, 1, sound.duration_ms, blob.size_bytes,
             blob.sha256, LayerState.CLOSED,
         )  # fmt: skip
         with self._database.write() as conn:
             layers.upsert(conn, call.id, file)
             event = self._announcer.record(conn, layer_event(call.id, file))
         self._announcer.tell(event)
-
-
-def channel_path(blobs: BlobStore, files: list[LayerFile], role: Role) -> Path | None:
-    """The split file of `role`, if the call has one; the first recording's, which has the shortest name."""
-    keys = [file.path for file in files if file.layer is Layer.CLOUD_CHANNEL and file.role is role]
-    return blobs.path(min(keys, key=len)) if keys else None

@@ -36,9 +36,13 @@ class Problem:
 class Health:
     """The state of named checks. Read from any thread."""
 
-    def __init__(self, clock: Clock, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self, clock: Clock, checks: Mapping[str, Check], lesser: Mapping[str, Check] | None = None
+    ) -> None:
+        """`lesser` are checks whose failure a person should know of and which keep no call from being taken."""
         self._clock = clock
-        self._checks = dict(checks)
+        self._lesser = frozenset(lesser or ())
+        self._checks = {**checks, **(lesser or {})}
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
         self._looked_s = clock.monotonic_s()
@@ -47,6 +51,10 @@ class Health:
     def names(self) -> tuple[str, ...]:
         """Of all checks, in order."""
         return tuple(self._checks)
+
+    def keeps_calls_out(self, problem: Problem) -> bool:
+        """Whether calls cannot be taken while this is wrong."""
+        return problem.name not in self._lesser
 
     def problems(self) -> list[Problem]:
         """What is wrong now, in the order of the checks."""

@@ -1,15 +1,13 @@
 """The judge stage: the live layers held against the recording, what is known besides, and the verdict."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-import numpy as np
-import numpy.typing as npt
-
 from callreel.audio.align import compare
-from callreel.audio.parts import Part, moved
-from callreel.audio.resample import to_rate
+from callreel.audio.parts import Moved, Part
+from callreel.audio.source import Source, Stretch
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
@@ -17,9 +15,9 @@ from callreel.domain.recording import CloudState, Layer, LayerFile
 from callreel.domain.verdict import Comparison, Facts, Judgement, Limits, judge
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
-from callreel.services.fetching import channel_path
 from callreel.services.lane import RATE_8K, SAMPLES_A_MS
-from callreel.services.wav_files import read_wav
+from callreel.services.layer_audio import channel_file, open_layer
+from callreel.services.wav_files import at_rate
 from callreel.store import calls, finals, layers, recordings, streams
 from callreel.store.blobs import BlobStore
 from callreel.store.calls import CallRow
@@ -35,8 +33,8 @@ FITS = 0.8
 class _Pair:
     """One role's layer 1 and its channel of layer 3, both 8 kHz."""
 
-    live: npt.NDArray[np.int16]
-    cloud: npt.NDArray[np.int16]
+    live: Source
+    cloud: Source
 
 
 class Judging:
@@ -77,32 +75,35 @@ class Judging:
             )
         assert call is not None
         recording = _chosen(recorded)
-        comparisons = self._compare(files, streamed)
+        with ExitStack() as opened:
+            comparisons = self._compare(opened, files, streamed)
         facts = self._facts(recording, files, streamed, heard_ms)
         judgement = judge(comparisons, facts, self._limits)
         self._keep(call, judgement, comparisons)
         return len(judgement.reasons)
 
-    def _compare(self, files: list[LayerFile], streamed: list[StreamRow]) -> tuple[Comparison, ...]:
-        pairs = {role: pair for role in Role if (pair := self._pair(files, role)) is not None}
+    def _compare(
+        self, opened: ExitStack, files: list[LayerFile], streamed: list[StreamRow]
+    ) -> tuple[Comparison, ...]:
+        pairs = {role: pair for role in Role if (pair := self._pair(opened, files, role)) is not None}
         parts = {role: _parts(streamed, role, pair.live.size) for role, pair in pairs.items()}
         if len(streamed) > 1:
             starts = _starts(pairs, parts)
-            pairs = {r: _Pair(moved(pair.live, parts[r], starts), pair.cloud) for r, pair in pairs.items()}
+            pairs = {r: _Pair(Moved(pair.live, parts[r], starts), pair.cloud) for r, pair in pairs.items()}
             parts = {r: _shifted(parts[r], starts) for r in parts}
         return tuple(
             compare(role, pair.live, pair.cloud, known_gaps_ms=_gaps_ms(parts[role]))
             for role, pair in pairs.items()
         )
 
-    def _pair(self, files: list[LayerFile], role: Role) -> _Pair | None:
-        channel = channel_path(self._blobs, files, role)
+    def _pair(self, opened: ExitStack, files: list[LayerFile], role: Role) -> _Pair | None:
+        channel = channel_file(files, role)
         live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role]
         if channel is None or not live:
             return None
-        cloud, rate_hz = read_wav(channel)
-        samples, _ = read_wav(self._blobs.path(live[0].path))
-        return _Pair(_mono(samples), to_rate(_mono(cloud), rate_hz, RATE_8K))
+        cloud = opened.enter_context(open_layer(self._blobs, channel))
+        ours = opened.enter_context(open_layer(self._blobs, live[0]))
+        return _Pair(ours.channel(), opened.enter_context(at_rate(cloud, RATE_8K)))
 
     def _facts(
         self, recording: RecordingRow | None, files: list[LayerFile], streamed: list[StreamRow], heard_ms: int
@@ -166,10 +167,6 @@ def _chosen(recorded: list[RecordingRow]) -> RecordingRow | None:
     return min(recorded, key=lambda row: order.get(row.state, len(order)), default=None)
 
 
-def _mono(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    return np.ascontiguousarray(samples[:, 0])
-
-
 def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
     total = 0
     for stream in streamed:
@@ -204,7 +201,7 @@ def _starts(pairs: dict[Role, _Pair], parts: dict[Role, list[Part]]) -> list[int
     offsets: list[int | None] = []
     for number in range(len(next(iter(parts.values()), []))):
         found = [
-            compare(role, pair.live[parts[role][number].start : parts[role][number].end], pair.cloud)
+            compare(role, Stretch(pair.live, parts[role][number].start, parts[role][number].end), pair.cloud)
             for role, pair in pairs.items()
         ]
         best = max(found, key=lambda comparison: comparison.correlation or 0.0)

@@ -10,15 +10,21 @@ from callreel.store.files import sha256_of
 
 
 def layer_file(
-    layer: Layer, role: Role | None, path: Path, rate_hz: int, state: LayerState, root: Path
+    layer: Layer,
+    role: Role | None,
+    path: Path,
+    rate_hz: int,
+    state: LayerState,
+    root: Path,
+    spool: str | None = None,
 ) -> LayerFile:
     """A mono 16-bit file of a live layer as it is on disk now; its digest only when it no longer grows."""
     size = path.stat().st_size
     samples = max(size - 44, 0) // 2
     digest = None if state is LayerState.RECORDING else sha256_of(path)
     return LayerFile(
-        layer, role, str(path.relative_to(root)), rate_hz, 1, samples * 1000 // rate_hz, size, digest, state
-    )
+        layer, role, str(path.relative_to(root)), rate_hz, 1, samples * 1000 // rate_hz, size, digest, state, spool,
+    )  # fmt: skip
 
 
 def layer_event(call_id: CallId, file: LayerFile) -> LiveEvent:

@@ -52,7 +52,7 @@ class LiveOptions:
 
     `stop_linger_s`: how long after an orderly `stop` another stream may continue the call. `cut_linger_s`: the same
     after a socket that died. `hang_on_s`: how long a socket may stay after the carrier said that the call is over.
-    `max_calls`: how many calls may live at once.
+    `max_calls`: how many calls may live at once. `spool`: what `data_dir` is called where files move on from it.
     """
 
     data_dir: Path
@@ -61,6 +61,7 @@ class LiveOptions:
     cut_linger_s: float = 60.0
     hang_on_s: float = 5.0
     max_calls: int = 1000
+    spool: str | None = None
 
 
 class LiveStream:
@@ -285,7 +286,7 @@ class LiveCalls:
     def _layer_files(self, lane: Lane, state: LayerState) -> list[LayerFile]:
         both = ((Layer.LIVE_8K, lane.paths.live_8k, RATE_8K), (Layer.LIVE_16K, lane.paths.live_16k, RATE_16K))
         return [
-            layer_file(layer, lane.role, path, rate, state, self._options.data_dir)
+            layer_file(layer, lane.role, path, rate, state, self._options.data_dir, self._options.spool)
             for layer, path, rate in both
         ]
 

@@ -1,27 +1,30 @@
 """The waveform of a layer: the largest amplitude of each short stretch, for drawing a call without decoding it.
 
 Files are read piece by piece, so a call of hours takes no more memory than its peaks. What was made of a finished file
-is kept beside it under a name that holds the file's digest, and is not made again.
+is kept under a name that holds the file's digest, and is not made again.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from callreel.audio.levels import peaks
 from callreel.domain.call import Role, Topology
-from callreel.domain.errors import AudioFileError, CallreelError
+from callreel.domain.errors import CallreelError, StoreAwayError
 from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.services.layer_audio import open_layer
 from callreel.store.blobs import BlobStore
 
-BLOCK = 1 << 17
-"""Samples that are read at once."""
+FOLDER = "peaks"
 MOST_PER_SECOND = 100
+USUAL_PER_SECOND = 20
+"""What pages ask for; drawn already when a recording is split."""
+
+log = logging.getLogger(__name__)
 
 
 class PeaksError(CallreelError):
@@ -67,29 +70,62 @@ def file_peaks(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
     if not 1 <= per_second <= MOST_PER_SECOND or file.rate_hz % per_second:
         raise PeaksError(f"expected a divisor of {file.rate_hz} up to {MOST_PER_SECOND}, got {per_second}")
     if file.sha256 is None or file.state is LayerState.RECORDING:
-        return _read(blobs.path(file.path), per_second)
-    key = f"{file.path}.{file.sha256[:16]}.{per_second}.peaks.json"
+        return _read(blobs, file, per_second)
+    key = _key(file.sha256, per_second)
     if blobs.stat(key) is None:
-        made = _read(blobs.path(file.path), per_second)
-        kept = json.dumps({"duration_ms": made.duration_ms, "channels": made.channels}, separators=(",", ":"))
-        blobs.put(key, [kept.encode()])
+        made = _read(blobs, file, per_second)
+        keep_peaks(blobs, file.sha256, per_second, made)
         return made
     read = json.loads(b"".join(blobs.open_range(key)))
     return FilePeaks(read["duration_ms"], tuple(map(tuple, read["channels"])))
 
 
-def _read(path: Path, per_second: int) -> FilePeaks:
+def keep_peaks(blobs: BlobStore, sha256: str, per_second: int, made: FilePeaks) -> None:
+    """Keep what was drawn of the file with this digest. While the object store is away they stay on the spool."""
+    kept = json.dumps({"duration_ms": made.duration_ms, "channels": made.channels}, separators=(",", ":"))
     try:
-        with soundfile.SoundFile(path) as sound:
-            stretch = sound.samplerate // per_second
-            size = stretch * max(1, BLOCK // stretch)
-            made = [_of_block(block, stretch) for block in sound.blocks(size, dtype="int16", always_2d=True)]
-            duration_ms = sound.frames * 1000 // sound.samplerate
-            empty = np.zeros((0, sound.channels))
-    except (soundfile.LibsndfileError, OSError):
-        raise AudioFileError(f"{path.name} should be a WAV file and cannot be read as one") from None
-    whole = np.concatenate(made) if made else empty
-    return FilePeaks(duration_ms, tuple(tuple(channel) for channel in whole.T.round(3).tolist()))
+        blobs.put(_key(sha256, per_second), [kept.encode()])
+    except StoreAwayError as error:
+        log.info("a waveform stays on the spool: %s", error)
+
+
+def _key(sha256: str, per_second: int) -> str:
+    return f"{FOLDER}/{sha256}/{per_second}.json"
+
+
+class Drawing:
+    """Peaks of samples that come in blocks of any length."""
+
+    def __init__(self, rate_hz: int, channels: int, per_second: int) -> None:
+        """`per_second` divides `rate_hz`."""
+        self._rate_hz = rate_hz
+        self._stretch = rate_hz // per_second
+        self._rest = np.zeros((0, channels), np.int16)
+        self._made: list[npt.NDArray[np.float64]] = [np.zeros((0, channels))]
+        self._samples = 0
+
+    def push(self, block: npt.NDArray[np.int16]) -> None:
+        """The next samples [n, channels]."""
+        self._samples += len(block)
+        block = np.concatenate([self._rest, block]) if len(self._rest) else block
+        whole = len(block) // self._stretch * self._stretch
+        self._made.append(_of_block(block[:whole], self._stretch))
+        self._rest = block[whole:].copy()
+
+    def finish(self) -> FilePeaks:
+        """All of them."""
+        self._made.append(_of_block(self._rest, self._stretch))
+        whole = np.concatenate(self._made)
+        duration_ms = self._samples * 1000 // self._rate_hz
+        return FilePeaks(duration_ms, tuple(tuple(channel) for channel in whole.T.round(3).tolist()))
+
+
+def _read(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
+    with open_layer(blobs, file) as sound:
+        drawing = Drawing(sound.rate_hz, sound.channels, per_second)
+        for block in sound.blocks():
+            drawing.push(block)
+    return drawing.finish()
 
 
 def _of_block(block: npt.NDArray[np.int16], stretch: int) -> npt.NDArray[np.float64]:

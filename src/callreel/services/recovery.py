@@ -12,9 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-
-from callreel.audio.resample import upsample_all
+from callreel.audio.resample import upsampled
+from callreel.audio.source import in_blocks
 from callreel.domain.call import CallState, Role
 from callreel.domain.errors import AudioFileError, StoreError
 from callreel.domain.ids import CallId
@@ -26,7 +25,7 @@ from callreel.services.handover import LIVE_FOLDER
 from callreel.services.lane import RATE_8K, RATE_16K
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import keep_live_transcript
-from callreel.services.wav_files import read_wav
+from callreel.services.wav_files import READ_BLOCK, SoundFile
 from callreel.store import calls, facts, layers, streams
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -59,10 +58,12 @@ class Recovery:
         dead_among: Callable[[set[str]], set[str]],
         *,
         alone: bool,
+        spool: str | None = None,
     ) -> None:
         """`engine` is named in live transcripts; `dead_among` says which of the processes asked are dead.
 
-        `alone`: there is no other machine, so a file that is not here is nowhere.
+        `alone`: there is no other machine, so a file that is not here is nowhere. `spool`: what `data_dir` is called
+        where files move on from it.
         """
         self._database = database
         self._announcer = announcer
@@ -71,6 +72,7 @@ class Recovery:
         self._engine = engine
         self._dead_among = dead_among
         self._alone = alone
+        self._spool = spool
         self._seen_s: dict[str | None, float] = {}
 
     async def run(self, leads: Callable[[], bool]) -> None:
@@ -166,7 +168,9 @@ class Recovery:
                 "a live layer cannot be closed: %s", lost, extra={"call_id": call_id, "path": layer.path}
             )
             return True
-        file = layer_file(layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, self._data_dir)
+        file = layer_file(
+            layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, self._data_dir, self._spool
+        )
         with self._database.write() as conn:
             layers.upsert(conn, call_id, file)
             event = self._announcer.record(conn, layer_event(call_id, file))
@@ -210,12 +214,15 @@ def _repaired(path: Path, layer: LayerFile) -> str | None:
 def _complete_16k(path: Path, path_8k: Path) -> None:
     """Append what the resampler still held when its process died, from layer 1, which is ahead of layer 2."""
     try:
-        samples8k, _ = read_wav(path_8k)
+        sound = SoundFile(path_8k.open("rb"), path_8k.name)
     except AudioFileError:
         return
-    made = upsample_all(np.ascontiguousarray(samples8k[:, 0]))
     growing = GrowingWav.open(path, RATE_16K)
+    at, there = 0, growing.samples
     try:
-        growing.append(made[growing.samples :])
+        for block in upsampled(in_blocks(sound.channel(), READ_BLOCK)):
+            growing.append(block[max(0, there - at) :])
+            at += block.size
     finally:
         growing.close()
+        sound.close()

@@ -1,19 +1,20 @@
 """The final transcript: each channel of the stored recording cut by voice activity, decoded, merged into turns."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from callreel.audio.resample import to_rate
+from callreel.audio.resample import rate_blocks, to_rate
 from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, SpeechDetector, Split
+from callreel.audio.source import in_blocks
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.services.announce import Announcer
-from callreel.services.fetching import channel_path
-from callreel.services.wav_files import read_wav
+from callreel.services.layer_audio import channel_file, open_layer
+from callreel.services.wav_files import SoundFile
 from callreel.speech.engine import Capabilities, HeardWord
 from callreel.speech.turns import merge_turns, words_from
 from callreel.store import finals, layers, transcripts
@@ -23,19 +24,26 @@ from callreel.store.database import Database
 Samples = npt.NDArray[np.int16]
 DETECT_HZ = 8_000
 ENGINE_HZ = 16_000
+DETECT_BLOCK = 80_000
+"""Samples that are read at once: 10 s as a rule."""
 
 
 def segments(
-    samples8k: Samples, detector: SpeechDetector, options: SegmenterOptions
+    blocks8k: Iterable[Samples], detector: SpeechDetector, options: SegmenterOptions
 ) -> Iterator[tuple[int, int]]:
-    """Stretches of speech in `samples8k` [n] as (start_ms, end_ms)."""
+    """Stretches of speech as (start_ms, end_ms), each as soon as it is certain. Blocks [n] may have any length."""
     segmenter = Segmenter(options)
-    step = detector.step_samples
-    for at in range(0, samples8k.size - step + 1, step):
-        event = segmenter.push(detector.probability(samples8k[at : at + step]))
-        if isinstance(event, Closed | Split):
-            yield event.start_ms, event.end_ms
-    last = segmenter.finish(samples8k.size * 1000 // DETECT_HZ)
+    step, rest, total = detector.step_samples, np.zeros(0, np.int16), 0
+    for block in blocks8k:
+        total += block.size
+        samples = np.concatenate([rest, block])
+        whole = samples.size // step * step
+        for at in range(0, whole, step):
+            event = segmenter.push(detector.probability(samples[at : at + step]))
+            if isinstance(event, Closed | Split):
+                yield event.start_ms, event.end_ms
+        rest = samples[whole:]
+    last = segmenter.finish(total * 1000 // DETECT_HZ)
     if isinstance(last, Closed | Split):
         yield last.start_ms, last.end_ms
 
@@ -71,14 +79,15 @@ class Transcribing:
             files = layers.of_call(conn, call_id)
         made: list[Final] = []
         for role in Role:
-            path = channel_path(self._blobs, files, role)
-            if path is not None:
-                samples, rate_hz = read_wav(path)
-                made += self._channel(role, samples[:, 0], rate_hz)
+            file = channel_file(files, role)
+            if file is not None:
+                with open_layer(self._blobs, file) as sound:
+                    made += self._channel(role, sound)
         return self._keep(call_id, made)
 
-    def _channel(self, role: Role, samples: Samples, rate_hz: int) -> Iterator[Final]:
-        narrow = to_rate(samples, rate_hz, DETECT_HZ)
+    def _channel(self, role: Role, sound: SoundFile) -> Iterator[Final]:
+        samples, rate_hz = sound.channel(), sound.rate_hz
+        narrow = rate_blocks(in_blocks(samples, DETECT_BLOCK), rate_hz, DETECT_HZ)
         spans = segments(narrow, self._new_detector(), self._segmenter)
         for number, (start_ms, end_ms) in enumerate(spans):
             piece = samples[start_ms * rate_hz // 1000 : end_ms * rate_hz // 1000]

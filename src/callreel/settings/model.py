@@ -57,7 +57,22 @@ class Settings(BaseSettings):
         description="Database of the durable stages after a call; by default that of calls on PostgreSQL, else stages.db.",
     )
     object_store_url: str | None = Field(
-        default=None, description="Where audio files are kept, as a file:// URL; by default the data folder."
+        default=None,
+        description="Where audio files are kept: s3://bucket/prefix, gs://, az:// or file:///folder; by default the data folder. With an object store the data folder is the spool.",
+    )
+    object_store_options: Annotated[dict[str, str], NoDecode] = Field(
+        default={},
+        description="Further options of the object store, as name=value,name=value: endpoint, region, and others of obstore.",
+    )
+    object_store_key_id: str | None = Field(
+        default=None,
+        description="Access key of an S3 store; without one AWS_ACCESS_KEY_ID and the other ways of the provider count.",
+    )
+    object_store_secret: SecretStr | None = Field(
+        default=None, description="The secret that belongs to the access key of the object store."
+    )
+    object_store_timeout_s: float = Field(
+        default=30.0, gt=0, le=600, description="How long one request to the object store may take."
     )
 
     # Where it is reached
@@ -403,7 +418,7 @@ class Settings(BaseSettings):
             raise ValueError("should be sid=secret pairs with commas between them")
         return {sid: secret for sid, _, secret in pairs}
 
-    @field_validator("engine_options", mode="before")
+    @field_validator("engine_options", "object_store_options", mode="before")
     @classmethod
     def _split_options(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -472,8 +487,8 @@ class Settings(BaseSettings):
     @field_validator("object_store_url")
     @classmethod
     def _objects(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"^file:///.", value):
-            raise ValueError("should be a folder as file:///path (S3, GCS and Azure are not supported yet)")
+        if value is not None and not re.match(r"^(file:///|(s3a?|gs|az|azure|abfss?)://[^/]).*", value):
+            raise ValueError("should be s3://bucket/prefix, gs://, az:// or a folder as file:///path")
         return value
 
     @model_validator(mode="after")
@@ -482,6 +497,10 @@ class Settings(BaseSettings):
             raise ValueError("CALLREEL_VAD_OFF_THRESHOLD should not be above CALLREEL_VAD_ON_THRESHOLD")
         if (self.api_key_sid is None) != (self.api_key_secret is None):
             raise ValueError("TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET should be set together")
+        if (self.object_store_key_id is None) != (self.object_store_secret is None):
+            raise ValueError(
+                "CALLREEL_OBJECT_STORE_KEY_ID and CALLREEL_OBJECT_STORE_SECRET should be set together"
+            )
         return self
 
     @property
@@ -500,7 +519,7 @@ class Settings(BaseSettings):
     @property
     def objects_dir(self) -> Path:
         """Folder that layer paths are relative to."""
-        if self.object_store_url is None:
+        if self.object_store_url is None or not self.object_store_url.startswith("file:"):
             return self.data_dir
         return Path(unquote(urlsplit(self.object_store_url).path))
 
@@ -532,7 +551,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret in clear, for the log's filter. Never print it."""
-        single = (self.auth_token, self.api_key_secret, self.openai_api_key)
+        single = (self.auth_token, self.api_key_secret, self.openai_api_key, self.object_store_secret)
         return tuple(s.get_secret_value() for s in (*single, *self.shared_keys.values()) if s is not None)
 
     def url(self, path: str) -> str:

@@ -1,16 +1,18 @@
 """Layer files as rows. The bytes are in `growing_wav.py` while they grow and in `blobs.py` when finished."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_from
 
+from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.store.dialect import insert
-from callreel.store.tables import layers
+from callreel.store.tables import calls, layers
 
 _FIELDS = [layers.c[field.name] for field in fields(LayerFile)]
 _ORDER = list(Layer)
@@ -72,6 +74,34 @@ def growing_by_owner(conn: Connection) -> dict[str | None, list[tuple[CallId, La
     for row in conn.execute(query):
         found.setdefault(row.owner, []).append((CallId(row.call_id), LayerFile(*row[2:])))
     return found
+
+
+def paths_of(conn: Connection, paths: Sequence[str]) -> set[str]:
+    """Which of `paths` are known, of finished files."""
+    query = select(layers.c.path).where(layers.c.path.in_(paths), layers.c.state != LayerState.RECORDING)
+    return {row.path for row in conn.execute(query)}
+
+
+def on_spool(conn: Connection, spool: str, ended_before: datetime) -> list[LayerFile]:
+    """Finished files on one machine's spool, of calls that ended before then and so no longer grow."""
+    query = (
+        select(*_FIELDS)
+        .join(calls, calls.c.id == layers.c.call_id)
+        .where(
+            layers.c.spool == spool,
+            layers.c.state != LayerState.RECORDING,
+            calls.c.state != CallState.LIVE,
+            calls.c.ended_at < ended_before,
+        )
+        .order_by(layers.c.id)
+    )
+    return [LayerFile(*row) for row in conn.execute(query)]
+
+
+def left_spool(conn: Connection, path: str, spool: str) -> bool:
+    """A file has moved to the object store; whether it was on that spool."""
+    moved = update(layers).where(layers.c.path == path, layers.c.spool == spool).values(spool=None)
+    return conn.execute(moved).rowcount == 1
 
 
 def delete(conn: Connection, path: str) -> bool:

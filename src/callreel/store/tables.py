@@ -176,6 +176,7 @@ layers = Table(
     Column("state", Named(LayerState), nullable=False, index=True),
     Column("repaired_at", UTCDateTime),
     Column("owner", String),
+    Column("spool", String),
 )
 
 recordings = Table(

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from callreel.domain.errors import AudioFileError
+from callreel.domain.errors import AudioFileError, StoreAwayError, StoreError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer
-from callreel.services.peaks import MOST_PER_SECOND, PeaksError, layer_peaks
+from callreel.services.peaks import MOST_PER_SECOND, USUAL_PER_SECOND, PeaksError, layer_peaks
 from callreel.store import calls, layers
 from callreel.web.errors import not_found, unusable
 from callreel.web.options import WebContext
@@ -22,7 +22,7 @@ def router(context: WebContext) -> APIRouter:
     def waveform(
         call_id: CallId,
         layer: Literal["cloud", "live_8k", "live_16k"] = "cloud",
-        per_second: Annotated[int, Query(ge=1, le=MOST_PER_SECOND)] = 20,
+        per_second: Annotated[int, Query(ge=1, le=MOST_PER_SECOND)] = USUAL_PER_SECOND,
     ) -> JSONResponse:
         """The largest amplitude of each stretch, by party."""
         with context.database.read() as conn:
@@ -34,7 +34,9 @@ def router(context: WebContext) -> APIRouter:
             found = layer_peaks(context.blobs, files, Layer(layer), row.topology, per_second)
         except PeaksError as error:
             raise unusable(error) from None
-        except AudioFileError:
+        except StoreAwayError:
+            raise
+        except (AudioFileError, StoreError):
             raise not_found("layer of this call") from None
         if found is None:
             raise not_found("layer of this call")

@@ -15,6 +15,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Scope
 
+from callreel.domain.errors import StoreAwayError
+
 log = logging.getLogger(__name__)
 
 _CODES = {
@@ -29,7 +31,9 @@ _CODES = {
     422: "invalid",
     429: "too_many",
     500: "internal",
+    503: "away",
 }
+_AWAY = "This audio cannot be had at the moment. It is not lost; try again soon."
 _MESSAGES = {
     401: "Sign in first.",
     403: "This is not allowed.",
@@ -96,9 +100,16 @@ def install_error_answers(app: FastAPI) -> None:
         places = {".".join(map(str, item["loc"])) for item in cast(RequestValidationError, error).errors()}
         return error_answer(request, 422, f"These values cannot be used: {', '.join(sorted(places))}.")
 
+    async def on_away(request: Request, error: Exception) -> Response:
+        log.warning("%s", error)
+        answer = error_answer(request, 503, _AWAY)
+        answer.headers["Retry-After"] = "5"
+        return answer
+
     async def on_bug(request: Request, error: Exception) -> Response:
         return error_answer(request, 500)
 
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(StoreAwayError, on_away)
     app.add_exception_handler(Exception, on_bug)

@@ -24,12 +24,17 @@ def router(health: Health | None) -> APIRouter:
     @routes.get("/health")
     @routes.get("/health/ready")
     def ready() -> JSONResponse:
-        """Whether calls can be taken: 200, or 503 with the names of the checks that fail."""
-        wrong = [problem.name for problem in health.problems()] if health else []
+        """Whether calls can be taken: 200, or 503 with the names of the checks that fail.
+
+        `degraded` is 200 too: something is wrong that calls do not need, as an object store that is away.
+        """
+        problems = health.problems() if health else []
+        wrong = [problem.name for problem in problems]
+        failed = [problem for problem in problems if health and health.keeps_calls_out(problem)]
         checks = {name: "failed" if name in wrong else "ok" for name in (health.names if health else ())}
-        body: dict[str, object] = {"status": "failed" if wrong else "ok"}
+        body: dict[str, object] = {"status": "failed" if failed else "degraded" if wrong else "ok"}
         if health is not None:
             body["checks"] = checks
-        return JSONResponse(body, 503 if wrong else 200, headers=NO_STORE)
+        return JSONResponse(body, 503 if failed else 200, headers=NO_STORE)
 
     return routes

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
+from callreel.domain.errors import StoreAwayError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile, LayerState
 from callreel.services.summary import layer_names
@@ -37,6 +38,8 @@ def router(context: WebContext) -> APIRouter:
         with context.database.read() as conn:
             file = _named(layers.of_call(conn, call_id), name)
         stat = context.blobs.stat(file.path) if file else None
+        if file is not None and stat is None and file.spool is not None:
+            raise StoreAwayError(f"{file.path} is still on the spool of {file.spool}")
         if file is None or stat is None:
             raise not_found("layer of this call")
         headers = _headers(file)

@@ -1,0 +1,250 @@
+"""Finished files in an object store (S3, GCS, Azure and what speaks S3), by key: written once and never replaced.
+
+An object's name is the key, as a folder, and in it the digest of its bytes: `twilio_recordings/CA.._RE...wav/<sha256>.wav`.
+So writing twice writes the same bytes, and nothing depends on conditional writes, which some stores accept and do not
+keep to (reference/engine.md, section 4). A write counts when the object was read back and has its digest. Growing
+files and temporary ones are never here: `blobs.py` has the local side. The library is obstore.
+"""
+
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore as AnyStore
+from obstore.store import from_url
+
+from callreel.domain.errors import SettingsError, StoreAwayError, StoreError
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+
+BLOCK_BYTES = 1 << 20
+_KNOWN_MOST = 4096
+_PROBE = "callreel-probe"
+_SCHEMES = ("s3://", "s3a://", "gs://", "az://", "azure://", "abfs://", "abfss://")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object: `name` in the store, and what its name and head say of it."""
+
+    key: str
+    name: str
+    size_bytes: int
+    sha256: str
+    modified_at: datetime
+
+
+def open_object_store(
+    url: str, options: Mapping[str, str], *, key_id: str | None, secret: str | None, timeout_s: float
+) -> "ObjectStore":
+    """The store at `url`, as `s3://bucket/prefix`. Nothing is asked of it yet. Raises SettingsError.
+
+    `options` are obstore's by name, as `endpoint` and `region`. Without `key_id` and `secret` the provider's own
+    variables (AWS_ACCESS_KEY_ID and the like), files and machine roles are used.
+    """
+    config: dict[str, Any] = dict(options)
+    if key_id and secret:
+        config |= {"access_key_id": key_id, "secret_access_key": secret}
+    plain = config.get("endpoint", "").startswith("http://")
+    try:
+        store: AnyStore = from_url(  # type: ignore[call-overload]  # one signature a provider
+            url,
+            config=config,
+            client_options={
+                "allow_http": plain,
+                "connect_timeout": timedelta(seconds=min(5.0, timeout_s)),
+                "timeout": timedelta(seconds=timeout_s),
+            },
+            retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=timeout_s)},
+        )
+    except (BaseError, ValueError, TypeError) as error:
+        raise SettingsError(
+            f"the object store {url} cannot be used as configured: {_first_line(error)}"
+        ) from None
+    return ObjectStore(store, url)
+
+
+def is_object_store(url: str) -> bool:
+    """Whether `url` names an object store rather than a folder."""
+    return url.startswith(_SCHEMES)
+
+
+class ObjectStore:
+    """Objects below one prefix. Blocking; threads and processes may share it. Raises StoreAwayError where it is away."""
+
+    def __init__(self, store: AnyStore, where: str) -> None:
+        self._store = store
+        self.where = where
+        """Its address, for people."""
+        self._known: OrderedDict[str, StoredObject] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, key: str, path: Path, sha256: str) -> StoredObject:
+        """Upload a file whose digest is `sha256`, and read it back. Again is no matter.
+
+        Raises StoreError when what comes back is not what was sent; that object is gone then.
+        """
+        name = object_name(key, sha256)
+        size_bytes = path.stat().st_size
+        there = self.find(key, sha256)
+        if there is None or there.size_bytes != size_bytes:
+            with self._asking(f"{key} cannot be kept"):
+                obstore.put(self._store, name, path)
+        if self._digest(name) != sha256:
+            with self._asking(f"{key} cannot be kept"):
+                obstore.delete(self._store, name)
+            self._forget(key)
+            raise StoreError(f"the object store gave back other bytes than it was given for {key}")
+        found = self.find(key, sha256)
+        if found is None:
+            raise StoreAwayError(f"the object store does not list {key}, which it has just taken")
+        self._remember(found)
+        return found
+
+    def find(self, key: str, sha256: str | None = None) -> StoredObject | None:
+        """The object of `key`, with this digest if one is given; the oldest, should there be several."""
+        found = [o for o in self.versions(key) if sha256 is None or o.sha256 == sha256]
+        return min(found, key=lambda o: (o.modified_at, o.name), default=None)
+
+    def versions(self, key: str) -> list[StoredObject]:
+        """All objects of `key`; more than one only where two processes kept different bytes at the same instant."""
+        pattern = re.compile(re.escape(f"{key}/") + r"([0-9a-f]{64})" + re.escape(_suffix(key)))
+        return [
+            StoredObject(key, name, size_bytes, named[1], modified_at)
+            for name, size_bytes, modified_at in self._listed(key)
+            if (named := pattern.fullmatch(name))
+        ]
+
+    def look(self, key: str) -> StoredObject | None:
+        """As `find`, from memory where it was found before: objects never change."""
+        with self._lock:
+            known = self._known.get(key)
+        if known is None and (known := self.find(key)) is not None:
+            self._remember(known)
+        return known
+
+    def read(self, found: StoredObject, start: int, stop: int) -> Iterator[bytes]:
+        """Bytes `start` up to but not including `stop`, in blocks. The first request is made at once."""
+        if start >= stop:
+            return iter(())
+        with self._asking(f"{found.key} cannot be read"):
+            try:
+                answer = obstore.get(self._store, found.name, options={"range": (start, stop)})
+            except FileNotFoundError:
+                self._forget(found.key)
+                raise StoreError(f"there is no file {found.key}") from None
+        return self._blocks(found.key, answer, stop - start)
+
+    def _blocks(self, key: str, answer: "GetResult", expected: int) -> Iterator[bytes]:
+        with self._asking(f"{key} cannot be read"):
+            for block in answer.stream(min_chunk_size=64 * 1024):
+                piece = bytes(block)
+                expected -= len(piece)
+                yield piece
+        if expected:
+            raise StoreAwayError(f"the object store broke off while {key} was read")
+
+    def digest(self, found: StoredObject) -> str:
+        """The SHA-256 of what the store gives now, in hex; its name is not believed."""
+        return self._digest(found.name)
+
+    def delete(self, key: str) -> int:
+        """Delete all objects of `key`; answers how many there were."""
+        found = self.versions(key)
+        for each in found:
+            with self._asking(f"{key} cannot be deleted"):
+                obstore.delete(self._store, each.name)
+        self._forget(key)
+        return len(found)
+
+    def set_aside(self, found: StoredObject, folder: str) -> str:
+        """Move an object out of the way, below `folder`; answers what it is called there."""
+        aside = f"{folder}/{found.name}"
+        with self._asking(f"{found.name} cannot be moved aside"):
+            obstore.copy(self._store, found.name, aside)
+            obstore.delete(self._store, found.name)
+        self._forget(found.key)
+        return aside
+
+    def everything(self, folder: str) -> Iterator[StoredObject]:
+        """All objects whose keys begin with `folder` and a slash, in no order."""
+        pattern = re.compile(r"(?P<key>.+)/(?P<sha256>[0-9a-f]{64})(\.\w+)?")
+        for name, size_bytes, modified_at in self._listed(folder):
+            if named := pattern.fullmatch(name):
+                yield StoredObject(named["key"], name, size_bytes, named["sha256"], modified_at)
+
+    def check(self) -> None:
+        """Ask it for something. Cheap: one HEAD. Raises StoreAwayError."""
+        with self._asking(f"the object store {self.where} cannot be used"):
+            try:
+                obstore.head(self._store, _PROBE)
+            except FileNotFoundError:
+                pass  # it answered
+
+    def probe(self) -> None:
+        """Do once all that keeping a file takes: write, list, read back, delete. Raises StoreError."""
+        what = f"the object store {self.where} cannot be used"
+        body = b"callreel"
+        name = object_name(_PROBE, hashlib.sha256(body).hexdigest())
+        with self._asking(what):
+            obstore.put(self._store, name, body)
+            back = bytes(obstore.get(self._store, name).bytes())
+        if back != body or not self.versions(_PROBE):
+            raise StoreError(f"{what}: it does not give back, or not list, what it was given")
+        with self._asking(what):
+            obstore.delete(self._store, name)
+
+    def _listed(self, folder: str) -> Iterator[tuple[str, int, datetime]]:
+        with self._asking(f"{folder} cannot be listed"):
+            for batch in obstore.list(self._store, prefix=folder):
+                for meta in batch:
+                    yield meta["path"], meta["size"], meta["last_modified"]
+
+    def _digest(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self._asking(f"{name} cannot be read"):
+            for block in obstore.get(self._store, name).stream(min_chunk_size=BLOCK_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def _remember(self, found: StoredObject) -> None:
+        with self._lock:
+            self._known[found.key] = found
+            if len(self._known) > _KNOWN_MOST:
+                self._known.popitem(last=False)
+
+    def _forget(self, key: str) -> None:
+        with self._lock:
+            self._known.pop(key, None)
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Say in one line what the store refused. A missing bucket is one that is away: somebody may make it."""
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise StoreAwayError(f"{what}: {_first_line(error)}") from error
+
+
+def object_name(key: str, sha256: str) -> str:
+    """What the object of `key` with these bytes is called."""
+    return f"{key}/{sha256}{_suffix(key)}"
+
+
+def _suffix(key: str) -> str:
+    return PurePosixPath(key).suffix
+
+
+def _first_line(error: Exception) -> str:
+    """The library tells all it knows over many lines."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

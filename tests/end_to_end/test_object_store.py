@@ -1,0 +1,133 @@
+"""Whole calls whose audio ends in an object store: a real server process that speaks S3, and an outage of it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from callreel.audio import mulaw
+from callreel.domain.call import Role
+from callreel.services.wav_files import SoundFile
+from callreel.simulator.scenario import CallScript
+from callreel.simulator.voices import load_voice, shipped_voice
+from callreel.store.blobs import BlobStore
+from tests.end_to_end.house import CALLER_ID, REPOSITORY, TECHNICIAN, House
+from tests.store.s3_server import S3Server, s3_server
+
+VOICE_S = 8
+MOVED_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, server: S3Server) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("object-store"), server.settings) as house:
+        yield house
+
+
+def script() -> CallScript:
+    agent, technician = (load_voice(shipped_voice(role))[: VOICE_S * 8000] for role in Role)
+    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN, our_number=CALLER_ID)
+
+
+def spooled(house: House) -> list[str]:
+    folders = [house.data_dir / name for name in ("audio_recordings", "twilio_recordings")]
+    return sorted(path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
+
+
+def samples(blobs: BlobStore, key: str) -> Any:
+    with SoundFile(blobs.reader(key), key) as sound:
+        return sound.read(0, sound.samples)
+
+
+def command(house: House, server: S3Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CALLREEL_")}
+    environment |= {"CALLREEL_DATA_DIR": str(house.data_dir), "PYTHONPATH": str(REPOSITORY / "src")}
+    return subprocess.run(
+        [sys.executable, "-m", "callreel", *arguments],
+        env=environment | server.settings,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=house.folder,
+    )
+
+
+def test_a_call_ends_in_the_store_and_is_played_from_there(
+    house: House, server: S3Server, tmp_path: Path
+) -> None:
+    outcome = house.place(script())
+    call = house.closed_call(outcome.call_sid)
+    assert (call["verdict"], call["reasons"]) == ("verified", [])
+    house.until(lambda: spooled(house) == [], MOVED_S)
+    blobs = BlobStore(tmp_path / "elsewhere", server.store())
+    topology = {"agent": 0, "technician": 1}
+    for layer in call["layers"]:
+        assert blobs.digest(layer["path"]) == layer["sha256"], layer["path"]
+        if layer["layer"] == "live_8k":
+            track = "inbound" if layer["role"] == "agent" else "outbound"
+            sent = {str(key): value for key, value in outcome.sent.items()}[track]
+            np.testing.assert_array_equal(samples(blobs, layer["path"])[:, 0], mulaw.decode(sent))
+        if layer["layer"] == "cloud_channel":
+            assert outcome.cloud is not None
+            theirs = outcome.cloud[:, topology[layer["role"]]]
+            np.testing.assert_array_equal(samples(blobs, layer["path"])[:, 0], theirs)
+        whole = b"".join(blobs.open_range(layer["path"]))
+        part = house.client.get(layer["url"], headers={"Range": "bytes=1000-1999"})
+        assert (part.status_code, part.content) == (206, whole[1000:2000])
+        assert house.client.get(layer["url"]).content == whole
+    assert house.client.get(f"/api/calls/{call['call_id']}/peaks").status_code == 200
+    checked = command(house, server, "check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    backed = command(house, server, "backup", str(tmp_path / "backup"))
+    assert backed.returncode == 0, backed.stdout + backed.stderr
+
+
+def test_while_the_store_is_away_nothing_is_lost_and_everything_moves_later(
+    house: House, server: S3Server
+) -> None:
+    server.wire.cut()
+    try:
+        outcome = house.place(script())
+        house.until(lambda: house.client.get("/health").json()["status"] == "degraded", MOVED_S)
+        health = house.client.get("/health")
+        assert health.status_code == 200 and health.json()["checks"]["objects"] == "failed"
+        call = house.call(outcome.call_sid)
+        assert call is not None
+        live = [layer for layer in call["layers"] if layer["layer"] == "live_8k"]
+        assert len(live) == 2
+        for layer in live:
+            heard = house.client.get(layer["url"])
+            assert heard.status_code == 200 and len(heard.content) > 8_000
+        assert len(spooled(house)) >= 4
+    finally:
+        server.wire.mend()
+    house.until(lambda: spooled(house) == [], 2 * MOVED_S)
+    call = house.closed_call(outcome.call_sid)
+    house.until(lambda: (house.call(outcome.call_sid) or {}).get("verdict") == "verified", 2 * MOVED_S)
+    blobs = BlobStore(house.folder / "elsewhere", server.store())
+    for layer in (house.call(outcome.call_sid) or {})["layers"]:
+        assert blobs.digest(layer["path"]) == layer["sha256"], layer["path"]
+    house.until(lambda: house.client.get("/health").json()["status"] == "ok", MOVED_S)
+
+
+def test_killed_while_files_move_they_are_moved_by_the_next_start(house: House, server: S3Server) -> None:
+    outcome = house.place(script())
+    house.until(lambda: (house.call(outcome.call_sid) or {}).get("state") != "live", MOVED_S)
+    house.kill_server()
+    house.start_server()
+    call = house.closed_call(outcome.call_sid)
+    house.until(lambda: spooled(house) == [], MOVED_S)
+    objects = server.store()
+    for layer in call["layers"]:
+        assert [found.sha256 for found in objects.versions(layer["path"])] == [layer["sha256"]]

@@ -1,0 +1,233 @@
+"""Files in a store that speaks S3: a real server process on loopback."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callreel.audio import wav
+from callreel.domain.errors import SettingsError, StoreAwayError, StoreError
+from callreel.services.wav_files import SoundFile
+from callreel.store.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.object_store import ObjectStore, object_name, open_object_store
+from callreel.store.spool import spool_name
+from tests.store.s3_server import S3Server, s3_server
+
+KEY = "twilio_recordings/CA1_RE1.wav"
+SOUND = os.urandom(1_000) + bytes(range(256)) * 1_000
+DIGEST = hashlib.sha256(SOUND).hexdigest()
+LARGE = os.urandom(6 << 20)
+"""More than goes in one request."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture
+def objects(server: S3Server) -> ObjectStore:
+    server.empty()
+    return server.store()
+
+
+@pytest.fixture
+def store(tmp_path: Path, objects: ObjectStore) -> BlobStore:
+    return BlobStore(tmp_path / "spool", objects)
+
+
+def files_in(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def names_in(objects: ObjectStore, folder: str = "twilio_recordings") -> list[str]:
+    return sorted(found.name for found in objects.everything(folder))
+
+
+def test_what_was_put_is_in_the_store_and_gone_from_the_spool(store: BlobStore, objects: ObjectStore) -> None:
+    assert store.stat(KEY) is None
+    assert store.put(KEY, [SOUND[:100], SOUND[100:]]) == BlobInfo(KEY, len(SOUND), DIGEST)
+    assert files_in(store.root) == []
+    assert names_in(objects) == [object_name(KEY, DIGEST)]
+    stat = store.stat(KEY)
+    assert stat is not None and stat.size_bytes == len(SOUND)
+    assert b"".join(store.open_range(KEY)) == SOUND
+    assert b"".join(store.open_range(KEY, 500, 1_500)) == SOUND[500:1_500]
+    assert b"".join(store.open_range(KEY, len(SOUND))) == b""
+    assert store.digest(KEY) == DIGEST
+    assert not store.is_here(KEY)
+
+
+def test_a_file_larger_than_one_request(store: BlobStore, tmp_path: Path) -> None:
+    (tmp_path / "download").write_bytes(LARGE)
+    assert store.put_file(KEY, tmp_path / "download").sha256 == hashlib.sha256(LARGE).hexdigest()
+    with store.reader(KEY) as file:
+        file.seek(5 << 20)
+        assert file.read(1_000) == LARGE[5 << 20 :][:1_000]
+        file.seek(-10, os.SEEK_END)
+        assert file.read() == LARGE[-10:]
+
+
+def test_a_sound_file_is_read_in_pieces_from_the_store(store: BlobStore) -> None:
+    samples = (b"\x01\x00" * 4_000, b"\x02\x00" * 4_000)
+    store.put(KEY, [wav.header(16_000, 8_000), *samples])
+    with SoundFile(store.reader(KEY), KEY) as sound:
+        assert sound.samples == 8_000
+        assert sound.read(3_999, 4_001).ravel().tolist() == [1, 2]
+
+
+def test_the_same_bytes_again_are_no_matter_and_others_never_replace_them(
+    store: BlobStore, objects: ObjectStore
+) -> None:
+    store.put(KEY, [SOUND])
+    assert store.put(KEY, [SOUND]).sha256 == DIGEST
+    with pytest.raises(BlobExistsError, match="kept already, with other bytes"):
+        store.put(KEY, [b"other"])
+    assert names_in(objects) == [object_name(KEY, DIGEST)]
+    assert store.digest(KEY) == DIGEST
+
+
+def test_a_download_that_was_committed_twice_is_there_once(store: BlobStore, objects: ObjectStore) -> None:
+    store.part_path(KEY).write_bytes(SOUND)
+    first = store.commit_part(KEY)
+    assert store.commit_part(KEY) == first == BlobInfo(KEY, len(SOUND), DIGEST)
+    assert names_in(objects) == [object_name(KEY, DIGEST)]
+    with pytest.raises(StoreError, match="nothing was brought"):
+        store.commit_part("twilio_recordings/other.wav")
+
+
+def test_deleting_takes_it_from_both_places(store: BlobStore, objects: ObjectStore) -> None:
+    store.put(KEY, [SOUND])
+    assert store.delete(KEY) and not store.delete(KEY)
+    assert store.stat(KEY) is None and names_in(objects) == []
+    with pytest.raises(StoreError, match="there is no file"):
+        store.open_range(KEY)
+
+
+def test_while_the_store_is_away_a_file_stays_and_is_read_from_the_spool(
+    server: S3Server, store: BlobStore, objects: ObjectStore
+) -> None:
+    server.wire.cut()
+    try:
+        with pytest.raises(StoreAwayError, match="cannot be"):
+            store.put(KEY, [SOUND])
+        assert files_in(store.root) == [KEY] and b"".join(store.open_range(KEY, 10, 20)) == SOUND[10:20]
+        with pytest.raises(StoreAwayError):
+            store.settle(KEY)
+        with pytest.raises(StoreAwayError):
+            store.stat("twilio_recordings/unknown.wav")
+        with pytest.raises(StoreAwayError):
+            objects.check()
+    finally:
+        server.wire.mend()
+    assert store.settle(KEY) == BlobInfo(KEY, len(SOUND), DIGEST)
+    assert files_in(store.root) == [] and store.digest(KEY) == DIGEST
+    assert store.settle(KEY) is None
+
+
+def test_bytes_that_come_back_wrong_are_not_taken_for_kept(
+    store: BlobStore, objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Forgetful(ObjectStore):
+        def _digest(self, name: str) -> str:
+            return "0" * 64
+
+    bad = BlobStore(store.root, Forgetful(objects._store, objects.where))
+    with pytest.raises(StoreError, match="other bytes than it was given"):
+        bad.put(KEY, [SOUND])
+    assert files_in(store.root) == [KEY] and names_in(objects) == []
+
+
+def test_a_stored_object_whose_bytes_rotted_is_known_by_its_digest(
+    store: BlobStore, objects: ObjectStore
+) -> None:
+    import obstore
+
+    store.put(KEY, [SOUND])
+    obstore.put(objects._store, object_name(KEY, DIGEST), b"rot" * 10)
+    assert store.digest(KEY) != DIGEST
+
+
+def test_two_that_keep_the_same_at_once_keep_it_once(
+    store: BlobStore, objects: ObjectStore, tmp_path: Path
+) -> None:
+    stores = [BlobStore(tmp_path / f"spool-{number}", objects) for number in range(4)]
+    threads = [threading.Thread(target=each.put, args=(KEY, [SOUND])) for each in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names_in(objects) == [object_name(KEY, DIGEST)]
+    assert all(files_in(each.root) == [] for each in stores)
+
+
+def test_the_probe_says_what_is_wrong(server: S3Server, objects: ObjectStore) -> None:
+    objects.probe()
+    objects.check()
+    assert [found.name for found in objects.everything("callreel-probe")] == []
+    missing = open_object_store(
+        "s3://no-such-bucket/reel",
+        {"endpoint": server.endpoint, "region": "us-east-1"},
+        key_id="somebody",
+        secret="anything",
+        timeout_s=20,
+    )
+    with pytest.raises(StoreAwayError, match="s3://no-such-bucket/reel cannot be used"):
+        missing.probe()
+
+
+def test_an_option_that_the_store_does_not_know_is_said() -> None:
+    with pytest.raises(SettingsError, match="cannot be used as configured"):
+        open_object_store("s3://calls", {"colour": "blue"}, key_id=None, secret=None, timeout_s=5)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from callreel.store import blobs, object_store
+
+url, endpoint, root, at = sys.argv[1:]
+objects = object_store.open_object_store(
+    url, {"endpoint": endpoint, "region": "us-east-1"}, key_id="somebody", secret="anything", timeout_s=20
+)
+
+def die(*_, **__):
+    import os
+    os.kill(os.getpid(), 9)
+
+if at == "upload":
+    object_store.obstore.put = die
+elif at == "verify":
+    objects._digest = die
+elif at == "unlink":
+    Path.unlink = die
+blobs.BlobStore(Path(root), objects).settle("twilio_recordings/CA1_RE1.wav")
+"""
+
+
+@pytest.mark.parametrize("instant", ["upload", "verify", "unlink"])
+def test_killed_in_the_middle_of_a_move_nothing_is_lost_doubled_or_half(
+    server: S3Server, objects: ObjectStore, tmp_path: Path, instant: str
+) -> None:
+    spool = BlobStore(tmp_path / "spool")
+    spool.put(KEY, [SOUND])
+    arguments = [objects.where, server.endpoint, str(spool.root), instant]
+    died = subprocess.run([sys.executable, "-c", KILLED, *arguments], timeout=60)
+    assert died.returncode == -9
+    store = BlobStore(spool.root, objects)
+    assert b"".join(store.open_range(KEY)) == SOUND
+    assert store.settle(KEY) == BlobInfo(KEY, len(SOUND), DIGEST)
+    assert names_in(objects) == [object_name(KEY, DIGEST)] and files_in(store.root) == []
+    assert store.digest(KEY) == DIGEST
+
+
+def test_a_spool_keeps_its_name(tmp_path: Path) -> None:
+    name = spool_name(tmp_path / "spool")
+    assert name and spool_name(tmp_path / "spool") == name
+    assert spool_name(tmp_path / "other") != name
