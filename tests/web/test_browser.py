@@ -1,7 +1,7 @@
 """The pages in a real Chromium: words as they come, the list by itself, times that play, nothing refused by the policy."""
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, Json, LiveEvent
@@ -58,6 +58,80 @@ def test_words_come_settle_and_move_nothing(page: Page, base_url: str, place: Se
     say(place, LIVE, EventKind.PARTIAL, **words(7, "too late"))
     say(place, LIVE, EventKind.PARTIAL, **words(8, "next"))
     expect(partial).to_have_text("next")
+
+
+SHIFTS = """
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+        for (const one of list.getEntries()) window.shifts.push([one.value, one.sources.map((s) => s.node?.outerHTML?.slice(0, 80))]);
+    }).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_shifts_while_a_call_is_heard(page: Page, base_url: str, place: Seed, width: int) -> None:
+    page.add_init_script(SHIFTS)
+    page.set_viewport_size({"width": width, "height": 900})
+    listen(page, f"{base_url}/calls/{LIVE}")
+    expect(page.locator("call-notes:not([hidden])")).to_be_visible()
+    page.wait_for_function("() => document.fonts.status === 'loaded'")
+    page.evaluate("window.shifts = []")
+    for number in range(7, 27):
+        level: dict[str, Json] = {
+            "agent_dbfs": -60.0 + number, "technician_dbfs": -20.0, "position_ms": number * 1000,
+            "lag_ms": 40 * number, "partials_shed": number % 3, "finals_waiting": number % 4,
+        }  # fmt: skip
+        say(place, LIVE, EventKind.LEVEL, **level)
+        for long in (1, 9, 30, 60):
+            say(place, LIVE, EventKind.PARTIAL, **words(number, "and so on " * long, number * 2000))
+        text = f"so many words {number} " * (number % 5 + 1)
+        say(place, LIVE, EventKind.FINAL, **words(number, text, number * 2000))
+    expect(page.locator("[data-finals] .turn")).to_have_count(23)
+    expect(page.locator("[data-finals] .turn").last).to_be_in_viewport()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    shifts = page.evaluate("window.shifts")
+    assert sum(value for value, _ in shifts) <= 0.001, shifts
+
+
+def test_a_page_that_is_refused_comes_back_and_misses_no_line(
+    browser: Browser, base_url: str, place: Seed
+) -> None:
+    page = browser.new_page()  # one that may complain of a 502
+    listen(page, f"{base_url}/calls/{LIVE}")
+    say(place, LIVE, EventKind.FINAL, **words(7, "before", start_ms=15_000))
+    turns = page.locator("[data-finals] .turn")
+    expect(turns).to_have_count(4)
+    # As behind a proxy while the server is restarted: the stream ends, and the next answer is a 502.
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=502)
+
+    page.route("**/events*", refuse)
+    place.bus.close()
+    expect(page.locator(".lost")).to_contain_text("connection to the server is lost", timeout=20_000)
+    for number in (8, 9):
+        record(place, LIVE, EventKind.FINAL, **words(number, f"meanwhile {number}", start_ms=number * 4000))
+    page.unroute("**/events*")
+    expect(turns).to_have_count(6, timeout=30_000)
+    expect(page.locator(".lost")).to_be_hidden()
+    assert turns.locator(".text").all_inner_texts()[-3:] == ["before", "meanwhile 8", "meanwhile 9"]
+    assert refused
+    page.close()
+
+
+def test_several_people_watch_the_same_words(page: Page, base_url: str, place: Seed) -> None:
+    listen(page, f"{base_url}/calls/{LIVE}")
+    other = page.context.new_page()
+    listen(other, f"{base_url}/calls/{LIVE}")
+    page.locator("[name=text]").fill("look at this")
+    page.get_by_role("button", name="Note", exact=True).click()
+    say(place, LIVE, EventKind.FINAL, **words(7, "both hear it"))
+    for watcher in (page, other):
+        expect(watcher.locator("[data-finals] .turn").last).to_contain_text("both hear it")
+        expect(watcher.locator("call-notes .note")).to_contain_text("look at this")
+    other.close()
 
 
 def test_a_final_that_comes_late_stands_where_it_was_said(page: Page, base_url: str, place: Seed) -> None:

@@ -139,8 +139,12 @@ def test_live_and_final_side_by_side(review: Page) -> None:
 def test_a_turn_is_corrected_and_the_engines_text_is_kept(
     review: Page, browser: Browser, base_url: str
 ) -> None:
-    late = browser.new_context().new_page()
-    open_review(late, base_url)
+    watching, late = browser.new_context().new_page(), browser.new_context().new_page()
+    for other in (watching, late):
+        open_review(other, base_url)
+    late.locator('[data-view="final"] .word', has_text="library").first.dblclick()
+    late.get_by_label("Correct the word").fill("archive")
+
     turn = review.locator('[data-view="final"] .turn').nth(1)
     turn.get_by_role("button", name="Correct").click()
     review.get_by_label("What was said").fill("hello i am calling from the head office")
@@ -148,18 +152,26 @@ def test_a_turn_is_corrected_and_the_engines_text_is_kept(
     review.get_by_role("button", name="Keep").click()
     expect(turn.locator(".text")).to_have_text("hello i am calling from the head office")
     expect(turn.locator(".party")).to_have_text("Technician")
-    expect(review.locator("[data-revision]")).to_contain_text("revision 1")
+    expect(review.locator("[data-revision]")).to_contain_text(
+        re.compile(r"^Corrected by demo, \w+ \d+.* \(revision 1\)")
+    )
+    expect(watching.locator('[data-view="final"] .turn').nth(1)).to_contain_text("the head office")
 
-    late.locator('[data-view="final"] .word', has_text="library").first.dblclick()
-    late.get_by_label("Correct the word").fill("archive")
+    expect(
+        late.get_by_role("status").filter(has_text="Somebody corrected this call just now")
+    ).to_be_visible()
     late.keyboard.press("Enter")
     expect(late.get_by_role("status").filter(has_text="Somebody else corrected")).to_be_visible()
-    expect(late.locator('[data-view="final"] .turn').nth(1).locator(".text")).to_have_text(
-        "hello i am calling from the head office"
+    expect(late.locator('[data-view="final"] .turn').nth(1)).to_contain_text("the head office")
+
+    review.get_by_text("What was corrected").click()
+    expect(review.locator(".corrections")).to_contain_text(
+        "Turn 2: now “hello i am calling from the head office”, said by the technician"
     )
-    machine = review.request.get(f"{base_url}/api/calls/{SPOKEN}?machine=true").json()["machine_turns"]
-    assert "main office" in machine[1]["text"]
-    late.context.close()
+    review.get_by_role("radio", name="Before corrections").check()
+    expect(review.locator('[data-view="machine"] .turn').nth(1)).to_contain_text("main office")
+    for other in (watching, late):
+        other.context.close()
 
 
 def test_one_word_is_corrected_where_it_stands(review: Page) -> None:

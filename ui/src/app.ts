@@ -27,7 +27,7 @@ async function start(): Promise<void> {
     loading.push(ELEMENTS["call-review"]!()); // comes into the page when the call is closed
   }
   await Promise.all(loading);
-  if (call && call.dataset.state !== "closed") (await import("./live/follow")).followCall(call);
+  if (call) (await import("./live/follow")).followCall(call);
   const words = document.querySelector<HTMLElement>("[data-live-words]");
   if (words) {
     document.addEventListener("call-found", async (event) => {

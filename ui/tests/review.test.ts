@@ -3,7 +3,7 @@ import type { Layer, Turn } from "../src/page/scheme";
 import { choices, filesFor } from "../src/review/deck";
 import { agreement, rowsOf, type Difference, type TimedWord } from "../src/review/difference";
 import { behindSilence, columns, density, lastAt, silences } from "../src/review/peaks";
-import { changeOf } from "../src/review/turns";
+import { changeInWords, changeOf } from "../src/review/turns";
 
 const layer = (kind: Layer["layer"], role: Layer["role"]): Layer => ({ layer: kind, role, url: `${kind}-${role ?? "both"}`, duration_ms: 1, state: "closed" });
 const ALL = [layer("live_8k", "agent"), layer("live_8k", "technician"), layer("cloud", null), layer("cloud_channel", "agent"), layer("cloud_channel", "technician")];
@@ -86,4 +86,11 @@ test("a correction sends only what changed", () => {
   expect(changeOf(turn, 3, "good evening", "agent")).toEqual({ turn: 3, text: "good evening" });
   expect(changeOf(turn, 3, "good morning", "technician")).toEqual({ turn: 3, role: "technician" });
   expect(changeOf(turn, 3, " ", "agent")).toEqual({ turn: 3, text: "" });
+});
+
+test("a kept correction in words", () => {
+  const names = { agent: "Agent", technician: "Technician" };
+  expect(changeInWords({ turn: 0, text: "good morning" }, names)).toBe("Turn 1: now “good morning”");
+  expect(changeInWords({ turn: 4, word: 2, text: "", role: null }, names)).toBe("Turn 5, word 3: taken away");
+  expect(changeInWords({ turn: 1, word: null, text: null, role: "agent" }, names)).toBe("Turn 2: said by the agent");
 });

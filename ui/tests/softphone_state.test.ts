@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isActive, LOADING, next, status, type SoftphoneEvent, type SoftphoneState } from "../src/softphone/state";
+import { isActive, LOADING, next, readiness, status, type SoftphoneEvent, type SoftphoneState } from "../src/softphone/state";
 
 const after = (...events: SoftphoneEvent[]): SoftphoneState => events.reduce(next, LOADING);
 const READY: SoftphoneEvent = { is: "registered", yes: true };
@@ -49,4 +49,10 @@ test("muting and ringing out of turn change nothing", () => {
   const idle = after(READY);
   for (const event of [{ is: "muted", yes: true }, { is: "ringing" }, { is: "answered", at: 1 }, { is: "warned", note: "x" }] as SoftphoneEvent[]) expect(next(idle, event)).toBe(idle);
   expect(isActive(idle)).toBe(false);
+});
+
+test("the phone says whether it rings here", () => {
+  expect(readiness(after(READY))).toContain("incoming calls ring here");
+  expect(readiness(after(READY, { is: "registered", yes: false }))).toContain("Not connected to the carrier");
+  expect(readiness(after(READY, DIALLED))).toBe("");
 });

@@ -8,20 +8,23 @@ import { localTimes } from "../page/times";
 import type { Levels, Spoken } from "./state";
 import { LiveTranscript } from "./transcript";
 
-const LASTING = ["call", "layer", "recording", "stage", "transcript", "verdict"] as const;
+const LASTING = ["call", "layer", "recording", "stage", "verdict"] as const;
 
+/** Also a closed call is followed: others note and correct it while somebody reads. */
 export function followCall(page: HTMLElement): void {
   const transcript = page.querySelector<LiveTranscript>("live-transcript");
+  let closed = page.dataset.state === "closed";
   const refresh = refresher((fresh) => {
     localTimes(fresh);
     for (const part of document.querySelectorAll<HTMLElement>("[data-swap]")) swap(part, fresh.getElementById(part.id));
     const state = fresh.querySelector<HTMLElement>("[data-live-call]")?.dataset.state;
     if (state !== "live") transcript?.end();
-    if (state !== "closed") return;
-    events.close();
-    document.dispatchEvent(new CustomEvent("call-closed"));
+    closed = state === "closed";
   });
-  const events = listen(page.dataset.liveCall ?? "", {
+  const lasting = () => {
+    if (!closed) refresh();
+  };
+  listen(page.dataset.liveCall ?? "", {
     partial: (data: Spoken) => transcript?.hear({ kind: "partial", data }),
     final: (data: Spoken) => transcript?.hear({ kind: "final", data }),
     level: (data: Levels) => {
@@ -31,7 +34,8 @@ export function followCall(page: HTMLElement): void {
       page.dataset.positionMs = String(data.position_ms);
     },
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
-    ...Object.fromEntries(LASTING.map((kind) => [kind, refresh])),
+    ...Object.fromEntries(LASTING.map((kind) => [kind, lasting])),
+    transcript: () => (closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh()),
   });
 }
 

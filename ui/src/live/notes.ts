@@ -94,7 +94,7 @@ export class CallNotes extends HTMLElement {
       { "data-note": note.id },
       el("a.figure", { href: fragment(note.at_ms), title: "Listen from here" }, duration(note.at_ms)),
       el("p", { class: note.text ? "" : "soft" }, text, " ", el("span.small.soft", {}, note.by)),
-      el(
+      this.mayChange(note) && el(
         "p.row",
         {},
         el("button.link", { type: "button", onclick: () => this.edit(item, note) }, note.text ? "Change" : "Write"),
@@ -102,6 +102,10 @@ export class CallNotes extends HTMLElement {
       ),
     );
     return item;
+  }
+
+  private mayChange(note: Note): boolean {
+    return this.dataset.changes === "all" || note.by === this.dataset.me;
   }
 
   private edit(item: HTMLLIElement, note: Note): void {

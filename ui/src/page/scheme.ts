@@ -71,11 +71,27 @@ export interface Note {
   at: string;
 }
 
+/** One correction: a word, a turn's text or who said it. Places count from 0, in the revision that was corrected. */
+export interface Change {
+  turn: number;
+  word?: number | null;
+  text?: string | null;
+  role?: Role | null;
+}
+
+export interface Revision {
+  number: number;
+  by: string;
+  at: string;
+  changes: Change[];
+}
+
 export interface Call extends CallHead {
   layers: Layer[];
   transcript: { engine: string; model: string; revision: number; created_at: string } | null;
   revision?: { number: number; by: string; at: string } | null;
   turns: Turn[];
+  machine_turns?: Turn[];
   live_turns: Turn[];
   live_offset_ms: number;
   notes?: Note[];

@@ -5,12 +5,13 @@ import { el, need } from "../page/dom";
 import { duration, fragment, momentOf } from "../page/format";
 import { ApiError, get, getIfThere, send, words } from "../page/http";
 import { say } from "../page/say";
-import type { Call, Note, Role } from "../page/scheme";
+import type { Call, Change, Note, Revision, Role } from "../page/scheme";
 import { shortcuts } from "../page/shortcuts";
+import { localTime } from "../page/times";
 import { choices, Deck, filesFor, type Heard, type LayerChoice } from "./deck";
 import { agreement, rowsOf, type Difference, type Piece, type Row } from "./difference";
 import { behindSilence, density, silences, type Peaks, type Stretch } from "./peaks";
-import { TurnList, type Change } from "./turns";
+import { changeInWords, TurnList } from "./turns";
 import { Waveform } from "./waveform";
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 3];
@@ -27,6 +28,7 @@ export class CallReview extends HTMLElement {
   private readonly waveform = new Waveform((ms) => this.deck?.seek(ms));
   private final!: TurnList;
   private live!: TurnList;
+  private machine!: TurnList;
   private readonly leaving = new AbortController();
 
   connectedCallback(): void {
@@ -53,6 +55,7 @@ export class CallReview extends HTMLElement {
     if (!audio || !call || !layer || !this.isConnected) return;
     this.final = new TurnList({ names: this.names, correct: (changes) => this.correct(changes) });
     this.live = new TurnList({ names: this.names, correct: null });
+    this.machine = new TurnList({ names: this.names, correct: null });
     this.call = call;
     this.layer = layer;
     audio.controls = false;
@@ -72,6 +75,7 @@ export class CallReview extends HTMLElement {
     const { signal } = this.leaving;
     document.addEventListener("click", (event) => this.clicked(event), { signal });
     window.addEventListener("hashchange", () => this.goToHash(true), { signal });
+    document.addEventListener("transcript-changed", () => void this.corrected(), { signal });
     document.addEventListener("notes-drawn", (event) => this.waveform.mark((event as CustomEvent<Note[]>).detail.map((note) => note.at_ms)), { signal });
   }
 
@@ -170,6 +174,7 @@ export class CallReview extends HTMLElement {
     }
     const begun = this.final.follow(at, deck.playing);
     this.live.follow(at, deck.playing);
+    this.machine.follow(at, deck.playing);
     if (begun && !inView(begun)) begun.scrollIntoView({ block: "center" });
   }
 
@@ -234,11 +239,13 @@ export class CallReview extends HTMLElement {
     const radio = (value: string, text: string) =>
       el("label.tab", {}, el("input", { type: "radio", name: "view", value, checked: value === "final", onchange: () => void this.view(value) }), text);
     box.replaceChildren(
-      el("fieldset.tabs", {}, el("legend.visually-hidden", {}, "Which transcript"), radio("final", "Final"), radio("live", "Live"), radio("both", "Side by side")),
+      el("fieldset.tabs", {}, el("legend.visually-hidden", {}, "Which transcript"), radio("final", "Final"), radio("live", "Live"), radio("both", "Side by side"), radio("machine", "Before corrections")),
       el("p.small.soft", { "data-revision": "" }),
+      el("details.history", { "data-history": "", hidden: true, ontoggle: () => void this.drawHistory() }, el("summary", {}, "What was corrected"), el("ol.corrections")),
       el("div", { "data-view": "final" }, this.final.list),
       el("div", { "data-view": "live", hidden: true }, call.live_turns.length ? this.live.list : el("p.soft", {}, "Nobody was heard while the call went on.")),
       el("div", { "data-view": "both", hidden: true }),
+      el("div", { "data-view": "machine", hidden: true }, this.machine.list),
     );
     this.dataset.shown = "final";
     this.fill();
@@ -249,7 +256,9 @@ export class CallReview extends HTMLElement {
     this.final.show(turns);
     this.live.show(live_turns);
     const line = need(this, "[data-revision]");
-    line.textContent = revision ? `Corrected by ${revision.by} (revision ${revision.number}); what the engine wrote is kept.` : "As the engine wrote it. Double-click a word, or use Correct, to set it right.";
+    line.textContent = revision ? `Corrected by ${revision.by}, ${localTime(revision.at)} (revision ${revision.number}); what the engine wrote is kept.` : "As the engine wrote it. Double-click a word, or use Correct, to set it right.";
+    for (const part of [need(this, "[data-history]"), need(this, "input[value=machine]").parentElement!]) part.hidden = !revision;
+    void this.drawHistory();
   }
 
   private async view(which: string): Promise<void> {
@@ -258,6 +267,24 @@ export class CallReview extends HTMLElement {
     const radio = this.querySelector<HTMLInputElement>(`input[name=view][value=${which}]`);
     if (radio) radio.checked = true;
     if (which === "both") await this.drawDifference();
+    if (which === "machine") await this.drawMachine();
+  }
+
+  private async drawMachine(): Promise<void> {
+    const call = await get<Call>(`${this.address}?words=true&machine=true`).catch(() => null);
+    this.machine.show(call?.machine_turns ?? []);
+  }
+
+  private async drawHistory(): Promise<void> {
+    const box = need<HTMLDetailsElement>(this, "[data-history]");
+    if (!box.open || box.hidden) return;
+    const answer = await getIfThere<{ revisions: Revision[] }>(`${this.address}/revisions`).catch(() => null);
+    need(box, "ol").replaceChildren(...(answer?.revisions ?? []).map((one) => this.revision(one)));
+  }
+
+  private revision(one: Revision): HTMLLIElement {
+    const said = one.changes.map((change) => el("li", {}, changeInWords(change, this.names)));
+    return el("li", {}, el("p", {}, el("strong", {}, `${one.number}`), ` ${one.by}, ${localTime(one.at)}`), el("ul", {}, ...said));
   }
 
   private async drawDifference(): Promise<void> {
@@ -299,9 +326,15 @@ export class CallReview extends HTMLElement {
     await this.reload();
   }
 
+  // Somebody's correction, perhaps our own. Who is writing one keeps the text that it is about.
+  private async corrected(): Promise<void> {
+    if (this.querySelector("form.correction, .word-edit")) return say("Somebody corrected this call just now");
+    await this.reload();
+  }
+
   private async reload(): Promise<void> {
     const call = await get<Call>(`${this.address}?words=true`).catch(() => null);
-    if (!call) return;
+    if (!call || call.revision?.number === this.call?.revision?.number) return;
     this.call = call;
     this.fill();
     if (this.dataset.shown === "both") await this.drawDifference();

@@ -2,15 +2,8 @@
 
 import { el } from "../page/dom";
 import { duration, fragment } from "../page/format";
-import { ROLES, type Role, type Turn, type Word } from "../page/scheme";
+import { ROLES, type Change, type Role, type Turn, type Word } from "../page/scheme";
 import { lastAt } from "./peaks";
-
-export interface Change {
-  turn: number;
-  word?: number;
-  text?: string;
-  role?: Role;
-}
 
 export interface TurnsOptions {
   readonly names: Record<Role, string>;
@@ -153,6 +146,13 @@ export function changeOf(turn: Turn, at: number, text: string, role: Role): Chan
   if (text.trim().replace(/\s+/g, " ") !== turn.text) change.text = text.trim().replace(/\s+/g, " ");
   if (role !== turn.role) change.role = role;
   return change.text === undefined && change.role === undefined ? null : change;
+}
+
+/** A kept correction as the history says it. */
+export function changeInWords({ turn, word, text, role }: Change, names: Record<Role, string>): string {
+  const place = word == null ? `Turn ${turn + 1}` : `Turn ${turn + 1}, word ${word + 1}`;
+  const said = text == null ? [] : [text ? `now “${text}”` : "taken away"];
+  return `${place}: ${[...said, ...(role ? [`said by the ${names[role].toLowerCase()}`] : [])].join(", ")}`;
 }
 
 const DOUBTFUL = 0.7;

@@ -10,7 +10,7 @@ import { isCallOf, type Leg } from "./leg";
 import { Line, settings, type SoftphoneSettings } from "./line";
 import { check, cursorAfter, NumberCheck, plainCheck, showProblem, type CheckedNumber } from "./number";
 import { technicians, type Person } from "./people";
-import { isActive, LOADING, next, status, type SoftphoneEvent, type SoftphoneState } from "./state";
+import { isActive, LOADING, next, readiness, status, type SoftphoneEvent, type SoftphoneState } from "./state";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
 const KEY_NAMES: Record<string, string> = { "*": "star", "#": "hash" };
@@ -25,6 +25,8 @@ export class CallSoftphone extends HTMLElement {
   private people: Person[] = [];
   private timer: ReturnType<typeof setInterval> | undefined;
   private leg: Leg | null = null;
+  /** Of the page while nothing rings. */
+  private pageTitle: string | null = null;
   private readonly check = new NumberCheck((checked) => this.show(checked));
 
   connectedCallback(): void {
@@ -71,7 +73,7 @@ export class CallSoftphone extends HTMLElement {
   }
 
   private async open(told: SoftphoneSettings): Promise<void> {
-    this.line = new Line(told.local, (event) => this.happened(event), (leg) => this.began(leg), isRaw());
+    this.line = new Line(told.local, (event) => this.happened(event), (leg) => this.began(leg), isRaw(), (number) => this.nameOf(number));
     need(this, "[data-local]").hidden = !told.local;
     await this.line.open();
   }
@@ -99,6 +101,10 @@ export class CallSoftphone extends HTMLElement {
     await this.line?.dial(checked.e164, name || checked.international || checked.e164);
   }
 
+  private nameOf(number: string): string {
+    return this.people.find((one) => one.number === number)?.name || telephone(number);
+  }
+
   private show(checked: CheckedNumber | null): void {
     this.checked = checked;
     showProblem(need(this, "[data-number-problem]"), checked);
@@ -118,7 +124,7 @@ export class CallSoftphone extends HTMLElement {
     need(this, "[data-dial]").hidden = isActive(state);
     need(this, "[data-active]").hidden = !isActive(state);
     need<HTMLButtonElement>(this, "button[type=submit]").disabled = state.phase !== "idle";
-    need(this, "[data-ready]").textContent = state.registered && state.phase === "idle" ? "Ready; incoming calls ring here" : "";
+    need(this, "[data-ready]").textContent = readiness(state);
     for (const part of this.querySelectorAll<HTMLElement>("[data-when]")) part.hidden = !part.dataset.when!.split(" ").includes(state.phase);
     const mute = need<HTMLButtonElement>(this, "[data-act=mute]");
     mute.setAttribute("aria-pressed", String(state.muted));
@@ -128,6 +134,8 @@ export class CallSoftphone extends HTMLElement {
 
   private turned(before: SoftphoneState): void {
     clearInterval(this.timer);
+    this.pageTitle ??= document.title;
+    document.title = this.state.phase === "incoming" ? `☎ ${status(this.state)}` : this.pageTitle;
     const clock = need(this, "[data-clock]");
     clock.textContent = "";
     if (this.state.answeredAt !== null) {

@@ -1,7 +1,6 @@
 // The way to the voice SDK: loaded late, built for this server's settings, its events in our words.
 
 import type { Call, Device } from "@twilio/voice-sdk";
-import { telephone } from "../page/format";
 import { get, send } from "../page/http";
 import { advice, warning } from "./errors";
 import type { Leg } from "./leg";
@@ -40,6 +39,7 @@ export class Line {
     private readonly tell: (event: SoftphoneEvent) => void,
     private readonly named: (leg: Leg) => void,
     private readonly raw: boolean,
+    private readonly nameOf: (number: string) => string,
   ) {}
 
   /** Load the SDK and register for incoming calls. */
@@ -107,7 +107,7 @@ export class Line {
   private offered(call: Call): void {
     if (this.call) return call.reject();
     this.follow(call);
-    this.tell({ is: "offered", with: telephone(call.parameters["From"] ?? "Somebody") });
+    this.tell({ is: "offered", with: this.nameOf(call.parameters["From"] ?? "Somebody") });
   }
 
   private follow(call: Call): void {

@@ -89,3 +89,9 @@ export function status(state: SoftphoneState): string {
       return "";
   }
 }
+
+/** What the line below the number says while nothing goes on. */
+export function readiness(state: SoftphoneState): string {
+  if (state.phase !== "idle") return "";
+  return state.registered ? "Ready; incoming calls ring here" : "Not connected to the carrier: trying again. Incoming calls do not ring here now.";
+}
