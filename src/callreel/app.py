@@ -182,7 +182,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             ),
         )  # fmt: skip
         sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
-        app = _web(ground, live_host, live_calls, dispatcher, counters, health, metrics, demo, demo_sign_in)
+        app = web_app(
+            ground, live_host, live_calls, dispatcher, counters, health, metrics, demo, demo_sign_in
+        )
         open_media = media_protocol(
             signature_check(settings), settings.stream_url, live_calls, counters,
             SocketLimits(settings.start_deadline_s, settings.stream_idle_s), block_s=settings.block_ms / 1000,
@@ -500,7 +502,7 @@ def at_rest(settings: Settings) -> Iterator[AtRest]:
         database.close()
 
 
-def _web(
+def web_app(
     ground: Ground,
     host: EngineHost,
     live_calls: LiveCalls,
@@ -511,6 +513,7 @@ def _web(
     demo: bool,
     demo_sign_in: bool,
 ) -> FastAPI:
+    """Every route of the server but the media socket, which `one_port` takes before it."""
     settings = ground.settings
     check = signature_check(settings)
     answering = Answering(

@@ -93,6 +93,32 @@ def test_sign_out_everywhere(make_app: MakeApp, place: Seed) -> None:
     assert [browser.get("/api/calls").status_code for browser in (here, there, other)] == [401, 401, 200]
 
 
+def test_ones_own_password_is_changed_and_other_sessions_end(make_app: MakeApp, place: Seed) -> None:
+    app = make_app(WebOptions())
+    here, there = (TestClient(app, base_url="https://calls.example") for _ in range(2))
+    enter(here, place, "maria"), enter(there, place, "maria")
+    before = here.cookies.get(COOKIE)
+    new = "another horse battery"
+    for current, wanted in (("wrong horse battery", 422), (PASSWORD, 204)):
+        body = {"current": current, "new": new}
+        assert here.post("/api/people/me/password", json=body).status_code == wanted
+    assert [browser.get("/api/calls").status_code for browser in (here, there)] == [200, 401]
+    assert here.cookies.get(COOKIE) != before
+    assert here.post("/api/people/me/password", json={"current": new, "new": "short"}).status_code == 422
+    fresh = TestClient(app, base_url="https://calls.example", follow_redirects=False)
+    for password, status in ((PASSWORD, 401), (new, 303)):
+        assert fresh.post("/sign-in", data={"name": "maria", "password": password}).status_code == status
+
+
+def test_guessing_ones_present_password_must_wait(signed_in: As) -> None:
+    maria = signed_in("maria")
+    body = {"current": "wrong horse battery", "new": "another horse battery"}
+    answers = [maria.post("/api/people/me/password", json=body) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [422] * 5 + [429]
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert answers[-1].json()["error"]["code"] == "too_many"
+
+
 def test_a_token_is_shown_once_and_stored_as_its_hash(
     signed_in: As, stranger: TestClient, place: Seed
 ) -> None:

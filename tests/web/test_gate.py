@@ -1,17 +1,22 @@
 """Who gets in. Every route of the application is walked, so that a new one cannot be forgotten."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from callreel.app import web_app
 from callreel.domain.access import RIGHTS, Scope, UserRole, rights_of
+from callreel.services.clock import Clock
+from callreel.services.counters import Counters
+from callreel.services.health import Health
+from callreel.settings import load_settings
 from callreel.store.tables import api_tokens
 from callreel.web.access import RULES, Rule, find
 from callreel.web.app import WebOptions, create_app
-from callreel.web.gate import SECURITY_HEADERS
+from callreel.web.gate import SECURITY_HEADERS, SIGNED
 from tests.web.conftest import As, MakeApp, bearer
 from tests.web.routes import endpoints
 from tests.web.seed import DONE, NOON, Seed
@@ -64,6 +69,51 @@ def test_every_route_has_a_rule_and_every_rule_a_route(stranger: TestClient) -> 
     used = {rule_of(method, path) for method, path in walked}
     assert not any(rule.open for rule in used)
     assert {rule.path for rule in RULES if not rule.open} == {rule.path for rule in used}
+
+
+class Nothing:
+    """Stands for each part of the server that no refused request reaches."""
+
+    def __init__(self, **known: object) -> None:
+        self.__dict__.update(known)
+
+    def __getattr__(self, name: str) -> "Nothing":
+        return Nothing()
+
+    def __call__(self, *_: object, **__: object) -> object:
+        raise AssertionError("a request that should be refused went further than the door")
+
+
+def test_the_server_as_it_is_put_together_has_no_door_without_a_lock(place: Seed) -> None:
+    """As `test_a_stranger_gets_nothing`, with every router that the composition root adds, the carrier's too."""
+    sid = "0" * 32
+    settings = load_settings({}, {"TWILIO_ACCOUNT_SID": f"AC{sid}", "TWILIO_AUTH_TOKEN": "t" * 32})
+    ground: Any = Nothing(
+        settings=settings, database=place.database, blobs=place.blobs, bus=place.bus, clock=Clock()
+    )
+    far: Any = Nothing()
+    app = web_app(
+        ground, host=far, live_calls=far, dispatcher=far, counters=Counters(), health=Health(Clock(), {}),
+        metrics=far, demo=False, demo_sign_in=False,
+    )  # fmt: skip
+    browser = TestClient(app, base_url="https://calls.example", follow_redirects=False)
+    carriers, people = set(), 0
+    for method, path, _ in endpoints(app.routes):
+        if path.startswith(SIGNED):
+            carriers.add(path)
+            for headers in ({}, {"X-Twilio-Signature": "AAAA"}):
+                answer = browser.request(method, path, data={"CallSid": f"CA{sid}"}, headers=headers)
+                assert answer.status_code == 403, (method, path)
+        elif not rule_of(method, _filled(path)).open:
+            people += 1
+            assert browser.request(method, _filled(path)).status_code == 401, (method, path)
+    assert carriers >= {
+        "/twilio/voice",
+        "/twilio/recording-status",
+        "/twilio/stream-status",
+        "/twilio/call-status",
+    }
+    assert people > 40
 
 
 def test_a_route_that_somebody_forgot_is_open_to_nobody(place: Seed) -> None:

@@ -1,6 +1,5 @@
 """What the pages say, and that nothing that people or carriers say becomes markup."""
 
-import gzip
 import json
 import re
 from dataclasses import replace
@@ -163,10 +162,46 @@ def test_static_files_are_small_and_ours(stranger: TestClient) -> None:
 
 
 def test_the_first_page_is_light_without_the_voice_sdk(ada: TestClient) -> None:
-    parts = [ada.get("/").content, (STATIC / "app.css").read_bytes(), (STATIC / "icon.svg").read_bytes()]
-    scripts = [path.read_bytes() for path in BUILT.glob("*.js") if path != voice_sdk()]
-    assert len(scripts) > 5
-    assert sum(len(gzip.compress(part)) for part in [*parts, *scripts]) < 150_000
+    """What goes over the wire: the page as it is, and every script that there is, although it needs only some."""
+    page = ada.get("/")
+    files = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
+    assert len(files) >= 3
+    files += [f"/static/built/{path.name}" for path in BUILT.glob("*.js") if path != voice_sdk()]
+    sent = [len(page.content), *(wire_bytes(ada, file) for file in set(files))]
+    assert len(sent) > 10
+    assert sum(sent) < 150_000
+
+
+def wire_bytes(browser: TestClient, address: str) -> int:
+    """How many bytes of body the server sends for a file."""
+    with browser.stream("GET", address) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-encoding"] == "gzip"
+        return sum(len(part) for part in answer.iter_raw())
+
+
+def test_static_files_are_compressed_for_who_asks_and_kept_by_browsers(stranger: TestClient) -> None:
+    [script] = re.findall(r'src="([^"]+)"', stranger.get("/sign-in").text)[:1]
+    plain = stranger.get(script, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    for asked in ("gzip", "br;q=1.0, gzip;q=0.5", "*"):
+        answer = stranger.get(script, headers={"Accept-Encoding": asked})
+        assert answer.headers["content-encoding"] == "gzip", asked
+        assert answer.content == plain.content
+    for asked in ("gzip;q=0", "br"):
+        assert "content-encoding" not in stranger.get(script, headers={"Accept-Encoding": asked}).headers
+    assert answer.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert answer.headers["cache-control"] == plain.headers["cache-control"]
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-type"] == plain.headers["content-type"]
+    again = stranger.get(script, headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+    part = stranger.get(script, headers={"Range": "bytes=0-9"})
+    assert (part.status_code, part.content) == (206, plain.content[:10])
+    sound = stranger.get("/static/sounds/dtmf1.wav")
+    assert "content-encoding" not in sound.headers
+    assert sound.headers["cache-control"] == "public, max-age=3600"
+    assert "cache-control" not in stranger.get("/static/nothing.js").headers
 
 
 def test_only_the_page_that_calls_may_reach_the_carrier(make_app: MakeApp) -> None:

@@ -73,6 +73,7 @@ RULES: Final[Sequence[Rule]] = (
     _rule("GET", "/api/days", _READ),
     # People
     _rule("GET", "/api/people/me"),
+    _rule("POST", "/api/people/me/password", session=True),
     _rule("POST", "/api/people/me/sign-out-everywhere", session=True),
     _rule("GET POST", "/api/people", _PEOPLE),
     _rule("PATCH", "/api/people/{person_id}", _PEOPLE),

@@ -11,11 +11,11 @@ from callreel.domain.errors import CallreelError
 from callreel.domain.events import Json
 from callreel.store import users
 from callreel.store.users import UserRow
-from callreel.web.errors import conflict, not_found, unusable
+from callreel.web.errors import conflict, not_found, too_many, unusable
 from callreel.web.options import WebContext
 from callreel.web.passwords import LONGEST_PASSWORD, PasswordError
 from callreel.web.person import person_of
-from callreel.web.signin import COOKIE, SignIn
+from callreel.web.signin import COOKIE, SignIn, set_session_cookie
 
 
 class NewPerson(BaseModel):
@@ -36,6 +36,15 @@ class PersonChange(BaseModel):
     password: str | None = Field(default=None, max_length=LONGEST_PASSWORD)
     role: UserRole | None = None
     disabled: bool | None = None
+
+
+class OwnPassword(BaseModel):
+    """The password as it was, and as it shall be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    current: str = Field(max_length=LONGEST_PASSWORD)
+    new: str = Field(max_length=LONGEST_PASSWORD)
 
 
 def router(context: WebContext, sign_in: SignIn) -> APIRouter:
@@ -67,6 +76,30 @@ def router(context: WebContext, sign_in: SignIn) -> APIRouter:
         left = Response(status_code=204)
         left.delete_cookie(COOKIE, secure=context.options.secure_cookies, httponly=True, samesite="lax")
         return left
+
+    @routes.post("/api/people/me/password", status_code=204)
+    async def own_password(request: Request, change: OwnPassword) -> Response:
+        """Another password for oneself. Ends every session but this one, which gets a new cookie."""
+        person = person_of(request)
+        if person.id is None:
+            raise not_found("person")
+        user_id, address = person.id, request.client.host if request.client else ""
+        wait_s = sign_in.wait_s(person.name, address)
+        if wait_s > 0:
+            raise too_many(wait_s)
+        if await sign_in.proven(person.name, change.current, address) is None:
+            raise unusable(PasswordError("the present password is another"))
+        hashed = await _hashed(sign_in, change.new)
+
+        def keep() -> None:
+            with context.database.write() as conn:
+                users.change(conn, user_id, password_hash=hashed)
+
+        await asyncio.to_thread(keep)
+        answer = Response(status_code=204)
+        token = await sign_in.open_session(user_id)
+        set_session_cookie(answer, token, sign_in.session_s, secure=context.options.secure_cookies)
+        return answer
 
     @routes.get("/api/people")
     def everyone() -> JSONResponse:

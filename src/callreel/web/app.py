@@ -6,7 +6,6 @@ Order of the layers around every route: security headers, then the gate (host, o
 from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
-from fastapi.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
 from callreel import __version__
@@ -40,6 +39,7 @@ from callreel.web.gate import Gate, SecurityHeaders
 from callreel.web.options import WebContext, WebOptions
 from callreel.web.person import demo_person
 from callreel.web.render import STATIC, Renderer
+from callreel.web.static_files import CompressedFiles
 
 __all__ = ["WebOptions", "create_app"]
 
@@ -96,5 +96,5 @@ def create_app(
         operations.router(context, renderer, health, metrics),
     ):
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", CompressedFiles(directory=STATIC), name="static")
     return app

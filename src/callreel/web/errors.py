@@ -58,6 +58,13 @@ def unusable(error: Exception) -> HTTPException:
     return HTTPException(422, _sentence(error))
 
 
+def too_many(wait_s: float) -> HTTPException:
+    """Too many attempts failed; when the next one may come."""
+    minutes = max(1, round(wait_s / 60))
+    text = f"Too many attempts failed. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+    return HTTPException(429, text, headers={"Retry-After": str(int(wait_s) + 1)})
+
+
 def _sentence(error: Exception) -> str:
     fact = str(error)
     return f"{fact[:1].upper()}{fact[1:]}."

@@ -58,6 +58,11 @@ class SignIn:
 
     async def enter(self, name: str, password: str, address: str) -> str | None:
         """A new session's token if the password is right and the person is not disabled. Counts failures."""
+        known = await self.proven(name, password, address)
+        return None if known is None else await self.open_session(known.id)
+
+    async def proven(self, name: str, password: str, address: str) -> UserRow | None:
+        """Who this is, if the password is right and the person is not disabled. Counts failures."""
         person = await asyncio.to_thread(self._find, name)
         known = None if person is None or person.disabled else person
         async with self._hashing:
@@ -68,7 +73,7 @@ class SignIn:
             self._by_address.failed(address, now)
             return None
         self._by_name.succeeded(f"{name}\n{address}")
-        return await self.open_session(known.id)
+        return known
 
     async def by_session(self, token: str | None) -> Person | None:
         """Whose session `token` is, while it lasts."""

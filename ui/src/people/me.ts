@@ -17,6 +17,11 @@ interface TokenRow {
 export class MyAccess extends HTMLElement {
   connectedCallback(): void {
     this.querySelector("[data-sign-out-everywhere]")?.addEventListener("click", () => void this.signOutEverywhere());
+    const password = this.querySelector<HTMLFormElement>("form[data-password]");
+    password?.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.changePassword(password);
+    });
     const form = this.querySelector<HTMLFormElement>("form[data-token]");
     form?.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -29,6 +34,16 @@ export class MyAccess extends HTMLElement {
     try {
       await send("POST", "/api/people/me/sign-out-everywhere");
       location.assign("/sign-in");
+    } catch (error) {
+      say(words(error));
+    }
+  }
+
+  private async changePassword(form: HTMLFormElement): Promise<void> {
+    try {
+      await send("POST", "/api/people/me/password", Object.fromEntries(new FormData(form)));
+      form.reset();
+      say("Your password is changed; your other sessions are over");
     } catch (error) {
       say(words(error));
     }

@@ -1,6 +1,5 @@
 // The two parties' sound over time, drawn on a canvas: the agent above, the technician below. It is a slider: click,
-// drag or use the keys to go elsewhere. Not wavesurfer.js: that puts a <style> into its shadow tree, which our policy
-// (no inline styles, no nonce) refuses, and what is left of it with given peaks is this page.
+// drag or use the keys to go elsewhere. Why it is not wavesurfer.js is in docs/dependencies.md.
 
 import { duration } from "../page/format";
 import type { Role, Turn } from "../page/scheme";
