@@ -1,86 +1,58 @@
-"""What a minute of recording costs after the call, engine aside: CPU of each step, and the most memory.
+"""What a minute of recording costs after the call, engine aside: CPU of each stage, and the most memory meanwhile.
 
     python -m benchmarks.stages [--minutes 10] [--json]
 
-The recording is made: two channels at 8 kHz, noise in turns, as the carrier delivers it.
+The stages are the product's own, on a call that is made first (`long_call.py`), in a folder and a database of its own. The
+most memory is this process's, with Python and all libraries, after everything was measured.
 """
 
 import argparse
-import hashlib
 import json
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-import soundfile
-
+from benchmarks.long_call import CALL, LEG, SID, LongCall, Samples, long_call
 from benchmarks.server import machine
-from callreel.audio.envelope import block_rms
-from callreel.audio.levels import peaks
-from callreel.audio.resample import upsample_all
-from callreel.audio.split import split_channels
+from callreel.audio.segmenter import SegmenterOptions
 from callreel.engines.silero import SileroDetector
-from callreel.services.wav_files import read_wav
-
-RATE_HZ = 8_000
-TURN_S = 4
-BLOCK = 80
-
-T = TypeVar("T")
-Samples = npt.NDArray[np.int16]
+from callreel.services.transcribing import Transcribing
+from callreel.speech.engine import Capabilities, HeardWord
 
 
-def turns(minutes: int) -> Samples:
-    """[n, 2]: the channels speak by turns."""
-    noise = np.random.default_rng(5).normal(0, 3_000, (minutes * 60 * RATE_HZ, 2)).astype(np.int16)
-    turn = np.arange(len(noise)) // (TURN_S * RATE_HZ) % 2
-    noise[turn == 0, 1] = 0
-    noise[turn == 1, 0] = 0
-    return noise
+def transcribing(call: LongCall) -> Transcribing:
+    """With the real detector, and an engine that costs nothing and hears nothing."""
+
+    def decode(samples: Samples) -> Sequence[HeardWord]:
+        return []
+
+    return Transcribing(
+        call.database, call.blobs, call.announcer, decode=decode,
+        capabilities=lambda: Capabilities("none", "none", False, True, True, True),
+        new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
+    )  # fmt: skip
 
 
-@contextmanager
-def a_recording(minutes: int) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recording.wav"
-        soundfile.write(path, turns(minutes), RATE_HZ, subtype="PCM_16")
-        yield path
-
-
-def detect(channel: Samples) -> int:
-    """Steps of speech detection over a channel."""
-    detector = SileroDetector()
-    step = detector.step_samples
-    return sum(
-        detector.probability(channel[at : at + step]) > 0.5 for at in range(0, channel.size - step, step)
-    )
-
-
-def measure(minutes: int) -> dict[str, float]:
-    """CPU ms a minute of two-channel recording for each step, in the order of the stages."""
+def measure(call: LongCall, minutes: int) -> dict[str, float]:
+    """CPU ms a minute of two-channel recording for each stage, in their order."""
     took: dict[str, float] = {}
 
-    def timed(name: str, work: Callable[[], T]) -> T:
+    def timed(name: str, work: Callable[[], object]) -> None:
         began = time.process_time()
-        result = work()
+        work()
         took[name] = round(1000 * (time.process_time() - began) / minutes, 2)
-        return result
 
-    with a_recording(minutes) as path:
-        timed("digest", lambda: hashlib.file_digest(path.open("rb"), "sha256").hexdigest())
-        samples, _ = timed("read", lambda: read_wav(path))
-        channels = timed("split", lambda: split_channels(samples))
-        timed("loudness", lambda: [block_rms(channel, BLOCK) for channel in channels])
-        timed("peaks", lambda: [peaks(channel, BLOCK) for channel in channels])
-        timed("resample", lambda: [upsample_all(channel) for channel in channels])
-        timed("detection", lambda: [detect(channel) for channel in channels])
+    timed("digest", lambda: call.blobs.digest(f"twilio_recordings/{LEG}_{SID}.wav"))
+    timed("split", lambda: call.fetching.split(SID))
+    timed("detect", lambda: transcribing(call).from_recording(CALL))
+    timed("judge", lambda: call.judging.judge(CALL))
     return took
+
+
+def most_memory_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main() -> None:
@@ -88,19 +60,24 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    took = measure(given.minutes)
-    most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    with tempfile.TemporaryDirectory() as folder, long_call(Path(folder), given.minutes) as call:
+        before_mb = most_memory_mb()
+        took = measure(call, given.minutes)
+        with call.database.read() as conn:
+            [verdict] = conn.exec_driver_sql("SELECT verdict FROM calls").scalars()
     told = {
         "machine": machine(),
         "minutes": given.minutes,
         "cpu_ms_per_minute": took,
-        "most_memory_mb": most_mb,
+        "most_memory_before_mb": before_mb,
+        "most_memory_mb": most_memory_mb(),
+        "verdict": verdict,
     }
     if given.json:
         print(json.dumps(told, indent=2))
         return
     for name, value in told.items():
-        print(f"{name:20}{value}")
+        print(f"{name:24}{value}")
 
 
 if __name__ == "__main__":

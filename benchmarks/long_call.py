@@ -1,0 +1,145 @@
+"""A call of any length as the stages after it find it: rows, live layers and the carrier's recording, written as a stream.
+
+Two parties who speak by turns of four seconds, in noise that only they make; the recording began 400 ms before the stream.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.audio import mulaw, wav
+from callreel.audio.resample import upsampled
+from callreel.domain.call import CallState, Direction, Role
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.verdict import Limits
+from callreel.services.announce import Announcer
+from callreel.services.bus import EventBus
+from callreel.services.clock import Clock
+from callreel.services.cloud import CarrierAccess, CarrierRecordings
+from callreel.services.fetching import Fetching, FetchOptions
+from callreel.services.judging import Judging
+from callreel.store import calls, layers, recordings, streams
+from callreel.store.blobs import BlobInfo, BlobStore
+from callreel.store.calls import CallRow
+from callreel.store.database import Database
+from callreel.store.streams import EndedBy, StreamRow
+
+RATE_HZ = 8_000
+TURN_S = 4
+LATE_MS = 400
+CALL = CallId("000000000001")
+LEG = LegSid("CA" + "1" * 32)
+SID = RecordingSid("RE" + "1" * 32)
+
+Samples = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class LongCall:
+    """The call with the parts that work on it."""
+
+    database: Database
+    blobs: BlobStore
+    announcer: Announcer
+    clock: Clock
+    fetching: Fetching
+    judging: Judging
+
+
+def turn(number: int) -> Samples:
+    """Both parties [n, 2] in turn `number`: one speaks, the other is silent. Already rounded by mu-law."""
+    samples = np.zeros((TURN_S * RATE_HZ, 2), np.int16)
+    noise = np.random.default_rng(number).normal(0, 3_000, TURN_S * RATE_HZ)
+    # In syllables, as speech is.
+    noise *= 0.2 + 0.8 * (np.sin(np.arange(noise.size) * 2 * np.pi * 3 / RATE_HZ) > 0)
+    samples[:, number % 2] = mulaw.decode(mulaw.encode(np.clip(noise, -30_000, 30_000).astype(np.int16)))
+    return samples
+
+
+def turns(minutes: int) -> Iterator[Samples]:
+    return map(turn, range(minutes * 60 // TURN_S))
+
+
+@contextmanager
+def long_call(folder: Path, minutes: int) -> Iterator[LongCall]:
+    """Made in `folder`, ended, its recording fetched and not yet split."""
+    database = Database.open(str(folder / "app.db"))
+    bus, clock = EventBus(), Clock()
+    blobs, announcer = BlobStore(folder / "objects"), Announcer(database, bus, clock)
+    carrier = CarrierRecordings(CarrierAccess("http://127.0.0.1:9", "", "", ""))
+    try:
+        database.migrate()
+        _make_rows(database, minutes)
+        _make_files(database, blobs, minutes)
+        yield LongCall(
+            database,
+            blobs,
+            announcer,
+            clock,
+            Fetching(database, blobs, announcer, carrier, clock, FetchOptions()),
+            Judging(database, blobs, announcer, clock, Limits(), tracks=2),
+        )
+    finally:
+        carrier.close()
+        bus.close()
+        database.close()
+
+
+def _make_rows(database: Database, minutes: int) -> None:
+    at = datetime(2026, 11, 25, 9, tzinfo=UTC)
+    with database.write() as conn:
+        calls.insert(conn, CallRow(CALL, Direction.OUTGOING, "ada", "+12025550177", LEG, Role.AGENT, at))
+        streams.insert(conn, StreamRow(StreamSid("MZ" + "1" * 32), CALL, LEG, 0, at))
+        counts: dict[str, Json] = {role: {"end_ms": minutes * 60_000} for role in Role}
+        streams.finish(conn, StreamSid("MZ" + "1" * 32), at, EndedBy.STOP, counts)
+        calls.set_state(conn, CALL, CallState.ENDED, at)
+        duration_s = minutes * 60 + 1
+        recordings.hear(
+            conn, SID, CALL, LEG, CloudState.COMPLETED, at, started_at=at, channels=2, duration_s=duration_s
+        )
+        recordings.set_state(conn, SID, CloudState.STORED, at)
+
+
+def _make_files(database: Database, blobs: BlobStore, minutes: int) -> None:
+    samples = minutes * 60 * RATE_HZ
+    for index, role in enumerate(Role):
+        lane = (np.ascontiguousarray(both[:, index]) for both in turns(minutes))
+        info = blobs.put(f"audio_recordings/{role}_8000Hz.wav", _wav(lane, samples, RATE_HZ))
+        _row(database, Layer.LIVE_8K, role, info, RATE_HZ, 1, minutes * 60_000)
+        lane = (np.ascontiguousarray(both[:, index]) for both in turns(minutes))
+        info = blobs.put(
+            f"audio_recordings/{role}_16000Hz.wav", _wav(upsampled(lane), 2 * samples, 2 * RATE_HZ)
+        )
+        _row(database, Layer.LIVE_16K, role, info, 2 * RATE_HZ, 1, minutes * 60_000)
+    quiet = np.zeros((LATE_MS * RATE_HZ // 1000, 2), np.int16)
+    whole = _wav(_with(quiet, turns(minutes)), samples + len(quiet), RATE_HZ, 2)
+    info = blobs.put(f"twilio_recordings/{LEG}_{SID}.wav", whole)
+    _row(database, Layer.CLOUD, None, info, RATE_HZ, 2, minutes * 60_000 + LATE_MS)
+
+
+def _row(
+    database: Database, layer: Layer, role: Role | None, info: BlobInfo, rate_hz: int, channels: int, ms: int
+) -> None:
+    file = LayerFile(
+        layer, role, info.key, rate_hz, channels, ms, info.size_bytes, info.sha256, LayerState.CLOSED
+    )
+    with database.write() as conn:
+        layers.upsert(conn, CALL, file)
+
+
+def _with(first: Samples, rest: Iterator[Samples]) -> Iterator[Samples]:
+    yield first
+    yield from rest
+
+
+def _wav(blocks: Iterator[Samples], samples: int, rate_hz: int, channels: int = 1) -> Iterator[bytes]:
+    yield wav.header(samples * 2 * channels, rate_hz, channels)
+    for block in blocks:
+        yield block.astype("<i2").tobytes()
