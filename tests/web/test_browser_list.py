@@ -108,8 +108,14 @@ def test_the_days_are_drawn_and_told(page: Page, base_url: str) -> None:
     expect(row).to_have_count(1)
     expect(row.locator("td").first).to_have_text("4")
     assert page.locator("svg .bar.verified").count() == 1
+    assert page.locator("svg .reading title", has_text="Nov 22, 2026").first.text_content() == (
+        "Sun, Nov 22, 2026: Verified 1, Explained 1, Suspect 1, No verdict yet 1"
+    )
     row.get_by_role("link").click()
     expect(page.locator(".call")).to_have_count(4)
+    page.goto(f"{base_url}/days")
+    expect(page.get_by_label("From")).to_have_value(re.compile(r"^\d{4}-\d\d-\d\d$"))
+    assert page.url == f"{base_url}/days"
 
 
 def test_people_are_added_and_shut_out(page: Page, base_url: str) -> None:

@@ -1,6 +1,7 @@
 """The review page in a real Chromium: the place that plays, what is heard, what is read, and what people write."""
 
 import re
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 from playwright.sync_api import Browser, Locator, Page, Response, expect
 
 from callreel.store import layers
+from callreel.store.tables import layers as layers_table
 from tests.web.seed import Seed
 from tests.web.spoken_call import LIVE_OFFSET_MS, SPOKEN, add_spoken_call, spoken_lines
 
@@ -77,6 +79,64 @@ def test_the_file_is_read_by_range_and_never_as_a_whole(page: Page, base_url: st
     wait_for_place(page, 20_000, 20_000)
     assert {answer.status for answer in answers} == {206}
     assert all("cloud" in answer.url for answer in answers)
+
+
+def test_a_call_of_two_hours_is_reviewed_by_pieces(page: Page, base_url: str, place: Seed) -> None:
+    """Its 230 MB stay on the server: the browser gets peaks, and ranges of the file where somebody listens."""
+    add_spoken_call(place)
+    two_hours(place)
+    got: list[tuple[str, int, int]] = []
+
+    def count(answer: Response) -> None:
+        if ".wav" in answer.url or "/peaks" in answer.url:
+            size = int(answer.headers.get("content-length", "0"))
+            got.append((answer.url, answer.status, size if "/peaks" in answer.url else 0))
+
+    page.on("response", count)
+    with page.expect_response(lambda answer: "/peaks" in answer.url, timeout=60_000):
+        open_review(page, base_url)
+    expect(page.locator("[data-total]")).to_have_text("2:00:00")
+    wave = page.get_by_role("slider", name="Place in the call")
+    expect(wave).to_have_attribute("aria-valuemax", "7200")
+    box = wave.bounding_box()
+    assert box is not None
+    wave.click(position={"x": box["width"] * 0.75, "y": 20})
+    wait_for_place(page, 5_370_000, 5_430_000)
+    page.locator("[data-play]").click()
+    page.wait_for_function(f"() => !{AUDIO}.paused && {AUDIO}.readyState >= 3 && {AUDIO}.currentTime > 5370")
+    ranges = [status for address, status, _ in got if ".wav" in address]
+    assert set(ranges) == {206}
+    [peaks] = [size for address, _, size in got if "/peaks" in address]
+    assert 0 < peaks < 1_000_000
+    assert page.evaluate("() => performance.memory.usedJSHeapSize") < 60_000_000
+    page.goto("about:blank")  # lets the file go, which the server would wait for
+
+
+def two_hours(place: Seed) -> None:
+    """The spoken call's cloud recording becomes one of two hours, silent but for its beginning and end; on disk it is
+    a file with a hole."""
+    with place.database.read() as conn:
+        [file] = [one for one in layers.of_call(conn, SPOKEN) if one.role is None and one.channels == 2]
+    path = place.blobs.path(file.path)
+    long_ms = 2 * 3_600_000
+    spoken = path.read_bytes()[44:]
+    size = long_ms * file.rate_hz // 1000 * file.channels * 2
+    with path.open("wb") as wav:
+        wav.write(wav_head(size, file.rate_hz, file.channels))
+        wav.write(spoken)
+        wav.seek(44 + size - len(spoken))
+        wav.write(spoken)
+    with place.database.write() as conn:
+        conn.execute(
+            layers_table.update()
+            .where(layers_table.c.call_id == SPOKEN, layers_table.c.path == file.path)
+            .values(duration_ms=long_ms, size_bytes=44 + size, sha256="0" * 64)
+        )
+
+
+def wav_head(size: int, rate_hz: int, channels: int) -> bytes:
+    fmt = struct.pack("<IHHIIHH", 16, 1, channels, rate_hz, rate_hz * channels * 2, channels * 2, 16)
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", size)
 
 
 def test_the_waveform_shows_both_parties_and_seeks(review: Page) -> None:

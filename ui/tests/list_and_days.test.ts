@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { roundTop, stacks, type Day } from "../src/days/figures";
+import { roundTop, stacks, ticks, type Day } from "../src/days/figures";
 import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf } from "../src/list/filters";
 import { problem } from "../src/page/http";
 
@@ -48,4 +48,10 @@ test("our error shape is told in its own words, anything else in ours", () => {
   expect(problem(409, '{"error": {"code": "conflict", "message": "Somebody was first."}}')).toMatchObject({ status: 409, code: "conflict", message: "Somebody was first." });
   expect(problem(502, "<html>").message).toBe("The server answered 502.");
   expect(problem(401, "").message).toContain("signed out");
+});
+
+test("a scale of counts has no halves", () => {
+  expect(ticks(5, true)).toEqual([0, 5]);
+  expect(ticks(10, true)).toEqual([0, 5, 10]);
+  expect(ticks(5, false)).toEqual([0, 2.5, 5]);
 });

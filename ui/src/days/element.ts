@@ -4,9 +4,9 @@ import { el, need, svg } from "../page/dom";
 import { count, money, size } from "../page/format";
 import { get, words } from "../page/http";
 import { localZone } from "../page/times";
-import { stacks, type Day, type Days, type Series } from "./figures";
+import { stacks, ticks, type Day, type Days, type Series } from "./figures";
 
-const WIDE = 460;
+const WIDE = matchMedia("(max-width: 40rem)").matches ? 250 : 460; // the drawing is scaled to its card, its letters should not be
 const HIGH = 130;
 const EDGE = { left: 52, bottom: 20, top: 8 };
 
@@ -32,7 +32,10 @@ export class DayView extends HTMLElement {
     try {
       const query = new URLSearchParams(location.search);
       query.set("zone", localZone());
-      this.draw(await get<Days>(`/api/days?${query}`));
+      const days = await get<Days>(`/api/days?${query}`);
+      need<HTMLInputElement>(this, "[name=from]").value ||= days.days[0]?.date ?? "";
+      need<HTMLInputElement>(this, "[name=to]").value ||= days.days.at(-1)?.date ?? "";
+      this.draw(days);
     } catch (error) {
       box.replaceChildren(el("p.card", {}, words(error)));
     }
@@ -40,9 +43,9 @@ export class DayView extends HTMLElement {
 
   private draw(days: Days): void {
     const names = { agent: this.dataset.agent || "Agent", technician: this.dataset.technician || "Technician" };
-    const verdict = (key: string, name: string): Series => ({ key, name, value: (day) => day.verdicts[key] ?? 0 });
+    const verdict = (key: string, name: string): Series => ({ key, name, value: (day) => day.verdicts[key] ?? 0, whole: true });
     const charts = [
-      chart("Calls by verdict", days.days, [verdict("verified", "Verified"), verdict("explained", "Explained"), verdict("suspect", "Suspect"), verdict("none", "No verdict yet")], (n) => number(n, 1)),
+      chart("Calls by verdict", days.days, [verdict("verified", "Verified"), verdict("explained", "Explained"), verdict("suspect", "Suspect"), verdict("none", "No verdict yet")], (n) => number(n)),
       chart("Minutes on the line", days.days, [{ key: "plain", name: "Minutes", value: (day) => day.minutes }], (n) => number(n, 1)),
       chart(
         "Minutes spoken",
@@ -71,8 +74,8 @@ function facts(days: Days): HTMLElement {
     fact("Kept here", size(total.storage_bytes)),
     fact("Recorded at the carrier", `${number(total.carrier_minutes, 1)} min`),
     fact("Cost of these days", cost(total.cost)),
-    fact(`Cost of ${days.month} so far`, cost(days.month_cost)),
-    fact(`Expected for ${days.month}`, cost(days.month_expected)),
+    fact(`Cost of ${monthName(days.month)} so far`, cost(days.month_cost)),
+    fact(`Expected for ${monthName(days.month)}`, cost(days.month_expected)),
   );
 }
 
@@ -82,14 +85,29 @@ function chart(title: string, days: readonly Day[], series: readonly Series[], s
   const drawing = svg(
     "svg.chart",
     { viewBox: `0 0 ${WIDE + EDGE.left} ${HIGH + EDGE.top + EDGE.bottom}`, role: "img", "aria-label": `${title}, ${count(days.length, "day")}: ${said}. The table below has each day.` },
-    ...[0, 0.5, 1].map((share) => gridLine(share, say(top * share))),
-    svg("g", { transform: `translate(${EDGE.left} ${EDGE.top})` }, ...bars.map(({ key, ...box }) => svg("rect", { class: `bar ${key}`, ...box }))),
+    ...ticks(top, series.every((one) => one.whole)).map((value) => gridLine(value / top, say(value))),
+    svg("g", { transform: `translate(${EDGE.left} ${EDGE.top})` }, ...bars.map(({ key, ...box }) => svg("rect", { class: `bar ${key}`, ...box })), ...days.map((day, at) => reading(day, at, days.length, series, say))),
     ...[days[0], days.at(-1)].map((day, end) =>
       svg("text", { x: end ? WIDE + EDGE.left : EDGE.left, y: HIGH + EDGE.top + 15, "text-anchor": end ? "end" : "start" }, day?.date ?? ""),
     ),
   );
   const legend = series.length > 1 ? el("ul.legend", { "aria-hidden": "true" }, ...series.map((one) => el("li", {}, el("span", { class: `swatch ${one.key}` }), one.name))) : null;
   return el("figure.card.chart-card", {}, el("figcaption", {}, el("h2", {}, title), legend), drawing);
+}
+
+/** What the pointer reads above a day: the whole height of it, so that low bars are found too. */
+function reading(day: Day, at: number, count: number, series: readonly Series[], say: (value: number) => string): SVGRectElement {
+  const parts = series.filter((one) => one.value(day) > 0).map((one) => (series.length > 1 ? `${one.name} ${say(one.value(day))}` : say(one.value(day))));
+  const step = WIDE / count;
+  return svg("rect", { class: "reading", x: at * step, y: 0, width: step, height: HIGH }, svg("title", {}, `${dayName(day.date)}: ${parts.join(", ") || "nothing"}`));
+}
+
+function dayName(date: string): string {
+  return new Date(`${date}T00:00`).toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
+}
+
+function monthName(month: string): string {
+  return new Date(`${month}-01T00:00`).toLocaleDateString("en", { month: "long", year: "numeric" });
 }
 
 function gridLine(share: number, text: string): SVGGElement {

@@ -26,6 +26,8 @@ export interface Series {
   readonly key: string;
   readonly name: string;
   readonly value: (day: Day) => number;
+  /** Its values are counts: no half ones on the scale. */
+  readonly whole?: boolean;
 }
 
 export interface Bar {
@@ -41,6 +43,11 @@ export function roundTop(most: number): number {
   if (most <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(most));
   return ([1, 2, 5, 10].find((step) => step * power >= most * 0.999999) ?? 10) * power;
+}
+
+/** Where a scale from 0 to `top` has lines: at its ends and its middle, but not at half a call. */
+export function ticks(top: number, whole: boolean): number[] {
+  return [0, top / 2, top].filter((value) => !whole || Number.isInteger(value));
 }
 
 /** Stacked bars, a stack for each day, from the bottom; `wide` and `high` in the drawing's units. */
