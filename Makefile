@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo ui test bench check format browser postgres clean
+.PHONY: help setup demo ui test pictures bench check format browser postgres clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ check: setup    ## style, types, direction of imports
 test: check browser postgres ui ## the whole gate, then all tests
 	@echo "callreel: tests"
 	@$(BIN)/python -m pytest
+
+pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
+	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day
 
 bench: setup    ## capacity, stages and latency, a few minutes; figures and how to read them: docs/performance.md
 	@$(BIN)/python -m benchmarks.ingest --calls 100 --seconds 15

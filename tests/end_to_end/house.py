@@ -42,6 +42,8 @@ def free_port() -> int:
 class House:
     """`with House(folder) as house:`; `settings` are further environment variables of the server."""
 
+    arguments: tuple[str, ...] = ("serve", "--demo")
+
     def __init__(
         self,
         folder: Path,
@@ -122,7 +124,7 @@ class House:
         }
         with (self.folder / "server.log").open("ab") as log:
             self.server = subprocess.Popen(
-                [sys.executable, "-m", "callreel", "serve", "--demo"],
+                [sys.executable, "-m", "callreel", *self.arguments],
                 env=environment, stdout=log, stderr=log, cwd=self.folder,
             )  # fmt: skip
 

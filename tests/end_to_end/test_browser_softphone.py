@@ -1,91 +1,91 @@
-"""What an agent does all day, in a real Chromium with a fake microphone: call, be called, and read the call afterwards.
+"""The phone of the first page in a real Chromium with a fake microphone: calls out and in, and what may go wrong.
 
-The voice SDK is the unmodified one of the built page; the carrier is the stand-in, with its signalling and WebRTC.
+The voice SDK is the unmodified one of the built page; the carrier is the stand-in, with its signalling and WebRTC. How
+a whole day goes, with sign-in and reading the call afterwards, is in test_browser_day.py.
 """
 
-import asyncio
 import re
-import wave
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from callreel.audio.resample import to_rate
 from callreel.domain.call import Role
-from callreel.simulator.scenario import Technician
-from callreel.simulator.voices import load_voice, shipped_voice
-from tests.end_to_end.house import CALLER_ID, House
-from tests.web.chromium import CHROMIUM, QUIET, need_chromium
+from callreel.simulator.faults import Fault
+from callreel.simulator.scenario import CallScript, Technician
+from callreel.simulator.voices import RATE_HZ, load_voice, shipped_voice
+from tests.end_to_end.cable import Cable
+from tests.end_to_end.house import CALLER_ID
+from tests.end_to_end.phone_house import (
+    CALLING_MS,
+    CHECKED_MS,
+    RAW_MICROPHONE,
+    TECHNICIAN,
+    PhoneHouse,
+    browser_with_microphone,
+    call_id_of,
+    talk,
+    wait_for_phone,
+)
+
+WORDS = 5
+NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen twenty"
+).split()
+"""The first of the five words of each line: none is like another, so that a lost or doubled one shows."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-CALLING_MS = 15_000
-CHECKED_MS = 60_000
 
+class CableHouse(PhoneHouse):
+    """A house that reaches the carrier's REST API by `line`, and whose pages are also behind `wire`."""
 
-T = TypeVar("T")
+    line: Cable
+    wire: Cable
 
-
-class PhoneHouse(House):
-    """A house whose stand-in carrier lets browsers in; time runs as people's does."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, speed=1.0)
-        self._config = replace(self._config, signalling=True, technician=Technician(ring_s=1.0))
+    def __enter__(self) -> "CableHouse":
+        super().__enter__()
+        return self
 
     def start_server(self) -> None:
-        self._settings = {
-            "TWILIO_API_KEY_SID": self._config.api_key_sid,
-            "TWILIO_API_KEY_SECRET": self._config.api_key_secret,
-            "TWILIO_TWIML_APP_SID": self._config.application_sid,
-            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL": self.carrier.signal_host,
-        }
+        if not hasattr(self, "line"):
+            carrier_port = int(self.carrier.signal_host.rpartition(":")[2])
+            self.line, self.wire = Cable(carrier_port).__enter__(), Cable(self.port).__enter__()
+            self._settings["CALLREEL_CARRIER_API_URL"] = f"http://127.0.0.1:{self.line.port}"
         super().start_server()
 
-    def start_in_carrier(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start `work` where the carrier lives."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self.line.__exit__()
+        self.wire.__exit__()
+
+    @property
+    def wired_url(self) -> str:
+        return f"http://127.0.0.1:{self.wire.port}"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneHouse]:
-    need_chromium()
-    with PhoneHouse(tmp_path_factory.mktemp("phone")) as house:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CableHouse]:
+    lines = "|".join(f"{number} is what was said" for number in NUMBERS)
+    settings = {"CALLREEL_ENGINE_OPTIONS": f"text={lines}"}
+    with CableHouse(tmp_path_factory.mktemp("phone"), settings) as house:
         yield house
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One whose microphone is the shipped agent's voice, over and over."""
-    need_chromium()
-    microphone = tmp_path_factory.mktemp("microphone") / "agent.wav"
-    with wave.open(str(microphone), "wb") as file:
-        file.setparams((1, 2, 48000, 0, "NONE", ""))
-        file.writeframes(to_rate(load_voice(shipped_voice(Role.AGENT)), 8000, 48000).tobytes())
-    flags = [
-        *QUIET,
-        "--allow-loopback-in-peer-connection",
-        "--autoplay-policy=no-user-gesture-required",
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}",
-    ]
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with browser_with_microphone(tmp_path_factory.mktemp("microphone")) as browser:
+        yield browser
 
 
 @pytest.fixture
-def desk(browser: Browser, house: PhoneHouse) -> Iterator[Page]:
+def desk(browser: Browser, house: CableHouse) -> Iterator[Page]:
     """The first page with its phone ready. Its policy and script must have nothing to complain of."""
     context = browser.new_context(
         viewport={"width": 1280, "height": 900}, permissions=["microphone"], locale="en-US"
     )
-    context.add_init_script("localStorage.setItem('callreel.raw-microphone', 'yes')")
+    context.add_init_script(RAW_MICROPHONE)
     page, complaints, strangers = context.new_page(), [], []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
@@ -94,61 +94,29 @@ def desk(browser: Browser, house: PhoneHouse) -> Iterator[Page]:
         lambda asked: strangers.append(asked.url) if not asked.url.startswith(house.url) else None,
     )
     page.goto(house.url)
-    expect(page.locator("[data-ready]")).to_have_text("Ready; incoming calls ring here", timeout=CALLING_MS)
+    wait_for_phone(page)
     yield page
     context.close()
     assert complaints == []
     assert strangers == []
 
 
-def talk(desk: Page) -> None:
-    """Dial as a person does and wait for the answer."""
-    desk.get_by_label("Telephone number").press_sequentially("(202) 555-0177")
-    expect(desk.get_by_label("Telephone number")).to_have_value("+1 202-555-0177")
-    desk.get_by_role("button", name="Call technician").click()
-    expect(desk.locator("[data-status]")).to_have_text("Talking with +1 202-555-0177", timeout=CALLING_MS)
+def kept_words(house: PhoneHouse, call_id: str) -> list[str]:
+    """`role:word` of all live words that are kept of a call, in their order."""
+    turns = house.client.get(f"/api/calls/{call_id}").json()["live_turns"]
+    return [f"{turn['role']}:{word}" for turn in turns for word in turn["text"].split()]
 
 
-def test_a_call_from_the_button_to_the_verdict(desk: Page, house: PhoneHouse) -> None:
-    talk(desk)
-    expect(desk.locator("[data-clock]")).to_have_text(re.compile(r"0:0\d"))
-    words = desk.locator("[data-live-words]")
-    expect(words.locator(".turn.agent").first).to_be_visible(timeout=CALLING_MS)
-    expect(words.locator(".turn.technician").first).to_be_visible(timeout=CALLING_MS)
-    expect(words.locator(".meter").first).to_have_attribute("aria-valuenow", re.compile(r"-[1-5]?\d$"))
-
-    watcher = desk.context.new_page()
-    address = words.get_by_role("link", name="The call's own page").get_attribute("href")
-    watcher.goto(f"{house.url}{address}")
-    expect(watcher.locator(".turn.technician").first).to_be_visible()
-    expect(watcher.locator("#lights .light.recording")).to_have_count(3)
-    watcher.keyboard.press("m")
-    expect(watcher.locator("call-notes .note")).to_have_count(1)
-
-    desk.get_by_role("button", name="Mute", exact=True).click()
-    expect(desk.get_by_role("button", name="Unmute")).to_have_attribute("aria-pressed", "true")
-    for key in ("1", "star", "hash"):
-        desk.get_by_role("button", name=key, exact=True).click()
-    desk.get_by_role("button", name="Unmute").click()
-    desk.get_by_role("button", name="Hang up").click()
-    expect(desk.locator("[data-note]")).to_have_text("The call has ended.")
-    expect(desk.get_by_role("button", name="Call technician")).to_be_enabled()
-
-    expect(watcher.locator("#head .badge")).to_have_text(
-        re.compile("Verified|Explained|Suspect"), timeout=CHECKED_MS
+def shown_words(page: Page) -> list[str]:
+    """The same of the settled lines on a page, which may be cut into turns elsewhere."""
+    said: list[str] = page.locator("[data-finals] .turn").evaluate_all(
+        """turns => turns.flatMap(turn =>
+            turn.querySelector('.text').firstChild.data.trim().split(/\\s+/).map(word => `${turn.dataset.role}:${word}`))"""
     )
-    expect(watcher.locator("#layers .light.done")).to_have_count(3)
-    expect(watcher.locator("call-review[data-ready]")).to_be_attached()
-    house.until(lambda: bool(house.carrier.browser_outcomes), 10)
-    assert house.carrier.browser_outcomes[-1].keys == "1*#"
+    return said
 
 
-def test_the_verdict_of_a_browsers_call_is_good(house: PhoneHouse) -> None:
-    call = house.client.get("/api/calls").json()["calls"][0]
-    assert call["verdict"] in ("verified", "explained"), call["reasons"]
-
-
-def test_an_incoming_call_rings_and_is_answered(desk: Page, house: PhoneHouse) -> None:
+def test_an_incoming_call_rings_and_is_answered(desk: Page, house: CableHouse) -> None:
     me = house.client.get("/api/people/me").json()["identity"]
     ringing = house.start_in_carrier(house.carrier.ring_client(me, "+12025550188"))
     expect(desk.locator("[data-status]")).to_have_text("+1 202-555-0188 is calling", timeout=CALLING_MS)
@@ -160,7 +128,7 @@ def test_an_incoming_call_rings_and_is_answered(desk: Page, house: PhoneHouse) -
     assert ringing.result(30).status == "completed"
 
 
-def test_an_incoming_call_is_declined(desk: Page, house: PhoneHouse) -> None:
+def test_an_incoming_call_is_declined(desk: Page, house: CableHouse) -> None:
     me = house.client.get("/api/people/me").json()["identity"]
     ringing = house.start_in_carrier(house.carrier.ring_client(me, "+12025550188"))
     desk.get_by_role("button", name="Decline").click(timeout=CALLING_MS)
@@ -176,7 +144,7 @@ def test_a_number_that_may_not_be_called_is_refused_with_its_reason(desk: Page) 
     expect(desk.locator("[data-status]")).to_have_text("")
 
 
-def test_no_microphone_is_said_in_words(browser: Browser, house: PhoneHouse) -> None:
+def test_no_microphone_is_said_in_words(browser: Browser, house: CableHouse) -> None:
     context = browser.new_context()
     page = context.new_page()
     page.add_init_script(
@@ -184,8 +152,74 @@ def test_no_microphone_is_said_in_words(browser: Browser, house: PhoneHouse) -> 
         " Promise.reject(new DOMException('Permission denied', 'NotAllowedError'))"
     )
     page.goto(house.url)
-    expect(page.locator("[data-ready]")).to_have_text(re.compile("Ready"), timeout=CALLING_MS)
+    wait_for_phone(page)
     page.get_by_label("Telephone number").fill(CALLER_ID[:-1] + "9")
     page.get_by_role("button", name="Call technician").click()
     expect(page.locator("[data-note]")).to_contain_text("Allow the microphone for this page")
     context.close()
+
+
+def test_a_media_socket_that_drops_pauses_the_layers_and_loses_no_line(desk: Page, house: CableHouse) -> None:
+    house.let_answer(Technician(ring_s=1.0, faults=(Fault("socket-cut", 5),)))
+    house.line.hold()  # so that the request for a new stream waits until the page was seen
+    talk(desk)
+    call_id = call_id_of(desk)
+    watcher = desk.context.new_page()
+    watcher.goto(f"{house.url}/calls/{call_id}")
+    lights = watcher.locator("#lights .light")
+    expect(watcher.locator("#lights .light.paused")).to_have_count(2, timeout=CALLING_MS)
+    expect(lights.nth(2)).to_have_class(re.compile("recording"))  # the carrier's own goes on
+    expect(desk.locator("[data-status]")).to_have_text("Talking with +1 202-555-0177")
+    before = len(kept_words(house, call_id))
+    house.line.release()
+    expect(watcher.locator("#lights .light.recording")).to_have_count(3, timeout=CALLING_MS)
+    house.until(lambda: len(kept_words(house, call_id)) >= before + 2 * WORDS, CALLING_MS / 1000)
+    desk.get_by_role("button", name="Hang up").click()
+    house.let_answer(TECHNICIAN)
+    expect(watcher.locator("#head .badge")).to_have_text("Explained", timeout=CHECKED_MS)
+    call = house.client.get(f"/api/calls/{call_id}").json()
+    assert [reason["code"] for reason in call["reasons"]] != []
+    house.until(lambda: shown_words(desk) == kept_words(house, call_id), CALLING_MS / 1000)
+    watcher.close()
+
+
+def test_a_page_that_loses_its_network_comes_back_without_a_hole(
+    browser: Browser, desk: Page, house: CableHouse
+) -> None:
+    talk(desk)
+    call_id = call_id_of(desk)
+    page = browser.new_context(locale="en-US").new_page()
+    page.goto(f"{house.wired_url}/calls/{call_id}")
+    expect(page.locator("[data-finals] .turn").first).to_be_visible(timeout=CALLING_MS)
+    house.wire.pull()
+    seen = shown_words(page)
+    house.until(lambda: len(kept_words(house, call_id)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
+    assert len(shown_words(page)) < len(kept_words(house, call_id))
+    loss = page.get_by_role("status").filter(has_text="The connection to the server is lost")
+    expect(loss).to_be_visible(timeout=CALLING_MS)
+    house.wire.plug()
+    house.until(lambda: len(shown_words(page)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
+    expect(loss).to_be_hidden()
+    desk.get_by_role("button", name="Hang up").click()
+    expect(page.locator("#head .badge")).to_have_text("Being checked", timeout=CALLING_MS)
+    house.until(lambda: shown_words(page) == kept_words(house, call_id), CALLING_MS / 1000)
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "navigate"
+    page.context.close()
+
+
+def test_a_page_outlives_its_server(browser: Browser, house: CableHouse) -> None:
+    agent, technician = (load_voice(shipped_voice(role))[: 12 * RATE_HZ] for role in Role)
+    script = CallScript(agent_voice=agent, technician_voice=technician, our_number=CALLER_ID)
+    placed = house.begin(script)
+    page = browser.new_context(locale="en-US").new_page()
+    page.goto(house.url)
+    page.locator(".call", has=page.locator(".badge.live")).get_by_role("link").click(timeout=CALLING_MS)
+    expect(page.locator("[data-finals] .turn").first).to_be_visible(timeout=CALLING_MS)
+    call_id = page.url.rpartition("/")[2]
+    house.kill_server()
+    house.start_server()
+    expect(page.locator("#head .badge")).not_to_have_text("Live now", timeout=CALLING_MS)
+    assert shown_words(page) == kept_words(house, call_id)
+    placed.result(60)
+    expect(page.locator("#head .badge")).to_have_text("Explained", timeout=CHECKED_MS)
+    page.context.close()

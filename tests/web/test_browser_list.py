@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,6 +12,7 @@ from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
 from callreel.store import calls, technicians
 from callreel.web.options import WebOptions
+from tests.web.axe import need_axe, serious
 from tests.web.conftest import PASSWORD, MakeApp
 from tests.web.routes import endpoints
 from tests.web.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
@@ -20,8 +20,6 @@ from tests.web.spoken_call import SPOKEN, add_spoken_call
 
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-AXE = Path(__file__).parents[2] / "ui/node_modules/axe-core/axe.min.js"
 
 
 def test_a_spoken_word_is_found_and_its_hit_opens_the_player_there(
@@ -62,6 +60,12 @@ def test_filters_live_in_the_address(page: Page, base_url: str) -> None:
     assert page.url == f"{base_url}/"
     page.go_back()
     expect(page.locator(".call")).to_have_count(1)
+
+
+def test_a_filter_that_the_form_cannot_hold_leaves_the_address(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/?verdict=nonsense&from=yesterday")
+    expect(page.locator(".call")).to_have_count(4)
+    assert page.url == f"{base_url}/"
 
 
 def test_a_search_that_finds_nothing_says_what_to_do(page: Page, base_url: str) -> None:
@@ -184,13 +188,7 @@ def faults(page: Page, address: str, width: int) -> list[str]:
     page.goto(address)
     settle(page)
     wide = page.evaluate("document.documentElement.scrollWidth")
-    page.evaluate(AXE.read_text())
-    result = page.evaluate("async () => await axe.run(document, {resultTypes: ['violations']})")
-    return [f"{address}: {wide} px wide"] * (wide > width) + [
-        f"{address}: {one['id']}: {one['nodes'][0]['html'][:160]} {one['nodes'][0].get('failureSummary', '')[:300]}"
-        for one in result["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
+    return [f"{address}: {wide} px wide"] * (wide > width) + serious(page)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 2560)])
@@ -198,8 +196,7 @@ def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
     browser: Browser, base_url: str, door_url: str, place: Seed, make_app: MakeApp,
     scheme: Literal["light", "dark"], width: int,
 ) -> None:  # fmt: skip
-    if not AXE.exists():
-        pytest.skip("axe-core is not here; run: make ui")
+    need_axe()
     add_spoken_call(place)
     with place.database.write() as conn:
         technicians.add(conn, "Lee Ann", NUMBER, NOON)

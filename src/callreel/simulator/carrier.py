@@ -102,9 +102,9 @@ class StandInCarrier:
         self._ledger = Ledger()
         self._calls: set[asyncio.Task[Any]] = set()
         self._api_url = ""
+        self._technician = config.technician
         self._browser_outcomes = deque[CallOutcome](maxlen=_KEPT_OUTCOMES)
         self._switchboard: Switchboard
-        self._technician_voice: Samples
         self._exchange: Exchange
         self._client: httpx2.AsyncClient
         self._server: _Server
@@ -128,6 +128,10 @@ class StandInCarrier:
     @property
     def account(self) -> Account:
         return self._account
+
+    def let_answer(self, technician: Technician) -> None:
+        """From the next call on it is `technician` whom browsers reach, and who calls them."""
+        self._technician = technician
 
     @property
     def sids(self) -> Sids:
@@ -210,10 +214,10 @@ class StandInCarrier:
         """
         if not self._config.signalling or not self._switchboard.is_registered(identity):
             raise SettingsError("expected a registered browser of that identity, there is none")
-        technician = self._config.technician
+        technician = self._technician
         script = CallScript(
             agent_voice=_NOTHING,
-            technician_voice=self._technician_voice if voice is None else voice,
+            technician_voice=_voice_of(technician) if voice is None else voice,
             direction=Direction.INCOMING,
             agent_identity=identity,
             number=from_number,
@@ -225,8 +229,6 @@ class StandInCarrier:
 
     def _let_browsers_in(self, app: FastAPI) -> None:
         config = self._config
-        voice = config.technician.voice
-        self._technician_voice = load_voice(shipped_voice(Role.TECHNICIAN)) if voice is None else voice
         options = SignalOptions(self._account, config.application_sid, config.heartbeat_s)
 
         async def signal(websocket: WebSocket) -> None:
@@ -236,10 +238,10 @@ class StandInCarrier:
 
     def _take(self, leg: BrowserLeg, wanted: CallWanted) -> None:
         """A browser calls: what it asked for goes to the application like every other call."""
-        technician = self._config.technician
+        technician = self._technician
         script = CallScript(
             agent_voice=_NOTHING,
-            technician_voice=self._technician_voice,
+            technician_voice=_voice_of(technician),
             agent_identity=leg.identity,
             number=wanted.parameters.get("To", ""),
             parameters={name: value for name, value in wanted.parameters.items() if name != "To"},
@@ -282,6 +284,16 @@ class StandInCarrier:
 
 def _ignore(progress: Progress) -> None:
     """Nobody watches."""
+
+
+def _voice_of(technician: Technician) -> Samples:
+    return _shipped_technician() if technician.voice is None else technician.voice
+
+
+@functools.cache
+def _shipped_technician() -> Samples:
+    """Read once: reading takes milliseconds, and other calls go on."""
+    return load_voice(shipped_voice(Role.TECHNICIAN))
 
 
 @functools.cache

@@ -27,7 +27,8 @@ export class CallList extends HTMLElement {
   connectedCallback(): void {
     const form = this.form;
     form.hidden = false;
-    this.fill(filtersOf(location.search));
+    const asked = filtersOf(location.search);
+    this.fill(asked);
     const typed = gathered(() => this.changed(false), TYPING_MS);
     form.addEventListener("input", typed);
     form.addEventListener("submit", (event) => {
@@ -42,7 +43,7 @@ export class CallList extends HTMLElement {
       this.fill(filtersOf(location.search));
       void this.show();
     });
-    if (isFiltered(filtersOf(location.search))) void this.show();
+    if (isFiltered(asked)) void this.show();
     const again = gathered(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
     listen(this.dataset.events ?? "/events?kinds=call,verdict", { call: again, verdict: again });
     this.keys();
@@ -73,6 +74,9 @@ export class CallList extends HTMLElement {
     }
     const { q, ...others } = filters;
     if (isFiltered(others)) need<HTMLDetailsElement>(this, "details").open = true;
+    // What the form cannot hold, such as another agent's name where one sees the own calls only, is no filter here.
+    const held = queryOf(this.filters());
+    if (held !== queryOf(filters)) history.replaceState(null, "", `/${held}`);
   }
 
   private changed(lasting: boolean): void {

@@ -1,0 +1,64 @@
+"""Pictures of pages, light and dark, that a test takes and looks at.
+
+They go to a temporary folder, or where `CALLREEL_PICTURES` says: `make pictures` has the ones of the documentation made.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from playwright.sync_api import Locator, Page, expect
+
+PICTURES = os.environ.get("CALLREEL_PICTURES")
+MOST_BYTES = 250_000
+"""What a page of the documentation should have to load for one picture."""
+PATIENCE_MS = 60_000
+_FEWEST_COLOURS = 100
+
+
+class Album:
+    """Keeps pictures in a folder, by name and scheme."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(PICTURES or folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._taken: list[tuple[Path, tuple[int, int], range]] = []
+
+    def take(self, page: Page, name: str, shows: Sequence[Locator], height: int | None = None) -> None:
+        """`name-light.png` and `name-dark.png` of the top of the page; all of `shows` must be on them, to be read."""
+        size = page.viewport_size
+        assert size is not None
+        width, height = size["width"], height or size["height"]
+        page.evaluate("scrollTo(0, 0)")
+        for locator in shows:
+            expect(locator.first).to_be_visible(timeout=PATIENCE_MS)
+            box = locator.first.bounding_box()
+            assert box is not None and box["y"] + box["height"] <= height, f"{locator} is not on {name}"
+        for scheme, brightness in (("light", range(160, 256)), ("dark", range(90))):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            path = self.folder / f"{name}-{scheme}.png"
+            page.screenshot(
+                path=path, animations="disabled", caret="hide",
+                clip={"x": 0, "y": 0, "width": width, "height": height},
+            )  # fmt: skip
+            self._taken.append((path, (height, width), brightness))
+        page.emulate_media(color_scheme=None)
+
+    def look(self) -> set[str]:
+        """The names of the pictures, each of which was looked at. It takes a while: not while somebody speaks."""
+        for path, size, brightness in self._taken:
+            _look_at(path, size, brightness)
+        return {path.name for path, _, _ in self._taken}
+
+
+def _look_at(path: Path, size: tuple[int, int], brightness: range) -> None:
+    """It has that many pixels, of many colours, and as a whole it is as bright as its scheme."""
+    with av.open(str(path)) as picture:
+        pixels = next(picture.decode(video=0)).to_ndarray(format="rgb24")
+    assert pixels.shape[:2] == size
+    colours = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    assert len(np.unique(colours)) > _FEWEST_COLOURS, f"{path.name} shows next to nothing"
+    assert round(float(pixels.mean())) in brightness, f"{path.name} is not in its colours"
+    assert path.stat().st_size <= MOST_BYTES, f"{path.name} has {path.stat().st_size} bytes"

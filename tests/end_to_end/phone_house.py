@@ -1,0 +1,100 @@
+"""A house whose stand-in carrier lets browsers in, and the browser of somebody with a microphone.
+
+The microphone is a file that Chromium plays over and over: the agent's voice that comes with Callreel.
+"""
+
+import asyncio
+import wave
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from callreel.audio.resample import to_rate
+from callreel.domain.call import Role
+from callreel.simulator.scenario import Technician
+from callreel.simulator.voices import RATE_HZ, load_voice, shipped_voice
+from tests.end_to_end.house import House
+from tests.web.chromium import CHROMIUM, QUIET, need_chromium
+
+T = TypeVar("T")
+
+CALLING_MS = 30_000
+"""How long a page may take for what is a matter of seconds on a quiet machine."""
+CHECKED_MS = 90_000
+RAW_MICROPHONE = "if (location.protocol === 'http:') localStorage.setItem('callreel.raw-microphone', 'yes')"
+TECHNICIAN = Technician(ring_s=1.0)
+
+
+class PhoneHouse(House):
+    """Time runs as people's does. `sign_in`: nobody is let in without, and `settings` are further ones."""
+
+    def __init__(
+        self, folder: Path, settings: dict[str, str] | None = None, *, sign_in: bool = False
+    ) -> None:
+        super().__init__(folder, settings, speed=1.0)
+        if sign_in:
+            self.arguments = (*self.arguments, "--sign-in")
+        self._config = replace(self._config, signalling=True, technician=TECHNICIAN)
+
+    def launch_server(self) -> None:
+        self._settings = {
+            "TWILIO_API_KEY_SID": self._config.api_key_sid,
+            "TWILIO_API_KEY_SECRET": self._config.api_key_secret,
+            "TWILIO_TWIML_APP_SID": self._config.application_sid,
+            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL": self.carrier.signal_host,
+            **self._settings,
+        }
+        super().launch_server()
+
+    def start_in_carrier(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start `work` where the carrier lives."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def let_answer(self, technician: Technician) -> None:
+        """From the next call on it is `technician` whom browsers reach."""
+        self._loop.call_soon_threadsafe(self.carrier.let_answer, technician)
+
+
+@contextmanager
+def browser_with_microphone(folder: Path) -> Iterator[Browser]:
+    """One that is allowed to listen and to play; its microphone's file lies in `folder`."""
+    need_chromium()
+    microphone = folder / "agent.wav"
+    with wave.open(str(microphone), "wb") as file:
+        file.setparams((1, 2, 48_000, 0, "NONE", ""))
+        file.writeframes(to_rate(load_voice(shipped_voice(Role.AGENT)), RATE_HZ, 48_000).tobytes())
+    flags = [
+        *QUIET,
+        "--allow-loopback-in-peer-connection",
+        "--autoplay-policy=no-user-gesture-required",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}",
+    ]
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+
+
+def wait_for_phone(desk: Page) -> None:
+    """Until the page's phone can be used."""
+    expect(desk.locator("[data-ready]")).to_have_text("Ready; incoming calls ring here", timeout=CALLING_MS)
+
+
+def talk(desk: Page) -> None:
+    """Dial as a person does and wait for the answer."""
+    desk.get_by_label("Telephone number").press_sequentially("(202) 555-0177")
+    expect(desk.get_by_label("Telephone number")).to_have_value("+1 202-555-0177")
+    desk.get_by_role("button", name="Call technician").click()
+    expect(desk.locator("[data-status]")).to_have_text("Talking with +1 202-555-0177", timeout=CALLING_MS)
+
+
+def call_id_of(desk: Page) -> str:
+    """The id of the call that the desk is on, once its words are shown."""
+    link = desk.locator("[data-live-words]").get_by_role("link", name="The call's own page")
+    expect(link).to_be_visible(timeout=CALLING_MS)
+    return (link.get_attribute("href") or "").rpartition("/")[2]

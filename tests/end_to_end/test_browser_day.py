@@ -1,0 +1,338 @@
+"""A signed-in day in a real Chromium, on a server where nobody is let in without: the first administrator's link, a call from the button to the verdict, finding and hearing a word of it, setting it
+right, taking it along, and leaving; and that nobody else gets any of it. The pictures of the documentation come from here.
+"""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Locator, Page, expect
+
+from callreel.domain.call import Direction, Role
+from callreel.simulator.faults import Fault
+from callreel.simulator.scenario import CallScript
+from callreel.simulator.voices import RATE_HZ, load_voice, shipped_lines, shipped_voice
+from tests.end_to_end.album import Album
+from tests.end_to_end.house import CALLER_ID
+from tests.end_to_end.office import Office, open_office, sign_in
+from tests.end_to_end.phone_house import (
+    CALLING_MS,
+    CHECKED_MS,
+    TECHNICIAN,
+    PhoneHouse,
+    call_id_of,
+    talk,
+    wait_for_phone,
+)
+from tests.web.axe import need_axe, serious
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+EARLIER_S = 6
+GOOD = re.compile("Verified|Explained")  # a busy machine's stream may begin late, which is explained
+NAMES = ("live", "calls", "call")
+LIVE_TURNS = 3
+PLACE_MS = "() => Number(document.querySelector('call-review').dataset.positionMs)"
+LISTEN = """() => {
+    const audio = document.querySelector('audio[data-main-audio]');
+    const context = new AudioContext();
+    const analyser = context.createAnalyser();
+    analyser.fftSize = 4096;
+    context.createMediaElementSource(audio).connect(analyser);
+    analyser.connect(context.destination);
+    const samples = new Float32Array(analyser.fftSize);
+    window.heard = [];
+    setInterval(() => {
+        if (audio.paused) return;
+        analyser.getFloatTimeDomainData(samples);
+        window.heard.push([audio.currentTime * 1000, samples.reduce((most, one) => Math.max(most, Math.abs(one)), 0)]);
+    }, 20);
+}"""
+"""From now on `heard` has where the player was, in ms, and the loudest sample that it gave out just before."""
+LOUDEST = """([from, to]) =>
+    Math.max(...window.heard.filter(([at]) => at >= from && at <= to).map(([, loudness]) => loudness))"""
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    with open_office(tmp_path_factory.mktemp("office")) as office:
+        # One who does not hang up before a slow machine has seen everything.
+        voice = np.tile(load_voice(shipped_voice(Role.TECHNICIAN)), 3)
+        office.house.let_answer(replace(TECHNICIAN, voice=voice))
+        for fault in (None, Fault("mono")):  # on their way while people sign in
+            office.house.begin(earlier(fault))
+        yield office
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Album:
+    return Album(tmp_path_factory.mktemp("album"))
+
+
+def earlier(fault: Fault | None) -> CallScript:
+    """A short call of maria's, between two recorded voices."""
+    agent, technician = (load_voice(shipped_voice(role))[: EARLIER_S * RATE_HZ] for role in Role)
+    return CallScript(
+        agent_voice=agent,
+        technician_voice=technician,
+        agent_identity="maria",
+        direction=Direction.OUTGOING if fault is None else Direction.INCOMING,
+        number="+12025550144" if fault is None else "+12025550188",
+        our_number=CALLER_ID,
+        faults=() if fault is None else (fault,),
+    )
+
+
+def test_the_first_link_lets_in_one_administrator_once(office: Office) -> None:
+    page = office.sit_down().new_page()
+    page.goto(office.first_link)
+    expect(page.get_by_role("alert")).to_have_text("This link is used up or too old.")
+    expect(page.get_by_label("Password")).to_have_count(0)
+    page.goto(office.house.url)
+    sign_in(page, "maria", "not her password")
+    expect(page.get_by_role("alert")).to_have_text("The name or the password is not right.")
+    expect(page.get_by_label("Name")).to_have_value("maria")
+    page.context.close()
+
+
+def test_an_agents_day(office: Office, album: Album) -> None:
+    need_axe()
+    house = office.house
+    desk, supervisor, stranger = office.enter("maria"), office.enter("sam"), office.enter("zoe")
+    wait_for_phone(desk)
+    talk(desk)
+    call_id = call_id_of(desk)
+    words = desk.locator("[data-live-words]")
+    expect(words.locator(".turn.agent").first).to_be_visible(timeout=CALLING_MS)
+    expect(words.locator(".turn.technician").first).to_be_visible(timeout=CALLING_MS)
+
+    watchers = [supervisor, desk.context.new_page()]
+    for watcher in watchers:
+        watcher.goto(f"{house.url}/calls/{call_id}")
+        expect(watcher.locator("[data-finals] .turn.technician").first).to_be_visible(timeout=CALLING_MS)
+        expect(watcher.locator("#lights .light.recording")).to_have_count(3, timeout=CALLING_MS)
+    supervisor.get_by_label("A note at this moment").fill("The library's elevator again")
+    supervisor.get_by_role("button", name="Note", exact=True).click()
+    expect(watchers[1].locator("call-notes .note")).to_contain_text("The library's elevator again")
+    lines = supervisor.locator("[data-finals] .turn")
+    expect(lines.nth(LIVE_TURNS - 1)).to_be_visible(timeout=CALLING_MS)
+    provisional = supervisor.locator("[data-partial]", has_text=re.compile(r"\S"))
+    expect(provisional.first).to_be_visible(
+        timeout=CHECKED_MS
+    )  # the first to be left out where time is short
+    album.take(
+        supervisor, "live", [lines, supervisor.locator("#lights"), supervisor.locator("[data-meters]")]
+    )
+    album.take(
+        desk,
+        "calls",
+        [desk.locator("[data-clock]"), desk.locator(".badge.live"), desk.locator(".badge.explained")],
+    )
+
+    for page in (desk, supervisor):
+        assert serious(page) == []
+    mute_and_press_keys(desk)
+    desk.get_by_role("button", name="Hang up").click()
+    expect(desk.locator("[data-note]")).to_have_text("The call has ended.")
+    house.until(lambda: bool(house.carrier.browser_outcomes), 10)
+    assert house.carrier.browser_outcomes[-1].keys == "1*#"
+
+    for watcher in watchers:
+        expect(watcher.locator("#head .badge")).to_have_text(GOOD, timeout=CHECKED_MS)
+        expect(watcher.locator("#layers .light.done")).to_have_count(3)
+        expect(watcher.locator("call-review[data-ready]")).to_be_attached()
+    call = house.client.get(f"/api/calls/{call_id}?words=true").json()
+    word = spoken_word(house.client, call)
+    find_and_hear(desk, call_id, word)
+    album.take(
+        desk,
+        "call",
+        [desk.locator("canvas.waveform"), desk.locator("call-notes .note"), desk.locator(".word.now, .turn")],
+    )
+    correct_the_turn_of(desk, house.client, call_id, word)
+    take_along(desk, call)
+
+    # Somebody else's call did not reach this agent in any way meanwhile.
+    expect(stranger.locator(".call")).to_have_count(0)
+    leave(desk, house.client, call_id)
+    assert office.complaints == []
+    assert album.look() == {f"{name}-{scheme}.png" for name in NAMES for scheme in ("light", "dark")}
+
+
+def mute_and_press_keys(desk: Page) -> None:
+    """What the agent says while muted is silence; keys reach the carrier."""
+    desk.get_by_role("button", name="Mute", exact=True).click()
+    expect(desk.get_by_role("button", name="Unmute")).to_have_attribute("aria-pressed", "true")
+    meter = desk.locator('[data-meter="agent"]')
+    expect(meter).to_have_attribute("aria-valuenow", "-60", timeout=CALLING_MS)
+    for key in ("1", "star", "hash"):
+        desk.get_by_role("button", name=key, exact=True).click()
+    desk.get_by_role("button", name="Unmute").click()
+    expect(desk.get_by_role("button", name="Mute", exact=True)).to_be_visible()
+
+
+def spoken_word(client: httpx2.Client, call: dict[str, Any]) -> dict[str, Any]:
+    """A word of the technician's that was really said, once, and while the agent was silent."""
+    [url] = [layer["url"] for layer in call["layers"] if layer["layer"] == "cloud"]
+    sound, rate_hz = soundfile.read(io.BytesIO(client.get(url).content))
+    said = {word.strip(".,?").lower() for line in shipped_lines() for word in line.text.split()}
+    words = [{**word, "role": turn["role"]} for turn in call["turns"] for word in turn["words"]]
+    texts = [word["text"] for word in words]
+    for word in words:
+        samples = sound[word["start_ms"] * rate_hz // 1000 : word["end_ms"] * rate_hz // 1000]
+        agent, technician = np.sqrt(np.mean(samples**2, axis=0))
+        alone = technician > 0.01 and agent < technician / 20
+        if alone and word["role"] == "technician" and len(word["text"]) > 4 and word["text"] in said:
+            if texts.count(word["text"]) == 1:
+                return word
+    pytest.fail(f"nothing was heard right: {texts}")
+
+
+def find_and_hear(desk: Page, call_id: str, word: dict[str, Any]) -> None:
+    """Search the word, open its hit, and hear the party that said it there, and not the other."""
+    desk.get_by_role("searchbox", name="Search what was said").fill(word["text"])
+    rows = desk.locator(".call")
+    expect(rows.locator(".hit mark").first).to_have_text(word["text"], ignore_case=True, timeout=CALLING_MS)
+    hits = rows.locator(f'.hit a[href^="/calls/{call_id}#t="]')
+    expect(hits).to_have_count(1)
+    hits.click()
+    desk.wait_for_url(re.compile(rf"/calls/{call_id}#t=[\d.]+$"))
+    expect(desk.locator("call-review[data-ready]")).to_be_attached()
+    at_ms = desk.evaluate(PLACE_MS)
+    assert abs(at_ms - word["start_ms"]) <= 60, "the player is not where the word was said"
+    desk.evaluate(LISTEN)
+    loudest = {party: heard_at(desk, party, word) for party in ("agent", "technician")}
+    assert loudest["technician"] > 0.05, loudest
+    assert loudest["agent"] < loudest["technician"] / 5, loudest
+    desk.locator("[data-heard]").select_option("both")
+
+
+def heard_at(desk: Page, party: str, word: dict[str, Any]) -> float:
+    """The loudest sample that the browser plays of one party while the word is said."""
+    desk.locator("[data-heard]").select_option(party)
+    desk.wait_for_function(
+        "party => document.querySelector('audio[data-main-audio]').src.includes(party)", arg=party
+    )
+    desk.evaluate("window.heard = []; history.replaceState(null, '', '#')")
+    desk.evaluate(f"location.hash = '#t={word['start_ms'] / 1000:.3f}'")
+    desk.wait_for_function(
+        "end => window.heard.some(([at]) => at > end)", arg=word["end_ms"], timeout=CALLING_MS
+    )
+    desk.locator("[data-play]").click()
+    loudest: float = desk.evaluate(LOUDEST, [word["start_ms"] + 50, word["end_ms"]])
+    return loudest
+
+
+def correct_the_turn_of(desk: Page, client: httpx2.Client, call_id: str, word: dict[str, Any]) -> None:
+    """Another text for the turn; the engine's stays, and who changed it when is known."""
+    turn = turn_of(desk, word)
+    before = client.get(f"/api/calls/{call_id}").json()["turns"]
+    turn.get_by_role("button", name="Correct").click()
+    assert serious(desk) == []
+    desk.get_by_label("What was said").fill("This is what was really said.")
+    desk.get_by_role("button", name="Keep").click()
+    expect(turn.locator(".text")).to_contain_text("This is what was really said.")
+    expect(desk.locator("[data-revision]")).to_contain_text("Corrected by maria (revision 1)")
+    after = client.get(f"/api/calls/{call_id}?machine=true").json()
+    assert "This is what was really said." in [turn["text"] for turn in after["turns"]]
+    assert [turn["text"] for turn in after["machine_turns"]] == [turn["text"] for turn in before]
+    [revision] = client.get(f"/api/calls/{call_id}/revisions").json()["revisions"]
+    assert (revision["number"], revision["by"]) == (1, "maria")
+
+
+def turn_of(desk: Page, word: dict[str, Any]) -> Locator:
+    """The turn that the word is in, whatever its words become."""
+    final = desk.locator('[data-view="final"]')
+    begins_ms = final.locator(f'.turn:has([data-start-ms="{word["start_ms"]}"])').get_attribute(
+        "data-start-ms"
+    )
+    return final.locator(f'.turn[data-start-ms="{begins_ms}"]')
+
+
+def take_along(desk: Page, call: dict[str, Any]) -> None:
+    """Every layer and every form of the transcript comes as a file, whole."""
+    for details in desk.locator("#layers details summary").all():
+        details.click()
+    links = desk.locator("#layers a[download]")
+    expect(links).to_have_count(len(call["layers"]))
+    lengths = []
+    for link in links.all():
+        with desk.expect_download() as download:
+            link.click()
+        lengths.append(round(soundfile.info(download.value.path()).duration * 1000))
+    assert sorted(lengths) == sorted(layer["duration_ms"] for layer in call["layers"])
+    texts = {}
+    for ending in ("txt", "srt", "vtt", "json", "csv"):
+        with desk.expect_download() as download:
+            desk.locator(f'#downloads a[href$=".{ending}"]').click()
+        texts[ending] = download.value.path().read_text(encoding="utf-8-sig")
+    assert all("This is what was really said." in text for text in texts.values())
+    assert texts["vtt"].startswith("WEBVTT") and texts["srt"].startswith("1\n") and json.loads(texts["json"])
+
+
+def leave(desk: Page, client: httpx2.Client, call_id: str) -> None:
+    """Sign out; what the browser had before opens nothing any more."""
+    cookies = {one["name"]: one["value"] for one in desk.context.cookies()}
+    old = httpx2.Client(base_url=client.base_url, cookies=cookies)
+    assert old.get(f"/api/calls/{call_id}").status_code == 200
+    desk.get_by_role("button", name="Sign out").click()
+    expect(desk.get_by_role("heading", name="Sign in")).to_be_visible()
+    for path in ("/api/calls", f"/api/calls/{call_id}", f"/calls/{call_id}/events", "/api/softphone"):
+        assert old.get(path).status_code == 401
+    old.close()
+    desk.goto(f"{client.base_url}/calls/{call_id}")
+    expect(desk.get_by_label("Password")).to_be_visible()
+
+
+def kept_call(house: PhoneHouse) -> dict[str, Any]:
+    """A call with all of its seven files."""
+    found: list[dict[str, Any]] = []
+
+    def is_there() -> bool:
+        ids = [call["call_id"] for call in house.client.get("/api/calls").json()["calls"]]
+        known = [house.client.get(f"/api/calls/{call_id}").json() for call_id in ids]
+        found[:] = [call for call in known if len(call["layers"]) == 7]
+        return bool(found)
+
+    house.until(is_there, CHECKED_MS / 1000)
+    return found[0]
+
+
+def test_an_agent_gets_nothing_of_anothers_call(office: Office) -> None:
+    house = office.house
+    call = kept_call(house)
+    assert call["agent"] == "maria"
+    address = f"/calls/{call['call_id']}"
+    page = office.enter("zoe")
+    expect(page.locator(".call")).to_have_count(0)
+    page.goto(f"{house.url}/?agent=maria")
+    expect(page.locator("#calls")).to_contain_text("No calls yet", timeout=CALLING_MS)
+    page.goto(f"{house.url}/?q=morning")
+    expect(page.locator("#calls")).to_contain_text("No call matches", timeout=CALLING_MS)
+    page.goto(house.url + address)
+    expect(page.get_by_role("heading", name="There is no such call.")).to_be_visible()
+    closed = [
+        *(layer["url"] for layer in call["layers"]),
+        f"{address}/events",
+        f"{address}/transcript.txt",
+        f"/api{address}",
+        f"/api{address}/peaks",
+    ]
+    told = page.evaluate(
+        "async paths => await Promise.all(paths.map(async path => (await fetch(path)).status))", closed
+    )
+    assert told == [404] * len(closed)
+    noted = page.evaluate(
+        """async path => (await fetch(path, {method: 'POST', headers: {'Content-Type': 'application/json'},
+            body: JSON.stringify({kind: 'mark', at_ms: 0, text: ''})})).status""",
+        f"/api{address}/notes",
+    )
+    assert noted == 404
+    page.context.close()

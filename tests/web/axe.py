@@ -1,0 +1,30 @@
+"""What axe-core finds wrong with a page for people who use a screen reader or a keyboard, as far as it is serious."""
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+AXE = Path(__file__).parents[2] / "ui/node_modules/axe-core/axe.min.js"
+_RUN = "async () => await axe.run(document, {resultTypes: ['violations']})"
+
+
+def need_axe() -> None:
+    """Without it its tests are skipped, with a clear line; where CI is set they fail."""
+    if AXE.exists():
+        return
+    lacking = "axe-core is not here; run: make ui"
+    if os.environ.get("CI"):
+        pytest.fail(lacking)
+    pytest.skip(lacking)
+
+
+def serious(page: Page) -> list[str]:
+    """One line for each rule that is broken: its name, the first place, what to do."""
+    page.evaluate(AXE.read_text())
+    return [
+        f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:160]} {one['nodes'][0].get('failureSummary', '')[:300]}"
+        for one in page.evaluate(_RUN)["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
