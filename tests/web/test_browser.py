@@ -121,6 +121,47 @@ def test_a_page_that_is_refused_comes_back_and_misses_no_line(
     page.close()
 
 
+def test_what_may_still_change_looks_so_and_what_is_stable_does_not(
+    page: Page, base_url: str, place: Seed
+) -> None:
+    listen(page, f"{base_url}/calls/{LIVE}")
+    partial = page.locator('[data-partial="technician"]')
+    say(place, LIVE, EventKind.PARTIAL, **words(7, "it says for"), stable="it says", tentative="for")
+    expect(partial).to_have_text("it says for")
+    look = "(span) => { const s = getComputedStyle(span); return [s.fontStyle, s.color]; }"
+    stable, tentative = (partial.locator(f".{kind}").evaluate(look) for kind in ("stable", "tentative"))
+    assert stable[0] == "normal"
+    assert tentative[0] == "italic"
+    assert stable[1] != tentative[1]
+    left = partial.locator(".stable").bounding_box()
+    say(
+        place,
+        LIVE,
+        EventKind.PARTIAL,
+        **words(7, "it says forty two"),
+        stable="it says",
+        tentative="forty two",
+    )
+    expect(partial).to_have_text("it says forty two")
+    assert partial.locator(".stable").bounding_box() == left
+
+
+def test_who_reads_above_is_not_pulled_down_and_finds_back(page: Page, base_url: str, place: Seed) -> None:
+    listen(page, f"{base_url}/calls/{LIVE}")
+    for number in range(7, 20):
+        say(place, LIVE, EventKind.FINAL, **words(number, "so many words " * 6, number * 2000))
+    turns = page.locator("[data-finals] .turn")
+    expect(turns).to_have_count(16)
+    scroll = page.locator(".live-scroll")
+    scroll.evaluate("(box) => { box.scrollTop = 0; }")
+    say(place, LIVE, EventKind.FINAL, **words(20, "the newest", 60_000))
+    expect(turns).to_have_count(17)
+    assert scroll.evaluate("(box) => box.scrollTop") == 0
+    page.get_by_role("button", name="Newest words").click()
+    expect(turns.last).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Newest words")).to_be_hidden()
+
+
 def test_several_people_watch_the_same_words(page: Page, base_url: str, place: Seed) -> None:
     listen(page, f"{base_url}/calls/{LIVE}")
     other = page.context.new_page()

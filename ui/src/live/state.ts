@@ -18,12 +18,22 @@ export interface Levels {
   readonly lag_ms: number;
   readonly partials_shed: number;
   readonly finals_waiting: number;
+  /** Of those that wait, how many do so on disk. */
+  readonly finals_spilled?: number;
+  /** 0 to 4: what is given up so that nothing gets lost. */
+  readonly overload?: number;
+}
+
+/** What is heard of an open segment: `stable` words stay, `tentative` ones may change with the next. */
+export interface Partial {
+  readonly stable: string;
+  readonly tentative: string;
 }
 
 export interface LiveState {
   /** In the order in which they were said. */
   readonly turns: readonly LiveTurn[];
-  readonly partials: Readonly<Record<Role, string>>;
+  readonly partials: Readonly<Record<Role, Partial>>;
   readonly settled: Readonly<Record<Role, number>>;
   readonly levels: Levels | null;
 }
@@ -34,13 +44,17 @@ export interface Spoken {
   start_ms: number;
   end_ms: number;
   text: string;
+  stable?: string;
+  tentative?: string;
 }
 
 export type LiveEvent = { kind: "partial"; data: Spoken } | { kind: "final"; data: Spoken } | { kind: "level"; data: Levels };
 
+const QUIET: Partial = { stable: "", tentative: "" };
+
 export const NOTHING: LiveState = {
   turns: [],
-  partials: { agent: "", technician: "" },
+  partials: { agent: QUIET, technician: QUIET },
   settled: { agent: -1, technician: -1 },
   levels: null,
 };
@@ -56,15 +70,15 @@ export function reduce(state: LiveState, event: LiveEvent): LiveState {
   }
 }
 
-function partial(state: LiveState, { role, number, text }: Spoken): LiveState {
+function partial(state: LiveState, { role, number, text, stable = "", tentative = text }: Spoken): LiveState {
   if (number <= state.settled[role]) return state;
-  return { ...state, partials: { ...state.partials, [role]: text } };
+  return { ...state, partials: { ...state.partials, [role]: { stable, tentative } } };
 }
 
 function final(state: LiveState, said: Spoken): LiveState {
   const { role, number, start_ms, end_ms, text } = said;
   const settled = { ...state.settled, [role]: Math.max(state.settled[role], number) };
-  const partials = number >= state.settled[role] ? { ...state.partials, [role]: "" } : state.partials;
+  const partials = number >= state.settled[role] ? { ...state.partials, [role]: QUIET } : state.partials;
   const key = `${role}-${number}`;
   if (!text || state.turns.some((turn) => turn.key === key)) return { ...state, settled, partials };
   const at = state.turns.findIndex((turn) => turn.start_ms > start_ms);
@@ -81,9 +95,11 @@ export function meterShare(dbfs: number): number {
 }
 
 /** What the line below the words says. */
-export function lagText({ lag_ms, finals_waiting, partials_shed }: Levels): string {
+export function lagText({ lag_ms, finals_waiting, partials_shed, finals_spilled = 0, overload = 0 }: Levels): string {
   const said = [`Words are ${(lag_ms / 1000).toFixed(1)} s behind`];
-  if (finals_waiting) said.push(`${finals_waiting} ${finals_waiting === 1 ? "segment waits" : "segments wait"}`);
-  if (partials_shed) said.push(`${partials_shed} previews left out`);
+  const onDisk = finals_spilled ? `, ${finals_spilled} on disk` : "";
+  if (finals_waiting) said.push(`${finals_waiting} ${finals_waiting === 1 ? "segment waits" : "segments wait"}${onDisk}`);
+  if (overload >= 2) said.push(overload >= 3 ? "no previews and rougher words until it catches up" : "no previews until it catches up");
+  else if (partials_shed) said.push(`${partials_shed} ${partials_shed === 1 ? "preview" : "previews"} left out`);
   return said.join(" · ");
 }

@@ -12,8 +12,15 @@ export class LiveTranscript extends HTMLElement {
   private state: LiveState = NOTHING;
   private readonly drawn = new Map<string, HTMLLIElement>();
 
+  private readonly newest = el("button.chip.newest", { type: "button", hidden: true, onclick: () => this.toEnd() }, "Newest words ↓");
+
   connectedCallback(): void {
     if (!this.querySelector("[data-finals]")) this.append(...parts(this.names));
+    const scroll = this.querySelector(".live-scroll");
+    scroll?.after(el("div.newest-place", {}, this.newest));
+    scroll?.addEventListener("scroll", () => {
+      if (isAtEnd(scroll)) this.newest.hidden = true;
+    });
     for (const hidden of this.querySelectorAll<HTMLElement>("[data-partials], [data-meters]")) hidden.hidden = false;
     this.toEnd();
   }
@@ -41,7 +48,7 @@ export class LiveTranscript extends HTMLElement {
     const scroll = this.querySelector(".live-scroll");
     if (!list || !scroll) return;
     this.querySelector("[data-waiting]")?.setAttribute("hidden", "");
-    const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
+    const atEnd = isAtEnd(scroll);
     for (const turn of this.state.turns) {
       if (this.drawn.has(turn.key)) continue;
       const item = liveTurn(turn, this.names[turn.role]);
@@ -50,13 +57,16 @@ export class LiveTranscript extends HTMLElement {
       list.insertBefore(item, later ?? null);
     }
     if (atEnd) this.toEnd();
+    else this.newest.hidden = false;
   }
 
   private drawPartials(): void {
     for (const role of ROLES) {
       const line = this.querySelector(`[data-partial="${role}"]`);
-      if (!line || line.textContent === this.state.partials[role]) continue;
-      line.textContent = this.state.partials[role];
+      const { stable, tentative } = this.state.partials[role];
+      const text = [stable, tentative].filter(Boolean).join(" ");
+      if (!line || (line.textContent === text && line.firstChild?.textContent === stable)) continue;
+      line.replaceChildren(...(text ? [el("span.stable", {}, stable), stable && tentative ? " " : "", el("span.tentative", {}, tentative)] : []));
       line.scrollTop = line.scrollHeight; // two lines are kept for it; of a longer text the newest show
     }
   }
@@ -77,6 +87,10 @@ export class LiveTranscript extends HTMLElement {
     const scroll = this.querySelector(".live-scroll");
     if (scroll) scroll.scrollTop = scroll.scrollHeight;
   }
+}
+
+function isAtEnd(scroll: Element): boolean {
+  return scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
 }
 
 function liveTurn(turn: LiveTurn, name: string): HTMLLIElement {
