@@ -200,6 +200,7 @@ def main() -> None:
     )
     parser.add_argument("--flood", action="store_true", help="as fast as the server takes it")
     parser.add_argument("--block-ms", type=int, default=160, help="CALLREEL_BLOCK_MS of the server")
+    parser.add_argument("--media-workers", type=int, default=0, help="CALLREEL_MEDIA_WORKERS of the server")
     parser.add_argument(
         "--transcript", action="store_true", help="with speech detection and an engine that costs nothing"
     )
@@ -209,6 +210,7 @@ def main() -> None:
     settings = {
         "CALLREEL_LIVE_TRANSCRIPT": str(given.transcript).lower(),
         "CALLREEL_BLOCK_MS": str(given.block_ms),
+        "CALLREEL_MEDIA_WORKERS": str(given.media_workers),
     }
     mode = "flood" if given.flood else given.mode
     ours = measure(given.calls, given.seconds, given.ramp, mode, settings)

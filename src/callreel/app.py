@@ -9,6 +9,7 @@ import logging
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -61,7 +62,7 @@ from callreel.services.peers import Peers, new_name
 from callreel.services.presence import Presence
 from callreel.services.reconcile import LookAgain, Reconciler
 from callreel.services.recovery import Recovery
-from callreel.services.restream import Restreaming
+from callreel.services.restream import Restreaming, ask_for_calls_of
 from callreel.services.secret_tokens import new_token
 from callreel.services.stages import Stages
 from callreel.services.transcribing import Transcribing
@@ -76,8 +77,9 @@ from callreel.store.object_store import is_object_store, open_object_store
 from callreel.store.spool import spool_name
 from callreel.web.app import create_app
 from callreel.web.carrier_routes import carrier_router
-from callreel.web.media_protocol import SocketLimits, media_protocol
-from callreel.web.one_port import one_port
+from callreel.web.media_protocol import OpenMedia, SocketLimits, media_protocol
+from callreel.web.media_workers import MediaWorkers
+from callreel.web.one_port import in_this_process, one_port
 from callreel.web.options import ShownSetting, SoftphoneOptions, WebOptions
 from callreel.web.welcome import first_link
 
@@ -143,11 +145,12 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
 
 async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
     async with _ground(settings, server=True) as ground, AsyncExitStack() as stack:
-        live_host = await _started_host(
-            engine_choice(settings, settings.engine), settings.engine_workers, stack
+        apart = settings.media_workers > 0
+        live_host = await started_host(
+            engine_choice(settings, settings.engine), 1 if apart else settings.engine_workers, stack
         )
-        counters = Counters()
-        transcription = _transcription(ground, live_host, counters)
+        if apart:
+            await live_host.close()  # the workers have engines of their own; what it can do is known now
         recovery = Recovery(
             ground.database, ground.announcer, ground.clock, settings.objects_dir, live_host.capabilities.name,
             ground.peers.dead, alone=ground.database.dialect == "sqlite", spool=spool_of(ground.blobs),
@@ -158,43 +161,29 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         await stack.enter_async_context(_running_stages(ground))
         dispatcher = Dispatcher(ground.database, ground.durable, ground.clock)
         reconciler = _reconciler(ground)
-        restreaming = Restreaming(
-            ground.database, _access(settings), answer_options(settings), ground.clock, new_token
+        live = await stack.enter_async_context(
+            live_side(
+                settings,
+                live_host,
+                ground.database,
+                ground.announcer,
+                ground.bridge,
+                ground.process,
+                spool_of(ground.blobs),
+            )  # fmt: skip
         )
-        stack.callback(restreaming.close)
-        live_calls = LiveCalls(
-            ground.database, ground.announcer, ground.clock, counters, transcription,
-            LiveOptions(
-                settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(ground.blobs)
-            ),
-            Custody(ground.database, ground.announcer, ground.clock, ground.process),
-            ask_for_stream=restreaming.ask if settings.restart_streams else None,
-            taken=lambda call_id: ground.bridge.say(Word.TAKEN, call_id),
-        )  # fmt: skip
-        live_calls.bind(asyncio.get_running_loop())
-        _hear_other_processes(ground.bridge, live_calls)
+        media = await stack.enter_async_context(_media(settings, ground.database, live))
         lead = Lead(ground.database)
-        health = _health(ground)
+        health = _health(ground, media)
         metrics = Metrics(
-            ground.database, ground.blobs, counters, health, ground.clock,
-            lambda: LiveFigures(
-                live_calls.count, transcription.finals_waiting, transcription.lag_ms(), transcription.partials_shed
-            ),
-        )  # fmt: skip
+            ground.database, ground.blobs, live.counters, health, ground.clock, lambda: _figures(live, media)
+        )
         sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
         app = web_app(
-            ground, live_host, live_calls, dispatcher, counters, health, metrics, demo, demo_sign_in
+            ground, live_host, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
         )
-        open_media = media_protocol(
-            signature_check(settings), settings.stream_url, live_calls, counters,
-            SocketLimits(settings.start_deadline_s, settings.stream_idle_s), block_s=settings.block_ms / 1000,
-        )  # fmt: skip
-        transcription.start()
-        stack.push_async_callback(transcription.close)
-        stack.push_async_callback(live_calls.close)
         await stack.enter_async_context(
-            _tasks(
-                live_calls.run(),
+            tasks(
                 dispatcher.run(),
                 sync.run(),
                 health.run(),
@@ -206,7 +195,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         config = uvicorn.Config(
             app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
-            http=one_port(open_media), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
+            http=one_port(media.take if media else in_this_process(live.open_media)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
             ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
         )  # fmt: skip
         log.info("listening on http://%s:%d", settings.host, settings.port)
@@ -214,7 +203,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             await _tell_first_link(ground)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
-        await _Server(config, live_calls, settings.drain_s, before_exit=ground.bus.close).serve()
+        await _Server(config, Draining(live, media), settings.drain_s, before_exit=ground.bus.close).serve()
 
 
 async def _work(settings: Settings) -> None:
@@ -243,16 +232,125 @@ async def _tell_first_link(ground: Ground) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSide:
+    """What a process needs to take media streams in."""
+
+    host: EngineHost
+    counters: Counters
+    transcription: LiveTranscription
+    calls: LiveCalls
+    restreaming: Restreaming
+    open_media: OpenMedia
+
+    def figures(self) -> LiveFigures:
+        heard = self.transcription
+        return LiveFigures(self.calls.count, heard.finals_waiting, heard.lag_ms(), heard.partials_shed)
+
+
+@asynccontextmanager
+async def live_side(
+    settings: Settings,
+    host: EngineHost,
+    database: Database,
+    announcer: Announcer,
+    bridge: Bridge,
+    process: str,
+    spool: str | None,
+) -> AsyncIterator[LiveSide]:
+    """Live calls and their transcripts, ready for sockets. `process` is this process's name among all."""
+    counters, clock = Counters(), Clock()
+    transcription = _transcription(settings, host, database, announcer, counters)
+    restreaming = Restreaming(database, _access(settings), answer_options(settings), clock, new_token)
+    live_calls = LiveCalls(
+        database, announcer, clock, counters, transcription,
+        LiveOptions(settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool),
+        Custody(database, announcer, clock, process),
+        ask_for_stream=restreaming.ask if settings.restart_streams else None,
+        taken=lambda call_id: bridge.say(Word.TAKEN, call_id),
+    )  # fmt: skip
+    live_calls.bind(asyncio.get_running_loop())
+    _hear_other_processes(bridge, live_calls)
+    open_media = media_protocol(
+        signature_check(settings), settings.stream_url, live_calls, counters,
+        SocketLimits(settings.start_deadline_s, settings.stream_idle_s), block_s=settings.block_ms / 1000,
+    )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        stack.callback(restreaming.close)
+        transcription.start()
+        stack.push_async_callback(transcription.close)
+        stack.push_async_callback(live_calls.close)
+        await stack.enter_async_context(tasks(live_calls.run()))
+        yield LiveSide(host, counters, transcription, live_calls, restreaming, open_media)
+
+
+@asynccontextmanager
+async def _media(
+    settings: Settings, database: Database, live: LiveSide
+) -> AsyncIterator[MediaWorkers | None]:
+    """The processes that have the media sockets; None where this one has them."""
+    if not settings.media_workers:
+        yield None
+        return
+
+    def ask_again(name: str) -> None:
+        if settings.restart_streams:
+            asyncio.get_running_loop().run_in_executor(
+                None, ask_for_calls_of, name, database, live.restreaming
+            )
+
+    command = (sys.executable, "-m", "callreel.media_app")
+    workers = MediaWorkers(settings.media_workers, command, live.counters, died=ask_again)
+    try:
+        await workers.start()
+        log.info("%d media workers take the sockets", settings.media_workers)
+        yield workers
+    finally:
+        await workers.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """Ending without cutting calls: no new ones, and how many go on."""
+
+    live: LiveSide
+    media: MediaWorkers | None
+
+    def begin(self) -> None:
+        self.live.calls.drain()
+        if self.media is not None:
+            self.media.drain()
+
+    @property
+    def calls(self) -> int:
+        return self.live.calls.count + (self.media.calls if self.media is not None else 0)
+
+
+def _figures(live: LiveSide, media: MediaWorkers | None) -> LiveFigures:
+    """Of this process and its media workers together."""
+    own = live.figures()
+    if media is None:
+        return own
+    theirs = media.figures
+    return LiveFigures(
+        own.calls + sum(worker.calls for worker in theirs.values()),
+        own.finals_waiting + sum(worker.finals_waiting for worker in theirs.values()),
+        max([own.lag_ms, *(worker.lag_ms for worker in theirs.values())]),
+        own.partials_shed + sum(worker.partials_shed for worker in theirs.values()),
+        {number: worker.calls for number, worker in theirs.items()},
+    )
+
+
 class _Server(uvicorn.Server):
     """Lets the calls that go on end first, while their callbacks and pages are still served. A second signal cuts that
     short. Then ends the live event streams before it waits for open connections, which would never end by themselves.
     """
 
     def __init__(
-        self, config: uvicorn.Config, live_calls: LiveCalls, drain_s: float, before_exit: Callable[[], None]
+        self, config: uvicorn.Config, draining: Draining, drain_s: float, before_exit: Callable[[], None]
     ) -> None:
         super().__init__(config)
-        self._live_calls = live_calls
+        self._draining = draining
         self._drain_s = drain_s
         self._before_exit = before_exit
 
@@ -262,11 +360,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _drain(self) -> None:
-        self._live_calls.drain()
-        if self._live_calls.count:
-            log.info("waiting %g s at most for %d calls to end", self._drain_s, self._live_calls.count)
+        self._draining.begin()
+        if self._draining.calls:
+            log.info("waiting %g s at most for %d calls to end", self._drain_s, self._draining.calls)
         until_s = time.monotonic() + self._drain_s
-        while self._live_calls.count and time.monotonic() < until_s and len(self._captured_signals) < 2:  # noqa: ASYNC110  # a signal sets no event
+        while self._draining.calls and time.monotonic() < until_s and len(self._captured_signals) < 2:  # noqa: ASYNC110  # a signal sets no event
             await asyncio.sleep(DRAIN_LOOK_S)
 
     @contextmanager
@@ -299,7 +397,7 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(_access(settings))
         stack.callback(carrier.close)
-        host = await _started_host(final_choice, 1, stack)
+        host = await started_host(final_choice, 1, stack)
         name = new_name()
         durable = Durable(settings.durable_database_url, name)
         presence.enter(name)
@@ -307,8 +405,8 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
         await asyncio.to_thread(heartbeat.beat)  # before any work is taken
         stack.callback(_leave, heartbeat)
         peers = Peers(presence, None if alone else heartbeat)
-        bridge = Bridge(bus, _link(settings, name), name)
-        await stack.enter_async_context(_tasks(bridge.run()))
+        bridge = Bridge(bus, link(settings, name), name)
+        await stack.enter_async_context(tasks(bridge.run()))
         announcer = Announcer(database, bus, clock)
         spool = spool_of(blobs)
         moving = Moving(database, blobs, clock, spool) if spool else None
@@ -346,7 +444,7 @@ def _probe(blobs: BlobStore) -> None:
         log.error("%s; recordings stay on the spool until it can", error)
 
 
-def _link(settings: Settings, name: str) -> Link:
+def link(settings: Settings, name: str) -> Link:
     """The way to the other processes of this installation."""
     if settings.app_database_url.startswith("sqlite:"):
         return LocalLink(settings.data_dir / "processes", name)
@@ -380,7 +478,7 @@ async def _running_stages(ground: Ground) -> AsyncIterator[None]:
     await asyncio.to_thread(ground.durable.launch, at_once=STAGES_AT_ONCE)
     try:
         moving = (ground.moving.run(),) if ground.moving else ()
-        async with _tasks(_adopt(ground), ground.heartbeat.run(), *moving):
+        async with tasks(_adopt(ground), ground.heartbeat.run(), *moving):
             yield
     finally:
         await asyncio.to_thread(ground.durable.close)
@@ -408,7 +506,7 @@ async def _adopt(ground: Ground) -> None:
 
 
 @asynccontextmanager
-async def _tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """Own background tasks: they end with the context."""
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
@@ -419,15 +517,16 @@ async def _tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _started_host(choice: EngineChoice, workers: int, stack: AsyncExitStack) -> EngineHost:
+async def started_host(choice: EngineChoice, workers: int, stack: AsyncExitStack) -> EngineHost:
     host = EngineHost(choice, workers)
     stack.push_async_callback(host.close)
     await host.start()
     return host
 
 
-def _transcription(ground: Ground, host: EngineHost, counters: Counters) -> LiveTranscription:
-    settings = ground.settings
+def _transcription(
+    settings: Settings, host: EngineHost, database: Database, announcer: Announcer, counters: Counters
+) -> LiveTranscription:
     options = SegmenterOptions(
         on=settings.vad_on_threshold,
         off=settings.vad_off_threshold,
@@ -436,7 +535,7 @@ def _transcription(ground: Ground, host: EngineHost, counters: Counters) -> Live
         post_ms=settings.vad_post_ms,
     )
     return LiveTranscription(
-        host, ground.database, ground.announcer, ground.clock, counters,
+        host, database, announcer, Clock(), counters,
         workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
         listen=settings.live_transcript,
     )  # fmt: skip
@@ -450,13 +549,15 @@ def _reconciler(ground: Ground) -> Reconciler:
     )
 
 
-def _health(ground: Ground) -> Health:
+def _health(ground: Ground, media: MediaWorkers | None) -> Health:
     room = enough_room(ground.blobs.free_bytes, ground.settings.min_free_mb << 20)
     checks = {
         "database": ground.heartbeat.trouble,
         "folder": works(ground.blobs.check_writable),
         "room": room,
     }
+    if media is not None:
+        checks["media"] = media.trouble
     lesser = {"objects": ground.moving.trouble} if ground.moving else {}
     return Health(ground.clock, checks, lesser)
 

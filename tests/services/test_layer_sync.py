@@ -1,7 +1,13 @@
+from pathlib import Path
+
+import pytest
+
 from callreel.domain.call import Role
 from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.services import layer_sync
 from callreel.services.layer_sync import LayerSync
 from callreel.store import layers
+from callreel.store.files import sync_file_system
 from callreel.store.growing_wav import GrowingWav
 from tests.services.ground import Ground, a_call, speech
 
@@ -22,3 +28,25 @@ def test_growing_layers_are_synced_and_finished_or_foreign_ones_left_alone(groun
         wav.append(speech(100))
         (ground.blobs.root / "b.wav").touch()
         assert LayerSync(ground.database, ground.blobs.root, 1.0).sweep() == 1
+
+
+def test_many_layers_are_synced_together(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = a_call(ground)
+    ground.blobs.root.mkdir(parents=True, exist_ok=True)
+    one_by_one: list[str] = []
+    monkeypatch.setattr(layer_sync, "sync_file", lambda path: one_by_one.append(path.name))
+    for count in (layer_sync.FEW, layer_sync.FEW + 1):
+        with ground.database.write() as conn:
+            for number in range(count):
+                name = f"{number}.wav"
+                (ground.blobs.root / name).touch()
+                file = LayerFile(Layer.LIVE_8K, Role.AGENT, name, 8_000, 1, 0, 44, None, LayerState.RECORDING)
+                layers.upsert(conn, call.id, file)
+        assert LayerSync(ground.database, ground.blobs.root, 1.0).sweep() == count
+    together = sync_file_system(ground.blobs.root)
+    assert len(one_by_one) == (layer_sync.FEW if together else 2 * layer_sync.FEW + 1)
+
+
+def test_a_folder_that_is_gone_cannot_be_synced(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        sync_file_system(tmp_path / "gone")

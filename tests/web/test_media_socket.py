@@ -22,7 +22,7 @@ from callreel.domain.recording import LayerState
 from callreel.store import facts
 from callreel.store.streams import EndedBy
 from callreel.web.media_protocol import SocketLimits, media_protocol
-from callreel.web.one_port import MEDIA_PATH, one_port
+from callreel.web.one_port import MEDIA_PATH, in_this_process, one_port
 from tests.services.ground import (
     ACCOUNT,
     Ground,
@@ -83,7 +83,7 @@ async def listening(
         app = FastAPI()
         app.get("/health")(lambda: {"status": "ok"})
         config = uvicorn.Config(
-            app, "127.0.0.1", 0, http=one_port(open_media), ws="websockets-sansio", lifespan="off",
+            app, "127.0.0.1", 0, http=one_port(in_this_process(open_media)), ws="websockets-sansio", lifespan="off",
             log_config=None, access_log=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
         config.load()

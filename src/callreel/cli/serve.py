@@ -21,6 +21,14 @@ def serve(
         int | None, typer.Option(help="Port to listen on.", show_default="CALLREEL_PORT or 8000")
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="No sign-in; on this machine only.")] = False,
+    media_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes of their own for the media sockets.",
+            show_default="CALLREEL_MEDIA_WORKERS or 0",
+        ),
+    ] = None,
     sign_in: Annotated[
         bool, typer.Option("--sign-in", help="With --demo: people sign in all the same, to try roles.")
     ] = False,
@@ -32,8 +40,10 @@ def serve(
     - behind a tunnel: `CALLREEL_PUBLIC_URL=https://calls.example.com callreel serve`
 
     - on all addresses: `callreel serve --host 0.0.0.0 --port 8080`
+
+    - many calls, 8 cores: `callreel serve --media-workers 6`
     """
-    settings = begin({"host": host, "port": port})
+    settings = begin({"host": host, "port": port, "media_workers": media_workers})
     if demo and settings.host not in LOOPBACK:
         raise SettingsError(
             f"demo mode listens on 127.0.0.1 only, not on {settings.host}; leave --demo or --host out"

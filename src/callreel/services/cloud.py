@@ -99,11 +99,7 @@ class CarrierRecordings:
             ) from None
         if answer.status_code in (200, 204, 404):
             return answer.status_code != 404
-        raise CarrierError(
-            f"the carrier answered {answer.status_code} to a deletion",
-            retryable=answer.status_code in (408, 429) or answer.status_code >= 500,
-            status=answer.status_code,
-        )
+        raise _refusal(answer, "a deletion")
 
     def _following(self, path: str) -> str:
         """The address of a list's next page, which must not lead our credentials to another host."""
@@ -119,12 +115,7 @@ class CarrierRecordings:
                 f"the carrier cannot be reached: {type(error).__name__}", retryable=True
             ) from None
         if answer.status_code != 200:
-            again = answer.status_code in (408, 429) or answer.status_code >= 500
-            raise CarrierError(
-                f"the carrier answered {answer.status_code} to a list of recordings",
-                retryable=again,
-                status=answer.status_code,
-            )
+            raise _refusal(answer, "a list of recordings")
         try:
             page: dict[str, list[dict[str, object]]] = answer.json()
         except ValueError:
@@ -156,14 +147,8 @@ class CarrierRecordings:
             part.unlink(missing_ok=True)
             raise FetchFailed(Problem("the part fetched before does not fit the file"))
         if answer.status_code not in (200, 206):
-            wait = answer.headers.get("Retry-After", "")
-            raise FetchFailed(
-                Problem(
-                    f"the carrier answered {answer.status_code}",
-                    answer.status_code,
-                    float(wait) if wait.isdigit() else None,
-                )
-            )
+            what = f"the carrier answered {answer.status_code}"
+            raise FetchFailed(Problem(what, answer.status_code, _retry_after_s(answer)))
         length = answer.headers.get("Content-Length")
         if length is None or answer.headers.get("Content-Encoding"):
             return None
@@ -186,6 +171,22 @@ class CarrierRecordings:
                 Problem(f"the WAV file should hold {info.data_bytes} bytes of audio and holds fewer")
             )
         return info
+
+
+def _refusal(answer: httpx2.Response, to: str) -> CarrierError:
+    status = answer.status_code
+    return CarrierError(
+        f"the carrier answered {status} to {to}",
+        retryable=status in (408, 429) or status >= 500,
+        status=status,
+        retry_after_s=_retry_after_s(answer),
+    )
+
+
+def _retry_after_s(answer: httpx2.Response) -> float | None:
+    """What the carrier asks to wait; it counts in seconds, never by a date."""
+    wait = answer.headers.get("Retry-After", "")
+    return float(wait) if wait.isdigit() else None
 
 
 def _write(part: Path, chunks: Iterator[bytes], *, append: bool) -> None:

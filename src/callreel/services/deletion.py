@@ -55,13 +55,25 @@ class Deletion:
         self._after_days = after_days
 
     def sweep(self, *, dry_run: bool = False) -> list[Outcome]:
-        """Delete what is due; with `dry_run` check everything as if, and delete nothing."""
+        """Delete what is due; with `dry_run` check everything as if, and delete nothing.
+
+        Ends at the first refusal that the next deletion would meet too; the rest waits for the next time.
+        """
         if self._after_days is None:
             return []
         before = self._clock.now() - timedelta(days=self._after_days)
         with self._database.read() as conn:
             due = deletions.candidates(conn, before)
-        return [self._one(sid, call_id, dry_run) for sid, call_id in due]
+        outcomes: list[Outcome] = []
+        for sid, call_id in due:
+            try:
+                outcomes.append(self._one(sid, call_id, dry_run))
+            except CarrierError as error:
+                # The same would come of the next one: credentials, a quota, a carrier that is away.
+                outcomes.append(Outcome(sid, call_id, 0, str(error)))
+                log.warning("deleting at the carrier stops here for now: %s", error)
+                break
+        return outcomes
 
     def _one(self, sid: RecordingSid, call_id: CallId, dry_run: bool) -> Outcome:
         with self._database.read() as conn:
@@ -96,6 +108,8 @@ class Deletion:
         try:
             was_there = self._carrier.delete(sid)
         except CarrierError as error:
+            if error.retryable or error.status in (401, 403):
+                raise
             return str(error)
         with self._database.write() as conn:
             deletions.note(

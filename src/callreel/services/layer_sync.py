@@ -10,7 +10,10 @@ from pathlib import Path
 
 from callreel.store import layers
 from callreel.store.database import Database
-from callreel.store.files import sync_file, sync_folder
+from callreel.store.files import sync_file, sync_file_system, sync_folder
+
+FEW = 16
+"""Up to so many files are synced one by one, which leaves what others wrote on the same disk alone."""
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +40,11 @@ class LayerSync:
         with self._database.read() as conn:
             growing = [self._root / file.path for _, file in layers.growing(conn)]
         here = [path for path in growing if path.exists()]
+        folders = {path.parent for path in here}
+        if len(here) > FEW and all(sync_file_system(folder) for folder in folders):
+            return len(here)
         for path in here:
             sync_file(path)
-        for folder in {path.parent for path in here}:
+        for folder in folders:
             sync_folder(folder)
         return len(here)

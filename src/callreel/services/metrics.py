@@ -4,7 +4,7 @@ Names follow prometheus.io/docs/practices/naming. No label holds a call, a numbe
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,12 +22,13 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class LiveFigures:
-    """Of the calls that go on in this process, at one instant."""
+    """Of the calls that go on in this server, at one instant. `media` are the calls of each media worker, if it has any."""
 
     calls: int
     finals_waiting: int
     lag_ms: int
     partials_shed: int
+    media: Mapping[int, int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -77,7 +78,9 @@ class Metrics:
             happened.add_metric([name], number)
         yield happened
         live = self._live()
-        yield _single("live_calls", "Calls whose audio comes to this process now.", live.calls)
+        yield _single("live_calls", "Calls whose audio comes to this server now.", live.calls)
+        media = {str(number): calls for number, calls in live.media.items()}
+        yield _by("media_worker_calls", "Those of each media worker.", "worker", media)
         yield _single("finals_waiting", "Closed segments that wait for the engine.", live.finals_waiting)
         yield _single("live_lag_seconds", "How long the oldest of them has waited.", live.lag_ms / 1000)
         shed = CounterMetricFamily(

@@ -16,6 +16,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.services.announce import Announcer
 from callreel.services.callbacks import error_number, recording_event
+from callreel.services.carrier_pause import CarrierPause
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings
 from callreel.store import calls, recordings
@@ -71,6 +72,7 @@ class Reconciler:
         self._clock = clock
         self._when = when
         self._record = record
+        self._pause = CarrierPause(clock)
         self._looked: dict[CallId, datetime] = {}
 
     async def run(self, leads: Callable[[], bool], every_s: float = 1.0) -> None:
@@ -96,26 +98,38 @@ class Reconciler:
                 continue
             if not self._record:
                 self._give_up(call, known[call.id], "recording is switched off")
-            elif self._when.due(call.ended_at, self._looked.get(call.id), now):
+            elif self._when.due(call.ended_at, self._looked.get(call.id), now) and self._may_ask(call, now):
                 self._looked[call.id] = now
                 self._look_up(call, known[call.id], now)
 
+    def _may_ask(self, call: CallRow, now: datetime) -> bool:
+        """Not while the carrier is left alone, unless the call has waited for so long that it is given up anyway."""
+        assert call.ended_at is not None
+        return not self._pause.holds or self._when.over(call.ended_at, now)
+
     def _look_up(self, call: CallRow, known: list[RecordingRow], now: datetime) -> None:
         assert call.ended_at is not None
-        listed = 0
-        if self._carrier.usable:
-            try:
-                listed = self._take_in(call)
-            except CarrierError as error:
-                log.warning("asking for a recording: %s", error, extra={"call_id": call.id})
+        why = self._asked(call)
         over = self._when.over(call.ended_at, now)
-        if not listed and (over or not self._carrier.usable):
-            why = (
-                "no callback came"
-                if self._carrier.usable
-                else "no callback came, and no credentials to ask with"
-            )
+        if why is not None and (over or not self._carrier.usable):
             self._give_up(call, known, why)
+
+    def _asked(self, call: CallRow) -> str | None:
+        """Ask for the call's recordings and take them in. None when one is settled, else why none is."""
+        if not self._carrier.usable:
+            return "no callback came, and no credentials to ask with"
+        if not self._pause.holds:
+            try:
+                settled = self._take_in(call)
+            except CarrierError as error:
+                wait_s = self._pause.refused(error)
+                log.warning(
+                    "asking for a recording: %s; again in %.0f s", error, wait_s, extra={"call_id": call.id}
+                )
+            else:
+                self._pause.answered()
+                return None if settled else "no callback came"
+        return f"no callback came, and the carrier could not be asked: {self._pause.why}"
 
     def _take_in(self, call: CallRow) -> int:
         """Hear what the carrier lists for the call; answers how many of them are settled."""

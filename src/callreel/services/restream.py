@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import httpx2
 
+from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, LegSid
 from callreel.services.answer import TOKEN_PARAMETER, AnswerOptions
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierAccess
 from callreel.services.secret_tokens import token_hash
-from callreel.store import tokens
+from callreel.store import calls, tokens
 from callreel.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -79,3 +80,15 @@ class Restreaming:
             "Parameter1.Name": TOKEN_PARAMETER,
             "Parameter1.Value": token,
         }
+
+
+def ask_for_calls_of(process: str, database: Database, restreaming: Restreaming) -> int:
+    """A process with live calls died: ask for a stream for each, which another process takes. Answers how many come.
+
+    Blocking. It has to be quick: what the dead left is closed within ten seconds (`services/recovery`).
+    """
+    with database.read() as conn:
+        rows = [calls.get(conn, call_id) for call_id in calls.owned(conn, process, CallState.LIVE)]
+    asked = sum(restreaming.ask(row.id, LegSid(row.leg_sid)) for row in rows if row is not None)
+    log.warning("a process with %d calls died; %d are streamed to others", len(rows), asked)
+    return asked

@@ -111,7 +111,8 @@ class Stages:
             row = recordings.get(conn, sid)
             # Why a stage was parked stays to be seen until that stage runs again.
             parked_before = row is not None and row.stage_error is not None and row.stage != stage
-            if state != "done" and not parked_before:
+            noted = row is not None and why is not None and (row.stage, row.stage_error) == (stage, why)
+            if state != "done" and not parked_before and not noted:
                 recordings.set_stage(conn, sid, stage, why)
             told = LiveEvent(call_id, EventKind.STAGE, {"stage": stage, "state": state, "why": why})
             event = self._announcer.record(conn, told)

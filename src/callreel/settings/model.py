@@ -80,6 +80,13 @@ class Settings(BaseSettings):
         default="http://localhost:8000",
         description="Address under which the carrier and the browsers reach this server.",
     )
+    media_url: str | None = Field(
+        default=None,
+        description=(
+            "Address under which the carrier reaches the media sockets, where that is another than the public one: a name"
+            " that leads past a tunnel or to machines of their own."
+        ),
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
 
@@ -278,6 +285,15 @@ class Settings(BaseSettings):
             " are read as often; a killed process loses at most 80 more."
         ),
     )
+    media_workers: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description=(
+            "Processes of their own for the media sockets, so that no page or report stalls audio; each has"
+            " CALLREEL_ENGINE_WORKERS engines. 0: the server's process has them."
+        ),
+    )
     max_calls: int = Field(
         default=1000,
         ge=1,
@@ -461,9 +477,11 @@ class Settings(BaseSettings):
             raise ValueError("should be a loopback address and a port, as 127.0.0.1:8002")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "media_url")
     @classmethod
-    def _public(cls, value: str) -> str:
+    def _public(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         url = _web_url(value)
         if url.scheme == "http" and url.hostname not in LOOPBACK_HOSTS:
             raise ValueError("should begin with https:// (plain http:// is for localhost only)")
@@ -526,7 +544,7 @@ class Settings(BaseSettings):
     @property
     def stream_url(self) -> str:
         """Public address of the media socket, without a query. Always `wss`: the carrier connects to nothing else."""
-        return f"wss:{self.public_url.partition(':')[2]}{MEDIA_PATH}"
+        return f"wss:{(self.media_url or self.public_url).partition(':')[2]}{MEDIA_PATH}"
 
     @property
     def final_engine_name(self) -> EngineName:

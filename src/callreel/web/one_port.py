@@ -1,21 +1,28 @@
-"""HTTP and media on one port: Uvicorn serves all but one path, whose upgrades get a protocol of their own.
+"""HTTP and media on one port: Uvicorn serves all but one path, whose upgrades are taken by somebody else.
 
 ASGI costs 13 us a message before anything is done with it; handing the connection over costs nothing afterwards
-(docs/performance.md). The hand-over is the one that Uvicorn makes itself for a WebSocket.
+(docs/performance.md). It gets a protocol of its own here, as Uvicorn makes it itself for a WebSocket, or goes to another
+process (`media_workers`).
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from callreel.web.media_protocol import OpenMedia
+from callreel.web.media_protocol import Connections, OpenMedia
 
 MEDIA_PATH = "/twilio/media-stream"
 
 
-def one_port(open_media: OpenMedia) -> type[H11Protocol]:
-    """Uvicorn's `http` protocol class, with `open_media` for upgrades of the media path."""
+Take: TypeAlias = Callable[[asyncio.Transport, bytes, Connections], None]
+"""Takes a connection, given its upgrade request as bytes and the server's set of open connections."""
+
+
+def one_port(take: Take) -> type[H11Protocol]:
+    """Uvicorn's `http` protocol class, with `take` for upgrades of the media path."""
 
     class OnePort(H11Protocol):
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
@@ -23,12 +30,21 @@ def one_port(open_media: OpenMedia) -> type[H11Protocol]:
                 super().handle_websocket_upgrade(event)
                 return
             self.connections.discard(self)
-            protocol = open_media(self.connections)
-            self.transport.set_protocol(protocol)
-            protocol.connection_made(self.transport)
-            give(protocol, _as_received(event))
+            take(self.transport, _as_received(event), self.connections)
 
     return OnePort
+
+
+def in_this_process(open_media: OpenMedia) -> Take:
+    """The connection stays here."""
+
+    def take(transport: asyncio.Transport, request: bytes, connections: Connections) -> None:
+        protocol = open_media(connections)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        give(protocol, request)
+
+    return take
 
 
 def give(protocol: asyncio.BufferedProtocol, data: bytes) -> None:

@@ -1,0 +1,97 @@
+"""The composition root of a media worker: a process of `callreel serve --media-workers` that has media sockets and no more.
+
+    python -m callreel.media_app FD
+
+`callreel serve` starts it; FD is its end of a socket pair (`web/handing_over`). It has live calls, their transcripts and
+engines of its own. Pages, webhooks, stages and schedules are the server's; both are processes of one installation, which
+tell each other by the same bridge and rows as servers on two machines.
+"""
+
+import asyncio
+import gc
+import logging
+import socket
+import sys
+from contextlib import AsyncExitStack
+from functools import partial
+
+from callreel import log as logs
+from callreel.app import (
+    LiveSide,
+    blob_store,
+    engine_choice,
+    link,
+    live_side,
+    spool_of,
+    started_host,
+    tasks,
+)
+from callreel.domain.errors import CallreelError, StoreError
+from callreel.services.announce import Announcer
+from callreel.services.bridge import Bridge
+from callreel.services.bus import EventBus
+from callreel.services.clock import Clock
+from callreel.services.heartbeat import Heartbeat
+from callreel.services.peers import new_name
+from callreel.services.presence import Presence
+from callreel.settings import Settings, load_settings
+from callreel.store.database import Database
+from callreel.web.handing_over import Figures
+from callreel.web.media_door import MediaDoor
+
+log = logging.getLogger(__name__)
+
+
+async def work(settings: Settings, control: socket.socket) -> None:
+    """Take connections from the server until it is gone, then close what is open. Raises CallreelError."""
+    async with AsyncExitStack() as stack:
+        database = Database.open(settings.app_database_url)
+        stack.callback(database.close)
+        presence = Presence(settings.data_dir / "processes")
+        stack.callback(presence.leave)
+        name, bus = new_name(), EventBus()
+        presence.enter(name)
+        heartbeat = Heartbeat(database, name, "media", Clock())
+        await asyncio.to_thread(heartbeat.beat)  # before any call is taken
+        stack.callback(_leave, heartbeat)
+        bridge = Bridge(bus, link(settings, name), name)
+        await stack.enter_async_context(tasks(bridge.run(), heartbeat.run()))
+        host = await started_host(engine_choice(settings, settings.engine), settings.engine_workers, stack)
+        announcer = Announcer(database, bus, Clock())
+        spool = spool_of(blob_store(settings))
+        live = await stack.enter_async_context(
+            live_side(settings, host, database, announcer, bridge, name, spool)
+        )
+        door = MediaDoor(control, live.open_media, partial(_figures, name, live), live.calls.drain)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked through while calls go on
+        await door.run()
+
+
+def _figures(name: str, live: LiveSide, taken: int) -> Figures:
+    now = live.figures()
+    counted = live.counters.snapshot()
+    return Figures(name, now.calls, taken, now.finals_waiting, now.lag_ms, now.partials_shed, counted)
+
+
+def _leave(heartbeat: Heartbeat) -> None:
+    try:
+        heartbeat.leave()
+    except StoreError as error:
+        log.warning("the end of this process could not be noted: %s", error)
+
+
+def main(fd: int) -> int:
+    """The exit code."""
+    settings = load_settings()
+    logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
+    try:
+        asyncio.run(work(settings, socket.socket(fileno=fd)))
+    except CallreelError as error:
+        log.error("a media worker ends: %s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))
