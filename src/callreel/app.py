@@ -64,6 +64,7 @@ from callreel.services.reconcile import LookAgain, Reconciler
 from callreel.services.recovery import Recovery
 from callreel.services.restream import Restreaming, ask_for_calls_of
 from callreel.services.secret_tokens import new_token
+from callreel.services.silent_calls import SilentCalls
 from callreel.services.stages import Stages
 from callreel.services.transcribing import Transcribing
 from callreel.services.upkeep import Upkeep
@@ -178,6 +179,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         metrics = Metrics(
             ground.database, ground.blobs, live.counters, health, ground.clock, lambda: _figures(live, media)
         )
+        silent = SilentCalls(ground.database, ground.carrier, ground.clock, _leg_ended(ground, live.calls))
         sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
         app = web_app(
             ground, live_host, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
@@ -190,6 +192,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 lead.run(),
                 recovery.run(lambda: lead.ours),
                 reconciler.run(lambda: lead.ours),
+                silent.run(lambda: lead.ours),
                 _upkeep(ground).run(lambda: lead.ours),
             )  # fmt: skip
         )
@@ -541,6 +544,16 @@ def _transcription(
     )  # fmt: skip
 
 
+def _leg_ended(ground: Ground, live_calls: LiveCalls) -> Callable[[CallId], None]:
+    """What is done when the carrier says that a leg is over: its call may be another process's."""
+
+    def leg_ended(call_id: CallId) -> None:
+        live_calls.leg_ended(call_id)
+        ground.bridge.say(Word.LEG_ENDED, call_id)
+
+    return leg_ended
+
+
 def _reconciler(ground: Ground) -> Reconciler:
     settings = ground.settings
     when = LookAgain(settings.recording_grace_s, settings.recording_deadline_s)
@@ -622,16 +635,13 @@ def web_app(
         new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=ground.process,
     )  # fmt: skip
 
-    def leg_ended(call_id: CallId) -> None:
-        live_calls.leg_ended(call_id)
-        ground.bridge.say(Word.LEG_ENDED, call_id)
-
     def stream_ended(stream_sid: str) -> None:
         live_calls.stream_ended(stream_sid)
         ground.bridge.say(Word.STREAM_ENDED, stream_sid)
 
     intake = CallbackIntake(
-        ground.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended, stream_ended=stream_ended,
+        ground.clock, recording_changed=dispatcher.wake, leg_ended=_leg_ended(ground, live_calls),
+        stream_ended=stream_ended,
     )  # fmt: skip
     commits = GroupCommit(ground.database, ground.announcer)
     routers = (carrier_router(check, settings.public_url, answering, intake, commits, counters),)

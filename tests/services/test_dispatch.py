@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW, Dispatcher
 from callreel.services.durable import Durable, Steps
 from callreel.services.peers import new_name
-from callreel.store import recordings
+from callreel.store import calls, recordings
 from tests.services.ground import Ground, a_call, eventually, eventually_blocking, leg
 
 CALL = CallId("000000000001")
@@ -51,6 +52,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     made.durable.close()
 
 
+def an_ended_call(ground: Ground) -> None:
+    a_call(ground)
+    with ground.database.write() as conn:
+        calls.set_state(conn, CALL, CallState.ENDED, ground.clock.now())
+
+
 _numbers = iter(range(1, 1000))
 
 
@@ -82,7 +89,7 @@ def dispatched(ground: Ground, sid: RecordingSid) -> bool:
     ],
 )
 def test_row_becomes_one_workflow(ground: Ground, stage: Stage, state: CloudState, workflow: str) -> None:
-    a_call(ground)
+    an_ended_call(ground)
     sid = a_recording(ground, state)
     dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
     assert [dispatcher.sweep() for _ in range(3)] == [1, 0, 0]
@@ -92,14 +99,27 @@ def test_row_becomes_one_workflow(ground: Ground, stage: Stage, state: CloudStat
 
 @pytest.mark.parametrize("state", [CloudState.EXPECTED, CloudState.IN_PROGRESS])
 def test_recording_that_is_under_way_starts_nothing(ground: Ground, stage: Stage, state: CloudState) -> None:
-    a_call(ground)
+    an_ended_call(ground)
     sid = a_recording(ground, state)
     assert Dispatcher(ground.database, stage.durable, ground.clock).sweep() == 0
     assert not dispatched(ground, sid)
 
 
-def test_crash_between_starting_and_noting_it_starts_once(ground: Ground, stage: Stage) -> None:
+def test_a_call_that_goes_on_is_not_judged_whatever_became_of_its_recording(
+    ground: Ground, stage: Stage
+) -> None:
+    """A recording may fail in the first minute of a long call."""
     a_call(ground)
+    sid = a_recording(ground, CloudState.FAILED)
+    dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
+    assert dispatcher.sweep() == 0 and not dispatched(ground, sid)
+    with ground.database.write() as conn:
+        calls.set_state(conn, CALL, CallState.ENDED, ground.clock.now())
+    assert dispatcher.sweep() == 1 and dispatched(ground, sid)
+
+
+def test_crash_between_starting_and_noting_it_starts_once(ground: Ground, stage: Stage) -> None:
+    an_ended_call(ground)
     sid = a_recording(ground, CloudState.COMPLETED)
     stage.durable.start(COMPLETED_WORKFLOW, sid)
     eventually_blocking(lambda: stage.of(sid))
@@ -109,7 +129,7 @@ def test_crash_between_starting_and_noting_it_starts_once(ground: Ground, stage:
 
 
 def test_absent_that_completes_after_all_is_worked_on_again(ground: Ground, stage: Stage) -> None:
-    a_call(ground)
+    an_ended_call(ground)
     sid = a_recording(ground, CloudState.ABSENT)
     dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
     dispatcher.sweep()
@@ -124,7 +144,7 @@ def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
     ground: Ground, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`absent` is being started when `completed` arrives."""
-    a_call(ground)
+    an_ended_call(ground)
     sid = a_recording(ground, CloudState.ABSENT)
     start = stage.durable.start
 
@@ -144,7 +164,7 @@ def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
 def test_waking_looks_at_once_and_failures_do_not_end_it(
     ground: Ground, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    a_call(ground)
+    an_ended_call(ground)
     monkeypatch.setattr("callreel.services.dispatch.SWEEP_EVERY_S", 60.0)
     dispatcher = Dispatcher(ground.database, stage.durable, ground.clock)
     failures = [1]

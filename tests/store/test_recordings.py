@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
+from callreel.domain.call import CallState
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, advance
 from callreel.store import calls, recordings
@@ -18,6 +19,11 @@ SID = RecordingSid("RE" + "1" * 32)
 def known(row: RecordingRow | None) -> RecordingRow:
     assert row is not None
     return row
+
+
+def ended(database: Database) -> None:
+    with database.write() as conn:
+        calls.set_state(conn, CALL.id, CallState.ENDED, NOON)
 
 
 def test_what_was_told_is_kept_and_not_forgotten(database: Database) -> None:
@@ -87,6 +93,7 @@ def test_states_follow_the_domain_whoever_tells_them(
 
 def test_each_is_dispatched_once_when_its_stages_can_run(database: Database) -> None:
     a_call(database)
+    ended(database)
     with database.write() as conn:
         for number, state in enumerate(CloudState):
             recordings.hear(conn, RecordingSid(f"RE{number}"), CALL.id, PARENT, state, after(number))
@@ -101,6 +108,7 @@ def test_each_is_dispatched_once_when_its_stages_can_run(database: Database) -> 
 
 def test_a_recording_that_turns_up_after_all_is_dispatched_again(database: Database) -> None:
     a_call(database)
+    ended(database)
     with database.write() as conn:
         recordings.hear(conn, SID, CALL.id, PARENT, CloudState.MISSING, NOON)
         recordings.mark_dispatched(conn, SID, after(1))
@@ -147,6 +155,7 @@ def test_attempts_count_within_a_stage(database: Database) -> None:
 
 def test_what_is_stuck_begins_anew_once_or_is_left_as_it_is(database: Database) -> None:
     a_call(database)
+    ended(database)
     with database.write() as conn:
         recordings.hear(conn, SID, CALL.id, PARENT, CloudState.STORED, NOON)
         recordings.mark_dispatched(conn, SID, NOON)

@@ -15,6 +15,7 @@ import httpx2
 
 from callreel.audio import wav
 from callreel.carrier.resources import RecordingResource, recordings_of
+from callreel.carrier.webhooks import TERMINAL
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.services.retry import Problem
@@ -80,6 +81,16 @@ class CarrierRecordings:
             url, params = (self._following(following) if following else None), None
         return found
 
+    def is_over(self, leg_sid: LegSid) -> bool:
+        """Whether a leg has come to its end, or is not known there. Raises CarrierError."""
+        try:
+            found = self._page(self._url(f"Calls/{leg_sid}.json"), None, "a question for a call")
+        except CarrierError as error:
+            if error.status == 404:
+                return True
+            raise
+        return str(found.get("status")) in TERMINAL
+
     def since(self, day: date) -> Iterator[RecordingResource]:
         """All recordings of the account that began on `day` (UTC) or later, newest first. Raises CarrierError."""
         url: str | None = self._url("Recordings.json")
@@ -107,7 +118,9 @@ class CarrierRecordings:
             raise CarrierError("the next page of the carrier's list is no path on its host", retryable=False)
         return f"{self._access.api_url}{path}"
 
-    def _page(self, url: str, params: dict[str, str] | None) -> dict[str, list[dict[str, object]]]:
+    def _page(
+        self, url: str, params: dict[str, str] | None, what: str = "a list of recordings"
+    ) -> dict[str, list[dict[str, object]]]:
         try:
             answer = self._client.get(url, params=params)
         except httpx2.HTTPError as error:
@@ -115,13 +128,11 @@ class CarrierRecordings:
                 f"the carrier cannot be reached: {type(error).__name__}", retryable=True
             ) from None
         if answer.status_code != 200:
-            raise _refusal(answer, "a list of recordings")
+            raise _refusal(answer, what)
         try:
             page: dict[str, list[dict[str, object]]] = answer.json()
         except ValueError:
-            raise CarrierError(
-                "the carrier answered a list of recordings with no JSON", retryable=True
-            ) from None
+            raise CarrierError(f"the carrier answered {what} with no JSON", retryable=True) from None
         return page
 
     def bring(self, sid: RecordingSid, part: Path) -> wav.WavInfo:

@@ -12,7 +12,7 @@ from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.store.dialect import insert_new
-from callreel.store.tables import calls, legs, transcripts
+from callreel.store.tables import calls, legs, streams, transcripts
 
 _ORDER = (CallState.LIVE, CallState.ENDED, CallState.CLOSED)
 
@@ -85,6 +85,15 @@ def in_state(conn: Connection, state: CallState) -> list[CallRow]:
     """All calls in `state`, oldest first."""
     query = select(calls).where(calls.c.state == state).order_by(calls.c.created_at, calls.c.id)
     return [row(found) for found in conn.execute(query)]
+
+
+def silent(conn: Connection, since: datetime) -> list[CallRow]:
+    """Live calls that were answered before `since` and whose streams, if they had any, ended before, oldest first."""
+    heard = exists().where(
+        streams.c.call_id == calls.c.id, streams.c.stopped_at.is_(None) | (streams.c.stopped_at >= since)
+    )
+    query = select(calls).where(calls.c.state == CallState.LIVE, calls.c.created_at < since, ~heard)
+    return [row(found) for found in conn.execute(query.order_by(calls.c.created_at, calls.c.id))]
 
 
 def without_live_transcript(conn: Connection) -> list[CallRow]:

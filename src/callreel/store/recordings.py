@@ -118,12 +118,15 @@ def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
 def undispatched(conn: Connection) -> list[RecordingRow]:
     """Recordings whose stages can run and were not started, the longest unchanged first.
 
-    Also those that are stored already: their stages are begun anew, or were so quick that nobody marked them.
+    Not while their call lives: it would be judged, and closed, before it is over. Also those that are stored already: their stages are begun anew, or were so quick that nobody marked them.
     """
     query = (
         select(recordings)
+        .join(calls, calls.c.id == recordings.c.call_id)
         .where(
-            recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)), recordings.c.dispatched_at.is_(None)
+            recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)),
+            recordings.c.dispatched_at.is_(None),
+            calls.c.state != CallState.LIVE,
         )
         .order_by(recordings.c.updated_at, recordings.c.sid)
     )
