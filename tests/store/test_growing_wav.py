@@ -81,6 +81,21 @@ def test_what_is_in_the_file_is_what_was_appended(
     assert path.read_bytes() == wav.header(2 * len(expected), 16_000) + expected.astype("<i2").tobytes()
 
 
+def test_a_head_may_lag_behind_but_never_says_too_much(tmp_path: Path) -> None:
+    path = tmp_path / "agent.wav"
+    growing = GrowingWav.open(path, 8000, head_lag_ms=1_000)
+    for start in range(0, 9_600, BLOCK):
+        growing.append(ramp(start, BLOCK))
+        now = played(path)
+        assert growing.samples - 8_000 < now.size <= growing.samples
+        assert np.array_equal(now, ramp(0, now.size))
+    growing.pad_to(10_000)
+    assert played(path).size == 10_000
+    growing.append(ramp(0, 100))
+    growing.close()
+    assert played(path).size == 10_100
+
+
 def test_samples_of_another_kind_are_our_mistake(tmp_path: Path) -> None:
     with GrowingWav.open(tmp_path / "a.wav", 8000) as growing:
         with pytest.raises(ValueError, match="expected int16"):

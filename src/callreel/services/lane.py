@@ -27,8 +27,10 @@ SAMPLES_A_MS = RATE_8K // 1000
 REORDER_MS = 80
 """How long a gap is held open for frames out of order; with a block of 160 ms, a kill loses at most 240 ms."""
 METER_MS = 160
+TELL_EVERY_MS = 500
 
 Samples = npt.NDArray[np.int16]
+_NOTHING: Samples = np.zeros(0, np.int16)
 
 
 class Hearing(Protocol):
@@ -69,19 +71,23 @@ class Lane:
         patience_ms: int = 0,
         on_written: Callable[[], None] = lambda: None,
     ) -> None:
-        """`patience_ms`: how long layer 2 may lag behind layer 1, besides the resampler's delay.
+        """`patience_ms`: how long layer 2 may lag behind layer 1, besides the resampler's delay, and layer 1's head.
 
-        `on_written` is called after each block.
+        `on_written` is called after a block, once each `TELL_EVERY_MS` of audio.
         """
         self.role = role
         self.paths = paths
         self._hearing = hearing
+        self._patience_ms = patience_ms
         self._patience_samples = patience_ms * SAMPLES_A_MS
+        self._late: list[Samples] = []
+        self._late_samples = 0
+        self._tell_at = 0
         self._block_samples = block_ms * SAMPLES_A_MS
         self._on_written = on_written
         self._timeline: Timeline | None = None
         self._open: _OpenFiles | None = None
-        self._newest: deque[Samples] = deque([np.zeros(0, np.int16)], maxlen=max(1, METER_MS // block_ms))
+        self._newest: deque[Samples] = deque([_NOTHING], maxlen=max(1, METER_MS // block_ms))
         self.samples = 0
         """Samples in layer 1 so far."""
         self.disk_lost_ms = 0
@@ -108,9 +114,9 @@ class Lane:
         What is missing up to there becomes silence.
         """
         self._open = _OpenFiles(
-            PatientWav(GrowingWav.open(self.paths.live_8k, RATE_8K)),
+            PatientWav(GrowingWav.open(self.paths.live_8k, RATE_8K, head_lag_ms=self._patience_ms)),
             PatientWav(GrowingWav.open(self.paths.live_16k, RATE_16K)),
-            Upsampler(self._patience_samples),
+            Upsampler(0),
         )
         self._timeline = Timeline(reorder_ms=REORDER_MS)
         self.samples = self._open.live_8k.samples
@@ -143,9 +149,9 @@ class Lane:
         rest = timeline.finish()
         if rest:
             self._write(mulaw.decode(rest))
-        tail = files.upsampler.finish()
+        tail = np.concatenate([self._widened(files), files.upsampler.finish()])
         files.live_16k.append(tail)
-        self._hearing.hear(np.zeros(0, np.int16), tail)
+        self._hearing.hear(_NOTHING, tail)
         self._hearing.pause()
         files.close()
         self.disk_lost_ms += files.live_8k.lost_samples // SAMPLES_A_MS
@@ -163,12 +169,27 @@ class Lane:
         assert files is not None
         files.live_8k.append(samples8k)
         self.samples += samples8k.size
-        samples16k = files.upsampler.push(samples8k)
-        if samples16k.size:
-            files.live_16k.append(samples16k)
+        self._late.append(samples8k)
+        self._late_samples += samples8k.size
+        samples16k = _NOTHING
+        if self._late_samples >= self._patience_samples:
+            samples16k = self._widened(files)
+            if samples16k.size:
+                files.live_16k.append(samples16k)
         self._newest.append(samples8k)
         self._hearing.hear(samples8k, samples16k)
-        self._on_written()
+        if self.samples >= self._tell_at:
+            self._tell_at = self.samples + TELL_EVERY_MS * SAMPLES_A_MS
+            self._on_written()
+
+    def _widened(self, files: "_OpenFiles") -> Samples:
+        """What has become certain of layer 2, given all of layer 1 that it had not had yet."""
+        if not self._late:
+            return _NOTHING
+        late = self._late[0] if len(self._late) == 1 else np.concatenate(self._late)
+        self._late.clear()
+        self._late_samples = 0
+        return files.upsampler.push(late)
 
 
 @dataclass(frozen=True, slots=True)

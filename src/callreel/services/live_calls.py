@@ -24,7 +24,7 @@ from callreel.services.clock import Clock
 from callreel.services.counters import Counters
 from callreel.services.custody import Custody, Found
 from callreel.services.handover import beginning
-from callreel.services.lane import RATE_8K, RATE_16K, Lane, LanePaths
+from callreel.services.lane import RATE_8K, RATE_16K, SAMPLES_A_MS, TELL_EVERY_MS, Lane, LanePaths
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
 from callreel.services.patience import until_kept
@@ -36,7 +36,6 @@ from callreel.store.streams import EndedBy, StreamRow
 
 log = logging.getLogger(__name__)
 
-LEVEL_EVERY_MS = 500
 HEARD_BLOCK_MS = 20
 """Audio that somebody listens to is written and handed on as it comes, so that no word waits for a block."""
 LOOK_EVERY_S = 5.0
@@ -127,7 +126,7 @@ class LiveCall:
         """A block was written: send levels, at most once each half second of audio."""
         reached = max([lane.samples for lane in self.lanes.values()])
         if reached >= self.next_level_samples:
-            self.next_level_samples = reached + LEVEL_EVERY_MS * 8
+            self.next_level_samples = reached + TELL_EVERY_MS * SAMPLES_A_MS
             self.tell_level(self)
 
 

@@ -1,8 +1,8 @@
 """An append-only mono 16-bit WAV file that is playable at any instant, also after a kill.
 
 Samples are written before the head that counts them, so the head never promises what is not there. The head is
-`audio/wav.header`; a process that dies in between leaves a head that is at most one block behind, which `repair` puts
-right. Not a buffer: each `append` reaches the operating system before it returns (`sync` makes it outlive a power cut).
+`audio/wav.header`; a process that dies in between leaves a head that is a block behind, or as much as it was allowed to
+be, which `repair` puts right. Not a buffer: each `append` reaches the operating system before it returns (`sync` makes it outlive a power cut).
 
 An open file is locked, so that a second process repairs what the dead left and never what the living write.
 """
@@ -47,17 +47,21 @@ class RepairedWav:
 class GrowingWav:
     """One open file. One thread at a time may use it; `close` it, or use it in a `with`."""
 
-    def __init__(self, path: Path, fd: int, rate_hz: int, samples: int) -> None:
+    def __init__(self, path: Path, fd: int, rate_hz: int, samples: int, head_lag_ms: int) -> None:
         self.path = path
         self.rate_hz = rate_hz
         self.samples = samples
         self._fd = fd
+        self._head_lag = head_lag_ms * rate_hz // 1000
+        self._counted = samples
+        """What the head says."""
         self._name_is_safe = False
 
     @classmethod
-    def open(cls, path: Path, rate_hz: int) -> "GrowingWav":
+    def open(cls, path: Path, rate_hz: int, *, head_lag_ms: int = 0) -> "GrowingWav":
         """Make the file (its folder too, readable by us alone), or go on with one that is there.
 
+        `head_lag_ms`: the head is written again when it would be so far behind; by default with each block.
         Raises StillGrowingError if it is open elsewhere, StoreError if it cannot be made, AudioFileError if what is there
         is not a mono 16-bit WAV of `rate_hz`.
         """
@@ -74,7 +78,7 @@ class GrowingWav:
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, rate_hz, found.samples)
+        return cls(path, fd, rate_hz, found.samples, head_lag_ms)
 
     @property
     def duration_ms(self) -> int:
@@ -92,11 +96,14 @@ class GrowingWav:
         """
         if samples.dtype != _LITTLE_ENDIAN or samples.ndim != 1:
             raise ValueError(f"expected int16 of shape [n], got {samples.dtype} of shape {samples.shape}")
+        end = self.samples + samples.size
         try:
             write_at(self._fd, np.ascontiguousarray(samples).data, self.size_bytes)
-            self._count(self.samples + samples.size)
+            if end - self._counted >= self._head_lag:
+                self._count(end)
         except OSError as error:
             raise StoreError(f"the layer file {self.path.name} cannot grow: {error.strerror}") from error
+        self.samples = end
 
     def pad_to(self, samples: int) -> None:
         """Append silence until there are `samples`; nothing if there are as many. The zeros take no room on the disk."""
@@ -108,6 +115,7 @@ class GrowingWav:
             self._count(samples)
         except OSError as error:
             raise StoreError(f"the layer file {self.path.name} cannot grow: {error.strerror}") from error
+        self.samples = samples
 
     def sync(self) -> None:
         """Make what was appended outlive a power cut. Takes as long as the disk does."""
@@ -126,6 +134,8 @@ class GrowingWav:
         fd, self._fd = self._fd, -1
         try:
             os.ftruncate(fd, self.size_bytes)
+            if self._counted != self.samples:
+                write_at(fd, wav.header(self.samples * _SAMPLE_BYTES, self.rate_hz), 0)
             if sync:
                 os.fsync(fd)
                 sync_folder(self.path.parent)
@@ -144,7 +154,7 @@ class GrowingWav:
 
     def _count(self, samples: int) -> None:
         write_at(self._fd, wav.header(samples * _SAMPLE_BYTES, self.rate_hz), 0)
-        self.samples = samples
+        self._counted = samples
 
 
 def repair(path: Path) -> RepairedWav:

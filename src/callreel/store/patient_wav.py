@@ -40,7 +40,8 @@ class PatientWav:
 
     def append(self, samples: npt.NDArray[np.int16]) -> None:
         """Write `samples` (int16, shape [n]), now or when the disk takes them again."""
-        self._flush()
+        if self._waiting or self._owed_silence:
+            self._flush()
         behind = self._waiting or self._owed_silence
         if behind or not self._write(samples):
             self._wait(samples)
