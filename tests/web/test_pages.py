@@ -20,6 +20,7 @@ from callreel.store import calls, finals, layers, transcripts
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.tables import calls as calls_table
+from callreel.store.tables import streams as streams_table
 from callreel.web.app import WebOptions, create_app
 from callreel.web.options import SoftphoneOptions
 from callreel.web.render import BUILT, STATIC
@@ -91,6 +92,16 @@ def test_a_layer_whose_stream_was_cut_is_paused(ada: TestClient, place: Seed) ->
     page = ada.get(f"/calls/{LIVE}").text
     assert page.count('class="light paused"') == 4
     assert page.count('class="light recording"') == 2  # the carrier goes on
+
+
+def test_a_layer_that_the_disk_did_not_take_has_failed(ada: TestClient, place: Seed) -> None:
+    with place.database.write() as conn:
+        counts = {"agent": {"disk_lost_ms": 0}, "technician": {"disk_lost_ms": 2300}}
+        conn.execute(streams_table.update().where(streams_table.c.call_id == DONE).values(counts=counts))
+    page = ada.get(f"/calls/{DONE}").text
+    assert page.count('class="light failed"') == 2
+    assert "What the engine hears. The disk did not take all of it: 2.3 s are silence instead." in page
+    assert ada.get(f"/api/calls/{DONE}").json()["disk_lost_ms"] == 2300
 
 
 def test_the_carriers_reason_is_said_in_words(ada: TestClient) -> None:

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { isCallOf } from "../src/softphone/leg";
 import { allowPlainSocket, plainAddress } from "../src/softphone/local";
 import { cursorAfter, plainCheck } from "../src/softphone/number";
-import { together } from "../src/softphone/people";
+import { isName, offered, together } from "../src/softphone/people";
 
 const Real = globalThis.WebSocket;
 afterEach(() => {
@@ -58,4 +58,12 @@ test("a call out is known by its leg, a call in by who calls", () => {
   expect(isCallOf(call, { sid: "CA2", from: null })).toBe(false);
   expect(isCallOf({ ...call, direction: "incoming" }, { sid: "CA2", from: "+1" })).toBe(true);
   expect(isCallOf({ ...call, direction: "incoming", state: "ended" }, { sid: "CA2", from: "+1" })).toBe(false);
+});
+
+test("a part of a name finds who is meant, a number finds nobody out", () => {
+  const people = ["Anna", "Otto", "Joanna", "Émile"].map((name, at) => ({ name, number: `+${at}` }));
+  expect(offered(people, " ann").shown.map((one) => one.name)).toEqual(["Anna", "Joanna"]);
+  expect(offered(people, "+1 212", 3)).toEqual({ shown: people.slice(0, 3), more: 1 });
+  expect(offered(people, "é").shown.map((one) => one.name)).toEqual(["Émile"]);
+  expect([isName("+1 (212) 555"), isName("Lee 2"), isName("")]).toEqual([false, true, false]);
 });

@@ -34,6 +34,7 @@ from callreel.store.calls import CallRow
 from callreel.store.notes import NoteRow
 from callreel.store.recordings import RecordingRow
 from callreel.store.revisions import RevisionRow
+from callreel.store.streams import StreamRow
 from callreel.store.transcripts import TranscriptRow
 
 Summary = dict[str, Json]
@@ -67,6 +68,7 @@ def call_summary(
         **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
         "revision": revision_head(shown.revision) if shown and shown.revision else None,
         "live_offset_ms": live_offset_ms(row),
+        "disk_lost_ms": disk_lost_ms(streams.of_call(conn, call_id)),
         "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
         "recording": _recording(recording),
@@ -167,6 +169,16 @@ def live_offset_ms(row: CallRow) -> int:
     """
     known = [c for c in row.comparisons if c.correlation is not None and not c.silent]
     return round(max(known, key=lambda c: c.correlation or 0.0).offset_ms) if known else 0
+
+
+def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
+    """The most that the disk did not take of a party's live layers, as its streams counted at their end; silence instead.
+
+    A party's count goes on over the streams of a call.
+    """
+    counted = (count for row in rows for count in row.counts.values() if isinstance(count, dict))
+    lost = (count.get("disk_lost_ms") for count in counted)
+    return max((ms for ms in lost if isinstance(ms, int)), default=0)
 
 
 def _comparison(comparison: Comparison) -> Json:

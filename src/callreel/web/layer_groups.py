@@ -42,12 +42,24 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
     of_16k = tuple(file for file in files if file["layer"] == "live_16k")
     of_cloud = tuple(file for file in files if file["layer"] in ("cloud", "cloud_channel"))
     recording = call["recording"] if isinstance(call["recording"], dict) else None
+    lost_ms = call["disk_lost_ms"] if isinstance(call["disk_lost_ms"], int) else 0
+    lost = f" The disk did not take all of it: {lost_ms / 1000:.1f} s are silence instead." if lost_ms else ""
     return (
         LayerGroup(
-            "live_8k", "Live, 8 kHz", "8 kHz", _live_light(of_8k, live), "As the carrier sent it.", of_8k
+            "live_8k",
+            "Live, 8 kHz",
+            "8 kHz",
+            _live_light(of_8k, live, lost_ms),
+            f"As the carrier sent it.{lost}",
+            of_8k,
         ),
         LayerGroup(
-            "live_16k", "Live, 16 kHz", "16 kHz", _live_light(of_16k, live), "What the engine hears.", of_16k
+            "live_16k",
+            "Live, 16 kHz",
+            "16 kHz",
+            _live_light(of_16k, live, lost_ms),
+            f"What the engine hears.{lost}",
+            of_16k,
         ),
         LayerGroup(
             "cloud", "Cloud", "Cloud", _cloud_light(recording, live), cloud_note(recording, live), of_cloud
@@ -81,7 +93,7 @@ def player_audio(call: Summary) -> str | None:
     return main_audio(call) or next((str(file["url"]) for file in files), None)
 
 
-def _live_light(files: Sequence[dict[str, Json]], live: bool) -> str:
+def _live_light(files: Sequence[dict[str, Json]], live: bool, lost_ms: int) -> str:
     states = {file["state"] for file in files}
     if not states:
         return "waiting" if live else "none"
@@ -89,6 +101,8 @@ def _live_light(files: Sequence[dict[str, Json]], live: bool) -> str:
         return "recording"
     if live:
         return "paused"  # its stream was cut; another may continue it
+    if lost_ms:
+        return "failed"
     return "repaired" if "repaired" in states else "done"
 
 

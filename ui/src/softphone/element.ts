@@ -9,7 +9,7 @@ import { obstacle } from "./errors";
 import { isCallOf, type Leg } from "./leg";
 import { Line, settings, type SoftphoneSettings } from "./line";
 import { check, cursorAfter, NumberCheck, plainCheck, showProblem, type CheckedNumber } from "./number";
-import { technicians, type Person } from "./people";
+import { isName, offered, technicians, type Person } from "./people";
 import { isActive, LOADING, next, readiness, status, type SoftphoneEvent, type SoftphoneState } from "./state";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
@@ -36,7 +36,8 @@ export class CallSoftphone extends HTMLElement {
     });
     this.input.addEventListener("input", () => {
       this.checked = null;
-      this.check.typed(this.input.value);
+      this.check.typed(isName(this.input.value) ? "" : this.input.value);
+      this.offer();
     });
     need(this, "[data-active]").append(...this.activeParts());
     need(this, "[data-pad]").append(...KEYS.map((key) => this.key(key)));
@@ -94,6 +95,8 @@ export class CallSoftphone extends HTMLElement {
   }
 
   private async dial(): Promise<void> {
+    const { shown: named } = offered(this.people, this.input.value);
+    if (isName(this.input.value) && named.length === 1) this.choose(named[0]!);
     const checked = this.checked ?? (await check(this.input.value).catch(() => plainCheck(this.input.value)));
     this.show(checked);
     if (!checked.valid || !checked.e164) return this.input.focus();
@@ -174,16 +177,26 @@ export class CallSoftphone extends HTMLElement {
 
   private async loadPeople(): Promise<void> {
     this.people = await technicians();
+    this.offer();
+  }
+
+  private offer(): void {
+    const { shown, more } = offered(this.people, this.input.value);
     const list = need(this, "[data-people]");
-    list.replaceChildren(...this.people.map((one) => el("li", {}, this.person(one))));
-    list.hidden = !this.people.length;
+    list.replaceChildren(...shown.map((one) => el("li", {}, this.person(one))), more ? el("li.small.soft", {}, `and ${more} more: type a name`) : "");
+    list.hidden = !shown.length;
+  }
+
+  private choose(one: Person): void {
+    this.input.value = one.number;
+    this.checked = null;
+    this.check.typed(one.number);
+    this.offer();
   }
 
   private person(one: Person): HTMLButtonElement {
     const choose = () => {
-      this.input.value = one.number;
-      this.checked = null;
-      this.check.typed(one.number);
+      this.choose(one);
       this.input.focus();
     };
     return el("button.chip", { type: "button", title: one.number, onclick: choose }, one.name || telephone(one.number));
