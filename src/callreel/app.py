@@ -25,7 +25,7 @@ from callreel.audio.segmenter import SegmenterOptions
 from callreel.carrier.destination import DialPolicy
 from callreel.carrier.signature import SignatureCheck
 from callreel.domain.call import Role
-from callreel.domain.errors import SettingsError, StoreError
+from callreel.domain.errors import EngineError, SettingsError, StoreError
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Limits
 from callreel.engines import registry
@@ -65,7 +65,7 @@ from callreel.services.recovery import Recovery
 from callreel.services.restream import Restreaming, ask_for_calls_of
 from callreel.services.secret_tokens import new_token
 from callreel.services.silent_calls import SilentCalls
-from callreel.services.stages import Stages
+from callreel.services.stages import TRANSCRIBE_QUEUE, WHOLE_QUEUE, Stages
 from callreel.services.transcribing import Transcribing
 from callreel.services.upkeep import Upkeep
 from callreel.settings import LOOPBACK_HOSTS, Settings, describe
@@ -86,7 +86,6 @@ from callreel.web.welcome import first_link
 
 log = logging.getLogger(__name__)
 
-STAGES_AT_ONCE = 8
 ADOPT_EVERY_S = 10.0
 DRAIN_LOOK_S = 0.1
 
@@ -106,7 +105,8 @@ class Ground:
     heartbeat: Heartbeat
     peers: Peers
     bridge: Bridge
-    final_host: EngineHost
+    final_host: EngineHost | None
+    """The engine of the final pass; None where this process transcribes nothing after calls."""
     moving: Moving | None
 
     @property
@@ -215,7 +215,7 @@ async def _work(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with _ground(settings, server=False) as ground, _running_stages(ground):
-        log.info("working on the stages after calls")
+        log.info("working on %s", ", ".join(settings.work_queues))
         await stop.wait()
 
 
@@ -381,8 +381,10 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
     """Open everything that both kinds of process need; the order of closing is the reverse."""
+    live_choice = engine_choice(settings, settings.engine)
     final_choice = engine_choice(settings, settings.final_engine_name)
-    for choice in (engine_choice(settings, settings.engine), final_choice):
+    transcribing = settings.work_queues.get(TRANSCRIBE_QUEUE, 0)
+    for choice in [*([live_choice] if server else []), *([final_choice] if transcribing else [])]:
         await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     blobs = blob_store(settings)
     blobs.check_writable()
@@ -400,7 +402,7 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(_access(settings))
         stack.callback(carrier.close)
-        host = await started_host(final_choice, 1, stack)
+        host = await started_host(final_choice, transcribing, stack) if transcribing else None
         name = new_name()
         durable = Durable(settings.durable_database_url, name)
         presence.enter(name)
@@ -447,6 +449,13 @@ def _probe(blobs: BlobStore) -> None:
         log.error("%s; recordings stay on the spool until it can", error)
 
 
+def _named(choice: EngineChoice, host: EngineHost | None) -> tuple[str, str]:
+    """Name and model of the engine of final transcripts."""
+    if host is None:
+        return choice.name, ""
+    return host.capabilities.name, host.capabilities.model
+
+
 def link(settings: Settings, name: str) -> Link:
     """The way to the other processes of this installation."""
     if settings.app_database_url.startswith("sqlite:"):
@@ -459,17 +468,21 @@ async def _running_stages(ground: Ground) -> AsyncIterator[None]:
     """The durable workflows, and taking up what dead processes of this machine left."""
     loop = asyncio.get_running_loop()
 
-    def decode(samples: npt.NDArray[np.int16]) -> Sequence[HeardWord]:
-        return asyncio.run_coroutine_threadsafe(ground.final_host.decode(samples), loop).result()
+    settings, host = ground.settings, ground.final_host
 
-    settings = ground.settings
+    def decode(samples: npt.NDArray[np.int16]) -> Sequence[HeardWord]:
+        if host is None:
+            raise EngineError("this process transcribes nothing after calls")
+        return asyncio.run_coroutine_threadsafe(host.decode(samples), loop).result()
+
+    final_engine = engine_choice(settings, settings.final_engine_name)
     fetching = Fetching(
         ground.database, ground.blobs, ground.announcer, ground.carrier, ground.clock,
         FetchOptions(settings.fetch_attempts),
     )  # fmt: skip
     transcribing = Transcribing(
         ground.database, ground.blobs, ground.announcer, decode=decode,
-        capabilities=lambda: ground.final_host.capabilities, new_detector=SileroDetector,
+        engine_name=lambda: _named(final_engine, host), new_detector=SileroDetector,
         segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
     both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
@@ -478,7 +491,10 @@ async def _running_stages(ground: Ground) -> AsyncIterator[None]:
         Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
     )  # fmt: skip
     Stages(ground.database, ground.announcer, fetching, transcribing, judging).register(ground.durable)
-    await asyncio.to_thread(ground.durable.launch, at_once=STAGES_AT_ONCE)
+    at_once = dict(settings.work_queues)
+    if TRANSCRIBE_QUEUE in at_once:
+        at_once[WHOLE_QUEUE] = at_once[TRANSCRIBE_QUEUE]
+    await asyncio.to_thread(ground.durable.launch, at_once)
     try:
         moving = (ground.moving.run(),) if ground.moving else ()
         async with tasks(_adopt(ground), ground.heartbeat.run(), *moving):

@@ -34,8 +34,8 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
         steps.run("sum", lambda: (folder / "sum").write_text(f"{key} {total}"))
 
     durable = Durable(database_url or f"sqlite:///{folder / 'stages.db'}", new_name())
-    durable.register("counting", body)
-    durable.launch(at_once=2)
+    durable.register("counting", body, queue="all")
+    durable.launch({"all": 2})
     if mode == "begin":
         durable.start("counting", "a-key")
     else:

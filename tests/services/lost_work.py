@@ -40,8 +40,8 @@ def main(folder: Path) -> None:
         steps.run("kept", lambda: (folder / key).write_text(str(steps.run("work", work))))
 
     durable = Durable(f"sqlite:///{folder / 'stages.db'}", "this-process")
-    durable.register("working", body)
-    durable.launch(at_once=2)
+    durable.register("working", body, queue="all")
+    durable.launch({"all": 2})
     durable.start("working", "a-key")
     until = time.monotonic() + 30
     while not failed and time.monotonic() < until:

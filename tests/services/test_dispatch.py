@@ -9,7 +9,7 @@ import pytest
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW, Dispatcher
+from callreel.services.dispatch import FETCH_WORKFLOW, NONE_WORKFLOW, Dispatcher
 from callreel.services.durable import Durable, Steps
 from callreel.services.peers import new_name
 from callreel.store import calls, recordings
@@ -30,7 +30,7 @@ class Stage:
         def run(steps: Steps, key: str) -> None:
             steps.run("once", lambda: self._note(name, key))
 
-        self.durable.register(name, run)
+        self.durable.register(name, run, queue="all")
 
     def _note(self, name: str, key: str) -> None:
         with self.lock:
@@ -45,9 +45,9 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder: Path = tmp_path_factory.mktemp("durable")
     made = Stage(Durable(f"sqlite:///{folder / 'stages.db'}", new_name()))
-    for name in (COMPLETED_WORKFLOW, NONE_WORKFLOW):
+    for name in (FETCH_WORKFLOW, NONE_WORKFLOW):
         made.body(name)
-    made.durable.launch(at_once=4)
+    made.durable.launch({"all": 4})
     yield made
     made.durable.close()
 
@@ -82,7 +82,7 @@ def dispatched(ground: Ground, sid: RecordingSid) -> bool:
 @pytest.mark.parametrize(
     ("state", "workflow"),
     [
-        (CloudState.COMPLETED, COMPLETED_WORKFLOW),
+        (CloudState.COMPLETED, FETCH_WORKFLOW),
         (CloudState.ABSENT, NONE_WORKFLOW),
         (CloudState.FAILED, NONE_WORKFLOW),
         (CloudState.MISSING, NONE_WORKFLOW),
@@ -121,11 +121,11 @@ def test_a_call_that_goes_on_is_not_judged_whatever_became_of_its_recording(
 def test_crash_between_starting_and_noting_it_starts_once(ground: Ground, stage: Stage) -> None:
     an_ended_call(ground)
     sid = a_recording(ground, CloudState.COMPLETED)
-    stage.durable.start(COMPLETED_WORKFLOW, sid)
+    stage.durable.start(FETCH_WORKFLOW, sid)
     eventually_blocking(lambda: stage.of(sid))
     assert Dispatcher(ground.database, stage.durable, ground.clock).sweep() == 1
     eventually_blocking(lambda: not stage.durable.unfinished())
-    assert stage.of(sid) == [COMPLETED_WORKFLOW]
+    assert stage.of(sid) == [FETCH_WORKFLOW]
 
 
 def test_absent_that_completes_after_all_is_worked_on_again(ground: Ground, stage: Stage) -> None:
@@ -137,7 +137,7 @@ def test_absent_that_completes_after_all_is_worked_on_again(ground: Ground, stag
     hear(ground, sid, CloudState.COMPLETED)
     assert dispatcher.sweep() == 1
     eventually_blocking(lambda: len(stage.of(sid)) == 2)
-    assert stage.of(sid) == [NONE_WORKFLOW, COMPLETED_WORKFLOW]
+    assert stage.of(sid) == [NONE_WORKFLOW, FETCH_WORKFLOW]
 
 
 def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
@@ -158,7 +158,7 @@ def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
     dispatcher.sweep()
     dispatcher.sweep()
     eventually_blocking(lambda: len(stage.of(sid)) == 2)
-    assert sorted(stage.of(sid)) == sorted([NONE_WORKFLOW, COMPLETED_WORKFLOW])
+    assert sorted(stage.of(sid)) == sorted([NONE_WORKFLOW, FETCH_WORKFLOW])
 
 
 def test_waking_looks_at_once_and_failures_do_not_end_it(

@@ -10,6 +10,12 @@ from callreel.domain.events import EventKind
 from callreel.domain.recording import CloudState, Layer
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
+from callreel.services.dispatch import (
+    FETCH_WORKFLOW,
+    JUDGE_WORKFLOW,
+    NONE_WORKFLOW,
+    TRANSCRIBE_WORKFLOW,
+)
 from callreel.services.stages import LIVE_POLL_S, LIVE_POLLS, Stages
 from callreel.speech.engine import HeardWord
 from tests.services.ground import Ground, Samples
@@ -23,20 +29,24 @@ T = TypeVar("T")
 class Remembered:
     """Steps as the durable engine gives them: each is done once, its end remembered. `die_in` cuts one off."""
 
-    results: dict[str, object] = field(default_factory=dict)
+    within: str = ""
+    """The workflow that runs."""
+    results: dict[tuple[str, str], object] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
     slept_s: list[float] = field(default_factory=list)
+    started: list[tuple[str, str]] = field(default_factory=list)
     die_in: str | None = None
 
     def run(self, name: str, work: Callable[[], T]) -> T:
-        if name not in self.results:
+        step = (self.within, name)
+        if step not in self.results:
             self.ran.append(name)
-            self.results[name] = self._outcome(work)
+            self.results[step] = self._outcome(work)
             if name == self.die_in:
-                del self.results[name]
+                del self.results[step]
                 self.die_in = None
                 raise KeyboardInterrupt
-        known = self.results[name]
+        known = self.results[step]
         if isinstance(known, Exception):
             raise known
         return cast(T, known)
@@ -49,6 +59,9 @@ class Remembered:
 
     def sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
+
+    def then(self, name: str, key: str) -> None:
+        self.started.append((name, key))
 
 
 @pytest.fixture
@@ -68,6 +81,19 @@ def stages(recorded: Recorded, decode: Decoder | None = None, *, max_attempts: i
     )
 
 
+def run(made: Stages, steps: Remembered, key: str) -> None:
+    """The workflows one after the other, as each names the next."""
+    bodies = {
+        FETCH_WORKFLOW: made.fetch, TRANSCRIBE_WORKFLOW: made.transcribe, JUDGE_WORKFLOW: made.judge,
+        NONE_WORKFLOW: made.none,
+    }  # fmt: skip
+    steps.started = [(FETCH_WORKFLOW, key)]
+    while steps.started:
+        name, key = steps.started.pop(0)
+        steps.within = name
+        bodies[name](steps, key)
+
+
 def told(recorded: Recorded) -> list[tuple[object, object]]:
     events = recorded.ground.stored_events()
     return [(e.data["stage"], e.data["state"]) for e in events if e.kind is EventKind.STAGE]
@@ -84,7 +110,7 @@ def final_roles(recorded: Recorded) -> list[Role]:
 
 
 def test_recording_goes_through_all_stages(recorded: Recorded) -> None:
-    stages(recorded).completed(Remembered(), SID)
+    run(stages(recorded), Remembered(), SID)
     assert told(recorded) == both("fetch", "split", "transcribe", "judge")
     assert recorded.recording().state is CloudState.STORED
     assert len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
@@ -92,6 +118,13 @@ def test_recording_goes_through_all_stages(recorded: Recorded) -> None:
     assert (recorded.call.state, recorded.call.verdict) == (CallState.CLOSED, Verdict.VERIFIED)
     row = recorded.recording()
     assert (row.stage, row.stage_error) == ("judge", None)
+
+
+def test_what_an_earlier_version_began_in_one_workflow_is_finished_so(recorded: Recorded) -> None:
+    stages(recorded).whole(Remembered(), SID)
+    assert told(recorded) == both("fetch", "split", "transcribe", "judge")
+    assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
+    assert (recorded.call.state, recorded.call.verdict) == (CallState.CLOSED, Verdict.VERIFIED)
 
 
 STEPS = ("call", "fetch 1", "split", "transcribe", "judge")
@@ -102,9 +135,12 @@ def test_step_that_was_cut_off_after_its_effect_may_run_twice(ground: Ground, cu
     with recorded_call(ground) as recorded:
         steps = Remembered(die_in=cut)
         with pytest.raises(KeyboardInterrupt):
-            stages(recorded).completed(steps, SID)
-        stages(recorded).completed(steps, SID)
-        assert [steps.ran.count(name) for name in STEPS] == [2 if name == cut else 1 for name in STEPS]
+            run(stages(recorded), steps, SID)
+        run(stages(recorded), steps, SID)
+        once = {"call": 3}
+        assert [steps.ran.count(name) - (name == cut) for name in STEPS] == [
+            once.get(name, 1) for name in STEPS
+        ]
         assert len(recorded.files(Layer.CLOUD)) == 1 and len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
         found = recorded.transcript(TranscriptKind.FINAL)
         assert found is not None and found.revision == 1
@@ -112,9 +148,9 @@ def test_step_that_was_cut_off_after_its_effect_may_run_twice(ground: Ground, cu
 
 
 def test_whole_workflow_run_again_changes_nothing(recorded: Recorded) -> None:
-    stages(recorded).completed(Remembered(), SID)
+    run(stages(recorded), Remembered(), SID)
     before = (recorded.files(Layer.CLOUD), recorded.files(Layer.CLOUD_CHANNEL), recorded.call)
-    stages(recorded).completed(Remembered(), SID)
+    run(stages(recorded), Remembered(), SID)
     assert (recorded.files(Layer.CLOUD), recorded.files(Layer.CLOUD_CHANNEL), recorded.call) == before
 
 
@@ -122,7 +158,7 @@ def test_recording_that_is_not_ready_is_waited_for(recorded: Recorded) -> None:
     whole = recorded.server.answers[MEDIA]
     recorded.server.put(MEDIA, Answer(404), Answer(503), *whole)
     steps = Remembered()
-    stages(recorded).completed(steps, SID)
+    run(stages(recorded), steps, SID)
     assert [name for name in steps.ran if name.startswith("fetch")] == ["fetch 1", "fetch 2", "fetch 3"]
     assert [0.5 <= waited <= 2.0 for waited in steps.slept_s] == [True, True]
     assert recorded.call.verdict is Verdict.VERIFIED
@@ -132,7 +168,7 @@ def test_refused_credentials_park_the_recording_and_the_call_is_judged_by_what_t
     recorded: Recorded,
 ) -> None:
     recorded.server.put(MEDIA, Answer(401))
-    stages(recorded).completed(Remembered(), SID)
+    run(stages(recorded), Remembered(), SID)
     row = recorded.recording()
     assert row.state is CloudState.PARKED
     why = "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"
@@ -150,9 +186,9 @@ def test_refused_credentials_park_the_recording_and_the_call_is_judged_by_what_t
 def test_parked_recording_that_runs_again_loses_its_reason(recorded: Recorded) -> None:
     whole = recorded.server.answers[MEDIA]
     recorded.server.put(MEDIA, Answer(401))
-    stages(recorded).completed(Remembered(), SID)
+    run(stages(recorded), Remembered(), SID)
     recorded.server.put(MEDIA, *whole)
-    stages(recorded).completed(Remembered(), SID)
+    run(stages(recorded), Remembered(), SID)
     row = recorded.recording()
     assert (row.state, row.stage, row.stage_error) == (CloudState.STORED, "judge", None)
     assert recorded.call.verdict is Verdict.VERIFIED
@@ -163,7 +199,7 @@ def test_engine_that_fails_parks_its_stage_and_the_call_is_judged(recorded: Reco
         def __call__(self, samples: Samples) -> list[HeardWord]:
             raise EngineError("no model")
 
-    stages(recorded, Grumbling()).completed(Remembered(), SID)
+    run(stages(recorded, Grumbling()), Remembered(), SID)
     row = recorded.recording()
     assert (row.stage, row.stage_error) == ("transcribe", "EngineError: no model")
     assert told(recorded)[-4:] == [
@@ -180,7 +216,7 @@ def test_mono_recording_is_not_taken_apart_and_the_live_text_stands(recorded: Re
 
     recorded.server.put(MEDIA, Answer(body=mono_wav(AGENT_SAYS)))
     decoder = Decoder()
-    stages(recorded, decoder).completed(Remembered(), SID)
+    run(stages(recorded, decoder), Remembered(), SID)
     assert decoder.asked == 0 and final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
     assert [reason.code for reason in recorded.call.reasons] == ["mono_recording"]
 
@@ -202,7 +238,7 @@ def test_judging_waits_for_the_live_side_and_gives_up_after_a_quarter_of_an_hour
     with recorded.ground.database.write() as conn:
         conn.exec_driver_sql("DELETE FROM transcripts")
     steps = Remembered()
-    stages(recorded).completed(steps, SID)
+    run(stages(recorded), steps, SID)
     assert len(steps.slept_s) == LIVE_POLLS and tuple(steps.slept_s[:5]) == LIVE_POLL_S
     assert 900 <= sum(steps.slept_s) <= 1_000
     assert recorded.call.verdict is Verdict.VERIFIED

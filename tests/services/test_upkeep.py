@@ -9,7 +9,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.services.carrier_list import CarrierList
 from callreel.services.deletion import Deletion
-from callreel.services.dispatch import COMPLETED_WORKFLOW, recording_of, workflow_key
+from callreel.services.dispatch import FETCH_WORKFLOW, recording_of, workflow_key
 from callreel.services.durable import workflow_id
 from callreel.services.retry import MOST_RETRIES
 from callreel.services.upkeep import NO_VERDICT, Upkeep
@@ -87,8 +87,8 @@ def begin(recorded: Recorded) -> None:
 def test_work_that_ended_without_a_verdict_is_parked_and_begins_again(recorded: Recorded) -> None:
     """The durable engine gave it up: nobody would ever have looked at that call again."""
     begin(recorded)
-    assert upkeep(recorded, workflow_id(COMPLETED_WORKFLOW, SID)).park_unjudged() == 0, "it is worked on"
-    lost = upkeep(recorded, workflow_id(COMPLETED_WORKFLOW, "RE" + "2" * 32))
+    assert upkeep(recorded, workflow_id(FETCH_WORKFLOW, SID)).park_unjudged() == 0, "it is worked on"
+    lost = upkeep(recorded, workflow_id(FETCH_WORKFLOW, "RE" + "2" * 32))
     assert lost.park_unjudged() == 1
     assert recorded.recording().stage_error == NO_VERDICT
     assert lost.park_unjudged() == 0

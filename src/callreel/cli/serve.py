@@ -32,6 +32,10 @@ def serve(
     sign_in: Annotated[
         bool, typer.Option("--sign-in", help="With --demo: people sign in all the same, to try roles.")
     ] = False,
+    no_work: Annotated[
+        bool,
+        typer.Option("--no-work", help="Leave the stages after calls to callreel work on other machines."),
+    ] = False,
 ) -> None:
     """Run the server: carrier webhooks, media streams, pages, and the stages after a call.
 
@@ -43,7 +47,9 @@ def serve(
 
     - many calls, 8 cores: `callreel serve --media-workers 6`
     """
-    settings = begin({"host": host, "port": port, "media_workers": media_workers})
+    settings = begin(
+        {"host": host, "port": port, "media_workers": media_workers, "work_queues": "none" if no_work else None}
+    )
     if demo and settings.host not in LOOPBACK:
         raise SettingsError(
             f"demo mode listens on 127.0.0.1 only, not on {settings.host}; leave --demo or --host out"
@@ -54,12 +60,30 @@ def serve(
     app.serve(settings, demo=demo, demo_sign_in=sign_in)
 
 
-def work() -> None:
-    """Run more workers for the stages after a call, beside a server that shares this data folder.
+def work(
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            help="What to work on, and how many at once: fetch, transcribe, judge.",
+            show_default="CALLREEL_WORK_QUEUES or fetch=8,transcribe=1,judge=4",
+        ),
+    ] = None,
+) -> None:
+    """Run more workers for the stages after a call, beside a server: on this machine, or on another with PostgreSQL.
 
-    One machine needs none: `callreel serve` does that work too.
+    One machine needs none: `callreel serve` does that work too, unless it is told not to.
+
+    Examples:
+
+    - everything: `callreel work`
+
+    - a machine with a graphics card: `callreel work --queues transcribe=2`
+
+    - the rest, elsewhere: `callreel work --queues fetch,judge`
     """
-    settings = begin()
+    settings = begin({"work_queues": queues})
+    if not settings.work_queues:
+        raise SettingsError("there is nothing to work on; name queues as --queues fetch,transcribe,judge")
     from callreel import app
 
     app.work(settings)

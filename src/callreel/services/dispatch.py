@@ -21,8 +21,13 @@ SWEEP_EVERY_S = 2.0
 _AFTER = {CloudState.COMPLETED: (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)}
 """States that the stages themselves may have reached before the start was marked."""
 
-COMPLETED_WORKFLOW = "recording"
+FETCH_WORKFLOW = "fetch"
+TRANSCRIBE_WORKFLOW = "transcribe"
+JUDGE_WORKFLOW = "judge"
 NONE_WORKFLOW = "no-recording"
+WHOLE_WORKFLOW = "recording"
+"""All stages in one, as versions before 0.2 began them: what they began is finished so."""
+_WORKFLOWS = (FETCH_WORKFLOW, TRANSCRIBE_WORKFLOW, JUDGE_WORKFLOW, NONE_WORKFLOW, WHOLE_WORKFLOW)
 
 
 def workflow_key(row: RecordingRow) -> str:
@@ -32,7 +37,7 @@ def workflow_key(row: RecordingRow) -> str:
 
 def workflow_ids(row: RecordingRow) -> set[str]:
     """What the durable engine may know the present run of a recording's stages by."""
-    return {workflow_id(name, workflow_key(row)) for name in (COMPLETED_WORKFLOW, NONE_WORKFLOW)}
+    return {workflow_id(name, workflow_key(row)) for name in _WORKFLOWS}
 
 
 def recording_of(key: str) -> RecordingSid:
@@ -76,7 +81,7 @@ class Dispatcher:
             waiting = recordings.undispatched(conn)
         for row in waiting:
             there = row.state in (CloudState.COMPLETED, CloudState.STORED)
-            self._durable.start(COMPLETED_WORKFLOW if there else NONE_WORKFLOW, workflow_key(row))
+            self._durable.start(FETCH_WORKFLOW if there else NONE_WORKFLOW, workflow_key(row))
             self._mark(row)
         return len(waiting)
 

@@ -14,12 +14,13 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, Queue, SetWorkflowID
+from dbos._dbos import _get_dbos_instance
 from dbos._serialization import DBOSPortableJSONSerializer
 
 from callreel.services.patience import patiently
@@ -30,9 +31,11 @@ APPLICATION = "callreel"
 VERSION = "callreel-stages-1"
 """Fixed: an automatic version would strand unfinished work at each upgrade. Change it only with a drain."""
 
-QUEUE = "stages"
-POLL_S = 0.2
-"""How often a process looks for work: about 0.06 s of delay for about 1 % of a core (reference/engine.md)."""
+POLL_S = 0.3
+"""How often a process looks for work in each queue: about 0.1 s of delay for about 1 % of a core in all."""
+
+MOST_AT_ONCE = 1_000
+"""Of one queue in one process, where no other bound is set."""
 
 _UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 
@@ -49,6 +52,10 @@ class Steps(Protocol):
         """Wait, durably: after a restart only the rest is waited."""
         ...
 
+    def then(self, name: str, key: str) -> None:
+        """Queue workflow `name` for `key`, once. Any process that works on its queue takes it up."""
+        ...
+
 
 Body = Callable[[Steps, str], None]
 
@@ -63,14 +70,18 @@ class Unfinished:
 
 
 class _DbosSteps:
-    def __init__(self, closing: threading.Event) -> None:
+    def __init__(self, closing: threading.Event, start: Callable[[str, str], None]) -> None:
         self._closing = closing
+        self._start = start
 
     def run(self, name: str, work: Callable[[], T]) -> T:
         return DBOS.run_step({"name": name}, lambda: patiently(name, work, self._closing))
 
     def sleep(self, seconds: float) -> None:
         DBOS.sleep(seconds)
+
+    def then(self, name: str, key: str) -> None:
+        self._start(name, key)
 
 
 class Durable:
@@ -83,6 +94,7 @@ class Durable:
         """
         self._url = database_url
         self._bodies: dict[str, Callable[[str], None]] = {}
+        self._queues: dict[str, str] = {}
         self.executor_id = name
         self._launched = False
         self._closing = threading.Event()
@@ -101,9 +113,9 @@ class Durable:
         DBOS(config=config)
         logging.getLogger("dbos").propagate = True
 
-    def register(self, name: str, body: Body) -> None:
-        """Make `body` known as workflow `name`. Before `launch`."""
-        steps = _DbosSteps(self._closing)
+    def register(self, name: str, body: Body, *, queue: str) -> None:
+        """Make `body` known as workflow `name`, which waits its turn in `queue`. Before `launch`."""
+        steps = _DbosSteps(self._closing, self.start)
 
         def workflow(key: str) -> None:
             known_by = workflow_id(name, key)
@@ -115,11 +127,19 @@ class Durable:
 
         workflow.__qualname__ = workflow.__name__ = name
         self._bodies[name] = DBOS.workflow(name=name)(workflow)
+        self._queues[name] = queue
 
-    def launch(self, *, at_once: int) -> None:
-        """Open the database, migrate it, begin to run up to `at_once` workflows. Blocking, up to a second."""
+    def launch(self, at_once: Mapping[str, int]) -> None:
+        """Open the database, migrate it and begin to work. Blocking, up to a second.
+
+        `at_once`: how many workflows of a queue run at once in this process; queues that it does not name are left to
+        others.
+        """
+        DBOS.listen_queues(list(at_once))
         DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=at_once, polling_interval_sec=POLL_S)
+        _limit_here(at_once)
+        for queue in sorted({*self._queues.values()}):
+            DBOS.register_queue(queue, worker_concurrency=MOST_AT_ONCE, polling_interval_sec=POLL_S)
         self._launched = True
 
     def start(self, name: str, key: str) -> None:
@@ -128,7 +148,7 @@ class Durable:
         Any process of the installation may take it up.
         """
         with SetWorkflowID(workflow_id(name, key)):
-            DBOS.enqueue_workflow(QUEUE, self._bodies[name], key)
+            DBOS.enqueue_workflow(self._queues[name], self._bodies[name], key)
 
     def unfinished(self) -> list[Unfinished]:
         """Workflows that are not at their end, whoever runs them."""
@@ -154,9 +174,10 @@ class Durable:
         """
         mine = [w for w in self.unfinished() if w.status == "PENDING" and w.executor == self.executor_id]
         idle = {w.workflow_id for w in mine} - self._here
-        again, self._idle = sorted(idle & self._idle), idle
-        if again:
-            DBOS.resume_workflows(again, queue_name=QUEUE)
+        again = sorted(idle & self._idle)
+        self._idle = idle.difference(again)
+        for known_by in again:
+            DBOS.resume_workflow(known_by, queue_name=self._queues[known_by.partition(":")[0]])
         return len(again)
 
     def close(self) -> None:
@@ -165,6 +186,24 @@ class Durable:
         if self._launched:
             DBOS.destroy(destroy_registry=True)
             self._launched = False
+
+
+def _limit_here(at_once: Mapping[str, int]) -> None:
+    """Bound what this process takes up of each queue.
+
+    The library keeps one bound a queue in the database, for all processes; machines differ. It asks for the queue at
+    every look, so the answer is put right here.
+    """
+    sys_db = _get_dbos_instance()._sys_db
+    ask = sys_db.get_queue
+
+    def get_queue(name: str) -> Queue | None:
+        queue = ask(name)
+        if queue is not None and name in at_once:
+            queue._worker_concurrency = at_once[name]
+        return queue
+
+    vars(sys_db)["get_queue"] = get_queue
 
 
 def workflow_id(name: str, key: str) -> str:

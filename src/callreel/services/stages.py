@@ -1,10 +1,14 @@
 """The stages after a call, in their order: what the durable workflows do.
 
-    fetch -> split -> transcribe -> wait for the live side -> judge      a recording was announced as completed
-    wait for the live side -> keep the live text -> judge                the carrier has none, and said so
+    fetch: fetch -> split, then transcribe             a recording was announced as completed
+    transcribe: transcribe, then judge
+    judge: wait for the live side -> judge
+    no-recording: wait for the live side -> keep the live text -> judge      the carrier has none, and said so, or one
+                                                                             whose channels cannot be told apart
 
-Each stage is one durable, idempotent step keyed by the recording. What cannot go on is parked with its reason; the call
-still gets its transcript from the live layers and its verdict.
+Each workflow waits in a queue, which processes work on as they are told: fetching costs the network, transcribing an
+engine, judging a moment of processor time. Each stage is one durable, idempotent step keyed by the recording. What cannot
+go on is parked with its reason; the call still gets its transcript from the live layers and its verdict.
 """
 
 import logging
@@ -15,7 +19,14 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.transcript import TranscriptKind
 from callreel.services.announce import Announcer
-from callreel.services.dispatch import COMPLETED_WORKFLOW, NONE_WORKFLOW, recording_of
+from callreel.services.dispatch import (
+    FETCH_WORKFLOW,
+    JUDGE_WORKFLOW,
+    NONE_WORKFLOW,
+    TRANSCRIBE_WORKFLOW,
+    WHOLE_WORKFLOW,
+    recording_of,
+)
 from callreel.services.durable import Durable, Steps
 from callreel.services.fetching import Fetching
 from callreel.services.judging import Judging
@@ -24,6 +35,10 @@ from callreel.store import recordings, transcripts
 from callreel.store.database import Database
 
 log = logging.getLogger(__name__)
+
+FETCH_QUEUE, TRANSCRIBE_QUEUE, JUDGE_QUEUE = "fetch", "transcribe", "judge"
+WHOLE_QUEUE = "stages"
+"""Of versions before 0.2."""
 
 LIVE_POLL_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 LIVE_POLLS = 200
@@ -49,21 +64,38 @@ class Stages:
 
     def register(self, durable: Durable) -> None:
         """Make the workflows known, before the library is launched."""
-        durable.register(COMPLETED_WORKFLOW, self.completed)
-        durable.register(NONE_WORKFLOW, self.none)
+        durable.register(FETCH_WORKFLOW, self.fetch, queue=FETCH_QUEUE)
+        durable.register(TRANSCRIBE_WORKFLOW, self.transcribe, queue=TRANSCRIBE_QUEUE)
+        durable.register(JUDGE_WORKFLOW, self.judge, queue=JUDGE_QUEUE)
+        durable.register(NONE_WORKFLOW, self.none, queue=JUDGE_QUEUE)
+        durable.register(WHOLE_WORKFLOW, self.whole, queue=WHOLE_QUEUE)
 
-    def completed(self, steps: Steps, key: str) -> None:
-        """Everything that follows a recording that the carrier has ready. `key` names it."""
+    def fetch(self, steps: Steps, key: str) -> None:
+        """Bring a recording that the carrier has ready. `key` names it."""
         sid = recording_of(key)
-        call_id = CallId(steps.run("call", lambda: self._fetching.rows(sid)[0].id))
-        self._fetch(steps, sid, call_id)
-        stored = steps.run("stored", lambda: self._fetching.rows(sid)[1].state is CloudState.STORED)
-        channels = 0
-        if not stored:
-            steps.run("park fetch", lambda: self._tell(call_id, sid, "fetch", "parked", self._why(sid)))
-        else:
-            steps.run("told fetch", lambda: self._tell(call_id, sid, "fetch", "done"))
-            channels = self._stage(steps, sid, call_id, "split", lambda: self._fetching.split(sid)) or 0
+        call_id = self._call(steps, sid)
+        channels = self._bring(steps, sid, call_id)
+        steps.then(TRANSCRIBE_WORKFLOW if channels == 2 else NONE_WORKFLOW, key)
+
+    def transcribe(self, steps: Steps, key: str) -> None:
+        """Make text of a recording's two channels."""
+        sid = recording_of(key)
+        call_id = self._call(steps, sid)
+        self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_recording(call_id))
+        steps.then(JUDGE_WORKFLOW, key)
+
+    def judge(self, steps: Steps, key: str) -> None:
+        """Compare what there is when the live side is done too."""
+        sid = recording_of(key)
+        call_id = self._call(steps, sid)
+        self._wait_for_live(steps, call_id)
+        self._stage(steps, sid, call_id, "judge", lambda: self._judging.judge(call_id))
+
+    def whole(self, steps: Steps, key: str) -> None:
+        """All that follows a recording in one workflow, for those that an earlier version began."""
+        sid = recording_of(key)
+        call_id = self._call(steps, sid)
+        channels = self._bring(steps, sid, call_id)
         if channels == 2:
             self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_recording(call_id))
         self._wait_for_live(steps, call_id)
@@ -74,10 +106,22 @@ class Stages:
     def none(self, steps: Steps, key: str) -> None:
         """What follows when the carrier has no recording: the live layers still give a transcript and a verdict."""
         sid = recording_of(key)
-        call_id = CallId(steps.run("call", lambda: self._fetching.rows(sid)[0].id))
+        call_id = self._call(steps, sid)
         self._wait_for_live(steps, call_id)
         self._stage(steps, sid, call_id, "transcribe", lambda: self._transcribing.from_live(call_id))
         self._stage(steps, sid, call_id, "judge", lambda: self._judging.judge(call_id))
+
+    def _call(self, steps: Steps, sid: RecordingSid) -> CallId:
+        return CallId(steps.run("call", lambda: self._fetching.rows(sid)[0].id))
+
+    def _bring(self, steps: Steps, sid: RecordingSid, call_id: CallId) -> int:
+        """Fetch and split; answers the number of channels, 0 where there is no recording now."""
+        self._fetch(steps, sid, call_id)
+        if not steps.run("stored", lambda: self._fetching.rows(sid)[1].state is CloudState.STORED):
+            steps.run("park fetch", lambda: self._tell(call_id, sid, "fetch", "parked", self._why(sid)))
+            return 0
+        steps.run("told fetch", lambda: self._tell(call_id, sid, "fetch", "done"))
+        return self._stage(steps, sid, call_id, "split", lambda: self._fetching.split(sid)) or 0
 
     def _fetch(self, steps: Steps, sid: RecordingSid, call_id: CallId) -> None:
         steps.run("tell fetch", lambda: self._tell(call_id, sid, "fetch", "running"))

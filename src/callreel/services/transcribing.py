@@ -15,7 +15,7 @@ from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.services.announce import Announcer
 from callreel.services.layer_audio import channel_file, open_layer
 from callreel.services.wav_files import SoundFile
-from callreel.speech.engine import Capabilities, HeardWord
+from callreel.speech.engine import HeardWord
 from callreel.speech.turns import merge_turns, words_from
 from callreel.store import finals, layers, transcripts
 from callreel.store.blobs import BlobStore
@@ -49,7 +49,7 @@ def segments(
 
 
 class Transcribing:
-    """The transcribe stage. `decode` blocks until an engine process has answered."""
+    """The transcribe stage. `decode` blocks until an engine process has answered; `engine_name` is its name and model."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Transcribing:
         announcer: Announcer,
         *,
         decode: Callable[[Samples], Sequence[HeardWord]],
-        capabilities: Callable[[], Capabilities],
+        engine_name: Callable[[], tuple[str, str]],
         new_detector: Callable[[], SpeechDetector],
         segmenter: SegmenterOptions,
     ) -> None:
@@ -66,7 +66,7 @@ class Transcribing:
         self._blobs = blobs
         self._announcer = announcer
         self._decode = decode
-        self._capabilities = capabilities
+        self._engine_name = engine_name
         self._new_detector = new_detector
         self._segmenter = segmenter
 
@@ -102,9 +102,9 @@ class Transcribing:
 
     def _keep(self, call_id: CallId, made: list[Final]) -> int:
         turns = merge_turns(made)
-        engine = self._capabilities()
+        name, model = self._engine_name()
         with self._database.write() as conn:
-            transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns)
+            transcripts.put(conn, call_id, TranscriptKind.FINAL, name, model, turns)
             told = LiveEvent(
                 call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.FINAL, "turns": len(turns)}
             )

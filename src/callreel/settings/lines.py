@@ -51,7 +51,7 @@ def describe(settings: Settings) -> list[SettingLine]:
                 section,
                 name,
                 env_name(name),
-                shown(getattr(settings, name)),
+                shown(getattr(settings, name), name),
                 settings.sources.get(name, "default"),
                 field.description or "",
             )
@@ -69,12 +69,14 @@ def is_secret(name: str) -> bool:
     return "SecretStr" in str(Settings.model_fields[name].annotation)
 
 
-def shown(value: object) -> str:
-    """`value` for people: secrets and passwords within addresses are masked."""
+def shown(value: object, name: str = "") -> str:
+    """`value` of the setting `name` for people: secrets and passwords within addresses are masked."""
     if value is None or value == () or value == {}:
-        return NOT_SET
+        return NOT_SET if name != "work_queues" else "none"
     if isinstance(value, SecretStr):
         return MASK
+    if isinstance(value, dict) and all(isinstance(item, int) for item in value.values()):
+        return ",".join(f"{key}={item}" for key, item in value.items())
     if isinstance(value, dict):
         return ", ".join(f"{key}={MASK}" for key in value)
     if isinstance(value, tuple):

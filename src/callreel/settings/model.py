@@ -7,7 +7,7 @@ composition root hands them plain values.
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator, model_validator
@@ -29,6 +29,10 @@ EngineName: TypeAlias = Annotated[
 def _also(*names: str) -> AliasChoices:
     """Names in the environment, the one that `describe` shows first."""
     return AliasChoices(*names)
+
+
+WORK_QUEUES: Final = {"fetch": 8, "transcribe": 1, "judge": 4}
+"""The stages after a call, each with how many of it a process works on at once by default."""
 
 
 class Settings(BaseSettings):
@@ -318,6 +322,11 @@ class Settings(BaseSettings):
         le=120,
         description="A media socket that does not start within this time is closed, in seconds.",
     )
+    work_queues: Annotated[dict[str, int], NoDecode] = Field(
+        default=WORK_QUEUES,
+        description="Stages after a call that this process works on, and how many at once: fetch, transcribe and judge,"
+        " as fetch=8,transcribe=1; a name alone means its default, none leaves all to other machines.",
+    )
     fetch_attempts: int = Field(
         default=8,
         ge=1,
@@ -443,6 +452,11 @@ class Settings(BaseSettings):
         if not all(name and separator for name, separator, _ in pairs):
             raise ValueError("should be name=value pairs with commas between them")
         return {name: given for name, _, given in pairs}
+
+    @field_validator("work_queues", mode="before")
+    @classmethod
+    def _split_queues(cls, value: object) -> object:
+        return work_queues(value) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -575,6 +589,26 @@ class Settings(BaseSettings):
     def url(self, path: str) -> str:
         """Public address of `path`, which begins with a slash."""
         return self.public_url + path
+
+
+def work_queues(text: str) -> dict[str, int]:
+    """`fetch=8,judge` as how many of each at once. Raises ValueError."""
+    if text.strip() == "none":
+        return {}
+    found: dict[str, int] = {}
+    for name, _, number in (part.strip().partition("=") for part in text.split(",") if part.strip()):
+        number = number or str(WORK_QUEUES.get(name, ""))
+        if (
+            name not in WORK_QUEUES
+            or not number.isascii()
+            or not number.isdecimal()
+            or not 1 <= int(number) <= 1000
+        ):
+            raise ValueError(
+                f"should be none, or a list of {', '.join(WORK_QUEUES)}, each with =1 to =1000 or without"
+            )
+        found[name] = int(number)
+    return found
 
 
 def env_names(name: str) -> tuple[str, ...]:
