@@ -52,15 +52,18 @@ class House:
         speed: float = 4.0,
         recording_delay_s: float = 1.0,
         ranges: bool = False,
+        public_url: str | None = None,
     ) -> None:
+        """`public_url` is what the carrier connects to, where that is not the server itself."""
         self.folder = folder
         self.data_dir = folder / "data"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._public_url = public_url or self.url
         self._settings = settings or {}
         self._config = CarrierConfig(
-            voice_url=f"{self.url}/twilio/voice",
-            status_callback=f"{self.url}/twilio/call-status",
+            voice_url=f"{self._public_url}/twilio/voice",
+            status_callback=f"{self._public_url}/twilio/call-status",
             account_sid=ACCOUNT,
             auth_token=AUTH_TOKEN,
             speed=speed,
@@ -101,16 +104,17 @@ class House:
         self.launch_server()
         self.until(self.answers, START_S)
 
-    def launch_server(self) -> None:
-        """Start the server and wait for nothing."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the server."""
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("CALLREEL_", "TWILIO_"))
         }
-        environment |= {
+        return environment | {
             "TWILIO_ACCOUNT_SID": ACCOUNT,
             "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
             "TWILIO_PHONE_NUMBER": CALLER_ID,
-            "CALLREEL_PUBLIC_URL": self.url,
+            "CALLREEL_PUBLIC_URL": self._public_url,
             "CALLREEL_PORT": str(self.port),
             "CALLREEL_DATA_DIR": str(self.data_dir),
             "CALLREEL_CARRIER_API_URL": self.carrier.api_url,
@@ -122,10 +126,13 @@ class House:
             "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}",  # the code beside these tests
             **self._settings,
         }
+
+    def launch_server(self) -> None:
+        """Start the server and wait for nothing."""
         with (self.folder / "server.log").open("ab") as log:
             self.server = subprocess.Popen(
                 [sys.executable, "-m", "callreel", *self.arguments],
-                env=environment, stdout=log, stderr=log, cwd=self.folder,
+                env=self.environment, stdout=log, stderr=log, cwd=self.folder,
             )  # fmt: skip
 
     def answers(self) -> bool:

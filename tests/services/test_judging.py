@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind
 from callreel.domain.recording import CloudState, Layer
 from callreel.domain.verdict import Verdict
+from callreel.services.wav_files import read_wav
+from callreel.store import layers
 from callreel.store.growing_wav import GrowingWav
 from tests.services.ground import Ground, silence, speech
 from tests.services.recorded_call import (
@@ -149,3 +152,23 @@ def test_call_whose_process_died_between_its_files_and_their_stream_is_judged(re
     recorded.judging().judge(recorded.call_id)
     assert recorded.call.state is CallState.CLOSED
     assert (recorded.call.verdict, set(codes(recorded))) == (Verdict.EXPLAINED, {"stream_cut"})
+
+
+def test_a_live_layer_in_parts_is_judged_as_one(recorded: Recorded) -> None:
+    """Its streams went to two machines; a third file lies on one that is away."""
+    fetched(recorded)
+    whole = next(file for file in recorded.files(Layer.LIVE_8K) if file.role is Role.AGENT)
+    path = recorded.ground.blobs.path(whole.path)
+    samples = read_wav(path)[0][:, 0]
+    cut = samples.size // 3
+    later = whole.path.replace("_8000Hz", "9_8000Hz")
+    for name, part in (
+        (whole.path, samples[:cut]),
+        (later, np.concatenate([np.zeros(cut, np.int16), samples[cut:]])),
+    ):
+        recorded.ground.blobs.path(name).write_bytes(mono_wav(part))
+    with recorded.ground.database.write() as conn:
+        for name in (later, "audio_recordings/away_8000Hz.wav"):
+            layers.upsert(conn, recorded.call_id, replace(whole, path=name))
+    assert recorded.judging().judge(recorded.call_id) == 0
+    assert recorded.call.verdict is Verdict.VERIFIED

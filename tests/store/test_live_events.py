@@ -5,9 +5,11 @@ from sqlalchemy import delete
 
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid
-from callreel.store import live_events
+from callreel.domain.transcript import TranscriptKind
+from callreel.store import live_events, transcripts
 from callreel.store.database import Database
 from callreel.store.tables import live_events as event_table
+from tests.postgres import postgres_server
 from tests.store.rows import CALL, NOON, a_call
 
 OTHER = CallId("ba9876543210")
@@ -68,3 +70,25 @@ def test_no_listener_misses_an_id_that_was_committed_later(two_calls: Database) 
 def waiting(database: Database, heard: list[int | None]) -> list[int | None]:
     with database.read() as conn:
         return [event.id for event in live_events.after(conn, CALL.id, (heard[-1] or 0) if heard else 0, 100)]
+
+
+def test_an_event_and_a_transcript_of_one_call_do_not_wait_for_each_other() -> None:
+    """On PostgreSQL, where the one holds back events and the other holds the call."""
+    with postgres_server() as server:
+        database = Database.open(server.new_url())
+        database.migrate()
+        a_call(database)
+        event = LiveEvent(CALL.id, EventKind.CALL, {"state": "live"})
+        told = threading.Event()
+
+        def another() -> None:
+            with database.write() as conn:
+                live_events.append(conn, event, NOON)
+            told.set()
+
+        with database.write() as conn:
+            transcripts.put(conn, CALL.id, TranscriptKind.LIVE, "engine", "", [])
+            threading.Thread(target=another).start()
+            assert told.wait(20), "it refers to the call, and waits for nobody"
+            live_events.append(conn, event, NOON)
+        database.close()

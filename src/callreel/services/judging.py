@@ -6,12 +6,12 @@ from datetime import datetime
 from itertools import pairwise
 
 from callreel.audio.align import compare
-from callreel.audio.parts import Moved, Part
+from callreel.audio.parts import Moved, Overlaid, Part
 from callreel.audio.source import Source, Stretch
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.recording import CloudState, Layer, LayerFile
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.verdict import Comparison, Facts, Judgement, Limits, judge
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
@@ -98,12 +98,18 @@ class Judging:
 
     def _pair(self, opened: ExitStack, files: list[LayerFile], role: Role) -> _Pair | None:
         channel = channel_file(files, role)
-        live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role]
+        live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role and self._is_here(f)]
         if channel is None or not live:
             return None
         cloud = opened.enter_context(open_layer(self._blobs, channel))
-        ours = opened.enter_context(open_layer(self._blobs, live[0]))
-        return _Pair(ours.channel(), opened.enter_context(at_rate(cloud, RATE_8K)))
+        ours = [opened.enter_context(open_layer(self._blobs, file)).channel() for file in live]
+        return _Pair(
+            ours[0] if len(ours) == 1 else Overlaid(ours), opened.enter_context(at_rate(cloud, RATE_8K))
+        )
+
+    def _is_here(self, file: LayerFile) -> bool:
+        """Not a file that nobody closed, on the disk of a machine that died: it may never come."""
+        return file.state is not LayerState.RECORDING or self._blobs.stat(file.path) is not None
 
     def _facts(
         self, recording: RecordingRow | None, files: list[LayerFile], streamed: list[StreamRow], heard_ms: int

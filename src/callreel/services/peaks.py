@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -54,15 +55,18 @@ def layer_peaks(
 
     Raises PeaksError for a resolution that does not divide the rate, AudioFileError for a file that cannot be read.
     """
-    found: list[tuple[int, ChannelPeaks]] = []
-    for file in _longest(files, layer):
+    found: dict[Role | None, tuple[float, ...]] = {}
+    duration_ms = 0
+    for file in _at_hand(blobs, files, layer):
         made = file_peaks(blobs, file, per_second)
-        roles = _roles(file, topology)
-        found += [(made.duration_ms, ChannelPeaks(*pair)) for pair in zip(roles, made.channels, strict=True)]
+        duration_ms = max(duration_ms, made.duration_ms)
+        for role, channel in zip(_roles(file, topology), made.channels, strict=True):
+            # Of several files of a role each is silent where another has its part (`services/handover`).
+            both = zip_longest(found.get(role, ()), channel, fillvalue=0.0)
+            found[role] = tuple(max(pair) for pair in both)
     if not found:
         return None
-    found.sort(key=lambda pair: pair[1].role or "")
-    return max(duration_ms for duration_ms, _ in found), [channel for _, channel in found]
+    return duration_ms, [ChannelPeaks(role, found[role]) for role in sorted(found, key=lambda r: r or "")]
 
 
 def file_peaks(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
@@ -134,15 +138,10 @@ def _of_block(block: npt.NDArray[np.int16], stretch: int) -> npt.NDArray[np.floa
     return np.stack([np.abs(both).max(axis=1) / 32_768 for both in channels], axis=1)
 
 
-def _longest(files: Sequence[LayerFile], layer: Layer) -> list[LayerFile]:
-    """One file a role."""
-    longest: dict[Role | None, LayerFile] = {}
-    for file in files:
-        if file.layer is layer and (
-            file.role not in longest or file.duration_ms > longest[file.role].duration_ms
-        ):
-            longest[file.role] = file
-    return list(longest.values())
+def _at_hand(blobs: BlobStore, files: Sequence[LayerFile], layer: Layer) -> list[LayerFile]:
+    """The layer's files; those that lie on another machine only where no other is there."""
+    wanted = [file for file in files if file.layer is layer]
+    return [file for file in wanted if blobs.stat(file.path) is not None] or wanted
 
 
 def _roles(file: LayerFile, topology: Topology) -> list[Role | None]:

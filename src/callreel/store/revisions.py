@@ -93,8 +93,8 @@ def add(
 
 
 def lock(conn: Connection, call_id: CallId) -> None:
-    """Hold every other correction of this call until the transaction is over."""
-    conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update()).first()
+    """Hold every other correction of this call until the transaction is over, but nothing that refers to the call."""
+    conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update(key_share=True)).first()
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[RevisionRow]:

@@ -39,8 +39,10 @@ def put(
     One that people have corrected stays as it is: their corrections rest on it. What is shown of the call is indexed for
     search in the same transaction.
     """
-    # Two engines that finish at once must not take the same revision.
-    if conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update()).first() is None:
+    # Two engines that finish at once must not take the same revision. Not a lock that keeps others from referring to
+    # the call: an event in the making does, and holds back ours.
+    locked = select(calls.c.id).where(calls.c.id == call_id).with_for_update(key_share=True)
+    if conn.execute(locked).first() is None:
         raise LookupError(f"there is no call {call_id}")
     corrected = _corrected(conn, call_id)
     same = _id_of(conn, call_id, kind, engine)

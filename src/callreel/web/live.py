@@ -19,6 +19,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
 
+from callreel.domain.errors import StoreError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.services.bus import EventSource, Heard, Resync
@@ -29,6 +30,8 @@ from callreel.web.options import WebContext
 from callreel.web.person import StillIn, person_of, still_in
 
 RETRY_MS: Final = 2000
+AWAY_S: Final = 1.0
+"""How long to wait before a database that is away is asked again."""
 HEARTBEAT: Final = ": still here\n\n"
 _BATCH: Final = 500
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -59,30 +62,43 @@ async def live_text(
 ) -> AsyncIterator[str]:
     """What goes to one listener, until it leaves, `source` is closed, or the listener is no longer in.
 
-    A lull is filled with comments. `is_still` is asked once each `heartbeat_s`, whatever else happens. A passing event may come after the lasting one that settles it; listeners keep what is settled.
+    A lull is filled with comments. `is_still` is asked once each `heartbeat_s`, whatever else happens. A passing event
+    may come after the lasting one that settles it; listeners keep what is settled. A database that is away is waited for.
     """
     async with source.subscribe(wish.call_id) as heard:
         # Only now: what is stored from here on is also heard, so nothing falls between replay and live.
         yield f"retry: {RETRY_MS}\n\n"
-        seen = await asyncio.to_thread(_newest_id, database) if wish.after is None else wish.after
+        seen = wish.after
+        while seen is None:
+            try:
+                seen = await asyncio.to_thread(_newest_id, database)
+            except StoreError:
+                yield HEARTBEAT
+                await asyncio.sleep(AWAY_S)
         is_own = _Own(database, wish.own)
         event: Heard | None = Resync()
         asked = asyncio.get_running_loop().time()
         while True:
-            if asyncio.get_running_loop().time() - asked >= heartbeat_s:
-                if not await is_still():
-                    return
-                asked = asyncio.get_running_loop().time()
-            if event is None:
+            try:
+                if asyncio.get_running_loop().time() - asked >= heartbeat_s:
+                    if not await is_still():
+                        return
+                    asked = asyncio.get_running_loop().time()
+                if event is None:
+                    yield HEARTBEAT
+                elif isinstance(event, LiveEvent) and event.id is None:
+                    if event.kind in wish.kinds and await is_own.has(event.call_id):
+                        yield event_text(event)
+                elif isinstance(event, Resync) or (event.id or 0) > seen:
+                    async for stored in _stored_after(database, wish, seen):
+                        seen = stored.id or seen
+                        if stored.kind in wish.kinds:
+                            yield event_text(stored)
+            except StoreError:
                 yield HEARTBEAT
-            elif isinstance(event, LiveEvent) and event.id is None:
-                if event.kind in wish.kinds and await is_own.has(event.call_id):
-                    yield event_text(event)
-            elif isinstance(event, Resync) or (event.id or 0) > seen:
-                async for stored in _stored_after(database, wish, seen):
-                    seen = stored.id or seen
-                    if stored.kind in wish.kinds:
-                        yield event_text(stored)
+                await asyncio.sleep(AWAY_S)
+                event = Resync()
+                continue
             try:
                 event = await _next(heard, heartbeat_s)
             except StopAsyncIteration:

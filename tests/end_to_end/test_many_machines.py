@@ -1,0 +1,211 @@
+"""Several servers and workers on one PostgreSQL behind a load balancer: real processes, killed and cut off.
+
+Each process has a data folder of its own, so that nothing but the database tells who lives, as on machines of their own.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+import soundfile
+
+from callreel.audio import mulaw
+from callreel.domain.call import Role, Track
+from callreel.simulator.faults import Fault
+from callreel.simulator.scenario import CallOutcome, CallScript
+from callreel.simulator.voices import load_voice, shipped_voice
+from tests.end_to_end.house import TECHNICIAN, House
+from tests.end_to_end.machines import MEDIA, Balancer, Machine, shared
+from tests.postgres import PostgresServer, postgres_server
+
+RATE_HZ = 8000
+TRACKS = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
+START_S = 180.0
+TAKEN_OVER_S = 60.0
+
+
+@dataclass
+class Installation:
+    """Server one takes webhooks and shows pages; `media` is where the sockets go."""
+
+    house: House
+    postgres: PostgresServer
+    two: Machine
+    workers: list[Machine]
+    media: list[int] = field(default_factory=list)
+
+    def machine(self, name: str, *command: str, **settings: str) -> Machine:
+        return Machine(self.house, name, *command, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("many-machines")
+    media: list[int] = []
+
+    def port_of(first: bytes) -> int:
+        if not first.startswith(MEDIA):
+            return house.port
+        return media.pop(0) if len(media) > 1 else media[0]
+
+    balancer = Balancer(port_of)
+    with postgres_server() as postgres:
+        settings = shared(folder, postgres.new_url()) | {"CALLREEL_WORK_QUEUES": "none"}
+        house = House(folder, settings, speed=1.0, public_url=balancer.url)
+        with house:
+            house.in_carrier(balancer.start())
+            two = Machine(house, "two", "serve", "--demo")
+            slow = Machine(
+                house, "slow-worker", "work", "--queues", "fetch,transcribe,judge",
+                settings={"CALLREEL_ENGINE_OPTIONS": "delay_s=1.5,text=please check the boiler"},
+            )  # fmt: skip
+            made = Installation(house, postgres, two, [slow], media)
+            try:
+                house.until(two.answers, START_S)
+                house.until(slow.works, START_S)
+                yield made
+            finally:
+                for machine in [made.two, *made.workers]:
+                    machine.kill()
+                house.in_carrier(balancer.stop())
+
+
+def script(voice_s: int, *, faults: tuple[Fault, ...] = ()) -> CallScript:
+    agent, technician = (load_voice(shipped_voice(role))[: voice_s * RATE_HZ] for role in Role)
+    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN, faults=faults)
+
+
+class Page:
+    """What the live page of all calls is told by one server."""
+
+    def __init__(self, url: str) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.open = False
+        self._url = url
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        try:
+            with httpx2.stream("GET", f"{self._url}/events", timeout=120) as answer:
+                self.open = True
+                kind = ""
+                for line in answer.iter_lines():
+                    if line.startswith("event: "):
+                        kind = line.removeprefix("event: ")
+                    elif line.startswith("data: "):
+                        self.events.append((kind, json.loads(line.removeprefix("data: "))))
+        except httpx2.HTTPError:
+            self.open = False
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        return [data for known, data in list(self.events) if known == kind]
+
+
+def live_files(house: House) -> list[Any]:
+    return sorted((house.folder / "audio" / "audio_recordings").glob("*_8000Hz.wav"))
+
+
+def exact(house: House, call: dict[str, Any], outcome: CallOutcome) -> None:
+    """Layer 1 is what the carrier sent."""
+    for role, track in TRACKS:
+        [path] = [e["path"] for e in call["layers"] if (e["layer"], e["role"]) == ("live_8k", role)]
+        kept, _ = soundfile.read(house.folder / "audio" / path, dtype="int16")
+        np.testing.assert_array_equal(kept, mulaw.decode(outcome.streams[0].tracks[track]))
+
+
+def test_a_cut_stream_that_comes_back_to_another_server_goes_on_there(installation: Installation) -> None:
+    house, two = installation.house, installation.two
+    installation.media[:] = [two.port, house.port]
+    outcome = house.begin(script(6, faults=(Fault("socket-cut", 2),))).result(60)
+    call = house.closed_call(outcome.call_sid)
+    first, second = outcome.streams
+    for role, track in TRACKS:
+        [path] = [e["path"] for e in call["layers"] if (e["layer"], e["role"]) == ("live_8k", role)]
+        kept, _ = soundfile.read(house.folder / "audio" / path, dtype="int16")
+        before, after = (mulaw.decode(stream.tracks[track]) for stream in (first, second))
+        np.testing.assert_array_equal(kept[-after.size :], after)
+        np.testing.assert_array_equal(
+            kept[: before.size - 2 * RATE_HZ // 10], before[: before.size - 2 * RATE_HZ // 10]
+        )
+    assert call["verdict"] == "explained"
+    assert {reason["code"] for reason in call["reasons"]} == {"stream_interrupted"}
+    assert "a call went on elsewhere" in two.log
+    assert call["live_turns"]
+
+
+def test_the_page_is_live_whichever_server_has_the_socket_and_deaths_are_made_good(
+    installation: Installation,
+) -> None:
+    house, two = installation.house, installation.two
+    installation.media[:] = [two.port]
+    page = Page(house.url)
+    house.until(lambda: page.open, 30)
+
+    first = house.begin(script(5))
+    house.until(lambda: bool(page.told("level")), 60)
+    house.until(lambda: bool(page.told("final")), 60)
+    outcome = first.result(60)
+    assert outcome.streams, "the socket was on the second server"
+    house.until(lambda: {"fetch", "transcribe"} <= {e["stage"] for e in page.told("stage")}, 60)
+
+    before = len(live_files(house))
+    second = house.begin(script(8))
+    house.until(lambda: len(live_files(house)) == before + 2, 60)
+    house.until(lambda: all(soundfile.info(path).frames > RATE_HZ for path in live_files(house)), 60)
+    [slow] = installation.workers
+    slow.kill()
+    two.kill()
+    killed_at = time.monotonic()
+    installation.media[:] = [house.port]
+    worker = installation.machine("worker", "work", "--queues", "fetch,transcribe,judge")
+    installation.workers.append(worker)
+
+    call = house.closed_call(outcome.call_sid)
+    assert time.monotonic() - killed_at < TAKEN_OVER_S
+    assert call["verdict"] == "verified"
+    assert call["transcript"]["revision"] == 1
+    assert [layer["layer"] for layer in call["layers"]].count("cloud") == 1
+    exact(house, call, outcome)
+
+    cut = second.result(60)
+    call = house.closed_call(cut.call_sid)
+    assert call["verdict"] == "explained"
+    assert "stream_cut" in {reason["code"] for reason in call["reasons"]}
+    assert {layer["state"] for layer in call["layers"] if layer["layer"].startswith("live")} == {"repaired"}
+    assert call["turns"]
+    house.until(lambda: len(page.told("verdict")) == 2, 30)
+
+
+def test_a_database_that_goes_away_and_comes_back_costs_nothing(installation: Installation) -> None:
+    """While a call goes on, another is worked on, and a page listens. The call ends while it is away."""
+    house, postgres = installation.house, installation.postgres
+    installation.media[:] = [house.port]
+    page = Page(house.url)
+    house.until(lambda: page.open, 30)
+    finished = house.begin(script(3)).result(60)
+    before = len(live_files(house))
+    going = house.begin(script(8))
+    house.until(lambda: len(live_files(house)) == before + 2, 60)
+    newest = sorted(live_files(house), key=lambda path: path.stat().st_mtime)[-2:]
+    house.until(lambda: all(soundfile.info(path).frames > RATE_HZ for path in newest), 60)
+
+    postgres.stop("immediate")
+    reached = soundfile.info(newest[0]).frames
+    house.until(lambda: soundfile.info(newest[0]).frames > reached + 5 * RATE_HZ, 60)
+    postgres.start()
+
+    outcome = going.result(60)
+    for each in (finished, outcome):
+        call = house.closed_call(each.call_sid)
+        assert call["verdict"] == "verified"
+        exact(house, call, each)
+    assert call["live_turns"] or call["turns"]
+    house.until(lambda: len(page.told("verdict")) == 2, 30)
+    assert house.server is not None and house.server.poll() is None
