@@ -6,7 +6,7 @@ import pytest
 
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind
-from callreel.domain.recording import CloudState, Layer
+from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.verdict import Verdict
 from callreel.services.wav_files import read_wav
 from callreel.store import layers
@@ -167,8 +167,9 @@ def test_a_live_layer_in_parts_is_judged_as_one(recorded: Recorded) -> None:
         (later, np.concatenate([np.zeros(cut, np.int16), samples[cut:]])),
     ):
         recorded.ground.blobs.path(name).write_bytes(mono_wav(part))
+    away = replace(whole, path="audio_recordings/away_8000Hz.wav", state=LayerState.RECORDING, sha256=None)
     with recorded.ground.database.write() as conn:
-        for name in (later, "audio_recordings/away_8000Hz.wav"):
-            layers.upsert(conn, recorded.call_id, replace(whole, path=name))
+        for file in (replace(whole, path=later), away):
+            layers.upsert(conn, recorded.call_id, file)
     assert recorded.judging().judge(recorded.call_id) == 0
     assert recorded.call.verdict is Verdict.VERIFIED

@@ -61,7 +61,8 @@ def test_a_layer_in_parts_is_drawn_as_one(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     keep(blobs, "first.wav", np.full(800, 16_384, np.int16))
     keep(blobs, "then.wav", np.concatenate([np.zeros(800), np.full(800, 8_192)]).astype(np.int16))
-    files = [layer(f"{name}.wav", role=Role.AGENT) for name in ("first", "then", "on-another-machine")]
+    names = ("first", "then", "on-another-machine")
+    files = [layer(f"{name}.wav", role=Role.AGENT, sha256=f"{n}" * 64) for n, name in enumerate(names)]
     found = layer_peaks(blobs, files, Layer.LIVE_8K, OUTGOING, 10)
     assert found is not None
     assert found[0] == 200 and [channel.peaks for channel in found[1]] == [(0.5, 0.25)]
