@@ -175,7 +175,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         media = await stack.enter_async_context(_media(settings, ground.database, live))
         lead = Lead(ground.database)
-        health = _health(ground, media)
+        health = _health(ground, live.calls, media)
         metrics = Metrics(
             ground.database, ground.blobs, live.counters, health, ground.clock, lambda: _figures(live, media)
         )
@@ -267,7 +267,10 @@ async def live_side(
     restreaming = Restreaming(database, _access(settings), answer_options(settings), clock, new_token)
     live_calls = LiveCalls(
         database, announcer, clock, counters, transcription,
-        LiveOptions(settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool),
+        LiveOptions(
+            settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool,
+            hand_over=database.dialect == "postgresql",
+        ),
         Custody(database, announcer, clock, process),
         ask_for_stream=restreaming.ask if settings.restart_streams else None,
         taken=lambda call_id: bridge.say(Word.TAKEN, call_id),
@@ -578,12 +581,13 @@ def _reconciler(ground: Ground) -> Reconciler:
     )
 
 
-def _health(ground: Ground, media: MediaWorkers | None) -> Health:
+def _health(ground: Ground, live_calls: LiveCalls, media: MediaWorkers | None) -> Health:
     room = enough_room(ground.blobs.free_bytes, ground.settings.min_free_mb << 20)
     checks = {
         "database": ground.heartbeat.trouble,
         "folder": works(ground.blobs.check_writable),
         "room": room,
+        "stopping": lambda: "the server stops and takes no new calls" if live_calls.draining else None,
     }
     if media is not None:
         checks["media"] = media.trouble

@@ -140,6 +140,31 @@ def test_a_cut_stream_that_comes_back_to_another_server_goes_on_there(installati
     assert call["live_turns"]
 
 
+def test_a_server_that_is_stopped_hands_its_call_to_another(installation: Installation) -> None:
+    """As at an upgrade: the one that stops asks for a stream, which the load balancer sends to one that stays."""
+    house = installation.house
+    going = installation.machine("old", "serve", "--demo", CALLREEL_DRAIN_S="0.5")
+    house.until(going.answers, START_S)
+    installation.media[:] = [going.port]
+    before = set(live_files(house))
+    call_going = house.begin(script(9))
+    house.until(lambda: len(live_files(house)) == len(before) + 2, 60)
+    grown = [path for path in live_files(house) if path not in before]
+    house.until(lambda: all(soundfile.info(path).frames > 2 * RATE_HZ for path in grown), 60)
+    installation.media[:] = [house.port]
+    assert going.stop() == 0
+    outcome = call_going.result(60)
+    call = house.closed_call(outcome.call_sid)
+    first, second = outcome.streams
+    for role, track in TRACKS:
+        [path] = [e["path"] for e in call["layers"] if (e["layer"], e["role"]) == ("live_8k", role)]
+        kept, _ = soundfile.read(house.folder / "audio" / path, dtype="int16")
+        early, late = (mulaw.decode(stream.tracks[track]) for stream in (first, second))
+        np.testing.assert_array_equal(kept[: 2 * RATE_HZ], early[: 2 * RATE_HZ])
+        np.testing.assert_array_equal(kept[-late.size :], late)
+    assert call["verdict"] == "explained"
+
+
 def test_the_page_is_live_whichever_server_has_the_socket_and_deaths_are_made_good(
     installation: Installation,
 ) -> None:

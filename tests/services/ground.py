@@ -349,6 +349,7 @@ async def live_side(
     ask_for_stream: Callable[[CallId, LegSid], bool] | None = None,
     process: str = PROCESS,
     root: Path | None = None,
+    hand_over: bool = False,
     taken: Callable[[CallId], None] = lambda call_id: None,
 ) -> AsyncIterator[LiveSide]:
     """Running. Lingers are longer than any test unless it asks for shorter ones. Fails if a task is left behind."""
@@ -366,6 +367,7 @@ async def live_side(
             cut_linger_s=cut_linger_s,
             hang_on_s=hang_on_s,
             max_calls=max_calls,
+            hand_over=hand_over,
         ),
         Custody(ground.database, ground.announcer, ground.clock, process),
         call_ended=ended.append,

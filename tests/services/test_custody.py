@@ -10,6 +10,7 @@ import pytest
 
 from callreel.carrier.webhooks import CallProgress
 from callreel.domain.call import CallState, Role
+from callreel.domain.ids import CallId, LegSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.services.callbacks import CallbackIntake
@@ -263,3 +264,46 @@ def test_a_peer_ends_the_calls_of_the_dead_whose_files_are_not_at_hand(
         assert transcripts.latest(conn, CALL, TranscriptKind.LIVE) is not None
         assert calls.without_live_transcript(conn) == []
     assert peer.close_calls() == 0
+
+
+def test_a_server_that_stops_hands_its_calls_over(ground: Ground) -> None:
+    """It asks for a stream that the load balancer sends elsewhere, and no peer ends the call in the meantime."""
+    first, second = tokens(ground, 2)
+    before, after = speech(600, seed=1), speech(400, seed=2)
+    asked: list[tuple[CallId, LegSid]] = []
+
+    def ask(call_id: CallId, leg_sid: LegSid) -> bool:
+        asked.append((call_id, leg_sid))
+        return True
+
+    async def scene() -> None:
+        async with live_side(
+            ground, process="one", hand_over=True, stop_linger_s=0.0, ask_for_stream=ask
+        ) as one:
+            play(await joined(one, first), AGENT, before)
+        assert asked == [(CALL, leg(1))]
+        assert ground.call(CALL).state is CallState.LIVE
+        peer = recovery(ground, alone=False)
+        assert peer.close_calls() == 0, "its socket is on its way"
+        async with live_side(ground, process="two") as two:
+            play(await joined(two, second, number=2), AGENT, after)
+
+    asyncio.run(scene())
+    heard = layer(ground.blobs.path(agent_files(ground)[0].path), 8_000)
+    assert np.array_equal(heard[: before.size], before) and np.array_equal(heard[-after.size :], after)
+    assert owner(ground) == "two"
+
+
+def test_a_call_that_nobody_took_over_is_ended_by_a_peer(ground: Ground) -> None:
+    (first,) = tokens(ground)
+
+    async def scene() -> None:
+        async with live_side(
+            ground, process="one", hand_over=True, ask_for_stream=lambda call_id, sid: False
+        ) as one:
+            play(await joined(one, first), AGENT, speech(400))
+
+    asyncio.run(scene())
+    assert ground.call(CALL).state is CallState.LIVE
+    assert recovery(ground, alone=False).close_calls() == 1
+    assert ground.call(CALL).state is CallState.ENDED

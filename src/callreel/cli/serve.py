@@ -48,7 +48,12 @@ def serve(
     - many calls, 8 cores: `callreel serve --media-workers 6`
     """
     settings = begin(
-        {"host": host, "port": port, "media_workers": media_workers, "work_queues": "none" if no_work else None}
+        {
+            "host": host,
+            "port": port,
+            "media_workers": media_workers,
+            "work_queues": "none" if no_work else None,
+        }
     )
     if demo and settings.host not in LOOPBACK:
         raise SettingsError(

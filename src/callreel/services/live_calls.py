@@ -52,6 +52,7 @@ class LiveOptions:
     `stop_linger_s`: how long after an orderly `stop` another stream may continue the call. `cut_linger_s`: the same
     after a socket that died. `hang_on_s`: how long a socket may stay after the carrier said that the call is over.
     `max_calls`: how many calls may live at once. `spool`: what `data_dir` is called where files move on from it.
+    `hand_over`: whether other servers may take over the calls that go on when this one stops.
     """
 
     data_dir: Path
@@ -61,6 +62,7 @@ class LiveOptions:
     hang_on_s: float = 5.0
     max_calls: int = 1000
     spool: str | None = None
+    hand_over: bool = False
 
 
 class LiveStream:
@@ -165,6 +167,7 @@ class LiveCalls:
         self._opening = 0
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._passing: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -174,6 +177,11 @@ class LiveCalls:
     @property
     def count(self) -> int:
         return len(self._calls)
+
+    @property
+    def draining(self) -> bool:
+        """Whether new calls are refused since the server stops."""
+        return self._draining
 
     def drain(self) -> None:
         """Take no more new calls; those that live go on."""
@@ -336,6 +344,10 @@ class LiveCalls:
 
     def _settle(self, call: LiveCall, ended_by: EndedBy) -> None:
         """No socket is left: end the call now, or when nothing continued it in time."""
+        if ended_by is EndedBy.SERVER and self._options.hand_over and not call.leg_over:
+            # It is not ours to end: another server takes it over, or a peer ends it when none did.
+            self._passing.add(self._spawn(self._restream(call)))
+            return
         cut = ended_by is EndedBy.SOCKET
         wait_s = self._options.cut_linger_s if cut else self._options.stop_linger_s
         call.linger = self._spawn(self._end(call, 0.0 if call.leg_over else wait_s))
@@ -348,8 +360,13 @@ class LiveCalls:
         if ask is None or call.restreams >= MOST_A_CALL:
             return
         call.restreams += 1
-        if await asyncio.to_thread(ask, call.id, call.leg_sid):
-            log.info("asked for a new stream after a cut", extra={"call_id": call.id})
+        asked = await until_kept(
+            "a token for a new stream",
+            lambda: ask(call.id, call.leg_sid),
+            give_up_s=self._options.cut_linger_s,
+        )
+        if asked:
+            log.info("asked for a new stream", extra={"call_id": call.id})
 
     async def _end(self, call: LiveCall, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
@@ -462,10 +479,12 @@ class LiveCalls:
             facts.note(conn, kind, data, self._clock.now(), call_id)
 
     async def close(self) -> None:
-        """The server stops: end all streams, so that files are whole, and leave calls for the next start."""
+        """The server stops: end all streams, so that files are whole, and leave calls to other servers or the next start."""
         for call in list(self._calls.values()):
             for stream in list(call.streams.values()):
                 await self.close_stream(stream, EndedBy.SERVER)
+        if self._passing:
+            await asyncio.wait(self._passing, timeout=SHUT_DOWN_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -26,7 +26,7 @@ from callreel.services.lane import RATE_8K, RATE_16K
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import keep_live_transcript
 from callreel.services.wav_files import READ_BLOCK, SoundFile
-from callreel.store import calls, facts, layers, streams
+from callreel.store import calls, facts, layers, streams, tokens
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.growing_wav import GrowingWav, StillGrowingError, repair
@@ -38,7 +38,7 @@ LOOK_EVERY_S = 5.0
 FILES_S = 8.0
 """How long the end of a dead process's calls waits for its files to be closed by its machine."""
 SOCKET_COMES = timedelta(seconds=30)
-"""How long the socket of a call may be on its way, whose answering process died meanwhile."""
+"""How long a socket may be on its way: a call that was given a token and whose process is gone waits for it."""
 _NAME = re.compile(
     rf"(?P<role>{'|'.join(Role)})_(?P<call_id>[0-9a-f]+)_[0-9TZ]+_(?P<rate_hz>{RATE_8K}|{RATE_16K})Hz\.wav"
 )
@@ -114,29 +114,21 @@ class Recovery:
             unheard = calls.without_live_transcript(conn)
             open_streams = streams.open_streams(conn)
             away = layers.growing_by_owner(conn)
+            coming = tokens.awaited(conn, self._clock.now() - SOCKET_COMES)
         owners = {row.owner for row in [*live, *unheard]} | {stream.owner for stream in open_streams}
         dead = {owner for owner in self._dead(owners) if not self._waits_for_files(owner, away)}
         with self._database.write() as conn:
             for stream in open_streams:
                 if stream.owner in dead:
                     streams.finish(conn, stream.sid, self._clock.now(), EndedBy.SERVER, {})
-        streamed = {stream.call_id for stream in open_streams}
-        ended = [row.id for row in live if row.owner in dead and self._end(row, streamed)]
+        ended = [row.id for row in live if row.owner in dead and row.id not in coming and self._end(row)]
         for call_id in [*ended, *(row.id for row in unheard if row.owner in dead)]:
             # Segments that were not decoded are in the layers; the stages wait for this, not for them.
             keep_live_transcript(self._database, self._announcer, self._clock, call_id, self._engine)
         return len(ended)
 
-    def _end(self, row: CallRow, streamed: Collection[CallId]) -> bool:
-        """End a call of a dead process; one whose socket may still come has a moment for it."""
-        now = self._clock.now()
-        if row.id not in streamed and now - row.created_at < SOCKET_COMES and not self._was_streamed(row.id):
-            return False
-        return end_call(self._database, self._announcer, row.id, now, owner=row.owner)
-
-    def _was_streamed(self, call_id: CallId) -> bool:
-        with self._database.read() as conn:
-            return bool(streams.of_call(conn, call_id))
+    def _end(self, row: CallRow) -> bool:
+        return end_call(self._database, self._announcer, row.id, self._clock.now(), owner=row.owner)
 
     def _waits_for_files(self, owner: str | None, growing: Mapping[str | None, Collection[object]]) -> bool:
         """Whether files of the dead may still be closed by a process that has them at hand; not for long."""

@@ -85,7 +85,7 @@ class Restreaming:
 def ask_for_calls_of(process: str, database: Database, restreaming: Restreaming) -> int:
     """A process with live calls died: ask for a stream for each, which another process takes. Answers how many come.
 
-    Blocking. It has to be quick: what the dead left is closed within ten seconds (`services/recovery`).
+    Blocking. Once asked, a call is left alone for half a minute (`services/recovery`).
     """
     with database.read() as conn:
         rows = [calls.get(conn, call_id) for call_id in calls.owned(conn, process, CallState.LIVE)]

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from callreel.domain.ids import CallId, LegSid
 from callreel.store.tables import media_tokens
@@ -21,6 +21,14 @@ def issue(
             expires_at=at + timedelta(seconds=ttl_s),
         )
     )
+
+
+def awaited(conn: Connection, since: datetime) -> set[CallId]:
+    """Calls that were given a token after `since` which nobody has spent: a socket may be on its way."""
+    unspent = select(media_tokens.c.call_id).where(
+        media_tokens.c.created_at > since, media_tokens.c.used_at.is_(None)
+    )
+    return {CallId(call_id) for call_id in conn.execute(unspent).scalars()}
 
 
 def spend(conn: Connection, token_hash: str, leg_sid: LegSid, at: datetime) -> CallId | None:
