@@ -14,7 +14,7 @@ from callreel.domain.verdict import Verdict
 from callreel.services.carrier_list import CarrierList
 from callreel.services.cloud import CarrierAccess, CarrierRecordings
 from callreel.services.deletion import Deletion
-from callreel.services.dispatch import COMPLETED_WORKFLOW, recording_of, workflow_ids
+from callreel.services.dispatch import workflow_key
 from callreel.services.reconcile import LookAgain, Reconciler
 from callreel.services.stages import Stages
 from callreel.services.upkeep import LOOK_EVERY_S, Upkeep
@@ -22,7 +22,7 @@ from callreel.store import calls, recordings
 from tests.services.ground import ACCOUNT, NOON, Ground, a_call, leg
 from tests.services.recorded_call import MEDIA, SID, Recorded, recorded_call
 from tests.services.rest_server import Answer, RestServer, rest_server
-from tests.services.test_stages import Remembered
+from tests.services.test_stages import Remembered, run
 
 HOUR_S = 3_600
 LIST = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
@@ -62,9 +62,7 @@ class Hour:
         for row in waiting:
             with database.write() as conn:
                 recordings.mark_dispatched(conn, row.sid, clock.now())
-            (key,) = [i for i in workflow_ids(row) if i.startswith(f"{COMPLETED_WORKFLOW}:")]
-            steps = Waiting(clock.step)
-            self.stages.completed(steps, recording_of(key.partition(":")[2]))
+            run(self.stages, Waiting(clock.step), workflow_key(row))
 
     def pass_until(self, at_s: float) -> None:
         clock = self.recorded.ground.clock

@@ -10,7 +10,6 @@ from benchmarks.long_call import CALL, SID, LongCall, long_call
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.verdict import Verdict
 from callreel.services.transcribing import Transcribing
-from callreel.speech.engine import Capabilities
 from callreel.store import calls
 from tests.services.ground import LoudnessDetector, one_word
 
@@ -23,7 +22,7 @@ BOUND = 16_000_000
 def transcribing(call: LongCall) -> Transcribing:
     return Transcribing(
         call.database, call.blobs, call.announcer, decode=lambda samples: one_word(samples, False),
-        capabilities=lambda: Capabilities("final", "model", False, True, True, True),
+        engine_name=lambda: ("final", "model"),
         new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 
