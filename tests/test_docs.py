@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src/callreel"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r'(?:\]\(|src(?:set)?=")([^)"\s]+)[)"]')
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 MODULE = re.compile(r"`([\w/]+\.py)(?::([\w.]+))?`")
 VARIABLE = re.compile(r"\b(?:CALLREEL|TWILIO|OPENAI)_[A-Z_]+[A-Z]\b")
