@@ -20,6 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: setup     ## one recorded, transcribed, verified call, with no account
+	@$(BIN)/python scripts/ui_current.py
 	@$(BIN)/callreel demo
 
 ui:             ## check, test and build the pages' script (Node.js 20.19 or newer; what it makes is kept in git)

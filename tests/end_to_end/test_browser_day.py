@@ -146,7 +146,8 @@ def test_an_agents_day(office: Office, album: Album) -> None:
 
     for watcher in watchers:
         expect(watcher.locator("#head .badge")).to_have_text(GOOD, timeout=CHECKED_MS)
-        expect(watcher.locator("#layers .light.done")).to_have_count(3)
+        for lights in ("#lights", "#layers"):
+            expect(watcher.locator(f"{lights} .light.done")).to_have_count(3)
         expect(watcher.locator("call-review[data-ready]")).to_be_attached()
     call = house.client.get(f"/api/calls/{call_id}?words=true").json()
     word = spoken_word(house.client, call)

@@ -17,6 +17,7 @@ export function followCall(page: HTMLElement): void {
   const refresh = refresher((fresh) => {
     localTimes(fresh);
     for (const part of document.querySelectorAll<HTMLElement>("[data-swap]")) swap(part, fresh.getElementById(part.id));
+    if (!fresh.getElementById("lights")) lightsAfter(fresh);
     const state = fresh.querySelector<HTMLElement>("[data-live-call]")?.dataset.state;
     if (state !== "live") transcript?.end();
     closed = state === "closed";
@@ -64,6 +65,16 @@ function swap(part: HTMLElement, other: HTMLElement | null): void {
   if (isInUse(part)) return swapLights(part, other);
   for (const open of part.querySelectorAll<HTMLDetailsElement>("details[open][id]")) other.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
   part.replaceWith(other);
+}
+
+// The words of a call that has ended stay where they were read, and the server draws no lights beside them any more.
+function lightsAfter(fresh: Document): void {
+  for (const light of document.querySelectorAll<HTMLElement>("#lights [data-light]")) {
+    const now = fresh.querySelector(`#layers [data-light="${CSS.escape(light.dataset.light ?? "")}"]`);
+    if (!now) continue;
+    light.className = now.className;
+    need(light, ".visually-hidden").textContent = `: ${now.textContent}`;
+  }
 }
 
 function isInUse(part: HTMLElement): boolean {
