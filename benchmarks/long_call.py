@@ -3,7 +3,7 @@
 Two parties who speak by turns of four seconds, in noise that only they make; the recording began 400 ms before the stream.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,13 +63,13 @@ def turn(number: int) -> Samples:
     return samples
 
 
-def turns(minutes: int) -> Iterator[Samples]:
-    return map(turn, range(minutes * 60 // TURN_S))
+def turns(minutes: int, said: Callable[[int], Samples]) -> Iterator[Samples]:
+    return map(said, range(minutes * 60 // TURN_S))
 
 
 @contextmanager
-def long_call(folder: Path, minutes: int) -> Iterator[LongCall]:
-    """Made in `folder`, ended, its recording fetched and not yet split."""
+def long_call(folder: Path, minutes: int, said: Callable[[int], Samples] = turn) -> Iterator[LongCall]:
+    """Made in `folder`, ended, its recording fetched and not yet split. `said` [n, 2] is what is said in each turn."""
     database = Database.open(str(folder / "app.db"))
     bus, clock = EventBus(), Clock()
     blobs, announcer = BlobStore(folder / "objects"), Announcer(database, bus, clock)
@@ -77,7 +77,7 @@ def long_call(folder: Path, minutes: int) -> Iterator[LongCall]:
     try:
         database.migrate()
         _make_rows(database, minutes)
-        _make_files(database, blobs, minutes)
+        _make_files(database, blobs, minutes, said)
         yield LongCall(
             database,
             blobs,
@@ -107,19 +107,19 @@ def _make_rows(database: Database, minutes: int) -> None:
         recordings.set_state(conn, SID, CloudState.STORED, at)
 
 
-def _make_files(database: Database, blobs: BlobStore, minutes: int) -> None:
+def _make_files(database: Database, blobs: BlobStore, minutes: int, said: Callable[[int], Samples]) -> None:
     samples = minutes * 60 * RATE_HZ
     for index, role in enumerate(Role):
-        lane = (np.ascontiguousarray(both[:, index]) for both in turns(minutes))
+        lane = (np.ascontiguousarray(both[:, index]) for both in turns(minutes, said))
         info = blobs.put(f"audio_recordings/{role}_8000Hz.wav", _wav(lane, samples, RATE_HZ))
         _row(database, Layer.LIVE_8K, role, info, RATE_HZ, 1, minutes * 60_000)
-        lane = (np.ascontiguousarray(both[:, index]) for both in turns(minutes))
+        lane = (np.ascontiguousarray(both[:, index]) for both in turns(minutes, said))
         info = blobs.put(
             f"audio_recordings/{role}_16000Hz.wav", _wav(upsampled(lane), 2 * samples, 2 * RATE_HZ)
         )
         _row(database, Layer.LIVE_16K, role, info, 2 * RATE_HZ, 1, minutes * 60_000)
     quiet = np.zeros((LATE_MS * RATE_HZ // 1000, 2), np.int16)
-    whole = _wav(_with(quiet, turns(minutes)), samples + len(quiet), RATE_HZ, 2)
+    whole = _wav(_with(quiet, turns(minutes, said)), samples + len(quiet), RATE_HZ, 2)
     info = blobs.put(f"twilio_recordings/{LEG}_{SID}.wav", whole)
     _row(database, Layer.CLOUD, None, info, RATE_HZ, 2, minutes * 60_000 + LATE_MS)
 

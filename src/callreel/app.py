@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -35,6 +36,7 @@ from callreel.engines.registry import EngineChoice
 from callreel.engines.silero import SileroDetector
 from callreel.services.announce import Announcer
 from callreel.services.answer import Answering, AnswerOptions
+from callreel.services.archiving import QUIET, Archiving
 from callreel.services.bridge import Bridge, Link, Word
 from callreel.services.bus import EventBus
 from callreel.services.callbacks import CallbackIntake
@@ -194,6 +196,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 reconciler.run(lambda: lead.ours),
                 silent.run(lambda: lead.ours),
                 _upkeep(ground).run(lambda: lead.ours),
+                archiving(settings, ground.database, ground.blobs, ground.clock).run(lambda: lead.ours),
             )  # fmt: skip
         )
         config = uvicorn.Config(
@@ -604,6 +607,22 @@ def _upkeep(ground: Ground) -> Upkeep:
         unfinished=lambda: {found.workflow_id for found in ground.durable.unfinished()},
         days=ground.settings.reconcile_days, usable=ground.carrier.usable,
     )  # fmt: skip
+
+
+def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: Clock) -> Archiving:
+    """The policy of the settings."""
+    after = {
+        "never": None,
+        "after_verified": QUIET,
+        "after_days": timedelta(days=settings.archive_after_days),
+    }
+    return Archiving(
+        database,
+        blobs,
+        clock,
+        after=after[settings.archive],
+        only_trusted=settings.archive == "after_verified",
+    )
 
 
 def delete_after_days(settings: Settings) -> int | None:

@@ -1,5 +1,6 @@
 """Whole calls whose audio ends in an object store: a real server process that speaks S3, and an outage of it."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -89,8 +90,21 @@ def test_a_call_ends_in_the_store_and_is_played_from_there(
     assert house.client.get(f"/api/calls/{call['call_id']}/peaks").status_code == 200
     checked = command(house, server, "check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    archived = command(house, server, "archive", call["call_id"])
+    assert archived.returncode == 0 and "calls archived" in archived.stdout, archived.stdout + archived.stderr
+    assert {found.name.rpartition(".")[2] for found in server.store().everything("audio_recordings")} == {
+        "flac"
+    }
+    for layer in call["layers"]:
+        again = house.client.get(layer["url"])
+        assert (again.status_code, hashlib.sha256(again.content).hexdigest()) == (200, layer["sha256"])
+        part = house.client.get(layer["url"], headers={"Range": "bytes=1000-1999"})
+        assert (part.status_code, part.content) == (206, again.content[1000:2000])
     backed = command(house, server, "backup", str(tmp_path / "backup"))
     assert backed.returncode == 0, backed.stdout + backed.stderr
+    remade = command(house, server, "remake", "--all")
+    assert remade.returncode == 0 and "7 files of 1 calls, no calls with other bytes" in remade.stdout
+    assert all(blobs.digest(layer["path"]) == layer["sha256"] for layer in call["layers"])
 
 
 def test_while_the_store_is_away_nothing_is_lost_and_everything_moves_later(

@@ -20,7 +20,7 @@ def test_peaks_of_each_layer(ada: TestClient, place: Seed, layer: str, duration_
     for channel in told["channels"]:
         assert len(channel["peaks"]) == duration_ms // 50
         assert set(channel["peaks"]) == {0.092}
-    kept = sorted(place.blobs.root.rglob("*.peaks.json"))
+    kept = sorted((place.blobs.root / "peaks").rglob("*.json"))
     assert len(kept) == (1 if layer == "cloud" else 2)
     assert ada.get(path).json() == told
 

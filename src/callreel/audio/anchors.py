@@ -1,6 +1,6 @@
 """Where one capture of a voice lies in another: excerpts found to the sample, and straight lines through them.
 
-Envelopes say roughly where, by one correlation over the whole length. Excerpts of a second are then looked for around
+Envelopes say roughly where, by one correlation over the whole length, in blocks of 10 ms or more. Excerpts of a second are then looked for around
 there, all along the recording. Lines through what was found have an offset and a slope (drift); a new line begins
 where the offset jumps, as it does when a second stream was placed by another clock.
 
@@ -20,6 +20,7 @@ _ENVELOPE_MS = 10
 _EXCERPT_MS = 1_000
 _SEARCH_MS = 500
 _MOST_EXCERPTS = 300
+_MOST_AT_ONCE = 2_000_000
 _TRIAL_EXCERPTS = 6
 _CANDIDATES = 8
 _SOUND_SHARE = 0.3
@@ -75,8 +76,11 @@ def find_lines(live: Source, cloud: Source, rate_hz: int) -> tuple[Line, ...]:
     starts = _excerpts(live_rms, block, length)
     search = _Search(live, cloud, length, rate_hz)
     trials = _spread(starts, _TRIAL_EXCERPTS)
-    lags = _coarse_lags(live_rms, cloud_rms, rate_hz // 1000 * _SEARCH_MS // block)
-    near = _best(search, trials, [lag * block for lag in lags])
+    # Up to five hours in blocks of 10 ms, longer ones in coarser blocks: the search around covers half a second.
+    join = 1 + max(live_rms.size, cloud_rms.size) // _MOST_AT_ONCE
+    apart = max(1, rate_hz // 1000 * _SEARCH_MS // (block * join))
+    lags = _coarse_lags(_joined(live_rms, join), _joined(cloud_rms, join), apart)
+    near = _best(search, trials, [lag * block * join for lag in lags])
     starts = _spread(starts, _MOST_EXCERPTS)
     anchors = [search.find(start, near) for start in starts]
     good = [anchor for anchor in anchors if anchor.correlation >= _GOOD and not anchor.ambiguous]
@@ -86,11 +90,20 @@ def find_lines(live: Source, cloud: Source, rate_hz: int) -> tuple[Line, ...]:
     return (Line(starts[0], starts[-1] + length, float(lag), 0.0, len(anchors)),)
 
 
+def _joined(rms: Floats, join: int) -> Floats:
+    """The mean of each `join` blocks."""
+    whole = rms.size // join * join
+    return rms[:whole].reshape(-1, join).mean(axis=1) if join > 1 else rms
+
+
 def _coarse_lags(live_rms: Floats, cloud_rms: Floats, apart: int) -> list[int]:
     """Likeliest lags of the live envelope in the cloud one, in blocks, at least `apart` blocks from each other."""
     size = 1 << (live_rms.size + cloud_rms.size).bit_length()
-    spectra = [np.fft.rfft(_shape(rms), size) for rms in (live_rms, cloud_rms)]
-    likeness = np.fft.irfft(np.conj(spectra[0]) * spectra[1], size)
+    product = np.fft.rfft(_shape(live_rms), size)
+    np.conj(product, out=product)  # in place: of hours each of these is tens of MB
+    product *= np.fft.rfft(_shape(cloud_rms), size)
+    likeness = np.fft.irfft(product, size)
+    del product
     lags = []
     for _ in range(_CANDIDATES):
         peak = int(np.argmax(likeness))

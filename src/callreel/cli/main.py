@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from callreel import __version__
 from callreel.cli import (
+    archive,
     backup,
     check,
     demo,
@@ -43,7 +44,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (demo, serve, simulate, doctor, evaluate, models, check, backup, reconcile, settings, user):
+for group in (
+    demo,
+    serve,
+    simulate,
+    doctor,
+    evaluate,
+    models,
+    check,
+    backup,
+    archive,
+    reconcile,
+    settings,
+    user,
+):
     group.register(app)
 
 

@@ -23,12 +23,43 @@ class LayerState(StrEnum):
     REPAIRED = "repaired"
 
 
+class Making(StrEnum):
+    """How a layer's samples come out of the FLAC file that an archived call keeps.
+
+    `WHOLE` they are in it; `CHANNEL` they are one channel of it; `UPSAMPLED` they are its samples at 16 kHz.
+    """
+
+    WHOLE = "whole"
+    CHANNEL = "channel"
+    UPSAMPLED = "upsampled"
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What a layer file can be made of again, bit for bit: it was proven by digest before the file was dropped.
+
+    `key`, `size_bytes` and `sha256` are of the FLAC file, which several layers may share. `head` and `tail` are the bytes
+    of the WAV file before and after its samples, in base64. `channel` counts from 1; `cuts` are the samples of
+    layer 1 at which resampling began anew, since a stream ended there.
+    """
+
+    key: str
+    size_bytes: int
+    sha256: str
+    making: Making
+    head: str
+    tail: str = ""
+    channel: int = 1
+    cuts: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class LayerFile:
     """One file of one layer. `role` is None for the carrier's own file, which holds both parties.
 
     `path` is relative to the data folder. `sha256` is of the whole file, None while it still grows. `spool` names the
     machine's spool on which it lies until it has moved to the object store; None where it lies in its place.
+    `archived`, where it was dropped for what it can be made of again: size and digest stay those of the file.
     """
 
     layer: Layer
@@ -41,6 +72,7 @@ class LayerFile:
     sha256: str | None
     state: LayerState
     spool: str | None = None
+    archived: Archived | None = None
 
 
 class CloudState(StrEnum):

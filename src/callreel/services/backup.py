@@ -81,26 +81,36 @@ def make_backup(
 def _copy_files(
     target: Path, database: str, objects: BlobStore, say: Callable[[str], None]
 ) -> tuple[list[Entry], list[str]]:
-    named = rows_of(target / database)
+    named = kept_files(rows_of(target / database))
     say(f"copying {len(named)} files")
     entries, missing = [], []
-    for file in named:
-        copied = _copy_file(target, objects, file)
+    for key, sha256 in named.items():
+        copied = _copy_file(target, objects, key, sha256)
         if copied is None:
-            missing.append(file.path)
+            missing.append(key)
         else:
             entries.append(copied)
     return entries, missing
 
 
-def _copy_file(target: Path, objects: BlobStore, file: LayerFile) -> Entry | None:
-    if objects.stat(file.path) is None:
+def kept_files(rows: Iterable[LayerFile]) -> dict[str, str | None]:
+    """The keys that rows need, with digests: of their files, or of those that they are made of. None while one grows."""
+    kept: dict[str, str | None] = {}
+    for row in rows:
+        if row.archived is not None:
+            kept[row.archived.key] = row.archived.sha256
+        else:
+            kept[row.path] = None if row.state is LayerState.RECORDING else row.sha256
+    return kept
+
+
+def _copy_file(target: Path, objects: BlobStore, key: str, sha256: str | None) -> Entry | None:
+    if objects.stat(key) is None:
         return None
-    copy = target / FILES / file.path
+    copy = target / FILES / key
     make_folder(copy.parent)
-    entry = Entry(f"{FILES}/{file.path}", *_copied(objects.reader(file.path), copy))
-    grows = file.state is LayerState.RECORDING or file.sha256 is None
-    return entry if grows or entry.sha256 == file.sha256 else None
+    entry = Entry(f"{FILES}/{key}", *_copied(objects.reader(key), copy))
+    return entry if sha256 is None or entry.sha256 == sha256 else None
 
 
 def _copied(source: BinaryIO, copy: Path) -> tuple[int, str]:

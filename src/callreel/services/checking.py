@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from callreel.domain.ids import RecordingSid
-from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.recording import Archived, CloudState, Layer, LayerFile, LayerState
+from callreel.services.layer_audio import layer_digest
 from callreel.store import layers, recordings
 from callreel.store.blobs import BlobStat, BlobStore
 from callreel.store.database import Database
@@ -75,6 +76,7 @@ class Checking:
     ) -> None:
         """`spool`: what this machine's is called, where there is an object store."""
         self._spool = spool
+        self._digests: dict[str, str] = {}
         self._database = database
         self._blobs = blobs
         self._now = now
@@ -85,11 +87,15 @@ class Checking:
         with self._database.read() as conn:
             rows = layers.everything(conn)
         findings = [found for row in rows if (found := self._row(row)) is not None]
-        findings += self._strangers({row.path for row in rows})
-        findings += self._strange_objects({row.path: row.sha256 for row in rows})
+        known = {row.path: row.sha256 for row in rows}
+        known |= {row.archived.key: row.archived.sha256 for row in rows if row.archived}
+        findings += self._strangers(set(known))
+        findings += self._strange_objects(known)
         return Checked(len(rows), sum(row.size_bytes for row in rows), tuple(findings))
 
     def _row(self, row: LayerFile) -> Finding | None:
+        if row.archived is not None:
+            return self._archived(row, row.archived)
         stat = self._blobs.stat(row.path)
         if stat is None and row.spool not in (None, self._spool):
             return Finding(Kind.ELSEWHERE, row.path, f"still on the spool of {row.spool}", "moves by itself")
@@ -105,6 +111,25 @@ class Checking:
         if row.sha256 is not None and self._blobs.digest(row.path) != row.sha256:
             return Finding(Kind.DAMAGED, row.path, "its digest is not the row's")
         return None
+
+    def _archived(self, row: LayerFile, archived: Archived) -> Finding | None:
+        """Whether the layer comes out of the archive with the bytes that it had."""
+        stat = self._blobs.stat(archived.key)
+        if stat is None:
+            return self._missing(row)
+        if stat.size_bytes != archived.size_bytes or self._digest(archived.key) != archived.sha256:
+            return Finding(
+                Kind.DAMAGED, row.path, f"what it is made of, {archived.key}, is not what was kept"
+            )
+        if layer_digest(self._blobs, row) != row.sha256:
+            return Finding(Kind.DAMAGED, row.path, "it comes out of the archive with other bytes than it had")
+        return None
+
+    def _digest(self, key: str) -> str:
+        """Of a file that several layers may be made of: read once."""
+        if key not in self._digests:
+            self._digests[key] = self._blobs.digest(key)
+        return self._digests[key]
 
     def _missing(self, row: LayerFile) -> Finding:
         """The carrier's file, and what was made of it, can be had again; a live layer cannot."""

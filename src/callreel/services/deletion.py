@@ -17,6 +17,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import Layer, LayerFile
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings
+from callreel.services.layer_audio import layer_digest, layer_size
 from callreel.store import deletions, layers
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
@@ -91,12 +92,12 @@ class Deletion:
     def _doubt(self, kept: LayerFile) -> str | None:
         """Why our copy, read now, is not good enough."""
         try:
-            stat = self._blobs.stat(kept.path)
-            if stat is None:
+            size_bytes = layer_size(self._blobs, kept)
+            if size_bytes is None:
                 return "our copy is gone"
-            if stat.size_bytes != kept.size_bytes:
-                return f"our copy has {stat.size_bytes} bytes and should have {kept.size_bytes}"
-            if self._blobs.digest(kept.path) != kept.sha256:
+            if size_bytes != kept.size_bytes:
+                return f"our copy has {size_bytes} bytes and should have {kept.size_bytes}"
+            if layer_digest(self._blobs, kept) != kept.sha256:
                 return "our copy has another digest than its row"
         except StoreError as error:
             return f"our copy cannot be read: {error}"

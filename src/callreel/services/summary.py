@@ -145,6 +145,7 @@ def _layer(call_id: CallId, name: str, file: LayerFile) -> Json:
         "channels": file.channels,
         "duration_ms": file.duration_ms,
         "size_bytes": file.size_bytes,
+        "archived": file.archived is not None,
         "sha256": file.sha256,
         "state": file.state.value,
     }

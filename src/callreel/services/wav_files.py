@@ -31,8 +31,10 @@ class SoundFile:
     Raises AudioFileError for what is no sound file.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, *, only: int | None = None) -> None:
+        """`only`: the one channel, counted from 1, that is to be seen of it."""
         self._file = file
+        self._only = only
         self._name = name
         try:
             self._sound = soundfile.SoundFile(file)
@@ -42,7 +44,7 @@ class SoundFile:
                 f"{name.rpartition('/')[2]} should be a WAV file and cannot be read as one"
             ) from None
         self.rate_hz: int = self._sound.samplerate
-        self.channels: int = self._sound.channels
+        self.channels: int = self._sound.channels if only is None else 1
         self.samples: int = self._sound.frames
         """Of each channel."""
         self._at = 0
@@ -61,7 +63,7 @@ class SoundFile:
             self._at = -1
             raise AudioFileError(f"{self._name.rpartition('/')[2]} is damaged: {error}") from None
         self._at = start + len(found)
-        return found
+        return found if self._only is None else found[:, self._only - 1 : self._only]
 
     def blocks(self, block: int = READ_BLOCK) -> Iterator[npt.NDArray[np.int16]]:
         """All of it from the start, `block` samples of each channel at a time."""

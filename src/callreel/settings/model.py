@@ -79,6 +79,14 @@ class Settings(BaseSettings):
         default=30.0, gt=0, le=600, description="How long one request to the object store may take."
     )
 
+    archive: Literal["after_verified", "after_days", "never"] = Field(
+        default="after_verified",
+        description="When a call's files become FLAC and what can be made again is dropped: an hour after it was judged verified or explained, some days after any verdict, or never.",
+    )
+    archive_after_days: int = Field(
+        default=30, ge=0, le=36_500, description="How many days after its verdict, with after_days."
+    )
+
     # Where it is reached
     public_url: str = Field(
         default="http://localhost:8000",

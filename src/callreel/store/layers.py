@@ -1,7 +1,7 @@
 """Layer files as rows. The bytes are in `growing_wav.py` while they grow and in `blobs.py` when finished."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +10,13 @@ from sqlalchemy import delete as delete_from
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
-from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.domain.recording import Archived, Layer, LayerFile, LayerState, Making
+from callreel.domain.verdict import Verdict
 from callreel.store.dialect import insert
-from callreel.store.tables import calls, layers
+from callreel.store.tables import Form, calls, layers
 
-_FIELDS = [layers.c[field.name] for field in fields(LayerFile)]
+_NAMES = [field.name for field in fields(LayerFile)]
+_FIELDS = [layers.c[name] for name in _NAMES]
 _ORDER = list(Layer)
 
 
@@ -30,7 +32,9 @@ def upsert(
 
     `owner`, where given, is the process that writes it from now on.
     """
-    values: dict[str, Any] = asdict(file)
+    values: dict[str, Any] = {name: getattr(file, name) for name in _NAMES}
+    if file.archived is None:
+        values |= {"form": None, "kept_bytes": None}
     if owner is not None:
         values["owner"] = owner
     if repaired_at is not None:
@@ -74,6 +78,49 @@ def growing_by_owner(conn: Connection) -> dict[str | None, list[tuple[CallId, La
     for row in conn.execute(query):
         found.setdefault(row.owner, []).append((CallId(row.call_id), LayerFile(*row[2:])))
     return found
+
+
+def to_archive(conn: Connection, closed_before: datetime, verdicts: Sequence[Verdict]) -> list[CallId]:
+    """Calls judged before then, with one of `verdicts`, of which a file that lies in its place is not archived."""
+    query = (
+        select(layers.c.call_id)
+        .join(calls, calls.c.id == layers.c.call_id)
+        .where(
+            layers.c.form.is_(None) | (layers.c.form == Form.BOTH),
+            layers.c.state != LayerState.RECORDING,
+            layers.c.spool.is_(None),
+            calls.c.state == CallState.CLOSED,
+            calls.c.verdict.in_(verdicts),
+            calls.c.closed_at < closed_before,
+        )
+        .group_by(layers.c.call_id)
+        .order_by(layers.c.call_id)
+    )
+    return [CallId(row.call_id) for row in conn.execute(query)]
+
+
+def archived_calls(conn: Connection) -> list[CallId]:
+    """Calls of which a file was archived."""
+    query = (
+        select(layers.c.call_id).where(layers.c.archived.is_not(None)).distinct().order_by(layers.c.call_id)
+    )
+    return [CallId(row.call_id) for row in conn.execute(query)]
+
+
+def forms(conn: Connection, call_id: CallId) -> dict[str, Form | None]:
+    """In which form each file of a call is kept."""
+    query = select(layers.c.path, layers.c.form).where(layers.c.call_id == call_id)
+    return {row.path: row.form for row in conn.execute(query)}
+
+
+def set_form(conn: Connection, file: LayerFile, form: Form, archived: Archived | None) -> bool:
+    """Say in which form a file is kept; False when it is another file by now."""
+    if archived is None:
+        kept_bytes = None
+    else:
+        kept_bytes = archived.size_bytes if archived.making is Making.WHOLE else 0
+    kept = update(layers).where(layers.c.path == file.path, layers.c.sha256 == file.sha256)
+    return conn.execute(kept.values(form=form, archived=archived, kept_bytes=kept_bytes)).rowcount == 1
 
 
 def paths_of(conn: Connection, paths: Sequence[str]) -> set[str]:

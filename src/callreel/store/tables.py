@@ -5,6 +5,7 @@ migrations, never from this metadata; a test holds the two equal. Names of const
 later migration can drop them on either database.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -33,7 +34,7 @@ from callreel.domain.access import UserRole
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.events import EventKind
 from callreel.domain.note import NoteKind
-from callreel.domain.recording import CloudState, Layer, LayerState
+from callreel.domain.recording import Archived, CloudState, Layer, LayerState, Making
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
 
@@ -74,6 +75,31 @@ class Named(TypeDecorator[E], Generic[E]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> E | None:
         return None if value is None else self.names(value)
+
+
+class Form(StrEnum):
+    """In which form a layer's samples are kept. NULL: as the file that was made, and not looked at yet."""
+
+    PLAIN = "plain"
+    """As that file, and to stay so: it cannot be made again, or a person wanted it back."""
+    BOTH = "both"
+    """Proven to be in the archive; the file is about to be dropped."""
+    ARCHIVE = "archive"
+
+
+class _ArchivedType(TypeDecorator[Archived]):
+    """What a layer is made of again, as JSON."""
+
+    impl = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: Archived | None, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else asdict(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Archived | None:
+        if value is None:
+            return None
+        return Archived(**{**value, "making": Making(value["making"]), "cuts": tuple(value["cuts"])})
 
 
 class EndedBy(StrEnum):
@@ -177,6 +203,10 @@ layers = Table(
     Column("repaired_at", UTCDateTime),
     Column("owner", String),
     Column("spool", String),
+    Column("archived", _ArchivedType),
+    Column("form", Named(Form)),
+    # What the file takes where that is not its own size; 0 for what is made of another's FLAC.
+    Column("kept_bytes", BigInteger),
 )
 
 recordings = Table(

@@ -28,6 +28,7 @@ def recordings_by_state(conn: Connection) -> dict[CloudState, int]:
 
 
 def layer_sizes(conn: Connection) -> dict[Layer, int]:
-    """Bytes of all files, by layer."""
-    query = select(layers.c.layer, func.sum(layers.c.size_bytes)).group_by(layers.c.layer)
+    """Bytes kept, by layer; an archived layer that is made of another takes none."""
+    query = select(layers.c.layer, func.sum(func.coalesce(layers.c.kept_bytes, layers.c.size_bytes)))
+    query = query.group_by(layers.c.layer)
     return {layer: int(size_bytes) for layer, size_bytes in conn.execute(query)}

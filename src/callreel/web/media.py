@@ -10,9 +10,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from callreel.domain.errors import StoreAwayError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile, LayerState
+from callreel.services.layer_audio import layer_range, layer_size
 from callreel.services.summary import layer_names
 from callreel.store import layers
 from callreel.web.errors import error_json, not_found
@@ -37,10 +37,8 @@ def router(context: WebContext) -> APIRouter:
         """One file of one layer as WAV. Range requests are answered in part."""
         with context.database.read() as conn:
             file = _named(layers.of_call(conn, call_id), name)
-        stat = context.blobs.stat(file.path) if file else None
-        if file is not None and stat is None and file.spool is not None:
-            raise StoreAwayError(f"{file.path} is still on the spool of {file.spool}")
-        if file is None or stat is None:
+        size_bytes = layer_size(context.blobs, file) if file else None
+        if file is None or size_bytes is None:
             raise not_found("layer of this call")
         headers = _headers(file)
         etag = headers.get("ETag")
@@ -49,19 +47,19 @@ def router(context: WebContext) -> APIRouter:
         # A part is only of use to who has the rest of the same file; a growing file never matches (RFC 9110, 13.1.5).
         wanted = range if if_range is None or if_range == etag else None
         try:
-            part = parse_range(wanted, stat.size_bytes)
+            part = parse_range(wanted, size_bytes)
         except UnsatisfiableRangeError:
             refusal = error_json(416, "The file has no such bytes.")
-            refusal.headers["Content-Range"] = f"bytes */{stat.size_bytes}"
+            refusal.headers["Content-Range"] = f"bytes */{size_bytes}"
             return refusal
-        first, stop = (part.first, part.last + 1) if part else (0, stat.size_bytes)
+        first, stop = (part.first, part.last + 1) if part else (0, size_bytes)
         headers["Content-Length"] = str(stop - first)
         if part:
             headers["Content-Range"] = part.content_range
         status = 206 if part else 200
         if request.method == "HEAD":
             return Response(None, status, headers, media_type="audio/wav")
-        blocks = context.blobs.open_range(file.path, first, stop)
+        blocks = layer_range(context.blobs, file, first, stop)
         return StreamingResponse(blocks, status, headers, media_type="audio/wav")
 
     return routes
