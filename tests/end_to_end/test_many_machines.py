@@ -4,10 +4,11 @@ Each process has a data folder of its own, so that nothing but the database tell
 """
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -25,6 +26,8 @@ from tests.end_to_end.machines import MEDIA, Balancer, Machine, shared
 from tests.postgres import PostgresServer, postgres_server
 
 RATE_HZ = 8000
+AWAY_S = float(os.environ.get("CALLREEL_TEST_AWAY_S", "5"))
+"""How long the database is away; as long as wanted by hand."""
 TRACKS = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
 START_S = 180.0
 TAKEN_OVER_S = 60.0
@@ -216,17 +219,17 @@ def test_a_database_that_goes_away_and_comes_back_costs_nothing(installation: In
     house.until(lambda: page.open, 30)
     finished = house.begin(script(3)).result(60)
     before = len(live_files(house))
-    going = house.begin(script(8))
+    going = house.begin(replace(script(8), hang_up_at_s=AWAY_S + 4))
     house.until(lambda: len(live_files(house)) == before + 2, 60)
     newest = sorted(live_files(house), key=lambda path: path.stat().st_mtime)[-2:]
     house.until(lambda: all(soundfile.info(path).frames > RATE_HZ for path in newest), 60)
 
     postgres.stop("immediate")
     reached = soundfile.info(newest[0]).frames
-    house.until(lambda: soundfile.info(newest[0]).frames > reached + 5 * RATE_HZ, 60)
+    house.until(lambda: soundfile.info(newest[0]).frames > reached + AWAY_S * RATE_HZ, 60 + AWAY_S)
     postgres.start()
 
-    outcome = going.result(60)
+    outcome = going.result(60 + AWAY_S)
     for each in (finished, outcome):
         call = house.closed_call(each.call_sid)
         assert call["verdict"] == "verified"

@@ -129,6 +129,7 @@ def test_a_stream_that_lands_on_another_process_continues_the_file(ground: Groun
             arriving = asyncio.create_task(joined(two, second, number=2))
             if not told:
                 await eventually(lambda: owner(ground) == "two")
+                ground.clock.step(5)
                 await one.calls.look()
             new = await arriving
             assert old.ended.is_set() and one.calls.count == 0
@@ -152,7 +153,9 @@ def test_a_stream_that_lands_on_another_process_continues_the_file(ground: Groun
     assert [(row.sid, row.owner, row.ended_by) for row in rows] == [
         (sid(1), "one", EndedBy.SOCKET), (sid(2), "two", EndedBy.STOP),
     ]  # fmt: skip
-    assert rows[1].origin_ms >= 1_000
+    assert 1_000 <= rows[1].origin_ms < 2_000, (
+        "it lies where it arrived, however long the other took to let go"
+    )
     assert kept is not None and {turn.role for turn in kept.turns} == {Role.AGENT, Role.TECHNICIAN}
     assert len([turn for turn in kept.turns if turn.role is Role.AGENT]) >= 1
 

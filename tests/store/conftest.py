@@ -1,9 +1,8 @@
-"""A real database for each test: SQLite in a folder of its own, and PostgreSQL too where one is lent.
+"""A real database for each test: SQLite in a folder of its own, and PostgreSQL on a server of the tests' own.
 
-Set CALLREEL_TEST_POSTGRES_URL to an empty database that may be wiped, and every test of rows runs on it as well.
+On PostgreSQL the tests share one database, which is emptied before each; a test that wants one without tables gets its own.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from callreel.store.database import Database
-
-POSTGRES_URL = os.environ.get("CALLREEL_TEST_POSTGRES_URL")
+from callreel.store.tables import metadata
+from tests.postgres import PostgresServer, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -26,26 +25,41 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES_URL else ["sqlite"])
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[PostgresServer]:
+    """Started when the first test asks for it. Without PostgreSQL's programs its tests are skipped, in CI they fail."""
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(store_server: PostgresServer) -> Iterator[Database]:
+    """With all tables, and the rows of the test before."""
+    opened = Database.open(store_server.new_url())
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database without any tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'callreel.db'}"
-    assert POSTGRES_URL is not None
-    database = Database.open(POSTGRES_URL)
-    with database.write() as conn:
-        conn.execute(text("DROP SCHEMA public CASCADE"))
-        conn.execute(text("CREATE SCHEMA public"))
-    database.close()
-    return POSTGRES_URL
+    server: PostgresServer = request.getfixturevalue("store_server")
+    return server.new_url()
 
 
-@pytest.fixture
-def database(empty_url: str, tmp_path: Path, migrated_file: Path) -> Iterator[Database]:
-    if empty_url.startswith("sqlite"):
-        shutil.copy(migrated_file, tmp_path / "callreel.db")
-    opened = Database.open(empty_url)
-    if opened.dialect != "sqlite":
-        opened.migrate()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """With all tables and no rows."""
+    if request.param == "postgresql":
+        shared: Database = request.getfixturevalue("migrated_postgres")
+        with shared.write() as conn:
+            conn.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE"))
+        yield shared
+        return
+    shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "callreel.db")
+    opened = Database.open(str(tmp_path / "callreel.db"))
     yield opened
     opened.close()

@@ -31,12 +31,13 @@ NUMBERS_A_STREAM = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Where a call begins, or goes on. `began_ms`: how long ago its clock was at 0. `length_ms`: how far its files reach.
+    """Where a call begins, or goes on. `zero_at`: when its clock was at 0; None where it begins with this stream.
 
-    `first_number` is that of the first segment. `paths` are those of each role's files.
+    `length_ms`: how far its files reach. `first_number` is that of the first segment. `paths` are those of each role's
+    files.
     """
 
-    began_ms: int
+    zero_at: datetime | None
     length_ms: int
     first_number: int
     paths: dict[Role, LanePaths]
@@ -52,7 +53,7 @@ def beginning(database: Database, clock: Clock, row: CallRow, root: Path) -> Beg
     with database.read() as conn:
         earlier = streams.of_call(conn, row.id)
     if not earlier:
-        return Beginning(0, 0, 0, {r: _paths(root, live_stem(r, row, row.created_at)) for r in Role})
+        return Beginning(None, 0, 0, {r: _paths(root, live_stem(r, row, row.created_at)) for r in Role})
     files = _let_go(database, row)
     now = clock.now()
     taken = {file.path for file in files}
@@ -61,8 +62,8 @@ def beginning(database: Database, clock: Clock, row: CallRow, root: Path) -> Beg
         found, here_ms = _continued([file for file in files if file.role is role], root)
         paths[role] = found or _new_paths(root, taken, row, role, now)
         length_ms = max(length_ms, here_ms)
-    began_ms = earlier[0].origin_ms + round(1000 * (now - earlier[0].started_at).total_seconds())
-    return Beginning(max(0, began_ms), length_ms, NUMBERS_A_STREAM * len(earlier), paths)
+    zero_at = earlier[0].started_at - timedelta(milliseconds=earlier[0].origin_ms)
+    return Beginning(zero_at, length_ms, NUMBERS_A_STREAM * len(earlier), paths)
 
 
 def _let_go(database: Database, row: CallRow) -> list[LayerFile]:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from callreel.audio.levels import dbfs
@@ -246,11 +247,17 @@ class LiveCalls:
             lambda: beginning(self._database, self._clock, row, self._options.data_dir),
             give_up_s=ADMIT_S,
         )
-        call.first_started_s = arrived_s - begun.began_ms / 1000
+        if begun.zero_at is not None:
+            into_s = (self._at(arrived_s) - begun.zero_at).total_seconds()
+            call.first_started_s = arrived_s - max(0.0, into_s)
         call.length_ms = begun.length_ms
         call.lanes = {
             role: self._new_lane(call, role, begun.paths[role], begun.first_number) for role in Role
         }
+
+    def _at(self, monotonic_s: float) -> datetime:
+        """The wall clock at that time: what was waited for since does not count."""
+        return self._clock.now() - timedelta(seconds=self._clock.monotonic_s() - monotonic_s)
 
     async def _begin(self, call: LiveCall, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
         # The stream's own clock begins at 0 again; when it began is the one thing that only arrival tells.
@@ -267,7 +274,7 @@ class LiveCalls:
             call_id=row.id,
             leg_sid=started.leg_sid,
             origin_ms=origin_ms,
-            started_at=self._clock.now(),
+            started_at=self._at(arrived_s),
             owner=self._custody.process,
         )
         await until_kept("the start of a stream", lambda: self._note_begin(stream_row, lanes))
@@ -418,7 +425,7 @@ class LiveCalls:
     def taken_elsewhere(self, call_id: CallId) -> None:
         """Another process says that it has the call now. Safe from any thread."""
         if call_id in self._calls:
-            self._hand_over(lambda: self._spawn(self.look()))
+            self._hand_over(lambda: self._spawn(self._look_again()))
 
     def stream_ended(self, stream_sid: str) -> None:
         """The carrier says that a stream stopped; its socket may hang on behind a tunnel. Safe from any thread."""
@@ -433,10 +440,13 @@ class LiveCalls:
         """Look after what was told to another process in vain, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await self.look()
-            except StoreError as error:
-                log.warning("calls cannot be looked after: %s", error)
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        try:
+            await self.look()
+        except StoreError as error:
+            log.warning("calls cannot be looked after: %s", error)
 
     async def look(self) -> None:
         """What the rows say of the calls here: ended legs, stopped streams, calls that went to another process."""
