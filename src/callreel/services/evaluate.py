@@ -46,12 +46,18 @@ class Evaluated:
     segmentation: Segmentation
     partial_delays_ms: list[int] = field(default_factory=list)
     """From a word's end to its first showing at its place, in a partial or the final."""
+    stable_delays_ms: list[int] = field(default_factory=list)
+    """From a word's end to when it was shown as stable, at the latest in the final."""
     word_delays_ms: list[int] = field(default_factory=list)
     """From a word's end to the final that has it."""
     final_delays_ms: list[int] = field(default_factory=list)
     """From the end of a segment's last word to its final."""
     words_shown: int = 0
     taken_back: int = 0
+    words_stable: int = 0
+    """Words that were shown as stable while their segment was open."""
+    contradicted: int = 0
+    """Stable words that the engine had otherwise in the end; they stayed."""
     finals: int = 0
     finals_lost: int = 0
     partials_shed: int = 0
@@ -97,6 +103,8 @@ async def evaluate(
         segmentation=Segmentation(),
         words_shown=sum(len(final.words) for final in live_finals),
         taken_back=_taken_back(live),
+        words_stable=sum(given.stable for given in live.finals),
+        contradicted=sum(given.contradicted for given in live.finals),
         finals=len(live_finals),
         finals_lost=live.finals_lost,
         partials_shed=live.partials_shed,
@@ -161,6 +169,7 @@ def _judge_times(
         )
         shown = [shown for shown in live.partials if shown.role is role]
         result.partial_delays_ms += scores.heard_delays_ms(said, _first_shown(given, shown))
+        result.stable_delays_ms += scores.heard_delays_ms(said, _first_stable(given, shown))
     if result.recorded.two_channels:
         heard = [_as_spoken(one.final) for one in live.finals]
         result.speakers = scores.speaker_score(result.recorded.spoken, heard)
@@ -174,6 +183,17 @@ def _first_shown(given: Sequence[Given], shown: Sequence[Shown]) -> list[tuple[s
         for at, word in enumerate(one.final.words):
             near = slice(max(0, at - 1), at + 2)
             seen = (partial.at_ms for partial in texts if word.text in partial.words[near])
+            first.append((word.text, round(next(seen, one.at_ms))))
+    return first
+
+
+def _first_stable(given: Sequence[Given], shown: Sequence[Shown]) -> list[tuple[str, int]]:
+    """Each word of the finals and when it was first shown as stable."""
+    first = []
+    for one in given:
+        texts = [partial for partial in shown if partial.number == one.final.segment.number]
+        for at, word in enumerate(one.final.words):
+            seen = (partial.at_ms for partial in texts if len(partial.showing.stable) > at)
             first.append((word.text, round(next(seen, one.at_ms))))
     return first
 
@@ -263,11 +283,15 @@ def figures(results: Sequence[Evaluated]) -> dict[str, float | int | None]:
         else _rounded(live.rate - offline.rate),
     }
     made |= _delays("partial_latency", [ms for result in results for ms in result.partial_delays_ms])
+    made |= _delays("stable_latency", [ms for result in results for ms in result.stable_delays_ms])
     made |= _delays("word_latency", [ms for result in results for ms in result.word_delays_ms])
     made |= _delays("final_latency", [ms for result in results for ms in result.final_delays_ms])
     made |= _delays("turn_end_decision", pieces.decision_delays_ms)
     made |= {
         "taken_back": _share(sum(result.taken_back for result in results), shown),
+        "stable_contradicted": _share(
+            sum(result.contradicted for result in results), sum(result.words_stable for result in results)
+        ),
         "words_lost": _share(pieces.lost, pieces.words),
         "words_cut": _share(pieces.cut, pieces.words),
         "false_segments": pieces.false_segments,

@@ -6,6 +6,7 @@ worker takes the next job; a final is a row before anybody hears of it.
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +27,7 @@ from callreel.services.lane import Hearing
 from callreel.services.patience import until_kept
 from callreel.speech.cadence import PartialCadence
 from callreel.speech.queue import DecodeQueue, Job, SegmentKey
+from callreel.speech.stability import Showing, Stability
 from callreel.speech.turns import merge_turns, words_from
 from callreel.store import finals, transcripts
 from callreel.store.database import Database
@@ -45,8 +47,8 @@ class _CallProgress:
     cadences: dict[Role, PartialCadence] = field(default_factory=dict)
     closed: dict[Role, int] = field(default_factory=dict)
     """The newest segment of each role that has closed: partials of it, or of earlier ones, come too late."""
-    followed: set[SegmentKey] = field(default_factory=set)
-    """Open segments that the engine was asked about."""
+    open: dict[SegmentKey, Stability] = field(default_factory=dict)
+    """Segments that the engine was asked about while they were open, until their final."""
 
 
 class LiveTranscription:
@@ -128,7 +130,7 @@ class LiveTranscription:
 
     def _forget(self, progress: _CallProgress, key: SegmentKey) -> None:
         self._host.forget(key)
-        progress.followed.discard(key)
+        progress.open.pop(key, None)
 
     def _offer(self, job: Job) -> None:
         if job.final:
@@ -138,7 +140,8 @@ class LiveTranscription:
             progress.idle.clear()
             self._queue.offer_final(job)
         elif self._queue.offer_partial(job):
-            self._calls.setdefault(job.call_id, _CallProgress()).followed.add(job.key)
+            progress = self._calls.setdefault(job.call_id, _CallProgress())
+            progress.open.setdefault(job.key, Stability.for_engine(self._host.capabilities))
         self._wake.set()
 
     async def finish_call(self, call_id: CallId) -> None:
@@ -157,7 +160,7 @@ class LiveTranscription:
     def forget(self, call_id: CallId) -> None:
         """The call went on in another process, which keeps its transcript; what waits is still decoded for it."""
         progress = self._calls.pop(call_id, None)
-        for key in progress.followed if progress is not None else ():
+        for key in progress.open if progress is not None else ():
             self._host.forget(key)
 
     async def _work(self) -> None:
@@ -198,7 +201,7 @@ class LiveTranscription:
         end_ms = job.start_ms + round(job.samples16k.size * MS_A_SAMPLE16K)
         if job.final:
             segment = Segment(job.role, job.number, job.start_ms, end_ms)
-            await self._keep(job.call_id, Final(segment, words, failed))
+            await self._keep(job.call_id, Final(segment, self._settled(job, words), failed))
         elif not failed:
             self._partial(job, words, end_ms, 1000 * (self._clock.monotonic_s() - began))
 
@@ -208,18 +211,16 @@ class LiveTranscription:
             return
         if job.role in progress.cadences:
             progress.cadences[job.role].decoded(took_ms)
-        if job.number > progress.closed.get(job.role, -1):
-            self._tell_partial(job, words, end_ms)
+        stability = progress.open.get(job.key)
+        if stability is not None and job.number > progress.closed.get(job.role, -1):
+            data = partial_data(job, stability.hear(words, end_ms), end_ms)
+            self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
 
-    def _tell_partial(self, job: Job, words: tuple[Word, ...], end_ms: int) -> None:
-        data: dict[str, Json] = {
-            "role": job.role,
-            "number": job.number,
-            "start_ms": job.start_ms,
-            "end_ms": end_ms,
-            "text": " ".join(word.text for word in words),
-        }
-        self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
+    def _settled(self, job: Job, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        """A final's words: what was shown as stable stays."""
+        progress = self._calls.get(job.call_id)
+        stability = progress.open.get(job.key) if progress is not None else None
+        return words if stability is None else stability.final(words)
 
     async def _keep(self, call_id: CallId, final: Final) -> None:
         storing = asyncio.create_task(until_kept("a final", lambda: self._store(call_id, final)))
@@ -234,6 +235,23 @@ class LiveTranscription:
             if not finals.put(conn, call_id, final):
                 return None
             return self._announcer.record(conn, LiveEvent(call_id, EventKind.FINAL, final_data(final)))
+
+
+def partial_data(job: Job, showing: Showing, end_ms: int) -> dict[str, Json]:
+    """An open segment as event data. `text` is `stable`, which will stay, and then `tentative`."""
+    return {
+        "role": job.role,
+        "number": job.number,
+        "start_ms": job.start_ms,
+        "end_ms": end_ms,
+        "text": _text(showing.words),
+        "stable": _text(showing.stable),
+        "tentative": _text(showing.tentative),
+    }
+
+
+def _text(words: Iterable[Word]) -> str:
+    return " ".join(word.text for word in words)
 
 
 def final_data(final: Final) -> dict[str, Json]:

@@ -20,7 +20,8 @@ from callreel.services.decoding import Decoded, Decoding
 from callreel.services.hearing import SAMPLES16K_A_MS, LaneHearing, Samples
 from callreel.services.spoken_material import Recorded
 from callreel.speech.cadence import PartialCadence
-from callreel.speech.queue import DecodeQueue, Job
+from callreel.speech.queue import DecodeQueue, Job, SegmentKey
+from callreel.speech.stability import Showing, Stability
 from callreel.speech.turns import words_from
 
 BLOCK_MS = 160
@@ -35,7 +36,12 @@ class Shown:
     role: Role
     number: int
     at_ms: float
-    words: tuple[str, ...]
+    showing: Showing
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All that was shown, stable or not."""
+        return tuple(word.text for word in self.showing.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,10 @@ class Given:
 
     final: Final
     at_ms: float
+    stable: int = 0
+    """How many of its words had been shown as stable."""
+    contradicted: int = 0
+    """How many of those the engine had otherwise in the end. They stayed."""
 
 
 @dataclass(slots=True)
@@ -103,6 +113,7 @@ class _Simulation:
         self._order = count()
         self._cadences: dict[Role, PartialCadence] = {}
         self._closed: dict[Role, int] = {}
+        self._open: dict[SegmentKey, Stability] = {}
 
     def hearing(self, role: Role, detector: SpeechDetector, options: SegmenterOptions) -> LaneHearing:
         cadence = PartialCadence.for_engine(self._decoding.capabilities)
@@ -150,10 +161,15 @@ class _Simulation:
         if job.final:
             end_ms = job.start_ms + job.samples16k.size // SAMPLES16K_A_MS
             segment = Segment(job.role, job.number, job.start_ms, end_ms)
-            self.run.finals.append(Given(Final(segment, words, decoded.failed), self._now_ms))
+            stability = self._open.pop(job.key, Stability())
+            final = Final(segment, stability.final(words), decoded.failed)
+            stable, kept = len(stability.stable), stability.agreed(words)
+            self.run.finals.append(Given(final, self._now_ms, stable, stable - kept))
             return
         if job.role in self._cadences:
             self._cadences[job.role].decoded(took_ms)
         if not decoded.failed and job.number > self._closed.get(job.role, -1):
-            shown = tuple(word.text for word in words)
-            self.run.partials.append(Shown(job.role, job.number, self._now_ms, shown))
+            until_ms = job.start_ms + job.samples16k.size // SAMPLES16K_A_MS
+            new = Stability.for_engine(self._decoding.capabilities)
+            showing = self._open.setdefault(job.key, new).hear(words, until_ms)
+            self.run.partials.append(Shown(job.role, job.number, self._now_ms, showing))
