@@ -67,6 +67,7 @@ from callreel.services.recovery import Recovery
 from callreel.services.restream import Restreaming, ask_for_calls_of
 from callreel.services.secret_tokens import new_token
 from callreel.services.silent_calls import SilentCalls
+from callreel.services.spill import Spill
 from callreel.services.stages import TRANSCRIBE_QUEUE, WHOLE_QUEUE, Stages
 from callreel.services.transcribing import Transcribing
 from callreel.services.upkeep import Upkeep
@@ -172,7 +173,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 ground.announcer,
                 ground.bridge,
                 ground.process,
-                spool_of(ground.blobs),
+                ground.blobs,
             )  # fmt: skip
         )
         media = await stack.enter_async_context(_media(settings, ground.database, live))
@@ -251,7 +252,10 @@ class LiveSide:
 
     def figures(self) -> LiveFigures:
         heard = self.transcription
-        return LiveFigures(self.calls.count, heard.finals_waiting, heard.lag_ms(), heard.partials_shed)
+        return LiveFigures(
+            self.calls.count, heard.finals_waiting, heard.lag_ms(), heard.partials_shed,
+            heard.overload, heard.finals_spilled, heard.spilled_total,
+        )  # fmt: skip
 
 
 @asynccontextmanager
@@ -262,16 +266,16 @@ async def live_side(
     announcer: Announcer,
     bridge: Bridge,
     process: str,
-    spool: str | None,
+    blobs: BlobStore,
 ) -> AsyncIterator[LiveSide]:
     """Live calls and their transcripts, ready for sockets. `process` is this process's name among all."""
     counters, clock = Counters(), Clock()
-    transcription = _transcription(settings, host, database, announcer, counters)
+    transcription = _transcription(settings, host, database, announcer, blobs, counters)
     restreaming = Restreaming(database, _access(settings), answer_options(settings), clock, new_token)
     live_calls = LiveCalls(
         database, announcer, clock, counters, transcription,
         LiveOptions(
-            settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool,
+            settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(blobs),
             hand_over=database.dialect == "postgresql",
         ),
         Custody(database, announcer, clock, process),
@@ -346,6 +350,9 @@ def _figures(live: LiveSide, media: MediaWorkers | None) -> LiveFigures:
         own.finals_waiting + sum(worker.finals_waiting for worker in theirs.values()),
         max([own.lag_ms, *(worker.lag_ms for worker in theirs.values())]),
         own.partials_shed + sum(worker.partials_shed for worker in theirs.values()),
+        max([own.overload, *(worker.overload for worker in theirs.values())]),
+        max([own.finals_spilled, *(worker.finals_spilled for worker in theirs.values())]),
+        own.spilled_total + sum(worker.spilled_total for worker in theirs.values()),
         {number: worker.calls for number, worker in theirs.items()},
     )
 
@@ -550,7 +557,12 @@ async def started_host(choice: EngineChoice, workers: int, stack: AsyncExitStack
 
 
 def _transcription(
-    settings: Settings, host: EngineHost, database: Database, announcer: Announcer, counters: Counters
+    settings: Settings,
+    host: EngineHost,
+    database: Database,
+    announcer: Announcer,
+    blobs: BlobStore,
+    counters: Counters,
 ) -> LiveTranscription:
     options = SegmenterOptions(
         on=settings.vad_on_threshold,
@@ -562,7 +574,7 @@ def _transcription(
     return LiveTranscription(
         host, database, announcer, Clock(), counters,
         workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
-        listen=settings.live_transcript,
+        spill=Spill(database, blobs), listen=settings.live_transcript,
     )  # fmt: skip
 
 

@@ -22,7 +22,6 @@ from callreel.app import (
     engine_choice,
     link,
     live_side,
-    spool_of,
     started_host,
     tasks,
 )
@@ -58,9 +57,9 @@ async def work(settings: Settings, control: socket.socket) -> None:
         await stack.enter_async_context(tasks(bridge.run(), heartbeat.run()))
         host = await started_host(engine_choice(settings, settings.engine), settings.engine_workers, stack)
         announcer = Announcer(database, bus, Clock())
-        spool = spool_of(blob_store(settings))
+        blobs = blob_store(settings)
         live = await stack.enter_async_context(
-            live_side(settings, host, database, announcer, bridge, name, spool)
+            live_side(settings, host, database, announcer, bridge, name, blobs)
         )
         door = MediaDoor(control, live.open_media, partial(_figures, name, live), live.calls.drain)
         gc.collect()
@@ -71,7 +70,10 @@ async def work(settings: Settings, control: socket.socket) -> None:
 def _figures(name: str, live: LiveSide, taken: int) -> Figures:
     now = live.figures()
     counted = live.counters.snapshot()
-    return Figures(name, now.calls, taken, now.finals_waiting, now.lag_ms, now.partials_shed, counted)
+    return Figures(
+        name, now.calls, taken, now.finals_waiting, now.lag_ms, now.partials_shed,
+        now.overload, now.finals_spilled, now.spilled_total, counted,
+    )  # fmt: skip
 
 
 def _leave(heartbeat: Heartbeat) -> None:

@@ -33,6 +33,7 @@ from callreel.services.counters import Counters
 from callreel.services.custody import Custody
 from callreel.services.live import LiveTranscription
 from callreel.services.live_calls import LiveCalls, LiveOptions
+from callreel.services.spill import Spill
 from callreel.speech.engine import Capabilities, HeardWord
 from callreel.store import calls, live_events
 from callreel.store.blobs import BlobStore
@@ -255,12 +256,16 @@ class QuickHost(EngineHost):
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[tuple[Samples, bool]] = []
+        self.cheap: list[bool] = []
 
     @property
     def capabilities(self) -> Capabilities:
         return self._can
 
-    async def hear(self, key: Hashable, samples16k: Samples, *, final: bool = False) -> list[HeardWord]:
+    async def hear(
+        self, key: Hashable, samples16k: Samples, *, final: bool = False, cheap: bool = False
+    ) -> list[HeardWord]:
+        self.cheap.append(cheap)
         return await self.decode(samples16k, partial=not final)
 
     def free_for(self, key: Hashable) -> bool:
@@ -321,6 +326,7 @@ def transcription(
         workers=workers,
         new_detector=LoudnessDetector,
         segmenter=SEGMENTER,
+        spill=Spill(ground.database, ground.blobs),
         listen=ground.listen,
     )
 

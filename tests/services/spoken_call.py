@@ -19,12 +19,15 @@ SECONDS = 16
 WORD_S, WORD_AND_GAP_S = 0.25, 0.35
 
 
-def write_call(folder: Path, name: str = "made_call") -> Path:
-    """WAV, turn list and a manifest of them in `folder`; answers the manifest."""
-    samples = np.zeros((SECONDS * RATE_HZ, 2), np.int16)
+def write_call(folder: Path, name: str = "made_call", *, repeats: int = 1) -> Path:
+    """WAV, turn list and a manifest of them in `folder`; answers the manifest. The same is said `repeats` times."""
+    samples = np.zeros((repeats * SECONDS * RATE_HZ, 2), np.int16)
     rng = np.random.default_rng(1)
     turns = []
-    for channel, start_s, text in TURNS:
+    said = [
+        (channel, start_s + SECONDS * n, text) for n in range(repeats) for channel, start_s, text in TURNS
+    ]
+    for channel, start_s, text in said:
         words = []
         for at, word in enumerate(text.split()):
             begin_s = start_s + at * WORD_AND_GAP_S

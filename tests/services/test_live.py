@@ -16,6 +16,7 @@ from callreel.engines.host import EngineHost
 from callreel.engines.registry import EngineChoice
 from callreel.services.counters import Counters
 from callreel.services.live import LiveTranscription, keep_live_transcript
+from callreel.services.spill import Spill
 from callreel.speech.engine import HeardWord
 from callreel.store import calls, finals, transcripts
 from callreel.store.transcripts import TranscriptRow
@@ -342,7 +343,7 @@ def test_call_that_nobody_listened_to_has_an_empty_transcript_too(ground: Ground
     a_call(ground)
     service = LiveTranscription(
         QuickHost(), ground.database, ground.announcer, ground.clock, Counters(),
-        workers=1, new_detector=LoudnessDetector, segmenter=SEGMENTER, listen=False,
+        workers=1, new_detector=LoudnessDetector, segmenter=SEGMENTER, spill=Spill(ground.database, ground.blobs), listen=False,
     )  # fmt: skip
     say(service, Role.AGENT, 800)
     asyncio.run(service.finish_call(CALL))

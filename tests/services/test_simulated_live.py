@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from callreel.services.decoding import Decoded, Decoding, Oracle
 from callreel.services.hearing import Samples
 from callreel.services.simulated_live import LiveRun, hear_live
 from callreel.services.spoken_material import Recorded, read_material
+from callreel.speech.overload import OverloadLevel
 from tests.services.ground import LoudnessDetector
 from tests.services.spoken_call import SECONDS, TURNS, write_call
 
@@ -86,10 +88,46 @@ class _Deaf:
     def forget(self, role: Role, start_ms: int) -> None:
         pass
 
-    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+    async def decode(
+        self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
+    ) -> Decoded:
         return Decoded([], 50, 0.0, failed=True)
 
 
 def test_finals_that_failed_are_lost(recorded: Recorded) -> None:
     run = live(recorded, _Deaf())
     assert (run.asked_finals, run.finals_lost, run.partials) == (4, 4, [])
+
+
+class _Slow(Oracle):
+    """Takes `factor` times as long as the audio lasts; with cheaper settings, half of that."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.cheap = 0
+
+    async def decode(
+        self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
+    ) -> Decoded:
+        decoded = await super().decode(role, start_ms, samples16k, partial=partial)
+        self.cheap += cheap and not partial
+        return replace(decoded, took_ms=self.factor * samples16k.size / 16 * (0.5 if cheap else 1))
+
+
+def test_three_times_what_the_machine_can_do_costs_all_but_finals(tmp_path: Path) -> None:
+    """Segments are 9.7 of 16 seconds; one worker that takes 5 seconds for each of them has three times its due."""
+    repeats = 16
+    recorded = read_material(write_call(tmp_path, repeats=repeats))[0]
+    slow = _Slow(5)
+    run = live(recorded, slow, workers=1)
+    said = repeats * len(TURNS)
+    assert (run.asked_finals, len(run.finals), run.finals_lost) == (said, said, 0)
+    assert run.levels == set(OverloadLevel), "every level is passed"
+    assert run.partials_shed > 0 and slow.cheap > 0 and run.finals_spilled > 0
+    assert run.finals[-1].at_ms > repeats * SECONDS * 1000, "the rest comes after the call"
+    numbers = [(given.final.segment.role, given.final.segment.number) for given in run.finals]
+    assert len(set(numbers)) == said
+    assert sorted(texts(run, Role.AGENT)) == sorted(
+        repeats * [text for channel, _, text in TURNS if channel == 0]
+    )

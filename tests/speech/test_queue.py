@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
+from callreel.speech.overload import OverloadLevel
 from callreel.speech.queue import DecodeQueue, Job
 
 ONE, TWO = CallId("one"), CallId("two")
@@ -193,3 +194,44 @@ def test_whatever_happens_no_final_is_lost_and_every_partial_is_answered_or_coun
     for call in (ONE, TWO):
         numbers = [one.number for one in finals if one.call_id == call]
         assert numbers == sorted(numbers)
+
+
+def test_a_final_is_left_to_the_asker_when_the_oldest_has_waited_too_long_and_is_taken_back_when_there_is_room() -> (
+    None
+):
+    queue = DecodeQueue(1)
+    early, late = final(ONE, 0, at_s=0.0), final(ONE, 1, at_s=61.0)
+    assert queue.offer_final(early)
+    assert not queue.offer_final(late)
+    assert (queue.level, queue.finals_waiting, queue.has_room) == (OverloadLevel.SPILLING, 1, False)
+    assert queue.next(62.0) is early
+    assert not queue.has_room, "the worker is busy"
+    queue.done(early)
+    assert (queue.level, queue.has_room) == (OverloadLevel.NONE, True)
+    queue.take_back(late)
+    assert queue.next(63.0) is late
+
+
+def test_what_waits_in_memory_is_bounded() -> None:
+    queue, taken = DecodeQueue(2), 0
+    for number in range(200):
+        taken += queue.offer_final(job(ONE, AGENT, number, final=True, at_s=number / 100, ms=10_000))
+    assert taken == 61 and queue.waiting_audio_ms <= 620_000
+
+
+def test_a_job_whose_worker_is_busy_waits_for_it_and_lets_another_go_first() -> None:
+    queue = DecodeQueue(2)
+    bound, free = final(ONE, 0), final(TWO, 0)
+    queue.offer_final(bound)
+    queue.offer_final(free)
+    assert queue.next(ready=lambda job: job is free) is free
+    assert queue.next(ready=lambda job: False) is None
+    assert queue.next() is bound
+
+
+def test_a_partial_whose_worker_is_busy_waits_too() -> None:
+    queue = DecodeQueue(2)
+    waiting = partial(ONE, 0)
+    queue.offer_partial(waiting)
+    assert queue.next(ready=lambda job: False) is None
+    assert queue.next() is waiting

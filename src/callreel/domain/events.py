@@ -28,7 +28,8 @@ class EventKind(StrEnum):
     VERDICT = "verdict"  # {verdict, reasons}
     NOTE = "note"  # {change: added | changed | removed, note}: somebody marked or noted a moment
     PARTIAL = "partial"  # {role, number, start_ms, end_ms, text, stable, tentative}: text is the other two
-    LEVEL = "level"  # {agent_dbfs, technician_dbfs, position_ms, lag_ms, partials_shed, finals_waiting}
+    LEVEL = "level"
+    # {agent_dbfs, technician_dbfs, position_ms, lag_ms, partials_shed, finals_waiting, finals_spilled, overload: 0 to 4}
 
 
 LASTING = frozenset(

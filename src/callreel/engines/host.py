@@ -102,15 +102,21 @@ class EngineHost:
         return await self._ask(Question(samples16k, partial))
 
     async def hear(
-        self, key: Hashable, samples16k: npt.NDArray[np.int16], *, final: bool = False
+        self,
+        key: Hashable,
+        samples16k: npt.NDArray[np.int16],
+        *,
+        final: bool = False,
+        cheap: bool = False,
     ) -> list[HeardWord]:
         """Words in all there is so far of segment `key`, or of the whole of it (`final`). Else as `decode`.
 
         A streaming engine with room for one more open segment is given only what it has not had yet; another engine
-        decodes all of it each time. Ask in order about a segment, and `forget` it when its final is not wanted.
+        decodes all of it each time, with cheaper settings for a final too if `cheap`. Ask in order about a segment, and
+        `forget` it when its final is not wanted.
         """
         followed = self.capabilities.streams > 0
-        return await self._ask(Question(samples16k, not final, key if followed else None))
+        return await self._ask(Question(samples16k, not final, key if followed else None, cheap))
 
     def free_for(self, key: Hashable) -> bool:
         """Whether a question about segment `key` would find its process free now."""

@@ -23,6 +23,8 @@ class Question:
     samples: Samples
     partial: bool
     key: Hashable | None = None
+    cheap: bool = False
+    """Whether cheaper settings may be used though the segment is whole."""
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class Seat:
         """What to send."""
         followed = None if question.key is None else self._streams.get(question.key)
         if followed is None:
-            return wire.Ask(job, _bytes(question.samples), question.partial)
+            return wire.Ask(job, _bytes(question.samples), question.partial or question.cheap)
         dropped, self._dropped = self._dropped, []
         rest = _bytes(question.samples[followed.fed :])
         return wire.Feed(job, followed.number, rest, not question.partial, dropped)

@@ -38,7 +38,9 @@ class Decoding(Protocol):
         """The segments to come are of this recording."""
         ...
 
-    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+    async def decode(
+        self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
+    ) -> Decoded:
         """Words in the whole segment that begins at `start_ms`, or in what there is of it yet."""
         ...
 
@@ -64,11 +66,16 @@ class EngineDecoding:
     def begin(self, recorded: Recorded) -> None:
         pass
 
-    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+    async def decode(
+        self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
+    ) -> Decoded:
         pids = self._host.pids
         cpu_before, began = _cpu_s(pids), time.monotonic()
         try:
-            words, failed = await self._host.hear((role, start_ms), samples16k, final=not partial), False
+            words, failed = (
+                await self._host.hear((role, start_ms), samples16k, final=not partial, cheap=cheap),
+                False,
+            )
         except EngineError:
             words, failed = [], True
         took_s = time.monotonic() - began
@@ -100,7 +107,9 @@ class Oracle:
     def begin(self, recorded: Recorded) -> None:
         self._recorded = recorded
 
-    async def decode(self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool) -> Decoded:
+    async def decode(
+        self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
+    ) -> Decoded:
         assert self._recorded is not None, "begin comes first"
         end_ms = start_ms + samples16k.size // SAMPLES16K_A_MS
         heard = [

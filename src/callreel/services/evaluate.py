@@ -61,6 +61,9 @@ class Evaluated:
     finals: int = 0
     finals_lost: int = 0
     partials_shed: int = 0
+    finals_spilled: int = 0
+    overload: int = 0
+    """The highest level that was reached."""
     cpu_live_s: float = 0.0
     cpu_offline_s: float = 0.0
     speakers: scores.SpeakerScore | None = None
@@ -108,6 +111,8 @@ async def evaluate(
         finals=len(live_finals),
         finals_lost=live.finals_lost,
         partials_shed=live.partials_shed,
+        finals_spilled=live.finals_spilled,
+        overload=max(live.levels, default=0),
         cpu_live_s=live.cpu_s,
         cpu_offline_s=cpu_offline_s,
     )
@@ -298,6 +303,8 @@ def figures(results: Sequence[Evaluated]) -> dict[str, float | int | None]:
         "finals": sum(result.finals for result in results),
         "finals_lost": sum(result.finals_lost for result in results),
         "partials_shed": sum(result.partials_shed for result in results),
+        "finals_spilled": sum(result.finals_spilled for result in results),
+        "overload_level": max((result.overload for result in results), default=0),
         "core_s_per_s_live": _share(sum(result.cpu_live_s for result in results), seconds),
         "core_s_per_s_offline": _share(sum(result.cpu_offline_s for result in results), seconds),
         "cp_wer_minus_orc_wer": _rounded(

@@ -1,20 +1,23 @@
 """The live transcript: jobs from the lanes to the engine's processes and their text out to listeners.
 
 Partials may be shed, finals never: the queue decides (`speech/queue`), this drives it. One task for each engine
-worker takes the next job; a final is a row before anybody hears of it.
+worker takes the next job; a final is a row before anybody hears of it. What the queue has no room for is spilled
+(`services/spill`) and taken back when no other final waits.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import Connection
 
 from callreel.audio.segmenter import SegmenterOptions, SpeechDetector
 from callreel.domain.call import Role
-from callreel.domain.errors import EngineError
+from callreel.domain.errors import EngineError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
@@ -25,17 +28,23 @@ from callreel.services.counters import Counters
 from callreel.services.hearing import LaneHearing, Unheard
 from callreel.services.lane import Hearing
 from callreel.services.patience import until_kept
+from callreel.services.spill import Spill
 from callreel.speech.cadence import PartialCadence
+from callreel.speech.overload import OverloadLevel
 from callreel.speech.queue import DecodeQueue, Job, SegmentKey
 from callreel.speech.stability import Showing, Stability
 from callreel.speech.turns import merge_turns, words_from
-from callreel.store import finals, transcripts
+from callreel.store import finals, spilled, transcripts
 from callreel.store.database import Database
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 MS_A_SAMPLE16K = 1 / 16
 UNHEARD_PATIENCE_MS = 1_000
+LOOK_EVERY_S = 30.0
+"""How often an idle worker looks for segments that a dead process left."""
 
 
 @dataclass(slots=True)
@@ -65,6 +74,7 @@ class LiveTranscription:
         workers: int,
         new_detector: "type[SpeechDetector]",
         segmenter: SegmenterOptions,
+        spill: Spill,
         listen: bool = True,
     ) -> None:
         """`listen` False makes no live transcript: lanes are recorded, nothing is detected or decoded."""
@@ -77,11 +87,12 @@ class LiveTranscription:
         self._new_detector = new_detector
         self._segmenter = segmenter
         self._listen = listen
+        self._spill = spill
         self._queue = DecodeQueue(workers)
         self._wake = asyncio.Event()
         self._calls: dict[CallId, _CallProgress] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._storing: set[asyncio.Task[LiveEvent | None]] = set()
+        self._storing: set[asyncio.Task[Any]] = set()
 
     @property
     def partials_shed(self) -> int:
@@ -90,6 +101,21 @@ class LiveTranscription:
     @property
     def finals_waiting(self) -> int:
         return self._queue.finals_waiting
+
+    @property
+    def finals_spilled(self) -> int:
+        """Closed segments that wait on disk."""
+        return self._spill.waiting
+
+    @property
+    def spilled_total(self) -> int:
+        """How many segments this process has spilled."""
+        return self._spill.total
+
+    @property
+    def overload(self) -> OverloadLevel:
+        """What is given up now because the engines cannot keep up."""
+        return self._queue.level
 
     @property
     def patience_ms(self) -> int:
@@ -103,6 +129,7 @@ class LiveTranscription:
     def start(self) -> None:
         """Begin to decode; `close` ends it."""
         self._host.on_free(self._wake.set)
+        self._own(self._look_for_spilled())
         self._tasks = [asyncio.create_task(self._work(), name=f"live-{n}") for n in range(self._workers)]
 
     async def close(self) -> None:
@@ -138,10 +165,15 @@ class LiveTranscription:
             progress.finals_open += 1
             progress.closed[job.role] = job.number
             progress.idle.clear()
-            self._queue.offer_final(job)
+            if not self._queue.offer_final(job):
+                self._own(self._put_aside(job))
         elif self._queue.offer_partial(job):
             progress = self._calls.setdefault(job.call_id, _CallProgress())
             progress.open.setdefault(job.key, Stability.for_engine(self._host.capabilities))
+        self._wake.set()
+
+    async def _put_aside(self, job: Job) -> None:
+        await self._spill.put(job.call_id, _segment(job))
         self._wake.set()
 
     async def finish_call(self, call_id: CallId) -> None:
@@ -150,12 +182,15 @@ class LiveTranscription:
         while progress is not None and progress.finals_open:
             progress.idle.clear()
             await progress.idle.wait()
+        await self._keep_transcript(call_id)
+        self.forget(call_id)
+
+    async def _keep_transcript(self, call_id: CallId) -> None:
         engine = self._host.capabilities.name
         await until_kept(
             "a live transcript",
             lambda: keep_live_transcript(self._database, self._announcer, self._clock, call_id, engine),
         )
-        self.forget(call_id)
 
     def forget(self, call_id: CallId) -> None:
         """The call went on in another process, which keeps its transcript; what waits is still decoded for it."""
@@ -165,11 +200,14 @@ class LiveTranscription:
 
     async def _work(self) -> None:
         while True:
+            self._wake.clear()
             job = self._queue.next(self._clock.monotonic_s(), lambda job: self._host.free_for(job.key))
             if job is None:
-                self._wake.clear()
-                await self._wake.wait()
+                if not await self._take_back():
+                    await self._woken()
                 continue
+            if self._queue.finals_waiting or self._queue.partials_waiting:
+                self._wake.set()  # for the other workers
             try:
                 await self._decode(job)
             except Exception:
@@ -178,6 +216,45 @@ class LiveTranscription:
             finally:
                 self._over(job)
 
+    async def _woken(self) -> None:
+        """Wait until there may be something to do."""
+        try:
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await self._wake.wait()
+        except TimeoutError:
+            await self._look_for_spilled()
+
+    async def _look_for_spilled(self) -> None:
+        try:
+            await self._spill.look()
+        except StoreError as error:
+            log.warning("segments that wait on disk cannot be looked for now: %s", error)
+        if self._spill.waiting:
+            self._wake.set()
+
+    async def _take_back(self) -> bool:
+        """Put a spilled segment back into the queue, if there is one and nothing else to do."""
+        if not self._spill.waiting or not self._queue.has_room:
+            return False
+        try:
+            found = await self._spill.take(self._calls)
+        except StoreError as error:
+            log.warning("a segment that waits on disk cannot be read now: %s", error)
+            return False
+        if found is None:
+            return False
+        segment, now_s = found.segment, self._clock.monotonic_s()
+        if not found.samples16k.size:
+            log.error("a segment that waited on disk has no audio any more", extra={"call_id": found.call_id})
+            self._counters.add("segments_failed")
+            await self._keep(found.call_id, Final(segment, (), failed=True))
+            self._final_over(found.call_id)
+            return True
+        self._queue.take_back(
+            Job(found.call_id, segment.role, segment.number, segment.start_ms, found.samples16k, True, now_s)
+        )
+        return True
+
     def _over(self, job: Job) -> None:
         """The job has come to its end, whatever it was."""
         self._queue.done(job)
@@ -185,6 +262,11 @@ class LiveTranscription:
         progress = self._calls.get(job.call_id)
         if job.final and progress is not None:
             self._forget(progress, job.key)
+            self._final_over(job.call_id)
+
+    def _final_over(self, call_id: CallId) -> None:
+        progress = self._calls.get(call_id)
+        if progress is not None:
             progress.finals_open -= 1
             progress.idle.set()
 
@@ -192,7 +274,8 @@ class LiveTranscription:
         began = self._clock.monotonic_s()
         failed = False
         try:
-            heard = await self._host.hear(job.key, job.samples16k, final=job.final)
+            cheap = self.overload >= OverloadLevel.CHEAPER
+            heard = await self._host.hear(job.key, job.samples16k, final=job.final, cheap=cheap)
         except EngineError as error:
             log.warning("a segment was not decoded: %s", error, extra={"call_id": job.call_id})
             self._counters.add("segments_failed")
@@ -200,8 +283,7 @@ class LiveTranscription:
         words = words_from(heard, job.start_ms)
         end_ms = job.start_ms + round(job.samples16k.size * MS_A_SAMPLE16K)
         if job.final:
-            segment = Segment(job.role, job.number, job.start_ms, end_ms)
-            await self._keep(job.call_id, Final(segment, self._settled(job, words), failed))
+            await self._keep(job.call_id, Final(_segment(job), self._settled(job, words), failed))
         elif not failed:
             self._partial(job, words, end_ms, 1000 * (self._clock.monotonic_s() - began))
 
@@ -223,18 +305,38 @@ class LiveTranscription:
         return words if stability is None else stability.final(words)
 
     async def _keep(self, call_id: CallId, final: Final) -> None:
-        storing = asyncio.create_task(until_kept("a final", lambda: self._store(call_id, final)))
-        self._storing.add(storing)  # it outlives a cancelled worker; `close` waits for it
-        storing.add_done_callback(self._storing.discard)
-        event = await asyncio.shield(storing)
-        if event is not None:
+        over = call_id not in self._calls
+        events = await asyncio.shield(
+            self._own(until_kept("a final", lambda: self._store(call_id, final, over=over)))
+        )
+        for event in events:
             self._announcer.tell(event)
 
-    def _store(self, call_id: CallId, final: Final) -> LiveEvent | None:
+    def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """As a task that outlives a cancelled worker; `close` waits for it."""
+        task = asyncio.create_task(work)
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+        return task
+
+    def _store(self, call_id: CallId, final: Final, *, over: bool) -> list[LiveEvent]:
+        """What is new. The live transcript of a call that is `over` here is kept again with its last spilled segment:
+        a restart had kept it before they were decoded."""
+        events = []
         with self._database.write() as conn:
-            if not finals.put(conn, call_id, final):
-                return None
-            return self._announcer.record(conn, LiveEvent(call_id, EventKind.FINAL, final_data(final)))
+            if finals.put(conn, call_id, final):
+                told = LiveEvent(call_id, EventKind.FINAL, final_data(final))
+                events.append(self._announcer.record(conn, told))
+            last = spilled.remove(conn, call_id, final.segment) and not spilled.count(conn, call_id)
+            if last and over:
+                engine = self._host.capabilities.name
+                events.append(put_live_transcript(conn, self._announcer, call_id, engine))
+        return events
+
+
+def _segment(job: Job) -> Segment:
+    end_ms = job.start_ms + round(job.samples16k.size * MS_A_SAMPLE16K)
+    return Segment(job.role, job.number, job.start_ms, end_ms)
 
 
 def partial_data(job: Job, showing: Showing, end_ms: int) -> dict[str, Json]:
@@ -273,8 +375,13 @@ def keep_live_transcript(
 ) -> None:
     """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable."""
     with database.write() as conn:
-        turns = merge_turns(finals.of_call(conn, call_id))
-        transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, "", turns)
-        told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
-        event = announcer.record(conn, told)
+        event = put_live_transcript(conn, announcer, call_id, engine)
     announcer.tell(event)
+
+
+def put_live_transcript(conn: Connection, announcer: Announcer, call_id: CallId, engine: str) -> LiveEvent:
+    """The same in a transaction; the event is to be told after it."""
+    turns = merge_turns(finals.of_call(conn, call_id))
+    transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, "", turns)
+    told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
+    return announcer.record(conn, told)

@@ -510,6 +510,8 @@ class LiveCalls:
             "lag_ms": self._transcription.lag_ms(),
             "partials_shed": self._transcription.partials_shed,
             "finals_waiting": self._transcription.finals_waiting,
+            "finals_spilled": self._transcription.finals_spilled,
+            "overload": int(self._transcription.overload),
         }
         self._announcer.tell(LiveEvent(call.id, EventKind.LEVEL, {**data}))
 

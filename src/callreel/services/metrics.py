@@ -28,6 +28,9 @@ class LiveFigures:
     finals_waiting: int
     lag_ms: int
     partials_shed: int
+    overload: int = 0
+    finals_spilled: int = 0
+    spilled_total: int = 0
     media: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -83,6 +86,15 @@ class Metrics:
         yield _by("media_worker_calls", "Those of each media worker.", "worker", media)
         yield _single("finals_waiting", "Closed segments that wait for the engine.", live.finals_waiting)
         yield _single("live_lag_seconds", "How long the oldest of them has waited.", live.lag_ms / 1000)
+        yield _single("live_overload_level", "What is given up: 0 nothing … 4 memory.", live.overload)
+        yield _single(
+            "finals_spilled", "Closed segments that wait on disk for the engine.", live.finals_spilled
+        )
+        spilled = CounterMetricFamily(
+            "callreel_segments_spilled", "Closed segments that had to wait on disk."
+        )
+        spilled.add_metric([], live.spilled_total)
+        yield spilled
         shed = CounterMetricFamily(
             "callreel_partials_shed", "Partials given up because the engine cannot keep up."
         )

@@ -5,8 +5,9 @@ so many workers are busy for as long as each decode took. What is left out is th
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
@@ -20,6 +21,7 @@ from callreel.services.decoding import Decoded, Decoding
 from callreel.services.hearing import SAMPLES16K_A_MS, LaneHearing, Samples
 from callreel.services.spoken_material import Recorded
 from callreel.speech.cadence import PartialCadence
+from callreel.speech.overload import OverloadLevel
 from callreel.speech.queue import DecodeQueue, Job, SegmentKey
 from callreel.speech.stability import Showing, Stability
 from callreel.speech.turns import words_from
@@ -64,6 +66,10 @@ class LiveRun:
     partials: list[Shown] = field(default_factory=list)
     asked_finals: int = 0
     partials_shed: int = 0
+    finals_spilled: int = 0
+    """Closed segments that had to wait on disk."""
+    levels: set[OverloadLevel] = field(default_factory=set)
+    """What was given up at one time or another."""
     cpu_s: float = 0.0
 
     @property
@@ -113,6 +119,7 @@ class _Simulation:
         self._order = count()
         self._cadences: dict[Role, PartialCadence] = {}
         self._closed: dict[Role, int] = {}
+        self._spilled: deque[Job] = deque()
         self._open: dict[SegmentKey, Stability] = {}
 
     def hearing(self, role: Role, detector: SpeechDetector, options: SegmenterOptions) -> LaneHearing:
@@ -133,13 +140,25 @@ class _Simulation:
 
     async def start(self) -> None:
         """Give waiting jobs to free workers, now."""
-        while (job := self._queue.next(self._now_ms / 1000, self._ready)) is not None:
+        while (job := self._next()) is not None:
             decoded = await self._decoding.decode(
-                job.role, job.start_ms, job.samples16k, partial=not job.final
+                job.role,
+                job.start_ms,
+                job.samples16k,
+                partial=not job.final,
+                cheap=self._queue.level >= OverloadLevel.CHEAPER,
             )
             self.run.cpu_s += decoded.cpu_s
             end_ms = self._now_ms + decoded.took_ms
             heapq.heappush(self._running, (end_ms, next(self._order), self._now_ms, job, decoded))
+
+    def _next(self) -> Job | None:
+        job = self._queue.next(self._now_ms / 1000, self._ready)
+        self.run.levels.add(self._queue.level)
+        if job is None and self._spilled and self._queue.has_room:
+            self._queue.take_back(replace(self._spilled.popleft(), offered_at_s=self._now_ms / 1000))
+            return self._next()
+        return job
 
     def _ready(self, job: Job) -> bool:
         """A segment that is followed belongs to one worker, which does one thing at a time."""
@@ -152,7 +171,9 @@ class _Simulation:
         if final:
             self.run.asked_finals += 1
             self._closed[role] = number
-            self._queue.offer_final(job)
+            if not self._queue.offer_final(job):
+                self.run.finals_spilled += 1
+                self._spilled.append(job)
         else:
             self._queue.offer_partial(job)
 

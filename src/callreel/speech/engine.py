@@ -58,7 +58,7 @@ class Engine(Protocol):
     def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> Sequence[HeardWord]:
         """Words in 16 kHz mono `samples` (int16, shape [n], n >= 0). Blocking, CPU-bound; raises EngineError.
 
-        `partial` allows cheaper settings: the segment is still open and will be asked about again.
+        `partial` allows cheaper settings: the segment is still open and will be asked about again, or there is no time.
         """
         ...
 

@@ -1,7 +1,8 @@
 """What is decoded next, and what is shed, when engines cannot keep up.
 
 It is not a worker pool and holds no clock: it orders jobs for whoever owns the engine processes. Follows the order of
-sacrifice in reference/speech.md, section 5: partials are shed first and counted, finals never.
+sacrifice in reference/speech.md, section 5: partials are shed first and counted, finals never. When what to give up is
+judged in `speech.overload`.
 """
 
 from collections import OrderedDict, deque
@@ -14,12 +15,10 @@ import numpy.typing as npt
 
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
+from callreel.speech.overload import Backlog, Overload, OverloadLevel
 
 MAX_PARTIAL_AGE_S = 1.5
 """A partial that waited longer describes a segment that has moved on."""
-
-MAX_FINALS_OF_A_CALL = 2
-"""More waiting finals than this on one call turn partials off for all."""
 
 
 SegmentKey: TypeAlias = tuple[CallId, Role, int]
@@ -50,11 +49,10 @@ class Job:
 class DecodeQueue:
     """Waiting and running jobs of all calls, for `workers` engine processes.
 
-    - Finals go first: the oldest of a call, calls in turn. They are never dropped, so their number has no bound; at
-      32 kB a second of speech an hour of backlog is 115 MB, and `waiting_audio_ms` shows it.
+    - Finals go first: the oldest of a call, calls in turn. They are never dropped. Those that are not taken in while the
+      level is `SPILLING` are for the asker to keep elsewhere, which bounds what waits here to about ten minutes of audio.
     - One partial waits for each (call, role); a newer one replaces it, and the final of its segment removes it.
-    - While partials are off (more than two finals of one call wait, or more finals than workers) none is taken in.
-      They come back when no final waits.
+    - While the level is `NO_PARTIALS` or above, no partial is taken in.
     """
 
     def __init__(self, workers: int) -> None:
@@ -64,13 +62,23 @@ class DecodeQueue:
         self._finals: OrderedDict[CallId, deque[Job]] = OrderedDict()
         self._partials: OrderedDict[tuple[CallId, Role], Job] = OrderedDict()
         self._running: set[Job] = set()
+        self._overload = Overload(workers)
+        self._now_s = 0.0
         self.partials_shed = 0
-        self.partials_on = True
 
     @property
     def finals_waiting(self) -> int:
         """Finals that no worker has been given yet."""
         return sum(len(jobs) for jobs in self._finals.values())
+
+    @property
+    def level(self) -> OverloadLevel:
+        """What is given up now."""
+        return self._overload.level
+
+    @property
+    def partials_on(self) -> bool:
+        return self.level < OverloadLevel.NO_PARTIALS
 
     @property
     def partials_waiting(self) -> int:
@@ -90,27 +98,44 @@ class DecodeQueue:
         """How long the oldest waiting final has waited, on the clock of `offered_at_s`. 0 without any."""
         return max((now_s - jobs[0].offered_at_s for jobs in self._finals.values()), default=0.0)
 
-    def offer_final(self, job: Job) -> None:
-        """Take a closed segment. Its waiting partial, if any, has become pointless and is shed."""
+    def offer_final(self, job: Job) -> bool:
+        """Take a closed segment. Its waiting partial, if any, has become pointless and is shed.
+
+        False when the level is `SPILLING`: the job is not taken in, and is to be offered again by `take_back` when there
+        `has_room`.
+        """
         if not job.final:
             raise ValueError("offer_final was given a partial")
-        self._finals.setdefault(job.call_id, deque()).append(job)
         waiting = self._partials.get((job.call_id, job.role))
         if waiting is not None and waiting.number <= job.number:
-            self._shed(waiting)
-        if len(self._finals[job.call_id]) > MAX_FINALS_OF_A_CALL or self.finals_waiting > self._workers:
-            self._turn_partials_off()
+            self._give_up(waiting)
+        self._look(job.offered_at_s)
+        if self.level is OverloadLevel.SPILLING:
+            return False
+        self.take_back(job)
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a closed segment that was spilled can be taken back: a worker is free and no final waits."""
+        return not self._finals and len(self._running) < self._workers
+
+    def take_back(self, job: Job) -> None:
+        """Take a closed segment, whatever the level."""
+        self._finals.setdefault(job.call_id, deque()).append(job)
+        self._look(job.offered_at_s)
 
     def offer_partial(self, job: Job) -> bool:
         """Take an open segment, replacing the one that waits for its (call, role). False when it was refused."""
         if job.final:
             raise ValueError("offer_partial was given a final")
+        self._look(job.offered_at_s)
         if not self.partials_on:
             self.partials_shed += 1
             return False
         track = (job.call_id, job.role)
         if track in self._partials:
-            self.partials_shed += 1
+            self._shed()
         self._partials[track] = job  # a replaced job keeps its place in the line
         return True
 
@@ -120,6 +145,7 @@ class DecodeQueue:
         With `now_s` (the clock of `offered_at_s`), partials that waited longer than 1.5 s are shed. `ready` says
         whether the worker that a job needs is free: an open segment may be bound to the one that follows it.
         """
+        self._look(now_s)
         if len(self._running) >= self._workers:
             return None
         job = self._next_final(ready) or self._next_partial(now_s, ready)
@@ -141,23 +167,33 @@ class DecodeQueue:
             self._finals.move_to_end(call_id)
         else:
             del self._finals[call_id]
-        self.partials_on = self.partials_on or not self._finals
+        self._look(None)
         return job
 
     def _next_partial(self, now_s: float | None, ready: Callable[[Job], bool]) -> Job | None:
         busy = {(job.call_id, job.role) for job in self._running}
         for track, job in list(self._partials.items()):
             if now_s is not None and now_s - job.offered_at_s > MAX_PARTIAL_AGE_S:
-                self._shed(job)
+                self._give_up(job)
             elif track not in busy and ready(job):
                 return self._partials.pop(track)
         return None
 
-    def _turn_partials_off(self) -> None:
-        self.partials_on = False
-        for job in list(self._partials.values()):
-            self._shed(job)
+    def _look(self, now_s: float | None) -> None:
+        """See where we are, at a time that never goes back."""
+        self._now_s = max(self._now_s, now_s or 0.0)
+        most = max((len(jobs) for jobs in self._finals.values()), default=0)
+        oldest_s = self.final_age_s(self._now_s)
+        backlog = Backlog(self.finals_waiting, most, oldest_s, self.waiting_audio_ms)
+        self._overload.look(backlog, self._now_s)
+        if not self.partials_on:
+            for job in list(self._partials.values()):
+                self._give_up(job)
 
-    def _shed(self, job: Job) -> None:
+    def _give_up(self, job: Job) -> None:
         del self._partials[job.call_id, job.role]
+        self._shed()
+
+    def _shed(self) -> None:
         self.partials_shed += 1
+        self._overload.shed(self._now_s)

@@ -311,6 +311,18 @@ finals = Table(
     UniqueConstraint("call_id", "role", "number"),
 )
 
+spilled_segments = Table(
+    "spilled_segments",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(index=False),
+    Column("role", Named(Role), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    UniqueConstraint("call_id", "role", "number"),
+)
+
 live_events = Table(
     "live_events",
     metadata,

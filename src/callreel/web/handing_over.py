@@ -28,6 +28,9 @@ class Figures(msgspec.Struct):
     finals_waiting: int = 0
     lag_ms: int = 0
     partials_shed: int = 0
+    overload: int = 0
+    finals_spilled: int = 0
+    spilled_total: int = 0
     counted: dict[str, int] = {}
 
 
