@@ -7,9 +7,10 @@ import pytest
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind
 from callreel.domain.recording import CloudState, Layer, LayerState
+from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.domain.verdict import Verdict
 from callreel.services.wav_files import read_wav
-from callreel.store import layers
+from callreel.store import layers, live_scores, transcripts
 from callreel.store.growing_wav import GrowingWav
 from tests.services.ground import Ground, silence, speech
 from tests.services.recorded_call import (
@@ -173,3 +174,17 @@ def test_a_live_layer_in_parts_is_judged_as_one(recorded: Recorded) -> None:
             layers.upsert(conn, recorded.call_id, file)
     assert recorded.judging().judge(recorded.call_id) == 0
     assert recorded.call.verdict is Verdict.VERIFIED
+
+
+def test_the_live_text_is_scored_where_the_verdict_has_placed_it(recorded: Recorded) -> None:
+    word = Word("hello", 400, 700)
+    later = Word("hello", 400 + LATE_MS, 700 + LATE_MS)
+    with recorded.ground.database.write() as conn:
+        for kind, said in ((TranscriptKind.LIVE, word), (TranscriptKind.FINAL, later)):
+            turn = Turn(Role.AGENT, said.start_ms, said.end_ms, said.text, None, (said,))
+            transcripts.put(conn, recorded.call_id, kind, "e", "", [turn])
+    fetched(recorded)
+    recorded.judging().judge(recorded.call_id)
+    with recorded.ground.database.read() as conn:
+        score = live_scores.of_call(conn, recorded.call_id)
+    assert score is not None and (score.words, score.same) == (1, 1)

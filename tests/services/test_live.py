@@ -18,7 +18,7 @@ from callreel.services.counters import Counters
 from callreel.services.live import LiveTranscription, keep_live_transcript
 from callreel.services.spill import Spill
 from callreel.speech.engine import HeardWord
-from callreel.store import calls, finals, transcripts
+from callreel.store import calls, finals, live_scores, transcripts
 from callreel.store.transcripts import TranscriptRow
 from tests.services.ground import (
     SEGMENTER,
@@ -349,3 +349,29 @@ def test_call_that_nobody_listened_to_has_an_empty_transcript_too(ground: Ground
     asyncio.run(service.finish_call(CALL))
     found = transcript(ground)
     assert found is not None and found.turns == ()
+
+
+def test_what_reading_along_was_worth_is_kept_with_the_call(ground: Ground) -> None:
+    a_call(ground)
+
+    async def scene() -> None:
+        host = QuickHost()
+        async with live(ground, host) as service:
+            hearing = service.hearing(CALL, Role.AGENT)
+            said = speech(1_600)
+            hearing.hear(said, np.repeat(said, 2))
+            await eventually(lambda: told(ground, EventKind.PARTIAL))
+            host.gate.clear()
+            quiet = silence(1_000)
+            hearing.hear(quiet, np.repeat(quiet, 2))
+            await eventually(lambda: host.finals)
+            ground.clock.step(3)
+            host.gate.set()
+            await service.finish_call(CALL)
+
+    asyncio.run(scene())
+    with ground.database.read() as conn:
+        score = live_scores.of_call(conn, CALL)
+    assert score is not None
+    # The engine's one word says how long the audio is, so that the final takes the partial's back, three seconds late.
+    assert (score.heard, score.late, score.taken_back, score.words) == (1, 1, 1, None)

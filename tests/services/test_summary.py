@@ -11,7 +11,9 @@ from callreel.domain.cost import Prices
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind, Turn
+from callreel.services.live_scoring import keep_delivery, keep_text_score
 from callreel.services.summary import call_summary, layer_names
+from callreel.speech.delivery import Delivered
 from callreel.store import calls, legs, live_events, recordings, transcripts
 from tests.web.seed import ABSENT, DONE, LIVE, SUSPECT, Seed, at, seed
 
@@ -96,3 +98,33 @@ def test_duration_counts_from_the_answer(place: Seed) -> None:
 def test_last_event_id(place: Seed) -> None:
     with place.database.read() as conn:
         assert live_events.last_id(conn) == 8
+
+
+def test_the_live_score_is_null_until_it_is_known_and_then_has_a_rate(place: Seed) -> None:
+    with place.database.write() as conn:
+        summary = call_summary(conn, DONE)
+        assert summary is not None and summary["live_score"] is None
+        keep_delivery(conn, DONE, Delivered(words=9, late=2, taken_back=3))
+        summary = call_summary(conn, DONE)
+        assert summary is not None
+        assert summary["live_score"] == {
+            "heard": 9, "late": 2, "taken_back": 3, "words": None, "same": None, "replaced": None,
+            "missing": None, "added": None, "rate": None,
+        }  # fmt: skip
+        live, final = (
+            [Turn(Role.AGENT, 0, 3000, text, None)] for text in ("send the bump", "send the pump now")
+        )
+        transcripts.put(conn, DONE, TranscriptKind.LIVE, "a", "", live)
+        transcripts.put(conn, DONE, TranscriptKind.FINAL, "b", "", final)
+        keep_text_score(conn, DONE)
+        summary = call_summary(conn, DONE)
+    assert summary is not None and isinstance(summary["live_score"], dict)
+    score = summary["live_score"]
+    assert (score["heard"], score["words"], score["rate"]) == (9, 4, 0.5)
+
+
+def test_a_call_with_one_text_has_no_score(place: Seed) -> None:
+    with place.database.write() as conn:
+        keep_text_score(conn, LIVE)
+        summary = call_summary(conn, LIVE)
+    assert summary is not None and summary["live_score"] is None

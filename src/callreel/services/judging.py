@@ -17,6 +17,7 @@ from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.lane import RATE_8K, SAMPLES_A_MS
 from callreel.services.layer_audio import channel_file, open_layer
+from callreel.services.live_scoring import keep_text_score
 from callreel.services.wav_files import at_rate
 from callreel.store import calls, finals, layers, recordings, streams
 from callreel.store.blobs import BlobStore
@@ -148,6 +149,7 @@ class Judging:
                 judgement.reasons,
             )
             calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
+            keep_text_score(conn, call.id)  # now it is known where the live text lies in the recording
             if same and not closed:
                 return  # the step was cut off after this transaction and runs again
             told = LiveEvent(call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons})

@@ -27,9 +27,11 @@ from callreel.services.clock import Clock
 from callreel.services.counters import Counters
 from callreel.services.hearing import LaneHearing, Unheard
 from callreel.services.lane import Hearing
+from callreel.services.live_scoring import keep_delivery, keep_text_score
 from callreel.services.patience import until_kept
 from callreel.services.spill import Spill
 from callreel.speech.cadence import PartialCadence
+from callreel.speech.delivery import Delivered, SegmentDelivery
 from callreel.speech.overload import OverloadLevel
 from callreel.speech.queue import DecodeQueue, Job, SegmentKey
 from callreel.speech.stability import Showing, Stability
@@ -48,6 +50,14 @@ LOOK_EVERY_S = 30.0
 
 
 @dataclass(slots=True)
+class _OpenSegment:
+    """What has been shown of a segment that is still open."""
+
+    stability: Stability
+    delivery: SegmentDelivery = field(default_factory=SegmentDelivery)
+
+
+@dataclass(slots=True)
 class _CallProgress:
     """What is still to be decoded for one call."""
 
@@ -56,8 +66,10 @@ class _CallProgress:
     cadences: dict[Role, PartialCadence] = field(default_factory=dict)
     closed: dict[Role, int] = field(default_factory=dict)
     """The newest segment of each role that has closed: partials of it, or of earlier ones, come too late."""
-    open: dict[SegmentKey, Stability] = field(default_factory=dict)
+    open: dict[SegmentKey, _OpenSegment] = field(default_factory=dict)
     """Segments that the engine was asked about while they were open, until their final."""
+    delivered: Delivered = Delivered()
+    """How the words of the segments that are over came."""
 
 
 class LiveTranscription:
@@ -169,7 +181,7 @@ class LiveTranscription:
                 self._own(self._put_aside(job))
         elif self._queue.offer_partial(job):
             progress = self._calls.setdefault(job.call_id, _CallProgress())
-            progress.open.setdefault(job.key, Stability.for_engine(self._host.capabilities))
+            progress.open.setdefault(job.key, _OpenSegment(Stability.for_engine(self._host.capabilities)))
         self._wake.set()
 
     async def _put_aside(self, job: Job) -> None:
@@ -182,15 +194,15 @@ class LiveTranscription:
         while progress is not None and progress.finals_open:
             progress.idle.clear()
             await progress.idle.wait()
-        await self._keep_transcript(call_id)
-        self.forget(call_id)
-
-    async def _keep_transcript(self, call_id: CallId) -> None:
         engine = self._host.capabilities.name
+        delivered = progress.delivered if progress is not None else None
         await until_kept(
             "a live transcript",
-            lambda: keep_live_transcript(self._database, self._announcer, self._clock, call_id, engine),
+            lambda: keep_live_transcript(
+                self._database, self._announcer, self._clock, call_id, engine, delivered
+            ),
         )
+        self.forget(call_id)
 
     def forget(self, call_id: CallId) -> None:
         """The call went on in another process, which keeps its transcript; what waits is still decoded for it."""
@@ -285,24 +297,35 @@ class LiveTranscription:
         if job.final:
             await self._keep(job.call_id, Final(_segment(job), self._settled(job, words), failed))
         elif not failed:
-            self._partial(job, words, end_ms, 1000 * (self._clock.monotonic_s() - began))
+            took_ms = 1000 * (self._clock.monotonic_s() - began)
+            self._partial(job, words, end_ms, took_ms, sum(word.settled for word in heard))
 
-    def _partial(self, job: Job, words: tuple[Word, ...], end_ms: int, took_ms: float) -> None:
+    def _partial(self, job: Job, words: tuple[Word, ...], end_ms: int, took_ms: float, settled: int) -> None:
         progress = self._calls.get(job.call_id)
         if progress is None:
             return
         if job.role in progress.cadences:
             progress.cadences[job.role].decoded(took_ms)
-        stability = progress.open.get(job.key)
-        if stability is not None and job.number > progress.closed.get(job.role, -1):
-            data = partial_data(job, stability.hear(words, end_ms), end_ms)
+        shown = progress.open.get(job.key)
+        if shown is not None and job.number > progress.closed.get(job.role, -1):
+            showing = shown.stability.hear(words, end_ms, settled)
+            shown.delivery.show(showing.words, self._now_ms(job, end_ms))
+            data = partial_data(job, showing, end_ms)
             self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
 
     def _settled(self, job: Job, words: tuple[Word, ...]) -> tuple[Word, ...]:
         """A final's words: what was shown as stable stays."""
         progress = self._calls.get(job.call_id)
-        stability = progress.open.get(job.key) if progress is not None else None
-        return words if stability is None else stability.final(words)
+        if progress is None:
+            return words
+        shown = progress.open.get(job.key) or _OpenSegment(Stability())
+        words = shown.stability.final(words)
+        progress.delivered += shown.delivery.final(words, self._now_ms(job, _segment(job).end_ms))
+        return words
+
+    def _now_ms(self, job: Job, end_ms: int) -> int:
+        """Now on the call's clock: the job was offered when its audio had come up to `end_ms`."""
+        return end_ms + round(1000 * (self._clock.monotonic_s() - job.offered_at_s))
 
     async def _keep(self, call_id: CallId, final: Final) -> None:
         over = call_id not in self._calls
@@ -331,6 +354,7 @@ class LiveTranscription:
             if last and over:
                 engine = self._host.capabilities.name
                 events.append(put_live_transcript(conn, self._announcer, call_id, engine))
+                keep_text_score(conn, call_id)
         return events
 
 
@@ -371,11 +395,21 @@ def final_data(final: Final) -> dict[str, Json]:
 
 
 def keep_live_transcript(
-    database: Database, announcer: Announcer, clock: Clock, call_id: CallId, engine: str
+    database: Database,
+    announcer: Announcer,
+    clock: Clock,
+    call_id: CallId,
+    engine: str,
+    delivered: Delivered | None = None,
 ) -> None:
-    """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable."""
+    """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable.
+
+    `delivered` is how its words came, where that is known.
+    """
     with database.write() as conn:
         event = put_live_transcript(conn, announcer, call_id, engine)
+        if delivered is not None:
+            keep_delivery(conn, call_id, delivered)
     announcer.tell(event)
 
 

@@ -1,6 +1,6 @@
 """A recording heard as if it were live, as fast as can be: the clock is simulated, hearing and queue are the real ones.
 
-Both lanes come in blocks, as they do from `services/lane`; `LaneHearing` cuts and asks; `DecodeQueue` orders and sheds;
+Both lanes come frame by frame, as they do from `services/lane`; `LaneHearing` cuts and asks; `DecodeQueue` orders and sheds;
 so many workers are busy for as long as each decode took. What is left out is the network, the database and the browser.
 """
 
@@ -26,7 +26,8 @@ from callreel.speech.queue import DecodeQueue, Job, SegmentKey
 from callreel.speech.stability import Showing, Stability
 from callreel.speech.turns import words_from
 
-BLOCK_MS = 160
+BLOCK_MS = 20
+"""A media message: what a lane hears at once."""
 _SAMPLES8K_A_MS = 8
 _CALL = CallId("evaluated")
 
@@ -192,5 +193,6 @@ class _Simulation:
         if not decoded.failed and job.number > self._closed.get(job.role, -1):
             until_ms = job.start_ms + job.samples16k.size // SAMPLES16K_A_MS
             new = Stability.for_engine(self._decoding.capabilities)
-            showing = self._open.setdefault(job.key, new).hear(words, until_ms)
+            settled = sum(word.settled for word in decoded.words)
+            showing = self._open.setdefault(job.key, new).hear(words, until_ms, settled)
             self.run.partials.append(Shown(job.role, job.number, self._now_ms, showing))

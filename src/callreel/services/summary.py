@@ -23,6 +23,7 @@ from callreel.store import (
     finals,
     layers,
     legs,
+    live_scores,
     notes,
     recordings,
     revisions,
@@ -31,6 +32,7 @@ from callreel.store import (
     transcripts,
 )
 from callreel.store.calls import CallRow
+from callreel.store.live_scores import LiveScoreRow
 from callreel.store.notes import NoteRow
 from callreel.store.recordings import RecordingRow
 from callreel.store.revisions import RevisionRow
@@ -69,6 +71,7 @@ def call_summary(
         "revision": revision_head(shown.revision) if shown and shown.revision else None,
         "live_offset_ms": live_offset_ms(row),
         "disk_lost_ms": disk_lost_ms(streams.of_call(conn, call_id)),
+        "live_score": _live_score(live_scores.of_call(conn, call_id)),
         "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
         "recording": _recording(recording),
@@ -180,6 +183,16 @@ def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
     counted = (count for row in rows for count in row.counts.values() if isinstance(count, dict))
     lost = (count.get("disk_lost_ms") for count in counted)
     return max((ms for ms in lost if isinstance(ms, int)), default=0)
+
+
+def _live_score(row: LiveScoreRow | None) -> Json:
+    """What reading along was worth. `rate` is the live text's word error rate against the final one."""
+    if row is None:
+        return None
+    rate = None
+    if row.words and row.replaced is not None and row.missing is not None and row.added is not None:
+        rate = round((row.replaced + row.missing + row.added) / row.words, 4)
+    return {**asdict(row), "rate": rate}
 
 
 def _comparison(comparison: Comparison) -> Json:

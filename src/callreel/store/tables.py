@@ -323,6 +323,20 @@ spilled_segments = Table(
     UniqueConstraint("call_id", "role", "number"),
 )
 
+live_scores = Table(
+    "live_scores",
+    metadata,
+    Column("call_id", String, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("heard", Integer),
+    Column("late", Integer),
+    Column("taken_back", Integer),
+    Column("words", Integer),
+    Column("same", Integer),
+    Column("replaced", Integer),
+    Column("missing", Integer),
+    Column("added", Integer),
+)
+
 live_events = Table(
     "live_events",
     metadata,
