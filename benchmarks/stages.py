@@ -19,7 +19,7 @@ from benchmarks.server import machine
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.engines.silero import SileroDetector
 from callreel.services.transcribing import Transcribing
-from callreel.speech.engine import HeardWord
+from callreel.speech.engine import Capabilities, HeardWord
 
 
 def transcribing(call: LongCall) -> Transcribing:
@@ -30,7 +30,7 @@ def transcribing(call: LongCall) -> Transcribing:
 
     return Transcribing(
         call.database, call.blobs, call.announcer, decode=decode,
-        engine_name=lambda: ("none", "none"),
+        engine=Capabilities("none", "none", False, True, True, True),
         new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 

@@ -125,7 +125,11 @@ def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(tmp_path: P
         ({"CALLREEL_PORT": "many"}, "should be a valid integer", "'many'"),
         ({"CALLREEL_PORT": "0"}, "greater than or equal to 1", "'0'"),
         ({"CALLREEL_BLOCK_MS": "2000"}, "less than or equal to", "'2000'"),
-        ({"CALLREEL_ENGINE": "siri"}, "pocketsphinx, faster-whisper, openai or python:your.module", "'siri'"),
+        (
+            {"CALLREEL_ENGINE": "siri"},
+            "auto, pocketsphinx, faster-whisper, sherpa-onnx, openai or python:your.module",
+            "'siri'",
+        ),
         ({"CALLREEL_RECORDING_EVENTS": "begun"}, "'in-progress', 'completed' or 'absent'", "'begun'"),
         ({"CALLREEL_PUBLIC_URL": "http://calls.example.com"}, "https://", "'http://calls.example.com'"),
         ({"CALLREEL_PUBLIC_URL": "calls.example.com"}, "a web address as https://", "'calls.example.com'"),

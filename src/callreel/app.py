@@ -11,29 +11,36 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import Connection
 
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.carrier.destination import DialPolicy
 from callreel.carrier.signature import SignatureCheck
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError, SettingsError, StoreError
+from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Limits
 from callreel.engines import registry
+from callreel.engines.failover import AnyHost, FailoverHost
 from callreel.engines.fetch_log import FetchLog
 from callreel.engines.host import EngineHost
-from callreel.engines.registry import EngineChoice
+from callreel.engines.pool import BegunEngine, EnginePool
 from callreel.engines.silero import SileroDetector
+from callreel.engines.survey import Purpose, facts, survey
+from callreel.services import again
 from callreel.services.announce import Announcer
 from callreel.services.answer import Answering, AnswerOptions
 from callreel.services.archiving import QUIET, Archiving
@@ -72,7 +79,9 @@ from callreel.services.stages import TRANSCRIBE_QUEUE, WHOLE_QUEUE, Stages
 from callreel.services.transcribing import Transcribing
 from callreel.services.upkeep import Upkeep
 from callreel.settings import LOOPBACK_HOSTS, Settings, describe
-from callreel.speech.engine import HeardWord
+from callreel.settings.engines import engine_by_spec, engine_for, standing_in, surveyed
+from callreel.speech.engine import Capabilities, HeardWord
+from callreel.store import vocabulary
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
 from callreel.store.local_link import LocalLink
@@ -91,6 +100,10 @@ log = logging.getLogger(__name__)
 
 ADOPT_EVERY_S = 10.0
 DRAIN_LOOK_S = 0.1
+AGAIN_LOOK_S = 1.0
+
+T = TypeVar("T")
+Samples = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +121,9 @@ class Ground:
     heartbeat: Heartbeat
     peers: Peers
     bridge: Bridge
-    final_host: EngineHost | None
+    final: BegunEngine | None
     """The engine of the final pass; None where this process transcribes nothing after calls."""
+    hints: Sequence[str]
     moving: Moving | None
 
     @property
@@ -150,13 +164,13 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
 async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
     async with _ground(settings, server=True) as ground, AsyncExitStack() as stack:
         apart = settings.media_workers > 0
-        live_host = await started_host(
-            engine_choice(settings, settings.engine), 1 if apart else settings.engine_workers, stack
+        engine = await begun_engine(
+            settings, Purpose.LIVE, ground.hints, 1 if apart else settings.engine_workers, stack
         )
         if apart:
-            await live_host.close()  # the workers have engines of their own; what it can do is known now
+            await engine.host.close()  # the workers have engines of their own; what it can do is known now
         recovery = Recovery(
-            ground.database, ground.announcer, ground.clock, settings.objects_dir, live_host.capabilities.name,
+            ground.database, ground.announcer, ground.clock, settings.objects_dir, engine.able.name,
             ground.peers.dead, alone=ground.database.dialect == "sqlite", spool=spool_of(ground.blobs),
         )  # fmt: skip
         recovered = await asyncio.to_thread(recovery.at_start)
@@ -168,7 +182,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         live = await stack.enter_async_context(
             live_side(
                 settings,
-                live_host,
+                engine,
                 ground.database,
                 ground.announcer,
                 ground.bridge,
@@ -185,7 +199,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         silent = SilentCalls(ground.database, ground.carrier, ground.clock, _leg_ended(ground, live.calls))
         sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
         app = web_app(
-            ground, live_host, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
+            ground, engine, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
         )
         await stack.enter_async_context(
             tasks(
@@ -211,6 +225,41 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
         await _Server(config, Draining(live, media), settings.drain_s, before_exit=ground.bus.close).serve()
+
+
+def transcribe_again(
+    settings: Settings,
+    spec: str,
+    choose: Callable[[Connection], Sequence[CallId]],
+    tell: Callable[[again.Run, again.Progress], None],
+) -> tuple[again.Run, again.Progress]:
+    """Hear the chosen calls again by engine `spec` and answer how it went, telling it every second meanwhile.
+
+    A run of that engine that was cut off goes on first; calls that it has are not begun twice. Other processes of the
+    installation help, and go on when this one ends.
+    """
+    return asyncio.run(_transcribe_again(settings, spec, choose, tell))
+
+
+async def _transcribe_again(
+    settings: Settings,
+    spec: str,
+    choose: Callable[[Connection], Sequence[CallId]],
+    tell: Callable[[again.Run, again.Progress], None],
+) -> tuple[again.Run, again.Progress]:
+    apart = settings.model_copy(update={"work_queues": {}})  # the run brings an engine of its own
+    async with _ground(apart, server=False) as ground, _running_stages(ground, again_only=True):
+        run = await asyncio.to_thread(again.unfinished_run, ground.durable, spec)
+        run = run or again.Run.at(ground.clock.now(), spec)
+        with ground.database.read() as conn:
+            chosen = choose(conn)
+        await asyncio.to_thread(again.begin, ground.durable, run, chosen)
+        while True:
+            progress = await asyncio.to_thread(again.progress, ground.durable, run)
+            tell(run, progress)
+            if not progress.waiting:
+                return run, progress
+            await asyncio.sleep(AGAIN_LOOK_S)
 
 
 async def _work(settings: Settings) -> None:
@@ -243,7 +292,7 @@ async def _tell_first_link(ground: Ground) -> None:
 class LiveSide:
     """What a process needs to take media streams in."""
 
-    host: EngineHost
+    engine: BegunEngine
     counters: Counters
     transcription: LiveTranscription
     calls: LiveCalls
@@ -261,7 +310,7 @@ class LiveSide:
 @asynccontextmanager
 async def live_side(
     settings: Settings,
-    host: EngineHost,
+    engine: BegunEngine,
     database: Database,
     announcer: Announcer,
     bridge: Bridge,
@@ -270,7 +319,7 @@ async def live_side(
 ) -> AsyncIterator[LiveSide]:
     """Live calls and their transcripts, ready for sockets. `process` is this process's name among all."""
     counters, clock = Counters(), Clock()
-    transcription = _transcription(settings, host, database, announcer, blobs, counters)
+    transcription = _transcription(settings, engine, database, announcer, blobs, counters)
     restreaming = Restreaming(database, _access(settings), answer_options(settings), clock, new_token)
     live_calls = LiveCalls(
         database, announcer, clock, counters, transcription,
@@ -294,7 +343,7 @@ async def live_side(
         stack.push_async_callback(transcription.close)
         stack.push_async_callback(live_calls.close)
         await stack.enter_async_context(tasks(live_calls.run()))
-        yield LiveSide(host, counters, transcription, live_calls, restreaming, open_media)
+        yield LiveSide(engine, counters, transcription, live_calls, restreaming, open_media)
 
 
 @asynccontextmanager
@@ -394,10 +443,9 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
     """Open everything that both kinds of process need; the order of closing is the reverse."""
-    live_choice = engine_choice(settings, settings.engine)
-    final_choice = engine_choice(settings, settings.final_engine_name)
     transcribing = settings.work_queues.get(TRANSCRIBE_QUEUE, 0)
-    for choice in [*([live_choice] if server else []), *([final_choice] if transcribing else [])]:
+    for purpose in [*([Purpose.LIVE] if server else []), *([Purpose.FINAL] if transcribing else [])]:
+        choice = (await asyncio.to_thread(engine_for, settings, purpose)).choice
         await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     blobs = blob_store(settings)
     blobs.check_writable()
@@ -415,7 +463,10 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(_access(settings))
         stack.callback(carrier.close)
-        host = await started_host(final_choice, transcribing, stack) if transcribing else None
+        hints = await asyncio.to_thread(hints_of, settings, database)
+        final = (
+            await begun_engine(settings, Purpose.FINAL, hints, transcribing, stack) if transcribing else None
+        )
         name = new_name()
         durable = Durable(settings.durable_database_url, name)
         presence.enter(name)
@@ -429,8 +480,8 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
         spool = spool_of(blobs)
         moving = Moving(database, blobs, clock, spool) if spool else None
         yield Ground(
-            settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, host,
-            moving,
+            settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, final,
+            hints, moving,
         )  # fmt: skip
 
 
@@ -462,11 +513,15 @@ def _probe(blobs: BlobStore) -> None:
         log.error("%s; recordings stay on the spool until it can", error)
 
 
-def _named(choice: EngineChoice, host: EngineHost | None) -> tuple[str, str]:
-    """Name and model of the engine of final transcripts."""
-    if host is None:
-        return choice.name, ""
-    return host.capabilities.name, host.capabilities.model
+def _queues(settings: Settings, again_only: bool) -> dict[str, int]:
+    """How much of each queue this process works on at once."""
+    if again_only:
+        return {again.QUEUE: 1}
+    at_once = dict(settings.work_queues)
+    if TRANSCRIBE_QUEUE in at_once:
+        at_once[WHOLE_QUEUE] = at_once[TRANSCRIBE_QUEUE]
+        at_once[again.QUEUE] = 1
+    return at_once
 
 
 def link(settings: Settings, name: str) -> Link:
@@ -477,43 +532,59 @@ def link(settings: Settings, name: str) -> Link:
 
 
 @asynccontextmanager
-async def _running_stages(ground: Ground) -> AsyncIterator[None]:
-    """The durable workflows, and taking up what dead processes of this machine left."""
+async def _running_stages(ground: Ground, *, again_only: bool = False) -> AsyncIterator[None]:
+    """The durable workflows, and taking up what dead processes of this machine left.
+
+    `again_only` takes up nothing but calls that are to be transcribed again.
+    """
     loop = asyncio.get_running_loop()
+    settings = ground.settings
+    pool = EnginePool(lambda spec: _begun_again(settings, spec, ground.hints))
 
-    settings, host = ground.settings, ground.final_host
+    def wait(work: Coroutine[object, object, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    def decode(samples: npt.NDArray[np.int16]) -> Sequence[HeardWord]:
-        if host is None:
+    def transcribing_with(
+        able: Capabilities, why: str, decode: Callable[[Samples], Sequence[HeardWord]]
+    ) -> Transcribing:
+        return Transcribing(
+            ground.database, ground.blobs, ground.announcer, decode=decode, engine=able, why=why,
+            new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
+        )  # fmt: skip
+
+    def transcribing_again(spec: str) -> Transcribing:
+        engine = wait(pool.engine(spec))
+        return transcribing_with(engine.able, engine.why, lambda samples: wait(pool.decode(spec, samples)))
+
+    def decode(samples: Samples) -> Sequence[HeardWord]:
+        if ground.final is None:
             raise EngineError("this process transcribes nothing after calls")
-        return asyncio.run_coroutine_threadsafe(host.decode(samples), loop).result()
+        return wait(ground.final.host.decode(samples))
 
-    final_engine = engine_choice(settings, settings.final_engine_name)
     fetching = Fetching(
         ground.database, ground.blobs, ground.announcer, ground.carrier, ground.clock,
         FetchOptions(settings.fetch_attempts),
     )  # fmt: skip
-    transcribing = Transcribing(
-        ground.database, ground.blobs, ground.announcer, decode=decode,
-        engine_name=lambda: _named(final_engine, host), new_detector=SileroDetector,
-        segmenter=SegmenterOptions(min_silence_ms=800),
-    )  # fmt: skip
+    if ground.final is not None:
+        transcribing = transcribing_with(ground.final.able, ground.final.why, decode)
+    else:
+        selected = await asyncio.to_thread(engine_for, settings, Purpose.FINAL)
+        transcribing = transcribing_with(survey(selected.choice).capabilities, selected.why, decode)
     both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
     judging = Judging(
         ground.database, ground.blobs, ground.announcer, ground.clock,
         Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
     )  # fmt: skip
     Stages(ground.database, ground.announcer, fetching, transcribing, judging).register(ground.durable)
-    at_once = dict(settings.work_queues)
-    if TRANSCRIBE_QUEUE in at_once:
-        at_once[WHOLE_QUEUE] = at_once[TRANSCRIBE_QUEUE]
-    await asyncio.to_thread(ground.durable.launch, at_once)
+    again.Again(transcribing_again).register(ground.durable)
+    await asyncio.to_thread(ground.durable.launch, _queues(settings, again_only))
     try:
         moving = (ground.moving.run(),) if ground.moving else ()
-        async with tasks(_adopt(ground), ground.heartbeat.run(), *moving):
+        async with tasks(_adopt(ground), ground.heartbeat.run(), pool.run(), *moving):
             yield
     finally:
         await asyncio.to_thread(ground.durable.close)
+        await pool.close()
 
 
 def _leave(heartbeat: Heartbeat) -> None:
@@ -549,16 +620,42 @@ async def tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def started_host(choice: EngineChoice, workers: int, stack: AsyncExitStack) -> EngineHost:
-    host = EngineHost(choice, workers)
+async def begun_engine(
+    settings: Settings, purpose: Purpose, hints: Sequence[str], workers: int, stack: AsyncExitStack
+) -> BegunEngine:
+    """The engine for `purpose` in its processes, with another to stand in; the log says which and why."""
+    selected = await asyncio.to_thread(engine_for, settings, purpose, hints)
+    able = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
+    other = await asyncio.to_thread(standing_in, settings, selected.choice, purpose, hints)
+    host: AnyHost = EngineHost(selected.choice, workers)
+    if other is not None:
+        host = FailoverHost(
+            partial(EngineHost, selected.choice, workers), partial(EngineHost, other, workers)
+        )
     stack.push_async_callback(host.close)
     await host.start()
-    return host
+    log.info("engine of the %s transcript: %s %s (%s)", purpose, able.name, able.model, selected.why)
+    return BegunEngine(host, able, selected.why)
+
+
+async def _begun_again(settings: Settings, spec: str, hints: Sequence[str]) -> BegunEngine:
+    """An engine that was asked for by a run over calls again; nobody stands in, since its words are the point."""
+    choice = engine_by_spec(settings, spec, hints)
+    able = await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
+    host = EngineHost(choice, 1)
+    await host.start()
+    return BegunEngine(host, able, "asked for by callreel transcribe --again")
+
+
+def hints_of(settings: Settings, database: Database) -> list[str]:
+    """Words that engines should expect: the settings', people's and the technicians' names."""
+    with database.read() as conn:
+        return vocabulary.hints(conn, settings.vocabulary)
 
 
 def _transcription(
     settings: Settings,
-    host: EngineHost,
+    engine: BegunEngine,
     database: Database,
     announcer: Announcer,
     blobs: BlobStore,
@@ -572,9 +669,9 @@ def _transcription(
         post_ms=settings.vad_post_ms,
     )
     return LiveTranscription(
-        host, database, announcer, Clock(), counters,
+        engine.host, database, announcer, Clock(), counters,
         workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
-        spill=Spill(database, blobs), listen=settings.live_transcript,
+        spill=Spill(database, blobs), listen=settings.live_transcript, engine=engine.able, why=engine.why,
     )  # fmt: skip
 
 
@@ -669,7 +766,7 @@ def at_rest(settings: Settings) -> Iterator[AtRest]:
 
 def web_app(
     ground: Ground,
-    host: EngineHost,
+    engine: BegunEngine,
     live_calls: LiveCalls,
     dispatcher: Dispatcher,
     counters: Counters,
@@ -701,8 +798,9 @@ def web_app(
         demo_sign_in=demo_sign_in,
         secure_cookies=settings.public_url.startswith("https:"),
         role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
-        engine_name=host.capabilities.name,
-        engine_rough=host.capabilities.rough,
+        engine_name=engine.able.name,
+        engine_rough=engine.able.rough,
+        engines=lambda: _engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: ground.final}),
         english=settings.engine_language == "en",
         prices=settings.prices,
         public_url=settings.public_url,
@@ -739,6 +837,24 @@ def carrier_missing(settings: Settings) -> list[str]:
     if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_local_signal:
         missing.append("CALLREEL_PUBLIC_URL, the address under which the carrier reaches this server")
     return missing
+
+
+def _engines_told(settings: Settings, begun: Mapping[Purpose, BegunEngine | None]) -> dict[str, Json]:
+    """What `GET /api/engines` answers: who hears, why, who stands in now, and what each can do."""
+    told: dict[str, Json] = {}
+    for purpose, engine in begun.items():
+        if engine is None:
+            told[purpose.value] = None  # other processes of the installation do it
+            continue
+        trouble = engine.host.why if isinstance(engine.host, FailoverHost) else ""
+        told[purpose.value] = {
+            "engine": engine.able.name,
+            "model": engine.able.model,
+            "why": engine.why,
+            "stands_in": engine.host.capabilities.name if trouble else "",
+            "trouble": trouble,
+        }
+    return {**told, "engines": [facts(one) for one in surveyed(settings)]}
 
 
 def softphone_options(settings: Settings) -> SoftphoneOptions:
@@ -787,21 +903,6 @@ def answer_options(settings: Settings) -> AnswerOptions:
         swap_tracks=settings.swap_tracks,
         token_ttl_s=settings.media_token_ttl_s,
     )
-
-
-def engine_choice(settings: Settings, name: str) -> EngineChoice:
-    """The named engine with those of its options that are settings."""
-    options: dict[str, str | int | float | bool] = {**settings.engine_options}
-    if name in ("faster-whisper", "openai"):
-        options["language"] = settings.engine_language
-        if settings.engine_model:
-            options["model"] = settings.engine_model
-    if name == "openai":
-        if settings.openai_base_url:
-            options["base_url"] = settings.openai_base_url
-        if settings.openai_api_key:
-            options["api_key"] = settings.openai_api_key.get_secret_value()
-    return EngineChoice(name, options)
 
 
 def _access(settings: Settings) -> CarrierAccess:

@@ -18,14 +18,15 @@ from functools import partial
 from callreel import log as logs
 from callreel.app import (
     LiveSide,
+    begun_engine,
     blob_store,
-    engine_choice,
+    hints_of,
     link,
     live_side,
-    started_host,
     tasks,
 )
 from callreel.domain.errors import CallreelError, StoreError
+from callreel.engines.survey import Purpose
 from callreel.services.announce import Announcer
 from callreel.services.bridge import Bridge
 from callreel.services.bus import EventBus
@@ -55,11 +56,12 @@ async def work(settings: Settings, control: socket.socket) -> None:
         stack.callback(_leave, heartbeat)
         bridge = Bridge(bus, link(settings, name), name)
         await stack.enter_async_context(tasks(bridge.run(), heartbeat.run()))
-        host = await started_host(engine_choice(settings, settings.engine), settings.engine_workers, stack)
+        hints = await asyncio.to_thread(hints_of, settings, database)
+        engine = await begun_engine(settings, Purpose.LIVE, hints, settings.engine_workers, stack)
         announcer = Announcer(database, bus, Clock())
         blobs = blob_store(settings)
         live = await stack.enter_async_context(
-            live_side(settings, host, database, announcer, bridge, name, blobs)
+            live_side(settings, engine, database, announcer, bridge, name, blobs)
         )
         door = MediaDoor(control, live.open_media, partial(_figures, name, live), live.calls.drain)
         gc.collect()

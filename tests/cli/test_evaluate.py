@@ -8,12 +8,12 @@ from rich.console import Console
 
 from callreel.cli import figures
 from callreel.cli.differences import page
-from callreel.cli.evaluate import chosen
 from callreel.domain.call import Role
 from callreel.domain.errors import SettingsError
 from callreel.services.evaluate import Evaluated
 from callreel.services.spoken_material import read_material
 from callreel.settings import load_settings
+from callreel.settings.engines import engine_by_spec
 from callreel.speech.scores import Segmentation, word_errors
 from tests.cli.program import callreel, the_line
 from tests.services.spoken_call import write_call
@@ -48,10 +48,10 @@ def test_an_engine_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 def test_an_engine_is_chosen_with_its_options() -> None:
     settings = load_settings({})
-    choice = chosen(settings, "pocketsphinx,front=wide")
+    choice = engine_by_spec(settings, "pocketsphinx,front=wide")
     assert (choice.name, choice.options["front"]) == ("pocketsphinx", "wide")
     with pytest.raises(SettingsError, match="NAME,OPTION=VALUE, got 'wide'"):
-        chosen(settings, "pocketsphinx,wide")
+        engine_by_spec(settings, "pocketsphinx,wide")
 
 
 def test_the_report_marks_what_differs_and_escapes_what_was_said(tmp_path: Path) -> None:

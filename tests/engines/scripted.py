@@ -8,6 +8,7 @@ Name it `python:tests.engines.scripted`. Options, all optional:
 - `deaths`, `folder`: so many decodes, over all processes, end in SIGKILL; `folder` is where the dead are counted.
 - `hang`: true makes each decode take for ever.
 - `complaint`: load fails with this EngineError. `grumble`: each decode does.
+- `trouble`: a path; while there is a file of that name, load and decode fail.
 - `partials`: false for an engine that is not asked about open segments.
 - `streams`: how many open segments it follows. Of those it says one word for each 100 ms it was fed, `0`, `1` …
 """
@@ -38,6 +39,7 @@ _KNOWN = {
     "grumble",
     "partials",
     "streams",
+    "trouble",
 }
 
 
@@ -57,7 +59,13 @@ def check(options: Options) -> Capabilities:
 
 
 def load(options: Options) -> "Scripted":
+    _complain(options)
     return Scripted(check(options), options)
+
+
+def _complain(options: Options) -> None:
+    if "trouble" in options and Path(option.text(options, "trouble")).exists():
+        raise EngineError("the engine is in trouble")
 
 
 class Scripted:
@@ -84,6 +92,7 @@ class Scripted:
         return spread(text, 0, samples.size // 16, confidence=0.9)
 
     def _misbehave(self) -> None:
+        _complain(self._options)
         if "delay_s" in self._options:
             time.sleep(option.number(self._options, "delay_s", 1))
         if "grumble" in self._options:

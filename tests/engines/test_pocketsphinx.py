@@ -131,10 +131,16 @@ def test_the_models_own_front_end_can_be_chosen() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"model": "en-us"}, "no option 'model'; it has front, streams"),
+        ({"model": "en-us"}, "no option 'model'; it has front, hints, streams"),
         ({"front": "narrow"}, "telephone, wide"),
     ],
 )
 def test_an_option_that_it_has_not_is_refused(options: dict[str, str], complaint: str) -> None:
     with pytest.raises(EngineError, match=complaint):
         load(options)
+
+
+def test_a_word_to_expect_is_heard_though_no_dictionary_has_it() -> None:
+    engine = load({"front": "wide", "hints": "Tenmeters, Whitlock"})
+    heard = [word.text for word in engine.decode(clip("goforward.wav", 16000), partial=False)]
+    assert heard == ["go", "forward", "tenmeters"]

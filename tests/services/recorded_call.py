@@ -20,7 +20,7 @@ from callreel.services.cloud import CarrierAccess, CarrierRecordings
 from callreel.services.fetching import Fetching, FetchOptions
 from callreel.services.judging import Judging
 from callreel.services.transcribing import Transcribing
-from callreel.speech.engine import HeardWord
+from callreel.speech.engine import Capabilities, HeardWord
 from callreel.store import layers, recordings, transcripts
 from callreel.store.calls import CallRow
 from callreel.store.recordings import RecordingRow
@@ -111,7 +111,7 @@ class Recorded:
         ground = self.ground
         return Transcribing(
             ground.database, ground.blobs, ground.announcer, decode=decode or Decoder(),
-            engine_name=lambda: ("final", "model-1"),
+            engine=Capabilities("final", "model-1", False, True, True, True),
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
 

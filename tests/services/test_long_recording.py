@@ -10,6 +10,7 @@ from benchmarks.long_call import CALL, SID, LongCall, long_call
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.verdict import Verdict
 from callreel.services.transcribing import Transcribing
+from callreel.speech.engine import Capabilities
 from callreel.store import calls
 from tests.services.ground import LoudnessDetector, one_word
 
@@ -22,7 +23,7 @@ BOUND = 16_000_000
 def transcribing(call: LongCall) -> Transcribing:
     return Transcribing(
         call.database, call.blobs, call.announcer, decode=lambda samples: one_word(samples, False),
-        engine_name=lambda: ("final", "model"),
+        engine=Capabilities("final", "model", False, True, True, True),
         new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 

@@ -84,7 +84,7 @@ def test_a_whole_live_transcript_replaces_its_finals(place: Seed) -> None:
         summary = call_summary(conn, LIVE)
     assert summary is not None
     assert summary["live_turns"] == [
-        {"role": "agent", "start_ms": 0, "end_ms": 900, "text": "merged", "confidence": None}
+        {"role": "agent", "start_ms": 0, "end_ms": 900, "text": "merged", "confidence": None, "heard_by": ""}
     ]
 
 

@@ -1,16 +1,19 @@
+from decimal import Decimal
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from callreel.domain.call import Role
+from callreel.domain.cost import Heard
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.store import calls, transcripts
 from callreel.store.database import Database
 from callreel.store.tables import turns as turn_table
 from callreel.store.tables import words as word_table
-from callreel.store.transcripts import TranscriptRow
+from callreel.store.transcripts import Made, TranscriptRow
 from tests.store.rows import CALL, a_call
 
 FINAL = TranscriptKind.FINAL
@@ -82,3 +85,26 @@ def test_whatever_was_said_comes_back(database: Database, turns: list[Turn]) -> 
         calls.insert(conn, CALL)
         transcripts.put(conn, CALL.id, FINAL, "any", "any", turns)
     assert newest(database).turns == tuple(turns)
+
+
+def test_another_run_of_the_same_engine_is_another_revision(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO])
+        for _ in range(2):
+            transcripts.put(conn, CALL.id, FINAL, "sphinx", "better", [YES], Made("run-1", "asked for"))
+        runs = [(row.run, row.revision) for row in transcripts.of_call(conn, CALL.id)]
+    assert runs == [("", 1), ("run-1", 2)]
+    found = newest(database)
+    assert (found.model, found.why, found.turns) == ("better", "asked for", (YES,))
+
+
+def test_what_engines_charge_for_is_told_by_call(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        transcripts.put(conn, CALL.id, FINAL, "sphinx", "", [HELLO], Made(heard_ms=5000))
+        transcripts.put(
+            conn, CALL.id, FINAL, "openai", "", [HELLO], Made(heard_ms=5000, price_per_minute=0.006)
+        )
+        told = transcripts.charged(conn, [CALL.id, CallId("ffffffffffff")])
+    assert told == {CALL.id: [Heard("openai", 5000, Decimal("0.006"))]}

@@ -93,7 +93,7 @@ def test_the_server_as_it_is_put_together_has_no_door_without_a_lock(place: Seed
     )
     far: Any = Nothing()
     app = web_app(
-        ground, host=far, live_calls=far, dispatcher=far, counters=Counters(), health=Health(Clock(), {}),
+        ground, engine=far, live_calls=far, dispatcher=far, counters=Counters(), health=Health(Clock(), {}),
         metrics=far, demo=False, demo_sign_in=False,
     )  # fmt: skip
     browser = TestClient(app, base_url="https://calls.example", follow_redirects=False)

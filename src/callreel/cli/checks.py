@@ -115,19 +115,27 @@ def _part(settings: Settings, name: str) -> str:
 
 def check_engine(settings: Settings) -> list[Finding]:
     """Whether the live and the final engine can be used here."""
-    from callreel.app import engine_choice
-    from callreel.engines.registry import check
+    from callreel.engines.survey import Purpose, survey
+    from callreel.settings.engines import engine_for
 
-    found = []
-    for name in dict.fromkeys((settings.engine, settings.final_engine_name)):
+    found: dict[str, Finding] = {}
+    for purpose in Purpose:
         try:
-            able = check(engine_choice(settings, name))
+            one = survey(engine_for(settings, purpose).choice)
         except CallreelError as error:
-            found.append(
-                Finding(Mark.BAD, f"engine {name}", str(error), "see docs/settings.md, CALLREEL_ENGINE")
+            found[""] = Finding(Mark.BAD, "engine", str(error), "see docs/settings.md, CALLREEL_ENGINE")
+            continue
+        able = one.capabilities
+        if one.missing:
+            advice = (
+                "or let the server fetch it when it starts"
+                if one.to_fetch
+                else "see docs/settings.md, CALLREEL_ENGINE"
             )
+            mark = Mark.WARN if one.to_fetch else Mark.BAD
+            found[one.name] = Finding(mark, f"engine {one.name}", one.missing, advice)
             continue
         where = "on this machine" if able.runs_here else "audio leaves this machine"
         rough = ", rough: for searching, not for quoting" if able.rough else ""
-        found.append(Finding(Mark.OK, f"engine {name}", f"{able.model}, {where}{rough}"))
-    return found
+        found[one.name] = Finding(Mark.OK, f"engine {one.name}", f"{able.model}, {where}{rough}")
+    return list(found.values())

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from callreel.cli.begin import begin
-from callreel.domain.errors import EngineError, SettingsError
+from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from callreel.engines.registry import EngineChoice
     from callreel.services.decoding import Decoding
     from callreel.services.evaluate import Evaluated, EvaluationOptions
     from callreel.services.spoken_material import Recorded
@@ -100,29 +98,13 @@ def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
     return {"engine": name, "model": model, **figures(results), "kinds": kinds}
 
 
-def chosen(settings: Settings, wanted: str) -> EngineChoice:
-    """`name,option=value,…`, with what the settings have for that engine. Raises SettingsError."""
-    from callreel.app import engine_choice
-
-    name, *pairs = wanted.split(",")
-    choice = engine_choice(settings, name)
-    options: dict[str, str | int | float | bool] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise SettingsError(f"expected --engine NAME,OPTION=VALUE, got {pair!r} after the name")
-        options[key.strip()] = value.strip()
-    # Options of the settings are meant for the engine of the settings.
-    kept = choice.options if name == settings.engine else {}
-    return replace(choice, options={**kept, **options})
-
-
 async def _hear(
     settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions
 ) -> tuple[str, list[Evaluated]]:
     from callreel.engines import registry
     from callreel.engines.host import EngineHost
     from callreel.services.decoding import EngineDecoding, Oracle
+    from callreel.settings.engines import engine_by_spec
 
     if wanted == ORACLE:
         timed = [recorded for recorded in material if recorded.timed]
@@ -130,7 +112,7 @@ async def _hear(
             raise EngineError("the oracle needs recordings whose words have times; these have none")
         return "reference", await _all(wanted, timed, Oracle(), options)
     # One process: decodes are measured one at a time, and the workers' time is simulated.
-    choice = chosen(settings, wanted)
+    choice = engine_by_spec(settings, wanted)
     await asyncio.to_thread(registry.prepare, choice)
     host = EngineHost(choice, 1)
     await host.start()

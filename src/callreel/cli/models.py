@@ -113,8 +113,8 @@ def check(
 
 
 def _choice(settings: Settings, engine: str, model: str) -> EngineChoice:
-    from callreel.app import engine_choice
     from callreel.engines.registry import EngineChoice
+    from callreel.settings.engines import engine_choice
 
     choice = engine_choice(settings, engine)
     return EngineChoice(engine, {**choice.options, "model": model})

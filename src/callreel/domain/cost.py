@@ -36,6 +36,15 @@ class CostItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """Audio that an engine was given, and what a minute of it costs there."""
+
+    engine: str
+    duration_ms: int
+    per_minute: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """The bill of one call. Items of no minutes are left out."""
 
@@ -56,7 +65,13 @@ def started_minutes(duration_ms: int) -> int:
 
 
 def call_cost(
-    *, client_ms: int, number_ms: int, streams_ms: Sequence[int], recorded_ms: int, prices: Prices
+    *,
+    client_ms: int,
+    number_ms: int,
+    streams_ms: Sequence[int],
+    recorded_ms: int,
+    prices: Prices,
+    heard: Sequence[Heard] = (),
 ) -> Cost:
     """The bill of a call from how long each leg, each media stream and the carrier's recording lasted.
 
@@ -71,5 +86,19 @@ def call_cost(
         CostItem("media stream", sum(map(started_minutes, streams_ms)), prices.stream_per_minute),
         CostItem("recording", recorded, prices.recording_per_minute),
         CostItem("storage a month", recorded, prices.storage_per_minute_month, monthly=True),
+        *_transcription(heard),
     )
     return Cost(prices.currency, tuple(item for item in items if item.minutes))
+
+
+def _transcription(heard: Sequence[Heard]) -> list[CostItem]:
+    """One line for each engine and price that costs anything."""
+    lengths: dict[tuple[str, Decimal], int] = {}
+    for one in heard:
+        key = (one.engine, one.per_minute)
+        lengths[key] = lengths.get(key, 0) + one.duration_ms
+    return [
+        CostItem(f"transcription by {engine}", started_minutes(duration_ms), price)
+        for (engine, price), duration_ms in lengths.items()
+        if price
+    ]

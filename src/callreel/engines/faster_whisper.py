@@ -50,7 +50,28 @@ def check(options: Options) -> Capabilities:
     if importlib.util.find_spec("faster_whisper") is None:
         raise EngineError("engine faster-whisper is not installed: pip install 'callreel[whisper]'")
     _folder(options)
-    return _capabilities(options)
+    return capabilities(options)
+
+
+def capabilities(options: Options) -> Capabilities:
+    """What it can do with its model, whether that is here or not."""
+    model = Path(text(options, "model", _DEFAULT_MODEL)).name
+    language = text(options, "language", "en")
+    return Capabilities(
+        name="faster-whisper",
+        model=model,
+        partials=True,
+        word_times=True,
+        confidence=True,
+        runs_here=True,
+        languages=("en",) if model.endswith(".en") else (language,) if language else (),
+        hints=True,
+    )
+
+
+def knows(model: str) -> bool:
+    """Whether a model of that name, or in that folder, is one of its kind."""
+    return model in MODELS or (Path(model).expanduser() / "model.bin").is_file()
 
 
 def fetch(options: Options, progress: hub.Progress | None = None) -> Path:
@@ -127,21 +148,6 @@ def _words(segments: Iterable["Segment"]) -> Iterable[HeardWord]:
             if word.word.strip():
                 start_ms, end_ms = round(word.start * 1000), round(word.end * 1000)
                 yield HeardWord(word.word.strip(), start_ms, end_ms, float(word.probability))
-
-
-def _capabilities(options: Options) -> Capabilities:
-    model = Path(text(options, "model", _DEFAULT_MODEL)).name
-    language = text(options, "language", "en")
-    return Capabilities(
-        name="faster-whisper",
-        model=model,
-        partials=True,
-        word_times=True,
-        confidence=True,
-        runs_here=True,
-        languages=("en",) if model.endswith(".en") else (language,) if language else (),
-        hints=True,
-    )
 
 
 def _device(options: Options) -> str:

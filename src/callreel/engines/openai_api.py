@@ -2,14 +2,18 @@
 
 Audio leaves this machine, unless `base_url` is here. Open segments are never sent, since each request is billed.
 Options: `api_key` (needed without `base_url`), `base_url`, `model` (default `gpt-transcribe`; older ones end on
-2027-02-26), `language`, `prompt`, `word_times` (true asks for `verbose_json` with word times, which servers of the
-older kind give), `timeout_s` (default 30, for each try), `retries` (default 2).
+2027-02-26), `language` (empty to let the server find out), `hints` (words to expect, with commas between them: keywords
+of `gpt-transcribe`, part of the prompt of others), `prompt`, `word_times` (true asks for `verbose_json` with word times,
+which servers of the older kind give), `timeout_s` (default 30, for each try), `retries` (default 4; the client waits
+longer each time, and as long as a server that is asked too often says), `price_per_minute` (default 0).
 """
 
 import importlib.util
 import io
 import wave
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +28,12 @@ if TYPE_CHECKING:  # the extra may be missing
     from openai import OpenAI
     from openai.types.audio import TranscriptionVerbose
 
-_OPTIONS = {"api_key", "base_url", "model", "language", "prompt", "word_times", "timeout_s", "retries"}
+_OPTIONS = {
+    "api_key", "base_url", "model", "language", "hints", "prompt", "word_times", "timeout_s", "retries",
+    "price_per_minute",
+}  # fmt: skip
 _DEFAULT_MODEL = "gpt-transcribe"
+_WITH_KEYWORDS = ("gpt-transcribe",)
 _RATE_HZ = 16000
 _SHORTEST_SAMPLES = 1600  # 100 ms, the least that the API takes
 
@@ -39,40 +47,66 @@ def check(options: Options) -> Capabilities:
         raise EngineError(
             "engine openai has no API key: set its option api_key, or base_url for a server of your own"
         )
+    return capabilities(options)
+
+
+def capabilities(options: Options) -> Capabilities:
+    """What it can do, with a key or without."""
+    language = option.text(options, "language")
     return Capabilities(
         name="openai",
         model=option.text(options, "model", _DEFAULT_MODEL),
         partials=False,
         word_times=option.flag(options, "word_times", False),
         confidence=False,
-        runs_here=False,
+        runs_here=_here(option.text(options, "base_url")),
+        languages=(language,) if language else (),
+        hints=True,
+        cost_per_minute=option.number(options, "price_per_minute", 0, least=0),
     )
+
+
+def knows(model: str) -> bool:
+    """Names of OpenAI's own; a compatible server's are its own business."""
+    return model.startswith(("gpt-", "whisper-1"))
+
+
+def _here(base_url: str) -> bool:
+    return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def load(options: Options) -> "OpenAIEngine":
     """The engine; connects when it is first asked."""
-    capabilities = check(options)
+    able = check(options)
     from openai import OpenAI
 
     client = OpenAI(
         api_key=option.text(options, "api_key") or "none",  # a server of one's own asks for none
         base_url=option.text(options, "base_url") or None,
         timeout=option.number(options, "timeout_s", 30),
-        max_retries=option.whole(options, "retries", 2, least=0),
+        max_retries=option.whole(options, "retries", 4, least=0),
     )
+    hints = [hint.strip() for hint in option.text(options, "hints").split(",") if hint.strip()]
     return OpenAIEngine(
-        capabilities, client, language=option.text(options, "language"), prompt=option.text(options, "prompt")
+        able,
+        client,
+        language=option.text(options, "language"),
+        prompt=option.text(options, "prompt"),
+        hints=hints,
     )
 
 
 class OpenAIEngine:
     """An `Engine`. Words get times by their length where the server gives none."""
 
-    def __init__(self, capabilities: Capabilities, client: "OpenAI", *, language: str, prompt: str) -> None:
-        self._capabilities = capabilities
+    def __init__(
+        self, able: Capabilities, client: "OpenAI", *, language: str, prompt: str, hints: Sequence[str]
+    ) -> None:
+        self._capabilities = able
         self._client = client
         self._language = language
-        self._prompt = prompt
+        self._keywords = hints if able.model in _WITH_KEYWORDS else ()
+        self._prompt = prompt if self._keywords else ", ".join([*([prompt] if prompt else []), *hints])
 
     @property
     def capabilities(self) -> Capabilities:
@@ -86,6 +120,10 @@ class OpenAIEngine:
 
         try:
             return self._ask(samples)
+        except openai.RateLimitError as error:
+            raise EngineError(
+                "engine openai: the server has been asked too often, or the account is empty"
+            ) from error
         except openai.APIStatusError as error:
             raise EngineError(f"engine openai: the server answered {error.status_code}") from error
         except openai.APITimeoutError as error:
@@ -100,6 +138,7 @@ class OpenAIEngine:
         audio = ("segment.wav", _wav(samples), "audio/wav")
         language = self._language or omit
         prompt = self._prompt or omit
+        keywords = list(self._keywords) or omit
         model = self._capabilities.model
         if self._capabilities.word_times:
             verbose = create(
@@ -107,11 +146,19 @@ class OpenAIEngine:
                 model=model,
                 language=language,
                 prompt=prompt,
+                keywords=keywords,
                 response_format="verbose_json",
                 timestamp_granularities=["word"],
             )
             return _timed(verbose, _duration_ms(samples))
-        plain = create(file=audio, model=model, language=language, prompt=prompt, response_format="json")
+        plain = create(
+            file=audio,
+            model=model,
+            language=language,
+            prompt=prompt,
+            keywords=keywords,
+            response_format="json",
+        )
         return spread(plain.text, 0, _duration_ms(samples))
 
 

@@ -41,14 +41,17 @@ def whole(options: Options, name: str, default: int, *, least: int = 1) -> int:
     return value
 
 
-def number(options: Options, name: str, default: float) -> float:
-    """A number above 0, also when it came as text."""
+def number(options: Options, name: str, default: float, *, least: float | None = None) -> float:
+    """A number of at least `least`, by default above 0, also when it came as text."""
     try:
         value = float(options.get(name, default))
     except ValueError:
-        value = 0.0
-    if not value > 0:
-        raise EngineError(f"engine option {name}: expected a number above 0")
+        value = -1.0
+    if not (value > 0 if least is None else value >= least):
+        raise EngineError(
+            f"engine option {name}: expected a number "
+            + ("above 0" if least is None else f"of at least {least:g}")
+        )
     return value
 
 

@@ -5,12 +5,14 @@ reference/speech.md, section 3, and docs/words.md. It holds the interpreter's lo
 processes. Options:
 - `front`: `telephone` (default) hears through `telephone_front`, for audio that came over a telephone;
   `wide` uses the model's own front end, for audio that was recorded at 16 kHz, and does not stream.
+- `hints`: words to expect, with commas between them. Those that the dictionary lacks are added to it, said as
+  `spelling` thinks; the language model gets them as words of their own.
 - `streams`: how many open segments each process follows as they grow, 2 by default; each costs 95 MB.
 """
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from callreel.domain.errors import EngineError
 from callreel.engines import options as option
 from callreel.engines.profanity import is_profane
 from callreel.engines.registry import Options
+from callreel.engines.spelling import pronounced
 from callreel.engines.telephone_front import CEPSTRA, LiveFront, TelephoneFront
 from callreel.speech.engine import Capabilities, HeardWord
 
@@ -44,7 +47,7 @@ _NO_MEAN = ",".join(["0"] * CEPSTRA)
 
 def check(options: Options) -> Capabilities:
     """Raises EngineError if the model is not in the installed package, or an option is none of its."""
-    option.known_only("pocketsphinx", options, {"front", "streams"})
+    option.known_only("pocketsphinx", options, {"front", "hints", "streams"})
     if _front(options) not in _FRONTS:
         raise EngineError(f"engine option front: expected one of {', '.join(_FRONTS)}")
     if not Path(get_model_path(_DICTIONARY)).is_file():
@@ -59,6 +62,7 @@ def check(options: Options) -> Capabilities:
         confidence=True,
         runs_here=True,
         rough=True,
+        hints=True,
         streams=option.whole(options, "streams", _STREAMS, least=0) if _front(options) == "telephone" else 0,
     )
 
@@ -66,7 +70,9 @@ def check(options: Options) -> Capabilities:
 def load(options: Options) -> "PocketSphinx":
     """About 0.5 s and 95 MB for each decoder; two are made at once, a third when it is first needed."""
     capabilities = check(options)
-    return PocketSphinx(capabilities, TelephoneFront.shipped() if _front(options) == "telephone" else None)
+    front = TelephoneFront.shipped() if _front(options) == "telephone" else None
+    words = re.split(r"[\s,]+", option.text(options, "hints"))
+    return PocketSphinx(capabilities, front, list(dict.fromkeys(word for word in words if word)))
 
 
 class PocketSphinx:
@@ -76,13 +82,16 @@ class PocketSphinx:
     utterance at a time, so there is one for each open segment and one for whole segments.
     """
 
-    def __init__(self, capabilities: Capabilities, front: TelephoneFront | None) -> None:
+    def __init__(
+        self, capabilities: Capabilities, front: TelephoneFront | None, hints: Sequence[str] = ()
+    ) -> None:
         self._capabilities = capabilities
         self._front = front
+        self._hints = hints
         self._cheap: Decoder | None = None
-        self._free = [_decoder(warm=front is not None)]
+        self._free = [_decoder(hints, warm=front is not None)]
         if capabilities.streams:
-            self._free.append(_decoder(warm=True))
+            self._free.append(_decoder(hints, warm=True))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -118,11 +127,11 @@ class PocketSphinx:
     def _cheaper(self) -> Decoder:
         """Made when it is first needed: by an open segment that nobody follows, or when there is no time."""
         if self._cheap is None:
-            self._cheap = _decoder(warm=self._front is not None, maxhmmpf=_FEWER_STATES)
+            self._cheap = _decoder(self._hints, warm=self._front is not None, maxhmmpf=_FEWER_STATES)
         return self._cheap
 
     def _take(self) -> Decoder:
-        return self._free.pop() if self._free else _decoder(warm=True)
+        return self._free.pop() if self._free else _decoder(self._hints, warm=True)
 
 
 class PocketSphinxStream:
@@ -162,7 +171,7 @@ class PocketSphinxStream:
             self._decoder.process_cep(piece, no_search=False, full_utt=False)
 
 
-def _decoder(*, warm: bool, maxhmmpf: int = _STATES) -> Decoder:
+def _decoder(hints: Sequence[str], *, warm: bool, maxhmmpf: int = _STATES) -> Decoder:
     with tempfile.TemporaryDirectory(prefix="callreel-") as folder:
         dictionary = Path(folder, "words.dict")
         entries = Path(get_model_path(_DICTIONARY)).read_text(encoding="utf-8").splitlines(keepends=True)
@@ -170,6 +179,7 @@ def _decoder(*, warm: bool, maxhmmpf: int = _STATES) -> Decoder:
         decoder = Decoder(
             dict=str(dictionary), fwdflat=False, bestpath=True, maxhmmpf=maxhmmpf, loglevel="FATAL"
         )
+    _expect(decoder, hints)
     if warm:
         # A fresh decoder without fwdflat has no words for its first cepstra (reference/speech.md, 3.6).
         decoder.start_utt()
@@ -177,6 +187,16 @@ def _decoder(*, warm: bool, maxhmmpf: int = _STATES) -> Decoder:
         decoder.process_cep(_bytes(nothing), no_search=False, full_utt=True)
         decoder.end_utt()
     return decoder
+
+
+def _expect(decoder: Decoder, hints: Sequence[str]) -> None:
+    new = {
+        word.lower(): phones
+        for word in hints
+        if not decoder.lookup_word(word.lower()) and (phones := pronounced(word, decoder.lookup_word))
+    }
+    for left, (word, phones) in zip(range(len(new) - 1, -1, -1), new.items(), strict=True):
+        decoder.add_word(word, phones, left == 0)  # the search is made anew once, after the last
 
 
 def _words(decoder: Decoder) -> list[HeardWord]:

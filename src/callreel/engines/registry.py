@@ -62,6 +62,23 @@ def check(choice: EngineChoice) -> Capabilities:
     return _module(choice).check(choice.options)
 
 
+def capabilities(choice: EngineChoice) -> Capabilities:
+    """What the engine can do where it is not ready to: as far as its module tells without its model and its key."""
+    module = _module(choice)
+    if hasattr(module, "capabilities"):
+        told: Capabilities = module.capabilities(choice.options)
+        return told
+    return Capabilities(
+        choice.name, "", partials=False, word_times=False, confidence=False, runs_here=True, languages=()
+    )
+
+
+def knows(name: str, model: str) -> bool:
+    """Whether `model`, a name or a folder, is one of engine `name`'s."""
+    module = _module(EngineChoice(name))
+    return bool(module.knows(model)) if hasattr(module, "knows") else False
+
+
 def prepare(choice: EngineChoice, progress: Progress | None = None) -> Capabilities:
     """As `check`, but fetches the model where that is all that is missing. Blocking, perhaps for minutes."""
     try:

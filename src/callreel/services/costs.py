@@ -1,10 +1,10 @@
 """What a call cost at the carrier, from its rows: the legs' lengths as the carrier told them, or as we saw them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from callreel.domain.call import Role
-from callreel.domain.cost import Cost, Prices, call_cost
+from callreel.domain.cost import Cost, Heard, Prices, call_cost
 from callreel.domain.recording import CloudState
 from callreel.store.calls import CallRow
 from callreel.store.legs import LegRow
@@ -18,6 +18,7 @@ def cost_of(
     streams: Iterable[StreamRow],
     recording: RecordingRow | None,
     prices: Prices,
+    heard: Sequence[Heard] = (),
 ) -> Cost | None:
     """The bill of a call that is over; None while it goes on."""
     if row.ended_at is None:
@@ -31,6 +32,7 @@ def cost_of(
         streams_ms=[between_ms(stream.started_at, stream.stopped_at or row.ended_at) for stream in streams],
         recorded_ms=1000 * (recording.duration_s or 0) if recording else 0,
         prices=prices,
+        heard=heard,
     )
 
 

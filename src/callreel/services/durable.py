@@ -57,7 +57,7 @@ class Steps(Protocol):
         ...
 
 
-Body = Callable[[Steps, str], None]
+Body = Callable[[Steps, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,15 @@ class Unfinished:
     workflow_id: str
     executor: str
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A workflow, wherever it is. `output` is what its body answered, None before it is over."""
+
+    key: str
+    over: bool
+    output: str | None
 
 
 class _DbosSteps:
@@ -93,7 +102,7 @@ class Durable:
         `name` is that of this process, which no other has or had.
         """
         self._url = database_url
-        self._bodies: dict[str, Callable[[str], None]] = {}
+        self._bodies: dict[str, Callable[[str], str | None]] = {}
         self._queues: dict[str, str] = {}
         self.executor_id = name
         self._launched = False
@@ -117,11 +126,11 @@ class Durable:
         """Make `body` known as workflow `name`, which waits its turn in `queue`. Before `launch`."""
         steps = _DbosSteps(self._closing, self.start)
 
-        def workflow(key: str) -> None:
+        def workflow(key: str) -> str | None:
             known_by = workflow_id(name, key)
             self._here.add(known_by)
             try:
-                body(steps, key)
+                return body(steps, key)
             finally:
                 self._here.discard(known_by)
 
@@ -154,6 +163,18 @@ class Durable:
         """Workflows that are not at their end, whoever runs them."""
         found = DBOS.list_workflows(status=list(_UNFINISHED), load_input=False, load_output=False)
         return [Unfinished(w.workflow_id, w.executor_id or "", w.status) for w in found]
+
+    def of_prefix(self, name: str, prefix: str) -> list[Known]:
+        """All workflows `name` whose keys begin with `prefix`, the finished ones too."""
+        found = DBOS.list_workflows(workflow_id_prefix=workflow_id(name, prefix), load_input=False)
+        return [
+            Known(
+                w.workflow_id.partition(":")[2],
+                w.status not in _UNFINISHED,
+                w.output if w.status == "SUCCESS" else f"it ended as {w.status}",
+            )
+            for w in found
+        ]
 
     def adopt(self, dead_among: Callable[[set[str]], set[str]]) -> int:
         """Take up the work of dead processes; answers how many workflows. `dead_among` says who of those asked is.

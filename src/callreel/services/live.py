@@ -21,7 +21,7 @@ from callreel.domain.errors import EngineError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
-from callreel.engines.host import EngineHost
+from callreel.engines.failover import AnyHost
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters
@@ -32,12 +32,14 @@ from callreel.services.patience import until_kept
 from callreel.services.spill import Spill
 from callreel.speech.cadence import PartialCadence
 from callreel.speech.delivery import Delivered, SegmentDelivery
+from callreel.speech.engine import Capabilities, heard_by
 from callreel.speech.overload import OverloadLevel
 from callreel.speech.queue import DecodeQueue, Job, SegmentKey
 from callreel.speech.stability import Showing, Stability
-from callreel.speech.turns import merge_turns, words_from
+from callreel.speech.turns import heard_ms, merge_turns, words_from
 from callreel.store import finals, spilled, transcripts
 from callreel.store.database import Database
+from callreel.store.transcripts import Made
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ class LiveTranscription:
 
     def __init__(
         self,
-        host: EngineHost,
+        host: AnyHost,
         database: Database,
         announcer: Announcer,
         clock: Clock,
@@ -88,9 +90,16 @@ class LiveTranscription:
         segmenter: SegmenterOptions,
         spill: Spill,
         listen: bool = True,
+        engine: Capabilities | None = None,
+        why: str = "",
     ) -> None:
-        """`listen` False makes no live transcript: lanes are recorded, nothing is detected or decoded."""
+        """`listen` False makes no live transcript: lanes are recorded, nothing is detected or decoded.
+
+        `engine` is the one that is meant to hear, by default the host's; `why` says why it was taken.
+        """
         self._host = host
+        self._engine = engine
+        self._why = why
         self._database = database
         self._announcer = announcer
         self._clock = clock
@@ -194,12 +203,19 @@ class LiveTranscription:
         while progress is not None and progress.finals_open:
             progress.idle.clear()
             await progress.idle.wait()
-        engine = self._host.capabilities.name
+        engine = self._engine or self._host.capabilities
         delivered = progress.delivered if progress is not None else None
         await until_kept(
             "a live transcript",
             lambda: keep_live_transcript(
-                self._database, self._announcer, self._clock, call_id, engine, delivered
+                self._database,
+                self._announcer,
+                self._clock,
+                call_id,
+                engine.name,
+                delivered,
+                engine,
+                self._why,
             ),
         )
         self.forget(call_id)
@@ -295,7 +311,8 @@ class LiveTranscription:
         words = words_from(heard, job.start_ms)
         end_ms = job.start_ms + round(job.samples16k.size * MS_A_SAMPLE16K)
         if job.final:
-            await self._keep(job.call_id, Final(_segment(job), self._settled(job, words), failed))
+            final = Final(_segment(job), self._settled(job, words), failed, heard_by(heard))
+            await self._keep(job.call_id, final)
         elif not failed:
             took_ms = 1000 * (self._clock.monotonic_s() - began)
             self._partial(job, words, end_ms, took_ms, sum(word.settled for word in heard))
@@ -391,6 +408,7 @@ def final_data(final: Final) -> dict[str, Json]:
         "text": final.text,
         "confidence": round(sum(known) / len(known), 3) if known else None,
         "failed": final.failed,
+        "heard_by": final.heard_by,
     }
 
 
@@ -401,21 +419,33 @@ def keep_live_transcript(
     call_id: CallId,
     engine: str,
     delivered: Delivered | None = None,
+    able: Capabilities | None = None,
+    why: str = "",
 ) -> None:
     """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable.
 
-    `delivered` is how its words came, where that is known.
+    `delivered` is how its words came, where that is known; `able` what is known of the engine: its model, and what a
+    minute of it costs; `why` why it was taken.
     """
     with database.write() as conn:
-        event = put_live_transcript(conn, announcer, call_id, engine)
+        event = put_live_transcript(conn, announcer, call_id, engine, able, why)
         if delivered is not None:
             keep_delivery(conn, call_id, delivered)
     announcer.tell(event)
 
 
-def put_live_transcript(conn: Connection, announcer: Announcer, call_id: CallId, engine: str) -> LiveEvent:
+def put_live_transcript(
+    conn: Connection,
+    announcer: Announcer,
+    call_id: CallId,
+    engine: str,
+    able: Capabilities | None = None,
+    why: str = "",
+) -> LiveEvent:
     """The same in a transaction; the event is to be told after it."""
-    turns = merge_turns(finals.of_call(conn, call_id))
-    transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, "", turns)
+    made = finals.of_call(conn, call_id)
+    turns = merge_turns(made)
+    kept = Made("", why, heard_ms(made), able.cost_per_minute if able else 0.0)
+    transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, able.model if able else "", turns, kept)
     told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
     return announcer.record(conn, told)

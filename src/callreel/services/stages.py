@@ -3,8 +3,8 @@
     fetch: fetch -> split, then transcribe             a recording was announced as completed
     transcribe: transcribe, then judge
     judge: wait for the live side -> judge
-    no-recording: wait for the live side -> keep the live text -> judge      the carrier has none, and said so, or one
-                                                                             whose channels cannot be told apart
+    no-recording: wait for the live side -> keep the live text -> judge              the carrier has none, and said so, or
+                                                                                     one whose channels are not apart
 
 Each workflow waits in a queue, which processes work on as they are told: fetching costs the network, transcribing an
 engine, judging a moment of processor time. Each stage is one durable, idempotent step keyed by the recording. What cannot

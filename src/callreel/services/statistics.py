@@ -21,7 +21,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.recording import CloudState
 from callreel.domain.verdict import Verdict
 from callreel.services.costs import between_ms, cost_of, main_recording
-from callreel.store import figures
+from callreel.store import figures, transcripts
 from callreel.store.calls import CallRow
 
 R = TypeVar("R")
@@ -123,12 +123,14 @@ def _by_day(
     heard = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
     spoken = figures.spoken_between(conn, since, until)
     stored = figures.stored_between(conn, since, until)
+    charged = transcripts.charged(conn, [row.id for row in rows]) if prices is not None else {}
     for row in rows:
         found = _of_call(row, spoken.get(row.id, {}), stored.get(row.id, 0))
         kept = [recording for recording in heard[row.id] if recording.state in _AT_CARRIER]
         found.carrier_minutes = sum(started_minutes(1000 * (recording.duration_s or 0)) for recording in kept)
         if prices is not None:
-            cost = cost_of(row, legs[row.id], streams[row.id], main_recording(heard[row.id]), prices)
+            main, by_engines = main_recording(heard[row.id]), charged.get(row.id, [])
+            cost = cost_of(row, legs[row.id], streams[row.id], main, prices, by_engines)
             found.cost = cost.total if cost else Decimal(0)
             found.monthly = found.carrier_minutes * prices.storage_per_minute_month
         days[row.created_at.astimezone(zone).date()].add(found)

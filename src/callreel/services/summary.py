@@ -160,6 +160,7 @@ def _transcript(row: TranscriptRow | None) -> Json:
     return {
         "engine": row.engine,
         "model": row.model,
+        "why": row.why,
         "revision": row.revision,
         "created_at": _time(row.created_at),
     }
@@ -228,6 +229,7 @@ def _turn(turn: Turn, words: bool) -> Json:
         "end_ms": turn.end_ms,
         "text": turn.text,
         "confidence": None if turn.confidence is None else round(turn.confidence, 3),
+        "heard_by": turn.heard_by,
     }
     if words:
         said["words"] = [
@@ -259,7 +261,8 @@ def _recording(row: RecordingRow | None) -> Json:
 def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices: Prices | None) -> Json:
     if prices is None:
         return None
-    cost = cost_of(row, legs.of_call(conn, row.id), streams.of_call(conn, row.id), recording, prices)
+    heard = transcripts.charged(conn, [row.id]).get(row.id, [])
+    cost = cost_of(row, legs.of_call(conn, row.id), streams.of_call(conn, row.id), recording, prices, heard)
     if cost is None:
         return None
     return {

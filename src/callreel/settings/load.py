@@ -165,8 +165,9 @@ _PATTERNS = {
     "caller_id": "a number as +15551234567",
     "callback_retry_policy": "all, or a list of 4xx,5xx,ct,rt with commas between them",
     "incoming_agent": "letters, digits and underscores",
-    "engine": "pocketsphinx, faster-whisper, openai or python:your.module",
-    "final_engine": "pocketsphinx, faster-whisper, openai or python:your.module",
-    "engine_language": "a language code as en",
+    "engine": "auto, pocketsphinx, faster-whisper, sherpa-onnx, openai or python:your.module",
+    "final_engine": "auto, pocketsphinx, faster-whisper, sherpa-onnx, openai or python:your.module",
+    "fallback_engine": "auto, none, pocketsphinx, faster-whisper, sherpa-onnx or openai",
+    "engine_language": "a language code as en, or detect",
     "price_currency": "a currency code as USD",
 }

@@ -21,9 +21,14 @@ MEDIA_PATH = "/twilio/media-stream"
 
 Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
 EngineName: TypeAlias = Annotated[
-    str, Field(pattern=r"^(pocketsphinx|faster-whisper|openai|python:[A-Za-z_][A-Za-z0-9_.]*)$")
+    str,
+    Field(pattern=r"^(auto|pocketsphinx|faster-whisper|sherpa-onnx|openai|python:[A-Za-z_][A-Za-z0-9_.]*)$"),
 ]
-"""An engine that comes with Callreel, or `python:` and the dotted name of a module of one's own."""
+"""An engine that comes with Callreel, `auto` for the best that is usable, or `python:` and the dotted name of a module of
+one's own."""
+
+AUTO = "auto"
+NO_ENGINE = "none"
 
 
 def _also(*names: str) -> AliasChoices:
@@ -240,24 +245,39 @@ class Settings(BaseSettings):
 
     # Speech
     engine: EngineName = Field(
-        default="pocketsphinx",
-        description="Engine of the live transcript: pocketsphinx, faster-whisper or openai.",
+        default=AUTO,
+        description="Engine of the live transcript: pocketsphinx, faster-whisper, sherpa-onnx, openai, or auto for the best usable.",
     )
     final_engine: EngineName | None = Field(
-        default=None, description="Engine of the final transcript; by default that of the live one."
+        default=None,
+        description="Engine of the final transcript, or auto; by default that of the live one.",
+    )
+    fallback_engine: str = Field(
+        default=AUTO,
+        pattern=r"^(auto|none|pocketsphinx|faster-whisper|sherpa-onnx|openai)$",
+        description="Engine that takes over while the other fails: auto for the next best on this machine, or none.",
+    )
+    engine_elsewhere: bool = Field(
+        default=False,
+        description="Whether auto may pick an engine that sends audio to another machine.",
     )
     engine_model: str | None = Field(
-        default=None, description="Model that the engine loads; by default the engine's own choice."
+        default=None,
+        description="Model that the engine loads, by name or folder; by default the engine's own choice.",
     )
     engine_workers: int = Field(default=2, ge=1, le=64, description="Engine processes on this machine.")
     engine_language: str = Field(
         default="en",
-        pattern=r"^[a-z]{2,3}$",
-        description="Language that is spoken, as a code of two or three letters.",
+        pattern=r"^([a-z]{2,3}|detect)$",
+        description="Language that is spoken, as a code of two or three letters; detect to find out in each segment.",
     )
     engine_options: Annotated[dict[str, str], NoDecode] = Field(
         default={},
-        description="Further options of the engine, as name=value,name=value (faster-whisper: compute_type=int8).",
+        description="Further options of the engine, as name=value,name=value; another engine's with its name, as openai.retries=5.",
+    )
+    vocabulary: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Words and names that engines should expect, with commas between them; people may add more in the app.",
     )
     openai_base_url: str | None = Field(
         default=None, description="Address of an OpenAI-compatible speech server; by default OpenAI's own."
@@ -409,6 +429,11 @@ class Settings(BaseSettings):
     price_number_leg_per_minute: Decimal = Field(
         default=Decimal("0.014"), ge=0, description="Price of the phone number's leg, a minute."
     )
+    price_transcription_per_minute: Decimal = Field(
+        default=Decimal("0.006"),
+        ge=0,
+        description="Price of transcription by OpenAI's own server, a minute of audio.",
+    )
     price_currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="Currency of these prices.")
 
     # Log
@@ -440,6 +465,14 @@ class Settings(BaseSettings):
             if isinstance(value, str) and value.strip(" ,")
             else value or ()
         )
+
+    @field_validator("vocabulary", mode="before")
+    @classmethod
+    def _split_phrases(cls, value: object) -> object:
+        """Phrases may hold blanks, so only commas part them."""
+        if not isinstance(value, str):
+            return value
+        return tuple(phrase.strip() for phrase in value.split(",") if phrase.strip())
 
     @field_validator("shared_keys", mode="before")
     @classmethod
@@ -540,6 +573,10 @@ class Settings(BaseSettings):
         if (self.object_store_key_id is None) != (self.object_store_secret is None):
             raise ValueError(
                 "CALLREEL_OBJECT_STORE_KEY_ID and CALLREEL_OBJECT_STORE_SECRET should be set together"
+            )
+        if self.engine == AUTO and any("." not in option for option in self.engine_options):
+            raise ValueError(
+                "CALLREEL_ENGINE_OPTIONS with CALLREEL_ENGINE=auto should name the engine, as faster-whisper.device=cpu"
             )
         return self
 

@@ -96,3 +96,16 @@ class StreamingEngine(Engine, Protocol):
     def stream(self) -> SegmentStream:
         """Begin to follow a segment."""
         ...
+
+
+class Heard(list[HeardWord]):
+    """Words, and which engine heard them where it is not the one that was asked for."""
+
+    def __init__(self, words: Sequence[HeardWord], *, by: str) -> None:
+        super().__init__(words)
+        self.by = by
+
+
+def heard_by(words: Sequence[HeardWord]) -> str:
+    """The engine that stood in; empty for words of the one that was asked for."""
+    return words.by if isinstance(words, Heard) else ""

@@ -151,6 +151,21 @@ def left_spool(conn: Connection, path: str, spool: str) -> bool:
     return conn.execute(moved).rowcount == 1
 
 
+def calls_with_audio(
+    conn: Connection, since: datetime | None = None, until: datetime | None = None
+) -> list[CallId]:
+    """Calls that are over and have a side that can be heard by itself, begun in [since, until), oldest first."""
+    heard = select(layers.c.call_id).where(
+        layers.c.layer.in_([Layer.CLOUD_CHANNEL, Layer.LIVE_8K]), layers.c.state != LayerState.RECORDING
+    )
+    query = select(calls.c.id).where(calls.c.id.in_(heard), calls.c.state != CallState.LIVE)
+    if since is not None:
+        query = query.where(calls.c.created_at >= since)
+    if until is not None:
+        query = query.where(calls.c.created_at < until)
+    return [CallId(found) for found in conn.execute(query.order_by(calls.c.created_at, calls.c.id)).scalars()]
+
+
 def delete(conn: Connection, path: str) -> bool:
     """Forget a file; whether it was known. The bytes are the caller's to remove."""
     return conn.execute(delete_from(layers).where(layers.c.path == path)).rowcount == 1

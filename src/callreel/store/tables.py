@@ -265,7 +265,11 @@ transcripts = Table(
     Column("model", String, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
-    UniqueConstraint("call_id", "kind", "engine"),
+    Column("run", String, nullable=False, server_default=""),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("heard_ms", Integer, nullable=False, server_default="0"),
+    Column("price_per_minute", Float, nullable=False, server_default="0"),
+    UniqueConstraint("call_id", "kind", "engine", "run"),
     UniqueConstraint("call_id", "kind", "revision"),
 )
 
@@ -280,6 +284,7 @@ turns = Table(
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("confidence", Float),
+    Column("heard_by", String, nullable=False, server_default=""),
     UniqueConstraint("transcript_id", "position"),
 )
 
@@ -308,6 +313,7 @@ finals = Table(
     Column("text", Text, nullable=False),
     Column("words", _Json, nullable=False),
     Column("failed", Boolean, nullable=False),
+    Column("heard_by", String, nullable=False, server_default=""),
     UniqueConstraint("call_id", "role", "number"),
 )
 
@@ -453,6 +459,16 @@ technicians = Table(
     Column("id", _Serial, primary_key=True),
     Column("name", String, nullable=False),
     Column("number", String, nullable=False, unique=True),
+    Column("created_at", UTCDateTime, nullable=False),
+)
+
+# What people want engines to expect, besides the settings' own words and the technicians' names.
+vocabulary = Table(
+    "vocabulary",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("phrase", String, nullable=False, unique=True),
+    Column("added_by", String, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
 )
 

@@ -1,13 +1,15 @@
 """Whole transcripts as rows, with their turns and words. Live finals, which come one by one, are in `finals.py`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from callreel.domain.cost import Heard
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.store import search
@@ -15,10 +17,16 @@ from callreel.store.tables import calls, revisions, transcripts, turn_index, utc
 from callreel.store.tables import turns as turn_table
 from callreel.store.tables import words as word_table
 
+_AT_ONCE = 500  # values in one query
+
 
 @dataclass(frozen=True, slots=True)
 class TranscriptRow:
-    """The turns of a call by one engine. `revision` counts from 1 within the call and kind."""
+    """The turns of a call by one engine. `revision` counts from 1 within the call and kind.
+
+    `run` names the run over calls that made it, empty for the first pass; `why` says why this engine was taken;
+    `heard_ms` is the audio that it was given, at `price_per_minute`.
+    """
 
     id: int
     call_id: CallId
@@ -27,15 +35,36 @@ class TranscriptRow:
     model: str
     revision: int
     created_at: datetime
+    run: str
+    why: str
+    heard_ms: int
+    price_per_minute: float
     turns: tuple[Turn, ...] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a transcript came to be, as in `TranscriptRow`."""
+
+    run: str = ""
+    why: str = ""
+    heard_ms: int = 0
+    price_per_minute: float = 0.0
+
+
 def put(
-    conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, turns: Sequence[Turn]
+    conn: Connection,
+    call_id: CallId,
+    kind: TranscriptKind,
+    engine: str,
+    model: str,
+    turns: Sequence[Turn],
+    made: Made | None = None,
 ) -> int:
     """Keep a transcript and return its row's id.
 
-    The first of an engine is a new revision; the same engine asked again replaces its own, so that a stage may repeat.
+    The first of an engine in a run is a new revision; the same engine asked again in the same run replaces its own, so
+    that a stage may repeat.
     One that people have corrected stays as it is: their corrections rest on it. What is shown of the call is indexed for
     search in the same transaction.
     """
@@ -44,14 +73,15 @@ def put(
     locked = select(calls.c.id).where(calls.c.id == call_id).with_for_update(key_share=True)
     if conn.execute(locked).first() is None:
         raise LookupError(f"there is no call {call_id}")
+    made = made or Made()
     corrected = _corrected(conn, call_id)
-    same = _id_of(conn, call_id, kind, engine)
+    same = _id_of(conn, call_id, kind, engine, made.run)
     if same is not None and same == corrected:
         return same
     if same is None:
-        same = _new(conn, call_id, kind, engine, model)
+        same = _new(conn, call_id, kind, engine, model, made)
     else:
-        _clear(conn, same, model)
+        _clear(conn, same, model, made)
     _put_turns(conn, same, turns)
     if corrected is None and same == _shown_id(conn, call_id):
         search.index_turns(conn, call_id, turns)
@@ -93,6 +123,25 @@ def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> Transcrip
     return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
 
 
+def of_call(conn: Connection, call_id: CallId) -> list[TranscriptRow]:
+    """All of a call, oldest first, without turns."""
+    query = select(transcripts).where(transcripts.c.call_id == call_id).order_by(transcripts.c.id)
+    return [TranscriptRow(**found._asdict(), turns=()) for found in conn.execute(query)]
+
+
+def charged(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[Heard]]:
+    """The audio of these calls that engines charge for, by call; calls without any are left out."""
+    found: dict[CallId, list[Heard]] = {}
+    for at in range(0, len(call_ids), _AT_ONCE):
+        query = select(transcripts).where(
+            transcripts.c.call_id.in_(call_ids[at : at + _AT_ONCE]), transcripts.c.price_per_minute > 0
+        )
+        for row in conn.execute(query.order_by(transcripts.c.id)):
+            heard = Heard(row.engine, row.heard_ms, Decimal(str(row.price_per_minute)))
+            found.setdefault(CallId(row.call_id), []).append(heard)
+    return found
+
+
 def _corrected(conn: Connection, call_id: CallId) -> int | None:
     """The transcript that people's corrections of this call rest on."""
     query = select(revisions.c.transcript_id).where(revisions.c.call_id == call_id).limit(1)
@@ -108,27 +157,33 @@ def _shown_id(conn: Connection, call_id: CallId) -> int | None:
     return transcript_id
 
 
-def _id_of(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str) -> int | None:
-    same = (transcripts.c.call_id == call_id, transcripts.c.kind == kind, transcripts.c.engine == engine)
-    transcript_id: int | None = conn.execute(select(transcripts.c.id).where(*same)).scalar()
+def _id_of(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, run: str) -> int | None:
+    same = select(transcripts.c.id).where(
+        transcripts.c.call_id == call_id,
+        transcripts.c.kind == kind,
+        transcripts.c.engine == engine,
+        transcripts.c.run == run,
+    )
+    transcript_id: int | None = conn.execute(same).scalar()
     return transcript_id
 
 
-def _clear(conn: Connection, transcript_id: int, model: str) -> None:
+def _clear(conn: Connection, transcript_id: int, model: str, made: Made) -> None:
     again = update(transcripts).where(transcripts.c.id == transcript_id)
-    conn.execute(again.values(model=model, created_at=utc_now()))
+    conn.execute(again.values(model=model, created_at=utc_now(), **asdict(made)))
     conn.execute(delete(turn_table).where(turn_table.c.transcript_id == transcript_id))
 
 
-def _new(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str) -> int:
+def _new(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, made: Made) -> int:
     last = select(func.coalesce(func.max(transcripts.c.revision), 0))
     revision = (
         1
         + conn.execute(last.where(transcripts.c.call_id == call_id, transcripts.c.kind == kind)).scalar_one()
     )
     new = insert(transcripts).values(
-        call_id=call_id, kind=kind, engine=engine, model=model, revision=revision, created_at=utc_now()
-    )
+        call_id=call_id, kind=kind, engine=engine, model=model, revision=revision, created_at=utc_now(),
+        **asdict(made),
+    )  # fmt: skip
     transcript_id: int = conn.execute(new.returning(transcripts.c.id)).scalar_one()
     return transcript_id
 
@@ -147,6 +202,7 @@ def _put_turns(conn: Connection, transcript_id: int, turns: Sequence[Turn]) -> N
                 "end_ms": turn.end_ms,
                 "text": turn.text,
                 "confidence": turn.confidence,
+                "heard_by": turn.heard_by,
             }
             for position, turn in enumerate(turns)
         ],
@@ -178,7 +234,9 @@ def _turns(conn: Connection, transcript_id: int) -> tuple[Turn, ...]:
     words = {turn_id: tuple(map(_word, group)) for turn_id, group in groupby(spoken, lambda row: row.turn_id)}
     query = select(turn_table).where(of_transcript).order_by(turn_table.c.position)
     return tuple(
-        Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words.get(row.id, ()))
+        Turn(
+            row.role, row.start_ms, row.end_ms, row.text, row.confidence, words.get(row.id, ()), row.heard_by
+        )
         for row in conn.execute(query)
     )
 

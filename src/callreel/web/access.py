@@ -91,6 +91,10 @@ RULES: Final[Sequence[Rule]] = (
     _rule("GET", "/api/technicians", _READ),
     _rule("POST", "/api/technicians", Right.WRITE_TECHNICIANS),
     _rule("PATCH DELETE", "/api/technicians/{technician_id}", Right.WRITE_TECHNICIANS),
+    # Engines
+    _rule("GET", "/api/engines", Right.READ_ALL_CALLS),
+    _rule("GET", "/api/vocabulary", _READ),
+    _rule("PUT", "/api/vocabulary", Right.WRITE_TECHNICIANS),
 )
 
 

@@ -19,6 +19,7 @@ from callreel.store.database import Database
 from callreel.web import (
     api,
     api_days,
+    api_engines,
     api_notes,
     api_people,
     api_revisions,
@@ -89,6 +90,7 @@ def create_app(
         api_people.router(context, sign_in),
         api_tokens.router(context),
         api_softphone.router(context),
+        api_engines.router(context),
         exports.router(context),
         live.router(context),
         media.router(context),

@@ -1,12 +1,13 @@
 """What the web side is told at start-up: plain values, checked by the settings before they come here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from callreel.carrier.destination import DialPolicy
 from callreel.domain.call import Role
 from callreel.domain.cost import Prices
+from callreel.domain.events import Json
 from callreel.services.announce import Announcer
 from callreel.services.bus import EventSource
 from callreel.services.clock import Clock
@@ -63,7 +64,7 @@ class WebOptions:
     `demo` turns sign-in off and admits only requests to a loopback name; whoever sets it binds to loopback. With
     `demo_sign_in` people sign in all the same.
     `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
-    `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `public_url` is
+    `engines` answers what `GET /api/engines` tells. `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `public_url` is
     what the carrier reaches us by, for the page that explains the first call; None stands for the address that the
     reader used. `dial_policy` is that of the voice route; by default it allows nothing. `demo_identity` is the client
     that the demo's administrator is to the carrier. `settings` are those in force, in their order; `missing` is what
@@ -77,6 +78,7 @@ class WebOptions:
     role_names: Mapping[Role, str] = field(default_factory=lambda: ROLE_NAMES)
     engine_name: str = ""
     engine_rough: bool = False
+    engines: Callable[[], dict[str, Json]] = field(default=dict)
     english: bool = True
     prices: Prices | None = None
     public_url: str | None = None

@@ -1,0 +1,106 @@
+"""`callreel engines`: what each engine can do, whether it is usable here, and which one hears."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from callreel.cli.begin import begin
+from callreel.domain.errors import EngineError
+
+if TYPE_CHECKING:
+    from callreel.engines.survey import Surveyed
+    from callreel.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Find out")(engines)
+
+
+def engines(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document, as GET /api/engines answers.")
+    ] = False,
+) -> None:
+    """Every engine with what it can do, whether it is usable on this machine or what is missing, and which one hears.
+
+    With `CALLREEL_ENGINE=auto` the best usable one is picked: live one that streams, after the call one that hears best,
+    pocketsphinx when there is nothing else. Nothing is loaded, fetched or sent by this command.
+
+    Examples:
+
+    - `callreel engines`
+
+    - `callreel engines --json`
+    """
+    settings = begin(quiet=True)
+    from callreel.engines.survey import facts
+    from callreel.settings.engines import surveyed
+
+    found = surveyed(settings)
+    picked = _picked(settings)
+    if as_json:
+        typer.echo(json.dumps({**picked, "engines": [facts(one) for one in found]}, indent=1))
+        return
+    _show(found, picked)
+    for purpose, told in picked.items():
+        typer.echo(f"{purpose}: {told['engine'] or 'none'} ({told['why']})")
+
+
+def _picked(settings: Settings) -> dict[str, dict[str, str]]:
+    """Who hears and why, by purpose."""
+    from callreel.engines.survey import Purpose
+    from callreel.settings.engines import engine_for, standing_in
+
+    told = {}
+    for purpose in Purpose:
+        try:
+            selected = engine_for(settings, purpose)
+        except EngineError as error:
+            told[purpose.value] = {"engine": "", "why": str(error), "stands_in": ""}
+            continue
+        other = standing_in(settings, selected.choice, purpose)
+        why = selected.why + (f"; {other.name} stands in when it fails" if other else "")
+        told[purpose.value] = {
+            "engine": selected.choice.name, "why": why, "stands_in": other.name if other else "",
+        }  # fmt: skip
+    return told
+
+
+def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    headings = (
+        "engine",
+        "model",
+        "state",
+        "open segments",
+        "word times",
+        "sure",
+        "languages",
+        "hints",
+        "a minute",
+        "runs",
+    )
+    table = Table(*headings, box=None, pad_edge=False)
+    for one in found:
+        able = one.capabilities
+        hears = [purpose for purpose, told in picked.items() if told["engine"] == one.name]
+        state = one.missing or ("hears " + " and ".join(hears) if hears else "usable")
+        opened = "streams" if able.streams else "decoded again" if able.partials else "no"
+        cost = f"{able.cost_per_minute:g}" if able.cost_per_minute else "0"
+        cells = (
+            one.name, able.model, state + (", rough" if able.rough and one.usable else ""), opened,
+            _yes(able.word_times), _yes(able.confidence), ", ".join(able.languages) or "many", _yes(able.hints), cost,
+            "here" if able.runs_here else "elsewhere",
+        )  # fmt: skip
+        table.add_row(*cells)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,75 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from callreel.domain.errors import EngineError
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind
+from callreel.services.again import Again, Run
+from callreel.store import layers, revisions, transcripts
+from tests.services.ground import Ground
+from tests.services.recorded_call import SID, Decoder, Recorded, recorded_call
+from tests.services.test_stages import Remembered
+
+RUN = Run.at(datetime(2026, 11, 25, 12, 30, tzinfo=UTC), "final")
+
+
+@pytest.fixture
+def recorded(ground: Ground) -> Iterator[Recorded]:
+    """With its recording fetched, split and transcribed once."""
+    with recorded_call(ground) as made:
+        made.fetching().attempt(SID, 1)
+        made.fetching().split(SID)
+        made.transcribing().from_recording(made.call_id)
+        yield made
+
+
+def test_a_call_that_is_heard_again_gets_a_new_revision_and_keeps_the_one_before(recorded: Recorded) -> None:
+    again = Again(lambda spec: recorded.transcribing())
+    steps = Remembered()
+    for _ in range(2):  # a workflow that was cut off runs again
+        assert again.again(steps, RUN.key(recorded.call_id)) == ""
+    assert steps.ran == ["transcribe again"]
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None
+    assert (found.revision, found.run, found.engine) == (2, "20261125T123000Z", "final")
+    assert found.heard_ms > 3000
+    with recorded.ground.database.read() as conn:
+        kept = [
+            row.run for row in transcripts.of_call(conn, recorded.call_id) if row.kind is TranscriptKind.FINAL
+        ]
+        shown = revisions.shown(conn, recorded.call_id)
+    assert kept == ["", "20261125T123000Z"]
+    assert shown is not None and shown.machine.revision == 2
+
+
+def test_a_step_that_is_done_twice_makes_one_revision(recorded: Recorded) -> None:
+    for _ in range(2):
+        recorded.transcribing().from_audio(recorded.call_id, "run")
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and found.revision == 2
+
+
+def test_a_call_without_channels_is_heard_from_its_live_layers(ground: Ground) -> None:
+    with recorded_call(ground) as made:
+        decoder = Decoder()
+        assert made.transcribing(decoder).from_audio(made.call_id, "run") > 0
+        assert decoder.asked > 0
+
+
+def test_what_cannot_be_heard_again_is_told_and_the_run_goes_on(recorded: Recorded) -> None:
+    def broken(spec: str) -> object:
+        raise EngineError("no such model")
+
+    assert Again(broken).again(Remembered(), RUN.key(recorded.call_id)) == "no such model"  # type: ignore[arg-type]
+    told = Again(lambda spec: recorded.transcribing()).again(Remembered(), RUN.key(CallId("ffffffffffff")))
+    assert "neither channels nor live layers" in told
+
+
+def test_calls_are_chosen_by_when_they_began(recorded: Recorded) -> None:
+    with recorded.ground.database.read() as conn:
+        everything = layers.calls_with_audio(conn)
+        later = layers.calls_with_audio(conn, since=datetime(2100, 1, 1, tzinfo=UTC))
+        earlier = layers.calls_with_audio(conn, until=datetime(2000, 1, 1, tzinfo=UTC))
+    assert (everything, later, earlier) == ([recorded.call_id], [], [])

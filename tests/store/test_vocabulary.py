@@ -1,0 +1,20 @@
+from callreel.store import technicians, vocabulary
+from callreel.store.database import Database
+from tests.store.rows import NOON
+
+
+def test_what_stays_on_the_list_keeps_who_added_it(database: Database) -> None:
+    with database.write() as conn:
+        vocabulary.replace(conn, ["valve", "boiler", "valve"], "ada", NOON)
+        rows = vocabulary.replace(conn, ["valve", "stopcock"], "sam", NOON)
+    assert [(row.phrase, row.added_by) for row in rows] == [("stopcock", "sam"), ("valve", "ada")]
+
+
+def test_hints_are_the_settings_words_the_list_and_the_technicians_names_each_once(
+    database: Database,
+) -> None:
+    with database.write() as conn:
+        technicians.add(conn, "Ada  Byron", "+12125550123", NOON)
+        technicians.add(conn, "VALVE", "+12125550124", NOON)
+        vocabulary.replace(conn, ["valve"], "ada", NOON)
+        assert vocabulary.hints(conn, ["Vaillant"]) == ["Vaillant", "valve", "Ada Byron"]

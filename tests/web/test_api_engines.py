@@ -1,0 +1,28 @@
+import pytest
+
+from tests.web.conftest import As
+
+
+def test_the_vocabulary_is_kept_as_one_list(signed_in: As) -> None:
+    sam, maria = signed_in("sam"), signed_in("maria")
+    assert maria.get("/api/vocabulary").json() == {"phrases": [], "entries": []}
+    kept = sam.put("/api/vocabulary", json={"phrases": ["stop  cock", "Vaillant", "Vaillant"]})
+    assert kept.status_code == 200
+    assert kept.json()["phrases"] == ["Vaillant", "stop cock"]
+    assert {entry["by"] for entry in kept.json()["entries"]} == {"sam"}
+    assert maria.get("/api/vocabulary").json() == kept.json()
+    assert sam.put("/api/vocabulary", json={"phrases": ["Vaillant"]}).json()["phrases"] == ["Vaillant"]
+
+
+@pytest.mark.parametrize("phrases", [[""], ["a, b"], ["x" * 81], "Vaillant", ["x"] * 1001])
+def test_a_list_that_cannot_be_used_is_refused(signed_in: As, phrases: object) -> None:
+    assert signed_in("sam").put("/api/vocabulary", json={"phrases": phrases}).status_code == 422
+
+
+def test_agents_read_the_list_and_do_not_change_it(signed_in: As) -> None:
+    assert signed_in("maria").put("/api/vocabulary", json={"phrases": []}).status_code == 403
+
+
+def test_engines_are_told_to_those_who_may_see_everything(signed_in: As) -> None:
+    assert signed_in("sam").get("/api/engines").json() == {}
+    assert signed_in("maria").get("/api/engines").status_code == 403
