@@ -16,8 +16,8 @@ from typing import Self
 from benchmarks.server import REPOSITORY, Usage, free_port, usage
 
 START_S = 120.0
-PIPECAT = "pipecat-ai[websocket]==1.14.0"
-"""The peer as it is measured. Installed into an environment of its own, never into ours."""
+PIPECAT = ("pipecat-ai[websocket]==1.14.0", "uvicorn==0.54.0")
+"""The peer as it is measured, and the server that its recipe names. Into an environment of its own, never into ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def bare() -> Peer:
 
 def pipecat() -> Peer:
     """Installs it first, which takes minutes and some hundred MB once."""
-    python = _environment("pipecat", PIPECAT)
+    python = _environment("pipecat", *PIPECAT)
     return Peer("pipecat", (str(python), str(REPOSITORY / "benchmarks/pipecat_recipe.py")), 1, (16_000,))
 
 
@@ -50,10 +50,12 @@ class Running:
         self.port = free_port()
         self._folder = folder
         with (folder / "peer.log").open("wb") as log:
-            path = f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"
+            ours = (
+                f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}" if peer.command[0] == sys.executable else ""
+            )
             self._process = subprocess.Popen(
                 [*peer.command, str(self.port), str(folder)],
-                stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": path}, cwd=folder,
+                stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": ours}, cwd=folder,
             )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -75,15 +77,15 @@ class Running:
         return usage(self._process.pid)
 
 
-def _environment(name: str, requirement: str) -> Path:
-    """The Python of an environment in the user's cache folder that holds `requirement`; made when it is not there."""
+def _environment(name: str, *requirements: str) -> Path:
+    """The Python of an environment in the user's cache folder that holds `requirements`; made when it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    version = requirement.rpartition("==")[2]
+    version = requirements[0].rpartition("==")[2]
     folder = cache / "callreel-bench" / f"{name}-{version}"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
-        print(f"installing {requirement} into {folder}, once", file=sys.stderr)
+        print(f"installing {', '.join(requirements)} into {folder}, once", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", requirement], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *requirements], check=True)
         (folder / "ready").touch()
     return python

@@ -145,6 +145,16 @@ def usage(pid: int) -> Usage:
     return Usage(cpu_s, memory_kb)
 
 
+def open_files(pid: int) -> int:
+    """Descriptors of a process and its children."""
+    return sum(len(list(Path(f"/proc/{process}/fd").iterdir())) for process in (pid, *_children(pid)))
+
+
+def threads(pid: int) -> int:
+    """Threads of a process and its children."""
+    return sum(len(list(Path(f"/proc/{process}/task").iterdir())) for process in (pid, *_children(pid)))
+
+
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():

@@ -1,6 +1,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from callreel.web.reading_round import STEP_S, ReadingRound
 
 
@@ -60,6 +62,30 @@ def test_a_member_may_leave_and_others_may_come_while_it_is_read() -> None:
         assert seen == {"first": 1, "third": 1}
 
     asyncio.run(scene())
+
+
+def test_a_member_that_raises_is_left_out_and_the_others_are_read(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        round_, done, seen = ReadingRound(STEP_S), asyncio.Event(), list[str]()
+
+        def bad() -> None:
+            seen.append("bad")
+            raise RuntimeError("no")
+
+        def good() -> None:
+            seen.append("good")
+            if seen.count("good") == 2:
+                done.set()
+
+        round_.add(bad)
+        round_.add(good)
+        await asyncio.wait_for(done.wait(), 30)
+        assert bad not in round_ and good in round_
+        round_.discard(good)
+        assert seen == ["bad", "good", "good"]
+
+    asyncio.run(scene())
+    assert "could not be read" in caplog.text
 
 
 def test_an_empty_round_begins_again_with_the_next_member() -> None:

@@ -6,8 +6,11 @@ For sockets that nobody waits for; it knows neither WebSockets nor calls.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
+
+log = logging.getLogger(__name__)
 
 STEP_S: Final = 0.005
 """A period is cut into steps of this: all sockets of one are read together, and the event loop is free in between."""
@@ -16,7 +19,10 @@ Read = Callable[[], None]
 
 
 class ReadingRound:
-    """Calls each `read` once a period, the calls spread evenly over it. Lives in one event loop; `read` may not raise."""
+    """Calls each `read` once a period, the calls spread evenly over it. One that raises is not called again.
+
+    Lives in one event loop.
+    """
 
     def __init__(self, period_s: float) -> None:
         self.period_s = period_s
@@ -28,6 +34,9 @@ class ReadingRound:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def __contains__(self, read: Read) -> bool:
+        return read in self._members
 
     def add(self, read: Read) -> None:
         """Call `read` from now on; the first time within a period."""
@@ -55,7 +64,11 @@ class ReadingRound:
         step = self._steps[self._at]
         for read in list(step):
             if read in step:
-                read()
+                try:
+                    read()
+                except Exception:
+                    log.exception("a socket could not be read")
+                    self.discard(read)
         self._timer = None
         if self._members:
             self._plan(loop)
