@@ -46,8 +46,11 @@ test: check browser postgres ui ## the whole gate, then all tests
 pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
 	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day
 
-bench: setup    ## capacity, stages and latency, a few minutes; figures and how to read them: docs/performance.md
-	@$(BIN)/python -m benchmarks.ingest --calls 100 --seconds 15
+bench: setup    ## capacity, stages and latency, some minutes; figures and how to read them: docs/performance.md
+	@$(BIN)/python -m benchmarks.ingest --calls 200 --seconds 15 --against bare
+	@$(BIN)/python -m benchmarks.ingest --calls 200 --seconds 15 --media-workers 1
+	@$(BIN)/python -m benchmarks.ingest --calls 40 --seconds 15 --against pipecat
+	@$(BIN)/python -m benchmarks.soak --hours 1 --calls 100
 	@$(BIN)/python -m benchmarks.stages
 	@$(BIN)/python -m benchmarks.live
 

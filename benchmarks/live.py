@@ -53,8 +53,8 @@ def speech(path: Path, seconds: int) -> bytes:
     return mulaw.encode(whole)
 
 
-async def one_call(server: Server, number: int, codes: bytes) -> list[float]:
-    """Latencies in ms of one call's finals that were closed by silence."""
+async def one_call(server: Server, number: int, codes: bytes, *, linger_s: float = 0.0) -> list[float]:
+    """Latencies in ms of one call's finals that were closed by silence; later ones than `linger_s` are not heard."""
     leg_sid = LegSid(f"CA{number:032x}")
     token = await asyncio.to_thread(server.new_call, leg_sid)
     listed = await asyncio.to_thread(lambda: server.client.get("/api/calls").json()["calls"])
@@ -65,6 +65,7 @@ async def one_call(server: Server, number: int, codes: bytes) -> list[float]:
         began_s = await _speak(
             server, StreamSender(StreamSid(f"MZ{number:032x}"), leg_sid, ACCOUNT), token, codes
         )
+        await asyncio.sleep(linger_s)
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
     closing_s = [began_s + (final.end_ms - POST_MS + MIN_SILENCE_MS) / 1000 for final in heard]

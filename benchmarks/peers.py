@@ -4,6 +4,7 @@ Each is a program of its own that is told a port and a folder, takes the carrier
 they are, and writes what it heard into the folder, named after the stream.
 """
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -80,8 +81,8 @@ class Running:
 def _environment(name: str, *requirements: str) -> Path:
     """The Python of an environment in the user's cache folder that holds `requirements`; made when it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    version = requirements[0].rpartition("==")[2]
-    folder = cache / "callreel-bench" / f"{name}-{version}"
+    which = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:8]
+    folder = cache / "callreel-bench" / f"{name}-{which}"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         print(f"installing {', '.join(requirements)} into {folder}, once", file=sys.stderr)

@@ -71,6 +71,7 @@ def test_parsing_and_placing_a_frame() -> None:
 
 
 def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
+    """As for a call that nobody listens to: eight frames of a track are read at once and written."""
     said = messages()
 
     def work() -> None:
@@ -83,10 +84,12 @@ def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
         )
         lane.begin(0)
         session = MediaSession(Counters())
-        for message in said:
+        for number, message in enumerate(said):
             if session.receive(message) is not None:
                 session.opened(lambda frame: lane.place(frame.timestamp_ms, frame.payload))
                 session.proceed()
+            if number % 8 == 0:
+                lane.flush()
         lane.end()
         for path in (tmp_path / "8k.wav", tmp_path / "16k.wav"):
             path.unlink()

@@ -1,0 +1,41 @@
+"""The benchmarks in their short form: they run, and what they measure is right. Their figures say nothing here."""
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.house import REPOSITORY
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="the load generator is C: no compiler named cc here"
+)
+
+
+def figures(module: str, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options, "--json"]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=240)
+    assert run.returncode == 0, run.stderr[-2000:]
+    told: dict[str, Any] = json.loads(run.stdout)
+    return told
+
+
+@needs_compiler
+def test_ingest_beside_the_bare_server_loses_nothing() -> None:
+    told = figures("ingest", "--calls", "4", "--seconds", "3", "--against", "bare")
+    assert (told["lost_frames"], told["bit_exact"], told["refused"], told["cut"]) == (0, True, 0, 0)
+    assert (told["bare_lost_frames"], told["bare_bit_exact"]) == (0, True)
+    for name in ("us_per_message", "calls_per_core", "late_p99_ms", "memory_per_call_kb", "ratio"):
+        assert told[name] > 0
+
+
+@needs_compiler
+def test_soak_leaves_no_files_descriptors_or_threads() -> None:
+    told = figures("soak", "--hours", "0.02", "--calls", "40")
+    assert told["stray_files"] == 0
+    # One socket, task or file that a call leaves behind would be 40.
+    assert told["after"]["descriptors"] < told["before"]["descriptors"] + 36
+    assert told["after"]["threads"] < told["before"]["threads"] + 36
