@@ -55,6 +55,7 @@ from callreel.services.custody import Custody
 from callreel.services.deletion import Deletion
 from callreel.services.dispatch import Dispatcher
 from callreel.services.durable import Durable
+from callreel.services.erasing import Erasing
 from callreel.services.fetching import Fetching, FetchOptions
 from callreel.services.group_commit import GroupCommit
 from callreel.services.health import Health, enough_room, works
@@ -212,6 +213,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 silent.run(lambda: lead.ours),
                 _upkeep(ground).run(lambda: lead.ours),
                 archiving(settings, ground.database, ground.blobs, ground.clock).run(lambda: lead.ours),
+                erasing(settings, ground.database, ground.blobs, ground.carrier, ground.clock).run(
+                    lambda: lead.ours
+                ),
             )  # fmt: skip
         )
         config = uvicorn.Config(
@@ -732,6 +736,15 @@ def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: C
         after=after[settings.archive],
         only_trusted=settings.archive == "after_verified",
     )
+
+
+def erasing(
+    settings: Settings, database: Database, blobs: BlobStore, carrier: CarrierRecordings, clock: Clock
+) -> Erasing:
+    """The policy of the settings."""
+    days = settings.erase_after_days
+    after = None if days is None else timedelta(days=days)
+    return Erasing(database, blobs, carrier, clock, after=after)
 
 
 def delete_after_days(settings: Settings) -> int | None:

@@ -21,13 +21,14 @@ def test_peaks_of_each_layer(ada: TestClient, place: Seed, layer: str, duration_
         assert len(channel["peaks"]) == duration_ms // 50
         assert set(channel["peaks"]) == {0.092}
     kept = sorted((place.blobs.root / "peaks").rglob("*.json"))
-    assert len(kept) == (1 if layer == "cloud" else 2)
+    files = ada.get(f"/api/calls/{DONE}").json()["layers"]
+    assert len(kept) == len({file["sha256"] for file in files if file["layer"] == layer})
     assert ada.get(path).json() == told
 
 
 def test_peaks_of_a_growing_layer_are_not_kept(ada: TestClient, place: Seed) -> None:
     assert ada.get(f"/api/calls/{LIVE}/peaks?layer=live_8k").json()["duration_ms"] == 1200
-    assert not list(place.blobs.root.rglob("*.peaks.json"))
+    assert not list((place.blobs.root / "peaks").rglob("*"))
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,13 @@ class Settings(BaseSettings):
         default=30, ge=0, le=36_500, description="How many days after its verdict, with after_days."
     )
 
+    erase_after_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="How many days after its verdict a call is erased for good, here and at the carrier; by default never.",
+    )
+
     # Where it is reached
     public_url: str = Field(
         default="http://localhost:8000",

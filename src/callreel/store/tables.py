@@ -510,6 +510,17 @@ carrier_deletions = Table(
     Column("deleted_at", UTCDateTime, nullable=False),
 )
 
+# No reference to the call: it outlives it.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("call_id", String, primary_key=True),
+    Column("by", String, nullable=False),
+    Column("began_at", UTCDateTime, nullable=False),
+    Column("files", _Json, nullable=False),
+    Column("erased_at", UTCDateTime),
+)
+
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")
 """What only one of the two databases has: names, or beginnings of names, that the metadata does not know."""
 
