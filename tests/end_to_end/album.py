@@ -32,6 +32,7 @@ class Album:
         assert size is not None
         width, height = size["width"], height or size["height"]
         page.evaluate("scrollTo(0, 0)")
+        expect(page.locator(".toast.shown")).to_have_count(0, timeout=PATIENCE_MS)
         for locator in shows:
             expect(locator.first).to_be_visible(timeout=PATIENCE_MS)
             box = locator.first.bounding_box()

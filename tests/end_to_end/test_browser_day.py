@@ -19,7 +19,7 @@ from callreel.domain.call import Direction, Role
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallScript
 from callreel.simulator.voices import RATE_HZ, load_voice, shipped_lines, shipped_voice
-from tests.end_to_end.album import Album
+from tests.end_to_end.album import PICTURES, Album
 from tests.end_to_end.house import CALLER_ID
 from tests.end_to_end.office import Office, open_office, sign_in
 from tests.end_to_end.phone_house import (
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 EARLIER_S = 6
 GOOD = re.compile("Verified|Explained")  # a busy machine's stream may begin late, which is explained
 NAMES = ("live", "calls", "call")
-LIVE_TURNS = 3
+LIVE_TURNS = 5 if PICTURES else 3
 PLACE_MS = "() => Number(document.querySelector('call-review').dataset.positionMs)"
 LISTEN = """() => {
     const audio = document.querySelector('audio[data-main-audio]');
