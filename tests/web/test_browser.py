@@ -162,6 +162,25 @@ def test_who_reads_above_is_not_pulled_down_and_finds_back(page: Page, base_url:
     expect(page.get_by_role("button", name="Newest words")).to_be_hidden()
 
 
+def test_the_last_words_of_a_call_come_below_the_phone_after_its_end(
+    page: Page, base_url: str, place: Seed
+) -> None:
+    """An engine that is behind goes on after the call; the phone has hung up by then."""
+    page.goto(base_url)
+    expect(page.locator("form[data-filters]")).to_be_visible()
+    with page.expect_response(lambda answer: f"/calls/{LIVE}/events" in answer.url):
+        page.evaluate(f"document.dispatchEvent(new CustomEvent('call-found', {{detail: '{LIVE}'}}))")
+    say(place, LIVE, EventKind.FINAL, **words(7, "before the end"))
+    said = page.locator("[data-live-words] .turn .text")
+    expect(said.last).to_have_text("before the end")
+    with place.database.write() as conn:
+        calls.set_state(conn, LIVE, CallState.ENDED, NOON)
+    say(place, LIVE, EventKind.CALL, state="ended")
+    expect(page.locator("[data-live-words] [data-meters]")).to_be_hidden()
+    say(place, LIVE, EventKind.FINAL, **words(8, "and after it", start_ms=20_000))
+    expect(said.last).to_have_text("and after it")
+
+
 def test_several_people_watch_the_same_words(page: Page, base_url: str, place: Seed) -> None:
     listen(page, f"{base_url}/calls/{LIVE}")
     other = page.context.new_page()

@@ -256,6 +256,15 @@ def test_marks_and_notes_have_their_moment(review: Page) -> None:
     expect(notes.nth(1)).to_contain_text("<b>ask</b> for a photo")
     review.reload()
     expect(notes).to_have_count(2)
+    # A mark is a line over the whole height of the waveform, whichever came first, the notes or the player.
+    review.wait_for_function("""() => {
+        const canvas = document.querySelector('canvas.waveform');
+        const [wide, high] = [canvas?.width, canvas?.height];
+        if (!wide || !high) return false;
+        const pixels = canvas.getContext('2d').getImageData(0, 0, wide, high).data;
+        const full = (x) => Array.from({length: high}, (_, y) => pixels[4 * (y * wide + x) + 3]).every((alpha) => alpha > 200);
+        return Array.from({length: wide}, (_, x) => x).slice(4).some(full);
+    }""")
     notes.first.get_by_role("button", name=re.compile("Remove")).click()
     expect(notes).to_have_count(1)
 

@@ -3,7 +3,7 @@
 import { need } from "../page/dom";
 import { duration } from "../page/format";
 import { refresher } from "../page/refresh";
-import { listen } from "../page/sse";
+import { listen, type Listening } from "../page/sse";
 import { localTimes } from "../page/times";
 import type { Levels, Spoken } from "./state";
 import { LiveTranscript } from "./transcript";
@@ -40,6 +40,8 @@ export function followCall(page: HTMLElement): void {
   });
 }
 
+let words: Listening | null = null;
+
 /** The words of a call under the softphone, without its page. */
 export function liveWords(callId: string, into: HTMLElement): void {
   const transcript = document.createElement("live-transcript") as LiveTranscript;
@@ -48,16 +50,17 @@ export function liveWords(callId: string, into: HTMLElement): void {
   need(into, "[data-words]").replaceChildren(transcript);
   need<HTMLAnchorElement>(into, "a[data-call-link]").href = `/calls/${callId}`;
   into.hidden = false;
-  const events = listen(`/calls/${callId}/events`, {
+  words?.close(); // of the call before
+  const events = (words = listen(`/calls/${callId}/events`, {
     partial: (data: Spoken) => transcript.hear({ kind: "partial", data }),
     final: (data: Spoken) => transcript.hear({ kind: "final", data }),
     level: (data: Levels) => transcript.hear({ kind: "level", data }),
     call: ({ state }: { state: string }) => {
-      if (state !== "ended" && state !== "closed") return;
-      transcript.end();
-      events.close();
+      // Words of the last seconds come after the end of the call, until it is closed.
+      if (state === "ended" || state === "closed") transcript.end();
+      if (state === "closed") events.close();
     },
-  });
+  }));
 }
 
 function swap(part: HTMLElement, other: HTMLElement | null): void {

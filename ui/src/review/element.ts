@@ -63,6 +63,7 @@ export class CallReview extends HTMLElement {
     this.deck = new Deck(audio, () => this.moved());
     need(this, "[data-player]").append(...this.playerParts(choices(call.layers)));
     this.drawTranscripts();
+    this.waveform.mark((call.notes ?? []).map((note) => note.at_ms)); // those that come later are told
     this.load();
     this.keys();
     this.listen();
