@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 
-from callreel.log import JsonLines, Masking, TextLines, mask_numbers
+from callreel.log import JsonLines, Masking, TextLines, mask_numbers, remember
 
 
 def logged(formatter: logging.Formatter, message: str, *args: object, **extra: object) -> str:
@@ -53,3 +53,14 @@ def test_numbers_and_secrets_are_masked_wherever_they_stand() -> None:
 
 def test_a_short_secret_does_not_blot_out_ordinary_text() -> None:
     assert "callreel.test" in logged(Masking(TextLines(), ["call"]), "hello")
+
+
+def test_every_line_of_a_call_names_its_leg() -> None:
+    remember("abc1", "CA77")
+    assert json.loads(logged(JsonLines(), "ended", call_id="abc1"))["leg_sid"] == "CA77"
+    assert logged(TextLines(), "ended", call_id="abc1").endswith(" call_id=abc1 leg_sid=CA77\n")
+    assert json.loads(logged(JsonLines(), "ended", call_id="abc1", leg_sid="CA78"))["leg_sid"] == "CA78"
+    assert "leg_sid" not in json.loads(logged(JsonLines(), "ended", call_id="abc2"))
+    for number in range(10_000):
+        remember(f"x{number}", "CA1")
+    assert "leg_sid" not in json.loads(logged(JsonLines(), "ended", call_id="abc1")), "bounded"

@@ -66,7 +66,7 @@ from callreel.services.layer_sync import LayerSync
 from callreel.services.lead import Lead
 from callreel.services.live import LiveTranscription
 from callreel.services.live_calls import LiveCalls, LiveOptions
-from callreel.services.metrics import LiveFigures, Metrics
+from callreel.services.metrics import EngineLoad, LiveFigures, Metrics
 from callreel.services.moving import Moving
 from callreel.services.peers import Peers, new_name
 from callreel.services.presence import Presence
@@ -76,7 +76,9 @@ from callreel.services.restream import Restreaming, ask_for_calls_of
 from callreel.services.secret_tokens import new_token
 from callreel.services.silent_calls import SilentCalls
 from callreel.services.spill import Spill
+from callreel.services.stage_times import StageTimes
 from callreel.services.stages import TRANSCRIBE_QUEUE, WHOLE_QUEUE, Stages
+from callreel.services.tracing import export_to
 from callreel.services.transcribing import Transcribing
 from callreel.services.upkeep import Upkeep
 from callreel.settings import LOOPBACK_HOSTS, Settings, describe
@@ -125,6 +127,7 @@ class Ground:
     final: BegunEngine | None
     """The engine of the final pass; None where this process transcribes nothing after calls."""
     hints: Sequence[str]
+    stage_times: StageTimes
     moving: Moving | None
 
     @property
@@ -195,8 +198,10 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         lead = Lead(ground.database)
         health = _health(ground, live.calls, media)
         metrics = Metrics(
-            ground.database, ground.blobs, live.counters, health, ground.clock, lambda: _figures(live, media)
-        )
+            ground.database, ground.blobs, live.counters, health, ground.clock, lambda: _figures(live, media),
+            stages=ground.stage_times,
+            engines=_engine_load(ground.final, None if media else engine),
+        )  # fmt: skip
         silent = SilentCalls(ground.database, ground.carrier, ground.clock, _leg_ended(ground, live.calls))
         sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
         app = web_app(
@@ -410,6 +415,12 @@ def _figures(live: LiveSide, media: MediaWorkers | None) -> LiveFigures:
     )
 
 
+def _engine_load(final: BegunEngine | None, live: BegunEngine | None) -> dict[str, EngineLoad]:
+    """The engine processes of this process, by what they are for. Media workers have their own."""
+    begun = {"live": live, "final": final}
+    return {use: engine.host for use, engine in begun.items() if engine is not None}
+
+
 class _Server(uvicorn.Server):
     """Lets the calls that go on end first, while their callbacks and pages are still served. A second signal cuts that
     short. Then ends the live event streams before it waits for open connections, which would never end by themselves.
@@ -444,6 +455,12 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
+def traced(settings: Settings, name: str, stack: AsyncExitStack) -> None:
+    """Send the traces of the process of this name where the settings say, until `stack` is left."""
+    if settings.otel_endpoint:
+        stack.callback(export_to(settings.otel_endpoint, name))
+
+
 @asynccontextmanager
 async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
     """Open everything that both kinds of process need; the order of closing is the reverse."""
@@ -472,6 +489,7 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
             await begun_engine(settings, Purpose.FINAL, hints, transcribing, stack) if transcribing else None
         )
         name = new_name()
+        traced(settings, name, stack)
         durable = Durable(settings.durable_database_url, name)
         presence.enter(name)
         heartbeat = Heartbeat(database, name, "server" if server else "worker", clock)
@@ -485,7 +503,7 @@ async def _ground(settings: Settings, *, server: bool) -> AsyncIterator[Ground]:
         moving = Moving(database, blobs, clock, spool) if spool else None
         yield Ground(
             settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, final,
-            hints, moving,
+            hints, StageTimes(), moving,
         )  # fmt: skip
 
 
@@ -579,7 +597,9 @@ async def _running_stages(ground: Ground, *, again_only: bool = False) -> AsyncI
         ground.database, ground.blobs, ground.announcer, ground.clock,
         Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
     )  # fmt: skip
-    Stages(ground.database, ground.announcer, fetching, transcribing, judging).register(ground.durable)
+    Stages(ground.database, ground.announcer, fetching, transcribing, judging, ground.stage_times).register(
+        ground.durable
+    )
     again.Again(transcribing_again).register(ground.durable)
     await asyncio.to_thread(ground.durable.launch, _queues(settings, again_only))
     try:

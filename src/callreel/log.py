@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
@@ -15,6 +16,18 @@ from typing import TextIO
 _PHONE = re.compile(r"(\+|%2[Bb])(\d{4,11})(\d{4})(?!\d)")
 _SHORTEST_SECRET = 6
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
+
+
+_REMEMBERED = 10_000
+_legs: OrderedDict[str, str] = OrderedDict()
+
+
+def remember(call_id: str, leg_sid: str) -> None:
+    """From now on every line of this process that names the call names its parent leg too."""
+    _legs[call_id] = leg_sid
+    _legs.move_to_end(call_id)
+    while len(_legs) > _REMEMBERED:
+        _legs.popitem(last=False)
 
 
 def mask_numbers(text: str) -> str:
@@ -39,7 +52,11 @@ class Masking(logging.Formatter):
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {k: v for k, v in record.__dict__.items() if k not in _STANDARD and not k.startswith("_")}
+    extra = {k: v for k, v in record.__dict__.items() if k not in _STANDARD and not k.startswith("_")}
+    leg_sid = _legs.get(str(extra.get("call_id")))
+    if leg_sid is not None:
+        extra.setdefault("leg_sid", leg_sid)
+    return extra
 
 
 class JsonLines(logging.Formatter):

@@ -24,6 +24,7 @@ from callreel.app import (
     link,
     live_side,
     tasks,
+    traced,
 )
 from callreel.domain.errors import CallreelError, StoreError
 from callreel.engines.survey import Purpose
@@ -51,6 +52,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
         stack.callback(presence.leave)
         name, bus = new_name(), EventBus()
         presence.enter(name)
+        traced(settings, name, stack)
         heartbeat = Heartbeat(database, name, "media", Clock())
         await asyncio.to_thread(heartbeat.beat)  # before any call is taken
         stack.callback(_leave, heartbeat)

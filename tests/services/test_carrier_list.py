@@ -84,6 +84,9 @@ def test_a_day_without_callbacks_ends_with_nothing_missing(ground: Ground, serve
         assert {row.sid: row.state for row in recordings.of_call(conn, call.id)} == {
             sid(1): CloudState.COMPLETED, sid(2): CloudState.ABSENT,
         }  # fmt: skip
+        assert recordings.undispatched(conn) == [], "while the call lives; `silent_calls` ends it"
+    with ground.database.write() as conn:
+        calls.set_state(conn, call.id, CallState.ENDED, NOON)
         assert {row.sid for row in recordings.undispatched(conn)} == {sid(1), sid(2)}
     assert service.review(2).taken_in == [], "again changes nothing"
 

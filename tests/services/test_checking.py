@@ -55,6 +55,8 @@ def test_changed_bytes_are_told_and_never_touched(kept: Ground, bytes_now: bytes
 
 
 def test_a_lost_recording_is_fetched_again_when_asked_to(kept: Ground) -> None:
+    with kept.database.write() as conn:
+        conn.exec_driver_sql("UPDATE calls SET state = 'closed'")
     kept.blobs.path(KEY).unlink()
     assert told(check(kept)) == [(Kind.MISSING, KEY, None)]
     assert told(check(kept, repair=True)) == [(Kind.MISSING, KEY, "asked for again at the carrier")]

@@ -1,18 +1,22 @@
 """The operations page, its two forms, the metrics and /health, in demo mode on loopback."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.services.counters import Counters
 from callreel.services.health import Health, works
-from callreel.services.metrics import LiveFigures, Metrics
-from callreel.store import recordings
+from callreel.services.metrics import LiveFigures, Metrics, reason_of
+from callreel.services.stage_times import StageTimes
+from callreel.store import calls, recordings
 from callreel.web.app import create_app
 from callreel.web.options import WebOptions
 from tests.services.ground import NOON, Ground, a_call, leg, passing_ground
@@ -28,9 +32,19 @@ def ground() -> Iterator[Ground]:
         here.blobs.check_writable()
         call = a_call(here)
         with here.database.write() as conn:
+            calls.set_state(conn, call.id, CallState.ENDED, NOON)
             recordings.hear(conn, SID, call.id, leg(1), CloudState.PARKED, NOON)
             recordings.set_stage(conn, SID, "fetch", WHY)
         yield here
+
+
+@dataclass(frozen=True)
+class Engines:
+    """As an engine host tells of its processes."""
+
+    workers: int
+    idle: int
+    restarts: int
 
 
 @pytest.fixture
@@ -49,7 +63,16 @@ def client(ground: Ground, wrong: list[str]) -> Iterator[TestClient]:
     counters = Counters()
     counters.add("callbacks_taken", 3)
     figures = LiveFigures(calls=2, finals_waiting=1, lag_ms=250, partials_shed=4)
-    metrics = Metrics(ground.database, ground.blobs, counters, health, ground.clock, lambda: figures)
+    counters.add("frames_placed", 500)
+    counters.add("gap_ms", 1_500)
+    stages = StageTimes()
+    stages.timed("judge", lambda: None)
+    with suppress(ZeroDivisionError):
+        stages.timed("judge", lambda: 1 // 0)
+    metrics = Metrics(
+        ground.database, ground.blobs, counters, health, ground.clock, lambda: figures,
+        stages=stages, engines={"final": Engines(workers=3, idle=1, restarts=4)},
+    )  # fmt: skip
     app = create_app(
         database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(demo=True),
         health=health, metrics=metrics, clock=ground.clock,
@@ -112,9 +135,15 @@ def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
     assert read["callreel_live_lag_seconds",] == 0.25
     assert read["callreel_events_total", "callbacks_taken"] == 3
     assert read["callreel_partials_shed_total",] == 4
-    assert read["callreel_calls", "live"] == 1
+    assert read["callreel_calls", "ended"] == 1
     assert read["callreel_recordings", "parked"] == 1
-    assert read["callreel_stages_parked", "fetch"] == 1
+    assert read["callreel_stages_parked", "carrier", "fetch"] == 1
+    assert read["callreel_frames_total", "placed"] == 500 and ("callreel_events_total", "gap_ms") not in read
+    assert read["callreel_gap_seconds_total",] == 1.5
+    assert read["callreel_stage_seconds_count", "done", "judge"] == 1
+    assert read["callreel_stage_seconds_count", "failed", "judge"] == 1
+    assert (read["callreel_engine_processes", "final"], read["callreel_engine_busy", "final"]) == (3, 2)
+    assert read["callreel_engine_restarts_total", "final"] == 4
     assert read["callreel_health", "database"] == 1
     assert read["callreel_disk_free_bytes",] > 0
     assert str(SID) not in text
@@ -129,3 +158,26 @@ def test_a_stranger_sees_health_and_nothing_else(ground: Ground) -> None:
         assert stranger.get("/metrics").status_code == 401
         assert stranger.get("/operations").status_code == 401
         assert stranger.post(f"/operations/recordings/{SID}/retry").status_code in (401, 403)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret", "credentials"),
+        (
+            "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret",
+            "credentials",
+        ),
+        ("the carrier answered 429 and asks to wait 900 s", "quota"),
+        ("the carrier answered 404, 8 times", "not_there"),
+        ("the carrier answered 503, 8 times", "carrier"),
+        ("the connection broke (ConnectError), 6 times", "carrier"),
+        ("it could not be kept: No space left on device", "store"),
+        ("StoreError: the database failed: database is locked", "store"),
+        ("EngineError: no model", "engine"),
+        ("ValueError: zip", "other"),
+        (None, "other"),
+    ],
+)
+def test_reasons_of_what_is_stuck_are_a_closed_set(error: str | None, reason: str) -> None:
+    assert reason_of(error) == reason

@@ -21,6 +21,7 @@ from callreel.domain.ids import CallId
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.secret_tokens import token_hash
+from callreel.services.tracing import span
 from callreel.store import calls, legs, tokens
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -152,6 +153,10 @@ class Answering:
 
     def _open(self, request: VoiceRequest, *, agent: str, number: str) -> str:
         """Store call, leg and token in one transaction; answers the token."""
+        with span("voice request", request.leg_sid, direction=request.direction):
+            return self._opened(request, agent, number)
+
+    def _opened(self, request: VoiceRequest, agent: str, number: str) -> str:
         token, now = self._new_token(), self._clock.now()
         told: list[LiveEvent] = []
         with self._database.write() as conn:

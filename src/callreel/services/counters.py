@@ -2,6 +2,10 @@
 
 import threading
 from collections import Counter
+from typing import Final
+
+GAP_MS: Final = "gap_ms"
+"""Silence put where no frame came, in streams that have ended. Frames of ended streams count as `frames_…`."""
 
 
 class Counters:

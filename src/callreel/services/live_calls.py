@@ -22,7 +22,7 @@ from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.services.announce import Announcer
 from callreel.services.answer import TOKEN_PARAMETER
 from callreel.services.clock import Clock
-from callreel.services.counters import Counters
+from callreel.services.counters import GAP_MS, Counters
 from callreel.services.custody import Custody, Found
 from callreel.services.handover import beginning
 from callreel.services.lane import RATE_8K, RATE_16K, SAMPLES_A_MS, TELL_EVERY_MS, Lane, LanePaths
@@ -30,6 +30,7 @@ from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
 from callreel.services.patience import until_kept
 from callreel.services.restream import MOST_A_CALL
+from callreel.services.tracing import begin
 from callreel.store import facts, layers, streams
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -42,6 +43,7 @@ HEARD_BLOCK_MS = 20
 LOOK_EVERY_S = 5.0
 ADMIT_S = 60.0
 """How long a stream waits for a database that is away: its audio waits unread meanwhile."""
+FRAME_COUNTS = ("repeated", "late", "reordered", "refused")
 SHUT_DOWN_S = 5.0
 """How long the end of the server waits for a database that takes nothing."""
 
@@ -77,6 +79,7 @@ class LiveStream:
         """Set when the stream is to end although its socket still lives."""
         self.hangs_on = False
         """Whether the carrier has said that it is over."""
+        self.span = begin("stream", call.leg_sid, call_id=call.id)
 
     @property
     def may_wait(self) -> bool:
@@ -322,13 +325,24 @@ class LiveCalls:
 
     async def _close_files(self, stream: LiveStream, ended_by: EndedBy) -> None:
         call = stream._call
-        counts: dict[str, Json] = {lane.role: _ending(lane) for lane in stream._lanes.values()}
+        counts: dict[str, Json] = {lane.role: self._ending(lane) for lane in stream._lanes.values()}
+        stream.span.set_attribute("callreel.ended_by", ended_by)
+        stream.span.end()
         lanes = list(stream._lanes.values())
         await until_kept(
             "the end of a stream",
             lambda: self._note_end(call, stream.sid, lanes, ended_by, counts),
             give_up_s=SHUT_DOWN_S if ended_by is EndedBy.SERVER else None,
         )
+
+    def _ending(self, lane: Lane) -> dict[str, Json]:
+        """End a lane's stream; what was counted, and how far layer 1 reaches then."""
+        counted = lane.end()
+        for name in FRAME_COUNTS:
+            self._counters.add(f"frames_{name}", getattr(counted, name))
+        self._counters.add("frames_placed", counted.frames - counted.repeated - counted.refused)
+        self._counters.add(GAP_MS, counted.gap_ms)
+        return {**asdict(counted), "end_ms": lane.length_ms, "disk_lost_ms": lane.disk_lost_ms}
 
     def _note_end(
         self,
@@ -520,9 +534,3 @@ class LiveCalls:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _ending(lane: Lane) -> dict[str, Json]:
-    """End a lane's stream; what was counted, and how far layer 1 reaches then."""
-    counts = asdict(lane.end())
-    return {**counts, "end_ms": lane.length_ms, "disk_lost_ms": lane.disk_lost_ms}

@@ -3,19 +3,24 @@
 Names follow prometheus.io/docs/practices/naming. No label holds a call, a number or a person: their sets are closed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from callreel.services.clock import Clock
-from callreel.services.counters import Counters
+from callreel.services.counters import GAP_MS, Counters
 from callreel.services.health import Health
+from callreel.services.stage_times import StageTimes
 from callreel.store import recordings, tallies
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
+from callreel.store.recordings import RecordingRow
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,6 +39,19 @@ class LiveFigures:
     media: Mapping[int, int] = field(default_factory=dict)
 
 
+class EngineLoad(Protocol):
+    """The engine processes of one use (`engines/host`)."""
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def idle(self) -> int: ...
+
+    @property
+    def restarts(self) -> int: ...
+
+
 class Metrics:
     """One a process. `text` blocks for a few queries."""
 
@@ -45,13 +63,19 @@ class Metrics:
         health: Health,
         clock: Clock,
         live: Callable[[], LiveFigures],
+        *,
+        stages: StageTimes | None = None,
+        engines: Mapping[str, EngineLoad] | None = None,
     ) -> None:
+        """`engines` by what they are for: `live`, `final`."""
         self._database = database
         self._blobs = blobs
         self._counters = counters
         self._health = health
         self._clock = clock
         self._live = live
+        self._stages = stages or StageTimes()
+        self._engines = dict(engines or {})
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -67,6 +91,8 @@ class Metrics:
         """The registry's question."""
         yield from self._process()
         yield from self._rows()
+        yield from self._stages.collect()
+        yield from self._engine_load()
         wrong = {problem.name for problem in self._health.problems()}
         healthy = _gauge("health", "1 where a check passes, 0 where it fails.", "check")
         for name in self._health.names:
@@ -77,9 +103,22 @@ class Metrics:
         happened = CounterMetricFamily(
             "callreel_events", "What happened in this process, by name.", labels=["event"]
         )
-        for name, number in sorted(self._counters.snapshot().items()):
-            happened.add_metric([name], number)
+        frames = CounterMetricFamily(
+            "callreel_frames", "Frames of streams that have ended, by what became of them.", labels=["fate"]
+        )
+        counted = self._counters.snapshot()
+        for name, number in sorted(counted.items()):
+            if name.startswith("frames_"):
+                frames.add_metric([name.removeprefix("frames_")], number)
+            elif name != GAP_MS:
+                happened.add_metric([name], number)
         yield happened
+        yield frames
+        gaps = CounterMetricFamily(
+            "callreel_gap_seconds", "Silence put where no frame came, in streams that have ended."
+        )
+        gaps.add_metric([], counted.get(GAP_MS, 0) / 1000)
+        yield gaps
         live = self._live()
         yield _single("live_calls", "Calls whose audio comes to this server now.", live.calls)
         media = {str(number): calls for number, calls in live.media.items()}
@@ -119,10 +158,58 @@ class Metrics:
         yield _single(
             "stages_oldest_seconds", "How long the oldest of them has not moved.", max(ages, default=0.0)
         )
-        parked: dict[str, int] = {}
-        for row in stuck:
-            parked[row.stage or "fetch"] = parked.get(row.stage or "fetch", 0) + 1
-        yield _by("stages_parked", "Recordings that are stuck, by stage.", "stage", parked)
+        yield from _queues(waiting, now)
+        parked = Counter((row.stage or "fetch", reason_of(row.stage_error)) for row in stuck)
+        family = GaugeMetricFamily(
+            "callreel_stages_parked",
+            "Recordings that are stuck, by stage and reason.",
+            labels=["stage", "reason"],
+        )
+        for labels, number in parked.items():
+            family.add_metric(labels, number)
+        yield family
+
+    def _engine_load(self) -> Iterator[Metric]:
+        processes = _gauge("engine_processes", "Engine processes of this process.", "use")
+        busy = _gauge("engine_busy", "Those that decode now.", "use")
+        restarts = CounterMetricFamily(
+            "callreel_engine_restarts", "Engine processes that died.", labels=["use"]
+        )
+        for use, host in self._engines.items():
+            processes.add_metric([use], host.workers)
+            busy.add_metric([use], host.workers - host.idle)
+            restarts.add_metric([use], host.restarts)
+        yield from (processes, busy, restarts)
+
+
+def _queues(waiting: Sequence[RecordingRow], now: datetime) -> Iterator[Metric]:
+    """By where they are: `start` waits for a worker, else the stage that runs or comes next."""
+    lengths: Counter[str] = Counter()
+    oldest_s: dict[str, float] = {}
+    for row in waiting:
+        queue = "start" if row.stage is None or row.dispatched_at is None else row.stage
+        lengths[queue] += 1
+        oldest_s[queue] = max(oldest_s.get(queue, 0.0), (now - row.updated_at).total_seconds())
+    yield _by("queue_length", "Recordings whose stages wait or run, by stage.", "queue", lengths)
+    ages = _gauge("queue_oldest_seconds", "How long the oldest of them has not moved.", "queue")
+    for queue, age_s in oldest_s.items():
+        ages.add_metric([queue], age_s)
+    yield ages
+
+
+_REASONS = (
+    ("credentials", re.compile(r"\b(401|403)\b|credentials")),
+    ("quota", re.compile(r"\b429\b")),
+    ("not_there", re.compile(r"\b404\b")),
+    ("carrier", re.compile(r"\bthe carrier (answered|refused)|\bbroke|no WAV|WAV file should")),
+    ("store", re.compile(r"StoreError|could not be kept|the database")),
+    ("engine", re.compile(r"EngineError")),
+)
+
+
+def reason_of(error: str | None) -> str:
+    """One of a closed set for what a stuck stage says, for a label."""
+    return next((name for name, pattern in _REASONS if pattern.search(error or "")), "other")
 
 
 def _gauge(name: str, what: str, label: str) -> GaugeMetricFamily:

@@ -13,6 +13,8 @@ go on is parked with its reason; the call still gets its transcript from the liv
 
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, RecordingSid
@@ -30,6 +32,8 @@ from callreel.services.dispatch import (
 from callreel.services.durable import Durable, Steps
 from callreel.services.fetching import Fetching
 from callreel.services.judging import Judging
+from callreel.services.stage_times import StageTimes
+from callreel.services.tracing import span
 from callreel.services.transcribing import Transcribing
 from callreel.store import recordings, transcripts
 from callreel.store.database import Database
@@ -39,6 +43,7 @@ log = logging.getLogger(__name__)
 FETCH_QUEUE, TRANSCRIBE_QUEUE, JUDGE_QUEUE = "fetch", "transcribe", "judge"
 WHOLE_QUEUE = "stages"
 """Of versions before 0.2."""
+T = TypeVar("T")
 
 LIVE_POLL_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 LIVE_POLLS = 200
@@ -55,12 +60,14 @@ class Stages:
         fetching: Fetching,
         transcribing: Transcribing,
         judging: Judging,
+        times: StageTimes | None = None,
     ) -> None:
         self._database = database
         self._announcer = announcer
         self._fetching = fetching
         self._transcribing = transcribing
         self._judging = judging
+        self._times = times or StageTimes()
 
     def register(self, durable: Durable) -> None:
         """Make the workflows known, before the library is launched."""
@@ -131,7 +138,14 @@ class Stages:
             attempt += 1
 
     def _attempt(self, steps: Steps, sid: RecordingSid, attempt: int) -> float | None:
-        return steps.run(f"fetch {attempt}", lambda: self._fetching.attempt(sid, attempt))
+        work = partial(self._fetching.attempt, sid, attempt)
+        return steps.run(f"fetch {attempt}", lambda: self._watched("fetch", sid, work))
+
+    def _watched(self, stage: str, sid: RecordingSid, work: Callable[[], T]) -> T:
+        """With its time and its span kept."""
+        call = self._fetching.rows(sid)[0]
+        with span(f"stage {stage}", call.leg_sid, call_id=call.id, stage=stage):
+            return self._times.timed(stage, work)
 
     def _stage(
         self, steps: Steps, sid: RecordingSid, call_id: CallId, name: str, work: Callable[[], int]
@@ -139,7 +153,7 @@ class Stages:
         """One stage; a failure parks it with its reason and lets the following ones do what they can."""
         steps.run(f"tell {name}", lambda: self._tell(call_id, sid, name, "running"))
         try:
-            result = steps.run(name, work)
+            result = steps.run(name, lambda: self._watched(name, sid, work))
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             log.exception("stage %s failed", name, extra={"call_id": call_id})

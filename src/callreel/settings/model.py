@@ -451,6 +451,11 @@ class Settings(BaseSettings):
         default="text", description="Log lines for people, or one JSON object a line."
     )
 
+    otel_endpoint: str | None = Field(
+        default=None,
+        description="Base URL of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318. Unset: no traces. Needs the extra otel.",
+    )
+
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod

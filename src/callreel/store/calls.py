@@ -11,6 +11,7 @@ from callreel.domain.call import CallState, Direction, Role, Topology
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Comparison, Reason, Verdict
+from callreel.log import remember
 from callreel.store.dialect import insert_new
 from callreel.store.tables import calls, legs, streams, transcripts
 
@@ -180,6 +181,7 @@ def set_verdict(
 def row(found: Row[Any]) -> CallRow:
     """A row of the table as we use it."""
     values = found._asdict()
+    remember(values["id"], values["leg_sid"])
     values["reasons"] = tuple(_reason(**kept) for kept in values["reasons"])
     values["comparisons"] = tuple(_comparison(**kept) for kept in values["comparisons"])
     return CallRow(**values)
