@@ -147,3 +147,12 @@ def test_every_dependency_has_its_line() -> None:
     assert "numpy" in named
     told = docs("dependencies.md").partition("## Ways not taken")[0]
     assert named == set(rows(told))
+
+
+def test_every_test_that_the_faults_name_exists() -> None:
+    named = set(re.findall(r"`(?:tests/[\w/]+/)?(test_\w+)(?:\.py)?[`\[(]", docs("reliability.md")))
+    files = [path for path in (ROOT / "tests").rglob("test_*.py")]
+    there = {path.stem for path in files}
+    for path in files:
+        there |= set(re.findall(r"^(?:async )?def (test_\w+)", text(path), re.M))
+    assert len(named) > 30 and named <= there, named - there
