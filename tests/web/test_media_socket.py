@@ -164,6 +164,24 @@ def test_call_comes_through_the_socket_sample_by_sample(ground: Ground) -> None:
     assert {file.state for file in files(ground).values()} == {LayerState.CLOSED}
 
 
+def test_audio_is_on_the_disk_without_waiting_for_more(ground: Ground) -> None:
+    """100 ms, less than a block: what a kill would find."""
+    (token,) = tokens(ground)
+    said = speech(100)
+
+    def on_disk() -> bool:
+        found = list(ground.blobs.root.glob("audio_recordings/agent_*_8000Hz.wav"))
+        return bool(found) and found[0].stat().st_size == 44 + 2 * said.size
+
+    async def scene() -> None:
+        async with listening(ground) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+            await eventually(on_disk)
+
+    asyncio.run(scene())
+
+
 def test_shared_key_opens_the_socket(ground: Ground) -> None:
     headers = {
         "X-Twilio-Signature": sign(STREAM_URL, None, KEY, sha256=True),

@@ -6,13 +6,14 @@ for what the others hold: no two processes ever write one file, and the parts of
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from callreel.domain.call import Role
 from callreel.domain.errors import AudioFileError
+from callreel.domain.events import Json
 from callreel.domain.recording import Layer, LayerFile
 from callreel.services.clock import Clock
 from callreel.services.lane import RATE_8K, RATE_16K, LanePaths
@@ -20,6 +21,7 @@ from callreel.store import layers, streams
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.growing_wav import GrowingWav, StillGrowingError
+from callreel.store.streams import EndedBy
 
 LIVE_FOLDER = "audio_recordings"
 LET_GO_S = 6.0
@@ -58,12 +60,25 @@ def beginning(database: Database, clock: Clock, row: CallRow, root: Path) -> Beg
     now = clock.now()
     taken = {file.path for file in files}
     paths, length_ms = dict[Role, LanePaths](), max((file.duration_ms for file in files), default=0)
+    reached_ms = dict[Role, int]()
     for role in Role:
         found, here_ms = _continued([file for file in files if file.role is role], root)
         paths[role] = found or _new_paths(root, taken, row, role, now)
         length_ms = max(length_ms, here_ms)
+        if found:
+            reached_ms[role] = here_ms
+    _note_reach(database, row, reached_ms, now)
     zero_at = earlier[0].started_at - timedelta(milliseconds=earlier[0].origin_ms)
     return Beginning(zero_at, length_ms, NUMBERS_A_STREAM * len(earlier), paths)
+
+
+def _note_reach(database: Database, row: CallRow, reached_ms: Mapping[Role, int], now: datetime) -> None:
+    """Say of a stream that died with its process how far its audio reaches: nobody can tell once silence follows it."""
+    with database.write() as conn:
+        last = streams.of_call(conn, row.id)[-1]
+        if reached_ms and not last.counts:
+            counts: dict[str, Json] = {role: {"end_ms": ms} for role, ms in reached_ms.items()}
+            streams.finish(conn, last.sid, now, EndedBy.SERVER, counts)
 
 
 def _let_go(database: Database, row: CallRow) -> list[LayerFile]:
