@@ -16,6 +16,7 @@ from callreel.engines.telephone_front import (
     TelephoneFront,
     cepstra,
     in_context,
+    whole_level,
 )
 
 
@@ -66,7 +67,7 @@ def test_the_first_cepstrum_is_the_loudness_alone() -> None:
 
 def test_a_frame_stands_in_the_middle_of_its_context_without_the_mean() -> None:
     energies = np.random.default_rng(1).normal(size=(20, NARROW.filters)).astype(np.float32)
-    seen = in_context(energies).reshape(20, 2 * CONTEXT + 1, NARROW.filters)
+    seen = in_context(whole_level(energies)).reshape(20, 2 * CONTEXT + 1, NARROW.filters)
     assert np.allclose(seen[:, CONTEXT], energies - energies.mean(axis=0))
     assert np.allclose(seen[3, 0], seen[0, CONTEXT - 1])  # the edge is repeated
     assert np.allclose(seen[10, 0], seen[6, CONTEXT])
@@ -103,7 +104,7 @@ def test_the_weights_are_small_and_say_how_they_were_made() -> None:
     assert WEIGHTS.stat().st_size <= 120_000
     with np.load(WEIGHTS) as kept:
         assert "train_telephone_front.py" in str(kept["made"])
-        assert kept["w0"].shape == (NARROW.filters * (2 * CONTEXT + 1), 128)
+        assert kept["w0"].shape == (NARROW.filters * (2 * CONTEXT + 1), 160)
 
 
 def babble(seconds: float, seed: int = 3) -> npt.NDArray[np.int16]:

@@ -9,15 +9,18 @@ import soundfile
 
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.call import Role
+from callreel.engines.host import EngineHost
+from callreel.engines.registry import EngineChoice
 from callreel.engines.silero import SileroDetector
-from callreel.services.decoding import Decoded, Oracle
+from callreel.services.decoding import Decoded, EngineDecoding, Oracle
 from callreel.services.evaluate import Evaluated, EvaluationOptions, by_kind, cut, evaluate, figures
 from callreel.services.hearing import Samples
 from callreel.services.spoken_material import Recorded, read_material
+from tests.engines.clips import FOLDER
 from tests.services.ground import LoudnessDetector
 from tests.services.spoken_call import write_call, write_manifest
 
-CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls" / "manifest.tsv"
+CALLS = FOLDER / "calls" / "manifest.tsv"
 
 
 def judged(recorded: Recorded, oracle: Oracle) -> Evaluated:
@@ -127,3 +130,31 @@ def test_on_recorded_speech_nothing_of_ours_costs_a_word(kind: str) -> None:
     ):
         value = found[name]
         assert value is not None and value <= most, name
+
+
+@pytest.mark.slow
+def test_pocketsphinx_on_a_service_call_loses_nothing_by_being_live() -> None:
+    """The gate with a real engine, on one call; its latencies depend on the machine and are measured by hand."""
+    if not CALLS.is_file():
+        pytest.skip(f"needs the test recordings of {CALLS.parent}")
+    recorded = next(one for one in read_material(CALLS) if one.kind == "vcon call")
+
+    async def scene() -> dict[str, float | int | None]:
+        host = EngineHost(EngineChoice("pocketsphinx"), 1)
+        await host.start()
+        try:
+            decoding = EngineDecoding(host)
+            return figures([await evaluate(recorded, decoding, SileroDetector, EvaluationOptions())])
+        finally:
+            await host.close()
+
+    found = asyncio.run(scene())
+    for name, most in (
+        ("wer_offline", 0.30),
+        ("wer_live", 0.32),
+        ("streaming_gap", 0.05),
+        ("words_lost", 0.005),
+    ):
+        value = found[name]
+        assert value is not None and value <= most, name
+    assert found["finals_lost"] == 0

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from callreel.domain.transcript import Word
 from callreel.speech.engine import Capabilities
-from callreel.speech.stability import HOLD_MS, Showing, Stability, continued
+from callreel.speech.stability import Showing, Stability, continued
 
 
 def said(text: str, start_ms: int = 0, word_ms: int = 200) -> tuple[Word, ...]:
@@ -71,7 +71,7 @@ def test_an_engine_that_forgets_everything_takes_nothing_back() -> None:
 def test_only_a_streaming_engine_is_held_back(streams: int, stable: str) -> None:
     stability = Stability.for_engine(Capabilities("e", "m", True, True, True, True, streams=streams))
     for _ in range(2):
-        showing = stability.hear(said("one two", word_ms=100), HOLD_MS)
+        showing = stability.hear(said("one two", word_ms=100), 600)
     assert shown(showing)[0] == stable
 
 

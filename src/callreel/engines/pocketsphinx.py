@@ -42,6 +42,9 @@ _STATES, _FEWER_STATES = 30_000, 3_000
 """How many states a frame may keep: pocketsphinx's own default, and what is cheaper (reference/speech.md, 3.2)."""
 _FRAMES_AT_ONCE = 16
 """pocketsphinx 5.1.1 writes beyond its buffer when an utterance that is not full gets more than it had at once before."""
+_SETTLE_MS = 4000
+"""Its last look, over the lattice of the whole segment, changes one word in seven, however old. That gains 3 points, so few
+words are promised: those of long segments (docs/words.md)."""
 _NO_MEAN = ",".join(["0"] * CEPSTRA)
 
 
@@ -63,6 +66,7 @@ def check(options: Options) -> Capabilities:
         runs_here=True,
         rough=True,
         hints=True,
+        settle_ms=_SETTLE_MS,
         streams=option.whole(options, "streams", _STREAMS, least=0) if _front(options) == "telephone" else 0,
     )
 

@@ -94,11 +94,28 @@ def cepstra(energies: Floats) -> Floats:
     return made
 
 
-def in_context(energies: Floats) -> Floats:
-    """Each frame with its neighbours, edges repeated: [frames, filters] to [frames, filters * 9], mean removed."""
-    if not len(energies):
-        return np.zeros((0, energies.shape[1] * (2 * CONTEXT + 1)), np.float32)
-    level = energies - energies.mean(axis=0)
+def whole_level(energies: Floats) -> Floats:
+    """[frames, filters] with the utterance's mean removed."""
+    return energies - energies.mean(axis=0) if len(energies) else energies
+
+
+def live_level(energies: Floats, first: int = 0, until: int | None = None) -> Floats:
+    """Frames [first, until) with the mean removed of what was heard by `AHEAD_FRAMES` after each.
+
+    The mean of an utterance that is still coming. It is taken over `SETTLE_FRAMES` at least, if there are so many.
+    """
+    until = len(energies) if until is None else until
+    sums = np.cumsum(energies, axis=0, dtype=np.float64)
+    heard = np.maximum(np.arange(first, until) + 1 + AHEAD_FRAMES, SETTLE_FRAMES)
+    heard = np.minimum(heard, len(sums))
+    level: Floats = (energies[first:until] - sums[heard - 1] / heard[:, None]).astype(np.float32)
+    return level
+
+
+def in_context(level: Floats) -> Floats:
+    """Each frame with its neighbours, edges repeated: [frames, filters] to [frames, filters * 9]."""
+    if not len(level):
+        return np.zeros((0, level.shape[1] * (2 * CONTEXT + 1)), np.float32)
     padded = np.pad(level, ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
     return np.concatenate([padded[at : at + len(level)] for at in range(2 * CONTEXT + 1)], axis=1)
 
@@ -127,7 +144,7 @@ class TelephoneFront:
 
     def cepstra(self, samples8k: npt.NDArray[np.int16] | Floats) -> Floats:
         """Wide-band cepstra [frames, 13] as the model expects them, for the whole utterance [n] at 8 kHz."""
-        return self.mapped(in_context(NARROW.energies(samples8k)))
+        return self.mapped(in_context(whole_level(NARROW.energies(samples8k))))
 
     def mapped(self, inputs: Floats) -> Floats:
         """Cepstra [frames, 13] of frames in their context [frames, 171]."""
@@ -179,11 +196,7 @@ class LiveFront:
         first = len(self._level)
         if until <= first:
             return
-        sums = np.cumsum(self._energies, axis=0, dtype=np.float64)
-        heard = np.minimum(np.maximum(np.arange(first, until) + 1 + AHEAD_FRAMES, SETTLE_FRAMES), len(sums))
-        means = sums[heard - 1] / heard[:, None]
-        level = (self._energies[first:until] - means).astype(np.float32)
-        self._level = np.concatenate([self._level, level])
+        self._level = np.concatenate([self._level, live_level(self._energies, first, until)])
 
     def _map(self, until: int) -> Floats:
         first, last = self._given, len(self._level) - 1

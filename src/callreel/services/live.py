@@ -315,9 +315,9 @@ class LiveTranscription:
             await self._keep(job.call_id, final)
         elif not failed:
             took_ms = 1000 * (self._clock.monotonic_s() - began)
-            self._partial(job, words, end_ms, took_ms, sum(word.settled for word in heard))
+            self._partial(job, words, end_ms, took_ms)
 
-    def _partial(self, job: Job, words: tuple[Word, ...], end_ms: int, took_ms: float, settled: int) -> None:
+    def _partial(self, job: Job, words: tuple[Word, ...], end_ms: int, took_ms: float) -> None:
         progress = self._calls.get(job.call_id)
         if progress is None:
             return
@@ -325,7 +325,7 @@ class LiveTranscription:
             progress.cadences[job.role].decoded(took_ms)
         shown = progress.open.get(job.key)
         if shown is not None and job.number > progress.closed.get(job.role, -1):
-            showing = shown.stability.hear(words, end_ms, settled)
+            showing = shown.stability.hear(words, end_ms)
             shown.delivery.show(showing.words, self._now_ms(job, end_ms))
             data = partial_data(job, showing, end_ms)
             self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))

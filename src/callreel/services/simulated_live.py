@@ -193,6 +193,5 @@ class _Simulation:
         if not decoded.failed and job.number > self._closed.get(job.role, -1):
             until_ms = job.start_ms + job.samples16k.size // SAMPLES16K_A_MS
             new = Stability.for_engine(self._decoding.capabilities)
-            settled = sum(word.settled for word in decoded.words)
-            showing = self._open.setdefault(job.key, new).hear(words, until_ms, settled)
+            showing = self._open.setdefault(job.key, new).hear(words, until_ms)
             self.run.partials.append(Shown(job.role, job.number, self._now_ms, showing))

@@ -31,8 +31,8 @@ class Capabilities:
     """Whether people must be told that the text is of draft quality."""
     streams: int = 0
     """How many open segments one process follows as they grow. 0: it does not stream, an open segment is decoded anew."""
-    settles: bool = False
-    """Whether it says itself, of an open segment that it follows, which words will not change (`HeardWord.settled`)."""
+    settle_ms: int = 600
+    """How long ago a word ended that it will hardly change any more, in a segment that it follows."""
     languages: tuple[str, ...] = ("en",)
     """Codes as `en`. Empty: many, and the engine finds out which is spoken."""
     hints: bool = False
@@ -49,8 +49,6 @@ class HeardWord:
     start_ms: int
     end_ms: int
     confidence: float | None
-    settled: bool = False
-    """Of an open segment: it and all words before it will stay, whatever comes."""
 
 
 class Engine(Protocol):

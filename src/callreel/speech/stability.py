@@ -3,8 +3,7 @@
 It judges hypotheses, each over the whole segment so far, and knows neither engines nor clocks. A word is stable when two
 successive hypotheses agree on all words up to it (LocalAgreement-2: Macháček et al., arXiv 2307.14743) and it ended
 `hold_ms` before the audio did; a streaming engine, which is asked several times a word, needs the latter too. What is
-stable is never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones. An
-engine that settles words itself knows better: with it, those are stable and no others.
+stable is never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones.
 """
 
 from collections.abc import Sequence
@@ -12,9 +11,6 @@ from dataclasses import dataclass
 
 from callreel.domain.transcript import Word
 from callreel.speech.engine import Capabilities
-
-HOLD_MS = 600
-"""How old a word is before a streaming engine's agreement with itself counts (reference/speech.md, 3.5)."""
 
 _EDGES = ".,;:!?…\"'()[]«»„“”‚‘’-–—"
 
@@ -34,8 +30,7 @@ class Showing:
 class Stability:
     """One for each open segment. Memory: its words, twice."""
 
-    def __init__(self, hold_ms: int | None = HOLD_MS) -> None:
-        """`hold_ms` None: agreement makes no word stable, only the engine does."""
+    def __init__(self, hold_ms: int = 0) -> None:
         self._hold_ms = hold_ms
         self._stable: tuple[Word, ...] = ()
         self._before: tuple[Word, ...] = ()
@@ -43,24 +38,16 @@ class Stability:
     @classmethod
     def for_engine(cls, capabilities: Capabilities) -> "Stability":
         """A re-decoding engine's hypotheses are about a second apart, so that agreement is enough."""
-        if not capabilities.streams:
-            return cls(0)
-        return cls(None if capabilities.settles else HOLD_MS)
+        return cls(capabilities.settle_ms if capabilities.streams else 0)
 
-    def hear(self, words: Sequence[Word], until_ms: int, settled: int = 0) -> Showing:
-        """A hypothesis over the segment's audio up to `until_ms`; positions are the call's.
-
-        The first `settled` words are so by the engine's word.
-        """
+    def hear(self, words: Sequence[Word], until_ms: int) -> Showing:
+        """A hypothesis over the segment's audio up to `until_ms`; positions are the call's."""
         shown = continued(self._stable, words)
-        old = 0 if self._hold_ms is None else self._agreed_and_old(shown, until_ms - self._hold_ms)
-        self._stable = shown[: max(len(self._stable), old, settled)]
+        agreed = _in_common(shown, continued(self._stable, self._before))
+        old = sum(word.end_ms <= until_ms - self._hold_ms for word in shown[:agreed])
+        self._stable = shown[: max(len(self._stable), old)]
         self._before = tuple(words)
         return Showing(self._stable, shown[len(self._stable) :])
-
-    def _agreed_and_old(self, shown: Sequence[Word], by_ms: int) -> int:
-        agreed = _in_common(shown, continued(self._stable, self._before))
-        return sum(word.end_ms <= by_ms for word in shown[:agreed])
 
     @property
     def stable(self) -> tuple[Word, ...]:
