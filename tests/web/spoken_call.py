@@ -1,5 +1,7 @@
 """A finished call with the shipped voices' sound in all three layers, and words with times, for tests of the review page."""
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -85,7 +87,7 @@ def _layer(place: Seed, layer: Layer, role: Role | None, path: str, samples: Sam
     soundfile.write(where, samples, rate_hz, subtype="PCM_16", format="WAV")
     file = LayerFile(
         layer, role, path, rate_hz, samples.shape[1], len(samples) * 1000 // rate_hz,
-        where.stat().st_size, "0" * 64, LayerState.CLOSED,
+        where.stat().st_size, hashlib.sha256(where.read_bytes()).hexdigest(), LayerState.CLOSED,
     )  # fmt: skip
     with place.database.write() as conn:
         layers.upsert(conn, SPOKEN, file)
