@@ -161,3 +161,35 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_option_is_told(options: dict[str, str | int]) -> None:
     with pytest.raises(EngineError, match=f"option {next(iter(options))}"):
         load({"api_key": "sk-test", **options})
+
+
+def test_words_to_expect_are_keywords_of_the_newest_model_and_part_of_the_prompt_of_others() -> None:
+    with serving((200, {"text": "hi"})) as stub:
+        load({"base_url": stub.url, "hints": "Vaillant, stopcock"}).decode(SAMPLES, partial=False)
+    with serving((200, {"text": "hi"})) as older:
+        options = {"base_url": older.url, "model": "whisper-1", "hints": "Vaillant", "prompt": "A call"}
+        load(options).decode(SAMPLES, partial=False)
+    sent, prompted = stub.requests[0][1], older.requests[0][1]
+    assert any(name.startswith("keywords") for name in sent) and "prompt" not in sent
+    assert prompted["prompt"] == b"A call, Vaillant"
+    assert not any(name.startswith("keywords") for name in prompted)
+
+
+def test_a_server_that_is_asked_too_often_is_left_alone_for_as_long_as_it_says_and_asked_again() -> None:
+    with serving((429, {}), (429, {}), (200, {"text": "hello"})) as stub:
+        words = load({"base_url": stub.url}).decode(SAMPLES, partial=False)
+    assert [word.text for word in words] == ["hello"]
+    assert len(stub.requests) == 3
+
+
+def test_a_server_that_stays_unwilling_is_told() -> None:
+    with serving((429, {})) as stub:
+        with pytest.raises(EngineError, match="asked too often, or the account is empty"):
+            load({"base_url": stub.url, "retries": 1}).decode(SAMPLES, partial=False)
+    assert len(stub.requests) == 2
+
+
+def test_a_minute_costs_what_the_settings_say_and_a_server_on_this_machine_is_here() -> None:
+    assert check({"api_key": "sk-test", "price_per_minute": 0.006}).cost_per_minute == 0.006
+    assert check({"base_url": "http://127.0.0.1:9000/v1"}).runs_here
+    assert not check({"base_url": "https://speech.example/v1"}).runs_here

@@ -14,6 +14,7 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
+    from callreel.engines.host import EngineHost
     from callreel.services.decoding import Decoding
     from callreel.services.evaluate import Evaluated, EvaluationOptions
     from callreel.services.spoken_material import Recorded
@@ -51,6 +52,12 @@ def evaluate(
         bool,
         typer.Option("--offline", help="Leave out the live part, which decodes everything several times."),
     ] = False,
+    real_time: Annotated[
+        bool,
+        typer.Option(
+            "--real-time", help="Hear the live part as it would come, on the clock of this machine."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document a line, one for each engine.")
     ] = False,
@@ -60,7 +67,7 @@ def evaluate(
 ) -> None:
     """Hear recordings with known words, offline and as if live, and score what came of it.
 
-    Live runs as fast as can be, with the clock simulated. How to write a manifest and what the figures mean:
+    Live runs as fast as can be, with the clock simulated, or with --real-time as long as the recordings do. How to write a manifest and what the figures mean:
     docs/words.md. Needs the extra `evaluate` (jiwer, meeteval). Examples:
 
     - `callreel evaluate calls/manifest.tsv --report words.html`
@@ -79,7 +86,7 @@ def evaluate(
     options = _options(settings, workers, live=not offline)
     runs: list[tuple[str, str, list[Evaluated]]] = []
     for name in engine or [settings.engine]:
-        model, results = asyncio.run(_hear(settings, name, material, options))
+        model, results = asyncio.run(_hear(settings, name, material, options, real_time))
         runs.append((name, model, results))
         if as_json:
             typer.echo(json.dumps(document(name, model, results)))
@@ -99,7 +106,7 @@ def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
 
 
 async def _hear(
-    settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions
+    settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions, real_time: bool
 ) -> tuple[str, list[Evaluated]]:
     from callreel.engines import registry
     from callreel.engines.host import EngineHost
@@ -107,6 +114,8 @@ async def _hear(
     from callreel.settings.engines import engine_by_spec
 
     if wanted == ORACLE:
+        if real_time:
+            raise EngineError("the oracle has no engine processes, so it cannot be heard in real time")
         timed = [recorded for recorded in material if recorded.timed]
         if not timed:
             raise EngineError("the oracle needs recordings whose words have times; these have none")
@@ -115,15 +124,25 @@ async def _hear(
     choice = engine_by_spec(settings, wanted)
     await asyncio.to_thread(registry.prepare, choice)
     host = EngineHost(choice, 1)
-    await host.start()
+    live_host = EngineHost(choice, options.workers) if real_time and options.live else None
     try:
-        return host.capabilities.model, await _all(wanted, material, EngineDecoding(host), options)
+        await host.start()
+        if live_host is not None:
+            await live_host.start()
+        model = host.capabilities.model
+        return model, await _all(wanted, material, EngineDecoding(host), options, live_host)
     finally:
         await host.close()
+        if live_host is not None:
+            await live_host.close()
 
 
 async def _all(
-    name: str, material: list[Recorded], decoding: Decoding, options: EvaluationOptions
+    name: str,
+    material: list[Recorded],
+    decoding: Decoding,
+    options: EvaluationOptions,
+    live_host: EngineHost | None = None,
 ) -> list[Evaluated]:
     from rich.console import Console
     from rich.progress import track
@@ -133,7 +152,7 @@ async def _all(
 
     console = Console(stderr=True)
     heard = track(material, description=name, console=console, disable=not sys.stderr.isatty())
-    return [await hear(recorded, decoding, SileroDetector, options) for recorded in heard]
+    return [await hear(recorded, decoding, SileroDetector, options, live_host) for recorded in heard]
 
 
 def _options(settings: Settings, workers: int | None, *, live: bool) -> EvaluationOptions:

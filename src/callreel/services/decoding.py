@@ -70,7 +70,7 @@ class EngineDecoding:
         self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
     ) -> Decoded:
         pids = self._host.pids
-        cpu_before, began = _cpu_s(pids), time.monotonic()
+        cpu_before, began = cpu_seconds(pids), time.monotonic()
         try:
             words, failed = (
                 await self._host.hear((role, start_ms), samples16k, final=not partial, cheap=cheap),
@@ -79,7 +79,7 @@ class EngineDecoding:
         except EngineError:
             words, failed = [], True
         took_s = time.monotonic() - began
-        cpu_after = _cpu_s(pids)
+        cpu_after = cpu_seconds(pids)
         if cpu_before is None or cpu_after is None:
             return Decoded(words, 1000 * took_s, 0.0, failed)
         cpu_s = cpu_after - cpu_before
@@ -125,7 +125,7 @@ class Oracle:
         pass
 
 
-def _cpu_s(pids: Sequence[int]) -> float | None:
+def cpu_seconds(pids: Sequence[int]) -> float | None:
     """Processor time that the processes have had, all threads, by Linux's scheduler; None where there is none."""
     try:
         return sum(

@@ -5,22 +5,24 @@ same detector with its longer silence, each segment decoded once. Live is `servi
 the two word error rates is the streaming gap, which judges our pipeline and not the engine.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from callreel.audio.resample import upsample_all
 from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, SpeechDetector, Split
 from callreel.domain.call import Role
 from callreel.domain.transcript import Final, Segment
+from callreel.engines.host import EngineHost
 from callreel.services.decoding import Decoding
 from callreel.services.hearing import SAMPLES16K_A_MS, Samples
 from callreel.services.simulated_live import Given, LiveRun, Shown, hear_live
 from callreel.services.spoken_material import RATE_HZ, Recorded
+from callreel.services.timed_live import hear_in_real_time
 from callreel.speech import scores
 from callreel.speech.scores import CutSegment, Segmentation, Spoken, SpokenWord, WordErrors
 from callreel.speech.turns import words_from
 
-NewDetector = Callable[[], SpeechDetector]
+NewDetector = type[SpeechDetector]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,25 @@ class Evaluated:
 
 
 async def evaluate(
-    recorded: Recorded, decoding: Decoding, new_detector: NewDetector, options: EvaluationOptions
+    recorded: Recorded,
+    decoding: Decoding,
+    new_detector: NewDetector,
+    options: EvaluationOptions,
+    live_host: EngineHost | None = None,
 ) -> Evaluated:
-    """Hear one recording both ways. Raises MaterialError; an engine's errors become lost finals."""
+    """Hear one recording both ways. Raises MaterialError; an engine's errors become lost finals.
+
+    With `live_host`, which has been started, the live part is heard in real time by its processes.
+    """
     lanes = recorded.lanes()
     decoding.begin(recorded)
     offline, cpu_offline_s = await _offline(lanes, decoding, new_detector, options.offline_segmenter)
     live = LiveRun()
-    if options.live:
+    if options.live and live_host is not None:
+        live = await hear_in_real_time(
+            recorded, live_host, new_detector=new_detector, segmenter=options.live_segmenter
+        )
+    elif options.live:
         live = await hear_live(
             recorded,
             decoding,
