@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -80,7 +80,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 def script(voice_s: int, *, faults: tuple[Fault, ...] = ()) -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: voice_s * RATE_HZ] for role in Role)
+    agent, technician = (np.resize(load_voice(shipped_voice(role)), voice_s * RATE_HZ) for role in Role)
     return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN, faults=faults)
 
 
@@ -219,7 +219,7 @@ def test_a_database_that_goes_away_and_comes_back_costs_nothing(installation: In
     house.until(lambda: page.open, 30)
     finished = house.begin(script(3)).result(60)
     before = len(live_files(house))
-    going = house.begin(replace(script(8), hang_up_at_s=AWAY_S + 4))
+    going = house.begin(script(round(AWAY_S) + 6))
     house.until(lambda: len(live_files(house)) == before + 2, 60)
     newest = sorted(live_files(house), key=lambda path: path.stat().st_mtime)[-2:]
     house.until(lambda: all(soundfile.info(path).frames > RATE_HZ for path in newest), 60)
