@@ -25,6 +25,9 @@ from tests.end_to_end.house import TECHNICIAN, House
 from tests.end_to_end.machines import MEDIA, Balancer, Machine, shared
 from tests.postgres import PostgresServer, postgres_server
 
+pytestmark = pytest.mark.timeout(600)
+"""Five processes start on a machine that may be busy with others."""
+
 RATE_HZ = 8000
 AWAY_S = float(os.environ.get("CALLREEL_TEST_AWAY_S", "5"))
 """How long the database is away; as long as wanted by hand."""
