@@ -2,9 +2,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from callreel.carrier.resources import RecordingResource, page_json
 from callreel.domain.call import CallState
@@ -111,6 +113,29 @@ def test_recording_whose_callback_was_lost_is_found(ended: Ground, server: RestS
     assert [event.data["state"] for event in told] == ["completed"]
     service.sweep()
     assert len(server.seen) == 1, "what is settled is not looked up again"
+
+
+def test_a_look_at_many_ended_calls_is_one_query(ended: Ground, server: RestServer) -> None:
+    """A thousand calls that wait for their verdict, and one hundred of which nothing has been heard."""
+    first = ended.call(CALL)
+    with ended.database.write() as conn:
+        for number in range(2, 1_101):
+            call_id = CallId(f"{number:012x}")
+            calls.insert(conn, replace(first, id=call_id, leg_sid=leg(number)))
+            if number > 100:
+                sid, state = RecordingSid(f"RE{number:032x}"), CloudState.COMPLETED
+                recordings.hear(conn, sid, call_id, leg(number), state, NOON)
+    asked: list[str] = []
+    service = reconciler(ended, server)
+    event.listen(ended.database._reader, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    ended.clock.step(59)
+    service.sweep()
+    assert len([query for query in asked if query.startswith("SELECT")]) == 1, asked
+    assert server.seen == []
+    ended.clock.step(1)
+    service.sweep()
+    assert len(server.seen) == 100, "those of which nothing was heard, and no others"
+    assert len([query for query in asked if query.startswith("SELECT")]) == 2, asked
 
 
 def test_carriers_word_that_there_is_none_is_taken(ended: Ground, server: RestServer) -> None:

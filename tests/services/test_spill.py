@@ -1,20 +1,25 @@
 """Segments that wait on disk: none is lost, whatever dies, and none is decoded twice for nothing."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from callreel.domain.call import CallState, Role
+from callreel.domain.errors import StoreError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind
+from callreel.services import live as live_module
 from callreel.services.live import LiveTranscription, keep_live_transcript
 from callreel.services.spill import Spill
+from callreel.speech.engine import HeardWord
 from callreel.speech.overload import OverloadLevel
 from callreel.store import calls, finals, layers, spilled, transcripts
 from callreel.store.growing_wav import GrowingWav
@@ -26,6 +31,7 @@ from tests.services.ground import (
     a_call,
     eventually,
     grounded,
+    one_word,
     silence,
     speech,
     transcription,
@@ -127,6 +133,47 @@ def test_one_whose_audio_has_not_reached_the_disk_waits_for_it(ground: Ground) -
 
     asyncio.run(scene())
     assert len(kept(ground)) == 6 and waiting(ground) == 0
+
+
+def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes_what_was_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database goes while the first spilled segment is decoded again: its final can never be kept."""
+    monkeypatch.setattr(live_module, "SHUT_DOWN_S", 0.2)
+
+    async def stops(ground: Ground) -> None:
+        def away() -> NoReturn:
+            raise StoreError("the database failed: it is away")
+
+        def decode(samples: Samples, partial: bool) -> list[HeardWord]:
+            if len(host.finals) == 3:
+                monkeypatch.setattr(ground.database, "write", away)
+            return one_word(samples, partial)
+
+        host = QuickHost(decode, partials=False)
+        service = transcription(ground, host)
+        service.start()
+        layer_2(ground, np.repeat(spoken(), 2))
+        await overloaded(ground, service, host)
+        host.gate.set()
+        await eventually(lambda: "a final cannot be kept yet" in caplog.text)
+        async with asyncio.timeout(30):
+            await service.close()
+
+    async def comes_back(ground: Ground) -> None:
+        async with live(ground, QuickHost(partials=False)):
+            await eventually(lambda: waiting(ground) == 0)
+
+    with grounded(tmp_path) as ground, caplog.at_level(logging.ERROR):
+        a_call(ground)
+        asyncio.run(stops(ground))
+        assert "1 segments' text is not kept" in caplog.text
+        assert [final.segment.number for final in kept(ground)] == [0, 1] and waiting(ground) == 3
+    with grounded(tmp_path) as ground:
+        with ground.database.write() as conn:
+            calls.set_state(conn, CALL, CallState.ENDED, NOON)
+        asyncio.run(comes_back(ground))
+        assert [final.segment.number for final in kept(ground)] == [0, 1, 2, 3, 4]
 
 
 def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_whole(tmp_path: Path) -> None:

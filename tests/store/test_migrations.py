@@ -1,19 +1,23 @@
 import logging
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete, text
+from sqlalchemy import Column, MetaData, column, delete, insert, inspect, select, text
+from sqlalchemy import table as lightweight
 
 from callreel.domain.access import UserRole
+from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
-from callreel.store import calls, facts, migrations, users
+from callreel.store import calls, facts, finals, layers, migrations, recordings, transcripts, users
 from callreel.store.database import Database
+from callreel.store.tables import Named, UTCDateTime, in_metadata, metadata
 from callreel.store.tables import calls as call_table
-from callreel.store.tables import in_metadata, metadata
 from tests.store.rows import NOON, a_call
 
 
@@ -117,3 +121,62 @@ def test_people_of_before_keep_all_they_could_do(tmp_path: Path) -> None:
         ("ben", UserRole.ADMINISTRATOR, "ben"),
     ]
     database.close()
+
+
+RELEASED = "0003"
+"""The step that the last released version knows."""
+
+
+def test_a_server_of_the_released_version_goes_on_inserting_beside_this_one(empty_url: str) -> None:
+    """Expand, then contract: its rows name no column that is newer, and this version reads them."""
+    database = Database.open(empty_url)
+    with database.rebuild() as conn:
+        command.upgrade(migrations._config(conn), RELEASED)
+    with database.read() as conn:
+        known = MetaData()
+        known.reflect(
+            conn, only=[name for name in inspect(conn).get_table_names() if name in metadata.tables]
+        )
+    database.migrate()
+    assert {"calls", "recordings", "layers", "finals", "transcripts", "turns"} <= known.tables.keys()
+    newer = {
+        column
+        for name in known.tables
+        for column in metadata.tables[name].c
+        if column.name not in known.tables[name].c
+    }
+    assert {"calls.owner", "transcripts.run", "finals.heard_by"} <= {str(column) for column in newer}
+    with database.write() as conn:
+        for table in known.sorted_tables:
+            today = metadata.tables[table.name]
+            columns = [today.c[column.name] for column in table.c]
+            bare = lightweight(table.name, *[column(c.name, c.type) for c in columns])
+            conn.execute(insert(bare).values({c.name: _value(c) for c in columns}))
+    with database.read() as conn:
+        for table in known.sorted_tables:
+            found = conn.execute(select(metadata.tables[table.name])).mappings().one()
+            assert found.keys() >= set(table.c.keys())
+        (call,) = calls.in_state(conn, next(iter(CallState)))
+        assert call.owner is None
+        assert len(recordings.of_call(conn, call.id)) == 1
+        assert [file.spool for file in layers.of_call(conn, call.id)] == [None]
+        assert [final.heard_by for final in finals.of_call(conn, call.id)] == [""]
+        transcript = transcripts.get(conn, 1)
+        assert transcript is not None
+        assert (transcript.run, transcript.why, [turn.heard_by for turn in transcript.turns]) == (
+            "",
+            "",
+            [""],
+        )
+    database.close()
+
+
+def _value(column: Column[Any]) -> object:
+    """One that the column takes; the same for a key and what refers to it."""
+    if isinstance(column.type, Named):
+        names: type[StrEnum] = column.type.names
+        return list(names)[0]
+    if isinstance(column.type, UTCDateTime):
+        return NOON
+    values: dict[type, object] = {str: "a", int: 1, float: 1.0, bool: False, object: []}  # object is JSON
+    return values[column.type.python_type]

@@ -28,7 +28,7 @@ from callreel.services.counters import Counters
 from callreel.services.hearing import LaneHearing, Unheard
 from callreel.services.lane import Hearing
 from callreel.services.live_scoring import keep_delivery, keep_text_score
-from callreel.services.patience import until_kept
+from callreel.services.patience import SHUT_DOWN_S, until_kept
 from callreel.services.spill import Spill
 from callreel.speech.cadence import PartialCadence
 from callreel.speech.delivery import Delivered, SegmentDelivery
@@ -154,10 +154,20 @@ class LiveTranscription:
         self._tasks = [asyncio.create_task(self._work(), name=f"live-{n}") for n in range(self._workers)]
 
     async def close(self) -> None:
-        """Stop decoding at once. Segments that were not decoded stay in the layers for the pass after the call."""
+        """Stop decoding at once, and wait for what is being kept, `SHUT_DOWN_S` at most: the database may be away.
+
+        A segment that was spilled keeps its row until its final is kept, and is decoded at the next start. Any other
+        stays in the layers, for the pass after the call.
+        """
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._storing, return_exceptions=True)
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=SHUT_DOWN_S)
+        if left := list(self._storing):
+            log.error("%d segments' text is not kept, the database takes nothing; their audio is", len(left))
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *left, return_exceptions=True)
 
     def hearing(self, call_id: CallId, role: Role, first_number: int = 0) -> Hearing:
         """A listener for one lane of a call; its segments are numbered from `first_number` on."""

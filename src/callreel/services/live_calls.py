@@ -28,7 +28,7 @@ from callreel.services.handover import beginning
 from callreel.services.lane import RATE_8K, RATE_16K, SAMPLES_A_MS, TELL_EVERY_MS, Lane, LanePaths
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
-from callreel.services.patience import until_kept
+from callreel.services.patience import SHUT_DOWN_S, until_kept
 from callreel.services.restream import MOST_A_CALL
 from callreel.services.tracing import begin
 from callreel.store import facts, layers, streams
@@ -44,8 +44,6 @@ LOOK_EVERY_S = 5.0
 ADMIT_S = 60.0
 """How long a stream waits for a database that is away: its audio waits unread meanwhile."""
 FRAME_COUNTS = ("repeated", "late", "reordered", "refused")
-SHUT_DOWN_S = 5.0
-"""How long the end of the server waits for a database that takes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 FIRST_S = 0.2
 LONGEST_S = 5.0
+SHUT_DOWN_S = 5.0
+"""How long a process that stops waits for rows that the database does not take."""
 
 
 async def until_kept(what: str, work: Callable[[], T], *, give_up_s: float | None = None) -> T:

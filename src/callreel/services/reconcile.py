@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from callreel.domain.call import CallState
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
@@ -19,14 +18,11 @@ from callreel.services.callbacks import error_number, recording_event
 from callreel.services.carrier_pause import CarrierPause
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings
-from callreel.store import calls, recordings
-from callreel.store.calls import CallRow
+from callreel.store import recordings
 from callreel.store.database import Database
-from callreel.store.recordings import RecordingRow
+from callreel.store.recordings import Unheard
 
 log = logging.getLogger(__name__)
-
-_SETTLED = frozenset(CloudState) - {CloudState.EXPECTED, CloudState.IN_PROGRESS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +85,29 @@ class Reconciler:
         """Look up every call that is due. Blocking."""
         now = self._clock.now()
         with self._database.read() as conn:
-            ended = calls.in_state(conn, CallState.ENDED)
-            known = {call.id: recordings.of_call(conn, call.id) for call in ended}
-        self._looked = {call_id: at for call_id, at in self._looked.items() if call_id in known}
-        for call in ended:
-            settled = any(row.state in _SETTLED for row in known[call.id])
-            if call.ended_at is None or settled:
-                continue
+            unheard = recordings.unheard(conn)
+        waiting = {call.call_id for call in unheard}
+        self._looked = {call_id: at for call_id, at in self._looked.items() if call_id in waiting}
+        for call in unheard:
             if not self._record:
-                self._give_up(call, known[call.id], "recording is switched off")
-            elif self._when.due(call.ended_at, self._looked.get(call.id), now) and self._may_ask(call, now):
-                self._looked[call.id] = now
-                self._look_up(call, known[call.id], now)
+                self._give_up(call, "recording is switched off")
+            elif self._when.due(call.ended_at, self._looked.get(call.call_id), now) and self._may_ask(
+                call, now
+            ):
+                self._looked[call.call_id] = now
+                self._look_up(call, now)
 
-    def _may_ask(self, call: CallRow, now: datetime) -> bool:
+    def _may_ask(self, call: Unheard, now: datetime) -> bool:
         """Not while the carrier is left alone, unless the call has waited for so long that it is given up anyway."""
-        assert call.ended_at is not None
         return not self._pause.holds or self._when.over(call.ended_at, now)
 
-    def _look_up(self, call: CallRow, known: list[RecordingRow], now: datetime) -> None:
-        assert call.ended_at is not None
+    def _look_up(self, call: Unheard, now: datetime) -> None:
         why = self._asked(call)
         over = self._when.over(call.ended_at, now)
         if why is not None and (over or not self._carrier.usable):
-            self._give_up(call, known, why)
+            self._give_up(call, why)
 
-    def _asked(self, call: CallRow) -> str | None:
+    def _asked(self, call: Unheard) -> str | None:
         """Ask for the call's recordings and take them in. None when one is settled, else why none is."""
         if not self._carrier.usable:
             return "no callback came, and no credentials to ask with"
@@ -124,21 +117,24 @@ class Reconciler:
             except CarrierError as error:
                 wait_s = self._pause.refused(error)
                 log.warning(
-                    "asking for a recording: %s; again in %.0f s", error, wait_s, extra={"call_id": call.id}
+                    "asking for a recording: %s; again in %.0f s",
+                    error,
+                    wait_s,
+                    extra={"call_id": call.call_id},
                 )
             else:
                 self._pause.answered()
                 return None if settled else "no callback came"
         return f"no callback came, and the carrier could not be asked: {self._pause.why}"
 
-    def _take_in(self, call: CallRow) -> int:
+    def _take_in(self, call: Unheard) -> int:
         """Hear what the carrier lists for the call; answers how many of them are settled."""
         settled = 0
         for found in self._carrier.of_leg(call.leg_sid):
             state = found.cloud_state
             if state is None:
                 continue
-            settled += state in _SETTLED
+            settled += state not in recordings.UNSETTLED
             self._hear(
                 call,
                 found.sid,
@@ -150,14 +146,16 @@ class Reconciler:
             )
         return settled
 
-    def _give_up(self, call: CallRow, known: list[RecordingRow], why: str) -> None:
-        sid = known[0].sid if known else missing_sid(call.id)
-        log.warning("no recording: %s", why, extra={"call_id": call.id})
+    def _give_up(self, call: Unheard, why: str) -> None:
+        with self._database.read() as conn:
+            known = recordings.of_call(conn, call.call_id)
+        sid = known[0].sid if known else missing_sid(call.call_id)
+        log.warning("no recording: %s", why, extra={"call_id": call.call_id})
         self._hear(call, sid, CloudState.MISSING, why, None, None, None)
 
     def _hear(
         self,
-        call: CallRow,
+        call: Unheard,
         sid: RecordingSid,
         state: CloudState,
         told: str,
@@ -169,7 +167,7 @@ class Reconciler:
             row, changed = recordings.hear(
                 conn,
                 sid=sid,
-                call_id=call.id,
+                call_id=call.call_id,
                 leg_sid=call.leg_sid,
                 state=state,
                 told_status=told,
@@ -183,5 +181,7 @@ class Reconciler:
             )
             if not changed:
                 return
-            event = self._announcer.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
+            event = self._announcer.record(
+                conn, recording_event(call.call_id, row.sid, row.state, row.error_code)
+            )
         self._announcer.tell(event)

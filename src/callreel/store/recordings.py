@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, select, update
+from sqlalchemy import Connection, Row, case, exists, select, update
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, LegSid, RecordingSid
@@ -19,6 +19,9 @@ _STUCK = (recordings.c.stage_error.is_not(None) | (recordings.c.state == CloudSt
 
 DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING)
 """States after which the stages after the call can run: there is a recording to fetch, or there never will be."""
+
+UNSETTLED = (CloudState.EXPECTED, CloudState.IN_PROGRESS)
+"""States after which the carrier will say more."""
 
 _TOLD = ("told_status", "source", "channels", "duration_s", "error_code", "url", "started_at", "price")
 
@@ -113,6 +116,26 @@ def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
         .order_by(recordings.c.started_at, recordings.c.sid)
     )
     return [_row(found) for found in conn.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A call that ended and of whose recording the carrier has not said the last word."""
+
+    call_id: CallId
+    leg_sid: LegSid
+    ended_at: datetime
+
+
+def unheard(conn: Connection) -> list[Unheard]:
+    """Ended calls without a settled recording, oldest first. One query, however many calls there are."""
+    settled = exists().where(recordings.c.call_id == calls.c.id, recordings.c.state.not_in(UNSETTLED))
+    query = (
+        select(calls.c.id, calls.c.leg_sid, calls.c.ended_at)
+        .where(calls.c.state == CallState.ENDED, calls.c.ended_at.is_not(None), ~settled)
+        .order_by(calls.c.created_at, calls.c.id)
+    )
+    return [Unheard(CallId(call_id), LegSid(leg_sid), at) for call_id, leg_sid, at in conn.execute(query)]
 
 
 def undispatched(conn: Connection) -> list[RecordingRow]:
