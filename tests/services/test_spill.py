@@ -87,7 +87,7 @@ async def overloaded(ground: Ground, service: LiveTranscription, host: QuickHost
     await eventually(lambda: host.asked and service.finals_waiting == 1)
     ground.clock.step(61)
     hearing.hear(said[first:], np.repeat(said[first:], 2))
-    await eventually(lambda: waiting(ground) == 3)
+    await eventually(lambda: waiting(ground) == 3 and service.finals_spilled == 3)
 
 
 def test_segments_that_must_wait_on_disk_are_decoded_from_layer_2_when_there_is_room(ground: Ground) -> None:
