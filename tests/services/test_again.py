@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,12 +8,20 @@ from callreel.domain.errors import EngineError
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind
 from callreel.services.again import Again, Run
-from callreel.store import layers, revisions, transcripts
+from callreel.services.hearing import Samples
+from callreel.speech.engine import HeardWord
+from callreel.store import layers, live_scores, revisions, transcripts
 from tests.services.ground import Ground
 from tests.services.recorded_call import SID, Decoder, Recorded, recorded_call
 from tests.services.test_stages import Remembered
 
 RUN = Run.at(datetime(2026, 11, 25, 12, 30, tzinfo=UTC), "final")
+
+
+class _TwoWords(Decoder):
+    def __call__(self, samples: Samples) -> list[HeardWord]:
+        first = super().__call__(samples)[0]
+        return [first, replace(first, start_ms=first.end_ms, end_ms=first.end_ms + 1)]
 
 
 @pytest.fixture
@@ -42,6 +51,19 @@ def test_a_call_that_is_heard_again_gets_a_new_revision_and_keeps_the_one_before
         shown = revisions.shown(conn, recorded.call_id)
     assert kept == ["", "20261125T123000Z"]
     assert shown is not None and shown.machine.revision == 2
+
+
+def test_the_live_text_is_scored_against_what_was_heard_again(recorded: Recorded) -> None:
+    def words() -> int | None:
+        with recorded.ground.database.read() as conn:
+            score = live_scores.of_call(conn, recorded.call_id)
+        return score.words if score else None
+
+    recorded.judging().judge(recorded.call_id)
+    once = words()
+    assert once is not None and once > 0
+    recorded.transcribing(_TwoWords()).from_audio(recorded.call_id, "run")
+    assert words() == 2 * once
 
 
 def test_a_step_that_is_done_twice_makes_one_revision(recorded: Recorded) -> None:

@@ -25,6 +25,20 @@ def shown(showing: Showing) -> tuple[str, str]:
     return texts(showing.stable), texts(showing.tentative)
 
 
+def test_stable_words_that_the_last_answer_lacks_are_counted_by_alignment() -> None:
+    stability = Stability()
+    for until_ms in (1000, 1200):
+        stability.hear(said("please send the truck now"), until_ms)
+    assert stability.contradicted(said("Please send the truck now, will you")) == 0
+    assert stability.contradicted(said("please sent the truck now")) == 1
+    assert stability.contradicted(said("oh please send the truck now", word_ms=160)) == 0, "one more"
+    assert stability.contradicted(said("send the truck now", 200)) == 1
+    later = said("sorry", 0) + said("send the truck now", 1000)
+    assert stability.contradicted(later) == 5, "the same words elsewhere are others"
+    assert stability.contradicted(()) == 5
+    assert Stability().contradicted(said("anything")) == 0
+
+
 def test_what_is_heard_once_is_tentative_and_twice_is_stable() -> None:
     stability = Stability(hold_ms=0)
     assert shown(stability.hear(said("good morning this"), 800)) == ("", "good morning this")

@@ -58,8 +58,8 @@ class Evaluated:
     taken_back: int = 0
     words_stable: int = 0
     """Words that were shown as stable while their segment was open."""
-    contradicted: int = 0
-    """Stable words that the engine had otherwise in the end; they stayed."""
+    contradicted: int | None = None
+    """Stable words that the engine's own final does not have; they stayed. None where that is not known."""
     finals: int = 0
     finals_lost: int = 0
     partials_shed: int = 0
@@ -120,7 +120,7 @@ async def evaluate(
         words_shown=sum(len(final.words) for final in live_finals),
         taken_back=_taken_back(live),
         words_stable=sum(given.stable for given in live.finals),
-        contradicted=sum(given.contradicted for given in live.finals),
+        contradicted=_sum_known(given.contradicted for given in live.finals),
         finals=len(live_finals),
         finals_lost=live.finals_lost,
         partials_shed=live.partials_shed,
@@ -307,8 +307,10 @@ def figures(results: Sequence[Evaluated]) -> dict[str, float | int | None]:
     made |= _delays("turn_end_decision", pieces.decision_delays_ms)
     made |= {
         "taken_back": _share(sum(result.taken_back for result in results), shown),
+        "words_stable": sum(result.words_stable for result in results),
         "stable_contradicted": _share(
-            sum(result.contradicted for result in results), sum(result.words_stable for result in results)
+            _sum_known(result.contradicted for result in results),
+            sum(result.words_stable for result in results),
         ),
         "words_lost": _share(pieces.lost, pieces.words),
         "words_cut": _share(pieces.cut, pieces.words),
@@ -332,8 +334,18 @@ def _delays(name: str, delays_ms: Sequence[int]) -> dict[str, float | None]:
     return {f"{name}_p{percent}_ms": scores.percentile(delays_ms, percent) for percent in (50, 90, 95)}
 
 
-def _share(part: float, whole: float) -> float | None:
-    return round(part / whole, 4) if whole else None
+def _sum_known(counts: Iterable[int | None]) -> int | None:
+    """None if one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def _share(part: float | None, whole: float) -> float | None:
+    return round(part / whole, 4) if whole and part is not None else None
 
 
 def _mean(values: Sequence[float]) -> float | None:

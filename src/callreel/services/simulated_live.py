@@ -55,8 +55,8 @@ class Given:
     at_ms: float
     stable: int = 0
     """How many of its words had been shown as stable."""
-    contradicted: int = 0
-    """How many of those the engine had otherwise in the end. They stayed."""
+    contradicted: int | None = None
+    """How many of those the engine did not have in the end. They stayed. None where its own words are not known."""
 
 
 @dataclass(slots=True)
@@ -185,8 +185,8 @@ class _Simulation:
             segment = Segment(job.role, job.number, job.start_ms, end_ms)
             stability = self._open.pop(job.key, Stability())
             final = Final(segment, stability.final(words), decoded.failed)
-            stable, kept = len(stability.stable), stability.agreed(words)
-            self.run.finals.append(Given(final, self._now_ms, stable, stable - kept))
+            stable, contradicted = len(stability.stable), stability.contradicted(words)
+            self.run.finals.append(Given(final, self._now_ms, stable, contradicted))
             return
         if job.role in self._cadences:
             self._cadences[job.role].decoded(took_ms)

@@ -16,6 +16,7 @@ from callreel.domain.recording import Layer, LayerFile
 from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.services.announce import Announcer
 from callreel.services.layer_audio import channel_file, open_layer
+from callreel.services.live_scoring import keep_text_score
 from callreel.services.wav_files import SoundFile
 from callreel.speech.engine import Capabilities, HeardWord, heard_by
 from callreel.speech.turns import heard_ms, merge_turns, words_from
@@ -143,6 +144,10 @@ class Transcribing:
         kept = Made(run, self._why, heard_ms(made), engine.cost_per_minute)
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
+            if (
+                run
+            ):  # else the judge stage does it, when it is known where the live text lies in the recording
+                keep_text_score(conn, call_id)
             event = self._announcer.record(conn, _told(call_id, len(turns)))
         self._announcer.tell(event)
         return len(turns)

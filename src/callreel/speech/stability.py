@@ -8,6 +8,7 @@ stable is never taken back: not by a later hypothesis, not by the final, whose w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from callreel.domain.transcript import Word
 from callreel.speech.engine import Capabilities
@@ -54,9 +55,17 @@ class Stability:
         """What has been shown as stable."""
         return self._stable
 
-    def agreed(self, words: Sequence[Word]) -> int:
-        """With how many of the stable words, from the first on, `words` agree."""
-        return _in_common(self._stable, words)
+    def contradicted(self, words: Sequence[Word]) -> int:
+        """How many of the stable words the engine's last answer, `words`, does not have where they were said.
+
+        The stable words are aligned with those in whose place they stay; a word more or less makes no other one wrong.
+        """
+        if _in_common(self._stable, words) == len(self._stable):
+            return 0
+        end_ms = self._stable[-1].end_ms
+        instead = [_folded(word) for word in words if (word.start_ms + word.end_ms) // 2 < end_ms]
+        matcher = SequenceMatcher(None, [_folded(word) for word in self._stable], instead, autojunk=False)
+        return len(self._stable) - sum(block.size for block in matcher.get_matching_blocks())
 
     def final(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The segment's words: those of the engine's last answer, but for what was shown as stable."""
