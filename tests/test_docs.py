@@ -13,11 +13,15 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from callreel.cli.main import app
+from callreel.services.counters import Counters
+from callreel.services.health import Health
+from callreel.services.metrics import LiveFigures, Metrics
 from callreel.settings import Settings, env_names
 from callreel.settings.load import NOT_SETTINGS
 from callreel.settings.model import MEDIA_PATH
 from callreel.simulator.faults import FAULTS
 from tests.end_to_end.test_faults import AT_THE_DOOR, PROMISES
+from tests.services.ground import passing_ground
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src/callreel"
@@ -156,3 +160,43 @@ def test_every_test_that_the_faults_name_exists() -> None:
     for path in files:
         there |= set(re.findall(r"^(?:async )?def (test_\w+)", text(path), re.M))
     assert len(named) > 30 and named <= there, named - there
+
+
+METRIC = re.compile(r"\bcallreel_[a-z][a-z_]*[a-z]\b")
+
+
+def alerts() -> Iterator[set[str]]:
+    """The metrics of each line of the table that says when to alert."""
+    table = docs("operations.md").split("## Metrics and alerts")[1].split("\n## ")[0]
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| `callreel_") and cells[2].strip("| "):
+            yield set(METRIC.findall(cells[0]))
+
+
+def test_every_alert_says_what_to_do_when_it_fires() -> None:
+    fires = docs("operations.md").split("## When something fires")[1].split("\n## ")[0]
+    entries = [
+        set(METRIC.findall(line.split(" | ")[0]))
+        for line in fires.splitlines()
+        if line.startswith("| `callreel_")
+    ]
+    found = list(alerts())
+    assert {"callreel_health"} in found and len(found) > 10
+    for names in found:
+        assert any(names & entry for entry in entries), f"no entry for {sorted(names)}"
+    assert set().union(*entries) <= set().union(*found), "an entry for what nobody is told of"
+
+
+def test_every_metric_is_documented_and_every_one_that_is_named_is_there() -> None:
+    with passing_ground() as ground:
+        clock = ground.clock
+        ground.blobs.check_writable()
+        live = LiveFigures(calls=0, finals_waiting=0, lag_ms=0, partials_shed=0)
+        metrics = Metrics(ground.database, ground.blobs, Counters(), Health(clock, {}), clock, lambda: live)
+        known = {
+            f"{family.name}_total" if family.type == "counter" else family.name
+            for family in metrics.collect()
+        }
+    named = {name for page in PAGES for name in METRIC.findall(text(page))}
+    assert named == known

@@ -1,9 +1,22 @@
 """`callreel backup`, `restore`, `check` and `reconcile` as a person types them."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from callreel.carrier.resources import page_json
+from callreel.domain.call import CallState, Direction, Role
+from callreel.domain.ids import CallId, LegSid, RecordingSid
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.verdict import Verdict
+from callreel.store import calls, layers, recordings
+from callreel.store.blobs import BlobStore
+from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from tests.cli.program import callreel
+from tests.services.rest_server import Answer, rest_server
+
+ACCOUNT = "AC" + "0" * 32
 
 
 def installation(folder: Path) -> dict[str, str]:
@@ -40,3 +53,53 @@ def test_a_stray_file_is_found(tmp_path: Path) -> None:
 def test_reconcile_without_credentials_says_which(tmp_path: Path) -> None:
     answer = callreel("reconcile", "--dry-run", folder=tmp_path, extra=installation(tmp_path / "data"))
     assert answer.returncode == 2 and "TWILIO_ACCOUNT_SID" in answer.stderr
+
+
+def a_verified_call(folder: Path, number: int, duration_ms: int) -> Path:
+    """One that was judged forty days ago, with its recording; where that lies."""
+    call_id, leg, sid = CallId(f"{number:012x}"), LegSid(f"CA{number:032x}"), RecordingSid(f"RE{number:032x}")
+    at = datetime.now(UTC) - timedelta(days=40)
+    key = f"twilio_recordings/{leg}_{sid}.wav"
+    blobs = BlobStore(folder)
+    blob = blobs.put(key, [b"RIFF" + bytes(996)])
+    file = LayerFile(
+        Layer.CLOUD, None, key, 8_000, 2, duration_ms, blob.size_bytes, blob.sha256, LayerState.CLOSED
+    )
+    database = Database.open(str(folder / "app.db"))
+    with database.write() as conn:
+        calls.insert(conn, CallRow(call_id, Direction.OUTGOING, "ada", "+15550100123", leg, Role.AGENT, at))
+        layers.upsert(conn, call_id, file)
+        recordings.hear(conn, sid, call_id, leg, CloudState.STORED, at)
+        calls.set_verdict(conn, call_id, Verdict.VERIFIED, (), ())
+        calls.set_state(conn, call_id, CallState.CLOSED, at)
+    database.close()
+    return blobs.path(key)
+
+
+def test_a_dry_run_lists_what_would_go_with_what_it_saves_and_what_stays(tmp_path: Path) -> None:
+    settings = installation(tmp_path / "data")
+    a_verified_call(tmp_path / "data", 1, 90_000)
+    a_verified_call(tmp_path / "data", 2, 200_000).unlink()
+    listing = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
+    empty = json.dumps(page_json("recordings", [], path=listing, page=0, page_size=100)).encode()
+    with rest_server() as server:
+        server.put(listing, Answer(body=empty))
+        policy = {
+            "CALLREEL_CARRIER_API_URL": server.url,
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": "secret",
+            "CALLREEL_DELETE_AT_CARRIER": "after_days",
+            "CALLREEL_PRICE_STORAGE_PER_MINUTE_MONTH": "0.0005",
+        }
+        ran = callreel("reconcile", "--dry-run", folder=tmp_path, extra={**settings, **policy})
+        asked = [seen.path.partition("?")[0] for seen in server.seen]
+    assert ran.returncode == 0, ran.stderr
+    heading, *lines = ran.stdout.splitlines()
+    lines = [line for line in [heading, *lines] if line.startswith(("recording", "RE", "callreel: "))]
+    assert [line.split() for line in lines[:3]] == [
+        ["recording", "call", "minutes", "saves", "a", "month", "at", "the", "carrier"],
+        [f"RE{1:032x}", f"{1:012x}", "2", "0.0010", "would", "be", "deleted"],
+        [f"RE{2:032x}", f"{2:012x}", "4", "stays:", "our", "copy", "is", "gone"],
+    ]
+    assert lines[3].startswith("callreel: 1 would be deleted at the carrier, 0.0010 ")
+    assert set(asked) == {listing}, "nothing but the list was asked for"

@@ -1,4 +1,4 @@
-"""The operations page, its two forms, the metrics and /health, in demo mode on loopback."""
+"""The operations page, its forms, the metrics and /health, in demo mode on loopback."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -113,6 +113,30 @@ def test_what_is_stuck_is_shown_with_its_reason_and_begun_anew_by_one_click(
         (row,) = recordings.undispatched(conn)
     assert (row.sid, row.state, row.stage_error, row.retries) == (SID, CloudState.COMPLETED, None, 1)
     assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is stuck no more"
+
+
+def test_all_that_is_stuck_begins_anew_by_one_click_and_nothing_else_does(
+    client: TestClient, ground: Ground
+) -> None:
+    assert "Begin all again" not in client.get("/operations").text, "one has a button of its own"
+    others = {RecordingSid("RE" + n * 32): n for n in "234"}
+    with ground.database.write() as conn:
+        (known,) = recordings.stuck(conn)
+        for sid, number in others.items():
+            state = CloudState.STORED if number == "4" else CloudState.PARKED
+            recordings.hear(conn, sid, known.call_id, leg(1), state, NOON)
+            recordings.mark_dispatched(conn, sid, NOON)
+            if number != "4":
+                recordings.set_stage(conn, sid, "fetch", WHY)
+            if number == "3":
+                recordings.skip(conn, sid, NOON)
+    assert "Begin all again" in client.get("/operations").text
+    answer = client.post("/operations/retry", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
+    with ground.database.read() as conn:
+        assert {row.sid for row in recordings.undispatched(conn)} == {SID, RecordingSid("RE" + "2" * 32)}
+        assert recordings.stuck(conn) == []
+    assert client.post("/operations/retry", follow_redirects=False).status_code == 303, "twice is no error"
 
 
 def test_what_is_skipped_stays_as_it_is_and_is_shown_no_more(client: TestClient, ground: Ground) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,9 +65,8 @@ def reconcile(
 def _tell_deletions(settings: Settings, gone: list[Outcome], would: str) -> None:
     from callreel.services.deletion import saved_a_month
 
-    for outcome in gone:
-        say = f"stays: {outcome.why}" if outcome.why else f"{would}deleted at the carrier"
-        typer.echo(f"{say}\t{outcome.sid}")
+    if gone:
+        _table(settings, gone, would)
     if settings.delete_at_carrier == "never":
         typer.echo("callreel: nothing is deleted at the carrier (CALLREEL_DELETE_AT_CARRIER is never)")
         return
@@ -75,3 +75,19 @@ def _tell_deletions(settings: Settings, gone: list[Outcome], would: str) -> None
     typer.echo(
         f"callreel: {len(went)} {would}deleted at the carrier, {saved} {settings.price_currency} less storage a month"
     )
+
+
+def _table(settings: Settings, gone: list[Outcome], would: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from callreel.domain.cost import started_minutes
+    from callreel.services.deletion import saved_a_month
+
+    table = Table("recording", "call", "minutes", "saves a month", "at the carrier", box=None, pad_edge=False)
+    for outcome in gone:
+        stays = outcome.why is not None
+        saves = "" if stays else f"{saved_a_month([outcome.duration_ms], settings.prices)}"
+        what = f"stays: {outcome.why}" if stays else f"{would}deleted"
+        table.add_row(outcome.sid, outcome.call_id, str(started_minutes(outcome.duration_ms)), saves, what)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, exists, select, update
+from sqlalchemy import Connection, Row, Update, case, exists, select, update
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, LegSid, RecordingSid
@@ -189,12 +189,21 @@ def set_stage(
 
 def retry(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
     """Let all stages of a parked recording, or of one of whose stages one failed, begin anew; whether it was one."""
+    return conn.execute(_begun_again(at).where(recordings.c.sid == sid)).rowcount == 1
+
+
+def retry_all(conn: Connection, at: datetime) -> int:
+    """The same for all that is stuck; how many there were."""
+    return conn.execute(_begun_again(at)).rowcount
+
+
+def _begun_again(at: datetime) -> Update:
     again = case(
         (recordings.c.state == CloudState.PARKED, CloudState.COMPLETED.value), else_=recordings.c.state
     )
-    reopened = (
+    return (
         update(recordings)
-        .where(recordings.c.sid == sid, _STUCK)
+        .where(_STUCK)
         .values(
             state=again,
             stage_error=None,
@@ -204,7 +213,6 @@ def retry(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
             updated_at=at,
         )
     )
-    return conn.execute(reopened).rowcount == 1
 
 
 def plan_retry(conn: Connection, sid: RecordingSid, retry_at: datetime) -> bool:

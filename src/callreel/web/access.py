@@ -81,6 +81,7 @@ RULES: Final[Sequence[Rule]] = (
     _rule("DELETE", "/api/tokens/{token_id}", Right.WRITE_TOKENS, session=True),
     # Operations
     _rule("GET", "/operations", Right.READ_ALL_CALLS),
+    _rule("POST", "/operations/retry", Right.EDIT_ALL_NOTES, session=True),
     _rule("POST", "/operations/recordings/{sid}/retry", Right.EDIT_ALL_NOTES, session=True),
     _rule("POST", "/operations/recordings/{sid}/skip", Right.EDIT_ALL_NOTES, session=True),
     _rule("GET", "/metrics", Right.READ_ALL_CALLS),

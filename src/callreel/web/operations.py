@@ -1,6 +1,7 @@
 """`/operations` and `/metrics`: what waits, runs, is stuck or fails, for people and for Prometheus.
 
-A stuck recording can be begun anew or left as it is, by a form each; both leave everything that was kept.
+A stuck recording can be begun anew or left as it is, by a form each, and all of them begun anew by one, as after an outage;
+all three leave everything that was kept.
 """
 
 from fastapi import APIRouter, Request
@@ -20,7 +21,7 @@ SHOWN = 200
 def router(
     context: WebContext, renderer: Renderer, health: Health | None, metrics: Metrics | None
 ) -> APIRouter:
-    """The page with its two forms, and the metrics where there are any."""
+    """The page with its forms, and the metrics where there are any."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/operations")
@@ -49,6 +50,12 @@ def router(
         with context.database.write() as conn:
             done = recordings.retry(conn, sid, context.clock.now())
         return _back(done)
+
+    @routes.post("/operations/retry")
+    def retry_all() -> RedirectResponse:
+        with context.database.write() as conn:
+            recordings.retry_all(conn, context.clock.now())
+        return _back(True)
 
     @routes.post("/operations/recordings/{sid}/skip")
     def skip(sid: RecordingSid) -> RedirectResponse:
