@@ -1,5 +1,7 @@
 """Corrections of turns: what changes, what keeps its time, what is refused."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,20 @@ def test_a_turn_typed_anew_keeps_the_times_of_its_words() -> None:
     kept = {word.text: word.start_ms for word in made.words}
     assert (kept["close"], kept["the"], kept["please"]) == (1000, 1200, 1600)
     assert 1400 <= kept["left"] < kept["valve,"] < 1550
+
+
+def test_what_a_person_wrote_is_not_what_the_engine_was_sure_of() -> None:
+    made = one(Change(0, text="Close the valve please"))
+    assert [word.confidence for word in made.words] == [None, 0.5, None, 0.5]
+    assert made.words[0].start_ms == 1000
+    assert made.confidence == 0.5
+    assert one(Change(0, text="CLOSE THE WOLF PLEASE")).confidence is None
+
+
+def test_a_corrected_turn_still_says_which_engine_heard_it() -> None:
+    stood_in = replace(TURNS[0], heard_by="pocketsphinx")
+    made = corrected([stood_in], [Change(0, word=2, text="valve")])[0]
+    assert made is not None and made.heard_by == "pocketsphinx"
 
 
 def test_another_party_changes_nothing_else() -> None:

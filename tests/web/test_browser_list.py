@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
-from callreel.store import calls, technicians
+from callreel.store import calls, technicians, vocabulary
 from callreel.web.options import WebOptions
 from tests.web.axe import need_axe, serious
 from tests.web.conftest import PASSWORD, MakeApp
@@ -117,9 +117,38 @@ def test_the_days_are_drawn_and_told(page: Page, base_url: str) -> None:
     )
     row.get_by_role("link").click()
     expect(page.locator(".call")).to_have_count(4)
+    page.go_back()
+    page.get_by_label("To", exact=True).fill("2026-11-21")
+    expect(page.locator(".figures-table tbody tr")).to_have_count(0)
+    assert page.url == f"{base_url}/days?from=2026-11-20&to=2026-11-21"
     page.goto(f"{base_url}/days")
     expect(page.get_by_label("From")).to_have_value(re.compile(r"^\d{4}-\d\d-\d\d$"))
     assert page.url == f"{base_url}/days"
+
+
+def test_days_begin_where_the_reader_is(browser: Browser, base_url: str) -> None:
+    context = browser.new_context(timezone_id="Pacific/Kiritimati")
+    page = context.new_page()
+    page.goto(f"{base_url}/days?from=2026-11-20&to=2026-11-24")
+    expect(page.locator(".figures-table tbody th")).to_have_text("2026-11-23")
+    expect(page.locator(".figures-table caption")).to_have_text("Days with calls, newest first")
+    expect(page.locator("svg.chart")).to_have_count(4)
+    page.get_by_label("To", exact=True).fill("2026-11-19")
+    expect(page.locator("[data-days]")).to_have_text("The days are from one to a later one, 400 at most.")
+    page.get_by_label("To", exact=True).fill("2026-11-24")
+    expect(page.locator("svg.chart")).to_have_count(4)
+    context.close()
+
+
+def test_days_are_told_without_script(browser: Browser, base_url: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{base_url}/days?from=2026-11-20&to=2026-11-21")
+    expect(page.locator(".figures-table tbody tr")).to_have_count(0)
+    page.get_by_label("To", exact=True).fill("2026-11-24")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".figures-table tbody th")).to_have_text("2026-11-22")
+    context.close()
 
 
 def test_people_are_added_and_shut_out(page: Page, base_url: str) -> None:
@@ -140,7 +169,7 @@ def test_a_number_gets_a_name_and_loses_it(page: Page, base_url: str) -> None:
     page.get_by_role("button", name="+1 212-555-0123").click()
     page.get_by_label("Name", exact=True).fill("Lee Ann")
     expect(page.get_by_label("Number")).to_have_value("+1 212-555-0123")
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Keep", exact=True).click()
     row = page.locator("[data-technician]")
     expect(row).to_contain_text("Lee Ann")
     row.get_by_role("button", name="Change Lee Ann").click()
@@ -160,6 +189,21 @@ def test_a_number_gets_a_name_and_loses_it(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/technicians")
     page.get_by_role("button", name="Remove Lee Brook").click()
     expect(page.locator("tbody")).to_have_text("No number has a name yet.")
+
+
+def test_words_to_expect_are_kept(page: Page, base_url: str, place: Seed) -> None:
+    with place.database.write() as conn:
+        vocabulary.replace(conn, ["stop cock", "Vaillant"], "sam", NOON)
+    page.goto(f"{base_url}/technicians")
+    field = page.get_by_label("Words", exact=True)
+    expect(field).to_have_value("Vaillant\nstop cock")
+    with place.database.write() as conn:
+        vocabulary.replace(conn, ["stop cock", "Vaillant", "Elm Street"], "sam", NOON)
+    field.fill("Vaillant\nlatch")
+    page.get_by_role("button", name="Keep the words").click()
+    expect(field).to_have_value("Elm Street\nVaillant\nlatch")
+    page.reload()
+    expect(field).to_have_value("Elm Street\nVaillant\nlatch")
 
 
 def test_a_number_that_may_not_be_called_gets_no_name(page: Page, base_url: str) -> None:
@@ -185,7 +229,7 @@ def every_page(app: FastAPI) -> list[str]:
 
 def settle(page: Page) -> None:
     """Wait until the elements of the page have drawn what they asked the server for."""
-    expect(page.get_by_text(re.compile("^(Asking|Searching|Adding up)…"))).to_have_count(0)
+    expect(page.get_by_text(re.compile("^(Asking|Searching)…"))).to_have_count(0)
 
 
 def faults(page: Page, address: str, width: int) -> list[str]:

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Browser, Locator, Page, Response, expect
+from sqlalchemy import select, update
 
-from callreel.store import layers
+from callreel.domain.transcript import TranscriptKind
+from callreel.store import layers, live_scores
 from callreel.store.tables import layers as layers_table
+from callreel.store.tables import transcripts as transcripts_table
+from callreel.store.tables import turns as turns_table
 from tests.web.seed import Seed
 from tests.web.spoken_call import LIVE_OFFSET_MS, SPOKEN, add_spoken_call, spoken_lines
 
@@ -232,6 +236,28 @@ def test_a_turn_is_corrected_and_the_engines_text_is_kept(
     expect(review.locator('[data-view="machine"] .turn').nth(1)).to_contain_text("main office")
     for other in (watching, late):
         other.context.close()
+
+
+def test_what_reading_along_was_worth_and_who_stood_in(page: Page, base_url: str, place: Seed) -> None:
+    add_spoken_call(place)
+    with place.database.write() as conn:
+        live_scores.put(conn, SPOKEN, {"words": 50, "same": 40, "heard": 49, "late": 2, "taken_back": 3})
+        final = select(transcripts_table.c.id).where(
+            transcripts_table.c.call_id == SPOKEN, transcripts_table.c.kind == TranscriptKind.FINAL
+        )
+        first = (turns_table.c.transcript_id == final.scalar_subquery()) & (turns_table.c.position == 0)
+        conn.execute(update(turns_table).where(first).values(heard_by="pocketsphinx"))
+    open_review(page, base_url)
+    expect(page.locator("[data-live-score]")).to_contain_text(
+        "40 of these 50 words stood there already (80 %)"
+    )
+    turn = page.locator('[data-view="final"] .turn')
+    expect(turn.first.locator(".sure")).to_have_text("by pocketsphinx")
+    expect(page.locator('[data-view="final"] .sure', has_text="by ")).to_have_count(1)
+    turn.first.get_by_role("button", name="Correct").click()
+    page.get_by_label("What was said").fill("something else")
+    page.get_by_role("button", name="Keep").click()
+    expect(turn.first.locator(".text")).to_have_text("something else by pocketsphinx")
 
 
 def test_one_word_is_corrected_where_it_stands(review: Page) -> None:

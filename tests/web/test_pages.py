@@ -292,6 +292,43 @@ def test_complete_carrier_settings_are_called_complete() -> None:
     assert carrier_missing(settings) == []
 
 
+def rows_of(page: str) -> list[list[str]]:
+    """The cells of the page's one table, as text."""
+    [table] = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    return [
+        [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+        for row in rows
+    ]
+
+
+def test_the_days_are_whole_without_script(ada: TestClient) -> None:
+    asked = "from=2026-11-21&to=2026-11-23"
+    page = ada.get(f"/days?{asked}").text
+    head, day, together = rows_of(page)
+    assert head[:5] == ["Day", "Calls", "Minutes", "Agent, min", "Technician, min"]
+    assert day[:8] == ["2026-11-22", "4", "63.3", "0.1", "0.1", "1", "1", "1"]
+    assert together == ["Together", *day[1:]]
+    told = ada.get(f"/api/days?{asked}").json()
+    assert day[-1] == f"${told['total']['cost']:.2f}"
+    [figures] = re.findall(r'<script type="application/json" data-figures>(.*?)</script>', page)
+    assert json.loads(figures) == told
+    assert 'name="from" type="date" required value="2026-11-21"' in page
+    assert "days of UTC" in page
+
+
+def test_the_days_of_an_agent_and_of_nobody(signed_in: As) -> None:
+    asked = "/days?from=2026-11-22&to=2026-11-22"
+    assert [row[1] for row in rows_of(signed_in("maria").get(asked).text)[1:]] == ["3", "3"]
+    assert [row[1] for row in rows_of(signed_in("zoe").get(asked).text)[1:]] == ["0"]
+
+
+def test_days_that_cannot_be_are_said_on_a_page(ada: TestClient) -> None:
+    answer = ada.get("/days?from=2026-11-23&to=2026-11-22", headers={"Accept": "text/html"})
+    assert answer.status_code == 422
+    assert "<h1>The days are from one to a later one, 400 at most.</h1>" in answer.text
+
+
 @pytest.mark.parametrize("path", ["/days", "/people", "/me", "/technicians", "/settings", "/operations"])
 def test_further_pages_are_there_for_administrators(ada: TestClient, path: str) -> None:
     page = ada.get(path).text

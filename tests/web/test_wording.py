@@ -32,8 +32,24 @@ def test_numbers_times_money() -> None:
     assert wording.clock_text(datetime.fromisoformat("2026-11-12T03:04:05+00:00")) == "12 Nov 2026, 03:04 UTC"
     assert wording.money_text(0.049, "USD") == "$0.0490"
     assert wording.money_text(0.049, "EUR") == "0.0490 EUR"
+    assert wording.money_text(0.049, "USD", 2) == "$0.05"
+    assert [wording.figure_text(n, 1) for n in (1234.56, 12.0, 0.04)] == ["1,234.6", "12", "0"]
+    assert wording.figure_text(12_000) == "12,000"
+    assert wording.month_text("2026-02") == "February 2026"
     assert wording.percent_text(0.876) == "88 %"
     assert wording.position_fragment(12_345) == "t=12.3"
+
+
+def test_what_reading_along_was_worth() -> None:
+    score = {"heard": 1212, "late": 3, "taken_back": 41, "words": 219, "same": 180}
+    said = wording.live_score_text(score)
+    assert said == (
+        "While the call went on, 180 of these 219 words stood there already (82 %). Of 1,212 words that could be read"
+        " along, 3 came later than 1.5 s after they were said, and 41 were shown and then changed."
+    )
+    assert wording.live_score_text({**score, "words": None, "same": None}).startswith("Of 1,212 words")
+    assert wording.live_score_text({**score, "heard": None}).endswith("(82 %).")
+    assert wording.live_score_text(dict.fromkeys(score)) == ""
 
 
 def test_facts_become_sentences() -> None:

@@ -11,6 +11,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-list": () => import("./list/element"),
   "day-view": () => import("./days/element"),
   "phone-book": () => import("./technicians/element"),
+  "word-list": () => import("./technicians/word_list"),
   "people-admin": () => import("./people/people"),
   "my-access": () => import("./people/me"),
 };

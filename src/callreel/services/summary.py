@@ -219,7 +219,9 @@ def _turn_of(final: Final) -> Turn:
     sure = [word.confidence for word in final.words if word.confidence is not None]
     confidence = sum(sure) / len(sure) if sure else None
     segment = final.segment
-    return Turn(segment.role, segment.start_ms, segment.end_ms, final.text, confidence, final.words)
+    return Turn(
+        segment.role, segment.start_ms, segment.end_ms, final.text, confidence, final.words, final.heard_by
+    )
 
 
 def _turn(turn: Turn, words: bool) -> Json:

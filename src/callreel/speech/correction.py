@@ -1,7 +1,8 @@
 """What a person corrects in a transcript: the words of a turn, one word, or who spoke.
 
 The machine's turns are never changed: a correction makes new ones. Words that stay keep their times; new ones take the
-time of those they stand for, shared by length, so that the player still finds them.
+time of those they stand for, shared by length, so that the player still finds them. How sure the engine was is said of
+its own words only: what a person wrote, if but a capital, has no confidence.
 """
 
 from collections.abc import Iterable, Sequence
@@ -93,6 +94,7 @@ def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
         text=" ".join(word.text for word in words),
         confidence=sum(sure) / len(sure) if sure else None,
         words=words,
+        heard_by=turn.heard_by,
     )
 
 
@@ -130,4 +132,4 @@ def _rewritten(words: Sequence[Word], texts: Sequence[str], turn: Turn) -> tuple
 
 
 def _spelt(word: Word, text: str) -> Word:
-    return word if word.text == text else replace(word, text=text)
+    return word if word.text == text else replace(word, text=text, confidence=None)

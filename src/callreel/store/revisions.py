@@ -58,7 +58,7 @@ def shown(conn: Connection, call_id: CallId) -> Shown | None:
         return None if machine is None else Shown(machine, machine.turns, tuple(range(len(machine.turns))))
     machine = transcripts.get(conn, newest.transcript_id)
     assert machine is not None  # the row refers to it
-    turns: dict[int, Turn | None] = {**dict(enumerate(machine.turns)), **_revised(conn, machine.id)}
+    turns: dict[int, Turn | None] = {**dict(enumerate(machine.turns)), **_revised(conn, machine)}
     kept = [(place, turn) for place, turn in turns.items() if turn is not None]
     return Shown(machine, tuple(turn for _, turn in kept), tuple(place for place, _ in kept), _row(newest))
 
@@ -103,12 +103,12 @@ def of_call(conn: Connection, call_id: CallId) -> list[RevisionRow]:
     return [_row(found) for found in conn.execute(query)]
 
 
-def _revised(conn: Connection, transcript_id: int) -> dict[int, Turn | None]:
-    """The newest correction of each of the machine's turns that was corrected."""
+def _revised(conn: Connection, machine: TranscriptRow) -> dict[int, Turn | None]:
+    """The newest correction of each of the machine's turns that was corrected; the engine that heard it stays."""
     newest = (
         select(revised_turns.c.position, func.max(revisions.c.number).label("number"))
         .join(revisions, revisions.c.id == revised_turns.c.revision_id)
-        .where(revisions.c.transcript_id == transcript_id)
+        .where(revisions.c.transcript_id == machine.id)
         .group_by(revised_turns.c.position)
         .subquery()
     )
@@ -119,9 +119,12 @@ def _revised(conn: Connection, transcript_id: int) -> dict[int, Turn | None]:
             newest,
             (newest.c.position == revised_turns.c.position) & (newest.c.number == revisions.c.number),
         )
-        .where(revisions.c.transcript_id == transcript_id)
+        .where(revisions.c.transcript_id == machine.id)
     )
-    return {row.position: None if row.removed else _turn(row) for row in conn.execute(query)}
+    return {
+        row.position: None if row.removed else _turn(row, machine.turns[row.position].heard_by)
+        for row in conn.execute(query)
+    }
 
 
 def _revised_row(revision_id: int, place: int, turn: Turn | None, before: Turn) -> dict[str, Any]:
@@ -139,9 +142,9 @@ def _revised_row(revision_id: int, place: int, turn: Turn | None, before: Turn) 
     }
 
 
-def _turn(row: Any) -> Turn:
+def _turn(row: Any, heard_by: str) -> Turn:
     words = tuple(Word(**word) for word in row.words)
-    return Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words)
+    return Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words, heard_by)
 
 
 def _row(found: Any) -> RevisionRow:

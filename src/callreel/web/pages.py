@@ -1,10 +1,10 @@
 """The pages: calls, one call, days, people, oneself, and the API's description.
 
-The calls and a call are drawn here and work without script, but for live text; searching, the days and what changes
-people and tokens are done by script with the API, whose rights are checked there.
+The calls, a call and the figures of days are drawn here and work without script, but for live text and charts; searching
+and what changes people and tokens are done by script with the API, whose rights are checked there.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -13,7 +13,8 @@ from fastapi.responses import HTMLResponse
 from callreel.domain.ids import CallId
 from callreel.services.summary import call_head, call_summary
 from callreel.store import call_list as call_list_of
-from callreel.store import live_events, notes, technicians, users
+from callreel.store import live_events, notes, technicians, users, vocabulary
+from callreel.web.api_days import asked_days
 from callreel.web.calling_policy import calling_policy
 from callreel.web.errors import not_found
 from callreel.web.layer_groups import layer_groups, main_audio, player_audio
@@ -75,12 +76,20 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
         )
 
     @routes.get("/days")
-    def days(request: Request) -> HTMLResponse:
-        return renderer.page(request, "days.html", here="days")
+    def days(
+        request: Request,
+        since: Annotated[date | None, Query(alias="from")] = None,
+        until: Annotated[date | None, Query(alias="to")] = None,
+        zone: str = "UTC",
+    ) -> HTMLResponse:
+        figures = asked_days(context, person_of(request).own, since, until, zone)
+        return renderer.page(request, "days.html", here="days", figures=figures)
 
     @routes.get("/technicians")
     def phone_book(request: Request) -> HTMLResponse:
-        return renderer.page(request, "technicians.html", here="technicians")
+        with context.database.read() as conn:
+            phrases = [row.phrase for row in vocabulary.everything(conn)]
+        return renderer.page(request, "technicians.html", here="technicians", phrases=phrases)
 
     @routes.get("/settings")
     def settings(request: Request) -> HTMLResponse:

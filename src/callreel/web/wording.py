@@ -5,9 +5,11 @@ are unknown here are shown as they are, never hidden.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import phonenumbers
+
+from callreel.speech.delivery import LATE_MS
 
 VERDICTS: Mapping[str, str] = {
     "verified": "Verified",
@@ -99,6 +101,32 @@ def percent_text(share: float | None) -> str:
     return "" if share is None else f"{round(share * 100)} %"
 
 
-def money_text(amount: float, currency: str) -> str:
+def live_score_text(score: Mapping[str, int | float | None]) -> str:
+    """What reading along was worth, from the API's `live_score`: a sentence or two, empty where nothing was counted."""
+    said = []
+    if words := score["words"]:
+        same = score["same"] or 0
+        said.append(
+            f"While the call went on, {same:,} of these {words:,} words stood there already ({percent_text(same / words)})."
+        )
+    if heard := score["heard"]:
+        said.append(
+            f"Of {heard:,} words that could be read along, {score['late'] or 0:,} came later than {LATE_MS / 1000:g} s"
+            f" after they were said, and {score['taken_back'] or 0:,} were shown and then changed."
+        )
+    return " ".join(said)
+
+
+def figure_text(value: float, places: int = 0) -> str:
+    """`1,234`, with one place `12.5` and `12`: no more places than say something."""
+    return f"{round(value, places):,.{places}f}".removesuffix(".0")
+
+
+def month_text(month: str) -> str:
+    """`November 2026` for `2026-11`."""
+    return f"{date.fromisoformat(f'{month}-01'):%B %Y}"
+
+
+def money_text(amount: float, currency: str, places: int = 4) -> str:
     """Amounts of a call are small, so four places: `$0.0245` for dollars, `0.0245 EUR` for others."""
-    return f"${amount:.4f}" if currency == "USD" else f"{amount:.4f} {currency}"
+    return f"${amount:.{places}f}" if currency == "USD" else f"{amount:.{places}f} {currency}"

@@ -1,8 +1,10 @@
-// <day-view>: what happened day by day, as charts, with the same figures in a table beside them.
+// <day-view>: what happened day by day. The server draws the figures and their table; the charts are drawn here from what
+// stands in the page. Another range, or the reader's own zone, is the same page asked for again.
 
 import { el, need, svg } from "../page/dom";
-import { count, money, size } from "../page/format";
-import { get, words } from "../page/http";
+import { count, size } from "../page/format";
+import { words } from "../page/http";
+import { pageAt } from "../page/refresh";
 import { localZone } from "../page/times";
 import { stacks, ticks, type Day, type Days, type Series } from "./figures";
 
@@ -14,37 +16,43 @@ const number = (value: number, places = 0): string => value.toLocaleString("en",
 const minutes = (ms: number): number => ms / 60_000;
 
 export class DayView extends HTMLElement {
+  private asked = 0;
+
   connectedCallback(): void {
     const form = need<HTMLFormElement>(this, "form");
-    const given = new URLSearchParams(location.search);
-    for (const name of ["from", "to"]) need<HTMLInputElement>(form, `[name=${name}]`).value = given.get(name) ?? "";
-    form.hidden = false;
+    form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => {
       const asked = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, String(value)]).filter(([, value]) => value) as [string, string][]);
       history.replaceState(null, "", asked.size ? `/days?${asked}` : "/days");
       void this.load();
     });
-    void this.load();
+    const shown = this.draw();
+    if (shown.zone !== localZone()) void this.load();
   }
 
   private async load(): Promise<void> {
-    const box = need(this, "[data-days]");
+    const mine = ++this.asked;
+    const query = new URLSearchParams(location.search);
+    query.set("zone", localZone());
+    let drawn: Node[];
     try {
-      const query = new URLSearchParams(location.search);
-      query.set("zone", localZone());
-      const days = await get<Days>(`/api/days?${query}`);
-      need<HTMLInputElement>(this, "[name=from]").value ||= days.days[0]?.date ?? "";
-      need<HTMLInputElement>(this, "[name=to]").value ||= days.days.at(-1)?.date ?? "";
-      this.draw(days);
+      const page = await pageAt(`/days?${query}`);
+      drawn = [...need(page, "[data-days]").childNodes];
+      for (const name of ["from", "to"]) need<HTMLInputElement>(this, `[name=${name}]`).value ||= need<HTMLInputElement>(page, `[name=${name}]`).value;
     } catch (error) {
-      box.replaceChildren(el("p.card", {}, words(error)));
+      drawn = [el("p.card", {}, words(error))];
     }
+    if (mine !== this.asked) return; // another range was asked for meanwhile
+    need(this, "[data-days]").replaceChildren(...drawn);
+    if (this.querySelector("[data-figures]")) this.draw();
   }
 
-  private draw(days: Days): void {
+  private draw(): Days {
+    const days = JSON.parse(need(this, "[data-figures]").textContent ?? "") as Days;
     const names = { agent: this.dataset.agent || "Agent", technician: this.dataset.technician || "Technician" };
     const verdict = (key: string, name: string): Series => ({ key, name, value: (day) => day.verdicts[key] ?? 0, whole: true });
-    const charts = [
+    const box = need(this, "[data-charts]");
+    box.replaceChildren(
       chart("Calls by verdict", days.days, [verdict("verified", "Verified"), verdict("explained", "Explained"), verdict("suspect", "Suspect"), verdict("none", "No verdict yet")], (n) => number(n)),
       chart("Minutes on the line", days.days, [{ key: "plain", name: "Minutes", value: (day) => day.minutes }], (n) => number(n, 1)),
       chart(
@@ -57,26 +65,10 @@ export class DayView extends HTMLElement {
         (n) => number(n, 1),
       ),
       chart("Kept here", days.days, [{ key: "plain", name: "Storage", value: (day) => day.storage_bytes }], size),
-    ];
-    need(this, "[data-days]").replaceChildren(facts(days), el("div.charts", {}, ...charts), table(days, names));
+    );
+    box.hidden = false;
+    return days;
   }
-}
-
-function facts(days: Days): HTMLElement {
-  const { total, currency } = days;
-  const fact = (name: string, value: string) => el("div", {}, el("dt", {}, name), el("dd.figure", {}, value));
-  const cost = (value: number | null) => (value === null ? "–" : money(value, currency));
-  return el(
-    "dl.facts.figures",
-    {},
-    fact("Calls", number(total.calls)),
-    fact("Minutes", number(total.minutes, 1)),
-    fact("Kept here", size(total.storage_bytes)),
-    fact("Recorded at the carrier", `${number(total.carrier_minutes, 1)} min`),
-    fact("Cost of these days", cost(total.cost)),
-    fact(`Cost of ${monthName(days.month)} so far`, cost(days.month_cost)),
-    fact(`Expected for ${monthName(days.month)}`, cost(days.month_expected)),
-  );
 }
 
 function chart(title: string, days: readonly Day[], series: readonly Series[], say: (value: number) => string): HTMLElement {
@@ -106,41 +98,9 @@ function dayName(date: string): string {
   return new Date(`${date}T00:00`).toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
 }
 
-function monthName(month: string): string {
-  return new Date(`${month}-01T00:00`).toLocaleDateString("en", { month: "long", year: "numeric" });
-}
-
 function gridLine(share: number, text: string): SVGGElement {
   const y = EDGE.top + HIGH * (1 - share);
   return svg("g.grid", {}, svg("line", { x1: EDGE.left, x2: WIDE + EDGE.left, y1: y, y2: y }), svg("text", { x: EDGE.left - 6, y: y + 4, "text-anchor": "end" }, text));
-}
-
-function table(days: Days, names: { agent: string; technician: string }): HTMLElement {
-  const heads = ["Day", "Calls", "Minutes", `${names.agent}, min`, `${names.technician}, min`, "Verified", "Explained", "Suspect", "Kept here", "Carrier, min", "Cost"];
-  const cells = (day: Omit<Day, "date">): string[] => [
-    number(day.calls),
-    number(day.minutes, 1),
-    number(minutes(day.spoken_ms.agent), 1),
-    number(minutes(day.spoken_ms.technician), 1),
-    ...["verified", "explained", "suspect"].map((key) => number(day.verdicts[key] ?? 0)),
-    size(day.storage_bytes),
-    number(day.carrier_minutes, 1),
-    day.cost === null ? "–" : money(day.cost, days.currency),
-  ];
-  const rows = [...days.days].reverse().filter((day) => day.calls > 0);
-  const href = (day: Day) => `/?from=${day.date}&to=${day.date}`;
-  return el(
-    "div.card.wide-table",
-    { tabindex: 0, role: "region", "aria-label": "The same in figures" },
-    el(
-      "table.figures-table",
-      {},
-      el("caption", {}, "Days with calls, newest first"),
-      el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),
-      el("tbody", {}, ...rows.map((day) => el("tr", {}, el("th", { scope: "row" }, el("a", { href: href(day) }, day.date)), ...cells(day).map((cell) => el("td", {}, cell))))),
-      el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "Together"), ...cells(days.total).map((cell) => el("td", {}, cell)))),
-    ),
-  );
 }
 
 customElements.define("day-view", DayView);

@@ -11,14 +11,10 @@ export interface Day {
   cost: number | null;
 }
 
+/** What stands in the page, as far as the charts use it. */
 export interface Days {
   zone: string;
-  currency: string;
   days: Day[];
-  total: Omit<Day, "date">;
-  month: string;
-  month_cost: number | null;
-  month_expected: number | null;
 }
 
 export interface Series {

@@ -34,11 +34,6 @@ export function size(bytes: number): string {
   return `${(left / 1000).toFixed(1)} TB`;
 }
 
-/** `$0.02` for dollars, `0.02 EUR` for others. */
-export function money(amount: number, currency: string, places = 2): string {
-  return currency === "USD" ? `$${amount.toFixed(places)}` : `${amount.toFixed(places)} ${currency}`;
-}
-
 /** A short fact with a capital and a full stop. */
 export function sentence(fact: string): string {
   if (!fact) return fact;

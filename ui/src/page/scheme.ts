@@ -16,6 +16,8 @@ export interface Turn {
   end_ms: number;
   text: string;
   confidence: number | null;
+  /** The engine that stood in, empty for the one that was meant to hear. */
+  heard_by: string;
   words?: Word[];
 }
 

@@ -82,7 +82,7 @@ export class TurnList {
       `li.turn.${turn.role}`,
       { "data-role": turn.role, "data-start-ms": turn.start_ms, "data-end-ms": turn.end_ms },
       el("p.who", {}, el("span.party", {}, this.options.names[turn.role]), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Listen from here" }, el("span.visually-hidden", {}, "Listen from "), duration(turn.start_ms))),
-      el("div.said", {}, el("p.text", {}, ...text, sure(turn.confidence)), edit),
+      el("div.said", {}, el("p.text", {}, ...text, sure(turn.confidence), stoodIn(turn.heard_by)), edit),
     );
   }
 
@@ -160,4 +160,8 @@ const DOUBTFUL = 0.7;
 // Said only where it matters; words that are unsure by themselves are marked too.
 function sure(confidence: number | null): HTMLElement | null {
   return confidence === null || confidence >= DOUBTFUL ? null : el("span.sure", { title: "How sure the engine is of its words" }, ` ${Math.round(confidence * 100)} %`);
+}
+
+function stoodIn(engine: string): HTMLElement | null {
+  return engine ? el("span.sure", { title: "The engine that was meant to hear failed; this one stood in" }, ` by ${engine}`) : null;
 }
