@@ -249,7 +249,7 @@ def test_what_reading_along_was_worth_and_who_stood_in(page: Page, base_url: str
         conn.execute(update(turns_table).where(first).values(heard_by="pocketsphinx"))
     open_review(page, base_url)
     expect(page.locator("[data-live-score]")).to_contain_text(
-        "40 of these 50 words stood there already (80 %)"
+        "40 of the final text's 50 words stood there already (80 %)"
     )
     turn = page.locator('[data-view="final"] .turn')
     expect(turn.first.locator(".sure")).to_have_text("by pocketsphinx")

@@ -107,7 +107,8 @@ def live_score_text(score: Mapping[str, int | float | None]) -> str:
     if words := score["words"]:
         same = score["same"] or 0
         said.append(
-            f"While the call went on, {same:,} of these {words:,} words stood there already ({percent_text(same / words)})."
+            f"While the call went on, {same:,} of the final text's {words:,} words stood there already"
+            f" ({percent_text(same / words)})."
         )
     if heard := score["heard"]:
         said.append(
