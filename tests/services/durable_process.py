@@ -1,21 +1,26 @@
 """A process that runs one durable workflow, for `test_durable`: `begin` dies in the middle of it, `adopt` finishes it.
 
-Usage: python -m tests.services.durable_process begin|adopt FOLDER [DATABASE_URL]
+Usage: python -m tests.services.durable_process begin|soon|late|adopt FOLDER [DATABASE_URL]
+`soon` and `late` close in the middle of a step, which ends while closing waits for it, or when the library is gone.
 Each step writes a line when it begins and one when it is done.
 """
 
+import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from callreel.services import durable as durable_module
 from callreel.services.durable import Durable, Steps
 from callreel.services.peers import new_name
 
 
 def main(mode: str, folder: Path, database_url: str | None = None) -> None:
     log = folder / "steps.log"
+    begun, may_end = threading.Event(), threading.Event()
 
     def step(name: str) -> Callable[[], int]:
         def work() -> int:
@@ -23,6 +28,9 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
                 file.write(f"begin {name}\n")
             if mode == "begin" and name == "two":
                 os._exit(9)  # as a kill: nothing is cleaned up
+            if mode in ("soon", "late") and name == "two":
+                begun.set()
+                may_end.wait(30)
             with log.open("a") as file:
                 file.write(f"done {name}\n")
             return len(name)
@@ -30,12 +38,31 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
         return work
 
     def body(steps: Steps, key: str) -> None:
-        total = sum(steps.run(name, step(name)) for name in ("one", "two", "three"))
+        try:
+            total = sum(steps.run(name, step(name)) for name in ("one", "two", "three"))
+        except Exception:
+            steps.run("parked", lambda: (folder / "parked").write_text(key))
+            raise
         steps.run("sum", lambda: (folder / "sum").write_text(f"{key} {total}"))
 
     durable = Durable(database_url or f"sqlite:///{folder / 'stages.db'}", new_name())
     durable.register("counting", body, queue="all")
     durable.launch({"all": 2})
+    if mode in ("soon", "late"):
+        logging.basicConfig(level=logging.INFO)
+        durable.start("counting", "a-key")
+        begun.wait(30)
+        if mode == "soon":
+            threading.Timer(0.3, may_end.set).start()
+        else:
+            durable_module.SHUT_DOWN_S = 0.2
+        durable.close()
+        may_end.set()
+        until = time.monotonic() + 30
+        while durable._here and time.monotonic() < until:
+            time.sleep(0.02)
+        print("runs", len(durable._here), flush=True)
+        return
     if mode == "begin":
         durable.start("counting", "a-key")
     else:

@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.postgres import postgres_server
 
 REPO = Path(__file__).parents[2]
@@ -54,3 +56,23 @@ def check_takeover(tmp_path: Path, *database_url: str) -> None:
     assert lines.count("begin one") == 1, "a step that was done is not done again"
     assert lines[3:] == ["begin two", "done two", "begin three", "done three"]
     assert (tmp_path / "sum").read_text() == "a-key 11", "results of finished steps are remembered"
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("soon", "the stages have stopped"), ("late", "at the next start: two")]
+)
+def test_a_stop_in_the_middle_of_a_step_says_so_in_one_line_and_nothing_is_taken_for_failed(
+    tmp_path: Path, mode: str, said: str
+) -> None:
+    stopped = run(mode, tmp_path)
+    assert (stopped.returncode, stopped.stdout) == (0, "runs 0\n"), stopped.stderr
+    assert [line for line in stopped.stderr.splitlines() if "the stages" in line and said in line]
+    assert "Traceback" not in stopped.stderr and "No DBOS" not in stopped.stderr, stopped.stderr
+    finished = run("adopt", tmp_path)
+    assert finished.stdout.split("\n") == ["before 1", "alive 0", "adopted 1", "left 0", ""], finished.stderr
+    lines = (tmp_path / "steps.log").read_text().splitlines()
+    assert lines.count("begin two") == (1 if mode == "soon" else 2), (
+        "a step that ended in time is not done again"
+    )
+    assert lines.count("begin three") == 1, "nothing begins while the process closes"
+    assert (tmp_path / "sum").read_text() == "a-key 11" and not (tmp_path / "parked").exists()

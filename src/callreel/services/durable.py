@@ -14,8 +14,9 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -23,7 +24,9 @@ from dbos import DBOS, DBOSConfig, Queue, SetWorkflowID
 from dbos._dbos import _get_dbos_instance
 from dbos._serialization import DBOSPortableJSONSerializer
 
-from callreel.services.patience import patiently
+from callreel.services.patience import SHUT_DOWN_S, ClosingError, patiently
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -78,19 +81,47 @@ class Known:
     output: str | None
 
 
+@dataclass(slots=True)
+class _End:
+    """How far the end of this process has come. First no step begins any more, then the library is gone."""
+
+    closing: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
+    running: list[str] = field(default_factory=list)
+    """Names of the steps that run now."""
+
+
 class _DbosSteps:
-    def __init__(self, closing: threading.Event, start: Callable[[str, str], None]) -> None:
-        self._closing = closing
+    def __init__(self, end: _End, start: Callable[[str, str], None]) -> None:
+        self._end = end
         self._start = start
 
     def run(self, name: str, work: Callable[[], T]) -> T:
-        return DBOS.run_step({"name": name}, lambda: patiently(name, work, self._closing))
+        return self._while_there(
+            name, lambda: DBOS.run_step({"name": name}, lambda: patiently(name, work, self._end.closing))
+        )
 
     def sleep(self, seconds: float) -> None:
+        if self._end.closing.is_set():
+            raise ClosingError
         DBOS.sleep(seconds)
 
     def then(self, name: str, key: str) -> None:
-        self._start(name, key)
+        self._while_there(name, lambda: self._start(name, key))
+
+    def _while_there(self, name: str, work: Callable[[], T]) -> T:
+        """Nothing begins once the process closes; what outlasts the library has no outcome, since nobody can keep it."""
+        self._end.running.append(name)
+        try:
+            if self._end.closing.is_set():
+                raise ClosingError
+            return work()
+        except Exception:
+            if self._end.gone.is_set():
+                raise ClosingError from None
+            raise
+        finally:
+            self._end.running.remove(name)
 
 
 class Durable:
@@ -106,7 +137,7 @@ class Durable:
         self._queues: dict[str, str] = {}
         self.executor_id = name
         self._launched = False
-        self._closing = threading.Event()
+        self._end = _End()
         self._here: set[str] = set()
         self._idle: set[str] = set()
         config: DBOSConfig = {
@@ -124,7 +155,7 @@ class Durable:
 
     def register(self, name: str, body: Body, *, queue: str) -> None:
         """Make `body` known as workflow `name`, which waits its turn in `queue`. Before `launch`."""
-        steps = _DbosSteps(self._closing, self.start)
+        steps = _DbosSteps(self._end, self.start)
 
         def workflow(key: str) -> str | None:
             known_by = workflow_id(name, key)
@@ -202,11 +233,24 @@ class Durable:
         return len(again)
 
     def close(self) -> None:
-        """Stop running; unfinished work goes on at the next launch. Blocking, about a second on SQLite."""
-        self._closing.set()
-        if self._launched:
-            DBOS.destroy(destroy_registry=True)
-            self._launched = False
+        """Take up nothing more, wait for steps that run, `SHUT_DOWN_S` at most, and stop. Unfinished work goes on at the
+        next launch, or in another process; a step that was cut off is done again. Blocking, about a second on SQLite.
+        """
+        self._end.closing.set()
+        if not self._launched:
+            return
+        for event in _get_dbos_instance().background_thread_stop_events:
+            event.set()
+        until_s = time.monotonic() + SHUT_DOWN_S
+        while self._end.running and time.monotonic() < until_s:
+            time.sleep(0.02)
+        if cut := sorted(self._end.running):
+            log.warning("the stages stop; to be done again at the next start: %s", ", ".join(cut))
+        else:
+            log.info("the stages have stopped")
+        self._end.gone.set()
+        DBOS.destroy(destroy_registry=True)
+        self._launched = False
 
 
 def _limit_here(at_once: Mapping[str, int]) -> None:
