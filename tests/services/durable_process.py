@@ -55,7 +55,7 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
         if mode == "soon":
             threading.Timer(0.3, may_end.set).start()
         else:
-            durable_module.SHUT_DOWN_S = 0.2
+            vars(durable_module)["SHUT_DOWN_S"] = 0.2
         durable.close()
         may_end.set()
         until = time.monotonic() + 30

@@ -104,7 +104,12 @@ class _DbosSteps:
     def sleep(self, seconds: float) -> None:
         if self._end.closing.is_set():
             raise ClosingError
-        DBOS.sleep(seconds)
+        try:
+            DBOS.sleep(seconds)
+        except Exception:
+            if self._end.gone.is_set():
+                raise ClosingError from None
+            raise
 
     def then(self, name: str, key: str) -> None:
         self._while_there(name, lambda: self._start(name, key))
