@@ -2,17 +2,26 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.call import Role
-from callreel.services.decoding import Decoded, Decoding, Oracle
+from callreel.engines.host import EngineHost
+from callreel.engines.registry import EngineChoice
+from callreel.engines.silero import SileroDetector
+from callreel.services.decoding import Decoded, Decoding, EngineDecoding, Oracle
 from callreel.services.hearing import Samples
 from callreel.services.simulated_live import LiveRun, hear_live
 from callreel.services.spoken_material import Recorded, read_material
+from callreel.speech.engine import Capabilities
 from callreel.speech.overload import OverloadLevel
+from tests.engines.clips import FOLDER
 from tests.services.ground import LoudnessDetector
 from tests.services.spoken_call import SECONDS, TURNS, write_call
+
+CALLS = FOLDER / "calls" / "manifest.tsv"
 
 
 @pytest.fixture
@@ -123,7 +132,8 @@ def test_three_times_what_the_machine_can_do_costs_all_but_finals(tmp_path: Path
     run = live(recorded, slow, workers=1)
     said = repeats * len(TURNS)
     assert (run.asked_finals, len(run.finals), run.finals_lost) == (said, said, 0)
-    assert run.levels == set(OverloadLevel), "every level is passed"
+    assert set(run.levels) == set(OverloadLevel), "every level is passed"
+    assert run.levels[-1] is OverloadLevel.NONE, "and left again"
     assert run.partials_shed > 0 and slow.cheap > 0 and run.finals_spilled > 0
     assert run.finals[-1].at_ms > repeats * SECONDS * 1000, "the rest comes after the call"
     numbers = [(given.final.segment.role, given.final.segment.number) for given in run.finals]
@@ -131,3 +141,71 @@ def test_three_times_what_the_machine_can_do_costs_all_but_finals(tmp_path: Path
     assert sorted(texts(run, Role.AGENT)) == sorted(
         repeats * [text for channel, _, text in TURNS if channel == 0]
     )
+
+
+class _Slowed:
+    """A real engine whose decodes take `factor` times the processor time they took, in segments that begin before `until_ms`."""
+
+    def __init__(self, engine: Decoding, factor: float, until_ms: int) -> None:
+        self._engine = engine
+        self._factor = factor
+        self._until_ms = until_ms
+        self.cheap = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._engine.capabilities
+
+    def begin(self, recorded: Recorded) -> None:
+        self._engine.begin(recorded)
+
+    def forget(self, role: Role, start_ms: int) -> None:
+        self._engine.forget(role, start_ms)
+
+    async def decode(
+        self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
+    ) -> Decoded:
+        decoded = await self._engine.decode(role, start_ms, samples16k, partial=partial, cheap=cheap)
+        self.cheap += cheap and not partial
+        slower = self._factor if start_ms < self._until_ms else 1
+        return replace(decoded, took_ms=slower * decoded.took_ms)
+
+
+@pytest.mark.slow
+def test_pocketsphinx_at_three_times_what_it_can_do_loses_no_final_and_recovers(tmp_path: Path) -> None:
+    """One worker and a call, heard at the engine's speed; then so slowed that it needs three, and after a pause at full speed."""
+    if not CALLS.is_file():
+        pytest.skip(f"needs the test recordings of {CALLS.parent}")
+    call = next(one for one in read_material(CALLS) if one.name == "real_katie_steve")
+    samples, rate_hz = soundfile.read(call.path, dtype="int16")
+    pause = np.zeros((180 * rate_hz, 2), np.int16)
+    soundfile.write(tmp_path / "twice.wav", np.concatenate([samples, pause, samples]), rate_hz)
+    twice = replace(call, path=tmp_path / "twice.wav")
+    over_ms = len(samples) * 1000 // rate_hz
+    again_ms = over_ms + 175_000  # a segment begins a little before its words
+
+    async def hear(recorded: Recorded, decoding: Decoding) -> LiveRun:
+        return await hear_live(
+            recorded, decoding, workers=1, new_detector=SileroDetector, segmenter=SegmenterOptions()
+        )
+
+    async def scene() -> tuple[LiveRun, LiveRun, _Slowed]:
+        host = EngineHost(EngineChoice("pocketsphinx"), 1)
+        await host.start()
+        try:
+            usual = await hear(call, EngineDecoding(host))
+            slowed = _Slowed(EngineDecoding(host), 3 * over_ms / 1000 / usual.cpu_s, over_ms)
+            return usual, await hear(twice, slowed), slowed
+        finally:
+            await host.close()
+
+    usual, run, slowed = asyncio.run(scene())
+    assert max(usual.levels) < OverloadLevel.CHEAPER and usual.finals_lost == 0
+    assert (len(run.finals), run.finals_lost) == (run.asked_finals, 0)
+    first = [given for given in run.finals if given.final.segment.start_ms < again_ms]
+    assert len(first) == len(usual.finals)
+    assert sum(len(given.final.words) for given in first) > 40
+    assert run.partials_shed > 0 and slowed.cheap > 0
+    assert max(run.levels) >= OverloadLevel.CHEAPER and run.levels[-1] is OverloadLevel.NONE
+    followed = [shown for shown in run.partials if shown.at_ms > again_ms]
+    assert len(followed) > 10, "words appear as they are said again"

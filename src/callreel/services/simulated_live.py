@@ -69,8 +69,8 @@ class LiveRun:
     partials_shed: int = 0
     finals_spilled: int = 0
     """Closed segments that had to wait on disk."""
-    levels: set[OverloadLevel] = field(default_factory=set)
-    """What was given up at one time or another."""
+    levels: list[OverloadLevel] = field(default_factory=list)
+    """What was given up, one level after the other as they came and went."""
     cpu_s: float = 0.0
 
     @property
@@ -155,7 +155,8 @@ class _Simulation:
 
     def _next(self) -> Job | None:
         job = self._queue.next(self._now_ms / 1000, self._ready)
-        self.run.levels.add(self._queue.level)
+        if self.run.levels[-1:] != [self._queue.level]:
+            self.run.levels.append(self._queue.level)
         if job is None and self._spilled and self._queue.has_room:
             self._queue.take_back(replace(self._spilled.popleft(), offered_at_s=self._now_ms / 1000))
             return self._next()

@@ -97,7 +97,7 @@ async def _hear(
         asked_finals=len(kept),
         partials_shed=transcription.partials_shed,
         finals_spilled=transcription.spilled_total,
-        levels={transcription.overload},
+        levels=[transcription.overload],
         cpu_s=0.0 if cpu_before is None or cpu_after is None else cpu_after - cpu_before,
     )
 
