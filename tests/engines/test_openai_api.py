@@ -1,8 +1,10 @@
+import asyncio
 import email
 import io
 import json
 import sys
 import threading
+import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,10 @@ import numpy as np
 import pytest
 
 from callreel.domain.errors import EngineError
+from callreel.engines.host import EngineHost
 from callreel.engines.openai_api import check, load
+from callreel.engines.registry import EngineChoice
+from callreel.speech.engine import HeardWord
 
 SAMPLES = np.arange(-16000, 16000, dtype=np.int16)
 
@@ -26,6 +31,8 @@ class Stub:
     answers: list[tuple[int, object]]
     requests: list[tuple[Message, dict[str, bytes]]] = field(default_factory=list)
     url: str = ""
+    retry_after_ms: str = "1"
+    asked_at_s: list[float] = field(default_factory=list)
 
     def answer(self) -> tuple[int, object]:
         return self.answers[min(len(self.requests), len(self.answers)) - 1]
@@ -38,13 +45,14 @@ def serving(*answers: tuple[int, object]) -> Iterator[Stub]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            stub.asked_at_s.append(time.monotonic())
             stub.requests.append((self.headers, form(self.headers["Content-Type"], body)))
             status, answer = stub.answer()
             data = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
-            self.send_header("Retry-After-Ms", "1")
+            self.send_header("Retry-After-Ms", stub.retry_after_ms)
             self.end_headers()
             self.wfile.write(data)
 
@@ -180,6 +188,35 @@ def test_a_server_that_is_asked_too_often_is_left_alone_for_as_long_as_it_says_a
         words = load({"base_url": stub.url}).decode(SAMPLES, partial=False)
     assert [word.text for word in words] == ["hello"]
     assert len(stub.requests) == 3
+
+
+def test_what_the_server_says_to_one_process_holds_for_the_others_of_the_machine() -> None:
+    with serving((429, {}), (200, {"text": "hello"})) as stub:
+        stub.retry_after_ms = "3000"
+        options: dict[str, str | int | float | bool] = {"base_url": stub.url, "retries": 0}
+
+        async def scene() -> list[HeardWord]:
+            host = EngineHost(EngineChoice("openai", options), 1)
+            await host.start()
+            try:
+                with pytest.raises(EngineError, match="asked too often"):
+                    load(options).decode(SAMPLES, partial=False)
+                return await host.decode(SAMPLES)
+            finally:
+                await host.close()
+
+        assert [word.text for word in asyncio.run(scene())] == ["hello"]
+    refused_s, asked_s = stub.asked_at_s
+    assert asked_s - refused_s > 2.9
+
+
+def test_another_key_is_not_paused() -> None:
+    with serving((429, {}), (200, {"text": "hello"})) as stub:
+        stub.retry_after_ms = "60000"
+        with pytest.raises(EngineError, match="asked too often"):
+            load({"base_url": stub.url, "retries": 0}).decode(SAMPLES, partial=False)
+        other = load({"base_url": stub.url, "api_key": "sk-other", "retries": 0})
+        assert [word.text for word in other.decode(SAMPLES, partial=False)] == ["hello"]
 
 
 def test_a_server_that_stays_unwilling_is_told() -> None:

@@ -5,13 +5,16 @@ Options: `api_key` (needed without `base_url`), `base_url`, `model` (default `gp
 2027-02-26), `language` (empty to let the server find out), `hints` (words to expect, with commas between them: keywords
 of `gpt-transcribe`, part of the prompt of others), `prompt`, `word_times` (true asks for `verbose_json` with word times,
 which servers of the older kind give), `timeout_s` (default 30, for each try), `retries` (default 4; the client waits
-longer each time, and as long as a server that is asked too often says), `price_per_minute` (default 0).
+longer each time, and as long as a server that is asked too often says; what it says to one process holds for all of this
+machine, up to a minute), `price_per_minute` (default 0).
 """
 
 import importlib.util
 import io
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,11 +23,13 @@ import numpy.typing as npt
 
 from callreel.domain.errors import EngineError
 from callreel.engines import options as option
+from callreel.engines.pause import SharedPause
 from callreel.engines.registry import Options
 from callreel.engines.spread import spread
 from callreel.speech.engine import Capabilities, HeardWord
 
 if TYPE_CHECKING:  # the extra may be missing
+    from httpx2 import Response
     from openai import OpenAI
     from openai.types.audio import TranscriptionVerbose
 
@@ -78,11 +83,21 @@ def _here(base_url: str) -> bool:
 def load(options: Options) -> "OpenAIEngine":
     """The engine; connects when it is first asked."""
     able = check(options)
-    from openai import OpenAI
+    from openai import DefaultHttpxClient, OpenAI
+
+    api_key, base_url = option.text(options, "api_key"), option.text(options, "base_url")
+    pause = SharedPause(base_url, api_key)
+
+    def heed(response: "Response") -> None:
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            pause.begin(_told_to_wait_s(response.headers))
 
     client = OpenAI(
-        api_key=option.text(options, "api_key") or "none",  # a server of one's own asks for none
-        base_url=option.text(options, "base_url") or None,
+        api_key=api_key or "none",  # a server of one's own asks for none
+        http_client=DefaultHttpxClient(
+            event_hooks={"request": [lambda request: pause.keep()], "response": [heed]}
+        ),
+        base_url=base_url or None,
         timeout=option.number(options, "timeout_s", 30),
         max_retries=option.whole(options, "retries", 4, least=0),
     )
@@ -171,6 +186,14 @@ def _timed(verbose: "TranscriptionVerbose", duration_ms: int) -> list[HeardWord]
         for word in verbose.words
         if word.word.strip()
     ]
+
+
+def _told_to_wait_s(headers: Mapping[str, str]) -> float:
+    """What the server says in seconds or, of its own kind, milliseconds; 0 if it says nothing, or a date."""
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(KeyError, ValueError):
+            return float(headers[name]) / divisor
+    return 0.0
 
 
 def _duration_ms(samples: npt.NDArray[np.int16]) -> int:

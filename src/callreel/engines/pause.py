@@ -1,0 +1,54 @@
+"""A pause that all processes of this machine keep which ask the same server with the same key.
+
+An empty file in the folder for temporary files, whose time of change is when the pause ends; it belongs to one user, and
+another's is not heeded. It is no rate limit: nobody is slowed down before the server has said that it is asked too often.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+LONGEST_S = 60.0
+"""A server that wants longer is asked all the same: whoever waits for the words gives up after two minutes."""
+
+
+class SharedPause:
+    """By what is asked: an address and a key. A machine without a writable folder has no shared pause, and no error."""
+
+    def __init__(self, *asked: str, folder: Path | None = None) -> None:
+        digest = hashlib.sha256("\0".join(asked).encode()).hexdigest()[:24]
+        self._path = Path(folder or tempfile.gettempdir(), f"callreel-pause-{os.getuid()}-{digest}")
+
+    def begin(self, seconds: float) -> None:
+        """Nobody asks for so long from now, or for as long as was said before if that ends later."""
+        until_s = time.time() + min(max(seconds, 0.0), LONGEST_S)
+        with suppress(OSError):
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                found = os.fstat(descriptor)
+                if found.st_uid == os.getuid() and found.st_mtime < until_s:
+                    os.utime(descriptor, (until_s, until_s))
+            finally:
+                os.close(descriptor)
+
+    @property
+    def left_s(self) -> float:
+        """How long it still lasts, 0 to LONGEST_S."""
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return 0.0
+        if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
+            return 0.0
+        left_s = found.st_mtime - time.time()
+        return left_s if 0 < left_s <= LONGEST_S else 0.0  # a clock that was set back makes no long pause
+
+    def keep(self) -> None:
+        """Wait until it is over, also if it is made longer meanwhile; blocks for LONGEST_S at most."""
+        give_up_s = time.monotonic() + LONGEST_S
+        while (left_s := self.left_s) > 0 and time.monotonic() < give_up_s:
+            time.sleep(left_s)
