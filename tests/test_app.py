@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callreel.app import serve
+from callreel.app.server import serve
 from callreel.domain.errors import SettingsError
 from callreel.settings import Settings
 

@@ -37,7 +37,7 @@ def media_workers(house: House) -> list[int]:
     found = []
     for task in Path(f"/proc/{house.server.pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            if b"callreel.media_app" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"callreel.app.media_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
                 found.append(int(child))
     return found
 

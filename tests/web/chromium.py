@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from callreel.app import shown_settings
+from callreel.app.pages import shown_settings
 from callreel.carrier.destination import DialPolicy
 from callreel.domain.cost import Prices
 from callreel.settings import Settings

@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from callreel.app import web_app
+from callreel.app.pages import web_app
 from callreel.domain.access import RIGHTS, Scope, UserRole, rights_of
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters

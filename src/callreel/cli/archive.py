@@ -10,7 +10,7 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import StoreError
 
 if TYPE_CHECKING:
-    from callreel.app import AtRest
+    from callreel.app.offline import AtRest
     from callreel.domain.ids import CallId
     from callreel.services.archiving import Archiving
 
@@ -38,10 +38,11 @@ def archive(
     - `callreel archive 3f9c0a1b2c3d`
     """
     settings = begin(quiet=True)
-    from callreel import app
+    from callreel.app import schedules
+    from callreel.app.offline import at_rest
 
-    with app.at_rest(settings) as rest:
-        archiving = app.archiving(settings, rest.database, rest.blobs, rest.clock)
+    with at_rest(settings) as rest:
+        archiving = schedules.archiving(settings, rest.database, rest.blobs, rest.clock)
         wanted = [_known(rest, call)] if call else archiving.due()
         plain = kept = 0
         for call_id in wanted:
@@ -73,14 +74,15 @@ def remake(
     - would all of it come back? `callreel remake --all --verify`
     """
     settings = begin(quiet=True)
-    from callreel import app
+    from callreel.app import schedules
+    from callreel.app.offline import at_rest
     from callreel.services.remade import OtherBytesError
 
     if (call is None) == (not every):
         raise typer.BadParameter("give the id of a call, or --all")
     wrong = files = 0
-    with app.at_rest(settings) as rest:
-        archiving = app.archiving(settings, rest.database, rest.blobs, rest.clock)
+    with at_rest(settings) as rest:
+        archiving = schedules.archiving(settings, rest.database, rest.blobs, rest.clock)
         wanted = _archived(rest) if every else [_known(rest, call or "")]
         for call_id in wanted:
             try:

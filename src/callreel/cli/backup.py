@@ -29,7 +29,7 @@ def backup(
     - `callreel backup --verify /mnt/backup/callreel-2026-11-22`
     """
     settings = begin(quiet=True)
-    from callreel import app
+    from callreel.app.ground import blob_store
     from callreel.services import backup as backups
     from callreel.services.clock import Clock
 
@@ -44,7 +44,7 @@ def backup(
     databases = [sqlite_path(settings.app_database_url), sqlite_path(settings.durable_database_url)]
     made = backups.make_backup(
         [path for path in databases if path.exists()],
-        app.blob_store(settings),
+        blob_store(settings),
         folder,
         Clock().now(),
         say=_say,

@@ -25,7 +25,7 @@ def check(
     - `callreel check --repair`
     """
     settings = begin(quiet=True)
-    from callreel import app
+    from callreel.app.ground import blob_store, spool_of
     from callreel.services.checking import Checking
     from callreel.services.clock import Clock
     from callreel.store.database import Database
@@ -34,8 +34,8 @@ def check(
     try:
         database.migrate()
         database.quick_check()
-        blobs = app.blob_store(settings)
-        checking = Checking(database, blobs, Clock().now(), repair=repair, spool=app.spool_of(blobs))
+        blobs = blob_store(settings)
+        checking = Checking(database, blobs, Clock().now(), repair=repair, spool=spool_of(blobs))
         checked = checking.run()
     finally:
         database.close()

@@ -77,7 +77,7 @@ def document(settings: Settings, to: str, *, incoming: bool) -> str:
     """The TwiML of a call to `to`, indented. Raises SettingsError when the number may not be called."""
     from xml.etree import ElementTree
 
-    from callreel.app import answer_options
+    from callreel.app.carrier import answer_options
     from callreel.carrier.destination import Refused
     from callreel.services.answer import incoming_document, outgoing_document
 

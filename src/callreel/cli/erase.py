@@ -28,12 +28,13 @@ def erase(
     - `callreel erase 3f9c0a1b2c3d --by "request of 25 November"`
     """
     settings = begin(quiet=True)
-    from callreel import app
+    from callreel.app import schedules
+    from callreel.app.offline import at_rest
     from callreel.domain.ids import CallId
 
     if not yes:
         typer.confirm(f"Erase call {call} for good?", abort=True)
-    with app.at_rest(settings) as rest:
-        erasing = app.erasing(settings, rest.database, rest.blobs, rest.carrier, rest.clock)
+    with at_rest(settings) as rest:
+        erasing = schedules.erasing(settings, rest.database, rest.blobs, rest.carrier, rest.clock)
         files = erasing.erase(CallId(call), by, at_carrier=not here_only)
     typer.echo(f"callreel: call {call} is erased, with {files} files")

@@ -34,11 +34,12 @@ def reconcile(
     - what would be deleted at the carrier: `callreel reconcile --dry-run`
     """
     settings = begin(quiet=True)
-    from callreel import app
+    from callreel.app.offline import at_rest
+    from callreel.app.schedules import delete_after_days
     from callreel.services.carrier_list import CarrierList
     from callreel.services.deletion import Deletion
 
-    with app.at_rest(settings) as rest:
+    with at_rest(settings) as rest:
         if not rest.carrier.usable:
             raise SettingsError(
                 "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret"
@@ -47,7 +48,7 @@ def reconcile(
             days, dry_run=dry_run
         )
         deletion = Deletion(
-            rest.database, rest.blobs, rest.carrier, rest.clock, after_days=app.delete_after_days(settings)
+            rest.database, rest.blobs, rest.carrier, rest.clock, after_days=delete_after_days(settings)
         )
         gone = deletion.sweep(dry_run=dry_run)
     would = "would be " if dry_run else ""

@@ -60,9 +60,9 @@ def serve(
             f"demo mode listens on 127.0.0.1 only, not on {settings.host}; leave --demo or --host out"
         )
     require_free(settings.host, settings.port)
-    from callreel import app
+    from callreel.app.server import serve
 
-    app.serve(settings, demo=demo, demo_sign_in=sign_in)
+    serve(settings, demo=demo, demo_sign_in=sign_in)
 
 
 def work(
@@ -89,6 +89,6 @@ def work(
     settings = begin({"work_queues": queues})
     if not settings.work_queues:
         raise SettingsError("there is nothing to work on; name queues as --queues fetch,transcribe,judge")
-    from callreel import app
+    from callreel.app.worker import work
 
-    app.work(settings)
+    work(settings)

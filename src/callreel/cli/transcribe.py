@@ -66,7 +66,7 @@ def transcribe(
         raise SettingsError("expected one of: a call's id, --day YYYY-MM-DD, --all")
     choose = _chooser(call, day)
     settings = begin(quiet=True)
-    from callreel import app
+    from callreel.app.worker import transcribe_again
     from callreel.engines import registry
     from callreel.engines.survey import Purpose
     from callreel.settings.engines import engine_by_spec, engine_for, spec_of
@@ -80,7 +80,7 @@ def transcribe(
     os.nice(_NICE)
     bar = _Bar()
     try:
-        run, progress = app.transcribe_again(settings, spec, choose, bar.tell)
+        run, progress = transcribe_again(settings, spec, choose, bar.tell)
     except KeyboardInterrupt:
         left = bar.left
         raise CallreelError(

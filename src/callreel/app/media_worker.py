@@ -1,6 +1,6 @@
 """The composition root of a media worker: a process of `callreel serve --media-workers` that has media sockets and no more.
 
-    python -m callreel.media_app FD
+    python -m callreel.app.media_worker FD
 
 `callreel serve` starts it; FD is its end of a socket pair (`web/handing_over`). It has live calls, their transcripts and
 engines of its own. Pages, webhooks, stages and schedules are the server's; both are processes of one installation, which
@@ -16,16 +16,9 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from callreel import log as logs
-from callreel.app import (
-    LiveSide,
-    begun_engine,
-    blob_store,
-    hints_of,
-    link,
-    live_side,
-    tasks,
-    traced,
-)
+from callreel.app.engines import begun_engine, hints_of
+from callreel.app.ground import blob_store, link, tasks, traced
+from callreel.app.live import LiveSide, live_side
 from callreel.domain.errors import CallreelError, StoreError
 from callreel.engines.survey import Purpose
 from callreel.services.announce import Announcer

@@ -1,0 +1,52 @@
+"""What the settings say of the carrier, as the rooms below take it: how requests are signed, answered and made."""
+
+from callreel.carrier.destination import DialPolicy
+from callreel.carrier.signature import SignatureCheck
+from callreel.services.answer import AnswerOptions
+from callreel.services.cloud import CarrierAccess
+from callreel.settings import Settings
+
+
+def signature_check(settings: Settings) -> SignatureCheck:
+    """Checks the carrier's signatures with the configured secrets; without any, nothing is valid."""
+    token = settings.auth_token.get_secret_value() if settings.auth_token else ""
+    return SignatureCheck(token, {sid: key.get_secret_value() for sid, key in settings.shared_keys.items()})
+
+
+def answer_options(settings: Settings) -> AnswerOptions:
+    """What the TwiML says, from the settings."""
+    countries, prefixes = frozenset(settings.dial_countries), settings.dial_prefixes
+    policy = (
+        DialPolicy.for_caller_id(settings.caller_id, countries, prefixes)
+        if settings.caller_id
+        else DialPolicy(countries, prefixes)
+    )
+    return AnswerOptions(
+        public_url=settings.public_url,
+        stream_url=settings.stream_url,
+        caller_id=settings.caller_id or "",
+        incoming_agent=settings.incoming_agent,
+        dial_policy=policy,
+        stream_track=settings.stream_track,
+        record=settings.record,
+        recording_channels=settings.recording_channels,
+        recording_track=settings.recording_track,
+        recording_trim=settings.recording_trim,
+        recording_events=settings.recording_events,
+        callback_retries=settings.callback_retries,
+        callback_retry_policy=settings.callback_retry_policy,
+        answer_on_bridge=settings.answer_on_bridge,
+        swap_tracks=settings.swap_tracks,
+        token_ttl_s=settings.media_token_ttl_s,
+    )
+
+
+def carrier_access(settings: Settings) -> CarrierAccess:
+    """An API key if there is one, else the account's own token, which is for trying things out."""
+    key, token = settings.api_key_secret, settings.auth_token
+    username = settings.api_key_sid if key else settings.account_sid
+    secret = key or token
+    return CarrierAccess(
+        settings.carrier_api_url, settings.account_sid or "", username or "",
+        secret.get_secret_value() if secret else "", settings.fetch_timeout_s,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""Which engines a process begins, with what words to expect, and what it tells of them."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+
+from callreel.domain.events import Json
+from callreel.engines import registry
+from callreel.engines.failover import AnyHost, FailoverHost
+from callreel.engines.fetch_log import FetchLog
+from callreel.engines.host import EngineHost
+from callreel.engines.pool import BegunEngine
+from callreel.engines.survey import Purpose, facts
+from callreel.services.metrics import EngineLoad
+from callreel.settings import Settings
+from callreel.settings.engines import engine_by_spec, engine_for, standing_in, surveyed
+from callreel.store import vocabulary
+from callreel.store.database import Database
+
+log = logging.getLogger(__name__)
+
+
+def engine_load(final: BegunEngine | None, live: BegunEngine | None) -> dict[str, EngineLoad]:
+    """The engine processes of this process, by what they are for. Media workers have their own."""
+    begun = {"live": live, "final": final}
+    return {use: engine.host for use, engine in begun.items() if engine is not None}
+
+
+async def begun_engine(
+    settings: Settings, purpose: Purpose, hints: Sequence[str], workers: int, stack: AsyncExitStack
+) -> BegunEngine:
+    """The engine for `purpose` in its processes, with another to stand in; the log says which and why."""
+    selected = await asyncio.to_thread(engine_for, settings, purpose, hints)
+    able = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
+    other = await asyncio.to_thread(standing_in, settings, selected.choice, purpose, hints)
+    host: AnyHost = EngineHost(selected.choice, workers)
+    if other is not None:
+        host = FailoverHost(
+            partial(EngineHost, selected.choice, workers), partial(EngineHost, other, workers)
+        )
+    stack.push_async_callback(host.close)
+    await host.start()
+    log.info("engine of the %s transcript: %s %s (%s)", purpose, able.name, able.model, selected.why)
+    return BegunEngine(host, able, selected.why)
+
+
+async def begun_again(settings: Settings, spec: str, hints: Sequence[str]) -> BegunEngine:
+    """An engine that was asked for by a run over calls again; nobody stands in, since its words are the point."""
+    choice = engine_by_spec(settings, spec, hints)
+    able = await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
+    host = EngineHost(choice, 1)
+    await host.start()
+    return BegunEngine(host, able, "asked for by callreel transcribe --again")
+
+
+def hints_of(settings: Settings, database: Database) -> list[str]:
+    """Words that engines should expect: the settings', people's and the technicians' names."""
+    with database.read() as conn:
+        return vocabulary.hints(conn, settings.vocabulary)
+
+
+def engines_told(settings: Settings, begun: Mapping[Purpose, BegunEngine | None]) -> dict[str, Json]:
+    """What `GET /api/engines` answers: who hears, why, who stands in now, and what each can do."""
+    told: dict[str, Json] = {}
+    for purpose, engine in begun.items():
+        if engine is None:
+            told[purpose.value] = None  # other processes of the installation do it
+            continue
+        trouble = engine.host.why if isinstance(engine.host, FailoverHost) else ""
+        told[purpose.value] = {
+            "engine": engine.able.name,
+            "model": engine.able.model,
+            "why": engine.why,
+            "stands_in": engine.host.capabilities.name if trouble else "",
+            "trouble": trouble,
+        }
+    return {**told, "engines": [facts(one) for one in surveyed(settings)]}

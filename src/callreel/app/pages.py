@@ -1,0 +1,117 @@
+"""The web application with what it is given, and what its pages tell of the settings."""
+
+import secrets
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from callreel.app.carrier import answer_options, signature_check
+from callreel.app.engines import engines_told
+from callreel.app.ground import Ground
+from callreel.app.live import leg_ended
+from callreel.domain.call import Role
+from callreel.engines.pool import BegunEngine
+from callreel.engines.survey import Purpose
+from callreel.services.answer import Answering
+from callreel.services.bridge import Word
+from callreel.services.callbacks import CallbackIntake
+from callreel.services.counters import Counters
+from callreel.services.dispatch import Dispatcher
+from callreel.services.group_commit import GroupCommit
+from callreel.services.health import Health
+from callreel.services.live_calls import LiveCalls
+from callreel.services.metrics import Metrics
+from callreel.services.secret_tokens import new_token
+from callreel.settings import LOOPBACK_HOSTS, Settings, describe
+from callreel.web.app import create_app
+from callreel.web.carrier_routes import carrier_router
+from callreel.web.options import ShownSetting, SoftphoneOptions, WebOptions
+
+
+def web_app(
+    ground: Ground,
+    engine: BegunEngine,
+    live_calls: LiveCalls,
+    dispatcher: Dispatcher,
+    counters: Counters,
+    health: Health,
+    metrics: Metrics,
+    demo: bool,
+    demo_sign_in: bool,
+) -> FastAPI:
+    """Every route of the server but the media socket, which `one_port` takes before it."""
+    settings = ground.settings
+    check = signature_check(settings)
+    answering = Answering(
+        ground.database, ground.announcer, answer_options(settings), ground.clock,
+        new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=ground.process,
+    )  # fmt: skip
+
+    def stream_ended(stream_sid: str) -> None:
+        live_calls.stream_ended(stream_sid)
+        ground.bridge.say(Word.STREAM_ENDED, stream_sid)
+
+    intake = CallbackIntake(
+        ground.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(ground, live_calls),
+        stream_ended=stream_ended,
+    )  # fmt: skip
+    commits = GroupCommit(ground.database, ground.announcer)
+    routers = (carrier_router(check, settings.public_url, answering, intake, commits, counters),)
+    options = WebOptions(
+        demo=demo,
+        demo_sign_in=demo_sign_in,
+        secure_cookies=settings.public_url.startswith("https:"),
+        role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
+        engine_name=engine.able.name,
+        engine_rough=engine.able.rough,
+        engines=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: ground.final}),
+        english=settings.engine_language == "en",
+        prices=settings.prices,
+        public_url=settings.public_url,
+        softphone=softphone_options(settings),
+        dial_policy=answer_options(settings).dial_policy,
+        demo_identity=settings.incoming_agent,
+        settings=shown_settings(settings),
+        missing=carrier_missing(settings),
+    )
+    return create_app(
+        database=ground.database,
+        blobs=ground.blobs,
+        bus=ground.bus,
+        options=options,
+        routers=routers,
+        health=health,
+        metrics=metrics,
+    )
+
+
+def shown_settings(settings: Settings) -> list[ShownSetting]:
+    """Every setting in force as the page of settings shows it; secrets are masked already."""
+    return [
+        ShownSetting(line.section, line.env, line.value_shown, line.source, line.meaning)
+        for line in describe(settings)
+    ]
+
+
+def carrier_missing(settings: Settings) -> list[str]:
+    """What the carrier cannot do without and is not set: by name and in words."""
+    missing = softphone_options(settings).missing
+    if settings.auth_token is None and not settings.shared_keys:
+        missing.append("TWILIO_AUTH_TOKEN, the account's auth token: without it no webhook can be trusted")
+    if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_local_signal:
+        missing.append("CALLREEL_PUBLIC_URL, the address under which the carrier reaches this server")
+    return missing
+
+
+def softphone_options(settings: Settings) -> SoftphoneOptions:
+    """What browsers need to place calls; what is not set is empty."""
+    secret = settings.api_key_secret
+    return SoftphoneOptions(
+        account_sid=settings.account_sid or "",
+        api_key_sid=settings.api_key_sid or "",
+        api_key_secret=secret.get_secret_value() if secret else "",
+        application_sid=settings.twiml_app_sid or "",
+        caller_id=settings.caller_id or "",
+        token_ttl_s=settings.access_token_ttl_s,
+        local_signal=settings.softphone_local_signal,
+    )

@@ -1,0 +1,207 @@
+"""`callreel serve`: one process with pages, callbacks, media sockets and, unless told otherwise, stages."""
+
+import asyncio
+import gc
+import logging
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from callreel.app.engines import begun_engine, engine_load
+from callreel.app.ground import Ground, open_ground, spool_of, tasks
+from callreel.app.live import LiveSide, leg_ended, live_figures, live_side, media_side
+from callreel.app.pages import web_app
+from callreel.app.schedules import archiving, erasing, reconciler_of, upkeep_of
+from callreel.app.stages import running_stages
+from callreel.domain.errors import SettingsError
+from callreel.engines.survey import Purpose
+from callreel.services.dispatch import Dispatcher
+from callreel.services.health import Health, enough_room, works
+from callreel.services.layer_sync import LayerSync
+from callreel.services.lead import Lead
+from callreel.services.live_calls import LiveCalls
+from callreel.services.metrics import Metrics
+from callreel.services.recovery import Recovery
+from callreel.services.silent_calls import SilentCalls
+from callreel.settings import LOOPBACK_HOSTS, Settings
+from callreel.web.media_workers import MediaWorkers
+from callreel.web.one_port import in_this_process, one_port
+from callreel.web.welcome import first_link
+
+log = logging.getLogger(__name__)
+
+DRAIN_LOOK_S = 0.1
+
+
+def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False) -> None:
+    """Run the server until SIGINT or SIGTERM. Raises CallreelError before it takes anything in.
+
+    `demo` is for this machine alone and lets everybody on it in; with `demo_sign_in` people sign in all the same.
+    """
+    if demo and settings.host not in LOOPBACK_HOSTS:
+        raise SettingsError(f"demo mode listens on loopback only, not on {settings.host}")
+    if settings.softphone_local_signal:
+        _refuse_stand_in_beside_a_carrier(settings, demo)
+    asyncio.run(_serve(settings, demo, demo_sign_in))
+
+
+def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
+    """Browsers may be sent to a stand-in where all of the carrier is one, and nowhere else."""
+    if not demo:
+        raise SettingsError(
+            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL is for demo mode; remove it, or browsers would not reach the carrier"
+        )
+    if urlsplit(settings.carrier_api_url).hostname not in LOOPBACK_HOSTS:
+        raise SettingsError(
+            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL names a stand-in, CALLREEL_CARRIER_API_URL does not; set both or neither"
+        )
+
+
+async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
+    async with open_ground(settings, server=True) as ground, AsyncExitStack() as stack:
+        apart = settings.media_workers > 0
+        engine = await begun_engine(
+            settings, Purpose.LIVE, ground.hints, 1 if apart else settings.engine_workers, stack
+        )
+        if apart:
+            await engine.host.close()  # the workers have engines of their own; what it can do is known now
+        recovery = Recovery(
+            ground.database, ground.announcer, ground.clock, settings.objects_dir, engine.able.name,
+            ground.peers.dead, alone=ground.database.dialect == "sqlite", spool=spool_of(ground.blobs),
+        )  # fmt: skip
+        recovered = await asyncio.to_thread(recovery.at_start)
+        if recovered:
+            log.warning("closed %d calls that a dead process left", recovered)
+        await stack.enter_async_context(running_stages(ground))
+        dispatcher = Dispatcher(ground.database, ground.durable, ground.clock)
+        reconciler = reconciler_of(ground)
+        live = await stack.enter_async_context(
+            live_side(
+                settings,
+                engine,
+                ground.database,
+                ground.announcer,
+                ground.bridge,
+                ground.process,
+                ground.blobs,
+            )  # fmt: skip
+        )
+        media = await stack.enter_async_context(media_side(settings, ground.database, live))
+        lead = Lead(ground.database)
+        health = _health(ground, live.calls, media)
+        metrics = Metrics(
+            ground.database, ground.blobs, live.counters, health, ground.clock, lambda: live_figures(live, media),
+            stages=ground.stage_times,
+            engines=engine_load(ground.final, None if media else engine),
+        )  # fmt: skip
+        silent = SilentCalls(ground.database, ground.carrier, ground.clock, leg_ended(ground, live.calls))
+        sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
+        app = web_app(
+            ground, engine, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
+        )
+        await stack.enter_async_context(
+            tasks(
+                dispatcher.run(),
+                sync.run(),
+                health.run(),
+                lead.run(),
+                recovery.run(lambda: lead.ours),
+                reconciler.run(lambda: lead.ours),
+                silent.run(lambda: lead.ours),
+                upkeep_of(ground).run(lambda: lead.ours),
+                archiving(settings, ground.database, ground.blobs, ground.clock).run(lambda: lead.ours),
+                erasing(settings, ground.database, ground.blobs, ground.carrier, ground.clock).run(
+                    lambda: lead.ours
+                ),
+            )  # fmt: skip
+        )
+        config = uvicorn.Config(
+            app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
+            http=one_port(media.take if media else in_this_process(live.open_media)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
+            ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
+        )  # fmt: skip
+        log.info("listening on http://%s:%d", settings.host, settings.port)
+        if demo_sign_in or not demo:
+            await _tell_first_link(ground)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked through while calls go on
+        await _Server(config, Draining(live, media), settings.drain_s, before_exit=ground.bus.close).serve()
+
+
+async def _tell_first_link(ground: Ground) -> None:
+    """Without anybody who may sign in, say once how the first administrator does."""
+    link = await asyncio.to_thread(first_link, ground.database, ground.clock, ground.settings.public_url)
+    if link:
+        log.warning(
+            "nobody can sign in yet; the first administrator begins here, once, within a day: %s", link
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """Ending without cutting calls: no new ones, and how many go on."""
+
+    live: LiveSide
+    media: MediaWorkers | None
+
+    def begin(self) -> None:
+        self.live.calls.drain()
+        if self.media is not None:
+            self.media.drain()
+
+    @property
+    def calls(self) -> int:
+        return self.live.calls.count + (self.media.calls if self.media is not None else 0)
+
+
+class _Server(uvicorn.Server):
+    """Lets the calls that go on end first, while their callbacks and pages are still served. A second signal cuts that
+    short. Then ends the live event streams before it waits for open connections, which would never end by themselves.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, draining: Draining, drain_s: float, before_exit: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._draining = draining
+        self._drain_s = drain_s
+        self._before_exit = before_exit
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._drain()
+        self._before_exit()
+        await super().shutdown(sockets)
+
+    async def _drain(self) -> None:
+        self._draining.begin()
+        if self._draining.calls:
+            log.info("waiting %g s at most for %d calls to end", self._drain_s, self._draining.calls)
+        until_s = time.monotonic() + self._drain_s
+        while self._draining.calls and time.monotonic() < until_s and len(self._captured_signals) < 2:  # noqa: ASYNC110  # a signal sets no event
+            await asyncio.sleep(DRAIN_LOOK_S)
+
+    @contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        """As the library's, but a stop by signal is an orderly end: the signal is not raised again."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+def _health(ground: Ground, live_calls: LiveCalls, media: MediaWorkers | None) -> Health:
+    room = enough_room(ground.blobs.free_bytes, ground.settings.min_free_mb << 20)
+    checks = {
+        "database": ground.heartbeat.trouble,
+        "folder": works(ground.blobs.check_writable),
+        "room": room,
+        "stopping": lambda: "the server stops and takes no new calls" if live_calls.draining else None,
+    }
+    if media is not None:
+        checks["media"] = media.trouble
+    lesser = {"objects": ground.moving.trouble} if ground.moving else {}
+    return Health(ground.clock, checks, lesser)
