@@ -20,6 +20,13 @@ async function start(): Promise<void> {
   localTimes(document);
   startShortcuts();
   shortcuts({ key: "g", does: "To the calls", act: () => location.assign("/") });
+  const words = document.querySelector<HTMLElement>("[data-live-words]");
+  if (words) { // before the phone is there, which says so
+    document.addEventListener("call-found", async (event) => {
+      const { liveWords } = await import("./live/follow");
+      liveWords((event as CustomEvent<string>).detail, words);
+    });
+  }
   const call = document.querySelector<HTMLElement>("[data-live-call]");
   const loading = Object.entries(ELEMENTS).flatMap(([tag, load]) => (document.querySelector(tag) ? [load()] : []));
   if (call) {
@@ -29,13 +36,6 @@ async function start(): Promise<void> {
   }
   await Promise.all(loading);
   if (call) (await import("./live/follow")).followCall(call);
-  const words = document.querySelector<HTMLElement>("[data-live-words]");
-  if (words) {
-    document.addEventListener("call-found", async (event) => {
-      const { liveWords } = await import("./live/follow");
-      liveWords((event as CustomEvent<string>).detail, words);
-    });
-  }
 }
 
 void start();
