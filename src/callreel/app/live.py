@@ -113,7 +113,7 @@ async def media_side(
                 None, ask_for_calls_of, name, database, live.restreaming
             )
 
-    command = (sys.executable, "-m", "callreel.media_app")
+    command = (sys.executable, "-m", "callreel.app.media_worker")
     workers = MediaWorkers(settings.media_workers, command, live.counters, died=ask_again)
     try:
         await workers.start()
