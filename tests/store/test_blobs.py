@@ -211,3 +211,19 @@ def test_what_a_killed_process_left_of_a_file_goes_with_the_next_try(tmp_path: P
         store.put(KEY, [SOUND])
     assert [path.exists() for path in (dead, living, other)] == [False, True, True]
     assert store.digest(KEY) == info_of(SOUND).sha256
+
+
+def test_what_was_left_beside_a_file_that_was_kept_goes_at_the_next_start(tmp_path: Path) -> None:
+    """A process killed between the link and the end of the temporary name: nobody writes that file again."""
+    store = BlobStore(tmp_path)
+    store.put(KEY, [SOUND])
+    folder = store.path(KEY).parent
+    dead, living = folder / f".{store.path(KEY).name}.dead.part", folder / ".other.alive.part"
+    dead.hardlink_to(store.path(KEY))
+    living.touch()
+    with living.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        store.remove_left(folder.relative_to(tmp_path).as_posix())
+    assert (dead.exists(), living.exists()) == (False, True)
+    assert store.digest(KEY) == info_of(SOUND).sha256
+    store.remove_left("a folder that is not there")

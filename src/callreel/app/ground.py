@@ -17,6 +17,7 @@ from callreel.engines.survey import Purpose
 from callreel.services.announce import Announcer
 from callreel.services.bridge import Bridge, Link
 from callreel.services.bus import EventBus
+from callreel.services.checking import FOLDERS
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings
 from callreel.services.durable import Durable
@@ -84,6 +85,8 @@ async def open_ground(settings: Settings, *, server: bool) -> AsyncIterator[Grou
         await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     blobs = blob_store(settings)
     blobs.check_writable()
+    for folder in FOLDERS:
+        await asyncio.to_thread(blobs.remove_left, folder)
     await asyncio.to_thread(_probe, blobs)
     presence = Presence(settings.data_dir / "processes")
     async with AsyncExitStack() as stack:

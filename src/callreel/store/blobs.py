@@ -260,6 +260,11 @@ class BlobStore:
                 sync_folder(path.parent)
         return bool(self.objects.delete(key) if self.objects else 0) or here
 
+    def remove_left(self, folder: str) -> None:
+        """Remove temporary files in a folder whose process died, also just after the file itself had been kept."""
+        with _plainly(f"what dead processes left in {folder} cannot be removed"):
+            _remove_unlocked(self.path(folder).glob(f".*{_PART}"))
+
     def here(self, folder: str) -> Iterator[BlobStat]:
         """Files below a folder on this machine, by name, temporary ones included."""
         for path in sorted(self.path(folder).rglob("*")):
@@ -399,8 +404,13 @@ def _locked_part(path: Path) -> tuple[int, Path]:
 
 
 def _remove_left(path: Path) -> None:
-    """Remove temporary files for `path` whose process died: the kernel let go of their locks."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"):
+    """Remove temporary files for `path` whose process died."""
+    _remove_unlocked(path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"))
+
+
+def _remove_unlocked(parts: Iterable[Path]) -> None:
+    """Of temporary files, remove those that nobody writes: the kernel let go of the locks of whoever died."""
+    for part in parts:
         try:
             fd = os.open(part, os.O_RDWR)
         except FileNotFoundError:
