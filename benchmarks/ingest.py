@@ -207,6 +207,11 @@ def main() -> None:
     parser.add_argument("--against", choices=peers.PEERS, help="the same load on another server too")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.calls >= given.ramp * given.seconds:
+        parser.error(
+            f"{given.calls} calls that begin at {given.ramp:g} a second never go on all at once for some of"
+            f" {given.seconds} s; give more --seconds, or a larger --ramp"
+        )
     settings = {
         "CALLREEL_LIVE_TRANSCRIPT": str(given.transcript).lower(),
         "CALLREEL_BLOCK_MS": str(given.block_ms),
