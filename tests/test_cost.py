@@ -12,7 +12,7 @@ from callreel.domain.ids import LegSid, StreamSid
 from callreel.services.counters import Counters
 from callreel.services.hearing import Unheard
 from callreel.services.lane import Lane, LanePaths
-from callreel.web.media_socket import MediaSession
+from callreel.web.media_socket import MediaSession, Open
 
 FRAMES = 1_000
 ROUNDS = 15
@@ -73,6 +73,7 @@ def test_parsing_and_placing_a_frame() -> None:
 def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
     """As for a call that nobody listens to: eight frames of a track are read at once and written."""
     said = messages()
+    reads = [said[2 + at : 10 + at] for at in range(0, FRAMES, 8)]
 
     def work() -> None:
         lane = Lane(
@@ -84,12 +85,12 @@ def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
         )
         lane.begin(0)
         session = MediaSession(Counters())
-        for number, message in enumerate(said):
-            if session.receive(message) is not None:
-                session.opened(lambda frame: lane.place(frame.timestamp_ms, frame.payload))
-                session.proceed()
-            if number % 8 == 0:
-                lane.flush()
+        assert isinstance(session.receive_all(said[:2]), Open)
+        session.opened(lane.place)
+        session.proceed()
+        for read in reads:
+            session.receive_all(read)
+            lane.flush()
         lane.end()
         for path in (tmp_path / "8k.wav", tmp_path / "16k.wav"):
             path.unlink()

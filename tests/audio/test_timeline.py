@@ -1,6 +1,7 @@
 """Frames in, samples out: where audio lies is decided by timestamps, whatever order frames come in."""
 
 from itertools import accumulate
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,11 @@ def placed(sent: list[Frame], **options: int) -> tuple[bytes, TimelineCounts]:
     for timestamp_ms, payload in sent:
         timeline.place(timestamp_ms, payload)
     return timeline.finish(), timeline.counts
+
+
+class Piece(NamedTuple):
+    timestamp_ms: int
+    payload: bytes
 
 
 @st.composite
@@ -61,6 +67,22 @@ def test_any_order_within_the_window_gives_the_original(
     counts = timeline.counts
     assert (counts.frames, counts.repeated) == (len(came), len(came) - len(sent))
     assert (counts.late, counts.gaps, counts.gap_ms, counts.refused) == (0, 0, 0, 0)
+
+
+@settings(max_examples=60)
+@given(shuffled_within_the_window(), st.sets(st.integers(0, 29), max_size=8), st.integers(1, 9))
+def test_many_placed_at_once_lie_where_each_would(
+    case: tuple[list[Frame], list[Frame]], lost: set[int], every: int
+) -> None:
+    came = [frame for number, frame in enumerate(case[1]) if number not in lost]
+    one, many = Timeline(reorder_ms=60, origin_ms=40), Timeline(reorder_ms=60, origin_ms=40)
+    for first in range(0, len(came), every):
+        some = came[first : first + every]
+        ready = [one.place(*frame) for frame in some]
+        assert many.place_all(Piece(*frame) for frame in some) == ready[-1]
+        assert many.take() == one.take()
+    assert many.finish() == one.finish()
+    assert (many.counts, many.silences_ms) == (one.counts, one.silences_ms)
 
 
 @settings(max_examples=40)

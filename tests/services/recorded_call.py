@@ -145,7 +145,7 @@ async def _stream(ground: Ground, from_: str) -> CallId:
         for role, samples in ((Role.AGENT, AGENT_SAYS), (Role.TECHNICIAN, TECHNICIAN_SAYS)):
             track: Track = topology.track_of_role(role)
             for timestamp_ms, payload in frames(samples):
-                stream.place(Frame(track, timestamp_ms, payload))
+                stream.place([Frame(track, timestamp_ms, payload)])
         ground.clock.step(4.5)
         await live.calls.close_stream(stream, EndedBy.STOP)
         call_id = CallId("000000000001")

@@ -45,8 +45,8 @@ async def stream(ground: Ground) -> None:
         assert stream is not None
         both = zip(frames(said(0)), frames(said(100)), strict=True)
         for number, ((timestamp_ms, agent), (_, technician)) in enumerate(both, start=1):
-            stream.place(Frame(Track.INBOUND, timestamp_ms, agent))
-            stream.place(Frame(Track.OUTBOUND, timestamp_ms, technician))
+            stream.place([Frame(Track.INBOUND, timestamp_ms, agent)])
+            stream.place([Frame(Track.OUTBOUND, timestamp_ms, technician)])
             os.pwrite(placed, number.to_bytes(8, "little"), 0)
             await asyncio.sleep(0.02 / PACE)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
-from callreel.domain.call import Role
+from callreel.carrier.stream import Frame
+from callreel.domain.call import Role, Track
 from callreel.services.lane import REORDER_MS, Lane, LanePaths
 from callreel.services.wav_files import read_wav
 from tests.services.ground import FRAME_MS, Samples, frames, silence, speech
@@ -34,6 +35,10 @@ class Listening:
         self.pauses_at.append(sum(part.size for part in self.heard16k))
 
 
+def frame(timestamp_ms: int, payload: bytes) -> Frame:
+    return Frame(Track.INBOUND, timestamp_ms, payload)
+
+
 @contextmanager
 def a_lane() -> Iterator[tuple[Lane, Listening]]:
     memory = Path("/dev/shm")
@@ -54,7 +59,7 @@ def test_layer_1_is_what_was_sent_and_layer_2_is_made_of_it() -> None:
     with a_lane() as (lane, listening):
         lane.begin(0)
         for timestamp_ms, payload in frames(said):
-            lane.place(timestamp_ms, payload)
+            lane.place([frame(timestamp_ms, payload)])
         counts = lane.end()
         layer8k, layer16k = layer(lane.paths.live_8k, 8_000), layer(lane.paths.live_16k, 16_000)
     assert np.array_equal(layer8k, said)
@@ -71,7 +76,7 @@ def test_frames_that_never_came_are_silence_of_the_right_length() -> None:
         lane.begin(0)
         for timestamp_ms, payload in frames(said):
             if not 600 <= timestamp_ms < 833:
-                lane.place(timestamp_ms, payload)
+                lane.place([frame(timestamp_ms, payload)])
         counts = lane.end()
         layer8k = layer(lane.paths.live_8k, 8_000)
     expected = said.copy()
@@ -86,7 +91,7 @@ def test_second_stream_continues_the_same_files_after_silence() -> None:
         for origin_ms, said in ((0, first), (2_500, second)):
             lane.begin(origin_ms)
             for timestamp_ms, payload in frames(said):
-                lane.place(timestamp_ms, payload)
+                lane.place([frame(timestamp_ms, payload)])
             lane.end()
         layer8k, layer16k = layer(lane.paths.live_8k, 8_000), layer(lane.paths.live_16k, 16_000)
     padded = np.concatenate([silence(1_500), second])
@@ -102,7 +107,7 @@ def test_second_stream_that_claims_to_begin_earlier_overwrites_nothing() -> None
         for origin_ms, said in ((0, first), (700, second)):
             lane.begin(origin_ms)
             for timestamp_ms, payload in frames(said):
-                lane.place(timestamp_ms, payload)
+                lane.place([frame(timestamp_ms, payload)])
             lane.end()
         assert np.array_equal(layer(lane.paths.live_8k, 8_000), np.concatenate([first, second]))
 
@@ -134,7 +139,7 @@ def test_never_more_than_a_block_and_the_reordering_are_unwritten(
             if number in lost:
                 continue
             for _ in range(2 if number in repeated else 1):
-                lane.place(*said[number])
+                lane.place([frame(*said[number])])
             placed.add(number)
             on_disk = (lane.paths.live_8k.stat().st_size - 44) // 2
             assert on_disk == lane.samples
@@ -153,6 +158,6 @@ def test_never_more_than_a_block_and_the_reordering_are_unwritten(
 def test_misuse_of_ours_is_an_error() -> None:
     with a_lane() as (lane, _):
         with pytest.raises(RuntimeError):
-            lane.place(0, b"\xff" * 160)
+            lane.place([frame(0, b"\xff" * 160)])
         with pytest.raises(RuntimeError):
             lane.end()

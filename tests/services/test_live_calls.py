@@ -62,7 +62,7 @@ async def joined(
 
 def play(stream: LiveStream, track: Track, samples: Samples) -> None:
     for timestamp_ms, payload in frames(samples):
-        stream.place(Frame(track, timestamp_ms, payload))
+        stream.place([Frame(track, timestamp_ms, payload)])
 
 
 def tokens(ground: Ground, count: int = 1, *, from_: str = "client:ada") -> list[str]:
@@ -345,8 +345,8 @@ def test_levels_are_told_as_audio_comes(ground: Ground) -> None:
             stream = await joined(live, token)
             said = speech(3_000)
             for timestamp_ms, payload in frames(said):
-                stream.place(Frame(AGENT, timestamp_ms, payload))
-                stream.place(Frame(TECHNICIAN, timestamp_ms, b"\xff" * 160))
+                stream.place([Frame(AGENT, timestamp_ms, payload)])
+                stream.place([Frame(TECHNICIAN, timestamp_ms, b"\xff" * 160)])
             await live.calls.close_stream(stream, EndedBy.STOP)
 
     asyncio.run(scene())

@@ -157,4 +157,6 @@ def upsampled(blocks: Iterable[Samples]) -> Iterator[Samples]:
 def _rounded(wide: npt.NDArray[np.float32]) -> Samples:
     """The nearest 16-bit samples; what the filter lifts beyond full scale is clipped. Uses up `wide`."""
     np.rint(wide, out=wide)
-    return wide.clip(-32_768, 32_767, out=wide).astype(np.int16)
+    np.maximum(wide, -32_768, out=wide)  # twice as quick as `clip`
+    np.minimum(wide, 32_767, out=wide)
+    return wide.astype(np.int16)

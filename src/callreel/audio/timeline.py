@@ -6,7 +6,9 @@ any length. A frame that comes where the last one ended costs a few operations; 
 """
 
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from callreel.audio.mulaw import SILENCE
 from callreel.audio.silences import Silence, Silences
@@ -33,6 +35,16 @@ class TimelineCounts:
     """Began inside audio already there; what reached beyond it was kept."""
     refused: int = 0
     """Dropped: timestamp negative, or further ahead than `max_gap_ms`."""
+
+
+class Piece(Protocol):
+    """A frame: mu-law bytes, and where they lie in the stream in milliseconds."""
+
+    @property
+    def timestamp_ms(self) -> int: ...
+
+    @property
+    def payload(self) -> bytes: ...
 
 
 class Timeline:
@@ -98,6 +110,25 @@ class Timeline:
         else:
             self._place_elsewhere(timestamp_ms, at, payload)
         return self._position - self._taken
+
+    def place_all(self, pieces: Iterable[Piece]) -> int:
+        """Put each where it belongs, as `place` does, in the order given; answers `ready_samples`."""
+        per_ms, origin, held, ready = self._per_ms, self._origin, self._held, self._ready
+        position = self._position
+        frames = 0
+        for piece in pieces:
+            payload = piece.payload
+            if piece.timestamp_ms * per_ms + origin == position and not held:
+                ready.append(payload)
+                position += len(payload)
+                frames += 1
+            else:
+                self._position = position
+                self.place(piece.timestamp_ms, payload)
+                position, ready = self._position, self._ready
+        self._position = position
+        self._frames += frames
+        return position - self._taken
 
     def take(self) -> bytes:
         """All samples settled since the last `take`; empty when there are none."""

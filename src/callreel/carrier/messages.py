@@ -6,9 +6,14 @@ channels are numbers, a payload is base64 of headerless mu-law (msgspec decodes 
 Unknown fields are ignored, so that a new one of the carrier's breaks nothing.
 """
 
+from typing import Annotated, Final
+
 import msgspec
 
 from callreel.domain.call import Track
+
+TIMESTAMP_DIGITS: Final = 9
+"""Of milliseconds: 11 days. A call of the carrier's lasts one day at most."""
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):
@@ -54,7 +59,9 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     """
 
     track: Track
-    timestamp_ms: int = msgspec.field(name="timestamp")
+    timestamp_ms: Annotated[int, msgspec.Meta(ge=0, lt=10**TIMESTAMP_DIGITS)] = msgspec.field(
+        name="timestamp"
+    )
     payload: bytes
 
 

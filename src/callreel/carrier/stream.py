@@ -8,7 +8,7 @@ Follows the carrier's "Media Streams: WebSocket messages" (reference/twilio.md, 
 RFC 6455, section 7.4.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,8 +28,6 @@ NOT_OUR_AUDIO: Final = 1003
 
 _KEPT_CHARS = 2000
 _FACT_CHARS = 200
-_TIMESTAMP_DIGITS = 9  # 11 days; a call of the carrier's lasts one day at most
-_TIMESTAMP_END_MS = 10**_TIMESTAMP_DIGITS
 
 
 class StreamState(StrEnum):
@@ -146,12 +144,22 @@ class StreamReceiver:
         """What one message of the socket means. Never raises on what is in it."""
         if self._state is _STREAMING and len(message) <= self._max_message_bytes:
             try:  # 99 of 100 messages are audio, and all others may take their time
-                frame = _decode_frame(message).media
-                if 0 <= frame.timestamp_ms < _TIMESTAMP_END_MS:
-                    return frame
+                return _decode_frame(message).media
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 pass
         return self._receive_other(message)
+
+    def receive_audio(self, messages: Sequence[bytes]) -> list[Frame] | None:
+        """What `messages` mean, one or more, if all of them are audio. None if one is not: then none has been received.
+
+        For what one read of a socket brought: half the cost of receiving each.
+        """
+        if self._state is not _STREAMING or max(map(len, messages)) > self._max_message_bytes:
+            return None
+        try:
+            return [_decode_frame(message).media for message in messages]
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
 
     def _receive_other(self, message: str | bytes) -> StreamEvent:
         if len(message) > self._max_message_bytes:
@@ -198,7 +206,7 @@ class StreamReceiver:
 def _frame(message: Media) -> Frame | Violation:
     body = message.media
     stamp = body.timestamp
-    if len(stamp) <= _TIMESTAMP_DIGITS and stamp.isdecimal():
+    if len(stamp) <= messages.TIMESTAMP_DIGITS and stamp.isdecimal():
         return Frame(body.track, int(stamp), body.payload)
     return Violation(f"media with timestamp {stamp[:20]!r}, not a number of ms up to nine digits", None)
 

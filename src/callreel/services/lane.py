@@ -5,7 +5,7 @@ timestamps, writes settled audio in blocks, and hands each block on to whoever l
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from callreel.audio import mulaw
 from callreel.audio.resample import Upsampler
-from callreel.audio.timeline import Timeline, TimelineCounts
+from callreel.audio.timeline import Piece, Timeline, TimelineCounts
 from callreel.domain.call import Role
 from callreel.store.files import sync_file, sync_folder
 from callreel.store.growing_wav import GrowingWav
@@ -124,12 +124,12 @@ class Lane:
         if missing > 0:
             self._write(np.zeros(missing, np.int16))
 
-    def place(self, timestamp_ms: int, payload: bytes) -> None:
-        """One frame. Called for every media message, so nothing but placing happens until a block is full."""
+    def place(self, frames: Sequence[Piece]) -> None:
+        """Frames in the order in which they came. Nothing but placing happens until a block is full."""
         timeline = self._timeline
         if timeline is None:
             raise RuntimeError("a frame came for a lane without a stream")
-        if timeline.place(timestamp_ms, payload) >= self._block_samples:
+        if timeline.place_all(frames) >= self._block_samples:
             self._write(mulaw.decode(timeline.take()))
 
     def flush(self) -> None:

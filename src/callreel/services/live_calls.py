@@ -7,7 +7,7 @@ stream came back in time.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -89,13 +89,16 @@ class LiveStream:
         """What was written of it so far, over its lanes."""
         return sum(lane.samples for lane in self._lanes.values())
 
-    def place(self, frame: Frame) -> None:
-        """One frame; a frame of a track that `start` did not name is counted and dropped."""
-        lane = self._lanes.get(frame.track)
-        if lane is None:
-            self._call.counters.add("frames_of_unknown_track")
-            return
-        lane.place(frame.timestamp_ms, frame.payload)
+    def place(self, frames: Sequence[Frame]) -> None:
+        """Frames as they came; those of a track that `start` did not name are counted and dropped."""
+        placed = 0
+        for track, lane in self._lanes.items():
+            of_track = [frame for frame in frames if frame.track is track]
+            if of_track:
+                lane.place(of_track)
+                placed += len(of_track)
+        if placed < len(frames):
+            self._call.counters.add("frames_of_unknown_track", len(frames) - placed)
 
     def flush(self) -> None:
         """Write all that is settled."""

@@ -60,11 +60,11 @@ def sync_file_system(folder: Path) -> bool:
 
 
 def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of `data` at `offset`. Raises OSError; what was written until then stays."""
+    """Write all of `data`, bytes, at `offset`. Raises OSError; what was written until then stays."""
     written = os.pwrite(fd, data, offset)
-    if written == memoryview(data).nbytes:
+    if written == len(data):
         return
-    view = memoryview(data).cast("B")[written:]
+    view = memoryview(data)[written:]
     while view:
         offset += written
         written = os.pwrite(fd, view, offset)

@@ -98,7 +98,7 @@ class GrowingWav:
             raise ValueError(f"expected int16 of shape [n], got {samples.dtype} of shape {samples.shape}")
         end = self.samples + samples.size
         try:
-            write_at(self._fd, np.ascontiguousarray(samples).data, self.size_bytes)
+            write_at(self._fd, samples.tobytes(), self.size_bytes)
             if end - self._counted >= self._head_lag:
                 self._count(end)
         except OSError as error:

@@ -137,6 +137,8 @@ class MediaSocket(WSListener):
         """What ends the stream besides its messages: a socket that is gone, a stop of ours or a word of the carrier's."""
         self._news = asyncio.Event()
         self._parts = bytearray()
+        self._read: list[bytes] | None = None
+        """The messages of a read that goes on; None while each is taken in by itself."""
         self._stream: LiveStream | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -148,12 +150,12 @@ class MediaSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """The frames' way. Nothing but the session stands between a message and its lane."""
-        if frame.msg_type is _TEXT and frame.fin:
-            command = self._session.receive(frame.get_payload_as_bytes())
-            if command is not None:
-                self._ask(command)
-        else:
+        if frame.msg_type is not _TEXT or not frame.fin:
             self._other(transport, frame)
+        elif self._read is not None:
+            self._read.append(frame.get_payload_as_bytes())
+        else:
+            self._heed(self._session.receive(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._reading_round.discard(self._read_on)
@@ -165,6 +167,8 @@ class MediaSocket(WSListener):
 
     def _other(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
+        if self._read:
+            self._take_in()
         if kind is _CLOSE:
             if not transport.is_close_frame_sent:
                 transport.send_close(_code_in_return(frame.get_close_code()))
@@ -173,11 +177,17 @@ class MediaSocket(WSListener):
             self._parts += frame.get_payload_as_bytes()[: MAX_MESSAGE_BYTES + 1]
             if frame.fin or len(self._parts) > MAX_MESSAGE_BYTES:
                 message, self._parts = bytes(self._parts), bytearray()
-                command = self._session.receive(message)
-                if command is not None:
-                    self._ask(command)
+                self._heed(self._session.receive(message))
 
-    def _ask(self, command: Command) -> None:
+    def _take_in(self) -> None:
+        """What was read so far."""
+        assert self._read is not None
+        messages, self._read = self._read, []
+        self._heed(self._session.receive_all(messages))
+
+    def _heed(self, command: Command | None) -> None:
+        if command is None:
+            return
         if not isinstance(command, End):
             self._reading_round.discard(self._read_on)
             self._transport.underlying_transport.pause_reading()
@@ -281,7 +291,11 @@ class MediaSocket(WSListener):
                 self._reading_round.discard(self._read_on)
                 self._transport.underlying_transport.resume_reading()
                 break
+            self._read = []
             self._protocol.buffer_updated(size)
+            if self._read:
+                self._take_in()
+            self._read = None
             if size < room.nbytes or self._read_on not in self._reading_round:
                 break
         else:

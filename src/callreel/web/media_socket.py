@@ -6,7 +6,7 @@ it asks for. What a message says is `carrier/stream`. Audio takes the short way:
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -57,7 +57,7 @@ class End:
 
 
 Command: TypeAlias = Open | Note | End
-Place: TypeAlias = Callable[[Frame], None]
+Place: TypeAlias = Callable[[Sequence[Frame]], None]
 
 
 class MediaSession:
@@ -90,9 +90,23 @@ class MediaSession:
         self.heard = True
         event = self._receiver.receive(message)
         if event.__class__ is Frame:  # 99 of 100
-            self._place(event)  # type: ignore[misc]  # no frame comes before `start`
+            self._place([event])  # type: ignore[misc]  # no frame comes before `start`
             return None
         return self._command(event)
+
+    def receive_all(self, messages: Sequence[bytes]) -> Command | None:
+        """What one read brought, one message or more, as if each came by itself."""
+        frames = self._receiver.receive_audio(messages) if self._held is None else None
+        if frames is not None:
+            self.heard = True
+            self._place(frames)  # type: ignore[misc]
+            return None
+        asked = None
+        for message in messages:
+            asked = (
+                self.receive(message) or asked
+            )  # what comes after a command is held, so there is one at most
+        return asked
 
     def opened(self, place: Place) -> None:
         """The stream joined its call: frames go to `place`."""
