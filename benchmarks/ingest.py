@@ -142,7 +142,7 @@ def _compare(data_dir: Path, calls: list[load.Call], frames: int) -> tuple[int, 
             row = call_rows.by_leg(conn, LegSid(call.leg_sid))
         assert row is not None
         for track, role in ((0, row.inbound_role), (1, row.inbound_role.other)):
-            sent = mulaw.decode(load.sent_audio(index, track, frames))
+            sent = mulaw.decode(load.sent_audio(index, track, frames).data)
             kept = _layer(data_dir, role, row.id, 8_000)
             lost += _missing(sent, kept)
             exact &= np.array_equal(sent, kept) and np.array_equal(
@@ -157,7 +157,7 @@ def _compare_peer(peer: peers.Peer, folder: Path, calls: list[load.Call], frames
     lost, exact = 0, 8_000 in peer.rates_hz
     for index, call in enumerate(calls):
         for track, name in enumerate(("inbound", "outbound")[: peer.tracks]):
-            sent = mulaw.decode(load.sent_audio(index, track, frames))
+            sent = mulaw.decode(load.sent_audio(index, track, frames).data)
             stem = folder / f"{call.stream_sid}_{name}"
             if 8_000 in peer.rates_hz:
                 kept = _samples(stem.with_suffix(".8k.wav"))

@@ -90,7 +90,6 @@ def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
         session.proceed()
         for read in reads:
             session.receive_all(read)
-            lane.flush()
         lane.end()
         for path in (tmp_path / "8k.wav", tmp_path / "16k.wav"):
             path.unlink()

@@ -68,7 +68,7 @@ def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(ground: G
             assert owner(ground) == "one"
             with ground.database.read() as conn:
                 assert [row.owner for row in streams.of_call(conn, CALL)] == ["one"]
-                assert set(layers.growing_by_owner(conn)) == {"one"}
+                assert layers.owners_of_growing(conn) == {"one"}
             await one.calls.close_stream(stream, EndedBy.STOP)
 
     asyncio.run(scene())

@@ -24,7 +24,9 @@ def test_a_file_grows_is_closed_and_may_grow_again(database: Database) -> None:
         for file in (GROWING, closed, GROWING):
             layers.upsert(conn, CALL.id, file)
             assert layers.of_call(conn, CALL.id) == [file]
-        assert layers.growing(conn) == [(CALL.id, GROWING)]
+        assert layers.growing(conn) == layers.growing(conn, {None, "one"}) == [(CALL.id, GROWING)]
+        assert layers.growing(conn, {"one"}) == layers.growing(conn, set()) == []
+        assert (layers.growing_paths(conn), layers.owners_of_growing(conn)) == ([GROWING.path], {None})
 
 
 def test_layers_come_in_the_order_of_the_design(database: Database) -> None:

@@ -22,12 +22,11 @@ def test_every_member_is_read_once_a_period_and_not_all_at_once() -> None:
                 done.set()
 
         readers = [lambda number=number: reader(number) for number in range(16)]
-        for read in readers:
-            round_.add(read)
+        turns = [round_.add(read) for read in readers]
         assert len(round_) == 16
         await asyncio.wait_for(done.wait(), 30)
-        for read in readers:
-            round_.discard(read)
+        for turn in turns:
+            turn.end()
         assert len(round_) == 0
         return [[number for number in step if number >= 0] for step in together[:-1]]
 
@@ -43,22 +42,21 @@ def test_a_member_may_leave_and_others_may_come_while_it_is_read() -> None:
 
         def first() -> None:
             seen["first"] += 1
-            round_.discard(first)
-            round_.discard(second)
-            round_.add(third)
+            turns[0].end()
+            turns[1].end()
+            turns.append(round_.add(third))
 
         def second() -> None:
             seen["second"] += 1
 
         def third() -> None:
             seen["third"] += 1
-            round_.discard(third)
+            turns[2].end()
             done.set()
 
-        round_.add(first)
-        round_.add(second)
+        turns = [round_.add(first), round_.add(second)]
         await asyncio.wait_for(done.wait(), 30)
-        round_.discard(third)  # leaving twice is no matter
+        turns[2].end()  # leaving twice is no matter
         assert seen == {"first": 1, "third": 1}
 
     asyncio.run(scene())
@@ -77,11 +75,10 @@ def test_a_member_that_raises_is_left_out_and_the_others_are_read(caplog: pytest
             if seen.count("good") == 2:
                 done.set()
 
-        round_.add(bad)
-        round_.add(good)
+        turns = [round_.add(bad), round_.add(good)]
         await asyncio.wait_for(done.wait(), 30)
-        assert bad not in round_ and good in round_
-        round_.discard(good)
+        assert [turn.is_over for turn in turns] == [True, False]
+        turns[1].end()
         assert seen == ["bad", "good", "good"]
 
     asyncio.run(scene())
@@ -93,9 +90,9 @@ def test_an_empty_round_begins_again_with_the_next_member() -> None:
         round_ = ReadingRound(STEP_S)
         for _ in range(2):
             done = asyncio.Event()
-            round_.add(done.set)
+            turn = round_.add(done.set)
             await asyncio.wait_for(done.wait(), 30)
-            round_.discard(done.set)
+            turn.end()
             await asyncio.sleep(3 * STEP_S)
 
     asyncio.run(scene())

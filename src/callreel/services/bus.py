@@ -144,8 +144,10 @@ class EventBus:
 
     def has_listeners(self, call_id: CallId) -> bool:
         """Whether anybody listens to this call now; what passes need not be made for nobody."""
-        with self._lock:
-            here = any(listener.call_id in (None, call_id) for listener in self._listeners)
+        here = False
+        if self._listeners:  # most calls are heard by nobody
+            with self._lock:
+                here = any(listener.call_id in (None, call_id) for listener in self._listeners)
         return here or (self._elsewhere is not None and self._elsewhere.wants(call_id))
 
     @property

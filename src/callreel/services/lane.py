@@ -61,6 +61,24 @@ class Lane:
     can be lost to a killed process. Layer 2 lags by the resampler's delay and is made again from layer 1 after a kill.
     """
 
+    __slots__ = (
+        "_block_samples",
+        "_hearing",
+        "_late",
+        "_late_samples",
+        "_newest",
+        "_on_written",
+        "_open",
+        "_patience_ms",
+        "_patience_samples",
+        "_tell_at",
+        "_timeline",
+        "disk_lost_ms",
+        "paths",
+        "role",
+        "samples",
+    )
+
     def __init__(
         self,
         role: Role,
@@ -73,6 +91,8 @@ class Lane:
     ) -> None:
         """`patience_ms`: how long layer 2 may lag behind layer 1, besides the resampler's delay, and layer 1's head.
 
+        With patience whatever is placed at once is written at once: frames come in blocks then.
+
         `on_written` is called after a block, once each `TELL_EVERY_MS` of audio.
         """
         self.role = role
@@ -83,7 +103,7 @@ class Lane:
         self._late: list[Samples] = []
         self._late_samples = 0
         self._tell_at = 0
-        self._block_samples = block_ms * SAMPLES_A_MS
+        self._block_samples = 1 if patience_ms else block_ms * SAMPLES_A_MS
         self._on_written = on_written
         self._timeline: Timeline | None = None
         self._open: _OpenFiles | None = None
@@ -130,12 +150,6 @@ class Lane:
         if timeline is None:
             raise RuntimeError("a frame came for a lane without a stream")
         if timeline.place_all(frames) >= self._block_samples:
-            self._write(mulaw.decode(timeline.take()))
-
-    def flush(self) -> None:
-        """Write what is settled now, less than a block of it too."""
-        timeline = self._timeline
-        if timeline is not None and timeline.ready_samples:
             self._write(mulaw.decode(timeline.take()))
 
     def end(self) -> TimelineCounts:

@@ -38,7 +38,7 @@ class LayerSync:
     def sweep(self) -> int:
         """Sync every layer that grows here; answers how many. Blocking, as long as the disk takes."""
         with self._database.read() as conn:
-            growing = [self._root / file.path for _, file in layers.growing(conn)]
+            growing = [self._root / path for path in layers.growing_paths(conn)]
         here = [path for path in growing if path.exists()]
         folders = {path.parent for path in here}
         if len(here) > FEW and all(sync_file_system(folder) for folder in folders):

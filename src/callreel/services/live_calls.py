@@ -69,6 +69,15 @@ class LiveOptions:
 class LiveStream:
     """One stream of one call, for as long as its socket lives. Not shared between tasks."""
 
+    __slots__ = (
+        "_call",
+        "_lanes",
+        "ended",
+        "hangs_on",
+        "sid",
+        "span",
+    )
+
     def __init__(self, call: "LiveCall", sid: StreamSid, lanes: Mapping[Track, Lane]) -> None:
         self._call = call
         self.sid = sid
@@ -99,11 +108,6 @@ class LiveStream:
                 placed += len(of_track)
         if placed < len(frames):
             self._call.counters.add("frames_of_unknown_track", len(frames) - placed)
-
-    def flush(self) -> None:
-        """Write all that is settled."""
-        for lane in self._lanes.values():
-            lane.flush()
 
 
 @dataclass(slots=True)

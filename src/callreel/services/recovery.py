@@ -8,7 +8,7 @@ processes that have them at hand; rows by the one that leads (`services/lead`).
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -98,9 +98,8 @@ class Recovery:
     def close_files(self, *, without_rows: bool = False) -> int:
         """Close growing files of dead processes that lie here; answers how many. Those being written are left alone."""
         with self._database.read() as conn:
-            growing = layers.growing_by_owner(conn)
-        dead = self._dead(growing)
-        left = [entry for owner in dead for entry in growing[owner]]
+            dead = self._dead(layers.owners_of_growing(conn))
+            left = layers.growing(conn, dead) if dead else []
         if without_rows:
             left += _without_rows(self._database, self._data_dir)
         # Layer 1 first: layer 2 is completed from it.
@@ -110,13 +109,17 @@ class Recovery:
     def close_calls(self) -> int:
         """End streams and calls of dead processes and keep their live transcripts; answers how many calls ended."""
         with self._database.read() as conn:
-            live = calls.in_state(conn, CallState.LIVE)
             unheard = calls.without_live_transcript(conn)
+            owners = (
+                {row.owner for row in unheard} | calls.owners_of_live(conn) | streams.owners_of_open(conn)
+            )
+            growing = layers.owners_of_growing(conn)
+            dead = {owner for owner in self._dead(owners) if not self._waits_for_files(owner, growing)}
+            if not dead:
+                return 0
+            live = calls.in_state(conn, CallState.LIVE)
             open_streams = streams.open_streams(conn)
-            away = layers.growing_by_owner(conn)
             coming = tokens.awaited(conn, self._clock.now() - SOCKET_COMES)
-        owners = {row.owner for row in [*live, *unheard]} | {stream.owner for stream in open_streams}
-        dead = {owner for owner in self._dead(owners) if not self._waits_for_files(owner, away)}
         with self._database.write() as conn:
             for stream in open_streams:
                 if stream.owner in dead:
@@ -130,10 +133,10 @@ class Recovery:
     def _end(self, row: CallRow) -> bool:
         return end_call(self._database, self._announcer, row.id, self._clock.now(), owner=row.owner)
 
-    def _waits_for_files(self, owner: str | None, growing: Mapping[str | None, Collection[object]]) -> bool:
+    def _waits_for_files(self, owner: str | None, growing: Collection[str | None]) -> bool:
         """Whether files of the dead may still be closed by a process that has them at hand; not for long."""
         now_s = self._clock.monotonic_s()
-        if not growing.get(owner):
+        if owner not in growing:
             self._seen_s.pop(owner, None)
             return False
         return now_s - self._seen_s.setdefault(owner, now_s) < FILES_S

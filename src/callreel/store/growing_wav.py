@@ -47,6 +47,16 @@ class RepairedWav:
 class GrowingWav:
     """One open file. One thread at a time may use it; `close` it, or use it in a `with`."""
 
+    __slots__ = (
+        "_counted",
+        "_fd",
+        "_head_lag",
+        "_name_is_safe",
+        "path",
+        "rate_hz",
+        "samples",
+    )
+
     def __init__(self, path: Path, fd: int, rate_hz: int, samples: int, head_lag_ms: int) -> None:
         self.path = path
         self.rate_hz = rate_hz

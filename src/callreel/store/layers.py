@@ -1,11 +1,11 @@
 """Layer files as rows. The bytes are in `growing_wav.py` while they grow and in `blobs.py` when finished."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, false, select, update
 from sqlalchemy import delete as delete_from
 
 from callreel.domain.call import CallState
@@ -59,25 +59,26 @@ def calls_of_paths(conn: Connection) -> dict[str, CallId]:
     return {row.path: CallId(row.call_id) for row in conn.execute(select(layers.c.path, layers.c.call_id))}
 
 
-def growing(conn: Connection) -> list[tuple[CallId, LayerFile]]:
-    """Files that nobody closed, with their calls: growing ones, and those of a process that died."""
+def growing(conn: Connection, owners: Collection[str | None] | None = None) -> list[tuple[CallId, LayerFile]]:
+    """Files that nobody closed, of all processes or of `owners`, with their calls."""
     query = (
         select(layers.c.call_id, *_FIELDS).where(layers.c.state == LayerState.RECORDING).order_by(layers.c.id)
     )
+    if owners is not None:
+        of_none = layers.c.owner.is_(None) if None in owners else false()
+        query = query.where(layers.c.owner.in_([owner for owner in owners if owner is not None]) | of_none)
     return [(CallId(row.call_id), LayerFile(*row[1:])) for row in conn.execute(query)]
 
 
-def growing_by_owner(conn: Connection) -> dict[str | None, list[tuple[CallId, LayerFile]]]:
-    """The same by the process that writes them; None for files of versions that had one server."""
-    query = (
-        select(layers.c.call_id, layers.c.owner, *_FIELDS)
-        .where(layers.c.state == LayerState.RECORDING)
-        .order_by(layers.c.id)
-    )
-    found: dict[str | None, list[tuple[CallId, LayerFile]]] = {}
-    for row in conn.execute(query):
-        found.setdefault(row.owner, []).append((CallId(row.call_id), LayerFile(*row[2:])))
-    return found
+def growing_paths(conn: Connection) -> list[str]:
+    """Where they lie."""
+    return list(conn.execute(select(layers.c.path).where(layers.c.state == LayerState.RECORDING)).scalars())
+
+
+def owners_of_growing(conn: Connection) -> set[str | None]:
+    """The processes that write them; None for files of versions that had one server."""
+    query = select(layers.c.owner).where(layers.c.state == LayerState.RECORDING).distinct()
+    return set(conn.execute(query).scalars())
 
 
 def to_archive(conn: Connection, closed_before: datetime, verdicts: Sequence[Verdict]) -> list[CallId]:

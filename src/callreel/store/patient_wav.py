@@ -22,6 +22,16 @@ PATIENCE_S = 120.0
 class PatientWav:
     """Like `GrowingWav`, which it owns. One thread at a time may use it."""
 
+    __slots__ = (
+        "_file",
+        "_owed_silence",
+        "_room",
+        "_waiting",
+        "_waiting_samples",
+        "lost_samples",
+        "trouble",
+    )
+
     def __init__(self, file: GrowingWav, *, patience_s: float = PATIENCE_S) -> None:
         self._file = file
         self._room = round(patience_s * file.rate_hz)
@@ -40,6 +50,10 @@ class PatientWav:
 
     def append(self, samples: npt.NDArray[np.int16]) -> None:
         """Write `samples` (int16, shape [n]), now or when the disk takes them again."""
+        if self.trouble is None:  # so nothing waits
+            if not self._write(samples):
+                self._wait(samples)
+            return
         if self._waiting or self._owed_silence:
             self._flush()
         behind = self._waiting or self._owed_silence

@@ -79,5 +79,10 @@ def open_streams(conn: Connection) -> list[StreamRow]:
     return [_row(found) for found in conn.execute(query)]
 
 
+def owners_of_open(conn: Connection) -> set[str | None]:
+    """The processes of those."""
+    return set(conn.execute(select(streams.c.owner).where(streams.c.ended_by.is_(None)).distinct()).scalars())
+
+
 def _row(found: Row[Any]) -> StreamRow:
     return StreamRow(**found._asdict())

@@ -45,7 +45,7 @@ from callreel.web.media_socket import (
     Note,
     Open,
 )
-from callreel.web.reading_round import ReadingRound
+from callreel.web.reading_round import ReadingRound, Turn
 
 log = logging.getLogger(__name__)
 _wire = logging.getLogger("picows")
@@ -119,6 +119,25 @@ def _joined(request: WSUpgradeRequest) -> Mapping[str, str]:
 class MediaSocket(WSListener):
     """One socket of the carrier's, from the upgrade until it is closed. Lives in one event loop."""
 
+    __slots__ = (
+        "_asked",
+        "_connections",
+        "_fd",
+        "_limits",
+        "_live_calls",
+        "_news",
+        "_outside",
+        "_parts",
+        "_protocol",
+        "_read",
+        "_reading_round",
+        "_session",
+        "_stream",
+        "_task",
+        "_transport",
+        "_turn",
+    )
+
     def __init__(
         self,
         live_calls: LiveCalls,
@@ -129,6 +148,7 @@ class MediaSocket(WSListener):
     ) -> None:
         self._live_calls = live_calls
         self._reading_round = reading_round
+        self._turn: Turn | None = None
         self._limits = limits
         self._connections = connections
         self._session = MediaSession(counters)
@@ -158,7 +178,7 @@ class MediaSocket(WSListener):
             self._heed(self._session.receive(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._reading_round.discard(self._read_on)
+        self._end_turn()
         self._end(End(EndedBy.SOCKET, NORMAL))
 
     def shutdown(self) -> None:
@@ -189,7 +209,7 @@ class MediaSocket(WSListener):
         if command is None:
             return
         if not isinstance(command, End):
-            self._reading_round.discard(self._read_on)
+            self._end_turn()
             self._transport.underlying_transport.pause_reading()
         self._asked = command
         self._news.set()
@@ -269,14 +289,18 @@ class MediaSocket(WSListener):
         if isinstance(self._asked, Note) or self._transport.is_disconnected:
             return
         if self._stream is not None and self._stream.may_wait:
-            self._reading_round.add(self._read_on)  # the transport's own reading stays paused
+            self._turn = self._reading_round.add(self._read_on)  # the transport's own reading stays paused
         else:
             self._transport.underlying_transport.resume_reading()
 
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.end()
+            self._turn = None
+
     def _read_on(self) -> None:
         """Take in what the socket holds, and write it. Its end and its faults are the transport's to find."""
-        assert self._stream is not None
-        if self._read_on not in self._reading_round:
+        if self._turn is None:
             return
         for _ in range(_MOST_READS):
             room = memoryview(self._protocol.get_buffer(-1))
@@ -288,7 +312,7 @@ class MediaSocket(WSListener):
             except OSError:
                 size = 0
             if not size:
-                self._reading_round.discard(self._read_on)
+                self._end_turn()
                 self._transport.underlying_transport.resume_reading()
                 break
             self._read = []
@@ -296,11 +320,10 @@ class MediaSocket(WSListener):
             if self._read:
                 self._take_in()
             self._read = None
-            if size < room.nbytes or self._read_on not in self._reading_round:
+            if size < room.nbytes or self._turn is None:
                 break
         else:
             asyncio.get_running_loop().call_soon(self._read_on)  # there is more; others first
-        self._stream.flush()
 
     async def _until_news(self) -> None:
         """Wait for something to do; a stream that says nothing for its idle time is over."""
@@ -323,7 +346,7 @@ class MediaSocket(WSListener):
     async def _close(self, code: int) -> None:
         """Say why and wait for the other side to close; cut it off when it does not."""
         transport = self._transport
-        self._reading_round.discard(self._read_on)
+        self._end_turn()
         if transport.is_disconnected:
             return
         if not transport.is_close_frame_sent:

@@ -18,6 +18,25 @@ STEP_S: Final = 0.005
 Read = Callable[[], None]
 
 
+class Turn:
+    """One socket's place in the round."""
+
+    __slots__ = ("read", "_step")
+
+    def __init__(self, read: Read, step: "dict[Turn, None]") -> None:
+        self.read = read
+        self._step = step
+        step[self] = None
+
+    @property
+    def is_over(self) -> bool:
+        return self not in self._step
+
+    def end(self) -> None:
+        """Call `read` no more; nothing if that was so before."""
+        self._step.pop(self, None)
+
+
 class ReadingRound:
     """Calls each `read` once a period, the calls spread evenly over it. One that raises is not called again.
 
@@ -26,33 +45,22 @@ class ReadingRound:
 
     def __init__(self, period_s: float) -> None:
         self.period_s = period_s
-        self._steps: list[dict[Read, None]] = [{} for _ in range(max(1, round(period_s / STEP_S)))]
-        self._members: dict[Read, dict[Read, None]] = {}
+        self._steps: list[dict[Turn, None]] = [{} for _ in range(max(1, round(period_s / STEP_S)))]
         self._at = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
 
     def __len__(self) -> int:
-        return len(self._members)
+        return sum(map(len, self._steps))
 
-    def __contains__(self, read: Read) -> bool:
-        return read in self._members
-
-    def add(self, read: Read) -> None:
-        """Call `read` from now on; the first time within a period."""
-        step = min(self._steps, key=len)
-        step[read] = None
-        self._members[read] = step
+    def add(self, read: Read) -> Turn:
+        """Call `read` from now on, the first time within a period, until its turn ends."""
+        turn = Turn(read, min(self._steps, key=len))
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._due_s = loop.time()
             self._plan(loop)
-
-    def discard(self, read: Read) -> None:
-        """Call `read` no more; nothing if it is not called."""
-        step = self._members.pop(read, None)
-        if step is not None:
-            del step[read]
+        return turn
 
     def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
         # A round that is late goes on at once, but never twice without letting others have their turn.
@@ -62,13 +70,13 @@ class ReadingRound:
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         self._at = (self._at + 1) % len(self._steps)
         step = self._steps[self._at]
-        for read in list(step):
-            if read in step:
+        for turn in list(step):
+            if turn in step:
                 try:
-                    read()
+                    turn.read()
                 except Exception:
                     log.exception("a socket could not be read")
-                    self.discard(read)
+                    turn.end()
         self._timer = None
-        if self._members:
+        if any(self._steps):
             self._plan(loop)
