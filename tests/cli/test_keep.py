@@ -1,4 +1,4 @@
-"""`callreel backup`, `restore`, `check` and `reconcile` as a person types them."""
+"""`callreel backup`, `restore`, `check`, `reconcile`, `hold` and `erase` as a person types them."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from callreel.store import calls, layers, recordings
 from callreel.store.blobs import BlobStore
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
-from tests.cli.program import callreel
+from tests.cli.program import callreel, the_line
 from tests.services.rest_server import Answer, rest_server
 
 ACCOUNT = "AC" + "0" * 32
@@ -103,3 +103,16 @@ def test_a_dry_run_lists_what_would_go_with_what_it_saves_and_what_stays(tmp_pat
     ]
     assert lines[3].startswith("callreel: 1 would be deleted at the carrier, 0.0010 ")
     assert set(asked) == {listing}, "nothing but the list was asked for"
+
+
+def test_a_held_call_is_listed_and_not_erased(tmp_path: Path) -> None:
+    settings = installation(tmp_path / "data")
+    file = a_verified_call(tmp_path / "data", 1, 60_000)
+    call_id = f"{1:012x}"
+    held = callreel("hold", call_id, "--reason", "case 17", "--by", "kim", folder=tmp_path, extra=settings)
+    assert (held.returncode, held.stdout) == (0, f"callreel: call {call_id} is held\n"), held.stderr
+    assert "kim\tcase 17" in callreel("hold", folder=tmp_path, extra=settings).stdout
+    refused = the_line(callreel("erase", call_id, "--yes", folder=tmp_path, extra=settings))
+    assert "held by kim" in refused and file.is_file()
+    unknown = the_line(callreel("release", "f" * 12, "--reason", "over", folder=tmp_path, extra=settings))
+    assert unknown.startswith("there is no call ffffffffffff")

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,12 +12,15 @@ _RANGE = re.compile(r"bytes=(\d+)-")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`cut_at`: the connection breaks after so many bytes of the body. `ranges`: honour a Range header."""
+    """`cut_at`: the connection breaks after so many bytes of the body. `ranges`: honour a Range header. `stays`: it comes
+    only when the server ends.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_at: int | None = None
+    stays: bool = False
     ranges: bool = False
 
 
@@ -34,6 +37,7 @@ class RestServer:
     url: str
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def put(self, path: str, *answers: Answer) -> None:
         self.answers[path] = list(answers)
@@ -55,6 +59,8 @@ def rest_server() -> Iterator[RestServer]:
 
         def do_GET(self) -> None:  # noqa: N802
             answer = server.answer(Seen(self.path, dict(self.headers)))
+            if answer.stays:
+                server.ended.wait()
             status, body, headers = answer.status, answer.body, dict(answer.headers)
             wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if answer.ranges else None
             if wanted and int(wanted[1]) >= len(body):
@@ -69,7 +75,8 @@ def rest_server() -> Iterator[RestServer]:
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(body if answer.cut_at is None else body[: answer.cut_at])
+            with suppress(ConnectionError):  # whoever asked may be gone by now
+                self.wfile.write(body if answer.cut_at is None else body[: answer.cut_at])
             self.close_connection = True
 
         do_DELETE = do_GET  # noqa: N815
@@ -84,5 +91,6 @@ def rest_server() -> Iterator[RestServer]:
         try:
             yield server
         finally:
+            server.ended.set()
             listening.shutdown()
             thread.join()

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from callreel.domain.call import Role
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.store import revisions, transcripts
+from callreel.store.calls import lock
 from callreel.store.database import Database
 from callreel.store.tables import calls, revised_turns
 from tests.store.rows import CALL, NOON, a_call, after
@@ -30,7 +31,7 @@ def call(database: Database) -> Database:
 
 def revise(database: Database, changed: dict[int, Turn | None]) -> revisions.Shown:
     with database.write() as conn:
-        revisions.lock(conn, CALL.id)
+        lock(conn, CALL.id)
         base = revisions.shown(conn, CALL.id)
         assert base is not None
         revisions.add(conn, CALL.id, base, changed, [{"turn": place} for place in changed], "ada", NOON)

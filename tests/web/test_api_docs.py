@@ -22,5 +22,5 @@ def test_every_address_is_described() -> None:
 
 def test_what_is_described_is_there() -> None:
     known = {shape(rule.path) for rule in RULES}
-    described = {shape(found) for found in re.findall(rf"(?:GET|POST|PATCH|DELETE) ({ADDRESS})", DOCS)}
+    described = {shape(found) for found in re.findall(rf"(?:GET|POST|PUT|PATCH|DELETE) ({ADDRESS})", DOCS)}
     assert described <= known

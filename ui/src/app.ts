@@ -12,6 +12,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "day-view": () => import("./days/element"),
   "phone-book": () => import("./technicians/element"),
   "word-list": () => import("./technicians/word_list"),
+  "erase-progress": () => import("./erase/element"),
   "people-admin": () => import("./people/people"),
   "my-access": () => import("./people/me"),
 };

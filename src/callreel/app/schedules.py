@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from callreel.app.ground import Ground
+from callreel.app.offline import AtRest
 from callreel.services.archiving import QUIET, Archiving
 from callreel.services.carrier_list import CarrierList
 from callreel.services.clock import Clock
-from callreel.services.cloud import CarrierRecordings
 from callreel.services.deletion import Deletion
 from callreel.services.erasing import Erasing
 from callreel.services.reconcile import LookAgain, Reconciler
@@ -51,13 +51,11 @@ def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: C
     )
 
 
-def erasing(
-    settings: Settings, database: Database, blobs: BlobStore, carrier: CarrierRecordings, clock: Clock
-) -> Erasing:
-    """The policy of the settings."""
+def erasing(settings: Settings, ground: Ground | AtRest) -> Erasing:
+    """What carries out erasures, and the policy of the settings."""
     days = settings.erase_after_days
     after = None if days is None else timedelta(days=days)
-    return Erasing(database, blobs, carrier, clock, after=after)
+    return Erasing(ground.database, ground.blobs, ground.carrier, ground.announcer, ground.clock, after=after)
 
 
 def delete_after_days(settings: Settings) -> int | None:

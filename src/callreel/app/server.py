@@ -115,9 +115,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 silent.run(lambda: lead.ours),
                 upkeep_of(ground).run(lambda: lead.ours),
                 archiving(settings, ground.database, ground.blobs, ground.clock).run(lambda: lead.ours),
-                erasing(settings, ground.database, ground.blobs, ground.carrier, ground.clock).run(
-                    lambda: lead.ours
-                ),
+                erasing(settings, ground).run(lambda: lead.ours),
             )  # fmt: skip
         )
         config = uvicorn.Config(

@@ -101,6 +101,14 @@ def recordings_of(body: object) -> tuple[tuple[RecordingResource, ...], str | No
     return tuple(RecordingResource.from_json(item) for item in items), _text(body.get("next_page_uri"))
 
 
+def transcriptions_of(body: object) -> tuple[str, ...]:
+    """The ids of the transcriptions of one page. Raises CarrierError for no page."""
+    items = body.get("transcriptions") if isinstance(body, Mapping) else None
+    if not isinstance(items, list):
+        raise CarrierError("the carrier's list of transcriptions is not one", retryable=False)
+    return tuple(_sid(item, "sid") for item in items)
+
+
 def page_json(
     key: str, items: Sequence[Mapping[str, Any]], *, path: str, page: int, page_size: int, query: str = ""
 ) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Right(StrEnum):
     WRITE_CALLS = "calls:write"
     PLACE_CALLS = "calls:place"
     EDIT_ALL_NOTES = "notes:edit_all"
+    HOLD_CALLS = "calls:hold"
+    ERASE_CALLS = "calls:erase"
     WRITE_TECHNICIANS = "technicians:write"
     WRITE_PEOPLE = "people:write"
     READ_SETTINGS = "settings:read"
@@ -43,21 +45,25 @@ class Scope(StrEnum):
 
     READ_CALLS = "calls:read"
     WRITE_CALLS = "calls:write"
+    ERASE_CALLS = "calls:erase"
     WRITE_PEOPLE = "people:write"
 
 
 _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
-_SUPERVISOR = _AGENT | {Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.WRITE_TECHNICIANS}
+_SUPERVISOR = _AGENT | {
+    Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.WRITE_TECHNICIANS,
+}  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
     UserRole.AGENT: _AGENT,
     UserRole.SUPERVISOR: _SUPERVISOR,
-    UserRole.ADMINISTRATOR: _SUPERVISOR | {Right.WRITE_PEOPLE, Right.READ_SETTINGS},
+    UserRole.ADMINISTRATOR: _SUPERVISOR | {Right.ERASE_CALLS, Right.WRITE_PEOPLE, Right.READ_SETTINGS},
 }
 
 _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
     Scope.READ_CALLS: frozenset({Right.READ_CALLS, Right.READ_ALL_CALLS}),
     Scope.WRITE_CALLS: frozenset({Right.WRITE_CALLS, Right.EDIT_ALL_NOTES, Right.WRITE_TECHNICIANS}),
+    Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),
     Scope.WRITE_PEOPLE: frozenset({Right.WRITE_PEOPLE}),
 }
 
@@ -71,9 +77,8 @@ def rights_of(role: UserRole, scopes: Iterable[Scope] | None = None) -> frozense
         return RIGHTS[role]
     allowed = frozenset[Right]().union(*(_OF_SCOPE[scope] for scope in scopes))
     # Whose calls a person may change does not depend on the token, only whether.
-    reach = (
-        RIGHTS[role] & {Right.READ_ALL_CALLS} if allowed & {Right.READ_CALLS, Right.WRITE_CALLS} else set()
-    )
+    of_calls = allowed & {Right.READ_CALLS, Right.WRITE_CALLS, Right.ERASE_CALLS}
+    reach = RIGHTS[role] & {Right.READ_ALL_CALLS} if of_calls else set()
     return (RIGHTS[role] & allowed) | reach
 
 

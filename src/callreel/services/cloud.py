@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 
 from callreel.audio import wav
-from callreel.carrier.resources import RecordingResource, recordings_of
+from callreel.carrier.resources import RecordingResource, recordings_of, transcriptions_of
 from callreel.carrier.webhooks import TERMINAL
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
@@ -102,15 +102,34 @@ class CarrierRecordings:
 
     def delete(self, sid: RecordingSid) -> bool:
         """Delete the carrier's copy; False when it was gone already. Raises CarrierError."""
+        return self._delete(f"Recordings/{sid}.json", "a deletion")
+
+    def delete_transcriptions(self, sid: RecordingSid) -> int:
+        """Delete what the carrier wrote down of a recording; how many texts there were. Raises CarrierError.
+
+        These are resources of their own, beside the recording (`Recordings/{RE…}/Transcriptions/{TR…}`).
+        """
+        url = self._url(f"Recordings/{sid}/Transcriptions.json")
         try:
-            answer = self._client.delete(self._url(f"Recordings/{sid}.json"))
+            page = self._page(url, {"PageSize": "1000"}, "a list of transcriptions")
+        except CarrierError as error:
+            if error.status == 404:
+                return 0
+            raise
+        return sum(
+            self._delete(f"Transcriptions/{text}.json", "a deletion") for text in transcriptions_of(page)
+        )
+
+    def _delete(self, path: str, what: str) -> bool:
+        try:
+            answer = self._client.delete(self._url(path))
         except httpx2.HTTPError as error:
             raise CarrierError(
                 f"the carrier cannot be reached: {type(error).__name__}", retryable=True
             ) from None
         if answer.status_code in (200, 204, 404):
             return answer.status_code != 404
-        raise _refusal(answer, "a deletion")
+        raise _refusal(answer, what)
 
     def _following(self, path: str) -> str:
         """The address of a list's next page, which must not lead our credentials to another host."""

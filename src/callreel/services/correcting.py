@@ -9,7 +9,7 @@ from callreel.domain.transcript import TranscriptKind
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.speech.correction import Change, corrected
-from callreel.store import revisions
+from callreel.store import calls, revisions
 from callreel.store.database import Database
 from callreel.store.revisions import RevisionRow
 
@@ -33,7 +33,7 @@ class Correcting:
         that do not fit or change nothing.
         """
         with self._database.write() as conn:
-            revisions.lock(conn, call_id)
+            calls.lock(conn, call_id)
             shown = revisions.shown(conn, call_id)
             if shown is None:
                 raise ConflictError("the call has no final transcript yet")

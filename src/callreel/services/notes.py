@@ -11,7 +11,7 @@ from callreel.domain.note import LONGEST_NOTE, NoteKind
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.summary import note_summary
-from callreel.store import notes
+from callreel.store import holds, notes
 from callreel.store.database import Database
 from callreel.store.notes import NoteRow
 
@@ -22,6 +22,10 @@ class NoteError(CallreelError):
 
 class OthersNoteError(CallreelError):
     """A note of somebody else, which only supervisors change."""
+
+
+class HeldNoteError(CallreelError):
+    """A note of a held call stays as it is."""
 
 
 class Notes:
@@ -44,7 +48,7 @@ class Notes:
     def change(
         self, call_id: CallId, note_id: int, at_ms: int | None, text: str | None, *, by: str, all_notes: bool
     ) -> NoteRow | None:
-        """Change what is given; None if there is no such note. Raises NoteError, OthersNoteError."""
+        """Change what is given; None if there is no such note. Raises NoteError, OthersNoteError, HeldNoteError."""
         with self._database.write() as conn:
             row = self._own(conn, call_id, note_id, by, all_notes)
             if row is None:
@@ -58,7 +62,7 @@ class Notes:
         return changed
 
     def remove(self, call_id: CallId, note_id: int, *, by: str, all_notes: bool) -> bool:
-        """Whether there was such a note. Raises OthersNoteError."""
+        """Whether there was such a note. Raises OthersNoteError, HeldNoteError."""
         with self._database.write() as conn:
             row = self._own(conn, call_id, note_id, by, all_notes)
             if row is None:
@@ -74,6 +78,8 @@ class Notes:
         row = notes.get(conn, call_id, note_id)
         if row is not None and row.by != by and not all_notes:
             raise OthersNoteError("only who wrote a note, or a supervisor, changes it")
+        if row is not None and holds.current(conn, call_id) is not None:
+            raise HeldNoteError("the call is held: its notes stay as they are, and new ones can be added")
         return row
 
     def _record(self, conn: Connection, change: str, row: NoteRow) -> LiveEvent:

@@ -1,8 +1,8 @@
 """Whether and when to try again: pure functions from what went wrong, and how often, to a decision.
 
-Three distances. A step whose disk, database or engine failed is done again within a minute (`soon_s`). A recording that
+Four distances. A step whose disk, database or engine failed is done again within a minute (`soon_s`). A recording that
 the carrier does not give yet is asked for again within minutes (`decide`). What is parked all the same begins again by
-itself after minutes to hours (`parked_s`).
+itself after minutes to hours (`parked_s`). An erasure that somebody asked for is never given up (`erasing_s`).
 """
 
 from dataclasses import dataclass
@@ -90,3 +90,12 @@ def parked_s(retries: int, *, spread: float) -> float | None:
     if retries >= MOST_RETRIES:
         return None
     return min(LONGEST_PARKED_S, FIRST_PARKED_S * 2.0**retries) * (1.0 + 0.2 * spread)
+
+
+FIRST_ERASING_S = 15.0
+
+
+def erasing_s(attempt: int, *, spread: float, asked_s: float | None = None) -> float:
+    """How long after failure number `attempt` (from 1) an erasure goes on; `asked_s` is what the carrier asked for."""
+    wait_s = min(LONGEST_PARKED_S, FIRST_ERASING_S * 2.0 ** min(attempt - 1, 12)) * (1.0 + 0.2 * spread)
+    return max(wait_s, asked_s or 0.0)

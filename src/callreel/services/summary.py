@@ -4,7 +4,7 @@ Only rows are read here, nothing is decided: the verdict is judged, turns are me
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -20,7 +20,9 @@ from callreel.domain.verdict import Comparison, Reason
 from callreel.services.costs import between_ms, cost_of, main_recording
 from callreel.store import (
     calls,
+    erasures,
     finals,
+    holds,
     layers,
     legs,
     live_scores,
@@ -65,6 +67,7 @@ def call_summary(
         turns["machine_turns"] = shown.machine.turns if shown else ()
     return {
         **call_head(row, technicians.names_of(conn, [row.remote_number])),
+        **standings(conn, [call_id])[call_id],
         "layers": _layers(call_id, layers.of_call(conn, call_id)),
         "transcript": _transcript(shown.machine if shown else None),
         **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
@@ -100,6 +103,12 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
         "reasons": [_reason(reason) for reason in row.reasons],
         "demo": row.demo,
     }
+
+
+def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Summary]:
+    """Of each of these calls: whether it is `held`, and whether it is `erasing`, which is asked for and not done."""
+    held, erasing = holds.held(conn, call_ids), erasures.begun(conn, call_ids)
+    return {call_id: {"held": call_id in held, "erasing": call_id in erasing} for call_id in call_ids}
 
 
 def layer_names(files: Sequence[LayerFile]) -> list[str]:

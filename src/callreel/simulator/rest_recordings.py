@@ -101,6 +101,11 @@ def add_recordings(
     async def delete_recording(sid: str) -> Response:
         return await delete(found(sid))
 
+    @router.get("/Recordings/{sid}/Transcriptions.json")
+    async def transcriptions(sid: str, request: Request) -> Response:
+        found(sid)
+        return JSONResponse(page_of(request, "transcriptions", []))  # it makes none
+
     @router.get("/Recordings/{name}")
     async def fetch(name: str, request: Request) -> Response:
         sid, _, ending = name.partition(".")

@@ -11,6 +11,7 @@ from callreel.store import search
 from callreel.store.calls import CallRow
 from callreel.store.calls import row as call_row
 from callreel.store.dialect import seconds_between
+from callreel.store.holds import open_holds
 from callreel.store.search_query import Query
 from callreel.store.tables import calls, notes, technicians
 
@@ -37,6 +38,7 @@ class CallFilter:
     min_s: float | None = None
     max_s: float | None = None
     noted: bool = False
+    held: bool = False
     own: str | None = None
 
 
@@ -69,6 +71,8 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         asked.append(calls.c.verdict.is_not(None) if wanted.judged else calls.c.verdict.is_(None))
     if wanted.noted:
         asked.append(calls.c.id.in_(select(notes.c.call_id)))
+    if wanted.held:
+        asked.append(calls.c.id.in_(open_holds()))
     length_s = seconds_between(conn, func.coalesce(calls.c.answered_at, calls.c.created_at), calls.c.ended_at)
     if wanted.min_s is not None:
         asked.append(length_s >= wanted.min_s)

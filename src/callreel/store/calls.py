@@ -56,6 +56,11 @@ def insert(conn: Connection, row: CallRow) -> bool:
     return insert_new(conn, calls, values)
 
 
+def lock(conn: Connection, call_id: CallId) -> None:
+    """Hold every other transaction that asks for this until this one is over, but nothing that refers to the call."""
+    conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update(key_share=True)).first()
+
+
 def get(conn: Connection, call_id: CallId) -> CallRow | None:
     found = conn.execute(select(calls).where(calls.c.id == call_id)).first()
     return None if found is None else row(found)

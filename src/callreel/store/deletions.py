@@ -10,6 +10,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.verdict import Verdict
 from callreel.store.dialect import insert_new
+from callreel.store.holds import open_holds
 from callreel.store.tables import calls, carrier_deletions, recordings
 
 
@@ -37,8 +38,14 @@ def everything(conn: Connection) -> list[DeletionRow]:
     return [DeletionRow(**row._asdict()) for row in conn.execute(query)]
 
 
+def sids_of_call(conn: Connection, call_id: CallId) -> set[RecordingSid]:
+    """A call's recordings that were deleted there."""
+    query = select(carrier_deletions.c.sid).where(carrier_deletions.c.call_id == call_id)
+    return {RecordingSid(row.sid) for row in conn.execute(query)}
+
+
 def candidates(conn: Connection, closed_before: datetime) -> list[tuple[RecordingSid, CallId]]:
-    """Stored recordings without a tombstone, of calls that were judged before `closed_before` and not `suspect`.
+    """Stored recordings without a tombstone, of calls that were judged before `closed_before`, not `suspect` and not held.
 
     The carrier's copy of a suspect call stays: it may be what settles the doubt.
     """
@@ -53,6 +60,7 @@ def candidates(conn: Connection, closed_before: datetime) -> list[tuple[Recordin
             calls.c.state == CallState.CLOSED,
             calls.c.verdict.in_((Verdict.VERIFIED, Verdict.EXPLAINED)),
             calls.c.closed_at < closed_before,
+            calls.c.id.not_in(open_holds()),
         )
         .order_by(calls.c.closed_at, recordings.c.sid)
     )

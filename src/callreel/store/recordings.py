@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, case, exists, select, update
+from sqlalchemy import Connection, Row, Update, case, exists, func, select, update
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, LegSid, RecordingSid
@@ -13,6 +13,8 @@ from callreel.store.dialect import insert_new
 from callreel.store.tables import calls, recordings
 
 SKIPPED = "skipped"
+JUDGED = "judge"
+"""The last stage."""
 _STUCK = (recordings.c.stage_error.is_not(None) | (recordings.c.state == CloudState.PARKED)) & (
     recordings.c.stage.is_(None) | (recordings.c.stage != SKIPPED)
 )
@@ -254,6 +256,22 @@ def running(conn: Connection) -> list[RecordingRow]:
     begun = recordings.c.state.in_((*DISPATCHABLE, CloudState.STORED)) & open_call
     query = select(recordings).join(calls, calls.c.id == recordings.c.call_id).where(waits | begun)
     return [_row(found) for found in conn.execute(query.order_by(recordings.c.updated_at))]
+
+
+def at_work(conn: Connection, call_id: CallId) -> bool:
+    """Whether stages of one of the call's recordings run, after its first verdict too. What is stuck does not."""
+    last = func.coalesce(recordings.c.stage, JUDGED)
+    runs = (
+        (calls.c.state != CallState.CLOSED)
+        | (recordings.c.state == CloudState.COMPLETED)
+        | last.not_in((JUDGED, SKIPPED))
+    )
+    query = (
+        select(recordings.c.sid)
+        .join(calls, calls.c.id == recordings.c.call_id)
+        .where(recordings.c.call_id == call_id, recordings.c.stage_error.is_(None), runs)
+    )
+    return conn.execute(query).first() is not None
 
 
 def begun(conn: Connection) -> list[RecordingRow]:

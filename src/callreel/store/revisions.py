@@ -16,7 +16,7 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.store import search, transcripts
-from callreel.store.tables import calls, revised_turns, revisions
+from callreel.store.tables import revised_turns, revisions
 from callreel.store.transcripts import TranscriptRow
 
 
@@ -90,11 +90,6 @@ def add(
     after: dict[int, Turn | None] = {**dict(enumerate(base.turns)), **changed}
     search.index_turns(conn, call_id, [turn for turn in after.values() if turn is not None])
     return _row(kept)
-
-
-def lock(conn: Connection, call_id: CallId) -> None:
-    """Hold every other correction of this call until the transaction is over, but nothing that refers to the call."""
-    conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update(key_share=True)).first()
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[RevisionRow]:

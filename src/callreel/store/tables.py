@@ -27,11 +27,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 from callreel.domain.access import UserRole
 from callreel.domain.call import CallState, Direction, Role
+from callreel.domain.erasure import ErasureStep
 from callreel.domain.events import EventKind
 from callreel.domain.note import NoteKind
 from callreel.domain.recording import Archived, CloudState, Layer, LayerState, Making
@@ -519,6 +521,31 @@ erasures = Table(
     Column("began_at", UTCDateTime, nullable=False),
     Column("files", _Json, nullable=False),
     Column("erased_at", UTCDateTime),
+    Column("reason", String, nullable=False, server_default=""),
+    Column("at_carrier", Boolean, nullable=False, server_default=true()),
+    Column("step", Named(ErasureStep), nullable=False, server_default=ErasureStep.ASKED.value),
+    Column("trouble", String),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("retry_at", UTCDateTime),
+    Column("recordings", _Json, nullable=False, server_default="{}"),
+    Column("counts", _Json, nullable=False, server_default="{}"),
+    Column("holds", _Json, nullable=False, server_default="[]"),
+    # What is asked every second is which are not done.
+    Index(None, "erased_at"),
+)
+
+# One row each time that a call is held; while `released_at` is NULL nothing of the call may go.
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _of_call(),
+    Column("reason", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("release_reason", String),
+    Column("released_by", String),
+    Column("released_at", UTCDateTime),
 )
 
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")

@@ -38,6 +38,7 @@ def _rule(
 
 
 _READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
+_HOLD, _ERASE = Right.HOLD_CALLS, Right.ERASE_CALLS
 
 RULES: Final[Sequence[Rule]] = (
     _rule("GET", "/health", open=True),
@@ -50,6 +51,10 @@ RULES: Final[Sequence[Rule]] = (
     # Pages
     _rule("GET", "/", _READ),
     _rule("GET", "/calls/{call_id}", _READ),
+    _rule("GET POST", "/calls/{call_id}/erase", _ERASE, session=True),
+    _rule("POST", "/calls/{call_id}/hold", _HOLD, session=True),
+    _rule("POST", "/calls/{call_id}/release", _HOLD, session=True),
+    _rule("GET", "/erasures", _HOLD, session=True),
     _rule("GET", "/days", _READ),
     _rule("GET", "/technicians", Right.WRITE_TECHNICIANS),
     _rule("GET", "/people", _PEOPLE),
@@ -70,6 +75,11 @@ RULES: Final[Sequence[Rule]] = (
     _rule("PATCH DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE),
     _rule("GET", "/api/calls/{call_id}/revisions", _READ),
     _rule("POST", "/api/calls/{call_id}/revisions", _WRITE),
+    _rule("DELETE", "/api/calls/{call_id}", _ERASE),
+    _rule("GET", "/api/calls/{call_id}/erasure", _ERASE),
+    _rule("GET", "/api/erasures", _ERASE),
+    _rule("GET PUT DELETE", "/api/calls/{call_id}/hold", _HOLD),
+    _rule("GET", "/api/holds", _HOLD),
     _rule("GET", "/api/days", _READ),
     # People
     _rule("GET", "/api/people/me"),

@@ -14,7 +14,7 @@ from callreel.domain.call import CallState
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
-from callreel.services.summary import Summary, call_head, call_summary
+from callreel.services.summary import Summary, call_head, call_summary, standings
 from callreel.store import call_list, notes, search, technicians
 from callreel.store.call_list import CallFilter
 from callreel.store.search import Hits
@@ -44,6 +44,7 @@ def router(context: WebContext) -> APIRouter:
         min_s: Annotated[float | None, Query(ge=0)] = None,
         max_s: Annotated[float | None, Query(ge=0)] = None,
         with_notes: Annotated[bool, Query(alias="notes")] = False,
+        held: bool = False,
         zone: str = "UTC",
         before: datetime | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -64,6 +65,7 @@ def router(context: WebContext) -> APIRouter:
             min_s=min_s,
             max_s=max_s,
             noted=with_notes,
+            held=held,
             own=person_of(request).own,
         )
         return JSONResponse(call_page(context, wanted, limit, aware(before)))
@@ -88,10 +90,16 @@ def call_page(context: WebContext, wanted: CallFilter, limit: int, before: datet
         ids = [row.id for row in shown]
         noted = notes.counts(conn, ids)
         names = technicians.names_of(conn, {row.remote_number for row in shown})
+        standing = standings(conn, ids)
         hits = search.hits_of(conn, ids, wanted.query)
     return {
         "calls": [
-            {**call_head(row, names), "notes": noted.get(row.id, 0), **_hits(hits.get(row.id, Hits()))}
+            {
+                **call_head(row, names),
+                **standing[row.id],
+                "notes": noted.get(row.id, 0),
+                **_hits(hits.get(row.id, Hits())),
+            }
             for row in shown
         ],
         "next_before": shown[-1].created_at.isoformat() if len(rows) > limit else None,

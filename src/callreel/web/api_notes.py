@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from callreel.domain.access import Right
 from callreel.domain.ids import CallId
 from callreel.domain.note import LONGEST_NOTE, NoteKind
-from callreel.services.notes import NoteError, Notes, OthersNoteError
+from callreel.services.notes import HeldNoteError, NoteError, Notes, OthersNoteError
 from callreel.services.summary import note_summary
 from callreel.store import calls
-from callreel.web.errors import not_found, unusable
+from callreel.web.errors import conflict, not_found, unusable
 from callreel.web.options import WebContext
 from callreel.web.person import person_of
 
@@ -65,6 +65,8 @@ def router(context: WebContext) -> APIRouter:
             raise unusable(error) from None
         except OthersNoteError as error:
             raise _others(error) from None
+        except HeldNoteError as error:
+            raise conflict(error) from None
         if row is None:
             raise not_found("note")
         return JSONResponse(note_summary(row))
@@ -79,6 +81,8 @@ def router(context: WebContext) -> APIRouter:
                 raise not_found("note")
         except OthersNoteError as error:
             raise _others(error) from None
+        except HeldNoteError as error:
+            raise conflict(error) from None
         return Response(status_code=204)
 
     return routes

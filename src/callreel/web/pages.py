@@ -7,14 +7,17 @@ and what changes people and tokens are done by script with the API, whose rights
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 
+from callreel.domain.access import Right
+from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.ids import CallId
-from callreel.services.summary import call_head, call_summary
+from callreel.services.summary import call_head, call_summary, standings
 from callreel.store import call_list as call_list_of
-from callreel.store import live_events, notes, technicians, users, vocabulary
+from callreel.store import erasures, holds, live_events, notes, technicians, users, vocabulary
 from callreel.web.api_days import asked_days
+from callreel.web.api_erasing import hold_summary
 from callreel.web.calling_policy import calling_policy
 from callreel.web.errors import not_found
 from callreel.web.layer_groups import layer_groups, main_audio, player_audio
@@ -22,7 +25,7 @@ from callreel.web.options import WebContext, WebOptions
 from callreel.web.person import person_of
 from callreel.web.render import Renderer
 
-FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes")
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held")
 """Query parameters of the list that the script answers, with the API."""
 
 
@@ -41,13 +44,16 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
             shown = rows[: options.calls_per_page]
             noted = notes.counts(conn, [row.id for row in shown])
             names = technicians.names_of(conn, {row.remote_number for row in shown})
+            standing = standings(conn, [row.id for row in shown])
             agents = [] if wanted.own is not None else [user.identity for user in users.everyone(conn)]
         page = renderer.page(
             request,
             "calls.html",
             here="calls",
             filtered=any(request.query_params.get(name) for name in FILTERS),
-            calls=[{**call_head(row, names), "notes": noted.get(row.id, 0)} for row in shown],
+            calls=[
+                {**call_head(row, names), **standing[row.id], "notes": noted.get(row.id, 0)} for row in shown
+            ],
             agents=agents,
             before=before,
             older=shown[-1].created_at.isoformat() if len(rows) > len(shown) else None,
@@ -58,16 +64,23 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
         return page
 
     @routes.get("/calls/{call_id}")
-    def one_call(request: Request, call_id: CallId) -> HTMLResponse:
+    def one_call(request: Request, call_id: CallId) -> Response:
+        person = person_of(request)
         with context.database.read() as conn:
             after = live_events.last_id(conn)
             call = call_summary(conn, call_id, options.prices)
+            erased = call is None and erasures.get(conn, call_id) is not None
+            held = holds.of_call(conn, call_id) if person.may(Right.HOLD_CALLS) else []
+        if erased and person.may(Right.ERASE_CALLS):
+            return RedirectResponse(f"/calls/{call_id}/erase", 303)
         if call is None:
             raise not_found("call")
         return renderer.page(
             request,
             "call.html",
             call=call,
+            holds=[hold_summary(row) for row in held],
+            longest_reason=LONGEST_REASON,
             after=after,
             layer_groups=layer_groups(call),
             main_audio=main_audio(call),

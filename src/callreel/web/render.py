@@ -74,6 +74,8 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "role_name": lambda role: options.role_names.get(Role(role), role),
         "verdict_name": lambda verdict: wording.VERDICTS.get(verdict, verdict),
         "verdict_meaning": lambda verdict: wording.VERDICT_MEANINGS.get(verdict, ""),
+        "erasure_step": lambda step: wording.ERASURE_STEPS.get(step, step),
+        "at_carrier": lambda outcome: wording.AT_CARRIER.get(outcome, outcome),
         "light_name": lambda light: wording.LIGHTS.get(light, light),
     }
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 import phonenumbers
 
+from callreel.domain.recording import Layer
 from callreel.speech.delivery import LATE_MS
 
 VERDICTS: Mapping[str, str] = {
@@ -43,6 +44,44 @@ CLOUD_STATES: Mapping[str, str] = {
     "failed": "The carrier says that its recording failed.",
     "parked": "The carrier has a recording, but it could not be fetched. It will be tried again when you ask for it.",
     "missing": "The carrier never reported a recording, and none is on its list.",
+}
+
+LAYER_NAMES: Mapping[Layer, str] = {
+    Layer.LIVE_8K: "Live, 8 kHz",
+    Layer.LIVE_16K: "Live, 16 kHz",
+    Layer.CLOUD: "The carrier's recording, fetched",
+    Layer.CLOUD_CHANNEL: "Its channels, one party each",
+}
+
+ROW_NAMES: Mapping[str, str] = {
+    "transcripts": "transcripts, live and final",
+    "turns": "turns of text",
+    "words": "words with their times",
+    "finals": "lines of live text",
+    "revisions": "corrections",
+    "notes": "notes and marks",
+    "turn_index": "rows of the search index",
+    "live_events": "events of the call",
+    "recordings": "notes on the carrier's recordings",
+    "layers": "notes on audio files",
+    "legs": "legs, with their lengths",
+    "streams": "media streams, with their counts",
+    "holds": "holds, with their reasons",
+}
+"""What people call the rows that hang on a call, by table."""
+
+ERASURE_STEPS: Mapping[str, str] = {
+    "asked": "Asked for",
+    "carrier": "Erasing at the carrier",
+    "files": "Erasing the audio here",
+    "rows": "Erasing text, numbers and notes",
+    "done": "Erased",
+}
+
+AT_CARRIER: Mapping[str, str] = {
+    "deleted": "deleted",
+    "gone": "was gone already",
+    "left": "left there, as asked",
 }
 
 CARRIER_ERRORS: Mapping[str, str] = {

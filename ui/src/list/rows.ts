@@ -15,7 +15,7 @@ export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIEl
     el("p.who", {}, el("a", { href: `/calls/${call.call_id}` }, ...parties(call)), call.notes ? el("span.small.soft", {}, ` · ${call.notes} ${call.notes === 1 ? "note" : "notes"}`) : null),
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", {}, duration(call.duration_ms))),
-    el("p.state", {}, badge(call)),
+    el("p.state", {}, badge(call), ...standing(call)),
     reason ? el("p.why", {}, sentence(reason.detail)) : null,
     call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,
   );
@@ -31,6 +31,11 @@ function badge(call: ListedCall): HTMLElement {
   if (call.state === "live") return el("span.badge.live", {}, "Live now");
   if (call.verdict) return el("span", { class: `badge ${call.verdict}` }, VERDICTS[call.verdict]);
   return el("span.badge", {}, call.state === "ended" ? "Being checked" : "No verdict");
+}
+
+function standing(call: ListedCall): (Node | string)[] {
+  if (call.erasing) return [" ", el("span.badge.suspect", {}, "Being erased")];
+  return call.held ? [" ", el("span.badge.held", {}, "Held")] : [];
 }
 
 function hitLine(call: ListedCall, hit: Hit, names: Record<Role, string>): HTMLLIElement {

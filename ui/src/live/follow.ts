@@ -36,6 +36,7 @@ export function followCall(page: HTMLElement): void {
     },
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
     ...Object.fromEntries(LASTING.map((kind) => [kind, lasting])),
+    call: ({ state }: { state?: string }) => (state === "erased" ? location.reload() : lasting()),
     transcript: () => (closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh()),
   });
 }

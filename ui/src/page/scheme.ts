@@ -60,6 +60,9 @@ export interface Hit {
 
 export interface ListedCall extends CallHead {
   notes?: number;
+  held?: boolean;
+  /** Asked for, and not done. */
+  erasing?: boolean;
   hits?: Hit[];
   hits_total?: number;
 }
