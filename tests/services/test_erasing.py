@@ -314,6 +314,7 @@ def test_a_held_call_is_not_erased_deleted_at_the_carrier_or_changed(recorded: R
     with pytest.raises(HoldRefusedError, match="not held"):
         holding(recorded).release(call_id, "again", "ada")
     assert len(deletion.sweep()) == 1
+    recorded.server.put(LISTED, listed())
     assert erase(recorded).recordings == {}
 
 
