@@ -18,9 +18,9 @@ FRAMES = 1_000
 ROUNDS = 15
 STEPS_A_FRAME = 10
 
-# Steps of the fixed loop that a frame costs: 1.5 times the 18 and 100 of when this was written (docs/performance.md).
-PARSE_AND_PLACE_BOUND = 27.0
-WHOLE_WAY_BOUND = 150.0
+# Steps of the fixed loop that a frame costs: 1.5 times the 16 and 72 of when this was written (docs/performance.md).
+PARSE_AND_PLACE_BOUND = 24.0
+WHOLE_WAY_BOUND = 108.0
 
 PAYLOADS = [bytes([65 + at % 60]) * 160 for at in range(FRAMES)]
 
