@@ -36,6 +36,7 @@ def test_the_oracle_makes_no_error_offline_or_live(recorded: Recorded) -> None:
     found = figures([judged(recorded, Oracle())])
     assert (found["words"], found["wer_offline"], found["wer_live"]) == (18, 0, 0)
     assert (found["streaming_gap"], found["cp_wer_minus_orc_wer"], found["tcp_wer"]) == (0, 0, 0)
+    assert found["tcp_wer_minus_tcorc_wer"] == 0
     assert (found["finals"], found["finals_lost"], found["taken_back"]) == (4, 0, 0)
     assert (found["words_lost"], found["words_cut"], found["false_segments"]) == (0, 0, 0)
 

@@ -143,6 +143,31 @@ def test_partial_that_comes_after_its_segment_has_closed_is_not_told(ground: Gro
     assert (partial.data["role"], partial.data["number"], partial.data["text"]) == ("agent", 0, "1600ms")
 
 
+def test_a_partial_that_shows_nothing_new_is_not_told(ground: Ground) -> None:
+    a_call(ground)
+
+    async def scene() -> None:
+        host = QuickHost(lambda samples, partial: [HeardWord("hello", 0, 300, 0.5)])
+        async with live(ground, host) as service:
+            hearing = service.hearing(CALL, Role.AGENT)
+            said = speech(1_600)
+
+            async def say_more() -> None:
+                before = len(host.asked)
+                hearing.hear(said, np.repeat(said, 2))
+                await eventually(lambda: len(host.asked) > before)
+
+            for _ in range(3):
+                await say_more()
+            await service.finish_call(CALL)
+
+    asyncio.run(scene())
+    assert [(event.data["stable"], event.data["tentative"]) for event in told(ground, EventKind.PARTIAL)] == [
+        ("", "hello"),
+        ("hello", ""),
+    ]
+
+
 def test_engine_that_cannot_decode_leaves_a_failed_final_and_the_call_finishes(ground: Ground) -> None:
     a_call(ground)
     counters = Counters()

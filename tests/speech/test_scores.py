@@ -145,6 +145,23 @@ def test_words_on_the_wrong_party_are_misattributed() -> None:
         [turn(Role.AGENT, "is the valve shut now"), turn(Role.AGENT, "the pump leaks at once", 3000)],
     )
     assert score is not None and score.misattributed > 0
+    assert score.misattributed_in_time == pytest.approx(score.misattributed)
+
+
+def test_surplus_words_of_the_other_party_may_look_misattributed_but_not_in_time() -> None:
+    """ORC-WER gives `express please` to the agent, who was not heard to say either: `a perfect` are as good as two others."""
+    said = [
+        turn(Role.AGENT, "would you like to ship it regular or express", 0),
+        turn(Role.TECHNICIAN, "express please", 9000),
+        turn(Role.AGENT, "terrific its on the way", 18_000),
+    ]
+    heard = [
+        turn(Role.AGENT, "would you like to show that regular or xbox", 0),
+        turn(Role.AGENT, "a perfect fit fell on the way", 18_000),
+    ]
+    score = speaker_score(said, heard)
+    assert score is not None and score.misattributed > 0
+    assert score.misattributed_in_time == 0
 
 
 def test_words_at_the_wrong_time_count_only_where_times_count() -> None:

@@ -45,6 +45,8 @@ _FRAMES_AT_ONCE = 16
 _SETTLE_MS = 4000
 """Its last look, over the lattice of the whole segment, changes one word in seven, however old. That gains 3 points, so few
 words are promised: those of long segments (docs/words.md)."""
+_GUESS_MS = 400
+"""Its youngest words change with each look: docs/words.md has what showing them earlier or later would be."""
 _NO_MEAN = ",".join(["0"] * CEPSTRA)
 
 
@@ -67,6 +69,7 @@ def check(options: Options) -> Capabilities:
         rough=True,
         hints=True,
         settle_ms=_SETTLE_MS,
+        guess_ms=_GUESS_MS,
         streams=option.whole(options, "streams", _STREAMS, least=0) if _front(options) == "telephone" else 0,
     )
 

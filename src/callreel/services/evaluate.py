@@ -325,6 +325,9 @@ def figures(results: Sequence[Evaluated]) -> dict[str, float | int | None]:
         "cp_wer_minus_orc_wer": _rounded(
             _mean([result.speakers.misattributed for result in two if result.speakers])
         ),
+        "tcp_wer_minus_tcorc_wer": _rounded(
+            _mean([result.speakers.misattributed_in_time for result in two if result.speakers])
+        ),
         "tcp_wer": _rounded(_mean([result.speakers.tcp_wer for result in two if result.speakers])),
     }
     return made

@@ -90,7 +90,7 @@ class Unheard:
 class LaneHearing:
     """Segments of one role: `ask(number, start_ms, samples16k, final)` is called when text is wanted.
 
-    A closed segment is given as soon as the lane has heard its end: 16 kHz samples come up to 115 ms later than the
+    Open or closed, a segment is given as far as the lane has heard it: 16 kHz samples come up to 115 ms later than the
     8 kHz ones that they are made of, so the last of a segment are made apart, and may differ by one from layer 2's.
     Holds them from the beginning of the oldest segment that is not given, or of the pre-roll before a next one: at
     most 27 s, about 860 kB.
@@ -142,7 +142,7 @@ class LaneHearing:
         for at in range(0, whole, step):
             self._step(pending[at : at + step])
         self._undetected = pending[whole:]
-        self._give_cut(self._newest8k.end // SAMPLES8K_A_MS - SETTLE_MS)
+        self._give_cut(self._certain_ms)
         self._forget()
         self._maybe_partial()
 
@@ -171,12 +171,17 @@ class LaneHearing:
     def _maybe_partial(self) -> None:
         if self._open_since_ms is None or self.cadence is None:
             return
-        now_ms = self._samples16k.end // SAMPLES16K_A_MS
+        now_ms = self._certain_ms
         if self.cadence.due(self._number, now_ms - self._open_since_ms):
             self._give(_Cut(self._number, self._open_since_ms, now_ms), final=False)
 
+    @property
+    def _certain_ms(self) -> int:
+        """How far 16 kHz samples are known, or can be made of the newest 8 kHz ones."""
+        made_ms = self._newest8k.end // SAMPLES8K_A_MS - SETTLE_MS
+        return max(made_ms, self._samples16k.end // SAMPLES16K_A_MS)
+
     def _give_cut(self, heard_ms: int) -> None:
-        heard_ms = max(heard_ms, self._samples16k.end // SAMPLES16K_A_MS)
         while self._cut and self._cut[0].end_ms <= heard_ms:
             self._give(self._cut.popleft(), final=True)
 

@@ -57,6 +57,8 @@ class _OpenSegment:
 
     stability: Stability
     delivery: SegmentDelivery = field(default_factory=SegmentDelivery)
+    told: tuple[Json, Json] | None = None
+    """Stable and tentative text, as those who read along have it."""
 
 
 @dataclass(slots=True)
@@ -338,7 +340,9 @@ class LiveTranscription:
             showing = shown.stability.hear(words, end_ms)
             shown.delivery.show(showing.words, self._now_ms(job, end_ms))
             data = partial_data(job, showing, end_ms)
-            self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
+            told, shown.told = shown.told, (data["stable"], data["tentative"])
+            if told != shown.told:
+                self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
 
     def _settled(self, job: Job, words: tuple[Word, ...]) -> tuple[Word, ...]:
         """A final's words: what was shown as stable stays."""

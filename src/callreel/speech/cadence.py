@@ -12,7 +12,7 @@ FIRST_MS = 1000
 
 GAP_MS = 600
 STREAM_FIRST_MS = 500
-STREAM_GAP_MS = 150
+STREAM_GAP_MS = 120
 DECODES_A_GAP = 1.5
 """A segment is asked about at most two thirds of the time, however slow the engine."""
 

@@ -33,6 +33,8 @@ class Capabilities:
     """How many open segments one process follows as they grow. 0: it does not stream, an open segment is decoded anew."""
     settle_ms: int = 600
     """How long ago a word ended that it will hardly change any more, in a segment that it follows."""
+    guess_ms: int = 0
+    """Words that ended less long ago are guesses, in a segment that it follows: they change too often to be shown."""
     languages: tuple[str, ...] = ("en",)
     """Codes as `en`. Empty: many, and the engine finds out which is spoken."""
     hints: bool = False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from callreel.domain.call import Role
 
 TCP_COLLAR_S = 5
-"""How far from its reference a word may lie to count as heard, for tcpWER."""
+"""How far from its reference a word may lie to count as heard, for tcpWER and tcORC-WER."""
 
 _COVERED = 0.98
 _TOUCHED_MS = 20
@@ -127,10 +127,17 @@ class SpeakerScore:
     """Words alone, whoever is said to have said them."""
     tcp_wer: float
     """As `cp_wer`, but a word must lie within `TCP_COLLAR_S` of where it was said."""
+    misattributed_in_time: float
+    """tcpWER minus tcORC-WER, both over turns: as `misattributed`, but words must lie where they were said."""
 
     @property
     def misattributed(self) -> float:
-        """0 when words may be wrong but stand with whom they belong to."""
+        """0 when every word stands with whom it belongs to and all that were said are right.
+
+        With wrong words it may be above 0 by chance: ORC-WER puts each turn on the channel where it costs fewest errors,
+        even one of which not a word is heard on either, if surplus words of another time are there to be its
+        substitutions. That needs no word on the wrong party, and `misattributed_in_time` does not count it.
+        """
         return self.cp_wer - self.orc_wer
 
 
@@ -214,10 +221,14 @@ def speaker_score(reference: Sequence[Spoken], heard: Sequence[Spoken]) -> Speak
 
     turns = SegLST(_rows(wanted)), SegLST(_rows(heard) or _nothing(wanted))
     words = SegLST(_rows(_each_word(wanted))), SegLST(_rows(_each_word(heard)) or _nothing(wanted))
+    in_time = turns[0], words[1]
+    tcp = float(wer.tcpwer(*in_time, collar=TCP_COLLAR_S)["call"].error_rate)
+    tc_orc = float(wer.tcorcwer(*in_time, collar=TCP_COLLAR_S)["call"].error_rate)
     return SpeakerScore(
         cp_wer=float(wer.cpwer(*turns)["call"].error_rate),
         orc_wer=float(wer.orcwer(*turns)["call"].error_rate),
         tcp_wer=float(wer.tcpwer(*words, collar=TCP_COLLAR_S)["call"].error_rate),
+        misattributed_in_time=tcp - tc_orc,
     )
 
 

@@ -4,6 +4,7 @@ It judges hypotheses, each over the whole segment so far, and knows neither engi
 successive hypotheses agree on all words up to it (LocalAgreement-2: Macháček et al., arXiv 2307.14743) and it ended
 `hold_ms` before the audio did; a streaming engine, which is asked several times a word, needs the latter too. What is
 stable is never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones.
+Of the others those are shown, as tentative, that ended `guess_ms` before the audio did.
 """
 
 from collections.abc import Sequence
@@ -31,15 +32,16 @@ class Showing:
 class Stability:
     """One for each open segment. Memory: its words, twice."""
 
-    def __init__(self, hold_ms: int = 0) -> None:
+    def __init__(self, hold_ms: int = 0, guess_ms: int = 0) -> None:
         self._hold_ms = hold_ms
+        self._guess_ms = guess_ms
         self._stable: tuple[Word, ...] = ()
         self._before: tuple[Word, ...] = ()
 
     @classmethod
     def for_engine(cls, capabilities: Capabilities) -> "Stability":
         """A re-decoding engine's hypotheses are about a second apart, so that agreement is enough."""
-        return cls(capabilities.settle_ms if capabilities.streams else 0)
+        return cls(capabilities.settle_ms, capabilities.guess_ms) if capabilities.streams else cls()
 
     def hear(self, words: Sequence[Word], until_ms: int) -> Showing:
         """A hypothesis over the segment's audio up to `until_ms`; positions are the call's."""
@@ -48,7 +50,9 @@ class Stability:
         old = sum(word.end_ms <= until_ms - self._hold_ms for word in shown[:agreed])
         self._stable = shown[: max(len(self._stable), old)]
         self._before = tuple(words)
-        return Showing(self._stable, shown[len(self._stable) :])
+        tentative = shown[len(self._stable) :]
+        ripe = sum(word.end_ms <= until_ms - self._guess_ms for word in tentative) if self._guess_ms else None
+        return Showing(self._stable, tentative[:ripe])
 
     @property
     def stable(self) -> tuple[Word, ...]:
