@@ -1,18 +1,24 @@
 """What recording a call costs: N media streams at real-time pace into a server of our own, every file compared.
 
-    python -m benchmarks.ingest --calls 200 --seconds 20 [--against bare] [--mode apart] [--flood] [--transcript] [--json]
+    python -m benchmarks.ingest --calls 200 --seconds 20 [--against bare] [--runs 3] [--mode apart] [--flood] [--json]
 
 CPU is the kernel's accounting of the server's processes over the stretch in which all calls went on, and beside it over
-the whole run with its beginnings and ends. A call is 100 messages a second: 20 ms of both tracks.
+the whole run with its beginnings and ends. A call is 100 messages a second: 20 ms of both tracks. What a beginning and
+an end cost is what was used around that stretch, without the messages sent meanwhile and what runs without any call.
 
 `--against` gives the same load to another server (`peers.py`) right afterwards. On a machine that is not quiet only the
-ratio of the two says something: `bare` is the same work without any promise, `pipecat` a peer's usual recipe.
+ratio of the two says something: `bare` is the same work without any promise, `pipecat` a peer's usual recipe. With `--runs`
+all of it is done so often, each in turn, and the medians are told, the ratio's over those of each run; so are all runs.
 """
 
 import argparse
 import json
+import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +28,7 @@ from benchmarks import load, peers
 from benchmarks.server import Server, Usage, machine
 from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
-from callreel.domain.call import Role
+from callreel.domain.call import CallState, Role
 from callreel.domain.ids import LegSid
 from callreel.services.wav_files import read_wav
 from callreel.store import calls as call_rows
@@ -30,13 +36,18 @@ from callreel.store.database import Database
 
 MESSAGES_A_CALL_AND_S = 100
 FRAMES_A_S = 50
+IDLE_S = 4.0
 SETTLE_S = 120.0
 PEER_SETTLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One run. Times are the server's, but `generator_...`; `late_...` is from a frame sent until it has been read."""
+    """One run. Times are the server's, but `generator_...`; `late_...` is from a frame sent until it has been read.
+
+    `answer_...` is the voice request with its TwiML, `begin_...` from the socket's upgrade to the first frame, `end_...`
+    from `stop` to a call that has ended. `idle_core_share` is what runs without calls.
+    """
 
     calls: int
     us_per_message: float
@@ -54,22 +65,36 @@ class Figures:
     cut: int
     generator_core_share: float
     generator_late_p99_ms: float
+    answer_ms_per_call: float
+    begin_ms_per_call: float
+    end_ms_per_call: float
+    idle_core_share: float
 
 
 def measure(count: int, seconds: int, calls_a_second: float, mode: str, settings: dict[str, str]) -> Figures:
     """Start a server, load it, compare its files."""
     with tempfile.TemporaryDirectory(prefix="callreel-ingest-") as name:
         with Server(Path(name), {"CALLREEL_MAX_CALLS": "100000", **settings}) as server:
+            idle = _idle_share(server)
+            unasked, asked_s = server.usage(), time.monotonic()
             calls = [_new_call(server, number) for number in range(count)]
             before = server.usage()
+            answer_s = before.cpu_s - unasked.cpu_s - idle * (time.monotonic() - asked_s)
             loaded = load.run(
                 server.port, server.signature, calls, server.usage,
                 seconds=seconds, calls_a_second=calls_a_second, mode=mode,
                 before_closing=lambda: _until_ended(server),
             )  # fmt: skip
-            after = server.usage()
+            after, after_s = server.usage(), time.monotonic()
             lost, exact = _compare(server.data_dir, calls, seconds * FRAMES_A_S)
-        return figures(loaded, before, after, count, lost, exact)
+        return figures(loaded, before, (after, after_s), count, lost, exact, idle, answer_s)
+
+
+def _idle_share(server: Server) -> float:
+    """Of a core, what the server uses when nobody calls."""
+    before, before_s = server.usage().cpu_s, time.monotonic()
+    time.sleep(IDLE_S)
+    return (server.usage().cpu_s - before) / (time.monotonic() - before_s)
 
 
 def _new_call(server: Server, number: int) -> load.Call:
@@ -78,13 +103,14 @@ def _new_call(server: Server, number: int) -> load.Call:
 
 
 def _until_ended(server: Server) -> None:
-    """Until the server has taken in all that the sockets hold, and closed the files."""
+    """Until the server has taken in all that the sockets hold, and closed the files. Asks its database, not itself."""
     deadline = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline:
-        listed = server.client.get("/api/calls", params={"state": "live"}).json()["calls"]
-        if not any(call["state"] == "live" for call in listed):
-            return
-        time.sleep(0.5)
+    with closing(Database.open(f"sqlite:///{server.data_dir / 'app.db'}")) as database:
+        while time.monotonic() < deadline:
+            with database.read() as conn:
+                if not call_rows.in_state(conn, CallState.LIVE):
+                    return
+            time.sleep(0.5)
 
 
 def measure_peer(peer: peers.Peer, count: int, seconds: int, calls_a_second: float, mode: str) -> Figures:
@@ -99,18 +125,30 @@ def measure_peer(peer: peers.Peer, count: int, seconds: int, calls_a_second: flo
                 seconds=seconds, calls_a_second=calls_a_second, mode=mode,
                 before_closing=lambda: time.sleep(PEER_SETTLE_S),
             )  # fmt: skip
-            after = server.usage()
+            after, after_s = server.usage(), time.monotonic()
             time.sleep(PEER_SETTLE_S)  # its sockets are closed now: the files' ends
         lost, exact = _compare_peer(peer, folder, calls, seconds * FRAMES_A_S)
-    return figures(loaded, before, after, count, lost, exact)
+    return figures(loaded, before, (after, after_s), count, lost, exact)
 
 
 def figures(
-    loaded: load.LoadResult, before: Usage, after: Usage, count: int, lost: int, exact: bool
+    loaded: load.LoadResult,
+    before: Usage,
+    over: tuple[Usage, float],
+    count: int,
+    lost: int,
+    exact: bool,
+    idle: float = 0.0,
+    answer_s: float = 0.0,
 ) -> Figures:
-    (began, first, began_s), (ended, last, ended_s) = loaded.begin, loaded.end
+    """`over`: what was used when all calls had ended, and when that was."""
+    (_, _, start_s), (began, first, began_s), (ended, last, ended_s) = loaded.start, loaded.begin, loaded.end
+    after, after_s = over
     busy_s = ended.cpu_s - began.cpu_s
     us = 1e6 * busy_s / max(last - first, 1)
+    frame_s = (busy_s - idle * (ended_s - began_s)) / max(last - first, 1)
+    begin_s = began.cpu_s - before.cpu_s - idle * (began_s - start_s) - frame_s * first
+    end_s = after.cpu_s - ended.cpu_s - idle * (after_s - ended_s) - frame_s * (loaded.messages - last)
     late = loaded.late_ms if loaded.late_ms.size else np.zeros(1)
     trip = loaded.trip_ms if loaded.trip_ms.size else np.zeros(1)
     return Figures(
@@ -130,6 +168,10 @@ def figures(
         cut=loaded.cut,
         generator_core_share=round(loaded.generator_cpu_share, 3),
         generator_late_p99_ms=round(float(np.percentile(late, 99)), 2),
+        answer_ms_per_call=round(1000 * answer_s / count, 2),
+        begin_ms_per_call=round(1000 * begin_s / count, 2),
+        end_ms_per_call=round(1000 * end_s / count, 2),
+        idle_core_share=round(idle, 4),
     )
 
 
@@ -205,30 +247,64 @@ def main() -> None:
         "--transcript", action="store_true", help="with speech detection and an engine that costs nothing"
     )
     parser.add_argument("--against", choices=peers.PEERS, help="the same load on another server too")
+    parser.add_argument("--runs", type=int, default=1, help="how often all of it; medians are told")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.runs < 1:
+        parser.error(f"--runs is 1 or more, not {given.runs}")
     if given.calls >= given.ramp * given.seconds:
         parser.error(
             f"{given.calls} calls that begin at {given.ramp:g} a second never go on all at once for some of"
             f" {given.seconds} s; give more --seconds, or a larger --ramp"
         )
     settings = {
+        "CALLREEL_RECORD": "true",  # a recording is waited for, so no stage runs meanwhile: they have `stages`
         "CALLREEL_LIVE_TRANSCRIPT": str(given.transcript).lower(),
         "CALLREEL_BLOCK_MS": str(given.block_ms),
         "CALLREEL_MEDIA_WORKERS": str(given.media_workers),
     }
     mode = "flood" if given.flood else given.mode
-    ours = measure(given.calls, given.seconds, given.ramp, mode, settings)
-    told: dict[str, object] = {"machine": machine(), "mode": mode, **asdict(ours)}
-    if given.against:
-        theirs = measure_peer(peers.PEERS[given.against](), given.calls, given.seconds, given.ramp, mode)
-        told |= {f"{given.against}_{name}": value for name, value in asdict(theirs).items()}
-        told["ratio"] = round(theirs.us_per_message / ours.us_per_message, 2)
+    peer = peers.PEERS[given.against]() if given.against else None
+
+    def run(number: int) -> dict[str, object]:
+        if given.runs > 1:
+            print(f"run {number} of {given.runs}", file=sys.stderr, flush=True)
+        ours = measure(given.calls, given.seconds, given.ramp, mode, settings)
+        told: dict[str, object] = asdict(ours)
+        if peer is not None:
+            theirs = measure_peer(peer, given.calls, given.seconds, given.ramp, mode)
+            told |= {f"{peer.name}_{name}": value for name, value in asdict(theirs).items()}
+            told["ratio"] = round(theirs.us_per_message / ours.us_per_message, 2)
+        return told
+
+    runs = [run(number) for number in range(1, given.runs + 1)]
+    told: dict[str, object] = {"machine": machine(), "mode": mode, **summary(runs)}
+    if given.runs > 1:
+        told["runs"] = runs
     if given.json:
         print(json.dumps(told, indent=2))
         return
+    del told["machine"]
+    print(machine())
     for name, value in told.items():
-        print(f"{name:28}{value}")
+        if name != "runs":
+            print(f"{name:34}{value}")
+    if given.runs > 1:
+        print("us_per_message of each run:", *(one["us_per_message"] for one in runs))
+
+
+def summary(runs: Sequence[dict[str, object]]) -> dict[str, object]:
+    """The median of each figure. What must not happen is told as the worst of all runs: lost, refused, cut, not exact."""
+    told: dict[str, object] = {}
+    for name in runs[0]:
+        values = [one[name] for one in runs]
+        if name.endswith("bit_exact"):
+            told[name] = all(values)
+        elif name.endswith(("lost_frames", "refused", "cut")):
+            told[name] = max(values)  # type: ignore[type-var]
+        else:
+            told[name] = statistics.median(values)  # type: ignore[type-var]
+    return told
 
 
 if __name__ == "__main__":

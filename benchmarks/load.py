@@ -31,8 +31,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """`begin` and `end` frame the stretch in which all calls went on: what the server had used, messages sent, when."""
+    """`begin` and `end` frame the stretch in which all calls went on: what the server had used, messages sent, when.
 
+    `start` is from before the first call.
+    """
+
+    start: tuple[Usage, int, float]
     begin: tuple[Usage, int, float]
     end: tuple[Usage, int, float]
     messages: int
@@ -94,6 +98,7 @@ def run(
             str(folder / "pool"),
             *numbers,
         ]
+        start = usage(), 0, time.monotonic()
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             said: dict[str, str] = {}
@@ -111,7 +116,7 @@ def run(
         return marks[name][0], int(said[name]), marks[name][1]
 
     return LoadResult(
-        mark("begin"), mark("end"), int(said["sent"]), int(said["refused"]), int(said["lost"]),
+        start, mark("begin"), mark("end"), int(said["sent"]), int(said["refused"]), int(said["lost"]),
         int(said["cpu_us"]) / int(said["took_us"]), _ms(said["late_us"]), _ms(said["trip_us"]),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -320,7 +320,7 @@ def test_late_ringing_does_not_unanswer(ground: Ground) -> None:
 class FailingAnnouncer(Announcer):
     """Fails where the last row of a transaction is written."""
 
-    def record(self, conn: object, event: LiveEvent) -> LiveEvent:
+    def record_all(self, conn: object, events: Sequence[LiveEvent]) -> list[LiveEvent]:
         raise RuntimeError("the machine stops here")
 
 

@@ -32,6 +32,13 @@ from callreel.web.media_workers import MediaWorkers
 
 log = logging.getLogger(__name__)
 
+SWITCH_S = 0.000_5
+"""How long a thread may keep the event loop from going on, in a process that has sockets.
+
+Each read and write of the loop lets other threads of the interpreter in, and one that computes (rows, stages) stays for
+this long. By Python's default of 5 ms a turn over 150 sockets took seconds while calls began.
+"""
+
 
 def _hear_other_processes(bridge: Bridge, live_calls: LiveCalls) -> None:
     """What the carrier told to another process of calls that are here."""
@@ -84,6 +91,7 @@ async def live_side(
         taken=lambda call_id: bridge.say(Word.TAKEN, call_id),
     )  # fmt: skip
     live_calls.bind(asyncio.get_running_loop())
+    sys.setswitchinterval(SWITCH_S)
     _hear_other_processes(bridge, live_calls)
     open_media = media_protocol(
         signature_check(settings), settings.stream_url, live_calls, counters,

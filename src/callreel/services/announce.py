@@ -4,9 +4,11 @@ The order matters: the row first, in the same transaction as the change it tells
 missed the bus finds the row; nobody hears of what was rolled back.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
-from callreel.domain.events import LASTING, LiveEvent
+from callreel.domain.events import LiveEvent
 from callreel.domain.ids import CallId
 from callreel.services.bus import EventBus
 from callreel.services.clock import Clock
@@ -24,9 +26,11 @@ class Announcer:
 
     def record(self, conn: Connection, event: LiveEvent) -> LiveEvent:
         """Store a lasting event within the caller's transaction; answers it with its id, for `tell` afterwards."""
-        if event.kind not in LASTING:
-            raise ValueError(f"{event.kind} events pass, they are not stored")
-        return live_events.append(conn, event, self._clock.now())
+        return self.record_all(conn, [event])[0]
+
+    def record_all(self, conn: Connection, events: Sequence[LiveEvent]) -> list[LiveEvent]:
+        """The same for several, which together cost little more than one."""
+        return live_events.append_all(conn, events, self._clock.now())
 
     def has_listeners(self, call_id: CallId) -> bool:
         """Whether anybody would hear a passing event of this call now."""

@@ -100,7 +100,7 @@ class GroupCommit:
         with self._database.write() as conn:
             written = [write(conn) for write in writes]
             # Last, and of all: an event holds back every other transaction that has one (`store/live_events`).
-            events = [self._announcer.record(conn, event) for one in written for event in one.events]
+            events = self._announcer.record_all(conn, [event for one in written for event in one.events])
         return written, events
 
 

@@ -296,13 +296,11 @@ class LiveCalls:
         return Lane(role, paths, hearing, block_ms=block_ms, patience_ms=patience_ms, on_written=call.written)
 
     def _note_begin(self, stream: StreamRow, lanes: Mapping[Track, Lane]) -> None:
+        files = [file for lane in lanes.values() for file in self._layer_files(lane, LayerState.RECORDING)]
         with self._database.write() as conn:
             streams.insert(conn, stream)
-            events = []
-            for lane in lanes.values():
-                for file in self._layer_files(lane, LayerState.RECORDING):
-                    layers.upsert(conn, stream.call_id, file, owner=stream.owner)
-                    events.append(self._announcer.record(conn, layer_event(stream.call_id, file)))
+            layers.upsert_all(conn, stream.call_id, files, owner=stream.owner)
+            events = self._announcer.record_all(conn, [layer_event(stream.call_id, file) for file in files])
         self._announcer.tell(*events)
 
     def _layer_files(self, lane: Lane, state: LayerState) -> list[LayerFile]:
@@ -362,10 +360,8 @@ class LiveCalls:
         files = [file for lane in lanes for file in self._layer_files(lane, LayerState.CLOSED)]
         with self._database.write() as conn:
             streams.finish(conn, sid, self._clock.now(), ended_by, counts)
-            events = []
-            for file in files:
-                layers.upsert(conn, call.id, file)
-                events.append(self._announcer.record(conn, layer_event(call.id, file)))
+            layers.upsert_all(conn, call.id, files)
+            events = self._announcer.record_all(conn, [layer_event(call.id, file) for file in files])
         self._announcer.tell(*events)
 
     def _settle(self, call: LiveCall, ended_by: EndedBy) -> None:

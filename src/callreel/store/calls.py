@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, or_, select, update
 
 from callreel.domain.call import CallState, Direction, Role, Topology
 from callreel.domain.ids import CallId, LegSid
@@ -16,6 +16,32 @@ from callreel.store.dialect import insert_new
 from callreel.store.tables import calls, legs, streams, transcripts
 
 _ORDER = (CallState.LIVE, CallState.ENDED, CallState.CLOSED)
+
+# What each beginning and end of a call asks, made once: building a statement costs more than running it.
+_BY_ID = select(calls).where(calls.c.id == bindparam("call_id"))
+_BY_LEG = select(calls).where(
+    or_(
+        calls.c.leg_sid == bindparam("leg"),
+        calls.c.id.in_(select(legs.c.call_id).where(legs.c.sid == bindparam("leg"))),
+    )
+)
+_CLAIM = (
+    update(calls)
+    .where(calls.c.id == bindparam("call_id"), calls.c.state == CallState.LIVE)
+    .values(owner=bindparam("new_owner"))
+)
+_END = (
+    update(calls)
+    .where(
+        calls.c.id == bindparam("call_id"),
+        calls.c.state == CallState.LIVE,
+        calls.c.owner.is_not_distinct_from(bindparam("of_owner")),
+    )
+    .values(
+        state=CallState.ENDED,
+        ended_at=func.coalesce(calls.c.ended_at, bindparam("at", type_=calls.c.ended_at.type)),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +88,13 @@ def lock(conn: Connection, call_id: CallId) -> None:
 
 
 def get(conn: Connection, call_id: CallId) -> CallRow | None:
-    found = conn.execute(select(calls).where(calls.c.id == call_id)).first()
+    found = conn.execute(_BY_ID, {"call_id": call_id}).first()
     return None if found is None else row(found)
 
 
 def by_leg(conn: Connection, leg_sid: LegSid) -> CallRow | None:
     """The call that any of its legs belongs to, parent or child."""
-    of_leg = select(legs.c.call_id).where(legs.c.sid == leg_sid)
-    found = conn.execute(select(calls).where(or_(calls.c.leg_sid == leg_sid, calls.c.id.in_(of_leg)))).first()
+    found = conn.execute(_BY_LEG, {"leg": leg_sid}).first()
     return None if found is None else row(found)
 
 
@@ -113,8 +138,7 @@ def without_live_transcript(conn: Connection) -> list[CallRow]:
 
 def claim(conn: Connection, call_id: CallId, owner: str) -> bool:
     """Make `owner` look after a live call, whoever did before; False when it lives no more."""
-    claimed = update(calls).where(calls.c.id == call_id, calls.c.state == CallState.LIVE).values(owner=owner)
-    return conn.execute(claimed).rowcount == 1
+    return conn.execute(_CLAIM, {"call_id": call_id, "new_owner": owner}).rowcount == 1
 
 
 def owners_of_live(conn: Connection) -> set[str | None]:
@@ -146,14 +170,7 @@ def set_state(conn: Connection, call_id: CallId, state: CallState, at: datetime)
 
 def end(conn: Connection, call_id: CallId, at: datetime, owner: str | None) -> bool:
     """The end of a live call that `owner` looks after; whether that changed anything."""
-    ended = (
-        update(calls)
-        .where(
-            calls.c.id == call_id, calls.c.state == CallState.LIVE, calls.c.owner.is_not_distinct_from(owner)
-        )
-        .values(state=CallState.ENDED, ended_at=func.coalesce(calls.c.ended_at, at))
-    )
-    return conn.execute(ended).rowcount == 1
+    return conn.execute(_END, {"call_id": call_id, "of_owner": owner, "at": at}).rowcount == 1
 
 
 def set_answered(conn: Connection, call_id: CallId, at: datetime) -> bool:

@@ -9,9 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 
-def insert(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+def insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An insert that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def insert_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
@@ -22,8 +22,7 @@ def insert_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> boo
 @functools.cache
 def _new_row(dialect: str, table: Table) -> ReturningInsert[Any]:
     """Made once: building it costs as much as running it."""
-    kind = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    return kind.on_conflict_do_nothing().returning(*table.primary_key)
+    return insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
 
 
 def take_turns(conn: Connection, key: int) -> None:

@@ -3,12 +3,18 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, Word
 from callreel.store.dialect import insert_new
 from callreel.store.tables import finals
+
+_OF_CALL = (
+    select(finals)
+    .where(finals.c.call_id == bindparam("call"))
+    .order_by(finals.c.start_ms, finals.c.role, finals.c.number)
+)
 
 
 def put(conn: Connection, call_id: CallId, final: Final) -> bool:
@@ -26,9 +32,7 @@ def put(conn: Connection, call_id: CallId, final: Final) -> bool:
 
 def of_call(conn: Connection, call_id: CallId) -> list[Final]:
     """In the order in which they were spoken."""
-    query = select(finals).where(finals.c.call_id == call_id)
-    query = query.order_by(finals.c.start_ms, finals.c.role, finals.c.number)
-    return [_final(row) for row in conn.execute(query)]
+    return [_final(row) for row in conn.execute(_OF_CALL, {"call": call_id})]
 
 
 def _final(row: Row[Any]) -> Final:

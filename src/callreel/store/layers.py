@@ -1,11 +1,12 @@
 """Layer files as rows. The bytes are in `growing_wav.py` while they grow and in `blobs.py` when finished."""
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, false, select, update
+from sqlalchemy import Connection, Executable, bindparam, false, select, update
 from sqlalchemy import delete as delete_from
 
 from callreel.domain.call import CallState
@@ -32,15 +33,30 @@ def upsert(
 
     `owner`, where given, is the process that writes it from now on.
     """
-    values: dict[str, Any] = {name: getattr(file, name) for name in _NAMES}
-    if file.archived is None:
-        values |= {"form": None, "kept_bytes": None}
-    if owner is not None:
-        values["owner"] = owner
+    known: dict[str, Any] = {} if owner is None else {"owner": owner}
     if repaired_at is not None:
-        values["repaired_at"] = repaired_at
-    statement = insert(conn, layers).values(call_id=call_id, **values)
-    conn.execute(statement.on_conflict_do_update(index_elements=["path"], set_=values))
+        known["repaired_at"] = repaired_at
+    upsert_all(conn, call_id, [file], **known)
+
+
+def upsert_all(conn: Connection, call_id: CallId, files: Sequence[LayerFile], **known: Any) -> None:
+    """The same for several files of a call, in one go. `known` are further columns, by name."""
+    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for file in files:
+        row: dict[str, Any] = {"call_id": call_id, **{name: getattr(file, name) for name in _NAMES}, **known}
+        if file.archived is None:
+            row |= {"form": None, "kept_bytes": None}
+        rows.setdefault(tuple(row), []).append(row)
+    for names, alike in rows.items():
+        conn.execute(_kept(conn.dialect.name, names), alike)
+
+
+@functools.cache
+def _kept(dialect: str, names: tuple[str, ...]) -> Executable:
+    """Made once: building it costs more than running it."""
+    new = insert(dialect, layers).values({name: bindparam(name) for name in names})
+    again = {name: new.excluded[name] for name in names if name != "call_id"}
+    return new.on_conflict_do_update(index_elements=["path"], set_=again)
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[LayerFile]:

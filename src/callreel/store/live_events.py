@@ -1,5 +1,6 @@
 """Lasting live events as rows, so that a listener who was away gets what came after the last one seen."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,19 +12,29 @@ from callreel.store.dialect import take_turns
 from callreel.store.tables import calls, live_events
 
 _ORDER_LOCK = 0x0CA11_E7E7
+_NEW = insert(live_events).returning(live_events.c.id, sort_by_parameter_order=True)
 
 
 def append(conn: Connection, event: LiveEvent, at: datetime) -> LiveEvent:
-    """Keep a lasting event and return it with its id. Raises ValueError for a passing one.
+    """Keep a lasting event and return it with its id. Raises ValueError for a passing one."""
+    return append_all(conn, [event], at)[0]
+
+
+def append_all(conn: Connection, events: Sequence[LiveEvent], at: datetime) -> list[LiveEvent]:
+    """Keep lasting events in this order and return them with their ids. Raises ValueError if one is passing.
 
     Ids become visible in order: on PostgreSQL a transaction that appends holds back the next one until it is over,
     else a listener who has seen id 8 would never be given 7, committed later. So append last in a transaction.
     """
-    if event.kind not in LASTING:
-        raise ValueError(f"a {event.kind} event is passing and has no row")
+    for event in events:
+        if event.kind not in LASTING:
+            raise ValueError(f"a {event.kind} event is passing and has no row")
+    if not events:
+        return []
     take_turns(conn, _ORDER_LOCK)
-    new = insert(live_events).values(call_id=event.call_id, kind=event.kind, data=event.data, at=at)
-    return replace(event, id=conn.execute(new.returning(live_events.c.id)).scalar_one())
+    rows = [{"call_id": event.call_id, "kind": event.kind, "data": event.data, "at": at} for event in events]
+    ids = conn.execute(_NEW, rows).scalars()
+    return [replace(event, id=new) for event, new in zip(events, ids, strict=True)]
 
 
 def after(

@@ -26,7 +26,7 @@ class LiveScoreRow:
 
 def put(conn: Connection, call_id: CallId, counts: dict[str, int]) -> None:
     """Keep some of the counts, by the names of `LiveScoreRow`; the others stay as they are."""
-    statement = insert(conn, live_scores).values(call_id=call_id, **counts)
+    statement = insert(conn.dialect.name, live_scores).values(call_id=call_id, **counts)
     conn.execute(statement.on_conflict_do_update(index_elements=["call_id"], set_=counts))
 
 

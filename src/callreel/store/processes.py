@@ -33,7 +33,9 @@ class ProcessRow:
 def beat(conn: Connection, name: str, kind: str, host: str) -> None:
     """`name` lives now."""
     now = _now(conn)
-    statement = insert(conn, processes).values(name=name, kind=kind, host=host, started_at=now, beat_at=now)
+    statement = insert(conn.dialect.name, processes).values(
+        name=name, kind=kind, host=host, started_at=now, beat_at=now
+    )
     conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"beat_at": now}))
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    bindparam,
     cast,
     delete,
     func,
@@ -53,9 +54,12 @@ class Hits:
     total: int = 0
 
 
+_FORGET = delete(turn_index).where(turn_index.c.call_id == bindparam("call"))
+
+
 def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> None:
     """What is shown of a call from now on: its turns replace those that were indexed."""
-    conn.execute(delete(turn_index).where(turn_index.c.call_id == call_id))
+    conn.execute(_FORGET, {"call": call_id})
     rows = [_index_row(conn, call_id, position, turn) for position, turn in enumerate(turns)]
     if rows:
         conn.execute(insert(turn_index), rows)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, LegSid, StreamSid
@@ -32,6 +32,19 @@ class StreamRow:
     owner: str | None = None
 
 
+_OF_CALL = (
+    select(streams)
+    .where(streams.c.call_id == bindparam("call"))
+    .order_by(streams.c.origin_ms, streams.c.started_at)
+)
+_FINISH = (
+    update(streams)
+    .where(streams.c.sid == bindparam("stream"), streams.c.ended_by.is_(None))
+    .values(stopped_at=bindparam("at"), ended_by=bindparam("how"))
+)
+_FINISH_COUNTED = _FINISH.values(counts=bindparam("counted"))
+
+
 def insert(conn: Connection, row: StreamRow) -> bool:
     """Keep a new stream. False, and nothing changes, if it is known already."""
     return insert_new(conn, streams, asdict(row))
@@ -45,16 +58,15 @@ def finish(
     The first `ended_by` stays. Counts are replaced where given, since the socket's own end may come after the
     carrier's word of it.
     """
-    kept: dict[str, Any] = {"counts": dict(counts)} if counts else {}
-    first = (
-        update(streams)
-        .where(streams.c.sid == sid, streams.c.ended_by.is_(None))
-        .values(stopped_at=stopped_at, ended_by=ended_by, **kept)
-    )
-    if conn.execute(first).rowcount == 1:
+    told: dict[str, Any] = {"stream": sid, "at": stopped_at, "how": ended_by}
+    if counts:
+        first = conn.execute(_FINISH_COUNTED, told | {"counted": dict(counts)})
+    else:
+        first = conn.execute(_FINISH, told)
+    if first.rowcount == 1:
         return True
-    if kept:
-        conn.execute(update(streams).where(streams.c.sid == sid).values(**kept))
+    if counts:
+        conn.execute(update(streams).where(streams.c.sid == sid).values(counts=dict(counts)))
     return False
 
 
@@ -65,12 +77,7 @@ def get(conn: Connection, sid: StreamSid) -> StreamRow | None:
 
 def of_call(conn: Connection, call_id: CallId) -> list[StreamRow]:
     """In the order in which they began."""
-    query = (
-        select(streams)
-        .where(streams.c.call_id == call_id)
-        .order_by(streams.c.origin_ms, streams.c.started_at)
-    )
-    return [_row(found) for found in conn.execute(query)]
+    return [_row(found) for found in conn.execute(_OF_CALL, {"call": call_id})]
 
 
 def open_streams(conn: Connection) -> list[StreamRow]:

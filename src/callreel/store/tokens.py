@@ -2,25 +2,31 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from callreel.domain.ids import CallId, LegSid
 from callreel.store.tables import media_tokens
+
+_ISSUE = insert(media_tokens)
+_SPEND = (
+    update(media_tokens)
+    .where(
+        media_tokens.c.token_hash == bindparam("hash"),
+        media_tokens.c.leg_sid == bindparam("leg"),
+        media_tokens.c.used_at.is_(None),
+        media_tokens.c.expires_at > bindparam("at"),
+    )
+    .values(used_at=bindparam("at"))
+    .returning(media_tokens.c.call_id)
+)
 
 
 def issue(
     conn: Connection, token_hash: str, leg_sid: LegSid, call_id: CallId, at: datetime, ttl_s: float
 ) -> None:
     """Allow one stream of this leg to begin within `ttl_s` seconds."""
-    conn.execute(
-        insert(media_tokens).values(
-            token_hash=token_hash,
-            leg_sid=leg_sid,
-            call_id=call_id,
-            created_at=at,
-            expires_at=at + timedelta(seconds=ttl_s),
-        )
-    )
+    row = {"token_hash": token_hash, "leg_sid": leg_sid, "call_id": call_id, "created_at": at}
+    conn.execute(_ISSUE, row | {"expires_at": at + timedelta(seconds=ttl_s)})
 
 
 def awaited(conn: Connection, since: datetime) -> set[CallId]:
@@ -36,16 +42,5 @@ def spend(conn: Connection, token_hash: str, leg_sid: LegSid, at: datetime) -> C
 
     One statement, so that of two sockets with the same token one gets in.
     """
-    spent = (
-        update(media_tokens)
-        .where(
-            media_tokens.c.token_hash == token_hash,
-            media_tokens.c.leg_sid == leg_sid,
-            media_tokens.c.used_at.is_(None),
-            media_tokens.c.expires_at > at,
-        )
-        .values(used_at=at)
-        .returning(media_tokens.c.call_id)
-    )
-    call_id = conn.execute(spent).scalar()
+    call_id = conn.execute(_SPEND, {"hash": token_hash, "leg": leg_sid, "at": at}).scalar()
     return None if call_id is None else CallId(call_id)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from callreel.domain.cost import Heard
 from callreel.domain.ids import CallId
@@ -18,6 +18,26 @@ from callreel.store.tables import turns as turn_table
 from callreel.store.tables import words as word_table
 
 _AT_ONCE = 500  # values in one query
+
+# What each end of a call asks, made once: building a statement costs more than running it.
+_LOCKED = select(calls.c.id).where(calls.c.id == bindparam("call")).with_for_update(key_share=True)
+_CORRECTED = select(revisions.c.transcript_id).where(revisions.c.call_id == bindparam("call")).limit(1)
+_SHOWN = (
+    select(transcripts.c.id)
+    .where(transcripts.c.call_id == bindparam("call"))
+    .order_by((transcripts.c.kind == TranscriptKind.FINAL).desc(), transcripts.c.revision.desc())
+    .limit(1)
+)
+_SAME = select(transcripts.c.id).where(
+    transcripts.c.call_id == bindparam("call"),
+    transcripts.c.kind == bindparam("of_kind"),
+    transcripts.c.engine == bindparam("of_engine"),
+    transcripts.c.run == bindparam("of_run"),
+)
+_LAST = select(func.coalesce(func.max(transcripts.c.revision), 0)).where(
+    transcripts.c.call_id == bindparam("call"), transcripts.c.kind == bindparam("of_kind")
+)
+_NEW = insert(transcripts).returning(transcripts.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +90,7 @@ def put(
     """
     # Two engines that finish at once must not take the same revision. Not a lock that keeps others from referring to
     # the call: an event in the making does, and holds back ours.
-    locked = select(calls.c.id).where(calls.c.id == call_id).with_for_update(key_share=True)
-    if conn.execute(locked).first() is None:
+    if conn.execute(_LOCKED, {"call": call_id}).first() is None:
         raise LookupError(f"there is no call {call_id}")
     made = made or Made()
     corrected = _corrected(conn, call_id)
@@ -144,27 +163,19 @@ def charged(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[H
 
 def _corrected(conn: Connection, call_id: CallId) -> int | None:
     """The transcript that people's corrections of this call rest on."""
-    query = select(revisions.c.transcript_id).where(revisions.c.call_id == call_id).limit(1)
-    transcript_id: int | None = conn.execute(query).scalar()
+    transcript_id: int | None = conn.execute(_CORRECTED, {"call": call_id}).scalar()
     return transcript_id
 
 
 def _shown_id(conn: Connection, call_id: CallId) -> int | None:
     """The newest final transcript, before there is one the newest live one."""
-    last = (transcripts.c.kind == TranscriptKind.FINAL).desc(), transcripts.c.revision.desc()
-    query = select(transcripts.c.id).where(transcripts.c.call_id == call_id).order_by(*last).limit(1)
-    transcript_id: int | None = conn.execute(query).scalar()
+    transcript_id: int | None = conn.execute(_SHOWN, {"call": call_id}).scalar()
     return transcript_id
 
 
 def _id_of(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, run: str) -> int | None:
-    same = select(transcripts.c.id).where(
-        transcripts.c.call_id == call_id,
-        transcripts.c.kind == kind,
-        transcripts.c.engine == engine,
-        transcripts.c.run == run,
-    )
-    transcript_id: int | None = conn.execute(same).scalar()
+    one = {"call": call_id, "of_kind": kind, "of_engine": engine, "of_run": run}
+    transcript_id: int | None = conn.execute(_SAME, one).scalar()
     return transcript_id
 
 
@@ -175,16 +186,12 @@ def _clear(conn: Connection, transcript_id: int, model: str, made: Made) -> None
 
 
 def _new(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, made: Made) -> int:
-    last = select(func.coalesce(func.max(transcripts.c.revision), 0))
-    revision = (
-        1
-        + conn.execute(last.where(transcripts.c.call_id == call_id, transcripts.c.kind == kind)).scalar_one()
-    )
-    new = insert(transcripts).values(
-        call_id=call_id, kind=kind, engine=engine, model=model, revision=revision, created_at=utc_now(),
-        **asdict(made),
-    )  # fmt: skip
-    transcript_id: int = conn.execute(new.returning(transcripts.c.id)).scalar_one()
+    revision = 1 + conn.execute(_LAST, {"call": call_id, "of_kind": kind}).scalar_one()
+    row = {
+        "call_id": call_id, "kind": kind, "engine": engine, "model": model, "revision": revision,
+        "created_at": utc_now(), **asdict(made),
+    }  # fmt: skip
+    transcript_id: int = conn.execute(_NEW, row).scalar_one()
     return transcript_id
 
 
