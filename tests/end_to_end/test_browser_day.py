@@ -339,3 +339,32 @@ def test_an_agent_gets_nothing_of_anothers_call(office: Office) -> None:
     )
     assert noted == 404
     page.context.close()
+
+
+def test_an_administrator_holds_lets_go_and_erases_a_call(office: Office) -> None:
+    """Last, since the call is gone afterwards: here, at the stand-in carrier, and in the list that somebody has open."""
+    house = office.house
+    call_id = kept_call(house)["call_id"]
+    watcher = office.enter("sam")
+    expect(watcher.locator(f"#call-{call_id}")).to_be_visible()
+    page = office.enter("ada", f"/calls/{call_id}")
+    keeping = page.locator("#keeping")
+    keeping.get_by_text("Hold this call").click()
+    keeping.get_by_label("Why").fill("case 17")
+    keeping.get_by_role("button", name="Hold it").click()
+    expect(keeping).to_contain_text("case 17")
+    expect(watcher.locator(f"#call-{call_id} .held")).to_be_visible(timeout=CALLING_MS)
+    keeping.get_by_text("Let it go").first.click()
+    keeping.get_by_label("Why").fill("closed")
+    keeping.get_by_role("button", name="Let it go").click()
+    page.get_by_role("link", name="Erase this call").click()
+    page.get_by_label("Why").fill("ticket 7")
+    page.get_by_role("button", name="Erase for good").click()
+    expect(page.get_by_role("heading", name="This call is erased")).to_be_visible(timeout=CALLING_MS)
+    expect(page.locator("#erasure")).to_contain_text(re.compile(r"RE[0-9a-f]{32}: deleted"))
+    assert serious(page) == []
+    expect(watcher.locator(f"#call-{call_id}")).to_have_count(0, timeout=CALLING_MS)
+    assert house.client.get(f"/api/calls/{call_id}").status_code == 404
+    page.context.close()
+    watcher.context.close()
+    assert office.complaints == []

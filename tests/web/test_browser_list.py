@@ -10,13 +10,17 @@ from playwright.sync_api import Browser, Page, expect
 
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
-from callreel.store import calls, technicians, vocabulary
+from callreel.domain.ids import CallId
+from callreel.store import calls, erasures, holds, technicians, vocabulary
+from callreel.store.erasures import ErasureRow
 from callreel.web.options import WebOptions
 from tests.web.axe import need_axe, serious
 from tests.web.conftest import PASSWORD, MakeApp
 from tests.web.routes import endpoints
 from tests.web.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
 from tests.web.spoken_call import SPOKEN, add_spoken_call
+
+ERASED = CallId("9123456789ab")
 
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -223,7 +227,8 @@ def every_page(app: FastAPI) -> list[str]:
     }
     assert {"/", "/days", "/technicians", "/operations", "/settings", "/people", "/me"} < pages
     return sorted(pages - {"/calls/{call_id}"}) + [
-        "/?q=library", "/?q=zebra", *(f"/calls/{call}" for call in (SPOKEN, DONE, LIVE, SUSPECT, ABSENT))
+        "/?q=library", "/?q=zebra", *(f"/calls/{call}" for call in (SPOKEN, DONE, LIVE, SUSPECT, ABSENT)),
+        *(f"/calls/{call}/erase" for call in (DONE, LIVE, ABSENT, ERASED)),
     ]  # fmt: skip
 
 
@@ -249,6 +254,10 @@ def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
     add_spoken_call(place)
     with place.database.write() as conn:
         technicians.add(conn, "Lee Ann", NUMBER, NOON)
+        holds.add(conn, SUSPECT, "case 17", "sam", NOON)
+        erasures.begin(conn, ErasureRow(ABSENT, "ada", NOON, {"a.wav": "0" * 64}))
+        erasures.failed(conn, ABSENT, "the carrier answered 503 to a deletion", NOON)
+        erasures.begin(conn, ErasureRow(ERASED, "ada", NOON, {"a.wav": "0" * 64}, NOON, "ticket 7"))
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.new_page()
     outside = [door_url + path for path in ("/sign-in", "/welcome", "/welcome?token=x")]
