@@ -1,0 +1,93 @@
+"""Erasures and holds as rows, on both databases. What erasing does is in tests/services/test_erasing.py."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from callreel.domain.call import CallState, Role
+from callreel.domain.erasure import ErasureStep
+from callreel.domain.errors import CallreelError
+from callreel.domain.ids import CallId, LegSid
+from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.services.announce import Announcer
+from callreel.services.bus import EventBus
+from callreel.services.clock import Clock
+from callreel.services.erasure_orders import ErasureOrders
+from callreel.services.holding import Holding
+from callreel.store import callbacks, calls, erasures, facts, holds, transcripts
+from callreel.store.database import Database
+from callreel.store.erasures import ErasureRow
+from tests.store.rows import CALL, NOON, PARENT, a_call
+
+OTHER = CallId("another")
+SAID = Turn(Role.AGENT, 0, 500, "good morning", 0.5, (Word("good", 0, 200), Word("morning", 200, 500)))
+
+
+def closed_calls(database: Database) -> None:
+    """Two calls that were judged, one with words."""
+    a_call(database)
+    a_call(database, id=OTHER, leg_sid=LegSid("CAanother"))
+    with database.write() as conn:
+        transcripts.put(conn, CALL.id, TranscriptKind.FINAL, "engine", "", (SAID,))
+        for call_id in (CALL.id, OTHER):
+            calls.set_state(conn, call_id, CallState.CLOSED, NOON)
+
+
+def test_rows_are_counted_and_go_with_what_the_carrier_said(database: Database) -> None:
+    closed_calls(database)
+    with database.write() as conn:
+        callbacks.first_time(conn, "recording", f"{PARENT}:completed", {"From": CALL.remote_number}, NOON)
+        facts.note(conn, "status_of_unknown_call", {"From": CALL.remote_number}, NOON, leg_sid=PARENT)
+        counts = erasures.counts(conn, CALL.id)
+        assert {"transcripts": 1, "turns": 1, "words": 2}.items() <= counts.items()
+        assert "notes" not in counts and "turns" not in erasures.counts(conn, OTHER)
+        erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {"a.wav": "0" * 64}))
+        assert erasures.forget_call(conn, CALL.id, [PARENT], counts, NOON)
+        assert calls.get(conn, CALL.id) is None and calls.get(conn, OTHER) is not None
+        for table in ("callbacks", "facts", "transcripts", "words"):
+            assert conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0, table
+        done = erasures.get(conn, CALL.id)
+        assert done is not None and (done.step, done.erased_at, done.counts) == (
+            ErasureStep.DONE,
+            NOON,
+            counts,
+        )
+
+
+def test_what_waits_is_gone_on_with_at_its_time_and_listed_first(database: Database) -> None:
+    later = NOON + timedelta(minutes=1)
+    closed_calls(database)
+    with database.write() as conn:
+        assert erasures.due(conn, later) == [CALL.id, OTHER]
+        holds.add(conn, OTHER, "case 17", "sam", NOON)
+        assert (erasures.due(conn, later), holds.held(conn, [CALL.id, OTHER])) == ([CALL.id], {OTHER})
+        erasures.begin(conn, ErasureRow(CallId("gone"), "ada", later, {}, later))
+        erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {}))
+        assert (erasures.due(conn, later), erasures.begun(conn, [CALL.id, OTHER])) == ([], {CALL.id})
+        erasures.failed(conn, CALL.id, "the carrier is away", later)
+        assert (erasures.to_go_on(conn, NOON), erasures.to_go_on(conn, later)) == ([], [CALL.id])
+        erasures.ask_again(conn, CALL.id, at_carrier=False)
+        assert erasures.to_go_on(conn, NOON) == [CALL.id]
+        assert [row.call_id for row in erasures.everything(conn)] == [CALL.id, "gone"]
+
+
+def test_held_and_erased_in_the_same_instant_it_is_one_of_both(database: Database) -> None:
+    closed_calls(database)
+    bus, clock = EventBus(), Clock()
+    holding, orders = (
+        Holding(database, Announcer(database, bus, clock), clock),
+        ErasureOrders(database, clock),
+    )
+
+    def tried(ask: int) -> bool:
+        try:
+            _ = holding.hold(CALL.id, "case", "sam") if ask % 2 else orders.ask(CALL.id, "ada")
+        except CallreelError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(tried, range(16)))
+    with database.read() as conn:
+        held, erasing = holds.held(conn, [CALL.id]), erasures.begun(conn, [CALL.id])
+    assert len(held) + len(erasing) == 1
+    bus.close()
