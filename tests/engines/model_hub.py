@@ -5,11 +5,11 @@ Only what a fetch of a snapshot needs: the repository's revision, its list of fi
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.engines.stub_server import QuietHandler, stub_server
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -27,11 +27,11 @@ class ModelHub:
 def serving(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[ModelHub]:
     hub = ModelHub(repositories)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802
             self._answer(body=True)
 
-        def do_HEAD(self) -> None:
+        def do_HEAD(self) -> None:  # noqa: N802
             self._answer(body=False)
 
         def _answer(self, *, body: bool) -> None:
@@ -45,31 +45,15 @@ def serving(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[ModelHu
                 if file in files:
                     self._send(files[file], "application/octet-stream", body)
                     return
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.reply(404, b"", X_Error_Code="RepoNotFound")
 
         def _send(self, data: bytes, kind: str, body: bool) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.end_headers()
-            if body:
-                self.wfile.write(data)
+            tag = f'"{hashlib.sha1(data).hexdigest()}"'
+            self.reply(200, data, kind, body=body, ETag=tag, X_Repo_Commit=COMMIT)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        hub.url = f"http://127.0.0.1:{server.server_port}"
+    with stub_server(Handler) as url:
+        hub.url = url
         yield hub
-        server.shutdown()
-        thread.join()
 
 
 def _listing(path: str, name: str, files: Mapping[str, bytes]) -> object:

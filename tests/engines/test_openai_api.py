@@ -3,14 +3,12 @@ import email
 import io
 import json
 import sys
-import threading
 import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from callreel.engines.host import EngineHost
 from callreel.engines.openai_api import check, load
 from callreel.engines.registry import EngineChoice
 from callreel.speech.engine import HeardWord
+from tests.engines.stub_server import QuietHandler, stub_server
 
 SAMPLES = np.arange(-16000, 16000, dtype=np.int16)
 
@@ -42,30 +41,17 @@ class Stub:
 def serving(*answers: tuple[int, object]) -> Iterator[Stub]:
     stub = Stub(list(answers))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Handler(QuietHandler):
+        def do_POST(self) -> None:  # noqa: N802
             body = self.rfile.read(int(self.headers["Content-Length"]))
             stub.asked_at_s.append(time.monotonic())
             stub.requests.append((self.headers, form(self.headers["Content-Type"], body)))
             status, answer = stub.answer()
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Retry-After-Ms", stub.retry_after_ms)
-            self.end_headers()
-            self.wfile.write(data)
+            self.reply(status, json.dumps(answer).encode(), Retry_After_Ms=stub.retry_after_ms)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        stub.url = f"http://127.0.0.1:{server.server_port}/v1"
+    with stub_server(Handler) as url:
+        stub.url = f"{url}/v1"
         yield stub
-        server.shutdown()
-        thread.join()
 
 
 def form(content_type: str, body: bytes) -> dict[str, bytes]:

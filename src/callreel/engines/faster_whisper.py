@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from callreel.domain.errors import EngineError
 from callreel.engines import hub
-from callreel.engines.options import known_only, one_of, text, whole
+from callreel.engines.options import known_only, one_of, phrases, text, whole
 from callreel.engines.registry import Options
 from callreel.engines.spread import spread
 from callreel.speech.engine import Capabilities, HeardWord
@@ -71,15 +71,12 @@ def capabilities(options: Options) -> Capabilities:
 
 def knows(model: str) -> bool:
     """Whether a model of that name, or in that folder, is one of its kind."""
-    return model in MODELS or (Path(model).expanduser() / "model.bin").is_file()
+    return _MODELS.knows(model)
 
 
 def fetch(options: Options, progress: hub.Progress | None = None) -> Path:
     """Have the model here; answers its folder. Raises EngineError."""
-    try:
-        return _folder(options)
-    except hub.NotFetchedError:
-        return hub.fetch(_repository(text(options, "model", _DEFAULT_MODEL)), _FILES, progress)
+    return _MODELS.fetch(text(options, "model", _DEFAULT_MODEL), progress)
 
 
 def load(options: Options) -> "FasterWhisper":
@@ -102,7 +99,7 @@ def load(options: Options) -> "FasterWhisper":
     language = text(options, "language", "en")
     if language and language not in model.supported_languages:
         raise EngineError(f"engine faster-whisper: the model does not know the language {language!r}")
-    hints = ", ".join(hint.strip() for hint in text(options, "hints").split(",") if hint.strip())
+    hints = ", ".join(phrases(options, "hints"))
     return FasterWhisper(capabilities, model, language=language, hints=hints)
 
 
@@ -160,41 +157,27 @@ def _device(options: Options) -> str:
 
 
 def _folder(options: Options) -> Path:
-    """Where the model is. A folder is looked for before a name is."""
-    model = text(options, "model", _DEFAULT_MODEL)
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        if not (folder / "model.bin").is_file():
-            raise EngineError(
-                f"engine faster-whisper: expected a model.bin in the folder {model}, found none"
-            )
-        return folder
-    if model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise EngineError(
-            f"engine faster-whisper: expected a folder with a model, but there is no {model}{_near(folder)}"
-        )
-    found = hub.here(_repository(model), _FILES)
-    if found is None:
-        size = f" ({MODELS[model]} MB)" if model in MODELS else ""
-        raise hub.NotFetchedError(
-            f"engine faster-whisper: its model {model}{size} is not here yet: callreel models fetch {model}"
-        )
-    return found
+    return _MODELS.folder(text(options, "model", _DEFAULT_MODEL))
 
 
 def _repository(model: str) -> str:
     """Where a name leads: the package's own, or `owner/name` of any converted model."""
-    from faster_whisper.utils import _MODELS
+    from faster_whisper.utils import _MODELS as KNOWN
 
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        near_it = _near(Path(model).expanduser())
+        raise EngineError(
+            f"engine faster-whisper: expected a folder with a model, but there is no {model}{near_it}"
+        )
     if "/" in model:
         return model
-    if model not in _MODELS:
-        near = difflib.get_close_matches(model, _MODELS, n=1)
+    if model not in KNOWN:
+        near = difflib.get_close_matches(model, KNOWN, n=1)
         raise EngineError(
             f"engine faster-whisper: there is no folder and no model of that name, {model!r}"
             + (f"; did you mean {near[0]}?" if near else f"; models are {', '.join(MODELS)}")
         )
-    return str(_MODELS[model])
+    return str(KNOWN[model])
 
 
 def _near(folder: Path) -> str:
@@ -204,3 +187,6 @@ def _near(folder: Path) -> str:
     )
     near = difflib.get_close_matches(folder.name, beside, n=1)
     return f"; did you mean {folder.parent / near[0]}?" if near else ""
+
+
+_MODELS = hub.Models("faster-whisper", "model.bin", _FILES, MODELS, _repository)

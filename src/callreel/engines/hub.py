@@ -7,7 +7,8 @@ of what it fetched and that a snapshot is complete. Only `fetch` talks to anybod
 
 import importlib.util
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,49 @@ _TIMEOUT_S = 10.0
 
 class NotFetchedError(EngineError):
     """Nothing is wrong but that a model has to be fetched first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of one engine, by a folder or by a name.
+
+    `mark`: the file by which a folder is known for one. `files`: patterns of what a model needs of its repository.
+    `sizes_mb`: its names, with their megabytes. `repository`: where another name leads; raises EngineError.
+    """
+
+    engine: str
+    mark: str
+    files: Sequence[str]
+    sizes_mb: Mapping[str, int]
+    repository: Callable[[str], str]
+
+    def knows(self, model: str) -> bool:
+        """Whether a model of that name, or in that folder, is one of them."""
+        return model in self.sizes_mb or (Path(model).expanduser() / self.mark).is_file()
+
+    def folder(self, model: str) -> Path:
+        """Where the model is. A folder is looked for before a name is. Raises EngineError, or NotFetchedError."""
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            if not (folder / self.mark).is_file():
+                raise EngineError(
+                    f"engine {self.engine}: expected a {self.mark} in the folder {model}, found none"
+                )
+            return folder
+        found = here(self.repository(model), self.files)
+        if found is None:
+            size = f" ({self.sizes_mb[model]} MB)" if model in self.sizes_mb else ""
+            raise NotFetchedError(
+                f"engine {self.engine}: its model {model}{size} is not here yet: callreel models fetch {model}"
+            )
+        return found
+
+    def fetch(self, model: str, progress: Progress | None = None) -> Path:
+        """Have the model here; answers its folder. Raises EngineError."""
+        try:
+            return self.folder(model)
+        except NotFetchedError:
+            return fetch(self.repository(model), self.files, progress)
 
 
 def here(repository: str, files: Sequence[str]) -> Path | None:

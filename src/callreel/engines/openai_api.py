@@ -101,7 +101,7 @@ def load(options: Options) -> "OpenAIEngine":
         timeout=option.number(options, "timeout_s", 30),
         max_retries=option.whole(options, "retries", 4, least=0),
     )
-    hints = [hint.strip() for hint in option.text(options, "hints").split(",") if hint.strip()]
+    hints = option.phrases(options, "hints")
     return OpenAIEngine(
         able,
         client,

@@ -22,6 +22,11 @@ def text(options: Options, name: str, default: str = "") -> str:
     return str(options.get(name, default))
 
 
+def phrases(options: Options, name: str) -> list[str]:
+    """What stands between commas, without the spaces around it."""
+    return [phrase.strip() for phrase in text(options, name).split(",") if phrase.strip()]
+
+
 def one_of(options: Options, name: str, values: Sequence[str]) -> str:
     """The option, or the first of `values`. Raises EngineError if it is none of them."""
     value = text(options, name, values[0])

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from callreel.domain.errors import EngineError
 from callreel.engines import hub
-from callreel.engines.options import known_only, text, whole
+from callreel.engines.options import known_only, phrases, text, whole
 from callreel.engines.registry import Options
 from callreel.engines.sentence_pieces import vocabulary
 from callreel.speech.engine import Capabilities, HeardWord
@@ -76,22 +76,19 @@ def capabilities(options: Options) -> Capabilities:
 
 def knows(model: str) -> bool:
     """Whether a model of that name or in that folder is one of its kind."""
-    return model in MODELS or (Path(model).expanduser() / "tokens.txt").is_file()
+    return _MODELS.knows(model)
 
 
 def fetch(options: Options, progress: hub.Progress | None = None) -> Path:
     """Have the model here; answers its folder. Raises EngineError."""
-    try:
-        return _folder(options)
-    except hub.NotFetchedError:
-        return hub.fetch(_repository(text(options, "model", _DEFAULT_MODEL)), _FILES, progress)
+    return _MODELS.fetch(text(options, "model", _DEFAULT_MODEL), progress)
 
 
 def load(options: Options) -> "Sherpa":
     """The engine in this process: 0.1 to 0.5 GB by model."""
     able = check(options)
     folder = _folder(options)
-    hints = [hint.strip() for hint in text(options, "hints").split(",") if hint.strip()]
+    hints = phrases(options, "hints")
     try:
         return Sherpa(able, folder, hints if able.hints else [], whole(options, "threads", 1))
     except Exception as error:  # two libraries with errors of their own
@@ -248,20 +245,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _folder(options: Options) -> Path:
-    """Where the model is. A folder is looked for before a name is."""
-    model = text(options, "model", _DEFAULT_MODEL)
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        if not (folder / "tokens.txt").is_file():
-            raise EngineError(f"engine sherpa-onnx: expected a tokens.txt in the folder {model}, found none")
-        return folder
-    found = hub.here(_repository(model), _FILES)
-    if found is None:
-        size = f" ({MODELS[model]} MB)" if model in MODELS else ""
-        raise hub.NotFetchedError(
-            f"engine sherpa-onnx: its model {model}{size} is not here yet: callreel models fetch {model}"
-        )
-    return found
+    return _MODELS.folder(text(options, "model", _DEFAULT_MODEL))
 
 
 def _repository(model: str) -> str:
@@ -274,3 +258,6 @@ def _repository(model: str) -> str:
             + (f"; did you mean {near[0]}?" if near else f"; models are {', '.join(MODELS)}")
         )
     return model
+
+
+_MODELS = hub.Models("sherpa-onnx", "tokens.txt", _FILES, MODELS, _repository)
