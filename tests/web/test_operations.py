@@ -162,6 +162,7 @@ def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
     assert read["callreel_calls", "ended"] == 1
     assert read["callreel_recordings", "parked"] == 1
     assert read["callreel_stages_parked", "carrier", "fetch"] == 1
+    assert read["callreel_erasures_unfinished",] == 0
     assert read["callreel_frames_total", "placed"] == 500 and ("callreel_events_total", "gap_ms") not in read
     assert read["callreel_gap_seconds_total",] == 1.5
     assert read["callreel_stage_seconds_count", "done", "judge"] == 1

@@ -17,7 +17,7 @@ from callreel.services.clock import Clock
 from callreel.services.counters import GAP_MS, Counters
 from callreel.services.health import Health
 from callreel.services.stage_times import StageTimes
-from callreel.store import recordings, tallies
+from callreel.store import erasures, recordings, tallies
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
 from callreel.store.recordings import RecordingRow
@@ -149,6 +149,7 @@ class Metrics:
             recorded = tallies.recordings_by_state(conn)
             sizes = tallies.layer_sizes(conn)
             waiting, stuck = recordings.running(conn), recordings.stuck(conn)
+            erasing = erasures.unfinished(conn)
         yield _by("calls", "Calls, by state.", "state", by_state)
         yield _by("verdicts", "Closed calls, by verdict.", "verdict", verdicts)
         yield _by("recordings", "Cloud recordings, by state.", "state", recorded)
@@ -168,6 +169,13 @@ class Metrics:
         for labels, number in parked.items():
             family.add_metric(labels, number)
         yield family
+        yield _single("erasures_unfinished", "Calls that are being erased, or wait for it.", len(erasing))
+        asked = [(now - began_at).total_seconds() for began_at in erasing]
+        yield _single(
+            "erasures_oldest_seconds",
+            "How long ago the oldest of them was asked for.",
+            max(asked, default=0.0),
+        )
 
     def _engine_load(self) -> Iterator[Metric]:
         processes = _gauge("engine_processes", "Engine processes of this process.", "use")

@@ -122,6 +122,11 @@ def everything(conn: Connection, limit: int | None = None) -> list[ErasureRow]:
     return [ErasureRow(**row._asdict()) for row in conn.execute(query)]
 
 
+def unfinished(conn: Connection) -> list[datetime]:
+    """When each erasure that is not done was asked for."""
+    return list(conn.execute(select(erasures.c.began_at).where(erasures.c.erased_at.is_(None))).scalars())
+
+
 def to_go_on(conn: Connection, now: datetime) -> list[CallId]:
     """Erasures that are not done and do not wait, oldest first."""
     query = (
