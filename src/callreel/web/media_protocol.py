@@ -55,7 +55,7 @@ _TEXT, _BINARY, _CLOSE, _MORE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOS
 _PING_S = 20
 _HANDSHAKE_S = 5
 _CLOSE_S = 5.0
-_READ_BYTES = 8192
+_READ_BYTES = 16_384
 _MOST_READS = 16
 """How often a socket is read at its turn while it has more than fits at once."""
 _FILLED = 85

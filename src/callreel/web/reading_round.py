@@ -12,7 +12,7 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-STEP_S: Final = 0.005
+STEP_S: Final = 0.01
 """A period is cut into steps of this: all sockets of one are read together, and the event loop is free in between."""
 
 Read = Callable[[], None]
