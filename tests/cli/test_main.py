@@ -46,7 +46,8 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unknown_command_and_an_unknown_option_are_one_line(tmp_path: Path) -> None:
-    assert "No such command 'recrod'" in the_line(callreel("recrod", folder=tmp_path))
+    command = the_line(callreel("recrod", folder=tmp_path))
+    assert "No such command 'recrod'" in command and command.endswith("see `callreel --help`")
     assert "No such option: --prot" in the_line(callreel("serve", "--prot", "1", folder=tmp_path))
 
 

@@ -81,7 +81,7 @@ def test_a_manifest_that_says_something_else_is_refused(
 def test_a_folder_without_a_manifest_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MaterialError, match="found none"):
         read_material(tmp_path)
-    with pytest.raises(MaterialError, match="cannot be read: FileNotFoundError"):
+    with pytest.raises(MaterialError, match="cannot be read: No such file"):
         read_material(tmp_path / "absent.tsv")
 
 

@@ -112,7 +112,9 @@ def _known(rest: AtRest, call: str) -> CallId:
     with rest.database.read() as conn:
         row = calls.get(conn, CallId(call))
     if row is None:
-        raise StoreError(f"there is no call {call}; `callreel doctor` and the pages say which there are")
+        raise StoreError(
+            f"there is no call {call} in this database; the list of calls is on the server's first page"
+        )
     return row.id
 
 

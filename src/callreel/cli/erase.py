@@ -147,5 +147,7 @@ def _known(rest: AtRest, call: str) -> CallId:
     if row is None and erased is not None and erased.erased_at is not None:
         raise StoreError(f"call {call} was erased on {erased.erased_at:%Y-%m-%d}, as {erased.by} wanted")
     if row is None:
-        raise StoreError(f"there is no call {call}; the pages and `GET /api/calls` say which there are")
+        raise StoreError(
+            f"there is no call {call} in this database; the list of calls is on the server's first page"
+        )
     return row.id

@@ -100,9 +100,16 @@ def main(args: Sequence[str] | None = None) -> int:
     except (CallreelError, TyperException) as error:
         if os.environ.get("CALLREEL_DEBUG") == "1":
             raise
-        return _fail(error.format_message() if isinstance(error, TyperException) else str(error), 2)
+        return _fail(_words(error) if isinstance(error, TyperException) else str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", STOPPED)
+
+
+def _words(error: TyperException) -> str:
+    """What was typed wrong, and where it says how."""
+    context = getattr(error, "ctx", None)
+    said = error.format_message().rstrip(".")
+    return f"{said}; see `{context.command_path} --help`" if context is not None else said
 
 
 def _fail(message: str, code: int) -> int:

@@ -101,7 +101,8 @@ def _rows(manifest: Path) -> Iterable[Recorded]:
             columns = set(table.fieldnames or ())
             rows = list(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MaterialError(f"{manifest} cannot be read: {type(error).__name__}") from error
+        why = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise MaterialError(f"{manifest} cannot be read: {why}") from error
     if "file" not in columns or not columns & {"reference", "turns"}:
         raise MaterialError(
             f"{manifest}: expected columns file and reference (clips), or file and turns (calls)"

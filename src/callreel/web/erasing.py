@@ -108,7 +108,11 @@ def rows_in_words(counts: dict[str, Json]) -> list[tuple[str, int]]:
     numbers = {table: number for table, number in counts.items() if isinstance(number, int)}
     named = [(name, numbers[table]) for table, name in ROW_NAMES.items() if table in numbers]
     others = sum(number for table, number in numbers.items() if table not in ROW_NAMES)
-    return [*named, ("other rows that hang on the call", others)] if others else named
+    return (
+        [*named, ("Other rows: legs, streams, what is known of files and recordings", others)]
+        if others
+        else named
+    )
 
 
 def files_in_words(would_go: WouldGo) -> list[tuple[str, int, int]]:

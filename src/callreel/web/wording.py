@@ -54,19 +54,15 @@ LAYER_NAMES: Mapping[Layer, str] = {
 }
 
 ROW_NAMES: Mapping[str, str] = {
-    "transcripts": "transcripts, live and final",
-    "turns": "turns of text",
-    "words": "words with their times",
-    "finals": "lines of live text",
-    "revisions": "corrections",
-    "notes": "notes and marks",
-    "turn_index": "rows of the search index",
-    "live_events": "events of the call",
-    "recordings": "notes on the carrier's recordings",
-    "layers": "notes on audio files",
-    "legs": "legs, with their lengths",
-    "streams": "media streams, with their counts",
-    "holds": "holds, with their reasons",
+    "transcripts": "Transcripts, live and final",
+    "turns": "Turns of text",
+    "words": "Words with their times",
+    "finals": "Lines of live text",
+    "revisions": "Corrections",
+    "notes": "Notes and marks",
+    "turn_index": "Rows of the search index",
+    "live_events": "Events of the call",
+    "holds": "Holds, with their reasons",
 }
 """What people call the rows that hang on a call, by table."""
 
