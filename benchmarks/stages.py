@@ -25,8 +25,8 @@ from callreel.speech.engine import Capabilities, HeardWord
 def transcribing(call: LongCall) -> Transcribing:
     """With the real detector, and an engine that costs nothing and hears nothing."""
 
-    def decode(samples: Samples) -> Sequence[HeardWord]:
-        return []
+    def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[HeardWord]]:
+        return [[] for _ in segments]
 
     return Transcribing(
         call.database, call.blobs, call.announcer, decode=decode,

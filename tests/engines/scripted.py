@@ -10,13 +10,16 @@ Name it `python:tests.engines.scripted`. Options, all optional:
 - `complaint`: load fails with this EngineError. `grumble`: each decode does.
 - `trouble`: a path; while there is a file of that name, load and decode fail.
 - `partials`: false for an engine that is not asked about open segments.
+- `batch`: how many segments it takes at once; each answers as `echo` does, and how many there were is its confidence.
+- `languages`: codes with `|` between them that it hears on request; the one it is asked for is said before all words.
+- `short`: true leaves the last answer of a batch out.
 - `streams`: how many open segments it follows. Of those it says one word for each 100 ms it was fed, `0`, `1` …
 """
 
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,7 @@ from callreel.domain.errors import EngineError
 from callreel.engines import options as option
 from callreel.engines.registry import Options
 from callreel.engines.spread import spread
-from callreel.speech.engine import Capabilities, HeardWord
+from callreel.speech.engine import Capabilities, Heard, HeardWord
 
 _KNOWN = {
     "text",
@@ -40,6 +43,9 @@ _KNOWN = {
     "partials",
     "streams",
     "trouble",
+    "batch",
+    "languages",
+    "short",
 }
 
 
@@ -55,6 +61,8 @@ def check(options: Options) -> Capabilities:
         confidence=True,
         runs_here=True,
         streams=option.whole(options, "streams", 0, least=0),
+        batch=option.whole(options, "batch", 1),
+        on_request=tuple(filter(None, option.text(options, "languages").split("|"))),
     )
 
 
@@ -75,15 +83,24 @@ class Scripted:
         self._options = options
         self._finals = 0
 
-    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[HeardWord]:
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool, language: str = "") -> list[HeardWord]:
         self._misbehave()
         if option.flag(self._options, "echo", False):
-            return self._say(str(samples[0]), samples)
+            return Heard(self._say(f"{language} {samples[0]}".strip(), samples), language="xx")
         line = self._lines[self._finals % len(self._lines)]
         if partial:
             return self._say(" ".join(line[: len(line) // 2]), samples)
         self._finals += 1
         return self._say(" ".join(line), samples)
+
+    def decode_many(
+        self, segments: Sequence[npt.NDArray[np.int16]], *, language: str = ""
+    ) -> list[list[HeardWord]]:
+        heard = [self.decode(samples, partial=False, language=language) for samples in segments]
+        heard = [
+            Heard([*words, HeardWord(f"of{len(segments)}", 0, 0, None)], language="xx") for words in heard
+        ]
+        return heard[:-1] if option.flag(self._options, "short", False) else heard
 
     def stream(self) -> "Followed":
         return Followed(self._misbehave)

@@ -16,7 +16,8 @@ import pytest
 from callreel.domain.errors import EngineError
 from callreel.engines.host import EngineHost
 from callreel.engines.registry import EngineChoice
-from callreel.speech.engine import HeardWord
+from callreel.speech.engine import HeardWord, language_of
+from callreel.speech.languages import LanguageError
 
 
 def scripted(**options: str | int | float | bool) -> EngineChoice:
@@ -77,6 +78,43 @@ def test_each_of_many_jobs_gets_its_own_answer() -> None:
         async with running(scripted(echo=True), workers=2) as host:
             answers = await asyncio.gather(*(text(host, audio(number)) for number in range(40)))
             assert answers == [str(number) for number in range(40)]
+
+    asyncio.run(scene())
+
+
+def test_segments_at_once_are_answered_one_by_one_also_when_a_process_dies_of_them(tmp_path: Path) -> None:
+    """A batch is as large as the engine likes; each of its segments has exactly one answer, in their order."""
+
+    async def scene(batch: int, deaths: int) -> list[str]:
+        choice = scripted(echo=True, batch=batch, deaths=deaths, folder=str(tmp_path), languages="de|fr")
+        async with running(choice) as host:
+            heard = await host.decode_many([audio(number) for number in range(5)], language="de")
+            assert [language_of(words) for words in heard] == ["xx"] * 5
+            return [" ".join(word.text for word in words) for words in heard]
+
+    assert asyncio.run(scene(1, 0)) == [f"de {number}" for number in range(5)]
+    several = [f"de {number} of2" for number in range(4)]
+    assert asyncio.run(scene(2, 1)) == [*several, "de 4"]
+
+
+def test_a_batch_with_an_answer_too_few_is_refused() -> None:
+    async def scene() -> None:
+        async with running(scripted(echo=True, batch=3, short=True)) as host:
+            with pytest.raises(EngineError, match="answered for 2 of 3 segments"):
+                await host.decode_many([audio(number) for number in range(3)])
+            assert await text(host, audio(7)) == "7"
+
+    asyncio.run(scene())
+
+
+def test_a_language_that_the_engine_does_not_hear_is_refused_in_one_line() -> None:
+    async def scene() -> None:
+        async with running(scripted(echo=True, streams=1, languages="de")) as host:
+            assert (await host.decode(audio(1), language="en"))[0].text == "1", "it hears English anyway"
+            asked = await host.hear("segment", audio(1), language="de")
+            assert [word.text for word in asked] == ["de", "1"] and host.streams == 0
+            with pytest.raises(LanguageError, match=r"does not hear Welsh \(cy\); it hears en, de"):
+                await host.hear("segment", audio(1), language="cy")
 
     asyncio.run(scene())
 

@@ -19,8 +19,8 @@ def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) ->
     async def scene() -> None:
         pool = EnginePool(begin, idle_s=0.01)
         audio = np.ones(16000, np.int16)
-        words = await asyncio.gather(*(pool.decode(name, audio) for name in ("one", "two", "one")))
-        assert [heard[0].text for heard in words] == ["one", "two", "one"]
+        words = await asyncio.gather(*(pool.decode_many(name, [audio]) for name in ("one", "two", "one")))
+        assert [heard[0][0].text for heard in words] == ["one", "two", "one"]
         assert sorted(begun) == ["one", "two"]
         assert (await pool.engine("one")).able.name == "scripted"
         ending = asyncio.create_task(pool.run())
@@ -29,7 +29,7 @@ def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) ->
                 await asyncio.sleep(0.01)
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)
-        assert (await pool.decode("one", audio))[0].text == "one"
+        assert (await pool.decode_many("one", [audio]))[0][0].text == "one"
         assert sorted(begun) == ["one", "one", "two"]
         await pool.close()
         assert pool.names == set()

@@ -6,6 +6,7 @@ so the decoder walks the sentence whatever it hears. Recipe: reference/speech.md
 """
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,21 +32,27 @@ SPECIAL = (
     "<|notimestamps|>",  # timestamps follow it at once
 )
 
+_PAD = "<|pad|>"
+
 Array = npt.NDArray[np.float32]
 
 
-def build(folder: Path, sentence: str, *, spoken_s: float = 2.0) -> Path:
-    """Write an English-only int8 model that says `sentence` (distinct words) in `spoken_s`. Returns `folder`."""
-    tokenizer = _tokenizer(sentence)
+def build(folder: Path, sentence: str, *, spoken_s: float = 2.0, languages: Sequence[str] = ()) -> Path:
+    """Write an int8 model that says `sentence` (distinct words) in `spoken_s`. Returns `folder`.
+
+    English-only without `languages`; with some, it takes all speech for the first of them.
+    """
+    tokenizer = _tokenizer(sentence, languages)
     random = np.random.default_rng(7)
     spec = whisper_spec.WhisperSpec(1, HEADS, 1, HEADS)
     _fill_encoder(spec.encoder, random)
-    _fill_decoder(spec.decoder, random, *_chain(tokenizer, sentence, spoken_s, random))
+    _fill_decoder(spec.decoder, random, *_chain(tokenizer, sentence, spoken_s, languages, random))
     names = {number: token for token, number in tokenizer.get_vocab(with_added_tokens=True).items()}
-    spec.register_vocabulary([names[number] for number in range(len(names))])
+    # ctranslate2 takes a model for multilingual by an empty token.
+    spec.register_vocabulary(["" if names[number] == _PAD else names[number] for number in range(len(names))])
     spec.config.suppress_ids = []
     spec.config.suppress_ids_begin = [_id(tokenizer, "<|endoftext|>")]
-    spec.config.lang_ids = []
+    spec.config.lang_ids = [_id(tokenizer, f"<|{code}|>") for code in languages]
     spec.config.alignment_heads = [(0, head) for head in range(HEADS)]
     spec.validate()
     spec.optimize(quantization="int8")
@@ -63,7 +70,7 @@ def build(folder: Path, sentence: str, *, spoken_s: float = 2.0) -> Path:
     return folder
 
 
-def _tokenizer(sentence: str) -> Tokenizer:
+def _tokenizer(sentence: str, languages: Sequence[str]) -> Tokenizer:
     """Byte-level, trained on the sentence alone, so that each word with its space becomes one token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -75,14 +82,20 @@ def _tokenizer(sentence: str) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator([f" {sentence}", f" {sentence}"], trainer)
-    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIAL])
+    codes = [_PAD, *(f"<|{code}|>" for code in languages)] if languages else []
+    special = [*codes[:1], *SPECIAL[:2], *codes[1:], *SPECIAL[2:]]
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
     ticks = [f"<|{tick * TICK_S:.2f}|>" for tick in range(AUDIO_POSITIONS + 1)]
     tokenizer.add_tokens([AddedToken(tick, special=False, normalized=False) for tick in ticks])
     return tokenizer
 
 
 def _chain(
-    tokenizer: Tokenizer, sentence: str, spoken_s: float, random: np.random.Generator
+    tokenizer: Tokenizer,
+    sentence: str,
+    spoken_s: float,
+    languages: Sequence[str],
+    random: np.random.Generator,
 ) -> tuple[Array, Array]:
     """Input and output rows of all tokens. What is not on the chain leads to its end."""
     words = tokenizer.encode(f" {sentence}", add_special_tokens=False).ids
@@ -93,7 +106,7 @@ def _chain(
     output /= np.linalg.norm(output, axis=1, keepdims=True)
     given = np.repeat(output[end : end + 1], len(output), axis=0)
     chain = [
-        _id(tokenizer, "<|startoftranscript|>"),
+        _id(tokenizer, "<|transcribe|>" if languages else "<|startoftranscript|>"),
         begin,
         *words,
         begin + round(spoken_s / TICK_S),
@@ -102,6 +115,8 @@ def _chain(
     for token, following in pairwise(chain):
         given[token] = output[following]
     given[_id(tokenizer, "<|notimestamps|>")] = output[words[0]]
+    if languages:
+        given[_id(tokenizer, "<|startoftranscript|>")] = output[_id(tokenizer, f"<|{languages[0]}|>")]
     return given, output
 
 

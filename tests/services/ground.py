@@ -263,10 +263,16 @@ class QuickHost(EngineHost):
         return self._can
 
     async def hear(
-        self, key: Hashable, samples16k: Samples, *, final: bool = False, cheap: bool = False
+        self,
+        key: Hashable,
+        samples16k: Samples,
+        *,
+        final: bool = False,
+        cheap: bool = False,
+        language: str = "",
     ) -> list[HeardWord]:
         self.cheap.append(cheap)
-        return await self.decode(samples16k, partial=not final)
+        return await self.decode(samples16k, partial=not final, language=language)
 
     def free_for(self, key: Hashable) -> bool:
         return True
@@ -277,7 +283,9 @@ class QuickHost(EngineHost):
     def on_free(self, then: Callable[[], None]) -> None:
         pass
 
-    async def decode(self, samples16k: Samples, *, partial: bool = False) -> list[HeardWord]:
+    async def decode(
+        self, samples16k: Samples, *, partial: bool = False, language: str = ""
+    ) -> list[HeardWord]:
         self.asked.append((samples16k, partial))
         await self.gate.wait()
         return list(self._decode_now(samples16k, partial))

@@ -108,9 +108,11 @@ class Recorded:
         )  # fmt: skip
 
     def transcribing(self, decode: "Decoder | None" = None) -> Transcribing:
-        ground = self.ground
+        """`decode` is asked about one segment; the stage about `batch` at once."""
+        ground, one = self.ground, decode or Decoder()
         return Transcribing(
-            ground.database, ground.blobs, ground.announcer, decode=decode or Decoder(),
+            ground.database, ground.blobs, ground.announcer,
+            decode=lambda segments, language: [one(samples) for samples in segments],
             engine=Capabilities("final", "model-1", False, True, True, True),
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip

@@ -22,7 +22,8 @@ BOUND = 16_000_000
 
 def transcribing(call: LongCall) -> Transcribing:
     return Transcribing(
-        call.database, call.blobs, call.announcer, decode=lambda samples: one_word(samples, False),
+        call.database, call.blobs, call.announcer, 
+        decode=lambda segments, language: [one_word(samples, False) for samples in segments],
         engine=Capabilities("final", "model", False, True, True, True),
         new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip

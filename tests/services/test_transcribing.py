@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
 from callreel.domain.transcript import TranscriptKind
-from callreel.services.transcribing import segments
-from callreel.speech.engine import HeardWord
-from callreel.store import finals
-from tests.services.ground import Ground, LoudnessDetector, Samples, silence, speech
+from callreel.services.transcribing import FoundOut, segments
+from callreel.speech.engine import Heard, HeardWord
+from callreel.store import calls, finals
+from tests.services.ground import Ground, LoudnessDetector, Samples, one_word, silence, speech
 from tests.services.recorded_call import LATE_MS, SID, Decoder, Recorded, recorded_call
 
 
@@ -51,6 +52,37 @@ def test_engine_gets_the_segments_samples_at_16_khz(recorded: Recorded) -> None:
     lengths_ms = [samples.size // 16 for samples in given]
     assert len(given) == 2 and 1_500 <= lengths_ms[0] <= 2_500 and 1_300 <= lengths_ms[1] <= 2_300
     assert all(np.abs(samples).max() > 10_000 for samples in given)
+
+
+def test_segments_go_to_the_engine_so_many_at_once_in_the_calls_own_language(recorded: Recorded) -> None:
+    with recorded.ground.database.write() as conn:
+        calls.set_language(conn, recorded.call_id, "de")
+    asked: list[tuple[int, str]] = []
+
+    def decode(segments: Sequence[Samples], language: str) -> list[list[HeardWord]]:
+        asked.append((len(segments), language))
+        return [Heard(one_word(samples, False), language="fr") for samples in segments]
+
+    able = replace(recorded.transcribing()._engine, batch=4)
+    for language, kept in (("", "de"), ("nl", "nl")):
+        stage = recorded.transcribing()
+        stage._decode, stage._engine, stage._language = decode, able, language
+        assert stage.from_audio(recorded.call_id, f"run-{kept}") == 2
+        found = recorded.transcript(TranscriptKind.FINAL)
+        assert found is not None and (found.language, found.detected) == (kept, False)
+    assert asked == [(1, "de"), (1, "de"), (1, "nl"), (1, "nl")], "a batch is of one channel"
+
+
+def test_the_language_of_most_of_the_audio_is_the_transcripts(recorded: Recorded) -> None:
+    found_out = iter(["de", "nl"])
+    stage = recorded.transcribing(lambda samples: Heard(one_word(samples, False), language=next(found_out)))  # type: ignore[arg-type]
+    assert stage.from_recording(recorded.call_id) == 2
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and (found.language, found.detected) == ("de", True)
+    heard = FoundOut()
+    for language, length_ms in (("de", 300), ("", 9000), ("nl", 200), ("nl", 150)):
+        heard.add(language, length_ms)
+    assert (heard.language, FoundOut().language) == ("nl", "")
 
 
 def test_transcribing_twice_keeps_one_transcript(recorded: Recorded) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -20,9 +20,9 @@ from callreel.services import again
 from callreel.services.fetching import Fetching, FetchOptions
 from callreel.services.judging import Judging
 from callreel.services.stages import TRANSCRIBE_QUEUE, WHOLE_QUEUE, Stages
-from callreel.services.transcribing import Transcribing
+from callreel.services.transcribing import Decode, Transcribing
 from callreel.settings import Settings
-from callreel.settings.engines import engine_for
+from callreel.settings.engines import engine_for, language_in
 from callreel.speech.engine import Capabilities, HeardWord
 
 log = logging.getLogger(__name__)
@@ -55,22 +55,24 @@ async def running_stages(ground: Ground, *, again_only: bool = False) -> AsyncIt
     def wait(work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    def transcribing_with(
-        able: Capabilities, why: str, decode: Callable[[Samples], Sequence[HeardWord]]
-    ) -> Transcribing:
+    def transcribing_with(able: Capabilities, why: str, decode: Decode, language: str = "") -> Transcribing:
         return Transcribing(
-            ground.database, ground.blobs, ground.announcer, decode=decode, engine=able, why=why,
+            ground.database, ground.blobs, ground.announcer, decode=decode, engine=able, why=why, language=language,
             new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
 
     def transcribing_again(spec: str) -> Transcribing:
         engine = wait(pool.engine(spec))
-        return transcribing_with(engine.able, engine.why, lambda samples: wait(pool.decode(spec, samples)))
 
-    def decode(samples: Samples) -> Sequence[HeardWord]:
+        def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[HeardWord]]:
+            return wait(pool.decode_many(spec, segments, language=language))
+
+        return transcribing_with(engine.able, engine.why, decode, language_in(spec))
+
+    def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[HeardWord]]:
         if ground.final is None:
             raise EngineError("this process transcribes nothing after calls")
-        return wait(ground.final.host.decode(samples))
+        return wait(ground.final.host.decode_many(segments, language=language))
 
     fetching = Fetching(
         ground.database, ground.blobs, ground.announcer, ground.carrier, ground.clock,

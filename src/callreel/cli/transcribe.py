@@ -43,6 +43,14 @@ def transcribe(
             show_default="the one of the final transcript",
         ),
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="Hear them in this language, as de.",
+            show_default="each call's own, else the settings'",
+        ),
+    ] = None,
 ) -> None:
     """Hear a call, a day or everything again, as a new revision of the final transcript; earlier ones are kept.
 
@@ -57,6 +65,8 @@ def transcribe(
     - `callreel transcribe --again --day 2026-11-21`
 
     - `callreel transcribe --again --all --engine openai`
+
+    - `callreel transcribe --again 145b7e35a0ae --engine faster-whisper,model=small --language de`
     """
     if not again:
         raise SettingsError(
@@ -69,14 +79,17 @@ def transcribe(
     from callreel.app.worker import transcribe_again
     from callreel.engines import registry
     from callreel.engines.survey import Purpose
-    from callreel.settings.engines import engine_by_spec, engine_for, spec_of
+    from callreel.settings.engines import engine_by_spec, engine_for, spec_in, spec_of
+    from callreel.speech.languages import code_of
 
     if engine is None:
         choice = engine_for(settings, Purpose.FINAL).choice
     else:
         choice = engine_by_spec(settings, engine)
     spec = engine if engine is not None and "," in engine else spec_of(choice)
-    registry.prepare(choice)  # before anything is begun that could not be done
+    able = registry.prepare(choice)  # before anything is begun that could not be done
+    if language is not None:
+        spec = spec_in(spec, code_of(language), able)
     os.nice(_NICE)
     bar = _Bar()
     try:

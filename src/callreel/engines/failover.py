@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from callreel.domain.errors import EngineError
 from callreel.engines.host import EngineHost
-from callreel.speech.engine import Capabilities, Heard, HeardWord
+from callreel.speech.engine import Capabilities, Heard, HeardWord, language_of
+from callreel.speech.languages import LanguageError
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +89,29 @@ class FailoverHost:
         except EngineError as error:
             await self._take_over(str(error))
 
-    async def decode(self, samples16k: Samples, *, partial: bool = False) -> list[HeardWord]:
+    async def decode(
+        self, samples16k: Samples, *, partial: bool = False, language: str = ""
+    ) -> list[HeardWord]:
         """As `EngineHost.decode`; raises EngineError when neither engine can."""
-        return await self._ask(lambda host: host.decode(samples16k, partial=partial))
+        return await self._ask(lambda host: host.decode(samples16k, partial=partial, language=language))
+
+    async def decode_many(self, segments: Sequence[Samples], *, language: str = "") -> list[list[HeardWord]]:
+        """As `EngineHost.decode_many`. Segments that an engine fails at are all given to the other."""
+        return await self._ask_about(lambda host: host.decode_many(segments, language=language))
 
     async def hear(
-        self, key: Hashable, samples16k: Samples, *, final: bool = False, cheap: bool = False
+        self,
+        key: Hashable,
+        samples16k: Samples,
+        *,
+        final: bool = False,
+        cheap: bool = False,
+        language: str = "",
     ) -> list[HeardWord]:
         """As `EngineHost.hear`. A segment whose engine fails is given to the other from its beginning."""
-        return await self._ask(lambda host: host.hear(key, samples16k, final=final, cheap=cheap))
+        return await self._ask(
+            lambda host: host.hear(key, samples16k, final=final, cheap=cheap, language=language)
+        )
 
     def free_for(self, key: Hashable) -> bool:
         return self._now.free_for(key)
@@ -131,17 +146,28 @@ class FailoverHost:
         return host
 
     async def _ask(self, ask: Callable[[EngineHost], Awaitable[list[HeardWord]]]) -> list[HeardWord]:
+        async def about_one(host: EngineHost) -> list[list[HeardWord]]:
+            return [await ask(host)]
+
+        return (await self._ask_about(about_one))[0]
+
+    async def _ask_about(
+        self, ask: Callable[[EngineHost], Awaitable[list[list[HeardWord]]]]
+    ) -> list[list[HeardWord]]:
         first = self._first
         if first is not None and not self.standing_in:
             try:
-                words = await ask(first)
+                heard = await ask(first)
+            except LanguageError:
+                raise  # nothing is wrong with it
             except EngineError as error:
                 await self._failed(str(error))
             else:
                 self._failures = 0
-                return words
+                return heard
         second = await self._other()
-        return Heard(await ask(second), by=second.capabilities.name)
+        by = second.capabilities.name
+        return [Heard(words, by=by, language=language_of(words)) for words in await ask(second)]
 
     async def _failed(self, why: str) -> None:
         if self._closed:

@@ -3,13 +3,15 @@
 Options, all optional: `model` (a folder with a converted model, or a name such as `base` that is fetched once; default
 `base`), `language` (default `en`; empty to detect it in each segment), `hints` (domain words with commas between them),
 `device` (`auto`, `cpu` or `cuda`; default `auto`: CUDA where there is a card), `compute_type` (default `int8` on a
-processor, `float16` on a card), `cpu_threads` (default 1).
+processor, `float16` on a card), `cpu_threads` (default 1), `batch` (whole segments that are decoded at once after a call,
+default 4, each with memory of its own; 1 for one after the other).
 Settings follow reference/speech.md, section 5.5: each segment on its own, one fallback temperature at most.
 """
 
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +23,14 @@ from callreel.engines import hub
 from callreel.engines.options import known_only, one_of, phrases, text, whole
 from callreel.engines.registry import Options
 from callreel.engines.spread import spread
-from callreel.speech.engine import Capabilities, HeardWord
+from callreel.speech.engine import Capabilities, Heard, HeardWord
+from callreel.speech.languages import NAMES
 
 if TYPE_CHECKING:  # the extra may be missing
     from faster_whisper import WhisperModel
-    from faster_whisper.transcribe import Segment
+    from faster_whisper.transcribe import Segment, TranscriptionInfo
 
-_OPTIONS = {"model", "language", "hints", "compute_type", "cpu_threads", "device"}
+_OPTIONS = {"model", "language", "hints", "compute_type", "cpu_threads", "device", "batch"}
 _DEFAULT_MODEL = "base"
 _FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 _SHORTEST_SAMPLES = 1600  # 100 ms
@@ -35,6 +38,9 @@ _FINAL_BEAM = 5
 _FINAL_TEMPERATURES = (0.0, 0.4)
 _NO_SPEECH = 0.6
 _UNLIKELY = -1.0
+_REPETITIVE = 2.4  # above it, the package takes a text for a loop
+_BATCH = 4
+_RATE_HZ = 16_000
 
 MODELS = {
     "tiny": 78, "tiny.en": 78, "base": 148, "base.en": 148, "small": 486, "small.en": 486, "medium": 1530,
@@ -65,7 +71,9 @@ def capabilities(options: Options) -> Capabilities:
         confidence=True,
         runs_here=True,
         languages=("en",) if model.endswith(".en") else (language,) if language else (),
+        on_request=() if model.endswith(".en") else tuple(NAMES),
         hints=True,
+        batch=whole(options, "batch", _BATCH),
     )
 
 
@@ -99,12 +107,14 @@ def load(options: Options) -> "FasterWhisper":
     language = text(options, "language", "en")
     if language and language not in model.supported_languages:
         raise EngineError(f"engine faster-whisper: the model does not know the language {language!r}")
+    known = [code for code in model.supported_languages if code in NAMES]
+    capabilities = replace(capabilities, on_request=tuple(known) if len(known) > 1 else ())
     hints = ", ".join(phrases(options, "hints"))
     return FasterWhisper(capabilities, model, language=language, hints=hints)
 
 
 class FasterWhisper:
-    """An `Engine`. Every question costs a whole 30 s window, so partials are dear: reference/speech.md, 4.3."""
+    """A `BatchEngine`. Every question costs a whole 30 s window, so partials are dear: reference/speech.md, 4.3."""
 
     def __init__(
         self, capabilities: Capabilities, model: "WhisperModel", *, language: str, hints: str
@@ -118,32 +128,98 @@ class FasterWhisper:
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
-    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[HeardWord]:
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool, language: str = "") -> Heard:
         """Words in 16 kHz mono samples; `partial` searches greedily and never twice."""
         if samples.size < _SHORTEST_SAMPLES:
-            return []
-        segments, _ = self._model.transcribe(
+            return Heard([])
+        segments, info = self._model.transcribe(
             samples.astype(np.float32) / 32768,
-            language=self._language,
+            language=language or self._language,
             beam_size=1 if partial else _FINAL_BEAM,
             temperature=_FINAL_TEMPERATURES[:1] if partial else _FINAL_TEMPERATURES,
             condition_on_previous_text=False,
             word_timestamps=True,
             hotwords=self._hints,
         )
-        return list(_words(segments))
+        return Heard(list(_words(segments)), language=self._found_out(info, language))
+
+    def decode_many(
+        self, segments: Sequence[npt.NDArray[np.int16]], *, language: str = ""
+    ) -> list[list[HeardWord]]:
+        """The same for whole segments at once, by the package's batches, of 30 s each at most.
+
+        A batch searches once. A segment whose text is unlikely or repeats itself is decoded again by itself, which has
+        a second temperature to try. A language that is to be found out is found for all of them together.
+        """
+        from faster_whisper import BatchedInferencePipeline
+
+        heard: list[list[HeardWord]] = [Heard([]) for _ in segments]
+        spans = _spans(segments)
+        if not spans:
+            return heard
+        found, info = BatchedInferencePipeline(self._model).transcribe(
+            np.concatenate([segments[number] for number, _, _ in spans]).astype(np.float32) / 32768,
+            language=language or self._language,
+            beam_size=_FINAL_BEAM,
+            temperature=_FINAL_TEMPERATURES[0],
+            word_timestamps=True,
+            without_timestamps=False,
+            hotwords=self._hints,
+            vad_filter=False,
+            clip_timestamps=[{"start": start / _RATE_HZ, "end": end / _RATE_HZ} for _, start, end in spans],
+            batch_size=len(spans),
+            language_detection_segments=len(spans),
+        )
+        by_place: dict[int, list[Segment]] = {
+            int(start / _RATE_HZ * self._model.frames_per_second): [] for _, start, _ in spans
+        }
+        for segment in found:
+            by_place[segment.seek].append(segment)
+        known = self._found_out(info, language)
+        for (number, start, _), pieces in zip(spans, by_place.values(), strict=True):
+            if any(_is_doubtful(piece) for piece in pieces):
+                words: list[HeardWord] = self.decode(
+                    segments[number], partial=False, language=language or known
+                )
+            else:
+                words = list(_words(pieces, start / _RATE_HZ))
+            heard[number] = Heard(words, language=known)
+        return heard
+
+    def _found_out(self, info: "TranscriptionInfo", language: str) -> str:
+        """The language, where nobody said which it is."""
+        told = language or self._language or not self._capabilities.on_request
+        return "" if told else info.language
 
 
-def _words(segments: Iterable["Segment"]) -> Iterable[HeardWord]:
+def _spans(segments: Sequence[npt.NDArray[np.int16]]) -> list[tuple[int, int, int]]:
+    """Number, first sample and end of each that is long enough for a word, when those are put after one another."""
+    spans, at = [], 0
+    for number, samples in enumerate(segments):
+        if samples.size >= _SHORTEST_SAMPLES:
+            spans.append((number, at, at + samples.size))
+            at += samples.size
+    return spans
+
+
+def _is_doubtful(segment: "Segment") -> bool:
+    """Whether the package itself would try once more, with another temperature."""
+    unlikely = segment.avg_logprob < _UNLIKELY and segment.no_speech_prob <= _NO_SPEECH
+    return bool(unlikely or segment.compression_ratio > _REPETITIVE)
+
+
+def _words(segments: Iterable["Segment"], origin_s: float = 0.0) -> Iterable[HeardWord]:
+    """Times count from `origin_s` of what was decoded."""
     for segment in segments:
         if segment.no_speech_prob > _NO_SPEECH and segment.avg_logprob < _UNLIKELY:
             continue
         if not segment.words:
-            yield from spread(segment.text, round(segment.start * 1000), round(segment.end * 1000))
+            start_ms, end_ms = (round((at_s - origin_s) * 1000) for at_s in (segment.start, segment.end))
+            yield from spread(segment.text, start_ms, end_ms)
             continue
         for word in segment.words:
             if word.word.strip():
-                start_ms, end_ms = round(word.start * 1000), round(word.end * 1000)
+                start_ms, end_ms = (round((at_s - origin_s) * 1000) for at_s in (word.start, word.end))
                 yield HeardWord(word.word.strip(), start_ms, end_ms, float(word.probability))
 
 

@@ -7,7 +7,7 @@ jobs: `speech.queue` does. The server's event loop never waits for an engine.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from callreel.domain.errors import EngineError
 from callreel.engines.process import EngineProcess, ProcessDiedError
 from callreel.engines.registry import EngineChoice
 from callreel.engines.seat import Question, Seat
-from callreel.speech.engine import Capabilities, HeardWord
+from callreel.speech.engine import Capabilities, Heard, HeardWord
+
+Samples = npt.NDArray[np.int16]
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ _TRIES = 2
 class EngineHost:
     """`workers` processes, each with the chosen engine loaded. For one event loop.
 
-    A job that its process does not answer within `job_timeout_s`, or dies of, is given to a fresh process once.
+    A job whose process does not answer within `job_timeout_s` (for each segment), or dies of it, is given to a fresh process once.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class EngineHost:
         self._waiting: list[tuple[Seat | None, asyncio.Future[Seat]]] = []
         self._on_free: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._answers: set[asyncio.Future[list[HeardWord]]] = set()
+        self._answers: set[asyncio.Future[list[Heard]]] = set()
         self._capabilities: Capabilities | None = None
         self._jobs = 0
         self._closed = False
@@ -93,13 +95,26 @@ class EngineHost:
         for seat in self._seats:
             self._release(seat)
 
-    async def decode(self, samples16k: npt.NDArray[np.int16], *, partial: bool = False) -> list[HeardWord]:
+    async def decode(
+        self, samples16k: Samples, *, partial: bool = False, language: str = ""
+    ) -> list[HeardWord]:
         """Words in 16 kHz mono samples (int16, shape [n]), waiting for a free process if need be.
 
-        Raises EngineError if the engine cannot decode them, or if two processes died of them. Giving up waiting
-        (cancelling) is safe: the process goes on and its answer is thrown away.
+        Raises EngineError if the engine cannot decode them, or if two processes died of them, LanguageError if it does
+        not hear the `language` that is asked for. Giving up waiting (cancelling) is safe: the process goes on and its
+        answer is thrown away.
         """
-        return await self._ask(Question(samples16k, partial))
+        asked = self.capabilities.asked_for(language)
+        return (await self._ask(Question(samples16k, partial, language=asked)))[0]
+
+    async def decode_many(self, segments: Sequence[Samples], *, language: str = "") -> list[list[HeardWord]]:
+        """As `decode` for each whole segment, as many at once as the engine likes: one answer for each, in their order."""
+        asked, at_once = self.capabilities.asked_for(language), self.capabilities.batch
+        heard: list[list[HeardWord]] = []
+        for at in range(0, len(segments), at_once):
+            first, *more = segments[at : at + at_once]
+            heard += await self._ask(Question(first, partial=False, language=asked, more=tuple(more)))
+        return heard
 
     async def hear(
         self,
@@ -108,6 +123,7 @@ class EngineHost:
         *,
         final: bool = False,
         cheap: bool = False,
+        language: str = "",
     ) -> list[HeardWord]:
         """Words in all there is so far of segment `key`, or of the whole of it (`final`). Else as `decode`.
 
@@ -115,8 +131,10 @@ class EngineHost:
         decodes all of it each time, with cheaper settings for a final too if `cheap`. Ask in order about a segment, and
         `forget` it when its final is not wanted.
         """
-        followed = self.capabilities.streams > 0
-        return await self._ask(Question(samples16k, not final, key if followed else None, cheap))
+        asked = self.capabilities.asked_for(language)
+        followed = self.capabilities.streams > 0 and not asked
+        question = Question(samples16k, not final, key if followed else None, cheap, asked)
+        return (await self._ask(question))[0]
 
     def free_for(self, key: Hashable) -> bool:
         """Whether a question about segment `key` would find its process free now."""
@@ -145,13 +163,13 @@ class EngineHost:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(_empty(seat) for seat in self._seats))
 
-    async def _ask(self, question: Question) -> list[HeardWord]:
+    async def _ask(self, question: Question) -> list[Heard]:
         if self._capabilities is None or self._closed:
             raise EngineError("the engine host is not running")
         seat = await self._take(question.key)
         seat.expect(question, self._capabilities.streams)
         self._jobs += 1
-        answer: asyncio.Future[list[HeardWord]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[list[Heard]] = asyncio.get_running_loop().create_future()
         self._own(self._serve(seat, self._jobs, question, answer))
         self._answers.add(answer)
         try:
@@ -192,12 +210,12 @@ class EngineHost:
             then()
 
     async def _serve(
-        self, seat: Seat, job: int, question: Question, answer: asyncio.Future[list[HeardWord]]
+        self, seat: Seat, job: int, question: Question, answer: asyncio.Future[list[Heard]]
     ) -> None:
-        words: list[HeardWord] = []
+        heard: list[Heard] = []
         failure: EngineError | None = None
         try:
-            words = await self._try(seat, job, question)
+            heard = await self._try(seat, job, question)
         except EngineError as error:
             failure = error
         except Exception as error:
@@ -205,21 +223,21 @@ class EngineHost:
             failure = EngineError(f"the engine could not be asked: {type(error).__name__}")
         if seat.process is not None and seat.process.alive:
             self._release(seat)  # first, so that whoever gets the answer finds it free
-            _give(answer, words, failure)
+            _give(answer, heard, failure)
             return
-        _give(answer, words, failure)
+        _give(answer, heard, failure)
         await self._heal(seat)
         if not self._closed:
             self._release(seat)
 
-    async def _try(self, seat: Seat, job: int, question: Question) -> list[HeardWord]:
+    async def _try(self, seat: Seat, job: int, question: Question) -> list[Heard]:
         reason = ""
         for _ in range(_TRIES):
             process = await self._living(seat)
             seat.expect(question, self.capabilities.streams)
             request = seat.request(job, question)
             try:
-                words = await process.ask(request, self._job_timeout_s)
+                heard = await process.ask(request, self._job_timeout_s * (1 + len(question.more)))
             except EngineError:
                 seat.failed(question)
                 raise
@@ -231,7 +249,7 @@ class EngineHost:
                 )
             else:
                 seat.answered(question)
-                return words
+                return heard
         raise EngineError(f"the audio could not be decoded in {_TRIES} tries: the engine process {reason}")
 
     async def _living(self, seat: Seat) -> EngineProcess:
@@ -267,13 +285,11 @@ async def _empty(seat: Seat) -> None:
         await process.kill()
 
 
-def _give(
-    answer: asyncio.Future[list[HeardWord]], words: list[HeardWord], failure: EngineError | None
-) -> None:
+def _give(answer: asyncio.Future[list[Heard]], heard: list[Heard], failure: EngineError | None) -> None:
     if failure is not None:
         _fail(answer, failure)
     elif not answer.done():
-        answer.set_result(words)
+        answer.set_result(heard)
 
 
 def _fail(waiting: asyncio.Future[Any], error: EngineError) -> None:

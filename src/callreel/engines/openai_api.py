@@ -27,6 +27,7 @@ from callreel.engines.pause import SharedPause
 from callreel.engines.registry import Options
 from callreel.engines.spread import spread
 from callreel.speech.engine import Capabilities, HeardWord
+from callreel.speech.languages import NAMES
 
 if TYPE_CHECKING:  # the extra may be missing
     from httpx2 import Response
@@ -66,6 +67,7 @@ def capabilities(options: Options) -> Capabilities:
         confidence=False,
         runs_here=_here(option.text(options, "base_url")),
         languages=(language,) if language else (),
+        on_request=tuple(NAMES),
         hints=True,
         cost_per_minute=option.number(options, "price_per_minute", 0, least=0),
     )
@@ -127,14 +129,14 @@ class OpenAIEngine:
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
-    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[HeardWord]:
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool, language: str = "") -> list[HeardWord]:
         """Words in 16 kHz mono samples, by one request; silence shorter than 100 ms is not sent."""
         if samples.size < _SHORTEST_SAMPLES:
             return []
         import openai
 
         try:
-            return self._ask(samples)
+            return self._ask(samples, language or self._language)
         except openai.RateLimitError as error:
             raise EngineError(
                 "engine openai: the server has been asked too often, or the account is empty"
@@ -146,12 +148,12 @@ class OpenAIEngine:
         except openai.APIError as error:
             raise EngineError(f"engine openai: no usable answer ({type(error).__name__})") from error
 
-    def _ask(self, samples: npt.NDArray[np.int16]) -> list[HeardWord]:
+    def _ask(self, samples: npt.NDArray[np.int16], wanted: str) -> list[HeardWord]:
         from openai import omit
 
         create = self._client.audio.transcriptions.create
         audio = ("segment.wav", _wav(samples), "audio/wav")
-        language = self._language or omit
+        language = wanted or omit
         prompt = self._prompt or omit
         keywords = list(self._keywords) or omit
         model = self._capabilities.model

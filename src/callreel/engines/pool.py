@@ -6,7 +6,7 @@ For work beside the live and the final transcript, whose engines are begun with 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +55,14 @@ class EnginePool:
         """The named engine, begun if need be. Raises EngineError with what it says is wrong."""
         return (await self._get(name)).engine
 
-    async def decode(self, name: str, samples16k: npt.NDArray[np.int16]) -> list[HeardWord]:
-        """As `EngineHost.decode`."""
+    async def decode_many(
+        self, name: str, segments: Sequence[npt.NDArray[np.int16]], *, language: str = ""
+    ) -> list[list[HeardWord]]:
+        """As `EngineHost.decode_many`."""
         kept = await self._get(name)
         kept.asking += 1
         try:
-            return await kept.engine.host.decode(samples16k)
+            return await kept.engine.host.decode_many(segments, language=language)
         finally:
             kept.asking -= 1
             kept.asked_s = time.monotonic()

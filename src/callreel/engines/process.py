@@ -16,7 +16,7 @@ import msgspec
 from callreel.domain.errors import EngineError
 from callreel.engines import wire
 from callreel.engines.registry import EngineChoice
-from callreel.speech.engine import Capabilities, HeardWord
+from callreel.speech.engine import Capabilities, Heard
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _QUIET = {
@@ -72,12 +72,12 @@ class EngineProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, request: wire.Ask | wire.Feed, timeout_s: float) -> list[HeardWord]:
-        """Words in what is asked. Raises ProcessDiedError, and EngineError if the engine says it cannot."""
+    async def ask(self, request: wire.Ask | wire.Feed, timeout_s: float) -> list[Heard]:
+        """Words in each segment that is asked about. Raises ProcessDiedError, and EngineError if the engine says it cannot."""
         reply = await self._exchange(request, timeout_s)
         match reply:
-            case wire.Answer(job=answered, words=words) if answered == request.job:
-                return words
+            case wire.Answer(job=answered, heard=heard) if answered == request.job:
+                return [Heard(one.words, language=one.language) for one in heard]
             case wire.Failed(job=answered, reason=reason) if answered == request.job:
                 raise EngineError(reason)
         await self.kill()

@@ -25,6 +25,9 @@ class Question:
     key: Hashable | None = None
     cheap: bool = False
     """Whether cheaper settings may be used though the segment is whole."""
+    language: str = ""
+    more: tuple[Samples, ...] = ()
+    """Whole segments to be decoded together with this one."""
 
 
 @dataclass(slots=True)
@@ -76,7 +79,8 @@ class Seat:
         """What to send."""
         followed = None if question.key is None else self._streams.get(question.key)
         if followed is None:
-            return wire.Ask(job, _bytes(question.samples), question.partial or question.cheap)
+            segments = [_bytes(samples) for samples in (question.samples, *question.more)]
+            return wire.Ask(job, segments, question.partial or question.cheap, question.language)
         dropped, self._dropped = self._dropped, []
         rest = _bytes(question.samples[followed.fed :])
         return wire.Feed(job, followed.number, rest, not question.partial, dropped)

@@ -21,11 +21,12 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """Decode 16 kHz mono int16 samples in this machine's byte order."""
+    """Decode segments of 16 kHz mono int16 samples in this machine's byte order, in a language if one is named."""
 
     job: int
-    samples: bytes
+    segments: list[bytes]
     partial: bool
+    language: str = ""
 
 
 class Feed(msgspec.Struct, frozen=True, tag=True):
@@ -45,9 +46,18 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     capabilities: Capabilities
 
 
-class Answer(msgspec.Struct, frozen=True, tag=True):
-    job: int
+class Words(msgspec.Struct, frozen=True):
+    """What was heard in a segment, and the language if the engine found out."""
+
     words: list[HeardWord]
+    language: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    """For each segment of the question, in their order."""
+
+    job: int
+    heard: list[Words]
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

@@ -21,7 +21,14 @@ import numpy as np
 
 from callreel.domain.errors import EngineError
 from callreel.engines import registry, wire
-from callreel.speech.engine import Engine, HeardWord, SegmentStream, StreamingEngine
+from callreel.speech.engine import (
+    BatchEngine,
+    Engine,
+    HeardWord,
+    SegmentStream,
+    StreamingEngine,
+    language_of,
+)
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RATE_HZ = 16000
@@ -62,10 +69,8 @@ def _serve(stream: BufferedRWPair) -> None:
         ask = _receive(stream)
         assert not isinstance(ask, wire.Begin)
         try:
-            words, duration_ms = (
-                open_segments.feed(ask) if isinstance(ask, wire.Feed) else _decode(engine, ask)
-            )
-            reply: wire.Reply = wire.Answer(ask.job, [_within(word, duration_ms) for word in words])
+            heard = [open_segments.feed(ask)] if isinstance(ask, wire.Feed) else _decode(engine, ask)
+            reply: wire.Reply = wire.Answer(ask.job, [_words(*one) for one in heard])
         except Exception as error:
             reply = wire.Failed(ask.job, _reason(error))
         _send(stream, wire.pack(reply))
@@ -75,9 +80,20 @@ Heard = tuple[Sequence[HeardWord], int]
 """Words, and the length in ms of the audio that they were heard in."""
 
 
-def _decode(engine: Engine, ask: wire.Ask) -> Heard:
-    samples = np.frombuffer(ask.samples, np.int16)
-    return engine.decode(samples, partial=ask.partial), _length_ms(samples.size)
+def _decode(engine: Engine, ask: wire.Ask) -> list[Heard]:
+    segments = [np.frombuffer(samples, np.int16) for samples in ask.segments]
+    asked = {"language": ask.language} if ask.language else {}
+    if len(segments) > 1:
+        answers = cast(BatchEngine, engine).decode_many(segments, **asked)
+    else:
+        answers = [engine.decode(segments[0], partial=ask.partial, **asked)]
+    if len(answers) != len(segments):
+        raise EngineError(f"the engine answered for {len(answers)} of {len(segments)} segments")
+    return [(words, _length_ms(samples.size)) for words, samples in zip(answers, segments, strict=True)]
+
+
+def _words(words: Sequence[HeardWord], duration_ms: int) -> wire.Words:
+    return wire.Words([_within(word, duration_ms) for word in words], language_of(words))
 
 
 class _OpenSegments:

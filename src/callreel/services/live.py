@@ -459,7 +459,8 @@ def put_live_transcript(
     """The same in a transaction; the event is to be told after it."""
     made = finals.of_call(conn, call_id)
     turns = merge_turns(made)
-    kept = Made("", why, heard_ms(made), able.cost_per_minute if able else 0.0)
+    language = able.languages[0] if able and len(able.languages) == 1 else ""
+    kept = Made("", why, heard_ms(made), able.cost_per_minute if able else 0.0, language)
     transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, able.model if able else "", turns, kept)
     told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
     return announcer.record(conn, told)

@@ -170,6 +170,8 @@ def _transcript(row: TranscriptRow | None) -> Json:
         "engine": row.engine,
         "model": row.model,
         "why": row.why,
+        "language": row.language or None,
+        "detected": row.detected,
         "revision": row.revision,
         "created_at": _time(row.created_at),
     }

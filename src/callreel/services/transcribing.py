@@ -1,6 +1,8 @@
 """The final transcript: each channel of the stored recording cut by voice activity, decoded, merged into turns."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +20,17 @@ from callreel.services.announce import Announcer
 from callreel.services.layer_audio import channel_file, open_layer
 from callreel.services.live_scoring import keep_text_score
 from callreel.services.wav_files import SoundFile
-from callreel.speech.engine import Capabilities, HeardWord, heard_by
+from callreel.speech.engine import Capabilities, HeardWord, heard_by, language_of
 from callreel.speech.turns import heard_ms, merge_turns, words_from
-from callreel.store import finals, layers, transcripts
+from callreel.store import calls, finals, layers, transcripts
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
 from callreel.store.transcripts import Made
 
 Samples = npt.NDArray[np.int16]
+Decode = Callable[[Sequence[Samples], str], Sequence[Sequence[HeardWord]]]
+"""Words in each 16 kHz segment, in a language by its code; an empty one leaves that to the engine."""
+
 DETECT_HZ = 8_000
 ENGINE_HZ = 16_000
 DETECT_BLOCK = 80_000
@@ -52,12 +57,29 @@ def segments(
         yield last.start_ms, last.end_ms
 
 
+class FoundOut:
+    """Which language an engine found in segments, by how long they are together."""
+
+    def __init__(self) -> None:
+        self._heard_ms: Counter[str] = Counter()
+
+    def add(self, language: str, length_ms: int) -> None:
+        """Empty where the engine did not say."""
+        if language:
+            self._heard_ms[language] += length_ms
+
+    @property
+    def language(self) -> str:
+        """The one of most of the audio; empty where none was found."""
+        return max(self._heard_ms, key=lambda code: self._heard_ms[code], default="")
+
+
 class NothingToHearError(CallreelError):
     """The call has no audio that could be heard again."""
 
 
 class Transcribing:
-    """The transcribe stage. `decode` blocks until an engine process has answered."""
+    """The transcribe stage. `decode` blocks until an engine process has answered for each of the segments it is given."""
 
     def __init__(
         self,
@@ -65,19 +87,24 @@ class Transcribing:
         blobs: BlobStore,
         announcer: Announcer,
         *,
-        decode: Callable[[Samples], Sequence[HeardWord]],
+        decode: Decode,
         engine: Capabilities,
         new_detector: Callable[[], SpeechDetector],
         segmenter: SegmenterOptions,
         why: str = "",
+        language: str = "",
     ) -> None:
-        """`engine` is the one that is meant to hear, `why` says why it was taken."""
+        """`engine` is the one that is meant to hear, `why` says why it was taken.
+
+        `language` is the code of the one that all calls are to be heard in, by default each call's own.
+        """
         self._database = database
         self._blobs = blobs
         self._announcer = announcer
         self._decode = decode
         self._engine = engine
         self._why = why
+        self._language = language
         self._new_detector = new_detector
         self._segmenter = segmenter
 
@@ -86,14 +113,26 @@ class Transcribing:
 
         Positions count from the recording's first sample, which is the start of the call.
         """
-        return self._keep(call_id, self._heard(self._channels(call_id)), run="")
+        return self._hear(call_id, self._channels(call_id), run="")
 
     def from_audio(self, call_id: CallId, run: str) -> int:
         """As `from_recording`, as a revision of its own for `run`; a call without channels is heard from its live layers."""
         found = self._channels(call_id) or self._live_layers(call_id)
         if not found:
             raise NothingToHearError(f"call {call_id} has neither channels nor live layers to be heard again")
-        return self._keep(call_id, self._heard(found), run)
+        return self._hear(call_id, found, run)
+
+    def _hear(self, call_id: CallId, files: Mapping[Role, LayerFile], run: str) -> int:
+        asked = self._language or self._language_of(call_id)
+        found_out = FoundOut()
+        made = self._heard(files, asked, found_out)
+        language = asked or found_out.language or (self._engine.languages or ("",))[0]
+        return self._keep(call_id, made, run, language, bool(found_out.language) and not asked)
+
+    def _language_of(self, call_id: CallId) -> str:
+        with self._database.read() as conn:
+            row = calls.get(conn, call_id)
+        return "" if row is None else row.language
 
     def _channels(self, call_id: CallId) -> dict[Role, LayerFile]:
         with self._database.read() as conn:
@@ -106,22 +145,28 @@ class Transcribing:
             files = layers.of_call(conn, call_id)
         return {file.role: file for file in files if file.layer is Layer.LIVE_8K and file.role is not None}
 
-    def _heard(self, files: Mapping[Role, LayerFile]) -> list[Final]:
+    def _heard(self, files: Mapping[Role, LayerFile], language: str, found_out: "FoundOut") -> list[Final]:
         made: list[Final] = []
         for role, file in files.items():
             with open_layer(self._blobs, file) as sound:
-                made += self._channel(role, sound)
+                made += self._channel(role, sound, language, found_out)
         return made
 
-    def _channel(self, role: Role, sound: SoundFile) -> Iterator[Final]:
+    def _channel(self, role: Role, sound: SoundFile, language: str, found_out: "FoundOut") -> Iterator[Final]:
         samples, rate_hz = sound.channel(), sound.rate_hz
         narrow = rate_blocks(in_blocks(samples, DETECT_BLOCK), rate_hz, DETECT_HZ)
-        spans = segments(narrow, self._new_detector(), self._segmenter)
-        for number, (start_ms, end_ms) in enumerate(spans):
-            piece = samples[start_ms * rate_hz // 1000 : end_ms * rate_hz // 1000]
-            heard = self._decode(to_rate(piece, rate_hz, ENGINE_HZ))
-            segment = Segment(role, number, start_ms, end_ms)
-            yield Final(segment, words_from(heard, start_ms), heard_by=heard_by(heard))
+        spans = enumerate(segments(narrow, self._new_detector(), self._segmenter))
+        while batch := list(islice(spans, self._engine.batch)):
+            pieces = [
+                to_rate(samples[start_ms * rate_hz // 1000 : end_ms * rate_hz // 1000], rate_hz, ENGINE_HZ)
+                for _, (start_ms, end_ms) in batch
+            ]
+            for (number, (start_ms, end_ms)), heard in zip(
+                batch, self._decode(pieces, language), strict=True
+            ):
+                segment = Segment(role, number, start_ms, end_ms)
+                found_out.add(language_of(heard), end_ms - start_ms)
+                yield Final(segment, words_from(heard, start_ms), heard_by=heard_by(heard))
 
     def from_live(self, call_id: CallId) -> int:
         """Without a usable recording the live text is the final one, and the live engine the one that made it."""
@@ -129,19 +174,21 @@ class Transcribing:
             made = finals.of_call(conn, call_id)
             live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
         if live is None:
-            return self._keep(call_id, made, "")
+            return self._keep(call_id, made, "", "", detected=False)
         with self._database.write() as conn:
             turns = merge_turns(made)
-            kept = Made(why="there is no recording of two channels: this is the live text")
+            kept = Made(
+                why="there is no recording of two channels: this is the live text", language=live.language
+            )
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept)
             event = self._announcer.record(conn, _told(call_id, len(turns)))
         self._announcer.tell(event)
         return len(turns)
 
-    def _keep(self, call_id: CallId, made: list[Final], run: str) -> int:
+    def _keep(self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool) -> int:
         turns = merge_turns(made)
         engine = self._engine
-        kept = Made(run, self._why, heard_ms(made), engine.cost_per_minute)
+        kept = Made(run, self._why, heard_ms(made), engine.cost_per_minute, language, detected)
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
             if (

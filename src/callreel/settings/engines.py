@@ -11,6 +11,7 @@ from callreel.engines import registry
 from callreel.engines.registry import EngineChoice
 from callreel.engines.survey import Purpose, Selected, Surveyed, select, survey
 from callreel.settings.model import AUTO, NO_ENGINE, Settings
+from callreel.speech.engine import Capabilities
 
 _WITH_LANGUAGE = ("faster-whisper", "openai")
 _WITH_HINTS = registry.KNOWN
@@ -58,6 +59,20 @@ def engine_by_spec(settings: Settings, spec: str, hints: Sequence[str] = ()) -> 
             raise SettingsError(f"expected --engine NAME,OPTION=VALUE, got {pair!r} after the name")
         options[key.strip()] = value.strip()
     return replace(choice, options={**choice.options, **options})
+
+
+LANGUAGE = "language"
+
+
+def language_in(spec: str) -> str:
+    """The language that a spec names for all calls; empty where each is heard in its own."""
+    named = [pair.partition("=")[2].strip() for pair in spec.split(",") if pair.startswith(f"{LANGUAGE}=")]
+    return named[-1] if named else ""
+
+
+def spec_in(spec: str, language: str, able: Capabilities) -> str:
+    """The spec for hearing all calls in one language, given what the engine can do. Raises LanguageError."""
+    return f"{spec},{LANGUAGE}={language}" if able.asked_for(language) else spec
 
 
 def spec_of(choice: EngineChoice) -> str:

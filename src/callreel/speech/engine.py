@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from callreel.speech.languages import LanguageError, named
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -36,11 +38,28 @@ class Capabilities:
     guess_ms: int = 0
     """Words that ended less long ago are guesses, in a segment that it follows: they change too often to be shown."""
     languages: tuple[str, ...] = ("en",)
-    """Codes as `en`. Empty: many, and the engine finds out which is spoken."""
+    """Codes as `en`, of what it expects. Empty: many, and the engine finds out which is spoken."""
+    on_request: tuple[str, ...] = ()
+    """Languages that it can be asked to hear a single call in, by the `language` of `decode`."""
+    batch: int = 1
+    """How many whole segments it decodes at once for less than one after the other. 1: it has no `decode_many`."""
     hints: bool = False
     """Whether it takes words to expect: names, products."""
     cost_per_minute: float = 0.0
     """What a minute of audio costs, in the currency of the prices. 0 where it costs the processor only."""
+
+    def hears(self, language: str) -> bool:
+        """Whether a call in that language can be heard; empty stands for no wish."""
+        return not language or language in self.languages or language in self.on_request
+
+    def asked_for(self, language: str) -> str:
+        """What to ask for so that it hears `language`; empty if it does anyway. Raises LanguageError."""
+        if not self.hears(language):
+            known = ", ".join(dict.fromkeys([*self.languages, *self.on_request]))
+            raise LanguageError(
+                f"engine {self.name} {self.model} does not hear {named(language)} ({language}); it hears {known}"
+            )
+        return "" if self.languages == (language,) else language
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,19 @@ class Engine(Protocol):
         """Words in 16 kHz mono `samples` (int16, shape [n], n >= 0). Blocking, CPU-bound; raises EngineError.
 
         `partial` allows cheaper settings: the segment is still open and will be asked about again, or there is no time.
+        An engine with languages `on_request` is given the keyword `language` too where one was asked for. One that
+        finds out which language is spoken says so in its answer (`Heard`).
         """
+        ...
+
+
+class BatchEngine(Engine, Protocol):
+    """An engine whose `capabilities.batch` is above 1."""
+
+    def decode_many(
+        self, segments: Sequence[npt.NDArray[np.int16]], *, language: str = ""
+    ) -> Sequence[Sequence[HeardWord]]:
+        """As `decode` for each of some whole segments, `batch` at most: one answer for each, in their order."""
         ...
 
 
@@ -99,13 +130,19 @@ class StreamingEngine(Engine, Protocol):
 
 
 class Heard(list[HeardWord]):
-    """Words, and which engine heard them where it is not the one that was asked for."""
+    """Words, which engine heard them where it is not the one that was asked for, and the language that it found out."""
 
-    def __init__(self, words: Sequence[HeardWord], *, by: str) -> None:
+    def __init__(self, words: Sequence[HeardWord], *, by: str = "", language: str = "") -> None:
         super().__init__(words)
         self.by = by
+        self.language = language
 
 
 def heard_by(words: Sequence[HeardWord]) -> str:
     """The engine that stood in; empty for words of the one that was asked for."""
     return words.by if isinstance(words, Heard) else ""
+
+
+def language_of(words: Sequence[HeardWord]) -> str:
+    """The language that the engine found out; empty where it was told, or does not say."""
+    return words.language if isinstance(words, Heard) else ""

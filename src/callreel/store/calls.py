@@ -48,6 +48,7 @@ _END = (
 class CallRow:
     """A call. `agent` is an identity or a name, `remote_number` the other party in E.164, `leg_sid` the parent leg.
 
+    `language` is the code of the one that the call was asked to be heard in, empty for what the engine expects.
     `owner` is the process that looks after the call while it lives: the one that answered it, then the one that has its
     socket. None for calls of versions that had one server.
     """
@@ -68,6 +69,7 @@ class CallRow:
     comparisons: tuple[Comparison, ...] = ()
     demo: bool = False
     owner: str | None = None
+    language: str = ""
 
     @property
     def topology(self) -> Topology:
@@ -90,6 +92,11 @@ def lock(conn: Connection, call_id: CallId) -> None:
 def get(conn: Connection, call_id: CallId) -> CallRow | None:
     found = conn.execute(_BY_ID, {"call_id": call_id}).first()
     return None if found is None else row(found)
+
+
+def set_language(conn: Connection, call_id: CallId, language: str) -> None:
+    """What the call is to be heard in from now on; empty for what the engine expects."""
+    conn.execute(update(calls).where(calls.c.id == call_id).values(language=language))
 
 
 def by_leg(conn: Connection, leg_sid: LegSid) -> CallRow | None:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
@@ -159,6 +160,7 @@ calls = Table(
     Column("comparisons", _Json, nullable=False),
     Column("demo", Boolean, nullable=False),
     Column("owner", String),
+    Column("language", String, nullable=False, server_default=""),
 )
 
 legs = Table(
@@ -271,6 +273,8 @@ transcripts = Table(
     Column("why", Text, nullable=False, server_default=""),
     Column("heard_ms", Integer, nullable=False, server_default="0"),
     Column("price_per_minute", Float, nullable=False, server_default="0"),
+    Column("language", String, nullable=False, server_default=""),
+    Column("detected", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("call_id", "kind", "engine", "run"),
     UniqueConstraint("call_id", "kind", "revision"),
 )

@@ -45,7 +45,8 @@ class TranscriptRow:
     """The turns of a call by one engine. `revision` counts from 1 within the call and kind.
 
     `run` names the run over calls that made it, empty for the first pass; `why` says why this engine was taken;
-    `heard_ms` is the audio that it was given, at `price_per_minute`.
+    `heard_ms` is the audio that it was given, at `price_per_minute`; `language` is the code of the one that it was heard
+    in, empty where that is not known, and `detected` says that the engine found it out.
     """
 
     id: int
@@ -59,6 +60,8 @@ class TranscriptRow:
     why: str
     heard_ms: int
     price_per_minute: float
+    language: str
+    detected: bool
     turns: tuple[Turn, ...] = field(repr=False)
 
 
@@ -70,6 +73,8 @@ class Made:
     why: str = ""
     heard_ms: int = 0
     price_per_minute: float = 0.0
+    language: str = ""
+    detected: bool = False
 
 
 def put(

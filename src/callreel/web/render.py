@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from callreel import __version__
 from callreel.domain.call import Role
+from callreel.speech.languages import named
 from callreel.web import wording
 from callreel.web.options import WebOptions
 from callreel.web.person import Person
@@ -70,6 +71,7 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "code_marks": _code_marks,
         "sentence": wording.sentence,
         "percent": wording.percent_text,
+        "language_name": named,
         "money": wording.money_text,
         "role_name": lambda role: options.role_names.get(Role(role), role),
         "verdict_name": lambda verdict: wording.VERDICTS.get(verdict, verdict),
