@@ -39,9 +39,10 @@ check: setup    ## style, types, direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: check browser postgres ui ## the whole gate, then all tests
+test: setup browser postgres ## the whole gate, then all tests, by two processes
+	@$(MAKE) --no-print-directory -j 2 check ui
 	@echo "callreel: tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
 	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day

@@ -1,6 +1,56 @@
-"""What holds for every test: a property is judged by what it finds, never by how long a busy machine took."""
+"""What holds for every test: a property is judged by what it finds, never by how long a busy machine took, and what
+needs the processor at its moment has no second one of its kind beside it.
 
+`make test` lets two processes share the files (`-n 2 --dist loadfile`), since most of the long tests wait for calls. A
+file stays whole, in one process. Those of `IN_REAL_TIME` stay together too, one after the other.
+"""
+
+import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile("callreel", deadline=None)
 settings.load_profile("callreel")
+
+IN_REAL_TIME = (
+    "tests/end_to_end/test_browser_day.py",
+    "tests/end_to_end/test_browser_softphone.py",
+    "tests/end_to_end/test_faults.py",
+    "tests/end_to_end/test_benchmarks.py",
+    "tests/simulator/test_voice_sdk.py",
+    "tests/simulator/test_browser_call.py",
+    "tests/simulator/test_live_sound.py",
+    "tests/web/test_media_socket.py",
+)
+"""Files whose sound or frames come late when the processor is busy. In the order in which they run."""
+
+LONG = (
+    "tests/end_to_end/test_many_machines.py",
+    "tests/end_to_end/test_chaos.py",
+    "tests/end_to_end/test_media_workers.py",
+    "tests/end_to_end/test_kill.py",
+    "tests/end_to_end/test_object_store.py",
+    "tests/end_to_end/test_bad_machine.py",
+)
+"""Begun next, so that no process is left with one of them at the end."""
+
+
+class InRealTimeTogether(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """Files to processes, in order; those of `IN_REAL_TIME` as if they were one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "in real time" if file in IN_REAL_TIME else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    return InRealTimeTogether(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of several processes the long files come first; all processes have to have the same order."""
+    if not hasattr(config, "workerinput"):
+        return
+    first = {file: place for place, file in enumerate(IN_REAL_TIME + LONG)}
+    items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(first)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from callreel.app.pages import shown_settings
 from callreel.carrier.destination import DialPolicy
@@ -30,6 +30,10 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+expect.set_options(timeout=20_000)
+"""A busy machine is no error; what does not come at all is told 15 s later."""
 
 
 def need_chromium() -> None:
