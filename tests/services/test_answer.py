@@ -208,6 +208,19 @@ def test_browser_without_an_identity_is_refused(ground: Ground) -> None:
     assert rows(ground) == (0, 0, 0)
 
 
+def test_a_call_is_heard_in_the_language_that_its_page_asks_for_or_refused(ground: Ground) -> None:
+    hears = {"", "de"}
+    service = answering(ground)
+    service._hears = hears.__contains__
+    script = read_twiml(service.answer(replace(voice_request(), parameters={"Language": "cy"})))
+    assert script.verbs == (Say("This call cannot be placed. No engine here hears Welsh."), Hangup())
+    assert rows(ground) == (0, 0, 0)
+    service.answer(replace(voice_request(), parameters={"Language": "de"}))
+    with ground.database.read() as conn:
+        (row,) = calls.latest(conn)
+    assert row.language == "de"
+
+
 def test_recording_can_be_switched_off(ground: Ground) -> None:
     script = read_twiml(answering(ground, record=False).answer(voice_request()))
     assert [type(verb) for verb in script.verbs] == [StartStream, Dial]

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -15,9 +15,10 @@ from callreel.domain.transcript import Final, TranscriptKind
 from callreel.engines.host import EngineHost
 from callreel.engines.registry import EngineChoice
 from callreel.services.counters import Counters
+from callreel.services.hearing import Unheard
 from callreel.services.live import LiveTranscription, keep_live_transcript
 from callreel.services.spill import Spill
-from callreel.speech.engine import HeardWord
+from callreel.speech.engine import Capabilities, HeardWord
 from callreel.store import calls, finals, live_scores, transcripts
 from callreel.store.transcripts import TranscriptRow
 from tests.services.ground import (
@@ -166,6 +167,41 @@ def test_a_partial_that_shows_nothing_new_is_not_told(ground: Ground) -> None:
         ("", "hello"),
         ("hello", ""),
     ]
+
+
+def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engine_has_it_not(
+    ground: Ground,
+) -> None:
+    a_call(ground)
+    asked: list[str] = []
+
+    class Polyglot(QuickHost):
+        @property
+        def capabilities(self) -> Capabilities:
+            return replace(super().capabilities, on_request=("de",))
+
+        async def hear(
+            self,
+            key: Hashable,
+            samples16k: Samples,
+            *,
+            final: bool = False,
+            cheap: bool = False,
+            language: str = "",
+        ) -> list[HeardWord]:
+            asked.append(language)
+            return await super().hear(key, samples16k, final=final)
+
+    async def scene() -> None:
+        async with live(ground, Polyglot(partials=False)) as service:
+            said = np.concatenate([speech(800), silence(1_000)])
+            service.hearing(CALL, Role.AGENT, language="de").hear(said, np.repeat(said, 2))
+            await eventually(lambda: asked)
+            assert isinstance(service.hearing(CALL, Role.TECHNICIAN, language="cy"), Unheard)
+            await service.finish_call(CALL)
+
+    asyncio.run(scene())
+    assert asked == ["de"]
 
 
 def test_engine_that_cannot_decode_leaves_a_failed_final_and_the_call_finishes(ground: Ground) -> None:

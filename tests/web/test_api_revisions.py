@@ -120,3 +120,13 @@ def test_a_call_without_a_final_transcript(ada: TestClient) -> None:
     assert ada.post("/api/calls/ffffffffffff/revisions", json=body).status_code == 404
     ops = {run["op"] for run in ada.get(f"/api/calls/{LIVE}/difference").json()["difference"]}
     assert ops == {"delete"}
+
+
+def test_a_call_gets_a_language_by_code_or_name_or_none(ada: TestClient) -> None:
+    where = f"/api/calls/{DONE}/language"
+    for wanted, code in (("German", "de"), ("fr", "fr"), ("", None)):
+        assert ada.put(where, json={"language": wanted}).json() == {"language": code}
+        assert ada.get(f"/api/calls/{DONE}").json()["language"] == code
+    refused = ada.put(where, json={"language": "germn"})
+    assert refused.status_code == 422 and "did you mean german" in refused.text
+    assert ada.put("/api/calls/ffffffffffff/language", json={"language": "de"}).status_code == 404

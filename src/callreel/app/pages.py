@@ -42,9 +42,11 @@ def web_app(
     """Every route of the server but the media socket, which `one_port` takes before it."""
     settings = ground.settings
     check = signature_check(settings)
+    final = ground.final.able if ground.final is not None else engine.able
     answering = Answering(
         ground.database, ground.announcer, answer_options(settings), ground.clock,
         new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=ground.process,
+        hears=final.hears,
     )  # fmt: skip
 
     def stream_ended(stream_sid: str) -> None:
@@ -66,6 +68,7 @@ def web_app(
         engine_rough=engine.able.rough,
         engines=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: ground.final}),
         english=settings.engine_language == "en",
+        hears=final.asked_for,
         prices=settings.prices,
         public_url=settings.public_url,
         softphone=softphone_options(settings),

@@ -22,6 +22,7 @@ from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.secret_tokens import token_hash
 from callreel.services.tracing import span
+from callreel.speech.languages import named
 from callreel.store import calls, legs, tokens
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -30,6 +31,8 @@ from callreel.store.legs import LegRow
 log = logging.getLogger(__name__)
 
 TOKEN_PARAMETER = "token"
+LANGUAGE_PARAMETER = "Language"
+"""What the browser's page may send besides `To`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,14 @@ class Answering:
         new_token: Callable[[], str],
         *,
         owner: str | None = None,
+        hears: Callable[[str], bool] = lambda language: True,
     ) -> None:
-        """`owner` is this process's name: it looks after the calls that it answers until their sockets come."""
+        """`owner` is this process's name: it looks after the calls that it answers until their sockets come.
+
+        `hears` says whether a call can be heard in the language with that code.
+        """
         self._owner = owner
+        self._hears = hears
         self._database = database
         self._announcer = announcer
         self._options = options
@@ -142,6 +150,8 @@ class Answering:
         decision = self._options.dial_policy.decide(request.to)
         if isinstance(decision, Refused):
             return self._refuse(request, decision.reason)
+        if not self._hears(_language(request)):
+            return self._refuse(request, f"No engine here hears {named(_language(request)[:20])}.")
         token = self._open(request, agent=request.agent_identity, number=decision.e164)
         return outgoing_document(self._options, decision.e164, token)
 
@@ -182,11 +192,17 @@ class Answering:
             inbound_role=topology.inbound,
             created_at=now,
             owner=self._owner,
+            language=_language(request),
         )
         calls.insert(conn, row)
         legs.upsert(conn, _parent_leg(request, call_id))
         began = {"state": CallState.LIVE, "direction": request.direction}
         return self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, began))
+
+
+def _language(request: VoiceRequest) -> str:
+    """The code of the language that the page wants an outgoing call to be heard in, as it says it."""
+    return request.parameters.get(LANGUAGE_PARAMETER, "") if request.direction is Direction.OUTGOING else ""
 
 
 def _parent_leg(request: VoiceRequest, call_id: CallId) -> LegRow:

@@ -68,7 +68,8 @@ def export_transcript(
         (names[Role.TECHNICIAN], row.remote_number),
         ("Transcript", _what(shown)),
     ]
-    if written:
+    spoken_in = (shown.machine.language if shown else "") or row.language
+    if written and spoken_in in ("", "en"):
         turns = [replace(turn, text=readable(turn.text)) for turn in turns]
     return plain_text(lines, turns, names)
 

@@ -37,7 +37,7 @@ from callreel.speech.overload import OverloadLevel
 from callreel.speech.queue import DecodeQueue, Job, SegmentKey
 from callreel.speech.stability import Showing, Stability
 from callreel.speech.turns import heard_ms, merge_turns, words_from
-from callreel.store import finals, spilled, transcripts
+from callreel.store import calls, finals, spilled, transcripts
 from callreel.store.database import Database
 from callreel.store.transcripts import Made
 
@@ -72,6 +72,8 @@ class _CallProgress:
     """The newest segment of each role that has closed: partials of it, or of earlier ones, come too late."""
     open: dict[SegmentKey, _OpenSegment] = field(default_factory=dict)
     """Segments that the engine was asked about while they were open, until their final."""
+    language: str = ""
+    """What the call is to be heard in; empty for what the engine expects."""
     delivered: Delivered = Delivered()
     """How the words of the segments that are over came."""
 
@@ -171,11 +173,21 @@ class LiveTranscription:
             task.cancel()
         await asyncio.gather(*self._tasks, *left, return_exceptions=True)
 
-    def hearing(self, call_id: CallId, role: Role, first_number: int = 0) -> Hearing:
-        """A listener for one lane of a call; its segments are numbered from `first_number` on."""
+    def hearing(self, call_id: CallId, role: Role, first_number: int = 0, *, language: str = "") -> Hearing:
+        """A listener for one lane of a call; its segments are numbered from `first_number` on.
+
+        A call in a `language` that the engine does not hear is only recorded: its text comes after it, from an engine
+        that does.
+        """
         if not self._listen:
             return Unheard()
+        if not self._host.capabilities.hears(language):
+            log.warning(
+                "a call is not heard live: the engine has not its language", extra={"call_id": call_id}
+            )
+            return Unheard()
         progress = self._calls.setdefault(call_id, _CallProgress())
+        progress.language = language
         cadence = PartialCadence.for_engine(self._host.capabilities)
         if cadence is not None:
             progress.cadences[role] = cadence
@@ -315,7 +327,11 @@ class LiveTranscription:
         failed = False
         try:
             cheap = self.overload >= OverloadLevel.CHEAPER
-            heard = await self._host.hear(job.key, job.samples16k, final=job.final, cheap=cheap)
+            progress = self._calls.get(job.call_id)
+            heard = await self._host.hear(
+                job.key, job.samples16k, final=job.final, cheap=cheap,
+                language=progress.language if progress is not None else "",
+            )  # fmt: skip
         except EngineError as error:
             log.warning("a segment was not decoded: %s", error, extra={"call_id": job.call_id})
             self._counters.add("segments_failed")
@@ -459,7 +475,10 @@ def put_live_transcript(
     """The same in a transaction; the event is to be told after it."""
     made = finals.of_call(conn, call_id)
     turns = merge_turns(made)
-    language = able.languages[0] if able and len(able.languages) == 1 else ""
+    row = calls.get(conn, call_id)
+    language = row.language if row is not None else ""
+    if not language and able is not None and len(able.languages) == 1:
+        language = able.languages[0]
     kept = Made("", why, heard_ms(made), able.cost_per_minute if able else 0.0, language)
     transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, able.model if able else "", turns, kept)
     told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})

@@ -120,6 +120,8 @@ class LiveCall:
     first_started_s: float
     counters: Counters
     tell_level: Callable[["LiveCall"], None]
+    language: str = ""
+    """As in its row."""
     lanes: dict[Role, Lane] = field(default_factory=dict)
     length_ms: int = 0
     """How far the files of the call reached when it came to this process."""
@@ -225,8 +227,9 @@ class LiveCalls:
         if call is None:
             topology = Topology(inbound=row.inbound_role)
             call = LiveCall(
-                row.id, LegSid(row.leg_sid), topology, arrived_s, self._counters, self._tell_level
-            )
+                row.id, LegSid(row.leg_sid), topology, arrived_s, self._counters, self._tell_level,
+                row.language,
+            )  # fmt: skip
             self._calls[row.id] = call
         call.joined += 1
         if call.linger is not None:
@@ -290,7 +293,7 @@ class LiveCalls:
         return stream
 
     def _new_lane(self, call: LiveCall, role: Role, paths: LanePaths, first_number: int) -> Lane:
-        hearing = self._transcription.hearing(call.id, role, first_number)
+        hearing = self._transcription.hearing(call.id, role, first_number, language=call.language)
         patience_ms = self._transcription.patience_ms
         block_ms = self._options.block_ms if patience_ms else min(HEARD_BLOCK_MS, self._options.block_ms)
         return Lane(role, paths, hearing, block_ms=block_ms, patience_ms=patience_ms, on_written=call.written)

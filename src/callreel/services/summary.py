@@ -69,6 +69,7 @@ def call_summary(
         **call_head(row, technicians.names_of(conn, [row.remote_number])),
         **standings(conn, [call_id])[call_id],
         "layers": _layers(call_id, layers.of_call(conn, call_id)),
+        "language": row.language or None,
         "transcript": _transcript(shown.machine if shown else None),
         **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
         "revision": revision_head(shown.revision) if shown and shown.revision else None,

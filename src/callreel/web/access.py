@@ -75,6 +75,7 @@ RULES: Final[Sequence[Rule]] = (
     _rule("PATCH DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE),
     _rule("GET", "/api/calls/{call_id}/revisions", _READ),
     _rule("POST", "/api/calls/{call_id}/revisions", _WRITE),
+    _rule("PUT", "/api/calls/{call_id}/language", _WRITE),
     _rule("DELETE", "/api/calls/{call_id}", _ERASE),
     _rule("GET", "/api/calls/{call_id}/erasure", _ERASE),
     _rule("GET", "/api/erasures", _ERASE),

@@ -14,6 +14,7 @@ from callreel.services.correcting import ConflictError, Correcting
 from callreel.services.summary import live_turns, revision_head
 from callreel.speech.correction import Change, CorrectionError
 from callreel.speech.difference import Difference, differences
+from callreel.speech.languages import LanguageError, code_of
 from callreel.store import calls, revisions
 from callreel.store.revisions import RevisionRow
 from callreel.web.errors import conflict, not_found, unusable
@@ -44,8 +45,16 @@ class Revision(BaseModel):
     changes: list[TurnChange] = Field(min_length=1, max_length=MOST_CHANGES)
 
 
+class Language(BaseModel):
+    """A code as `de`, or a name as `German`; empty for what the engine expects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    language: str = Field(max_length=40)
+
+
 def router(context: WebContext) -> APIRouter:
-    """`/api/calls/{call_id}/revisions` and `/api/calls/{call_id}/difference`."""
+    """`revisions`, `language` and `difference` of `/api/calls/{call_id}`."""
     routes = APIRouter(tags=["transcripts"])
     correcting = Correcting(context.database, context.announcer, context.clock)
 
@@ -69,6 +78,19 @@ def router(context: WebContext) -> APIRouter:
         with context.database.read() as conn:
             rows = revisions.of_call(conn, call_id)
         return JSONResponse({"revisions": [_revision(row) for row in rows]})
+
+    @routes.put("/api/calls/{call_id}/language")
+    def set_language(call_id: CallId, wanted: Language) -> JSONResponse:
+        """What the pass after the call hears it in, and every later one; its live text stays as it is."""
+        _require_call(context, call_id)
+        try:
+            code = code_of(wanted.language) if wanted.language else ""
+            context.options.hears(code)
+        except LanguageError as error:
+            raise unusable(error) from None
+        with context.database.write() as conn:
+            calls.set_language(conn, call_id, code)
+        return JSONResponse({"language": code or None})
 
     @routes.get("/api/calls/{call_id}/difference")
     def difference(call_id: CallId) -> JSONResponse:

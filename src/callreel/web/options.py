@@ -64,7 +64,8 @@ class WebOptions:
     `demo` turns sign-in off and admits only requests to a loopback name; whoever sets it binds to loopback. With
     `demo_sign_in` people sign in all the same.
     `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
-    `engines` answers what `GET /api/engines` tells. `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `public_url` is
+    `engines` answers what `GET /api/engines` tells. `hears` raises LanguageError for a
+    language that no call can be heard in. `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `public_url` is
     what the carrier reaches us by, for the page that explains the first call; None stands for the address that the
     reader used. `dial_policy` is that of the voice route; by default it allows nothing. `demo_identity` is the client
     that the demo's administrator is to the carrier. `settings` are those in force, in their order; `missing` is what
@@ -80,6 +81,7 @@ class WebOptions:
     engine_rough: bool = False
     engines: Callable[[], dict[str, Json]] = field(default=dict)
     english: bool = True
+    hears: Callable[[str], object] = lambda language: None
     prices: Prices | None = None
     public_url: str | None = None
     softphone: SoftphoneOptions = SoftphoneOptions()
