@@ -341,7 +341,7 @@ def test_an_agent_gets_nothing_of_anothers_call(office: Office) -> None:
     page.context.close()
 
 
-def test_an_administrator_holds_lets_go_and_erases_a_call(office: Office) -> None:
+def test_an_administrator_holds_lets_go_and_erases_a_call(office: Office, album: Album) -> None:
     """Last, since the call is gone afterwards: here, at the stand-in carrier, and in the list that somebody has open."""
     house = office.house
     call_id = kept_call(house)["call_id"]
@@ -359,10 +359,16 @@ def test_an_administrator_holds_lets_go_and_erases_a_call(office: Office) -> Non
     keeping.get_by_role("button", name="Let it go").click()
     page.get_by_role("link", name="Erase this call").click()
     page.get_by_label("Why").fill("ticket 7")
+    album.take(
+        page,
+        "erase",
+        [page.get_by_role("heading", name=name) for name in ("What is destroyed", "What stays")],
+    )
     page.get_by_role("button", name="Erase for good").click()
     expect(page.get_by_role("heading", name="This call is erased")).to_be_visible(timeout=CALLING_MS)
     expect(page.locator("#erasure")).to_contain_text(re.compile(r"RE[0-9a-f]{32}: deleted"))
     assert serious(page) == []
+    assert {"erase-light.png", "erase-dark.png"} <= album.look()
     expect(watcher.locator(f"#call-{call_id}")).to_have_count(0, timeout=CALLING_MS)
     assert house.client.get(f"/api/calls/{call_id}").status_code == 404
     page.context.close()
