@@ -383,7 +383,7 @@ async def live_side(
             max_calls=max_calls,
             hand_over=hand_over,
         ),
-        Custody(ground.database, ground.announcer, ground.clock, process),
+        Custody(ground.database, ground.clock, process),
         call_ended=ended.append,
         ask_for_stream=ask_for_stream,
         taken=taken,

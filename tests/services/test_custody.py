@@ -76,13 +76,12 @@ def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(ground: G
 
 def test_only_the_owner_ends_a_call(ground: Ground) -> None:
     tokens(ground)
-    stranger, here = (
-        Custody(ground.database, ground.announcer, ground.clock, name) for name in ("stranger", PROCESS)
-    )
-    assert not stranger.end(CALL, ground.clock.now())
-    assert ground.call(CALL).state is CallState.LIVE
-    assert here.end(CALL, ground.clock.now())
-    assert not here.end(CALL, ground.clock.now())
+    stranger, here = (Custody(ground.database, ground.clock, name) for name in ("stranger", PROCESS))
+    with ground.database.write() as conn:
+        assert stranger.end(conn, CALL, ground.clock.now()) is None
+        assert calls.get(conn, CALL) == ground.call(CALL)
+        assert here.end(conn, CALL, ground.clock.now()) is not None
+        assert here.end(conn, CALL, ground.clock.now()) is None
     assert ground.call(CALL).state is CallState.ENDED
 
 

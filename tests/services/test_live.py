@@ -340,7 +340,7 @@ def test_with_a_real_engine_process_that_dies(ground: Ground) -> None:
 def test_keeping_the_transcript_twice_keeps_one(ground: Ground) -> None:
     a_call(ground)
     for _ in range(2):
-        keep_live_transcript(ground.database, ground.announcer, ground.clock, CALL, "quick")
+        keep_live_transcript(ground.database, ground.announcer, CALL, "quick")
     found = transcript(ground)
     assert found is not None and found.revision == 1
 

@@ -197,7 +197,7 @@ def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_wh
     with grounded(tmp_path) as ground:
         with ground.database.write() as conn:  # as recovery does it
             calls.set_state(conn, CALL, CallState.ENDED, NOON)
-        keep_live_transcript(ground.database, ground.announcer, ground.clock, CALL, "quick")
+        keep_live_transcript(ground.database, ground.announcer, CALL, "quick")
         asyncio.run(comes_back(ground))
         assert [final.segment.number for final in kept(ground)] == [2, 3, 4]
         with ground.database.read() as conn:

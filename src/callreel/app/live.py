@@ -86,7 +86,7 @@ async def live_side(
             settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(blobs),
             hand_over=database.dialect == "postgresql",
         ),
-        Custody(database, announcer, clock, process),
+        Custody(database, clock, process),
         ask_for_stream=restreaming.ask if settings.restart_streams else None,
         taken=lambda call_id: bridge.say(Word.TAKEN, call_id),
     )  # fmt: skip

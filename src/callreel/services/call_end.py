@@ -2,25 +2,38 @@
 
 import logging
 from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection
 
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.services.announce import Announcer
+from callreel.services.group_commit import GroupCommit, Written
 from callreel.store import calls
 from callreel.store.database import Database
 
 log = logging.getLogger(__name__)
 
 
+def end_in(conn: Connection, call_id: CallId, at: datetime, *, owner: str | None) -> Written | None:
+    """Mark a call of `owner`'s as ended; None when it had ended before, or is another's."""
+    if not calls.end(conn, call_id, at, owner):
+        return None
+    told = LiveEvent(call_id, EventKind.CALL, {"state": CallState.ENDED})
+    return Written((told,), (partial(log.info, "call ended", extra={"call_id": call_id}),))
+
+
 def end_call(
     database: Database, announcer: Announcer, call_id: CallId, at: datetime, *, owner: str | None
 ) -> bool:
-    """Mark a call of `owner`'s as ended and tell; False when it had ended before, or is another's. Blocking."""
-    with database.write() as conn:
-        if not calls.end(conn, call_id, at, owner):
-            return False
-        event = announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"state": CallState.ENDED}))
-    announcer.tell(event)
-    log.info("call ended", extra={"call_id": call_id})
-    return True
+    """The same in a transaction of its own, and told. Blocking."""
+    ended: list[Written] = []
+
+    def write(conn: Connection) -> Written:
+        ended[:] = [written] if (written := end_in(conn, call_id, at, owner=owner)) else []
+        return ended[0] if ended else Written()
+
+    GroupCommit(database, announcer).do(write)
+    return bool(ended)

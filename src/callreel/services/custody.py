@@ -10,13 +10,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, LegSid, StreamSid
-from callreel.services.announce import Announcer
-from callreel.services.call_end import end_call
+from callreel.services.call_end import end_in
 from callreel.services.clock import Clock
+from callreel.services.group_commit import Written
 from callreel.services.secret_tokens import token_hash
-from callreel.store import callbacks, calls, legs, tokens
+from callreel.store import callbacks, calls, legs, streams, tokens
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
 
@@ -36,35 +38,40 @@ class Found:
     stopped: frozenset[StreamSid]
 
 
-class Custody:
-    """All of it blocks for one transaction and raises StoreError when the database is away."""
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call that a stream may join. `row` names the owner before; `is_new`: it had no stream anywhere."""
 
-    def __init__(self, database: Database, announcer: Announcer, clock: Clock, process: str) -> None:
+    row: CallRow
+    is_new: bool
+
+
+class Custody:
+    """Within a transaction of the caller's, but for `look`, which blocks for one of its own."""
+
+    def __init__(self, database: Database, clock: Clock, process: str) -> None:
         """`process` is this process's name among its peers."""
         self.process = process
         self._database = database
-        self._announcer = announcer
         self._clock = clock
 
-    def admit(self, token: str, leg_sid: LegSid) -> CallRow | None:
-        """Spend a stream's token and take its call over. The row names the owner before; None if it may not begin."""
-        with self._database.write() as conn:
-            call_id = tokens.spend(conn, token_hash(token), leg_sid, self._clock.now())
-            row = calls.get(conn, call_id) if call_id else None
-            # What comes after the end is in the carrier's recording; the live layers are being judged.
-            if row is None or not calls.claim(conn, row.id, self.process):
-                return None
-            return row
+    def admit(self, conn: Connection, token: str, leg_sid: LegSid) -> Admitted | None:
+        """Spend a stream's token and take its call over; None if it may not begin."""
+        call_id = tokens.spend(conn, token_hash(token), leg_sid, self._clock.now())
+        row = calls.get(conn, call_id) if call_id else None
+        # What comes after the end is in the carrier's recording; the live layers are being judged.
+        if row is None or not calls.claim(conn, row.id, self.process):
+            return None
+        return Admitted(row, not streams.of_call(conn, row.id))
 
-    def owns(self, call_id: CallId) -> bool:
+    def end(self, conn: Connection, call_id: CallId, at: datetime) -> Written | None:
+        """End a call that is this process's; None when it was ended before, or is another's."""
+        return end_in(conn, call_id, at, owner=self.process)
+
+    def owns(self, conn: Connection, call_id: CallId) -> bool:
         """Whether the call is still this process's."""
-        with self._database.read() as conn:
-            row = calls.get(conn, call_id)
+        row = calls.get(conn, call_id)
         return row is not None and row.owner == self.process
-
-    def end(self, call_id: CallId, at: datetime) -> bool:
-        """End a call that is this process's; False when it was ended before, or is another's."""
-        return end_call(self._database, self._announcer, call_id, at, owner=self.process)
 
     def look(self, held: Collection[CallId], open_streams: Collection[StreamSid]) -> Found:
         """What became of the calls that this process owns and of those it holds, which should be the same."""

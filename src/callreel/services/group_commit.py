@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -19,6 +20,8 @@ from callreel.services.announce import Announcer
 from callreel.store.database import Database
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MOST = 100
 """Writes in one transaction. Whoever else writes waits meanwhile: about 50 ms."""
@@ -63,6 +66,18 @@ class GroupCommit:
         if self._emptying is None:
             self._emptying = asyncio.create_task(self._empty())
         await outcome
+
+    async def answered(self, write: Callable[[Connection], tuple[T, Written]], order: str = "") -> T:
+        """The same for a write that finds something out besides: what it answered where it was committed."""
+        answers: list[T] = []
+
+        def keep(conn: Connection) -> Written:
+            answer, written = write(conn)
+            answers[:] = [answer]
+            return written
+
+        await self.done(keep, order)
+        return answers[0]
 
     async def _empty(self) -> None:
         try:
@@ -118,4 +133,4 @@ def _finally(then: Callable[[], None]) -> None:
     try:
         then()
     except Exception:
-        log.exception("something that follows a callback failed")
+        log.exception("something that follows a committed write failed")

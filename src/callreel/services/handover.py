@@ -50,12 +50,17 @@ def live_stem(role: Role, row: CallRow, at: datetime) -> str:
     return f"{LIVE_FOLDER}/{role}_{row.id}_{at:%Y%m%dT%H%M%SZ}"
 
 
+def new_beginning(row: CallRow, root: Path) -> Beginning:
+    """How a call begins that had no stream before."""
+    return Beginning(None, 0, 0, {role: _paths(root, live_stem(role, row, row.created_at)) for role in Role})
+
+
 def beginning(database: Database, clock: Clock, row: CallRow, root: Path) -> Beginning:
     """Find out how the call begins here. Blocking, for `LET_GO_S` at most. Raises StoreError."""
     with database.read() as conn:
         earlier = streams.of_call(conn, row.id)
     if not earlier:
-        return Beginning(None, 0, 0, {r: _paths(root, live_stem(r, row, row.created_at)) for r in Role})
+        return new_beginning(row, root)
     files = _let_go(database, row)
     now = clock.now()
     taken = {file.path for file in files}

@@ -25,10 +25,11 @@ from callreel.engines.failover import AnyHost
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.counters import Counters
+from callreel.services.group_commit import GroupCommit, Written
 from callreel.services.hearing import LaneHearing, Unheard
 from callreel.services.lane import Hearing
 from callreel.services.live_scoring import keep_delivery, keep_text_score
-from callreel.services.patience import SHUT_DOWN_S, until_kept
+from callreel.services.patience import SHUT_DOWN_S, until_done, until_kept
 from callreel.services.spill import Spill
 from callreel.speech.cadence import PartialCadence
 from callreel.speech.delivery import Delivered, SegmentDelivery
@@ -106,6 +107,7 @@ class LiveTranscription:
         self._why = why
         self._database = database
         self._announcer = announcer
+        self._commits = GroupCommit(database, announcer)
         self._clock = clock
         self._counters = counters
         self._workers = workers
@@ -229,19 +231,14 @@ class LiveTranscription:
             await progress.idle.wait()
         engine = self._engine or self._host.capabilities
         delivered = progress.delivered if progress is not None else None
-        await until_kept(
-            "a live transcript",
-            lambda: keep_live_transcript(
-                self._database,
-                self._announcer,
-                self._clock,
-                call_id,
-                engine.name,
-                delivered,
-                engine,
-                self._why,
-            ),
-        )
+
+        def write(conn: Connection) -> Written:
+            told = put_live_transcript(conn, call_id, engine.name, engine, self._why)
+            if delivered is not None:
+                keep_delivery(conn, call_id, delivered)
+            return Written((told,))
+
+        await until_done("a live transcript", lambda: self._commits.done(write))
         self.forget(call_id)
 
     def forget(self, call_id: CallId) -> None:
@@ -400,7 +397,8 @@ class LiveTranscription:
             last = spilled.remove(conn, call_id, final.segment) and not spilled.count(conn, call_id)
             if last and over:
                 engine = self._host.capabilities.name
-                events.append(put_live_transcript(conn, self._announcer, call_id, engine))
+                told = put_live_transcript(conn, call_id, engine)
+                events.append(self._announcer.record(conn, told))
                 keep_text_score(conn, call_id)
         return events
 
@@ -442,37 +440,20 @@ def final_data(final: Final) -> dict[str, Json]:
     }
 
 
-def keep_live_transcript(
-    database: Database,
-    announcer: Announcer,
-    clock: Clock,
-    call_id: CallId,
-    engine: str,
-    delivered: Delivered | None = None,
-    able: Capabilities | None = None,
-    why: str = "",
-) -> None:
-    """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable.
-
-    `delivered` is how its words came, where that is known; `able` what is known of the engine: its model, and what a
-    minute of it costs; `why` why it was taken.
-    """
+def keep_live_transcript(database: Database, announcer: Announcer, call_id: CallId, engine: str) -> None:
+    """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable."""
     with database.write() as conn:
-        event = put_live_transcript(conn, announcer, call_id, engine, able, why)
-        if delivered is not None:
-            keep_delivery(conn, call_id, delivered)
+        event = announcer.record(conn, put_live_transcript(conn, call_id, engine))
     announcer.tell(event)
 
 
 def put_live_transcript(
-    conn: Connection,
-    announcer: Announcer,
-    call_id: CallId,
-    engine: str,
-    able: Capabilities | None = None,
-    why: str = "",
+    conn: Connection, call_id: CallId, engine: str, able: Capabilities | None = None, why: str = ""
 ) -> LiveEvent:
-    """The same in a transaction; the event is to be told after it."""
+    """The same in a transaction, whose event is to be recorded in it.
+
+    `able` is what is known of the engine: its model, and what a minute of it costs; `why` why it was taken.
+    """
     made = finals.of_call(conn, call_id)
     turns = merge_turns(made)
     row = calls.get(conn, call_id)
@@ -481,5 +462,4 @@ def put_live_transcript(
         language = able.languages[0]
     kept = Made("", why, heard_ms(made), able.cost_per_minute if able else 0.0, language)
     transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, able.model if able else "", turns, kept)
-    told = LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
-    return announcer.record(conn, told)
+    return LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from callreel.audio.levels import dbfs
 from callreel.carrier.stream import Frame, Started
 from callreel.domain.call import Role, Topology, Track
@@ -23,12 +25,13 @@ from callreel.services.announce import Announcer
 from callreel.services.answer import TOKEN_PARAMETER
 from callreel.services.clock import Clock
 from callreel.services.counters import GAP_MS, Counters
-from callreel.services.custody import Custody, Found
-from callreel.services.handover import beginning
+from callreel.services.custody import Admitted, Custody, Found
+from callreel.services.group_commit import GroupCommit, Written
+from callreel.services.handover import beginning, new_beginning
 from callreel.services.lane import RATE_8K, RATE_16K, SAMPLES_A_MS, TELL_EVERY_MS, Lane, LanePaths
 from callreel.services.layer_files import layer_event, layer_file
 from callreel.services.live import LiveTranscription
-from callreel.services.patience import SHUT_DOWN_S, until_kept
+from callreel.services.patience import SHUT_DOWN_S, until_done, until_kept
 from callreel.services.restream import MOST_A_CALL
 from callreel.services.tracing import begin
 from callreel.store import facts, layers, streams
@@ -171,6 +174,7 @@ class LiveCalls:
         self._transcription = transcription
         self._options = options
         self._custody = custody
+        self._commits = GroupCommit(database, announcer)
         self._taken = taken
         self._call_ended = call_ended
         self._ask_for_stream = ask_for_stream
@@ -215,14 +219,19 @@ class LiveCalls:
     async def _open_stream(self, started: Started) -> LiveStream | None:
         token = started.parameters.get(TOKEN_PARAMETER, "")
         arrived_s = self._clock.monotonic_s()
-        row = await until_kept(
-            "the start of a stream", lambda: self._custody.admit(token, started.leg_sid), give_up_s=ADMIT_S
-        )
-        if row is None:
-            return None
-        return await self._join(row, started, arrived_s)
 
-    async def _join(self, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
+        def admit(conn: Connection) -> tuple[Admitted | None, Written]:
+            return self._custody.admit(conn, token, started.leg_sid), Written()
+
+        admitted = await until_done(
+            "the start of a stream", lambda: self._commits.answered(admit), give_up_s=ADMIT_S
+        )
+        if admitted is None:
+            return None
+        return await self._join(admitted, started, arrived_s)
+
+    async def _join(self, admitted: Admitted, started: Started, arrived_s: float) -> LiveStream:
+        row = admitted.row
         call = self._calls.get(row.id)
         if call is None:
             topology = Topology(inbound=row.inbound_role)
@@ -242,22 +251,26 @@ class LiveCalls:
         async with call.turn:
             try:
                 if not call.lanes or row.owner != self._custody.process:
-                    await self._prepare(call, row, arrived_s)
+                    await self._prepare(call, admitted, arrived_s)
                 return await self._begin(call, row, started, arrived_s)
             except BaseException:
                 if not call.streams:
                     self._calls.pop(row.id, None)
                 raise
 
-    async def _prepare(self, call: LiveCall, row: CallRow, arrived_s: float) -> None:
+    async def _prepare(self, call: LiveCall, admitted: Admitted, arrived_s: float) -> None:
         """Make the call's lanes; where it had streams in another process, that one lets go first."""
+        row = admitted.row
         if row.owner != self._custody.process:
             self._taken(row.id)
-        begun = await until_kept(
-            "the start of a call",
-            lambda: beginning(self._database, self._clock, row, self._options.data_dir),
-            give_up_s=ADMIT_S,
-        )
+        if admitted.is_new and not call.lanes:
+            begun = new_beginning(row, self._options.data_dir)
+        else:
+            begun = await until_kept(
+                "the start of a call",
+                lambda: beginning(self._database, self._clock, row, self._options.data_dir),
+                give_up_s=ADMIT_S,
+            )
         if begun.zero_at is not None:
             into_s = (self._at(arrived_s) - begun.zero_at).total_seconds()
             call.first_started_s = arrived_s - max(0.0, into_s)
@@ -288,7 +301,14 @@ class LiveCalls:
             started_at=self._at(arrived_s),
             owner=self._custody.process,
         )
-        await until_kept("the start of a stream", lambda: self._note_begin(stream_row, lanes))
+        files = [file for lane in lanes.values() for file in self._layer_files(lane, LayerState.RECORDING)]
+
+        def note(conn: Connection) -> Written:
+            streams.insert(conn, stream_row)
+            layers.upsert_all(conn, row.id, files, owner=stream_row.owner)
+            return _told(row.id, files)
+
+        await until_done("the start of a stream", lambda: self._commits.done(note))
         log.info("stream joined", extra={"call_id": row.id, "leg_sid": started.leg_sid})
         return stream
 
@@ -297,14 +317,6 @@ class LiveCalls:
         patience_ms = self._transcription.patience_ms
         block_ms = self._options.block_ms if patience_ms else min(HEARD_BLOCK_MS, self._options.block_ms)
         return Lane(role, paths, hearing, block_ms=block_ms, patience_ms=patience_ms, on_written=call.written)
-
-    def _note_begin(self, stream: StreamRow, lanes: Mapping[Track, Lane]) -> None:
-        files = [file for lane in lanes.values() for file in self._layer_files(lane, LayerState.RECORDING)]
-        with self._database.write() as conn:
-            streams.insert(conn, stream)
-            layers.upsert_all(conn, stream.call_id, files, owner=stream.owner)
-            events = self._announcer.record_all(conn, [layer_event(stream.call_id, file) for file in files])
-        self._announcer.tell(*events)
 
     def _layer_files(self, lane: Lane, state: LayerState) -> list[LayerFile]:
         both = ((Layer.LIVE_8K, lane.paths.live_8k, RATE_8K), (Layer.LIVE_16K, lane.paths.live_16k, RATE_16K))
@@ -335,11 +347,17 @@ class LiveCalls:
         stream.span.set_attribute("callreel.ended_by", ended_by)
         stream.span.end()
         lanes = list(stream._lanes.values())
-        await until_kept(
-            "the end of a stream",
-            lambda: self._note_end(call, stream.sid, lanes, ended_by, counts),
-            give_up_s=SHUT_DOWN_S if ended_by is EndedBy.SERVER else None,
+        give_up_s = SHUT_DOWN_S if ended_by is EndedBy.SERVER else None
+        files = await until_kept(
+            "the end of a stream", lambda: self._closed_files(lanes), give_up_s=give_up_s
         )
+
+        def note(conn: Connection) -> Written:
+            streams.finish(conn, stream.sid, self._clock.now(), ended_by, counts)
+            layers.upsert_all(conn, call.id, files)
+            return _told(call.id, files)
+
+        await until_done("the end of a stream", lambda: self._commits.done(note), give_up_s=give_up_s)
 
     def _ending(self, lane: Lane) -> dict[str, Json]:
         """End a lane's stream; what was counted, and how far layer 1 reaches then."""
@@ -350,22 +368,11 @@ class LiveCalls:
         self._counters.add(GAP_MS, counted.gap_ms)
         return {**asdict(counted), "end_ms": lane.length_ms, "disk_lost_ms": lane.disk_lost_ms}
 
-    def _note_end(
-        self,
-        call: LiveCall,
-        sid: StreamSid,
-        lanes: list[Lane],
-        ended_by: EndedBy,
-        counts: Mapping[str, Json],
-    ) -> None:
+    def _closed_files(self, lanes: Sequence[Lane]) -> list[LayerFile]:
+        """The files of lanes that have ended, once they outlive a power cut. Blocking."""
         for lane in lanes:
             lane.sync()
-        files = [file for lane in lanes for file in self._layer_files(lane, LayerState.CLOSED)]
-        with self._database.write() as conn:
-            streams.finish(conn, sid, self._clock.now(), ended_by, counts)
-            layers.upsert_all(conn, call.id, files)
-            events = self._announcer.record_all(conn, [layer_event(call.id, file) for file in files])
-        self._announcer.tell(*events)
+        return [file for lane in lanes for file in self._layer_files(lane, LayerState.CLOSED)]
 
     def _settle(self, call: LiveCall, ended_by: EndedBy) -> None:
         """No socket is left: end the call now, or when nothing continued it in time."""
@@ -398,8 +405,12 @@ class LiveCalls:
         call.linger = None
         self._calls.pop(call.id, None)
         at = self._clock.now()
-        await until_kept("the end of a call", lambda: self._custody.end(call.id, at))
-        if await until_kept("the end of a call", lambda: self._custody.owns(call.id)):
+
+        def end(conn: Connection) -> tuple[bool, Written]:
+            ended = self._custody.end(conn, call.id, at)
+            return ended is not None or self._custody.owns(conn, call.id), ended or Written()
+
+        if await until_done("the end of a call", lambda: self._commits.answered(end)):
             self._call_ended(call.id)
             await self._transcription.finish_call(call.id)
         else:
@@ -426,7 +437,12 @@ class LiveCalls:
     async def _end_without_audio(self, call_id: CallId) -> None:
         """A call whose socket never came: end it all the same, once; one that has ended, or is another's, is left alone."""
         at = self._clock.now()
-        if await until_kept("the end of a call", lambda: self._custody.end(call_id, at)):
+
+        def end(conn: Connection) -> tuple[bool, Written]:
+            ended = self._custody.end(conn, call_id, at)
+            return ended is not None, ended or Written()
+
+        if await until_done("the end of a call", lambda: self._commits.answered(end)):
             self._call_ended(call_id)
             await self._transcription.finish_call(call_id)
 
@@ -508,9 +524,14 @@ class LiveCalls:
 
     async def close(self) -> None:
         """The server stops: end all streams, so that files are whole, and leave calls to other servers or the next start."""
-        for call in list(self._calls.values()):
-            for stream in list(call.streams.values()):
-                await self.close_stream(stream, EndedBy.SERVER)
+        open_streams = [stream for call in self._calls.values() for stream in call.streams.values()]
+        # Together: of a full server one after the other takes as many syncs of the disk.
+        ended = await asyncio.gather(
+            *(self.close_stream(stream, EndedBy.SERVER) for stream in open_streams), return_exceptions=True
+        )
+        for error in ended:
+            if isinstance(error, Exception):
+                log.error("a stream could not be ended in order; the next start does it: %s", error)
         if self._passing:
             await asyncio.wait(self._passing, timeout=SHUT_DOWN_S)
         for task in self._tasks:
@@ -538,3 +559,8 @@ class LiveCalls:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _told(call_id: CallId, files: Sequence[LayerFile]) -> Written:
+    """What became of files, for listeners."""
+    return Written(tuple(layer_event(call_id, file) for file in files))

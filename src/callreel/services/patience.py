@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from callreel.domain.errors import StoreError
@@ -26,10 +26,15 @@ SHUT_DOWN_S = 5.0
 
 async def until_kept(what: str, work: Callable[[], T], *, give_up_s: float | None = None) -> T:
     """Do `work` in a thread until it raises no StoreError. After `give_up_s`, if given, the error goes through."""
+    return await until_done(what, lambda: asyncio.to_thread(work), give_up_s=give_up_s)
+
+
+async def until_done(what: str, work: Callable[[], Awaitable[T]], *, give_up_s: float | None = None) -> T:
+    """The same for `work` that waits by itself (`services/group_commit`)."""
     wait_s, waited_s = FIRST_S, 0.0
     while True:
         try:
-            kept = await asyncio.to_thread(work)
+            kept = await work()
         except StoreError as error:
             if give_up_s is not None and waited_s >= give_up_s:
                 raise

@@ -127,7 +127,7 @@ class Recovery:
         ended = [row.id for row in live if row.owner in dead and row.id not in coming and self._end(row)]
         for call_id in [*ended, *(row.id for row in unheard if row.owner in dead)]:
             # Segments that were not decoded are in the layers; the stages wait for this, not for them.
-            keep_live_transcript(self._database, self._announcer, self._clock, call_id, self._engine)
+            keep_live_transcript(self._database, self._announcer, call_id, self._engine)
         return len(ended)
 
     def _end(self, row: CallRow) -> bool:
