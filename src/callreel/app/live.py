@@ -175,6 +175,7 @@ def leg_ended(ground: Ground, live_calls: LiveCalls) -> Callable[[CallId], None]
     """What is done when the carrier says that a leg is over: its call may be another process's."""
 
     def leg_ended(call_id: CallId) -> None:
+        ground.durable.expect_work()  # its recording comes soon
         live_calls.leg_ended(call_id)
         ground.bridge.say(Word.LEG_ENDED, call_id)
 

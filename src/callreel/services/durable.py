@@ -35,7 +35,12 @@ VERSION = "callreel-stages-1"
 """Fixed: an automatic version would strand unfinished work at each upgrade. Change it only with a drain."""
 
 POLL_S = 0.3
-"""How often a process looks for work in each queue: about 0.1 s of delay for about 1 % of a core in all."""
+"""How often a process looks for work in each queue while there is some: about 0.1 s of delay."""
+
+IDLE_POLL_S = 1.0
+BUSY_S = 30.0
+"""So long after work was started here, or was to be expected, it looks that often; then each `IDLE_POLL_S`, which costs a
+third of it: up to a second more until the first stage of a call begins elsewhere than here."""
 
 MOST_AT_ONCE = 1_000
 """Of one queue in one process, where no other bound is set."""
@@ -145,6 +150,7 @@ class Durable:
         self._end = _End()
         self._here: set[str] = set()
         self._idle: set[str] = set()
+        self._busy_until_s = 0.0
         config: DBOSConfig = {
             "name": APPLICATION,
             "system_database_url": database_url,
@@ -182,16 +188,42 @@ class Durable:
         """
         DBOS.listen_queues(list(at_once))
         DBOS.launch()
-        _limit_here(at_once)
+        self._look_at_queues(at_once)
         for queue in sorted({*self._queues.values()}):
             DBOS.register_queue(queue, worker_concurrency=MOST_AT_ONCE, polling_interval_sec=POLL_S)
         self._launched = True
+
+    def expect_work(self) -> None:
+        """Work is about to come: look for it often. Any thread; never blocks."""
+        self._busy_until_s = time.monotonic() + BUSY_S
+
+    def _look_at_queues(self, at_once: Mapping[str, int]) -> None:
+        """How many of a queue this process takes up, and how often it looks.
+
+        The library keeps both in the database, for all processes; machines differ, and so do their days. It asks for the
+        queue at every look, so the answer is put right here, from memory once the queues are registered.
+        """
+        sys_db = _get_dbos_instance()._sys_db
+        ask, known = sys_db.get_queue, dict[str, Queue]()
+
+        def get_queue(name: str) -> Queue | None:
+            queue = known.get(name) or ask(name)
+            if queue is not None and name in at_once:
+                queue._worker_concurrency = at_once[name]
+                idle = not self._here and time.monotonic() > self._busy_until_s
+                queue._polling_interval_sec = IDLE_POLL_S if idle else POLL_S
+                if self._launched:
+                    known[name] = queue
+            return queue
+
+        vars(sys_db)["get_queue"] = get_queue
 
     def start(self, name: str, key: str) -> None:
         """Queue workflow `name` for `key`, or do nothing where that was done before: the id is `name:key`.
 
         Any process of the installation may take it up.
         """
+        self.expect_work()
         with SetWorkflowID(workflow_id(name, key)):
             DBOS.enqueue_workflow(self._queues[name], self._bodies[name], key)
 
@@ -256,24 +288,6 @@ class Durable:
         self._end.gone.set()
         DBOS.destroy(destroy_registry=True)
         self._launched = False
-
-
-def _limit_here(at_once: Mapping[str, int]) -> None:
-    """Bound what this process takes up of each queue.
-
-    The library keeps one bound a queue in the database, for all processes; machines differ. It asks for the queue at
-    every look, so the answer is put right here.
-    """
-    sys_db = _get_dbos_instance()._sys_db
-    ask = sys_db.get_queue
-
-    def get_queue(name: str) -> Queue | None:
-        queue = ask(name)
-        if queue is not None and name in at_once:
-            queue._worker_concurrency = at_once[name]
-        return queue
-
-    vars(sys_db)["get_queue"] = get_queue
 
 
 def workflow_id(name: str, key: str) -> str:

@@ -227,6 +227,8 @@ class MediaSocket(WSListener):
             log.exception("a media socket failed")
         finally:
             if self._stream is not None:
+                self._read_on()  # what has come until now is its call's, what comes after is nobody's
+                self._session.over(end)
                 await self._live_calls.close_stream(self._stream, end.ended_by)
             await self._close(end.close_code)
             self._connections.discard(self)

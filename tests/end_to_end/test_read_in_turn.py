@@ -1,0 +1,127 @@
+"""Calls that nobody listens to live, whose sockets are read in turn once a block: kill -9 and SIGTERM, on PostgreSQL.
+
+Killed are a server that has the sockets itself, and a media worker, whose calls another continues. At the pace of real
+time, so that the bound on what is lost means what it says.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from callreel.audio import mulaw
+from callreel.audio.resample import upsample_all
+from callreel.domain.call import Role, Track
+from callreel.simulator.scenario import CallOutcome
+from tests.end_to_end.house import House
+from tests.end_to_end.test_kill import LOST_MS_MAX, RATE_HZ, codes, live_files, script
+from tests.end_to_end.test_media_workers import holder
+from tests.postgres import PostgresServer, postgres_server
+
+ROLES = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
+HEARD_S = 2.0
+STOPS_WITHIN_S = 25.0
+"""SIGTERM to exit: a second of drain, five for stages, five for rows, and a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+def unheard(postgres: PostgresServer, **more: str) -> dict[str, str]:
+    return {"CALLREEL_DATABASE_URL": postgres.new_url(), "CALLREEL_LIVE_TRANSCRIPT": "false", **more}
+
+
+def listen(house: House, voice_s: int) -> tuple[Future[CallOutcome], float]:
+    """A call whose files were playable for `HEARD_S`; and when they were there."""
+    going = house.begin(script(voice_s))
+    house.until(lambda: len(live_files(house)) == 2, 30)
+    there_at = time.monotonic()
+    while time.monotonic() < there_at + HEARD_S:
+        for path in live_files(house):
+            assert soundfile.info(path).samplerate == RATE_HZ, "playable at any instant"
+        time.sleep(0.05)
+    return going, there_at
+
+
+def least(sent: np.ndarray, heard_s: float) -> int:
+    """Samples that must be there of a stream that ran for so long and sent so much."""
+    return 8 * (min(int(sent.size / 8), int(1000 * heard_s)) - LOST_MS_MAX)
+
+
+def test_a_killed_server_loses_no_audio_that_matters(tmp_path: Path, postgres: PostgresServer) -> None:
+    with House(tmp_path, unheard(postgres), speed=1.0) as house:
+        going, there_at = listen(house, 4)
+        house.kill_server()
+        heard_s = time.monotonic() - there_at
+        at_the_kill = {path: soundfile.info(path).frames for path in live_files(house)}
+        house.start_server()
+        outcome = going.result(60)
+        call = house.closed_call(outcome.call_sid)
+        for role, track in ROLES:
+            path = house.layer(call, "live_8k", role)
+            kept, _ = soundfile.read(path, dtype="int16")
+            sent = mulaw.decode(outcome.streams[0].tracks[track])
+            np.testing.assert_array_equal(kept, sent[: kept.size])
+            assert kept.size >= max(at_the_kill[path], least(sent, heard_s))
+            wide, _ = soundfile.read(house.layer(call, "live_16k", role), dtype="int16")
+            np.testing.assert_array_equal(wide, upsample_all(kept))
+        assert call["verdict"] == "explained" and "stream_cut" in codes(call)
+
+
+def test_the_call_of_a_killed_media_worker_goes_on_with_another(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    with House(tmp_path, unheard(postgres, CALLREEL_MEDIA_WORKERS="2"), speed=1.0) as house:
+        going, there_at = listen(house, 12)
+        os.kill(holder(house), signal.SIGKILL)
+        heard_s = time.monotonic() - there_at
+        outcome = going.result(60)
+        assert len(outcome.streams) == 2, "the carrier was asked for another stream"
+        call = house.closed_call(outcome.call_sid)
+        for role, track in ROLES:
+            kept, _ = soundfile.read(house.layer(call, "live_8k", role), dtype="int16")
+            before, after = (mulaw.decode(stream.tracks[track]) for stream in outcome.streams)
+            size = least(before, heard_s)
+            np.testing.assert_array_equal(kept[:size], before[:size])
+            np.testing.assert_array_equal(kept[-after.size :], after)
+        assert call["verdict"] == "explained" and "stream_interrupted" in codes(call)
+
+
+def test_a_full_server_that_is_stopped_in_a_long_transcript_ends_in_time_and_goes_on(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    settings = unheard(
+        postgres, CALLREEL_ENGINE_OPTIONS="delay_s=120,text=please check the boiler",
+        CALLREEL_MAX_CALLS="1", CALLREEL_DRAIN_S="1",
+    )  # fmt: skip
+    with House(tmp_path, settings) as house:
+        first = house.place(script(3))
+
+        def transcribing() -> bool:
+            call = house.call(first.call_sid) or {}
+            return (call.get("recording") or {}).get("stage") == "transcribe"
+
+        house.until(transcribing, 30)
+        before = set(live_files(house))
+        going = house.begin(script(60))
+        house.until(lambda: len(set(live_files(house)) - before) == 2, 30)
+        assert house.server is not None
+        house.server.terminate()
+        assert house.server.wait(STOPS_WITHIN_S) == 0, house.log
+        assert "Traceback" not in house.log
+        for path in set(live_files(house)) - before:
+            assert soundfile.info(path).samplerate == RATE_HZ
+        settings["CALLREEL_ENGINE_OPTIONS"] = "text=please check the boiler"
+        house.start_server()
+        call = house.closed_call(first.call_sid)
+        assert call["verdict"] == "verified" and call["transcript"]["revision"] == 1
+        assert house.closed_call(going.result(60).call_sid)["turns"]
