@@ -570,6 +570,33 @@ def test_stopping_the_server_ends_streams_in_order(ground: Ground) -> None:
     assert ground.call(CALL).state is CallState.LIVE
 
 
+def test_what_still_comes_while_a_stream_is_ended_hurts_nobody(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its files are closed and its row waits for the database; the carrier has not heard of it yet."""
+    (token,) = tokens(ground)
+    said = speech(500)
+
+    async def scene() -> None:
+        async with listening(ground) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+            await asyncio.wait_for(await client.ping(), 10)
+            await eventually(lambda: rows(ground))
+            with ground.database.write():
+                stopping = asyncio.create_task(here.server.shutdown())
+                await eventually(lambda: here.counted("frames_placed"))
+                await say(client, *speaking(carrier, Track.INBOUND, speech(100, seed=2)))
+                await asyncio.wait_for(await client.ping(), 10)
+            assert await closed(client) == 1012
+            await stopping
+
+    asyncio.run(scene())
+    assert rows(ground)[0].ended_by is EndedBy.SERVER
+    assert np.array_equal(layer_1(ground, Role.AGENT), said)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_the_port_serves_pages_too(ground: Ground) -> None:
     async def scene() -> bytes:
         async with listening(ground) as here:
