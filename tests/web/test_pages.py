@@ -215,6 +215,15 @@ def test_static_files_are_compressed_for_who_asks_and_kept_by_browsers(stranger:
     assert "cache-control" not in stranger.get("/static/nothing.js").headers
 
 
+def test_the_phone_offers_languages_where_there_is_a_choice(make_app: MakeApp) -> None:
+    def phone(*languages: tuple[str, str]) -> str:
+        app = make_app(WebOptions(demo=True, languages=languages))
+        return TestClient(app, base_url="http://localhost").get("/").text
+
+    assert 'name="language"' not in phone()
+    assert '<option value="de">German</option>' in phone(("de", "German"), ("cy", "Welsh"))
+
+
 def test_only_the_page_that_calls_may_reach_the_carrier(make_app: MakeApp) -> None:
     def policy(softphone: SoftphoneOptions, path: str = "/") -> str:
         app = make_app(WebOptions(demo=True, softphone=softphone))

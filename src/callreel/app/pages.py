@@ -23,6 +23,7 @@ from callreel.services.live_calls import LiveCalls
 from callreel.services.metrics import Metrics
 from callreel.services.secret_tokens import new_token
 from callreel.settings import LOOPBACK_HOSTS, Settings, describe
+from callreel.speech.languages import named
 from callreel.web.app import create_app
 from callreel.web.carrier_routes import carrier_router
 from callreel.web.options import ShownSetting, SoftphoneOptions, WebOptions
@@ -69,6 +70,7 @@ def web_app(
         engines=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: ground.final}),
         english=settings.engine_language == "en",
         hears=final.asked_for,
+        languages=sorted(((code, named(code)) for code in final.on_request), key=lambda pair: pair[1]),
         prices=settings.prices,
         public_url=settings.public_url,
         softphone=softphone_options(settings),

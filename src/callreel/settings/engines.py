@@ -72,7 +72,8 @@ def language_in(spec: str) -> str:
 
 def spec_in(spec: str, language: str, able: Capabilities) -> str:
     """The spec for hearing all calls in one language, given what the engine can do. Raises LanguageError."""
-    return f"{spec},{LANGUAGE}={language}" if able.asked_for(language) else spec
+    able.asked_for(language)
+    return f"{spec},{LANGUAGE}={language}" if able.on_request else spec
 
 
 def spec_of(choice: EngineChoice) -> str:

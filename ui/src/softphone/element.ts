@@ -101,7 +101,8 @@ export class CallSoftphone extends HTMLElement {
     this.show(checked);
     if (!checked.valid || !checked.e164) return this.input.focus();
     const name = this.people.find((one) => one.number === checked.e164)?.name;
-    await this.line?.dial(checked.e164, name || checked.international || checked.e164);
+    const language = this.querySelector<HTMLSelectElement>("select[name=language]")?.value;
+    await this.line?.dial(checked.e164, name || checked.international || checked.e164, language);
   }
 
   private nameOf(number: string): string {

@@ -68,12 +68,12 @@ export class Line {
     await device.register();
   }
 
-  async dial(e164: string, shown: string): Promise<void> {
+  async dial(e164: string, shown: string, language = ""): Promise<void> {
     if (!this.device || this.call) return;
     this.tell({ is: "dialled", with: shown });
     try {
       const constraints = this.raw ? { rtcConstraints: { audio: UNPROCESSED } } : {};
-      this.follow(await this.device.connect({ params: { To: e164 }, ...constraints }));
+      this.follow(await this.device.connect({ params: { To: e164, ...(language && { Language: language }) }, ...constraints }));
     } catch (error) {
       this.tell({ is: "ended", note: told((error as { code?: number }).code) });
     }

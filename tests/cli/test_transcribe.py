@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from callreel.settings import load_settings
+from callreel.settings.engines import engine_by_spec, language_in, spec_in
+from callreel.speech.engine import Capabilities
+from callreel.speech.languages import LanguageError
+from tests.cli.program import callreel, the_line
+
+MANY = Capabilities("faster-whisper", "small", True, True, True, True, on_request=("de", "en"))
+
+
+def test_a_run_in_a_language_says_so_in_its_spec_where_the_engine_would_hear_another(tmp_path: Path) -> None:
+    spec = spec_in("faster-whisper,model=small", "de", MANY)
+    assert (spec, language_in(spec)) == ("faster-whisper,model=small,language=de", "de")
+    settings = load_settings(environ={}, cwd=tmp_path)
+    assert engine_by_spec(settings, spec).options["language"] == "de"
+    assert language_in(spec_in("faster-whisper", "en", MANY)) == "en", (
+        "also of a call that has a language of its own"
+    )
+    assert language_in("faster-whisper,model=small") == ""
+    assert spec_in("pocketsphinx", "en", Capabilities("pocketsphinx", "en-us", True, True, True, True)) == (
+        "pocketsphinx"
+    )
+    with pytest.raises(LanguageError, match="does not hear Welsh"):
+        spec_in("faster-whisper", "cy", MANY)
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [
+        ("german", "engine pocketsphinx en-us does not hear German (de); it hears en"),
+        ("germn", "did you mean german"),
+    ],
+)
+def test_what_the_engine_does_not_hear_is_told_before_anything_is_begun(
+    language: str, reason: str, tmp_path: Path
+) -> None:
+    ran = callreel(
+        "transcribe", "--again", "--all", "--engine", "pocketsphinx", "--language", language, folder=tmp_path
+    )
+    assert ran.returncode == 2 and reason in the_line(ran)
