@@ -189,6 +189,23 @@ def test_without_credentials_it_waits_and_says_so(recorded: Recorded) -> None:
     recorded.carrier.close()
 
 
+def test_no_word_and_no_number_is_left_in_the_files_of_the_database(recorded: Recorded) -> None:
+    """Read as bytes: freed pages, the search index and the write-ahead log too."""
+    ground = recorded.ground
+    with ground.database.read() as conn:
+        said = str(conn.exec_driver_sql("SELECT text FROM turn_index").scalars().first())
+    secrets = [said.split()[0].encode(), recorded.call.remote_number.encode()]
+
+    def found() -> list[int]:
+        written = b"".join(path.read_bytes() for path in sorted(ground.folder.glob("callreel.db*")))
+        return [written.count(secret) for secret in secrets]
+
+    assert all(found())
+    orders(recorded).ask(recorded.call_id, "ada")
+    assert erasing(recorded).sweep() == 1
+    assert found() == [0, 0]
+
+
 @pytest.mark.parametrize("state", [CallState.LIVE, CallState.ENDED])
 def test_a_call_that_is_not_judged_stays(recorded: Recorded, state: CallState) -> None:
     with recorded.ground.database.write() as conn:

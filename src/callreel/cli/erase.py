@@ -46,6 +46,7 @@ def erase(
     from callreel.app import schedules
     from callreel.app.offline import at_rest
     from callreel.services.erasure_orders import ErasureOrders, ErasureRefusedError
+    from callreel.store.scrub import scrub
 
     with at_rest(settings) as rest:
         orders = ErasureOrders(rest.database, rest.clock)
@@ -67,6 +68,7 @@ def erase(
                 f"call {call} is not erased yet: {error}. It is noted; a running server goes on with it, or "
                 "give this command again"
             ) from None
+        scrub(rest.database)
     _tell(done)
 
 

@@ -28,6 +28,7 @@ from callreel.store import calls, erasures, layers, legs, recordings, streams
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
 from callreel.store.erasures import ErasureRow
+from callreel.store.scrub import scrub
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,10 @@ class Erasing:
         """Go on with what was ordered and does not wait; answers how many calls went."""
         with self._database.read() as conn:
             waiting = erasures.to_go_on(conn, self._clock.now())
-        return sum(self._goes(call_id) for call_id in waiting)
+        gone = sum(self._goes(call_id) for call_id in waiting)
+        if gone:
+            scrub(self._database)
+        return gone
 
     def _goes(self, call_id: CallId) -> bool:
         try:

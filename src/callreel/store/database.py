@@ -22,6 +22,7 @@ from callreel.domain.errors import StoreError
 from callreel.store.dialect import take_turns
 
 BUSY_TIMEOUT_S = 20.0
+_EMPTYING_MS = 250
 _REBUILD_LOCK = 0x0CA11_4EE1
 _SHAPES = "sqlite:///path, a path, or postgresql://user@host/name"
 
@@ -105,6 +106,21 @@ class Database:
         if found != "ok":
             raise StoreError(f"the database is damaged ({_first_line(found)}); restore a copy")
 
+    def empty_log(self) -> None:
+        """Fold SQLite's write-ahead log into the file and empty it, as far as readers let it. Not within `write`."""
+        if self.dialect != "sqlite":
+            return
+        with self._writing(), told_plainly():
+            connection = self._writer.raw_connection()
+            cursor = connection.cursor()
+            try:
+                # Nobody who writes waits long for a reader who takes long.
+                cursor.execute(f"PRAGMA busy_timeout={_EMPTYING_MS}")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={round(self._busy_timeout_s * 1000)}")
+                connection.close()
+
     def close(self) -> None:
         """Close all connections. On SQLite the last one to close folds the write-ahead log into the file."""
         self._reader.dispose()
@@ -163,7 +179,13 @@ def _open_sqlite(path: Path, busy_timeout_s: float) -> Database:
     connect = {"timeout": busy_timeout_s, "isolation_level": None, "check_same_thread": False}
     writer = create_engine(url, connect_args=connect, hide_parameters=True, pool_size=1, max_overflow=0)
     reader = create_engine(url, connect_args=connect, hide_parameters=True, pool_size=8, max_overflow=32)
-    _set_up(writer, "BEGIN IMMEDIATE", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+    _set_up(
+        writer,
+        "BEGIN IMMEDIATE",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA secure_delete=ON",
+    )
     _set_up(reader, "BEGIN", "PRAGMA query_only=ON")
     try:
         _use_wal(path, busy_timeout_s)
