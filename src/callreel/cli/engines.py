@@ -14,6 +14,7 @@ from callreel.domain.errors import EngineError
 if TYPE_CHECKING:
     from callreel.engines.survey import Surveyed
     from callreel.settings import Settings
+    from callreel.speech.engine import Capabilities
 
 
 def register(app: typer.Typer) -> None:
@@ -95,11 +96,16 @@ def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
         cost = f"{able.cost_per_minute:g}" if able.cost_per_minute else "0"
         cells = (
             one.name, able.model, state + (", rough" if able.rough and one.usable else ""), opened,
-            _yes(able.word_times), _yes(able.confidence), ", ".join(able.languages) or "many", _yes(able.hints), cost,
+            _yes(able.word_times), _yes(able.confidence), _languages(able), _yes(able.hints), cost,
             "here" if able.runs_here else "elsewhere",
         )  # fmt: skip
         table.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _languages(able: Capabilities) -> str:
+    others = len(set(able.on_request) - set(able.languages))
+    return (", ".join(able.languages) or "finds out") + (f"; {others} on request" if others else "")
 
 
 def _yes(value: bool) -> str:

@@ -60,6 +60,8 @@ def facts(one: Surveyed) -> dict[str, Json]:
         "word_times": able.word_times,
         "confidence": able.confidence,
         "languages": list(able.languages),
+        "languages_on_request": list(able.on_request),
+        "batch": able.batch,
         "hints": able.hints,
         "cost_per_minute": able.cost_per_minute,
         "runs_here": able.runs_here,
