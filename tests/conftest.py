@@ -29,6 +29,7 @@ LONG = (
     "tests/end_to_end/test_chaos.py",
     "tests/end_to_end/test_media_workers.py",
     "tests/end_to_end/test_kill.py",
+    "tests/end_to_end/test_read_in_turn.py",
     "tests/end_to_end/test_object_store.py",
     "tests/end_to_end/test_bad_machine.py",
 )

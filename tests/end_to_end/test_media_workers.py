@@ -1,8 +1,7 @@
-"""Media in processes of their own: the call's audio passes the server by, and a worker that dies takes no call along."""
+"""Media in processes of their own: the call's audio passes the server by. One that is killed: `test_read_in_turn.py`."""
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -86,21 +85,3 @@ def test_calls_of_media_workers_are_kept_and_judged_as_any_and_waited_for(tmp_pa
             sent = mulaw.decode(last.streams[0].tracks[track])
             assert any(np.array_equal(sent, samples) for samples in kept_last), "it was heard to its end"
         assert "Traceback" not in house.log
-
-
-def test_a_worker_that_is_killed_is_started_again_and_its_call_goes_on_with_another(tmp_path: Path) -> None:
-    """At the pace of real time: the carrier is asked for a new stream while the call goes on."""
-    with House(tmp_path, WORKERS, speed=1.0) as house:
-        placed = house.begin(script(16))
-        house.until(lambda: len(live_files(house)) == 2, 30)
-        time.sleep(1.0)  # some audio to lose
-        before = media_workers(house)
-        os.kill(holder(house), signal.SIGKILL)
-        house.until(lambda: len(set(media_workers(house)) - set(before)) == 1, 30)
-        outcome = placed.result(60)
-        assert len(outcome.streams) == 2, "the carrier was asked for another stream"
-        call = house.closed_call(outcome.call_sid)
-        assert call["verdict"] == "explained", call["reasons"]
-        assert {reason["code"] for reason in call["reasons"]} >= {"stream_interrupted"}
-        house.until(lambda: house.client.get("/health").status_code == 200, 30)
-        assert metric(house, 'callreel_events_total{event="media_workers_restarted"}') == 1

@@ -21,7 +21,7 @@ from callreel.domain.call import Role, Track
 from callreel.simulator.scenario import CallOutcome
 from tests.end_to_end.house import House
 from tests.end_to_end.test_kill import LOST_MS_MAX, RATE_HZ, codes, live_files, script
-from tests.end_to_end.test_media_workers import holder
+from tests.end_to_end.test_media_workers import holder, media_workers, metric
 from tests.postgres import PostgresServer, postgres_server
 
 ROLES = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
@@ -77,13 +77,15 @@ def test_a_killed_server_loses_no_audio_that_matters(tmp_path: Path, postgres: P
         assert call["verdict"] == "explained" and "stream_cut" in codes(call), call["reasons"]
 
 
-def test_the_call_of_a_killed_media_worker_goes_on_with_another(
+def test_a_worker_that_is_killed_is_started_again_and_its_call_goes_on_with_another(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
     with House(tmp_path, unheard(postgres, CALLREEL_MEDIA_WORKERS="2"), speed=1.0) as house:
         going, there_at = listen(house, 12)
+        workers = set(media_workers(house))
         os.kill(holder(house), signal.SIGKILL)
         heard_s = time.monotonic() - there_at
+        house.until(lambda: len(set(media_workers(house)) - workers) == 1, 30)
         outcome = going.result(60)
         assert len(outcome.streams) == 2, "the carrier was asked for another stream"
         call = house.closed_call(outcome.call_sid)
@@ -94,6 +96,8 @@ def test_the_call_of_a_killed_media_worker_goes_on_with_another(
             np.testing.assert_array_equal(kept[:size], before[:size])
             np.testing.assert_array_equal(kept[-after.size :], after)
         assert call["verdict"] == "explained" and "stream_interrupted" in codes(call), call["reasons"]
+        house.until(lambda: house.client.get("/health").status_code == 200, 30)
+        assert metric(house, 'callreel_events_total{event="media_workers_restarted"}') == 1
 
 
 def test_a_full_server_that_is_stopped_in_a_long_transcript_ends_in_time_and_goes_on(
