@@ -346,6 +346,13 @@ def test_further_pages_are_there_for_administrators(ada: TestClient, path: str) 
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
 
 
+@pytest.mark.parametrize("path", ["/people", "/me", "/technicians"])
+def test_what_only_script_can_send_is_not_sent_before_the_script_is_there(ada: TestClient, path: str) -> None:
+    """A browser would put the fields, a password too, into the address."""
+    forms = [form for form in re.findall(r"<form[^>]*>", ada.get(path).text) if "action=" not in form]
+    assert forms and all("inert" in form for form in forms)
+
+
 def voice_sdk() -> Path:
     """The one built file that is not ours."""
     manifest = json.loads((BUILT / "manifest.json").read_bytes())

@@ -29,7 +29,7 @@ async function start(): Promise<void> {
     });
   }
   const call = document.querySelector<HTMLElement>("[data-live-call]");
-  const loading = Object.entries(ELEMENTS).flatMap(([tag, load]) => (document.querySelector(tag) ? [load()] : []));
+  const loading: Promise<unknown>[] = Object.entries(ELEMENTS).flatMap(([tag, load]) => (document.querySelector(tag) ? [load().then(() => wake(tag))] : []));
   if (call) {
     const { followPlainPlayer } = await import("./live/plain_player");
     followPlainPlayer();
@@ -37,6 +37,11 @@ async function start(): Promise<void> {
   }
   await Promise.all(loading);
   if (call) (await import("./live/follow")).followCall(call);
+}
+
+/** A form that only script can send is inert until its script is there: the browser would send it as an address. */
+function wake(tag: string): void {
+  for (const form of document.querySelectorAll<HTMLElement>(`${tag} form[inert]`)) form.inert = false;
 }
 
 void start();
