@@ -72,7 +72,7 @@ def erasing(recorded: Recorded, after: timedelta | None = None, blobs: BlobStore
 
 
 def orders(recorded: Recorded) -> ErasureOrders:
-    return ErasureOrders(recorded.ground.database, recorded.ground.clock)
+    return ErasureOrders(recorded.ground.database, recorded.ground.clock, carrier_usable=True)
 
 
 def holding(recorded: Recorded) -> Holding:
@@ -186,6 +186,10 @@ def test_without_credentials_it_waits_and_says_so(recorded: Recorded) -> None:
     with pytest.raises(StoreError, match="no carrier credentials are set"):
         erase(recorded)
     assert "credentials" in (stone(recorded).trouble or "") and files_left(recorded.ground)
+    without = ErasureOrders(recorded.ground.database, recorded.ground.clock, carrier_usable=False)
+    with pytest.raises(ErasureRefusedError, match="no carrier credentials are set"):
+        without.ask(recorded.call_id, "ada")
+    without.ask(recorded.call_id, "ada", at_carrier=False)
     recorded.carrier.close()
 
 

@@ -75,7 +75,7 @@ def test_held_and_erased_in_the_same_instant_it_is_one_of_both(database: Databas
     bus, clock = EventBus(), Clock()
     holding, orders = (
         Holding(database, Announcer(database, bus, clock), clock),
-        ErasureOrders(database, clock),
+        ErasureOrders(database, clock, carrier_usable=True),
     )
 
     def tried(ask: int) -> bool:

@@ -1,5 +1,6 @@
 """Who gets in. Every route of the application is walked, so that a new one cannot be forgotten."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -79,6 +80,9 @@ class Nothing:
 
     def __getattr__(self, name: str) -> "Nothing":
         return Nothing()
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(())
 
     def __call__(self, *_: object, **__: object) -> object:
         raise AssertionError("a request that should be refused went further than the door")

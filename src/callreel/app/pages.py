@@ -72,6 +72,7 @@ def web_app(
         hears=final.asked_for,
         languages=sorted(((code, named(code)) for code in final.on_request), key=lambda pair: pair[1]),
         prices=settings.prices,
+        carrier_usable=ground.carrier.usable,
         public_url=settings.public_url,
         softphone=softphone_options(settings),
         dial_policy=answer_options(settings).dial_policy,

@@ -49,7 +49,7 @@ def erase(
     from callreel.store.scrub import scrub
 
     with at_rest(settings) as rest:
-        orders = ErasureOrders(rest.database, rest.clock)
+        orders = ErasureOrders(rest.database, rest.clock, carrier_usable=rest.carrier.usable)
         call_id = _known(rest, call)
         would_go = orders.would_go(call_id)
         if would_go is not None and would_go.refusal is not None and not _begun(rest, call_id):
@@ -147,7 +147,7 @@ def _known(rest: AtRest, call: str) -> CallId:
     with rest.database.read() as conn:
         row, erased = calls.get(conn, CallId(call)), erasures.get(conn, CallId(call))
     if row is None and erased is not None and erased.erased_at is not None:
-        raise StoreError(f"call {call} was erased on {erased.erased_at:%Y-%m-%d}, as {erased.by} wanted")
+        raise StoreError(f"call {call} was erased on {erased.erased_at:%Y-%m-%d}, by {erased.by}")
     if row is None:
         raise StoreError(
             f"there is no call {call} in this database; the list of calls is on the server's first page"

@@ -21,7 +21,7 @@ from callreel.services import peaks, remade
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings
-from callreel.services.erasure_orders import ErasureOrders, ErasureRefusedError, there
+from callreel.services.erasure_orders import NO_CREDENTIALS, ErasureOrders, ErasureRefusedError, there
 from callreel.services.holding import NoCallError
 from callreel.services.retry import erasing_s
 from callreel.store import calls, erasures, layers, legs, recordings, streams
@@ -57,7 +57,7 @@ class Erasing:
         self._announcer = announcer
         self._clock = clock
         self._after = after
-        self._orders = ErasureOrders(database, clock)
+        self._orders = ErasureOrders(database, clock, carrier_usable=carrier.usable)
 
     async def run(self, leads: Callable[[], bool]) -> None:
         """Until cancelled, while `leads`: of many servers one."""
@@ -164,7 +164,7 @@ class Erasing:
         for file in files:
             self._erase_drawn(file)  # of somebody who was reading meanwhile
         self._announcer.tell(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))
-        log.warning("a call was erased, with %d files", len(files), extra={"call_id": call_id})
+        log.info("a call was erased, with %d files", len(files), extra={"call_id": call_id})
 
     def _step(self, call_id: CallId, step: ErasureStep, files: dict[str, Json] | None = None) -> None:
         with self._database.write() as conn:
@@ -190,9 +190,7 @@ class Erasing:
         if not self._carrier.usable:
             if not known:
                 return
-            raise StoreError(
-                "no carrier credentials are set to erase the recording there; set them, or leave the carrier's copy"
-            )
+            raise StoreError(NO_CREDENTIALS)
         listed = [found.sid for found in self._carrier.of_leg(leg_sid) if found.cloud_state is not None]
         for sid in dict.fromkeys([*known, *listed]):
             if sid in became:

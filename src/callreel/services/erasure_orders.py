@@ -21,6 +21,9 @@ from callreel.store.database import Database
 from callreel.store.erasures import ErasureRow
 from callreel.store.holds import HoldRow
 
+NO_CREDENTIALS = (
+    "no carrier credentials are set to erase the recording there; set them, or leave the carrier's copy"
+)
 _THERE = (CloudState.STORED, CloudState.COMPLETED, CloudState.PARKED)
 
 
@@ -46,7 +49,9 @@ class WouldGo:
 class ErasureOrders:
     """Blocking; safe from any thread."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, carrier_usable: bool) -> None:
+        """`carrier_usable`: whether credentials are set, without which nothing can be erased at the carrier."""
+        self._carrier_usable = carrier_usable
         self._database = database
         self._clock = clock
 
@@ -61,6 +66,8 @@ class ErasureOrders:
             call = calls.get(conn, call_id)
             if call is None:
                 raise NoCallError(f"there is no call {call_id}")
+            if at_carrier and not self._carrier_usable and there(conn, call_id):
+                raise ErasureRefusedError(NO_CREDENTIALS)
             if erasures.get(conn, call_id) is not None:
                 erasures.ask_again(conn, call_id, at_carrier=at_carrier)
             else:

@@ -53,7 +53,7 @@ class Holding:
                 raise HoldRefusedError(f"the call is held already, by {held.by} since {held.at:%Y-%m-%d}")
             row = holds.add(conn, call_id, reason, by, self._clock.now())
             event = self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": True}))
-        log.warning("a call is held", extra={"call_id": call_id})
+        log.info("a call is held", extra={"call_id": call_id})
         self._announcer.tell(event)
         return row
 
@@ -69,7 +69,7 @@ class Holding:
                 raise HoldRefusedError("the call is not held")
             row = holds.release(conn, held.id, reason, by, self._clock.now())
             event = self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": False}))
-        log.warning("a call is held no more", extra={"call_id": call_id})
+        log.info("a call is held no more", extra={"call_id": call_id})
         self._announcer.tell(event)
         return row
 

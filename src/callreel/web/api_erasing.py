@@ -35,7 +35,8 @@ class Hold(BaseModel):
 def router(context: WebContext) -> APIRouter:
     """`DELETE /api/calls/{call_id}`, its `erasure` and its `hold`, and the lists of both."""
     routes = APIRouter(tags=["erasing"])
-    orders = ErasureOrders(context.database, context.clock)
+    usable = context.options.carrier_usable
+    orders = ErasureOrders(context.database, context.clock, carrier_usable=usable)
     holding = Holding(context.database, context.announcer, context.clock)
 
     @routes.delete("/api/calls/{call_id}", status_code=202)

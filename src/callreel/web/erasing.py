@@ -29,7 +29,8 @@ _Reason = Annotated[str, Form(max_length=4 * LONGEST_REASON)]
 def router(context: WebContext, renderer: Renderer) -> APIRouter:
     """`/calls/{call_id}/erase`, the forms of a hold, and `/erasures`."""
     routes = APIRouter(include_in_schema=False)
-    orders = ErasureOrders(context.database, context.clock)
+    usable = context.options.carrier_usable
+    orders = ErasureOrders(context.database, context.clock, carrier_usable=usable)
     holding = Holding(context.database, context.announcer, context.clock)
 
     @routes.get("/calls/{call_id}/erase")

@@ -65,7 +65,8 @@ class WebOptions:
     `demo_sign_in` people sign in all the same.
     `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
     `engines` answers what `GET /api/engines` tells. `hears` raises LanguageError for a
-    language that no call can be heard in; `languages` are those that one can be placed in, code and name. `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `public_url` is
+    language that no call can be heard in; `languages` are those that one can be placed in, code and name. `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `carrier_usable`: whether credentials are set to erase
+    there. `public_url` is
     what the carrier reaches us by, for the page that explains the first call; None stands for the address that the
     reader used. `dial_policy` is that of the voice route; by default it allows nothing. `demo_identity` is the client
     that the demo's administrator is to the carrier. `settings` are those in force, in their order; `missing` is what
@@ -84,6 +85,7 @@ class WebOptions:
     hears: Callable[[str], object] = lambda language: None
     languages: Sequence[tuple[str, str]] = ()
     prices: Prices | None = None
+    carrier_usable: bool = True
     public_url: str | None = None
     softphone: SoftphoneOptions = SoftphoneOptions()
     dial_policy: DialPolicy = DialPolicy(frozenset())
