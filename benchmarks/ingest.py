@@ -266,11 +266,11 @@ def main() -> None:
     mode = "flood" if given.flood else given.mode
     peer = peers.PEERS[given.against]() if given.against else None
 
-    def run(number: int) -> dict[str, object]:
+    def run(number: int) -> dict[str, float]:
         if given.runs > 1:
             print(f"run {number} of {given.runs}", file=sys.stderr, flush=True)
         ours = measure(given.calls, given.seconds, given.ramp, mode, settings)
-        told: dict[str, object] = asdict(ours)
+        told: dict[str, float] = asdict(ours)
         if peer is not None:
             theirs = measure_peer(peer, given.calls, given.seconds, given.ramp, mode)
             told |= {f"{peer.name}_{name}": value for name, value in asdict(theirs).items()}
@@ -293,17 +293,17 @@ def main() -> None:
         print("us_per_message of each run:", *(one["us_per_message"] for one in runs))
 
 
-def summary(runs: Sequence[dict[str, object]]) -> dict[str, object]:
+def summary(runs: Sequence[dict[str, float]]) -> dict[str, float]:
     """The median of each figure. What must not happen is told as the worst of all runs: lost, refused, cut, not exact."""
-    told: dict[str, object] = {}
+    told: dict[str, float] = {}
     for name in runs[0]:
         values = [one[name] for one in runs]
         if name.endswith("bit_exact"):
             told[name] = all(values)
         elif name.endswith(("lost_frames", "refused", "cut")):
-            told[name] = max(values)  # type: ignore[type-var]
+            told[name] = max(values)
         else:
-            told[name] = statistics.median(values)  # type: ignore[type-var]
+            told[name] = values[0] if len(set(values)) == 1 else round(statistics.median(values), 3)
     return told
 
 
