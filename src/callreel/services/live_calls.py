@@ -224,7 +224,7 @@ class LiveCalls:
             return self._custody.admit(conn, token, started.leg_sid), Written()
 
         admitted = await until_done(
-            "the start of a stream", lambda: self._commits.answered(admit), give_up_s=ADMIT_S
+            "the start of a stream", lambda: self._commits.answered(admit, started.leg_sid), give_up_s=ADMIT_S
         )
         if admitted is None:
             return None
@@ -308,7 +308,7 @@ class LiveCalls:
             layers.upsert_all(conn, row.id, files, owner=stream_row.owner)
             return _told(row.id, files)
 
-        await until_done("the start of a stream", lambda: self._commits.done(note))
+        await until_done("the start of a stream", lambda: self._commits.done(note, row.leg_sid))
         log.info("stream joined", extra={"call_id": row.id, "leg_sid": started.leg_sid})
         return stream
 
@@ -357,7 +357,9 @@ class LiveCalls:
             layers.upsert_all(conn, call.id, files)
             return _told(call.id, files)
 
-        await until_done("the end of a stream", lambda: self._commits.done(note), give_up_s=give_up_s)
+        await until_done(
+            "the end of a stream", lambda: self._commits.done(note, call.leg_sid), give_up_s=give_up_s
+        )
 
     def _ending(self, lane: Lane) -> dict[str, Json]:
         """End a lane's stream; what was counted, and how far layer 1 reaches then."""
@@ -410,7 +412,7 @@ class LiveCalls:
             ended = self._custody.end(conn, call.id, at)
             return ended is not None or self._custody.owns(conn, call.id), ended or Written()
 
-        if await until_done("the end of a call", lambda: self._commits.answered(end)):
+        if await until_done("the end of a call", lambda: self._commits.answered(end, call.leg_sid)):
             self._call_ended(call.id)
             await self._transcription.finish_call(call.id)
         else:
