@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from callreel.domain.call import CallState, Role
-from callreel.domain.events import EventKind
+from callreel.domain.events import EventKind, Json
+from callreel.domain.ids import StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.domain.verdict import Verdict
 from callreel.services.wav_files import read_wav
-from callreel.store import layers, live_scores, transcripts
+from callreel.store import layers, live_scores, streams, transcripts
 from callreel.store.growing_wav import GrowingWav
+from callreel.store.streams import EndedBy
 from tests.services.ground import Ground, silence, speech
 from tests.services.recorded_call import (
     AGENT_SAYS,
@@ -174,6 +176,31 @@ def test_a_live_layer_in_parts_is_judged_as_one(recorded: Recorded) -> None:
             layers.upsert(conn, recorded.call_id, file)
     assert recorded.judging().judge(recorded.call_id) == 0
     assert recorded.call.verdict is Verdict.VERIFIED
+
+
+def test_what_a_killed_process_lost_before_the_next_stream_is_explained(recorded: Recorded) -> None:
+    """Nobody kept how far its stream came; its layers are silent from there to where the next one began."""
+    fetched(recorded)
+    speaking = np.abs(AGENT_SAYS.astype(np.int32))
+    lost = [int(speaking[at : at + 3_200].sum()) for at in range(8_000, AGENT_SAYS.size - 16_000, 800)]
+    first = 8_000 + 800 * int(np.argmax(lost))
+    origin_ms = first // 8 + 400
+    with recorded.ground.database.write() as conn:
+        (stream,) = streams.of_call(conn, recorded.call_id)
+        conn.exec_driver_sql("UPDATE streams SET ended_by = 'server', counts = '{}'")
+        second = replace(stream, sid=StreamSid("MZ" + "2" * 32), origin_ms=origin_ms, counts={})
+        streams.insert(conn, second)
+        reached: dict[str, Json] = {role: {"end_ms": AGENT_SAYS.size // 8} for role in Role}
+        streams.finish(conn, second.sid, recorded.ground.clock.now(), EndedBy.STOP, reached)
+    for file in recorded.files(Layer.LIVE_8K):
+        path = recorded.ground.blobs.path(file.path)
+        samples = read_wav(path)[0][:, 0].copy()
+        samples[first : first + 3_200] = 0
+        path.write_bytes(mono_wav(samples))
+    recorded.judging().judge(recorded.call_id)
+    (reason,) = recorded.call.reasons
+    assert (recorded.call.verdict, reason.code) == (Verdict.EXPLAINED, "stream_interrupted")
+    assert "2 streams, with 4" in reason.detail, "some 400 ms, as the layers show"
 
 
 def test_the_live_text_is_scored_where_the_verdict_has_placed_it(recorded: Recorded) -> None:

@@ -53,3 +53,12 @@ def in_blocks(source: Source, block: int) -> Iterator[Samples]:
     """All of `source`, `block` samples at a time; the last ones may be fewer."""
     for at in range(0, source.size, block):
         yield source[at : at + block]
+
+
+def last_sound(source: Source, start: int, stop: int, block: int = 8_000) -> int:
+    """The end of what is not digital silence in samples [start, stop): the place after the last such one, else `start`."""
+    for at in range(stop, start, -block):
+        sounding = np.flatnonzero(source[max(start, at - block) : at])
+        if sounding.size:
+            return max(start, at - block) + int(sounding[-1]) + 1
+    return start

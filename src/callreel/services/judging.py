@@ -3,11 +3,11 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from callreel.audio.align import compare
 from callreel.audio.parts import Moved, Overlaid, Part
-from callreel.audio.source import Source, Stretch
+from callreel.audio.source import Source, Stretch, last_sound
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
@@ -77,25 +77,28 @@ class Judging:
         assert call is not None
         recording = _chosen(recorded)
         with ExitStack() as opened:
-            comparisons = self._compare(opened, files, streamed)
-        facts = self._facts(recording, files, streamed, heard_ms)
+            comparisons, between_ms = self._compare(opened, files, streamed)
+        facts = self._facts(recording, files, streamed, between_ms, heard_ms)
         judgement = judge(comparisons, facts, self._limits)
         self._keep(call, judgement, comparisons)
         return len(judgement.reasons)
 
     def _compare(
         self, opened: ExitStack, files: list[LayerFile], streamed: list[StreamRow]
-    ) -> tuple[Comparison, ...]:
+    ) -> tuple[tuple[Comparison, ...], int]:
+        """One comparison a role, and how much time in ms lies between the streams."""
         pairs = {role: pair for role in Role if (pair := self._pair(opened, files, role)) is not None}
-        parts = {role: _parts(streamed, role, pair.live.size) for role, pair in pairs.items()}
+        parts = {role: _parts(streamed, role, pair.live) for role, pair in pairs.items()}
+        between_ms = _between_ms(parts)
         if len(streamed) > 1:
             starts = _starts(pairs, parts)
             pairs = {r: _Pair(Moved(pair.live, parts[r], starts), pair.cloud) for r, pair in pairs.items()}
             parts = {r: _shifted(parts[r], starts) for r in parts}
-        return tuple(
+        comparisons = (
             compare(role, pair.live, pair.cloud, known_gaps_ms=_gaps_ms(parts[role]))
             for role, pair in pairs.items()
         )
+        return tuple(comparisons), between_ms
 
     def _pair(self, opened: ExitStack, files: list[LayerFile], role: Role) -> _Pair | None:
         channel = channel_file(files, role)
@@ -113,7 +116,12 @@ class Judging:
         return file.state is not LayerState.RECORDING or self._blobs.stat(file.path) is not None
 
     def _facts(
-        self, recording: RecordingRow | None, files: list[LayerFile], streamed: list[StreamRow], heard_ms: int
+        self,
+        recording: RecordingRow | None,
+        files: list[LayerFile],
+        streamed: list[StreamRow],
+        between_ms: int,
+        heard_ms: int,
     ) -> Facts:
         cloud = [f for f in files if f.layer is Layer.CLOUD]
         code = recording.error_code if recording else None
@@ -130,7 +138,7 @@ class Judging:
             frames_lost_ms={role: _count(streamed, role, "gap_ms") for role in Role},
             frames_late=sum(_count(streamed, role, "late") for role in Role),
             frames_refused=sum(_count(streamed, role, "refused") for role in Role),
-            between_streams_ms=_between_ms(streamed),
+            between_streams_ms=between_ms,
             tracks=self._tracks,
             recording_wanted=self._record,
             live_speech_ms=heard_ms,
@@ -184,20 +192,24 @@ def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
     return total
 
 
-def _parts(streamed: list[StreamRow], role: Role, size: int) -> list[Part]:
-    """What each stream brought of `role`'s layer 1, in samples. A stream that never closed reaches to the next.
+def _parts(streamed: list[StreamRow], role: Role, live: Source) -> list[Part]:
+    """What each stream brought of `role`'s layer 1, in samples. Without any stream all of it counts as one's.
 
-    Without any stream all of it counts as one's.
+    Of a stream whose process was killed nobody kept where it ended: the layer is silent from there to the next one.
     """
     if not streamed:
-        return [Part(0, size)]
-    origins = [stream.origin_ms * SAMPLES_A_MS for stream in streamed]
-    ends = [_count([stream], role, "end_ms") * SAMPLES_A_MS for stream in streamed]
-    following = [*origins[1:], size]
-    return [
-        Part(start, min(end or after, after, size))
-        for start, end, after in zip(origins, ends, following, strict=True)
-    ]
+        return [Part(0, live.size)]
+    parts = []
+    for stream, after in zip_longest(streamed, streamed[1:]):
+        start = stream.origin_ms * SAMPLES_A_MS
+        stop = live.size if after is None else min(after.origin_ms * SAMPLES_A_MS, live.size)
+        end = _count([stream], role, "end_ms") * SAMPLES_A_MS
+        if end:
+            stop = min(end, stop)
+        elif after is not None:
+            stop = last_sound(live, start, stop)
+        parts.append(Part(start, stop))
+    return parts
 
 
 def _starts(pairs: dict[Role, _Pair], parts: dict[Role, list[Part]]) -> list[int]:
@@ -233,13 +245,11 @@ def _gaps_ms(parts: list[Part]) -> list[tuple[int, int]]:
     ]
 
 
-def _between_ms(streamed: list[StreamRow]) -> int:
+def _between_ms(parts: dict[Role, list[Part]]) -> int:
     """Time in which no stream ran, between the first and the last, as far as arrival tells."""
-    total = 0
-    for before, after in pairwise(streamed):
-        end_ms = max(_count([before], role, "end_ms") for role in Role)
-        total += max(after.origin_ms - end_ms, 0) if end_ms else 0
-    return total
+    gaps = [[max(after.start - before.end, 0) for before, after in pairwise(of)] for of in parts.values()]
+    shared: list[int] = [min(gap) for gap in zip(*gaps, strict=True)]
+    return sum(shared) // SAMPLES_A_MS
 
 
 def _late_ms(recording: RecordingRow | None, streamed: list[StreamRow]) -> int | None:
