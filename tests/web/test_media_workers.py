@@ -22,15 +22,16 @@ from callreel.web import handing_over
 from callreel.web.handing_over import Connection, Drain, Figures
 control = socket.socket(fileno=int(sys.argv[-1]))
 taken, kept = 0, []
-def tell():
-    handing_over.report(control, Figures(f"worker-{os.getpid()}", calls=taken, taken=taken, counted={"seen": taken}))
+def tell(**more):
+    name = f"worker-{os.getpid()}"
+    handing_over.report(control, Figures(name, calls=taken, taken=taken, counted={"seen": taken}, **more))
 tell()
 while True:
     match handing_over.received(control):
         case None:
             break
         case Drain():
-            sys.exit(7)
+            tell(draining=True)
         case Connection(fd, request):
             taken += 1
             if request == b"die":
@@ -116,6 +117,17 @@ def test_a_worker_that_dies_is_told_of_and_started_again() -> None:
             assert died == [name] and workers.figures[1].name != name
             assert counters.snapshot()["media_workers_restarted"] == 1
             assert (await handed(workers, b"a call")).endswith("has a call")
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_a_worker_that_drains_is_asked_what_goes_on_since_it_told() -> None:
+    async def scene() -> None:
+        async with running(2, Counters()) as workers:
+            assert workers.calls == 0
+            workers.drain()
+            assert workers.calls == 2, "neither has told what began since"
+            await eventually(lambda: workers.calls == 0, 30)
 
     asyncio.run(asyncio.wait_for(scene(), 60))
 

@@ -68,7 +68,7 @@ def _figures(name: str, live: LiveSide, taken: int) -> Figures:
     now = live.figures()
     counted = live.counters.snapshot()
     return Figures(
-        name, now.calls, taken, now.finals_waiting, now.lag_ms, now.partials_shed,
+        name, now.calls, taken, live.calls.draining, now.finals_waiting, now.lag_ms, now.partials_shed,
         now.overload, now.finals_spilled, now.spilled_total, counted,
     )  # fmt: skip
 

@@ -191,7 +191,8 @@ class LiveCalls:
 
     @property
     def count(self) -> int:
-        return len(self._calls)
+        """Calls here, those included whose first stream is being let in."""
+        return len(self._calls) + self._opening
 
     @property
     def draining(self) -> bool:
@@ -204,28 +205,27 @@ class LiveCalls:
 
     def has_room_for(self, started: Started) -> bool:
         """Whether the call of `started` may join: always when it lives, else while there is room and no drain."""
-        if not self._draining and self.count + self._opening < self._options.max_calls:
+        if not self._draining and self.count < self._options.max_calls:
             return True
         return any(call.leg_sid == started.leg_sid for call in self._calls.values())
 
     async def open_stream(self, started: Started) -> LiveStream | None:
         """The stream behind `started`, or None when its token does not admit it. Spends the token."""
-        self._opening += 1
-        try:
-            return await self._open_stream(started)
-        finally:
-            self._opening -= 1
-
-    async def _open_stream(self, started: Started) -> LiveStream | None:
         token = started.parameters.get(TOKEN_PARAMETER, "")
         arrived_s = self._clock.monotonic_s()
 
         def admit(conn: Connection) -> tuple[Admitted | None, Written]:
             return self._custody.admit(conn, token, started.leg_sid), Written()
 
-        admitted = await until_done(
-            "the start of a stream", lambda: self._commits.answered(admit, started.leg_sid), give_up_s=ADMIT_S
-        )
+        self._opening += 1
+        try:
+            admitted = await until_done(
+                "the start of a stream",
+                lambda: self._commits.answered(admit, started.leg_sid),
+                give_up_s=ADMIT_S,
+            )
+        finally:
+            self._opening -= 1
         if admitted is None:
             return None
         return await self._join(admitted, started, arrived_s)

@@ -17,7 +17,8 @@ _CONNECTION = b"C"
 
 
 class Figures(msgspec.Struct):
-    """A worker's state, told once a second. `taken` counts the connections it was given, `counted` is all that it counted.
+    """A worker's state, told once a second, and when it is to drain. `taken` counts the connections it was given,
+    `counted` is all that it counted.
 
     `name` is that of its process among the installation's.
     """
@@ -25,6 +26,7 @@ class Figures(msgspec.Struct):
     name: str
     calls: int = 0
     taken: int = 0
+    draining: bool = False
     finals_waiting: int = 0
     lag_ms: int = 0
     partials_shed: int = 0

@@ -82,6 +82,7 @@ class MediaDoor:
                     return
                 case Drain():
                     self._drain()
+                    self._report()  # the server waits for what goes on here now
                 case Connection(fd, request):
                     self._taken += 1
                     opening = asyncio.create_task(self._open(socket.socket(fileno=fd), request))

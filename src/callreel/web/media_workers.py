@@ -46,6 +46,11 @@ class _Worker:
         """Its calls, and connections on their way to it."""
         return self.figures.calls + self.handed - self.figures.taken if self.figures else 0
 
+    @property
+    def drains(self) -> bool:
+        """Whether it has told so; what it told before is old."""
+        return self.figures is not None and self.figures.draining
+
 
 class MediaWorkers:
     """`count` processes of one server. Lives in its event loop.
@@ -109,7 +114,8 @@ class MediaWorkers:
 
     @property
     def calls(self) -> int:
-        return sum(worker.load for worker in self._ready())
+        """Calls that go on in them; of a worker that is to drain and has not told yet what goes on, one at least."""
+        return sum(max(worker.load, self._draining and not worker.drains) for worker in self._ready())
 
     def trouble(self) -> str | None:
         """What is wrong with them, for the health check."""
