@@ -203,6 +203,19 @@ def test_what_a_killed_process_lost_before_the_next_stream_is_explained(recorded
     assert "2 streams, with 4" in reason.detail, "some 400 ms, as the layers show"
 
 
+def test_the_time_between_streams_is_told_of_a_recording_of_one_channel_too(recorded: Recorded) -> None:
+    fetched(recorded, mono_wav(AGENT_SAYS))
+    with recorded.ground.database.write() as conn:
+        (stream,) = streams.of_call(conn, recorded.call_id)
+        conn.exec_driver_sql(
+            """UPDATE streams SET ended_by = 'socket', counts = '{"agent":{"end_ms":1000},"technician":{"end_ms":1000}}'"""
+        )
+        streams.insert(conn, replace(stream, sid=StreamSid("MZ" + "2" * 32), origin_ms=1_500, counts={}))
+    recorded.judging().judge(recorded.call_id)
+    told = {reason.code: reason.detail for reason in recorded.call.reasons}
+    assert told["stream_interrupted"] == "the call had 2 streams, with 500 ms between them"
+
+
 def test_the_live_text_is_scored_where_the_verdict_has_placed_it(recorded: Recorded) -> None:
     word = Word("hello", 400, 700)
     later = Word("hello", 400 + LATE_MS, 700 + LATE_MS)

@@ -26,7 +26,7 @@ class Announcer:
 
     def record(self, conn: Connection, event: LiveEvent) -> LiveEvent:
         """Store a lasting event within the caller's transaction; answers it with its id, for `tell` afterwards."""
-        return self.record_all(conn, [event])[0]
+        return live_events.append(conn, event, self._clock.now())
 
     def record_all(self, conn: Connection, events: Sequence[LiveEvent]) -> list[LiveEvent]:
         """The same for several, which together cost little more than one."""

@@ -1,5 +1,6 @@
 """The judge stage: the live layers held against the recording, what is known besides, and the verdict."""
 
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,6 +89,8 @@ class Judging:
     ) -> tuple[tuple[Comparison, ...], int]:
         """One comparison a role, and how much time in ms lies between the streams."""
         pairs = {role: pair for role in Role if (pair := self._pair(opened, files, role)) is not None}
+        if not pairs:
+            return (), _between_ms({role: _parts(streamed, role, None) for role in Role})
         parts = {role: _parts(streamed, role, pair.live) for role, pair in pairs.items()}
         between_ms = _between_ms(parts)
         if len(streamed) > 1:
@@ -192,21 +195,23 @@ def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
     return total
 
 
-def _parts(streamed: list[StreamRow], role: Role, live: Source) -> list[Part]:
+def _parts(streamed: list[StreamRow], role: Role, live: Source | None) -> list[Part]:
     """What each stream brought of `role`'s layer 1, in samples. Without any stream all of it counts as one's.
 
-    Of a stream whose process was killed nobody kept where it ended: the layer is silent from there to the next one.
+    Of a stream whose process was killed nobody kept where it ended: the layer is silent from there to the next one. Without
+    the layer it counts as having reached that far.
     """
+    size = live.size if live is not None else sys.maxsize
     if not streamed:
-        return [Part(0, live.size)]
+        return [Part(0, size)]
     parts = []
     for stream, after in zip_longest(streamed, streamed[1:]):
         start = stream.origin_ms * SAMPLES_A_MS
-        stop = live.size if after is None else min(after.origin_ms * SAMPLES_A_MS, live.size)
+        stop = size if after is None else min(after.origin_ms * SAMPLES_A_MS, size)
         end = _count([stream], role, "end_ms") * SAMPLES_A_MS
         if end:
             stop = min(end, stop)
-        elif after is not None:
+        elif after is not None and live is not None:
             stop = last_sound(live, start, stop)
         parts.append(Part(start, stop))
     return parts
