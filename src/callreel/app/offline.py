@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from callreel.app.carrier import carrier_access
 from callreel.app.ground import blob_store
+from callreel.domain.errors import StoreError
+from callreel.domain.ids import CallId
 from callreel.services.announce import Announcer
 from callreel.services.bus import EventBus
 from callreel.services.clock import Clock
 from callreel.services.cloud import CarrierRecordings
 from callreel.settings import Settings
+from callreel.store import calls
 from callreel.store.blobs import BlobStore
 from callreel.store.database import Database
 
@@ -24,6 +27,16 @@ class AtRest:
     announcer: Announcer
     carrier: CarrierRecordings
     clock: Clock
+
+    def known(self, call: str) -> CallId:
+        """The id of a call that is there. Raises StoreError, with where they are listed."""
+        with self.database.read() as conn:
+            row = calls.get(conn, CallId(call))
+        if row is None:
+            raise StoreError(
+                f"there is no call {call} in this database; the list of calls is on the server's first page"
+            )
+        return row.id
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callreel.cli.begin import begin
-from callreel.domain.errors import StoreError
 
 if TYPE_CHECKING:
     from callreel.app.offline import AtRest
@@ -43,7 +42,7 @@ def archive(
 
     with at_rest(settings) as rest:
         archiving = schedules.archiving(settings, rest.database, rest.blobs, rest.clock)
-        wanted = [_known(rest, call)] if call else archiving.due()
+        wanted = [rest.known(call)] if call else archiving.due()
         plain = kept = 0
         for call_id in wanted:
             size = archiving.size(call_id) if dry_run else archiving.archive(call_id)
@@ -83,7 +82,7 @@ def remake(
     wrong = files = 0
     with at_rest(settings) as rest:
         archiving = schedules.archiving(settings, rest.database, rest.blobs, rest.clock)
-        wanted = _archived(rest) if every else [_known(rest, call or "")]
+        wanted = _archived(rest) if every else [rest.known(call or "")]
         for call_id in wanted:
             try:
                 found = _verified(archiving, call_id) if verify else archiving.remake(call_id)
@@ -103,19 +102,6 @@ def _verified(archiving: Archiving, call_id: CallId) -> int:
     if wrong:
         raise OtherBytesError("; ".join(wrong))
     return good
-
-
-def _known(rest: AtRest, call: str) -> CallId:
-    from callreel.domain.ids import CallId
-    from callreel.store import calls
-
-    with rest.database.read() as conn:
-        row = calls.get(conn, CallId(call))
-    if row is None:
-        raise StoreError(
-            f"there is no call {call} in this database; the list of calls is on the server's first page"
-        )
-    return row.id
 
 
 def _archived(rest: AtRest) -> list[CallId]:

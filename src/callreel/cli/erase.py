@@ -142,14 +142,10 @@ def _begun(rest: AtRest, call_id: CallId) -> bool:
 
 def _known(rest: AtRest, call: str) -> CallId:
     from callreel.domain.ids import CallId
-    from callreel.store import calls, erasures
+    from callreel.store import erasures
 
     with rest.database.read() as conn:
-        row, erased = calls.get(conn, CallId(call)), erasures.get(conn, CallId(call))
-    if row is None and erased is not None and erased.erased_at is not None:
+        erased = erasures.get(conn, CallId(call))
+    if erased is not None and erased.erased_at is not None:
         raise StoreError(f"call {call} was erased on {erased.erased_at:%Y-%m-%d}, by {erased.by}")
-    if row is None:
-        raise StoreError(
-            f"there is no call {call} in this database; the list of calls is on the server's first page"
-        )
-    return row.id
+    return rest.known(call)

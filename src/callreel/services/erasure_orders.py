@@ -14,7 +14,7 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, LayerFile
 from callreel.services.clock import Clock
-from callreel.services.holding import NoCallError, checked_reason
+from callreel.services.holding import checked_reason, locked
 from callreel.store import calls, deletions, erasures, holds, layers, recordings
 from callreel.store.calls import CallRow
 from callreel.store.database import Database
@@ -62,10 +62,7 @@ class ErasureOrders:
         """
         reason = checked_reason(reason, needed=False)
         with self._database.write() as conn:
-            calls.lock(conn, call_id)
-            call = calls.get(conn, call_id)
-            if call is None:
-                raise NoCallError(f"there is no call {call_id}")
+            call = locked(conn, call_id)
             if at_carrier and not self._carrier_usable and there(conn, call_id):
                 raise ErasureRefusedError(NO_CREDENTIALS)
             if erasures.get(conn, call_id) is not None:

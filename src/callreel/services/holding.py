@@ -6,6 +6,8 @@ set it and why, and who let the call go and why.
 
 import logging
 
+from sqlalchemy import Connection
+
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.errors import CallreelError
 from callreel.domain.events import EventKind, LiveEvent
@@ -13,6 +15,7 @@ from callreel.domain.ids import CallId
 from callreel.services.announce import Announcer
 from callreel.services.clock import Clock
 from callreel.store import calls, erasures, holds
+from callreel.store.calls import CallRow
 from callreel.store.database import Database
 from callreel.store.holds import HoldRow
 
@@ -43,9 +46,7 @@ class Holding:
         """Keep a call from being erased. Raises ReasonError, NoCallError, HoldRefusedError."""
         reason = checked_reason(reason)
         with self._database.write() as conn:
-            calls.lock(conn, call_id)
-            if calls.get(conn, call_id) is None:
-                raise NoCallError(f"there is no call {call_id}")
+            locked(conn, call_id)
             if erasures.get(conn, call_id) is not None:
                 raise HoldRefusedError("the call is being erased already, and can be held no more")
             held = holds.current(conn, call_id)
@@ -61,9 +62,7 @@ class Holding:
         """Let a held call go; nothing is erased by that. Raises ReasonError, NoCallError, HoldRefusedError."""
         reason = checked_reason(reason)
         with self._database.write() as conn:
-            calls.lock(conn, call_id)
-            if calls.get(conn, call_id) is None:
-                raise NoCallError(f"there is no call {call_id}")
+            locked(conn, call_id)
             held = holds.current(conn, call_id)
             if held is None:
                 raise HoldRefusedError("the call is not held")
@@ -72,6 +71,15 @@ class Holding:
         log.info("a call is held no more", extra={"call_id": call_id})
         self._announcer.tell(event)
         return row
+
+
+def locked(conn: Connection, call_id: CallId) -> CallRow:
+    """The call, which nobody else holds, lets go, erases or corrects until this transaction is over. Raises NoCallError."""
+    calls.lock(conn, call_id)
+    call = calls.get(conn, call_id)
+    if call is None:
+        raise NoCallError(f"there is no call {call_id}")
+    return call
 
 
 def checked_reason(reason: str, *, needed: bool = True) -> str:
