@@ -20,7 +20,7 @@ import soxr
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
 from callreel.audio import mulaw, wav
-from callreel.carrier.messages import Frame
+from callreel.twilio.media_messages import Frame
 
 BLOCK = 8_000
 

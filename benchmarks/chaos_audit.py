@@ -15,11 +15,11 @@ from callreel.domain.ids import LegSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.simulator.scenario import CallOutcome, RecordingOutcome
-from callreel.store import calls, layers, recordings
-from callreel.store.calls import CallRow
-from callreel.store.database import Database
-from callreel.store.files import sha256_of
-from callreel.store.tables import live_events, transcripts
+from callreel.store.calls import calls, layers, recordings
+from callreel.store.calls.calls import CallRow
+from callreel.store.db.database import Database
+from callreel.store.db.tables import live_events, transcripts
+from callreel.store.files.durable_files import sha256_of
 
 TRACKS = {Role.AGENT: Track.INBOUND, Role.TECHNICIAN: Track.OUTBOUND}
 """Of an outgoing call (reference/twilio.md)."""

@@ -30,9 +30,9 @@ from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import CallState, Role
 from callreel.domain.ids import LegSid
-from callreel.services.wav_files import read_wav
-from callreel.store import calls as call_rows
-from callreel.store.database import Database
+from callreel.store.calls import calls as call_rows
+from callreel.store.db.database import Database
+from callreel.store.files.sound_files import read_wav
 
 MESSAGES_A_CALL_AND_S = 100
 FRAMES_A_S = 50

@@ -22,10 +22,10 @@ from websockets.asyncio.client import connect
 from benchmarks.server import ACCOUNT, Server, machine
 from callreel.audio import mulaw
 from callreel.audio.resample import to_rate
-from callreel.carrier.stream import StreamSender
 from callreel.domain.call import Track
 from callreel.domain.ids import LegSid, StreamSid
-from callreel.services.wav_files import read_wav
+from callreel.store.files.sound_files import read_wav
+from callreel.twilio.stream import StreamSender
 
 FRAME_MS = 20
 PAUSE_MS = 900

@@ -14,22 +14,22 @@ import numpy.typing as npt
 
 from callreel.audio import mulaw, wav
 from callreel.audio.resample import upsampled
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.cluster.event_bus import EventBus
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.verdict import Limits
-from callreel.services.announce import Announcer
-from callreel.services.bus import EventBus
-from callreel.services.clock import Clock
-from callreel.services.cloud import CarrierAccess, CarrierRecordings
-from callreel.services.fetching import Fetching, FetchOptions
-from callreel.services.judging import Judging
-from callreel.store import calls, layers, recordings, streams
-from callreel.store.blobs import BlobInfo, BlobStore
-from callreel.store.calls import CallRow
-from callreel.store.database import Database
-from callreel.store.streams import EndedBy, StreamRow
+from callreel.postcall.comparison import LayerComparison
+from callreel.postcall.download import FetchOptions, RecordingDownloader
+from callreel.runtime.clock import Clock
+from callreel.store.calls import calls, layers, recordings, streams
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.streams import EndedBy, StreamRow
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobInfo, BlobStore
 
 RATE_HZ = 8_000
 TURN_S = 4
@@ -47,10 +47,10 @@ class LongCall:
 
     database: Database
     blobs: BlobStore
-    announcer: Announcer
+    announcer: EventPublisher
     clock: Clock
-    fetching: Fetching
-    judging: Judging
+    fetching: RecordingDownloader
+    judging: LayerComparison
 
 
 def turn(number: int) -> Samples:
@@ -72,7 +72,7 @@ def long_call(folder: Path, minutes: int, said: Callable[[int], Samples] = turn)
     """Made in `folder`, ended, its recording fetched and not yet split. `said` [n, 2] is what is said in each turn."""
     database = Database.open(str(folder / "app.db"))
     bus, clock = EventBus(), Clock()
-    blobs, announcer = BlobStore(folder / "objects"), Announcer(database, bus, clock)
+    blobs, announcer = BlobStore(folder / "objects"), EventPublisher(database, bus, clock)
     carrier = CarrierRecordings(CarrierAccess("http://127.0.0.1:9", "", "", ""))
     try:
         database.migrate()
@@ -83,8 +83,8 @@ def long_call(folder: Path, minutes: int, said: Callable[[int], Samples] = turn)
             blobs,
             announcer,
             clock,
-            Fetching(database, blobs, announcer, carrier, clock, FetchOptions()),
-            Judging(database, blobs, announcer, clock, Limits(), tracks=2),
+            RecordingDownloader(database, blobs, announcer, carrier, clock, FetchOptions()),
+            LayerComparison(database, blobs, announcer, clock, Limits(), tracks=2),
         )
     finally:
         carrier.close()

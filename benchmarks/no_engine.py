@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from callreel.engines.registry import Options
-from callreel.engines.spread import spread
-from callreel.speech.engine import Capabilities, HeardWord
+from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.engines.registry import Options
+from callreel.asr.engines.spread import spread
 
 
 def check(options: Options) -> Capabilities:
@@ -22,5 +22,5 @@ class NoEngine:
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
 
-    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[HeardWord]:
+    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool) -> list[RecognizedWord]:
         return spread("word", 0, samples.size // 16, confidence=1.0)

@@ -15,11 +15,11 @@ from typing import Self
 
 import httpx2
 
-from callreel.carrier.signature import sign
-from callreel.carrier.twiml_reader import read_twiml
-from callreel.carrier.twiml_script import StartStream
-from callreel.carrier.webhook_forms import voice_form
 from callreel.domain.ids import LegSid
+from callreel.simulator.calls.twiml_reader import read_twiml
+from callreel.simulator.calls.twiml_script import StartStream
+from callreel.twilio.signature import sign
+from callreel.twilio.webhook_forms import voice_form
 
 REPOSITORY = Path(__file__).parents[1]
 ACCOUNT = "AC" + "5" * 32

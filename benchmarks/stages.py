@@ -16,19 +16,19 @@ from pathlib import Path
 
 from benchmarks.long_call import CALL, LEG, SID, LongCall, Samples, long_call
 from benchmarks.server import machine
+from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.silero import SileroDetector
 from callreel.audio.segmenter import SegmenterOptions
-from callreel.engines.silero import SileroDetector
-from callreel.services.transcribing import Transcribing
-from callreel.speech.engine import Capabilities, HeardWord
+from callreel.postcall.transcription import FinalTranscriber
 
 
-def transcribing(call: LongCall) -> Transcribing:
+def transcribing(call: LongCall) -> FinalTranscriber:
     """With the real detector, and an engine that costs nothing and hears nothing."""
 
-    def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[HeardWord]]:
+    def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[RecognizedWord]]:
         return [[] for _ in segments]
 
-    return Transcribing(
+    return FinalTranscriber(
         call.database, call.blobs, call.announcer, decode=decode,
         engine=Capabilities("none", "none", False, True, True, True),
         new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),

@@ -27,10 +27,10 @@ import numpy as np
 from sqlalchemy import func, select
 from tests.end_to_end.house import ACCOUNT, TECHNICIAN, House
 
-from callreel.carrier.webhook_forms import recording_status_form, voice_form
 from callreel.domain.ids import LegSid, RecordingSid
-from callreel.store.database import Database
-from callreel.store.tables import callbacks, recordings
+from callreel.store.db.database import Database
+from callreel.store.db.tables import callbacks, recordings
+from callreel.twilio.webhook_forms import recording_status_form, voice_form
 
 CALLS = 40
 CONNECTIONS = 400

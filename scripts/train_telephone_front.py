@@ -35,8 +35,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from callreel.audio import mulaw
-from callreel.engines.telephone_front import (
+from callreel.asr.engines.telephone_front import (
     CEPSTRA,
     CONTEXT,
     NARROW,
@@ -46,6 +45,7 @@ from callreel.engines.telephone_front import (
     live_level,
     whole_level,
 )
+from callreel.audio import mulaw
 
 Floats = npt.NDArray[np.float32]
 Net = list[npt.NDArray[np.float32]]

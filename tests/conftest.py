@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+pytest_plugins = ["tests.support.fixtures"]
+
 settings.register_profile("callreel", deadline=None)
 settings.load_profile("callreel")
 
@@ -20,7 +22,7 @@ IN_REAL_TIME = (
     "tests/simulator/test_voice_sdk.py",
     "tests/simulator/test_browser_call.py",
     "tests/simulator/test_live_sound.py",
-    "tests/web/test_media_socket.py",
+    "tests/ingest/test_media_socket.py",
 )
 """Files whose sound or frames come late when the processor is busy. In the order in which they run."""
 

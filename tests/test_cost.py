@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from callreel.audio.timeline import Timeline
-from callreel.carrier.stream import Frame, StreamReceiver, StreamSender
+from callreel.audio.jitter_buffer import JitterBuffer
 from callreel.domain.call import Role, Track
 from callreel.domain.ids import LegSid, StreamSid
-from callreel.services.counters import Counters
-from callreel.services.hearing import Unheard
-from callreel.services.lane import Lane, LanePaths
-from callreel.web.media_socket import MediaSession, Open
+from callreel.ingest.lane import Lane, LanePaths
+from callreel.ingest.media.session import MediaSession, Open
+from callreel.live.endpointing import Unheard
+from callreel.runtime.counters import Counters
+from callreel.twilio.stream import Frame, StreamReceiver, StreamSender
 
 FRAMES = 1_000
 ROUNDS = 15
@@ -60,12 +60,12 @@ def test_parsing_and_placing_a_frame() -> None:
     said = messages()
 
     def work() -> None:
-        receiver, timeline = StreamReceiver(), Timeline()
+        receiver, jitter_buffer = StreamReceiver(), JitterBuffer()
         for message in said:
             event = receiver.receive(message)
             if event.__class__ is Frame:
-                timeline.place(event.timestamp_ms, event.payload)
-        assert len(timeline.finish()) == FRAMES * 160
+                jitter_buffer.place(event.timestamp_ms, event.payload)
+        assert len(jitter_buffer.finish()) == FRAMES * 160
 
     assert steps_a_frame(work) < PARSE_AND_PLACE_BOUND
 

@@ -13,15 +13,15 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from callreel.cli.main import app
-from callreel.services.counters import Counters
-from callreel.services.health import Health
-from callreel.services.metrics import LiveFigures, Metrics
+from callreel.ops.health import Health
+from callreel.ops.metrics import LiveFigures, Metrics
+from callreel.runtime.counters import Counters
 from callreel.settings import Settings, env_names
 from callreel.settings.load import NOT_SETTINGS
 from callreel.settings.model import MEDIA_PATH
 from callreel.simulator.faults import FAULTS
 from tests.end_to_end.test_faults import AT_THE_DOOR, PROMISES
-from tests.services.ground import passing_ground
+from tests.support.installation import temporary_installation
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src/callreel"
@@ -100,7 +100,7 @@ def test_every_command_is_documented() -> None:
 
 def routes() -> Iterator[str]:
     yield MEDIA_PATH
-    for module in sorted((SOURCE / "web").glob("*.py")):
+    for module in sorted((SOURCE / "web").rglob("*.py")):
         for router, _, path in ROUTE.findall(text(module)):
             in_full = router == "routes" or path.startswith("/twilio/")
             yield path if in_full else f"/twilio{path}"
@@ -189,11 +189,13 @@ def test_every_alert_says_what_to_do_when_it_fires() -> None:
 
 
 def test_every_metric_is_documented_and_every_one_that_is_named_is_there() -> None:
-    with passing_ground() as ground:
-        clock = ground.clock
-        ground.blobs.check_writable()
+    with temporary_installation() as installation:
+        clock = installation.clock
+        installation.blobs.check_writable()
         live = LiveFigures(calls=0, finals_waiting=0, lag_ms=0, partials_shed=0)
-        metrics = Metrics(ground.database, ground.blobs, Counters(), Health(clock, {}), clock, lambda: live)
+        metrics = Metrics(
+            installation.database, installation.blobs, Counters(), Health(clock, {}), clock, lambda: live
+        )
         known = {
             f"{family.name}_total" if family.type == "counter" else family.name
             for family in metrics.collect()

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from callreel.cli import checks
-from callreel.services.doctor import Mark
+from callreel.ops.diagnosis import Mark
 from callreel.settings import Settings
-from callreel.store.database import Database
+from callreel.store.db.database import Database
 
 
 @pytest.mark.parametrize(

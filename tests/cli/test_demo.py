@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from callreel.domain.call import Role
-from tests.cli.program import callreel, environment, the_line
 from tests.cli.test_simulate import free_port
 from tests.cli.voices import write_voice
+from tests.support.program import callreel, environment, the_line
 
 FOREIGN = {
     "TWILIO_AUTH_TOKEN": "the-token-of-a-real-account",

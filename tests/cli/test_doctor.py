@@ -7,9 +7,9 @@ import httpx2
 import pytest
 
 from callreel.cli import probes
-from callreel.services.doctor import Finding, Mark
+from callreel.ops.diagnosis import Finding, Mark
 from callreel.settings import Settings
-from tests.cli.program import callreel, the_line
+from tests.support.program import callreel, the_line
 
 NUMBER = {"TWILIO_PHONE_NUMBER": "+12025550123"}
 

@@ -10,13 +10,13 @@ from callreel.cli import figures
 from callreel.cli.differences import page
 from callreel.domain.call import Role
 from callreel.domain.errors import SettingsError
-from callreel.services.evaluate import Evaluated
-from callreel.services.spoken_material import read_material
+from callreel.evaluation.evaluate import Evaluated
+from callreel.evaluation.material import read_material
+from callreel.evaluation.scores import Segmentation, word_errors
 from callreel.settings import load_settings
 from callreel.settings.engines import engine_by_spec
-from callreel.speech.scores import Segmentation, word_errors
-from tests.cli.program import callreel, the_line
-from tests.services.spoken_call import write_call
+from tests.support.program import callreel, the_line
+from tests.support.two_channel_call import write_call
 
 CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls" / "manifest.tsv"
 

@@ -4,17 +4,17 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from callreel.carrier.resources import page_json
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.ids import CallId, LegSid, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.verdict import Verdict
-from callreel.store import calls, layers, recordings
-from callreel.store.blobs import BlobStore
-from callreel.store.calls import CallRow
-from callreel.store.database import Database
-from tests.cli.program import callreel, the_line
-from tests.services.rest_server import Answer, rest_server
+from callreel.store.calls import calls, layers, recordings
+from callreel.store.calls.calls import CallRow
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
+from callreel.twilio.rest_resources import page_json
+from tests.support.program import callreel, the_line
+from tests.support.rest_server import Answer, rest_server
 
 ACCOUNT = "AC" + "0" * 32
 

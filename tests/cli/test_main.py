@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from callreel.cli.main import app
-from tests.cli.program import callreel, environment, the_line
+from tests.support.program import callreel, environment, the_line
 
 HEAVY = ("numpy", "sqlalchemy", "dbos", "fastapi", "twilio", "httpx2", "pydantic")
 COMMANDS = (

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import callreel, the_line
-from tests.engines.model_hub import ModelHub, serving
-from tests.engines.tiny_whisper import build
+from tests.asr.model_hub import ModelHub, serving
+from tests.asr.tiny_whisper import build
+from tests.support.program import callreel, the_line
 
 REPOSITORY = "Systran/faster-whisper-tiny"
 

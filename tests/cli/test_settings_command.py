@@ -9,7 +9,7 @@ from typer.main import get_command
 from callreel.cli.main import app
 from callreel.cli.settings import page
 from callreel.settings import Settings, env_name
-from tests.cli.program import callreel
+from tests.support.program import callreel
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import callreel, environment, the_line
 from tests.cli.voices import write_voice
+from tests.support.program import callreel, environment, the_line
 
 
 def free_port() -> int:

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from callreel.asr.engine import Capabilities
+from callreel.asr.languages import LanguageError
 from callreel.settings import load_settings
 from callreel.settings.engines import engine_by_spec, language_in, spec_in
-from callreel.speech.engine import Capabilities
-from callreel.speech.languages import LanguageError
-from tests.cli.program import callreel, the_line
+from tests.support.program import callreel, the_line
 
 MANY = Capabilities("faster-whisper", "small", True, True, True, True, on_request=("de", "en"))
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from callreel.store import users
-from callreel.store.database import Database
-from callreel.web.passwords import verify_password
-from tests.cli.program import callreel, the_line
+from callreel.store.db.database import Database
+from callreel.store.people import users
+from callreel.web.auth.passwords import verify_password
+from tests.support.program import callreel, the_line
 
 
 def test_a_person_is_added_with_a_hashed_password_and_listed(tmp_path: Path) -> None:

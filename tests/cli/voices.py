@@ -4,13 +4,14 @@ from pathlib import Path
 
 import soundfile
 
+from callreel.audio.samples import TELEPHONE_HZ
 from callreel.domain.call import Role
-from callreel.simulator.voices import RATE_HZ, load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 
 
 def write_voice(path: Path, *, seconds: float, role: Role = Role.TECHNICIAN) -> Path:
     """A WAV file with the first `seconds` of a shipped voice."""
     soundfile.write(
-        path, load_voice(shipped_voice(role))[: round(seconds * RATE_HZ)], RATE_HZ, subtype="PCM_16"
+        path, load_voice(shipped_voice(role))[: round(seconds * TELEPHONE_HZ)], TELEPHONE_HZ, subtype="PCM_16"
     )
     return path

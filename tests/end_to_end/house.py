@@ -118,7 +118,7 @@ class House:
             "CALLREEL_PORT": str(self.port),
             "CALLREEL_DATA_DIR": str(self.data_dir),
             "CALLREEL_CARRIER_API_URL": self.carrier.api_url,
-            "CALLREEL_ENGINE": "python:tests.engines.scripted",
+            "CALLREEL_ENGINE": "python:tests.asr.scripted",
             "CALLREEL_ENGINE_OPTIONS": "text=please check the boiler|it is cold in here",
             "CALLREEL_ENGINE_WORKERS": "1",
             "CALLREEL_RECORDING_GRACE_S": "2",

@@ -8,7 +8,12 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.end_to_end.album import PICTURES
-from tests.end_to_end.phone_house import CALLING_MS, RAW_MICROPHONE, PhoneHouse, browser_with_microphone
+from tests.end_to_end.phone_house import (
+    CALLING_MS,
+    RAW_MICROPHONE,
+    PhoneHouse,
+    browser_with_microphone,
+)
 
 ADMINISTRATOR = "ada"
 PEOPLE = {"maria": "agent", "zoe": "agent", "sam": "supervisor"}

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from callreel.audio.resample import to_rate
+from callreel.audio.samples import TELEPHONE_HZ
 from callreel.domain.call import Role
 from callreel.simulator.scenario import Technician
-from callreel.simulator.voices import RATE_HZ, load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import House
 from tests.web.chromium import CHROMIUM, QUIET, need_chromium
 
@@ -67,7 +68,7 @@ def browser_with_microphone(folder: Path) -> Iterator[Browser]:
     microphone = folder / "agent.wav"
     with wave.open(str(microphone), "wb") as file:
         file.setparams((1, 2, 48_000, 0, "NONE", ""))
-        file.writeframes(to_rate(load_voice(shipped_voice(Role.AGENT)), RATE_HZ, 48_000).tobytes())
+        file.writeframes(to_rate(load_voice(shipped_voice(Role.AGENT)), TELEPHONE_HZ, 48_000).tobytes())
     flags = [
         *QUIET,
         "--allow-loopback-in-peer-connection",

@@ -16,7 +16,7 @@ import soundfile
 from callreel.audio import mulaw
 from callreel.domain.call import Role, Track
 from callreel.simulator.scenario import CallOutcome, CallScript
-from callreel.simulator.voices import load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.bad_machine import BadMachine
 from tests.end_to_end.house import TECHNICIAN, House
 

@@ -15,10 +15,11 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 
+from callreel.audio.samples import TELEPHONE_HZ
 from callreel.domain.call import Direction, Role
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallScript
-from callreel.simulator.voices import RATE_HZ, load_voice, shipped_lines, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_voice
 from tests.end_to_end.album import PICTURES, Album
 from tests.end_to_end.house import CALLER_ID
 from tests.end_to_end.office import Office, open_office, sign_in
@@ -78,7 +79,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Album:
 
 def earlier(fault: Fault | None) -> CallScript:
     """A short call of maria's, between two recorded voices."""
-    agent, technician = (load_voice(shipped_voice(role))[: EARLIER_S * RATE_HZ] for role in Role)
+    agent, technician = (load_voice(shipped_voice(role))[: EARLIER_S * TELEPHONE_HZ] for role in Role)
     return CallScript(
         agent_voice=agent,
         technician_voice=technician,

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from callreel.audio.samples import TELEPHONE_HZ
 from callreel.domain.call import Role
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallScript, Technician
-from callreel.simulator.voices import RATE_HZ, load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.cable import Cable
 from tests.end_to_end.house import CALLER_ID
 from tests.end_to_end.phone_house import (
@@ -208,7 +209,7 @@ def test_a_page_that_loses_its_network_comes_back_without_a_hole(
 
 
 def test_a_page_outlives_its_server(browser: Browser, house: CableHouse) -> None:
-    agent, technician = (load_voice(shipped_voice(role))[: 12 * RATE_HZ] for role in Role)
+    agent, technician = (load_voice(shipped_voice(role))[: 12 * TELEPHONE_HZ] for role in Role)
     script = CallScript(agent_voice=agent, technician_voice=technician, our_number=CALLER_ID)
     placed = house.begin(script)
     page = browser.new_context(locale="en-US").new_page()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from benchmarks import chaos
 
-from tests.postgres import postgres_server
+from tests.support.postgres import postgres_server
 
 KILL_LOSES_MS = 250
 

@@ -12,7 +12,7 @@ from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import Role, Track
 from callreel.simulator.scenario import CallOutcome, CallScript
-from callreel.simulator.voices import load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import TECHNICIAN, House
 
 RATE_HZ = 8000

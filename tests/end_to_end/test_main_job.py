@@ -10,7 +10,7 @@ from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import Direction, Role, Track
 from callreel.simulator.scenario import CallScript
-from callreel.simulator.voices import load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import CALLER_ID, TECHNICIAN, House
 
 RATE_HZ = 8000

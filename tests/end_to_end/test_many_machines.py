@@ -20,10 +20,10 @@ from callreel.audio import mulaw
 from callreel.domain.call import Role, Track
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, CallScript
-from callreel.simulator.voices import load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import TECHNICIAN, House
 from tests.end_to_end.machines import MEDIA, Balancer, Machine, shared
-from tests.postgres import PostgresServer, postgres_server
+from tests.support.postgres import PostgresServer, postgres_server
 
 pytestmark = pytest.mark.timeout(600)
 """Five processes start on a machine that may be busy with others."""

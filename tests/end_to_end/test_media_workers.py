@@ -10,7 +10,7 @@ import soundfile
 from callreel.audio import mulaw
 from callreel.domain.call import Role, Track
 from callreel.simulator.scenario import CallScript
-from callreel.simulator.voices import load_voice, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import TECHNICIAN, House
 
 WORKERS = {"CALLREEL_MEDIA_WORKERS": "2"}

@@ -13,12 +13,12 @@ import pytest
 
 from callreel.audio import mulaw
 from callreel.domain.call import Role
-from callreel.services.wav_files import SoundFile
 from callreel.simulator.scenario import CallScript
-from callreel.simulator.voices import load_voice, shipped_voice
-from callreel.store.blobs import BlobStore
+from callreel.simulator.sound.voices import load_voice, shipped_voice
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.sound_files import SoundFile
 from tests.end_to_end.house import CALLER_ID, REPOSITORY, TECHNICIAN, House
-from tests.store.s3_server import S3Server, s3_server
+from tests.support.s3_server import S3Server, s3_server
 
 VOICE_S = 8
 MOVED_S = 60.0

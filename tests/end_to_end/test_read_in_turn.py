@@ -22,7 +22,7 @@ from callreel.simulator.scenario import CallOutcome
 from tests.end_to_end.house import House
 from tests.end_to_end.test_kill import LOST_MS_MAX, RATE_HZ, codes, live_files, script
 from tests.end_to_end.test_media_workers import holder, media_workers, metric
-from tests.postgres import PostgresServer, postgres_server
+from tests.support.postgres import PostgresServer, postgres_server
 
 ROLES = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
 HEARD_S = 3.0

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from callreel.audio import mulaw
-from callreel.carrier import signalling_messages as messages
+from callreel.simulator.signalling import messages as messages
 
 M = TypeVar("M")
 _WAIT_S = 20.0

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 from twilio.request_validator import RequestValidator, get_signature_algorithm  # type: ignore[import-untyped]
 from twilio.twiml.voice_response import Dial, Start, VoiceResponse  # type: ignore[import-untyped]
 
-from callreel.carrier.overrides import with_overrides
+from callreel.twilio.connection_overrides import with_overrides
 
 TOKEN = "test-auth-token"
 

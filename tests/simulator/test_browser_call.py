@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from callreel.audio import mulaw
-from callreel.carrier import signalling_messages as messages
-from callreel.carrier.access_token import mint
 from callreel.domain.call import Track
 from callreel.domain.errors import SettingsError
-from callreel.simulator.browser_leg import Patience
 from callreel.simulator.carrier import CarrierConfig, StandInCarrier
 from callreel.simulator.scenario import CallOutcome, Technician
+from callreel.simulator.signalling import messages as messages
+from callreel.simulator.signalling.browser_leg import Patience
+from callreel.twilio.access_token import mint
 from tests.simulator.browser_client import BrowserClient, best_lag, page, pieces_heard
 from tests.simulator.calling import carrier_for, run, voice
 from tests.simulator.receiver import Receiver, receiving

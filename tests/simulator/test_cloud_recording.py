@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from callreel.domain.call import Track
-from callreel.simulator.cloud_recording import CloudRecording
-from callreel.simulator.leg_audio import LegAudio
+from callreel.simulator.calls.cloud_recording import CloudRecording
+from callreel.simulator.sound.leg_audio import LegAudio
 
 PARENT, CHILD = 5116, -1052  # survive mu-law unchanged
 

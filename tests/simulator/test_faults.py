@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from callreel.domain.call import Track
 from callreel.domain.errors import SettingsError
-from callreel.simulator.faults import FAULTS, SPARED_MS, Fault, Sending, parse_fault, strike, value_of
+from callreel.simulator.faults import (
+    FAULTS,
+    SPARED_MS,
+    Fault,
+    Sending,
+    parse_fault,
+    strike,
+    value_of,
+)
 
 SCHEDULE = [  # 15 s, two tracks
     Sending(20.0 * (1 + number // 2), str(number), list(Track)[number % 2]) for number in range(1500)

@@ -4,7 +4,7 @@ import numpy as np
 
 from callreel.audio import mulaw
 from callreel.domain.call import Track
-from callreel.simulator.leg_audio import LegAudio
+from callreel.simulator.sound.leg_audio import LegAudio
 
 LOUD = np.full(800, 8000, np.int16)  # 100 ms
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from callreel.audio import mulaw
 from callreel.domain.call import Track
-from callreel.simulator.leg_audio import LegAudio
-from callreel.simulator.live_sound import LEAD_MS, Mouth
+from callreel.simulator.sound.leg_audio import LegAudio
+from callreel.simulator.sound.live_sound import LEAD_MS, Mouth
 from tests.simulator.calling import voice
 
 VOICE = mulaw.decode(mulaw.encode(voice(5, 1000)))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from callreel.audio.samples import Samples
 from callreel.domain.call import Role
-from callreel.simulator.leg_audio import Samples
-from callreel.simulator.turn_taking import (
+from callreel.simulator.sound.turn_taking import (
     FAREWELL_MS,
     PATIENCE_MS,
     PAUSE_MS,
@@ -14,7 +14,7 @@ from callreel.simulator.turn_taking import (
     TurnTaking,
     lines_of,
 )
-from callreel.simulator.voices import load_voice, shipped_lines, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_voice
 from tests.simulator.calling import voice
 
 LINE = voice(1, 1000)

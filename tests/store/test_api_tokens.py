@@ -1,7 +1,7 @@
 from callreel.domain.access import Scope, UserRole
-from callreel.store import api_tokens, users
-from callreel.store.database import Database
-from tests.store.rows import NOON, after
+from callreel.store.db.database import Database
+from callreel.store.people import api_tokens, users
+from tests.support.rows import NOON, after
 
 
 def test_a_token_is_its_owners_until_it_ends(database: Database) -> None:

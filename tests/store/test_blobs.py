@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callreel.domain.errors import StoreError
-from callreel.store.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
 
 KEY = "twilio_recordings/CA1_RE1.wav"
 SOUND = bytes(range(256)) * 1000

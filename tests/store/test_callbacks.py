@@ -1,9 +1,9 @@
 from sqlalchemy import select
 
-from callreel.store import callbacks
-from callreel.store.database import Database
-from callreel.store.tables import callbacks as callback_table
-from tests.store.rows import NOON, after
+from callreel.store.calls import callbacks
+from callreel.store.db.database import Database
+from callreel.store.db.tables import callbacks as callback_table
+from tests.support.rows import NOON, after
 
 
 def test_a_callback_is_kept_once_as_it_first_came(database: Database) -> None:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from callreel.domain.call import CallState, Role, Topology
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.verdict import Comparison, Reason, Verdict
-from callreel.store import calls, legs
-from callreel.store.database import Database
-from callreel.store.legs import LegRow
-from callreel.store.tables import UTCDateTime
-from tests.store.rows import CALL, CHILD, NOON, PARENT, a_call, after
+from callreel.store.calls import calls, legs
+from callreel.store.calls.legs import LegRow
+from callreel.store.db.database import Database
+from callreel.store.db.tables import UTCDateTime
+from tests.support.rows import CALL, CHILD, NOON, PARENT, a_call, after
 
 
 def test_a_call_comes_back_as_it_was_kept(database: Database) -> None:

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from callreel.domain.errors import StoreError
-from callreel.store import calls
-from callreel.store.database import Database
-from callreel.store.tables import facts
-from tests.store.rows import CALL, NOON, a_call
+from callreel.store.calls import calls
+from callreel.store.db.database import Database
+from callreel.store.db.tables import facts
+from tests.support.rows import CALL, NOON, a_call
 
 
 @contextmanager

@@ -1,22 +1,23 @@
-"""Erasures and holds as rows, on both databases. What erasing does is in tests/services/test_erasing.py."""
+"""Erasures and holds as rows, on both databases. What erasing does is in tests/retention/test_erasure.py."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+from callreel.cluster.event_bus import EventBus
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Role
 from callreel.domain.erasure import ErasureStep
 from callreel.domain.errors import CallreelError
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind, Turn, Word
-from callreel.services.announce import Announcer
-from callreel.services.bus import EventBus
-from callreel.services.clock import Clock
-from callreel.services.erasure_orders import ErasureOrders
-from callreel.services.holding import Holding
-from callreel.store import callbacks, calls, erasures, facts, holds, transcripts
-from callreel.store.database import Database
-from callreel.store.erasures import ErasureRow
-from tests.store.rows import CALL, NOON, PARENT, a_call
+from callreel.retention.erasure_orders import ErasureOrders
+from callreel.retention.legal_hold import LegalHolds
+from callreel.runtime.clock import Clock
+from callreel.store.calls import callbacks, calls, erasures, facts, holds
+from callreel.store.calls.erasures import ErasureRow
+from callreel.store.db.database import Database
+from callreel.store.transcripts import transcripts
+from tests.support.rows import CALL, NOON, PARENT, a_call
 
 OTHER = CallId("another")
 SAID = Turn(Role.AGENT, 0, 500, "good morning", 0.5, (Word("good", 0, 200), Word("morning", 200, 500)))
@@ -74,7 +75,7 @@ def test_held_and_erased_in_the_same_instant_it_is_one_of_both(database: Databas
     closed_calls(database)
     bus, clock = EventBus(), Clock()
     holding, orders = (
-        Holding(database, Announcer(database, bus, clock), clock),
+        LegalHolds(database, EventPublisher(database, bus, clock), clock),
         ErasureOrders(database, clock, carrier_usable=True),
     )
 

@@ -1,7 +1,7 @@
 from callreel.domain.ids import LegSid
-from callreel.store import facts
-from callreel.store.database import Database
-from tests.store.rows import CALL, NOON, PARENT, a_call, after
+from callreel.store.calls import facts
+from callreel.store.db.database import Database
+from tests.support.rows import CALL, NOON, PARENT, a_call, after
 
 
 def test_facts_of_a_call_and_of_none(database: Database) -> None:

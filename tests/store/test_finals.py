@@ -1,8 +1,8 @@
 from callreel.domain.call import Role
 from callreel.domain.transcript import Final, Segment, Word
-from callreel.store import finals
-from callreel.store.database import Database
-from tests.store.rows import CALL, a_call
+from callreel.store.db.database import Database
+from callreel.store.transcripts import finals
+from tests.support.rows import CALL, a_call
 
 FIRST = Final(Segment(Role.AGENT, 0, 100, 900), (Word("hello", 100, 500, 0.5), Word("there", 500, 900)))
 OTHER = Final(Segment(Role.TECHNICIAN, 0, 50, 80), (), failed=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from callreel.audio import wav
 from callreel.domain.errors import AudioFileError, StoreError
-from callreel.store.growing_wav import GrowingWav, RepairedWav, StillGrowingError, repair
+from callreel.store.files.growing_wav import GrowingWav, RepairedWav, StillGrowingError, repair
 
 BLOCK = 1600
 

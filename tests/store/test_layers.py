@@ -4,10 +4,10 @@ from sqlalchemy import select
 
 from callreel.domain.call import Role
 from callreel.domain.recording import Layer, LayerFile, LayerState
-from callreel.store import layers
-from callreel.store.database import Database
-from callreel.store.tables import layers as layer_table
-from tests.store.rows import CALL, NOON, a_call
+from callreel.store.calls import layers
+from callreel.store.db.database import Database
+from callreel.store.db.tables import layers as layer_table
+from tests.support.rows import CALL, NOON, a_call
 
 GROWING = LayerFile(
     Layer.LIVE_8K, Role.AGENT, "audio_recordings/agent.wav", 8000, 1, 1000, 16_044, None, LayerState.RECORDING

@@ -2,10 +2,10 @@ from itertools import permutations
 
 from callreel.domain.call import Role
 from callreel.domain.ids import LegSid
-from callreel.store import legs
-from callreel.store.database import Database
-from callreel.store.legs import LegRow
-from tests.store.rows import CALL, CHILD, PARENT, a_call, after
+from callreel.store.calls import legs
+from callreel.store.calls.legs import LegRow
+from callreel.store.db.database import Database
+from tests.support.rows import CALL, CHILD, PARENT, a_call, after
 
 
 def test_callbacks_in_any_order_end_the_same(database: Database) -> None:

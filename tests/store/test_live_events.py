@@ -6,11 +6,12 @@ from sqlalchemy import delete
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind
-from callreel.store import live_events, transcripts
-from callreel.store.database import Database
-from callreel.store.tables import live_events as event_table
-from tests.postgres import postgres_server
-from tests.store.rows import CALL, NOON, a_call
+from callreel.store.calls import live_events
+from callreel.store.db.database import Database
+from callreel.store.db.tables import live_events as event_table
+from callreel.store.transcripts import transcripts
+from tests.support.postgres import postgres_server
+from tests.support.rows import CALL, NOON, a_call
 
 OTHER = CallId("ba9876543210")
 

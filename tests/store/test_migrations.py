@@ -14,11 +14,14 @@ from sqlalchemy import table as lightweight
 from callreel.domain.access import UserRole
 from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
-from callreel.store import calls, facts, finals, layers, migrations, recordings, transcripts, users
-from callreel.store.database import Database
-from callreel.store.tables import Named, UTCDateTime, in_metadata, metadata
-from callreel.store.tables import calls as call_table
-from tests.store.rows import NOON, a_call
+from callreel.store.calls import calls, facts, layers, recordings
+from callreel.store.db import migrations
+from callreel.store.db.database import Database
+from callreel.store.db.tables import Named, UTCDateTime, in_metadata, metadata
+from callreel.store.db.tables import calls as call_table
+from callreel.store.people import users
+from callreel.store.transcripts import finals, transcripts
+from tests.support.rows import NOON, a_call
 
 
 def test_the_migrated_database_is_what_the_code_thinks_it_is(database: Database) -> None:

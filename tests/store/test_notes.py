@@ -1,8 +1,8 @@
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.note import NoteKind
-from callreel.store import notes
-from callreel.store.database import Database
-from tests.store.rows import CALL, NOON, a_call
+from callreel.store.calls import notes
+from callreel.store.db.database import Database
+from tests.support.rows import CALL, NOON, a_call
 
 
 def test_notes_come_in_the_order_of_their_positions(database: Database) -> None:

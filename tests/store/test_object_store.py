@@ -12,11 +12,11 @@ import pytest
 
 from callreel.audio import wav
 from callreel.domain.errors import SettingsError, StoreAwayError, StoreError
-from callreel.services.wav_files import SoundFile
-from callreel.store.blobs import BlobExistsError, BlobInfo, BlobStore
-from callreel.store.object_store import ObjectStore, object_name, open_object_store
-from callreel.store.spool import spool_name
-from tests.store.s3_server import S3Server, s3_server
+from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.files.object_store import ObjectStore, object_name, open_object_store
+from callreel.store.files.sound_files import SoundFile
+from callreel.store.files.spool import spool_name
+from tests.support.s3_server import S3Server, s3_server
 
 KEY = "twilio_recordings/CA1_RE1.wav"
 SOUND = os.urandom(1_000) + bytes(range(256)) * 1_000

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import text
 
 from callreel.domain.errors import StoreError
-from callreel.store import processes
-from callreel.store.database import Database
-from callreel.store.processes import LeadLock
-from tests.postgres import postgres_server
-from tests.services.ground import eventually_blocking
+from callreel.store.db import processes
+from callreel.store.db.database import Database
+from callreel.store.db.processes import LeadLock
+from tests.support.installation import eventually_blocking
+from tests.support.postgres import postgres_server
 
 HOLD = """
 import sys, time

@@ -7,11 +7,11 @@ from sqlalchemy import delete
 from callreel.domain.call import CallState
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, advance
-from callreel.store import calls, recordings
-from callreel.store.database import Database
-from callreel.store.recordings import DISPATCHABLE, RecordingRow
-from callreel.store.tables import recordings as recording_table
-from tests.store.rows import CALL, NOON, PARENT, a_call, after
+from callreel.store.calls import calls, recordings
+from callreel.store.calls.recordings import DISPATCHABLE, RecordingRow
+from callreel.store.db.database import Database
+from callreel.store.db.tables import recordings as recording_table
+from tests.support.rows import CALL, NOON, PARENT, a_call, after
 
 SID = RecordingSid("RE" + "1" * 32)
 

@@ -1,4 +1,4 @@
-"""Corrections over the machine's text. How a turn changes is in tests/speech/test_correction.py."""
+"""Corrections over the machine's text. How a turn changes is in tests/review/test_turn_edits.py."""
 
 from dataclasses import replace
 
@@ -8,11 +8,11 @@ from sqlalchemy.exc import IntegrityError
 
 from callreel.domain.call import Role
 from callreel.domain.transcript import TranscriptKind, Turn, Word
-from callreel.store import revisions, transcripts
-from callreel.store.calls import lock
-from callreel.store.database import Database
-from callreel.store.tables import calls, revised_turns
-from tests.store.rows import CALL, NOON, a_call, after
+from callreel.store.calls.calls import lock
+from callreel.store.db.database import Database
+from callreel.store.db.tables import calls, revised_turns
+from callreel.store.transcripts import revisions, transcripts
+from tests.support.rows import CALL, NOON, a_call, after
 
 TURNS = tuple(
     Turn(Role.AGENT, 1000 * n, 1000 * n + 500, text, 0.5, (Word(text, 1000 * n, 1000 * n + 500, 0.5),))

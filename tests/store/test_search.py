@@ -8,14 +8,15 @@ from sqlalchemy import delete, func, select
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind, Turn, Word
-from callreel.store import call_list, calls, search, transcripts
-from callreel.store.call_list import CallFilter
-from callreel.store.database import Database
-from callreel.store.search_query import Query, hits, parse
-from callreel.store.search_tokens import tokens
-from callreel.store.tables import calls as call_table
-from callreel.store.tables import turn_index
-from tests.store.rows import CALL, a_call, after
+from callreel.store.calls import call_list, calls
+from callreel.store.calls.call_list import CallFilter
+from callreel.store.db.database import Database
+from callreel.store.db.tables import calls as call_table
+from callreel.store.db.tables import turn_index
+from callreel.store.transcripts import search, transcripts
+from callreel.store.transcripts.search_query import Query, hits, parse
+from callreel.store.transcripts.search_tokens import tokens
+from tests.support.rows import CALL, a_call, after
 
 SAID = {
     "0": ("can you read me the pressure on the left gauge", "it says forty two"),

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.store.search_query import MOST_CLAUSES, Clause, hits, parse, snippet
-from callreel.store.search_tokens import tokens
+from callreel.store.transcripts.search_query import MOST_CLAUSES, Clause, hits, parse, snippet
+from callreel.store.transcripts.search_tokens import tokens
 
 TEXT = "can you read me the pressure on the left gauge please"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.store.search_tokens import LONGEST_TOKEN, tokens
+from callreel.store.transcripts.search_tokens import LONGEST_TOKEN, tokens
 
 
 def folded(text: str) -> list[str]:

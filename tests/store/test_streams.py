@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 from callreel.domain.ids import StreamSid
-from callreel.store import streams
-from callreel.store.database import Database
-from callreel.store.streams import EndedBy, StreamRow
-from tests.store.rows import CALL, NOON, PARENT, a_call, after
+from callreel.store.calls import streams
+from callreel.store.calls.streams import EndedBy, StreamRow
+from callreel.store.db.database import Database
+from tests.support.rows import CALL, NOON, PARENT, a_call, after
 
 FIRST = StreamRow(StreamSid("MZ1"), CALL.id, PARENT, origin_ms=0, started_at=NOON)
 SECOND = StreamRow(StreamSid("MZ2"), CALL.id, PARENT, origin_ms=30_000, started_at=after(30))

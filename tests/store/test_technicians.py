@@ -1,9 +1,9 @@
 import pytest
 
 from callreel.domain.ids import CallId, LegSid
-from callreel.store import technicians
-from callreel.store.database import Database
-from tests.store.rows import NOON, a_call, after
+from callreel.store.db.database import Database
+from callreel.store.people import technicians
+from tests.support.rows import NOON, a_call, after
 
 
 def test_a_number_has_one_name(database: Database) -> None:

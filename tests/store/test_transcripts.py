@@ -9,12 +9,13 @@ from callreel.domain.call import Role
 from callreel.domain.cost import Heard
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn, Word
-from callreel.store import calls, transcripts
-from callreel.store.database import Database
-from callreel.store.tables import turns as turn_table
-from callreel.store.tables import words as word_table
-from callreel.store.transcripts import Made, TranscriptRow
-from tests.store.rows import CALL, a_call
+from callreel.store.calls import calls
+from callreel.store.db.database import Database
+from callreel.store.db.tables import turns as turn_table
+from callreel.store.db.tables import words as word_table
+from callreel.store.transcripts import transcripts
+from callreel.store.transcripts.transcripts import Made, TranscriptRow
+from tests.support.rows import CALL, a_call
 
 FINAL = TranscriptKind.FINAL
 HELLO = Turn(

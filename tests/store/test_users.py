@@ -3,10 +3,10 @@ from sqlalchemy import update
 
 from callreel.domain.access import UserRole
 from callreel.domain.errors import StoreError
-from callreel.store import users
-from callreel.store.database import Database
-from callreel.store.tables import users as user_table
-from tests.store.rows import NOON, after
+from callreel.store.db.database import Database
+from callreel.store.db.tables import users as user_table
+from callreel.store.people import users
+from tests.support.rows import NOON, after
 
 
 def test_people_are_found_by_name(database: Database) -> None:

@@ -1,6 +1,7 @@
-from callreel.store import technicians, vocabulary
-from callreel.store.database import Database
-from tests.store.rows import NOON
+from callreel.store.db.database import Database
+from callreel.store.people import technicians
+from callreel.store.transcripts import vocabulary
+from tests.support.rows import NOON
 
 
 def test_what_stays_on_the_list_keeps_who_added_it(database: Database) -> None:

@@ -1,6 +1,6 @@
-from callreel.store import welcome_tokens
-from callreel.store.database import Database
-from tests.store.rows import NOON, after
+from callreel.store.db.database import Database
+from callreel.store.people import welcome_tokens
+from tests.support.rows import NOON, after
 
 
 def test_one_link_is_good_once_and_for_its_time(database: Database) -> None:

@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from callreel.carrier.signature import SignatureCheck, settings_header, sign
+from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId
-from callreel.services.callbacks import CallbackIntake
-from callreel.services.counters import Counters
-from callreel.services.group_commit import GroupCommit
-from callreel.web.carrier_routes import carrier_router
-from tests.services.ground import Ground, answering, passing_ground
+from callreel.ingest.callback_intake import CallbackIntake
+from callreel.runtime.counters import Counters
+from callreel.twilio.signature import SignatureCheck, settings_header, sign
+from callreel.web.carrier.webhooks import carrier_router
+from tests.support.installation import Installation, answering, temporary_installation
 
 PUBLIC = "https://calls.example"
 STREAM_URL = "wss://calls.example/twilio/media-stream"
@@ -42,7 +42,7 @@ def signed_with_shared_key(path: str, form: Mapping[str, str]) -> dict[str, str]
 class CarrierSide:
     """A client that speaks as the carrier does, what it set off, and where it shows."""
 
-    ground: Ground
+    installation: Installation
     client: TestClient
     counters: Counters
     woken: list[None] = field(default_factory=list)
@@ -64,17 +64,17 @@ class CarrierSide:
 
 @contextmanager
 def carrier_side() -> Iterator[CarrierSide]:
-    with passing_ground() as ground:
+    with temporary_installation() as installation:
         app, counters = FastAPI(), Counters()
-        side = CarrierSide(ground, TestClient(app, base_url="http://127.0.0.1:8000"), counters)
+        side = CarrierSide(installation, TestClient(app, base_url="http://127.0.0.1:8000"), counters)
         intake = CallbackIntake(
-            ground.clock,
+            installation.clock,
             recording_changed=lambda: side.woken.append(None),
             leg_ended=side.legs.append,
             stream_ended=side.streams.append,
         )
-        commits = GroupCommit(ground.database, ground.announcer)
+        commits = GroupCommit(installation.database, installation.announcer)
         app.include_router(
-            carrier_router(signature_check(), PUBLIC, answering(ground), intake, commits, counters)
+            carrier_router(signature_check(), PUBLIC, answering(installation), intake, commits, counters)
         )
         yield side

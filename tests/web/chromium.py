@@ -13,12 +13,12 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from callreel.app.pages import shown_settings
-from callreel.carrier.destination import DialPolicy
 from callreel.domain.cost import Prices
 from callreel.settings import Settings
+from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebOptions
+from tests.support.seed import Seed
 from tests.web.conftest import MakeApp
-from tests.web.seed import Seed
 
 CHROMIUM = os.environ.get("CALLREEL_TEST_CHROMIUM", "/usr/bin/chromium")
 QUIET = [

@@ -9,15 +9,15 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from callreel.carrier.destination import DialPolicy
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.cost import Prices
-from callreel.services.secret_tokens import new_token, token_hash
-from callreel.store import api_tokens, users
+from callreel.runtime.secret_tokens import new_token, token_hash
+from callreel.store.people import api_tokens, users
+from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebOptions, create_app
-from callreel.web.passwords import hash_password
-from callreel.web.signin import COOKIE
-from tests.web.seed import NOON, Seed, open_seed, seed
+from callreel.web.auth.passwords import hash_password
+from callreel.web.auth.signin import COOKIE
+from tests.support.seed import NOON, Seed, open_seed, seed
 
 PASSWORD = "correct horse battery"
 HASH = hash_password(PASSWORD)

@@ -12,12 +12,13 @@ from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Comparison, Verdict
-from callreel.simulator.voices import Line, load_voice, shipped_lines, shipped_voice
-from callreel.store import calls, finals, layers, legs, recordings, streams, transcripts
-from callreel.store.calls import CallRow
-from callreel.store.legs import LegRow
-from callreel.store.streams import EndedBy, StreamRow
-from tests.web.seed import Seed, at
+from callreel.simulator.sound.voices import Line, load_voice, shipped_lines, shipped_voice
+from callreel.store.calls import calls, layers, legs, recordings, streams
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.legs import LegRow
+from callreel.store.calls.streams import EndedBy, StreamRow
+from callreel.store.transcripts import finals, transcripts
+from tests.support.seed import Seed, at
 
 SPOKEN = CallId("4123456789ab")
 LEG = LegSid("CA" + SPOKEN * 2 + "00000000")

@@ -2,7 +2,7 @@
 
 from fastapi.testclient import TestClient
 
-from tests.web.seed import ABSENT, DONE, LIVE, NUMBER, SUSPECT, Seed
+from tests.support.seed import ABSENT, DONE, LIVE, NUMBER, SUSPECT, Seed
 
 
 def test_list_is_newest_first_and_pages(ada: TestClient) -> None:

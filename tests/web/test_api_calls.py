@@ -4,9 +4,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from callreel.domain.note import NoteKind
-from callreel.store import notes, technicians
+from callreel.store.calls import notes
+from callreel.store.people import technicians
+from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
 from tests.web.conftest import As
-from tests.web.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
 
 
 def ids(browser: TestClient, **params: str) -> list[str]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from callreel.web.access import RULES
+from callreel.web.auth.access import RULES
 
 DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 ADDRESS = r"/[\w{}/-]+(?:\.[\w{}]+)?"

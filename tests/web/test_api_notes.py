@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from callreel.domain.events import EventKind
-from callreel.store import live_events
+from callreel.store.calls import live_events
+from tests.support.seed import DONE, LIVE, SUSPECT, Seed
 from tests.web.conftest import As
-from tests.web.seed import DONE, LIVE, SUSPECT, Seed
 
 NOTES = f"/api/calls/{DONE}/notes"
 

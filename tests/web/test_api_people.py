@@ -7,16 +7,16 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from callreel.domain.access import UserRole
-from callreel.services.clock import Clock
-from callreel.services.secret_tokens import token_hash
-from callreel.store import users
-from callreel.store.tables import api_tokens, welcome_tokens
-from callreel.store.tables import users as user_table
+from callreel.runtime.clock import Clock
+from callreel.runtime.secret_tokens import token_hash
+from callreel.store.db.tables import api_tokens, welcome_tokens
+from callreel.store.db.tables import users as user_table
+from callreel.store.people import users
 from callreel.web.app import WebOptions
-from callreel.web.signin import COOKIE
-from callreel.web.welcome import first_link
+from callreel.web.auth.signin import COOKIE
+from callreel.web.auth.welcome import first_link
+from tests.support.seed import DONE, NOON, Seed
 from tests.web.conftest import PASSWORD, As, MakeApp, enter
-from tests.web.seed import DONE, NOON, Seed
 
 
 def test_who_one_is(signed_in: As, demo: TestClient) -> None:

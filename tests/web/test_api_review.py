@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from callreel.domain.events import EventKind
+from tests.support.seed import ABSENT, DONE, LIVE, NUMBER, SUSPECT, Seed, record
 from tests.web.conftest import As
-from tests.web.seed import ABSENT, DONE, LIVE, NUMBER, SUSPECT, Seed, record
 
 
 @pytest.mark.parametrize(("layer", "duration_ms"), [("cloud", 2500), ("live_8k", 2400), ("live_16k", 2400)])

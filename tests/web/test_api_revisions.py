@@ -7,9 +7,10 @@ from fastapi.testclient import TestClient
 
 from callreel.domain.events import EventKind
 from callreel.domain.transcript import TranscriptKind
-from callreel.store import live_events, transcripts
+from callreel.store.calls import live_events
+from callreel.store.transcripts import transcripts
+from tests.support.seed import DONE, LIVE, SAID, Seed
 from tests.web.conftest import As
-from tests.web.seed import DONE, LIVE, SAID, Seed
 
 REVISIONS = f"/api/calls/{DONE}/revisions"
 

@@ -4,11 +4,11 @@ import jwt
 import pytest
 from fastapi.testclient import TestClient
 
-from callreel.carrier.destination import DialPolicy
+from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebOptions
 from callreel.web.options import SoftphoneOptions
+from tests.support.seed import NUMBER, Seed
 from tests.web.conftest import As, MakeApp, enter
-from tests.web.seed import NUMBER, Seed
 
 READY = SoftphoneOptions(
     account_sid="AC" + "1" * 32,

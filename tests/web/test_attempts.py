@@ -1,6 +1,6 @@
 """The limit on failed sign-ins, on a clock of its own."""
 
-from callreel.web.attempts import AttemptLimit
+from callreel.web.auth.attempts import AttemptLimit
 
 
 def test_waits_after_the_limit_until_the_oldest_failure_is_past() -> None:

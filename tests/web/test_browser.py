@@ -6,8 +6,8 @@ from playwright.sync_api import Browser, Page, Route, expect
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.store import calls
-from tests.web.seed import DONE, LIVE, NOON, Seed, record
+from callreel.store.calls import calls
+from tests.support.seed import DONE, LIVE, NOON, Seed, record
 
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

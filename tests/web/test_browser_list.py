@@ -11,13 +11,15 @@ from playwright.sync_api import Browser, Page, expect
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
-from callreel.store import calls, erasures, holds, technicians, vocabulary
-from callreel.store.erasures import ErasureRow
+from callreel.store.calls import calls, erasures, holds
+from callreel.store.calls.erasures import ErasureRow
+from callreel.store.people import technicians
+from callreel.store.transcripts import vocabulary
 from callreel.web.options import WebOptions
+from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
 from tests.web.axe import need_axe, serious
 from tests.web.conftest import PASSWORD, MakeApp
 from tests.web.routes import endpoints
-from tests.web.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
 from tests.web.spoken_call import SPOKEN, add_spoken_call
 
 ERASED = CallId("9123456789ab")

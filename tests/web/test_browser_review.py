@@ -11,11 +11,12 @@ from playwright.sync_api import Browser, Locator, Page, Response, expect
 from sqlalchemy import select, update
 
 from callreel.domain.transcript import TranscriptKind
-from callreel.store import layers, live_scores
-from callreel.store.tables import layers as layers_table
-from callreel.store.tables import transcripts as transcripts_table
-from callreel.store.tables import turns as turns_table
-from tests.web.seed import Seed
+from callreel.store.calls import layers
+from callreel.store.db.tables import layers as layers_table
+from callreel.store.db.tables import transcripts as transcripts_table
+from callreel.store.db.tables import turns as turns_table
+from callreel.store.transcripts import live_scores
+from tests.support.seed import Seed
 from tests.web.spoken_call import LIVE_OFFSET_MS, SPOKEN, add_spoken_call, spoken_lines
 
 pytest_plugins = ("tests.web.chromium",)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from scripts import ui_current
 
-from callreel.web.render import BUILT
+from callreel.web.pages.render import BUILT
 
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "ui"

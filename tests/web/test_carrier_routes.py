@@ -9,24 +9,24 @@ from sqlalchemy import func, select
 from starlette.types import Message
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from callreel.carrier.twiml_reader import read_twiml
-from callreel.carrier.twiml_script import Dial, DialNumber, Say
-from callreel.carrier.webhook_forms import (
+from callreel.cluster.group_commit import GroupCommit, Written
+from callreel.domain.events import LiveEvent
+from callreel.domain.ids import CallId, RecordingSid, StreamSid
+from callreel.ingest.callback_intake import CallbackIntake
+from callreel.ingest.voice_request import VoiceRequestHandler
+from callreel.runtime.counters import Counters
+from callreel.simulator.calls.twiml_reader import read_twiml
+from callreel.simulator.calls.twiml_script import Dial, DialNumber, Say
+from callreel.store.db.tables import metadata
+from callreel.twilio.webhook_forms import (
     call_status_form,
     recording_status_form,
     stream_status_form,
     voice_form,
 )
-from callreel.domain.events import LiveEvent
-from callreel.domain.ids import CallId, RecordingSid, StreamSid
-from callreel.services.answer import Answering
-from callreel.services.callbacks import CallbackIntake
-from callreel.services.counters import Counters
-from callreel.services.group_commit import GroupCommit, Written
-from callreel.store.tables import metadata
 from callreel.web.app import WebOptions, create_app
-from callreel.web.carrier_routes import MAX_FORM_BYTES, carrier_router
-from tests.services.ground import ACCOUNT, NOON, answering, leg
+from callreel.web.carrier.webhooks import MAX_FORM_BYTES, carrier_router
+from tests.support.installation import ACCOUNT, NOON, answering, leg
 from tests.web.carrier_side import (
     AUTH_TOKEN,
     KEY_SID,
@@ -74,7 +74,7 @@ def called(side: CarrierSide) -> CarrierSide:
 
 def stored(side: CarrierSide) -> dict[str, int]:
     """How many rows each table has that has any."""
-    with side.ground.database.read() as conn:
+    with side.installation.database.read() as conn:
         counts = {
             table.name: conn.execute(select(func.count()).select_from(table)).scalar_one()
             for table in metadata.sorted_tables
@@ -91,7 +91,7 @@ def test_voice_request_is_answered_with_twiml(side: CarrierSide) -> None:
     (dial,) = (verb for verb in read_twiml(answer.text).verbs if isinstance(verb, Dial))
     (target,) = dial.targets
     assert isinstance(target, DialNumber) and target.number == "+12125550123"
-    assert side.ground.call(CALL).agent == "ada"
+    assert side.installation.call(CALL).agent == "ada"
 
 
 def test_forbidden_number_is_twiml_too(side: CarrierSide) -> None:
@@ -154,7 +154,7 @@ def test_query_of_the_address_is_part_of_what_is_signed(called: CarrierSide) -> 
 def test_fields_with_signs_of_their_own_arrive_as_they_were(side: CarrierSide) -> None:
     form = {**VOICE, "From": "client:ada lovelace+1&co=ü", "Note": "50%=a+b"}
     assert side.post("/twilio/voice", form)[0] == 200
-    assert side.ground.call(CALL).agent == "ada lovelace+1&co=ü"
+    assert side.installation.call(CALL).agent == "ada lovelace+1&co=ü"
 
 
 # Requests of others
@@ -275,13 +275,13 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
             raise OSError("no space left on device")
 
     app = FastAPI()
-    ground = side.ground
+    installation = side.installation
     intake = Full(
-        ground.clock,
+        installation.clock,
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
-    service: Answering = answering(ground)
-    commits = GroupCommit(ground.database, ground.announcer)
+    service: VoiceRequestHandler = answering(installation)
+    commits = GroupCommit(installation.database, installation.announcer)
     app.include_router(carrier_router(signature_check(), PUBLIC, service, intake, commits, Counters()))
     client = TestClient(app, raise_server_exceptions=False)
     answer = client.post("/twilio/call-status", data=LEG, headers=signed("/twilio/call-status", LEG))
@@ -289,19 +289,23 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
 
 
 def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
-    ground = side.ground
+    installation = side.installation
     intake = CallbackIntake(
-        ground.clock,
+        installation.clock,
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
-    commits = GroupCommit(ground.database, ground.announcer)
-    router = carrier_router(signature_check(), PUBLIC, answering(ground), intake, commits, Counters())
+    commits = GroupCommit(installation.database, installation.announcer)
+    router = carrier_router(signature_check(), PUBLIC, answering(installation), intake, commits, Counters())
     app = create_app(
-        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(), routers=(router,)
+        database=installation.database,
+        blobs=installation.blobs,
+        bus=installation.bus,
+        options=WebOptions(),
+        routers=(router,),
     )
     client = TestClient(app, base_url="http://10.0.0.1")
     for path, form in ROUTES.items():
         assert client.post(path, data=form, headers=signed(path, form)).status_code in (200, 204)
         assert client.post(path, data=form).status_code == 403
-    told: list[LiveEvent] = ground.heard
+    told: list[LiveEvent] = installation.heard
     assert told[0].call_id == CALL

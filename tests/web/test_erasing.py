@@ -6,16 +6,16 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Scope
 from callreel.domain.ids import CallId
-from callreel.services.announce import Announcer
-from callreel.services.clock import Clock
-from callreel.services.cloud import CarrierAccess, CarrierRecordings
-from callreel.services.erasing import Erasing
-from callreel.store import calls, erasures, holds
-from tests.services.ground import ACCOUNT
+from callreel.retention.erasure import Erasing
+from callreel.runtime.clock import Clock
+from callreel.store.calls import calls, erasures, holds
+from tests.support.installation import ACCOUNT
+from tests.support.seed import DONE, LIVE, NOON, SUSPECT, Seed
 from tests.web.conftest import As, bearer
-from tests.web.seed import DONE, LIVE, NOON, SUSPECT, Seed
 
 API = f"/api/calls/{DONE}"
 PAGE = f"/calls/{DONE}"
@@ -27,7 +27,7 @@ def go_on(place: Seed, *, credentials: bool = True) -> int:
     """What the server does each second, with a carrier that is away."""
     access = CarrierAccess(AWAY, ACCOUNT, *(("SK1", "secret") if credentials else ("", "")), timeout_s=1)
     carrier, clock = CarrierRecordings(access), Clock()
-    announcer = Announcer(place.database, place.bus, clock)
+    announcer = EventPublisher(place.database, place.bus, clock)
     try:
         return Erasing(place.database, place.blobs, carrier, announcer, clock, after=None).sweep()
     finally:

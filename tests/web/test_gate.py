@@ -10,17 +10,17 @@ from starlette.websockets import WebSocketDisconnect
 
 from callreel.app.pages import web_app
 from callreel.domain.access import RIGHTS, Scope, UserRole, rights_of
-from callreel.services.clock import Clock
-from callreel.services.counters import Counters
-from callreel.services.health import Health
+from callreel.ops.health import Health
+from callreel.runtime.clock import Clock
+from callreel.runtime.counters import Counters
 from callreel.settings import load_settings
-from callreel.store.tables import api_tokens
-from callreel.web.access import RULES, Rule, find
+from callreel.store.db.tables import api_tokens
 from callreel.web.app import WebOptions, create_app
-from callreel.web.gate import SECURITY_HEADERS, SIGNED
+from callreel.web.auth.access import RULES, Rule, find
+from callreel.web.auth.gate import SECURITY_HEADERS, SIGNED
+from tests.support.seed import DONE, NOON, Seed
 from tests.web.conftest import As, MakeApp, bearer
 from tests.web.routes import endpoints
-from tests.web.seed import DONE, NOON, Seed
 
 VALUES = {
     "{call_id}": DONE,
@@ -61,7 +61,7 @@ def _filled(path: str) -> str:
 
 def rule_of(method: str, path: str) -> Rule:
     found = find(method, path)
-    assert found is not None and found.rule is not None, f"{method} {path} has no rule in web/access.py"
+    assert found is not None and found.rule is not None, f"{method} {path} has no rule in web/auth/access.py"
     return found.rule
 
 
@@ -92,12 +92,12 @@ def test_the_server_as_it_is_put_together_has_no_door_without_a_lock(place: Seed
     """As `test_a_stranger_gets_nothing`, with every router that the composition root adds, the carrier's too."""
     sid = "0" * 32
     settings = load_settings({}, {"TWILIO_ACCOUNT_SID": f"AC{sid}", "TWILIO_AUTH_TOKEN": "t" * 32})
-    ground: Any = Nothing(
+    installation: Any = Nothing(
         settings=settings, database=place.database, blobs=place.blobs, bus=place.bus, clock=Clock()
     )
     far: Any = Nothing()
     app = web_app(
-        ground, engine=far, live_calls=far, dispatcher=far, counters=Counters(), health=Health(Clock(), {}),
+        installation, engine=far, live_calls=far, dispatcher=far, counters=Counters(), health=Health(Clock(), {}),
         metrics=far, demo=False, demo_sign_in=False,
     )  # fmt: skip
     browser = TestClient(app, base_url="https://calls.example", follow_redirects=False)

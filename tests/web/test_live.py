@@ -9,16 +9,17 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi.testclient import TestClient
 
+from callreel.cluster.event_bus import EventBus
 from callreel.domain.access import UserRole
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.services.bus import EventBus
-from callreel.store import live_events, users
+from callreel.store.calls import live_events
+from callreel.store.people import users
+from callreel.web.api.live_events import HEARTBEAT, Wish, event_text, live_text
 from callreel.web.app import WebOptions
-from callreel.web.live import HEARTBEAT, Wish, event_text, live_text
+from tests.support.seed import ABSENT, DONE, LIVE, Seed, record
 from tests.web.conftest import MakeApp, enter
-from tests.web.seed import ABSENT, DONE, LIVE, Seed, record
 
 
 def partial(call_id: CallId, text: str) -> LiveEvent:

@@ -4,8 +4,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from callreel.domain.recording import LayerState
-from callreel.store import layers
-from tests.web.seed import DONE, LIVE, Seed
+from callreel.store.calls import layers
+from tests.support.seed import DONE, LIVE, Seed
 
 URL = f"/calls/{DONE}/layers/live_8k-agent.wav"
 

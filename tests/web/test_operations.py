@@ -12,23 +12,23 @@ from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.services.counters import Counters
-from callreel.services.health import Health, works
-from callreel.services.metrics import LiveFigures, Metrics, reason_of
-from callreel.services.stage_times import StageTimes
-from callreel.store import calls, recordings
+from callreel.ops.health import Health, works
+from callreel.ops.metrics import LiveFigures, Metrics, reason_of
+from callreel.runtime.counters import Counters
+from callreel.runtime.stage_times import StageTimes
+from callreel.store.calls import calls, recordings
 from callreel.web.app import create_app
 from callreel.web.options import WebOptions
-from tests.services.ground import NOON, Ground, a_call, leg, passing_ground
+from tests.support.installation import NOON, Installation, a_call, leg, temporary_installation
 
 SID = RecordingSid("RE" + "1" * 32)
 WHY = "the carrier answered 500, 8 times"
 
 
 @pytest.fixture
-def ground() -> Iterator[Ground]:
+def installation() -> Iterator[Installation]:
     """With one call whose recording could not be fetched."""
-    with passing_ground() as here:
+    with temporary_installation() as here:
         here.blobs.check_writable()
         call = a_call(here)
         with here.database.write() as conn:
@@ -54,12 +54,14 @@ def wrong() -> list[str]:
 
 
 @pytest.fixture
-def client(ground: Ground, wrong: list[str]) -> Iterator[TestClient]:
+def client(installation: Installation, wrong: list[str]) -> Iterator[TestClient]:
     def check() -> None:
         if wrong:
             raise StoreError(wrong[0])
 
-    health = Health(ground.clock, {"database": works(check), "folder": works(ground.blobs.check_writable)})
+    health = Health(
+        installation.clock, {"database": works(check), "folder": works(installation.blobs.check_writable)}
+    )
     counters = Counters()
     counters.add("callbacks_taken", 3)
     figures = LiveFigures(calls=2, finals_waiting=1, lag_ms=250, partials_shed=4)
@@ -70,12 +72,12 @@ def client(ground: Ground, wrong: list[str]) -> Iterator[TestClient]:
     with suppress(ZeroDivisionError):
         stages.timed("judge", lambda: 1 // 0)
     metrics = Metrics(
-        ground.database, ground.blobs, counters, health, ground.clock, lambda: figures,
+        installation.database, installation.blobs, counters, health, installation.clock, lambda: figures,
         stages=stages, engines={"final": Engines(workers=3, idle=1, restarts=4)},
     )  # fmt: skip
     app = create_app(
-        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(demo=True),
-        health=health, metrics=metrics, clock=ground.clock,
+        database=installation.database, blobs=installation.blobs, bus=installation.bus, options=WebOptions(demo=True),
+        health=health, metrics=metrics, clock=installation.clock,
     )  # fmt: skip
     app.state.health = health
     with TestClient(app, base_url="http://localhost") as running:
@@ -104,23 +106,23 @@ def test_health_says_which_check_fails_and_nothing_else(client: TestClient, wron
 
 
 def test_what_is_stuck_is_shown_with_its_reason_and_begun_anew_by_one_click(
-    client: TestClient, ground: Ground
+    client: TestClient, installation: Installation
 ) -> None:
     assert WHY in client.get("/operations").text
     answer = client.post(f"/operations/recordings/{SID}/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
-    with ground.database.read() as conn:
+    with installation.database.read() as conn:
         (row,) = recordings.undispatched(conn)
     assert (row.sid, row.state, row.stage_error, row.retries) == (SID, CloudState.COMPLETED, None, 1)
     assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is stuck no more"
 
 
 def test_all_that_is_stuck_begins_anew_by_one_click_and_nothing_else_does(
-    client: TestClient, ground: Ground
+    client: TestClient, installation: Installation
 ) -> None:
     assert "Begin all again" not in client.get("/operations").text, "one has a button of its own"
     others = {RecordingSid("RE" + n * 32): n for n in "234"}
-    with ground.database.write() as conn:
+    with installation.database.write() as conn:
         (known,) = recordings.stuck(conn)
         for sid, number in others.items():
             state = CloudState.STORED if number == "4" else CloudState.PARKED
@@ -133,16 +135,18 @@ def test_all_that_is_stuck_begins_anew_by_one_click_and_nothing_else_does(
     assert "Begin all again" in client.get("/operations").text
     answer = client.post("/operations/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
-    with ground.database.read() as conn:
+    with installation.database.read() as conn:
         assert {row.sid for row in recordings.undispatched(conn)} == {SID, RecordingSid("RE" + "2" * 32)}
         assert recordings.stuck(conn) == []
     assert client.post("/operations/retry", follow_redirects=False).status_code == 303, "twice is no error"
 
 
-def test_what_is_skipped_stays_as_it_is_and_is_shown_no_more(client: TestClient, ground: Ground) -> None:
+def test_what_is_skipped_stays_as_it_is_and_is_shown_no_more(
+    client: TestClient, installation: Installation
+) -> None:
     assert client.post(f"/operations/recordings/{SID}/skip").status_code == 200
     assert WHY not in client.get("/operations").text
-    with ground.database.read() as conn:
+    with installation.database.read() as conn:
         row = recordings.get(conn, SID)
     assert row is not None and row.state is CloudState.PARKED
 
@@ -174,9 +178,13 @@ def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
     assert str(SID) not in text
 
 
-def test_a_stranger_sees_health_and_nothing_else(ground: Ground) -> None:
+def test_a_stranger_sees_health_and_nothing_else(installation: Installation) -> None:
     app = create_app(
-        database=ground.database, blobs=ground.blobs, bus=ground.bus, options=WebOptions(), clock=ground.clock
+        database=installation.database,
+        blobs=installation.blobs,
+        bus=installation.bus,
+        options=WebOptions(),
+        clock=installation.clock,
     )
     with TestClient(app, base_url="https://calls.example") as stranger:
         assert stranger.get("/health").json() == {"status": "ok"}

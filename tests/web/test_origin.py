@@ -2,7 +2,7 @@
 
 import pytest
 
-from callreel.web.origin import is_loopback_name, is_own_request, local_path
+from callreel.web.auth.origin import is_loopback_name, is_own_request, local_path
 
 
 @pytest.mark.parametrize(

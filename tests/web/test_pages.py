@@ -16,16 +16,17 @@ from callreel.domain.recording import LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Reason, Verdict
 from callreel.settings import load_settings
-from callreel.store import calls, finals, layers, transcripts
-from callreel.store.calls import CallRow
-from callreel.store.database import Database
-from callreel.store.tables import calls as calls_table
-from callreel.store.tables import streams as streams_table
+from callreel.store.calls import calls, layers
+from callreel.store.calls.calls import CallRow
+from callreel.store.db.database import Database
+from callreel.store.db.tables import calls as calls_table
+from callreel.store.db.tables import streams as streams_table
+from callreel.store.transcripts import finals, transcripts
 from callreel.web.app import WebOptions, create_app
 from callreel.web.options import SoftphoneOptions
-from callreel.web.render import BUILT, STATIC
+from callreel.web.pages.render import BUILT, STATIC
+from tests.support.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed
 from tests.web.conftest import As, MakeApp
-from tests.web.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed
 
 HOSTILE = "<script>alert('x')</script>\"onload=\"x"
 

@@ -4,13 +4,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from callreel.services.secret_tokens import token_hash
-from callreel.store.tables import sessions, users
+from callreel.runtime.secret_tokens import token_hash
+from callreel.store.db.tables import sessions, users
 from callreel.web.app import WebOptions
-from callreel.web.passwords import PasswordError, hash_password, verify_password
-from callreel.web.signin import COOKIE
+from callreel.web.auth.passwords import PasswordError, hash_password, verify_password
+from callreel.web.auth.signin import COOKIE
+from tests.support.seed import Seed
 from tests.web.conftest import HASH, PASSWORD, MakeApp
-from tests.web.seed import Seed
 
 
 def attempt(browser: TestClient, password: str, name: str = "ada", target: str = "/") -> int:

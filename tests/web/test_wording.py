@@ -6,7 +6,7 @@ import pytest
 
 from callreel.domain.recording import CloudState
 from callreel.domain.verdict import Verdict
-from callreel.web import wording
+from callreel.web.pages import wording
 
 
 @pytest.mark.parametrize(

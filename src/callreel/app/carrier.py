@@ -1,10 +1,10 @@
 """What the settings say of the carrier, as the rooms below take it: how requests are signed, answered and made."""
 
-from callreel.carrier.destination import DialPolicy
-from callreel.carrier.signature import SignatureCheck
-from callreel.services.answer import AnswerOptions
-from callreel.services.cloud import CarrierAccess
+from callreel.carrier_client.client import CarrierAccess
+from callreel.ingest.voice_request import AnswerOptions
 from callreel.settings import Settings
+from callreel.twilio.dial_policy import DialPolicy
+from callreel.twilio.signature import SignatureCheck
 
 
 def signature_check(settings: Settings) -> SignatureCheck:

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+from callreel.asr.engines import registry
+from callreel.asr.engines.fetch_log import FetchLog
+from callreel.asr.engines.survey import Purpose, facts
+from callreel.asr.workers.failover import AnyHost, FailoverHost
+from callreel.asr.workers.host import EngineHost
+from callreel.asr.workers.pool import BegunEngine
 from callreel.domain.events import Json
-from callreel.engines import registry
-from callreel.engines.failover import AnyHost, FailoverHost
-from callreel.engines.fetch_log import FetchLog
-from callreel.engines.host import EngineHost
-from callreel.engines.pool import BegunEngine
-from callreel.engines.survey import Purpose, facts
-from callreel.services.metrics import EngineLoad
+from callreel.ops.metrics import EngineLoad
 from callreel.settings import Settings
 from callreel.settings.engines import engine_by_spec, engine_for, standing_in, surveyed
-from callreel.store import vocabulary
-from callreel.store.database import Database
+from callreel.store.db.database import Database
+from callreel.store.transcripts import vocabulary
 
 log = logging.getLogger(__name__)
 

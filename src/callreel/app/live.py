@@ -8,27 +8,27 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from callreel.app.carrier import answer_options, carrier_access, signature_check
-from callreel.app.ground import Ground, spool_of, tasks
+from callreel.app.runtime import Runtime, spool_of, tasks
+from callreel.asr.silero import SileroDetector
+from callreel.asr.workers.pool import BegunEngine
 from callreel.audio.segmenter import SegmenterOptions
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.cluster.event_relay import EventRelay, PeerMessage
 from callreel.domain.ids import CallId
-from callreel.engines.pool import BegunEngine
-from callreel.engines.silero import SileroDetector
-from callreel.services.announce import Announcer
-from callreel.services.bridge import Bridge, Word
-from callreel.services.clock import Clock
-from callreel.services.counters import Counters
-from callreel.services.custody import Custody
-from callreel.services.live import LiveTranscription
-from callreel.services.live_calls import LiveCalls, LiveOptions
-from callreel.services.metrics import LiveFigures
-from callreel.services.restream import Restreaming, ask_for_calls_of
-from callreel.services.secret_tokens import new_token
-from callreel.services.spill import Spill
+from callreel.ingest.live_calls import LiveCalls, LiveOptions
+from callreel.ingest.media.protocol import OpenMedia, SocketLimits, media_protocol
+from callreel.ingest.media.workers import MediaWorkers
+from callreel.ingest.ownership import CallOwnership
+from callreel.ingest.stream_restart import StreamRestarter, ask_for_calls_of
+from callreel.live.spill import Spill
+from callreel.live.transcription import LiveTranscription
+from callreel.ops.metrics import LiveFigures
+from callreel.runtime.clock import Clock
+from callreel.runtime.counters import Counters
+from callreel.runtime.secret_tokens import new_token
 from callreel.settings import Settings
-from callreel.store.blobs import BlobStore
-from callreel.store.database import Database
-from callreel.web.media_protocol import OpenMedia, SocketLimits, media_protocol
-from callreel.web.media_workers import MediaWorkers
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ this long. By Python's default of 5 ms a turn over 150 sockets took seconds whil
 """
 
 
-def _hear_other_processes(bridge: Bridge, live_calls: LiveCalls) -> None:
+def _hear_other_processes(bridge: EventRelay, live_calls: LiveCalls) -> None:
     """What the carrier told to another process of calls that are here."""
-    bridge.on(Word.LEG_ENDED, lambda subject: live_calls.leg_ended(CallId(subject)))
-    bridge.on(Word.STREAM_ENDED, live_calls.stream_ended)
-    bridge.on(Word.TAKEN, lambda subject: live_calls.taken_elsewhere(CallId(subject)))
+    bridge.on(PeerMessage.LEG_ENDED, lambda subject: live_calls.leg_ended(CallId(subject)))
+    bridge.on(PeerMessage.STREAM_ENDED, live_calls.stream_ended)
+    bridge.on(PeerMessage.TAKEN, lambda subject: live_calls.taken_elsewhere(CallId(subject)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class LiveSide:
     counters: Counters
     transcription: LiveTranscription
     calls: LiveCalls
-    restreaming: Restreaming
+    restreaming: StreamRestarter
     open_media: OpenMedia
 
     def figures(self) -> LiveFigures:
@@ -71,24 +71,26 @@ async def live_side(
     settings: Settings,
     engine: BegunEngine,
     database: Database,
-    announcer: Announcer,
-    bridge: Bridge,
+    announcer: EventPublisher,
+    bridge: EventRelay,
     process: str,
     blobs: BlobStore,
 ) -> AsyncIterator[LiveSide]:
     """Live calls and their transcripts, ready for sockets. `process` is this process's name among all."""
     counters, clock = Counters(), Clock()
     transcription = _transcription(settings, engine, database, announcer, blobs, counters)
-    restreaming = Restreaming(database, carrier_access(settings), answer_options(settings), clock, new_token)
+    restreaming = StreamRestarter(
+        database, carrier_access(settings), answer_options(settings), clock, new_token
+    )
     live_calls = LiveCalls(
         database, announcer, clock, counters, transcription,
         LiveOptions(
             settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(blobs),
             hand_over=database.dialect == "postgresql",
         ),
-        Custody(database, clock, process),
+        CallOwnership(database, clock, process),
         ask_for_stream=restreaming.ask if settings.restart_streams else None,
-        taken=lambda call_id: bridge.say(Word.TAKEN, call_id),
+        taken=lambda call_id: bridge.say(PeerMessage.TAKEN, call_id),
     )  # fmt: skip
     live_calls.bind(asyncio.get_running_loop())
     sys.setswitchinterval(SWITCH_S)
@@ -153,7 +155,7 @@ def _transcription(
     settings: Settings,
     engine: BegunEngine,
     database: Database,
-    announcer: Announcer,
+    announcer: EventPublisher,
     blobs: BlobStore,
     counters: Counters,
 ) -> LiveTranscription:
@@ -171,12 +173,12 @@ def _transcription(
     )  # fmt: skip
 
 
-def leg_ended(ground: Ground, live_calls: LiveCalls) -> Callable[[CallId], None]:
+def leg_ended(runtime: Runtime, live_calls: LiveCalls) -> Callable[[CallId], None]:
     """What is done when the carrier says that a leg is over: its call may be another process's."""
 
     def leg_ended(call_id: CallId) -> None:
-        ground.durable.expect_work()  # its recording comes soon
+        runtime.durable.expect_work()  # its recording comes soon
         live_calls.leg_ended(call_id)
-        ground.bridge.say(Word.LEG_ENDED, call_id)
+        runtime.bridge.say(PeerMessage.LEG_ENDED, call_id)
 
     return leg_ended

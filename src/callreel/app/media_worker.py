@@ -15,23 +15,23 @@ import sys
 from contextlib import AsyncExitStack
 from functools import partial
 
-from callreel import log as logs
 from callreel.app.engines import begun_engine, hints_of
-from callreel.app.ground import blob_store, link, tasks, traced
 from callreel.app.live import LiveSide, live_side
+from callreel.app.runtime import blob_store, link, tasks, traced
+from callreel.asr.engines.survey import Purpose
+from callreel.cluster.event_bus import EventBus
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.cluster.event_relay import EventRelay
+from callreel.cluster.failure_detector import new_name
+from callreel.cluster.heartbeat import Heartbeat
+from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import CallreelError, StoreError
-from callreel.engines.survey import Purpose
-from callreel.services.announce import Announcer
-from callreel.services.bridge import Bridge
-from callreel.services.bus import EventBus
-from callreel.services.clock import Clock
-from callreel.services.heartbeat import Heartbeat
-from callreel.services.peers import new_name
-from callreel.services.presence import Presence
+from callreel.ingest.media.fd_passing import Figures
+from callreel.ingest.media.worker_listener import WorkerListener
+from callreel.runtime import log as logs
+from callreel.runtime.clock import Clock
 from callreel.settings import Settings, load_settings
-from callreel.store.database import Database
-from callreel.web.handing_over import Figures
-from callreel.web.media_door import MediaDoor
+from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
-        presence = Presence(settings.data_dir / "processes")
+        presence = ProcessLock(settings.data_dir / "processes")
         stack.callback(presence.leave)
         name, bus = new_name(), EventBus()
         presence.enter(name)
@@ -49,16 +49,16 @@ async def work(settings: Settings, control: socket.socket) -> None:
         heartbeat = Heartbeat(database, name, "media", Clock())
         await asyncio.to_thread(heartbeat.beat)  # before any call is taken
         stack.callback(_leave, heartbeat)
-        bridge = Bridge(bus, link(settings, name), name)
+        bridge = EventRelay(bus, link(settings, name), name)
         await stack.enter_async_context(tasks(bridge.run(), heartbeat.run()))
         hints = await asyncio.to_thread(hints_of, settings, database)
         engine = await begun_engine(settings, Purpose.LIVE, hints, settings.engine_workers, stack)
-        announcer = Announcer(database, bus, Clock())
+        announcer = EventPublisher(database, bus, Clock())
         blobs = blob_store(settings)
         live = await stack.enter_async_context(
             live_side(settings, engine, database, announcer, bridge, name, blobs)
         )
-        door = MediaDoor(control, live.open_media, partial(_figures, name, live), live.calls.drain)
+        door = WorkerListener(control, live.open_media, partial(_figures, name, live), live.calls.drain)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
         await door.run()

@@ -5,26 +5,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from callreel.app.carrier import carrier_access
-from callreel.app.ground import blob_store
+from callreel.app.runtime import blob_store
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.cluster.event_bus import EventBus
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import StoreError
 from callreel.domain.ids import CallId
-from callreel.services.announce import Announcer
-from callreel.services.bus import EventBus
-from callreel.services.clock import Clock
-from callreel.services.cloud import CarrierRecordings
+from callreel.runtime.clock import Clock
 from callreel.settings import Settings
-from callreel.store import calls
-from callreel.store.blobs import BlobStore
-from callreel.store.database import Database
+from callreel.store.calls import calls
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
 
 
 @dataclass(frozen=True, slots=True)
-class AtRest:
+class OfflineInstallation:
     """Rows, files and the carrier for a command beside the server, which takes no calls and runs no stages."""
 
     database: Database
     blobs: BlobStore
-    announcer: Announcer
+    announcer: EventPublisher
     carrier: CarrierRecordings
     clock: Clock
 
@@ -40,14 +40,14 @@ class AtRest:
 
 
 @contextmanager
-def at_rest(settings: Settings) -> Iterator[AtRest]:
+def at_rest(settings: Settings) -> Iterator[OfflineInstallation]:
     """Open what a command needs. Raises StoreError."""
     database, clock = Database.open(settings.app_database_url), Clock()
     carrier = CarrierRecordings(carrier_access(settings))
     try:
         database.migrate()
-        announcer = Announcer(database, EventBus(), clock)
-        yield AtRest(database, blob_store(settings), announcer, carrier, clock)
+        announcer = EventPublisher(database, EventBus(), clock)
+        yield OfflineInstallation(database, blob_store(settings), announcer, carrier, clock)
     finally:
         carrier.close()
         database.close()

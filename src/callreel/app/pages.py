@@ -7,30 +7,30 @@ from fastapi import FastAPI
 
 from callreel.app.carrier import answer_options, signature_check
 from callreel.app.engines import engines_told
-from callreel.app.ground import Ground
 from callreel.app.live import leg_ended
+from callreel.app.runtime import Runtime
+from callreel.asr.engines.survey import Purpose
+from callreel.asr.languages import named
+from callreel.asr.workers.pool import BegunEngine
+from callreel.cluster.event_relay import PeerMessage
+from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.call import Role
-from callreel.engines.pool import BegunEngine
-from callreel.engines.survey import Purpose
-from callreel.services.answer import Answering
-from callreel.services.bridge import Word
-from callreel.services.callbacks import CallbackIntake
-from callreel.services.counters import Counters
-from callreel.services.dispatch import Dispatcher
-from callreel.services.group_commit import GroupCommit
-from callreel.services.health import Health
-from callreel.services.live_calls import LiveCalls
-from callreel.services.metrics import Metrics
-from callreel.services.secret_tokens import new_token
+from callreel.ingest.callback_intake import CallbackIntake
+from callreel.ingest.live_calls import LiveCalls
+from callreel.ingest.voice_request import VoiceRequestHandler
+from callreel.ops.health import Health
+from callreel.ops.metrics import Metrics
+from callreel.postcall.dispatcher import Dispatcher
+from callreel.runtime.counters import Counters
+from callreel.runtime.secret_tokens import new_token
 from callreel.settings import LOOPBACK_HOSTS, Settings, describe
-from callreel.speech.languages import named
 from callreel.web.app import create_app
-from callreel.web.carrier_routes import carrier_router
+from callreel.web.carrier.webhooks import carrier_router
 from callreel.web.options import ShownSetting, SoftphoneOptions, WebOptions
 
 
 def web_app(
-    ground: Ground,
+    runtime: Runtime,
     engine: BegunEngine,
     live_calls: LiveCalls,
     dispatcher: Dispatcher,
@@ -41,24 +41,24 @@ def web_app(
     demo_sign_in: bool,
 ) -> FastAPI:
     """Every route of the server but the media socket, which `one_port` takes before it."""
-    settings = ground.settings
+    settings = runtime.settings
     check = signature_check(settings)
-    final = ground.final.able if ground.final is not None else engine.able
-    answering = Answering(
-        ground.database, ground.announcer, answer_options(settings), ground.clock,
-        new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=ground.process,
+    final = runtime.final.able if runtime.final is not None else engine.able
+    answering = VoiceRequestHandler(
+        runtime.database, runtime.announcer, answer_options(settings), runtime.clock,
+        new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=runtime.process,
         hears=final.hears,
     )  # fmt: skip
 
     def stream_ended(stream_sid: str) -> None:
         live_calls.stream_ended(stream_sid)
-        ground.bridge.say(Word.STREAM_ENDED, stream_sid)
+        runtime.bridge.say(PeerMessage.STREAM_ENDED, stream_sid)
 
     intake = CallbackIntake(
-        ground.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(ground, live_calls),
+        runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live_calls),
         stream_ended=stream_ended,
     )  # fmt: skip
-    commits = GroupCommit(ground.database, ground.announcer)
+    commits = GroupCommit(runtime.database, runtime.announcer)
     routers = (carrier_router(check, settings.public_url, answering, intake, commits, counters),)
     options = WebOptions(
         demo=demo,
@@ -67,12 +67,12 @@ def web_app(
         role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
         engine_name=engine.able.name,
         engine_rough=engine.able.rough,
-        engines=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: ground.final}),
+        engines=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: runtime.final}),
         english=settings.engine_language == "en",
         hears=final.asked_for,
         languages=sorted(((code, named(code)) for code in final.on_request), key=lambda pair: pair[1]),
         prices=settings.prices,
-        carrier_usable=ground.carrier.usable,
+        carrier_usable=runtime.carrier.usable,
         public_url=settings.public_url,
         softphone=softphone_options(settings),
         dial_policy=answer_options(settings).dial_policy,
@@ -81,9 +81,9 @@ def web_app(
         missing=carrier_missing(settings),
     )
     return create_app(
-        database=ground.database,
-        blobs=ground.blobs,
-        bus=ground.bus,
+        database=runtime.database,
+        blobs=runtime.blobs,
+        bus=runtime.bus,
         options=options,
         routers=routers,
         health=health,

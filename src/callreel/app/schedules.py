@@ -2,47 +2,47 @@
 
 from datetime import timedelta
 
-from callreel.app.ground import Ground
-from callreel.app.offline import AtRest
-from callreel.services.archiving import QUIET, Archiving
-from callreel.services.carrier_list import CarrierList
-from callreel.services.clock import Clock
-from callreel.services.deletion import Deletion
-from callreel.services.erasing import Erasing
-from callreel.services.reconcile import LookAgain, Reconciler
-from callreel.services.upkeep import Upkeep
+from callreel.app.maintenance import MaintenanceJobs
+from callreel.app.offline import OfflineInstallation
+from callreel.app.runtime import Runtime
+from callreel.postcall.carrier_inventory import CarrierList
+from callreel.postcall.reconciliation import LookAgain, Reconciler
+from callreel.retention.archive import QUIET, Archiver
+from callreel.retention.carrier_deletion import Deletion
+from callreel.retention.erasure import Erasing
+from callreel.runtime.clock import Clock
 from callreel.settings import Settings
-from callreel.store.blobs import BlobStore
-from callreel.store.database import Database
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
 
 
-def reconciler_of(ground: Ground) -> Reconciler:
-    settings = ground.settings
+def reconciler_of(runtime: Runtime) -> Reconciler:
+    settings = runtime.settings
     when = LookAgain(settings.recording_grace_s, settings.recording_deadline_s)
     return Reconciler(
-        ground.database, ground.announcer, ground.carrier, ground.clock, when, record=settings.record
+        runtime.database, runtime.announcer, runtime.carrier, runtime.clock, when, record=settings.record
     )
 
 
-def upkeep_of(ground: Ground) -> Upkeep:
-    listing = CarrierList(ground.database, ground.announcer, ground.carrier, ground.clock)
-    days = delete_after_days(ground.settings)
-    deletion = Deletion(ground.database, ground.blobs, ground.carrier, ground.clock, after_days=days)
-    return Upkeep(
-        ground.database, ground.clock, listing, deletion,
-        unfinished=lambda: {found.workflow_id for found in ground.durable.unfinished()},
-        days=ground.settings.reconcile_days, usable=ground.carrier.usable,
+def upkeep_of(runtime: Runtime) -> MaintenanceJobs:
+    listing = CarrierList(runtime.database, runtime.announcer, runtime.carrier, runtime.clock)
+    days = delete_after_days(runtime.settings)
+    deletion = Deletion(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, after_days=days)
+    return MaintenanceJobs(
+        runtime.database, runtime.clock, listing, deletion,
+        unfinished=lambda: {found.workflow_id for found in runtime.durable.unfinished()},
+        days=runtime.settings.reconcile_days, usable=runtime.carrier.usable,
     )  # fmt: skip
 
 
-def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: Clock) -> Archiving:
+def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: Clock) -> Archiver:
     """The policy of the settings."""
     after = {
         "never": None,
         "after_verified": QUIET,
         "after_days": timedelta(days=settings.archive_after_days),
     }
-    return Archiving(
+    return Archiver(
         database,
         blobs,
         clock,
@@ -51,11 +51,13 @@ def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: C
     )
 
 
-def erasing(settings: Settings, ground: Ground | AtRest) -> Erasing:
+def erasing(settings: Settings, runtime: Runtime | OfflineInstallation) -> Erasing:
     """What carries out erasures, and the policy of the settings."""
     days = settings.erase_after_days
     after = None if days is None else timedelta(days=days)
-    return Erasing(ground.database, ground.blobs, ground.carrier, ground.announcer, ground.clock, after=after)
+    return Erasing(
+        runtime.database, runtime.blobs, runtime.carrier, runtime.announcer, runtime.clock, after=after
+    )
 
 
 def delete_after_days(settings: Settings) -> int | None:

@@ -13,25 +13,25 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from callreel.app.engines import begun_engine, engine_load
-from callreel.app.ground import Ground, open_ground, spool_of, tasks
 from callreel.app.live import LiveSide, leg_ended, live_figures, live_side, media_side
 from callreel.app.pages import web_app
+from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
 from callreel.app.schedules import archiving, erasing, reconciler_of, upkeep_of
 from callreel.app.stages import running_stages
+from callreel.asr.engines.survey import Purpose
+from callreel.cluster.leader_election import LeaderElection
 from callreel.domain.errors import SettingsError
-from callreel.engines.survey import Purpose
-from callreel.services.dispatch import Dispatcher
-from callreel.services.health import Health, enough_room, works
-from callreel.services.layer_sync import LayerSync
-from callreel.services.lead import Lead
-from callreel.services.live_calls import LiveCalls
-from callreel.services.metrics import Metrics
-from callreel.services.recovery import Recovery
-from callreel.services.silent_calls import SilentCalls
+from callreel.ingest.layer_sync import LayerSync
+from callreel.ingest.live_calls import LiveCalls
+from callreel.ingest.media.one_port import in_this_process, one_port
+from callreel.ingest.media.workers import MediaWorkers
+from callreel.ingest.recovery import Recovery
+from callreel.ingest.stale_calls import StaleCalls
+from callreel.ops.health import Health, enough_room, works
+from callreel.ops.metrics import Metrics
+from callreel.postcall.dispatcher import Dispatcher
 from callreel.settings import LOOPBACK_HOSTS, Settings
-from callreel.web.media_workers import MediaWorkers
-from callreel.web.one_port import in_this_process, one_port
-from callreel.web.welcome import first_link
+from callreel.web.auth.welcome import first_link
 
 log = logging.getLogger(__name__)
 
@@ -63,46 +63,46 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
 
 
 async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
-    async with open_ground(settings, server=True) as ground, AsyncExitStack() as stack:
+    async with open_runtime(settings, server=True) as runtime, AsyncExitStack() as stack:
         apart = settings.media_workers > 0
         engine = await begun_engine(
-            settings, Purpose.LIVE, ground.hints, 1 if apart else settings.engine_workers, stack
+            settings, Purpose.LIVE, runtime.hints, 1 if apart else settings.engine_workers, stack
         )
         if apart:
             await engine.host.close()  # the workers have engines of their own; what it can do is known now
         recovery = Recovery(
-            ground.database, ground.announcer, ground.clock, settings.objects_dir, engine.able.name,
-            ground.peers.dead, alone=ground.database.dialect == "sqlite", spool=spool_of(ground.blobs),
+            runtime.database, runtime.announcer, runtime.clock, settings.objects_dir, engine.able.name,
+            runtime.peers.dead, alone=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
         )  # fmt: skip
         recovered = await asyncio.to_thread(recovery.at_start)
         if recovered:
             log.warning("closed %d calls that a dead process left", recovered)
-        await stack.enter_async_context(running_stages(ground))
-        dispatcher = Dispatcher(ground.database, ground.durable, ground.clock)
-        reconciler = reconciler_of(ground)
+        await stack.enter_async_context(running_stages(runtime))
+        dispatcher = Dispatcher(runtime.database, runtime.durable, runtime.clock)
+        reconciler = reconciler_of(runtime)
         live = await stack.enter_async_context(
             live_side(
                 settings,
                 engine,
-                ground.database,
-                ground.announcer,
-                ground.bridge,
-                ground.process,
-                ground.blobs,
+                runtime.database,
+                runtime.announcer,
+                runtime.bridge,
+                runtime.process,
+                runtime.blobs,
             )  # fmt: skip
         )
-        media = await stack.enter_async_context(media_side(settings, ground.database, live))
-        lead = Lead(ground.database)
-        health = _health(ground, live.calls, media)
+        media = await stack.enter_async_context(media_side(settings, runtime.database, live))
+        lead = LeaderElection(runtime.database)
+        health = _health(runtime, live.calls, media)
         metrics = Metrics(
-            ground.database, ground.blobs, live.counters, health, ground.clock, lambda: live_figures(live, media),
-            stages=ground.stage_times,
-            engines=engine_load(ground.final, None if media else engine),
+            runtime.database, runtime.blobs, live.counters, health, runtime.clock, lambda: live_figures(live, media),
+            stages=runtime.stage_times,
+            engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip
-        silent = SilentCalls(ground.database, ground.carrier, ground.clock, leg_ended(ground, live.calls))
-        sync = LayerSync(ground.database, settings.objects_dir, settings.sync_every_s)
+        silent = StaleCalls(runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.calls))
+        sync = LayerSync(runtime.database, settings.objects_dir, settings.sync_every_s)
         app = web_app(
-            ground, engine, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
+            runtime, engine, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
         )
         await stack.enter_async_context(
             tasks(
@@ -113,9 +113,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 recovery.run(lambda: lead.ours),
                 reconciler.run(lambda: lead.ours),
                 silent.run(lambda: lead.ours),
-                upkeep_of(ground).run(lambda: lead.ours),
-                archiving(settings, ground.database, ground.blobs, ground.clock).run(lambda: lead.ours),
-                erasing(settings, ground).run(lambda: lead.ours),
+                upkeep_of(runtime).run(lambda: lead.ours),
+                archiving(settings, runtime.database, runtime.blobs, runtime.clock).run(lambda: lead.ours),
+                erasing(settings, runtime).run(lambda: lead.ours),
             )  # fmt: skip
         )
         config = uvicorn.Config(
@@ -125,15 +125,15 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )  # fmt: skip
         log.info("listening on http://%s:%d", settings.host, settings.port)
         if demo_sign_in or not demo:
-            await _tell_first_link(ground)
+            await _tell_first_link(runtime)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
-        await _Server(config, Draining(live, media), settings.drain_s, before_exit=ground.bus.close).serve()
+        await _Server(config, Draining(live, media), settings.drain_s, before_exit=runtime.bus.close).serve()
 
 
-async def _tell_first_link(ground: Ground) -> None:
+async def _tell_first_link(runtime: Runtime) -> None:
     """Without anybody who may sign in, say once how the first administrator does."""
-    link = await asyncio.to_thread(first_link, ground.database, ground.clock, ground.settings.public_url)
+    link = await asyncio.to_thread(first_link, runtime.database, runtime.clock, runtime.settings.public_url)
     if link:
         log.warning(
             "nobody can sign in yet; the first administrator begins here, once, within a day: %s", link
@@ -191,15 +191,15 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def _health(ground: Ground, live_calls: LiveCalls, media: MediaWorkers | None) -> Health:
-    room = enough_room(ground.blobs.free_bytes, ground.settings.min_free_mb << 20)
+def _health(runtime: Runtime, live_calls: LiveCalls, media: MediaWorkers | None) -> Health:
+    room = enough_room(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
     checks = {
-        "database": ground.heartbeat.trouble,
-        "folder": works(ground.blobs.check_writable),
+        "database": runtime.heartbeat.trouble,
+        "folder": works(runtime.blobs.check_writable),
         "room": room,
         "stopping": lambda: "the server stops and takes no new calls" if live_calls.draining else None,
     }
     if media is not None:
         checks["media"] = media.trouble
-    lesser = {"objects": ground.moving.trouble} if ground.moving else {}
-    return Health(ground.clock, checks, lesser)
+    lesser = {"objects": runtime.moving.trouble} if runtime.moving else {}
+    return Health(runtime.clock, checks, lesser)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from callreel.app.ground import open_ground
+from callreel.app.runtime import open_runtime
 from callreel.app.stages import running_stages
 from callreel.domain.ids import CallId
-from callreel.services import again
+from callreel.postcall import retranscription
 from callreel.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ def transcribe_again(
     settings: Settings,
     spec: str,
     choose: Callable[[Connection], Sequence[CallId]],
-    tell: Callable[[again.Run, again.Progress], None],
-) -> tuple[again.Run, again.Progress]:
+    tell: Callable[[retranscription.Run, retranscription.Progress], None],
+) -> tuple[retranscription.Run, retranscription.Progress]:
     """Hear the chosen calls again by engine `spec` and answer how it went, telling it every second meanwhile.
 
     A run of that engine that was cut off goes on first; calls that it has are not begun twice. Other processes of the
@@ -41,17 +41,17 @@ async def _transcribe_again(
     settings: Settings,
     spec: str,
     choose: Callable[[Connection], Sequence[CallId]],
-    tell: Callable[[again.Run, again.Progress], None],
-) -> tuple[again.Run, again.Progress]:
+    tell: Callable[[retranscription.Run, retranscription.Progress], None],
+) -> tuple[retranscription.Run, retranscription.Progress]:
     apart = settings.model_copy(update={"work_queues": {}})  # the run brings an engine of its own
-    async with open_ground(apart, server=False) as ground, running_stages(ground, again_only=True):
-        run = await asyncio.to_thread(again.unfinished_run, ground.durable, spec)
-        run = run or again.Run.at(ground.clock.now(), spec)
-        with ground.database.read() as conn:
+    async with open_runtime(apart, server=False) as runtime, running_stages(runtime, again_only=True):
+        run = await asyncio.to_thread(retranscription.unfinished_run, runtime.durable, spec)
+        run = run or retranscription.Run.at(runtime.clock.now(), spec)
+        with runtime.database.read() as conn:
             chosen = choose(conn)
-        await asyncio.to_thread(again.begin, ground.durable, run, chosen)
+        await asyncio.to_thread(retranscription.begin, runtime.durable, run, chosen)
         while True:
-            progress = await asyncio.to_thread(again.progress, ground.durable, run)
+            progress = await asyncio.to_thread(retranscription.progress, runtime.durable, run)
             tell(run, progress)
             if not progress.waiting:
                 return run, progress
@@ -63,6 +63,6 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with open_ground(settings, server=False) as ground, running_stages(ground):
+    async with open_runtime(settings, server=False) as runtime, running_stages(runtime):
         log.info("working on %s", ", ".join(settings.work_queues))
         await stop.wait()

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from callreel.audio.anchors import Line, find_lines, jumps, stretch
-from callreel.audio.envelope import Floats, block_rms, sound_threshold
+from callreel.audio.envelope import block_rms, sound_threshold
+from callreel.audio.samples import Floats
 from callreel.audio.source import Source, Stretch
 from callreel.domain.call import Role
 from callreel.domain.verdict import Comparison

@@ -13,7 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from callreel.audio.envelope import FLOOR_RMS, Floats, block_rms, sound_threshold
+from callreel.audio.envelope import FLOOR_RMS, block_rms, sound_threshold
+from callreel.audio.samples import Floats
 from callreel.audio.source import Source
 
 _ENVELOPE_MS = 10

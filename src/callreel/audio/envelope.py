@@ -1,11 +1,9 @@
 """Loudness of a whole recording in small blocks, and which of them hold sound. A measure, not a speech detector."""
 
 import numpy as np
-import numpy.typing as npt
 
+from callreel.audio.samples import Floats
 from callreel.audio.source import Source
-
-Floats = npt.NDArray[np.float32]
 
 FLOOR_RMS = 33.0
 """-60 dBFS. What is softer is silence in any recording."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from callreel.audio.source import Samples, Source, bounds
+from callreel.audio.samples import Samples
+from callreel.audio.source import Source, bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-Samples = npt.NDArray[np.int16]
+from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ, Samples
 
 BLOCK_SAMPLES = 1_600
 """200 ms. Input is gathered into blocks of this, since 20 ms pieces cost thrice as much (reference/ingest.md)."""
@@ -30,8 +30,6 @@ _HALVER_TAPS = (np.sinc(_HALVER_AT / 2) / 2 * np.hamming(_HALVER_AT.size)).astyp
 """A half-band low-pass of linear phase: full below 3.7 kHz, gone above 4.3 kHz, where layer 2 holds nothing."""
 
 _NOTHING = np.zeros(0, np.int16)
-_FROM_HZ = 8_000
-_TO_HZ = 16_000
 
 
 class Upsampler:
@@ -47,7 +45,7 @@ class Upsampler:
 
     def __init__(self, hold_samples: int = BLOCK_SAMPLES) -> None:
         self._hold_samples = hold_samples
-        self._stream = soxr.ResampleStream(_FROM_HZ, _TO_HZ, 1, dtype="float32", quality="HQ")
+        self._stream = soxr.ResampleStream(TELEPHONE_HZ, ASR_HZ, 1, dtype="float32", quality="HQ")
         self._begun: list[Samples] = []
         self._begun_samples = 0
         self._taken = 0

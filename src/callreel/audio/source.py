@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Samples = npt.NDArray[np.int16]
+from callreel.audio.samples import Samples
 
 
 class Source(Protocol):

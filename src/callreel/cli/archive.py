@@ -9,9 +9,9 @@ import typer
 from callreel.cli.begin import begin
 
 if TYPE_CHECKING:
-    from callreel.app.offline import AtRest
+    from callreel.app.offline import OfflineInstallation
     from callreel.domain.ids import CallId
-    from callreel.services.archiving import Archiving
+    from callreel.retention.archive import Archiver
 
 
 def register(app: typer.Typer) -> None:
@@ -75,7 +75,7 @@ def remake(
     settings = begin(quiet=True)
     from callreel.app import schedules
     from callreel.app.offline import at_rest
-    from callreel.services.remade import OtherBytesError
+    from callreel.store.audio.derived_cache import OtherBytesError
 
     if (call is None) == (not every):
         raise typer.BadParameter("give the id of a call, or --all")
@@ -95,8 +95,8 @@ def remake(
     raise typer.Exit(1 if wrong else 0)
 
 
-def _verified(archiving: Archiving, call_id: CallId) -> int:
-    from callreel.services.remade import OtherBytesError
+def _verified(archiving: Archiver, call_id: CallId) -> int:
+    from callreel.store.audio.derived_cache import OtherBytesError
 
     good, wrong = archiving.verify(call_id)
     if wrong:
@@ -104,8 +104,8 @@ def _verified(archiving: Archiving, call_id: CallId) -> int:
     return good
 
 
-def _archived(rest: AtRest) -> list[CallId]:
-    from callreel.store import layers
+def _archived(rest: OfflineInstallation) -> list[CallId]:
+    from callreel.store.calls import layers
 
     with rest.database.read() as conn:
         return layers.archived_calls(conn)

@@ -29,9 +29,9 @@ def backup(
     - `callreel backup --verify /mnt/backup/callreel-2026-11-22`
     """
     settings = begin(quiet=True)
-    from callreel.app.ground import blob_store
-    from callreel.services import backup as backups
-    from callreel.services.clock import Clock
+    from callreel.app.runtime import blob_store
+    from callreel.ops import backup as backups
+    from callreel.runtime.clock import Clock
 
     if verify:
         wrong = backups.verify(folder)
@@ -65,7 +65,7 @@ def restore(
     - `CALLREEL_DATA_DIR=/srv/callreel callreel restore /mnt/backup/callreel-2026-11-22`
     """
     settings = begin(quiet=True)
-    from callreel.services import backup as backups
+    from callreel.ops import backup as backups
 
     for url in (settings.app_database_url, settings.durable_database_url):
         if sqlite_path(url).parent != settings.data_dir:

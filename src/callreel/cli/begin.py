@@ -19,7 +19,7 @@ def begin(overrides: Mapping[str, object] | None = None, *, quiet: bool = False)
 
     Raises SettingsError.
     """
-    from callreel import log
+    from callreel.runtime import log
     from callreel.settings import check, load_settings
 
     settings = load_settings(overrides)

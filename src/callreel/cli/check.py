@@ -25,17 +25,17 @@ def check(
     - `callreel check --repair`
     """
     settings = begin(quiet=True)
-    from callreel.app.ground import blob_store, spool_of
-    from callreel.services.checking import Checking
-    from callreel.services.clock import Clock
-    from callreel.store.database import Database
+    from callreel.app.runtime import blob_store, spool_of
+    from callreel.ops.integrity_check import IntegrityCheck
+    from callreel.runtime.clock import Clock
+    from callreel.store.db.database import Database
 
     database = Database.open(settings.app_database_url)
     try:
         database.migrate()
         database.quick_check()
         blobs = blob_store(settings)
-        checking = Checking(database, blobs, Clock().now(), repair=repair, spool=spool_of(blobs))
+        checking = IntegrityCheck(database, blobs, Clock().now(), repair=repair, spool=spool_of(blobs))
         checked = checking.run()
     finally:
         database.close()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from callreel.domain.errors import CallreelError
-from callreel.services.doctor import Finding, Mark
+from callreel.ops.diagnosis import Finding, Mark
 from callreel.settings import Settings, env_name
 
 _GB = 1_000_000_000
@@ -64,7 +64,7 @@ def check_folder(folder: Path) -> Finding:
 
 def check_database(settings: Settings) -> Finding:
     """Whether it opens and holds no damage. A file that is not there yet is not made."""
-    from callreel.store.database import Database
+    from callreel.store.db.database import Database
 
     url = settings.app_database_url
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
@@ -115,7 +115,7 @@ def _part(settings: Settings, name: str) -> str:
 
 def check_engine(settings: Settings) -> list[Finding]:
     """Whether the live and the final engine can be used here."""
-    from callreel.engines.survey import Purpose, survey
+    from callreel.asr.engines.survey import Purpose, survey
     from callreel.settings.engines import engine_for
 
     found: dict[str, Finding] = {}

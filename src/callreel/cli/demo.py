@@ -13,7 +13,7 @@ from callreel.cli.begin import begin, require_free
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
-    from callreel.cli.rehearsal import Plan
+    from callreel.demo.rehearsal import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -83,10 +83,10 @@ def _plan(
     faults: list[str],
 ) -> Plan:
     """Everything that can be wrong is found here, before anything starts."""
-    from callreel.cli.rehearsal import HOST, Plan
+    from callreel.demo.rehearsal import HOST, Plan
     from callreel.domain.call import Role
     from callreel.simulator.faults import parse_fault
-    from callreel.simulator.voices import load_voice, shipped_voice
+    from callreel.simulator.sound.voices import load_voice, shipped_voice
 
     settings = begin({"port": port, "data_dir": data_dir}, quiet=True)
     plan = Plan(
@@ -111,9 +111,9 @@ def _plan(
 def _run(plan: Plan, console: Any, *, stay: bool) -> dict[str, Any]:
     import asyncio
 
-    from callreel.cli import summary
-    from callreel.cli.rehearsal import rehearse
-    from callreel.cli.screen import Screen
+    from callreel.demo import summary
+    from callreel.demo.rehearsal import rehearse
+    from callreel.demo.screen import Screen
 
     screen = Screen(console)
 

@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from callreel.services.evaluate import Evaluated
+    from callreel.evaluation.evaluate import Evaluated
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
@@ -43,7 +43,7 @@ def _worst_first(result: Evaluated) -> float:
 
 
 def _overview(results: Iterable[Evaluated]) -> str:
-    from callreel.services.evaluate import by_kind
+    from callreel.evaluation.evaluate import by_kind
 
     rows = "".join(
         f"<tr><td>{escape(kind)}<td>{len(some)}<td>{sum(each.live.words for each in some)}"
@@ -55,7 +55,7 @@ def _overview(results: Iterable[Evaluated]) -> str:
 
 
 def _recording(result: Evaluated) -> str:
-    from callreel.services.evaluate import reference
+    from callreel.evaluation.evaluate import reference
 
     rates = f"{_rate(result.live.errors, result.live.words)} live, {_rate(result.offline.errors, result.offline.words)} offline"
     parts = [f"<h3>{escape(result.recorded.name)}: {rates}</h3>"]
@@ -67,7 +67,7 @@ def _recording(result: Evaluated) -> str:
 
 
 def _marked(said: str, heard: str) -> str:
-    from callreel.speech.scores import differences
+    from callreel.evaluation.scores import differences
 
     parts = []
     for piece in differences(said, heard):

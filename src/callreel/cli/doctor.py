@@ -10,7 +10,7 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import CallreelError, SettingsError, StoreError
 
 if TYPE_CHECKING:
-    from callreel.services.doctor import Finding
+    from callreel.ops.diagnosis import Finding
     from callreel.settings import Settings
 
 _COLOURS = {"✓": "green", "!": "yellow", "✗": "red"}
@@ -42,7 +42,7 @@ def examine(context: typer.Context) -> None:
     import asyncio
 
     from callreel.cli import checks, probes
-    from callreel.services.doctor import Finding, Mark
+    from callreel.ops.diagnosis import Finding, Mark
 
     found = checks.check_versions()
     try:
@@ -78,8 +78,8 @@ def document(settings: Settings, to: str, *, incoming: bool) -> str:
     from xml.etree import ElementTree
 
     from callreel.app.carrier import answer_options
-    from callreel.carrier.destination import Refused
-    from callreel.services.answer import incoming_document, outgoing_document
+    from callreel.ingest.voice_request import incoming_document, outgoing_document
+    from callreel.twilio.dial_policy import Refused
 
     options = answer_options(settings)
     token = "single-use-token-of-the-call"
@@ -107,8 +107,8 @@ def call(
     Example: `callreel doctor call 145b7e35a0ae`
     """
     settings = begin(quiet=True)
-    from callreel.services.doctor import explain_call
-    from callreel.store.database import Database
+    from callreel.ops.diagnosis import explain_call
+    from callreel.store.db.database import Database
 
     url = settings.app_database_url
     _require_file(url)
@@ -135,7 +135,7 @@ def _require_file(url: str) -> None:
 
 
 def _settings_finding(settings: Settings) -> Finding:
-    from callreel.services.doctor import Finding, Mark
+    from callreel.ops.diagnosis import Finding, Mark
 
     sources = sorted(set(settings.sources.values()))
     return Finding(

@@ -12,9 +12,9 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from callreel.engines.survey import Surveyed
+    from callreel.asr.engine import Capabilities
+    from callreel.asr.engines.survey import Surveyed
     from callreel.settings import Settings
-    from callreel.speech.engine import Capabilities
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def engines(
     - `callreel engines --json`
     """
     settings = begin(quiet=True)
-    from callreel.engines.survey import facts
+    from callreel.asr.engines.survey import facts
     from callreel.settings.engines import surveyed
 
     found = surveyed(settings)
@@ -53,7 +53,7 @@ def engines(
 
 def _picked(settings: Settings) -> dict[str, dict[str, str]]:
     """Who hears and why, by purpose."""
-    from callreel.engines.survey import Purpose
+    from callreel.asr.engines.survey import Purpose
     from callreel.settings.engines import engine_for, standing_in
 
     told = {}

@@ -10,9 +10,9 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import CallreelError, StoreError
 
 if TYPE_CHECKING:
-    from callreel.app.offline import AtRest
+    from callreel.app.offline import OfflineInstallation
     from callreel.domain.ids import CallId
-    from callreel.store.erasures import ErasureRow
+    from callreel.store.calls.erasures import ErasureRow
 
 _Call = Annotated[str, typer.Argument(help="A call's id.")]
 _By = Annotated[str, typer.Option("--by", help="Who wants it; stays with the record.")]
@@ -45,8 +45,8 @@ def erase(
     settings = begin(quiet=True)
     from callreel.app import schedules
     from callreel.app.offline import at_rest
-    from callreel.services.erasure_orders import ErasureOrders, ErasureRefusedError
-    from callreel.store.scrub import scrub
+    from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
+    from callreel.store.db.scrub import scrub
 
     with at_rest(settings) as rest:
         orders = ErasureOrders(rest.database, rest.clock, carrier_usable=rest.carrier.usable)
@@ -98,8 +98,8 @@ def hold(
     """
     settings = begin(quiet=True)
     from callreel.app.offline import at_rest
-    from callreel.services.holding import Holding
-    from callreel.store import holds
+    from callreel.retention.legal_hold import LegalHolds
+    from callreel.store.calls import holds
 
     with at_rest(settings) as rest:
         if call is None:
@@ -109,7 +109,7 @@ def hold(
                 typer.echo(f"{row.call_id}\t{row.at:%Y-%m-%d}\t{row.by}\t{row.reason}")
             typer.echo(f"callreel: {len(rows)} calls are held")
             return
-        Holding(rest.database, rest.announcer, rest.clock).hold(_known(rest, call), reason, by)
+        LegalHolds(rest.database, rest.announcer, rest.clock).hold(_known(rest, call), reason, by)
     typer.echo(f"callreel: call {call} is held")
 
 
@@ -126,23 +126,23 @@ def release(
     """
     settings = begin(quiet=True)
     from callreel.app.offline import at_rest
-    from callreel.services.holding import Holding
+    from callreel.retention.legal_hold import LegalHolds
 
     with at_rest(settings) as rest:
-        Holding(rest.database, rest.announcer, rest.clock).release(_known(rest, call), reason, by)
+        LegalHolds(rest.database, rest.announcer, rest.clock).release(_known(rest, call), reason, by)
     typer.echo(f"callreel: call {call} is held no more")
 
 
-def _begun(rest: AtRest, call_id: CallId) -> bool:
-    from callreel.store import erasures
+def _begun(rest: OfflineInstallation, call_id: CallId) -> bool:
+    from callreel.store.calls import erasures
 
     with rest.database.read() as conn:
         return erasures.get(conn, call_id) is not None
 
 
-def _known(rest: AtRest, call: str) -> CallId:
+def _known(rest: OfflineInstallation, call: str) -> CallId:
     from callreel.domain.ids import CallId
-    from callreel.store import erasures
+    from callreel.store.calls import erasures
 
     with rest.database.read() as conn:
         erased = erasures.get(conn, CallId(call))

@@ -14,10 +14,10 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from callreel.engines.host import EngineHost
-    from callreel.services.decoding import Decoding
-    from callreel.services.evaluate import Evaluated, EvaluationOptions
-    from callreel.services.spoken_material import Recorded
+    from callreel.asr.workers.host import EngineHost
+    from callreel.evaluation.decoding import Decoding
+    from callreel.evaluation.evaluate import Evaluated, EvaluationOptions
+    from callreel.evaluation.material import Recorded
     from callreel.settings import Settings
 
 ORACLE = "oracle"
@@ -79,8 +79,8 @@ def evaluate(
     settings = begin(quiet=True)
     _require_extra()
     from callreel.cli import differences, figures
-    from callreel.services import evaluate as evaluation
-    from callreel.services.spoken_material import read_material
+    from callreel.evaluation import evaluate as evaluation
+    from callreel.evaluation.material import read_material
 
     material = read_material(manifest, limit)
     options = _options(settings, workers, live=not offline)
@@ -99,7 +99,7 @@ def evaluate(
 
 def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
     """What `--json` prints of one engine: all figures of all recordings, then of each kind."""
-    from callreel.services.evaluate import by_kind, figures
+    from callreel.evaluation.evaluate import by_kind, figures
 
     kinds = {kind: figures(some) for kind, some in by_kind(results).items()}
     return {"engine": name, "model": model, **figures(results), "kinds": kinds}
@@ -108,9 +108,9 @@ def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
 async def _hear(
     settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions, real_time: bool
 ) -> tuple[str, list[Evaluated]]:
-    from callreel.engines import registry
-    from callreel.engines.host import EngineHost
-    from callreel.services.decoding import EngineDecoding, Oracle
+    from callreel.asr.engines import registry
+    from callreel.asr.workers.host import EngineHost
+    from callreel.evaluation.decoding import EngineDecoding, Oracle
     from callreel.settings.engines import engine_by_spec
 
     if wanted == ORACLE:
@@ -147,8 +147,8 @@ async def _all(
     from rich.console import Console
     from rich.progress import track
 
-    from callreel.engines.silero import SileroDetector
-    from callreel.services.evaluate import evaluate as hear
+    from callreel.asr.silero import SileroDetector
+    from callreel.evaluation.evaluate import evaluate as hear
 
     console = Console(stderr=True)
     heard = track(material, description=name, console=console, disable=not sys.stderr.isatty())
@@ -157,7 +157,7 @@ async def _all(
 
 def _options(settings: Settings, workers: int | None, *, live: bool) -> EvaluationOptions:
     from callreel.audio.segmenter import SegmenterOptions
-    from callreel.services.evaluate import EvaluationOptions
+    from callreel.evaluation.evaluate import EvaluationOptions
 
     segmenter = SegmenterOptions(
         on=settings.vad_on_threshold,

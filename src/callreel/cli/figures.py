@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from callreel.services.evaluate import Evaluated
+    from callreel.evaluation.evaluate import Evaluated
 
 Kinds = dict[str, "list[Evaluated]"]
 Figure = float | int | None
@@ -17,7 +17,7 @@ Figure = float | int | None
 
 def show(runs: Sequence[tuple[str, Kinds]], console: Console | None = None) -> None:
     """All runs, each with a last row for everything together."""
-    from callreel.services.evaluate import figures
+    from callreel.evaluation.evaluate import figures
 
     table = Table(*(heading for heading, _, _ in _COLUMNS), caption=_CAPTION, caption_justify="left")
     for column in table.columns[2:]:

@@ -11,7 +11,7 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from callreel.engines.registry import EngineChoice
+    from callreel.asr.engines.registry import EngineChoice
     from callreel.settings import Settings
 
 _HELP = """Models of the engines: which are here, fetching one, trying one.
@@ -46,7 +46,7 @@ def list_models() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from callreel.engines import registry
+    from callreel.asr.engines import registry
 
     table = Table("model", "engine", "MB", "here", box=None, pad_edge=False)
     table.columns[2].justify = "right"
@@ -79,7 +79,7 @@ def fetch(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from callreel.engines import registry
+    from callreel.asr.engines import registry
 
     choice = _choice(settings, engine or _engine_of(settings, model), model)
     columns = (TextColumn(model), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -103,7 +103,7 @@ def check(
     import asyncio
 
     settings = begin(quiet=True)
-    from callreel.engines.model_check import try_out
+    from callreel.asr.workers.model_check import try_out
 
     worked = asyncio.run(try_out(_choice(settings, engine or _engine_of(settings, model), model)))
     able = worked.capabilities
@@ -113,7 +113,7 @@ def check(
 
 
 def _choice(settings: Settings, engine: str, model: str) -> EngineChoice:
-    from callreel.engines.registry import EngineChoice
+    from callreel.asr.engines.registry import EngineChoice
     from callreel.settings.engines import engine_choice
 
     choice = engine_choice(settings, engine)
@@ -122,7 +122,7 @@ def _choice(settings: Settings, engine: str, model: str) -> EngineChoice:
 
 def _engine_of(settings: Settings, model: str) -> str:
     """The engine that lists the name; of a folder, the one that finds its files there."""
-    from callreel.engines import registry
+    from callreel.asr.engines import registry
 
     for engine, models in registry.models().items():
         if model in models:
@@ -132,7 +132,7 @@ def _engine_of(settings: Settings, model: str) -> str:
 
 
 def _knows(settings: Settings, engine: str, model: str) -> bool:
-    from callreel.engines import registry
+    from callreel.asr.engines import registry
 
     try:
         registry.check(_choice(settings, engine, model))

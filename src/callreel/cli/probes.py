@@ -13,9 +13,9 @@ import httpx2
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from callreel.carrier.signature import sign
-from callreel.services.doctor import Finding, Mark
+from callreel.ops.diagnosis import Finding, Mark
 from callreel.settings import MEDIA_PATH, Settings
+from callreel.twilio.signature import sign
 
 TUNNEL_API = "http://127.0.0.1:4040/api/tunnels"
 _PATIENCE_S = 10.0

@@ -11,7 +11,7 @@ from callreel.cli.begin import begin
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
-    from callreel.services.deletion import Outcome
+    from callreel.retention.carrier_deletion import Outcome
     from callreel.settings import Settings
 
 
@@ -36,8 +36,8 @@ def reconcile(
     settings = begin(quiet=True)
     from callreel.app.offline import at_rest
     from callreel.app.schedules import delete_after_days
-    from callreel.services.carrier_list import CarrierList
-    from callreel.services.deletion import Deletion
+    from callreel.postcall.carrier_inventory import CarrierList
+    from callreel.retention.carrier_deletion import Deletion
 
     with at_rest(settings) as rest:
         if not rest.carrier.usable:
@@ -64,7 +64,7 @@ def reconcile(
 
 
 def _tell_deletions(settings: Settings, gone: list[Outcome], would: str) -> None:
-    from callreel.services.deletion import saved_a_month
+    from callreel.retention.carrier_deletion import saved_a_month
 
     if gone:
         _table(settings, gone, would)
@@ -83,7 +83,7 @@ def _table(settings: Settings, gone: list[Outcome], would: str) -> None:
     from rich.table import Table
 
     from callreel.domain.cost import started_minutes
-    from callreel.services.deletion import saved_a_month
+    from callreel.retention.carrier_deletion import saved_a_month
 
     table = Table("recording", "call", "minutes", "saves a month", "at the carrier", box=None, pad_edge=False)
     for outcome in gone:

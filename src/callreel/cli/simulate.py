@@ -131,7 +131,7 @@ def _script(
     from callreel.domain.call import Direction, Role
     from callreel.simulator.faults import parse_fault
     from callreel.simulator.scenario import CallScript
-    from callreel.simulator.voices import load_voice, shipped_voice
+    from callreel.simulator.sound.voices import load_voice, shipped_voice
 
     return CallScript(
         agent_voice=load_voice(agent or shipped_voice(Role.AGENT)),

@@ -17,7 +17,7 @@ from callreel.domain.ids import CallId
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from callreel.services.again import Progress, Run
+    from callreel.postcall.retranscription import Progress, Run
 
 _NICE = 10  # live calls come first
 
@@ -77,10 +77,10 @@ def transcribe(
     choose = _chooser(call, day)
     settings = begin(quiet=True)
     from callreel.app.worker import transcribe_again
-    from callreel.engines import registry
-    from callreel.engines.survey import Purpose
+    from callreel.asr.engines import registry
+    from callreel.asr.engines.survey import Purpose
+    from callreel.asr.languages import code_of
     from callreel.settings.engines import engine_by_spec, engine_for, spec_in, spec_of
-    from callreel.speech.languages import code_of
 
     if engine is None:
         choice = engine_for(settings, Purpose.FINAL).choice
@@ -110,7 +110,7 @@ def transcribe(
 
 
 def _chooser(call: str | None, day: str | None) -> Callable[[Connection], Sequence[CallId]]:
-    from callreel.store import calls, layers
+    from callreel.store.calls import calls, layers
 
     if call is not None:
 

@@ -13,7 +13,7 @@ from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
-    from callreel.store.database import Database
+    from callreel.store.db.database import Database
 
 
 def register(app: typer.Typer) -> None:
@@ -51,8 +51,8 @@ def add(
     if not 1 <= len(name) <= LONGEST_NAME:
         raise SettingsError(f"a user name has 1 to {LONGEST_NAME} characters")
     password = _read_password() if password_stdin else _ask_password(name)
-    from callreel.store import users
-    from callreel.web.passwords import hash_password
+    from callreel.store.people import users
+    from callreel.web.auth.passwords import hash_password
 
     hashed = hash_password(password)
     database = _open(settings.app_database_url)
@@ -70,7 +70,7 @@ def add(
 def list_all() -> None:
     """List who may sign in."""
     settings = begin(quiet=True)
-    from callreel.store import users
+    from callreel.store.people import users
 
     database = _open(settings.app_database_url)
     try:
@@ -86,7 +86,7 @@ def list_all() -> None:
 
 
 def _open(url: str) -> Database:
-    from callreel.store.database import Database
+    from callreel.store.db.database import Database
 
     database = Database.open(url)
     database.migrate()

@@ -6,12 +6,12 @@ Nothing is loaded or fetched here. Engines themselves know nothing of settings: 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from callreel.asr.engine import Capabilities
+from callreel.asr.engines import registry
+from callreel.asr.engines.registry import EngineChoice
+from callreel.asr.engines.survey import Purpose, Selected, Surveyed, select, survey
 from callreel.domain.errors import SettingsError
-from callreel.engines import registry
-from callreel.engines.registry import EngineChoice
-from callreel.engines.survey import Purpose, Selected, Surveyed, select, survey
 from callreel.settings.model import AUTO, NO_ENGINE, Settings
-from callreel.speech.engine import Capabilities
 
 _WITH_LANGUAGE = ("faster-whisper", "openai")
 _WITH_HINTS = registry.KNOWN

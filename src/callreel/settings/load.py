@@ -50,7 +50,7 @@ def load_settings(
 
 def check(settings: Settings) -> None:
     """Refuse combinations that the carrier would reject or ignore. Raises SettingsError with the reason."""
-    from callreel.carrier import twiml
+    from callreel.twilio import twiml
 
     twiml.check_stream_options(
         twiml.StreamOptions(

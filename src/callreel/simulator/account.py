@@ -7,7 +7,7 @@ reference/twilio.md, section 4.1, by `carrier.signature`.
 import random
 from dataclasses import dataclass
 
-from callreel.carrier.signature import settings_header, sign
+from callreel.twilio.signature import settings_header, sign
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"

@@ -25,22 +25,23 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.websockets import WebSocket
 
-from callreel.carrier.signalling import CallWanted
+from callreel.audio.samples import Samples
 from callreel.domain.call import Direction, Role
 from callreel.domain.errors import SettingsError
 from callreel.simulator.account import Account, SharedKey, Sids
-from callreel.simulator.browser_leg import BrowserLeg, Patience
-from callreel.simulator.conversation import Exchange
-from callreel.simulator.deliver import Courier
+from callreel.simulator.calls.conversation import Exchange
+from callreel.simulator.calls.media_stream import is_loopback
+from callreel.simulator.calls.placed_call import Entry, PlacedCall
 from callreel.simulator.ledger import Ledger
-from callreel.simulator.media_stream import is_loopback
-from callreel.simulator.placed_call import Entry, PlacedCall
-from callreel.simulator.rest import rest_app
-from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Samples, Technician
-from callreel.simulator.signal_socket import SignalOptions, SignalSocket
-from callreel.simulator.switchboard import Switchboard
-from callreel.simulator.voices import load_voice, shipped_voice
-from callreel.simulator.webrtc import MediaError
+from callreel.simulator.rest.app import rest_app
+from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Technician
+from callreel.simulator.signalling.browser_leg import BrowserLeg, Patience
+from callreel.simulator.signalling.session import CallWanted
+from callreel.simulator.signalling.socket import SignalOptions, SignalSocket
+from callreel.simulator.signalling.switchboard import Switchboard
+from callreel.simulator.signalling.webrtc import MediaError
+from callreel.simulator.sound.voices import load_voice, shipped_voice
+from callreel.simulator.webhook_delivery import Courier
 
 log = logging.getLogger(__name__)
 

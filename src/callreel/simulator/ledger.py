@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from callreel.carrier.twiml_script import StartRecording, StartStream
-from callreel.simulator.cloud_recording import CloudRecording
+from callreel.simulator.calls.cloud_recording import CloudRecording
+from callreel.simulator.calls.twiml_script import StartRecording, StartStream
 
 
 @dataclass(slots=True, eq=False)

@@ -4,15 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-import numpy.typing as npt
-
+from callreel.audio.samples import Samples
 from callreel.domain.call import Direction, Track
-from callreel.simulator.deliver import Delivery
 from callreel.simulator.faults import Fault
-from callreel.simulator.ringback import Ringback
-
-Samples = npt.NDArray[np.int16]
+from callreel.simulator.sound.ringback import Ringback
+from callreel.simulator.webhook_delivery import Delivery
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -9,40 +9,38 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import Lifespan
 
 from callreel import __version__
-from callreel.services.announce import Announcer
-from callreel.services.bus import EventBus
-from callreel.services.clock import Clock
-from callreel.services.health import Health
-from callreel.services.metrics import Metrics
-from callreel.store.blobs import BlobStore
-from callreel.store.database import Database
-from callreel.web import (
-    api,
-    api_days,
-    api_engines,
-    api_erasing,
-    api_notes,
-    api_people,
-    api_revisions,
-    api_softphone,
-    api_tokens,
-    api_waveform,
-    erasing,
+from callreel.cluster.event_bus import EventBus
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.ops.health import Health
+from callreel.ops.metrics import Metrics
+from callreel.runtime.clock import Clock
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
+from callreel.web.api import (
+    calls,
+    engines,
+    erasure,
     exports,
-    live,
-    media,
-    operations,
-    pages,
-    signin,
-    welcome,
+    layer_audio,
+    live_events,
+    notes,
+    people,
+    revisions,
+    softphone,
+    statistics,
+    tokens,
+    waveform,
 )
-from callreel.web import health as health_routes
+from callreel.web.api import health as health_routes
+from callreel.web.auth import signin, welcome
+from callreel.web.auth.gate import Gate, SecurityHeaders
+from callreel.web.auth.person import demo_person
 from callreel.web.errors import install_error_answers
-from callreel.web.gate import Gate, SecurityHeaders
 from callreel.web.options import WebContext, WebOptions
-from callreel.web.person import demo_person
-from callreel.web.render import STATIC, Renderer
-from callreel.web.static_files import CompressedFiles
+from callreel.web.pages import erasure as erasure_pages
+from callreel.web.pages import operations, pages
+from callreel.web.pages.render import STATIC, Renderer
+from callreel.web.pages.static_files import CompressedFiles
 
 __all__ = ["WebOptions", "create_app"]
 
@@ -61,7 +59,7 @@ def create_app(
 ) -> FastAPI:
     """The application. `routers` are added as they are; those under `/twilio/` stand outside the sign-in."""
     clock = clock or Clock()
-    context = WebContext(database, blobs, bus, options, Announcer(database, bus, clock), clock)
+    context = WebContext(database, blobs, bus, options, EventPublisher(database, bus, clock), clock)
     renderer = Renderer(options)
     sign_in = signin.SignIn(context, clock)
     app = FastAPI(
@@ -84,20 +82,20 @@ def create_app(
         pages.router(context, renderer),
         signin.router(context, sign_in, renderer),
         welcome.router(context, sign_in, renderer),
-        api.router(context),
-        api_notes.router(context),
-        api_revisions.router(context),
-        api_waveform.router(context),
-        api_days.router(context),
-        api_people.router(context, sign_in),
-        api_tokens.router(context),
-        api_softphone.router(context),
-        api_engines.router(context),
-        api_erasing.router(context),
-        erasing.router(context, renderer),
+        calls.router(context),
+        notes.router(context),
+        revisions.router(context),
+        waveform.router(context),
+        statistics.router(context),
+        people.router(context, sign_in),
+        tokens.router(context),
+        softphone.router(context),
+        engines.router(context),
+        erasure.router(context),
+        erasure_pages.router(context, renderer),
         exports.router(context),
-        live.router(context),
-        media.router(context),
+        live_events.router(context),
+        layer_audio.router(context),
         health_routes.router(health),
         operations.router(context, renderer, health, metrics),
     ):

@@ -88,7 +88,7 @@ def error_answer(request: Request, status: int, message: str | None = None) -> R
     """The error as a page for a browser, as JSON for everybody else."""
     if not wants_page(request.scope):
         return error_json(status, message)
-    from callreel.web.render import render_error
+    from callreel.web.pages.render import render_error
 
     return render_error(request, status, message or _MESSAGES.get(status, "The request cannot be served."))
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from callreel.carrier.destination import DialPolicy
+from callreel.cluster.event_bus import EventSource
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
 from callreel.domain.cost import Prices
 from callreel.domain.events import Json
-from callreel.services.announce import Announcer
-from callreel.services.bus import EventSource
-from callreel.services.clock import Clock
-from callreel.store.blobs import BlobStore
-from callreel.store.database import Database
+from callreel.runtime.clock import Clock
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
+from callreel.twilio.dial_policy import DialPolicy
 
 ROLE_NAMES: Mapping[Role, str] = MappingProxyType({Role.AGENT: "Agent", Role.TECHNICIAN: "Technician"})
 
@@ -110,5 +110,5 @@ class WebContext:
     blobs: BlobStore
     bus: EventSource
     options: WebOptions
-    announcer: Announcer
+    announcer: EventPublisher
     clock: Clock

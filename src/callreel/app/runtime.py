@@ -1,0 +1,178 @@
+"""What every process of an installation stands on: database, files, events, peers. Opened in one order, closed in the reverse."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from callreel.app.carrier import carrier_access
+from callreel.app.engines import begun_engine, hints_of
+from callreel.asr.engines import registry
+from callreel.asr.engines.fetch_log import FetchLog
+from callreel.asr.engines.survey import Purpose
+from callreel.asr.workers.pool import BegunEngine
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.cluster.event_bus import EventBus
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.cluster.event_relay import EventRelay, Link
+from callreel.cluster.failure_detector import FailureDetector, new_name
+from callreel.cluster.heartbeat import Heartbeat
+from callreel.cluster.local_link import LocalLink
+from callreel.cluster.postgres_link import PostgresLink
+from callreel.cluster.process_lock import ProcessLock
+from callreel.domain.errors import StoreError
+from callreel.ops.integrity_check import FOLDERS
+from callreel.postcall.durable import Durable
+from callreel.postcall.workflows import TRANSCRIBE_QUEUE
+from callreel.retention.offload import Offloader
+from callreel.runtime.clock import Clock
+from callreel.runtime.stage_times import StageTimes
+from callreel.runtime.tracing import export_to
+from callreel.settings import Settings
+from callreel.settings.engines import engine_for
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.object_store import is_object_store, open_object_store
+from callreel.store.files.spool import spool_name
+from callreel.store.transcripts.indexing import index_older
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the server and a worker share: rows, files, events, the clock, the stages."""
+
+    settings: Settings
+    database: Database
+    blobs: BlobStore
+    bus: EventBus
+    announcer: EventPublisher
+    clock: Clock
+    carrier: CarrierRecordings
+    durable: Durable
+    heartbeat: Heartbeat
+    peers: FailureDetector
+    bridge: EventRelay
+    final: BegunEngine | None
+    """The engine of the final pass; None where this process transcribes nothing after calls."""
+    hints: Sequence[str]
+    stage_times: StageTimes
+    moving: Offloader | None
+
+    @property
+    def process(self) -> str:
+        """This process's name among its peers."""
+        return self.heartbeat.name
+
+
+def traced(settings: Settings, name: str, stack: AsyncExitStack) -> None:
+    """Send the traces of the process of this name where the settings say, until `stack` is left."""
+    if settings.otel_endpoint:
+        stack.callback(export_to(settings.otel_endpoint, name))
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Runtime]:
+    """Open everything that both kinds of process need; the order of closing is the reverse."""
+    transcribing = settings.work_queues.get(TRANSCRIBE_QUEUE, 0)
+    for purpose in [*([Purpose.LIVE] if server else []), *([Purpose.FINAL] if transcribing else [])]:
+        choice = (await asyncio.to_thread(engine_for, settings, purpose)).choice
+        await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
+    blobs = blob_store(settings)
+    blobs.check_writable()
+    for folder in FOLDERS:
+        await asyncio.to_thread(blobs.remove_left, folder)
+    await asyncio.to_thread(_probe, blobs)
+    presence = ProcessLock(settings.data_dir / "processes")
+    async with AsyncExitStack() as stack:
+        stack.callback(presence.leave)
+        database = Database.open(settings.app_database_url)
+        stack.callback(database.close)
+        alone = database.dialect == "sqlite"
+        if server and alone:
+            presence.enter_as_server()
+        await asyncio.to_thread(database.migrate)
+        await asyncio.to_thread(index_older, database)
+        bus, clock = EventBus(), Clock()
+        carrier = CarrierRecordings(carrier_access(settings))
+        stack.callback(carrier.close)
+        hints = await asyncio.to_thread(hints_of, settings, database)
+        final = (
+            await begun_engine(settings, Purpose.FINAL, hints, transcribing, stack) if transcribing else None
+        )
+        name = new_name()
+        traced(settings, name, stack)
+        durable = Durable(settings.durable_database_url, name)
+        presence.enter(name)
+        heartbeat = Heartbeat(database, name, "server" if server else "worker", clock)
+        await asyncio.to_thread(heartbeat.beat)  # before any work is taken
+        stack.callback(_leave, heartbeat)
+        peers = FailureDetector(presence, None if alone else heartbeat)
+        bridge = EventRelay(bus, link(settings, name), name)
+        await stack.enter_async_context(tasks(bridge.run()))
+        announcer = EventPublisher(database, bus, clock)
+        spool = spool_of(blobs)
+        moving = Offloader(database, blobs, clock, spool) if spool else None
+        yield Runtime(
+            settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, final,
+            hints, StageTimes(), moving,
+        )  # fmt: skip
+
+
+def blob_store(settings: Settings) -> BlobStore:
+    """Where audio is kept: a folder, or an object store with the data folder as its spool. Raises SettingsError."""
+    url = settings.object_store_url
+    if url is None or not is_object_store(url):
+        return BlobStore(settings.objects_dir)
+    secret = settings.object_store_secret
+    objects = open_object_store(
+        url, settings.object_store_options, key_id=settings.object_store_key_id,
+        secret=secret.get_secret_value() if secret else None, timeout_s=settings.object_store_timeout_s,
+    )  # fmt: skip
+    return BlobStore(settings.objects_dir, objects)
+
+
+def spool_of(blobs: BlobStore) -> str | None:
+    """What this machine's spool is called; None where files lie in their place at once."""
+    return spool_name(blobs.root) if blobs.objects else None
+
+
+def _probe(blobs: BlobStore) -> None:
+    """Say at the start when the object store cannot be used. Calls are taken all the same: they grow on the spool."""
+    if blobs.objects is None:
+        return
+    try:
+        blobs.objects.probe()
+    except StoreError as error:
+        log.error("%s; recordings stay on the spool until it can", error)
+
+
+def link(settings: Settings, name: str) -> Link:
+    """The way to the other processes of this installation."""
+    if settings.app_database_url.startswith("sqlite:"):
+        return LocalLink(settings.data_dir / "processes", name)
+    return PostgresLink(settings.app_database_url)
+
+
+def _leave(heartbeat: Heartbeat) -> None:
+    try:
+        heartbeat.leave()
+    except StoreError as error:
+        log.warning("the end of this process could not be noted: %s", error)
+
+
+@asynccontextmanager
+async def tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Own background tasks: they end with the context."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

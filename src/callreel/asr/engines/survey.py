@@ -1,0 +1,116 @@
+"""What each engine can do here: usable, or what is missing, in words; and which is the best for a purpose.
+
+It asks nobody and loads nothing. The order of preference is judged, not measured, since most engines' models could not
+be had for measuring (docs/words.md): live, one that streams; after the call, one that hears best; pocketsphinx, which is
+always there, last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from callreel.asr.engine import Capabilities
+from callreel.asr.engines import registry
+from callreel.asr.engines.registry import EngineChoice, NotFetchedError
+from callreel.domain.errors import EngineError
+from callreel.domain.events import Json
+
+
+class Purpose(StrEnum):
+    LIVE = "live"
+    FINAL = "final"
+
+
+ORDER = {
+    Purpose.LIVE: ("sherpa-onnx", "faster-whisper", "openai", "pocketsphinx"),
+    Purpose.FINAL: ("faster-whisper", "openai", "sherpa-onnx", "pocketsphinx"),
+}
+"""Best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """One engine with its options. `missing` is one line without the engine's name, empty when it is usable."""
+
+    choice: EngineChoice
+    capabilities: Capabilities
+    missing: str = ""
+    to_fetch: bool = False
+    """All that is missing is a model that can be fetched."""
+
+    @property
+    def name(self) -> str:
+        return self.choice.name
+
+    @property
+    def usable(self) -> bool:
+        return not self.missing
+
+
+def facts(one: Surveyed) -> dict[str, Json]:
+    """What is told of an engine: by the command line and the API."""
+    able = one.capabilities
+    return {
+        "engine": one.name,
+        "model": able.model,
+        "usable": one.usable,
+        "missing": one.missing,
+        "streams": able.streams > 0,
+        "partials": able.partials,
+        "word_times": able.word_times,
+        "confidence": able.confidence,
+        "languages": list(able.languages),
+        "languages_on_request": list(able.on_request),
+        "batch": able.batch,
+        "hints": able.hints,
+        "cost_per_minute": able.cost_per_minute,
+        "runs_here": able.runs_here,
+        "rough": able.rough,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The engine that was picked, and why it and none that would be better."""
+
+    choice: EngineChoice
+    why: str
+
+
+def survey(choice: EngineChoice) -> Surveyed:
+    """Whether it could be used now. A module of one's own that cannot be imported raises EngineError."""
+    try:
+        return Surveyed(choice, registry.check(choice))
+    except EngineError as error:
+        missing = str(error).removeprefix(f"engine {choice.name}: ").removeprefix(f"engine {choice.name} ")
+        fetchable = isinstance(error, NotFetchedError)
+        return Surveyed(choice, registry.capabilities(choice), missing, fetchable)
+
+
+def select(found: Sequence[Surveyed], purpose: Purpose, *, elsewhere: bool, named: bool) -> Selected:
+    """The best of `found` that is usable.
+
+    One that sends audio to another machine is only taken with `elsewhere`, and a model that has to be fetched only with
+    `named`: somebody named it, so its download is no surprise. Raises EngineError when nothing is left.
+    """
+    by_name = {one.name: one for one in found}
+    passed: dict[str, str] = {}
+    for name in ORDER[purpose]:
+        one = by_name.get(name)
+        if one is None:
+            continue
+        reason = _against(one, elsewhere, named)
+        if reason is None:
+            better = f"; {', '.join(passed)} cannot be used" if passed else ""
+            return Selected(one.choice, f"picked as the best that can be used{better}")
+        passed[name] = reason
+    told = "; ".join(f"{name}: {reason}" for name, reason in passed.items())
+    raise EngineError(f"no engine can be used for the {purpose} transcript: {told}")
+
+
+def _against(one: Surveyed, elsewhere: bool, named: bool) -> str | None:
+    if not one.usable and not (one.to_fetch and named):
+        return one.missing
+    if not one.capabilities.runs_here and not elsewhere:
+        return "it sends audio to another machine, which CALLREEL_ENGINE_ELSEWHERE does not allow"
+    return None

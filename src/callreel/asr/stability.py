@@ -1,0 +1,100 @@
+"""Which words of an open segment are shown as stable, and what a final may do to them.
+
+It judges hypotheses, each over the whole segment so far, and knows neither engines nor clocks. A word is stable when two
+successive hypotheses agree on all words up to it (LocalAgreement-2: Macháček et al., arXiv 2307.14743) and it ended
+`hold_ms` before the audio did; a streaming engine, which is asked several times a word, needs the latter too. What is
+stable is never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones.
+Of the others those are shown, as tentative, that ended `guess_ms` before the audio did.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from callreel.asr.engine import Capabilities
+from callreel.domain.transcript import Word
+
+_EDGES = ".,;:!?…\"'()[]«»„“”‚‘’-–—"
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """An open segment as it is to be shown: `stable` words, which will stay, and `tentative` ones after them."""
+
+    stable: tuple[Word, ...] = ()
+    tentative: tuple[Word, ...] = ()
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return self.stable + self.tentative
+
+
+class Stability:
+    """One for each open segment. Memory: its words, twice."""
+
+    def __init__(self, hold_ms: int = 0, guess_ms: int = 0) -> None:
+        self._hold_ms = hold_ms
+        self._guess_ms = guess_ms
+        self._stable: tuple[Word, ...] = ()
+        self._before: tuple[Word, ...] = ()
+
+    @classmethod
+    def for_engine(cls, capabilities: Capabilities) -> "Stability":
+        """A re-decoding engine's hypotheses are about a second apart, so that agreement is enough."""
+        return cls(capabilities.settle_ms, capabilities.guess_ms) if capabilities.streams else cls()
+
+    def hear(self, words: Sequence[Word], until_ms: int) -> Showing:
+        """A hypothesis over the segment's audio up to `until_ms`; positions are the call's."""
+        shown = continued(self._stable, words)
+        agreed = _in_common(shown, continued(self._stable, self._before))
+        old = sum(word.end_ms <= until_ms - self._hold_ms for word in shown[:agreed])
+        self._stable = shown[: max(len(self._stable), old)]
+        self._before = tuple(words)
+        tentative = shown[len(self._stable) :]
+        ripe = sum(word.end_ms <= until_ms - self._guess_ms for word in tentative) if self._guess_ms else None
+        return Showing(self._stable, tentative[:ripe])
+
+    @property
+    def stable(self) -> tuple[Word, ...]:
+        """What has been shown as stable."""
+        return self._stable
+
+    def contradicted(self, words: Sequence[Word]) -> int:
+        """How many of the stable words the engine's last answer, `words`, does not have where they were said.
+
+        The stable words are aligned with those in whose place they stay; a word more or less makes no other one wrong.
+        """
+        if _in_common(self._stable, words) == len(self._stable):
+            return 0
+        end_ms = self._stable[-1].end_ms
+        instead = [_folded(word) for word in words if (word.start_ms + word.end_ms) // 2 < end_ms]
+        matcher = SequenceMatcher(None, [_folded(word) for word in self._stable], instead, autojunk=False)
+        return len(self._stable) - sum(block.size for block in matcher.get_matching_blocks())
+
+    def final(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        """The segment's words: those of the engine's last answer, but for what was shown as stable."""
+        return continued(self._stable, words)
+
+
+def continued(stable: tuple[Word, ...], words: Sequence[Word]) -> tuple[Word, ...]:
+    """`words`, if they begin with the stable ones; else the stable ones and, of `words`, those spoken after them.
+
+    Capitals and punctuation make no other word; those of `words` are taken, being the newer.
+    """
+    agreed = _in_common(stable, words)
+    if agreed == len(stable):
+        return tuple(words)
+    end_ms = stable[-1].end_ms
+    return stable + tuple(word for word in words if (word.start_ms + word.end_ms) // 2 >= end_ms)
+
+
+def _in_common(one: Sequence[Word], other: Sequence[Word]) -> int:
+    """How many words both begin with."""
+    pairs = zip(one, other, strict=False)
+    return next(
+        (at for at, (a, b) in enumerate(pairs) if _folded(a) != _folded(b)), min(len(one), len(other))
+    )
+
+
+def _folded(word: Word) -> str:
+    return word.text.casefold().strip(_EDGES) or word.text

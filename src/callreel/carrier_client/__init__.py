@@ -1,0 +1,1 @@
+"""The carrier's REST API as the server uses it."""

@@ -1,0 +1,1 @@
+"""`callreel demo`: one whole call on this machine, watched in the terminal."""

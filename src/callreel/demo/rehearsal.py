@@ -1,0 +1,232 @@
+"""One whole call on this machine: a server and the stand-in carrier are started, joined, watched, and ended.
+
+This is the demo without its terminal: what is shown goes to a `Screen`, what came of it is the API's own summary.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Never, TypeVar
+
+from callreel.audio.samples import Samples
+from callreel.demo.client import Client, ServerError
+from callreel.demo.progress import Progress
+from callreel.demo.screen import Screen
+from callreel.demo.server_process import ServerProcess
+from callreel.settings import Settings, env_name, env_names
+from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.faults import Fault
+from callreel.simulator.scenario import CallOutcome, CallScript
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+CALLER_ID = "+12025550123"
+READY_S = 60.0
+SILENCE_S = 180.0
+"""How long nothing may happen to a call before we give it up: a slow engine reads a final transcript meanwhile."""
+
+_PASSED_ON = tuple(
+    name
+    for name in Settings.model_fields
+    if name.startswith(("engine", "final_engine", "openai_base_url", "vad_", "price_", "log_"))
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is to be done. Voices are 8 kHz mono int16; `settings` are the person's own, of which only some count."""
+
+    settings: Settings
+    data_dir: Path
+    port: int
+    agent_voice: Samples
+    technician_voice: Samples
+    speed: float = 1.0
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def shown_url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+
+def carrier_config(plan: Plan) -> CarrierConfig:
+    """A stand-in with credentials of nobody, made up for one run, that calls this server."""
+    return CarrierConfig(
+        voice_url=f"{plan.base_url}/twilio/voice",
+        status_callback=f"{plan.base_url}/twilio/call-status",
+        account_sid=f"AC{secrets.token_hex(16)}",
+        auth_token=secrets.token_hex(16),
+        api_key_sid=f"SK{secrets.token_hex(16)}",
+        api_key_secret=secrets.token_urlsafe(32),
+        application_sid=f"AP{secrets.token_hex(16)}",
+        speed=plan.speed,
+        signalling=True,
+    )
+
+
+def server_environment(
+    plan: Plan, config: CarrierConfig, carrier: StandInCarrier, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of the server: none of the person's own settings, but those of the speech engine and the log.
+
+    So a demo touches neither a real account nor a real database, whatever the shell has set. The page's softphone is
+    joined to the stand-in too, so that *Call technician* works in a browser on this machine.
+    """
+    ours = {name for field in Settings.model_fields for name in env_names(field)} | {"CALLREEL_CONFIG"}
+    child = {name: value for name, value in environ.items() if name not in ours}
+    for field in _PASSED_ON:
+        if field in plan.settings.sources:
+            child[env_name(field)] = _as_text(getattr(plan.settings, field))
+    if plan.settings.openai_api_key is not None:
+        child[env_name("openai_api_key")] = plan.settings.openai_api_key.get_secret_value()
+    child.update(
+        CALLREEL_DATA_DIR=str(plan.data_dir),
+        CALLREEL_HOST=HOST,
+        CALLREEL_PORT=str(plan.port),
+        CALLREEL_PUBLIC_URL=plan.base_url,
+        CALLREEL_CARRIER_API_URL=carrier.api_url,
+        CALLREEL_SOFTPHONE_LOCAL_SIGNAL=carrier.signal_host,
+        TWILIO_ACCOUNT_SID=config.account_sid,
+        TWILIO_AUTH_TOKEN=config.auth_token,
+        TWILIO_API_KEY_SID=config.api_key_sid,
+        TWILIO_API_KEY_SECRET=config.api_key_secret,
+        TWILIO_TWIML_APP_SID=config.application_sid,
+        TWILIO_PHONE_NUMBER=CALLER_ID,
+        PYTHONUNBUFFERED="1",
+    )
+    return child
+
+
+def _as_text(value: object) -> str:
+    """A setting's value as its variable takes it. The server has another working folder, so paths become absolute."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}={item}" for name, item in value.items())
+    text = str(value)
+    return str(Path(text).absolute()) if Path(text).is_dir() else text
+
+
+async def rehearse(
+    plan: Plan, screen: Screen, finished: Callable[[dict[str, Any]], None], *, stay: bool
+) -> dict[str, Any]:
+    """Place the call; answers its summary, after `finished` was told and, with `stay`, somebody stopped us.
+
+    Raises CallreelError when the server dies or the call comes to no end, KeyboardInterrupt when stopped before it.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopped.set)
+    screen.step("starting the stand-in carrier")
+    config = carrier_config(plan)
+    async with StandInCarrier(config) as carrier:
+        environ = server_environment(plan, config, carrier, os.environ)
+        arguments = ["serve", "--demo", "--host", HOST, "--port", str(plan.port)]
+        log_path = plan.data_dir / "server.log"
+        with ServerProcess(arguments, environ, plan.data_dir, log_path) as server:
+            async with Client(plan.base_url) as client:
+                screen.step(f"starting Callreel on {plan.shown_url}")
+                await _unless(stopped, server, _ready(client))
+                summary = await _unless(stopped, server, _one_call(plan, carrier, client, screen))
+                finished(summary)
+                if stay:
+                    await _unless(None, server, stopped.wait())
+                return summary
+
+
+async def _ready(client: Client) -> None:
+    try:
+        async with asyncio.timeout(READY_S):
+            await client.until_healthy()
+    except TimeoutError:
+        raise ServerError(f"the server did not come up within {READY_S:g} s") from None
+
+
+async def _one_call(plan: Plan, carrier: StandInCarrier, client: Client, screen: Screen) -> dict[str, Any]:
+    script = CallScript(
+        agent_voice=plan.agent_voice, technician_voice=plan.technician_voice, faults=plan.faults
+    )
+    known = set(await client.call_ids())
+    screen.step("calling: an agent's browser calls a technician")
+    placing = asyncio.create_task(carrier.place(script))
+    try:
+        call_id = await _new_call(client, known, placing)
+        screen.step(f"on the call: {plan.shown_url}/calls/{call_id}")
+        await _follow(client, call_id, screen)
+        await placing
+        return await client.call(call_id)
+    finally:
+        placing.cancel()
+        await asyncio.gather(placing, return_exceptions=True)
+
+
+async def _new_call(client: Client, known: set[str], placing: "asyncio.Task[CallOutcome]") -> str:
+    """The id of the call that appears, or what the server answered instead of taking it."""
+    while True:
+        over = placing.done()
+        new = [call_id for call_id in await client.call_ids() if call_id not in known]
+        if new:
+            return new[0]
+        if over:
+            answers = ", ".join(str(delivery.status) for delivery in placing.result().deliveries) or "nothing"
+            raise ServerError(f"the server did not take the call; it answered the carrier {answers}")
+        await asyncio.sleep(0.1)
+
+
+async def _follow(client: Client, call_id: str, screen: Screen) -> None:
+    """Show the call until its verdict is there or a stage is parked."""
+    progress = Progress()
+    loop = asyncio.get_running_loop()
+    hung_up = False
+    try:
+        async with asyncio.timeout(SILENCE_S) as patience:
+            async for event in client.follow(call_id):
+                patience.reschedule(loop.time() + SILENCE_S)
+                progress.take(event.kind, event.data)
+                if progress.call_state == "ended" and not hung_up:
+                    hung_up = True
+                    screen.step("hung up: fetching the recording, transcribing and comparing it")
+                screen.show(progress)
+                if progress.closed:
+                    return
+    except TimeoutError:
+        raise ServerError(
+            f"nothing happened to call {call_id} for {SILENCE_S:g} s; there is no verdict"
+        ) from None
+
+
+async def _unless(stopped: asyncio.Event | None, server: ServerProcess, work: Awaitable[T]) -> T:
+    """The result of `work`, unless the server dies (its last line) or somebody stops us (KeyboardInterrupt)."""
+    doing = asyncio.ensure_future(work)
+    guards = [asyncio.create_task(_watch(server))]
+    if stopped is not None:
+        guards.append(asyncio.create_task(_stop(stopped)))
+    try:
+        done, _ = await asyncio.wait({doing, *guards}, return_when=asyncio.FIRST_COMPLETED)
+        for guard in guards:
+            if guard in done:
+                await guard
+        return await doing
+    finally:
+        for task in (doing, *guards):
+            task.cancel()
+        await asyncio.gather(doing, *guards, return_exceptions=True)
+
+
+async def _watch(server: ServerProcess) -> Never:
+    while True:
+        server.check_alive()
+        await asyncio.sleep(0.2)
+
+
+async def _stop(stopped: asyncio.Event) -> Never:
+    await stopped.wait()
+    raise asyncio.CancelledError

@@ -1,0 +1,1 @@
+"""Scoring speech engines on recordings whose words are known."""

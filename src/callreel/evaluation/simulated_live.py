@@ -1,0 +1,198 @@
+"""A recording heard as if it were live, as fast as can be: the clock is simulated, hearing and queue are the real ones.
+
+Both lanes come frame by frame, as they do from `services/lane`; `EndpointDetector` cuts and asks; `DecodeQueue` orders and sheds;
+so many workers are busy for as long as each decode took. What is left out is the network, the database and the browser.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+import numpy as np
+
+from callreel.asr.decode_queue import DecodeQueue, Job, SegmentKey
+from callreel.asr.overload import OverloadLevel
+from callreel.asr.partial_cadence import PartialCadence
+from callreel.asr.stability import Showing, Stability
+from callreel.asr.turns import words_from
+from callreel.audio.resample import Upsampler
+from callreel.audio.samples import ASR_SAMPLES_PER_MS, SAMPLES_PER_MS, Samples
+from callreel.audio.segmenter import SegmenterOptions, SpeechDetector
+from callreel.domain.call import Role
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Final, Segment
+from callreel.evaluation.decoding import Decoded, Decoding
+from callreel.evaluation.material import Recorded
+from callreel.live.endpointing import EndpointDetector
+
+BLOCK_MS = 20
+"""A media message: what a lane hears at once."""
+_CALL = CallId("evaluated")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A partial as a listener got it."""
+
+    role: Role
+    number: int
+    at_ms: float
+    showing: Showing
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All that was shown, stable or not."""
+        return tuple(word.text for word in self.showing.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A final as a listener got it."""
+
+    final: Final
+    at_ms: float
+    stable: int = 0
+    """How many of its words had been shown as stable."""
+    contradicted: int | None = None
+    """How many of those the engine did not have in the end. They stayed. None where its own words are not known."""
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """What came of one recording. Times count from its start."""
+
+    finals: list[Given] = field(default_factory=list)
+    partials: list[Shown] = field(default_factory=list)
+    asked_finals: int = 0
+    partials_shed: int = 0
+    finals_spilled: int = 0
+    """Closed segments that had to wait on disk."""
+    levels: list[OverloadLevel] = field(default_factory=list)
+    """What was given up, one level after the other as they came and went."""
+    cpu_s: float = 0.0
+
+    @property
+    def finals_lost(self) -> int:
+        """Closed segments that nobody got a final for, or one that says that it failed."""
+        return self.asked_finals - sum(not given.final.failed for given in self.finals)
+
+
+async def hear_live(
+    recorded: Recorded,
+    decoding: Decoding,
+    *,
+    workers: int,
+    new_detector: Callable[[], SpeechDetector],
+    segmenter: SegmenterOptions,
+) -> LiveRun:
+    """All lanes of `recorded` at once, from the first block to the last final."""
+    decoding.begin(recorded)
+    lanes = recorded.lanes()
+    simulation = _Simulation(decoding, workers)
+    hearings = {role: simulation.hearing(role, new_detector(), segmenter) for role in lanes}
+    upsamplers = {role: Upsampler(0) for role in lanes}
+    length_ms = max(lane.size for lane in lanes.values()) // SAMPLES_PER_MS
+    for now_ms in range(BLOCK_MS, length_ms + BLOCK_MS, BLOCK_MS):
+        await simulation.until(now_ms)
+        for role, lane in lanes.items():
+            block = lane[(now_ms - BLOCK_MS) * SAMPLES_PER_MS : now_ms * SAMPLES_PER_MS]
+            hearings[role].hear(block, upsamplers[role].push(block))
+        await simulation.start()
+    for role, hearing in hearings.items():
+        hearing.hear(np.zeros(0, np.int16), upsamplers[role].finish())
+        hearing.pause()
+    await simulation.start()
+    await simulation.until(float("inf"))
+    return simulation.run
+
+
+class _Simulation:
+    """The workers and the clock. As `services/live`, it keeps partials that come too late to itself."""
+
+    def __init__(self, decoding: Decoding, workers: int) -> None:
+        self.run = LiveRun()
+        self._decoding = decoding
+        self._queue = DecodeQueue(workers)
+        self._now_ms = 0.0
+        self._running: list[tuple[float, int, float, Job, Decoded]] = []
+        self._order = count()
+        self._cadences: dict[Role, PartialCadence] = {}
+        self._closed: dict[Role, int] = {}
+        self._spilled: deque[Job] = deque()
+        self._open: dict[SegmentKey, Stability] = {}
+
+    def hearing(self, role: Role, detector: SpeechDetector, options: SegmenterOptions) -> EndpointDetector:
+        cadence = PartialCadence.for_engine(self._decoding.capabilities)
+        if cadence is not None:
+            self._cadences[role] = cadence
+        return EndpointDetector(role, detector, options, cadence, self._ask, dropped=self._decoding.forget)
+
+    async def until(self, now_ms: float) -> None:
+        """Let the workers work up to `now_ms`."""
+        while self._running and self._running[0][0] <= now_ms:
+            self._now_ms, _, began_ms, job, decoded = heapq.heappop(self._running)
+            self._queue.done(job)
+            self._answered(job, decoded, self._now_ms - began_ms)
+            await self.start()
+        self._now_ms = now_ms
+        self.run.partials_shed = self._queue.partials_shed
+
+    async def start(self) -> None:
+        """Give waiting jobs to free workers, now."""
+        while (job := self._next()) is not None:
+            decoded = await self._decoding.decode(
+                job.role,
+                job.start_ms,
+                job.samples16k,
+                partial=not job.final,
+                cheap=self._queue.level >= OverloadLevel.CHEAPER,
+            )
+            self.run.cpu_s += decoded.cpu_s
+            end_ms = self._now_ms + decoded.took_ms
+            heapq.heappush(self._running, (end_ms, next(self._order), self._now_ms, job, decoded))
+
+    def _next(self) -> Job | None:
+        job = self._queue.next(self._now_ms / 1000, self._ready)
+        if self.run.levels[-1:] != [self._queue.level]:
+            self.run.levels.append(self._queue.level)
+        if job is None and self._spilled and self._queue.has_room:
+            self._queue.take_back(replace(self._spilled.popleft(), offered_at_s=self._now_ms / 1000))
+            return self._next()
+        return job
+
+    def _ready(self, job: Job) -> bool:
+        """A segment that is followed belongs to one worker, which does one thing at a time."""
+        if not self._decoding.capabilities.streams:
+            return True
+        return all(running.key != job.key for _, _, _, running, _ in self._running)
+
+    def _ask(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
+        job = Job(_CALL, role, number, start_ms, samples, final, self._now_ms / 1000)
+        if final:
+            self.run.asked_finals += 1
+            self._closed[role] = number
+            if not self._queue.offer_final(job):
+                self.run.finals_spilled += 1
+                self._spilled.append(job)
+        else:
+            self._queue.offer_partial(job)
+
+    def _answered(self, job: Job, decoded: Decoded, took_ms: float) -> None:
+        words = words_from(decoded.words, job.start_ms)
+        if job.final:
+            end_ms = job.start_ms + job.samples16k.size // ASR_SAMPLES_PER_MS
+            segment = Segment(job.role, job.number, job.start_ms, end_ms)
+            stability = self._open.pop(job.key, Stability())
+            final = Final(segment, stability.final(words), decoded.failed)
+            stable, contradicted = len(stability.stable), stability.contradicted(words)
+            self.run.finals.append(Given(final, self._now_ms, stable, contradicted))
+            return
+        if job.role in self._cadences:
+            self._cadences[job.role].decoded(took_ms)
+        if not decoded.failed and job.number > self._closed.get(job.role, -1):
+            until_ms = job.start_ms + job.samples16k.size // ASR_SAMPLES_PER_MS
+            new = Stability.for_engine(self._decoding.capabilities)
+            showing = self._open.setdefault(job.key, new).hear(words, until_ms)
+            self.run.partials.append(Shown(job.role, job.number, self._now_ms, showing))

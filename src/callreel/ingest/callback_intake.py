@@ -1,0 +1,144 @@
+"""Taking in the carrier's status callbacks: each within a transaction, repeats harmless, any order.
+
+A callback only says what the carrier knows. What follows (fetching, judging) is started from the rows by
+`services/dispatch`, so that an answer never waits for it and a crash between the two loses nothing.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from sqlalchemy import Connection
+
+from callreel.cluster.group_commit import Written
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.recording import CloudState
+from callreel.ingest.ownership import STREAM_STOPPED
+from callreel.runtime.clock import Clock
+from callreel.store.calls import callbacks, calls, facts, legs, recordings
+from callreel.store.calls.legs import LegRow
+from callreel.twilio.webhooks import CallProgress, RecordingProgress, StreamProgress
+
+log = logging.getLogger(__name__)
+
+Form = Mapping[str, str]
+
+
+class CallbackIntake:
+    """The use cases behind the three status routes: each writes within the caller's transaction (`group_commit`)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        recording_changed: Callable[[], None],
+        leg_ended: Callable[[CallId], None],
+        stream_ended: Callable[[str], None],
+    ) -> None:
+        """`recording_changed` wakes the dispatcher; the other two tell the live side that the carrier is done."""
+        self._clock = clock
+        self._recording_changed = recording_changed
+        self._leg_ended = leg_ended
+        self._stream_ended = stream_ended
+
+    def recording(self, conn: Connection, progress: RecordingProgress, form: Form) -> Written:
+        """`in-progress`, `completed`, `absent`, `failed`, and whatever else the carrier may say."""
+        now = self._clock.now()
+        if not callbacks.first_time(
+            conn, "recording", f"{progress.recording_sid}:{progress.status}", form, now
+        ):
+            return Written()
+        call = calls.by_leg(conn, progress.leg_sid)
+        if call is None:
+            facts.note(conn, "recording_of_unknown_call", dict(form), now, leg_sid=progress.leg_sid)
+            warn = partial(
+                log.warning,
+                "recording callback for a call that is not ours",
+                extra={"leg_sid": progress.leg_sid},
+            )
+            return Written(then=(warn,))
+        if progress.cloud_state is None:
+            facts.note(conn, "unknown_recording_status", dict(form), now, call.id, progress.leg_sid)
+            return Written()
+        row, changed = recordings.hear(
+            conn,
+            sid=progress.recording_sid,
+            call_id=call.id,
+            leg_sid=progress.leg_sid,
+            state=progress.cloud_state,
+            told_status=progress.status,
+            source=progress.source,
+            channels=progress.channels,
+            duration_s=progress.duration_s,
+            error_code=error_number(progress.error_code),
+            url=progress.url,
+            started_at=progress.start_time,
+            at=now,
+        )
+        if not changed:
+            return Written()
+        event = recording_event(call.id, row.sid, row.state, row.error_code)
+        return Written((event,), (self._recording_changed,))
+
+    def stream(self, conn: Connection, progress: StreamProgress, form: Form) -> Written:
+        """`stream-started`, `stream-stopped`, `stream-error`: facts; a stop also ends a socket that hangs on."""
+        now = self._clock.now()
+        if not callbacks.first_time(conn, "stream", f"{progress.stream_sid}:{progress.event}", form, now):
+            return Written()
+        then: list[Callable[[], None]] = []
+        if progress.error:
+            call = calls.by_leg(conn, progress.leg_sid)
+            call_id = call.id if call else None
+            facts.note(conn, "stream_error", {"error": progress.error}, now, call_id, progress.leg_sid)
+            told = {"call_id": call_id, "leg_sid": progress.leg_sid}
+            then.append(partial(log.warning, "carrier reports a stream error", extra=told))
+        if progress.event == STREAM_STOPPED:
+            then.append(partial(self._stream_ended, progress.stream_sid))
+        return Written(then=tuple(then))
+
+    def call(self, conn: Connection, progress: CallProgress, form: Form) -> Written:
+        """Progress of a leg: the parent's, or the dialled child's, which is ours by its parent."""
+        now = self._clock.now()
+        if not callbacks.first_time(conn, "call", progress.key, form, now):
+            return Written()
+        known = calls.by_leg(conn, progress.parent_sid or progress.leg_sid)
+        if known is None:
+            facts.note(conn, "status_of_unknown_call", dict(form), now, leg_sid=progress.leg_sid)
+            return Written()
+        is_child = progress.leg_sid != known.leg_sid
+        role = known.inbound_role.other if is_child else known.inbound_role
+        in_progress = progress.status == "in-progress"
+        legs.upsert(
+            conn,
+            LegRow(
+                sid=progress.leg_sid,
+                call_id=known.id,
+                parent_sid=known.leg_sid if is_child else None,
+                role=role,
+                status=progress.status,
+                started_at=now if in_progress else None,
+                ended_at=now if progress.terminal else None,
+                duration_s=progress.duration_s,
+            ),
+        )
+        then: list[Callable[[], None]] = []
+        if is_child and in_progress and calls.set_answered(conn, known.id, now):
+            told = {"call_id": known.id, "leg_sid": progress.leg_sid}
+            then.append(partial(log.info, "call answered", extra=told))
+        if progress.terminal and not is_child:
+            then.append(partial(self._leg_ended, known.id))
+        event = LiveEvent(known.id, EventKind.CALL, {"leg": role, "status": progress.status})
+        return Written((event,), tuple(then))
+
+
+def error_number(code: str | None) -> int | None:
+    """The carrier's error code as the number that it is."""
+    return int(code) if code is not None and code.isdecimal() else None
+
+
+def recording_event(call_id: CallId, sid: str, state: CloudState, error_code: int | None) -> LiveEvent:
+    """The event that tells of a recording's state."""
+    return LiveEvent(
+        call_id, EventKind.RECORDING, {"recording_sid": sid, "state": state, "error_code": error_code}
+    )

@@ -1,0 +1,1 @@
+"""Media sockets on the public port: handshake, protocol driver, batched reads, media workers."""

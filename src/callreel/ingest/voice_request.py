@@ -1,0 +1,212 @@
+"""Answering the carrier's voice request: who calls whom, may they, and the TwiML that records and connects the call.
+
+The number that a browser asks for is untrusted; the agent is who the signed `From` says. A refused call gets TwiML
+that says why, leaves a log line, and makes no call here.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from callreel.asr.languages import named
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.call import CallState, Direction, Role, Topology
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.runtime.clock import Clock
+from callreel.runtime.secret_tokens import token_hash
+from callreel.runtime.tracing import span
+from callreel.store.calls import calls, legs, stream_tokens
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.legs import LegRow
+from callreel.store.db.database import Database
+from callreel.twilio import twiml
+from callreel.twilio.connection_overrides import with_overrides
+from callreel.twilio.dial_policy import DialPolicy, Refused, mask
+from callreel.twilio.webhooks import VoiceRequest
+
+log = logging.getLogger(__name__)
+
+TOKEN_PARAMETER = "token"
+LANGUAGE_PARAMETER = "Language"
+"""What the browser's page may send besides `To`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """What the TwiML says; checked for forbidden combinations when it is made (`carrier/twiml`)."""
+
+    public_url: str
+    stream_url: str
+    caller_id: str
+    incoming_agent: str
+    dial_policy: DialPolicy
+    stream_track: str = "both_tracks"
+    record: bool = True
+    recording_channels: str = "dual"
+    recording_track: str = "both"
+    recording_trim: str = "do-not-trim"
+    recording_events: tuple[str, ...] = ("in-progress", "completed", "absent")
+    callback_retries: int = 5
+    callback_retry_policy: str = "all"
+    answer_on_bridge: bool = True
+    swap_tracks: bool = False
+    token_ttl_s: int = 300
+    """How long a stream may take to begin after its TwiML was given out."""
+
+    def callback(self, path: str) -> str:
+        """The public URL of one of our carrier routes, with the retries that we ask for."""
+        url = f"{self.public_url}/twilio/{path}"
+        return with_overrides(url, self.callback_retries, self.callback_retry_policy)
+
+
+def outgoing_document(options: AnswerOptions, number: str, token: str) -> str:
+    """The TwiML of an outgoing call to `number` (E.164). Pure; `callreel doctor twiml` prints it."""
+    return twiml.outgoing_answer(
+        stream=_stream(options, token),
+        recording=_recording(options),
+        caller_id=options.caller_id,
+        number=number,
+        dial_status_callback=options.callback("call-status"),
+        answer_on_bridge=options.answer_on_bridge,
+    )
+
+
+def incoming_document(options: AnswerOptions, token: str) -> str:
+    """The TwiML of an incoming call, which rings the agent's browser client. Pure."""
+    return twiml.incoming_answer(
+        stream=_stream(options, token),
+        recording=_recording(options),
+        client_identity=options.incoming_agent,
+        dial_status_callback=options.callback("call-status"),
+        answer_on_bridge=options.answer_on_bridge,
+    )
+
+
+def _stream(options: AnswerOptions, token: str) -> twiml.StreamOptions:
+    return twiml.StreamOptions(
+        url=options.stream_url,
+        track=options.stream_track,
+        status_callback=options.callback("stream-status"),
+        parameters={TOKEN_PARAMETER: token},
+    )
+
+
+def _recording(options: AnswerOptions) -> twiml.RecordingOptions | None:
+    if not options.record:
+        return None
+    return twiml.RecordingOptions(
+        channels=options.recording_channels,
+        track=options.recording_track,
+        trim=options.recording_trim,
+        events=options.recording_events,
+        status_callback=options.callback("recording-status"),
+    )
+
+
+class VoiceRequestHandler:
+    """The use case behind `POST /twilio/voice`."""
+
+    def __init__(
+        self,
+        database: Database,
+        announcer: EventPublisher,
+        options: AnswerOptions,
+        clock: Clock,
+        new_call_id: Callable[[], str],
+        new_token: Callable[[], str],
+        *,
+        owner: str | None = None,
+        hears: Callable[[str], bool] = lambda language: True,
+    ) -> None:
+        """`owner` is this process's name: it looks after the calls that it answers until their sockets come.
+
+        `hears` says whether a call can be heard in the language with that code.
+        """
+        self._owner = owner
+        self._hears = hears
+        self._database = database
+        self._announcer = announcer
+        self._options = options
+        self._clock = clock
+        self._new_call_id = new_call_id
+        self._new_token = new_token
+
+    def answer(self, request: VoiceRequest) -> str:
+        """The TwiML for `request`, after its call, leg and media token are stored. Blocking.
+
+        A repeated request for the same leg makes no second call, only a fresh token.
+        """
+        if request.direction is Direction.INCOMING:
+            token = self._open(request, agent=self._options.incoming_agent, number=request.from_)
+            return incoming_document(self._options, token)
+        if not request.agent_identity:
+            return self._refuse(request, "The call names no agent.")
+        if not self._options.caller_id:
+            return self._refuse(request, "No caller ID is set up here.")
+        decision = self._options.dial_policy.decide(request.to)
+        if isinstance(decision, Refused):
+            return self._refuse(request, decision.reason)
+        if not self._hears(_language(request)):
+            return self._refuse(request, f"No engine here hears {named(_language(request)[:20])}.")
+        token = self._open(request, agent=request.agent_identity, number=decision.e164)
+        return outgoing_document(self._options, decision.e164, token)
+
+    def _refuse(self, request: VoiceRequest, reason: str) -> str:
+        log.warning(
+            "call refused: %s", reason, extra={"leg_sid": request.leg_sid, "number": mask(request.to)}
+        )
+        return twiml.refusal(f"This call cannot be placed. {reason}")
+
+    def _open(self, request: VoiceRequest, *, agent: str, number: str) -> str:
+        """Store call, leg and token in one transaction; answers the token."""
+        with span("voice request", request.leg_sid, direction=request.direction):
+            return self._opened(request, agent, number)
+
+    def _opened(self, request: VoiceRequest, agent: str, number: str) -> str:
+        token, now = self._new_token(), self._clock.now()
+        told: list[LiveEvent] = []
+        with self._database.write() as conn:
+            known = calls.by_leg(conn, request.leg_sid)
+            call_id = known.id if known else CallId(self._new_call_id())
+            if known is None:
+                told.append(self._insert(conn, request, call_id, agent, number, now))
+            stream_tokens.issue(
+                conn, token_hash(token), request.leg_sid, call_id, now, self._options.token_ttl_s
+            )
+        self._announcer.tell(*told)
+        return token
+
+    def _insert(
+        self, conn: Connection, request: VoiceRequest, call_id: CallId, agent: str, number: str, now: datetime
+    ) -> LiveEvent:
+        topology = Topology.of(request.direction, swapped=self._options.swap_tracks)
+        row = CallRow(
+            id=call_id,
+            direction=request.direction,
+            state=CallState.LIVE,
+            agent=agent,
+            remote_number=number,
+            leg_sid=request.leg_sid,
+            inbound_role=topology.inbound,
+            created_at=now,
+            owner=self._owner,
+            language=_language(request),
+        )
+        calls.insert(conn, row)
+        legs.upsert(conn, _parent_leg(request, call_id))
+        began = {"state": CallState.LIVE, "direction": request.direction}
+        return self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, began))
+
+
+def _language(request: VoiceRequest) -> str:
+    """The code of the language that the page wants an outgoing call to be heard in, as it says it."""
+    return request.parameters.get(LANGUAGE_PARAMETER, "") if request.direction is Direction.OUTGOING else ""
+
+
+def _parent_leg(request: VoiceRequest, call_id: CallId) -> LegRow:
+    role = Role.AGENT if request.direction is Direction.OUTGOING else Role.TECHNICIAN
+    return LegRow(sid=request.leg_sid, call_id=call_id, parent_sid=None, role=role, status=request.status)

@@ -1,0 +1,1 @@
+"""The live transcript of a call: endpointing, decoding, interim and final results."""

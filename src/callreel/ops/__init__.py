@@ -1,0 +1,1 @@
+"""Running an installation: health, metrics, integrity check, backup, diagnosis."""

@@ -1,0 +1,215 @@
+"""A copy of an installation on one machine, made while it runs, and an installation made of it again.
+
+    DIR/app.db  DIR/stages.db  DIR/files/...  DIR/manifest.json
+
+The databases are copied first, each as of one instant; then every file that a row of that copy names. Finished files
+never change, so what is copied later is what the row meant; a layer that still grows is copied as far as it reaches and
+is put right at the start after a restore, as after a kill. The manifest, with the digest of everything, is written last:
+a folder without one is no backup.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from callreel.domain.errors import StoreError
+from callreel.domain.recording import LayerFile, LayerState
+from callreel.store.calls import layers
+from callreel.store.db.database import Database
+from callreel.store.db.snapshot import copy_sqlite
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.durable_files import make_folder, sha256_of, sync_file, sync_folder
+
+FORMAT = "callreel-backup-1"
+MANIFEST = "manifest.json"
+FILES = "files"
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a backup. `path` is relative to its folder."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a manifest says. `missing`: files that a row names and that were not there, or not as the row says."""
+
+    made_at: str
+    entries: tuple[Entry, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(entry.size_bytes for entry in self.entries)
+
+
+def make_backup(
+    databases: Iterable[Path], objects: BlobStore, target: Path, at: datetime, *, say: Callable[[str], None]
+) -> Backup:
+    """Copy `databases` (the first is the one with the rows) and all files that it names into the new folder `target`.
+
+    Raises StoreError when `target` holds anything, or the disk refuses.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise StoreError(f"{target} is not empty; a backup goes into a folder of its own")
+    try:
+        make_folder(target)
+        entries = []
+        for database in databases:
+            say(f"copying {database.name}")
+            copy_sqlite(database, target / database.name)
+            entries.append(_entry(target, target / database.name))
+        files, missing = _copy_files(target, next(iter(databases)).name, objects, say)
+        backup = Backup(at.isoformat(), (*entries, *files), tuple(missing))
+        _write_manifest(target, backup)
+    except OSError as error:
+        raise StoreError(f"the backup {target} cannot be written: {error.strerror}") from error
+    return backup
+
+
+def _copy_files(
+    target: Path, database: str, objects: BlobStore, say: Callable[[str], None]
+) -> tuple[list[Entry], list[str]]:
+    named = kept_files(rows_of(target / database))
+    say(f"copying {len(named)} files")
+    entries, missing = [], []
+    for key, sha256 in named.items():
+        copied = _copy_file(target, objects, key, sha256)
+        if copied is None:
+            missing.append(key)
+        else:
+            entries.append(copied)
+    return entries, missing
+
+
+def kept_files(rows: Iterable[LayerFile]) -> dict[str, str | None]:
+    """The keys that rows need, with digests: of their files, or of those that they are made of. None while one grows."""
+    kept: dict[str, str | None] = {}
+    for row in rows:
+        if row.archived is not None:
+            kept[row.archived.key] = row.archived.sha256
+        else:
+            kept[row.path] = None if row.state is LayerState.RECORDING else row.sha256
+    return kept
+
+
+def _copy_file(target: Path, objects: BlobStore, key: str, sha256: str | None) -> Entry | None:
+    if objects.stat(key) is None:
+        return None
+    copy = target / FILES / key
+    make_folder(copy.parent)
+    entry = Entry(f"{FILES}/{key}", *_copied(objects.reader(key), copy))
+    return entry if sha256 is None or entry.sha256 == sha256 else None
+
+
+def _copied(source: BinaryIO, copy: Path) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    size_bytes = 0
+    with source as reading, copy.open("xb") as writing:
+        while block := reading.read(_BLOCK_BYTES):
+            digest.update(block)
+            size_bytes += writing.write(block)
+        writing.flush()
+        os.fsync(writing.fileno())
+    copy.chmod(0o600)
+    return size_bytes, digest.hexdigest()
+
+
+def rows_of(database: Path) -> list[LayerFile]:
+    """All files that the rows of an SQLite database name."""
+    opened = Database.open(str(database))
+    try:
+        with opened.read() as conn:
+            return layers.everything(conn)
+    finally:
+        opened.close()
+        for leftover in ("-wal", "-shm"):
+            database.with_name(database.name + leftover).unlink(missing_ok=True)
+
+
+def _entry(folder: Path, path: Path) -> Entry:
+    return Entry(str(path.relative_to(folder)), path.stat().st_size, sha256_of(path))
+
+
+def _write_manifest(target: Path, backup: Backup) -> None:
+    # Opening the copied database to read it has put it into WAL mode; its digest is taken of what lies there now.
+    entries = [
+        _entry(target, target / entry.path) if "/" not in entry.path else entry for entry in backup.entries
+    ]
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        "made_at": backup.made_at,
+        "missing": list(backup.missing),
+        "files": [asdict(entry) for entry in entries],
+    }
+    part = target / f"{MANIFEST}.part"
+    part.write_text(json.dumps(body, indent=1) + "\n")
+    sync_file(part)
+    part.rename(target / MANIFEST)
+    sync_folder(target)
+
+
+def read_manifest(folder: Path) -> Backup:
+    """Raises StoreError for a folder that is no whole backup."""
+    try:
+        body = json.loads((folder / MANIFEST).read_text())
+        if body["format"] != FORMAT:
+            raise StoreError(f"{folder} is a backup of another version ({body['format']})")
+        entries = tuple(Entry(**entry) for entry in body["files"])
+        return Backup(body["made_at"], entries, tuple(body["missing"]))
+    except FileNotFoundError:
+        raise StoreError(f"{folder} is no backup: it has no {MANIFEST}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{folder / MANIFEST} cannot be read: {error}") from None
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a backup, one line a file; empty when all is as the manifest says."""
+    wrong = []
+    for entry in read_manifest(folder).entries:
+        path = folder / entry.path
+        if not path.is_file():
+            wrong.append(f"{entry.path}: missing")
+        elif path.stat().st_size != entry.size_bytes or sha256_of(path) != entry.sha256:
+            wrong.append(f"{entry.path}: not what was backed up")
+    return wrong
+
+
+def restore(folder: Path, data_dir: Path, objects_dir: Path, *, say: Callable[[str], None]) -> Backup:
+    """Make an installation of a backup, in folders that are empty or new. Verifies everything first.
+
+    Raises StoreError; then nothing is there that a server would take for an installation: databases come last.
+    """
+    backup = read_manifest(folder)
+    for target in {data_dir, objects_dir}:
+        if target.exists() and any(target.iterdir()):
+            raise StoreError(f"{target} is not empty; a backup is restored into an empty folder")
+    say(f"checking {len(backup.entries)} files")
+    if wrong := verify(folder):
+        raise StoreError(f"the backup is damaged ({wrong[0]}, {len(wrong)} in all); nothing was restored")
+    say("restoring")
+    try:
+        for entry in sorted(backup.entries, key=lambda entry: "/" not in entry.path):
+            is_file = entry.path.startswith(f"{FILES}/")
+            target = objects_dir / entry.path.removeprefix(f"{FILES}/") if is_file else data_dir / entry.path
+            make_folder(target.parent)
+            part = target.with_name(f"{target.name}.restored.part")
+            shutil.copyfile(folder / entry.path, part)
+            part.chmod(0o600)
+            sync_file(part)
+            part.rename(target)
+            sync_folder(target.parent)
+    except OSError as error:
+        raise StoreError(f"the backup cannot be restored to {data_dir}: {error.strerror}") from error
+    return backup

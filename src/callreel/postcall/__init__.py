@@ -1,0 +1,1 @@
+"""Durable work after a call: download, split, transcribe, compare, reconcile."""

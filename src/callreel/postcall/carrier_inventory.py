@@ -1,0 +1,121 @@
+"""The carrier's list of recordings held against ours: what only it knows is taken in, what only we know is noted.
+
+`services/reconcile` asks about single calls soon after they end. This asks for everything of the last days, so that a
+day without callbacks, or a database restored from yesterday's copy, ends with nothing missing.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.call import CallState
+from callreel.domain.ids import RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.ingest.callback_intake import error_number, recording_event
+from callreel.runtime.clock import Clock
+from callreel.store.calls import calls, deletions, facts, recordings
+from callreel.store.calls.calls import CallRow
+from callreel.store.db.database import Database
+from callreel.twilio.rest_resources import RecordingResource
+
+log = logging.getLogger(__name__)
+
+NOT_THERE = "recording_not_at_carrier"
+_SETTLED = frozenset(CloudState) - {CloudState.EXPECTED, CloudState.IN_PROGRESS, CloudState.MISSING}
+_KEPT_THERE = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
+
+
+@dataclass(slots=True)
+class Review:
+    """`taken_in`: recordings of our calls that we knew nothing settled of. `not_there`: ours, which the carrier no
+    longer lists and we did not delete. `foreign`: of calls that are not ours. `listed`: all that the carrier has."""
+
+    listed: int = 0
+    foreign: int = 0
+    taken_in: list[RecordingSid] = field(default_factory=list)
+    not_there: list[RecordingSid] = field(default_factory=list)
+
+
+class CarrierList:
+    """Blocking; one transaction for each recording that is taken in."""
+
+    def __init__(
+        self, database: Database, announcer: EventPublisher, carrier: CarrierRecordings, clock: Clock
+    ) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._carrier = carrier
+        self._clock = clock
+
+    def review(self, days: int, *, dry_run: bool = False) -> Review:
+        """Compare what began in the last `days`. Raises CarrierError when the list cannot be had."""
+        since = self._clock.now() - timedelta(days=days)
+        found, seen = Review(), set[RecordingSid]()
+        for listed in self._carrier.since(since.date()):
+            found.listed += 1
+            seen.add(listed.sid)
+            self._listed(listed, found, dry_run)
+        for sid in self._ours(since) - seen:
+            found.not_there.append(sid)
+            if not dry_run:
+                self._note_absence(sid)
+        return found
+
+    def _listed(self, listed: RecordingResource, found: Review, dry_run: bool) -> None:
+        with self._database.read() as conn:
+            call = calls.by_leg(conn, listed.leg_sid)
+            known = recordings.get(conn, listed.sid)
+        if call is None:
+            found.foreign += 1
+        elif listed.cloud_state in _SETTLED and (known is None or known.state not in _SETTLED):
+            found.taken_in.append(listed.sid)
+            if not dry_run:
+                self._take_in(call, listed)
+
+    def _take_in(self, call: CallRow, listed: RecordingResource) -> None:
+        assert listed.cloud_state is not None
+        with self._database.write() as conn:
+            row, changed = recordings.hear(
+                conn,
+                sid=listed.sid,
+                call_id=call.id,
+                leg_sid=call.leg_sid,
+                state=listed.cloud_state,
+                told_status=listed.status,
+                source=listed.source,
+                channels=listed.channels,
+                duration_s=listed.duration_s,
+                error_code=error_number(listed.error_code),
+                started_at=listed.start_time,
+                at=self._clock.now(),
+            )
+            if not changed:
+                return
+            event = self._announcer.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
+        self._announcer.tell(event)
+        log.warning("took in a recording that nobody told of", extra={"call_id": call.id})
+
+    def _ours(self, since: datetime) -> set[RecordingSid]:
+        """Recordings that the carrier should list: it had them, they began well within the time, nobody deleted them."""
+        with self._database.read() as conn:
+            gone = {row.sid for row in deletions.everything(conn)}
+            recent = [
+                call
+                for call in calls.since(conn, since + timedelta(days=1))
+                if call.state is not CallState.LIVE
+            ]
+            rows = [row for call in recent for row in recordings.of_call(conn, call.id)]
+        return {row.sid for row in rows if row.state in _KEPT_THERE} - gone
+
+    def _note_absence(self, sid: RecordingSid) -> None:
+        with self._database.write() as conn:
+            row = recordings.get(conn, sid)
+            if row is None or any(
+                fact.kind == NOT_THERE and fact.data.get("recording_sid") == sid
+                for fact in facts.of_call(conn, row.call_id)
+            ):
+                return
+            facts.note(conn, NOT_THERE, {"recording_sid": sid}, self._clock.now(), row.call_id)
+        log.warning("the carrier no longer lists a recording of ours", extra={"call_id": row.call_id})

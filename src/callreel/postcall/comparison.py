@@ -1,0 +1,266 @@
+"""The judge stage: the live layers held against the recording, what is known besides, and the verdict."""
+
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise, zip_longest
+
+from callreel.audio.align import compare
+from callreel.audio.parts import Moved, Overlaid, Part
+from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
+from callreel.audio.source import Source, Stretch, last_sound
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.call import CallState, Role
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.verdict import Comparison, Facts, Judgement, Limits, judge
+from callreel.review.live_scoring import keep_text_score
+from callreel.runtime.clock import Clock
+from callreel.store.audio.layer_audio import channel_file, open_layer
+from callreel.store.calls import calls, layers, recordings, streams
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.recordings import RecordingRow
+from callreel.store.calls.streams import EndedBy, StreamRow
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.sound_files import at_rate
+from callreel.store.transcripts import finals
+
+FITS = 0.8
+"""From this correlation on, a part of the live layer is taken as found in the recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One role's layer 1 and its channel of layer 3, both 8 kHz."""
+
+    live: Source
+    cloud: Source
+
+
+class LayerComparison:
+    """One idempotent step; blocks, a second or two for an hour of call."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        announcer: EventPublisher,
+        clock: Clock,
+        limits: Limits,
+        *,
+        tracks: int,
+        record: bool = True,
+    ) -> None:
+        """`tracks`: how many tracks the carrier was asked to stream and to record, whichever is fewer.
+
+        `record`: whether it was asked to record at all.
+        """
+        self._database = database
+        self._blobs = blobs
+        self._announcer = announcer
+        self._clock = clock
+        self._limits = limits
+        self._tracks = tracks
+        self._record = record
+
+    def judge(self, call_id: CallId) -> int:
+        """Give the call its verdict and close it; answers the number of reasons."""
+        with self._database.read() as conn:
+            call = calls.get(conn, call_id)
+            files = layers.of_call(conn, call_id)
+            recorded = recordings.of_call(conn, call_id)
+            streamed = streams.of_call(conn, call_id)
+            heard_ms = sum(
+                f.segment.end_ms - f.segment.start_ms for f in finals.of_call(conn, call_id) if f.words
+            )
+        assert call is not None
+        recording = _chosen(recorded)
+        with ExitStack() as opened:
+            comparisons, between_ms = self._compare(opened, files, streamed)
+        facts = self._facts(recording, files, streamed, between_ms, heard_ms)
+        judgement = judge(comparisons, facts, self._limits)
+        self._keep(call, judgement, comparisons)
+        return len(judgement.reasons)
+
+    def _compare(
+        self, opened: ExitStack, files: list[LayerFile], streamed: list[StreamRow]
+    ) -> tuple[tuple[Comparison, ...], int]:
+        """One comparison a role, and how much time in ms lies between the streams."""
+        pairs = {role: pair for role in Role if (pair := self._pair(opened, files, role)) is not None}
+        if not pairs:
+            return (), _between_ms({role: _parts(streamed, role, None) for role in Role})
+        parts = {role: _parts(streamed, role, pair.live) for role, pair in pairs.items()}
+        between_ms = _between_ms(parts)
+        if len(streamed) > 1:
+            starts = _starts(pairs, parts)
+            pairs = {r: _Pair(Moved(pair.live, parts[r], starts), pair.cloud) for r, pair in pairs.items()}
+            parts = {r: _shifted(parts[r], starts) for r in parts}
+        comparisons = (
+            compare(role, pair.live, pair.cloud, known_gaps_ms=_gaps_ms(parts[role]))
+            for role, pair in pairs.items()
+        )
+        return tuple(comparisons), between_ms
+
+    def _pair(self, opened: ExitStack, files: list[LayerFile], role: Role) -> _Pair | None:
+        channel = channel_file(files, role)
+        live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role and self._is_here(f)]
+        if channel is None or not live:
+            return None
+        cloud = opened.enter_context(open_layer(self._blobs, channel))
+        ours = [opened.enter_context(open_layer(self._blobs, file)).channel() for file in live]
+        return _Pair(
+            ours[0] if len(ours) == 1 else Overlaid(ours), opened.enter_context(at_rate(cloud, TELEPHONE_HZ))
+        )
+
+    def _is_here(self, file: LayerFile) -> bool:
+        """Not a file that nobody closed, on the disk of a machine that died: it may never come."""
+        return file.state is not LayerState.RECORDING or self._blobs.stat(file.path) is not None
+
+    def _facts(
+        self,
+        recording: RecordingRow | None,
+        files: list[LayerFile],
+        streamed: list[StreamRow],
+        between_ms: int,
+        heard_ms: int,
+    ) -> Facts:
+        cloud = [f for f in files if f.layer is Layer.CLOUD]
+        code = recording.error_code if recording else None
+        # The process died between making the files and keeping the row of the stream that they are from.
+        unnoted = not streamed and any(f.layer is Layer.LIVE_8K for f in files)
+        return Facts(
+            cloud_state=recording.state if recording else CloudState.MISSING,
+            cloud_error_code=None if code is None else str(code),
+            cloud_channels=cloud[0].channels if cloud else 2,
+            callback_duration_s=recording.duration_s if recording else None,
+            streams=len(streamed) + unnoted,
+            stream_cut=unnoted or any(s.ended_by in (EndedBy.SOCKET, EndedBy.SERVER) for s in streamed),
+            stream_started_late_ms=_late_ms(recording, streamed),
+            frames_lost_ms={role: _count(streamed, role, "gap_ms") for role in Role},
+            frames_late=sum(_count(streamed, role, "late") for role in Role),
+            frames_refused=sum(_count(streamed, role, "refused") for role in Role),
+            between_streams_ms=between_ms,
+            tracks=self._tracks,
+            recording_wanted=self._record,
+            live_speech_ms=heard_ms,
+        )
+
+    def _keep(self, call: CallRow, judgement: Judgement, comparisons: tuple[Comparison, ...]) -> None:
+        reasons: list[Json] = [
+            {"code": reason.code, "role": reason.role, "detail": reason.detail}
+            for reason in judgement.reasons
+        ]
+        with self._database.write() as conn:
+            known = calls.get(conn, call.id)
+            closed = calls.set_state(conn, call.id, CallState.CLOSED, self._clock.now())
+            same = known is not None and (known.verdict, known.reasons) == (
+                judgement.verdict,
+                judgement.reasons,
+            )
+            calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
+            keep_text_score(conn, call.id)  # now it is known where the live text lies in the recording
+            if same and not closed:
+                return  # the step was cut off after this transaction and runs again
+            told = LiveEvent(call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons})
+            events = [
+                self._announcer.record(conn, told),
+                self._announcer.record(conn, LiveEvent(call.id, EventKind.CALL, {"state": CallState.CLOSED})),
+            ]
+        self._announcer.tell(*events)
+
+
+_BEST_FIRST = (
+    CloudState.STORED,
+    CloudState.PARKED,
+    CloudState.COMPLETED,
+    CloudState.FAILED,
+    CloudState.ABSENT,
+)
+
+
+def _chosen(recorded: list[RecordingRow]) -> RecordingRow | None:
+    """The recording that the verdict is about: the best of what there is."""
+    order = {state: place for place, state in enumerate(_BEST_FIRST)}
+    return min(recorded, key=lambda row: order.get(row.state, len(order)), default=None)
+
+
+def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
+    total = 0
+    for stream in streamed:
+        counts = stream.counts.get(role)
+        value = counts.get(name, 0) if isinstance(counts, dict) else 0
+        total += value if isinstance(value, int) else 0
+    return total
+
+
+def _parts(streamed: list[StreamRow], role: Role, live: Source | None) -> list[Part]:
+    """What each stream brought of `role`'s layer 1, in samples. Without any stream all of it counts as one's.
+
+    Of a stream whose process was killed nobody kept where it ended: the layer is silent from there to the next one. Without
+    the layer it counts as having reached that far.
+    """
+    size = live.size if live is not None else sys.maxsize
+    if not streamed:
+        return [Part(0, size)]
+    parts = []
+    for stream, after in zip_longest(streamed, streamed[1:]):
+        start = stream.origin_ms * SAMPLES_PER_MS
+        stop = size if after is None else min(after.origin_ms * SAMPLES_PER_MS, size)
+        end = _count([stream], role, "end_ms") * SAMPLES_PER_MS
+        if end:
+            stop = min(end, stop)
+        elif after is not None and live is not None:
+            stop = last_sound(live, start, stop)
+        parts.append(Part(start, stop))
+    return parts
+
+
+def _starts(pairs: dict[Role, _Pair], parts: dict[Role, list[Part]]) -> list[int]:
+    """Where each stream's part really begins in the live layer, by its place in the recording.
+
+    A stream has one clock for both parties, so the party that fits better places both. A part in which nobody speaks
+    stays where its arrival put it.
+    """
+    offsets: list[int | None] = []
+    for number in range(len(next(iter(parts.values()), []))):
+        found = [
+            compare(role, Stretch(pair.live, parts[role][number].start, parts[role][number].end), pair.cloud)
+            for role, pair in pairs.items()
+        ]
+        best = max(found, key=lambda comparison: comparison.correlation or 0.0)
+        fits = best.correlation is not None and best.correlation >= FITS
+        offsets.append(round(best.offset_ms * SAMPLES_PER_MS) if fits else None)
+    planned = [part.start for part in next(iter(parts.values()), [])]
+    first = next((o - p for o, p in zip(offsets, planned, strict=True) if o is not None), 0)
+    return [p if o is None else max(o - first, 0) for o, p in zip(offsets, planned, strict=True)]
+
+
+def _shifted(parts: list[Part], starts: list[int]) -> list[Part]:
+    return [Part(start, start + part.end - part.start) for part, start in zip(parts, starts, strict=True)]
+
+
+def _gaps_ms(parts: list[Part]) -> list[tuple[int, int]]:
+    """The time between streams, in which the live layer holds silence."""
+    return [
+        (before.end // SAMPLES_PER_MS, -(-after.start // SAMPLES_PER_MS))
+        for before, after in pairwise(parts)
+        if after.start > before.end
+    ]
+
+
+def _between_ms(parts: dict[Role, list[Part]]) -> int:
+    """Time in which no stream ran, between the first and the last, as far as arrival tells."""
+    gaps = [[max(after.start - before.end, 0) for before, after in pairwise(of)] for of in parts.values()]
+    shared: list[int] = [min(gap) for gap in zip(*gaps, strict=True)]
+    return sum(shared) // SAMPLES_PER_MS
+
+
+def _late_ms(recording: RecordingRow | None, streamed: list[StreamRow]) -> int | None:
+    """By the wall clock, which is good to a second here: the carrier tells whole seconds."""
+    began: datetime | None = recording.started_at if recording else None
+    if began is None or not streamed:
+        return None
+    return round((streamed[0].started_at - began).total_seconds() * 1000)

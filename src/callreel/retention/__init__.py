@@ -1,0 +1,1 @@
+"""How long what is kept: archive, offload, legal hold, erasure, deletion at the carrier."""

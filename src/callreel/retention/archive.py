@@ -1,0 +1,307 @@
+"""An archived call: of its three layers only what cannot be made again is kept, as FLAC, and the files are dropped.
+
+    layer 1                   -> FLAC
+    layer 2                   -> layer 1, resampled again
+    layer 3, whole            -> FLAC
+    layer 3, split            -> the channels of the whole
+
+A file is dropped when, and only when, the very bytes of it came out of the FLAC file as it lies in the store: by digest, which
+stays in the row. What does not come out bit for bit (a layer that a full disk cut, a recording in another format) gets a
+FLAC file of its own, or stays. Killed at any instant, the next sweep goes on: row first, then the file is dropped.
+"""
+
+import asyncio
+import base64
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+import soundfile
+
+from callreel.audio import wav
+from callreel.audio.samples import SAMPLES_PER_MS
+from callreel.domain.call import Role, Topology
+from callreel.domain.errors import AudioFileError, StoreAwayError, StoreError
+from callreel.domain.ids import CallId
+from callreel.domain.recording import Archived, Layer, LayerFile, Making
+from callreel.domain.verdict import Verdict
+from callreel.runtime.clock import Clock
+from callreel.store.audio import derived_cache
+from callreel.store.audio.layer_audio import layer_digest, made_again
+from callreel.store.calls import calls, layers, streams
+from callreel.store.calls.streams import StreamRow
+from callreel.store.db.database import Database
+from callreel.store.db.tables import Form
+from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.files.sound_files import SoundFile
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 60.0
+QUIET = timedelta(hours=1)
+"""How long after its verdict a call is left as it is: that is when it is listened to, and judged again."""
+_HEAD_BYTES = 4096
+_MOST_TAIL_BYTES = 65_536
+_ORDER = (Layer.LIVE_8K, Layer.CLOUD, Layer.LIVE_16K, Layer.CLOUD_CHANNEL)
+"""What is made of another comes after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a call took and takes, in bytes. `plain` counts all its layers as WAV files."""
+
+    plain: int
+    kept: int
+
+
+class Archiver:
+    """The policy and its work. Blocking but for `run`; one call at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        clock: Clock,
+        *,
+        after: timedelta | None,
+        only_trusted: bool,
+    ) -> None:
+        """`after`: how long after its verdict a call is archived; None is never. `only_trusted`: not if it is `suspect`."""
+        self._database = database
+        self._blobs = blobs
+        self._clock = clock
+        self._after = after
+        trusted = (Verdict.VERIFIED, Verdict.EXPLAINED)
+        self._verdicts = trusted if only_trusted else tuple(Verdict)
+
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Until cancelled, while `leads`: of many servers one."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            if not leads():
+                continue
+            try:
+                await asyncio.to_thread(self.sweep)
+            except StoreAwayError as error:
+                log.warning("archiving waits: %s", error)
+            except Exception:
+                log.exception("archiving failed; trying again")
+
+    def due(self) -> list[CallId]:
+        """What the policy says is to be archived now."""
+        if self._after is None:
+            return []
+        with self._database.read() as conn:
+            return layers.to_archive(conn, self._clock.now() - self._after, self._verdicts)
+
+    def sweep(self) -> list[Size]:
+        """Archive what is due. Raises StoreAwayError; a call of which a file cannot be read is passed over."""
+        made = []
+        for call_id in self.due():
+            try:
+                made.append(self.archive(call_id))
+            except StoreAwayError:
+                raise
+            except StoreError as error:
+                log.error("a call cannot be archived: %s", error, extra={"call_id": call_id})
+        return made
+
+    def archive(self, call_id: CallId) -> Size:
+        """Archive one call, or what is left to archive of it. Raises StoreError, StoreAwayError."""
+        with self._database.read() as conn:
+            files = layers.of_call(conn, call_id)
+            forms = layers.forms(conn, call_id)
+            row = calls.get(conn, call_id)
+            streamed = streams.of_call(conn, call_id)
+        assert row is not None
+        cuts = {role: _cuts(streamed, role) for role in Role}
+        done = [file for file in files if file.archived is not None]
+        for file in sorted(files, key=lambda file: _ORDER.index(file.layer)):
+            if forms[file.path] is None and file.spool is None and file.sha256 is not None:
+                archived = self._archived(file, done, row.topology, cuts)
+                self._note(file, Form.BOTH if archived else Form.PLAIN, archived)
+                if archived is not None:
+                    done.append(replace(file, archived=archived))
+        for file in done:
+            if forms[file.path] is not Form.ARCHIVE:
+                self._blobs.delete(file.path)
+                self._note(file, Form.ARCHIVE, file.archived)
+        size = self.size(call_id)
+        log.info("archived: %d of %d bytes are kept", size.kept, size.plain, extra={"call_id": call_id})
+        return size
+
+    def size(self, call_id: CallId) -> Size:
+        """What the call's layers take."""
+        with self._database.read() as conn:
+            return size_of(layers.of_call(conn, call_id))
+
+    def remake(self, call_id: CallId) -> int:
+        """Put every file of the call back in its place, equal by digest; answers how many were. It is not archived again.
+
+        Raises StoreError where one does not come out as it was; what was put back until then stays.
+        """
+        with self._database.read() as conn:
+            files = [file for file in layers.of_call(conn, call_id) if file.archived is not None]
+        for file in files:
+            assert file.archived is not None
+            with self._blobs.writing(file.path) as writing:
+                digest = hashlib.sha256()
+                for block in made_again(self._blobs, file, file.archived):
+                    digest.update(block)
+                    writing.write(block)
+                if digest.hexdigest() != file.sha256:
+                    raise derived_cache.OtherBytesError(
+                        f"{file.path} comes out of the archive with other bytes than it had"
+                    )
+                writing.commit()
+        for file in files:
+            self._note(file, Form.PLAIN, None)
+            derived_cache.forget(self._blobs, file)
+        for key in {file.archived.key for file in files if file.archived is not None}:
+            self._blobs.delete(key)
+        return len(files)
+
+    def verify(self, call_id: CallId) -> tuple[int, list[str]]:
+        """Make everything again and keep nothing: how many files come out as they were, and a line for each other one."""
+        with self._database.read() as conn:
+            files = [file for file in layers.of_call(conn, call_id) if file.archived is not None]
+        wrong = [file.path for file in files if layer_digest(self._blobs, file) != file.sha256]
+        return len(files) - len(wrong), [f"{path} comes out with other bytes than it had" for path in wrong]
+
+    def _note(self, file: LayerFile, form: Form, archived: Archived | None) -> None:
+        with self._database.write() as conn:
+            if not layers.set_form(conn, file, form, archived):
+                raise StoreError(f"{file.path} became another file meanwhile")
+
+    def _archived(
+        self,
+        file: LayerFile,
+        done: Sequence[LayerFile],
+        topology: Topology,
+        cuts: dict[Role, tuple[int, ...]],
+    ) -> Archived | None:
+        """What `file` comes out of bit for bit, proven; None when it has to stay."""
+        try:
+            head, tail = self._around(file)
+        except AudioFileError:
+            return None
+        for candidate in _candidates(file, done, topology, cuts, head, tail):
+            if self._comes_out(file, candidate):
+                return candidate
+        try:
+            flac = self._flac(file)
+        except AudioFileError:
+            return None
+        if flac is None:
+            return None
+        whole = Archived(flac.key, flac.size_bytes, flac.sha256, Making.WHOLE, head, tail)
+        if self._comes_out(file, whole):
+            return whole
+        log.warning("%s stays: it does not come out of FLAC as it was", file.path)
+        self._blobs.delete(flac.key)
+        return None
+
+    def _comes_out(self, file: LayerFile, archived: Archived) -> bool:
+        try:
+            return layer_digest(self._blobs, replace(file, archived=archived)) == file.sha256
+        except StoreAwayError:
+            raise
+        except (StoreError, AudioFileError):
+            return False
+
+    def _around(self, file: LayerFile) -> tuple[str, str]:
+        """The bytes before and after the samples, in base64. Raises AudioFileError for anything but 16-bit PCM."""
+        with self._blobs.reader(file.path) as opened:
+            head = opened.read(_HEAD_BYTES)
+            info = wav.parse(head)
+            if (info.format, info.bits) != (wav.PCM, 16) or not info.data_bytes:
+                raise AudioFileError(f"{file.path} holds no 16-bit samples")
+            end = info.data_offset + info.data_bytes // info.frame_bytes * info.frame_bytes
+            if not end <= file.size_bytes <= end + _MOST_TAIL_BYTES:
+                raise AudioFileError(f"{file.path} has another length than its head says")
+            opened.seek(end)
+            tail = opened.read()
+        return base64.b64encode(head[: info.data_offset]).decode(), base64.b64encode(tail).decode()
+
+    def _flac(self, file: LayerFile) -> BlobInfo | None:
+        """The file's samples as FLAC, in the store."""
+        key = str(PurePosixPath(file.path).with_suffix(".flac"))
+        part = self._blobs.part_path(key)
+        part.unlink(missing_ok=True)
+        try:
+            with (
+                SoundFile(self._blobs.reader(file.path), file.path) as sound,
+                soundfile.SoundFile(
+                    str(part),
+                    "w",
+                    sound.rate_hz,
+                    sound.channels,
+                    "PCM_16",
+                    format="FLAC",
+                    compression_level=1.0,
+                ) as flac,
+            ):
+                for block in sound.blocks():
+                    flac.write(block)
+        except soundfile.LibsndfileError as error:
+            part.unlink(missing_ok=True)
+            raise StoreError(f"{key} cannot be written: {error}") from None
+        try:
+            return self._blobs.commit_part(key)
+        except BlobExistsError:
+            # Of an encoder of another version, or of samples that were fetched again: made anew, and proven anew.
+            if any(other.archived and other.archived.key == key for other in self._others(file)):
+                return None
+            self._blobs.delete(key)
+            return self._blobs.commit_part(key)
+
+    def _others(self, file: LayerFile) -> Iterator[LayerFile]:
+        with self._database.read() as conn:
+            call_id = layers.calls_of_paths(conn)[file.path]
+            yield from layers.of_call(conn, call_id)
+
+
+def size_of(files: Sequence[LayerFile]) -> Size:
+    """What layers take, and would take as the files that they were."""
+    shared = {file.archived.key: file.archived.size_bytes for file in files if file.archived is not None}
+    plain = sum(file.size_bytes for file in files if file.archived is None)
+    return Size(sum(file.size_bytes for file in files), plain + sum(shared.values()))
+
+
+def _candidates(
+    file: LayerFile,
+    done: Sequence[LayerFile],
+    topology: Topology,
+    cuts: dict[Role, tuple[int, ...]],
+    head: str,
+    tail: str,
+) -> Iterator[Archived]:
+    """What `file` might be made of, the likeliest first."""
+    for source in done:
+        flac = source.archived
+        if flac is None or flac.making is not Making.WHOLE:
+            continue
+        if file.layer is Layer.LIVE_16K and source.path == file.path.replace(
+            f"_{ASR_HZ}Hz", f"_{TELEPHONE_HZ}Hz"
+        ):
+            made = replace(flac, making=Making.UPSAMPLED, head=head, tail=tail)
+            of_streams = cuts[file.role] if file.role else ()
+            yield from [replace(made, cuts=each) for each in dict.fromkeys([of_streams, ()])]
+        if file.layer is Layer.CLOUD_CHANNEL and source.layer is Layer.CLOUD and source.channels == 2:
+            numbers = sorted((1, 2), key=lambda number: topology.role_of_channel(number) is not file.role)
+            for number in numbers:
+                yield replace(flac, making=Making.CHANNEL, channel=number, head=head, tail=tail)
+
+
+def _cuts(streamed: Sequence[StreamRow], role: Role) -> tuple[int, ...]:
+    """The samples of layer 1 at which a stream ended and another went on."""
+    ends = []
+    for stream in streamed[:-1]:
+        found = stream.counts.get(role)
+        end_ms = found.get("end_ms") if isinstance(found, dict) else None
+        if isinstance(end_ms, int) and end_ms > 0:
+            ends.append(end_ms * SAMPLES_PER_MS)
+    return tuple(ends)

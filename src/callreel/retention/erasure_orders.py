@@ -1,0 +1,124 @@
+"""Asking for a call to be erased: whether it may be, what would go, and the order as a row. `services/erasing` does the work.
+
+The row is the order: it is written in one transaction with the look at what forbids it, so that a call which is held in the
+same instant is either held or erased, never both.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from callreel.domain.call import CallState
+from callreel.domain.errors import CallreelError
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState, LayerFile
+from callreel.retention.legal_hold import checked_reason, locked
+from callreel.runtime.clock import Clock
+from callreel.store.calls import calls, deletions, erasures, holds, layers, recordings
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.erasures import ErasureRow
+from callreel.store.calls.holds import HoldRow
+from callreel.store.db.database import Database
+
+NO_CREDENTIALS = (
+    "no carrier credentials are set to erase the recording there; set them, or leave the carrier's copy"
+)
+_THERE = (CloudState.STORED, CloudState.COMPLETED, CloudState.PARKED)
+
+
+class ErasureRefusedError(CallreelError):
+    """A call cannot be erased as it is now; the words say why."""
+
+
+@dataclass(frozen=True, slots=True)
+class WouldGo:
+    """What erasing a call destroys. `counts` are rows by table; `refusal` says why it cannot be now."""
+
+    files: list[LayerFile]
+    recordings: list[RecordingSid]
+    counts: dict[str, Json]
+    refusal: str | None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files as they were made."""
+        return sum(file.size_bytes for file in self.files)
+
+
+class ErasureOrders:
+    """Blocking; safe from any thread."""
+
+    def __init__(self, database: Database, clock: Clock, *, carrier_usable: bool) -> None:
+        """`carrier_usable`: whether credentials are set, without which nothing can be erased at the carrier."""
+        self._carrier_usable = carrier_usable
+        self._database = database
+        self._clock = clock
+
+    def ask(self, call_id: CallId, by: str, reason: str = "", *, at_carrier: bool = True) -> ErasureRow:
+        """Order the erasing of a call; asked again, what is not done goes on at once. `by` and `reason` stay.
+
+        With `at_carrier` the carrier's copies go first. Raises NoCallError, ErasureRefusedError, ReasonError.
+        """
+        reason = checked_reason(reason, needed=False)
+        with self._database.write() as conn:
+            call = locked(conn, call_id)
+            if at_carrier and not self._carrier_usable and there(conn, call_id):
+                raise ErasureRefusedError(NO_CREDENTIALS)
+            if erasures.get(conn, call_id) is not None:
+                erasures.ask_again(conn, call_id, at_carrier=at_carrier)
+            else:
+                why = refusal(conn, call)
+                if why is not None:
+                    raise ErasureRefusedError(why)
+                files: dict[str, Json] = {file.path: file.sha256 for file in layers.of_call(conn, call_id)}
+                held: list[Json] = [_without_reasons(row) for row in holds.of_call(conn, call_id)]
+                row = ErasureRow(
+                    call_id, by, self._clock.now(), files, reason=reason, at_carrier=at_carrier, holds=held
+                )
+                erasures.begin(conn, row)
+            ordered = erasures.get(conn, call_id)
+            assert ordered is not None
+        return ordered
+
+    def would_go(self, call_id: CallId) -> WouldGo | None:
+        """What erasing it would destroy; None if there is no such call."""
+        with self._database.read() as conn:
+            call = calls.get(conn, call_id)
+            if call is None:
+                return None
+            return WouldGo(
+                layers.of_call(conn, call_id),
+                there(conn, call_id),
+                erasures.counts(conn, call_id),
+                refusal(conn, call),
+            )
+
+
+def refusal(conn: Connection, call: CallRow) -> str | None:
+    """Why a call cannot be erased now; None where it can."""
+    held = holds.current(conn, call.id)
+    if held is not None:
+        return f"the call is held by {held.by} since {held.at:%Y-%m-%d}; it can be erased once it is let go"
+    if call.state is CallState.LIVE:
+        return "the call still goes on; it can be erased when it has ended and is checked"
+    if call.state is not CallState.CLOSED or recordings.at_work(conn, call.id):
+        return "the call is still being checked; it can be erased when that is done, minutes after its end as a rule"
+    return None
+
+
+def there(conn: Connection, call_id: CallId) -> list[RecordingSid]:
+    """The call's recordings that the carrier should still have."""
+    gone = deletions.sids_of_call(conn, call_id)
+    return [
+        row.sid for row in recordings.of_call(conn, call_id) if row.state in _THERE and row.sid not in gone
+    ]
+
+
+def _without_reasons(row: HoldRow) -> dict[str, Json]:
+    return {
+        "by": row.by,
+        "at": row.at.isoformat(),
+        "released_by": row.released_by,
+        "released_at": row.released_at.isoformat() if row.released_at else None,
+    }

@@ -1,0 +1,92 @@
+"""Holding a call: while it is held nothing of it is erased, here or at the carrier, by a person or by a policy.
+
+Archiving goes on: it keeps the very samples, proven by digest, so nothing is lost by it. Each hold stays as a row, with who
+set it and why, and who let the call go and why.
+"""
+
+import logging
+
+from sqlalchemy import Connection
+
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.erasure import LONGEST_REASON
+from callreel.domain.errors import CallreelError
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.runtime.clock import Clock
+from callreel.store.calls import calls, erasures, holds
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.holds import HoldRow
+from callreel.store.db.database import Database
+
+log = logging.getLogger(__name__)
+
+
+class NoCallError(CallreelError):
+    """There is no such call, or none any more."""
+
+
+class HoldRefusedError(CallreelError):
+    """A call cannot be held, or let go, as it is now."""
+
+
+class ReasonError(CallreelError):
+    """A reason that is none, or too long."""
+
+
+class LegalHolds:
+    """Holding and letting go. Blocking; safe from any thread."""
+
+    def __init__(self, database: Database, announcer: EventPublisher, clock: Clock) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._clock = clock
+
+    def hold(self, call_id: CallId, reason: str, by: str) -> HoldRow:
+        """Keep a call from being erased. Raises ReasonError, NoCallError, HoldRefusedError."""
+        reason = checked_reason(reason)
+        with self._database.write() as conn:
+            locked(conn, call_id)
+            if erasures.get(conn, call_id) is not None:
+                raise HoldRefusedError("the call is being erased already, and can be held no more")
+            held = holds.current(conn, call_id)
+            if held is not None:
+                raise HoldRefusedError(f"the call is held already, by {held.by} since {held.at:%Y-%m-%d}")
+            row = holds.add(conn, call_id, reason, by, self._clock.now())
+            event = self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": True}))
+        log.info("a call is held", extra={"call_id": call_id})
+        self._announcer.tell(event)
+        return row
+
+    def release(self, call_id: CallId, reason: str, by: str) -> HoldRow:
+        """Let a held call go; nothing is erased by that. Raises ReasonError, NoCallError, HoldRefusedError."""
+        reason = checked_reason(reason)
+        with self._database.write() as conn:
+            locked(conn, call_id)
+            held = holds.current(conn, call_id)
+            if held is None:
+                raise HoldRefusedError("the call is not held")
+            row = holds.release(conn, held.id, reason, by, self._clock.now())
+            event = self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": False}))
+        log.info("a call is held no more", extra={"call_id": call_id})
+        self._announcer.tell(event)
+        return row
+
+
+def locked(conn: Connection, call_id: CallId) -> CallRow:
+    """The call, which nobody else holds, lets go, erases or corrects until this transaction is over. Raises NoCallError."""
+    calls.lock(conn, call_id)
+    call = calls.get(conn, call_id)
+    if call is None:
+        raise NoCallError(f"there is no call {call_id}")
+    return call
+
+
+def checked_reason(reason: str, *, needed: bool = True) -> str:
+    """A reason without the blanks around it. Raises ReasonError."""
+    reason = reason.strip()
+    if needed and not reason:
+        raise ReasonError("a reason is needed; it stays with the record")
+    if len(reason) > LONGEST_REASON:
+        raise ReasonError(f"a reason has at most {LONGEST_REASON} characters, not {len(reason)}")
+    return reason

@@ -1,0 +1,111 @@
+"""Files move from this machine's spool to the object store: live layers when their call is over, others that had to wait.
+
+A file is uploaded, read back, and only then gone from here; then its row says so. Killed at any instant, the next sweep
+does what is missing: a file that is still here is moved, one that is gone from here is in the store. While the store is
+away everything stays and is played from here.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from callreel.domain.errors import StoreAwayError, StoreError
+from callreel.domain.recording import LayerFile
+from callreel.ops.integrity_check import UNCLAIMED
+from callreel.postcall.download import FOLDER as CLOUD_FOLDER
+from callreel.runtime.clock import Clock
+from callreel.store.audio import peaks
+from callreel.store.calls import layers
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobExistsError, BlobStore
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 2.0
+LONGEST_S = 60.0
+AFTER_END = timedelta(seconds=3)
+"""So long after its call ended a layer is left alone: a stream that joined at the last instant would make it grow."""
+MADE_FOLDERS = (CLOUD_FOLDER, peaks.FOLDER)
+"""Where stages put what they make; what lies here was to move at once and could not."""
+
+
+class Offloader:
+    """One task a process that has a spool. `sweep` blocks; two at once do no harm."""
+
+    def __init__(self, database: Database, blobs: BlobStore, clock: Clock, spool: str) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._clock = clock
+        self.spool = spool
+        self.waiting = 0
+        """Files that could not move at the last look."""
+
+    async def run(self) -> None:
+        """Until cancelled. While the store is away, at growing distances."""
+        wait_s = EVERY_S
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                await asyncio.to_thread(self.sweep)
+            except Exception:
+                log.exception("moving files to the object store failed; trying again")
+            wait_s = min(LONGEST_S, 2 * wait_s) if self.waiting else EVERY_S
+
+    def sweep(self) -> int:
+        """Move what can move; answers how many files did."""
+        with self._database.read() as conn:
+            due = layers.on_spool(conn, self.spool, self._clock.now() - AFTER_END)
+        made = self._made()
+        moved = 0
+        try:
+            for file in due:
+                moved += self._move(file)
+            for key in made:
+                moved += self._settle(key)
+        except StoreAwayError as error:
+            if not self.waiting:
+                log.warning("files stay on the spool: %s", error)
+            self.waiting = len(due) + len(made) - moved
+            return moved
+        if self.waiting:
+            log.warning("the object store takes files again")
+        self.waiting = 0
+        return moved
+
+    def _move(self, file: LayerFile) -> bool:
+        if not self._settle(file.path) and self._blobs.stat(file.path) is None:
+            log.error("a layer is neither on the spool nor in the object store: %s", file.path)
+            return False
+        with self._database.write() as conn:
+            return layers.left_spool(conn, file.path, self.spool)
+
+    def _settle(self, key: str) -> bool:
+        try:
+            return self._blobs.settle(key) is not None
+        except BlobExistsError as error:
+            log.error("%s; what lay on the spool is in %s", error, self._blobs.set_aside(key, UNCLAIMED))
+        except StoreAwayError:
+            raise
+        except StoreError as error:
+            log.error("a file cannot move: %s", error)
+        return False
+
+    def _made(self) -> list[str]:
+        """Finished files of the stages, which have a row or are drawn from one."""
+        here = [blob.key for folder in MADE_FOLDERS for blob in self._blobs.here(folder)]
+        finished = [key for key in here if not key.endswith(".part")]
+        if not finished:
+            return []
+        with self._database.read() as conn:
+            known = layers.paths_of(conn, finished)
+        return [key for key in finished if key in known or key.startswith(f"{peaks.FOLDER}/")]
+
+    def trouble(self) -> str | None:
+        """What keeps files here, for the health check. Asks the store. Blocking."""
+        if self._blobs.objects is None:
+            return None
+        try:
+            self._blobs.objects.check()
+        except StoreAwayError as error:
+            return f"{error}; {self.waiting} files wait on the spool"
+        return None

@@ -1,0 +1,66 @@
+"""Correcting a transcript: a revision over the machine's text, indexed for search and told in one transaction."""
+
+from collections.abc import Sequence
+
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.errors import CallreelError
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind
+from callreel.review.turn_edits import Change, corrected
+from callreel.runtime.clock import Clock
+from callreel.store.calls import calls
+from callreel.store.db.database import Database
+from callreel.store.transcripts import revisions
+from callreel.store.transcripts.revisions import RevisionRow
+
+
+class ConflictError(CallreelError):
+    """Somebody else corrected meanwhile, or there is nothing to correct yet."""
+
+
+class Corrections:
+    """The use case behind `POST /api/calls/{call_id}/revisions`. Blocking; safe from any thread."""
+
+    def __init__(self, database: Database, announcer: EventPublisher, clock: Clock) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._clock = clock
+
+    def correct(self, call_id: CallId, base: int, changes: Sequence[Change], by: str) -> RevisionRow:
+        """Keep `changes` to revision `base` (0: the machine's text) as the next one.
+
+        Raises ConflictError when `base` is not the newest or there is no final transcript, CorrectionError for changes
+        that do not fit or change nothing.
+        """
+        with self._database.write() as conn:
+            calls.lock(conn, call_id)
+            shown = revisions.shown(conn, call_id)
+            if shown is None:
+                raise ConflictError("the call has no final transcript yet")
+            if base != shown.number:
+                raise ConflictError(f"the newest revision is {shown.number}, not {base}: look at it first")
+            changed = corrected(shown.turns, changes)
+            kept = [_change(change) for change in changes]
+            row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now())
+            turns = len(shown.turns) - sum(turn is None for turn in changed.values())
+            told: dict[str, Json] = {
+                "kind": TranscriptKind.FINAL.value,
+                "turns": turns,
+                "revision": row.number,
+            }
+            event = self._announcer.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, told))
+        self._announcer.tell(event)
+        return row
+
+
+def _change(change: Change) -> dict[str, Json]:
+    """As it was asked for, without what was not said."""
+    said: dict[str, Json] = {"turn": change.turn}
+    if change.word is not None:
+        said["word"] = change.word
+    if change.text is not None:
+        said["text"] = change.text
+    if change.role is not None:
+        said["role"] = change.role.value
+    return said

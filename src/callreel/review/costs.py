@@ -1,0 +1,53 @@
+"""What a call cost at the carrier, from its rows: the legs' lengths as the carrier told them, or as we saw them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from callreel.domain.call import Role
+from callreel.domain.cost import Cost, Heard, Prices, call_cost
+from callreel.domain.recording import CloudState
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.legs import LegRow
+from callreel.store.calls.recordings import RecordingRow
+from callreel.store.calls.streams import StreamRow
+
+
+def cost_of(
+    row: CallRow,
+    legs: Iterable[LegRow],
+    streams: Iterable[StreamRow],
+    recording: RecordingRow | None,
+    prices: Prices,
+    heard: Sequence[Heard] = (),
+) -> Cost | None:
+    """The bill of a call that is over; None while it goes on."""
+    if row.ended_at is None:
+        return None
+    of_role: Mapping[Role, LegRow] = {leg.role: leg for leg in legs}
+    whole_ms = between_ms(row.created_at, row.ended_at)
+    talk_ms = between_ms(row.answered_at, row.ended_at) if row.answered_at else 0
+    return call_cost(
+        client_ms=_leg_ms(of_role.get(Role.AGENT), whole_ms),
+        number_ms=_leg_ms(of_role.get(Role.TECHNICIAN), talk_ms),
+        streams_ms=[between_ms(stream.started_at, stream.stopped_at or row.ended_at) for stream in streams],
+        recorded_ms=1000 * (recording.duration_s or 0) if recording else 0,
+        prices=prices,
+        heard=heard,
+    )
+
+
+def main_recording(heard: Iterable[RecordingRow]) -> RecordingRow | None:
+    """Of several recordings of a call, the one that is kept says most; else the newest word."""
+    return max(
+        heard, key=lambda row: (row.state is CloudState.STORED, row.updated_at.isoformat()), default=None
+    )
+
+
+def between_ms(start: datetime, end: datetime) -> int:
+    """Milliseconds from one time to another, never below 0."""
+    return max(0, round((end - start).total_seconds() * 1000))
+
+
+def _leg_ms(leg: LegRow | None, otherwise_ms: int) -> int:
+    """A leg's length as the carrier told it, or what our own times say until it does."""
+    return otherwise_ms if leg is None or leg.duration_s is None else 1000 * leg.duration_s

@@ -1,0 +1,97 @@
+"""A call's transcript as a file in one of the formats: the newest revision, the live text before there is a final one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from callreel.asr.readable import readable
+from callreel.domain.call import Role
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId
+from callreel.formats.plain_text import plain_text
+from callreel.formats.subrip import subrip
+from callreel.formats.transcript_csv import transcript_csv
+from callreel.formats.transcript_json import transcript_json
+from callreel.formats.webvtt import webvtt
+from callreel.review.summary import call_head, live_turns, revision_head
+from callreel.store.calls import calls
+from callreel.store.people import technicians
+from callreel.store.transcripts import revisions
+
+
+class Format(StrEnum):
+    """The ending of the file."""
+
+    TEXT = "txt"
+    SUBRIP = "srt"
+    WEBVTT = "vtt"
+    JSON = "json"
+    CSV = "csv"
+
+
+MEDIA_TYPES: Mapping[Format, str] = {
+    Format.TEXT: "text/plain; charset=utf-8",
+    Format.SUBRIP: "application/x-subrip; charset=utf-8",
+    Format.WEBVTT: "text/vtt; charset=utf-8",
+    Format.JSON: "application/json",
+    Format.CSV: "text/csv; charset=utf-8",
+}
+
+
+def export_transcript(
+    conn: Connection, call_id: CallId, wanted: Format, names: Mapping[Role, str], *, written: bool = False
+) -> str | None:
+    """The file's text, or None if there is no such call. `names` are what the parties are called.
+
+    `written` puts numbers, spelled letters and addresses of English text in writing, in the text format alone: the
+    others hold words with times, which are those that were said.
+    """
+    row = calls.get(conn, call_id)
+    if row is None:
+        return None
+    shown = revisions.shown(conn, call_id)
+    turns = shown.turns if shown else live_turns(conn, row)
+    match wanted:
+        case Format.SUBRIP:
+            return subrip(turns, names)
+        case Format.WEBVTT:
+            return webvtt(turns, names)
+        case Format.CSV:
+            return transcript_csv(turns, names)
+        case Format.JSON:
+            head = call_head(row, technicians.names_of(conn, [row.remote_number]))
+            return transcript_json(_json_head(head, shown), turns)
+    lines = [
+        ("Call", row.id),
+        ("Began", row.created_at.isoformat(timespec="seconds")),
+        (names[Role.AGENT], row.agent),
+        (names[Role.TECHNICIAN], row.remote_number),
+        ("Transcript", _what(shown)),
+    ]
+    spoken_in = (shown.machine.language if shown else "") or row.language
+    if written and spoken_in in ("", "en"):
+        turns = [replace(turn, text=readable(turn.text)) for turn in turns]
+    return plain_text(lines, turns, names)
+
+
+def _json_head(call: Mapping[str, Json], shown: revisions.Shown | None) -> dict[str, Json]:
+    machine = shown.machine if shown else None
+    return {
+        "call": call,
+        "transcript": {
+            "kind": "final" if machine else "live",
+            "engine": machine.engine if machine else None,
+            "model": machine.model if machine else None,
+            "revision": revision_head(shown.revision) if shown and shown.revision else None,
+        },
+    }
+
+
+def _what(shown: revisions.Shown | None) -> str:
+    if shown is None:
+        return "live, not final"
+    engine = f"{shown.machine.engine} {shown.machine.model}".strip()
+    newest = shown.revision
+    return engine if newest is None else f"{engine}, revision {newest.number} by {newest.by}"

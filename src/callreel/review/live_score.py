@@ -1,0 +1,42 @@
+"""A call's live text held against its final one: what reading along was worth.
+
+The final text is not the truth, only what a better look made of the same audio. Words are held against each other as
+`speech.difference` does it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from callreel.domain.transcript import Turn
+from callreel.review.transcript_difference import differences
+
+
+@dataclass(frozen=True, slots=True)
+class LiveScore:
+    """Counts of words. `words` is those of the final text: `same`, `replaced` and `missing` of them, and `added` others."""
+
+    words: int
+    same: int
+    replaced: int
+    missing: int
+    added: int
+
+    @property
+    def rate(self) -> float | None:
+        """Word error rate of the live text against the final one, 0 upwards. None without a final word."""
+        return (self.replaced + self.missing + self.added) / self.words if self.words else None
+
+
+def live_score(live: Iterable[Turn], final: Iterable[Turn]) -> LiveScore:
+    """Both on the call's clock."""
+    words = same = replaced = missing = added = 0
+    for run in differences(live, final):
+        heard, wanted = len(run.live), len(run.final)
+        words += wanted
+        if run.op == "equal":
+            same += wanted
+        else:
+            replaced += min(heard, wanted)
+            missing += max(0, wanted - heard)
+            added += max(0, heard - wanted)
+    return LiveScore(words, same, replaced, missing, added)

@@ -1,0 +1,29 @@
+"""Keeps a call's live score: its live text against its final one, whenever either is new."""
+
+from dataclasses import asdict
+
+from sqlalchemy import Connection
+
+from callreel.asr.delivery import Delivered
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind
+from callreel.review.live_score import live_score
+from callreel.review.summary import live_turns
+from callreel.store.calls import calls
+from callreel.store.transcripts import live_scores, transcripts
+
+
+def keep_text_score(conn: Connection, call_id: CallId) -> None:
+    """In the transaction that has made one of the texts, or placed them against each other. Nothing without both."""
+    row = calls.get(conn, call_id)
+    live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
+    final = transcripts.latest(conn, call_id, TranscriptKind.FINAL)
+    if row is None or live is None or final is None:
+        return
+    live_scores.put(conn, call_id, asdict(live_score(live_turns(conn, row), final.turns)))
+
+
+def keep_delivery(conn: Connection, call_id: CallId, delivered: Delivered) -> None:
+    """How the words came, counted by the process that gave them out."""
+    counts = {"heard": delivered.words, "late": delivered.late, "taken_back": delivered.taken_back}
+    live_scores.put(conn, call_id, counts)

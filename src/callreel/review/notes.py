@@ -1,0 +1,98 @@
+"""Marks and notes: written while a call goes on or later, and told to everybody who watches it."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.errors import CallreelError
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.note import LONGEST_NOTE, NoteKind
+from callreel.review.summary import note_summary
+from callreel.runtime.clock import Clock
+from callreel.store.calls import holds, notes
+from callreel.store.calls.notes import NoteRow
+from callreel.store.db.database import Database
+
+
+class NoteError(CallreelError):
+    """A note that is not accepted as it is."""
+
+
+class OthersNoteError(CallreelError):
+    """A note of somebody else, which only supervisors change."""
+
+
+class HeldNoteError(CallreelError):
+    """A note of a held call stays as it is."""
+
+
+class Notes:
+    """Writing, changing and removing. Blocking; safe from any thread."""
+
+    def __init__(self, database: Database, announcer: EventPublisher, clock: Clock) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._clock = clock
+
+    def add(self, call_id: CallId, kind: NoteKind, at_ms: int, text: str, by: str) -> NoteRow:
+        """A new note on a call that is there. Raises NoteError."""
+        text = _checked(kind, text)
+        with self._database.write() as conn:
+            row = notes.add(conn, call_id, kind, at_ms, text, by, self._clock.now())
+            event = self._record(conn, "added", row)
+        self._announcer.tell(event)
+        return row
+
+    def change(
+        self, call_id: CallId, note_id: int, at_ms: int | None, text: str | None, *, by: str, all_notes: bool
+    ) -> NoteRow | None:
+        """Change what is given; None if there is no such note. Raises NoteError, OthersNoteError, HeldNoteError."""
+        with self._database.write() as conn:
+            row = self._own(conn, call_id, note_id, by, all_notes)
+            if row is None:
+                return None
+            kept = row.text if text is None else _checked(row.kind, text)
+            notes.change(conn, note_id, row.at_ms if at_ms is None else at_ms, kept)
+            changed = notes.get(conn, call_id, note_id)
+            assert changed is not None
+            event = self._record(conn, "changed", changed)
+        self._announcer.tell(event)
+        return changed
+
+    def remove(self, call_id: CallId, note_id: int, *, by: str, all_notes: bool) -> bool:
+        """Whether there was such a note. Raises OthersNoteError, HeldNoteError."""
+        with self._database.write() as conn:
+            row = self._own(conn, call_id, note_id, by, all_notes)
+            if row is None:
+                return False
+            notes.remove(conn, note_id)
+            event = self._record(conn, "removed", row)
+        self._announcer.tell(event)
+        return True
+
+    def _own(
+        self, conn: Connection, call_id: CallId, note_id: int, by: str, all_notes: bool
+    ) -> NoteRow | None:
+        row = notes.get(conn, call_id, note_id)
+        if row is not None and row.by != by and not all_notes:
+            raise OthersNoteError("only who wrote a note, or a supervisor, changes it")
+        if row is not None and holds.current(conn, call_id) is not None:
+            raise HeldNoteError("the call is held: its notes stay as they are, and new ones can be added")
+        return row
+
+    def _record(self, conn: Connection, change: str, row: NoteRow) -> LiveEvent:
+        # What was removed is told by its id alone, so that its words are not kept in the row of the event.
+        note: Mapping[str, Json] = {"id": row.id} if change == "removed" else note_summary(row)
+        told: dict[str, Json] = {"change": change, "note": note}
+        return self._announcer.record(conn, LiveEvent(row.call_id, EventKind.NOTE, told))
+
+
+def _checked(kind: NoteKind, text: str) -> str:
+    text = text.strip()
+    if len(text) > LONGEST_NOTE:
+        raise NoteError(f"a note has at most {LONGEST_NOTE} characters, not {len(text)}")
+    if kind is NoteKind.NOTE and not text:
+        raise NoteError("a note has a text; a mark may be without one")
+    return text

@@ -1,0 +1,156 @@
+"""Figures by day: calls, minutes, spoken time, verdicts, storage, cost so far and expected for the month.
+
+A call counts for the day on which it began, in a zone of the reader's choice. Everything is read in a few queries over
+the range, however many calls it has.
+"""
+
+import calendar
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from callreel.domain.call import Role
+from callreel.domain.cost import Prices, started_minutes
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId
+from callreel.domain.recording import CloudState
+from callreel.domain.verdict import Verdict
+from callreel.review.costs import between_ms, cost_of, main_recording
+from callreel.store.calls import figures
+from callreel.store.calls.calls import CallRow
+from callreel.store.transcripts import transcripts
+
+R = TypeVar("R")
+NO_VERDICT = "none"
+_AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
+
+
+@dataclass(slots=True)
+class Figures:
+    """Sums over some calls. `carrier_minutes` are recordings that the carrier keeps, in its started minutes."""
+
+    calls: int = 0
+    duration_ms: int = 0
+    spoken_ms: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    storage_bytes: int = 0
+    carrier_minutes: int = 0
+    cost: Decimal = Decimal(0)
+    monthly: Decimal = Decimal(0)
+
+    def add(self, other: "Figures") -> None:
+        for name in ("calls", "duration_ms", "storage_bytes", "carrier_minutes", "cost", "monthly"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.spoken_ms.update(other.spoken_ms)
+        self.verdicts.update(other.verdicts)
+
+    def as_json(self, *, priced: bool) -> dict[str, Json]:
+        return {
+            "calls": self.calls,
+            "minutes": round(self.duration_ms / 60_000, 1),
+            "spoken_ms": {role.value: self.spoken_ms[role.value] for role in Role},
+            "verdicts": {name: self.verdicts[name] for name in (*Verdict, NO_VERDICT)},
+            "storage_bytes": self.storage_bytes,
+            "carrier_minutes": self.carrier_minutes,
+            "cost": round(float(self.cost), 4) if priced else None,
+        }
+
+
+def day_figures(
+    conn: Connection,
+    first: date,
+    last: date,
+    zone: tzinfo,
+    agent: str | None,
+    prices: Prices | None,
+    now: datetime,
+) -> dict[str, Json]:
+    """Each day from `first` to `last`, both included, their total, and the month of `now`.
+
+    `agent` is the identity of the one whose calls count, None for all. Figures of money are None without `prices`.
+    """
+    days = _by_day(conn, first, last, zone, agent, prices)
+    total = Figures()
+    for figures_of_day in days.values():
+        total.add(figures_of_day)
+    priced = prices is not None
+    return {
+        "zone": str(zone),
+        "currency": prices.currency if prices else None,
+        "days": [{"date": day.isoformat(), **found.as_json(priced=priced)} for day, found in days.items()],
+        "total": total.as_json(priced=priced),
+        **_month(conn, zone, agent, prices, now),
+    }
+
+
+def _month(
+    conn: Connection, zone: tzinfo, agent: str | None, prices: Prices | None, now: datetime
+) -> dict[str, Json]:
+    """This month so far, and at its end if it goes on at the same rate. A month of storage falls on what is kept."""
+    today = now.astimezone(zone)
+    first = today.date().replace(day=1)
+    name = f"{first:%Y-%m}"
+    if prices is None:
+        return {"month": name, "month_cost": None, "month_expected": None}
+    so_far = Figures()
+    for figures_of_day in _by_day(conn, first, today.date(), zone, agent, prices).values():
+        so_far.add(figures_of_day)
+    long_days = calendar.monthrange(first.year, first.month)[1]
+    begun = datetime.combine(first, time(), zone)
+    # Not less than a day, so that one call in the first hour is not thought to come every hour.
+    gone_days = max(1.0, (today - begun) / timedelta(days=1))
+    expected = (so_far.cost + so_far.monthly) * Decimal(long_days / gone_days)
+    return {
+        "month": name,
+        "month_cost": round(float(so_far.cost), 4),
+        "month_expected": round(float(expected), 4),
+    }
+
+
+def _by_day(
+    conn: Connection, first: date, last: date, zone: tzinfo, agent: str | None, prices: Prices | None
+) -> dict[date, Figures]:
+    since = datetime.combine(first, time(), zone)
+    until = datetime.combine(last + timedelta(days=1), time(), zone)
+    days = {first + timedelta(days=n): Figures() for n in range((last - first).days + 1)}
+    rows = figures.calls_between(conn, since, until, agent)
+    legs = _by_call(figures.legs_between(conn, since, until), lambda row: row.call_id)
+    streams = _by_call(figures.streams_between(conn, since, until), lambda row: row.call_id)
+    heard = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
+    spoken = figures.spoken_between(conn, since, until)
+    stored = figures.stored_between(conn, since, until)
+    charged = transcripts.charged(conn, [row.id for row in rows]) if prices is not None else {}
+    for row in rows:
+        found = _of_call(row, spoken.get(row.id, {}), stored.get(row.id, 0))
+        kept = [recording for recording in heard[row.id] if recording.state in _AT_CARRIER]
+        found.carrier_minutes = sum(started_minutes(1000 * (recording.duration_s or 0)) for recording in kept)
+        if prices is not None:
+            main, by_engines = main_recording(heard[row.id]), charged.get(row.id, [])
+            cost = cost_of(row, legs[row.id], streams[row.id], main, prices, by_engines)
+            found.cost = cost.total if cost else Decimal(0)
+            found.monthly = found.carrier_minutes * prices.storage_per_minute_month
+        days[row.created_at.astimezone(zone).date()].add(found)
+    return days
+
+
+def _of_call(row: CallRow, spoken_ms: Mapping[str, int], stored_bytes: int) -> Figures:
+    began = row.answered_at or row.created_at
+    return Figures(
+        calls=1,
+        duration_ms=between_ms(began, row.ended_at) if row.ended_at else 0,
+        spoken_ms=Counter(spoken_ms),
+        verdicts=Counter([row.verdict.value if row.verdict else NO_VERDICT]),
+        storage_bytes=stored_bytes,
+    )
+
+
+def _by_call(rows: Iterable[R], call_of: Callable[[R], CallId]) -> Mapping[CallId, Sequence[R]]:
+    sorted_out: dict[CallId, list[R]] = defaultdict(list)
+    for row in rows:
+        sorted_out[call_of(row)].append(row)
+    return sorted_out

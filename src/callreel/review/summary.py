@@ -1,0 +1,287 @@
+"""A call as one JSON document: what the API answers, what the pages are made of and what the demo prints.
+
+Only rows are read here, nothing is decided: the verdict is judged, turns are merged and layers are written elsewhere.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import Connection
+
+from callreel.domain.cost import Prices
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId
+from callreel.domain.recording import LayerFile
+from callreel.domain.transcript import Final, TranscriptKind, Turn
+from callreel.domain.verdict import Comparison, Reason
+from callreel.review.costs import between_ms, cost_of, main_recording
+from callreel.store.calls import calls, erasures, holds, layers, legs, notes, recordings, streams
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.notes import NoteRow
+from callreel.store.calls.recordings import RecordingRow
+from callreel.store.calls.streams import StreamRow
+from callreel.store.people import technicians
+from callreel.store.transcripts import finals, live_scores, revisions, transcripts
+from callreel.store.transcripts.live_scores import LiveScoreRow
+from callreel.store.transcripts.revisions import RevisionRow
+from callreel.store.transcripts.transcripts import TranscriptRow
+
+Summary = dict[str, Json]
+
+
+def call_summary(
+    conn: Connection,
+    call_id: CallId,
+    prices: Prices | None = None,
+    *,
+    words: bool = False,
+    machine: bool = False,
+) -> Summary | None:
+    """All that is known of a call, or None if there is no such call.
+
+    `turns` are those of the newest revision. `words` adds to each turn its words, `machine` the turns as the engine
+    wrote them. `cost` is None while the call goes on and without `prices`.
+    """
+    row = calls.get(conn, call_id)
+    if row is None:
+        return None
+    shown = revisions.shown(conn, call_id)
+    recording = main_recording(recordings.of_call(conn, call_id))
+    turns = {"turns": shown.turns if shown else (), "live_turns": live_turns(conn, row)}
+    if machine:
+        turns["machine_turns"] = shown.machine.turns if shown else ()
+    return {
+        **call_head(row, technicians.names_of(conn, [row.remote_number])),
+        **standings(conn, [call_id])[call_id],
+        "layers": _layers(call_id, layers.of_call(conn, call_id)),
+        "language": row.language or None,
+        "transcript": _transcript(shown.machine if shown else None),
+        **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
+        "revision": revision_head(shown.revision) if shown and shown.revision else None,
+        "live_offset_ms": live_offset_ms(row),
+        "disk_lost_ms": disk_lost_ms(streams.of_call(conn, call_id)),
+        "live_score": _live_score(live_scores.of_call(conn, call_id)),
+        "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
+        "comparisons": [_comparison(comparison) for comparison in row.comparisons],
+        "recording": _recording(recording),
+        "cost": _cost(conn, row, recording, prices),
+    }
+
+
+def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> Summary:
+    """What a list says of a call. `names` are technicians' by number. `duration_ms` is None while it goes on; it counts
+    from the answer if there was one.
+    """
+    began = row.answered_at or row.created_at
+    return {
+        "call_id": row.id,
+        "call_sid": row.leg_sid,
+        "state": row.state.value,
+        "direction": row.direction.value,
+        "agent": row.agent,
+        "number": row.remote_number,
+        "number_name": names.get(row.remote_number),
+        "created_at": _time(row.created_at),
+        "answered_at": _time(row.answered_at),
+        "ended_at": _time(row.ended_at),
+        "duration_ms": between_ms(began, row.ended_at) if row.ended_at else None,
+        "verdict": row.verdict.value if row.verdict else None,
+        "reasons": [_reason(reason) for reason in row.reasons],
+        "demo": row.demo,
+    }
+
+
+def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Summary]:
+    """Of each of these calls: whether it is `held`, and whether it is `erasing`, which is asked for and not done."""
+    held, erasing = holds.held(conn, call_ids), erasures.begun(conn, call_ids)
+    return {call_id: {"held": call_id in held, "erasing": call_id in erasing} for call_id in call_ids}
+
+
+def layer_names(files: Sequence[LayerFile]) -> list[str]:
+    """A name for each file of a call, for addresses: `live_8k-agent`, `cloud`; a second one of a kind gets `-2`."""
+    seen: Counter[str] = Counter()
+    names = []
+    for file in files:
+        kind = file.layer.value if file.role is None else f"{file.layer.value}-{file.role.value}"
+        seen[kind] += 1
+        names.append(kind if seen[kind] == 1 else f"{kind}-{seen[kind]}")
+    return names
+
+
+def note_summary(row: NoteRow) -> Summary:
+    """A mark or a note as it is told."""
+    return {
+        "id": row.id,
+        "kind": row.kind.value,
+        "at_ms": row.at_ms,
+        "text": row.text,
+        "by": row.by,
+        "at": _time(row.at),
+    }
+
+
+def revision_head(row: RevisionRow) -> Summary:
+    """Which revision, whose and when."""
+    return {"number": row.number, "by": row.by, "at": _time(row.at)}
+
+
+def _reason(reason: Reason) -> Json:
+    return {"code": reason.code, "role": reason.role.value if reason.role else None, "detail": reason.detail}
+
+
+def _layers(call_id: CallId, files: Sequence[LayerFile]) -> list[Json]:
+    return [_layer(call_id, name, file) for name, file in zip(layer_names(files), files, strict=True)]
+
+
+def _layer(call_id: CallId, name: str, file: LayerFile) -> Json:
+    return {
+        "layer": file.layer.value,
+        "role": file.role.value if file.role else None,
+        "path": file.path,
+        "url": f"/calls/{call_id}/layers/{name}.wav",
+        "rate_hz": file.rate_hz,
+        "channels": file.channels,
+        "duration_ms": file.duration_ms,
+        "size_bytes": file.size_bytes,
+        "archived": file.archived is not None,
+        "sha256": file.sha256,
+        "state": file.state.value,
+    }
+
+
+def _transcript(row: TranscriptRow | None) -> Json:
+    if row is None:
+        return None
+    return {
+        "engine": row.engine,
+        "model": row.model,
+        "why": row.why,
+        "language": row.language or None,
+        "detected": row.detected,
+        "revision": row.revision,
+        "created_at": _time(row.created_at),
+    }
+
+
+def live_offset_ms(row: CallRow) -> int:
+    """Where the live layers begin in the recording; 0 until they were compared, or when they could not be.
+
+    The call's clock is the recording's, which begins first. While the call goes on, live positions count from the
+    stream's beginning, some 400 ms later.
+    """
+    known = [c for c in row.comparisons if c.correlation is not None and not c.silent]
+    return round(max(known, key=lambda c: c.correlation or 0.0).offset_ms) if known else 0
+
+
+def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
+    """The most that the disk did not take of a party's live layers, as its streams counted at their end; silence instead.
+
+    A party's count goes on over the streams of a call.
+    """
+    counted = (count for row in rows for count in row.counts.values() if isinstance(count, dict))
+    lost = (count.get("disk_lost_ms") for count in counted)
+    return max((ms for ms in lost if isinstance(ms, int)), default=0)
+
+
+def _live_score(row: LiveScoreRow | None) -> Json:
+    """What reading along was worth. `rate` is the live text's word error rate against the final one."""
+    if row is None:
+        return None
+    rate = None
+    if row.words and row.replaced is not None and row.missing is not None and row.added is not None:
+        rate = round((row.replaced + row.missing + row.added) / row.words, 4)
+    return {**asdict(row), "rate": rate}
+
+
+def _comparison(comparison: Comparison) -> Json:
+    return {**asdict(comparison), "role": comparison.role.value}
+
+
+def live_turns(conn: Connection, row: CallRow) -> Sequence[Turn]:
+    """The live transcript once it is whole, until then its finals as they came; on the call's clock."""
+    live = transcripts.latest(conn, row.id, TranscriptKind.LIVE)
+    if live is not None:
+        return [_shifted(turn, live_offset_ms(row)) for turn in live.turns]
+    return [_turn_of(final) for final in finals.of_call(conn, row.id) if final.text]
+
+
+def _shifted(turn: Turn, by_ms: int) -> Turn:
+    words = tuple(
+        replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in turn.words
+    )
+    return replace(turn, start_ms=turn.start_ms + by_ms, end_ms=turn.end_ms + by_ms, words=words)
+
+
+def _turn_of(final: Final) -> Turn:
+    sure = [word.confidence for word in final.words if word.confidence is not None]
+    confidence = sum(sure) / len(sure) if sure else None
+    segment = final.segment
+    return Turn(
+        segment.role, segment.start_ms, segment.end_ms, final.text, confidence, final.words, final.heard_by
+    )
+
+
+def _turn(turn: Turn, words: bool) -> Json:
+    said: dict[str, Json] = {
+        "role": turn.role.value,
+        "start_ms": turn.start_ms,
+        "end_ms": turn.end_ms,
+        "text": turn.text,
+        "confidence": None if turn.confidence is None else round(turn.confidence, 3),
+        "heard_by": turn.heard_by,
+    }
+    if words:
+        said["words"] = [
+            {
+                "text": word.text,
+                "start_ms": word.start_ms,
+                "end_ms": word.end_ms,
+                "confidence": word.confidence,
+            }
+            for word in turn.words
+        ]
+    return said
+
+
+def _recording(row: RecordingRow | None) -> Json:
+    if row is None:
+        return None
+    return {
+        "sid": row.sid,
+        "state": row.state.value,
+        "error_code": row.error_code,
+        "channels": row.channels,
+        "duration_s": row.duration_s,
+        "stage": row.stage,
+        "stage_error": row.stage_error,
+    }
+
+
+def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices: Prices | None) -> Json:
+    if prices is None:
+        return None
+    heard = transcripts.charged(conn, [row.id]).get(row.id, [])
+    cost = cost_of(row, legs.of_call(conn, row.id), streams.of_call(conn, row.id), recording, prices, heard)
+    if cost is None:
+        return None
+    return {
+        "currency": cost.currency,
+        "total": float(cost.total),
+        "items": [
+            {
+                "name": item.name,
+                "minutes": item.minutes,
+                "per_minute": float(item.per_minute),
+                "amount": float(item.amount),
+                "monthly": item.monthly,
+            }
+            for item in cost.items
+        ],
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")

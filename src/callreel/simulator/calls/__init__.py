@@ -1,0 +1,1 @@
+"""Calls that the stand-in carrier runs: TwiML interpreter, dialling, streams, recordings."""

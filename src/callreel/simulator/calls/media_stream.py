@@ -1,0 +1,174 @@
+"""One media stream of a call: the socket to the receiver, paced frames of the tracks asked for, and its callbacks.
+
+The messages are `carrier.stream`'s, the sound `LegAudio`'s, the harm `faults`'. The handshake is signed over the wss URL
+as the TwiML gave it, the header in lower case (reference/twilio.md, section 3.5); a loopback host is then reached by
+plain ws, since nobody has a certificate for it.
+"""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
+from callreel.audio.samples import FRAME_MS
+from callreel.domain.call import Track
+from callreel.domain.ids import StreamSid
+from callreel.simulator.calls.conversation import Conversation
+from callreel.simulator.calls.twiml_script import StartStream
+from callreel.simulator.faults import Sending, strike
+from callreel.simulator.scenario import StreamOutcome
+from callreel.twilio.stream import StreamSender
+from callreel.twilio.webhook_forms import stream_status_form
+
+log = logging.getLogger(__name__)
+
+_HANDSHAKE_S = 10.0
+_SEND_S = 15.0
+_CLOSE_S = 2.0
+_CONNECT_AHEAD_MS = 200
+_TRACKS = {
+    "inbound_track": (Track.INBOUND,),
+    "outbound_track": (Track.OUTBOUND,),
+    "both_tracks": (Track.INBOUND, Track.OUTBOUND),
+}
+
+
+class MediaStream:
+    """Runs once. `stop` and the end of the call end it in order; a cut and a dead socket without `stop`."""
+
+    def __init__(self, conversation: Conversation, order: StartStream) -> None:
+        self.sid = StreamSid(conversation.exchange.sids.new("MZ"))
+        self.order = order
+        self._call = conversation
+        self._tracks = _TRACKS[order.track]
+        self._sender = StreamSender(self.sid, conversation.leg_sid, conversation.exchange.account.sid)
+        self._sent = {track: bytearray() for track in self._tracks}
+        self._start_ms = 0
+        self._stops_ms: int | None = None
+        self._close_code: int | None = None
+        self._error: str | None = None
+        self.cut = False
+
+    @property
+    def outcome(self) -> StreamOutcome:
+        tracks = {track: bytes(codes) for track, codes in self._sent.items()}
+        return StreamOutcome(self.sid, self._start_ms, tracks, self._close_code, self._error)
+
+    def stop(self, at_ms: int) -> None:
+        """No frame after `at_ms`."""
+        self._stops_ms = at_ms
+
+    async def run(self, start_ms: int, cut_ms: float | None = None) -> None:
+        """Stream from `start_ms` of the call, or from when the socket is there; `cut_ms` of the stream breaks it."""
+        if not await self._call.wait_until(start_ms - _CONNECT_AHEAD_MS):
+            return
+        socket = await self._connect()
+        if socket is None:
+            self._notify("stream-error")
+            return
+        try:
+            await self._stream(socket, start_ms, cut_ms)
+        except ConnectionClosed as closed:
+            self._close_code = closed.rcvd.code if closed.rcvd else 1006
+            self._notify("stream-stopped")
+        except TimeoutError:
+            self._fail("31921 the receiver took no message in time")
+        finally:
+            socket.transport.abort()
+
+    async def _connect(self) -> ClientConnection | None:
+        account = self._call.exchange.account
+        forged = self._call.fault("forged-signature") is not None
+        signed = account.signature_headers(self.order.url, {}, forged=forged)
+        try:
+            return await connect(
+                reached_by(self.order.url),
+                additional_headers={name.lower(): value for name, value in signed.items()},
+                compression=None,
+                proxy=None,
+                open_timeout=_HANDSHAKE_S,
+                close_timeout=_CLOSE_S,
+                ping_interval=None,
+                max_queue=None,
+            )
+        except TimeoutError:
+            self._error = "31901 no answer to the stream's connection in time"
+        except OSError:
+            self._error = "31902 the stream's connection was refused"
+        except (InvalidHandshake, InvalidURI) as error:
+            self._error = f"31920 the stream's handshake failed: {error}"
+        return None
+
+    async def _stream(self, socket: ClientConnection, start_ms: int, cut_ms: float | None) -> None:
+        self._start_ms = max(start_ms, self._call.clock.next_ms(FRAME_MS))
+        await self._call.wait_until(self._start_ms)
+        await socket.send(self._sender.connected())
+        await socket.send(self._sender.start(self._tracks, self.order.parameters))
+        self._notify("stream-started")
+        for sending in strike(self._sendings(), self._call.script.faults, self._call.exchange.seed):
+            await self._call.clock.reach(self._start_ms + sending.due_ms)
+            if cut_ms is not None and sending.due_ms > cut_ms:
+                self.cut = True
+                self._fail("31921 the stream's connection broke")
+                return
+            async with asyncio.timeout(_SEND_S):
+                await socket.send(sending.message)
+        await socket.send(self._sender.stop())
+        self._notify("stream-stopped")
+        await socket.close()
+
+    def _sendings(self) -> Iterator[Sending]:
+        """Each frame when its sound is over, until the call or the stream ends."""
+        timestamp_ms = 0
+        while not self._ended_by(self._start_ms + timestamp_ms + FRAME_MS):
+            at_ms = self._start_ms + timestamp_ms
+            for track in self._tracks:
+                codes = self._call.audio.heard(track, at_ms, at_ms + FRAME_MS)
+                self._sent[track] += codes
+                message = self._sender.media(track, timestamp_ms, codes)
+                yield Sending(timestamp_ms + FRAME_MS, message, track)
+            timestamp_ms += FRAME_MS
+
+    def _ended_by(self, position_ms: int) -> bool:
+        ends = (self._call.ends_ms, self._stops_ms)
+        return any(end is not None and position_ms > end for end in ends)
+
+    def _fail(self, error: str) -> None:
+        self._error = error
+        self._notify("stream-error")
+
+    def _notify(self, event: str) -> None:
+        call = self._call
+        if self._error is not None:
+            call.warnings.append(self._error)
+            log.warning("media stream: %s", self._error, extra={"stream_sid": self.sid})
+        form = stream_status_form(
+            stream_sid=self.sid,
+            leg_sid=call.leg_sid,
+            account_sid=call.exchange.account.sid,
+            event=event,
+            timestamp=call.clock.moment(call.clock.now_ms()),
+            name=self.order.name,
+            error=self._error,
+        )
+        call.post(f"stream {self.sid}", self.order.callback, form)
+
+
+def reached_by(url: str) -> str:
+    """Where to connect for a stream's URL: a wss URL of a loopback host is reached by ws, all others as they are."""
+    scheme, _, rest = url.partition("://")
+    return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname or "") else url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is always this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

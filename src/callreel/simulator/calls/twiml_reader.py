@@ -1,0 +1,245 @@
+"""Reads a TwiML document into verbs, as the carrier does: for the stand-in, which then runs them.
+
+What the carrier takes with a warning becomes a `TwimlWarning` here, with its code: 13621 (recording event), 13622
+(recording track or channels), 31941 (stream track, name, or too many tracks), 31920 (stream URL), 12200 (a verb or noun
+unknown to this reader). What the carrier does then is documented only for streams (none is opened, the call goes on);
+for recordings this reader takes the nearest valid options. Defaults are the carrier's: reference/twilio.md, sections
+1.1, 1.2, 3.1, 3.4, 5.3, 5.4. A document with a DOCTYPE is refused, so that no entity is ever expanded.
+"""
+
+from collections.abc import Callable
+from typing import NoReturn
+from urllib.parse import urlsplit
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+
+from callreel.domain.errors import CallreelError
+from callreel.simulator.calls.twiml_script import (
+    Callback,
+    Dial,
+    DialClient,
+    DialNumber,
+    Hangup,
+    Pause,
+    Play,
+    Redirect,
+    Reject,
+    Say,
+    Script,
+    StartRecording,
+    StartStream,
+    StopRecording,
+    StopStream,
+    TwimlWarning,
+    Verb,
+)
+from callreel.twilio.twiml import (
+    RECORDING_CHANNELS,
+    RECORDING_EVENTS,
+    RECORDING_TRACKS,
+    STREAM_TRACKS,
+)
+
+MAX_FORKED_TRACKS = 4
+"""Of one call, over all its streams; `both_tracks` takes two."""
+
+BAD_DOCUMENT = 12100
+BAD_EVENT = 13621
+BAD_RECORDING = 13622
+BAD_STREAM = 31941
+BAD_STREAM_URL = 31920
+UNKNOWN_ELEMENT = 12200
+
+
+class TwimlError(CallreelError):
+    """The document cannot be used. `code` is the carrier's."""
+
+    def __init__(self, message: str, code: int = BAD_DOCUMENT) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def read_twiml(xml: str) -> Script:
+    """The verbs of a document. Raises TwimlError for what is no XML, has a DOCTYPE, or is not a `<Response>`."""
+    root = _parse(xml)
+    if root.tag != "Response":
+        raise TwimlError(f"TwiML begins with <Response>, not <{root.tag[:40]}>")
+    return _Reader().read(root)
+
+
+class _NoDoctype(TreeBuilder):
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
+        raise TwimlError("TwiML has a DOCTYPE, which is not allowed")
+
+
+def _parse(xml: str) -> Element:
+    parser = XMLParser(target=_NoDoctype())
+    try:
+        parser.feed(xml.strip())
+        root: Element = parser.close()
+    except (ParseError, ValueError) as error:
+        raise TwimlError(f"TwiML is not well-formed XML: {error}") from None
+    return root
+
+
+class _Reader:
+    """One reading of one document: gathers verbs and warnings."""
+
+    def __init__(self) -> None:
+        self._verbs: list[Verb] = []
+        self._warnings: list[TwimlWarning] = []
+        self._read: dict[str, Callable[[Element], None]] = {
+            "Start": self._start,
+            "Stop": self._stop,
+            "Dial": self._dial,
+            "Say": lambda element: self._verbs.append(Say(_text(element), _number(element, "loop", 1))),
+            "Play": self._play,
+            "Pause": lambda element: self._verbs.append(Pause(_number(element, "length", 1))),
+            "Hangup": lambda element: self._verbs.append(Hangup()),
+            "Reject": lambda element: self._verbs.append(Reject(element.get("reason", "rejected"))),
+            "Redirect": lambda element: self._verbs.append(Redirect(_text(element), _method(element))),
+        }
+
+    def read(self, root: Element) -> Script:
+        for element in root:
+            self._read.get(element.tag, self._unknown)(element)
+        return Script(tuple(self._verbs), tuple(self._warnings))
+
+    def _warn(self, code: int, text: str) -> None:
+        self._warnings.append(TwimlWarning(code, text))
+
+    def _unknown(self, element: Element) -> None:
+        self._warn(UNKNOWN_ELEMENT, f"<{str(element.tag)[:40]}> is not known here")
+
+    def _start(self, element: Element) -> None:
+        for noun in element:
+            if noun.tag == "Stream":
+                self._stream(noun)
+            elif noun.tag == "Recording":
+                self._verbs.append(self._recording(noun))
+            else:
+                self._unknown(noun)
+
+    def _stop(self, element: Element) -> None:
+        for noun in element:
+            if noun.tag == "Stream":
+                self._verbs.append(StopStream(noun.get("name", "")))
+            elif noun.tag == "Recording":
+                self._verbs.append(StopRecording(noun.get("name", "")))
+            else:
+                self._unknown(noun)
+
+    def _stream(self, noun: Element) -> None:
+        stream = StartStream(
+            url=noun.get("url", ""),
+            track=noun.get("track", "inbound_track"),
+            name=noun.get("name"),
+            callback=_callback(noun, "statusCallback", events=""),
+            parameters={
+                parameter.get("name", ""): parameter.get("value", "")
+                for parameter in noun.iterfind("Parameter")
+            },
+        )
+        fault = _url_fault(stream.url) or self._stream_fault(stream)
+        if fault is None:
+            self._verbs.append(stream)
+        else:
+            self._warnings.append(fault)
+
+    def _stream_fault(self, stream: StartStream) -> TwimlWarning | None:
+        others = [verb for verb in self._verbs if isinstance(verb, StartStream)]
+        if stream.track not in STREAM_TRACKS:
+            return TwimlWarning(BAD_STREAM, f"stream track {stream.track[:40]} is not known")
+        if stream.name is not None and stream.name in {other.name for other in others}:
+            return TwimlWarning(BAD_STREAM, f"two streams are called {stream.name[:40]}")
+        if sum(other.forked_tracks for other in others) + stream.forked_tracks > MAX_FORKED_TRACKS:
+            return TwimlWarning(BAD_STREAM, f"a call has at most {MAX_FORKED_TRACKS} forked tracks")
+        return None
+
+    def _recording(self, noun: Element) -> StartRecording:
+        channels = self._choice(noun, "channels", RECORDING_CHANNELS, "dual")
+        track = self._choice(noun, "track", RECORDING_TRACKS, "both")
+        if track != "both" and channels == "dual":
+            if noun.get("channels") is not None:
+                self._warn(BAD_RECORDING, f"recording track {track} with channels dual; one side is mono")
+            channels = "mono"
+        callback = _callback(noun, "recordingStatusCallback", events="completed")
+        return StartRecording(
+            channels=channels,
+            track=track,
+            trim=noun.get("trim", "trim-silence"),
+            name=noun.get("name"),
+            callback=None if callback is None else self._known_events(callback),
+        )
+
+    def _choice(self, noun: Element, attribute: str, known: tuple[str, ...], default: str) -> str:
+        value = noun.get(attribute, default)
+        if value in known:
+            return value
+        self._warn(BAD_RECORDING, f"recording {attribute} {value[:40]} is not known")
+        return default
+
+    def _known_events(self, callback: Callback) -> Callback:
+        for event in callback.events:
+            if event not in RECORDING_EVENTS:
+                self._warn(BAD_EVENT, f"recording event {event[:40]} is not known")
+        known = tuple(event for event in callback.events if event in RECORDING_EVENTS)
+        return Callback(callback.url, callback.method, known)
+
+    def _dial(self, element: Element) -> None:
+        targets: list[DialNumber | DialClient] = []
+        if text := _text(element):
+            targets.append(DialNumber(text))
+        for noun in element:
+            callback = _callback(noun, "statusCallback", events="completed")
+            if noun.tag == "Number":
+                targets.append(DialNumber(_text(noun), callback, noun.get("url")))
+            elif noun.tag == "Client":
+                identity = noun.findtext("Identity") or _text(noun)
+                targets.append(DialClient(identity.strip(), callback, noun.get("url")))
+            else:
+                self._unknown(noun)
+        dial = Dial(
+            targets=tuple(targets),
+            caller_id=element.get("callerId"),
+            action=element.get("action"),
+            method=_method(element),
+            timeout_s=_number(element, "timeout", 30),
+            answer_on_bridge=element.get("answerOnBridge") == "true",
+        )
+        self._verbs.append(dial)
+
+    def _play(self, element: Element) -> None:
+        self._verbs.append(Play(_text(element), _number(element, "loop", 1), element.get("digits")))
+
+
+def _url_fault(url: str) -> TwimlWarning | None:
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return TwimlWarning(BAD_STREAM_URL, "a stream's URL cannot be read")
+    if address.scheme not in ("wss", "") or not url:
+        return TwimlWarning(BAD_STREAM_URL, "a stream's URL must be wss://")
+    if address.query:
+        return TwimlWarning(BAD_STREAM_URL, "a stream's URL has a query, which breaks the handshake")
+    return None
+
+
+def _callback(element: Element, attribute: str, events: str) -> Callback | None:
+    url = element.get(attribute)
+    if not url:
+        return None
+    subscribed = element.get(f"{attribute}Event", events)
+    return Callback(url, element.get(f"{attribute}Method", "POST").upper(), tuple(subscribed.split()))
+
+
+def _text(element: Element) -> str:
+    return (element.text or "").strip()
+
+
+def _method(element: Element) -> str:
+    return element.get("method", "POST").upper()
+
+
+def _number(element: Element, attribute: str, default: int) -> int:
+    text = element.get(attribute, "")
+    return int(text) if text.isdecimal() and len(text) <= 9 else default

@@ -1,0 +1,1 @@
+"""The stand-in carrier's REST API."""

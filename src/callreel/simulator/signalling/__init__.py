@@ -1,0 +1,1 @@
+"""The stand-in carrier's browser softphone side: signalling socket and WebRTC."""

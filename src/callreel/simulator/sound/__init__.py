@@ -1,0 +1,1 @@
+"""Voices and tones on the stand-in carrier's calls."""

@@ -1,0 +1,105 @@
+"""Delivering a webhook: sign, send, wait as long as the URL says, try again when it says so, and keep a record.
+
+What is retried is `carrier.overrides`' decision (reference/twilio.md, section 5.1): by default once, and only when no
+connection was made. Nothing is raised for what the receiver does; it stands in the `Delivery`.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import httpx2
+
+from callreel.simulator.account import TOKEN_HEADER, Account, Sids
+from callreel.twilio.connection_overrides import (
+    ConnectFailure,
+    DeliveryOutcome,
+    HttpStatus,
+    Overrides,
+    ReadTimeout,
+    should_retry,
+    split_overrides,
+)
+
+_FIRST_PAUSE_S = 0.1
+_NO_ANSWER = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook. `attempts` are HTTP statuses, 0 for each without an answer; `body` is the last answer's text."""
+
+    url: str
+    form: Mapping[str, str]
+    attempts: tuple[int, ...]
+    body: str = ""
+    content_type: str = ""
+
+    @property
+    def status(self) -> int:
+        return self.attempts[-1]
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class Courier:
+    """Takes webhooks out over `client`, which is its owner's to close."""
+
+    def __init__(self, client: httpx2.AsyncClient, account: Account, sids: Sids) -> None:
+        self._client = client
+        self._account = account
+        self._sids = sids
+
+    async def deliver(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        method: str = "POST",
+        forged: bool = False,
+        token: str | None = None,
+    ) -> Delivery:
+        """Deliver, with retries. `token` marks a first attempt as a repetition of an earlier webhook."""
+        address, overrides = split_overrides(url)
+        fields = dict(form)
+        if method == "GET":
+            address, fields = _with_query(address, fields), {}
+        headers = self._account.signature_headers(address, fields, forged=forged)
+        attempts: list[int] = []
+        answer: httpx2.Response | None = None
+        try:
+            async with asyncio.timeout(overrides.total_ms / 1000):
+                while True:
+                    if attempts or token:
+                        headers[TOKEN_HEADER] = token = token or self._sids.uuid()
+                    answer, outcome = await self._attempt(method, address, fields, headers, overrides)
+                    attempts.append(answer.status_code if answer else _NO_ANSWER)
+                    if not should_retry(overrides, len(attempts), outcome):
+                        break
+                    await asyncio.sleep(_FIRST_PAUSE_S * 2 ** len(attempts) / 2)
+        except TimeoutError:
+            attempts.append(_NO_ANSWER)
+            answer = None
+        body, kind = (answer.text, answer.headers.get("content-type", "")) if answer else ("", "")
+        return Delivery(address, form, tuple(attempts), body, kind)
+
+    async def _attempt(
+        self, method: str, address: str, fields: dict[str, str], headers: dict[str, str], patience: Overrides
+    ) -> tuple[httpx2.Response | None, DeliveryOutcome]:
+        timeout = httpx2.Timeout(patience.read_timeout_ms / 1000, connect=patience.connect_timeout_ms / 1000)
+        try:
+            answer = await self._client.request(
+                method, address, data=fields or None, headers=headers, timeout=timeout
+            )
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL):
+            return None, ConnectFailure()
+        except httpx2.TransportError:
+            return None, ReadTimeout()
+        return answer, HttpStatus(answer.status_code)
+
+
+def _with_query(address: str, fields: dict[str, str]) -> str:
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(fields)}"

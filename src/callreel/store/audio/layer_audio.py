@@ -1,0 +1,120 @@
+"""A layer's audio, wherever and in whatever form it is kept: what every reader of audio goes through.
+
+A layer is a WAV file on this disk or in the object store, or it was archived: then its samples are in a FLAC file, or are made
+of one (`domain/recording.Archived`). Either way it is read here as the WAV file that it was, by samples or by bytes.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import BinaryIO
+
+from callreel.audio.resample import upsampled
+from callreel.audio.samples import Samples
+from callreel.audio.source import Source, Stretch, in_blocks
+from callreel.domain.call import Role
+from callreel.domain.errors import StoreAwayError, StoreError
+from callreel.domain.recording import Archived, Layer, LayerFile, Making
+from callreel.store.audio import derived_cache
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.sound_files import READ_BLOCK, SoundFile
+
+
+def open_layer(blobs: BlobStore, file: LayerFile) -> SoundFile:
+    """The layer's samples; close it. Raises StoreError when there are none, StoreAwayError while they are elsewhere."""
+    if file.archived is not None:
+        return _open_archived(blobs, file, file.archived)
+    if file.spool is not None and blobs.stat(file.path) is None:
+        raise StoreAwayError(
+            f"{file.path} is still on the spool of {file.spool} and not in the object store yet"
+        )
+    return SoundFile(blobs.reader(file.path), file.path)
+
+
+def layer_size(blobs: BlobStore, file: LayerFile) -> int | None:
+    """How many bytes the layer's WAV file has now; None where it cannot be had. Raises StoreAwayError."""
+    if file.archived is not None:
+        return file.size_bytes if blobs.stat(file.archived.key) is not None else None
+    stat = blobs.stat(file.path)
+    if stat is None and file.spool is not None:
+        raise StoreAwayError(f"{file.path} is still on the spool of {file.spool}")
+    return None if stat is None else stat.size_bytes
+
+
+def layer_range(blobs: BlobStore, file: LayerFile, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes `start` up to but not including `stop` of the layer's WAV file. What is wrong is raised at once: StoreError."""
+    archived = file.archived
+    if archived is None:
+        return blobs.open_range(file.path, start, stop)
+    if archived.making is Making.UPSAMPLED:
+        return derived_cache.piece(_upsampled(blobs, file, archived), start, stop)
+    return _wav_range(_open_archived(blobs, file, archived), archived, start, stop)
+
+
+def layer_digest(blobs: BlobStore, file: LayerFile) -> str:
+    """The SHA-256 of the layer's WAV file as the store gives it, or as it comes out of the archive, now. Raises StoreError."""
+    if file.archived is None:
+        return blobs.digest(file.path)
+    digest = hashlib.sha256()
+    for block in made_again(blobs, file, file.archived):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def made_again(blobs: BlobStore, file: LayerFile, archived: Archived) -> Iterator[bytes]:
+    """The whole WAV file of a layer out of the archive; that it is the one that was, its digest shows."""
+    if archived.making is Making.UPSAMPLED:
+        yield base64.b64decode(archived.head)
+        with SoundFile(blobs.reader(archived.key), archived.key) as sound:
+            for samples in upsampled_in_parts(sound.channel(), archived.cuts):
+                yield samples.astype("<i2").tobytes()
+        yield base64.b64decode(archived.tail)
+        return
+    sound = _open_archived(blobs, file, archived)
+    head, tail = (len(base64.b64decode(part)) for part in (archived.head, archived.tail))
+    yield from _wav_range(sound, archived, 0, head + sound.samples * sound.channels * 2 + tail)
+
+
+def upsampled_in_parts(samples8k: Source, cuts: Sequence[int]) -> Iterator[Samples]:
+    """Layer 2 of layer 1, resampling begun anew at each of `cuts`: where a stream ended, and another continued."""
+    for first, stop in pairwise([0, *cuts, samples8k.size]):
+        yield from upsampled(in_blocks(Stretch(samples8k, first, stop), READ_BLOCK))
+
+
+def channel_file(files: Sequence[LayerFile], role: Role) -> LayerFile | None:
+    """The split file of `role`, if the call has one; the first recording's, which has the shortest name."""
+    split = [file for file in files if file.layer is Layer.CLOUD_CHANNEL and file.role is role]
+    return min(split, key=lambda file: len(file.path), default=None)
+
+
+def _open_archived(blobs: BlobStore, file: LayerFile, archived: Archived) -> SoundFile:
+    if archived.making is Making.UPSAMPLED:
+        return SoundFile(_upsampled(blobs, file, archived), file.path)
+    if blobs.stat(archived.key) is None:
+        raise StoreError(f"there is no file {archived.key}, of which {file.path} is made")
+    only = archived.channel if archived.making is Making.CHANNEL else None
+    return SoundFile(blobs.reader(archived.key), archived.key, only=only)
+
+
+def _upsampled(blobs: BlobStore, file: LayerFile, archived: Archived) -> BinaryIO:
+    return derived_cache.opened(blobs, file, lambda: made_again(blobs, file, archived))
+
+
+def _wav_range(sound: SoundFile, archived: Archived, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes of the WAV file around the samples of `sound`, which is closed afterwards."""
+    with sound:
+        head, tail = base64.b64decode(archived.head), base64.b64decode(archived.tail)
+        frame_bytes = 2 * sound.channels
+        data_end = len(head) + sound.samples * frame_bytes
+        if start < len(head):
+            yield head[start:stop]
+        at, end = max(start, len(head)) - len(head), min(stop, data_end) - len(head)
+        while at < end:
+            first = at // frame_bytes
+            last = min(-(-end // frame_bytes), first + READ_BLOCK)
+            data = sound.read(first, last).astype("<i2").tobytes()
+            yield data[at - first * frame_bytes : end - first * frame_bytes]
+            at = last * frame_bytes
+        if stop > data_end:
+            yield tail[max(0, start - data_end) : stop - data_end]

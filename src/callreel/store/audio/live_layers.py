@@ -1,0 +1,32 @@
+"""Live layers as they lie on disk, as rows and as events."""
+
+from pathlib import Path
+
+from callreel.domain.call import Role
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.store.files.durable_files import sha256_of
+
+
+def layer_file(
+    layer: Layer,
+    role: Role | None,
+    path: Path,
+    rate_hz: int,
+    state: LayerState,
+    root: Path,
+    spool: str | None = None,
+) -> LayerFile:
+    """A mono 16-bit file of a live layer as it is on disk now; its digest only when it no longer grows."""
+    size = path.stat().st_size
+    samples = max(size - 44, 0) // 2
+    digest = None if state is LayerState.RECORDING else sha256_of(path)
+    return LayerFile(
+        layer, role, str(path.relative_to(root)), rate_hz, 1, samples * 1000 // rate_hz, size, digest, state, spool,
+    )  # fmt: skip
+
+
+def layer_event(call_id: CallId, file: LayerFile) -> LiveEvent:
+    """The event that tells of a layer's state."""
+    return LiveEvent(call_id, EventKind.LAYER, {"layer": file.layer, "role": file.role, "state": file.state})

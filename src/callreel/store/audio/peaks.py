@@ -1,0 +1,150 @@
+"""The waveform of a layer: the largest amplitude of each short stretch, for drawing a call without decoding it.
+
+Files are read piece by piece, so a call of hours takes no more memory than its peaks. What was made of a finished file
+is kept under a name that holds the file's digest, and is not made again.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.audio.levels import peaks
+from callreel.domain.call import Role, Topology
+from callreel.domain.errors import CallreelError, StoreAwayError
+from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.store.audio.layer_audio import open_layer
+from callreel.store.files.blobs import BlobStore
+
+FOLDER = "peaks"
+MOST_PER_SECOND = 100
+USUAL_PER_SECOND = 20
+"""What pages ask for; drawn already when a recording is split."""
+
+log = logging.getLogger(__name__)
+
+
+class PeaksError(CallreelError):
+    """A resolution that the layer's rate does not allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePeaks:
+    """`channels` [channels][stretches], 0 to 1 with three decimals."""
+
+    duration_ms: int
+    channels: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPeaks:
+    """One party's; `role` None when both are on one channel."""
+
+    role: Role | None
+    peaks: tuple[float, ...]
+
+
+def layer_peaks(
+    blobs: BlobStore, files: Sequence[LayerFile], layer: Layer, topology: Topology, per_second: int
+) -> tuple[int, list[ChannelPeaks]] | None:
+    """How long the layer is in milliseconds, and the peaks of each party; None when there is no such layer.
+
+    Raises PeaksError for a resolution that does not divide the rate, AudioFileError for a file that cannot be read.
+    """
+    found: dict[Role | None, tuple[float, ...]] = {}
+    duration_ms = 0
+    for file in _at_hand(blobs, files, layer):
+        made = file_peaks(blobs, file, per_second)
+        duration_ms = max(duration_ms, made.duration_ms)
+        for role, channel in zip(_roles(file, topology), made.channels, strict=True):
+            # Of several files of a role each is silent where another has its part (`services/handover`).
+            both = zip_longest(found.get(role, ()), channel, fillvalue=0.0)
+            found[role] = tuple(max(pair) for pair in both)
+    if not found:
+        return None
+    return duration_ms, [ChannelPeaks(role, found[role]) for role in sorted(found, key=lambda r: r or "")]
+
+
+def file_peaks(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
+    """The peaks of one file, made or as they were kept."""
+    if not 1 <= per_second <= MOST_PER_SECOND or file.rate_hz % per_second:
+        raise PeaksError(f"expected a divisor of {file.rate_hz} up to {MOST_PER_SECOND}, got {per_second}")
+    if file.sha256 is None or file.state is LayerState.RECORDING:
+        return _read(blobs, file, per_second)
+    key = _key(file.sha256, per_second)
+    if blobs.stat(key) is None:
+        made = _read(blobs, file, per_second)
+        keep_peaks(blobs, file.sha256, per_second, made)
+        return made
+    read = json.loads(b"".join(blobs.open_range(key)))
+    return FilePeaks(read["duration_ms"], tuple(map(tuple, read["channels"])))
+
+
+def keep_peaks(blobs: BlobStore, sha256: str, per_second: int, made: FilePeaks) -> None:
+    """Keep what was drawn of the file with this digest. While the object store is away they stay on the spool."""
+    kept = json.dumps({"duration_ms": made.duration_ms, "channels": made.channels}, separators=(",", ":"))
+    try:
+        blobs.put(_key(sha256, per_second), [kept.encode()])
+    except StoreAwayError as error:
+        log.info("a waveform stays on the spool: %s", error)
+
+
+def _key(sha256: str, per_second: int) -> str:
+    return f"{FOLDER}/{sha256}/{per_second}.json"
+
+
+class Drawing:
+    """Peaks of samples that come in blocks of any length."""
+
+    def __init__(self, rate_hz: int, channels: int, per_second: int) -> None:
+        """`per_second` divides `rate_hz`."""
+        self._rate_hz = rate_hz
+        self._stretch = rate_hz // per_second
+        self._rest = np.zeros((0, channels), np.int16)
+        self._made: list[npt.NDArray[np.float64]] = [np.zeros((0, channels))]
+        self._samples = 0
+
+    def push(self, block: npt.NDArray[np.int16]) -> None:
+        """The next samples [n, channels]."""
+        self._samples += len(block)
+        block = np.concatenate([self._rest, block]) if len(self._rest) else block
+        whole = len(block) // self._stretch * self._stretch
+        self._made.append(_of_block(block[:whole], self._stretch))
+        self._rest = block[whole:].copy()
+
+    def finish(self) -> FilePeaks:
+        """All of them."""
+        self._made.append(_of_block(self._rest, self._stretch))
+        whole = np.concatenate(self._made)
+        duration_ms = self._samples * 1000 // self._rate_hz
+        return FilePeaks(duration_ms, tuple(tuple(channel) for channel in whole.T.round(3).tolist()))
+
+
+def _read(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
+    with open_layer(blobs, file) as sound:
+        drawing = Drawing(sound.rate_hz, sound.channels, per_second)
+        for block in sound.blocks():
+            drawing.push(block)
+    return drawing.finish()
+
+
+def _of_block(block: npt.NDArray[np.int16], stretch: int) -> npt.NDArray[np.float64]:
+    """Largest amplitude [stretches, channels] of samples [n, channels]."""
+    channels = (peaks(block[:, channel], stretch).astype(np.int32) for channel in range(block.shape[1]))
+    return np.stack([np.abs(both).max(axis=1) / 32_768 for both in channels], axis=1)
+
+
+def _at_hand(blobs: BlobStore, files: Sequence[LayerFile], layer: Layer) -> list[LayerFile]:
+    """The layer's files; those that lie on another machine only where no other is there."""
+    wanted = [file for file in files if file.layer is layer]
+    return [file for file in wanted if blobs.stat(file.path) is not None] or wanted
+
+
+def _roles(file: LayerFile, topology: Topology) -> list[Role | None]:
+    if file.role is not None or file.channels == 1:
+        return [file.role] * file.channels
+    return [topology.role_of_channel(channel) for channel in range(1, file.channels + 1)]

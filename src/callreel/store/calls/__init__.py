@@ -1,0 +1,1 @@
+"""Rows about calls: one module a table or a noun."""

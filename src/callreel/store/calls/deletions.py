@@ -1,0 +1,67 @@
+"""Copies at the carrier that we had deleted, as rows: a tombstone each, with the digest of what we keep instead."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from callreel.domain.call import CallState
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.domain.verdict import Verdict
+from callreel.store.calls.holds import open_holds
+from callreel.store.db.dialect import insert_new
+from callreel.store.db.tables import calls, carrier_deletions, recordings
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRow:
+    """`sha256` and `duration_ms` are of our copy. `found_gone`: the carrier no longer had it when we asked."""
+
+    sid: RecordingSid
+    call_id: CallId
+    sha256: str
+    duration_ms: int
+    found_gone: bool
+    deleted_at: datetime
+
+
+def note(conn: Connection, row: DeletionRow) -> bool:
+    """Keep a tombstone; False when there is one."""
+    values = {column.name: getattr(row, column.name) for column in carrier_deletions.c}
+    return insert_new(conn, carrier_deletions, values)
+
+
+def everything(conn: Connection) -> list[DeletionRow]:
+    """All tombstones, oldest first."""
+    query = select(carrier_deletions).order_by(carrier_deletions.c.deleted_at, carrier_deletions.c.sid)
+    return [DeletionRow(**row._asdict()) for row in conn.execute(query)]
+
+
+def sids_of_call(conn: Connection, call_id: CallId) -> set[RecordingSid]:
+    """A call's recordings that were deleted there."""
+    query = select(carrier_deletions.c.sid).where(carrier_deletions.c.call_id == call_id)
+    return {RecordingSid(row.sid) for row in conn.execute(query)}
+
+
+def candidates(conn: Connection, closed_before: datetime) -> list[tuple[RecordingSid, CallId]]:
+    """Stored recordings without a tombstone, of calls that were judged before `closed_before`, not `suspect` and not held.
+
+    The carrier's copy of a suspect call stays: it may be what settles the doubt.
+    """
+    query = (
+        select(recordings.c.sid, recordings.c.call_id)
+        .join(calls, calls.c.id == recordings.c.call_id)
+        .outerjoin(carrier_deletions, carrier_deletions.c.sid == recordings.c.sid)
+        .where(
+            recordings.c.state == CloudState.STORED,
+            recordings.c.stage_error.is_(None),
+            carrier_deletions.c.sid.is_(None),
+            calls.c.state == CallState.CLOSED,
+            calls.c.verdict.in_((Verdict.VERIFIED, Verdict.EXPLAINED)),
+            calls.c.closed_at < closed_before,
+            calls.c.id.not_in(open_holds()),
+        )
+        .order_by(calls.c.closed_at, recordings.c.sid)
+    )
+    return [(RecordingSid(row.sid), CallId(row.call_id)) for row in conn.execute(query)]

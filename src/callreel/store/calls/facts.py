@@ -1,0 +1,41 @@
+"""Facts: what was seen and fits nowhere else, such as a carrier's unknown events and violations of its protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId, LegSid
+from callreel.store.db.tables import facts
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """One thing seen. `call_id` is None when it belongs to no call that we know."""
+
+    id: int
+    call_id: CallId | None
+    leg_sid: LegSid | None
+    at: datetime
+    kind: str
+    data: dict[str, Json] = field(repr=False)
+
+
+def note(
+    conn: Connection,
+    kind: str,
+    data: Mapping[str, Json],
+    at: datetime,
+    call_id: CallId | None = None,
+    leg_sid: LegSid | None = None,
+) -> None:
+    """Keep a fact."""
+    conn.execute(insert(facts).values(kind=kind, data=dict(data), at=at, call_id=call_id, leg_sid=leg_sid))
+
+
+def of_call(conn: Connection, call_id: CallId) -> list[FactRow]:
+    """In the order in which they were noted."""
+    query = select(facts).where(facts.c.call_id == call_id).order_by(facts.c.id)
+    return [FactRow(**row._asdict()) for row in conn.execute(query)]

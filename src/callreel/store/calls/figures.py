@@ -1,0 +1,65 @@
+"""Rows of all calls that began within a time, for figures: a query a table, however many calls there are."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, func, select
+
+from callreel.domain.ids import CallId
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.calls import row as call_row
+from callreel.store.calls.legs import LegRow
+from callreel.store.calls.recordings import RecordingRow
+from callreel.store.calls.streams import StreamRow
+from callreel.store.db.tables import calls, layers, legs, recordings, streams, turn_index
+
+
+def calls_between(conn: Connection, since: datetime, until: datetime, agent: str | None) -> list[CallRow]:
+    """Calls that began from `since` up to but not including `until`; of one agent's identity, or all."""
+    query = select(calls).where(calls.c.created_at >= since, calls.c.created_at < until)
+    if agent is not None:
+        query = query.where(calls.c.agent == agent)
+    return [call_row(found) for found in conn.execute(query.order_by(calls.c.created_at))]
+
+
+def legs_between(conn: Connection, since: datetime, until: datetime) -> list[LegRow]:
+    return [LegRow(**found._asdict()) for found in conn.execute(_of_calls(legs, since, until))]
+
+
+def streams_between(conn: Connection, since: datetime, until: datetime) -> list[StreamRow]:
+    return [StreamRow(**found._asdict()) for found in conn.execute(_of_calls(streams, since, until))]
+
+
+def recordings_between(conn: Connection, since: datetime, until: datetime) -> list[RecordingRow]:
+    return [RecordingRow(**found._asdict()) for found in conn.execute(_of_calls(recordings, since, until))]
+
+
+def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, dict[str, int]]:
+    """How long the turns of each role are, in milliseconds, by call; of what is shown of it."""
+    spoken = func.sum(turn_index.c.end_ms - turn_index.c.start_ms)
+    query = (
+        select(turn_index.c.call_id, turn_index.c.role, spoken)
+        .join(calls, calls.c.id == turn_index.c.call_id)
+        .where(calls.c.created_at >= since, calls.c.created_at < until)
+        .group_by(turn_index.c.call_id, turn_index.c.role)
+    )
+    found: dict[CallId, dict[str, int]] = {}
+    for call_id, role, spoken_ms in conn.execute(query):
+        found.setdefault(call_id, {})[role.value] = int(spoken_ms)
+    return found
+
+
+def stored_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, int]:
+    """How many bytes the layers of each call take here."""
+    query = (
+        select(layers.c.call_id, func.sum(func.coalesce(layers.c.kept_bytes, layers.c.size_bytes)))
+        .join(calls, calls.c.id == layers.c.call_id)
+        .where(calls.c.created_at >= since, calls.c.created_at < until)
+        .group_by(layers.c.call_id)
+    )
+    return {call_id: int(size_bytes) for call_id, size_bytes in conn.execute(query)}
+
+
+def _of_calls(table: Table, since: datetime, until: datetime) -> Select[Any]:
+    of_call = select(calls.c.id).where(calls.c.created_at >= since, calls.c.created_at < until)
+    return select(table).where(table.c.call_id.in_(of_call))

@@ -1,0 +1,58 @@
+"""Lasting live events as rows, so that a listener who was away gets what came after the last one seen."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select
+
+from callreel.domain.events import LASTING, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.store.db.dialect import take_turns
+from callreel.store.db.tables import calls, live_events
+
+_ORDER_LOCK = 0x0CA11_E7E7
+_NEW = insert(live_events).returning(live_events.c.id, sort_by_parameter_order=True)
+
+
+def append(conn: Connection, event: LiveEvent, at: datetime) -> LiveEvent:
+    """Keep a lasting event and return it with its id. Raises ValueError for a passing one."""
+    return append_all(conn, [event], at)[0]
+
+
+def append_all(conn: Connection, events: Sequence[LiveEvent], at: datetime) -> list[LiveEvent]:
+    """Keep lasting events in this order and return them with their ids. Raises ValueError if one is passing.
+
+    Ids become visible in order: on PostgreSQL a transaction that appends holds back the next one until it is over,
+    else a listener who has seen id 8 would never be given 7, committed later. So append last in a transaction.
+    """
+    for event in events:
+        if event.kind not in LASTING:
+            raise ValueError(f"a {event.kind} event is passing and has no row")
+    if not events:
+        return []
+    take_turns(conn, _ORDER_LOCK)
+    rows = [{"call_id": event.call_id, "kind": event.kind, "data": event.data, "at": at} for event in events]
+    ids = conn.execute(_NEW, rows).scalars()
+    return [replace(event, id=new) for event, new in zip(events, ids, strict=True)]
+
+
+def after(
+    conn: Connection, call_id: CallId | None, last_id: int, limit: int, agent: str | None = None
+) -> list[LiveEvent]:
+    """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None.
+
+    `agent` leaves only those of this identity's calls.
+    """
+    query = select(live_events).where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
+    if call_id is not None:
+        query = query.where(live_events.c.call_id == call_id)
+    if agent is not None:
+        query = query.join(calls, calls.c.id == live_events.c.call_id).where(calls.c.agent == agent)
+    return [LiveEvent(row.call_id, row.kind, row.data, row.id) for row in conn.execute(query)]
+
+
+def last_id(conn: Connection) -> int:
+    """The newest lasting event's id, 0 before the first: where a listener who knows everything up to now begins."""
+    newest: int = conn.execute(select(func.coalesce(func.max(live_events.c.id), 0))).scalar_one()
+    return newest

@@ -1,0 +1,294 @@
+"""The database: opening it, transactions and migrations. What is in it: `tables.py` and a module a noun.
+
+SQLite by default, PostgreSQL by URL. On SQLite a process has one writing connection behind a lock, every writing
+transaction begins IMMEDIATE, and commits are synced (reference/engine.md, section 3: with deferred transactions 742 of
+800 failed, and `synchronous=NORMAL` may lose what was acknowledged to the carrier).
+
+All calls block; code on an event loop goes through `asyncio.to_thread`.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, OperationalError
+
+from callreel.domain.errors import StoreError
+from callreel.store.db.dialect import take_turns
+
+BUSY_TIMEOUT_S = 20.0
+_EMPTYING_MS = 250
+_REBUILD_LOCK = 0x0CA11_4EE1
+_SHAPES = "sqlite:///path, a path, or postgresql://user@host/name"
+
+
+class Database:
+    """One open database. Threads share it; it is closed by whoever opened it."""
+
+    def __init__(self, writer: Engine, reader: Engine, busy_timeout_s: float) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._busy_timeout_s = busy_timeout_s
+        self._turn = threading.Lock()
+        self._turn_of: int | None = None
+
+    @classmethod
+    def open(cls, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
+        """`url` is `sqlite:///path`, a bare path, or `postgresql://...`. The folder of a file is made if missing.
+
+        Raises StoreError: not such a URL, folder or file that cannot be used, not a database, locked, no such server.
+        """
+        parsed = _parse(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _open_sqlite(Path(str(parsed.database)), busy_timeout_s)
+        return _open_postgresql(parsed, busy_timeout_s)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._writer.dialect.name
+
+    @property
+    def sqlite_version(self) -> str | None:
+        """Of the library in use, such as `3.45.1`; None on PostgreSQL."""
+        return sqlite3.sqlite_version if self.dialect == "sqlite" else None
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write: committed at the end, rolled back on an exception.
+
+        Raises StoreError when the database stays busy for longer than the timeout, or is full or damaged. Not to be
+        nested in one thread: pass the connection on instead.
+        """
+        with self._writing(), told_plainly(), self._writer.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database and cannot write. Never waits for a writer on SQLite."""
+        with told_plainly(), self._reader.begin() as conn:
+            yield conn
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version, in one transaction. Processes that start at once take turns."""
+        # Alembic takes a quarter of a second to import, which reading commands need not pay.
+        from callreel.store.db.migrations import upgrade
+
+        with self.rebuild() as conn:
+            upgrade(conn)
+
+    @contextmanager
+    def rebuild(self) -> Iterator[Connection]:
+        """A writing transaction that may change tables: nothing that refers to a table goes when it is rebuilt."""
+        around = _rebuild_sqlite if self.dialect == "sqlite" else _rebuild_postgresql
+        with self._writing(), told_plainly(), self._writer.connect() as conn, around(conn):
+            yield conn
+
+    def own_connection(self) -> Connection:
+        """A connection outside of the pool and of transactions, for a lock that lasts as long as it. PostgreSQL only."""
+        with told_plainly():
+            connection = self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()
+            return connection
+
+    def quick_check(self) -> None:
+        """Raises StoreError if SQLite finds damage; reads the whole file. On PostgreSQL only asks for an answer."""
+        with self.read() as conn:
+            if self.dialect != "sqlite":
+                conn.execute(text("SELECT 1"))
+                return
+            found = conn.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if found != "ok":
+            raise StoreError(f"the database is damaged ({_first_line(found)}); restore a copy")
+
+    def empty_log(self) -> None:
+        """Fold SQLite's write-ahead log into the file and empty it, as far as readers let it. Not within `write`."""
+        if self.dialect != "sqlite":
+            return
+        with self._writing(), told_plainly():
+            connection = self._writer.raw_connection()
+            cursor = connection.cursor()
+            try:
+                # Nobody who writes waits long for a reader who takes long.
+                cursor.execute(f"PRAGMA busy_timeout={_EMPTYING_MS}")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={round(self._busy_timeout_s * 1000)}")
+                connection.close()
+
+    def close(self) -> None:
+        """Close all connections. On SQLite the last one to close folds the write-ahead log into the file."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One writing transaction at a time in this process, where the database allows one in all."""
+        if self.dialect != "sqlite":
+            yield
+            return
+        if self._turn_of == threading.get_ident():
+            raise RuntimeError("write() inside write() in one thread: pass the connection on")
+        if not self._turn.acquire(timeout=self._busy_timeout_s):
+            raise StoreError(f"the database was busy in this process for {self._busy_timeout_s:g} s")
+        self._turn_of = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._turn_of = None
+            self._turn.release()
+
+
+def _parse(url: str) -> URL:
+    if "://" not in url:
+        if not url.strip() or url == ":memory:":
+            raise StoreError(f"a database URL is {_SHAPES}; got {url!r}")
+        return URL.create("sqlite", database=url)
+    scheme = url.partition("://")[0]
+    # Some hosts hand out the old name of the scheme; the driver is ours to choose.
+    if scheme in ("postgres", "postgresql"):
+        url = "postgresql+psycopg" + url[len(scheme) :]
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError(f"a database URL is {_SHAPES}; got a malformed {scheme} URL") from None
+    if parsed.drivername == "postgresql+psycopg":
+        return parsed
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise StoreError(f"a database URL is {_SHAPES}; got the scheme {scheme!r}")
+    if parsed.host or parsed.query or not parsed.database or parsed.database == ":memory:":
+        raise StoreError(
+            "an SQLite URL is sqlite:///path (four slashes before an absolute path), without options"
+        )
+    return parsed
+
+
+def _open_sqlite(path: Path, busy_timeout_s: float) -> Database:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite would make the file readable by everybody; its log files take over the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"the database file {path} cannot be opened for writing: {error.strerror}") from None
+    url = URL.create("sqlite", database=str(path))
+    connect = {"timeout": busy_timeout_s, "isolation_level": None, "check_same_thread": False}
+    writer = create_engine(url, connect_args=connect, hide_parameters=True, pool_size=1, max_overflow=0)
+    reader = create_engine(url, connect_args=connect, hide_parameters=True, pool_size=8, max_overflow=32)
+    _set_up(
+        writer,
+        "BEGIN IMMEDIATE",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA secure_delete=ON",
+    )
+    _set_up(reader, "BEGIN", "PRAGMA query_only=ON")
+    try:
+        _use_wal(path, busy_timeout_s)
+        with writer.begin() as conn:
+            conn.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+    except (sqlite3.Error, DBAPIError) as error:
+        writer.dispose()
+        raise StoreError(f"the database file {path} cannot be used: {_first_line(error)}") from None
+    return Database(writer, reader, busy_timeout_s)
+
+
+def _set_up(engine: Engine, begin: str, *pragmas: str) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in pragmas:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def on_begin(conn: Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+
+def _use_wal(path: Path, busy_timeout_s: float) -> None:
+    """Switch the file to write-ahead logging, once in its life.
+
+    The switch does not always honour the busy timeout, so processes that make a new file at once try again.
+    """
+    until = time.monotonic() + busy_timeout_s
+    while True:
+        connection = sqlite3.connect(path, timeout=max(0.0, until - time.monotonic()))
+        try:
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.02)
+            continue
+        finally:
+            connection.close()
+        if mode != "wal":
+            raise StoreError(
+                f"the database file {path} must lie on a local file system: WAL is refused there"
+            )
+        return
+
+
+def _open_postgresql(url: URL, busy_timeout_s: float) -> Database:
+    try:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": max(1, int(busy_timeout_s))},
+        )
+        with engine.connect():
+            pass
+    except ImportError:
+        raise StoreError("PostgreSQL needs the driver: pip install 'psycopg[binary]'") from None
+    except DBAPIError as error:
+        raise StoreError(f"PostgreSQL cannot be reached: {_first_line(error)}") from None
+    return Database(engine, engine.execution_options(postgresql_readonly=True), busy_timeout_s)
+
+
+@contextmanager
+def _rebuild_sqlite(conn: Connection) -> Iterator[None]:
+    """With foreign keys on, dropping the old copy of a table would erase, by cascade, all that refers to it.
+
+    The setting cannot change inside a transaction, hence the steps of sqlite.org/lang_altertable.html, section 7.
+    """
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        with conn.begin():
+            yield
+            broken = conn.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken is not None:
+                raise StoreError(
+                    f"rows of {broken[0]} would refer to nothing; the database was left as it was"
+                )
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
+
+
+@contextmanager
+def _rebuild_postgresql(conn: Connection) -> Iterator[None]:
+    with conn.begin():
+        take_turns(conn, _REBUILD_LOCK)
+        yield
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turn what the machine did to us (locked, full, damaged, gone) into one line. Mistakes of ours stay as they are."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError:
+            raise StoreError(f"the database failed: {_first_line(error)}") from error
+        raise
+
+
+def _first_line(error: object) -> str:
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    lines = str(origin).strip().splitlines()
+    return lines[0] if lines else type(origin).__name__

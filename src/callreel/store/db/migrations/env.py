@@ -1,0 +1,31 @@
+"""Alembic runs this file. It uses the connection it is handed, inside that connection's transaction."""
+
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import JSON
+
+from callreel.store.db.tables import Named, UTCDateTime, in_metadata, metadata
+
+
+def in_plain_types(kind: str, item: Any, drafted: Any) -> str | Literal[False]:
+    """In a step, write our column types as what the database sees: steps must not change when our code does."""
+    if kind == "type" and isinstance(item, UTCDateTime):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, Named):
+        return "sa.String()"
+    if kind == "type" and isinstance(item, JSON):
+        drafted.imports.add("from sqlalchemy.dialects import postgresql")
+        return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
+    return False
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_item=in_plain_types,
+    include_object=in_metadata,
+    # SQLite can hardly alter a table: drafts use batch operations, which rebuild it.
+    render_as_batch=True,
+)
+context.run_migrations()

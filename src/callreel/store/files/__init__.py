@@ -1,0 +1,1 @@
+"""Audio files: growing WAV files, finished blobs, object store."""

@@ -1,0 +1,1 @@
+"""Rows about people: accounts, API tokens, technicians."""

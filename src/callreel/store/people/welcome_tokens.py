@@ -1,0 +1,26 @@
+"""One-time links that make the first administrator. Only hashes are kept, and a new link ends the older ones."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, insert, select
+
+from callreel.store.db.tables import welcome_tokens
+
+
+def issue(conn: Connection, token_hash: str, at: datetime, ttl_s: float) -> None:
+    """The one link that is good, for `ttl_s` seconds."""
+    conn.execute(delete(welcome_tokens))
+    expires_at = at + timedelta(seconds=ttl_s)
+    conn.execute(insert(welcome_tokens).values(token_hash=token_hash, created_at=at, expires_at=expires_at))
+
+
+def is_good(conn: Connection, token_hash: str, at: datetime) -> bool:
+    """Whether the link may still be used."""
+    known = (welcome_tokens.c.token_hash == token_hash, welcome_tokens.c.expires_at > at)
+    return conn.execute(select(welcome_tokens.c.token_hash).where(*known)).first() is not None
+
+
+def spend(conn: Connection, token_hash: str, at: datetime) -> bool:
+    """Use the link up; whether it was good. One statement, so that of two who come at once one gets in."""
+    known = (welcome_tokens.c.token_hash == token_hash, welcome_tokens.c.expires_at > at)
+    return conn.execute(delete(welcome_tokens).where(*known)).rowcount == 1

@@ -1,0 +1,1 @@
+"""Rows about what was said: transcripts, revisions, search, custom vocabulary."""

@@ -1,0 +1,40 @@
+"""The final texts of a live transcript, one a segment, as they came. Nothing here is ever changed."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select
+
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Final, Segment, Word
+from callreel.store.db.dialect import insert_new
+from callreel.store.db.tables import finals
+
+_OF_CALL = (
+    select(finals)
+    .where(finals.c.call_id == bindparam("call"))
+    .order_by(finals.c.start_ms, finals.c.role, finals.c.number)
+)
+
+
+def put(conn: Connection, call_id: CallId, final: Final) -> bool:
+    """Keep a final. False, and nothing changes, if its segment (call, role, number) has one."""
+    values = {
+        "call_id": call_id,
+        **asdict(final.segment),
+        "text": final.text,
+        "words": [asdict(word) for word in final.words],
+        "failed": final.failed,
+        "heard_by": final.heard_by,
+    }
+    return insert_new(conn, finals, values)
+
+
+def of_call(conn: Connection, call_id: CallId) -> list[Final]:
+    """In the order in which they were spoken."""
+    return [_final(row) for row in conn.execute(_OF_CALL, {"call": call_id})]
+
+
+def _final(row: Row[Any]) -> Final:
+    segment = Segment(row.role, row.number, row.start_ms, row.end_ms)
+    return Final(segment, tuple(Word(**word) for word in row.words), row.failed, row.heard_by)

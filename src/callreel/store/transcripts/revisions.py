@@ -1,0 +1,146 @@
+"""What people corrected, as rows: each revision with who and when, and the turns that it made different.
+
+A revision rests on one machine transcript of a call, the final one that was newest when the first correction came, and
+that transcript stays as the machine wrote it. What is shown is the machine's turns with, place by place, the newest
+correction over them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.store.db.tables import revised_turns, revisions
+from callreel.store.transcripts import search, transcripts
+from callreel.store.transcripts.transcripts import TranscriptRow
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """`number` counts from 1 within the call; `changes` are as they were asked for."""
+
+    number: int
+    by: str
+    at: datetime
+    changes: Sequence[Mapping[str, Json]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A call's final transcript as people see it: the machine's, and what was made of it.
+
+    `places` says of each of `turns` which of the machine's turns it stands for.
+    """
+
+    machine: TranscriptRow
+    turns: tuple[Turn, ...] = field(repr=False)
+    places: tuple[int, ...] = field(repr=False)
+    revision: RevisionRow | None = None
+
+    @property
+    def number(self) -> int:
+        """Of the newest revision, 0 for the machine's own text."""
+        return self.revision.number if self.revision else 0
+
+
+def shown(conn: Connection, call_id: CallId) -> Shown | None:
+    """What is shown of a call's final transcript; None while there is none."""
+    newest = conn.execute(
+        select(revisions).where(revisions.c.call_id == call_id).order_by(revisions.c.number.desc()).limit(1)
+    ).first()
+    if newest is None:
+        machine = transcripts.latest(conn, call_id, TranscriptKind.FINAL)
+        return None if machine is None else Shown(machine, machine.turns, tuple(range(len(machine.turns))))
+    machine = transcripts.get(conn, newest.transcript_id)
+    assert machine is not None  # the row refers to it
+    turns: dict[int, Turn | None] = {**dict(enumerate(machine.turns)), **_revised(conn, machine)}
+    kept = [(place, turn) for place, turn in turns.items() if turn is not None]
+    return Shown(machine, tuple(turn for _, turn in kept), tuple(place for place, _ in kept), _row(newest))
+
+
+def add(
+    conn: Connection,
+    call_id: CallId,
+    base: Shown,
+    changed: Mapping[int, Turn | None],
+    changes: Sequence[Mapping[str, Json]],
+    by: str,
+    at: datetime,
+) -> RevisionRow:
+    """Keep a revision of `base`, with `changed` by place in the turns that `base` shows, and index what is shown now.
+
+    `base` must have been read in this transaction after `lock`, so that nobody comes between.
+    """
+    row = {"call_id": call_id, "number": base.number + 1, "by": by, "at": at, "changes": list(changes)}
+    new = insert(revisions).values(**row, transcript_id=base.machine.id).returning(revisions)
+    kept = conn.execute(new).one()
+    if changed:
+        conn.execute(
+            insert(revised_turns),
+            [
+                _revised_row(kept.id, base.places[place], turn, base.turns[place])
+                for place, turn in changed.items()
+            ],
+        )
+    after: dict[int, Turn | None] = {**dict(enumerate(base.turns)), **changed}
+    search.index_turns(conn, call_id, [turn for turn in after.values() if turn is not None])
+    return _row(kept)
+
+
+def of_call(conn: Connection, call_id: CallId) -> list[RevisionRow]:
+    """Newest first."""
+    query = select(revisions).where(revisions.c.call_id == call_id).order_by(revisions.c.number.desc())
+    return [_row(found) for found in conn.execute(query)]
+
+
+def _revised(conn: Connection, machine: TranscriptRow) -> dict[int, Turn | None]:
+    """The newest correction of each of the machine's turns that was corrected; the engine that heard it stays."""
+    newest = (
+        select(revised_turns.c.position, func.max(revisions.c.number).label("number"))
+        .join(revisions, revisions.c.id == revised_turns.c.revision_id)
+        .where(revisions.c.transcript_id == machine.id)
+        .group_by(revised_turns.c.position)
+        .subquery()
+    )
+    query = (
+        select(revised_turns)
+        .join(revisions, revisions.c.id == revised_turns.c.revision_id)
+        .join(
+            newest,
+            (newest.c.position == revised_turns.c.position) & (newest.c.number == revisions.c.number),
+        )
+        .where(revisions.c.transcript_id == machine.id)
+    )
+    return {
+        row.position: None if row.removed else _turn(row, machine.turns[row.position].heard_by)
+        for row in conn.execute(query)
+    }
+
+
+def _revised_row(revision_id: int, place: int, turn: Turn | None, before: Turn) -> dict[str, Any]:
+    kept = turn or before
+    return {
+        "revision_id": revision_id,
+        "position": place,
+        "removed": turn is None,
+        "role": kept.role,
+        "start_ms": kept.start_ms,
+        "end_ms": kept.end_ms,
+        "text": kept.text,
+        "confidence": kept.confidence,
+        "words": [asdict(word) for word in kept.words],
+    }
+
+
+def _turn(row: Any, heard_by: str) -> Turn:
+    words = tuple(Word(**word) for word in row.words)
+    return Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words, heard_by)
+
+
+def _row(found: Any) -> RevisionRow:
+    return RevisionRow(found.number, found.by, found.at, found.changes)

@@ -1,0 +1,157 @@
+"""Full-text search over what was said, one API on two databases: FTS5 on SQLite, tsvector on PostgreSQL.
+
+Neither's own tokeniser and query language are used (they disagree, and raise on what people type): `search_tokens`
+makes the tokens, `search_query` reads the query, and both are handed over ready made. A row of the index is one turn of
+the transcript that is shown of a call; `transcripts` and `revisions` keep it in their own transactions.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from callreel.domain.call import Role
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Turn
+from callreel.store.db.tables import calls, turn_index
+from callreel.store.transcripts.search_query import Clause, Part, Query, hits, snippet
+from callreel.store.transcripts.search_tokens import Token, tokens
+
+_LAST_POSITION = 16_383
+_POSITIONS_A_LEXEME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A turn in which something of the query was said. `start_ms` is where the first hit word begins."""
+
+    role: Role
+    start_ms: int
+    parts: tuple[Part, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The first hits of a call, and how many turns there are in all."""
+
+    first: tuple[Hit, ...] = ()
+    total: int = 0
+
+
+_FORGET = delete(turn_index).where(turn_index.c.call_id == bindparam("call"))
+
+
+def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> None:
+    """What is shown of a call from now on: its turns replace those that were indexed."""
+    conn.execute(_FORGET, {"call": call_id})
+    rows = [_index_row(conn, call_id, position, turn) for position, turn in enumerate(turns)]
+    if rows:
+        conn.execute(insert(turn_index), rows)
+
+
+def condition(conn: Connection, query: Query) -> list[ColumnElement[bool]]:
+    """What holds for a row of `calls` that the query finds; all of it."""
+    conditions: list[ColumnElement[bool]] = []
+    for clause in query.clauses:
+        said = select(turn_index.c.call_id).where(_match(conn, [clause]))
+        found = calls.c.id.in_(said)
+        conditions.append(~found if clause.negated else found)
+    return conditions
+
+
+def hits_of(conn: Connection, call_ids: Sequence[CallId], query: Query, most: int = 5) -> dict[CallId, Hits]:
+    """For each call in which a wanted clause was said: up to `most` turns, as they were spoken."""
+    if not query.wanted or not call_ids:
+        return {}
+    found = turn_index.c.call_id.in_(call_ids), _match(conn, query.wanted)
+    of_call = turn_index.c.call_id
+    columns = [
+        turn_index.c[name] for name in ("call_id", "position", "role", "start_ms", "text", "word_starts")
+    ]
+    nth = func.row_number().over(partition_by=of_call, order_by=turn_index.c.position).label("nth")
+    total = func.count().over(partition_by=of_call).label("total")
+    numbered = select(*columns, nth, total).where(*found).subquery()
+    query_first = select(numbered).where(numbered.c.nth <= most).order_by(numbered.c.call_id, numbered.c.nth)
+    first: dict[CallId, list[Hit]] = defaultdict(list)
+    totals: dict[CallId, int] = {}
+    for row in conn.execute(query_first):
+        totals[row.call_id] = row.total
+        first[row.call_id].append(_hit(row.role, row.start_ms, row.text, row.word_starts, query.wanted))
+    return {call_id: Hits(tuple(listed), totals[call_id]) for call_id, listed in first.items()}
+
+
+def _hit(role: Role, start_ms: int, text: str, word_starts: Sequence[int], wanted: Sequence[Clause]) -> Hit:
+    found = hits(tokens(text), wanted)
+    word = len(text[: found[0][0]].split()) if found else 0
+    # A hit that begins within a word: the pieces before it end with the beginning of that word.
+    if word and found and not text[found[0][0] - 1].isspace():
+        word -= 1
+    begins_ms = word_starts[word] if word < len(word_starts) else start_ms
+    return Hit(role, begins_ms, tuple(snippet(text, found)))
+
+
+def _index_row(conn: Connection, call_id: CallId, position: int, turn: Turn) -> dict[str, object]:
+    said = tokens(turn.text)
+    return {
+        "call_id": call_id,
+        "position": position,
+        "role": turn.role,
+        "start_ms": turn.start_ms,
+        "end_ms": turn.end_ms,
+        "text": turn.text,
+        "word_starts": _word_starts(turn),
+        "tokens": _tsvector(said) if conn.dialect.name == "postgresql" else " ".join(t.text for t in said),
+    }
+
+
+def _word_starts(turn: Turn) -> list[int]:
+    """Where each word of the turn's text begins; nothing when the engine's words are not those of the text."""
+    starts = [word.start_ms for word in turn.words for _ in word.text.split()]
+    return starts if len(starts) == len(turn.text.split()) else []
+
+
+def _match(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
+    """Any of the clauses, in one turn."""
+    if conn.dialect.name == "postgresql":
+        return or_(*(turn_index.c.tokens.op("@@")(cast(literal(_tsquery(c)), TSQUERY)) for c in clauses))
+    asked = " OR ".join(map(_fts5, clauses))
+    rows = select(literal_column("rowid", Integer)).select_from(table("turn_fts"))
+    return turn_index.c.id.in_(rows.where(literal_column("turn_fts").op("MATCH")(asked)))
+
+
+def _fts5(clause: Clause) -> str:
+    """FTS5 strings are quoted; tokens hold no quotes (sqlite.org/fts5.html, section 3)."""
+    return f'("{" ".join(clause.tokens)}"{" *" if clause.prefix else ""})'
+
+
+def _tsquery(clause: Clause) -> str:
+    *whole, last = (f"'{token}'" for token in clause.tokens)
+    return " <-> ".join([*whole, f"{last}:*" if clause.prefix else last])
+
+
+def _tsvector(said: Sequence[Token]) -> str:
+    """A tsvector literal. Positions end at 16,383, and 256 of a lexeme are kept (PostgreSQL, section 12.11)."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for position, token in enumerate(said, 1):
+        kept = places[token.text]
+        if position <= _LAST_POSITION and len(kept) < _POSITIONS_A_LEXEME:
+            kept.append(position)
+    return " ".join(
+        f"'{token}':{','.join(map(str, at))}" if at else f"'{token}'" for token, at in places.items()
+    )

@@ -1,0 +1,257 @@
+"""Whole transcripts as rows, with their turns and words. Live finals, which come one by one, are in `finals.py`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from callreel.domain.cost import Heard
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.store.db.tables import calls, revisions, transcripts, turn_index, utc_now
+from callreel.store.db.tables import turns as turn_table
+from callreel.store.db.tables import words as word_table
+from callreel.store.transcripts import search
+
+_AT_ONCE = 500  # values in one query
+
+# What each end of a call asks, made once: building a statement costs more than running it.
+_LOCKED = select(calls.c.id).where(calls.c.id == bindparam("call")).with_for_update(key_share=True)
+_CORRECTED = select(revisions.c.transcript_id).where(revisions.c.call_id == bindparam("call")).limit(1)
+_SHOWN = (
+    select(transcripts.c.id)
+    .where(transcripts.c.call_id == bindparam("call"))
+    .order_by((transcripts.c.kind == TranscriptKind.FINAL).desc(), transcripts.c.revision.desc())
+    .limit(1)
+)
+_SAME = select(transcripts.c.id).where(
+    transcripts.c.call_id == bindparam("call"),
+    transcripts.c.kind == bindparam("of_kind"),
+    transcripts.c.engine == bindparam("of_engine"),
+    transcripts.c.run == bindparam("of_run"),
+)
+_LAST = select(func.coalesce(func.max(transcripts.c.revision), 0)).where(
+    transcripts.c.call_id == bindparam("call"), transcripts.c.kind == bindparam("of_kind")
+)
+_NEW = insert(transcripts).returning(transcripts.c.id)
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptRow:
+    """The turns of a call by one engine. `revision` counts from 1 within the call and kind.
+
+    `run` names the run over calls that made it, empty for the first pass; `why` says why this engine was taken;
+    `heard_ms` is the audio that it was given, at `price_per_minute`; `language` is the code of the one that it was heard
+    in, empty where that is not known, and `detected` says that the engine found it out.
+    """
+
+    id: int
+    call_id: CallId
+    kind: TranscriptKind
+    engine: str
+    model: str
+    revision: int
+    created_at: datetime
+    run: str
+    why: str
+    heard_ms: int
+    price_per_minute: float
+    language: str
+    detected: bool
+    turns: tuple[Turn, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a transcript came to be, as in `TranscriptRow`."""
+
+    run: str = ""
+    why: str = ""
+    heard_ms: int = 0
+    price_per_minute: float = 0.0
+    language: str = ""
+    detected: bool = False
+
+
+def put(
+    conn: Connection,
+    call_id: CallId,
+    kind: TranscriptKind,
+    engine: str,
+    model: str,
+    turns: Sequence[Turn],
+    made: Made | None = None,
+) -> int:
+    """Keep a transcript and return its row's id.
+
+    The first of an engine in a run is a new revision; the same engine asked again in the same run replaces its own, so
+    that a stage may repeat.
+    One that people have corrected stays as it is: their corrections rest on it. What is shown of the call is indexed for
+    search in the same transaction.
+    """
+    # Two engines that finish at once must not take the same revision. Not a lock that keeps others from referring to
+    # the call: an event in the making does, and holds back ours.
+    if conn.execute(_LOCKED, {"call": call_id}).first() is None:
+        raise LookupError(f"there is no call {call_id}")
+    made = made or Made()
+    corrected = _corrected(conn, call_id)
+    same = _id_of(conn, call_id, kind, engine, made.run)
+    if same is not None and same == corrected:
+        return same
+    if same is None:
+        same = _new(conn, call_id, kind, engine, model, made)
+    else:
+        _clear(conn, same, model, made)
+    _put_turns(conn, same, turns)
+    if corrected is None and same == _shown_id(conn, call_id):
+        search.index_turns(conn, call_id, turns)
+    return same
+
+
+def get(conn: Connection, transcript_id: int) -> TranscriptRow | None:
+    """One transcript, with turns and words."""
+    found = conn.execute(select(transcripts).where(transcripts.c.id == transcript_id)).first()
+    return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
+
+
+def index_missing(conn: Connection, after: CallId, limit: int = 100) -> list[CallId]:
+    """Index up to `limit` calls that have a transcript with turns and no row in the index; which there were.
+
+    For transcripts that are older than the index. In the order of their ids, those `after` one.
+    """
+    indexed = select(turn_index.c.call_id)
+    query = (
+        select(transcripts.c.call_id)
+        .join(turn_table, turn_table.c.transcript_id == transcripts.c.id)
+        .where(transcripts.c.call_id > after, transcripts.c.call_id.not_in(indexed))
+        .distinct()
+        .order_by(transcripts.c.call_id)
+        .limit(limit)
+    )
+    missing = list(conn.execute(query).scalars())
+    for call_id in missing:
+        shown_id = _shown_id(conn, call_id)
+        assert shown_id is not None
+        search.index_turns(conn, call_id, _turns(conn, shown_id))
+    return missing
+
+
+def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> TranscriptRow | None:
+    """The newest revision, with turns and words."""
+    query = select(transcripts).where(transcripts.c.call_id == call_id, transcripts.c.kind == kind)
+    found = conn.execute(query.order_by(transcripts.c.revision.desc()).limit(1)).first()
+    return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
+
+
+def of_call(conn: Connection, call_id: CallId) -> list[TranscriptRow]:
+    """All of a call, oldest first, without turns."""
+    query = select(transcripts).where(transcripts.c.call_id == call_id).order_by(transcripts.c.id)
+    return [TranscriptRow(**found._asdict(), turns=()) for found in conn.execute(query)]
+
+
+def charged(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[Heard]]:
+    """The audio of these calls that engines charge for, by call; calls without any are left out."""
+    found: dict[CallId, list[Heard]] = {}
+    for at in range(0, len(call_ids), _AT_ONCE):
+        query = select(transcripts).where(
+            transcripts.c.call_id.in_(call_ids[at : at + _AT_ONCE]), transcripts.c.price_per_minute > 0
+        )
+        for row in conn.execute(query.order_by(transcripts.c.id)):
+            heard = Heard(row.engine, row.heard_ms, Decimal(str(row.price_per_minute)))
+            found.setdefault(CallId(row.call_id), []).append(heard)
+    return found
+
+
+def _corrected(conn: Connection, call_id: CallId) -> int | None:
+    """The transcript that people's corrections of this call rest on."""
+    transcript_id: int | None = conn.execute(_CORRECTED, {"call": call_id}).scalar()
+    return transcript_id
+
+
+def _shown_id(conn: Connection, call_id: CallId) -> int | None:
+    """The newest final transcript, before there is one the newest live one."""
+    transcript_id: int | None = conn.execute(_SHOWN, {"call": call_id}).scalar()
+    return transcript_id
+
+
+def _id_of(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, run: str) -> int | None:
+    one = {"call": call_id, "of_kind": kind, "of_engine": engine, "of_run": run}
+    transcript_id: int | None = conn.execute(_SAME, one).scalar()
+    return transcript_id
+
+
+def _clear(conn: Connection, transcript_id: int, model: str, made: Made) -> None:
+    again = update(transcripts).where(transcripts.c.id == transcript_id)
+    conn.execute(again.values(model=model, created_at=utc_now(), **asdict(made)))
+    conn.execute(delete(turn_table).where(turn_table.c.transcript_id == transcript_id))
+
+
+def _new(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, made: Made) -> int:
+    revision = 1 + conn.execute(_LAST, {"call": call_id, "of_kind": kind}).scalar_one()
+    row = {
+        "call_id": call_id, "kind": kind, "engine": engine, "model": model, "revision": revision,
+        "created_at": utc_now(), **asdict(made),
+    }  # fmt: skip
+    transcript_id: int = conn.execute(_NEW, row).scalar_one()
+    return transcript_id
+
+
+def _put_turns(conn: Connection, transcript_id: int, turns: Sequence[Turn]) -> None:
+    if not turns:
+        return
+    ids = conn.execute(
+        insert(turn_table).returning(turn_table.c.id, sort_by_parameter_order=True),
+        [
+            {
+                "transcript_id": transcript_id,
+                "position": position,
+                "role": turn.role,
+                "start_ms": turn.start_ms,
+                "end_ms": turn.end_ms,
+                "text": turn.text,
+                "confidence": turn.confidence,
+                "heard_by": turn.heard_by,
+            }
+            for position, turn in enumerate(turns)
+        ],
+    ).scalars()
+    rows = [
+        {
+            "turn_id": turn_id,
+            "position": position,
+            "text": word.text,
+            "start_ms": word.start_ms,
+            "end_ms": word.end_ms,
+            "confidence": word.confidence,
+        }
+        for turn_id, turn in zip(ids, turns, strict=True)
+        for position, word in enumerate(turn.words)
+    ]
+    if rows:
+        conn.execute(insert(word_table), rows)
+
+
+def _turns(conn: Connection, transcript_id: int) -> tuple[Turn, ...]:
+    of_transcript = turn_table.c.transcript_id == transcript_id
+    spoken = conn.execute(
+        select(word_table)
+        .join(turn_table, turn_table.c.id == word_table.c.turn_id)
+        .where(of_transcript)
+        .order_by(turn_table.c.position, word_table.c.position)
+    )
+    words = {turn_id: tuple(map(_word, group)) for turn_id, group in groupby(spoken, lambda row: row.turn_id)}
+    query = select(turn_table).where(of_transcript).order_by(turn_table.c.position)
+    return tuple(
+        Turn(
+            row.role, row.start_ms, row.end_ms, row.text, row.confidence, words.get(row.id, ()), row.heard_by
+        )
+        for row in conn.execute(query)
+    )
+
+
+def _word(row: Any) -> Word:
+    return Word(row.text, row.start_ms, row.end_ms, row.confidence)

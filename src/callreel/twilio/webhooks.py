@@ -1,0 +1,224 @@
+"""What the carrier posts to us, read from its form fields into values. How it writes them is `webhook_forms`.
+
+Signatures are checked elsewhere (`signature`). Statuses and sources are kept as the carrier's words, since it sends
+some that its own lists lack; what we know of them stands beside. Field names: reference/twilio.md, sections 1.4
+(recording), 3.3 (stream), 5.2 (voice request), 5.4 (call progress).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from callreel.domain.call import Direction
+from callreel.domain.errors import CallreelError
+from callreel.domain.ids import LegSid, RecordingSid, StreamSid
+from callreel.domain.recording import CloudState
+from callreel.twilio.timestamps import read_moment
+
+CLIENT = "client:"
+"""What the `From` of a browser's leg and the `To` of a leg to a browser begin with."""
+
+TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""The statuses after which a leg has no other."""
+
+SID = re.compile(r"[A-Z]{2}[0-9A-Za-z]{1,64}")
+"""An id of the carrier's. It has 32 hex digits, but what counts here is that it is safe in a file's name and a URL."""
+
+_CLOUD_STATES = {
+    "in-progress": CloudState.IN_PROGRESS,
+    "paused": CloudState.IN_PROGRESS,
+    "stopped": CloudState.IN_PROGRESS,
+    "processing": CloudState.IN_PROGRESS,
+    "completed": CloudState.COMPLETED,
+    "absent": CloudState.ABSENT,
+    "failed": CloudState.FAILED,
+}
+
+# Every field that a voice request is known to bring; any other came from the browser's `Device.connect`.
+_VOICE_FIELDS = frozenset(
+    "AccountSid ApiVersion ApplicationSid CallSid CallStatus CallToken CallerId CallerName ConfirmRejected Digits Direction "
+    "FinishedOnKey ForwardedFrom ParentCallSid SipResponseCode StirPassportToken StirStatus StirVerstat "
+    "Called CalledCity CalledCountry CalledState CalledVia CalledZip Caller CallerCity CallerCountry CallerState CallerZip "
+    "From FromCity FromCountry FromState FromZip To ToCity ToCountry ToState ToZip".split()
+)
+
+
+class WebhookError(CallreelError):
+    """A callback lacks a field that it cannot do without, or that field holds something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRequest:
+    """The carrier asks what to do with a call. The leg is the parent leg.
+
+    `from_` is signed and can be trusted; `to` and `parameters` are what the browser's page chose. `agent_identity` is
+    who called by browser, None on an incoming call. `parameters` holds every field that is not one of the carrier's.
+    """
+
+    leg_sid: LegSid
+    account_sid: str
+    from_: str
+    to: str
+    direction: Direction
+    agent_identity: str | None
+    status: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgress:
+    """A leg went on. `sequence_number` counts from 0 within a leg, but callbacks arrive in any order."""
+
+    leg_sid: LegSid
+    account_sid: str
+    parent_sid: LegSid | None
+    status: str
+    sequence_number: int | None
+    duration_s: int | None
+    timestamp: datetime | None
+    sip_code: int | None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def key(self) -> str:
+        """The same for a callback that repeats, and for no other."""
+        return f"{self.leg_sid}:{self.status}:{_shown(self.sequence_number)}"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamProgress:
+    """`event` is `stream-started`, `stream-stopped`, `stream-error`, or a word we do not know. `error` is its text."""
+
+    stream_sid: StreamSid
+    leg_sid: LegSid
+    account_sid: str
+    name: str | None
+    event: str
+    error: str | None
+    timestamp: datetime | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.stream_sid}:{self.event}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingProgress:
+    """The cloud recording went on. The leg is the parent leg, always.
+
+    `cloud_state` is None for a status we do not know. `duration_s` is in whole seconds and comes with `completed` only.
+    `error_code` is None where the carrier gives none or `0`; 16101 is too short, 16102 silent.
+    """
+
+    recording_sid: RecordingSid
+    leg_sid: LegSid
+    account_sid: str
+    status: str
+    cloud_state: CloudState | None
+    url: str | None
+    duration_s: int | None
+    channels: int | None
+    start_time: datetime | None
+    source: str | None
+    track: str | None
+    error_code: str | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.recording_sid}:{self.status}"
+
+
+def cloud_state(status: str) -> CloudState | None:
+    """The state that a recording's status means, in callbacks and in REST; None for one we do not know."""
+    return _CLOUD_STATES.get(status)
+
+
+def parse_voice(form: Mapping[str, str]) -> VoiceRequest:
+    """Read a TwiML request. Raises WebhookError without a good CallSid and AccountSid, or without From."""
+    from_ = _needed(form, "From")
+    outgoing = from_.startswith(CLIENT)
+    return VoiceRequest(
+        leg_sid=LegSid(_sid(form, "CallSid")),
+        account_sid=_sid(form, "AccountSid"),
+        from_=from_,
+        to=form.get("To", ""),
+        direction=Direction.OUTGOING if outgoing else Direction.INCOMING,
+        agent_identity=from_.removeprefix(CLIENT) if outgoing else None,
+        status=form.get("CallStatus", ""),
+        parameters={name: value for name, value in form.items() if name not in _VOICE_FIELDS},
+    )
+
+
+def parse_call_status(form: Mapping[str, str]) -> CallProgress:
+    """Read a progress callback of a leg. Raises WebhookError without CallSid, AccountSid or CallStatus."""
+    return CallProgress(
+        leg_sid=LegSid(_sid(form, "CallSid")),
+        account_sid=_sid(form, "AccountSid"),
+        parent_sid=LegSid(_sid(form, "ParentCallSid")) if form.get("ParentCallSid") else None,
+        status=_needed(form, "CallStatus"),
+        sequence_number=_number(form, "SequenceNumber"),
+        duration_s=_number(form, "CallDuration"),  # `Duration` is in minutes (section 5.4)
+        timestamp=read_moment(form.get("Timestamp")),
+        sip_code=_number(form, "SipResponseCode"),
+    )
+
+
+def parse_stream_status(form: Mapping[str, str]) -> StreamProgress:
+    """Read a stream's callback. Raises WebhookError without StreamSid, CallSid, AccountSid or StreamEvent."""
+    return StreamProgress(
+        stream_sid=StreamSid(_sid(form, "StreamSid")),
+        leg_sid=LegSid(_sid(form, "CallSid")),
+        account_sid=_sid(form, "AccountSid"),
+        name=form.get("StreamName") or None,
+        event=_needed(form, "StreamEvent"),
+        error=form.get("StreamError") or None,
+        timestamp=read_moment(form.get("Timestamp")),
+    )
+
+
+def parse_recording_status(form: Mapping[str, str]) -> RecordingProgress:
+    """Read a recording's callback. Raises WebhookError without RecordingSid, CallSid, AccountSid or RecordingStatus."""
+    status = _needed(form, "RecordingStatus")
+    error_code = form.get("ErrorCode")
+    return RecordingProgress(
+        recording_sid=RecordingSid(_sid(form, "RecordingSid")),
+        leg_sid=LegSid(_sid(form, "CallSid")),
+        account_sid=_sid(form, "AccountSid"),
+        status=status,
+        cloud_state=cloud_state(status),
+        url=form.get("RecordingUrl") or None,
+        duration_s=_number(form, "RecordingDuration"),
+        channels=_number(form, "RecordingChannels"),
+        start_time=read_moment(form.get("RecordingStartTime")),
+        source=form.get("RecordingSource") or None,
+        track=form.get("RecordingTrack") or None,
+        error_code=None if error_code in (None, "", "0") else error_code,
+    )
+
+
+def _needed(form: Mapping[str, str], name: str) -> str:
+    value = form.get(name)
+    if not value:
+        raise WebhookError(f"the carrier's request has no {name}")
+    return value
+
+
+def _sid(form: Mapping[str, str], name: str) -> str:
+    value = _needed(form, name)
+    if not SID.fullmatch(value):
+        raise WebhookError(f"{name} is not an id of the carrier (two capitals, then letters and digits)")
+    return value
+
+
+def _number(form: Mapping[str, str], name: str) -> int | None:
+    """A count, or None where there is none: no such field is worth refusing a callback for."""
+    value = form.get(name, "")
+    return int(value) if value.isdecimal() and len(value) <= 9 else None
+
+
+def _shown(number: int | None) -> str:
+    return "" if number is None else str(number)

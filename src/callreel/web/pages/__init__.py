@@ -1,0 +1,1 @@
+"""The HTML pages: routers, templates' filters, static files."""

@@ -1,0 +1,141 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callreel.asr.engine import Heard, language_of
+from callreel.asr.engines.faster_whisper import check, load
+from callreel.domain.errors import EngineError
+from tests.asr.tiny_whisper import build
+
+SENTENCE = "please ask a technician to check my boiler"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(build(tmp_path_factory.mktemp("whisper") / "tiny", SENTENCE))
+
+
+def hiss(duration_s: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    return (np.random.default_rng(3).standard_normal(int(16000 * duration_s)) * 900).astype(np.int16)
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_a_real_model_is_loaded_and_its_words_come_with_times_and_confidence(
+    model: str, partial: bool
+) -> None:
+    words = load({"model": model}).decode(hiss(3), partial=partial)
+    assert " ".join(word.text for word in words) == SENTENCE
+    times = [time for word in words for time in (word.start_ms, word.end_ms)]
+    assert times == sorted(times)
+    assert times[-1] <= 3000
+    assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in words)
+
+
+def test_domain_words_and_a_detected_language_change_nothing_for_this_model(model: str) -> None:
+    engine = load({"model": model, "hints": "boiler, valve", "language": ""})
+    assert [word.text for word in engine.decode(hiss(1), partial=False)] == SENTENCE.split()
+
+
+def test_segments_at_once_are_answered_one_by_one_as_they_would_be_by_themselves(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searched greedily: a beam ends this model's sentence early, and its text would be doubtful."""
+    monkeypatch.setattr("callreel.asr.engines.faster_whisper._FINAL_BEAM", 1)
+    monkeypatch.setattr("callreel.asr.engines.faster_whisper._is_doubtful", lambda segment: False)
+    engine = load({"model": model})
+    segments = [hiss(3), hiss(0.05), hiss(2.5), hiss(4.2)]
+    assert engine.capabilities.batch == 4
+    heard = engine.decode_many(segments)
+    assert [[word.text for word in words] for words in heard] == [
+        SENTENCE.split(), [], SENTENCE.split(), SENTENCE.split(),
+    ]  # fmt: skip
+    for words, samples in zip(heard, segments, strict=True):
+        assert [word.text for word in engine.decode(samples, partial=False)] == [w.text for w in words]
+        times = [time for word in words for time in (word.start_ms, word.end_ms)]
+        assert times == sorted(times)
+        assert not times or (0 <= times[0] and times[-1] <= 1000 * np.ceil(samples.size / 16_000))
+    assert engine.decode_many([hiss(0.01), hiss(0)]) == [[], []]
+
+
+def test_of_segments_at_once_a_doubtful_one_is_decoded_again_by_itself(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load({"model": model})
+    monkeypatch.setattr("callreel.asr.engines.faster_whisper._REPETITIVE", 0.0)
+    alone: list[int] = []
+    decode = engine.decode
+
+    def counted(
+        samples: np.ndarray[tuple[int], np.dtype[np.int16]], *, partial: bool, language: str = ""
+    ) -> Heard:
+        alone.append(samples.size)
+        return decode(samples, partial=partial, language=language)
+
+    monkeypatch.setattr(engine, "decode", counted)
+    heard = engine.decode_many([hiss(2.5), hiss(3)])
+    assert alone == [40_000, 48_000]
+    assert [" ".join(word.text for word in words) for words in heard] == [SENTENCE, SENTENCE]
+
+
+def test_a_language_is_found_out_or_asked_for_and_an_english_model_has_only_that(
+    model: str, tmp_path: Path
+) -> None:
+    many = load({"model": str(build(tmp_path / "many", SENTENCE, languages=("de", "en"))), "language": ""})
+    assert many.capabilities.languages == () and "de" in many.capabilities.on_request
+    found = many.decode(hiss(2), partial=False)
+    assert (language_of(found), " ".join(word.text for word in found)) == ("de", SENTENCE)
+    assert [language_of(words) for words in many.decode_many([hiss(2), hiss(3)])] == ["de", "de"]
+    asked = many.decode(hiss(2), partial=False, language="en")
+    assert (language_of(asked), " ".join(word.text for word in asked)) == ("", SENTENCE)
+    english = load({"model": model, "language": ""})
+    assert english.capabilities.on_request == ()
+    assert language_of(english.decode(hiss(2), partial=False)) == ""
+
+
+def test_audio_too_short_for_a_word_has_none(model: str) -> None:
+    assert load({"model": model}).decode(hiss(0.05), partial=False) == []
+
+
+def test_it_is_named_after_its_model(model: str) -> None:
+    assert check({"model": model}).model == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"model": "/no/such/folder"}, "there is no /no/such/folder"),
+        ({"model": "./mistyped"}, "there is no ./mistyped"),
+        ({"model": "no-such-size"}, "no model of that name"),
+        ({"model": "smal"}, "did you mean small?"),
+        ({"device": "gpu"}, "one of auto, cpu, cuda"),
+        ({"modle": "base"}, "no option 'modle'"),
+    ],
+)
+def test_what_cannot_be_had_is_told_in_one_line(options: dict[str, str], reason: str) -> None:
+    with pytest.raises(EngineError, match=reason) as told:
+        check(options)
+    assert "\n" not in str(told.value)
+
+
+def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="expected a model.bin"):
+        check({"model": str(tmp_path)})
+
+
+def test_a_broken_model_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    with pytest.raises(EngineError, match="could not be loaded"):
+        load({"model": str(tmp_path)})
+
+
+def test_a_language_that_the_model_lacks_is_told(model: str) -> None:
+    with pytest.raises(EngineError, match="language 'de'"):
+        load({"model": model, "language": "de"})
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)  # as if it were not installed
+    with pytest.raises(EngineError, match=r"pip install 'callreel\[whisper\]'"):
+        check({})

@@ -1,0 +1,62 @@
+import pytest
+
+from callreel.asr.engine import Capabilities
+from callreel.asr.engines.registry import KNOWN, EngineChoice
+from callreel.asr.engines.survey import ORDER, Purpose, Surveyed, select, survey
+from callreel.domain.errors import EngineError
+
+
+def found(name: str, missing: str = "", *, here: bool = True, to_fetch: bool = False) -> Surveyed:
+    able = Capabilities(name, "m", partials=True, word_times=True, confidence=True, runs_here=here)
+    return Surveyed(EngineChoice(name), able, missing, to_fetch)
+
+
+def picked(
+    *engines: Surveyed, purpose: Purpose = Purpose.LIVE, elsewhere: bool = False, named: bool = False
+) -> str:
+    return select(engines, purpose, elsewhere=elsewhere, named=named).choice.name
+
+
+def test_every_engine_has_its_place_in_both_orders() -> None:
+    assert all(set(names) == set(KNOWN) for names in ORDER.values())
+
+
+def test_live_one_that_streams_is_best_and_after_the_call_one_that_hears_best() -> None:
+    engines = [found(name) for name in KNOWN]
+    assert picked(*engines) == "sherpa-onnx"
+    assert picked(*engines, purpose=Purpose.FINAL) == "faster-whisper"
+
+
+def test_what_is_not_usable_is_passed_over_and_named() -> None:
+    selected = select(
+        [found("sherpa-onnx", "is not installed"), found("pocketsphinx")],
+        Purpose.LIVE,
+        elsewhere=False,
+        named=False,
+    )
+    assert selected.choice.name == "pocketsphinx"
+    assert "sherpa-onnx cannot be used" in selected.why
+
+
+def test_audio_goes_elsewhere_only_where_that_is_allowed() -> None:
+    engines = [found("openai", here=False), found("pocketsphinx")]
+    assert picked(*engines) == "pocketsphinx"
+    assert picked(*engines, elsewhere=True) == "openai"
+
+
+def test_a_model_is_fetched_only_when_somebody_named_it() -> None:
+    engines = [found("faster-whisper", "model not here", to_fetch=True), found("pocketsphinx")]
+    assert picked(*engines) == "pocketsphinx"
+    assert picked(*engines, named=True) == "faster-whisper"
+
+
+def test_with_nothing_usable_each_reason_is_told() -> None:
+    with pytest.raises(EngineError, match="pocketsphinx: has no model"):
+        picked(found("pocketsphinx", "has no model"))
+
+
+def test_what_is_missing_is_told_without_the_engines_name() -> None:
+    one = survey(EngineChoice("openai"))
+    assert not one.usable and one.missing.startswith("has no API key")
+    assert one.capabilities.model == "gpt-transcribe"
+    assert survey(EngineChoice("pocketsphinx")).usable

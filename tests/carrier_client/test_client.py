@@ -1,0 +1,248 @@
+import base64
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callreel.audio import wav
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings, FetchFailed
+from callreel.domain.errors import CarrierError
+from callreel.domain.ids import RecordingSid
+from callreel.runtime.retry import Problem
+from callreel.twilio.rest_resources import RecordingResource, page_json
+from tests.support.installation import ACCOUNT, NOON, leg, speech
+from tests.support.rest_server import Answer, RestServer, rest_server
+
+SID = RecordingSid("RE" + "1" * 32)
+LIST = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
+MEDIA = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{SID}.wav"
+BASIC = "Basic " + base64.b64encode(b"SK1:secret").decode()
+
+
+def recording_wav(duration_ms: int = 500) -> bytes:
+    both = np.stack([speech(duration_ms), speech(duration_ms, seed=2)], axis=1)
+    return wav.header(both.size * 2, 8_000, 2) + both.tobytes()
+
+
+WAV = recording_wav()
+
+
+@pytest.fixture
+def server() -> Iterator[RestServer]:
+    with rest_server() as running:
+        yield running
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "recording.wav.part"
+
+
+def recordings(url: str) -> CarrierRecordings:
+    return CarrierRecordings(CarrierAccess(url, ACCOUNT, "SK1", "secret", timeout_s=5))
+
+
+def bring(url: str, part: Path) -> wav.WavInfo:
+    carrier = recordings(url)
+    try:
+        return carrier.bring(SID, part)
+    finally:
+        carrier.close()
+
+
+def problem(url: str, part: Path) -> Problem:
+    with pytest.raises(FetchFailed) as failed:
+        bring(url, part)
+    return failed.value.problem
+
+
+# One recording
+
+
+def test_recording_comes_home_whole(server: RestServer, part: Path) -> None:
+    server.put(MEDIA, Answer(body=WAV))
+    info = bring(server.url, part)
+    assert (info.rate_hz, info.channels, info.duration_ms) == (8_000, 2, 500)
+    assert part.read_bytes() == WAV
+    (request,) = server.seen
+    assert request.headers["Authorization"] == BASIC and "Range" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(404), Problem("the carrier answered 404", 404)),
+        (Answer(500, b"sorry"), Problem("the carrier answered 500", 500)),
+        (Answer(401), Problem("the carrier answered 401", 401)),
+        (Answer(429), Problem("the carrier answered 429", 429)),
+        (Answer(429, headers={"Retry-After": "7"}), Problem("the carrier answered 429", 429, 7.0)),
+        (Answer(429, headers={"Retry-After": "Sun, 06 Nov 1994"}), Problem("the carrier answered 429", 429)),
+    ],
+)
+def test_refusal_says_what_the_carrier_said(
+    server: RestServer, part: Path, answer: Answer, expected: Problem
+) -> None:
+    server.put(MEDIA, answer)
+    assert problem(server.url, part) == expected
+    assert not part.exists()
+
+
+def test_refusal_keeps_what_came_before(server: RestServer, part: Path) -> None:
+    server.put(MEDIA, Answer(body=WAV, cut_at=1_000), Answer(503), Answer(body=WAV, ranges=True))
+    problem(server.url, part)
+    assert problem(server.url, part).status == 503
+    bring(server.url, part)
+    assert part.read_bytes() == WAV
+    assert [request.headers.get("Range") for request in server.seen] == [None, "bytes=1000-", "bytes=1000-"]
+
+
+def test_cut_body_is_resumed(server: RestServer, part: Path) -> None:
+    server.put(MEDIA, Answer(body=WAV, cut_at=1_000), Answer(body=WAV, ranges=True))
+    found = problem(server.url, part)
+    assert found.status is None and "broke" in found.what
+    assert part.stat().st_size == 1_000
+    assert bring(server.url, part).duration_ms == 500
+    assert part.read_bytes() == WAV
+    assert server.seen[1].headers["Range"] == "bytes=1000-"
+
+
+def test_cut_body_is_begun_again_where_the_carrier_knows_no_ranges(server: RestServer, part: Path) -> None:
+    server.put(MEDIA, Answer(body=WAV, cut_at=1_000), Answer(body=WAV))
+    problem(server.url, part)
+    bring(server.url, part)
+    assert part.read_bytes() == WAV
+
+
+def test_body_that_is_cut_again_and_again_gets_there(server: RestServer, part: Path) -> None:
+    cuts = [Answer(body=WAV, cut_at=500, ranges=True)] * 3
+    server.put(MEDIA, *cuts, Answer(body=WAV, ranges=True))
+    for length in (500, 1_000, 1_500):
+        problem(server.url, part)
+        assert part.stat().st_size == length
+    bring(server.url, part)
+    assert part.read_bytes() == WAV
+
+
+def test_part_that_is_whole_already_is_fetched_anew(server: RestServer, part: Path) -> None:
+    """The process died between fetching and keeping: the carrier has no bytes after the last one."""
+    part.parent.mkdir()
+    part.write_bytes(WAV)
+    server.put(MEDIA, Answer(body=WAV, ranges=True))
+    assert problem(server.url, part).what == "the part fetched before does not fit the file"
+    bring(server.url, part)
+    assert part.read_bytes() == WAV
+
+
+def test_answer_to_another_range_is_not_joined(server: RestServer, part: Path) -> None:
+    part.parent.mkdir()
+    part.write_bytes(WAV[:1_000])
+    ranged = {"Content-Range": f"bytes 0-{len(WAV) - 1001}/{len(WAV)}"}
+    server.put(MEDIA, Answer(206, WAV[:-1_000], ranged), Answer(body=WAV, ranges=True))
+    assert problem(server.url, part).what == "the part fetched before does not fit the file"
+    bring(server.url, part)
+    assert part.read_bytes() == WAV
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>maintenance</html>", WAV[:30], b"RIFF" + b"\0" * 5_000, WAV[:-100]]
+)
+def test_what_is_no_whole_wav_is_not_kept(server: RestServer, part: Path, body: bytes) -> None:
+    server.put(MEDIA, Answer(body=body))
+    found = problem(server.url, part)
+    assert found.status is None and "WAV" in found.what
+    assert not part.exists()
+
+
+def test_nobody_listens(part: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    found = problem(f"http://127.0.0.1:{port}", part)
+    assert found == Problem("the connection broke (ConnectError)")
+
+
+def test_redirect_to_another_host_carries_no_credentials(server: RestServer, part: Path) -> None:
+    with rest_server() as elsewhere:
+        elsewhere.put("/media", Answer(body=WAV))
+        server.put(MEDIA, Answer(307, headers={"Location": f"{elsewhere.url}/media"}))
+        bring(server.url, part)
+        assert part.read_bytes() == WAV
+        assert server.seen[0].headers["Authorization"] == BASIC
+        assert [name for name in elsewhere.seen[0].headers if name.lower() == "authorization"] == []
+
+
+# The list
+
+
+def resources(count: int) -> list[dict[str, object]]:
+    return [
+        RecordingResource(RecordingSid(f"RE{n:032x}"), leg(1), "completed", duration_s=n).to_json(
+            ACCOUNT, created=NOON, updated=NOON
+        )
+        for n in range(count)
+    ]
+
+
+def page(items: list[dict[str, object]], number: int, size: int) -> Answer:
+    found = page_json("recordings", items, path=LIST, page=number, page_size=size, query=f"CallSid={leg(1)}")
+    return Answer(body=json.dumps(found).encode())
+
+
+def test_all_pages_of_the_list_are_read(server: RestServer) -> None:
+    items = resources(5)
+    server.put(f"{LIST}?CallSid={leg(1)}&PageSize=100", page(items, 0, 2))
+    for number in (1, 2):
+        server.put(f"{LIST}?CallSid={leg(1)}&PageSize=2&Page={number}", page(items, number, 2))
+    carrier = recordings(server.url)
+    found = carrier.of_leg(leg(1))
+    carrier.close()
+    assert [(recording.sid, recording.duration_s) for recording in found] == [
+        (f"RE{n:032x}", n) for n in range(5)
+    ]
+    assert len(server.seen) == 3
+    assert {request.headers["Authorization"] for request in server.seen} == {BASIC}
+
+
+@pytest.mark.parametrize(
+    ("answer", "retryable", "status"),
+    [
+        (Answer(500), True, 500),
+        (Answer(429), True, 429),
+        (Answer(401), False, 401),
+        (Answer(404), False, 404),
+        (Answer(200, b"<html>maintenance</html>"), True, None),
+        (Answer(200, b"[]"), False, None),
+        (Answer(200, b'{"recordings": 5}'), False, None),
+        (Answer(200, b'{"recordings": [], "next_page_uri": "@elsewhere.example/"}'), False, None),
+    ],
+)
+def test_list_that_cannot_be_used(
+    server: RestServer, answer: Answer, retryable: bool, status: int | None
+) -> None:
+    server.put(LIST, answer)
+    carrier = recordings(server.url)
+    with pytest.raises(CarrierError) as refused:
+        carrier.of_leg(leg(1))
+    carrier.close()
+    assert (refused.value.retryable, refused.value.status) == (retryable, status)
+    assert "secret" not in str(refused.value)
+
+
+def test_list_of_a_carrier_that_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    carrier = recordings(f"http://127.0.0.1:{port}")
+    with pytest.raises(CarrierError, match="cannot be reached: ConnectError") as refused:
+        carrier.of_leg(leg(1))
+    carrier.close()
+    assert refused.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("account", "username", "password", "usable"),
+    [("AC1", "SK1", "x", True), ("", "SK1", "x", False), ("AC1", "", "x", False), ("AC1", "SK1", "", False)],
+)
+def test_usable_with_all_credentials(account: str, username: str, password: str, usable: bool) -> None:
+    assert CarrierAccess("https://api.twilio.com", account, username, password).usable is usable

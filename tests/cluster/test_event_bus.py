@@ -1,0 +1,129 @@
+"""The bus: order, bounds, threads, and its end."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from callreel.cluster.event_bus import EventBus, Heard, Resync
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+
+ONE, TWO = CallId("1" * 12), CallId("2" * 12)
+
+
+def lasting(number: int, call_id: CallId = ONE) -> LiveEvent:
+    return LiveEvent(call_id, EventKind.FINAL, {"number": number}, id=number)
+
+
+def passing(number: int, call_id: CallId = ONE) -> LiveEvent:
+    return LiveEvent(call_id, EventKind.PARTIAL, {"number": number})
+
+
+async def rest(heard: AsyncIterator[Heard]) -> list[Heard]:
+    return [event async for event in heard]
+
+
+def heard_by(bus: EventBus, call_id: CallId | None, *events: LiveEvent) -> list[Heard]:
+    """What a listener gets who reads only after all `events` were published and the bus was closed."""
+
+    async def story() -> list[Heard]:
+        async with bus.subscribe(call_id) as heard:
+            for event in events:
+                bus.publish(event)
+            bus.close()
+            return await rest(heard)
+
+    return asyncio.run(story())
+
+
+def test_one_call_or_all() -> None:
+    events = [lasting(1), lasting(2, TWO), passing(3), lasting(4)]
+    assert heard_by(EventBus(), ONE, *events) == [events[0], events[2], events[3]]
+    assert heard_by(EventBus(), None, *events) == events
+
+
+def test_at_the_bound_passing_events_go_first() -> None:
+    events = [lasting(1), passing(2), lasting(3), passing(4), lasting(5), passing(6)]
+    assert heard_by(EventBus(limit=4), ONE, *events) == [lasting(1), lasting(3), lasting(5), passing(6)]
+
+
+def test_when_lasting_ones_would_go_the_listener_is_told() -> None:
+    events = [lasting(number) for number in range(1, 7)]
+    assert heard_by(EventBus(limit=4), ONE, *events) == [Resync(), lasting(5), lasting(6)]
+
+
+def test_the_queue_never_exceeds_its_bound() -> None:
+    events = [lasting(n) if n % 3 else passing(n) for n in range(1, 500)]
+    heard = heard_by(EventBus(limit=10), ONE, *events)
+    assert len(heard) <= 10
+    assert heard[-1] == events[-1]
+    assert Resync() in heard
+
+
+def test_publishing_from_threads_keeps_the_order_of_each() -> None:
+    bus, each = EventBus(limit=10_000), 500
+
+    def write(call_id: CallId) -> None:
+        for number in range(each):
+            bus.publish(lasting(number, call_id))
+
+    async def story() -> list[Heard]:
+        async with bus.subscribe(None) as heard:
+            threads = [threading.Thread(target=write, args=(call_id,)) for call_id in (ONE, TWO)]
+            for thread in threads:
+                thread.start()
+            return [await asyncio.wait_for(anext(heard), 10) for _ in range(2 * each)]
+
+    got = asyncio.run(story())
+    for call_id in (ONE, TWO):
+        ids = [event.id for event in got if isinstance(event, LiveEvent) and event.call_id == call_id]
+        assert ids == list(range(each))
+
+
+def test_a_cancelled_wait_loses_nothing() -> None:
+    async def story() -> Heard:
+        bus = EventBus()
+        async with bus.subscribe(ONE) as heard:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await anext(heard)
+            bus.publish(lasting(1))
+            return await anext(heard)
+
+    assert asyncio.run(story()) == lasting(1)
+
+
+def test_closing_ends_waiting_and_later_listeners() -> None:
+    async def story() -> list[list[Heard]]:
+        bus = EventBus()
+        async with bus.subscribe(None) as heard:
+            waiting = asyncio.create_task(rest(heard))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(bus.close)
+            bus.close()
+            first = await asyncio.wait_for(waiting, 10)
+        async with bus.subscribe(None) as heard:
+            return [first, await asyncio.wait_for(rest(heard), 10)]
+
+    assert asyncio.run(story()) == [[], []]
+
+
+def test_publishing_to_a_listener_whose_loop_is_gone_is_harmless() -> None:
+    bus = EventBus()
+
+    async def leave_without_closing() -> object:
+        context = bus.subscribe(None)
+        await context.__aenter__()
+        return context
+
+    kept = asyncio.run(leave_without_closing())
+    for number in range(5):
+        bus.publish(lasting(number))
+    assert kept is not None
+
+
+def test_a_bound_of_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 events or more"):
+        EventBus(limit=1)

@@ -1,0 +1,308 @@
+"""The bridge over a link of this test, over a machine's sockets and over a real PostgreSQL."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callreel.cluster.event_bus import EventBus, Heard, Resync
+from callreel.cluster.event_relay import EventRelay, Link, PeerMessage
+from callreel.cluster.local_link import LocalLink
+from callreel.cluster.postgres_link import PostgresLink
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from tests.support.installation import eventually
+from tests.support.postgres import PostgresServer, postgres_server
+
+ONE, TWO = CallId("1" * 12), CallId("2" * 12)
+
+
+def partial(text: str, role: str = "agent", call_id: CallId = ONE) -> LiveEvent:
+    return LiveEvent(call_id, EventKind.PARTIAL, {"role": role, "text": text})
+
+
+def lasting(number: int, call_id: CallId = ONE) -> LiveEvent:
+    return LiveEvent(call_id, EventKind.FINAL, {"number": number}, id=number)
+
+
+class Room:
+    """Links that give each message to all others at once."""
+
+    def __init__(self) -> None:
+        self.links: list[RoomLink] = []
+        self.said: list[dict[str, Any]] = []
+
+    def link(self, max_bytes: int = 7_500) -> "RoomLink":
+        self.links.append(RoomLink(self, max_bytes))
+        return self.links[-1]
+
+    def notes(self, kind: str) -> list[list[Any]]:
+        return [note for message in self.said for note in message["notes"] if note[0] == kind]
+
+
+class RoomLink:
+    def __init__(self, room: Room, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._room = room
+        self._here: asyncio.Queue[bytes] = asyncio.Queue()
+        self.deaf = False
+
+    async def run(self, receive: Callable[[bytes], None], gap: Callable[[], None]) -> None:
+        while True:
+            receive(await self._here.get())
+
+    async def send(self, message: bytes) -> None:
+        assert len(message) <= self.max_bytes
+        self._room.said.append(json.loads(message))
+        for link in self._room.links:
+            if not link.deaf:
+                await link._here.put(message)
+
+    async def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def joined(link: Link, name: str) -> AsyncIterator[tuple[EventBus, EventRelay]]:
+    """One process, as far as the bridge goes."""
+    bus = EventBus()
+    bridge = EventRelay(bus, link, name)
+    running = asyncio.create_task(bridge.run())
+    try:
+        yield bus, bridge
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def until_heard(
+    heard: AsyncIterator[Heard], wanted: Callable[[Heard], bool], within_s: float = 20
+) -> Heard:
+    async with asyncio.timeout(within_s):
+        while not wanted(event := await anext(heard)):
+            pass
+    return event
+
+
+def is_partial(text: str) -> Callable[[Heard], bool]:
+    return lambda event: isinstance(event, LiveEvent) and event.data.get("text") == text
+
+
+async def wanted_by(bus: EventBus, call_id: CallId = ONE) -> None:
+    await eventually(lambda: bus.has_listeners(call_id))
+
+
+# Over a link of this test
+
+
+def test_a_listener_hears_what_another_process_publishes() -> None:
+    async def scene() -> None:
+        room = Room()
+        async with joined(room.link(), "a") as (here, _), joined(room.link(), "b") as (there, _):
+            assert not here.has_listeners(ONE)
+            async with there.subscribe(ONE) as heard:
+                await wanted_by(here)
+                assert not here.has_listeners(TWO)
+                here.publish(partial("for two", call_id=TWO))
+                here.publish(partial("hello"))
+                await until_heard(heard, is_partial("hello"))
+                here.publish(lasting(1))
+                await until_heard(heard, lambda event: event == Resync())
+            await eventually(lambda: not here.has_listeners(ONE))
+            before = len(room.notes("passing"))
+            here.publish(partial("nobody listens"))
+            here.publish(lasting(2))
+            await eventually(lambda: room.notes("lasting").count(["lasting", ONE]) == 2)
+            assert len(room.notes("passing")) == before == 1
+
+    asyncio.run(scene())
+
+
+def test_what_waits_together_goes_once() -> None:
+    async def scene() -> None:
+        room = Room()
+        async with joined(room.link(), "a") as (here, bridge), joined(room.link(), "b") as (there, _):
+            async with there.subscribe(None):
+                await wanted_by(here)
+                for n in range(50):
+                    here.publish(partial(f"a{n}"))
+                    here.publish(partial(f"t{n}", role="technician"))
+                    here.publish(lasting(n + 1))
+                    bridge.say(PeerMessage.LEG_ENDED, ONE)
+                await eventually(lambda: room.notes("lasting"))
+        texts = [note[3]["text"] for note in room.notes("passing")]
+        assert texts == ["a49", "t49"]
+        assert room.notes("lasting") == [["lasting", ONE]]
+        assert room.notes("word") == [["word", "leg-ended", ONE]]
+
+    asyncio.run(scene())
+
+
+def test_a_word_reaches_every_other_process_and_not_its_own() -> None:
+    async def scene() -> None:
+        room, heard = Room(), list[tuple[str, str]]()
+        async with joined(room.link(), "a") as (_, one), joined(room.link(), "b") as (_, two):
+            for name, bridge in (("a", one), ("b", two)):
+                bridge.on(PeerMessage.STREAM_ENDED, lambda subject, name=name: heard.append((name, subject)))  # type: ignore[misc]
+            await asyncio.to_thread(one.say, PeerMessage.STREAM_ENDED, "MZ1")
+            await eventually(lambda: heard)
+            assert heard == [("b", "MZ1")]
+
+    asyncio.run(scene())
+
+
+def test_a_lost_message_makes_listeners_read_the_database() -> None:
+    async def scene() -> None:
+        room = Room()
+        deaf = room.link()
+        async with joined(deaf, "a") as (here, _), joined(room.link(), "b") as (there, _):
+            async with here.subscribe(ONE) as heard:
+                await wanted_by(there)
+                there.publish(partial("first"))
+                await until_heard(heard, is_partial("first"))
+                deaf.deaf = True
+                there.publish(lasting(1))
+                await eventually(lambda: room.notes("lasting"))
+                deaf.deaf = False
+                there.publish(partial("second"))
+                assert await until_heard(heard, lambda event: True) == Resync()
+                await until_heard(heard, is_partial("second"))
+
+    asyncio.run(scene())
+
+
+def test_much_is_told_in_several_messages_and_too_long_a_partial_not_at_all() -> None:
+    async def scene() -> None:
+        room = Room()
+        async with joined(room.link(600), "a") as (here, _), joined(room.link(600), "b") as (there, _):
+            async with there.subscribe(None) as heard:
+                await wanted_by(here)
+                calls = [CallId(f"{n:012x}") for n in range(100)]
+                for call_id in calls:
+                    here.publish(lasting(1, call_id))
+                here.publish(partial("x" * 1_000))
+                here.publish(partial("short", role="technician"))
+                await until_heard(heard, is_partial("short"))
+        assert [note[1] for note in room.notes("lasting")] == calls
+        assert len(room.notes("passing")) == 1
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"no json", b"[]", b'{"from": "b"}', b'{"from": "b", "number": 1, "notes": 7}']
+    + [
+        b'{"from": "b", "number": 1, "notes": [%s]}' % note
+        for note in (b"7", b"[]", b'["new", 1]', b'["word"]')
+    ]
+    + [
+        b'{"from": "b", "number": 1, "notes": [["word", "unheard-of", "x"], ["passing", "x", "new-kind", {}]]}'
+    ],
+)
+def test_what_cannot_be_read_is_left_alone(message: bytes) -> None:
+    async def scene() -> None:
+        room = Room()
+        link = room.link()
+        async with joined(link, "a") as (here, _), joined(room.link(), "c") as (there, _):
+            async with here.subscribe(ONE) as heard:
+                await link._here.put(message)
+                await wanted_by(there)
+                there.publish(partial("still heard"))
+                await until_heard(heard, is_partial("still heard"))
+
+    asyncio.run(scene())
+
+
+# Over a machine's sockets
+
+
+def test_processes_of_one_machine_hear_each_other(tmp_path: Path) -> None:
+    folder = tmp_path / ("a long name " * 9) / "processes"  # longer than the address of a socket may be
+
+    async def scene() -> None:
+        dead = LocalLink(folder, "dead")
+        dead._socket.close()  # as a kill: its file stays
+        async with (
+            joined(LocalLink(folder, "a"), "a") as (here, one),
+            joined(LocalLink(folder, "b"), "b") as (
+                there,
+                two,
+            ),
+        ):
+            said = list[str]()
+            one.on(PeerMessage.TAKEN, said.append)
+            async with there.subscribe(ONE) as heard:
+                await wanted_by(here)
+                here.publish(partial("beside you"))
+                await until_heard(heard, is_partial("beside you"))
+            two.say(PeerMessage.TAKEN, ONE)
+            await eventually(lambda: said == [ONE])
+            await eventually(lambda: len(list(folder.iterdir())) == 2)
+        assert list(folder.iterdir()) == []
+        assert folder.stat().st_mode & 0o077 == 0
+
+    asyncio.run(scene())
+
+
+def test_a_process_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
+    async def scene() -> None:
+        stuck = LocalLink(tmp_path, "stuck")
+        link, other = LocalLink(tmp_path, "a"), LocalLink(tmp_path, "b")
+        heard = list[bytes]()
+        reading = asyncio.create_task(other.run(heard.append, lambda: None))
+        for n in range(2_000):
+            await link.send(b"%d" % n)
+            await asyncio.sleep(0)
+        await eventually(lambda: heard and heard[-1] == b"1999")
+        reading.cancel()
+        for each in (link, other, stuck):
+            await each.close()
+
+    asyncio.run(scene())
+
+
+# Over PostgreSQL
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as running:
+        yield running
+
+
+def test_processes_on_postgresql_hear_each_other_and_again_after_it_was_away(server: PostgresServer) -> None:
+    url = server.new_url()
+
+    async def scene() -> None:
+        async with (
+            joined(PostgresLink(url), "a") as (here, one),
+            joined(PostgresLink(url), "b") as (there, two),
+        ):
+            said = list[str]()
+            one.on(PeerMessage.LEG_ENDED, said.append)
+            async with there.subscribe(ONE) as heard:
+                await wanted_by(here)
+                here.publish(partial("far away"))
+                await until_heard(heard, is_partial("far away"))
+                two.say(PeerMessage.LEG_ENDED, ONE)
+                await eventually(lambda: said == [ONE])
+                await asyncio.to_thread(server.stop)
+                here.publish(lasting(1))
+                await asyncio.to_thread(server.start)
+                assert await until_heard(heard, lambda event: event == Resync()) == Resync()
+
+                async def again() -> None:
+                    while True:
+                        here.publish(partial("back again"))
+                        await asyncio.sleep(0.05)
+
+                saying = asyncio.create_task(again())
+                await until_heard(heard, is_partial("back again"))
+                saying.cancel()
+
+    asyncio.run(scene())

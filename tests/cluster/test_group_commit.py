@@ -1,0 +1,165 @@
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Connection, select
+
+from callreel.cluster.group_commit import GroupCommit, Write, Written
+from callreel.domain.errors import StoreError
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.store.calls import facts
+from callreel.store.db.database import Database
+from callreel.store.db.tables import facts as fact_table
+from tests.support.installation import NOON, Installation, a_call
+
+
+class CountedDatabase(Database):
+    """Counts its transactions; while `gate` is closed none begins."""
+
+    @classmethod
+    def of(cls, database: Database) -> "CountedDatabase":
+        counted = cls(database._writer, database._reader, database._busy_timeout_s)
+        counted.commits = 0
+        counted.gate = threading.Event()
+        counted.gate.set()
+        counted.failing = False
+        return counted
+
+    commits: int
+    gate: threading.Event
+    failing: bool
+
+    def write(self):  # type: ignore[no-untyped-def]
+        self.gate.wait(10)
+        self.commits += 1
+        if self.failing:
+            raise StoreError("the database failed: database or disk is full")
+        return super().write()
+
+
+def note(kind: str, then: Callable[[], None] | None = None) -> Write:
+    def write(conn: Connection) -> Written:
+        facts.note(conn, kind, {}, NOON)
+        return Written(then=(then,) if then else ())
+
+    return write
+
+
+def kept(installation: Installation) -> list[str]:
+    with installation.database.read() as conn:
+        return list(conn.execute(select(fact_table.c.kind).order_by(fact_table.c.id)).scalars())
+
+
+async def all_of(
+    commits: GroupCommit, database: CountedDatabase, *writes: Write
+) -> list[BaseException | None]:
+    """The outcomes of writes that all come while a first one is being committed."""
+    database.gate.clear()
+    first = asyncio.create_task(commits.done(note("first")))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(commits.done(write)) for write in writes]
+    await asyncio.sleep(0)
+    database.gate.set()
+    await first
+    return await asyncio.gather(*others, return_exceptions=True)
+
+
+def test_what_waits_for_a_commit_shares_the_next(installation: Installation) -> None:
+    database = CountedDatabase.of(installation.database)
+    commits, woken = GroupCommit(database, installation.announcer), list[int]()
+
+    def wake() -> None:
+        woken.append(len(kept(installation)))
+
+    writes = [note(f"fact {n}", wake) for n in range(40)]
+    assert asyncio.run(all_of(commits, database, *writes)) == [None] * 40
+    assert database.commits == 2
+    assert kept(installation) == ["first", *(f"fact {n}" for n in range(40))]
+    assert woken == [41], "once, and after the commit"
+
+
+def test_one_that_fails_takes_none_of_the_others_with_it(installation: Installation) -> None:
+    database = CountedDatabase.of(installation.database)
+    commits = GroupCommit(database, installation.announcer)
+
+    def bad(conn: Connection) -> Written:
+        facts.note(conn, "half", {}, NOON)
+        raise LookupError("there is no such call")
+
+    outcomes = asyncio.run(all_of(commits, database, note("one"), bad, note("two")))
+    assert [type(outcome) for outcome in outcomes] == [type(None), LookupError, type(None)]
+    assert kept(installation) == ["first", "one", "two"]
+
+
+def test_where_the_database_fails_nobody_is_told_that_it_was_kept(installation: Installation) -> None:
+    database = CountedDatabase.of(installation.database)
+    commits = GroupCommit(database, installation.announcer)
+
+    async def scene() -> list[BaseException | None]:
+        database.failing = True
+        tasks = [asyncio.create_task(commits.done(note(f"fact {n}"))) for n in range(30)]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        database.failing = False
+        await commits.done(note("after it mended"))
+        return outcomes
+
+    outcomes = asyncio.run(scene())
+    assert {type(outcome) for outcome in outcomes} == {StoreError}
+    assert database.commits <= 3, "not one try for each"
+    assert kept(installation) == ["after it mended"]
+
+
+def test_events_are_told_after_the_commit_in_order(installation: Installation) -> None:
+    call = a_call(installation)
+    commits = GroupCommit(installation.database, installation.announcer)
+
+    def told(status: str) -> Write:
+        event = LiveEvent(call.id, EventKind.CALL, {"status": status})
+        return lambda conn: Written((event,))
+
+    async def scene() -> None:
+        await asyncio.gather(
+            *(commits.done(told(status)) for status in ("ringing", "in-progress", "completed"))
+        )
+
+    asyncio.run(scene())
+    heard = [event for event in installation.heard if "status" in event.data]
+    assert [event.data["status"] for event in heard] == ["ringing", "in-progress", "completed"]
+    assert installation.stored_events()[-3:] == heard
+
+
+def test_a_caller_that_goes_away_leaves_its_write(installation: Installation) -> None:
+    database = CountedDatabase.of(installation.database)
+    commits = GroupCommit(database, installation.announcer)
+
+    async def scene() -> None:
+        database.gate.clear()
+        gone = asyncio.create_task(commits.done(note("gone")))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        database.gate.set()
+        await commits.done(note("next"))
+
+    asyncio.run(scene())
+    assert kept(installation) == ["gone", "next"]
+
+
+def test_writes_of_a_group_run_in_their_order(installation: Installation) -> None:
+    """Two servers whose groups touch the same rows would else wait for each other in a ring."""
+    database = CountedDatabase.of(installation.database)
+    commits = GroupCommit(database, installation.announcer)
+
+    async def scene() -> None:
+        database.gate.clear()
+        first = asyncio.create_task(commits.done(note("first")))
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(commits.done(note(name), order=name)) for name in "cab"]
+        await asyncio.sleep(0)
+        database.gate.set()
+        await asyncio.gather(first, *others)
+
+    asyncio.run(scene())
+    assert kept(installation) == ["first", "a", "b", "c"]

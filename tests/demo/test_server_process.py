@@ -1,0 +1,48 @@
+"""A child server always ends, and says why when it died by itself."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from callreel.demo.server_process import ServerDiedError, ServerProcess
+from tests.support.program import environment
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def process(folder: Path, *arguments: str, **extra: str) -> ServerProcess:
+    return ServerProcess(arguments, environment(extra), folder, folder / "server.log")
+
+
+def test_a_child_that_dies_is_noticed_with_its_last_line(tmp_path: Path) -> None:
+    with process(tmp_path, "serve", CALLREEL_PORT="none") as server:
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(
+            ServerDiedError, match=r"exit code 2.*CALLREEL_PORT \(environment\) should be a valid integer"
+        ):
+            server.check_alive()
+
+
+def test_leaving_ends_the_child_and_its_group(tmp_path: Path) -> None:
+    with process(tmp_path, "serve", CALLREEL_PORT="0") as server:
+        server.check_alive()
+        pid = server.pid
+        assert alive(pid)
+    assert not alive(pid)
+    server.stop()
+
+
+def test_a_child_that_was_killed_is_named_so(tmp_path: Path) -> None:
+    with process(tmp_path, "serve") as server:
+        os.kill(server.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ServerDiedError, match="signal 9"):
+            server.check_alive()

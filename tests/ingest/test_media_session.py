@@ -1,0 +1,78 @@
+"""What the messages of a socket ask for, without a socket: however many a read brings, it is the same."""
+
+from collections.abc import Callable, Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from callreel.domain.call import Track
+from callreel.domain.ids import LegSid, StreamSid
+from callreel.ingest.media.session import Command, End, MediaSession, Open
+from callreel.runtime.counters import Counters
+from callreel.twilio.stream import Frame, StreamSender
+
+
+def said() -> list[bytes]:
+    """One stream as the carrier sends it, and what may come in between."""
+    carrier = StreamSender(StreamSid("MZ1"), LegSid("CA1"), "AC1")
+    audio = [carrier.media(Track.INBOUND, 20 * at, bytes([at]) * 160) for at in range(12)]
+    return [text.encode() for text in (carrier.connected(), carrier.start(), *audio, carrier.stop())]
+
+
+CONNECTED, START, *AUDIO, STOP = said()
+BETWEEN = st.sampled_from(
+    [
+        b'{"event":"mark","mark":{"name":"m"}}',
+        b'{"event":"dtmf","dtmf":{"digit":"1","track":"inbound_track"}}',
+        b'{"event":"new","what":1}',
+        b'{"event":"media","media":{"track":"inbound","timestamp":"-1","payload":""}}',
+        b'{"event":"media"}',
+        b"no JSON",
+        STOP,
+    ]
+)
+
+
+class Driven:
+    """A session whose commands are carried out at once, with a note of all that it asked for and placed."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.session = MediaSession(self.counters)
+        self.told: list[Command | Frame] = []
+
+    def place(self, frames: Sequence[Frame]) -> None:
+        self.told += frames
+
+    def carry_out(self, command: Command | None) -> None:
+        while command is not None:
+            self.told.append(command)
+            if isinstance(command, End):
+                return
+            if isinstance(command, Open):
+                self.session.opened(self.place)
+            command = self.session.proceed()
+
+
+def heard(reads: Callable[[Driven], None]) -> tuple[list[Command | Frame], dict[str, int]]:
+    driven = Driven()
+    reads(driven)
+    return driven.told, driven.counters.snapshot()
+
+
+@settings(max_examples=80)
+@given(st.lists(st.tuples(st.integers(0, 14), BETWEEN), max_size=3), st.integers(1, 9))
+def test_a_read_of_many_messages_means_what_each_means(inserted: list[tuple[int, bytes]], every: int) -> None:
+    messages = [CONNECTED, START, *AUDIO, STOP]
+    for at, message in inserted:
+        messages.insert(at, message)
+
+    def one_by_one(driven: Driven) -> None:
+        for message in messages:
+            driven.carry_out(driven.session.receive(message))
+
+    def read_by_read(driven: Driven) -> None:
+        for first in range(0, len(messages), every):
+            driven.carry_out(driven.session.receive_all(messages[first : first + every]))
+
+    assert heard(read_by_read) == heard(one_by_one)

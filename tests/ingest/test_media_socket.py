@@ -1,0 +1,614 @@
+"""The media socket through a real server and a real client on loopback."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from callreel.domain.call import CallState, Role, Track
+from callreel.domain.ids import LegSid, StreamSid
+from callreel.domain.recording import LayerState
+from callreel.ingest.media.one_port import MEDIA_PATH, in_this_process, one_port
+from callreel.ingest.media.protocol import SocketLimits, media_protocol
+from callreel.store.calls import facts
+from callreel.store.calls.streams import EndedBy
+from callreel.twilio.signature import settings_header, sign
+from callreel.twilio.stream import StreamSender
+from tests.ingest.test_live_calls import CALL, files, layer_1, rows, tokens
+from tests.support.installation import (
+    ACCOUNT,
+    Installation,
+    LiveSide,
+    Samples,
+    answering,
+    eventually,
+    frames,
+    leg,
+    live_side,
+    silence,
+    speech,
+    temporary_installation,
+    token_in,
+    voice_request,
+)
+from tests.web.carrier_side import AUTH_TOKEN, KEY, KEY_SID, STREAM_URL, signature_check
+
+PATIENT = SocketLimits(start_deadline_s=10.0, idle_s=30.0)
+HASTY = SocketLimits(start_deadline_s=0.2, idle_s=30.0)
+DROWSY = SocketLimits(start_deadline_s=10.0, idle_s=0.2)
+SIGNED = {"X-Twilio-Signature": sign(STREAM_URL, None, AUTH_TOKEN)}
+
+
+@pytest.fixture(params=[True, False], ids=["heard", "only recorded"])
+def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """Sockets of calls that nobody listens to are read in turn, all others at once. Nobody may see the difference."""
+    with temporary_installation() as here:
+        yield replace(here, listen=request.param)
+
+
+@dataclass(slots=True)
+class Listening:
+    """A server on loopback with its live side."""
+
+    port: int
+    live: LiveSide
+    server: uvicorn.Server
+
+    @asynccontextmanager
+    async def socket(self, headers: dict[str, str] | None = None) -> AsyncIterator[ClientConnection]:
+        url = f"ws://127.0.0.1:{self.port}{MEDIA_PATH}"
+        given = SIGNED if headers is None else headers
+        async with connect(url, additional_headers=given, proxy=None, compression=None) as client:
+            yield client
+
+    def counted(self, name: str) -> int:
+        return self.live.counters.snapshot().get(name, 0)
+
+    def troubles(self) -> dict[str, int]:
+        """Whatever was counted but frames that found their place."""
+        counts = self.live.counters.snapshot()
+        return {name: count for name, count in counts.items() if count and name != "frames_placed"}
+
+
+@asynccontextmanager
+async def listening(
+    installation: Installation, limits: SocketLimits = PATIENT, **options: Any
+) -> AsyncIterator[Listening]:
+    async with live_side(installation, **options) as live:
+        open_media = media_protocol(signature_check(), STREAM_URL, live.calls, live.counters, limits)
+        app = FastAPI()
+        app.get("/health")(lambda: {"status": "ok"})
+        config = uvicorn.Config(
+            app, "127.0.0.1", 0, http=one_port(in_this_process(open_media)), ws="websockets-sansio", lifespan="off",
+            log_config=None, access_log=False, timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        # Without `serve`, which looks every tenth of a second whether it is to stop.
+        await server.startup()
+        try:
+            port = server.servers[0].sockets[0].getsockname()[1]
+            yield Listening(port, live, server)
+        finally:
+            await server.shutdown()
+
+
+def sender(number: int = 1, *, of: LegSid | None = None) -> StreamSender:
+    return StreamSender(StreamSid(f"MZ{number:032x}"), of or leg(1), ACCOUNT)
+
+
+def opening(carrier: StreamSender, token: str) -> list[str]:
+    return [carrier.connected(), carrier.start(parameters={"token": token})]
+
+
+def speaking(carrier: StreamSender, track: Track, samples: Samples) -> list[str]:
+    return [carrier.media(track, timestamp_ms, payload) for timestamp_ms, payload in frames(samples)]
+
+
+async def say(client: ClientConnection, *messages: str) -> None:
+    for message in messages:
+        await client.send(message)
+
+
+async def closed(client: ClientConnection) -> int:
+    """The code with which the other side closes."""
+    async with asyncio.timeout(10):
+        try:
+            while True:
+                await client.recv()
+        except ConnectionClosed as gone:
+            assert gone.rcvd is not None, "the connection was cut without a word"
+            return gone.rcvd.code
+
+
+def facts_of(installation: Installation) -> list[tuple[str, dict[str, Any]]]:
+    with installation.database.read() as conn:
+        return [(fact.kind, fact.data) for fact in facts.of_call(conn, CALL)]
+
+
+def has_ended(installation: Installation) -> bool:
+    return any(row.ended_by is not None for row in rows(installation))
+
+
+# A stream from its beginning to its end
+
+
+def test_call_comes_through_the_socket_sample_by_sample(installation: Installation) -> None:
+    (token,) = tokens(installation)
+    agent, technician = speech(2_030), speech(1_510, seed=2)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            # All at once: what comes while the token is looked up must not be lost.
+            await say(
+                client,
+                *opening(carrier, token),
+                *speaking(carrier, Track.INBOUND, agent),
+                *speaking(carrier, Track.OUTBOUND, technician),
+                carrier.stop(),
+            )
+            assert await closed(client) == 1000
+            assert here.troubles() == {}
+            assert here.counted("frames_placed") == -(-2_030 // 20) + -(-1_510 // 20)
+
+    asyncio.run(scene())
+    assert np.array_equal(layer_1(installation, Role.AGENT), agent)
+    assert np.array_equal(layer_1(installation, Role.TECHNICIAN), technician)
+    (row,) = rows(installation)
+    assert (row.sid, row.ended_by) == (StreamSid(f"MZ{1:032x}"), EndedBy.STOP)
+    assert {file.state for file in files(installation).values()} == {LayerState.CLOSED}
+
+
+def test_audio_is_on_the_disk_without_waiting_for_more(installation: Installation) -> None:
+    """100 ms, less than a block: what a kill would find."""
+    (token,) = tokens(installation)
+    said = speech(100)
+
+    def on_disk() -> bool:
+        found = list(installation.blobs.root.glob("audio_recordings/agent_*_8000Hz.wav"))
+        return bool(found) and found[0].stat().st_size == 44 + 2 * said.size
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+            await eventually(on_disk)
+
+    asyncio.run(scene())
+
+
+def test_shared_key_opens_the_socket(installation: Installation) -> None:
+    headers = {
+        "X-Twilio-Signature": sign(STREAM_URL, None, KEY, sha256=True),
+        "X-Twilio-Webhooks-Signature-Settings": settings_header(KEY_SID),
+    }
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket(headers) as client:
+            await say(client, sender().connected())
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_messages_may_come_in_pieces_and_as_bytes(installation: Installation, binary: bool) -> None:
+    (token,) = tokens(installation)
+    said = speech(400)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            for message in (
+                *opening(carrier, token),
+                *speaking(carrier, Track.INBOUND, said),
+                carrier.stop(),
+            ):
+                if binary:
+                    await client.send(message.encode())
+                else:
+                    await client.send([message[:7], message[7:30], message[30:]])
+            assert await closed(client) == 1000
+
+    asyncio.run(scene())
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+
+
+def test_second_socket_continues_the_call(installation: Installation) -> None:
+    first, second = tokens(installation, 2)
+    said = speech(600)
+
+    async def scene() -> None:
+        async with listening(installation) as here:
+            for number, token in enumerate((first, second), start=1):
+                async with here.socket() as client:
+                    carrier = sender(number)
+                    await say(
+                        client,
+                        *opening(carrier, token),
+                        *speaking(carrier, Track.INBOUND, said),
+                        carrier.stop(),
+                    )
+                    assert await closed(client) == 1000
+                installation.clock.step(1.0)
+            assert here.live.calls.count == 1
+
+    asyncio.run(scene())
+    assert np.array_equal(layer_1(installation, Role.AGENT), np.concatenate([said, silence(400), said]))
+
+
+def test_pings_are_answered(installation: Installation) -> None:
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            await asyncio.wait_for(await client.ping(), 10)
+
+    asyncio.run(scene())
+
+
+# Who may come in
+
+
+WRONG = {
+    "missing": {},
+    "empty": {"X-Twilio-Signature": ""},
+    "another secret": {"X-Twilio-Signature": sign(STREAM_URL, None, "guess")},
+    "another address": {"X-Twilio-Signature": sign("wss://elsewhere.example/", None, AUTH_TOKEN)},
+    "unknown key": {**SIGNED, "X-Twilio-Webhooks-Signature-Settings": settings_header("other")},
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_handshake_that_is_not_the_carriers_is_refused(installation: Installation, how: str) -> None:
+    tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation) as here:
+            with pytest.raises(InvalidStatus) as refused:
+                async with here.socket(WRONG[how]):
+                    pass
+            assert refused.value.response.status_code == 403
+            assert here.counted("sockets_refused") == 1
+
+    asyncio.run(scene())
+    assert rows(installation) == []
+
+
+@pytest.mark.parametrize("how", ["none", "a guess", "spent", "of another call", "expired"])
+def test_token_that_does_not_admit_closes_with_1008_and_is_counted(
+    installation: Installation, how: str
+) -> None:
+    (token,) = tokens(installation)
+    carrier = sender(2, of=leg(2) if how == "of another call" else None)
+
+    async def scene() -> None:
+        async with listening(installation) as here:
+            if how == "spent":
+                async with here.socket() as client:
+                    first = sender()
+                    await say(client, *opening(first, token), first.stop())
+                    assert await closed(client) == 1000
+            if how == "expired":
+                installation.clock.step(301)
+            async with here.socket() as client:
+                given = {"none": "", "a guess": "guess"}.get(how, token)
+                await say(client, *opening(carrier, given), *speaking(carrier, Track.INBOUND, speech(100)))
+                assert await closed(client) == 1008
+            assert here.counted("sockets_refused") == 1
+
+    asyncio.run(scene())
+    assert [row.sid for row in rows(installation)] == ([StreamSid(f"MZ{1:032x}")] if how == "spent" else [])
+
+
+@pytest.mark.parametrize("first", [[], [sender().connected()]])
+def test_socket_that_does_not_start_in_time_is_closed(installation: Installation, first: list[str]) -> None:
+    tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation, HASTY) as here, here.socket() as client:
+            await say(client, *first)
+            assert await closed(client) == 1008
+            assert here.counted("sockets_refused") == 1
+
+    asyncio.run(scene())
+    assert rows(installation) == []
+
+
+def test_call_that_there_is_no_room_for_is_asked_to_come_again(installation: Installation) -> None:
+    (token,) = tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation, max_calls=0) as here, here.socket() as client:
+            await say(client, *opening(sender(), token))
+            assert await closed(client) == 1013
+
+    asyncio.run(scene())
+    assert rows(installation) == []
+
+
+def test_while_draining_only_calls_that_live_get_streams(installation: Installation) -> None:
+    service = answering(installation)
+    first, again, stranger = (token_in(service.answer(voice_request(number))) for number in (1, 1, 2))
+    said, more = speech(400), speech(400, seed=2)
+
+    async def speak(here: Listening, number: int, token: str, samples: Samples) -> int:
+        async with here.socket() as client:
+            carrier = sender(number, of=leg(2) if token == stranger else None)
+            await say(
+                client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, samples), carrier.stop()
+            )
+            return await closed(client)
+
+    async def scene() -> None:
+        async with listening(installation, max_calls=1) as here:
+            assert await speak(here, 1, first, said) == 1000
+            here.live.calls.drain()
+            assert await speak(here, 2, stranger, more) == 1013
+            assert await speak(here, 3, again, more) == 1000
+
+    asyncio.run(scene())
+    assert np.array_equal(layer_1(installation, Role.AGENT), np.concatenate([said, more]))
+
+
+# What they say
+
+
+BEFORE_START = {
+    "no JSON": ("{never", 1007),
+    "audio first": (sender().media(Track.INBOUND, 0, b"\xff" * 160), 1008),
+    "stop first": (sender().stop(), 1008),
+    "too large": ("x" * 70_000, 1009),
+    "start without what it needs": ('{"event": "start", "start": {}}', 1007),
+    "other audio": (
+        json.dumps(
+            {
+                "event": "start",
+                "start": {
+                    "streamSid": "MZ1",
+                    "accountSid": ACCOUNT,
+                    "callSid": leg(1),
+                    "mediaFormat": {"encoding": "audio/opus", "sampleRate": 48000, "channels": 2},
+                },
+            }
+        ),
+        1003,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", BEFORE_START)
+def test_message_that_cannot_be_taken_closes_with_its_code(installation: Installation, how: str) -> None:
+    message, code = BEFORE_START[how]
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            await say(client, sender().connected(), message)
+            assert await closed(client) == code
+            assert here.counted("stream_violations") == here.counted("sockets_refused") == 1
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("message", "code"), [("{never", 1007), (sender().connected(), 1008), ("x" * 70_000, 1009)]
+)
+def test_violation_in_the_middle_keeps_what_came_before(
+    installation: Installation, message: str, code: int
+) -> None:
+    (token,) = tokens(installation)
+    said = speech(300)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said), message)
+            assert await closed(client) == code
+            assert here.counted("sockets_closed_by_us") == 1
+
+    asyncio.run(scene())
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+    assert rows(installation)[0].ended_by is EndedBy.SOCKET
+
+
+def test_small_faults_are_counted_and_the_stream_goes_on(installation: Installation) -> None:
+    (token,) = tokens(installation)
+    said = speech(200)
+    strange = '{"event": "media", "media": {"track": "inbound", "timestamp": "soon", "payload": ""}}'
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), strange, '{"event": "media"}', "{}")
+            await say(client, *speaking(carrier, Track.INBOUND, said), carrier.stop())
+            assert await closed(client) == 1000
+            assert here.troubles() == {"stream_violations": 3}
+
+    asyncio.run(scene())
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+
+
+def test_what_we_do_not_know_becomes_a_fact_and_the_stream_goes_on(installation: Installation) -> None:
+    (token,) = tokens(installation)
+    said, unknown = speech(200), '{"event": "weather", "weather": {"is": "fine"}}'
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), unknown, carrier.dtmf("5"), carrier.mark("here"))
+            await say(client, *speaking(carrier, Track.INBOUND, said), carrier.stop())
+            assert await closed(client) == 1000
+
+    asyncio.run(scene())
+    assert facts_of(installation) == [
+        ("unknown_stream_event", {"event": "weather", "body": unknown}),
+        ("digit", {"track": "inbound_track", "digit": "5"}),
+        ("mark", {"name": "here"}),
+    ]
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+
+
+def test_words_before_the_token_are_counted_and_not_kept(installation: Installation) -> None:
+    (token,) = tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            connected, start = opening(carrier, token)
+            await say(client, connected, '{"event": "weather"}', start, carrier.stop())
+            assert await closed(client) == 1000
+            assert here.troubles() == {"events_before_start": 1}
+
+    asyncio.run(scene())
+    assert facts_of(installation) == []
+
+
+# How it ends
+
+
+def test_socket_that_dies_without_a_stop_closes_the_layers(installation: Installation) -> None:
+    (token,) = tokens(installation)
+    said = speech(730)
+
+    async def scene() -> None:
+        async with listening(installation) as here:
+            async with here.socket() as client:
+                carrier = sender()
+                await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+                await eventually(lambda: here.live.calls.count == 1)
+                await asyncio.wait_for(await client.ping(), 10)  # all of it has arrived
+                client.transport.abort()
+            await eventually(lambda: has_ended(installation))
+            assert installation.call(CALL).state is CallState.LIVE, "another stream may continue it"
+
+    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.SOCKET
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+    for file in files(installation).values():
+        assert (file.state, file.sha256) == (LayerState.CLOSED, installation.blobs.digest(file.path))
+
+
+def test_other_side_closing_without_a_stop_is_a_cut(installation: Installation) -> None:
+    (token,) = tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation) as here:
+            async with here.socket() as client:
+                await say(client, *opening(sender(), token))
+                await client.close(1001)
+            await eventually(lambda: has_ended(installation))
+
+    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.SOCKET
+
+
+def test_stream_that_falls_silent_is_over(installation: Installation) -> None:
+    (token,) = tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation, DROWSY) as here, here.socket() as client:
+            await say(client, *opening(sender(), token))
+            assert await closed(client) == 1000
+
+    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.SOCKET
+
+
+def test_stream_that_speaks_is_not_taken_for_silent(installation: Installation) -> None:
+    (token,) = tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation, SocketLimits(idle_s=0.5)) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token))
+            for message in speaking(carrier, Track.INBOUND, speech(700)):
+                await client.send(message)
+                await asyncio.sleep(0.02)
+            await client.send(carrier.stop())
+            assert await closed(client) == 1000
+
+    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.STOP
+
+
+def test_socket_that_hangs_on_after_the_carrier_said_it_is_over_is_closed(installation: Installation) -> None:
+    (token,) = tokens(installation)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            await say(client, *opening(sender(), token))
+            await eventually(lambda: rows(installation))
+            here.live.calls.leg_ended(CALL)
+            assert await closed(client) == 1000
+            await eventually(lambda: installation.call(CALL).state is CallState.ENDED)
+
+    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.STATUS
+
+
+def test_stopping_the_server_ends_streams_in_order(installation: Installation) -> None:
+    (token,) = tokens(installation)
+    said = speech(500)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+            await asyncio.wait_for(await client.ping(), 10)
+            await eventually(lambda: rows(installation))
+            stopping = asyncio.create_task(here.server.shutdown())
+            assert await closed(client) == 1012
+            await stopping
+
+    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.SERVER
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+    assert installation.call(CALL).state is CallState.LIVE
+
+
+def test_what_still_comes_while_a_stream_is_ended_hurts_nobody(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its files are closed and its row waits for the database; the carrier has not heard of it yet."""
+    (token,) = tokens(installation)
+    said = speech(500)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+            await asyncio.wait_for(await client.ping(), 10)
+            await eventually(lambda: rows(installation))
+            with installation.database.write():
+                stopping = asyncio.create_task(here.server.shutdown())
+                await eventually(lambda: here.counted("frames_placed"))
+                await say(client, *speaking(carrier, Track.INBOUND, speech(100, seed=2)))
+                await asyncio.wait_for(await client.ping(), 10)
+            assert await closed(client) == 1012
+            await stopping
+
+    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.SERVER
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_the_port_serves_pages_too(installation: Installation) -> None:
+    async def scene() -> bytes:
+        async with listening(installation) as here:
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            return answer
+
+    answer = asyncio.run(scene())
+    assert answer.startswith(b"HTTP/1.1 200") and b'{"status":"ok"}' in answer

@@ -1,0 +1,177 @@
+"""What is on telephone lines besides one person speaking: heard by the real detector, as the lanes hear it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from callreel.asr.partial_cadence import PartialCadence
+from callreel.asr.silero import SileroDetector
+from callreel.asr.turns import merge_turns
+from callreel.audio import mulaw
+from callreel.audio.resample import Upsampler
+from callreel.audio.segmenter import SegmenterOptions
+from callreel.domain.call import Role
+from callreel.domain.transcript import Final, Segment, Word
+from callreel.live.endpointing import EndpointDetector
+from callreel.simulator.sound.voices import load_voice, shipped_voice
+from tests.support.installation import Samples
+
+RATE = 8000
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class Asked:
+    """What was asked for: finals by role, and how many partials."""
+
+    finals: dict[Role, list[tuple[int, int]]] = field(default_factory=dict)
+    partials: int = 0
+    most_held_ms: int = 0
+
+    def __call__(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
+        if final:
+            self.finals.setdefault(role, []).append((start_ms, start_ms + samples.size // 16))
+        else:
+            self.partials += 1
+
+
+def hear(**said: Samples) -> Asked:
+    """The lanes of one call at once, 160 ms at a time."""
+    asked = Asked()
+    lanes = {
+        Role(role): (
+            samples,
+            EndpointDetector(Role(role), SileroDetector(), SegmenterOptions(), PartialCadence(), asked),
+            Upsampler(0),
+        )
+        for role, samples in said.items()
+    }
+    for at in range(0, max(samples.size for samples in said.values()), 1280):
+        for samples, hearing, upsampler in lanes.values():
+            block = samples[at : at + 1280]
+            if not block.size:
+                continue
+            hearing.hear(block, upsampler.push(block))
+            asked.most_held_ms = max(asked.most_held_ms, hearing.held_ms)
+    for _, hearing, upsampler in lanes.values():
+        hearing.hear(np.zeros(0, np.int16), upsampler.finish())
+        hearing.pause()
+    return asked
+
+
+def line(sound: Floats) -> Samples:
+    """As it comes from a carrier; full scale is 1."""
+    return mulaw.decode(mulaw.encode(np.clip(32767 * sound, -32767, 32767).astype(np.int16)))
+
+
+def tones(*hertz: float, seconds: float = 1.0, level: float = 0.2) -> Floats:
+    at = np.arange(int(seconds * RATE)) / RATE
+    mixed: Floats = np.mean([level * np.sin(2 * np.pi * each * at) for each in hertz], axis=0)
+    return mixed
+
+
+def pause(seconds: float) -> Floats:
+    return np.zeros(int(seconds * RATE))
+
+
+def repeated(times: int, *sounds: Floats) -> Floats:
+    return np.concatenate(sounds * times)
+
+
+def noise(seconds: float, level: float) -> Floats:
+    return np.random.default_rng(1).normal(0, level, int(seconds * RATE))
+
+
+def hold_music(seconds: int) -> Floats:
+    """Plucked chords and a melody, two a second."""
+    at = np.arange(RATE // 2) / RATE
+    chords = [(262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294)]
+    beats = []
+    for beat in range(2 * seconds):
+        chord = chords[beat // 4 % 4]
+        melody = 0.08 * np.sin(4 * np.pi * chord[beat % 3] * at)
+        strings = [0.1 * np.sin(2 * np.pi * hz * at) + 0.05 * np.sin(4 * np.pi * hz * at) for hz in chord]
+        beats.append(np.exp(-3 * at) * np.sum([melody, *strings], axis=0))
+    return np.concatenate(beats)
+
+
+KEYS = [(low, high) for low in (697, 770, 852, 941) for high in (1209, 1336, 1477)]
+
+SOUNDS = {
+    "four minutes of silence": pause(240),
+    "a quiet line": noise(60, 0.0005),
+    "a noisy line": noise(60, 0.003),
+    "hold music": hold_music(40),
+    "ringback": repeated(5, tones(440, 480, seconds=2), pause(4)),
+    "busy": repeated(20, tones(480, 620, seconds=0.5), pause(0.5)),
+    "dial tone": tones(350, 440, seconds=20),
+    "a test tone": tones(1000, seconds=20),
+    "number not in service": repeated(8, *(tones(hz, seconds=0.33) for hz in (950, 1400, 1800)), pause(1)),
+    "keys": repeated(
+        3, *(each for key in KEYS for each in (tones(*key, seconds=0.1, level=0.4), pause(0.08)))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_what_is_no_speech_is_no_segment_and_is_not_kept_in_memory(name: str) -> None:
+    asked = hear(agent=line(SOUNDS[name]))
+    assert (asked.finals, asked.partials) == ({}, 0)
+    assert asked.most_held_ms < 2500
+
+
+@pytest.fixture(scope="module")
+def voice() -> Samples:
+    """Twelve seconds of one of the stand-in's callers."""
+    said = load_voice(shipped_voice(Role.TECHNICIAN))
+    return said[: 12 * RATE]
+
+
+def spoken_ms(asked: Asked, role: Role) -> int:
+    return sum(end_ms - start_ms for start_ms, end_ms in asked.finals.get(role, []))
+
+
+def test_speech_after_two_minutes_of_silence_lies_where_it_was_said(voice: Samples) -> None:
+    alone = hear(agent=voice)
+    later = hear(agent=np.concatenate([np.zeros(120 * RATE, np.int16), voice]))
+    shifted = [(start_ms + 120_000, end_ms + 120_000) for start_ms, end_ms in alone.finals[Role.AGENT]]
+    found = later.finals[Role.AGENT]
+    assert len(found) == len(shifted)
+    # What lies before a first segment is part of it, as far as there is any.
+    assert all(
+        abs(a - b) <= 600
+        for one, other in zip(found, shifted, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("sound", ["ringback", "keys", "hold music"])
+def test_speech_over_or_beside_a_sound_is_still_heard(voice: Samples, sound: str) -> None:
+    behind = 0.15 * np.resize(SOUNDS[sound], voice.size)
+    mixed = line(voice / 32768 + behind)
+    assert spoken_ms(hear(agent=mixed), Role.AGENT) >= 0.6 * spoken_ms(hear(agent=voice), Role.AGENT)
+
+
+def test_parties_who_speak_at_once_are_heard_each_by_itself(voice: Samples) -> None:
+    shifted = np.concatenate([np.zeros(700 * 8, np.int16), voice])
+    both = hear(agent=voice, technician=shifted)
+    for role, samples in ((Role.AGENT, voice), (Role.TECHNICIAN, shifted)):
+        assert both.finals[role] == hear(**{role: samples}).finals[role]
+    overlap = [
+        min(a[1], b[1]) - max(a[0], b[0])
+        for a in both.finals[Role.AGENT]
+        for b in both.finals[Role.TECHNICIAN]
+    ]
+    assert max(overlap) > 1000
+    finals = [
+        Final(Segment(role, number, *span), (Word(f"{role}-{number}", *span),))
+        for role, spans in both.finals.items()
+        for number, span in enumerate(spans)
+    ]
+    turns = merge_turns(finals)
+    assert sum(len(turn.words) for turn in turns) == len(finals), "nothing is lost where they overlap"
+    assert any(a.end_ms > b.start_ms for a, b in zip(turns, turns[1:], strict=False)), (
+        "overlaps stay overlaps"
+    )

@@ -1,0 +1,124 @@
+import json
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from callreel.domain.call import Role
+from callreel.domain.errors import StoreError
+from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.ops import backup
+from callreel.ops.backup import make_backup, restore, verify
+from callreel.store.calls import calls, facts, layers
+from callreel.store.db.database import Database
+from callreel.store.db.snapshot import copy_sqlite
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.growing_wav import GrowingWav
+from tests.support.installation import NOON, Installation, a_call, speech
+
+
+def quiet(_: str) -> None:
+    """Says nothing."""
+
+
+def with_files(installation: Installation) -> dict[str, bytes]:
+    """A call with a finished file and one that grows; their bytes."""
+    call = a_call(installation)
+    blob = installation.blobs.put("twilio_recordings/one.wav", [b"the carrier's"])
+    finished = LayerFile(
+        Layer.CLOUD, None, blob.key, 8_000, 2, 5, blob.size_bytes, blob.sha256, LayerState.CLOSED
+    )
+    key = "audio_recordings/live.wav"
+    with GrowingWav.open(installation.blobs.root / key, 8_000) as wav:
+        wav.append(speech(200))
+    growing = LayerFile(Layer.LIVE_8K, Role.AGENT, key, 8_000, 1, 200, 44, None, LayerState.RECORDING)
+    with installation.database.write() as conn:
+        layers.upsert(conn, call.id, finished)
+        layers.upsert(conn, call.id, growing)
+    return {key: (installation.blobs.root / key).read_bytes() for key in (blob.key, key)}
+
+
+def copied(installation: Installation, target: Path) -> backup.Backup:
+    return make_backup([installation.folder / "callreel.db"], installation.blobs, target, NOON, say=quiet)
+
+
+def test_what_is_restored_into_an_empty_folder_is_what_was_backed_up(
+    installation: Installation, tmp_path: Path
+) -> None:
+    bytes_of = with_files(installation)
+    made = copied(installation, tmp_path / "copy")
+    assert made.missing == () and verify(tmp_path / "copy") == []
+    new = tmp_path / "new"
+    restore(tmp_path / "copy", new, new, say=quiet)
+    assert {key: (new / key).read_bytes() for key in bytes_of} == bytes_of
+    assert BlobStore(new).digest("twilio_recordings/one.wav") == installation.blobs.digest(
+        "twilio_recordings/one.wav"
+    )
+    database = Database.open(str(new / "callreel.db"))
+    with database.read() as conn, installation.database.read() as before:
+        assert calls.latest(conn) == calls.latest(before)
+        assert layers.everything(conn) == layers.everything(before)
+    database.close()
+
+
+def test_a_copy_under_load_is_of_one_instant(installation: Installation, tmp_path: Path) -> None:
+    """Somebody adds rows in pairs all the while; the copy never holds half a pair, and ends."""
+    ended = threading.Event()
+
+    def add_pairs() -> None:
+        while not ended.is_set():
+            with installation.database.write() as conn:
+                facts.note(conn, "digit", {}, NOON)
+                facts.note(conn, "digit", {}, NOON)
+
+    adding = threading.Thread(target=add_pairs)
+    adding.start()
+    try:
+        for number in range(5):
+            copy_sqlite(installation.folder / "callreel.db", tmp_path / f"{number}.db")
+    finally:
+        ended.set()
+        adding.join()
+    for number in range(5):
+        conn = sqlite3.connect(tmp_path / f"{number}.db")
+        assert conn.execute("SELECT count(*) FROM facts").fetchone()[0] % 2 == 0
+        conn.close()
+
+
+def test_a_file_that_is_not_as_its_row_says_is_told(installation: Installation, tmp_path: Path) -> None:
+    with_files(installation)
+    (installation.blobs.root / "twilio_recordings/one.wav").write_bytes(b"something else")
+    assert copied(installation, tmp_path / "a").missing == ("twilio_recordings/one.wav",)
+    (installation.blobs.root / "twilio_recordings/one.wav").unlink()
+    assert copied(installation, tmp_path / "b").missing == ("twilio_recordings/one.wav",)
+
+
+def test_a_damaged_backup_restores_nothing(installation: Installation, tmp_path: Path) -> None:
+    with_files(installation)
+    copied(installation, tmp_path / "copy")
+    (tmp_path / "copy/files/twilio_recordings/one.wav").write_bytes(b"the carrier'S")
+    assert verify(tmp_path / "copy") == ["files/twilio_recordings/one.wav: not what was backed up"]
+    with pytest.raises(StoreError, match="damaged"):
+        restore(tmp_path / "copy", tmp_path / "new", tmp_path / "new", say=quiet)
+    assert not (tmp_path / "new").exists()
+
+
+def test_folders_that_hold_something_are_refused(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/letter").touch()
+    with pytest.raises(StoreError, match="not empty"):
+        copied(installation, tmp_path / "full")
+    copied(installation, tmp_path / "copy")
+    with pytest.raises(StoreError, match="not empty"):
+        restore(tmp_path / "copy", tmp_path / "full", tmp_path / "full", say=quiet)
+
+
+def test_a_copy_that_broke_off_is_no_backup(installation: Installation, tmp_path: Path) -> None:
+    copied(installation, tmp_path / "copy")
+    (tmp_path / "copy/manifest.json").unlink()
+    with pytest.raises(StoreError, match="no backup"):
+        verify(tmp_path / "copy")
+    (tmp_path / "copy/manifest.json").write_text(json.dumps({"format": "callreel-backup-9", "files": []}))
+    with pytest.raises(StoreError, match="another version"):
+        verify(tmp_path / "copy")

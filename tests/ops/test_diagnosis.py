@@ -1,0 +1,123 @@
+"""Why a recording is not what it should be: each state has its line, and what to do."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from callreel.domain.call import CallState, Direction, Role
+from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.ops.diagnosis import Mark, explain_call, explain_recording
+from callreel.store.calls import calls, layers, recordings, streams
+from callreel.store.calls.calls import CallRow
+from callreel.store.calls.recordings import RecordingRow
+from callreel.store.calls.streams import StreamRow
+from callreel.store.db.database import Database
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LEG = LegSid("CA" + "a" * 32)
+CALL = CallRow(
+    id=CallId("0123456789ab"),
+    direction=Direction.OUTGOING,
+    agent="ada",
+    remote_number="+15550100123",
+    leg_sid=LEG,
+    inbound_role=Role.AGENT,
+    created_at=NOON,
+    state=CallState.ENDED,
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(str(tmp_path / "app.db"))
+    opened.migrate()
+    with opened.write() as conn:
+        calls.insert(conn, CALL)
+    yield opened
+    opened.close()
+
+
+def recording(
+    state: CloudState, error_code: int | None = None, error: str | None = None, channels: int = 2
+) -> RecordingRow:
+    return RecordingRow(
+        RecordingSid("RE" + "1" * 32),
+        CALL.id,
+        LEG,
+        state,
+        NOON,
+        error_code=error_code,
+        stage_error=error,
+        channels=channels,
+    )
+
+
+@pytest.mark.parametrize("state", list(CloudState))
+def test_every_state_has_a_line_and_what_is_wrong_has_advice(state: CloudState) -> None:
+    [finding] = explain_recording(recording(state))
+    assert "RE1111" in finding.line
+    assert "\n" not in finding.line
+    assert finding.mark is Mark.OK or finding.advice
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (recording(CloudState.ABSENT, 16101), "too short to be kept (error 16101)"),
+        (recording(CloudState.ABSENT, 16102), "check the agent's microphone"),
+        (recording(CloudState.ABSENT, 99), "(error 99)"),
+        (recording(CloudState.FAILED), "encrypts recordings"),
+        (recording(CloudState.PARKED, error="the carrier answered 401"), "TWILIO_API_KEY_SECRET"),
+        (recording(CloudState.PARKED, error="the carrier answered 404"), "deleted there"),
+        (recording(CloudState.COMPLETED, error="429 too many"), "tried again later"),
+        (recording(CloudState.EXPECTED), "CALLREEL_PUBLIC_URL"),
+        (recording(CloudState.MISSING), "CALLREEL_RECORD"),
+    ],
+)
+def test_the_reason_decides_the_advice(row: RecordingRow, expected: str) -> None:
+    assert expected in explain_recording(row)[0].line
+
+
+def test_one_channel_is_a_finding_of_its_own() -> None:
+    found = explain_recording(recording(CloudState.STORED, channels=1))
+    assert [finding.mark for finding in found] == [Mark.OK, Mark.WARN]
+    assert "CALLREEL_RECORDING_CHANNELS=dual" in found[1].advice
+
+
+def test_a_call_is_found_by_its_id_and_by_its_leg(database: Database) -> None:
+    with database.read() as conn:
+        assert explain_call(conn, CALL.id) == explain_call(conn, LEG)
+        assert explain_call(conn, "ba9876543210") == []
+        assert explain_call(conn, "CA" + "b" * 32) == []
+
+
+def test_a_call_that_nobody_told_of_lacks_its_stream_and_its_callback(database: Database) -> None:
+    with database.read() as conn:
+        found = explain_call(conn, CALL.id)
+    assert [finding.what for finding in found if finding.mark is Mark.BAD] == ["media stream", "recording"]
+
+
+def test_streams_and_repaired_layers_are_told(database: Database) -> None:
+    path = "audio_recordings/agent.wav"
+    layer = LayerFile(Layer.LIVE_8K, Role.AGENT, path, 8000, 1, 1000, 16044, "ab", LayerState.REPAIRED)
+    with database.write() as conn:
+        streams.insert(conn, StreamRow(StreamSid("MZ" + "1" * 32), CALL.id, LEG, 0, NOON))
+        layers.upsert(conn, CALL.id, layer, repaired_at=NOON)
+        recordings.hear(conn, RecordingSid("RE" + "1" * 32), CALL.id, LEG, CloudState.STORED, NOON)
+    with database.read() as conn:
+        found = explain_call(conn, CALL.id)
+    assert [(finding.what, finding.mark) for finding in found[1:3]] == [
+        ("media stream", Mark.OK),
+        ("live layers", Mark.WARN),
+    ]
+    assert found[3].mark is Mark.OK
+
+
+def test_no_number_and_no_name_stands_in_the_lines(database: Database) -> None:
+    with database.read() as conn:
+        lines = " ".join(finding.line for finding in explain_call(conn, CALL.id))
+    assert "555" not in lines
+    assert "ada" not in lines

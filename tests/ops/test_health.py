@@ -1,0 +1,47 @@
+from pathlib import Path
+
+from callreel.domain.errors import StoreError
+from callreel.ops.health import Check, Health, enough_room, works
+from tests.support.installation import NOON, SteppedClock
+
+
+def test_a_failing_check_is_told_with_its_beginning_and_goes_when_it_passes() -> None:
+    clock, wrong = SteppedClock(), [False]
+
+    def refuse() -> None:
+        if wrong[0]:
+            raise StoreError("the database is locked")
+
+    health = Health(clock, {"database": works(refuse), "other": works(lambda: None)})
+    health.look()
+    assert health.problems() == []
+    wrong[0] = True
+    health.look()
+    clock.step(10)
+    health.look()
+    (problem,) = health.problems()
+    assert (problem.name, problem.what, problem.since) == ("database", "the database is locked", NOON)
+    wrong[0] = False
+    health.look()
+    assert health.problems() == []
+
+
+def test_a_check_that_hangs_is_itself_what_is_wrong() -> None:
+    clock = SteppedClock()
+    health = Health(clock, {})
+    clock.step(29)
+    assert health.problems() == []
+    clock.step(2)
+    assert [problem.name for problem in health.problems()] == ["checks"]
+
+
+def test_little_room_is_told_in_numbers() -> None:
+    check: Check = enough_room(lambda: 100 << 20, 512 << 20)
+    assert check() == "100 MiB are left on the disk of the data folder, 512 MiB are wanted"
+    assert enough_room(lambda: 512 << 20, 512 << 20)() is None
+
+
+def test_a_folder_that_is_gone_is_a_problem(tmp_path: Path) -> None:
+    health = Health(SteppedClock(), {"folder": works(lambda: (tmp_path / "gone" / "file").touch())})
+    health.look()
+    assert [problem.name for problem in health.problems()] == ["folder"]

@@ -1,0 +1,90 @@
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.ops.integrity_check import Checked, IntegrityCheck, Kind
+from callreel.store.calls import layers, recordings
+from tests.support.installation import NOON, Installation, a_call, leg
+
+SID = RecordingSid("RE" + "1" * 32)
+KEY = f"twilio_recordings/{leg(1)}_{SID}.wav"
+CALL = CallId("000000000001")
+
+
+@pytest.fixture
+def kept(installation: Installation) -> Installation:
+    """A call with one stored recording."""
+    call = a_call(installation)
+    blob = installation.blobs.put(KEY, [b"audio"])
+    file = LayerFile(Layer.CLOUD, None, KEY, 8_000, 2, 5, blob.size_bytes, blob.sha256, LayerState.CLOSED)
+    with installation.database.write() as conn:
+        layers.upsert(conn, call.id, file)
+        recordings.hear(conn, SID, call.id, leg(1), CloudState.STORED, NOON)
+        recordings.mark_dispatched(conn, SID, NOON)
+    return installation
+
+
+def check(installation: Installation, *, repair: bool = False) -> Checked:
+    return IntegrityCheck(installation.database, installation.blobs, NOON, repair=repair).run()
+
+
+def told(checked: Checked) -> list[tuple[Kind, str, str | None]]:
+    return [(finding.kind, finding.path, finding.done) for finding in checked.findings]
+
+
+def put_aged(path: Path, age: timedelta) -> None:
+    path.write_bytes(b"what is this")
+    moment = (NOON - age).timestamp()
+    os.utime(path, (moment, moment))
+
+
+def test_what_is_whole_is_well(kept: Installation) -> None:
+    checked = check(kept)
+    assert (checked.files, checked.size_bytes, checked.findings) == (1, 5, ())
+
+
+@pytest.mark.parametrize("bytes_now", [b"audiO", b"audio and more", b""])
+def test_changed_bytes_are_told_and_never_touched(kept: Installation, bytes_now: bytes) -> None:
+    kept.blobs.path(KEY).write_bytes(bytes_now)
+    assert told(check(kept, repair=True)) == [(Kind.DAMAGED, KEY, None)]
+    assert kept.blobs.path(KEY).read_bytes() == bytes_now
+
+
+def test_a_lost_recording_is_fetched_again_when_asked_to(kept: Installation) -> None:
+    with kept.database.write() as conn:
+        conn.exec_driver_sql("UPDATE calls SET state = 'closed'")
+    kept.blobs.path(KEY).unlink()
+    assert told(check(kept)) == [(Kind.MISSING, KEY, None)]
+    assert told(check(kept, repair=True)) == [(Kind.MISSING, KEY, "asked for again at the carrier")]
+    with kept.database.read() as conn:
+        (row,) = recordings.undispatched(conn)
+    assert (row.sid, row.state, row.retries) == (SID, CloudState.COMPLETED, 1)
+
+
+def test_a_file_that_no_row_names_is_moved_aside_once_it_is_old(kept: Installation) -> None:
+    folder = kept.blobs.path(KEY).parent
+    put_aged(folder / "new.wav", timedelta(hours=23))
+    put_aged(folder / "old.wav", timedelta(hours=25))
+    assert told(check(kept)) == [
+        (Kind.UNKNOWN, "twilio_recordings/new.wav", "left alone, it is younger than a day"),
+        (Kind.UNKNOWN, "twilio_recordings/old.wav", None),
+    ]
+    check(kept, repair=True)
+    assert not (folder / "old.wav").exists()
+    assert (kept.blobs.root / "unclaimed/twilio_recordings/old.wav").read_bytes() == b"what is this"
+    assert (folder / "new.wav").exists()
+
+
+def test_what_dead_processes_left_is_deleted_once_it_is_old(kept: Installation) -> None:
+    folder = kept.blobs.path(KEY).parent
+    put_aged(folder / ".x.wav.abc.part", timedelta(days=2))
+    put_aged(folder / "resumed.wav.part", timedelta(hours=2))
+    done = {path: done for _, path, done in told(check(kept, repair=True))}
+    assert done == {
+        "twilio_recordings/.x.wav.abc.part": "deleted",
+        "twilio_recordings/resumed.wav.part": "left alone, it is younger than a day",
+    }

@@ -1,0 +1,197 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from callreel.cluster.failure_detector import new_name
+from callreel.domain.call import CallState
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.postcall.dispatcher import FETCH_WORKFLOW, NONE_WORKFLOW, Dispatcher
+from callreel.postcall.durable import Durable, Steps
+from callreel.store.calls import calls, recordings
+from tests.support.installation import Installation, a_call, eventually, eventually_blocking, leg
+
+CALL = CallId("000000000001")
+
+
+@dataclass
+class Stage:
+    """The real durable engine with bodies that only say that they ran."""
+
+    durable: Durable
+    ran: list[tuple[str, str]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def body(self, name: str) -> None:
+        def run(steps: Steps, key: str) -> None:
+            steps.run("once", lambda: self._note(name, key))
+
+        self.durable.register(name, run, queue="all")
+
+    def _note(self, name: str, key: str) -> None:
+        with self.lock:
+            self.ran.append((name, key))
+
+    def of(self, sid: RecordingSid) -> list[str]:
+        with self.lock:
+            return [name for name, key in self.ran if key == sid]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder: Path = tmp_path_factory.mktemp("durable")
+    made = Stage(Durable(f"sqlite:///{folder / 'stages.db'}", new_name()))
+    for name in (FETCH_WORKFLOW, NONE_WORKFLOW):
+        made.body(name)
+    made.durable.launch({"all": 4})
+    yield made
+    made.durable.close()
+
+
+def an_ended_call(installation: Installation) -> None:
+    a_call(installation)
+    with installation.database.write() as conn:
+        calls.set_state(conn, CALL, CallState.ENDED, installation.clock.now())
+
+
+_numbers = iter(range(1, 1000))
+
+
+def a_recording(installation: Installation, state: CloudState) -> RecordingSid:
+    sid = RecordingSid(f"RE{next(_numbers):032x}")
+    hear(installation, sid, state)
+    return sid
+
+
+def hear(installation: Installation, sid: RecordingSid, state: CloudState) -> None:
+    with installation.database.write() as conn:
+        recordings.hear(conn, sid, CALL, leg(1), state, installation.clock.now())
+
+
+def dispatched(installation: Installation, sid: RecordingSid) -> bool:
+    with installation.database.read() as conn:
+        row = recordings.get(conn, sid)
+    assert row is not None
+    return row.dispatched_at is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "workflow"),
+    [
+        (CloudState.COMPLETED, FETCH_WORKFLOW),
+        (CloudState.ABSENT, NONE_WORKFLOW),
+        (CloudState.FAILED, NONE_WORKFLOW),
+        (CloudState.MISSING, NONE_WORKFLOW),
+    ],
+)
+def test_row_becomes_one_workflow(
+    installation: Installation, stage: Stage, state: CloudState, workflow: str
+) -> None:
+    an_ended_call(installation)
+    sid = a_recording(installation, state)
+    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
+    assert [dispatcher.sweep() for _ in range(3)] == [1, 0, 0]
+    eventually_blocking(lambda: stage.of(sid))
+    assert stage.of(sid) == [workflow] and dispatched(installation, sid)
+
+
+@pytest.mark.parametrize("state", [CloudState.EXPECTED, CloudState.IN_PROGRESS])
+def test_recording_that_is_under_way_starts_nothing(
+    installation: Installation, stage: Stage, state: CloudState
+) -> None:
+    an_ended_call(installation)
+    sid = a_recording(installation, state)
+    assert Dispatcher(installation.database, stage.durable, installation.clock).sweep() == 0
+    assert not dispatched(installation, sid)
+
+
+def test_a_call_that_goes_on_is_not_judged_whatever_became_of_its_recording(
+    installation: Installation, stage: Stage
+) -> None:
+    """A recording may fail in the first minute of a long call."""
+    a_call(installation)
+    sid = a_recording(installation, CloudState.FAILED)
+    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
+    assert dispatcher.sweep() == 0 and not dispatched(installation, sid)
+    with installation.database.write() as conn:
+        calls.set_state(conn, CALL, CallState.ENDED, installation.clock.now())
+    assert dispatcher.sweep() == 1 and dispatched(installation, sid)
+
+
+def test_crash_between_starting_and_noting_it_starts_once(installation: Installation, stage: Stage) -> None:
+    an_ended_call(installation)
+    sid = a_recording(installation, CloudState.COMPLETED)
+    stage.durable.start(FETCH_WORKFLOW, sid)
+    eventually_blocking(lambda: stage.of(sid))
+    assert Dispatcher(installation.database, stage.durable, installation.clock).sweep() == 1
+    eventually_blocking(lambda: not stage.durable.unfinished())
+    assert stage.of(sid) == [FETCH_WORKFLOW]
+
+
+def test_absent_that_completes_after_all_is_worked_on_again(installation: Installation, stage: Stage) -> None:
+    an_ended_call(installation)
+    sid = a_recording(installation, CloudState.ABSENT)
+    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
+    dispatcher.sweep()
+    eventually_blocking(lambda: stage.of(sid))
+    hear(installation, sid, CloudState.COMPLETED)
+    assert dispatcher.sweep() == 1
+    eventually_blocking(lambda: len(stage.of(sid)) == 2)
+    assert stage.of(sid) == [NONE_WORKFLOW, FETCH_WORKFLOW]
+
+
+def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
+    installation: Installation, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`absent` is being started when `completed` arrives."""
+    an_ended_call(installation)
+    sid = a_recording(installation, CloudState.ABSENT)
+    start = stage.durable.start
+
+    def start_slowly(name: str, key: str) -> None:
+        start(name, key)
+        if name == NONE_WORKFLOW:
+            hear(installation, sid, CloudState.COMPLETED)
+
+    monkeypatch.setattr(stage.durable, "start", start_slowly)
+    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
+    dispatcher.sweep()
+    dispatcher.sweep()
+    eventually_blocking(lambda: len(stage.of(sid)) == 2)
+    assert sorted(stage.of(sid)) == sorted([NONE_WORKFLOW, FETCH_WORKFLOW])
+
+
+def test_waking_looks_at_once_and_failures_do_not_end_it(
+    installation: Installation, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_ended_call(installation)
+    monkeypatch.setattr("callreel.postcall.dispatcher.SWEEP_EVERY_S", 60.0)
+    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
+    failures = [1]
+    start = stage.durable.start
+
+    def start_badly(name: str, key: str) -> None:
+        if failures and failures.pop():
+            raise RuntimeError("the stages' database is locked")
+        start(name, key)
+
+    monkeypatch.setattr(stage.durable, "start", start_badly)
+
+    async def scene() -> None:
+        dispatcher.wake()  # before it runs: no matter
+        first = a_recording(installation, CloudState.COMPLETED)
+        task = asyncio.create_task(dispatcher.run())
+        await eventually(lambda: not failures)
+        await asyncio.to_thread(dispatcher.wake)
+        await eventually(lambda: dispatched(installation, first))
+        second = a_recording(installation, CloudState.ABSENT)
+        await asyncio.to_thread(dispatcher.wake)
+        await eventually(lambda: dispatched(installation, second))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())

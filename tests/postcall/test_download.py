@@ -1,0 +1,230 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.domain.call import Role
+from callreel.domain.errors import StoreError
+from callreel.domain.events import EventKind
+from callreel.domain.ids import RecordingSid
+from callreel.domain.recording import CloudState, Layer, LayerState
+from callreel.store.audio.layer_audio import channel_file
+from callreel.store.calls import layers
+from callreel.store.files.sound_files import read_wav
+from tests.support.installation import ACCOUNT, Installation, Samples, leg, silence, speech
+from tests.support.recorded_call import (
+    AGENT_SAYS,
+    LATE_MS,
+    MEDIA,
+    SID,
+    TECHNICIAN_SAYS,
+    Recorded,
+    mono_wav,
+    recorded_call,
+    two_channel_wav,
+)
+from tests.support.rest_server import Answer
+
+CLOUD_KEY = f"twilio_recordings/{leg(1)}_{SID}.wav"
+SECOND = RecordingSid("RE" + "2" * 32)
+
+
+@pytest.fixture
+def recorded(installation: Installation) -> Iterator[Recorded]:
+    with recorded_call(installation) as made:
+        yield made
+
+
+def channel(recorded: Recorded, role: Role) -> Samples:
+    (file,) = [file for file in recorded.files(Layer.CLOUD_CHANNEL) if file.role is role]
+    samples, rate_hz = read_wav(recorded.installation.blobs.path(file.path))
+    assert (rate_hz, samples.shape[1]) == (file.rate_hz, file.channels) == (8_000, 1)
+    assert file.sha256 == recorded.installation.blobs.digest(file.path)
+    return samples[:, 0]
+
+
+def cloud(samples: Samples) -> Samples:
+    return np.concatenate([silence(LATE_MS), samples, silence(200)])
+
+
+# Fetching
+
+
+def test_recording_is_stored_under_its_name(recorded: Recorded) -> None:
+    assert recorded.fetching().attempt(SID, 1) is None
+    assert recorded.recording().state is CloudState.STORED
+    (file,) = recorded.files(Layer.CLOUD)
+    assert (file.path, file.role, file.channels, file.rate_hz) == (CLOUD_KEY, None, 2, 8_000)
+    assert (file.duration_ms, file.state) == (5_000, LayerState.CLOSED)
+    blobs = recorded.installation.blobs
+    assert file.sha256 == blobs.digest(CLOUD_KEY)
+    assert blobs.path(CLOUD_KEY).read_bytes() == two_channel_wav(AGENT_SAYS, TECHNICIAN_SAYS)
+    assert [e.data["state"] for e in recorded.installation.stored_events()[-2:]] == ["closed", "stored"]
+    assert list(blobs.path(CLOUD_KEY).parent.iterdir()) == [blobs.path(CLOUD_KEY)]
+
+
+def test_stored_recording_is_not_fetched_again(recorded: Recorded) -> None:
+    for attempt in (1, 1):
+        assert recorded.fetching().attempt(SID, attempt) is None
+    assert len(recorded.server.seen) == 1
+    assert len(recorded.files(Layer.CLOUD)) == 1
+
+
+def test_crash_between_the_file_and_its_row_is_mended_by_running_again(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError("killed here")
+
+    fetching = recorded.fetching()
+    with monkeypatch.context() as patched:
+        patched.setattr(fetching, "_keep", crash)
+        with pytest.raises(RuntimeError):
+            fetching.attempt(SID, 1)
+    assert recorded.installation.blobs.stat(CLOUD_KEY) is not None
+    assert recorded.recording().state is CloudState.COMPLETED
+    assert fetching.attempt(SID, 1) is None
+    assert recorded.recording().state is CloudState.STORED
+
+
+def test_recording_that_is_not_ready_is_asked_for_again(recorded: Recorded) -> None:
+    whole = recorded.server.answers[MEDIA]
+    recorded.server.put(MEDIA, Answer(404), Answer(429, headers={"Retry-After": "9"}), *whole)
+    fetching = recorded.fetching()
+    first, second = fetching.attempt(SID, 1), fetching.attempt(SID, 2)
+    assert first is not None and 0.5 <= first <= 1.0
+    assert second == 9.0
+    assert recorded.recording().state is CloudState.COMPLETED
+    assert fetching.attempt(SID, 3) is None
+    assert recorded.recording().state is CloudState.STORED
+
+
+def test_broken_body_is_resumed_by_the_next_attempt(recorded: Recorded) -> None:
+    whole = recorded.server.answers[MEDIA][0]
+    recorded.server.put(MEDIA, Answer(body=whole.body, cut_at=20_000), whole)
+    assert recorded.fetching().attempt(SID, 1) is not None
+    assert recorded.fetching().attempt(SID, 2) is None
+    assert recorded.server.seen[1].headers["Range"] == "bytes=20000-"
+    assert recorded.installation.blobs.path(CLOUD_KEY).read_bytes() == whole.body
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "why"),
+    [
+        (401, 1, "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"),
+        (400, 1, "the carrier refused the request (400)"),
+        (404, 3, "the carrier answered 404, 3 times"),
+    ],
+)
+def test_recording_that_cannot_be_had_is_parked_with_the_reason(
+    recorded: Recorded, status: int, attempt: int, why: str
+) -> None:
+    recorded.server.put(MEDIA, Answer(status))
+    assert recorded.fetching(max_attempts=3).attempt(SID, attempt) is None
+    row = recorded.recording()
+    assert (row.state, row.stage, row.stage_error) == (CloudState.PARKED, "fetch", why)
+    event = recorded.installation.stored_events()[-1]
+    assert (event.kind, event.data["state"]) == (EventKind.RECORDING, "parked")
+    assert recorded.files(Layer.CLOUD) == []
+
+
+def test_parked_recording_can_be_fetched_later(recorded: Recorded) -> None:
+    whole = recorded.server.answers[MEDIA]
+    recorded.server.put(MEDIA, Answer(401))
+    recorded.fetching().attempt(SID, 1)
+    recorded.server.put(MEDIA, *whole)
+    recorded.fetching().attempt(SID, 1)
+    assert recorded.recording().state is CloudState.STORED
+
+
+def test_without_credentials_nobody_is_asked(recorded: Recorded) -> None:
+    carrier = CarrierRecordings(CarrierAccess(recorded.server.url, ACCOUNT, "SK1", ""))
+    assert recorded.fetching(carrier=carrier).attempt(SID, 1) is None
+    carrier.close()
+    row = recorded.recording()
+    assert row.state is CloudState.PARKED
+    assert row.stage_error is not None and row.stage_error.startswith("no carrier credentials are set")
+    assert recorded.server.seen == []
+
+
+def test_recording_that_cannot_be_kept_is_parked(recorded: Recorded) -> None:
+    (recorded.installation.blobs.root / "twilio_recordings").write_text("a file where the folder should be")
+    assert recorded.fetching().attempt(SID, 1) is None
+    row = recorded.recording()
+    assert (row.state, row.stage) == (CloudState.PARKED, "fetch")
+    assert row.stage_error is not None and "twilio_recordings" in row.stage_error
+
+
+def test_other_bytes_than_those_kept_are_parked_and_nothing_is_replaced(recorded: Recorded) -> None:
+    kept = mono_wav(speech(200))
+    recorded.installation.blobs.put(CLOUD_KEY, [kept])
+    assert recorded.fetching().attempt(SID, 1) is None
+    assert recorded.recording().state is CloudState.PARKED
+    assert recorded.installation.blobs.path(CLOUD_KEY).read_bytes() == kept
+
+
+def test_recording_without_a_row_is_our_mistake(recorded: Recorded) -> None:
+    with pytest.raises(StoreError, match="should have a row"):
+        recorded.fetching().rows(SECOND)
+
+
+# Splitting
+
+
+def test_channels_go_to_the_roles_of_an_outgoing_call(recorded: Recorded) -> None:
+    recorded.fetching().attempt(SID, 1)
+    assert recorded.fetching().split(SID) == 2
+    assert np.array_equal(channel(recorded, Role.AGENT), cloud(AGENT_SAYS))
+    assert np.array_equal(channel(recorded, Role.TECHNICIAN), cloud(TECHNICIAN_SAYS))
+    assert [file.path for file in recorded.files(Layer.CLOUD_CHANNEL)] == [
+        f"twilio_recordings/{leg(1)}_agent.wav",
+        f"twilio_recordings/{leg(1)}_technician.wav",
+    ]
+
+
+def test_channels_go_to_the_roles_of_an_incoming_call(installation: Installation) -> None:
+    """The parent leg, channel 1, is the caller then."""
+    with recorded_call(installation, from_="+4989123456") as recorded:
+        recorded.fetching().attempt(SID, 1)
+        assert recorded.fetching().split(SID) == 2
+        assert np.array_equal(channel(recorded, Role.TECHNICIAN), cloud(TECHNICIAN_SAYS))
+        assert np.array_equal(channel(recorded, Role.AGENT), cloud(AGENT_SAYS))
+
+
+def test_splitting_twice_is_splitting_once(recorded: Recorded) -> None:
+    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().split(SID)
+    before = recorded.files(Layer.CLOUD_CHANNEL)
+    assert recorded.fetching().split(SID) == 2
+    assert recorded.files(Layer.CLOUD_CHANNEL) == before
+
+
+def test_mono_recording_stays_whole(recorded: Recorded) -> None:
+    recorded.server.put(MEDIA, Answer(body=mono_wav(AGENT_SAYS)))
+    recorded.fetching().attempt(SID, 1)
+    assert recorded.fetching().split(SID) == 1
+    assert recorded.files(Layer.CLOUD_CHANNEL) == []
+
+
+def test_second_recording_of_a_call_gets_longer_names_and_the_first_stays_the_calls(
+    recorded: Recorded,
+) -> None:
+    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().split(SID)
+    recorded.server.put(
+        MEDIA.replace(SID, SECOND), Answer(body=two_channel_wav(speech(300, seed=7), speech(300, seed=8)))
+    )
+    recorded.hear(CloudState.COMPLETED, SECOND, duration_s=1)
+    for _ in range(2):
+        recorded.fetching().attempt(SECOND, 1)
+        assert recorded.fetching().split(SECOND) == 2
+    names = [file.path for file in recorded.files(Layer.CLOUD_CHANNEL) if file.role is Role.AGENT]
+    assert sorted(names) == [
+        f"twilio_recordings/{leg(1)}_{SECOND}_agent.wav",
+        f"twilio_recordings/{leg(1)}_agent.wav",
+    ]
+    with recorded.installation.database.read() as conn:
+        files = layers.of_call(conn, recorded.call_id)
+    first = channel_file(files, Role.AGENT)
+    assert first is not None and first.path == f"twilio_recordings/{leg(1)}_agent.wav"

@@ -1,0 +1,173 @@
+"""An hour in which the carrier refuses everything, with a clock that is fed: nothing is lost, nothing asks without end."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from callreel.app.maintenance import LOOK_EVERY_S, MaintenanceJobs
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.domain.call import CallState
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState
+from callreel.domain.verdict import Verdict
+from callreel.postcall.carrier_inventory import CarrierList
+from callreel.postcall.dispatcher import workflow_key
+from callreel.postcall.reconciliation import LookAgain, Reconciler
+from callreel.postcall.workflows import Stages
+from callreel.retention.carrier_deletion import Deletion
+from callreel.store.calls import calls, recordings
+from callreel.twilio.rest_resources import RecordingResource, page_json
+from tests.postcall.test_workflows import Remembered, run
+from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
+from tests.support.recorded_call import MEDIA, SID, Recorded, recorded_call
+from tests.support.rest_server import Answer, RestServer, rest_server
+
+HOUR_S = 3_600
+LIST = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
+
+REFUSALS = {
+    "revoked": Answer(401),
+    "down": Answer(503),
+    "quota": Answer(429, headers={"Retry-After": "900"}),
+    "broken": Answer(body=b"x" * 1000, cut_at=10),
+}
+
+
+@dataclass
+class Hour:
+    """The dispatcher, the stages and the upkeep of one installation, driven by a fed clock."""
+
+    recorded: Recorded
+
+    def __post_init__(self) -> None:
+        installation, recorded = self.recorded.installation, self.recorded
+        self.stages = Stages(
+            installation.database, installation.announcer, recorded.fetching(max_attempts=8), recorded.transcribing(),
+            recorded.judging(),
+        )  # fmt: skip
+        self.upkeep = MaintenanceJobs(
+            installation.database, installation.clock,
+            CarrierList(installation.database, installation.announcer, recorded.carrier, installation.clock),
+            Deletion(installation.database, installation.blobs, recorded.carrier, installation.clock, after_days=None),
+            unfinished=set, days=3, usable=True,
+        )  # fmt: skip
+
+    def work(self) -> None:
+        """Start what is not started, and run it to its end; its waits pass on the clock."""
+        clock, database = self.recorded.installation.clock, self.recorded.installation.database
+        with database.read() as conn:
+            waiting = recordings.undispatched(conn)
+        for row in waiting:
+            with database.write() as conn:
+                recordings.mark_dispatched(conn, row.sid, clock.now())
+            run(self.stages, Waiting(clock.step), workflow_key(row))
+
+    def pass_until(self, at_s: float) -> None:
+        clock = self.recorded.installation.clock
+        while clock.monotonic_s() < at_s:
+            self.upkeep.look_after_rows()
+            self.work()
+            clock.step(LOOK_EVERY_S)
+
+
+class Waiting(Remembered):
+    """Steps whose waits move the clock."""
+
+    def __init__(self, step: Callable[[float], None]) -> None:
+        Remembered.__init__(self)
+        self._step = step
+
+    def sleep(self, seconds: float) -> None:
+        self._step(seconds)
+
+
+@pytest.fixture
+def recorded(installation: Installation) -> Iterator[Recorded]:
+    with recorded_call(installation) as made:
+        yield made
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_fetching_is_parked_with_its_reason_and_resumes_by_itself(recorded: Recorded, refusal: str) -> None:
+    whole = recorded.server.answers[MEDIA]
+    recorded.server.put(MEDIA, REFUSALS[refusal])
+    hour = Hour(recorded)
+    begin_s = recorded.installation.clock.monotonic_s()
+    hour.pass_until(begin_s + HOUR_S)
+    row = recorded.recording()
+    assert row.state is CloudState.PARKED and row.stage_error and row.retry_at is not None
+    assert [reason.code for reason in recorded.call.reasons] == ["cloud_parked"]
+    asked = len(recorded.server.seen)
+    assert 3 <= asked <= 8 * 7, f"{asked} requests in an hour"
+    if refusal == "quota":
+        assert asked <= 5, "Retry-After is kept to"
+    recorded.server.put(MEDIA, *whole)
+    hour.pass_until(begin_s + 2.5 * HOUR_S)
+    row = recorded.recording()
+    assert (row.state, row.stage_error) == (CloudState.STORED, None)
+    assert recorded.call.verdict is Verdict.VERIFIED, "and judged anew"
+
+
+def test_one_click_resumes_at_once(recorded: Recorded) -> None:
+    whole = recorded.server.answers[MEDIA]
+    recorded.server.put(MEDIA, REFUSALS["revoked"])
+    hour = Hour(recorded)
+    hour.work()
+    recorded.server.put(MEDIA, *whole)
+    with recorded.installation.database.write() as conn:
+        assert recordings.retry(conn, SID, recorded.installation.clock.now())
+    hour.work()
+    assert recorded.recording().state is CloudState.STORED
+    assert recorded.call.verdict is Verdict.VERIFIED
+
+
+@pytest.fixture
+def server() -> Iterator[RestServer]:
+    with rest_server() as running:
+        yield running
+
+
+@pytest.mark.parametrize("refusal", ["revoked", "down"])
+def test_asking_for_the_recordings_of_many_calls_is_no_hot_loop(
+    installation: Installation, server: RestServer, refusal: str
+) -> None:
+    """Twenty calls whose callbacks were lost, and a carrier that refuses for an hour: looked at again and again."""
+    first = a_call(installation, 1)
+    with installation.database.write() as conn:
+        for number in range(2, 21):
+            calls.insert(conn, replace(first, id=CallId(f"{number:012x}"), leg_sid=leg(number)))
+        for number in range(1, 21):
+            calls.set_state(conn, CallId(f"{number:012x}"), CallState.ENDED, NOON)
+    server.put(LIST, REFUSALS[refusal])
+    carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
+    service = Reconciler(
+        installation.database,
+        installation.announcer,
+        carrier,
+        installation.clock,
+        LookAgain(60, 86_400),
+        record=True,
+    )
+    for _ in range(HOUR_S // 20):
+        service.sweep()
+        installation.clock.step(20)
+    assert 2 <= len(server.seen) <= 40, f"{len(server.seen)} requests in an hour"
+    for number in range(1, 21):
+        server.put(f"{LIST}?CallSid={leg(number)}&PageSize=100", listed(number))
+    server.put(LIST, Answer(body=b"{}"))
+    for _ in range(2 * HOUR_S // 120):
+        service.sweep()
+        installation.clock.step(120)
+    with installation.database.read() as conn:
+        found = [row.state for n in range(1, 21) for row in recordings.of_call(conn, CallId(f"{n:012x}"))]
+    assert found == [CloudState.COMPLETED] * 20, "nothing is missing afterwards"
+    carrier.close()
+
+
+def listed(number: int) -> Answer:
+    item = RecordingResource(
+        RecordingSid(f"RE{number:032x}"), leg(number), "completed", duration_s=41, channels=2, error_code=None
+    ).to_json(ACCOUNT, created=NOON, updated=NOON)
+    return Answer(body=json.dumps(page_json("recordings", [item], path=LIST, page=0, page_size=100)).encode())

@@ -1,0 +1,98 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from callreel.asr.engine import RecognizedWord
+from callreel.audio.samples import Samples
+from callreel.domain.errors import EngineError
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind
+from callreel.postcall.retranscription import Again, Run
+from callreel.store.calls import layers
+from callreel.store.transcripts import live_scores, revisions, transcripts
+from tests.postcall.test_workflows import Remembered
+from tests.support.installation import Installation
+from tests.support.recorded_call import SID, Decoder, Recorded, recorded_call
+
+RUN = Run.at(datetime(2026, 11, 25, 12, 30, tzinfo=UTC), "final")
+
+
+class _TwoWords(Decoder):
+    def __call__(self, samples: Samples) -> list[RecognizedWord]:
+        first = super().__call__(samples)[0]
+        return [first, replace(first, start_ms=first.end_ms, end_ms=first.end_ms + 1)]
+
+
+@pytest.fixture
+def recorded(installation: Installation) -> Iterator[Recorded]:
+    """With its recording fetched, split and transcribed once."""
+    with recorded_call(installation) as made:
+        made.fetching().attempt(SID, 1)
+        made.fetching().split(SID)
+        made.transcribing().from_recording(made.call_id)
+        yield made
+
+
+def test_a_call_that_is_heard_again_gets_a_new_revision_and_keeps_the_one_before(recorded: Recorded) -> None:
+    again = Again(lambda spec: recorded.transcribing())
+    steps = Remembered()
+    for _ in range(2):  # a workflow that was cut off runs again
+        assert again.again(steps, RUN.key(recorded.call_id)) == ""
+    assert steps.ran == ["transcribe again"]
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None
+    assert (found.revision, found.run, found.engine) == (2, "20261125T123000Z", "final")
+    assert found.heard_ms > 3000
+    with recorded.installation.database.read() as conn:
+        kept = [
+            row.run for row in transcripts.of_call(conn, recorded.call_id) if row.kind is TranscriptKind.FINAL
+        ]
+        shown = revisions.shown(conn, recorded.call_id)
+    assert kept == ["", "20261125T123000Z"]
+    assert shown is not None and shown.machine.revision == 2
+
+
+def test_the_live_text_is_scored_against_what_was_heard_again(recorded: Recorded) -> None:
+    def words() -> int | None:
+        with recorded.installation.database.read() as conn:
+            score = live_scores.of_call(conn, recorded.call_id)
+        return score.words if score else None
+
+    recorded.judging().judge(recorded.call_id)
+    once = words()
+    assert once is not None and once > 0
+    recorded.transcribing(_TwoWords()).from_audio(recorded.call_id, "run")
+    assert words() == 2 * once
+
+
+def test_a_step_that_is_done_twice_makes_one_revision(recorded: Recorded) -> None:
+    for _ in range(2):
+        recorded.transcribing().from_audio(recorded.call_id, "run")
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and found.revision == 2
+
+
+def test_a_call_without_channels_is_heard_from_its_live_layers(installation: Installation) -> None:
+    with recorded_call(installation) as made:
+        decoder = Decoder()
+        assert made.transcribing(decoder).from_audio(made.call_id, "run") > 0
+        assert decoder.asked > 0
+
+
+def test_what_cannot_be_heard_again_is_told_and_the_run_goes_on(recorded: Recorded) -> None:
+    def broken(spec: str) -> object:
+        raise EngineError("no such model")
+
+    assert Again(broken).again(Remembered(), RUN.key(recorded.call_id)) == "no such model"  # type: ignore[arg-type]
+    told = Again(lambda spec: recorded.transcribing()).again(Remembered(), RUN.key(CallId("ffffffffffff")))
+    assert "neither channels nor live layers" in told
+
+
+def test_calls_are_chosen_by_when_they_began(recorded: Recorded) -> None:
+    with recorded.installation.database.read() as conn:
+        everything = layers.calls_with_audio(conn)
+        later = layers.calls_with_audio(conn, since=datetime(2100, 1, 1, tzinfo=UTC))
+        earlier = layers.calls_with_audio(conn, until=datetime(2000, 1, 1, tzinfo=UTC))
+    assert (everything, later, earlier) == ([recorded.call_id], [], [])

@@ -1,0 +1,142 @@
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from callreel.asr.engine import Heard, RecognizedWord
+from callreel.audio.segmenter import SegmenterOptions
+from callreel.domain.call import Role
+from callreel.domain.errors import EngineError
+from callreel.domain.events import EventKind
+from callreel.domain.transcript import TranscriptKind
+from callreel.postcall.transcription import FoundOut, segments
+from callreel.store.calls import calls
+from callreel.store.transcripts import finals
+from tests.support.installation import Installation, LoudnessDetector, Samples, one_word, silence, speech
+from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorded_call
+
+
+@pytest.fixture
+def recorded(installation: Installation) -> Iterator[Recorded]:
+    """With its recording fetched and split."""
+    with recorded_call(installation) as made:
+        made.fetching().attempt(SID, 1)
+        made.fetching().split(SID)
+        yield made
+
+
+def test_final_transcript_has_each_party_where_it_spoke_in_the_recording(recorded: Recorded) -> None:
+    assert recorded.transcribing().from_recording(recorded.call_id) == 2
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and (found.engine, found.model) == ("final", "model-1")
+    agent, technician = found.turns
+    assert (agent.role, technician.role) == (Role.AGENT, Role.TECHNICIAN)
+    # A word is as long as its segment: from up to 500 ms before the speech to 450 ms after it.
+    assert (agent.start_ms, technician.start_ms) == pytest.approx(
+        (LATE_MS + 400 - 500, LATE_MS + 2_400 - 500), abs=200
+    )
+    assert agent.start_ms <= LATE_MS + 400 and agent.end_ms >= LATE_MS + 1_900
+    assert technician.start_ms <= LATE_MS + 2_400 and technician.end_ms >= LATE_MS + 3_700
+    event = recorded.installation.stored_events()[-1]
+    assert (event.kind, event.data) == (EventKind.TRANSCRIPT, {"kind": "final", "turns": 2})
+
+
+def test_engine_gets_the_segments_samples_at_16_khz(recorded: Recorded) -> None:
+    given: list[Samples] = []
+
+    def decode(samples: Samples) -> list[RecognizedWord]:
+        given.append(samples)
+        return []
+
+    assert recorded.transcribing(decode).from_recording(recorded.call_id) == 0  # type: ignore[arg-type]
+    lengths_ms = [samples.size // 16 for samples in given]
+    assert len(given) == 2 and 1_500 <= lengths_ms[0] <= 2_500 and 1_300 <= lengths_ms[1] <= 2_300
+    assert all(np.abs(samples).max() > 10_000 for samples in given)
+
+
+def test_segments_go_to_the_engine_so_many_at_once_in_the_calls_own_language(recorded: Recorded) -> None:
+    with recorded.installation.database.write() as conn:
+        calls.set_language(conn, recorded.call_id, "de")
+    asked: list[tuple[int, str]] = []
+
+    def decode(segments: Sequence[Samples], language: str) -> list[list[RecognizedWord]]:
+        asked.append((len(segments), language))
+        return [Heard(one_word(samples, False), language="fr") for samples in segments]
+
+    able = replace(recorded.transcribing()._engine, batch=4)
+    for language, kept in (("", "de"), ("nl", "nl")):
+        stage = recorded.transcribing()
+        stage._decode, stage._engine, stage._language = decode, able, language
+        assert stage.from_audio(recorded.call_id, f"run-{kept}") == 2
+        found = recorded.transcript(TranscriptKind.FINAL)
+        assert found is not None and (found.language, found.detected) == (kept, False)
+    assert asked == [(1, "de"), (1, "de"), (1, "nl"), (1, "nl")], "a batch is of one channel"
+
+
+def test_the_language_of_most_of_the_audio_is_the_transcripts(recorded: Recorded) -> None:
+    found_out = iter(["de", "nl"])
+    stage = recorded.transcribing(lambda samples: Heard(one_word(samples, False), language=next(found_out)))  # type: ignore[arg-type]
+    assert stage.from_recording(recorded.call_id) == 2
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and (found.language, found.detected) == ("de", True)
+    heard = FoundOut()
+    for language, length_ms in (("de", 300), ("", 9000), ("nl", 200), ("nl", 150)):
+        heard.add(language, length_ms)
+    assert (heard.language, FoundOut().language) == ("nl", "")
+
+
+def test_transcribing_twice_keeps_one_transcript(recorded: Recorded) -> None:
+    for _ in range(2):
+        recorded.transcribing().from_recording(recorded.call_id)
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and (found.revision, len(found.turns)) == (1, 2)
+
+
+def test_engine_that_fails_leaves_no_half_transcript(recorded: Recorded) -> None:
+    class SecondFails(Decoder):
+        def __call__(self, samples: Samples) -> list[RecognizedWord]:
+            if self.asked:
+                raise EngineError("no words for this")
+            return list(super().__call__(samples))
+
+    with pytest.raises(EngineError):
+        recorded.transcribing(SecondFails()).from_recording(recorded.call_id)
+    assert recorded.transcript(TranscriptKind.FINAL) is None
+
+
+def test_without_a_recording_the_live_text_is_the_final_one(recorded: Recorded) -> None:
+    decoder = Decoder()
+    assert recorded.transcribing(decoder).from_live(recorded.call_id) == 2
+    assert decoder.asked == 0
+    live, final = (recorded.transcript(kind) for kind in TranscriptKind)
+    assert live is not None and final is not None
+    assert final.turns == live.turns != ()
+
+
+def test_call_of_which_nothing_was_heard_has_an_empty_transcript(recorded: Recorded) -> None:
+    with recorded.installation.database.write() as conn:
+        conn.exec_driver_sql("DELETE FROM finals")
+        assert finals.of_call(conn, recorded.call_id) == []
+    assert recorded.transcribing().from_live(recorded.call_id) == 0
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and found.turns == ()
+
+
+@pytest.mark.parametrize(
+    ("samples", "count"),
+    [
+        (silence(3_000), 0),
+        (silence(0), 0),
+        (speech(20), 0),
+        (np.concatenate([silence(700), speech(800)]), 1),
+        (np.concatenate([speech(800), silence(1_500), speech(800)]), 2),
+        (np.concatenate([speech(800), silence(300), speech(800)]), 1),
+        (speech(40_000), 3),
+    ],
+)  # fmt: skip
+def test_segments_lie_within_the_channel_and_in_order(samples: Samples, count: int) -> None:
+    found = list(segments([samples[:1000], samples[1000:]], LoudnessDetector(), SegmenterOptions()))
+    assert len(found) == count
+    edges = [edge for span in found for edge in span]
+    assert edges == sorted(edges) and all(0 <= edge <= samples.size / 8 for edge in edges)

@@ -1,0 +1,131 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.domain.call import CallState
+from callreel.domain.cost import Prices
+from callreel.domain.ids import RecordingSid
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.verdict import Verdict
+from callreel.retention.carrier_deletion import Deletion, saved_a_month
+from callreel.store.calls import calls, deletions, layers, recordings
+from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
+from tests.support.rest_server import Answer, RestServer, rest_server
+
+SID = RecordingSid("RE" + "1" * 32)
+KEY = f"twilio_recordings/{leg(1)}_{SID}.wav"
+COPY = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{SID}.json"
+
+
+@pytest.fixture
+def server() -> Iterator[RestServer]:
+    with rest_server() as running:
+        running.put(COPY, Answer(204))
+        yield running
+
+
+@pytest.fixture
+def kept(installation: Installation) -> Installation:
+    """A closed, verified call whose recording is stored."""
+    call = a_call(installation)
+    blob = installation.blobs.put(KEY, [b"RIFF" + bytes(996)])
+    file = LayerFile(
+        Layer.CLOUD, None, KEY, 8_000, 2, 90_000, blob.size_bytes, blob.sha256, LayerState.CLOSED
+    )
+    with installation.database.write() as conn:
+        layers.upsert(conn, call.id, file)
+        recordings.hear(conn, SID, call.id, leg(1), CloudState.STORED, NOON)
+        calls.set_verdict(conn, call.id, Verdict.VERIFIED, (), ())
+        calls.set_state(conn, call.id, CallState.CLOSED, NOON)
+    return installation
+
+
+def deletion(installation: Installation, server: RestServer, after_days: int | None = 7) -> Deletion:
+    carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
+    return Deletion(
+        installation.database, installation.blobs, carrier, installation.clock, after_days=after_days
+    )
+
+
+def age(installation: Installation, days: float) -> None:
+    installation.clock.step(timedelta(days=days).total_seconds())
+
+
+def tombstones(installation: Installation) -> list[tuple[str, bool]]:
+    with installation.database.read() as conn:
+        return [(row.sid, row.found_gone) for row in deletions.everything(conn)]
+
+
+def test_a_verified_copy_lets_the_carriers_go_once_after_its_days(
+    kept: Installation, server: RestServer
+) -> None:
+    policy = deletion(kept, server)
+    age(kept, 6.9)
+    assert policy.sweep() == [] and server.seen == []
+    age(kept, 0.2)
+    (outcome,) = policy.sweep()
+    assert (outcome.sid, outcome.why, outcome.duration_ms) == (SID, None, 90_000)
+    assert policy.sweep() == []
+    assert len(server.seen) == 1 and tombstones(kept) == [(SID, False)]
+
+
+def test_never_means_never(kept: Installation, server: RestServer) -> None:
+    age(kept, 1_000)
+    assert deletion(kept, server, None).sweep() == [] and server.seen == []
+
+
+def test_a_dry_run_says_what_would_go_and_asks_for_nothing(kept: Installation, server: RestServer) -> None:
+    age(kept, 8)
+    (outcome,) = deletion(kept, server).sweep(dry_run=True)
+    assert outcome.why is None and server.seen == [] and tombstones(kept) == []
+
+
+def test_what_the_carrier_no_longer_has_counts_as_done(kept: Installation, server: RestServer) -> None:
+    server.put(COPY, Answer(404))
+    age(kept, 8)
+    assert [outcome.why for outcome in deletion(kept, server).sweep()] == [None]
+    assert tombstones(kept) == [(SID, True)]
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [("bytes", "another digest"), ("length", "should have 1000"), ("gone", "our copy is gone")],
+)
+def test_a_copy_that_is_not_whole_on_the_disk_keeps_the_carriers(
+    kept: Installation, server: RestServer, harm: str, why: str
+) -> None:
+    path = kept.blobs.path(KEY)
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(1_000 if harm == "bytes" else 999))
+    age(kept, 8)
+    (outcome,) = deletion(kept, server).sweep()
+    assert outcome.why is not None and why in outcome.why
+    assert server.seen == [] and tombstones(kept) == []
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_a_refusal_leaves_it_for_the_next_time(kept: Installation, server: RestServer, status: int) -> None:
+    server.put(COPY, Answer(status), Answer(204))
+    age(kept, 8)
+    policy = deletion(kept, server)
+    assert [outcome.why for outcome in policy.sweep()] == [f"the carrier answered {status} to a deletion"]
+    assert tombstones(kept) == []
+    assert [outcome.why for outcome in policy.sweep()] == [None]
+
+
+def test_the_carriers_copy_of_a_suspect_call_stays(kept: Installation, server: RestServer) -> None:
+    with kept.database.write() as conn:
+        (call,) = calls.latest(conn)
+        calls.set_verdict(conn, call.id, Verdict.SUSPECT, (), ())
+    age(kept, 100)
+    assert deletion(kept, server).sweep() == []
+
+
+def test_savings_count_started_minutes() -> None:
+    prices = Prices(storage_per_minute_month=Decimal("0.0005"))
+    assert saved_a_month([90_000, 60_000], prices) == Decimal("0.0015")

@@ -1,0 +1,392 @@
+"""Erasing a call: nothing of it is left but that it was, whatever happens on the way; and a held call stays."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.domain.call import CallState
+from callreel.domain.erasure import ErasureStep
+from callreel.domain.errors import CarrierError, StoreError
+from callreel.domain.events import EventKind
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.note import NoteKind
+from callreel.domain.recording import Layer
+from callreel.retention.archive import Archiver
+from callreel.retention.carrier_deletion import Deletion
+from callreel.retention.erasure import BY_POLICY, Erasing
+from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
+from callreel.retention.legal_hold import HoldRefusedError, LegalHolds, NoCallError, ReasonError
+from callreel.review.notes import HeldNoteError, Notes
+from callreel.store.audio.layer_audio import layer_digest, open_layer
+from callreel.store.audio.peaks import layer_peaks
+from callreel.store.calls import calls, erasures, holds, layers, recordings
+from callreel.store.calls.erasures import ErasureRow
+from callreel.store.db.tables import metadata
+from callreel.store.files.blobs import BlobStore
+from callreel.twilio.rest_resources import RecordingResource, page_json
+from tests.support.installation import ACCOUNT, NOON, Installation, eventually_blocking, leg
+from tests.support.program import environment
+from tests.support.recorded_call import SID, Recorded, recorded_call
+from tests.support.rest_server import Answer
+
+ROOT = f"/2010-04-01/Accounts/{ACCOUNT}"
+GONE_THERE = f"{ROOT}/Recordings/{SID}.json"
+LISTED = f"{ROOT}/Recordings.json"
+TEXTS = f"{ROOT}/Recordings/{SID}/Transcriptions.json"
+OURS = ("erasures", "alembic_version", "turn_fts")
+
+
+def listed(*sids: RecordingSid) -> Answer:
+    """The carrier's list of a call's recordings."""
+    found = [
+        RecordingResource(sid, leg(1), "completed", 5, 2).to_json(ACCOUNT, created=NOON, updated=NOON) for sid in sids
+    ]  # fmt: skip
+    page = page_json("recordings", found, path=LISTED, page=0, page_size=100)
+    return Answer(body=json.dumps(page).encode())
+
+
+@pytest.fixture
+def recorded(installation: Installation) -> Iterator[Recorded]:
+    with recorded_call(installation) as made:
+        made.fetching().attempt(SID, 1)
+        made.fetching().split(SID)
+        made.transcribing().from_recording(made.call_id)
+        made.judging().judge(made.call_id)
+        made.server.put(LISTED, listed(SID))
+        made.server.put(GONE_THERE, Answer(204))
+        yield made
+
+
+def erasing(recorded: Recorded, after: timedelta | None = None, blobs: BlobStore | None = None) -> Erasing:
+    installation = recorded.installation
+    return Erasing(
+        installation.database,
+        blobs or installation.blobs,
+        recorded.carrier,
+        installation.announcer,
+        installation.clock,
+        after=after,
+    )
+
+
+def orders(recorded: Recorded) -> ErasureOrders:
+    return ErasureOrders(recorded.installation.database, recorded.installation.clock, carrier_usable=True)
+
+
+def holding(recorded: Recorded) -> LegalHolds:
+    return LegalHolds(
+        recorded.installation.database, recorded.installation.announcer, recorded.installation.clock
+    )
+
+
+def erase(recorded: Recorded, *, at_carrier: bool = True) -> ErasureRow:
+    orders(recorded).ask(recorded.call_id, "ada", "ticket 7", at_carrier=at_carrier)
+    return erasing(recorded).erase(recorded.call_id)
+
+
+def stone(recorded: Recorded) -> ErasureRow:
+    with recorded.installation.database.read() as conn:
+        [row] = erasures.everything(conn)
+    return row
+
+
+def files_left(installation: Installation) -> list[str]:
+    folders = ("audio_recordings", "twilio_recordings", "peaks", "remade")
+    return [blob.key for folder in folders for blob in installation.blobs.here(folder)]
+
+
+def rows_left(installation: Installation, call_id: CallId) -> dict[str, int]:
+    """Rows that name the call, or hang on one that did."""
+    left = {}
+    with installation.database.read() as conn:
+        for table in metadata.sorted_tables:
+            if "call_id" in table.c and table.name not in OURS:
+                found = conn.execute(table.select().where(table.c.call_id == call_id)).all()
+                left[table.name] = len(found)
+        for name in ("calls", "turns", "words", "turn_index", "callbacks", "facts"):
+            left[name] = conn.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one()
+        hits = conn.exec_driver_sql("SELECT count(*) FROM turn_fts").scalar_one()
+    return {name: count for name, count in {**left, "turn_fts": hits}.items() if count}
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_nothing_is_left_but_a_tombstone_with_digests(recorded: Recorded, archived: bool) -> None:
+    installation = recorded.installation
+    with installation.database.read() as conn:
+        files = layers.of_call(conn, recorded.call_id)
+    if archived:
+        Archiver(
+            installation.database, installation.blobs, installation.clock, after=None, only_trusted=True
+        ).archive(recorded.call_id)
+        with installation.database.read() as conn:
+            wide = [file for file in layers.of_call(conn, recorded.call_id) if file.layer is Layer.LIVE_16K]
+        for file in wide:
+            open_layer(installation.blobs, file).close()
+    layer_peaks(
+        installation.blobs, files, Layer.LIVE_8K, recorded.call.topology, 10
+    ) if not archived else None
+    before = rows_left(installation, recorded.call_id)
+    assert files_left(installation) and before
+    done = erase(recorded)
+    assert files_left(installation) == [] and rows_left(installation, recorded.call_id) == {}
+    assert len([seen for seen in recorded.server.seen if seen.path == GONE_THERE]) == 1
+    assert (done.by, done.reason, done.erased_at) == ("ada", "ticket 7", installation.clock.now())
+    assert done.files == {file.path: file.sha256 for file in files}
+    assert done.recordings == {SID: {"outcome": "deleted", "transcriptions": 0}}
+    assert {name: done.counts[name] for name in ("turns", "transcripts", "layers")} == {
+        name: before[name] for name in ("turns", "transcripts", "layers")
+    }
+    assert [event.data for event in installation.heard if event.kind is EventKind.CALL][-1] == {
+        "state": "erased"
+    }
+    with pytest.raises(NoCallError, match="there is no call"):
+        orders(recorded).ask(recorded.call_id, "ada")
+
+
+def test_what_nobody_told_us_of_and_what_the_carrier_wrote_down_goes_too(recorded: Recorded) -> None:
+    other = RecordingSid("RE" + "2" * 32)
+    text = f"{ROOT}/Transcriptions/TR{'3' * 32}.json"
+    recorded.server.put(LISTED, listed(SID, other))
+    recorded.server.put(f"{ROOT}/Recordings/{other}.json", Answer(204))
+    recorded.server.put(
+        TEXTS, Answer(body=json.dumps({"transcriptions": [{"sid": f"TR{'3' * 32}"}]}).encode())
+    )
+    recorded.server.put(text, Answer(204))
+    assert erase(recorded).recordings == {
+        SID: {"outcome": "deleted", "transcriptions": 1},
+        other: {"outcome": "deleted", "transcriptions": 0},
+    }
+    paths = [seen.path for seen in recorded.server.seen]
+    assert paths.index(text) < paths.index(GONE_THERE)
+
+
+def test_nothing_goes_here_while_the_carrier_cannot(recorded: Recorded) -> None:
+    before = files_left(recorded.installation)
+    recorded.server.put(GONE_THERE, Answer(503, headers={"Retry-After": "3600"}), Answer(404))
+    with pytest.raises(CarrierError):
+        erase(recorded)
+    assert files_left(recorded.installation) == before
+    waiting = stone(recorded)
+    assert (waiting.step, waiting.attempts) == (ErasureStep.CARRIER, 1)
+    assert waiting.trouble == "the carrier answered 503 to a deletion"
+    assert waiting.retry_at == recorded.installation.clock.now() + timedelta(hours=1)
+    assert erasing(recorded).sweep() == 0 and files_left(recorded.installation) == before
+    recorded.installation.clock.step(3600)
+    assert erasing(recorded).sweep() == 1 and files_left(recorded.installation) == []
+    assert stone(recorded).recordings == {SID: {"outcome": "gone", "transcriptions": 0}}
+
+
+def test_the_carriers_copy_can_be_left_also_after_it_could_not_go(recorded: Recorded) -> None:
+    recorded.server.put(GONE_THERE, Answer(503))
+    with pytest.raises(CarrierError):
+        erase(recorded)
+    done = erase(recorded, at_carrier=False)
+    assert done.recordings == {SID: {"outcome": "left", "transcriptions": 0}}
+    assert files_left(recorded.installation) == []
+
+
+def test_without_credentials_it_waits_and_says_so(recorded: Recorded) -> None:
+    recorded.carrier = CarrierRecordings(CarrierAccess(recorded.server.url, ACCOUNT, "", "", timeout_s=5))
+    with pytest.raises(StoreError, match="no carrier credentials are set"):
+        erase(recorded)
+    assert "credentials" in (stone(recorded).trouble or "") and files_left(recorded.installation)
+    without = ErasureOrders(recorded.installation.database, recorded.installation.clock, carrier_usable=False)
+    with pytest.raises(ErasureRefusedError, match="no carrier credentials are set"):
+        without.ask(recorded.call_id, "ada")
+    without.ask(recorded.call_id, "ada", at_carrier=False)
+    recorded.carrier.close()
+
+
+def test_no_word_and_no_number_is_left_in_the_files_of_the_database(recorded: Recorded) -> None:
+    """Read as bytes: freed pages, the search index and the write-ahead log too."""
+    installation = recorded.installation
+    with installation.database.read() as conn:
+        said = str(conn.exec_driver_sql("SELECT text FROM turn_index").scalars().first())
+    secrets = [said.split()[0].encode(), recorded.call.remote_number.encode()]
+
+    def found() -> list[int]:
+        written = b"".join(path.read_bytes() for path in sorted(installation.folder.glob("callreel.db*")))
+        return [written.count(secret) for secret in secrets]
+
+    assert all(found())
+    orders(recorded).ask(recorded.call_id, "ada")
+    assert erasing(recorded).sweep() == 1
+    assert found() == [0, 0]
+
+
+@pytest.mark.parametrize("state", [CallState.LIVE, CallState.ENDED])
+def test_a_call_that_is_not_judged_stays(recorded: Recorded, state: CallState) -> None:
+    with recorded.installation.database.write() as conn:
+        conn.exec_driver_sql(f"UPDATE calls SET state = '{state.value}'")
+    with pytest.raises(ErasureRefusedError, match="still goes on" if state is CallState.LIVE else "checked"):
+        erase(recorded)
+    assert files_left(recorded.installation)
+
+
+def test_stages_that_run_again_are_waited_for(recorded: Recorded) -> None:
+    with recorded.installation.database.write() as conn:
+        recordings.set_stage(conn, SID, "transcribe")
+    with pytest.raises(ErasureRefusedError, match="being checked"):
+        erase(recorded)
+    with recorded.installation.database.write() as conn:
+        recordings.set_stage(conn, SID, "judge")
+    orders(recorded).ask(recorded.call_id, "ada")
+    with recorded.installation.database.write() as conn:
+        recordings.fetch_again(conn, SID, recorded.installation.clock.now())
+    assert erasing(recorded).sweep() == 0
+    assert "worked on again" in (stone(recorded).trouble or "") and files_left(recorded.installation)
+
+
+def _asked(recorded: Recorded) -> bool:
+    return any(seen.path == GONE_THERE for seen in recorded.server.seen)
+
+
+class Killed(BaseException):
+    """As if the process ended here."""
+
+
+class Dying(BlobStore):
+    """Ends the process at its `left`-th deletion."""
+
+    left = 0
+
+    def delete(self, key: str) -> bool:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+        return super().delete(key)
+
+
+def test_killed_between_any_two_files_it_goes_on(recorded: Recorded) -> None:
+    files = orders(recorded).ask(recorded.call_id, "ada").files
+    assert len(files) == 7
+    for gone in range(len(files)):
+        dying = Dying(recorded.installation.blobs.root)
+        dying.left = gone
+        with pytest.raises(Killed):
+            erasing(recorded, blobs=dying).sweep()
+        assert recorded.call.state is CallState.CLOSED and stone(recorded).step is ErasureStep.FILES
+    assert erasing(recorded).sweep() == 1
+    assert (
+        files_left(recorded.installation) == [] and rows_left(recorded.installation, recorded.call_id) == {}
+    )
+    assert len([seen for seen in recorded.server.seen if seen.path == GONE_THERE]) == 1
+
+
+def test_killed_at_the_carrier_it_goes_on_at_the_next_start(recorded: Recorded, tmp_path: Path) -> None:
+    """A real process, `kill -9`, while the carrier has not answered the deletion."""
+    recorded.server.put(GONE_THERE, Answer(204, stays=True), Answer(404))
+    data = recorded.installation.folder
+    settings = {
+        "CALLREEL_DATA_DIR": str(data),
+        "CALLREEL_DATABASE_URL": f"sqlite:///{data}/callreel.db",
+        "CALLREEL_OBJECT_STORE_URL": (data / "objects").as_uri(),
+        "CALLREEL_CARRIER_API_URL": recorded.server.url,
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": "t" * 32,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "callreel.cli.main", "erase", recorded.call_id, "--yes"],
+        cwd=tmp_path, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        eventually_blocking(lambda: _asked(recorded) or process.poll() is not None, 60)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        said = process.communicate()
+    assert _asked(recorded), said
+    assert stone(recorded).step is ErasureStep.CARRIER and files_left(recorded.installation)
+    assert erasing(recorded).sweep() == 1
+    assert (
+        files_left(recorded.installation) == [] and rows_left(recorded.installation, recorded.call_id) == {}
+    )
+
+
+def test_the_policy_erases_after_its_days_and_not_what_is_held(recorded: Recorded) -> None:
+    assert erasing(recorded).ask_by_policy() == 0
+    policy = erasing(recorded, timedelta(days=30))
+    recorded.installation.clock.step(29 * 86_400)
+    assert policy.ask_by_policy() == 0
+    recorded.installation.clock.step(2 * 86_400)
+    holding(recorded).hold(recorded.call_id, "case 17", "sam")
+    assert policy.ask_by_policy() == 0
+    holding(recorded).release(recorded.call_id, "closed", "sam")
+    assert (policy.ask_by_policy(), policy.sweep()) == (1, 1)
+    with recorded.installation.database.read() as conn:
+        assert calls.get(conn, recorded.call_id) is None
+    done = stone(recorded)
+    assert done.by == BY_POLICY and done.erased_at is not None
+    at = recorded.installation.clock.now().isoformat()
+    assert done.holds == [{"by": "sam", "at": at, "released_by": "sam", "released_at": at}]
+
+
+def test_a_held_call_is_not_erased_deleted_at_the_carrier_or_changed(recorded: Recorded) -> None:
+    installation, call_id = recorded.installation, recorded.call_id
+    notes = Notes(installation.database, installation.announcer, installation.clock)
+    note = notes.add(call_id, NoteKind.NOTE, 0, "kept", "ada")
+    holding(recorded).hold(call_id, "  case 17 ", "sam")
+    with installation.database.read() as conn:
+        [row] = holds.of_call(conn, call_id)
+    assert (row.reason, row.by, row.at, row.released_at) == ("case 17", "sam", installation.clock.now(), None)
+    with pytest.raises(ErasureRefusedError, match="held by sam since 2026-11-22"):
+        erase(recorded)
+    with pytest.raises(HeldNoteError):
+        notes.change(call_id, note.id, None, "other", by="ada", all_notes=True)
+    with pytest.raises(HeldNoteError):
+        notes.remove(call_id, note.id, by="ada", all_notes=True)
+    installation.clock.step(400 * 86_400)
+    deletion = Deletion(
+        installation.database, installation.blobs, recorded.carrier, installation.clock, after_days=1
+    )
+    assert deletion.sweep() == []
+    with pytest.raises(HoldRefusedError, match="held already"):
+        holding(recorded).hold(call_id, "again", "ada")
+    holding(recorded).release(call_id, "case 17 is closed", "ada")
+    with pytest.raises(HoldRefusedError, match="not held"):
+        holding(recorded).release(call_id, "again", "ada")
+    assert len(deletion.sweep()) == 1
+    recorded.server.put(LISTED, listed())
+    assert erase(recorded).recordings == {}
+
+
+def test_archiving_a_held_call_loses_nothing(recorded: Recorded) -> None:
+    installation, call_id = recorded.installation, recorded.call_id
+    holding(recorded).hold(call_id, "case 17", "sam")
+    Archiver(
+        installation.database, installation.blobs, installation.clock, after=None, only_trusted=True
+    ).archive(call_id)
+    with installation.database.read() as conn:
+        files = layers.of_call(conn, call_id)
+    assert any(file.archived for file in files)
+    assert all(layer_digest(installation.blobs, file) == file.sha256 for file in files)
+
+
+def test_what_is_being_erased_can_be_held_no_more(recorded: Recorded) -> None:
+    orders(recorded).ask(recorded.call_id, "ada")
+    with pytest.raises(HoldRefusedError, match="being erased"):
+        holding(recorded).hold(recorded.call_id, "too late", "sam")
+
+
+def test_a_hold_needs_a_call_and_a_reason(recorded: Recorded) -> None:
+    with pytest.raises(ReasonError, match="a reason is needed"):
+        holding(recorded).hold(recorded.call_id, "  ", "sam")
+    with pytest.raises(ReasonError, match="at most 500"):
+        holding(recorded).hold(recorded.call_id, "x" * 501, "sam")
+    with pytest.raises(NoCallError):
+        holding(recorded).hold(CallId("0" * 12), "case", "sam")
+
+
+def test_what_would_go_is_said_before(recorded: Recorded) -> None:
+    would_go = orders(recorded).would_go(recorded.call_id)
+    assert would_go is not None and would_go.refusal is None
+    assert (len(would_go.files), would_go.recordings) == (7, [SID])
+    assert would_go.counts["layers"] == 7 and would_go.counts["turns"]
+    done = erase(recorded)
+    assert {**done.counts, **would_go.counts} == done.counts

@@ -1,0 +1,149 @@
+"""Files that move from the spool to the object store, while it answers, while it does not, and from another machine."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from callreel.domain.call import CallState, Role
+from callreel.domain.errors import StoreAwayError
+from callreel.domain.recording import Layer, LayerFile, LayerState
+from callreel.retention.offload import Offloader
+from callreel.store.audio.layer_audio import open_layer
+from callreel.store.audio.live_layers import layer_file
+from callreel.store.audio.peaks import FilePeaks, keep_peaks
+from callreel.store.calls import calls, layers
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.sound_files import wav_chunks
+from tests.support.installation import Installation, a_call, speech
+from tests.support.s3_server import S3Server, s3_server
+
+SPOOL = "here-1"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+class House:
+    """One machine with a spool, an object store, and a call that has a live layer."""
+
+    def __init__(self, installation: Installation, server: S3Server) -> None:
+        server.empty()
+        self.installation = installation
+        self.objects = server.store()
+        self.blobs = BlobStore(installation.blobs.root, self.objects)
+        self.moving = Offloader(installation.database, self.blobs, installation.clock, SPOOL)
+        self.call = a_call(installation)
+        path = installation.blobs.path("audio_recordings/agent_8000Hz.wav")
+        installation.blobs.put("audio_recordings/agent_8000Hz.wav", wav_chunks(speech(400), 8_000))
+        self.file = layer_file(
+            Layer.LIVE_8K, Role.AGENT, path, 8_000, LayerState.CLOSED, installation.blobs.root, SPOOL
+        )
+        self.keep(self.file)
+
+    def keep(self, file: LayerFile) -> None:
+        with self.installation.database.write() as conn:
+            layers.upsert(conn, self.call.id, file)
+
+    def end(self, seconds_ago: float = 10.0) -> None:
+        with self.installation.database.write() as conn:
+            at = self.installation.clock.now() - timedelta(seconds=seconds_ago)
+            calls.set_state(conn, self.call.id, CallState.ENDED, at)
+
+    @property
+    def row(self) -> LayerFile:
+        with self.installation.database.read() as conn:
+            [file] = layers.of_call(conn, self.call.id)
+        return file
+
+    @property
+    def names(self) -> list[str]:
+        return [found.key for found in self.objects.everything("audio_recordings")]
+
+
+@pytest.fixture
+def house(installation: Installation, server: S3Server) -> House:
+    return House(installation, server)
+
+
+def test_a_live_layer_moves_when_its_call_is_over(house: House) -> None:
+    assert house.moving.sweep() == 0 and house.blobs.is_here(house.file.path)
+    house.end(seconds_ago=1)
+    assert house.moving.sweep() == 0, "a stream may still join"
+    house.installation.clock.step(10)
+    assert house.moving.sweep() == 1
+    assert not house.blobs.is_here(house.file.path) and house.names == [house.file.path]
+    assert house.row == replace(house.file, spool=None)
+    assert house.blobs.digest(house.file.path) == house.file.sha256
+    assert house.moving.sweep() == 0
+
+
+def test_a_layer_that_grows_stays(house: House) -> None:
+    house.end()
+    house.keep(replace(house.file, state=LayerState.RECORDING, sha256=None))
+    assert house.moving.sweep() == 0 and house.blobs.is_here(house.file.path)
+
+
+def test_while_the_store_is_away_files_stay_are_readable_and_move_later_by_themselves(
+    house: House, server: S3Server
+) -> None:
+    house.end()
+    server.wire.cut()
+    try:
+        assert house.moving.sweep() == 0
+        assert house.moving.waiting == 1
+        trouble = house.moving.trouble()
+        assert trouble is not None and "cannot be used" in trouble and "1 files wait on the spool" in trouble
+        with open_layer(house.blobs, house.row) as sound:
+            assert sound.samples == 3_200
+    finally:
+        server.wire.mend()
+    assert house.moving.sweep() == 1
+    assert not house.moving.waiting
+    assert house.row.spool is None
+
+
+def test_killed_between_the_move_and_its_row_the_next_sweep_writes_the_row(house: House) -> None:
+    house.end()
+    house.blobs.settle(house.file.path)
+    before = house.row
+    assert before.spool == SPOOL
+    house.moving.sweep()
+    assert house.row == replace(before, spool=None)
+    assert house.names == [house.file.path]
+
+
+def test_another_machine_says_whose_spool_has_it_until_it_has_moved(house: House) -> None:
+    elsewhere = BlobStore(house.installation.folder / "another machine", house.objects)
+    other = Offloader(house.installation.database, elsewhere, house.installation.clock, "other-2")
+    house.end()
+    assert other.sweep() == 0
+    with pytest.raises(StoreAwayError, match="still on the spool of here-1"):
+        open_layer(elsewhere, house.row)
+    house.moving.sweep()
+    with open_layer(elsewhere, house.row) as sound:
+        assert sound.samples == 3_200
+
+
+def test_a_waveform_that_could_not_be_kept_moves_later(house: House, server: S3Server) -> None:
+    server.wire.cut()
+    try:
+        keep_peaks(house.blobs, "ab" * 32, 20, FilePeaks(100, ((0.5, 0.25),)))
+    finally:
+        server.wire.mend()
+    assert house.moving.sweep() == 1
+    assert [found.key for found in house.objects.everything("peaks")] == [f"peaks/{'ab' * 32}/20.json"]
+
+
+def test_other_bytes_under_a_taken_name_are_set_aside_and_replace_nothing(house: House) -> None:
+    house.end()
+    house.moving.sweep()
+    house.installation.blobs.put(house.file.path, [b"something else"])
+    house.keep(replace(house.file, spool=SPOOL))
+    house.moving.sweep()
+    assert house.blobs.digest(house.file.path) == house.file.sha256
+    assert (house.installation.blobs.root / "unclaimed" / house.file.path).read_bytes() == b"something else"

@@ -1,0 +1,64 @@
+"""The month that is expected. Sums by day are in tests/web/test_api_review.py, beside the calls they sum."""
+
+from datetime import UTC, date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callreel.domain.call import CallState, Direction, Role
+from callreel.domain.cost import Prices
+from callreel.domain.ids import CallId, LegSid
+from callreel.review.statistics import day_figures
+from callreel.store.calls import calls
+from callreel.store.calls.calls import CallRow
+from tests.support.installation import NOON, Installation, grounded
+
+
+def a_call(installation: Installation, number: int, day: int) -> None:
+    """A minute of a call at noon of a day in November, not answered: its browser leg costs."""
+    at = NOON.replace(day=day)
+    row = CallRow(
+        CallId(f"{number:012}"),
+        Direction.OUTGOING,
+        "ada",
+        "+15550100123",
+        LegSid(f"CA{number:032}"),
+        Role.AGENT,
+        at,
+    )
+    with installation.database.write() as conn:
+        calls.insert(conn, row)
+        calls.set_state(conn, row.id, CallState.ENDED, at + timedelta(seconds=60))
+
+
+def figures(installation: Installation, prices: Prices | None, **now: int) -> dict[str, Any]:
+    with installation.database.read() as conn:
+        today = NOON.replace(**now)  # type: ignore[arg-type]
+        return dict(day_figures(conn, date(2026, 11, 1), date(2026, 11, 2), UTC, None, prices, today))
+
+
+def test_the_month_goes_on_at_its_rate(tmp_path: Path) -> None:
+    with grounded(tmp_path) as installation:
+        for number, day in enumerate((1, 5, 10)):
+            a_call(installation, number, day)
+        told = figures(installation, Prices(), day=16, hour=0)
+    assert told["month"] == "2026-11"
+    assert told["month_cost"] == pytest.approx(0.012)
+    assert told["month_expected"] == pytest.approx(0.024)  # 15 of 30 days are over
+    assert [day["calls"] for day in told["days"]] == [1, 0]
+
+
+def test_the_first_hour_is_not_taken_for_the_rule(tmp_path: Path) -> None:
+    with grounded(tmp_path) as installation:
+        a_call(installation, 1, 1)
+        told = figures(installation, Prices(), day=1, hour=13)
+    assert told["month_expected"] == pytest.approx(30 * told["month_cost"])
+
+
+def test_without_prices_there_is_no_cost(tmp_path: Path) -> None:
+    with grounded(tmp_path) as installation:
+        a_call(installation, 1, 1)
+        told = figures(installation, None, day=2)
+    assert (told["currency"], told["month_cost"], told["month_expected"]) == (None, None, None)
+    assert told["days"][0]["cost"] is None

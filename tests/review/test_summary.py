@@ -1,0 +1,131 @@
+"""The summary of a call, beyond what the API's tests see."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from callreel.asr.delivery import Delivered
+from callreel.domain.call import Role
+from callreel.domain.cost import Prices
+from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.transcript import TranscriptKind, Turn
+from callreel.review.live_scoring import keep_delivery, keep_text_score
+from callreel.review.summary import call_summary, layer_names
+from callreel.store.calls import calls, legs, live_events, recordings
+from callreel.store.transcripts import transcripts
+from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed, at, seed
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Seed]:
+    seeded = seed(tmp_path)
+    yield seeded
+    seeded.database.close()
+
+
+def a_file(layer: Layer, role: Role | None) -> LayerFile:
+    return LayerFile(layer, role, "x.wav", 8000, 1, 0, 44, None, LayerState.RECORDING)
+
+
+def test_names_of_layers_are_distinct() -> None:
+    files = [
+        a_file(Layer.LIVE_8K, Role.AGENT),
+        a_file(Layer.LIVE_8K, Role.AGENT),
+        a_file(Layer.CLOUD, None),
+        a_file(Layer.CLOUD_CHANNEL, Role.TECHNICIAN),
+    ]
+    assert layer_names(files) == ["live_8k-agent", "live_8k-agent-2", "cloud", "cloud_channel-technician"]
+
+
+def test_no_such_call(place: Seed) -> None:
+    with place.database.read() as conn:
+        assert call_summary(conn, CallId("f" * 12)) is None
+
+
+def test_without_prices_there_is_no_cost(place: Seed) -> None:
+    with place.database.read() as conn:
+        summary = call_summary(conn, DONE)
+        assert summary is not None and summary["cost"] is None
+        live = call_summary(conn, LIVE, Prices())
+        assert live is not None and live["cost"] is None
+
+
+def test_the_carriers_leg_durations_win_over_our_clock(place: Seed) -> None:
+    with place.database.write() as conn:
+        call = calls.get(conn, DONE)
+        assert call is not None
+        parent = legs.get(conn, call.leg_sid)
+        assert parent is not None
+        legs.upsert(conn, replace(parent, status="completed", duration_s=121))
+        summary = call_summary(conn, DONE, Prices())
+    assert summary is not None and isinstance(summary["cost"], dict)
+    items = summary["cost"]["items"]
+    assert isinstance(items, list) and isinstance(items[0], dict)
+    assert (items[0]["name"], items[0]["minutes"]) == ("browser leg", 3)
+
+
+def test_of_several_recordings_the_stored_one_speaks(place: Seed) -> None:
+    later = RecordingSid("RE" + "f" * 32)
+    with place.database.write() as conn:
+        call = calls.get(conn, DONE)
+        assert call is not None
+        recordings.hear(conn, later, DONE, call.leg_sid, CloudState.FAILED, at(9999))
+        summary = call_summary(conn, DONE)
+    assert summary is not None and isinstance(summary["recording"], dict)
+    assert summary["recording"]["state"] == "stored"
+
+
+def test_a_whole_live_transcript_replaces_its_finals(place: Seed) -> None:
+    turns = [Turn(Role.AGENT, 0, 900, "merged", None)]
+    with place.database.write() as conn:
+        transcripts.put(conn, LIVE, TranscriptKind.LIVE, "pocketsphinx", "en-us", turns)
+        summary = call_summary(conn, LIVE)
+    assert summary is not None
+    assert summary["live_turns"] == [
+        {"role": "agent", "start_ms": 0, "end_ms": 900, "text": "merged", "confidence": None, "heard_by": ""}
+    ]
+
+
+def test_duration_counts_from_the_answer(place: Seed) -> None:
+    with place.database.read() as conn:
+        for call_id, duration_ms in ((DONE, 79_250), (SUSPECT, 3_719_000), (ABSENT, 2_000)):
+            summary = call_summary(conn, call_id)
+            assert summary is not None and summary["duration_ms"] == duration_ms
+
+
+def test_last_event_id(place: Seed) -> None:
+    with place.database.read() as conn:
+        assert live_events.last_id(conn) == 8
+
+
+def test_the_live_score_is_null_until_it_is_known_and_then_has_a_rate(place: Seed) -> None:
+    with place.database.write() as conn:
+        summary = call_summary(conn, DONE)
+        assert summary is not None and summary["live_score"] is None
+        keep_delivery(conn, DONE, Delivered(words=9, late=2, taken_back=3))
+        summary = call_summary(conn, DONE)
+        assert summary is not None
+        assert summary["live_score"] == {
+            "heard": 9, "late": 2, "taken_back": 3, "words": None, "same": None, "replaced": None,
+            "missing": None, "added": None, "rate": None,
+        }  # fmt: skip
+        live, final = (
+            [Turn(Role.AGENT, 0, 3000, text, None)] for text in ("send the bump", "send the pump now")
+        )
+        transcripts.put(conn, DONE, TranscriptKind.LIVE, "a", "", live)
+        transcripts.put(conn, DONE, TranscriptKind.FINAL, "b", "", final)
+        keep_text_score(conn, DONE)
+        summary = call_summary(conn, DONE)
+    assert summary is not None and isinstance(summary["live_score"], dict)
+    score = summary["live_score"]
+    assert (score["heard"], score["words"], score["rate"]) == (9, 4, 0.5)
+
+
+def test_a_call_with_one_text_has_no_score(place: Seed) -> None:
+    with place.database.write() as conn:
+        keep_text_score(conn, LIVE)
+        summary = call_summary(conn, LIVE)
+    assert summary is not None and summary["live_score"] is None

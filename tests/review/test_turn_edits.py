@@ -1,0 +1,123 @@
+"""Corrections of turns: what changes, what keeps its time, what is refused."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callreel.domain.call import Role
+from callreel.domain.transcript import Turn, Word
+from callreel.review.turn_edits import Change, CorrectionError, corrected, spread, words_of
+
+
+def turn(text: str, start_ms: int = 1000) -> Turn:
+    words = tuple(
+        Word(piece, start_ms + 200 * n, start_ms + 200 * n + 150, 0.5) for n, piece in enumerate(text.split())
+    )
+    end_ms = words[-1].end_ms if words else start_ms
+    return Turn(Role.AGENT, start_ms, end_ms, text, 0.5, words)
+
+
+TURNS = (turn("close the wolf please"), turn("i will", 5000))
+
+
+def one(*changes: Change) -> Turn:
+    made = corrected(TURNS, changes)
+    assert list(made) == [0]
+    assert made[0] is not None
+    return made[0]
+
+
+def test_one_word() -> None:
+    made = one(Change(0, word=2, text="valve"))
+    assert made.text == "close the valve please"
+    assert made.words[2] == Word("valve", 1400, 1550)
+    assert made.words[3] == TURNS[0].words[3]
+    assert made.confidence == 0.5
+
+
+def test_a_word_becomes_two_or_none() -> None:
+    made = one(Change(0, word=2, text="left valve"), Change(0, word=3, text=" "))
+    assert [word.text for word in made.words] == ["close", "the", "left", "valve"]
+    assert (made.words[2].start_ms, made.words[3].end_ms) == (1400, 1550)
+    assert made.words[2].end_ms == made.words[3].start_ms
+
+
+def test_a_turn_typed_anew_keeps_the_times_of_its_words() -> None:
+    made = one(Change(0, text="Now close  the left valve, please"))
+    assert made.text == "Now close the left valve, please"
+    kept = {word.text: word.start_ms for word in made.words}
+    assert (kept["close"], kept["the"], kept["please"]) == (1000, 1200, 1600)
+    assert 1400 <= kept["left"] < kept["valve,"] < 1550
+
+
+def test_what_a_person_wrote_is_not_what_the_engine_was_sure_of() -> None:
+    made = one(Change(0, text="Close the valve please"))
+    assert [word.confidence for word in made.words] == [None, 0.5, None, 0.5]
+    assert made.words[0].start_ms == 1000
+    assert made.confidence == 0.5
+    assert one(Change(0, text="CLOSE THE WOLF PLEASE")).confidence is None
+
+
+def test_a_corrected_turn_still_says_which_engine_heard_it() -> None:
+    stood_in = replace(TURNS[0], heard_by="pocketsphinx")
+    made = corrected([stood_in], [Change(0, word=2, text="valve")])[0]
+    assert made is not None and made.heard_by == "pocketsphinx"
+
+
+def test_another_party_changes_nothing_else() -> None:
+    made = one(Change(0, role=Role.TECHNICIAN))
+    assert made.role is Role.TECHNICIAN
+    assert (made.text, made.words) == (TURNS[0].text, TURNS[0].words)
+
+
+def test_a_text_and_a_party_at_once() -> None:
+    made = one(Change(0, text="no", role=Role.TECHNICIAN))
+    assert (made.text, made.role, made.confidence) == ("no", Role.TECHNICIAN, None)
+
+
+def test_an_empty_text_removes_a_turn() -> None:
+    assert corrected(TURNS, [Change(1, text="  ")]) == {1: None}
+    assert corrected(TURNS, [Change(1, word=0, text=""), Change(1, word=1, text="")]) == {1: None}
+
+
+def test_what_stays_the_same_is_no_change() -> None:
+    assert corrected(TURNS, [Change(0, text="close the wolf please"), Change(1, role=Role.AGENT)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ([Change(2, text="x")], "there is no turn 2"),
+        ([Change(-1, text="x")], "there is no turn -1"),
+        ([Change(0, word=4, text="x")], "there is no word 4"),
+        ([Change(0, word=-1, text="x")], "there is no word -1"),
+        ([Change(0)], "a text, a role or both"),
+        ([Change(0, word=1)], "has a text and no role"),
+        ([Change(0, word=1, text="x", role=Role.AGENT)], "has a text and no role"),
+        ([Change(0, text="x"), Change(0, text="y")], "the same thing"),
+        ([Change(0, word=1, text="x"), Change(0, word=1, text="y")], "the same thing"),
+        ([Change(0, text="x"), Change(0, word=1, text="y")], "the same thing"),
+        ([Change(0, role=Role.AGENT), Change(0, role=Role.TECHNICIAN)], "the same thing"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes: list[Change], why: str) -> None:
+    with pytest.raises(CorrectionError, match=why):
+        corrected(TURNS, changes)
+
+
+def test_words_that_are_not_the_text_are_spread_over_the_turn() -> None:
+    said = Turn(Role.AGENT, 0, 1000, "a bcd", None, (Word("a", 0, 10),))
+    assert words_of(said) == (Word("a", 0, 250), Word("bcd", 250, 1000))
+    assert spread([], 0, 10) == ()
+
+
+@given(st.text(alphabet="ab ", max_size=20), st.text(alphabet="ab ", max_size=20))
+def test_any_text_keeps_to_the_turn_and_its_order(before: str, after: str) -> None:
+    said = turn(" ".join(before.split()) or "x")
+    made = corrected([said], [Change(0, text=after)]).get(0, said)
+    assert " ".join(after.split()) == (made.text if made else "")
+    words = made.words if made else ()
+    assert all(said.start_ms <= word.start_ms <= word.end_ms <= said.end_ms for word in words)
+    assert all(one.start_ms <= next.start_ms for one, next in zip(words, words[1:], strict=False))

@@ -1,0 +1,170 @@
+"""A browser's signalling socket: captured messages, what is welcome when, and nothing that makes it raise."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callreel.simulator.signalling import messages as messages
+from callreel.simulator.signalling.session import (
+    HEARTBEAT,
+    Beat,
+    CallAccepted,
+    CallDeclined,
+    CallLeft,
+    CallResumed,
+    CallWanted,
+    KeysPressed,
+    MessageSent,
+    Premature,
+    Registering,
+    RestartWanted,
+    SessionState,
+    SignallingSession,
+    TokenShown,
+    Unknown,
+    Unregistering,
+    Violation,
+)
+from callreel.twilio.access_token import Grants, RefusalCode, Refused
+
+CAPTURES = Path(__file__).parent / "captures" / "signalling"
+GRANTS = Grants("ada", "AP1", True, datetime(2026, 11, 22, tzinfo=UTC))
+CA, TJS = "CA" + "3c" * 16, "TJS0b6c7a52-51bd-4b1c-9d6a-6d1c3c2f9e11"
+SDP = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+CASES = {
+    record["case"]: json.dumps(record["message"])
+    for record in map(json.loads, (CAPTURES / "browser.jsonl").read_text(encoding="utf-8").splitlines())
+}
+EVENTS = {
+    "token-shown": TokenShown("a.b.c"),
+    "registering": Registering(),
+    "call-wanted": CallWanted(TJS, SDP, {"To": "+14155550123", "ticket": "42", "note": "a b&c", "empty": ""}),
+    "call-wanted-without-parameters": CallWanted(TJS, SDP, {}),
+    "call-resumed": CallResumed(CA, "opaque"),
+    "call-accepted": CallAccepted(CA, SDP),
+    "restart-wanted": RestartWanted(CA, SDP),
+    "keys-pressed": KeysPressed(CA, "12#*9w3"),
+    "message-sent": MessageSent(CA, "KX1", {"a": 1}),
+    "call-left": CallLeft(CA),
+    "call-left-with-a-reason": CallLeft(TJS),
+    "call-declined": CallDeclined(CA),
+    "unregistering": Unregistering(),
+}
+BAD = {
+    "no_json": 1007,
+    "no_type": None,
+    "listen_without_token": None,
+    "token_is_a_number": None,
+    "invite_without_sdp": None,
+    "a_list": None,
+    "too_many_parameters": None,
+}
+
+
+def admitted() -> SignallingSession:
+    session = SignallingSession()
+    session.receive(CASES["token-shown"])
+    session.admit(GRANTS, 600)
+    return session
+
+
+def sent(text: str) -> Any:
+    return json.loads(text)
+
+
+def test_every_capture_is_expected() -> None:
+    assert CASES.keys() == EVENTS.keys()
+    assert {path.stem for path in (CAPTURES / "bad").iterdir()} == BAD.keys()
+
+
+@pytest.mark.parametrize("case", EVENTS)
+def test_what_the_sdk_says(case: str) -> None:
+    assert admitted().receive(CASES[case]) == EVENTS[case]
+
+
+@pytest.mark.parametrize(
+    "case", sorted(EVENTS.keys() - {"token-shown", "call-left", "call-left-with-a-reason"})
+)
+def test_a_token_comes_first(case: str) -> None:
+    event = SignallingSession().receive(CASES[case])
+    assert isinstance(event, Premature) and event.code is RefusalCode.INVALID
+
+
+def test_a_hang_up_that_waited_for_the_socket_is_heard_before_the_token() -> None:
+    assert SignallingSession().receive(CASES["call-left"]) == CallLeft(CA)
+
+
+@pytest.mark.parametrize(("name", "close_code"), BAD.items())
+def test_what_the_protocol_forbids(name: str, close_code: int | None) -> None:
+    session = admitted()
+    event = session.receive((CAPTURES / "bad" / f"{name}.txt").read_text(encoding="utf-8"))
+    assert isinstance(event, Violation) and event.close_code == close_code
+    assert (session.state is SessionState.CLOSED) is (close_code is not None)
+
+
+def test_the_way_of_a_registration() -> None:
+    session = SignallingSession()
+    assert (session.state, session.grants) == (SessionState.TOKEN_WANTED, None)
+    session.receive(CASES["token-shown"])
+    connected = sent(session.admit(GRANTS, 600))
+    assert (connected["type"], connected["payload"]["token"]) == (
+        "connected",
+        {"identity": "ada", "ttl": 600},
+    )
+    assert (session.state, session.grants) == (SessionState.ADMITTED, GRANTS)
+    assert sent(session.ready()) == {"type": "ready", "version": "1.6", "payload": {}}
+    states = [session.state]
+    assert sent(session.offline())["type"] == "offline"
+    assert [*states, session.state] == [SessionState.REGISTERED, SessionState.ADMITTED]
+
+
+def test_a_refused_token_admits_nobody() -> None:
+    session = SignallingSession()
+    session.receive(CASES["token-shown"])
+    refused = sent(session.refuse(Refused(RefusalCode.EXPIRED, "it has expired")))
+    assert refused["payload"] == {"error": {"code": 31205, "message": "it has expired"}}
+    assert session.state is SessionState.TOKEN_WANTED
+
+
+def test_a_new_token_must_be_the_same_persons() -> None:
+    session = admitted()
+    later = Grants("ada", "AP1", True, datetime(2026, 11, 23, tzinfo=UTC))
+    assert sent(session.admit(later, 600))["type"] == "connected"
+    stranger = Grants("eve", "AP1", True, datetime(2026, 11, 23, tzinfo=UTC))
+    assert sent(session.admit(stranger, 600))["payload"]["error"]["code"] == 31204
+    assert session.grants == later
+
+
+def test_heartbeats_unknown_kinds_and_sizes() -> None:
+    session = SignallingSession(max_message_bytes=100)
+    assert session.receive(HEARTBEAT) == Beat()
+    assert session.receive('{"type": "presence", "payload": {}}') == Unknown("presence")
+    assert session.receive("\ud800") == Violation("a message is not UTF-8", 1007)
+    session = SignallingSession(max_message_bytes=100)
+    assert session.receive("x" * 101) == Violation("a message is over 100 bytes", 1009)
+    assert session.receive(CASES["registering"]) == Violation("register while closed", None)
+
+
+def test_a_closed_socket_counts_no_more() -> None:
+    session = admitted()
+    session.close()
+    assert isinstance(session.receive(CASES["call-wanted"]), Violation)
+
+
+@pytest.mark.parametrize("line", (CAPTURES / "carrier.jsonl").read_text(encoding="utf-8").splitlines())
+def test_what_the_carrier_says_is_read_and_written_alike(line: str) -> None:
+    assert (
+        sent(messages.encode(messages.decode_carrier(line)))["payload"].items()
+        <= sent(line)["payload"].items()
+    )
+    assert sent(messages.encode(messages.decode_carrier(line)))["type"] == sent(line)["type"]
+
+
+@given(st.text() | st.binary())
+def test_nothing_makes_it_raise(text: str | bytes) -> None:
+    assert isinstance(SignallingSession().receive(text), Violation | Beat | Unknown | TokenShown | Premature)

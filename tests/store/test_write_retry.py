@@ -1,0 +1,80 @@
+import asyncio
+import sqlite3
+import threading
+
+import pytest
+
+from callreel.domain.errors import StoreError
+from callreel.store.calls import facts
+from callreel.store.db.database import Database
+from callreel.store.db.write_retry import ClosingError, patiently, until_kept
+from tests.support.installation import NOON, Installation
+
+
+def test_a_locked_database_is_waited_for(installation: Installation) -> None:
+    """Another program holds the write lock for longer than the database waits by itself."""
+    impatient = Database.open(str(installation.folder / "callreel.db"), busy_timeout_s=0.05)
+    holder = sqlite3.connect(installation.folder / "callreel.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+
+    def note() -> int:
+        with impatient.write() as conn:
+            facts.note(conn, "digit", {"digit": "5"}, NOON)
+        return 7
+
+    async def scene() -> int:
+        keeping = asyncio.create_task(until_kept("a digit", note))
+        await asyncio.sleep(0.3)
+        assert not keeping.done()
+        holder.execute("ROLLBACK")
+        return await keeping
+
+    assert asyncio.run(scene()) == 7
+    holder.close()
+    impatient.close()
+
+
+def test_it_gives_up_when_told_to() -> None:
+    def refuse() -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="full"):
+        asyncio.run(until_kept("nothing", refuse, give_up_s=0.1))
+
+
+def test_a_mistake_of_ours_is_not_repeated() -> None:
+    tries: list[int] = []
+
+    def wrong() -> None:
+        tries.append(1)
+        raise LookupError("there is no call")
+
+    with pytest.raises(LookupError):
+        asyncio.run(until_kept("nothing", wrong))
+    assert len(tries) == 1
+
+
+def test_a_step_that_waits_ends_at_once_when_its_process_closes() -> None:
+    """And leaves no outcome: after the next start it is done."""
+    closing, tries = threading.Event(), []
+
+    def locked() -> None:
+        tries.append(1)
+        closing.set()
+        raise StoreError("the database failed: database is locked")
+
+    with pytest.raises(ClosingError):
+        patiently("keep", locked, closing)
+    assert tries == [1] and not issubclass(ClosingError, Exception)
+
+
+def test_a_step_that_fails_by_a_mistake_of_ours_is_not_done_again() -> None:
+    tries: list[int] = []
+
+    def wrong() -> None:
+        tries.append(1)
+        raise LookupError("there is no call")
+
+    with pytest.raises(LookupError):
+        patiently("keep", wrong, threading.Event())
+    assert tries == [1]

@@ -1,0 +1,73 @@
+"""A real database for each test: SQLite in a folder of its own, and PostgreSQL on a server of the tests' own.
+
+On PostgreSQL the tests share one database, which is emptied before each; a test that wants one without tables gets its own.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from callreel.store.db.database import Database
+from callreel.store.db.tables import metadata
+from tests.support.installation import Installation, temporary_installation
+from tests.support.postgres import PostgresServer, postgres_server
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "callreel.db"
+    opened = Database.open(str(path))
+    opened.migrate()
+    opened.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[PostgresServer]:
+    """Started when the first test asks for it. Without PostgreSQL's programs its tests are skipped, in CI they fail."""
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(store_server: PostgresServer) -> Iterator[Database]:
+    """With all tables, and the rows of the test before."""
+    opened = Database.open(store_server.new_url())
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without any tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'callreel.db'}"
+    server: PostgresServer = request.getfixturevalue("store_server")
+    return server.new_url()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """With all tables and no rows."""
+    if request.param == "postgresql":
+        shared: Database = request.getfixturevalue("migrated_postgres")
+        with shared.write() as conn:
+            conn.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE"))
+        yield shared
+        return
+    shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "callreel.db")
+    opened = Database.open(str(tmp_path / "callreel.db"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def installation() -> Iterator[Installation]:
+    """An installation of its own for each test."""
+    with temporary_installation() as here:
+        yield here

@@ -1,0 +1,402 @@
+"""What the tests of the services stand on: a real database, bus and announcer in a folder, a clock that is stepped, an
+engine and a detector that cost nothing, sounds, and waiting for a condition."""
+
+import asyncio
+import functools
+import itertools
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.workers.host import EngineHost
+from callreel.audio import mulaw
+from callreel.audio.segmenter import SegmenterOptions
+from callreel.cluster.event_bus import EventBus
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.call import Direction
+from callreel.domain.events import LiveEvent
+from callreel.domain.ids import CallId, LegSid
+from callreel.ingest.live_calls import LiveCalls, LiveOptions
+from callreel.ingest.ownership import CallOwnership
+from callreel.ingest.voice_request import TOKEN_PARAMETER, AnswerOptions, VoiceRequestHandler
+from callreel.live.spill import Spill
+from callreel.live.transcription import LiveTranscription
+from callreel.runtime.clock import Clock
+from callreel.runtime.counters import Counters
+from callreel.simulator.calls.twiml_reader import read_twiml
+from callreel.simulator.calls.twiml_script import StartStream
+from callreel.store.calls import calls, live_events
+from callreel.store.calls.calls import CallRow
+from callreel.store.db.database import Database
+from callreel.store.files.blobs import BlobStore
+from callreel.twilio.dial_policy import DialPolicy
+from callreel.twilio.webhooks import VoiceRequest
+
+Samples = npt.NDArray[np.int16]
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ACCOUNT = "AC" + "1" * 32
+PROCESS = "this-process"
+FRAME_MS = 20
+
+
+class SteppedClock(Clock):
+    """Stands still at noon until it is stepped."""
+
+    __slots__ = ("_s",)
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "_s", [0.0])
+
+    _s: list[float]
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self._s[0])
+
+    def monotonic_s(self) -> float:
+        return self._s[0]
+
+    def step(self, seconds: float) -> None:
+        self._s[0] += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Rows, files, events and time of one installation. `heard` is what the bus carried, in order."""
+
+    folder: Path
+    database: Database
+    blobs: BlobStore
+    bus: "RecordingBus"
+    announcer: EventPublisher
+    clock: SteppedClock
+    listen: bool = True
+    """Whether live transcripts are made."""
+
+    @property
+    def heard(self) -> list[LiveEvent]:
+        return self.bus.heard
+
+    def stored_events(self) -> list[LiveEvent]:
+        with self.database.read() as conn:
+            return live_events.after(conn, None, 0, 10_000)
+
+    def call(self, call_id: CallId) -> CallRow:
+        with self.database.read() as conn:
+            row = calls.get(conn, call_id)
+        assert row is not None
+        return row
+
+
+class RecordingBus(EventBus):
+    """The real bus, which also remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[LiveEvent] = []
+
+    def has_listeners(self, call_id: CallId) -> bool:
+        return True  # it listens itself
+
+    def publish(self, event: LiveEvent) -> None:
+        self.heard.append(event)
+        super().publish(event)
+
+
+@functools.cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "callreel.db"
+        database = Database.open(str(path))
+        database.migrate()
+        database.close()
+        return path.read_bytes()
+
+
+@contextmanager
+def grounded(folder: Path) -> Iterator[Installation]:
+    """A new installation in `folder`, or the one that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "callreel.db"
+    if not path.exists():
+        path.write_bytes(_migrated())
+    database = Database.open(str(path))
+    bus, clock = RecordingBus(), SteppedClock()
+    try:
+        yield Installation(
+            folder, database, BlobStore(folder / "objects"), bus, EventPublisher(database, bus, clock), clock
+        )
+    finally:
+        bus.close()
+        database.close()
+
+
+@contextmanager
+def temporary_installation() -> Iterator[Installation]:
+    """One that is gone afterwards; in memory where the machine has such a folder, so that syncing costs nothing."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        with grounded(Path(folder)) as installation:
+            yield installation
+
+
+# Calls
+
+
+def leg(number: int) -> LegSid:
+    return LegSid(f"CA{number:032x}")
+
+
+def answer_options(**changes: object) -> AnswerOptions:
+    values: dict[str, object] = {
+        "public_url": "https://calls.example",
+        "stream_url": "wss://calls.example/twilio/media-stream",
+        "caller_id": "+12125550100",
+        "incoming_agent": "desk",
+        "dial_policy": DialPolicy.for_caller_id("+12125550100"),
+    }
+    return AnswerOptions(**(values | changes))  # type: ignore[arg-type]
+
+
+def answering(installation: Installation, **changes: object) -> VoiceRequestHandler:
+    """With ids and tokens that count: `000000000001`, `token-1`."""
+    call_ids, tokens = itertools.count(1), itertools.count(1)
+    return VoiceRequestHandler(
+        installation.database,
+        installation.announcer,
+        answer_options(**changes),
+        installation.clock,
+        new_call_id=lambda: f"{next(call_ids):012x}",
+        new_token=lambda: f"token-{next(tokens)}",
+        owner=PROCESS,
+    )
+
+
+def voice_request(number: int = 1, *, to: str = "+12125550123", from_: str = "client:ada") -> VoiceRequest:
+    outgoing = from_.startswith("client:")
+    return VoiceRequest(
+        leg_sid=leg(number),
+        account_sid=ACCOUNT,
+        from_=from_,
+        to=to,
+        direction=Direction.OUTGOING if outgoing else Direction.INCOMING,
+        agent_identity=from_.removeprefix("client:") if outgoing else None,
+        status="ringing",
+    )
+
+
+def token_in(document: str) -> str:
+    """The media token that TwiML carries."""
+    (stream,) = (verb for verb in read_twiml(document).verbs if isinstance(verb, StartStream))
+    return stream.parameters[TOKEN_PARAMETER]
+
+
+def a_call(installation: Installation, number: int = 1, *, from_: str = "client:ada") -> CallRow:
+    """A live call as answering the carrier makes it; its parent leg is `leg(number)`."""
+    answering(installation).answer(voice_request(number, from_=from_))
+    with installation.database.read() as conn:
+        row = calls.by_leg(conn, leg(number))
+    assert row is not None
+    return row
+
+
+# Sounds
+
+
+def speech(duration_ms: int, *, seed: int = 1, rate_hz: int = 8_000) -> Samples:
+    """Loud noise that only this seed makes. Already rounded by mu-law, so that it survives the carrier."""
+    noise = np.random.default_rng(seed).normal(0, 6_000, duration_ms * rate_hz // 1000)
+    return mulaw.decode(mulaw.encode(np.clip(noise, -30_000, 30_000).astype(np.int16)))
+
+
+def silence(duration_ms: int, *, rate_hz: int = 8_000) -> Samples:
+    return np.zeros(duration_ms * rate_hz // 1000, np.int16)
+
+
+def frames(samples: Samples, *, first_ms: int = 0) -> list[tuple[int, bytes]]:
+    """(timestamp_ms, payload) of 20 ms each."""
+    payload, size = mulaw.encode(samples), FRAME_MS * 8
+    return [(first_ms + at // 8, payload[at : at + size]) for at in range(0, len(payload), size)]
+
+
+class LoudnessDetector:
+    """Takes loud for speech."""
+
+    step_samples = 256
+
+    def probability(self, samples: Samples) -> float:
+        return 1.0 if np.abs(samples.astype(np.int32)).mean() > 500 else 0.0
+
+
+# Engines
+
+
+Decode = Callable[[Samples, bool], Sequence[RecognizedWord]]
+
+
+def one_word(samples: Samples, partial: bool) -> list[RecognizedWord]:
+    """A word as long as the audio, saying how long that is."""
+    duration_ms = samples.size // 16
+    return [RecognizedWord(f"{duration_ms}ms", 0, duration_ms, 0.5)]
+
+
+class QuickHost(EngineHost):
+    """An engine host without processes. While `gate` is closed no decode ends; `asked` is what was asked, in order."""
+
+    def __init__(self, decode: Decode = one_word, *, partials: bool = True) -> None:
+        self._decode_now = decode
+        self._can = Capabilities("quick", "none", partials, True, True, True)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked: list[tuple[Samples, bool]] = []
+        self.cheap: list[bool] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._can
+
+    async def hear(
+        self,
+        key: Hashable,
+        samples16k: Samples,
+        *,
+        final: bool = False,
+        cheap: bool = False,
+        language: str = "",
+    ) -> list[RecognizedWord]:
+        self.cheap.append(cheap)
+        return await self.decode(samples16k, partial=not final, language=language)
+
+    def free_for(self, key: Hashable) -> bool:
+        return True
+
+    def forget(self, key: Hashable) -> None:
+        pass
+
+    def on_free(self, then: Callable[[], None]) -> None:
+        pass
+
+    async def decode(
+        self, samples16k: Samples, *, partial: bool = False, language: str = ""
+    ) -> list[RecognizedWord]:
+        self.asked.append((samples16k, partial))
+        await self.gate.wait()
+        return list(self._decode_now(samples16k, partial))
+
+    @property
+    def finals(self) -> list[Samples]:
+        return [samples for samples, partial in self.asked if not partial]
+
+
+# Time
+
+
+async def eventually(condition: Callable[[], object], deadline_s: float = 10.0) -> None:
+    """Wait until `condition` holds; fail at the deadline."""
+    until = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(f"did not happen within {deadline_s:g} s")
+        await asyncio.sleep(0.002)
+
+
+def eventually_blocking(condition: Callable[[], object], deadline_s: float = 20.0) -> None:
+    """The same outside an event loop."""
+    until = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(f"did not happen within {deadline_s:g} s")
+        time.sleep(0.005)
+
+
+# The live side
+
+
+SEGMENTER = SegmenterOptions()
+
+
+def transcription(
+    installation: Installation, host: EngineHost, counters: Counters | None = None, *, workers: int = 1
+) -> LiveTranscription:
+    return LiveTranscription(
+        host,
+        installation.database,
+        installation.announcer,
+        installation.clock,
+        counters or Counters(),
+        workers=workers,
+        new_detector=LoudnessDetector,
+        segmenter=SEGMENTER,
+        spill=Spill(installation.database, installation.blobs),
+        listen=installation.listen,
+    )
+
+
+@dataclass(slots=True)
+class LiveSide:
+    """The registry of live calls with all it needs; `ended` are the calls that it said have ended."""
+
+    installation: Installation
+    host: QuickHost
+    counters: Counters
+    transcription: LiveTranscription
+    calls: LiveCalls
+    ended: list[CallId] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def live_side(
+    installation: Installation,
+    *,
+    host: QuickHost | None = None,
+    stop_linger_s: float = 30.0,
+    cut_linger_s: float = 30.0,
+    hang_on_s: float = 0.0,
+    max_calls: int = 1_000,
+    ask_for_stream: Callable[[CallId, LegSid], bool] | None = None,
+    process: str = PROCESS,
+    root: Path | None = None,
+    hand_over: bool = False,
+    taken: Callable[[CallId], None] = lambda call_id: None,
+) -> AsyncIterator[LiveSide]:
+    """Running. Lingers are longer than any test unless it asks for shorter ones. Fails if a task is left behind."""
+    counters, host = Counters(), host or QuickHost()
+    live, ended = transcription(installation, host, counters), list[CallId]()
+    live_calls = LiveCalls(
+        installation.database,
+        installation.announcer,
+        installation.clock,
+        counters,
+        live,
+        LiveOptions(
+            root or installation.blobs.root,
+            stop_linger_s=stop_linger_s,
+            cut_linger_s=cut_linger_s,
+            hang_on_s=hang_on_s,
+            max_calls=max_calls,
+            hand_over=hand_over,
+        ),
+        CallOwnership(installation.database, installation.clock, process),
+        call_ended=ended.append,
+        ask_for_stream=ask_for_stream,
+        taken=taken,
+    )
+    live_calls.bind(asyncio.get_running_loop())
+    live.start()
+    before = asyncio.all_tasks()
+    try:
+        yield LiveSide(installation, host, counters, live, live_calls, ended)
+    finally:
+        await live_calls.close()
+        await live.close()
+    left = {task for task in asyncio.all_tasks() - before if not task.done()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=5)
+    assert not left, left

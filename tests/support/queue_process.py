@@ -1,0 +1,41 @@
+"""A process that works on named queues, for `test_queues`, until its standard input closes.
+
+Usage: python -m tests.support.queue_process DATABASE_URL NAME QUEUE=N[,QUEUE=N]
+It queues nothing itself. Each piece of work says `begin KEY` and `end KEY` and lasts until its file FOLDER/KEY is there.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from callreel.postcall.durable import Durable, Steps
+
+
+def main(database_url: str, folder: Path, name: str, queues: str) -> None:
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    def body(steps: Steps, key: str) -> None:
+        def work() -> None:
+            say(f"begin {key}")
+            while not (folder / key).exists():
+                time.sleep(0.02)
+
+        steps.run("work", work)
+        say(f"end {key}")
+        if key.startswith("light"):
+            steps.then("heavy", key.replace("light", "heavy"))
+
+    durable = Durable(database_url, name)
+    durable.register("light", body, queue="light")
+    durable.register("heavy", body, queue="heavy")
+    durable.launch({queue: int(n) for queue, _, n in (part.partition("=") for part in queues.split(","))})
+    say("works")
+    for line in sys.stdin:
+        workflow, _, key = line.strip().partition(" ")
+        durable.start(workflow, key)
+    durable.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4])

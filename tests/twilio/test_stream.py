@@ -1,0 +1,241 @@
+"""The stream protocol: captured messages, both ends joined by a list, and any message in any order."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callreel.domain.call import Track
+from callreel.domain.ids import LegSid, StreamSid
+from callreel.twilio.stream import (
+    Connected,
+    Digit,
+    Frame,
+    Marked,
+    Started,
+    Stopped,
+    StreamEvent,
+    StreamReceiver,
+    StreamSender,
+    StreamState,
+    Unknown,
+    Violation,
+)
+
+CAPTURES = Path(__file__).parent / "captures"
+GOOD = (CAPTURES / "both_tracks.jsonl").read_text().splitlines()
+CONNECTED, START, STOP = GOOD[0], GOOD[1], GOOD[-1]
+
+STREAM_SID = StreamSid("MZ" + "0" * 32)
+LEG_SID = LegSid("CA" + "0" * 32)
+
+# Each bad message under captures/bad, what came before it, and the close code that it gets.
+FAULTS: dict[str, tuple[list[str], int | None]] = {
+    "cut_short": ([CONNECTED, START], 1007),
+    "empty": ([], 1007),
+    "nested_too_deep": ([CONNECTED, START], 1007),
+    "not_utf8": ([CONNECTED, START], 1007),
+    "words": ([], 1007),
+    "over_64_kib": ([CONNECTED, START], 1009),
+    "media_before_start": ([CONNECTED], 1008),
+    "second_start": ([CONNECTED, START], 1008),
+    "second_connected": ([CONNECTED], 1008),
+    "stop_before_start": ([CONNECTED], 1008),
+    "start_with_l16": ([CONNECTED], 1003),
+    "start_with_16_khz": ([CONNECTED], 1003),
+    "start_with_two_channels": ([CONNECTED], 1003),
+    "start_without_call": ([CONNECTED], 1007),
+    "media_after_stop": ([CONNECTED, START, STOP], None),
+    "media_on_unknown_track": ([CONNECTED, START], None),
+    "media_with_negative_timestamp": ([CONNECTED, START], None),
+    "media_with_timestamp_in_words": ([CONNECTED, START], None),
+    "media_with_endless_timestamp": ([CONNECTED, START], None),
+    "media_with_bad_base64": ([CONNECTED, START], None),
+    "media_without_payload": ([CONNECTED, START], None),
+    "dtmf_without_digit": ([CONNECTED, START], None),
+    "no_event": ([CONNECTED, START], None),
+    "event_is_a_number": ([CONNECTED, START], None),
+    "not_an_object": ([CONNECTED, START], None),
+}
+
+
+def receive_all(messages: list[str], receiver: StreamReceiver | None = None) -> list[StreamEvent]:
+    receiver = receiver or StreamReceiver()
+    return [receiver.receive(message) for message in messages]
+
+
+def test_captured_stream() -> None:
+    connected, started, *frames, stopped = receive_all(GOOD)
+    assert connected == Connected("Call", "1.0.0")
+    assert isinstance(started, Started)
+    assert started.stream_sid == "MZ18ad3ab5a668481ce02b83e7395059f0"
+    assert started.tracks == (Track.INBOUND, Track.OUTBOUND)
+    assert (started.encoding, started.rate_hz, started.channels) == ("audio/x-mulaw", 8000, 1)
+    assert started.parameters == {"token": "not-a-secret"}
+    assert [(f.track, f.timestamp_ms, len(f.payload)) for f in frames if isinstance(f, Frame)] == [
+        (track, ms, 160) for ms in (5, 25, 45, 65) for track in (Track.OUTBOUND, Track.INBOUND)
+    ]
+    assert isinstance(frames[0], Frame) and frames[0].payload == b"\xff" * 160
+    assert stopped == Stopped()
+
+
+def test_every_captured_fault_is_in_the_table() -> None:
+    assert {path.stem for path in (CAPTURES / "bad").iterdir()} == set(FAULTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_captured_fault(fault: str) -> None:
+    before, close_code = FAULTS[fault]
+    receiver = StreamReceiver()
+    receive_all(before, receiver)
+    state = receiver.state
+    event = receiver.receive((CAPTURES / "bad" / f"{fault}.json").read_bytes())
+    assert isinstance(event, Violation)
+    assert event.close_code == close_code
+    assert receiver.state is (state if close_code is None else StreamState.STOPPED)
+
+
+def test_faults_that_are_noted_cost_no_frame() -> None:
+    bad = (CAPTURES / "bad" / "media_with_bad_base64.json").read_text()
+    events = receive_all([CONNECTED, START, GOOD[2], bad, GOOD[3]])
+    assert [type(event) for event in events[2:]] == [Frame, Violation, Frame]
+
+
+def test_start_without_connected_is_let_in() -> None:
+    assert isinstance(StreamReceiver().receive(START), Started)
+
+
+def test_unknown_event_is_kept_as_a_fact_with_a_bounded_body() -> None:
+    receiver = StreamReceiver()
+    body = '{"event":"weather","sky":"' + "b" * 5000 + '"}'
+    assert receiver.receive(body) == Unknown("weather", body[:2000])
+    assert receiver.receive(body.encode()) == Unknown("weather", body[:2000])
+    assert receiver.state is StreamState.CONNECTED_WANTED
+
+
+def test_unknown_fields_and_any_field_order_are_tolerated() -> None:
+    receiver = StreamReceiver()
+    receiver.receive(START)
+    message = (
+        '{"media":{"payload":"/w==","gain":3,"timestamp":"40","track":"outbound"},"new":[],"event":"media"}'
+    )
+    assert receiver.receive(message) == Frame(Track.OUTBOUND, 40, b"\xff")
+
+
+def test_timestamp_may_be_a_number() -> None:
+    receiver = StreamReceiver()
+    receiver.receive(START)
+    message = '{"event":"media","media":{"track":"inbound","timestamp":40,"payload":"/w=="}}'
+    assert receiver.receive(message) == Frame(Track.INBOUND, 40, b"\xff")
+
+
+def test_unknown_tracks_of_start_are_left_out() -> None:
+    started = StreamReceiver().receive(START.replace('"inbound", "outbound"', '"outbound", "sideways"'))
+    assert isinstance(started, Started) and started.tracks == (Track.OUTBOUND,)
+
+
+def test_message_at_the_bound_is_taken_and_one_over_closes() -> None:
+    assert isinstance(StreamReceiver(max_message_bytes=len(CONNECTED)).receive(CONNECTED), Connected)
+    receiver = StreamReceiver(max_message_bytes=len(CONNECTED) - 1)
+    violation = receiver.receive(CONNECTED)
+    assert isinstance(violation, Violation) and violation.close_code == 1009
+    assert receiver.closed
+
+
+def test_nothing_counts_after_a_violation_that_closes() -> None:
+    receiver = StreamReceiver()
+    receive_all([START, START], receiver)
+    after = receive_all([GOOD[2], START, STOP, "no json"], receiver)
+    assert all(isinstance(event, Violation) and event.close_code is None for event in after)
+
+
+def test_sender_counts_messages_over_all_and_chunks_by_track() -> None:
+    sender = StreamSender(STREAM_SID, LEG_SID, "AC" + "0" * 32)
+    sent = [
+        sender.connected(),
+        sender.start(parameters={"token": "t"}),
+        sender.media(Track.INBOUND, 0, b"a"),
+        sender.media(Track.OUTBOUND, 0, b"b"),
+        sender.media(Track.INBOUND, 20, b"c"),
+        sender.stop(),
+    ]
+    assert "sequenceNumber" not in sent[0] and "streamSid" not in sent[0]
+    assert [f'"sequenceNumber":"{n}"' in text for n, text in enumerate(sent[1:], start=1)] == [True] * 5
+    assert ['"chunk":"1"' in sent[2], '"chunk":"1"' in sent[3], '"chunk":"2"' in sent[4]] == [True] * 3
+
+
+FRAMES = st.builds(
+    Frame, st.sampled_from(Track), st.integers(min_value=0, max_value=999_999_999), st.binary(max_size=400)
+)
+CONTROLS = st.one_of(st.builds(Digit, st.just("inbound_track"), st.text()), st.builds(Marked, st.text()))
+
+
+def spoken(sender: StreamSender, events: list[Frame | Digit | Marked]) -> Iterator[str]:
+    for event in events:
+        match event:
+            case Frame(track, timestamp_ms, payload):
+                yield sender.media(track, timestamp_ms, payload)
+            case Digit(_, digit):
+                yield sender.dtmf(digit)
+            case Marked(name):
+                yield sender.mark(name)
+
+
+@given(
+    st.lists(st.one_of(FRAMES, CONTROLS), max_size=20),
+    st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=3),
+)
+def test_what_is_sent_is_what_is_received(
+    events: list[Frame | Digit | Marked], parameters: dict[str, str]
+) -> None:
+    sender = StreamSender(STREAM_SID, LEG_SID, "AC" + "0" * 32)
+    wire = [
+        sender.connected(),
+        sender.start((Track.OUTBOUND,), parameters),
+        *spoken(sender, events),
+        sender.stop(),
+    ]
+    connected, started, *received, stopped = receive_all(wire)
+    assert connected == Connected("Call", "1.0.0")
+    assert started == Started(
+        STREAM_SID, LEG_SID, "AC" + "0" * 32, (Track.OUTBOUND,), "audio/x-mulaw", 8000, 1, parameters
+    )
+    assert received == events
+    assert stopped == Stopped()
+
+
+@given(FRAMES)
+def test_short_way_of_a_frame_tells_what_the_long_way_tells(frame: Frame) -> None:
+    message = StreamSender(STREAM_SID, LEG_SID, "AC").media(frame.track, frame.timestamp_ms, frame.payload)
+    short, long = StreamReceiver(), StreamReceiver()
+    short.receive(START)
+    long.receive(START)
+    assert short.receive(message) == long._receive_other(message) == frame
+
+
+BAD = [(CAPTURES / "bad" / f"{name}.json").read_bytes() for name in FAULTS if name != "nested_too_deep"]
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    max_leaves=5,
+).map(repr)
+MESSAGES = st.one_of(st.sampled_from([*GOOD, *BAD]), st.text(), st.binary(), JSON)
+
+
+@given(st.lists(MESSAGES, max_size=25))
+def test_any_messages_give_one_event_each_and_no_frame_outside_a_stream(messages: list[str | bytes]) -> None:
+    receiver = StreamReceiver()
+    streaming = False
+    for message in messages:
+        event = receiver.receive(message)
+        assert isinstance(event, StreamEvent)
+        if isinstance(event, Frame | Digit | Marked | Stopped):
+            assert streaming
+        if isinstance(event, Started):
+            assert not streaming
+            streaming = True
+        if isinstance(event, Stopped) or isinstance(event, Violation) and event.close_code is not None:
+            streaming = False
+            assert receiver.closed
