@@ -1,4 +1,4 @@
-"""Makes the shipped voices from src/callreel/simulator/voices/service_call.json, with flite (apt install flite).
+"""Makes the shipped voices from src/callreel/simulator/sound/voices/service_call.json, with flite (apt install flite).
 
 Each turn is spoken by flite, brought to 8 kHz and one level, and laid on its party's own track after the turn before.
 Both tracks are as long as the call, mu-law WAV. The same flite gives the same bytes, so a change of text is all that
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-VOICES = Path("src/callreel/simulator/voices")
+VOICES = Path("src/callreel/simulator/sound/voices")
 SPEAKERS = {"agent": "rms", "technician": "kal16"}
 RATE_HZ = 8000
 SPEECH_RMS = 0.075

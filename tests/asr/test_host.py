@@ -288,7 +288,7 @@ def test_processes_die_with_their_parent_and_leave_its_output_alone(tmp_path: Pa
 
 
 def test_a_worker_imports_nothing_of_the_web_side() -> None:
-    asked = "import callreel.engines.worker, sys; print(*sys.modules)"
+    asked = "import callreel.asr.workers.worker, sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True).stdout.split()
     heavy = (b"callreel.web", b"callreel.app", b"callreel.cli", b"fastapi", b"sqlalchemy", b"pydantic")
     assert b"callreel.asr.workers.worker" in modules

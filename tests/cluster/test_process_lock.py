@@ -14,8 +14,8 @@ from callreel.domain.errors import StoreError
 _HOLD = """
 import sys
 from pathlib import Path
-from callreel.services.presence import Presence
-presence = Presence(Path(sys.argv[1]))
+from callreel.cluster.process_lock import ProcessLock
+presence = ProcessLock(Path(sys.argv[1]))
 print(presence.enter(sys.argv[2]), flush=True)
 sys.stdin.read()
 """

@@ -18,8 +18,8 @@ from tests.support.installation import eventually
 
 WORKER = """
 import asyncio, json, os, socket, sys
-from callreel.web import handing_over
-from callreel.web.handing_over import Connection, Drain, Figures
+from callreel.ingest.media import fd_passing as handing_over
+from callreel.ingest.media.fd_passing import Connection, Drain, Figures
 control = socket.socket(fileno=int(sys.argv[-1]))
 taken, kept = 0, []
 def tell(**more):

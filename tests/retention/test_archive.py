@@ -244,9 +244,9 @@ def counted(work):
 
 BlobStore.commit_part = counted(BlobStore.commit_part)
 BlobStore.delete = counted(BlobStore.delete)
-archiving.Archiving._note = counted(archiving.Archiving._note)
+archiving.Archiver._note = counted(archiving.Archiver._note)
 database = Database.open(str(Path(folder) / "callreel.db"))
-archiving.Archiving(
+archiving.Archiver(
     database, BlobStore(Path(folder) / "objects"), Clock(), after=timedelta(0), only_trusted=True
 ).archive(CallId(call))
 """

@@ -169,8 +169,8 @@ def count_one_up(conn: Connection) -> None:
 COUNT_UP = """
 import sys
 from sqlalchemy import select, update
-from callreel.store.database import Database
-from callreel.store.tables import facts
+from callreel.store.db.database import Database
+from callreel.store.db.tables import facts
 
 database = Database.open(sys.argv[1])
 for _ in range(50):
@@ -205,7 +205,9 @@ def test_read_then_write_by_processes_and_threads_at_once_loses_nothing(
 
 
 def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:
-    start = "import sys; from callreel.store.database import Database; Database.open(sys.argv[1]).migrate()"
+    start = (
+        "import sys; from callreel.store.db.database import Database; Database.open(sys.argv[1]).migrate()"
+    )
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", start, empty_url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT

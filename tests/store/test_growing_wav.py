@@ -158,7 +158,7 @@ import resource, signal, sys
 import numpy as np
 from pathlib import Path
 from callreel.domain.errors import StoreError
-from callreel.store.growing_wav import GrowingWav
+from callreel.store.files.growing_wav import GrowingWav
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -197,7 +197,7 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from callreel.store.growing_wav import GrowingWav
+from callreel.store.files.growing_wav import GrowingWav
 
 growing = GrowingWav.open(Path(sys.argv[1]), 8000)
 while True:

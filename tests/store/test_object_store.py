@@ -190,7 +190,7 @@ def test_an_option_that_the_store_does_not_know_is_said() -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from callreel.store import blobs, object_store
+from callreel.store.files import blobs, object_store
 
 url, endpoint, root, at = sys.argv[1:]
 objects = object_store.open_object_store(

@@ -15,8 +15,8 @@ from tests.support.postgres import postgres_server
 
 HOLD = """
 import sys, time
-from callreel.store.database import Database
-from callreel.store.processes import LeadLock
+from callreel.store.db.database import Database
+from callreel.store.db.processes import LeadLock
 lock = LeadLock(Database.open(sys.argv[1]))
 print(lock.hold(), flush=True)
 time.sleep(60)

@@ -22,7 +22,7 @@ from pathlib import PurePosixPath
 import soundfile
 
 from callreel.audio import wav
-from callreel.audio.samples import SAMPLES_PER_MS
+from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ
 from callreel.domain.call import Role, Topology
 from callreel.domain.errors import AudioFileError, StoreAwayError, StoreError
 from callreel.domain.ids import CallId

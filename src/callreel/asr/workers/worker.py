@@ -1,4 +1,4 @@
-"""The process in which an engine lives: `python -P -m callreel.engines.worker FD PARENT_PID`.
+"""The process in which an engine lives: `python -P -m callreel.asr.workers.worker FD PARENT_PID`.
 
 It loads one engine, then decodes what it is asked, one job after the other, until the socket FD ends. Open segments of a
 streaming engine stay with it between jobs. It is started
