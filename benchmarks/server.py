@@ -18,8 +18,8 @@ import httpx2
 from callreel.domain.ids import LegSid
 from callreel.simulator.calls.twiml_reader import read_twiml
 from callreel.simulator.calls.twiml_script import StartStream
+from callreel.simulator.calls.webhook_forms import voice_form
 from callreel.twilio.signature import sign
-from callreel.twilio.webhook_forms import voice_form
 
 REPOSITORY = Path(__file__).parents[1]
 ACCOUNT = "AC" + "5" * 32

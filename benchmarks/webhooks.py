@@ -28,9 +28,9 @@ from sqlalchemy import func, select
 from tests.end_to_end.house import ACCOUNT, TECHNICIAN, House
 
 from callreel.domain.ids import LegSid, RecordingSid
+from callreel.simulator.calls.webhook_forms import recording_status_form, voice_form
 from callreel.store.db.database import Database
 from callreel.store.db.tables import callbacks, recordings
-from callreel.twilio.webhook_forms import recording_status_form, voice_form
 
 CALLS = 40
 CONNECTIONS = 400

@@ -12,7 +12,8 @@ from callreel.carrier_client.client import CarrierAccess, CarrierRecordings, Fet
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import RecordingSid
 from callreel.runtime.retry import Problem
-from callreel.twilio.rest_resources import RecordingResource, page_json
+from callreel.simulator.rest.resources import page_json, recording_json
+from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, leg, speech
 from tests.support.rest_server import Answer, RestServer, rest_server
 
@@ -178,8 +179,11 @@ def test_redirect_to_another_host_carries_no_credentials(server: RestServer, par
 
 def resources(count: int) -> list[dict[str, object]]:
     return [
-        RecordingResource(RecordingSid(f"RE{n:032x}"), leg(1), "completed", duration_s=n).to_json(
-            ACCOUNT, created=NOON, updated=NOON
+        recording_json(
+            RecordingResource(RecordingSid(f"RE{n:032x}"), leg(1), "completed", duration_s=n),
+            ACCOUNT,
+            created=NOON,
+            updated=NOON,
         )
         for n in range(count)
     ]

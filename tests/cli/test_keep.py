@@ -8,11 +8,11 @@ from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.ids import CallId, LegSid, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.verdict import Verdict
+from callreel.simulator.rest.resources import page_json
 from callreel.store.calls import calls, layers, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from callreel.twilio.rest_resources import page_json
 from tests.support.program import callreel, the_line
 from tests.support.rest_server import Answer, rest_server
 

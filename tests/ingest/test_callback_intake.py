@@ -14,16 +14,16 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState
 from callreel.ingest.callback_intake import CallbackIntake, error_number
+from callreel.simulator.calls.webhook_forms import (
+    call_status_form,
+    recording_status_form,
+    stream_status_form,
+)
 from callreel.store.calls import calls, facts, legs, recordings
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.tables import callbacks as callback_table
 from callreel.store.db.tables import facts as fact_table
 from callreel.store.db.tables import live_events as event_table
-from callreel.twilio.webhook_forms import (
-    call_status_form,
-    recording_status_form,
-    stream_status_form,
-)
 from callreel.twilio.webhooks import parse_call_status, parse_recording_status, parse_stream_status
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg, temporary_installation
 

@@ -19,12 +19,12 @@ from callreel.simulator.calls.twiml_script import (
     StartRecording,
     StartStream,
 )
+from callreel.simulator.calls.webhook_forms import voice_form
 from callreel.store.calls import calls, legs, stream_tokens
 from callreel.store.calls.legs import LegRow
 from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import legs as leg_table
 from callreel.store.db.tables import media_tokens
-from callreel.twilio.webhook_forms import voice_form
 from callreel.twilio.webhooks import parse_voice
 from tests.support.installation import (
     ACCOUNT,

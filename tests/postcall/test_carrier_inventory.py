@@ -9,10 +9,11 @@ from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.postcall.carrier_inventory import NOT_THERE, CarrierList
+from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.calls import calls, deletions, facts, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.deletions import DeletionRow
-from callreel.twilio.rest_resources import RecordingResource, page_json
+from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, leg
 from tests.support.rest_server import Answer, RestServer, rest_server
 
@@ -26,8 +27,11 @@ def sid(number: int) -> RecordingSid:
 def pages(*found: tuple[int, int, str], size: int = 100) -> dict[str, Answer]:
     """(recording, call, status) on as many pages as it takes."""
     items = [
-        RecordingResource(sid(number), leg(call), status, duration_s=41, channels=2).to_json(
-            ACCOUNT, created=NOON, updated=NOON
+        recording_json(
+            RecordingResource(sid(number), leg(call), status, duration_s=41, channels=2),
+            ACCOUNT,
+            created=NOON,
+            updated=NOON,
         )
         for number, call, status in found
     ]

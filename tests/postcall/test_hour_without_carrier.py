@@ -17,8 +17,9 @@ from callreel.postcall.dispatcher import workflow_key
 from callreel.postcall.reconciliation import LookAgain, Reconciler
 from callreel.postcall.workflows import Stages
 from callreel.retention.carrier_deletion import Deletion
+from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.calls import calls, recordings
-from callreel.twilio.rest_resources import RecordingResource, page_json
+from callreel.twilio.rest_resources import RecordingResource
 from tests.postcall.test_workflows import Remembered, run
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
 from tests.support.recorded_call import MEDIA, SID, Recorded, recorded_call
@@ -167,7 +168,17 @@ def test_asking_for_the_recordings_of_many_calls_is_no_hot_loop(
 
 
 def listed(number: int) -> Answer:
-    item = RecordingResource(
-        RecordingSid(f"RE{number:032x}"), leg(number), "completed", duration_s=41, channels=2, error_code=None
-    ).to_json(ACCOUNT, created=NOON, updated=NOON)
+    item = recording_json(
+        RecordingResource(
+            RecordingSid(f"RE{number:032x}"),
+            leg(number),
+            "completed",
+            duration_s=41,
+            channels=2,
+            error_code=None,
+        ),
+        ACCOUNT,
+        created=NOON,
+        updated=NOON,
+    )
     return Answer(body=json.dumps(page_json("recordings", [item], path=LIST, page=0, page_size=100)).encode())

@@ -14,9 +14,10 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.postcall.reconciliation import LookAgain, Reconciler, missing_sid
+from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.calls import calls, recordings
 from callreel.store.calls.recordings import RecordingRow
-from callreel.twilio.rest_resources import RecordingResource, page_json
+from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, eventually, leg
 from tests.support.rest_server import Answer, RestServer, rest_server
 
@@ -28,9 +29,14 @@ EMPTY = Answer(body=json.dumps(page_json("recordings", [], path=LIST, page=0, pa
 
 def listed(*found: tuple[RecordingSid, str, int | None]) -> Answer:
     items = [
-        RecordingResource(
-            sid, leg(1), status, duration_s=41, channels=2, error_code=None if code is None else str(code)
-        ).to_json(ACCOUNT, created=NOON, updated=NOON)
+        recording_json(
+            RecordingResource(
+                sid, leg(1), status, duration_s=41, channels=2, error_code=None if code is None else str(code)
+            ),
+            ACCOUNT,
+            created=NOON,
+            updated=NOON,
+        )
         for sid, status, code in found
     ]
     page = page_json("recordings", items, path=LIST, page=0, page_size=100)

@@ -24,13 +24,14 @@ from callreel.retention.erasure import BY_POLICY, Erasing
 from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, LegalHolds, NoCallError, ReasonError
 from callreel.review.notes import HeldNoteError, Notes
+from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.audio.layer_audio import layer_digest, open_layer
 from callreel.store.audio.peaks import layer_peaks
 from callreel.store.calls import calls, erasures, holds, layers, recordings
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.db.tables import metadata
 from callreel.store.files.blobs import BlobStore
-from callreel.twilio.rest_resources import RecordingResource, page_json
+from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, eventually_blocking, leg
 from tests.support.program import environment
 from tests.support.recorded_call import SID, Recorded, recorded_call
@@ -46,7 +47,7 @@ OURS = ("erasures", "alembic_version", "turn_fts")
 def listed(*sids: RecordingSid) -> Answer:
     """The carrier's list of a call's recordings."""
     found = [
-        RecordingResource(sid, leg(1), "completed", 5, 2).to_json(ACCOUNT, created=NOON, updated=NOON) for sid in sids
+        recording_json(RecordingResource(sid, leg(1), "completed", 5, 2), ACCOUNT, created=NOON, updated=NOON) for sid in sids
     ]  # fmt: skip
     page = page_json("recordings", found, path=LISTED, page=0, page_size=100)
     return Answer(body=json.dumps(page).encode())

@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.twilio.rest_resources import (
-    RecordingResource,
-    call_json,
-    error_json,
-    page_json,
-    recordings_of,
-)
+from callreel.simulator.rest.resources import call_json, error_json, page_json, recording_json
+from callreel.twilio.rest_resources import RecordingResource, recordings_of
 
 ACCOUNT = "AC" + "a" * 32
 LEG = LegSid("CA" + "1" * 32)
@@ -55,7 +50,7 @@ RESOURCES = st.builds(
 
 
 def written(recording: RecordingResource) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(json.dumps(recording.to_json(ACCOUNT, created=AT, updated=AT)))
+    body: dict[str, Any] = json.loads(json.dumps(recording_json(recording, ACCOUNT, created=AT, updated=AT)))
     return body
 
 

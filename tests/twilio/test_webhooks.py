@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from callreel.domain.call import Direction
 from callreel.domain.ids import LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState
-from callreel.twilio.webhook_forms import (
+from callreel.simulator.calls.webhook_forms import (
     call_status_form,
     dial_action_fields,
     recording_status_form,

@@ -17,13 +17,13 @@ from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
 from callreel.simulator.calls.twiml_reader import read_twiml
 from callreel.simulator.calls.twiml_script import Dial, DialNumber, Say
-from callreel.store.db.tables import metadata
-from callreel.twilio.webhook_forms import (
+from callreel.simulator.calls.webhook_forms import (
     call_status_form,
     recording_status_form,
     stream_status_form,
     voice_form,
 )
+from callreel.store.db.tables import metadata
 from callreel.web.app import WebOptions, create_app
 from callreel.web.carrier.webhooks import MAX_FORM_BYTES, carrier_router
 from tests.support.installation import ACCOUNT, NOON, answering, leg

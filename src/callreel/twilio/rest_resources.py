@@ -1,12 +1,11 @@
-"""The JSON of the carrier's REST API: recordings both ways, calls, lists and errors as the stand-in answers them.
+"""Recordings and transcriptions read from the JSON of the carrier's REST API.
 
-Shapes only; who asks, retries and downloads is `services`. Reading is tolerant: what is missing or unknown becomes
-None or is kept as text, since the carrier sends values that its own description lacks. Keys and paging:
-reference/twilio.md, sections 6.1, 6.2, 6.5.
+Shapes only: `carrier_client` sends the requests, retries and downloads. Missing or unknown values become None or stay
+text, since the carrier sends values that its own description lacks (reference/twilio.md, sections 6.1, 6.2, 6.5).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.twilio.timestamps import read_moment, rfc2822
-from callreel.twilio.webhook_forms import API_VERSION
+from callreel.twilio.timestamps import read_moment
 from callreel.twilio.webhooks import SID, cloud_state
 
 
@@ -64,34 +62,6 @@ class RecordingResource:
             media_url=_text(body.get("media_url")),
         )
 
-    def to_json(self, account_sid: str, *, created: datetime, updated: datetime) -> dict[str, Any]:
-        """The account-level resource, as the carrier writes it."""
-        uri = f"/{API_VERSION}/Accounts/{account_sid}/Recordings/{self.sid}"
-        return {
-            "account_sid": account_sid,
-            "api_version": API_VERSION,
-            "call_sid": self.leg_sid,
-            "conference_sid": None,
-            "channels": self.channels,
-            "date_created": rfc2822(created),
-            "date_updated": rfc2822(updated),
-            "start_time": None if self.start_time is None else rfc2822(self.start_time),
-            "price": None if self.price is None else str(self.price),
-            "price_unit": self.price_unit,
-            "duration": None if self.duration_s is None else str(self.duration_s),
-            "sid": self.sid,
-            "source": self.source,
-            "status": self.status,
-            "error_code": _number_or_text(self.error_code),
-            "uri": f"{uri}.json",
-            "encryption_details": None,
-            "subresource_uris": {
-                "add_on_results": f"{uri}/AddOnResults.json",
-                "transcriptions": f"{uri}/Transcriptions.json",
-            },
-            "media_url": self.media_url,
-        }
-
 
 def recordings_of(body: object) -> tuple[tuple[RecordingResource, ...], str | None]:
     """The recordings of one page, and the path of the next page, None on the last. Raises CarrierError for no page."""
@@ -109,92 +79,6 @@ def transcriptions_of(body: object) -> tuple[str, ...]:
     return tuple(_sid(item, "sid") for item in items)
 
 
-def page_json(
-    key: str, items: Sequence[Mapping[str, Any]], *, path: str, page: int, page_size: int, query: str = ""
-) -> dict[str, Any]:
-    """One page of a list. `items` is the whole list, `page` counts from 0, `query` holds the filters (`CallSid=CA..`).
-
-    `path` is that of the list (`/2010-04-01/Accounts/AC../Recordings.json`); links are relative to the API's host.
-    """
-    start = page * page_size
-    shown = list(items[start : start + page_size])
-    prefix = f"{path}?{query}&" if query else f"{path}?"
-
-    def uri(number: int) -> str:
-        return f"{prefix}PageSize={page_size}&Page={number}"
-
-    return {
-        key: shown,
-        "page": page,
-        "page_size": page_size,
-        "start": start,
-        "end": start + max(len(shown) - 1, 0),
-        "uri": uri(page),
-        "first_page_uri": uri(0),
-        "next_page_uri": uri(page + 1) if start + page_size < len(items) else None,
-        "previous_page_uri": uri(page - 1) if page > 0 else None,
-    }
-
-
-def error_json(code: int, message: str, status: int) -> dict[str, Any]:
-    """The body of an answer that is an error."""
-    return {
-        "code": code,
-        "message": message,
-        "more_info": f"https://www.twilio.com/docs/errors/{code}",
-        "status": status,
-    }
-
-
-def call_json(
-    *,
-    sid: LegSid,
-    account_sid: str,
-    from_: str,
-    to: str,
-    status: str,
-    created: datetime,
-    parent_sid: LegSid | None = None,
-    started: datetime | None = None,
-    ended: datetime | None = None,
-) -> dict[str, Any]:
-    """A leg as REST shows it. `duration` is in seconds and there once it has ended."""
-    uri = f"/{API_VERSION}/Accounts/{account_sid}/Calls/{sid}"
-    duration_s = None if started is None or ended is None else math.ceil((ended - started).total_seconds())
-    return {
-        "sid": sid,
-        "account_sid": account_sid,
-        "parent_call_sid": parent_sid,
-        "api_version": API_VERSION,
-        "date_created": rfc2822(created),
-        "date_updated": rfc2822(ended or started or created),
-        "from": from_,
-        "from_formatted": from_,
-        "to": to,
-        "to_formatted": to,
-        "phone_number_sid": None,
-        "status": status,
-        "start_time": None if started is None else rfc2822(started),
-        "end_time": None if ended is None else rfc2822(ended),
-        "duration": None if duration_s is None else str(duration_s),
-        "price": None,
-        "price_unit": "USD",
-        "direction": "inbound" if parent_sid is None else "outbound-dial",
-        "answered_by": None,
-        "annotation": None,
-        "forwarded_from": None,
-        "group_sid": None,
-        "caller_name": None,
-        "queue_time": "0",
-        "trunk_sid": None,
-        "uri": f"{uri}.json",
-        "subresource_uris": {
-            "recordings": f"{uri}/Recordings.json",
-            "streams": f"{uri}/Streams.json",
-        },
-    }
-
-
 def _needed(body: Mapping[str, Any], key: str) -> str:
     value = body.get(key)
     if not isinstance(value, str) or not value:
@@ -207,10 +91,6 @@ def _sid(body: Mapping[str, Any], key: str) -> str:
     if not SID.fullmatch(value):
         raise CarrierError(f"the carrier's recording has a {key} that is none of its ids", retryable=False)
     return value
-
-
-def _number_or_text(code: str | None) -> int | str | None:
-    return int(code) if code is not None and code.isdecimal() else code
 
 
 def _text(value: object) -> str | None:

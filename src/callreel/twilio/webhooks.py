@@ -1,4 +1,4 @@
-"""What the carrier posts to us, read from its form fields into values. How it writes them is `webhook_forms`.
+"""Requests of the carrier, read from their form fields into values. `simulator/calls/webhook_forms` writes the same fields.
 
 Signatures are checked elsewhere (`signature`). Statuses and sources are kept as the carrier's words, since it sends
 some that its own lists lack; what we know of them stands beside. Field names: reference/twilio.md, sections 1.4

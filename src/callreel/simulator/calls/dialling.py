@@ -10,13 +10,13 @@ from callreel.domain.call import Direction, Track
 from callreel.domain.ids import LegSid
 from callreel.simulator.calls.conversation import Conversation
 from callreel.simulator.calls.twiml_script import Dial, DialClient, DialNumber
+from callreel.simulator.calls.webhook_forms import call_status_form, dial_action_fields
 from callreel.simulator.ledger import Leg
 from callreel.simulator.scenario import Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
 from callreel.simulator.signalling.webrtc import MediaError
 from callreel.simulator.sound.ringback import ringback
 from callreel.simulator.sound.technician import talk
-from callreel.twilio.webhook_forms import call_status_form, dial_action_fields
 from callreel.twilio.webhooks import CLIENT
 
 LAST_WORDS_MS = 500

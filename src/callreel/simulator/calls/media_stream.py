@@ -19,10 +19,10 @@ from callreel.domain.call import Track
 from callreel.domain.ids import StreamSid
 from callreel.simulator.calls.conversation import Conversation
 from callreel.simulator.calls.twiml_script import StartStream
+from callreel.simulator.calls.webhook_forms import stream_status_form
 from callreel.simulator.faults import Sending, strike
 from callreel.simulator.scenario import StreamOutcome
 from callreel.twilio.stream import StreamSender
-from callreel.twilio.webhook_forms import stream_status_form
 
 log = logging.getLogger(__name__)
 

@@ -30,12 +30,12 @@ from callreel.simulator.calls.twiml_script import (
     StopStream,
     Verb,
 )
+from callreel.simulator.calls.webhook_forms import call_status_form, voice_form
 from callreel.simulator.clock import CallClock
 from callreel.simulator.ledger import Leg
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
 from callreel.simulator.webhook_delivery import Delivery
-from callreel.twilio.webhook_forms import call_status_form, voice_form
 from callreel.twilio.webhooks import CLIENT
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from callreel.domain.ids import RecordingSid
 from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.calls.conversation import Conversation
 from callreel.simulator.calls.twiml_script import Callback
+from callreel.simulator.calls.webhook_forms import recording_status_form
 from callreel.simulator.scenario import Stage
-from callreel.twilio.webhook_forms import recording_status_form
 
 TOO_SHORT = 16101
 _ALWAYS_TOLD = "failed"  # no subscription to it is documented

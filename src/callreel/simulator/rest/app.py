@@ -15,8 +15,8 @@ from callreel.simulator.account import Account
 from callreel.simulator.ledger import Ledger
 from callreel.simulator.rest.calls import add_calls
 from callreel.simulator.rest.recordings import add_recordings
+from callreel.simulator.rest.resources import error_json
 from callreel.simulator.rest.responses import NOT_AUTHENTICATED, NOT_FOUND, RestError
-from callreel.twilio.rest_resources import error_json
 
 
 def rest_app(account: Account, ledger: Ledger, api_url: str, *, ranges: bool = False) -> FastAPI:

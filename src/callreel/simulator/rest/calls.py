@@ -9,6 +9,7 @@ from callreel.domain.ids import LegSid
 from callreel.simulator.account import Account
 from callreel.simulator.calls.twiml_script import StartStream
 from callreel.simulator.ledger import Ledger, Leg, LiveCall
+from callreel.simulator.rest.resources import call_json
 from callreel.simulator.rest.responses import (
     BAD_REQUEST,
     NOT_IN_PROGRESS,
@@ -18,7 +19,6 @@ from callreel.simulator.rest.responses import (
     not_found,
     page_of,
 )
-from callreel.twilio.rest_resources import call_json
 
 
 def add_calls(router: APIRouter, account: Account, ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from callreel.simulator.calls.cloud_recording import CloudRecording
-from callreel.twilio.rest_resources import error_json
+from callreel.simulator.rest.resources import error_json
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _ERRORS = {

@@ -8,6 +8,7 @@ from typing import Any
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.ledger import LiveCall
+from callreel.simulator.rest.resources import recording_json
 from callreel.twilio.rest_resources import RecordingResource
 
 CURRENT = "Twilio.CURRENT"
@@ -35,7 +36,7 @@ def shown(recording: CloudRecording, account_sid: str, api_url: str, *, fine: bo
         media_url=media_url,
     )
     updated = recording.updated_at or recording.began_at
-    return resource.to_json(account_sid, created=recording.began_at, updated=updated)
+    return recording_json(resource, account_sid, created=recording.began_at, updated=updated)
 
 
 def call_level(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from callreel.simulator.calls.twiml_script import Callback
-from callreel.twilio.rest_resources import page_json
+from callreel.simulator.rest.resources import page_json
 
 NOT_AUTHENTICATED = 20003
 NOT_FOUND = 20404
