@@ -1,1 +1,1 @@
-"""Small things that every process needs and that depend on nothing: clock, counters, tracing, retry, tokens."""
+"""Process-level services that every package uses: clock, counters, logging, tracing, retries, periodic jobs, tokens."""
