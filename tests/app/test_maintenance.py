@@ -100,9 +100,9 @@ def test_work_that_ended_without_a_verdict_is_parked_and_begins_again(recorded: 
     assert lost.park_unjudged() == 1
     assert recorded.recording().stage_error == NO_VERDICT
     assert lost.park_unjudged() == 0
-    lost.look_after_rows()
+    lost.review_rows()
     recorded.installation.clock.step(75)
-    lost.look_after_rows()
+    lost.review_rows()
     assert recorded.recording().retries == 1 and recorded.recording().dispatched_at is None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from callreel.app.maintenance import LOOK_EVERY_S, MaintenanceJobs
+from callreel.app.maintenance import ROWS_EVERY_S, MaintenanceJobs
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
@@ -68,9 +68,9 @@ class Hour:
     def pass_until(self, at_s: float) -> None:
         clock = self.recorded.installation.clock
         while clock.monotonic_s() < at_s:
-            self.upkeep.look_after_rows()
+            self.upkeep.review_rows()
             self.work()
-            clock.step(LOOK_EVERY_S)
+            clock.step(ROWS_EVERY_S)
 
 
 class Waiting(Remembered):

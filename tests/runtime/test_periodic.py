@@ -88,7 +88,12 @@ async def test_wake_starts_a_run_before_the_interval_ends() -> None:
 
 async def test_wake_during_a_run_starts_another_run() -> None:
     job = Job()
-    periodic = PeriodicJob(name="woken", job=lambda: (job(), periodic.wake()), interval_s=NEVER_S)
+
+    def wake_again() -> None:
+        job()
+        periodic.wake()
+
+    periodic = PeriodicJob(name="woken", job=wake_again, interval_s=NEVER_S)
     async with running(periodic):
         await asyncio.sleep(0)
         periodic.wake()

@@ -1,11 +1,10 @@
-"""What is looked after on a schedule besides single calls: the carrier's whole list, deletion there, parked recordings,
-and work that ended without a verdict.
+"""Maintenance jobs of an installation: reconciling with the carrier's list of recordings, deletion at the carrier, and
+retrying parked recordings.
 
-Parked ones are begun anew by themselves, at doubling distances from a minute on (`retry.parked_s`): a carrier that was
-down, a quota, credentials that were put right, a database that was away while a stage ran.
+A parked recording is retried with exponential backoff from one minute on (`retry.parked_s`), since its cause may pass:
+a carrier outage, a quota, wrong credentials, a database that was unavailable during a stage.
 """
 
-import asyncio
 import logging
 import random
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from callreel.postcall.carrier_inventory import CarrierList
 from callreel.postcall.dispatcher import workflow_ids
 from callreel.retention.carrier_deletion import Deletion
 from callreel.runtime.clock import Clock
+from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.retry import parked_s
 from callreel.store.calls import recordings
 from callreel.store.calls.recordings import RecordingRow
@@ -23,15 +23,13 @@ from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 900.0
-"""How often the carrier is asked."""
-LOOK_EVERY_S = 15.0
-"""How often our own rows are looked at."""
+CARRIER_EVERY_S = 900.0
+ROWS_EVERY_S = 15.0
 NO_VERDICT = "the work on it ended without a verdict"
 
 
 class MaintenanceJobs:
-    """One task; the methods block."""
+    """The methods block; `jobs` gives the loops that call them."""
 
     def __init__(
         self,
@@ -44,8 +42,8 @@ class MaintenanceJobs:
         days: int,
         usable: bool,
     ) -> None:
-        """`unfinished`: ids of the durable workflows that wait or run. `usable`: whether there are credentials to ask
-        the carrier with."""
+        """`unfinished` gives the ids of the durable workflows that wait or run. `days` is how far back the carrier's list is
+        read. `usable` says whether there are credentials for the carrier."""
         self._database = database
         self._clock = clock
         self._listing = listing
@@ -54,45 +52,39 @@ class MaintenanceJobs:
         self._days = days
         self._usable = usable
 
-    async def run(self, leads: Callable[[], bool]) -> None:
-        """Until cancelled, while `leads`: of many servers one. The carrier with jitter, as all look again after an outage."""
-        ask_at_s = self._clock.monotonic_s() + EVERY_S * random.uniform(0.8, 1.2)
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if not leads():
-                continue
-            await self._try("looking after parked recordings", self.look_after_rows)
-            if self._clock.monotonic_s() >= ask_at_s:
-                await self._try("looking at the carrier's list", self.ask_carrier)
-                ask_at_s = self._clock.monotonic_s() + EVERY_S * random.uniform(0.8, 1.2)
+    def jobs(self, leads: Callable[[], bool]) -> tuple[PeriodicJob, PeriodicJob]:
+        """To be run by every server; only the one for which `leads` is true does the work."""
+        return (
+            PeriodicJob(name="retry-parked", job=self.review_rows, interval_s=ROWS_EVERY_S, enabled=leads),
+            PeriodicJob(
+                name="carrier-list",
+                job=self.review_carrier,
+                interval_s=CARRIER_EVERY_S,
+                jitter=0.2,
+                enabled=leads,
+            ),
+        )
 
-    async def _try(self, what: str, work: Callable[[], object]) -> None:
-        try:
-            await asyncio.to_thread(work)
-        except Exception:
-            log.exception("%s failed; trying again", what)
-
-    def look_after_rows(self) -> None:
-        """Our own rows, once."""
+    def review_rows(self) -> None:
+        """Park what lost its workflow, and retry what is parked, once."""
         self.park_unjudged()
         self.retry_parked()
 
-    def ask_carrier(self) -> None:
-        """The carrier's list and the deletions there, once. What it refuses waits for the next time."""
+    def review_carrier(self) -> None:
+        """Reconcile with the carrier's list of recordings and delete what is due there, once."""
         if not self._usable:
             return
         try:
             self._listing.review(self._days)
         except CarrierError as error:
-            log.warning("the carrier's list cannot be had: %s", error)
+            log.warning("listing recordings failed: %s", error)
             return
         self._deletion.sweep()
 
     def park_unjudged(self) -> int:
-        """Park what was begun and is neither judged nor worked on; answers how many.
+        """Park recordings that were begun, have no verdict, and that no workflow works on; returns how many.
 
-        Nothing should come to that. What does, a workflow that the durable engine gave up, begins again by itself and
-        is seen by a person.
+        This happens only when the durable engine gave a workflow up. Parked, it is retried and shown on the operations page.
         """
         with self._database.read() as conn:
             begun = recordings.begun(conn)
@@ -105,13 +97,13 @@ class MaintenanceJobs:
     def _park(self, row: RecordingRow) -> bool:
         with self._database.write() as conn:
             if row not in recordings.begun(conn):
-                return False  # judged, parked or begun anew while we looked
+                return False  # judged, parked or retried since the read above
             recordings.set_stage(conn, row.sid, row.stage or "fetch", NO_VERDICT)
-        log.error("stages are parked: %s", NO_VERDICT, extra={"call_id": row.call_id})
+        log.error("stages parked: %s", NO_VERDICT, extra={"call_id": row.call_id})
         return True
 
     def retry_parked(self) -> int:
-        """Plan when what is stuck begins anew, and begin what is due; answers how many began."""
+        """Schedule the next retry of each parked recording and start those that are due; returns how many started."""
         now = self._clock.now()
         with self._database.read() as conn:
             stuck = recordings.stuck(conn)
@@ -132,5 +124,5 @@ class MaintenanceJobs:
     def _retry(self, row: RecordingRow, now: datetime) -> bool:
         with self._database.write() as conn:
             again = recordings.retry(conn, row.sid, now)
-        log.info("a parked recording is begun anew", extra={"call_id": row.call_id})
+        log.info("parked recording retried", extra={"call_id": row.call_id})
         return again

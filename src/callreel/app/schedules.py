@@ -1,4 +1,4 @@
-"""What is looked after beside calls, by one server of an installation: the carrier's list, archive, erasing, deletion."""
+"""Builds the scheduled jobs that the leading server of an installation runs: reconciliation, archive, erasure, deletion."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def reconciler_of(runtime: Runtime) -> Reconciler:
     )
 
 
-def upkeep_of(runtime: Runtime) -> MaintenanceJobs:
+def maintenance_of(runtime: Runtime) -> MaintenanceJobs:
     listing = CarrierList(runtime.database, runtime.announcer, runtime.carrier, runtime.clock)
     days = delete_after_days(runtime.settings)
     deletion = Deletion(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, after_days=days)

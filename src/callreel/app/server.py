@@ -16,7 +16,7 @@ from callreel.app.engines import begun_engine, engine_load
 from callreel.app.live import LiveSide, leg_ended, live_figures, live_side, media_side
 from callreel.app.pages import web_app
 from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
-from callreel.app.schedules import archiving, erasing, reconciler_of, upkeep_of
+from callreel.app.schedules import archiving, erasing, maintenance_of, reconciler_of
 from callreel.app.stages import running_stages
 from callreel.asr.engines.survey import Purpose
 from callreel.cluster.leader_election import LeaderElection
@@ -27,9 +27,10 @@ from callreel.ingest.media.one_port import in_this_process, one_port
 from callreel.ingest.media.workers import MediaWorkers
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import StaleCalls
-from callreel.ops.health import Health, enough_room, works
+from callreel.ops.health import CHECK_EVERY_S, Health, enough_room, works
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher
+from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import LOOPBACK_HOSTS, Settings
 from callreel.web.auth.welcome import first_link
 
@@ -108,12 +109,12 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             tasks(
                 dispatcher.run(),
                 sync.run(),
-                health.run(),
+                PeriodicJob(name="health", job=health.look, interval_s=CHECK_EVERY_S, immediately=True).run(),
                 lead.run(),
                 recovery.run(lambda: lead.ours),
                 reconciler.run(lambda: lead.ours),
                 silent.run(lambda: lead.ours),
-                upkeep_of(runtime).run(lambda: lead.ours),
+                *(job.run() for job in maintenance_of(runtime).jobs(lambda: lead.ours)),
                 archiving(settings, runtime.database, runtime.blobs, runtime.clock).run(lambda: lead.ours),
                 erasing(settings, runtime).run(lambda: lead.ours),
             )  # fmt: skip

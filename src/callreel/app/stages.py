@@ -20,6 +20,7 @@ from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import FetchOptions, RecordingDownloader
 from callreel.postcall.transcription import Decode, FinalTranscriber
 from callreel.postcall.workflows import TRANSCRIBE_QUEUE, WHOLE_QUEUE, Stages
+from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import Settings
 from callreel.settings.engines import engine_for, language_in
 
@@ -94,22 +95,22 @@ async def running_stages(runtime: Runtime, *, again_only: bool = False) -> Async
     await asyncio.to_thread(runtime.durable.launch, _queues(settings, again_only))
     try:
         moving = (runtime.moving.run(),) if runtime.moving else ()
-        async with tasks(_adopt(runtime), runtime.heartbeat.run(), pool.run(), *moving):
+        async with tasks(_adoption(runtime).run(), runtime.heartbeat.run(), pool.run(), *moving):
             yield
     finally:
         await asyncio.to_thread(runtime.durable.close)
         await pool.close()
 
 
-async def _adopt(runtime: Runtime) -> None:
-    while True:
-        try:
-            taken = await asyncio.to_thread(runtime.durable.adopt, runtime.peers.dead)
-            if taken:
-                log.warning("took up %d unfinished pieces of work of a dead process", taken)
-            again = await asyncio.to_thread(runtime.durable.revive)
-            if again:
-                log.warning("queued %d pieces of work again that this process had taken up and lost", again)
-        except Exception:
-            log.exception("looking for unfinished work failed; trying again")
-        await asyncio.sleep(ADOPT_EVERY_S)
+def _adoption(runtime: Runtime) -> PeriodicJob:
+    """Takes over the unfinished workflows of dead processes."""
+
+    def adopt() -> None:
+        adopted = runtime.durable.adopt(runtime.peers.dead)
+        if adopted:
+            log.warning("adopted %d unfinished workflows of a dead process", adopted)
+        requeued = runtime.durable.revive()
+        if requeued:
+            log.warning("requeued %d workflows that this process had taken and lost", requeued)
+
+    return PeriodicJob(name="adopt-workflows", job=adopt, interval_s=ADOPT_EVERY_S, immediately=True)

@@ -4,7 +4,6 @@ Looked at every few seconds in the background, so that asking costs nothing and 
 check does in small what a call needs: write a row, make and sync a file, see that there is room.
 """
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from callreel.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 5.0
+CHECK_EVERY_S = 5.0
 STALE_S = 30.0
 """A look that hangs for so long is itself what is wrong."""
 
@@ -65,12 +64,6 @@ class Health:
             what = f"the checks have not come to an end for {late_s:.0f} s"
             found.append(Problem("checks", what, self._clock.now()))
         return found
-
-    async def run(self) -> None:
-        """Look again and again until cancelled."""
-        while True:
-            await asyncio.to_thread(self.look)
-            await asyncio.sleep(LOOK_EVERY_S)
 
     def look(self) -> None:
         """Run every check once. Blocking."""
