@@ -1,26 +1,18 @@
 import logging
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, MetaData, column, delete, insert, inspect, select, text
-from sqlalchemy import table as lightweight
+from sqlalchemy import delete, text
 
-from callreel.domain.access import UserRole
-from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
-from callreel.store.calls import calls, facts, layers, recordings
+from callreel.store.calls import calls, facts
 from callreel.store.db import migrations
 from callreel.store.db.database import Database
-from callreel.store.db.tables import Named, UTCDateTime, in_metadata, metadata
 from callreel.store.db.tables import calls as call_table
-from callreel.store.people import users
-from callreel.store.transcripts import finals, transcripts
+from callreel.store.db.tables import in_metadata, metadata
 from tests.support.rows import NOON, a_call
 
 
@@ -98,88 +90,3 @@ def test_a_database_of_a_newer_program_is_refused_in_one_line(tmp_path: Path) ->
     with pytest.raises(StoreError, match="newer Callreel .*9999.*update"):
         database.migrate()
     database.close()
-
-
-def test_people_of_before_keep_all_they_could_do(tmp_path: Path) -> None:
-    """The second step gives people roles and identities: who signed in before could do everything."""
-    database = Database.open(str(tmp_path / "callreel.db"))
-    with database.rebuild() as conn:
-        command.upgrade(migrations._config(conn), "0001")
-        for name in ("ada b", "ada_b", "ben"):
-            conn.exec_driver_sql(
-                "INSERT INTO users (name, password_hash, role, created_at, disabled)"
-                " VALUES (?, 'hash', 'user', '2026-11-22 12:00:00', 0)",
-                (name,),
-            )
-        conn.exec_driver_sql(
-            "INSERT INTO sessions VALUES ('digest', 1, '2026-11-22 12:00:00', '2126-11-22 12:00:00')"
-        )
-    database.migrate()
-    with database.read() as conn:
-        kept = users.everyone(conn)
-        assert users.by_session(conn, "digest", NOON) == kept[0]
-    assert [(row.name, row.role, row.identity) for row in kept] == [
-        ("ada b", UserRole.ADMINISTRATOR, "ada_b"),
-        ("ada_b", UserRole.ADMINISTRATOR, "ada_b_2"),
-        ("ben", UserRole.ADMINISTRATOR, "ben"),
-    ]
-    database.close()
-
-
-RELEASED = "0003"
-"""The step that the last released version knows."""
-
-
-def test_a_server_of_the_released_version_goes_on_inserting_beside_this_one(empty_url: str) -> None:
-    """Expand, then contract: its rows name no column that is newer, and this version reads them."""
-    database = Database.open(empty_url)
-    with database.rebuild() as conn:
-        command.upgrade(migrations._config(conn), RELEASED)
-    with database.read() as conn:
-        known = MetaData()
-        known.reflect(
-            conn, only=[name for name in inspect(conn).get_table_names() if name in metadata.tables]
-        )
-    database.migrate()
-    assert {"calls", "recordings", "layers", "finals", "transcripts", "turns"} <= known.tables.keys()
-    newer = {
-        column
-        for name in known.tables
-        for column in metadata.tables[name].c
-        if column.name not in known.tables[name].c
-    }
-    assert {"calls.owner", "transcripts.run", "finals.heard_by"} <= {str(column) for column in newer}
-    with database.write() as conn:
-        for table in known.sorted_tables:
-            today = metadata.tables[table.name]
-            columns = [today.c[column.name] for column in table.c]
-            bare = lightweight(table.name, *[column(c.name, c.type) for c in columns])
-            conn.execute(insert(bare).values({c.name: _value(c) for c in columns}))
-    with database.read() as conn:
-        for table in known.sorted_tables:
-            found = conn.execute(select(metadata.tables[table.name])).mappings().one()
-            assert found.keys() >= set(table.c.keys())
-        (call,) = calls.in_state(conn, next(iter(CallState)))
-        assert call.owner is None
-        assert len(recordings.of_call(conn, call.id)) == 1
-        assert [file.spool for file in layers.of_call(conn, call.id)] == [None]
-        assert [final.heard_by for final in finals.of_call(conn, call.id)] == [""]
-        transcript = transcripts.get(conn, 1)
-        assert transcript is not None
-        assert (transcript.run, transcript.why, [turn.heard_by for turn in transcript.turns]) == (
-            "",
-            "",
-            [""],
-        )
-    database.close()
-
-
-def _value(column: Column[Any]) -> object:
-    """One that the column takes; the same for a key and what refers to it."""
-    if isinstance(column.type, Named):
-        names: type[StrEnum] = column.type.names
-        return list(names)[0]
-    if isinstance(column.type, UTCDateTime):
-        return NOON
-    values: dict[type, object] = {str: "a", int: 1, float: 1.0, bool: False, object: []}  # object is JSON
-    return values[column.type.python_type]

@@ -123,20 +123,6 @@ def test_an_erased_call_leaves_nothing_to_find(database: Database) -> None:
     assert found(database, "") == CALL.id[-1]
 
 
-def test_older_transcripts_are_indexed_once(database: Database) -> None:
-    for name, texts in SAID.items():
-        say(database, name, texts)
-    with database.write() as conn:
-        conn.execute(delete(turn_index))
-    assert found(database, "pressure") == ""
-    with database.write() as conn:
-        first = transcripts.index_missing(conn, CallId(""), limit=2)
-        rest = transcripts.index_missing(conn, first[-1])
-        assert transcripts.index_missing(conn, rest[-1]) == []
-    assert [call_id[-1] for call_id in (*first, *rest)] == ["0", "1", "2", "3"]
-    assert found(database, "pressure") == "0"
-
-
 def test_both_databases_find_what_plain_python_finds(database: Database) -> None:
     """Random texts and queries from a small vocabulary, so that phrases, beginnings and refusals happen."""
     chance = random.Random(7)

@@ -36,7 +36,6 @@ from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.object_store import is_object_store, open_object_store
 from callreel.store.files.spool import spool_name
-from callreel.store.transcripts.indexing import index_older
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +96,6 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         if server and alone:
             presence.enter_as_server()
         await asyncio.to_thread(database.migrate)
-        await asyncio.to_thread(index_older, database)
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(carrier_access(settings))
         stack.callback(carrier.close)

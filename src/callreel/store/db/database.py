@@ -76,7 +76,7 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest version, in one transaction. Processes that start at once take turns."""
-        # Alembic takes a quarter of a second to import, which reading commands need not pay.
+        # Importing Alembic takes a quarter of a second, which commands that only read should not pay.
         from callreel.store.db.migrations import upgrade
 
         with self.rebuild() as conn:

@@ -27,8 +27,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    false,
-    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
@@ -160,7 +158,7 @@ calls = Table(
     Column("comparisons", _Json, nullable=False),
     Column("demo", Boolean, nullable=False),
     Column("owner", String),
-    Column("language", String, nullable=False, server_default=""),
+    Column("language", String, nullable=False),
 )
 
 legs = Table(
@@ -233,7 +231,7 @@ recordings = Table(
     Column("attempts", Integer, nullable=False),
     Column("price", String),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
-    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("retries", Integer, nullable=False),
     Column("retry_at", UTCDateTime),
 )
 
@@ -269,12 +267,12 @@ transcripts = Table(
     Column("model", String, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
-    Column("run", String, nullable=False, server_default=""),
-    Column("why", Text, nullable=False, server_default=""),
-    Column("heard_ms", Integer, nullable=False, server_default="0"),
-    Column("price_per_minute", Float, nullable=False, server_default="0"),
-    Column("language", String, nullable=False, server_default=""),
-    Column("detected", Boolean, nullable=False, server_default=false()),
+    Column("run", String, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("heard_ms", Integer, nullable=False),
+    Column("price_per_minute", Float, nullable=False),
+    Column("language", String, nullable=False),
+    Column("detected", Boolean, nullable=False),
     UniqueConstraint("call_id", "kind", "engine", "run"),
     UniqueConstraint("call_id", "kind", "revision"),
 )
@@ -290,7 +288,7 @@ turns = Table(
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("confidence", Float),
-    Column("heard_by", String, nullable=False, server_default=""),
+    Column("heard_by", String, nullable=False),
     UniqueConstraint("transcript_id", "position"),
 )
 
@@ -319,7 +317,7 @@ finals = Table(
     Column("text", Text, nullable=False),
     Column("words", _Json, nullable=False),
     Column("failed", Boolean, nullable=False),
-    Column("heard_by", String, nullable=False, server_default=""),
+    Column("heard_by", String, nullable=False),
     UniqueConstraint("call_id", "role", "number"),
 )
 
@@ -525,15 +523,15 @@ erasures = Table(
     Column("began_at", UTCDateTime, nullable=False),
     Column("files", _Json, nullable=False),
     Column("erased_at", UTCDateTime),
-    Column("reason", String, nullable=False, server_default=""),
-    Column("at_carrier", Boolean, nullable=False, server_default=true()),
-    Column("step", Named(ErasureStep), nullable=False, server_default=ErasureStep.ASKED.value),
+    Column("reason", String, nullable=False),
+    Column("at_carrier", Boolean, nullable=False),
+    Column("step", Named(ErasureStep), nullable=False),
     Column("trouble", String),
-    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False),
     Column("retry_at", UTCDateTime),
-    Column("recordings", _Json, nullable=False, server_default="{}"),
-    Column("counts", _Json, nullable=False, server_default="{}"),
-    Column("holds", _Json, nullable=False, server_default="[]"),
+    Column("recordings", _Json, nullable=False),
+    Column("counts", _Json, nullable=False),
+    Column("holds", _Json, nullable=False),
     # What is asked every second is which are not done.
     Index(None, "erased_at"),
 )

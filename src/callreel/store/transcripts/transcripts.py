@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from callreel.domain.cost import Heard
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn, Word
-from callreel.store.db.tables import calls, revisions, transcripts, turn_index, utc_now
+from callreel.store.db.tables import calls, revisions, transcripts, utc_now
 from callreel.store.db.tables import turns as turn_table
 from callreel.store.db.tables import words as word_table
 from callreel.store.transcripts import search
@@ -116,28 +116,6 @@ def get(conn: Connection, transcript_id: int) -> TranscriptRow | None:
     """One transcript, with turns and words."""
     found = conn.execute(select(transcripts).where(transcripts.c.id == transcript_id)).first()
     return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
-
-
-def index_missing(conn: Connection, after: CallId, limit: int = 100) -> list[CallId]:
-    """Index up to `limit` calls that have a transcript with turns and no row in the index; which there were.
-
-    For transcripts that are older than the index. In the order of their ids, those `after` one.
-    """
-    indexed = select(turn_index.c.call_id)
-    query = (
-        select(transcripts.c.call_id)
-        .join(turn_table, turn_table.c.transcript_id == transcripts.c.id)
-        .where(transcripts.c.call_id > after, transcripts.c.call_id.not_in(indexed))
-        .distinct()
-        .order_by(transcripts.c.call_id)
-        .limit(limit)
-    )
-    missing = list(conn.execute(query).scalars())
-    for call_id in missing:
-        shown_id = _shown_id(conn, call_id)
-        assert shown_id is not None
-        search.index_turns(conn, call_id, _turns(conn, shown_id))
-    return missing
 
 
 def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> TranscriptRow | None:

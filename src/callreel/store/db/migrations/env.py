@@ -9,7 +9,7 @@ from callreel.store.db.tables import Named, UTCDateTime, in_metadata, metadata
 
 
 def in_plain_types(kind: str, item: Any, drafted: Any) -> str | Literal[False]:
-    """In a step, write our column types as what the database sees: steps must not change when our code does."""
+    """Write our column types as what the database sees, so that a released step does not change with our code."""
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, Named):

@@ -1,4 +1,4 @@
-"""All the tables of the first landing: calls with what hangs on them, callbacks, tokens, and who signs in."""
+"""All tables of the first release."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,250 +9,369 @@ down_revision: str | None = None
 
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+_TIME = sa.DateTime(timezone=True)
+
+
+def _of_call(*, nullable: bool = False, index: bool = True) -> "sa.Column[str]":
+    call = sa.ForeignKey("calls.id", ondelete="CASCADE")
+    return sa.Column("call_id", sa.String, call, nullable=nullable, index=index)
 
 
 def upgrade() -> None:
     op.create_table(
-        "callbacks",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("key", sa.String(), nullable=False),
-        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("form", _JSON, nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
-        sa.UniqueConstraint("kind", "key", name=op.f("uq_callbacks_kind_key")),
-    )
-    op.create_table(
         "calls",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("direction", sa.String(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("agent", sa.String(), nullable=False),
-        sa.Column("remote_number", sa.String(), nullable=False),
-        sa.Column("leg_sid", sa.String(), nullable=False),
-        sa.Column("inbound_role", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("answered_at", sa.DateTime(timezone=True)),
-        sa.Column("ended_at", sa.DateTime(timezone=True)),
-        sa.Column("closed_at", sa.DateTime(timezone=True)),
-        sa.Column("verdict", sa.String()),
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("direction", sa.String, nullable=False),
+        sa.Column("state", sa.String, nullable=False, index=True),
+        sa.Column("agent", sa.String, nullable=False),
+        sa.Column("remote_number", sa.String, nullable=False),
+        sa.Column("leg_sid", sa.String, nullable=False, unique=True),
+        sa.Column("inbound_role", sa.String, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False, index=True),
+        sa.Column("answered_at", _TIME),
+        sa.Column("ended_at", _TIME),
+        sa.Column("closed_at", _TIME),
+        sa.Column("verdict", sa.String),
         sa.Column("reasons", _JSON, nullable=False),
         sa.Column("comparisons", _JSON, nullable=False),
-        sa.Column("demo", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
-        sa.UniqueConstraint("leg_sid", name=op.f("uq_calls_leg_sid")),
-    )
-    op.create_index(op.f("ix_calls_created_at"), "calls", ["created_at"])
-    op.create_index(op.f("ix_calls_state"), "calls", ["state"])
-    op.create_table(
-        "users",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("password_hash", sa.String(), nullable=False),
-        sa.Column("role", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("disabled", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
-        sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+        sa.Column("demo", sa.Boolean, nullable=False),
+        sa.Column("owner", sa.String),
+        sa.Column("language", sa.String, nullable=False),
     )
     op.create_table(
-        "facts",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("call_id", sa.String()),
-        sa.Column("leg_sid", sa.String()),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("data", _JSON, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_facts_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_facts")),
+        "legs",
+        sa.Column("sid", sa.String, primary_key=True),
+        _of_call(),
+        sa.Column("parent_sid", sa.String),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("status", sa.String, nullable=False),
+        sa.Column("started_at", _TIME),
+        sa.Column("ended_at", _TIME),
+        sa.Column("duration_s", sa.Integer),
     )
-    op.create_index(op.f("ix_facts_call_id"), "facts", ["call_id"])
     op.create_table(
-        "finals",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("role", sa.String(), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("start_ms", sa.Integer(), nullable=False),
-        sa.Column("end_ms", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("words", _JSON, nullable=False),
-        sa.Column("failed", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_finals_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_finals")),
-        sa.UniqueConstraint("call_id", "role", "number", name=op.f("uq_finals_call_id_role_number")),
+        "streams",
+        sa.Column("sid", sa.String, primary_key=True),
+        _of_call(),
+        sa.Column("leg_sid", sa.String, nullable=False),
+        sa.Column("origin_ms", sa.Integer, nullable=False),
+        sa.Column("started_at", _TIME, nullable=False),
+        sa.Column("stopped_at", _TIME),
+        sa.Column("ended_by", sa.String),
+        sa.Column("counts", _JSON, nullable=False),
+        sa.Column("owner", sa.String),
     )
     op.create_table(
         "layers",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("layer", sa.String(), nullable=False),
-        sa.Column("role", sa.String()),
-        sa.Column("path", sa.String(), nullable=False),
-        sa.Column("rate_hz", sa.Integer(), nullable=False),
-        sa.Column("channels", sa.Integer(), nullable=False),
-        sa.Column("duration_ms", sa.Integer(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("sha256", sa.String()),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("repaired_at", sa.DateTime(timezone=True)),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_layers_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_layers")),
-        sa.UniqueConstraint("path", name=op.f("uq_layers_path")),
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(),
+        sa.Column("layer", sa.String, nullable=False),
+        sa.Column("role", sa.String),
+        sa.Column("path", sa.String, nullable=False, unique=True),
+        sa.Column("rate_hz", sa.Integer, nullable=False),
+        sa.Column("channels", sa.Integer, nullable=False),
+        sa.Column("duration_ms", sa.Integer, nullable=False),
+        sa.Column("size_bytes", sa.BigInteger, nullable=False),
+        sa.Column("sha256", sa.String),
+        sa.Column("state", sa.String, nullable=False, index=True),
+        sa.Column("repaired_at", _TIME),
+        sa.Column("owner", sa.String),
+        sa.Column("spool", sa.String),
+        sa.Column("archived", _JSON),
+        sa.Column("form", sa.String),
+        sa.Column("kept_bytes", sa.BigInteger),
     )
-    op.create_index(op.f("ix_layers_call_id"), "layers", ["call_id"])
-    op.create_index(op.f("ix_layers_state"), "layers", ["state"])
-    op.create_table(
-        "legs",
-        sa.Column("sid", sa.String(), nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("parent_sid", sa.String()),
-        sa.Column("role", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True)),
-        sa.Column("ended_at", sa.DateTime(timezone=True)),
-        sa.Column("duration_s", sa.Integer()),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_legs_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("sid", name=op.f("pk_legs")),
-    )
-    op.create_index(op.f("ix_legs_call_id"), "legs", ["call_id"])
-    op.create_table(
-        "live_events",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("data", _JSON, nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_live_events_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_live_events")),
-        sqlite_autoincrement=True,
-    )
-    op.create_index(op.f("ix_live_events_call_id_id"), "live_events", ["call_id", "id"])
-    op.create_table(
-        "media_tokens",
-        sa.Column("token_hash", sa.String(), nullable=False),
-        sa.Column("leg_sid", sa.String(), nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("used_at", sa.DateTime(timezone=True)),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_media_tokens_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_media_tokens")),
-    )
-    op.create_index(op.f("ix_media_tokens_call_id"), "media_tokens", ["call_id"])
     op.create_table(
         "recordings",
-        sa.Column("sid", sa.String(), nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("leg_sid", sa.String(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("told_status", sa.String()),
-        sa.Column("source", sa.String()),
-        sa.Column("channels", sa.Integer()),
-        sa.Column("duration_s", sa.Integer()),
-        sa.Column("error_code", sa.Integer()),
-        sa.Column("url", sa.String()),
-        sa.Column("started_at", sa.DateTime(timezone=True)),
-        sa.Column("dispatched_at", sa.DateTime(timezone=True)),
-        sa.Column("stage", sa.String()),
-        sa.Column("stage_error", sa.String()),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("price", sa.String()),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_recordings_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("sid", name=op.f("pk_recordings")),
+        sa.Column("sid", sa.String, primary_key=True),
+        _of_call(),
+        sa.Column("leg_sid", sa.String, nullable=False),
+        sa.Column("state", sa.String, nullable=False, index=True),
+        sa.Column("told_status", sa.String),
+        sa.Column("source", sa.String),
+        sa.Column("channels", sa.Integer),
+        sa.Column("duration_s", sa.Integer),
+        sa.Column("error_code", sa.Integer),
+        sa.Column("url", sa.String),
+        sa.Column("started_at", _TIME),
+        sa.Column("dispatched_at", _TIME),
+        sa.Column("stage", sa.String),
+        sa.Column("stage_error", sa.String),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("price", sa.String),
+        sa.Column("updated_at", _TIME, nullable=False),
+        sa.Column("retries", sa.Integer, nullable=False),
+        sa.Column("retry_at", _TIME),
     )
-    op.create_index(op.f("ix_recordings_call_id"), "recordings", ["call_id"])
-    op.create_index(op.f("ix_recordings_state"), "recordings", ["state"])
     op.create_table(
-        "sessions",
-        sa.Column("token_hash", sa.String(), nullable=False),
-        sa.Column("user_id", _SERIAL, nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_sessions_user_id_users"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
+        "callbacks",
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("key", sa.String, nullable=False),
+        sa.Column("received_at", _TIME, nullable=False),
+        sa.Column("form", _JSON, nullable=False),
+        sa.UniqueConstraint("kind", "key"),
     )
-    op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"])
     op.create_table(
-        "streams",
-        sa.Column("sid", sa.String(), nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("leg_sid", sa.String(), nullable=False),
-        sa.Column("origin_ms", sa.Integer(), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("stopped_at", sa.DateTime(timezone=True)),
-        sa.Column("ended_by", sa.String()),
-        sa.Column("counts", _JSON, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_streams_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("sid", name=op.f("pk_streams")),
+        "media_tokens",
+        sa.Column("token_hash", sa.String, primary_key=True),
+        sa.Column("leg_sid", sa.String, nullable=False),
+        _of_call(),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("expires_at", _TIME, nullable=False),
+        sa.Column("used_at", _TIME),
     )
-    op.create_index(op.f("ix_streams_call_id"), "streams", ["call_id"])
     op.create_table(
         "transcripts",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("call_id", sa.String(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("engine", sa.String(), nullable=False),
-        sa.Column("model", sa.String(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["call_id"], ["calls.id"], name=op.f("fk_transcripts_call_id_calls"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_transcripts")),
-        sa.UniqueConstraint("call_id", "kind", "engine", name=op.f("uq_transcripts_call_id_kind_engine")),
-        sa.UniqueConstraint("call_id", "kind", "revision", name=op.f("uq_transcripts_call_id_kind_revision")),
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(index=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("engine", sa.String, nullable=False),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("run", sa.String, nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("heard_ms", sa.Integer, nullable=False),
+        sa.Column("price_per_minute", sa.Float, nullable=False),
+        sa.Column("language", sa.String, nullable=False),
+        sa.Column("detected", sa.Boolean, nullable=False),
+        sa.UniqueConstraint("call_id", "kind", "engine", "run"),
+        sa.UniqueConstraint("call_id", "kind", "revision"),
     )
     op.create_table(
         "turns",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("transcript_id", _SERIAL, nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("role", sa.String(), nullable=False),
-        sa.Column("start_ms", sa.Integer(), nullable=False),
-        sa.Column("end_ms", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("confidence", sa.Float()),
-        sa.ForeignKeyConstraint(
-            ["transcript_id"],
-            ["transcripts.id"],
-            name=op.f("fk_turns_transcript_id_transcripts"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_turns")),
-        sa.UniqueConstraint("transcript_id", "position", name=op.f("uq_turns_transcript_id_position")),
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("transcript_id", _SERIAL, sa.ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("start_ms", sa.Integer, nullable=False),
+        sa.Column("end_ms", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("confidence", sa.Float),
+        sa.Column("heard_by", sa.String, nullable=False),
+        sa.UniqueConstraint("transcript_id", "position"),
     )
     op.create_table(
         "words",
-        sa.Column("id", _SERIAL, nullable=False),
-        sa.Column("turn_id", _SERIAL, nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("start_ms", sa.Integer(), nullable=False),
-        sa.Column("end_ms", sa.Integer(), nullable=False),
-        sa.Column("confidence", sa.Float()),
-        sa.ForeignKeyConstraint(
-            ["turn_id"], ["turns.id"], name=op.f("fk_words_turn_id_turns"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_words")),
-        sa.UniqueConstraint("turn_id", "position", name=op.f("uq_words_turn_id_position")),
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("turn_id", _SERIAL, sa.ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("start_ms", sa.Integer, nullable=False),
+        sa.Column("end_ms", sa.Integer, nullable=False),
+        sa.Column("confidence", sa.Float),
+        sa.UniqueConstraint("turn_id", "position"),
     )
+    op.create_table(
+        "finals",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(index=False),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("start_ms", sa.Integer, nullable=False),
+        sa.Column("end_ms", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("words", _JSON, nullable=False),
+        sa.Column("failed", sa.Boolean, nullable=False),
+        sa.Column("heard_by", sa.String, nullable=False),
+        sa.UniqueConstraint("call_id", "role", "number"),
+    )
+    op.create_table(
+        "spilled_segments",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(index=False),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("start_ms", sa.Integer, nullable=False),
+        sa.Column("end_ms", sa.Integer, nullable=False),
+        sa.UniqueConstraint("call_id", "role", "number"),
+    )
+    op.create_table(
+        "live_scores",
+        sa.Column("call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("heard", sa.Integer),
+        sa.Column("late", sa.Integer),
+        sa.Column("taken_back", sa.Integer),
+        sa.Column("words", sa.Integer),
+        sa.Column("same", sa.Integer),
+        sa.Column("replaced", sa.Integer),
+        sa.Column("missing", sa.Integer),
+        sa.Column("added", sa.Integer),
+    )
+    op.create_table(
+        "live_events",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(index=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("data", _JSON, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Index(None, "call_id", "id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "facts",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(nullable=True),
+        sa.Column("leg_sid", sa.String),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("data", _JSON, nullable=False),
+    )
+    op.create_table(
+        "users",
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("name", sa.String, nullable=False, unique=True),
+        sa.Column("password_hash", sa.String, nullable=False),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("disabled", sa.Boolean, nullable=False),
+        sa.Column("identity", sa.String, nullable=False, unique=True),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("token_hash", sa.String, primary_key=True),
+        sa.Column("user_id", _SERIAL, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("expires_at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "api_tokens",
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("user_id", _SERIAL, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("token_hash", sa.String, nullable=False, unique=True),
+        sa.Column("scopes", _JSON, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("expires_at", _TIME),
+        sa.Column("last_used_at", _TIME),
+    )
+    op.create_table(
+        "welcome_tokens",
+        sa.Column("token_hash", sa.String, primary_key=True),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("expires_at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "notes",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("at_ms", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "revisions",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(index=False),
+        sa.Column("transcript_id", _SERIAL, sa.ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("changes", _JSON, nullable=False),
+        sa.UniqueConstraint("call_id", "number"),
+        sa.Index(None, "transcript_id"),
+    )
+    op.create_table(
+        "revised_turns",
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("revision_id", _SERIAL, sa.ForeignKey("revisions.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("removed", sa.Boolean, nullable=False),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("start_ms", sa.Integer, nullable=False),
+        sa.Column("end_ms", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("confidence", sa.Float),
+        sa.Column("words", _JSON, nullable=False),
+        sa.UniqueConstraint("revision_id", "position"),
+    )
+    op.create_table(
+        "technicians",
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("number", sa.String, nullable=False, unique=True),
+        sa.Column("created_at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "vocabulary",
+        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("phrase", sa.String, nullable=False, unique=True),
+        sa.Column("added_by", sa.String, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "turn_index",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(index=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("start_ms", sa.Integer, nullable=False),
+        sa.Column("end_ms", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("word_starts", _JSON, nullable=False),
+        sa.Column("tokens", sa.Text().with_variant(postgresql.TSVECTOR(), "postgresql"), nullable=False),
+        sa.UniqueConstraint("call_id", "position"),
+    )
+    op.create_table(
+        "processes",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("host", sa.String, nullable=False),
+        sa.Column("started_at", _TIME, nullable=False),
+        sa.Column("beat_at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "carrier_deletions",
+        sa.Column("sid", sa.String, primary_key=True),
+        _of_call(),
+        sa.Column("sha256", sa.String, nullable=False),
+        sa.Column("duration_ms", sa.Integer, nullable=False),
+        sa.Column("found_gone", sa.Boolean, nullable=False),
+        sa.Column("deleted_at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("call_id", sa.String, primary_key=True),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("began_at", _TIME, nullable=False),
+        sa.Column("files", _JSON, nullable=False),
+        sa.Column("erased_at", _TIME),
+        sa.Column("reason", sa.String, nullable=False),
+        sa.Column("at_carrier", sa.Boolean, nullable=False),
+        sa.Column("step", sa.String, nullable=False),
+        sa.Column("trouble", sa.String),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("retry_at", _TIME),
+        sa.Column("recordings", _JSON, nullable=False),
+        sa.Column("counts", _JSON, nullable=False),
+        sa.Column("holds", _JSON, nullable=False),
+        sa.Index(None, "erased_at"),
+    )
+    op.create_table(
+        "holds",
+        sa.Column("id", _SERIAL, primary_key=True),
+        _of_call(),
+        sa.Column("reason", sa.String, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("release_reason", sa.String),
+        sa.Column("released_by", sa.String),
+        sa.Column("released_at", _TIME),
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("ix_turn_index_tokens", "turn_index", ["tokens"], postgresql_using="gin")
+        return
+    # The tokens are folded already, so the tokeniser only splits at spaces: `ascii` leaves every other character as it is.
+    op.execute(
+        "CREATE VIRTUAL TABLE turn_fts USING fts5"
+        "(tokens, content='turn_index', content_rowid='id', tokenize='ascii')"
+    )
+    removed = "INSERT INTO turn_fts(turn_fts, rowid, tokens) VALUES ('delete', old.id, old.tokens);"
+    added = "INSERT INTO turn_fts(rowid, tokens) VALUES (new.id, new.tokens);"
+    op.execute(f"CREATE TRIGGER turn_index_insert AFTER INSERT ON turn_index BEGIN {added} END")
+    op.execute(f"CREATE TRIGGER turn_index_delete AFTER DELETE ON turn_index BEGIN {removed} END")
+    op.execute(f"CREATE TRIGGER turn_index_update AFTER UPDATE ON turn_index BEGIN {removed} {added} END")
