@@ -101,8 +101,11 @@ def _make_rows(database: Database, minutes: int) -> None:
         streams.finish(conn, StreamSid("MZ" + "1" * 32), at, EndedBy.STOP, counts)
         calls.set_state(conn, CALL, CallState.ENDED, at)
         duration_s = minutes * 60 + 1
-        recordings.hear(
-            conn, SID, CALL, LEG, CloudState.COMPLETED, at, started_at=at, channels=2, duration_s=duration_s
+        recordings.upsert(
+            conn,
+            recordings.RecordingRow(
+                SID, CALL, LEG, CloudState.COMPLETED, at, started_at=at, channels=2, duration_s=duration_s
+            ),
         )
         recordings.set_state(conn, SID, CloudState.STORED, at)
 

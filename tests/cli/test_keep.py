@@ -69,7 +69,7 @@ def a_verified_call(folder: Path, number: int, duration_ms: int) -> Path:
     with database.write() as conn:
         calls.insert(conn, CallRow(call_id, Direction.OUTGOING, "ada", "+15550100123", leg, Role.AGENT, at))
         layers.upsert(conn, call_id, file)
-        recordings.hear(conn, sid, call_id, leg, CloudState.STORED, at)
+        recordings.upsert(conn, recordings.RecordingRow(sid, call_id, leg, CloudState.STORED, at))
         calls.set_verdict(conn, call_id, Verdict.VERIFIED, (), ())
         calls.set_state(conn, call_id, CallState.CLOSED, at)
     database.close()

@@ -106,7 +106,9 @@ def test_streams_and_repaired_layers_are_told(database: Database) -> None:
     with database.write() as conn:
         streams.insert(conn, StreamRow(StreamSid("MZ" + "1" * 32), CALL.id, LEG, 0, NOON))
         layers.upsert(conn, CALL.id, layer, repaired_at=NOON)
-        recordings.hear(conn, RecordingSid("RE" + "1" * 32), CALL.id, LEG, CloudState.STORED, NOON)
+        recordings.upsert(
+            conn, RecordingRow(RecordingSid("RE" + "1" * 32), CALL.id, LEG, CloudState.STORED, NOON)
+        )
     with database.read() as conn:
         found = explain_call(conn, CALL.id)
     assert [(finding.what, finding.mark) for finding in found[1:3]] == [

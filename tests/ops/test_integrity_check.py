@@ -23,7 +23,7 @@ def kept(installation: Installation) -> Installation:
     file = LayerFile(Layer.CLOUD, None, KEY, 8_000, 2, 5, blob.size_bytes, blob.sha256, LayerState.CLOSED)
     with installation.database.write() as conn:
         layers.upsert(conn, call.id, file)
-        recordings.hear(conn, SID, call.id, leg(1), CloudState.STORED, NOON)
+        recordings.upsert(conn, recordings.RecordingRow(SID, call.id, leg(1), CloudState.STORED, NOON))
         recordings.mark_dispatched(conn, SID, NOON)
     return installation
 

@@ -73,7 +73,7 @@ def closed_call(installation: Installation, number: int, state: CloudState | Non
     with installation.database.write() as conn:
         calls.set_state(conn, call.id, CallState.CLOSED, NOON)
         if state is not None:
-            recordings.hear(conn, sid(number), call.id, leg(number), state, NOON)
+            recordings.upsert(conn, recordings.RecordingRow(sid(number), call.id, leg(number), state, NOON))
 
 
 def test_a_day_without_callbacks_ends_with_nothing_missing(

@@ -69,7 +69,7 @@ def a_recording(installation: Installation, state: CloudState) -> RecordingSid:
 
 def hear(installation: Installation, sid: RecordingSid, state: CloudState) -> None:
     with installation.database.write() as conn:
-        recordings.hear(conn, sid, CALL, leg(1), state, installation.clock.now())
+        recordings.upsert(conn, recordings.RecordingRow(sid, CALL, leg(1), state, installation.clock.now()))
 
 
 def dispatched(installation: Installation, sid: RecordingSid) -> bool:

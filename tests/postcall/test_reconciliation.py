@@ -135,7 +135,7 @@ def test_a_look_at_many_ended_calls_is_one_query(ended: Installation, server: Re
             calls.insert(conn, replace(first, id=call_id, leg_sid=leg(number)))
             if number > 100:
                 sid, state = RecordingSid(f"RE{number:032x}"), CloudState.COMPLETED
-                recordings.hear(conn, sid, call_id, leg(number), state, NOON)
+                recordings.upsert(conn, RecordingRow(sid, call_id, leg(number), state, NOON))
     asked: list[str] = []
     service = reconciler(ended, server)
     event.listen(ended.database._reader, "before_cursor_execute", lambda *told: asked.append(told[2]))
@@ -191,7 +191,7 @@ def test_looks_grow_rarer_and_end_with_a_note(ended: Installation, server: RestS
         ended.clock.step(5)
     assert looked_at == [60, 120, 240, 480, 960, 1_920, 3_600]
     (row,) = rows(ended)
-    assert (row.sid, row.state, row.told_status) == (
+    assert (row.sid, row.state, row.carrier_status) == (
         missing_sid(CALL),
         CloudState.MISSING,
         "no callback came",
@@ -213,7 +213,7 @@ def test_late_callback_after_giving_up_still_counts(ended: Installation, server:
     ended.clock.step(3_600)
     reconciler(ended, server).sweep()
     with ended.database.write() as conn:
-        recordings.hear(conn, SID, CALL, leg(1), CloudState.COMPLETED, ended.clock.now())
+        recordings.upsert(conn, RecordingRow(SID, CALL, leg(1), CloudState.COMPLETED, ended.clock.now()))
         waiting = [row.sid for row in recordings.undispatched(conn)]
     assert SID in waiting
 
@@ -222,7 +222,7 @@ def test_call_with_recording_switched_off_is_not_looked_up(ended: Installation, 
     reconciler(ended, server, record=False).sweep()
     assert server.seen == []
     assert states(ended) == [(missing_sid(CALL), CloudState.MISSING)]
-    assert rows(ended)[0].told_status == "recording is switched off"
+    assert rows(ended)[0].carrier_status == "recording is switched off"
 
 
 def test_without_credentials_a_call_is_given_up_after_the_grace(
@@ -234,7 +234,7 @@ def test_without_credentials_a_call_is_given_up_after_the_grace(
     assert rows(ended) == []
     ended.clock.step(1)
     service.sweep()
-    assert rows(ended)[0].told_status == "no callback came, and no credentials to ask with"
+    assert rows(ended)[0].carrier_status == "no callback came, and no credentials to ask with"
     assert server.seen == []
 
 
@@ -260,7 +260,7 @@ def test_call_whose_recording_is_known_is_left_alone(
     ended: Installation, server: RestServer, state: CloudState
 ) -> None:
     with ended.database.write() as conn:
-        recordings.hear(conn, SID, CALL, leg(1), state, ended.clock.now())
+        recordings.upsert(conn, RecordingRow(SID, CALL, leg(1), state, ended.clock.now()))
     ended.clock.step(600)
     reconciler(ended, server).sweep()
     assert server.seen == [] and states(ended) == [(SID, state)]

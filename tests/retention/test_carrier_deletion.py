@@ -37,7 +37,7 @@ def kept(installation: Installation) -> Installation:
     )
     with installation.database.write() as conn:
         layers.upsert(conn, call.id, file)
-        recordings.hear(conn, SID, call.id, leg(1), CloudState.STORED, NOON)
+        recordings.upsert(conn, recordings.RecordingRow(SID, call.id, leg(1), CloudState.STORED, NOON))
         calls.set_verdict(conn, call.id, Verdict.VERIFIED, (), ())
         calls.set_state(conn, call.id, CallState.CLOSED, NOON)
     return installation

@@ -72,7 +72,9 @@ def test_of_several_recordings_the_stored_one_speaks(place: Seed) -> None:
     with place.database.write() as conn:
         call = calls.get(conn, DONE)
         assert call is not None
-        recordings.hear(conn, later, DONE, call.leg_sid, CloudState.FAILED, at(9999))
+        recordings.upsert(
+            conn, recordings.RecordingRow(later, DONE, call.leg_sid, CloudState.FAILED, at(9999))
+        )
         summary = call_summary(conn, DONE)
     assert summary is not None and isinstance(summary["recording"], dict)
     assert summary["recording"]["state"] == "stored"

@@ -29,16 +29,19 @@ def ended(database: Database) -> None:
 def test_what_was_told_is_kept_and_not_forgotten(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        began, new = recordings.hear(
-            conn, SID, CALL.id, PARENT, CloudState.IN_PROGRESS, NOON, told_status="in-progress", channels=2
+        began, new = recordings.upsert(
+            conn,
+            RecordingRow(
+                SID, CALL.id, PARENT, CloudState.IN_PROGRESS, NOON, carrier_status="in-progress", channels=2
+            ),
         )
         assert new and began == recordings.get(conn, SID)
-        done, new = recordings.hear(
-            conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(60),
-            told_status="completed", duration_s=58, url="https://api.example/RE1", started_at=NOON,
-        )  # fmt: skip
+        done, new = recordings.upsert(
+            conn, RecordingRow( SID, CALL.id, PARENT, CloudState.COMPLETED, after(60),
+            carrier_status="completed", duration_s=58, url="https://api.example/RE1", started_at=NOON,
+        ))  # fmt: skip
         assert new and done == recordings.get(conn, SID)
-        assert (done.channels, done.duration_s, done.told_status, done.updated_at) == (
+        assert (done.channels, done.duration_s, done.carrier_status, done.updated_at) == (
             2,
             58,
             "completed",
@@ -51,9 +54,11 @@ def test_what_was_told_is_kept_and_not_forgotten(database: Database) -> None:
 def test_a_callback_that_repeats_changes_nothing(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        first, _ = recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON, duration_s=58)
-        again, new = recordings.hear(
-            conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(9), duration_s=58
+        first, _ = recordings.upsert(
+            conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON, duration_s=58)
+        )
+        again, new = recordings.upsert(
+            conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(9), duration_s=58)
         )
         assert not new and again == first == recordings.get(conn, SID)
 
@@ -61,15 +66,18 @@ def test_a_callback_that_repeats_changes_nothing(database: Database) -> None:
 def test_an_early_word_that_comes_late_only_fills_in(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        recordings.hear(
-            conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON, told_status="completed", duration_s=58
+        recordings.upsert(
+            conn,
+            RecordingRow(
+                SID, CALL.id, PARENT, CloudState.COMPLETED, NOON, carrier_status="completed", duration_s=58
+            ),
         )
-        row, new = recordings.hear(
-            conn, SID, CALL.id, PARENT, CloudState.IN_PROGRESS, after(1),
-            told_status="in-progress", duration_s=0, source="StartCallRecordingTwiML",
-        )  # fmt: skip
+        row, new = recordings.upsert(
+            conn, RecordingRow( SID, CALL.id, PARENT, CloudState.IN_PROGRESS, after(1),
+            carrier_status="in-progress", duration_s=0, source="StartCallRecordingTwiML",
+        ))  # fmt: skip
     assert not new
-    assert (row.state, row.told_status, row.duration_s) == (CloudState.COMPLETED, "completed", 58)
+    assert (row.state, row.carrier_status, row.duration_s) == (CloudState.COMPLETED, "completed", 58)
     assert row.source == "StartCallRecordingTwiML"
 
 
@@ -81,12 +89,12 @@ def test_states_follow_the_domain_whoever_tells_them(
     with database.write() as conn:
         calls.insert(conn, CALL)
         conn.execute(delete(recording_table))
-        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.EXPECTED, NOON)
+        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.EXPECTED, NOON))
         for state, ours in told:
             if ours:
                 recordings.set_state(conn, SID, state, NOON)
             else:
-                recordings.hear(conn, SID, CALL.id, PARENT, state, NOON)
+                recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, state, NOON))
         row = known(recordings.get(conn, SID))
     assert row.state is reduce(advance, (state for state, _ in told), CloudState.EXPECTED)
 
@@ -96,7 +104,9 @@ def test_each_is_dispatched_once_when_its_stages_can_run(database: Database) -> 
     ended(database)
     with database.write() as conn:
         for number, state in enumerate(CloudState):
-            recordings.hear(conn, RecordingSid(f"RE{number}"), CALL.id, PARENT, state, after(number))
+            recordings.upsert(
+                conn, RecordingRow(RecordingSid(f"RE{number}"), CALL.id, PARENT, state, after(number))
+            )
         waiting = recordings.undispatched(conn)
         assert {row.state for row in waiting} == {*DISPATCHABLE, CloudState.STORED}
         assert [row.updated_at for row in waiting] == sorted(row.updated_at for row in waiting)
@@ -110,20 +120,20 @@ def test_a_recording_that_turns_up_after_all_is_dispatched_again(database: Datab
     a_call(database)
     ended(database)
     with database.write() as conn:
-        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.MISSING, NOON)
+        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.MISSING, NOON))
         recordings.mark_dispatched(conn, SID, after(1))
-        row, new = recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(2))
+        row, new = recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(2)))
         assert new and recordings.undispatched(conn) == [row]
 
 
 def test_what_we_stored_is_not_dispatched_again(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON)
+        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
         recordings.mark_dispatched(conn, SID, after(1))
         assert recordings.set_state(conn, SID, CloudState.STORED, after(2))
         assert not recordings.set_state(conn, SID, CloudState.STORED, after(3))
-        row, new = recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, after(4))
+        row, new = recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(4)))
         assert (row.state, new) == (CloudState.STORED, False)
         assert recordings.undispatched(conn) == []
 
@@ -131,7 +141,7 @@ def test_what_we_stored_is_not_dispatched_again(database: Database) -> None:
 def test_attempts_count_within_a_stage(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.COMPLETED, NOON)
+        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
         seen = []
         for stage, error in [
             ("fetch", None),
@@ -157,7 +167,7 @@ def test_what_is_stuck_begins_anew_once_or_is_left_as_it_is(database: Database) 
     a_call(database)
     ended(database)
     with database.write() as conn:
-        recordings.hear(conn, SID, CALL.id, PARENT, CloudState.STORED, NOON)
+        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.STORED, NOON))
         recordings.mark_dispatched(conn, SID, NOON)
         assert recordings.stuck(conn) == [] and not recordings.retry(conn, SID, after(1))
         recordings.set_stage(conn, SID, "transcribe", "the engine died")

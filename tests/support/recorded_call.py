@@ -82,10 +82,10 @@ class Recorded:
 
     def hear(self, state: CloudState, sid: RecordingSid = SID, **told: int | None) -> None:
         with self.installation.database.write() as conn:
-            recordings.hear(
-                conn, sid, self.call_id, leg(1), state, self.installation.clock.now(),
+            recordings.upsert(
+                conn, RecordingRow( sid, self.call_id, leg(1), state, self.installation.clock.now(),
                 started_at=NOON, channels=2, duration_s=told.get("duration_s"), error_code=told.get("error_code"),
-            )  # fmt: skip
+            ))  # fmt: skip
 
     def recording(self, sid: RecordingSid = SID) -> RecordingRow:
         with self.installation.database.read() as conn:

@@ -185,16 +185,18 @@ def _done_call(place: Seed) -> None:
         _a_layer(place, DONE, layer, role, f"twilio_recordings/{name}.wav", 2500)
     _finals(place, DONE, 5)
     with place.database.write() as conn:
-        recordings.hear(
+        recordings.upsert(
             conn,
-            recording,
-            DONE,
-            leg_sid,
-            CloudState.COMPLETED,
-            at(90),
-            channels=2,
-            duration_s=83,
-            error_code=0,
+            recordings.RecordingRow(
+                recording,
+                DONE,
+                leg_sid,
+                CloudState.COMPLETED,
+                at(90),
+                channels=2,
+                duration_s=83,
+                error_code=0,
+            ),
         )
         recordings.set_state(conn, recording, CloudState.STORED, at(92))
         transcripts.put(conn, DONE, TranscriptKind.FINAL, "pocketsphinx", "en-us", _turns())
@@ -215,14 +217,16 @@ def _absent_call(place: Seed) -> None:
     _live_layers(place, ABSENT, 900, LayerState.REPAIRED)
     reason = Reason("cloud_absent", "the carrier has no recording: it was too short (16101)")
     with place.database.write() as conn:
-        recordings.hear(
+        recordings.upsert(
             conn,
-            RecordingSid("RE" + ABSENT * 2 + "00000000"),
-            ABSENT,
-            leg_sid,
-            CloudState.ABSENT,
-            at(1210),
-            error_code=16101,
+            recordings.RecordingRow(
+                RecordingSid("RE" + ABSENT * 2 + "00000000"),
+                ABSENT,
+                leg_sid,
+                CloudState.ABSENT,
+                at(1210),
+                error_code=16101,
+            ),
         )
         calls.set_verdict(conn, ABSENT, Verdict.EXPLAINED, (reason,), ())
         calls.set_state(conn, ABSENT, CallState.CLOSED, at(1220))
@@ -233,6 +237,9 @@ def _live_call(place: Seed) -> None:
     _live_layers(place, LIVE, 1200, LayerState.RECORDING)
     _finals(place, LIVE, 3)
     with place.database.write() as conn:
-        recordings.hear(
-            conn, RecordingSid("RE" + LIVE * 2 + "00000000"), LIVE, leg_sid, CloudState.IN_PROGRESS, at(1801)
+        recordings.upsert(
+            conn,
+            recordings.RecordingRow(
+                RecordingSid("RE" + LIVE * 2 + "00000000"), LIVE, leg_sid, CloudState.IN_PROGRESS, at(1801)
+            ),
         )

@@ -51,10 +51,10 @@ def add_spoken_call(place: Seed, began_s: float = 2400) -> CallId:
         ended = at(began_s + 3 + duration_ms / 1000)
         streams.finish(conn, stream, ended, EndedBy.STOP, {})
         calls.set_state(conn, SPOKEN, CallState.ENDED, ended)
-        recordings.hear(
-            conn, recording, SPOKEN, LEG, CloudState.COMPLETED, ended, channels=2,
+        recordings.upsert(
+            conn, recordings.RecordingRow( recording, SPOKEN, LEG, CloudState.COMPLETED, ended, channels=2,
             duration_s=duration_ms // 1000, error_code=0,
-        )  # fmt: skip
+        ))  # fmt: skip
         recordings.set_state(conn, recording, CloudState.STORED, ended)
     _sound(place, sound)
     _words(place)

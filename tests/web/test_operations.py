@@ -33,7 +33,7 @@ def installation() -> Iterator[Installation]:
         call = a_call(here)
         with here.database.write() as conn:
             calls.set_state(conn, call.id, CallState.ENDED, NOON)
-            recordings.hear(conn, SID, call.id, leg(1), CloudState.PARKED, NOON)
+            recordings.upsert(conn, recordings.RecordingRow(SID, call.id, leg(1), CloudState.PARKED, NOON))
             recordings.set_stage(conn, SID, "fetch", WHY)
         yield here
 
@@ -126,7 +126,7 @@ def test_all_that_is_stuck_begins_anew_by_one_click_and_nothing_else_does(
         (known,) = recordings.stuck(conn)
         for sid, number in others.items():
             state = CloudState.STORED if number == "4" else CloudState.PARKED
-            recordings.hear(conn, sid, known.call_id, leg(1), state, NOON)
+            recordings.upsert(conn, recordings.RecordingRow(sid, known.call_id, leg(1), state, NOON))
             recordings.mark_dispatched(conn, sid, NOON)
             if number != "4":
                 recordings.set_stage(conn, sid, "fetch", WHY)

@@ -61,20 +61,22 @@ class CallbackIntake:
         if progress.cloud_state is None:
             facts.note(conn, "unknown_recording_status", dict(form), now, call.id, progress.leg_sid)
             return Written()
-        row, changed = recordings.hear(
+        row, changed = recordings.upsert(
             conn,
-            sid=progress.recording_sid,
-            call_id=call.id,
-            leg_sid=progress.leg_sid,
-            state=progress.cloud_state,
-            told_status=progress.status,
-            source=progress.source,
-            channels=progress.channels,
-            duration_s=progress.duration_s,
-            error_code=error_number(progress.error_code),
-            url=progress.url,
-            started_at=progress.start_time,
-            at=now,
+            recordings.RecordingRow(
+                sid=progress.recording_sid,
+                call_id=call.id,
+                leg_sid=progress.leg_sid,
+                state=progress.cloud_state,
+                carrier_status=progress.status,
+                source=progress.source,
+                channels=progress.channels,
+                duration_s=progress.duration_s,
+                error_code=error_number(progress.error_code),
+                url=progress.url,
+                started_at=progress.start_time,
+                updated_at=now,
+            ),
         )
         if not changed:
             return Written()

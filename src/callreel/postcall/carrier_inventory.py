@@ -77,19 +77,21 @@ class CarrierList:
     def _take_in(self, call: CallRow, listed: RecordingResource) -> None:
         assert listed.cloud_state is not None
         with self._database.write() as conn:
-            row, changed = recordings.hear(
+            row, changed = recordings.upsert(
                 conn,
-                sid=listed.sid,
-                call_id=call.id,
-                leg_sid=call.leg_sid,
-                state=listed.cloud_state,
-                told_status=listed.status,
-                source=listed.source,
-                channels=listed.channels,
-                duration_s=listed.duration_s,
-                error_code=error_number(listed.error_code),
-                started_at=listed.start_time,
-                at=self._clock.now(),
+                recordings.RecordingRow(
+                    sid=listed.sid,
+                    call_id=call.id,
+                    leg_sid=call.leg_sid,
+                    state=listed.cloud_state,
+                    carrier_status=listed.status,
+                    source=listed.source,
+                    channels=listed.channels,
+                    duration_s=listed.duration_s,
+                    error_code=error_number(listed.error_code),
+                    started_at=listed.start_time,
+                    updated_at=self._clock.now(),
+                ),
             )
             if not changed:
                 return

@@ -164,20 +164,19 @@ class Reconciler:
         error_code: int | None,
     ) -> None:
         with self._database.write() as conn:
-            row, changed = recordings.hear(
+            row, changed = recordings.upsert(
                 conn,
-                sid=sid,
-                call_id=call.call_id,
-                leg_sid=call.leg_sid,
-                state=state,
-                told_status=told,
-                source=None,
-                channels=channels,
-                duration_s=duration_s,
-                error_code=error_code,
-                url=None,
-                started_at=None,
-                at=self._clock.now(),
+                recordings.RecordingRow(
+                    sid=sid,
+                    call_id=call.call_id,
+                    leg_sid=call.leg_sid,
+                    state=state,
+                    carrier_status=told,
+                    channels=channels,
+                    duration_s=duration_s,
+                    error_code=error_code,
+                    updated_at=self._clock.now(),
+                ),
             )
             if not changed:
                 return

@@ -25,14 +25,23 @@ DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, Clou
 UNSETTLED = (CloudState.EXPECTED, CloudState.IN_PROGRESS)
 """States after which the carrier will say more."""
 
-_TOLD = ("told_status", "source", "channels", "duration_s", "error_code", "url", "started_at", "price")
+_CARRIER_COLUMNS = (
+    "carrier_status",
+    "source",
+    "channels",
+    "duration_s",
+    "error_code",
+    "url",
+    "started_at",
+    "price",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
     """A cloud recording.
 
-    `told_status`, `source`, `error_code` and `price` (signed, in the account's currency) are the carrier's own words.
+    `carrier_status`, `source`, `error_code` and `price` (signed, in the account's currency) are the carrier's own words.
     `stage`, `stage_error` and `attempts` say where the work after the call is; `dispatched_at` when it was started.
     `retries` counts how often all stages were begun anew, by a person or by itself after a while; of what is stuck,
     `retry_at` says when that happens next.
@@ -43,7 +52,7 @@ class RecordingRow:
     leg_sid: LegSid
     state: CloudState
     updated_at: datetime
-    told_status: str | None = None
+    carrier_status: str | None = None
     source: str | None = None
     channels: int | None = None
     duration_s: int | None = None
@@ -59,50 +68,21 @@ class RecordingRow:
     retry_at: datetime | None = None
 
 
-def hear(
-    conn: Connection,
-    sid: RecordingSid,
-    call_id: CallId,
-    leg_sid: LegSid,
-    state: CloudState,
-    at: datetime,
-    *,
-    told_status: str | None = None,
-    source: str | None = None,
-    channels: int | None = None,
-    duration_s: int | None = None,
-    error_code: int | None = None,
-    url: str | None = None,
-    started_at: datetime | None = None,
-    price: str | None = None,
-) -> tuple[RecordingRow, bool]:
-    """Keep what was told of a recording, and return what is known now and whether its state is a new one.
+def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
+    """Save what the carrier reported about a recording. Returns the merged row, and whether its state changed.
 
     Callbacks repeat and come in any order: the later state wins (`domain.recording.advance`), and so do the values
-    told with it; a value not told is not forgotten. When a state changes after the stages were started (the carrier
-    said `absent`, then `completed`), the recording is undispatched again.
+    reported with it; a value missing from the report keeps its old one. When a state changes after the stages were
+    started (`absent`, then `completed`), the recording is undispatched again.
     """
-    told = RecordingRow(
-        sid,
-        call_id,
-        leg_sid,
-        state,
-        at,
-        told_status,
-        source,
-        channels,
-        duration_s,
-        error_code,
-        url,
-        started_at,
-        price,
+    if insert_new(conn, recordings, asdict(report)):
+        return report, True
+    known = _row(
+        conn.execute(select(recordings).where(recordings.c.sid == report.sid).with_for_update()).one()
     )
-    if insert_new(conn, recordings, asdict(told)):
-        return told, True
-    known = _row(conn.execute(select(recordings).where(recordings.c.sid == sid).with_for_update()).one())
-    merged = _merge(known, told)
+    merged = _merge(known, report)
     if merged != known:
-        conn.execute(update(recordings).where(recordings.c.sid == sid).values(**asdict(merged)))
+        conn.execute(update(recordings).where(recordings.c.sid == report.sid).values(**asdict(merged)))
     return merged, merged.state is not known.state
 
 
@@ -290,7 +270,7 @@ def begun(conn: Connection) -> list[RecordingRow]:
 
 
 def set_state(conn: Connection, sid: RecordingSid, state: CloudState, at: datetime) -> bool:
-    """What we ourselves found (stored, parked, missing), under the same rule as `hear`; whether it changed anything."""
+    """What we ourselves found (stored, parked, missing), under the same rule as `upsert`; whether it changed anything."""
     earlier = [known for known in CloudState if advance(known, state) is not known]
     moved = (
         update(recordings)
@@ -304,7 +284,7 @@ def _merge(known: RecordingRow, told: RecordingRow) -> RecordingRow:
     state = advance(known.state, told.state)
     first, second = (told, known) if state is told.state else (known, told)
     moved = state is not known.state
-    words = {name: _either(getattr(first, name), getattr(second, name)) for name in _TOLD}
+    words = {name: _either(getattr(first, name), getattr(second, name)) for name in _CARRIER_COLUMNS}
     merged = replace(known, state=state, dispatched_at=None if moved else known.dispatched_at, **words)
     return merged if merged == known else replace(merged, updated_at=told.updated_at)
 

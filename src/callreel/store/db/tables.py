@@ -218,7 +218,7 @@ recordings = Table(
     _of_call(),
     Column("leg_sid", String, nullable=False),
     Column("state", Named(CloudState), nullable=False, index=True),
-    Column("told_status", String),
+    Column("carrier_status", String),
     Column("source", String),
     Column("channels", Integer),
     Column("duration_s", Integer),

@@ -87,7 +87,7 @@ def upgrade() -> None:
         _of_call(),
         sa.Column("leg_sid", sa.String, nullable=False),
         sa.Column("state", sa.String, nullable=False, index=True),
-        sa.Column("told_status", sa.String),
+        sa.Column("carrier_status", sa.String),
         sa.Column("source", sa.String),
         sa.Column("channels", sa.Integer),
         sa.Column("duration_s", sa.Integer),
