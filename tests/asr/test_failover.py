@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callreel.asr.engine import heard_by
+from callreel.asr.engine import fallback_engine
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers.failover import FailoverHost
 from callreel.asr.workers.host import EngineHost
@@ -37,7 +37,7 @@ async def running(trouble: Path, retry_s: float = 60) -> AsyncIterator[FailoverH
 
 async def text(host: FailoverHost) -> tuple[str, str]:
     words = await host.decode(AUDIO)
-    return " ".join(word.text for word in words), heard_by(words)
+    return " ".join(word.text for word in words), fallback_engine(words)
 
 
 async def back(host: FailoverHost) -> None:

@@ -27,7 +27,7 @@ def database(server: PostgresServer) -> Iterator[Database]:
 def age_rows(database: Database, seconds: float) -> None:
     """As if everybody had last been heard of so much earlier: the database's own clock judges."""
     with database.write() as conn:
-        conn.execute(text(f"UPDATE processes SET beat_at = beat_at - interval '{seconds} seconds'"))
+        conn.execute(text(f"UPDATE processes SET heartbeat_at = heartbeat_at - interval '{seconds} seconds'"))
 
 
 def test_nobody_is_judged_before_a_whole_dead_time(database: Database) -> None:

@@ -444,4 +444,4 @@ def test_what_reading_along_was_worth_is_kept_with_the_call(installation: Instal
         score = live_scores.of_call(conn, CALL)
     assert score is not None
     # The engine's one word says how long the audio is, so that the final takes the partial's back, three seconds late.
-    assert (score.heard, score.late, score.taken_back, score.words) == (1, 1, 1, None)
+    assert (score.live_words, score.late, score.retracted, score.words) == (1, 1, 1, None)

@@ -103,9 +103,9 @@ def test_another_run_of_the_same_engine_is_another_revision(database: Database) 
 def test_what_engines_charge_for_is_told_by_call(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        transcripts.put(conn, CALL.id, FINAL, "sphinx", "", [HELLO], Made(heard_ms=5000))
+        transcripts.put(conn, CALL.id, FINAL, "sphinx", "", [HELLO], Made(audio_ms=5000))
         transcripts.put(
-            conn, CALL.id, FINAL, "openai", "", [HELLO], Made(heard_ms=5000, price_per_minute=0.006)
+            conn, CALL.id, FINAL, "openai", "", [HELLO], Made(audio_ms=5000, price_per_minute=0.006)
         )
         told = transcripts.charged(conn, [CALL.id, CallId("ffffffffffff")])
     assert told == {CALL.id: [Heard("openai", 5000, Decimal("0.006"))]}

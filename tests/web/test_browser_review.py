@@ -242,12 +242,12 @@ def test_a_turn_is_corrected_and_the_engines_text_is_kept(
 def test_what_reading_along_was_worth_and_who_stood_in(page: Page, base_url: str, place: Seed) -> None:
     add_spoken_call(place)
     with place.database.write() as conn:
-        live_scores.put(conn, SPOKEN, {"words": 50, "same": 40, "heard": 49, "late": 2, "taken_back": 3})
+        live_scores.put(conn, SPOKEN, {"words": 50, "same": 40, "live_words": 49, "late": 2, "retracted": 3})
         final = select(transcripts_table.c.id).where(
             transcripts_table.c.call_id == SPOKEN, transcripts_table.c.kind == TranscriptKind.FINAL
         )
         first = (turns_table.c.transcript_id == final.scalar_subquery()) & (turns_table.c.position == 0)
-        conn.execute(update(turns_table).where(first).values(heard_by="pocketsphinx"))
+        conn.execute(update(turns_table).where(first).values(fallback_engine="pocketsphinx"))
     open_review(page, base_url)
     expect(page.locator("[data-live-score]")).to_contain_text(
         "40 of the final text's 50 words stood there already (80 %)"

@@ -138,7 +138,7 @@ class Heard(list[RecognizedWord]):
         self.language = language
 
 
-def heard_by(words: Sequence[RecognizedWord]) -> str:
+def fallback_engine(words: Sequence[RecognizedWord]) -> str:
     """The engine that stood in; empty for words of the one that was asked for."""
     return words.by if isinstance(words, Heard) else ""
 

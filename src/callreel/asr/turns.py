@@ -46,7 +46,7 @@ def heard_ms(made: Iterable[Final]) -> int:
     return sum(
         final.segment.end_ms - final.segment.start_ms
         for final in made
-        if not final.heard_by and not final.failed
+        if not final.fallback_engine and not final.failed
     )
 
 
@@ -58,13 +58,13 @@ class _Piece:
     start_ms: int
     end_ms: int
     words: list[Word]
-    heard_by: str
+    fallback_engine: str
 
     @classmethod
     def of(cls, final: Final) -> "_Piece":
         words = sorted(final.words, key=lambda word: word.start_ms)
         end_ms = max(word.end_ms for word in words)
-        return cls(final.segment.role, words[0].start_ms, end_ms, words, final.heard_by)
+        return cls(final.segment.role, words[0].start_ms, end_ms, words, final.fallback_engine)
 
     def extend(self, piece: "_Piece") -> None:
         self.end_ms = max(self.end_ms, piece.end_ms)
@@ -79,7 +79,7 @@ class _Piece:
             text=" ".join(word.text for word in self.words),
             confidence=sum(known) / len(known) if known else None,
             words=tuple(self.words),
-            heard_by=self.heard_by,
+            fallback_engine=self.fallback_engine,
         )
 
 
@@ -89,7 +89,7 @@ def _continues(turn: _Piece, piece: _Piece, other: _Piece | None, max_pause_ms: 
     if pause_ms <= 0:
         return True  # also where another engine stood in: turns of one party never overlap
     return (
-        turn.heard_by == piece.heard_by
+        turn.fallback_engine == piece.fallback_engine
         and pause_ms <= max_pause_ms
         and (other is None or other.end_ms <= turn.end_ms)
     )

@@ -49,13 +49,13 @@ class Final:
     """What an engine made of a closed segment. It will not change; exactly one a segment.
 
     `failed` says that no engine could decode the segment; its text is then empty and the audio is in the layers.
-    `heard_by` is the engine that stood in, empty for the one that was meant to.
+    `fallback_engine` is the engine that stood in, empty for the one that was meant to.
     """
 
     segment: Segment
     words: tuple[Word, ...]
     failed: bool = False
-    heard_by: str = ""
+    fallback_engine: str = ""
 
     @property
     def text(self) -> str:
@@ -64,7 +64,7 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Consecutive words of one party, as shown. `confidence` is the mean over its words, None without any. `heard_by` as in
+    """Consecutive words of one party, as shown. `confidence` is the mean over its words, None without any. `fallback_engine` as in
     `Final`."""
 
     role: Role
@@ -73,4 +73,4 @@ class Turn:
     text: str
     confidence: float | None
     words: tuple[Word, ...] = ()
-    heard_by: str = ""
+    fallback_engine: str = ""

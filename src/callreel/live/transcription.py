@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from callreel.asr.decode_queue import DecodeQueue, Job, SegmentKey
 from callreel.asr.delivery import Delivered, SegmentDelivery
-from callreel.asr.engine import Capabilities, heard_by
+from callreel.asr.engine import Capabilities, fallback_engine
 from callreel.asr.overload import OverloadLevel
 from callreel.asr.partial_cadence import PartialCadence
 from callreel.asr.stability import Showing, Stability
@@ -339,7 +339,7 @@ class LiveTranscription:
         words = words_from(heard, job.start_ms)
         end_ms = job.start_ms + round(job.samples16k.size * MS_A_SAMPLE16K)
         if job.final:
-            final = Final(_segment(job), self._settled(job, words), failed, heard_by(heard))
+            final = Final(_segment(job), self._settled(job, words), failed, fallback_engine(heard))
             await self._keep(job.call_id, final)
         elif not failed:
             took_ms = 1000 * (self._clock.monotonic_s() - began)
@@ -439,7 +439,7 @@ def final_data(final: Final) -> dict[str, Json]:
         "text": final.text,
         "confidence": round(sum(known) / len(known), 3) if known else None,
         "failed": final.failed,
-        "heard_by": final.heard_by,
+        "heard_by": final.fallback_engine,
     }
 
 

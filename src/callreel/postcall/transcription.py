@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from callreel.asr.engine import Capabilities, RecognizedWord, heard_by, language_of
+from callreel.asr.engine import Capabilities, RecognizedWord, fallback_engine, language_of
 from callreel.asr.turns import heard_ms, merge_turns, words_from
 from callreel.audio.resample import rate_blocks, to_rate
 from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ, Samples
@@ -164,7 +164,7 @@ class FinalTranscriber:
             ):
                 segment = Segment(role, number, start_ms, end_ms)
                 found_out.add(language_of(heard), end_ms - start_ms)
-                yield Final(segment, words_from(heard, start_ms), heard_by=heard_by(heard))
+                yield Final(segment, words_from(heard, start_ms), fallback_engine=fallback_engine(heard))
 
     def from_live(self, call_id: CallId) -> int:
         """Without a usable recording the live text is the final one, and the live engine the one that made it."""

@@ -25,5 +25,5 @@ def keep_text_score(conn: Connection, call_id: CallId) -> None:
 
 def keep_delivery(conn: Connection, call_id: CallId, delivered: Delivered) -> None:
     """How the words came, counted by the process that gave them out."""
-    counts = {"heard": delivered.words, "late": delivered.late, "taken_back": delivered.taken_back}
+    counts = {"live_words": delivered.words, "late": delivered.late, "retracted": delivered.taken_back}
     live_scores.put(conn, call_id, counts)

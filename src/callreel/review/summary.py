@@ -193,7 +193,8 @@ def _live_score(row: LiveScoreRow | None) -> Json:
     rate = None
     if row.words and row.replaced is not None and row.missing is not None and row.added is not None:
         rate = round((row.replaced + row.missing + row.added) / row.words, 4)
-    return {**asdict(row), "rate": rate}
+    counts = asdict(row)
+    return {"heard": counts.pop("live_words"), "taken_back": counts.pop("retracted"), **counts, "rate": rate}
 
 
 def _comparison(comparison: Comparison) -> Json:
@@ -220,7 +221,13 @@ def _turn_of(final: Final) -> Turn:
     confidence = sum(sure) / len(sure) if sure else None
     segment = final.segment
     return Turn(
-        segment.role, segment.start_ms, segment.end_ms, final.text, confidence, final.words, final.heard_by
+        segment.role,
+        segment.start_ms,
+        segment.end_ms,
+        final.text,
+        confidence,
+        final.words,
+        final.fallback_engine,
     )
 
 
@@ -231,7 +238,7 @@ def _turn(turn: Turn, words: bool) -> Json:
         "end_ms": turn.end_ms,
         "text": turn.text,
         "confidence": None if turn.confidence is None else round(turn.confidence, 3),
-        "heard_by": turn.heard_by,
+        "heard_by": turn.fallback_engine,
     }
     if words:
         said["words"] = [

@@ -94,7 +94,7 @@ def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
         text=" ".join(word.text for word in words),
         confidence=sum(sure) / len(sure) if sure else None,
         words=words,
-        heard_by=turn.heard_by,
+        fallback_engine=turn.fallback_engine,
     )
 
 

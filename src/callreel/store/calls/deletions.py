@@ -16,13 +16,13 @@ from callreel.store.db.tables import calls, carrier_deletions, recordings
 
 @dataclass(frozen=True, slots=True)
 class DeletionRow:
-    """`sha256` and `duration_ms` are of our copy. `found_gone`: the carrier no longer had it when we asked."""
+    """`sha256` and `duration_ms` are of our copy. `already_deleted`: the carrier no longer had it when we asked."""
 
     sid: RecordingSid
     call_id: CallId
     sha256: str
     duration_ms: int
-    found_gone: bool
+    already_deleted: bool
     deleted_at: datetime
 
 

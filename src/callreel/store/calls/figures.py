@@ -52,7 +52,7 @@ def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[C
 def stored_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, int]:
     """How many bytes the layers of each call take here."""
     query = (
-        select(layers.c.call_id, func.sum(func.coalesce(layers.c.kept_bytes, layers.c.size_bytes)))
+        select(layers.c.call_id, func.sum(func.coalesce(layers.c.stored_bytes, layers.c.size_bytes)))
         .join(calls, calls.c.id == layers.c.call_id)
         .where(calls.c.created_at >= since, calls.c.created_at < until)
         .group_by(layers.c.call_id)

@@ -45,7 +45,7 @@ def upsert_all(conn: Connection, call_id: CallId, files: Sequence[LayerFile], **
     for file in files:
         row: dict[str, Any] = {"call_id": call_id, **{name: getattr(file, name) for name in _NAMES}, **known}
         if file.archived is None:
-            row |= {"form": None, "kept_bytes": None}
+            row |= {"form": None, "stored_bytes": None}
         rows.setdefault(tuple(row), []).append(row)
     for names, alike in rows.items():
         conn.execute(_kept(conn.dialect.name, names), alike)
@@ -133,11 +133,11 @@ def forms(conn: Connection, call_id: CallId) -> dict[str, Form | None]:
 def set_form(conn: Connection, file: LayerFile, form: Form, archived: Archived | None) -> bool:
     """Say in which form a file is kept; False when it is another file by now."""
     if archived is None:
-        kept_bytes = None
+        stored_bytes = None
     else:
-        kept_bytes = archived.size_bytes if archived.making is Making.WHOLE else 0
+        stored_bytes = archived.size_bytes if archived.making is Making.WHOLE else 0
     kept = update(layers).where(layers.c.path == file.path, layers.c.sha256 == file.sha256)
-    return conn.execute(kept.values(form=form, archived=archived, kept_bytes=kept_bytes)).rowcount == 1
+    return conn.execute(kept.values(form=form, archived=archived, stored_bytes=stored_bytes)).rowcount == 1
 
 
 def paths_of(conn: Connection, paths: Sequence[str]) -> set[str]:

@@ -29,6 +29,6 @@ def recordings_by_state(conn: Connection) -> dict[CloudState, int]:
 
 def layer_sizes(conn: Connection) -> dict[Layer, int]:
     """Bytes kept, by layer; an archived layer that is made of another takes none."""
-    query = select(layers.c.layer, func.sum(func.coalesce(layers.c.kept_bytes, layers.c.size_bytes)))
+    query = select(layers.c.layer, func.sum(func.coalesce(layers.c.stored_bytes, layers.c.size_bytes)))
     query = query.group_by(layers.c.layer)
     return {layer: int(size_bytes) for layer, size_bytes in conn.execute(query)}

@@ -27,23 +27,23 @@ class ProcessRow:
     kind: str
     host: str
     started_at: datetime
-    beat_at: datetime
+    heartbeat_at: datetime
 
 
 def beat(conn: Connection, name: str, kind: str, host: str) -> None:
     """`name` lives now."""
     now = _now(conn)
     statement = insert(conn.dialect.name, processes).values(
-        name=name, kind=kind, host=host, started_at=now, beat_at=now
+        name=name, kind=kind, host=host, started_at=now, heartbeat_at=now
     )
-    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"beat_at": now}))
+    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"heartbeat_at": now}))
 
 
 def alive(conn: Connection, within: timedelta) -> set[str]:
     """Names that have said so in this time."""
-    fresh = select(processes.c.name).where(processes.c.beat_at > _now(conn) - within)
+    fresh = select(processes.c.name).where(processes.c.heartbeat_at > _now(conn) - within)
     if conn.dialect.name != "postgresql":
-        fresh = select(processes.c.name).where(processes.c.beat_at > utc_now() - within)
+        fresh = select(processes.c.name).where(processes.c.heartbeat_at > utc_now() - within)
     return set(conn.execute(fresh).scalars())
 
 
@@ -54,7 +54,7 @@ def names(conn: Connection) -> set[str]:
 
 def everyone(conn: Connection) -> list[ProcessRow]:
     """All that are known, the latest heard of first."""
-    query = select(processes).order_by(processes.c.beat_at.desc(), processes.c.name)
+    query = select(processes).order_by(processes.c.heartbeat_at.desc(), processes.c.name)
     return [ProcessRow(**row._asdict()) for row in conn.execute(query)]
 
 
@@ -66,7 +66,7 @@ def leave(conn: Connection, name: str) -> None:
 def forget(conn: Connection, older_than: timedelta) -> int:
     """Drop rows of those not heard of for long; nothing depends on them."""
     before = utc_now() - older_than
-    return conn.execute(delete(processes).where(processes.c.beat_at < before)).rowcount
+    return conn.execute(delete(processes).where(processes.c.heartbeat_at < before)).rowcount
 
 
 class LeadLock:

@@ -208,7 +208,7 @@ layers = Table(
     Column("archived", _ArchivedType),
     Column("form", Named(Form)),
     # What the file takes where that is not its own size; 0 for what is made of another's FLAC.
-    Column("kept_bytes", BigInteger),
+    Column("stored_bytes", BigInteger),
 )
 
 recordings = Table(
@@ -269,7 +269,7 @@ transcripts = Table(
     Column("created_at", UTCDateTime, nullable=False),
     Column("run", String, nullable=False),
     Column("why", Text, nullable=False),
-    Column("heard_ms", Integer, nullable=False),
+    Column("audio_ms", Integer, nullable=False),
     Column("price_per_minute", Float, nullable=False),
     Column("language", String, nullable=False),
     Column("detected", Boolean, nullable=False),
@@ -288,7 +288,7 @@ turns = Table(
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("confidence", Float),
-    Column("heard_by", String, nullable=False),
+    Column("fallback_engine", String, nullable=False),
     UniqueConstraint("transcript_id", "position"),
 )
 
@@ -317,7 +317,7 @@ finals = Table(
     Column("text", Text, nullable=False),
     Column("words", _Json, nullable=False),
     Column("failed", Boolean, nullable=False),
-    Column("heard_by", String, nullable=False),
+    Column("fallback_engine", String, nullable=False),
     UniqueConstraint("call_id", "role", "number"),
 )
 
@@ -337,9 +337,9 @@ live_scores = Table(
     "live_scores",
     metadata,
     Column("call_id", String, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
-    Column("heard", Integer),
+    Column("live_words", Integer),
     Column("late", Integer),
-    Column("taken_back", Integer),
+    Column("retracted", Integer),
     Column("words", Integer),
     Column("same", Integer),
     Column("replaced", Integer),
@@ -500,7 +500,7 @@ processes = Table(
     Column("kind", String, nullable=False),
     Column("host", String, nullable=False),
     Column("started_at", UTCDateTime, nullable=False),
-    Column("beat_at", UTCDateTime, nullable=False),
+    Column("heartbeat_at", UTCDateTime, nullable=False),
 )
 
 carrier_deletions = Table(
@@ -510,7 +510,7 @@ carrier_deletions = Table(
     _of_call(),
     Column("sha256", String, nullable=False),
     Column("duration_ms", Integer, nullable=False),
-    Column("found_gone", Boolean, nullable=False),
+    Column("already_deleted", Boolean, nullable=False),
     Column("deleted_at", UTCDateTime, nullable=False),
 )
 

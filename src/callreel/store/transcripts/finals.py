@@ -25,7 +25,7 @@ def put(conn: Connection, call_id: CallId, final: Final) -> bool:
         "text": final.text,
         "words": [asdict(word) for word in final.words],
         "failed": final.failed,
-        "heard_by": final.heard_by,
+        "fallback_engine": final.fallback_engine,
     }
     return insert_new(conn, finals, values)
 
@@ -37,4 +37,4 @@ def of_call(conn: Connection, call_id: CallId) -> list[Final]:
 
 def _final(row: Row[Any]) -> Final:
     segment = Segment(row.role, row.number, row.start_ms, row.end_ms)
-    return Final(segment, tuple(Word(**word) for word in row.words), row.failed, row.heard_by)
+    return Final(segment, tuple(Word(**word) for word in row.words), row.failed, row.fallback_engine)

@@ -14,9 +14,9 @@ class LiveScoreRow:
     """Counts of words. The first three are None where the process died that had counted, the others before there is a
     final text."""
 
-    heard: int | None
+    live_words: int | None
     late: int | None
-    taken_back: int | None
+    retracted: int | None
     words: int | None
     same: int | None
     replaced: int | None

@@ -117,7 +117,7 @@ def _revised(conn: Connection, machine: TranscriptRow) -> dict[int, Turn | None]
         .where(revisions.c.transcript_id == machine.id)
     )
     return {
-        row.position: None if row.removed else _turn(row, machine.turns[row.position].heard_by)
+        row.position: None if row.removed else _turn(row, machine.turns[row.position].fallback_engine)
         for row in conn.execute(query)
     }
 
@@ -137,9 +137,9 @@ def _revised_row(revision_id: int, place: int, turn: Turn | None, before: Turn) 
     }
 
 
-def _turn(row: Any, heard_by: str) -> Turn:
+def _turn(row: Any, fallback_engine: str) -> Turn:
     words = tuple(Word(**word) for word in row.words)
-    return Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words, heard_by)
+    return Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words, fallback_engine)
 
 
 def _row(found: Any) -> RevisionRow:

@@ -45,7 +45,7 @@ class TranscriptRow:
     """The turns of a call by one engine. `revision` counts from 1 within the call and kind.
 
     `run` names the run over calls that made it, empty for the first pass; `why` says why this engine was taken;
-    `heard_ms` is the audio that it was given, at `price_per_minute`; `language` is the code of the one that it was heard
+    `audio_ms` is the audio that it was given, at `price_per_minute`; `language` is the code of the one that it was heard
     in, empty where that is not known, and `detected` says that the engine found it out.
     """
 
@@ -58,7 +58,7 @@ class TranscriptRow:
     created_at: datetime
     run: str
     why: str
-    heard_ms: int
+    audio_ms: int
     price_per_minute: float
     language: str
     detected: bool
@@ -71,7 +71,7 @@ class Made:
 
     run: str = ""
     why: str = ""
-    heard_ms: int = 0
+    audio_ms: int = 0
     price_per_minute: float = 0.0
     language: str = ""
     detected: bool = False
@@ -139,7 +139,7 @@ def charged(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[H
             transcripts.c.call_id.in_(call_ids[at : at + _AT_ONCE]), transcripts.c.price_per_minute > 0
         )
         for row in conn.execute(query.order_by(transcripts.c.id)):
-            heard = Heard(row.engine, row.heard_ms, Decimal(str(row.price_per_minute)))
+            heard = Heard(row.engine, row.audio_ms, Decimal(str(row.price_per_minute)))
             found.setdefault(CallId(row.call_id), []).append(heard)
     return found
 
@@ -192,7 +192,7 @@ def _put_turns(conn: Connection, transcript_id: int, turns: Sequence[Turn]) -> N
                 "end_ms": turn.end_ms,
                 "text": turn.text,
                 "confidence": turn.confidence,
-                "heard_by": turn.heard_by,
+                "fallback_engine": turn.fallback_engine,
             }
             for position, turn in enumerate(turns)
         ],
@@ -225,7 +225,13 @@ def _turns(conn: Connection, transcript_id: int) -> tuple[Turn, ...]:
     query = select(turn_table).where(of_transcript).order_by(turn_table.c.position)
     return tuple(
         Turn(
-            row.role, row.start_ms, row.end_ms, row.text, row.confidence, words.get(row.id, ()), row.heard_by
+            row.role,
+            row.start_ms,
+            row.end_ms,
+            row.text,
+            row.confidence,
+            words.get(row.id, ()),
+            row.fallback_engine,
         )
         for row in conn.execute(query)
     )

@@ -79,7 +79,7 @@ def upgrade() -> None:
         sa.Column("spool", sa.String),
         sa.Column("archived", _JSON),
         sa.Column("form", sa.String),
-        sa.Column("kept_bytes", sa.BigInteger),
+        sa.Column("stored_bytes", sa.BigInteger),
     )
     op.create_table(
         "recordings",
@@ -132,7 +132,7 @@ def upgrade() -> None:
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("run", sa.String, nullable=False),
         sa.Column("why", sa.Text, nullable=False),
-        sa.Column("heard_ms", sa.Integer, nullable=False),
+        sa.Column("audio_ms", sa.Integer, nullable=False),
         sa.Column("price_per_minute", sa.Float, nullable=False),
         sa.Column("language", sa.String, nullable=False),
         sa.Column("detected", sa.Boolean, nullable=False),
@@ -149,7 +149,7 @@ def upgrade() -> None:
         sa.Column("end_ms", sa.Integer, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("confidence", sa.Float),
-        sa.Column("heard_by", sa.String, nullable=False),
+        sa.Column("fallback_engine", sa.String, nullable=False),
         sa.UniqueConstraint("transcript_id", "position"),
     )
     op.create_table(
@@ -174,7 +174,7 @@ def upgrade() -> None:
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("words", _JSON, nullable=False),
         sa.Column("failed", sa.Boolean, nullable=False),
-        sa.Column("heard_by", sa.String, nullable=False),
+        sa.Column("fallback_engine", sa.String, nullable=False),
         sa.UniqueConstraint("call_id", "role", "number"),
     )
     op.create_table(
@@ -190,9 +190,9 @@ def upgrade() -> None:
     op.create_table(
         "live_scores",
         sa.Column("call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
-        sa.Column("heard", sa.Integer),
+        sa.Column("live_words", sa.Integer),
         sa.Column("late", sa.Integer),
-        sa.Column("taken_back", sa.Integer),
+        sa.Column("retracted", sa.Integer),
         sa.Column("words", sa.Integer),
         sa.Column("same", sa.Integer),
         sa.Column("replaced", sa.Integer),
@@ -322,7 +322,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("host", sa.String, nullable=False),
         sa.Column("started_at", _TIME, nullable=False),
-        sa.Column("beat_at", _TIME, nullable=False),
+        sa.Column("heartbeat_at", _TIME, nullable=False),
     )
     op.create_table(
         "carrier_deletions",
@@ -330,7 +330,7 @@ def upgrade() -> None:
         _of_call(),
         sa.Column("sha256", sa.String, nullable=False),
         sa.Column("duration_ms", sa.Integer, nullable=False),
-        sa.Column("found_gone", sa.Boolean, nullable=False),
+        sa.Column("already_deleted", sa.Boolean, nullable=False),
         sa.Column("deleted_at", _TIME, nullable=False),
     )
     op.create_table(
