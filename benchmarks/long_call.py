@@ -47,7 +47,7 @@ class LongCall:
 
     database: Database
     blobs: BlobStore
-    announcer: EventPublisher
+    publisher: EventPublisher
     clock: Clock
     fetching: RecordingDownloader
     judging: LayerComparison
@@ -72,7 +72,7 @@ def long_call(folder: Path, minutes: int, said: Callable[[int], Samples] = turn)
     """Made in `folder`, ended, its recording fetched and not yet split. `said` [n, 2] is what is said in each turn."""
     database = Database.open(str(folder / "app.db"))
     bus, clock = EventBus(), Clock()
-    blobs, announcer = BlobStore(folder / "objects"), EventPublisher(database, bus, clock)
+    blobs, publisher = BlobStore(folder / "objects"), EventPublisher(database, bus, clock)
     carrier = CarrierRecordings(CarrierAccess("http://127.0.0.1:9", "", "", ""))
     try:
         database.migrate()
@@ -81,10 +81,10 @@ def long_call(folder: Path, minutes: int, said: Callable[[int], Samples] = turn)
         yield LongCall(
             database,
             blobs,
-            announcer,
+            publisher,
             clock,
-            RecordingDownloader(database, blobs, announcer, carrier, clock, FetchOptions()),
-            LayerComparison(database, blobs, announcer, clock, Limits(), tracks=2),
+            RecordingDownloader(database, blobs, publisher, carrier, clock, FetchOptions()),
+            LayerComparison(database, blobs, publisher, clock, Limits(), tracks=2),
         )
     finally:
         carrier.close()

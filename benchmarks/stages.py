@@ -29,7 +29,7 @@ def transcribing(call: LongCall) -> FinalTranscriber:
         return [[] for _ in segments]
 
     return FinalTranscriber(
-        call.database, call.blobs, call.announcer, decode=decode,
+        call.database, call.blobs, call.publisher, decode=decode,
         engine=Capabilities("none", "none", False, True, True, True),
         new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip

@@ -29,7 +29,7 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
 
 def upkeep(recorded: Recorded, *working: str) -> MaintenanceJobs:
     installation = recorded.installation
-    listing = CarrierList(installation.database, installation.announcer, recorded.carrier, installation.clock)
+    listing = CarrierList(installation.database, installation.publisher, recorded.carrier, installation.clock)
     deletion = Deletion(
         installation.database, installation.blobs, recorded.carrier, installation.clock, after_days=None
     )

@@ -1,4 +1,4 @@
-"""The bridge over a link of this test, over a machine's sockets and over a real PostgreSQL."""
+"""The relay over a link of this test, over a machine's sockets and over a real PostgreSQL."""
 
 import asyncio
 import json
@@ -68,12 +68,12 @@ class RoomLink:
 
 @asynccontextmanager
 async def joined(link: Link, name: str) -> AsyncIterator[tuple[EventBus, EventRelay]]:
-    """One process, as far as the bridge goes."""
+    """One process, as far as the relay goes."""
     bus = EventBus()
-    bridge = EventRelay(bus, link, name)
-    running = asyncio.create_task(bridge.run())
+    relay = EventRelay(bus, link, name)
+    running = asyncio.create_task(relay.run())
     try:
-        yield bus, bridge
+        yield bus, relay
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -125,14 +125,14 @@ def test_a_listener_hears_what_another_process_publishes() -> None:
 def test_what_waits_together_goes_once() -> None:
     async def scene() -> None:
         room = Room()
-        async with joined(room.link(), "a") as (here, bridge), joined(room.link(), "b") as (there, _):
+        async with joined(room.link(), "a") as (here, relay), joined(room.link(), "b") as (there, _):
             async with there.subscribe(None):
                 await wanted_by(here)
                 for n in range(50):
                     here.publish(partial(f"a{n}"))
                     here.publish(partial(f"t{n}", role="technician"))
                     here.publish(lasting(n + 1))
-                    bridge.say(PeerMessage.LEG_ENDED, ONE)
+                    relay.send(PeerMessage.LEG_ENDED, ONE)
                 await eventually(lambda: room.notes("lasting"))
         texts = [note[3]["text"] for note in room.notes("passing")]
         assert texts == ["a49", "t49"]
@@ -146,9 +146,9 @@ def test_a_word_reaches_every_other_process_and_not_its_own() -> None:
     async def scene() -> None:
         room, heard = Room(), list[tuple[str, str]]()
         async with joined(room.link(), "a") as (_, one), joined(room.link(), "b") as (_, two):
-            for name, bridge in (("a", one), ("b", two)):
-                bridge.on(PeerMessage.STREAM_ENDED, lambda subject, name=name: heard.append((name, subject)))  # type: ignore[misc]
-            await asyncio.to_thread(one.say, PeerMessage.STREAM_ENDED, "MZ1")
+            for name, relay in (("a", one), ("b", two)):
+                relay.on(PeerMessage.STREAM_ENDED, lambda subject, name=name: heard.append((name, subject)))  # type: ignore[misc]
+            await asyncio.to_thread(one.send, PeerMessage.STREAM_ENDED, "MZ1")
             await eventually(lambda: heard)
             assert heard == [("b", "MZ1")]
 
@@ -240,7 +240,7 @@ def test_processes_of_one_machine_hear_each_other(tmp_path: Path) -> None:
                 await wanted_by(here)
                 here.publish(partial("beside you"))
                 await until_heard(heard, is_partial("beside you"))
-            two.say(PeerMessage.TAKEN, ONE)
+            two.send(PeerMessage.TAKEN, ONE)
             await eventually(lambda: said == [ONE])
             await eventually(lambda: len(list(folder.iterdir())) == 2)
         assert list(folder.iterdir()) == []
@@ -289,7 +289,7 @@ def test_processes_on_postgresql_hear_each_other_and_again_after_it_was_away(ser
                 await wanted_by(here)
                 here.publish(partial("far away"))
                 await until_heard(heard, is_partial("far away"))
-                two.say(PeerMessage.LEG_ENDED, ONE)
+                two.send(PeerMessage.LEG_ENDED, ONE)
                 await eventually(lambda: said == [ONE])
                 await asyncio.to_thread(server.stop)
                 here.publish(lasting(1))

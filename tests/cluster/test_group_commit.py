@@ -41,7 +41,7 @@ class CountedDatabase(Database):
 def note(kind: str, then: Callable[[], None] | None = None) -> Write:
     def write(conn: Connection) -> Written:
         facts.note(conn, kind, {}, NOON)
-        return Written(then=(then,) if then else ())
+        return Written(after_commit=(then,) if then else ())
 
     return write
 
@@ -56,9 +56,9 @@ async def all_of(
 ) -> list[BaseException | None]:
     """The outcomes of writes that all come while a first one is being committed."""
     database.gate.clear()
-    first = asyncio.create_task(commits.done(note("first")))
+    first = asyncio.create_task(commits.commit(note("first")))
     await asyncio.sleep(0)
-    others = [asyncio.create_task(commits.done(write)) for write in writes]
+    others = [asyncio.create_task(commits.commit(write)) for write in writes]
     await asyncio.sleep(0)
     database.gate.set()
     await first
@@ -67,7 +67,7 @@ async def all_of(
 
 def test_what_waits_for_a_commit_shares_the_next(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
-    commits, woken = GroupCommit(database, installation.announcer), list[int]()
+    commits, woken = GroupCommit(database, installation.publisher), list[int]()
 
     def wake() -> None:
         woken.append(len(kept(installation)))
@@ -81,7 +81,7 @@ def test_what_waits_for_a_commit_shares_the_next(installation: Installation) -> 
 
 def test_one_that_fails_takes_none_of_the_others_with_it(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
-    commits = GroupCommit(database, installation.announcer)
+    commits = GroupCommit(database, installation.publisher)
 
     def bad(conn: Connection) -> Written:
         facts.note(conn, "half", {}, NOON)
@@ -94,14 +94,14 @@ def test_one_that_fails_takes_none_of_the_others_with_it(installation: Installat
 
 def test_where_the_database_fails_nobody_is_told_that_it_was_kept(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
-    commits = GroupCommit(database, installation.announcer)
+    commits = GroupCommit(database, installation.publisher)
 
     async def scene() -> list[BaseException | None]:
         database.failing = True
-        tasks = [asyncio.create_task(commits.done(note(f"fact {n}"))) for n in range(30)]
+        tasks = [asyncio.create_task(commits.commit(note(f"fact {n}"))) for n in range(30)]
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         database.failing = False
-        await commits.done(note("after it mended"))
+        await commits.commit(note("after it mended"))
         return outcomes
 
     outcomes = asyncio.run(scene())
@@ -112,7 +112,7 @@ def test_where_the_database_fails_nobody_is_told_that_it_was_kept(installation: 
 
 def test_events_are_told_after_the_commit_in_order(installation: Installation) -> None:
     call = a_call(installation)
-    commits = GroupCommit(installation.database, installation.announcer)
+    commits = GroupCommit(installation.database, installation.publisher)
 
     def told(status: str) -> Write:
         event = LiveEvent(call.id, EventKind.CALL, {"status": status})
@@ -120,7 +120,7 @@ def test_events_are_told_after_the_commit_in_order(installation: Installation) -
 
     async def scene() -> None:
         await asyncio.gather(
-            *(commits.done(told(status)) for status in ("ringing", "in-progress", "completed"))
+            *(commits.commit(told(status)) for status in ("ringing", "in-progress", "completed"))
         )
 
     asyncio.run(scene())
@@ -131,17 +131,17 @@ def test_events_are_told_after_the_commit_in_order(installation: Installation) -
 
 def test_a_caller_that_goes_away_leaves_its_write(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
-    commits = GroupCommit(database, installation.announcer)
+    commits = GroupCommit(database, installation.publisher)
 
     async def scene() -> None:
         database.gate.clear()
-        gone = asyncio.create_task(commits.done(note("gone")))
+        gone = asyncio.create_task(commits.commit(note("gone")))
         await asyncio.sleep(0)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
         database.gate.set()
-        await commits.done(note("next"))
+        await commits.commit(note("next"))
 
     asyncio.run(scene())
     assert kept(installation) == ["gone", "next"]
@@ -150,13 +150,13 @@ def test_a_caller_that_goes_away_leaves_its_write(installation: Installation) ->
 def test_writes_of_a_group_run_in_their_order(installation: Installation) -> None:
     """Two servers whose groups touch the same rows would else wait for each other in a ring."""
     database = CountedDatabase.of(installation.database)
-    commits = GroupCommit(database, installation.announcer)
+    commits = GroupCommit(database, installation.publisher)
 
     async def scene() -> None:
         database.gate.clear()
-        first = asyncio.create_task(commits.done(note("first")))
+        first = asyncio.create_task(commits.commit(note("first")))
         await asyncio.sleep(0)
-        others = [asyncio.create_task(commits.done(note(name), order=name)) for name in "cab"]
+        others = [asyncio.create_task(commits.commit(note(name), order=name)) for name in "cab"]
         await asyncio.sleep(0)
         database.gate.set()
         await asyncio.gather(first, *others)

@@ -54,14 +54,14 @@ class Intake:
     commits: GroupCommit
 
 
-def intake(installation: Installation, hooks: Hooks, announcer: EventPublisher | None = None) -> Intake:
+def intake(installation: Installation, hooks: Hooks, publisher: EventPublisher | None = None) -> Intake:
     service = CallbackIntake(
         installation.clock,
         recording_changed=hooks.wake,
         leg_ended=hooks.legs.append,
         stream_ended=hooks.streams.append,
     )
-    return Intake(service, GroupCommit(installation.database, announcer or installation.announcer))
+    return Intake(service, GroupCommit(installation.database, publisher or installation.publisher))
 
 
 def recording_form(status: str, *, of: LegSid = PARENT, error_code: int = 0) -> dict[str, str]:
@@ -94,7 +94,7 @@ def write_of(service: Intake, form: Mapping[str, str]) -> Write:
 
 
 def hear(service: Intake, form: Mapping[str, str]) -> None:
-    service.commits.do(write_of(service, form))
+    service.commits.commit_blocking(write_of(service, form))
 
 
 def row(installation: Installation) -> RecordingRow | None:

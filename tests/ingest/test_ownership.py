@@ -74,7 +74,9 @@ def leg_over(installation: Installation) -> None:
         stream_ended=lambda sid: None,
     )
     ended = CallProgress(leg(1), ACCOUNT, None, "completed", 3, 1, None, None)
-    GroupCommit(installation.database, installation.announcer).do(lambda conn: intake.call(conn, ended, {}))
+    GroupCommit(installation.database, installation.publisher).commit_blocking(
+        lambda conn: intake.call(conn, ended, {})
+    )
 
 
 def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(installation: Installation) -> None:

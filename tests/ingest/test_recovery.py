@@ -42,7 +42,7 @@ def recovery(
 ) -> Recovery:
     """By a process that knows which others live."""
     return Recovery(
-        installation.database, installation.announcer, installation.clock, installation.blobs.root, "quick", lambda names: names - alive,
+        installation.database, installation.publisher, installation.clock, installation.blobs.root, "quick", lambda names: names - alive,
         alone=alone,
     )  # fmt: skip
 

@@ -200,7 +200,7 @@ def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_wh
     with grounded(tmp_path) as installation:
         with installation.database.write() as conn:  # as recovery does it
             calls.set_state(conn, CALL, CallState.ENDED, NOON)
-        keep_live_transcript(installation.database, installation.announcer, CALL, "quick")
+        keep_live_transcript(installation.database, installation.publisher, CALL, "quick")
         asyncio.run(comes_back(installation))
         assert [final.segment.number for final in kept(installation)] == [2, 3, 4]
         with installation.database.read() as conn:

@@ -347,23 +347,23 @@ def test_with_a_real_engine_process_that_dies(installation: Installation) -> Non
 def test_keeping_the_transcript_twice_keeps_one(installation: Installation) -> None:
     a_call(installation)
     for _ in range(2):
-        keep_live_transcript(installation.database, installation.announcer, CALL, "quick")
+        keep_live_transcript(installation.database, installation.publisher, CALL, "quick")
     found = transcript(installation)
     assert found is not None and found.revision == 1
 
 
 @pytest.fixture
 def failing_once(installation: Installation) -> Iterator[list[int]]:
-    """The announcer fails to store the first final; afterwards it works again."""
+    """The publisher fails to store the first final; afterwards it works again."""
     failures = [1]
-    record = installation.announcer.record
+    record = installation.publisher.record
 
     def sometimes(conn: object, event: LiveEvent) -> LiveEvent:
         if event.kind is EventKind.FINAL and failures and failures.pop():
             raise RuntimeError("the disk is full")
         return record(conn, event)  # type: ignore[arg-type]
 
-    installation.announcer.record = sometimes  # type: ignore[method-assign]
+    installation.publisher.record = sometimes  # type: ignore[method-assign]
     yield failures
 
 
@@ -384,7 +384,7 @@ def test_failure_to_store_a_final_does_not_end_the_decoding(
 def test_closing_waits_for_a_final_that_is_being_stored(installation: Installation) -> None:
     a_call(installation)
     storing, go_on = threading.Event(), threading.Event()
-    record = installation.announcer.record
+    record = installation.publisher.record
 
     def slowly(conn: object, event: LiveEvent) -> LiveEvent:
         if event.kind is EventKind.FINAL:
@@ -392,7 +392,7 @@ def test_closing_waits_for_a_final_that_is_being_stored(installation: Installati
             go_on.wait(5)
         return record(conn, event)  # type: ignore[arg-type]
 
-    installation.announcer.record = slowly  # type: ignore[method-assign]
+    installation.publisher.record = slowly  # type: ignore[method-assign]
 
     async def scene() -> None:
         before = asyncio.all_tasks()
@@ -412,7 +412,7 @@ def test_closing_waits_for_a_final_that_is_being_stored(installation: Installati
 def test_call_that_nobody_listened_to_has_an_empty_transcript_too(installation: Installation) -> None:
     a_call(installation)
     service = LiveTranscription(
-        QuickHost(), installation.database, installation.announcer, installation.clock, Counters(),
+        QuickHost(), installation.database, installation.publisher, installation.clock, Counters(),
         workers=1, new_detector=LoudnessDetector, segmenter=SEGMENTER, spill=Spill(installation.database, installation.blobs), listen=False,
     )  # fmt: skip
     say(service, Role.AGENT, 800)

@@ -55,7 +55,7 @@ def carrier_list(
     for path, answer in pages(*found, size=size).items():
         server.put(path, answer)
     carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
-    return CarrierList(installation.database, installation.announcer, carrier, installation.clock)
+    return CarrierList(installation.database, installation.publisher, carrier, installation.clock)
 
 
 def another_call(installation: Installation, number: int) -> CallRow:

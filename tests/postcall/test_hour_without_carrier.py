@@ -45,12 +45,12 @@ class Hour:
     def __post_init__(self) -> None:
         installation, recorded = self.recorded.installation, self.recorded
         self.stages = Stages(
-            installation.database, installation.announcer, recorded.fetching(max_attempts=8), recorded.transcribing(),
+            installation.database, installation.publisher, recorded.fetching(max_attempts=8), recorded.transcribing(),
             recorded.judging(),
         )  # fmt: skip
         self.upkeep = MaintenanceJobs(
             installation.database, installation.clock,
-            CarrierList(installation.database, installation.announcer, recorded.carrier, installation.clock),
+            CarrierList(installation.database, installation.publisher, recorded.carrier, installation.clock),
             Deletion(installation.database, installation.blobs, recorded.carrier, installation.clock, after_days=None),
             unfinished=set, days=3, usable=True,
         )  # fmt: skip
@@ -145,7 +145,7 @@ def test_asking_for_the_recordings_of_many_calls_is_no_hot_loop(
     carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
     service = Reconciler(
         installation.database,
-        installation.announcer,
+        installation.publisher,
         carrier,
         installation.clock,
         LookAgain(60, 86_400),

@@ -22,7 +22,7 @@ BOUND = 16_000_000
 
 def transcribing(call: LongCall) -> FinalTranscriber:
     return FinalTranscriber(
-        call.database, call.blobs, call.announcer, 
+        call.database, call.blobs, call.publisher, 
         decode=lambda segments, language: [one_word(samples, False) for samples in segments],
         engine=Capabilities("final", "model", False, True, True, True),
         new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),

@@ -65,7 +65,7 @@ def reconciler(
     carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", password, timeout_s=5))
     return Reconciler(
         installation.database,
-        installation.announcer,
+        installation.publisher,
         carrier,
         installation.clock,
         LookAgain(60, 3_600),

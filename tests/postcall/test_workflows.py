@@ -74,7 +74,7 @@ def stages(recorded: Recorded, decode: Decoder | None = None, *, max_attempts: i
     installation = recorded.installation
     return Stages(
         installation.database,
-        installation.announcer,
+        installation.publisher,
         recorded.fetching(max_attempts=max_attempts),
         recorded.transcribing(decode),
         recorded.judging(),

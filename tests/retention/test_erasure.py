@@ -71,7 +71,7 @@ def erasing(recorded: Recorded, after: timedelta | None = None, blobs: BlobStore
         installation.database,
         blobs or installation.blobs,
         recorded.carrier,
-        installation.announcer,
+        installation.publisher,
         installation.clock,
         after=after,
     )
@@ -83,7 +83,7 @@ def orders(recorded: Recorded) -> ErasureOrders:
 
 def holding(recorded: Recorded) -> LegalHolds:
     return LegalHolds(
-        recorded.installation.database, recorded.installation.announcer, recorded.installation.clock
+        recorded.installation.database, recorded.installation.publisher, recorded.installation.clock
     )
 
 
@@ -330,7 +330,7 @@ def test_the_policy_erases_after_its_days_and_not_what_is_held(recorded: Recorde
 
 def test_a_held_call_is_not_erased_deleted_at_the_carrier_or_changed(recorded: Recorded) -> None:
     installation, call_id = recorded.installation, recorded.call_id
-    notes = Notes(installation.database, installation.announcer, installation.clock)
+    notes = Notes(installation.database, installation.publisher, installation.clock)
     note = notes.add(call_id, NoteKind.NOTE, 0, "kept", "ada")
     holding(recorded).hold(call_id, "  case 17 ", "sam")
     with installation.database.read() as conn:

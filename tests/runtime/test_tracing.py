@@ -43,7 +43,7 @@ def test_a_call_is_one_trace_from_the_voice_request_to_the_verdict(
     with recorded_call(installation) as recorded:
         stages = Stages(
             installation.database,
-            installation.announcer,
+            installation.publisher,
             recorded.fetching(),
             recorded.transcribing(),
             recorded.judging(),
@@ -71,7 +71,7 @@ def test_a_stage_that_fails_is_a_span_that_failed_without_its_words(
 
     with recorded_call(installation) as recorded:
         stages = Stages(
-            installation.database, installation.announcer, recorded.fetching(), recorded.transcribing(Grumbling()),
+            installation.database, installation.publisher, recorded.fetching(), recorded.transcribing(Grumbling()),
             recorded.judging(),
         )  # fmt: skip
         run(stages, Remembered(), SID)

@@ -7,7 +7,7 @@ import pytest
 from callreel.domain.errors import StoreError
 from callreel.store.calls import facts
 from callreel.store.db.database import Database
-from callreel.store.db.write_retry import ClosingError, patiently, until_kept
+from callreel.store.db.write_retry import ClosingError, patiently, retry_in_thread
 from tests.support.installation import NOON, Installation
 
 
@@ -23,7 +23,7 @@ def test_a_locked_database_is_waited_for(installation: Installation) -> None:
         return 7
 
     async def scene() -> int:
-        keeping = asyncio.create_task(until_kept("a digit", note))
+        keeping = asyncio.create_task(retry_in_thread("a digit", note))
         await asyncio.sleep(0.3)
         assert not keeping.done()
         holder.execute("ROLLBACK")
@@ -39,7 +39,7 @@ def test_it_gives_up_when_told_to() -> None:
         raise StoreError("the disk is full")
 
     with pytest.raises(StoreError, match="full"):
-        asyncio.run(until_kept("nothing", refuse, give_up_s=0.1))
+        asyncio.run(retry_in_thread("nothing", refuse, give_up_s=0.1))
 
 
 def test_a_mistake_of_ours_is_not_repeated() -> None:
@@ -50,7 +50,7 @@ def test_a_mistake_of_ours_is_not_repeated() -> None:
         raise LookupError("there is no call")
 
     with pytest.raises(LookupError):
-        asyncio.run(until_kept("nothing", wrong))
+        asyncio.run(retry_in_thread("nothing", wrong))
     assert len(tries) == 1
 
 

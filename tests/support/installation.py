@@ -1,4 +1,4 @@
-"""What the tests of the services stand on: a real database, bus and announcer in a folder, a clock that is stepped, an
+"""What the tests of the services stand on: a real database, bus and publisher in a folder, a clock that is stepped, an
 engine and a detector that cost nothing, sounds, and waiting for a condition."""
 
 import asyncio
@@ -75,7 +75,7 @@ class Installation:
     database: Database
     blobs: BlobStore
     bus: "RecordingBus"
-    announcer: EventPublisher
+    publisher: EventPublisher
     clock: SteppedClock
     listen: bool = True
     """Whether live transcripts are made."""
@@ -170,7 +170,7 @@ def answering(installation: Installation, **changes: object) -> VoiceRequestHand
     call_ids, tokens = itertools.count(1), itertools.count(1)
     return VoiceRequestHandler(
         installation.database,
-        installation.announcer,
+        installation.publisher,
         answer_options(**changes),
         installation.clock,
         new_call_id=lambda: f"{next(call_ids):012x}",
@@ -328,7 +328,7 @@ def transcription(
     return LiveTranscription(
         host,
         installation.database,
-        installation.announcer,
+        installation.publisher,
         installation.clock,
         counters or Counters(),
         workers=workers,
@@ -371,7 +371,7 @@ async def live_side(
     live, ended = transcription(installation, host, counters), list[CallId]()
     live_calls = LiveCalls(
         installation.database,
-        installation.announcer,
+        installation.publisher,
         installation.clock,
         counters,
         live,

@@ -106,7 +106,7 @@ class Recorded:
     ) -> RecordingDownloader:
         installation = self.installation
         return RecordingDownloader(
-            installation.database, installation.blobs, installation.announcer, carrier or self.carrier, installation.clock,
+            installation.database, installation.blobs, installation.publisher, carrier or self.carrier, installation.clock,
             FetchOptions(max_attempts),
         )  # fmt: skip
 
@@ -114,7 +114,7 @@ class Recorded:
         """`decode` is asked about one segment; the stage about `batch` at once."""
         installation, one = self.installation, decode or Decoder()
         return FinalTranscriber(
-            installation.database, installation.blobs, installation.announcer,
+            installation.database, installation.blobs, installation.publisher,
             decode=lambda segments, language: [one(samples) for samples in segments],
             engine=Capabilities("final", "model-1", False, True, True, True),
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
@@ -125,7 +125,7 @@ class Recorded:
         return LayerComparison(
             installation.database,
             installation.blobs,
-            installation.announcer,
+            installation.publisher,
             installation.clock,
             Limits(),
             tracks=tracks,

@@ -73,7 +73,7 @@ def carrier_side() -> Iterator[CarrierSide]:
             leg_ended=side.legs.append,
             stream_ended=side.streams.append,
         )
-        commits = GroupCommit(installation.database, installation.announcer)
+        commits = GroupCommit(installation.database, installation.publisher)
         app.include_router(
             carrier_router(signature_check(), PUBLIC, answering(installation), intake, commits, counters)
         )

@@ -281,7 +281,7 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
     service: VoiceRequestHandler = answering(installation)
-    commits = GroupCommit(installation.database, installation.announcer)
+    commits = GroupCommit(installation.database, installation.publisher)
     app.include_router(carrier_router(signature_check(), PUBLIC, service, intake, commits, Counters()))
     client = TestClient(app, raise_server_exceptions=False)
     answer = client.post("/twilio/call-status", data=LEG, headers=signed("/twilio/call-status", LEG))
@@ -294,7 +294,7 @@ def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
         installation.clock,
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
-    commits = GroupCommit(installation.database, installation.announcer)
+    commits = GroupCommit(installation.database, installation.publisher)
     router = carrier_router(signature_check(), PUBLIC, answering(installation), intake, commits, Counters())
     app = create_app(
         database=installation.database,

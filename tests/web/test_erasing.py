@@ -27,9 +27,9 @@ def go_on(place: Seed, *, credentials: bool = True) -> int:
     """What the server does each second, with a carrier that is away."""
     access = CarrierAccess(AWAY, ACCOUNT, *(("SK1", "secret") if credentials else ("", "")), timeout_s=1)
     carrier, clock = CarrierRecordings(access), Clock()
-    announcer = EventPublisher(place.database, place.bus, clock)
+    publisher = EventPublisher(place.database, place.bus, clock)
     try:
-        return Erasing(place.database, place.blobs, carrier, announcer, clock, after=None).sweep()
+        return Erasing(place.database, place.blobs, carrier, publisher, clock, after=None).sweep()
     finally:
         carrier.close()
 

@@ -40,11 +40,11 @@ this long. By Python's default of 5 ms a turn over 150 sockets took seconds whil
 """
 
 
-def _hear_other_processes(bridge: EventRelay, live_calls: LiveCalls) -> None:
+def _hear_other_processes(relay: EventRelay, live_calls: LiveCalls) -> None:
     """What the carrier told to another process of calls that are here."""
-    bridge.on(PeerMessage.LEG_ENDED, lambda subject: live_calls.leg_ended(CallId(subject)))
-    bridge.on(PeerMessage.STREAM_ENDED, live_calls.stream_ended)
-    bridge.on(PeerMessage.TAKEN, lambda subject: live_calls.taken_elsewhere(CallId(subject)))
+    relay.on(PeerMessage.LEG_ENDED, lambda subject: live_calls.leg_ended(CallId(subject)))
+    relay.on(PeerMessage.STREAM_ENDED, live_calls.stream_ended)
+    relay.on(PeerMessage.TAKEN, lambda subject: live_calls.taken_elsewhere(CallId(subject)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +71,30 @@ async def live_side(
     settings: Settings,
     engine: BegunEngine,
     database: Database,
-    announcer: EventPublisher,
-    bridge: EventRelay,
+    publisher: EventPublisher,
+    relay: EventRelay,
     process: str,
     blobs: BlobStore,
 ) -> AsyncIterator[LiveSide]:
     """Live calls and their transcripts, ready for sockets. `process` is this process's name among all."""
     counters, clock = Counters(), Clock()
-    transcription = _transcription(settings, engine, database, announcer, blobs, counters)
+    transcription = _transcription(settings, engine, database, publisher, blobs, counters)
     restreaming = StreamRestarter(
         database, carrier_access(settings), answer_options(settings), clock, new_token
     )
     live_calls = LiveCalls(
-        database, announcer, clock, counters, transcription,
+        database, publisher, clock, counters, transcription,
         LiveOptions(
             settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(blobs),
             hand_over=database.dialect == "postgresql",
         ),
         CallOwnership(database, clock, process),
         ask_for_stream=restreaming.ask if settings.restart_streams else None,
-        taken=lambda call_id: bridge.say(PeerMessage.TAKEN, call_id),
+        taken=lambda call_id: relay.send(PeerMessage.TAKEN, call_id),
     )  # fmt: skip
     live_calls.bind(asyncio.get_running_loop())
     sys.setswitchinterval(SWITCH_S)
-    _hear_other_processes(bridge, live_calls)
+    _hear_other_processes(relay, live_calls)
     open_media = media_protocol(
         signature_check(settings), settings.stream_url, live_calls, counters,
         SocketLimits(settings.start_deadline_s, settings.stream_idle_s), block_s=settings.block_ms / 1000,
@@ -155,7 +155,7 @@ def _transcription(
     settings: Settings,
     engine: BegunEngine,
     database: Database,
-    announcer: EventPublisher,
+    publisher: EventPublisher,
     blobs: BlobStore,
     counters: Counters,
 ) -> LiveTranscription:
@@ -167,7 +167,7 @@ def _transcription(
         post_ms=settings.vad_post_ms,
     )
     return LiveTranscription(
-        engine.host, database, announcer, Clock(), counters,
+        engine.host, database, publisher, Clock(), counters,
         workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
         spill=Spill(database, blobs), listen=settings.live_transcript, engine=engine.able, why=engine.why,
     )  # fmt: skip
@@ -179,6 +179,6 @@ def leg_ended(runtime: Runtime, live_calls: LiveCalls) -> Callable[[CallId], Non
     def leg_ended(call_id: CallId) -> None:
         runtime.durable.expect_work()  # its recording comes soon
         live_calls.leg_ended(call_id)
-        runtime.bridge.say(PeerMessage.LEG_ENDED, call_id)
+        runtime.relay.send(PeerMessage.LEG_ENDED, call_id)
 
     return leg_ended

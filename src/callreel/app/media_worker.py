@@ -4,7 +4,7 @@
 
 `callreel serve` starts it; FD is its end of a socket pair (`web/handing_over`). It has live calls, their transcripts and
 engines of its own. Pages, webhooks, stages and schedules are the server's; both are processes of one installation, which
-tell each other by the same bridge and rows as servers on two machines.
+tell each other by the same relay and rows as servers on two machines.
 """
 
 import asyncio
@@ -49,14 +49,14 @@ async def work(settings: Settings, control: socket.socket) -> None:
         heartbeat = Heartbeat(database, name, "media", Clock())
         await asyncio.to_thread(heartbeat.beat)  # before any call is taken
         stack.callback(_leave, heartbeat)
-        bridge = EventRelay(bus, link(settings, name), name)
-        await stack.enter_async_context(tasks(bridge.run(), heartbeat.run()))
+        relay = EventRelay(bus, link(settings, name), name)
+        await stack.enter_async_context(tasks(relay.run(), heartbeat.run()))
         hints = await asyncio.to_thread(hints_of, settings, database)
         engine = await begun_engine(settings, Purpose.LIVE, hints, settings.engine_workers, stack)
-        announcer = EventPublisher(database, bus, Clock())
+        publisher = EventPublisher(database, bus, Clock())
         blobs = blob_store(settings)
         live = await stack.enter_async_context(
-            live_side(settings, engine, database, announcer, bridge, name, blobs)
+            live_side(settings, engine, database, publisher, relay, name, blobs)
         )
         door = WorkerListener(control, live.open_media, partial(_figures, name, live), live.calls.drain)
         gc.collect()

@@ -24,7 +24,7 @@ class OfflineInstallation:
 
     database: Database
     blobs: BlobStore
-    announcer: EventPublisher
+    publisher: EventPublisher
     carrier: CarrierRecordings
     clock: Clock
 
@@ -46,8 +46,8 @@ def at_rest(settings: Settings) -> Iterator[OfflineInstallation]:
     carrier = CarrierRecordings(carrier_access(settings))
     try:
         database.migrate()
-        announcer = EventPublisher(database, EventBus(), clock)
-        yield OfflineInstallation(database, blob_store(settings), announcer, carrier, clock)
+        publisher = EventPublisher(database, EventBus(), clock)
+        yield OfflineInstallation(database, blob_store(settings), publisher, carrier, clock)
     finally:
         carrier.close()
         database.close()

@@ -45,20 +45,20 @@ def web_app(
     check = signature_check(settings)
     final = runtime.final.able if runtime.final is not None else engine.able
     answering = VoiceRequestHandler(
-        runtime.database, runtime.announcer, answer_options(settings), runtime.clock,
+        runtime.database, runtime.publisher, answer_options(settings), runtime.clock,
         new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=runtime.process,
         hears=final.hears,
     )  # fmt: skip
 
     def stream_ended(stream_sid: str) -> None:
         live_calls.stream_ended(stream_sid)
-        runtime.bridge.say(PeerMessage.STREAM_ENDED, stream_sid)
+        runtime.relay.send(PeerMessage.STREAM_ENDED, stream_sid)
 
     intake = CallbackIntake(
         runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live_calls),
         stream_ended=stream_ended,
     )  # fmt: skip
-    commits = GroupCommit(runtime.database, runtime.announcer)
+    commits = GroupCommit(runtime.database, runtime.publisher)
     routers = (carrier_router(check, settings.public_url, answering, intake, commits, counters),)
     options = WebOptions(
         demo=demo,

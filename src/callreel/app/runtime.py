@@ -50,13 +50,13 @@ class Runtime:
     database: Database
     blobs: BlobStore
     bus: EventBus
-    announcer: EventPublisher
+    publisher: EventPublisher
     clock: Clock
     carrier: CarrierRecordings
     durable: Durable
     heartbeat: Heartbeat
     peers: FailureDetector
-    bridge: EventRelay
+    relay: EventRelay
     final: BegunEngine | None
     """The engine of the final pass; None where this process transcribes nothing after calls."""
     hints: Sequence[str]
@@ -111,13 +111,13 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         await asyncio.to_thread(heartbeat.beat)  # before any work is taken
         stack.callback(_leave, heartbeat)
         peers = FailureDetector(presence, None if alone else heartbeat)
-        bridge = EventRelay(bus, link(settings, name), name)
-        await stack.enter_async_context(tasks(bridge.run()))
-        announcer = EventPublisher(database, bus, clock)
+        relay = EventRelay(bus, link(settings, name), name)
+        await stack.enter_async_context(tasks(relay.run()))
+        publisher = EventPublisher(database, bus, clock)
         spool = spool_of(blobs)
         moving = Offloader(database, blobs, clock, spool) if spool else None
         yield Runtime(
-            settings, database, blobs, bus, announcer, clock, carrier, durable, heartbeat, peers, bridge, final,
+            settings, database, blobs, bus, publisher, clock, carrier, durable, heartbeat, peers, relay, final,
             hints, StageTimes(), moving,
         )  # fmt: skip
 

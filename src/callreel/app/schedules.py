@@ -20,12 +20,12 @@ def reconciler_of(runtime: Runtime) -> Reconciler:
     settings = runtime.settings
     when = LookAgain(settings.recording_grace_s, settings.recording_deadline_s)
     return Reconciler(
-        runtime.database, runtime.announcer, runtime.carrier, runtime.clock, when, record=settings.record
+        runtime.database, runtime.publisher, runtime.carrier, runtime.clock, when, record=settings.record
     )
 
 
 def maintenance_of(runtime: Runtime) -> MaintenanceJobs:
-    listing = CarrierList(runtime.database, runtime.announcer, runtime.carrier, runtime.clock)
+    listing = CarrierList(runtime.database, runtime.publisher, runtime.carrier, runtime.clock)
     days = delete_after_days(runtime.settings)
     deletion = Deletion(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, after_days=days)
     return MaintenanceJobs(
@@ -56,7 +56,7 @@ def erasing(settings: Settings, runtime: Runtime | OfflineInstallation) -> Erasi
     days = settings.erase_after_days
     after = None if days is None else timedelta(days=days)
     return Erasing(
-        runtime.database, runtime.blobs, runtime.carrier, runtime.announcer, runtime.clock, after=after
+        runtime.database, runtime.blobs, runtime.carrier, runtime.publisher, runtime.clock, after=after
     )
 
 

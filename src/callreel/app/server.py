@@ -72,7 +72,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         if apart:
             await engine.host.close()  # the workers have engines of their own; what it can do is known now
         recovery = Recovery(
-            runtime.database, runtime.announcer, runtime.clock, settings.objects_dir, engine.able.name,
+            runtime.database, runtime.publisher, runtime.clock, settings.objects_dir, engine.able.name,
             runtime.peers.dead, alone=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
         )  # fmt: skip
         recovered = await asyncio.to_thread(recovery.at_start)
@@ -86,8 +86,8 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 settings,
                 engine,
                 runtime.database,
-                runtime.announcer,
-                runtime.bridge,
+                runtime.publisher,
+                runtime.relay,
                 runtime.process,
                 runtime.blobs,
             )  # fmt: skip

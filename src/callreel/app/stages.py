@@ -57,7 +57,7 @@ async def running_stages(runtime: Runtime, *, again_only: bool = False) -> Async
         able: Capabilities, why: str, decode: Decode, language: str = ""
     ) -> FinalTranscriber:
         return FinalTranscriber(
-            runtime.database, runtime.blobs, runtime.announcer, decode=decode, engine=able, why=why, language=language,
+            runtime.database, runtime.blobs, runtime.publisher, decode=decode, engine=able, why=why, language=language,
             new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
 
@@ -75,7 +75,7 @@ async def running_stages(runtime: Runtime, *, again_only: bool = False) -> Async
         return wait(runtime.final.host.decode_many(segments, language=language))
 
     fetching = RecordingDownloader(
-        runtime.database, runtime.blobs, runtime.announcer, runtime.carrier, runtime.clock,
+        runtime.database, runtime.blobs, runtime.publisher, runtime.carrier, runtime.clock,
         FetchOptions(settings.fetch_attempts),
     )  # fmt: skip
     if runtime.final is not None:
@@ -85,11 +85,11 @@ async def running_stages(runtime: Runtime, *, again_only: bool = False) -> Async
         transcribing = transcribing_with(survey(selected.choice).capabilities, selected.why, decode)
     both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
     judging = LayerComparison(
-        runtime.database, runtime.blobs, runtime.announcer, runtime.clock,
+        runtime.database, runtime.blobs, runtime.publisher, runtime.clock,
         Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
     )  # fmt: skip
     Stages(
-        runtime.database, runtime.announcer, fetching, transcribing, judging, runtime.stage_times
+        runtime.database, runtime.publisher, fetching, transcribing, judging, runtime.stage_times
     ).register(runtime.durable)
     retranscription.Again(transcribing_again).register(runtime.durable)
     await asyncio.to_thread(runtime.durable.launch, _queues(settings, again_only))

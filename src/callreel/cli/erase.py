@@ -109,7 +109,7 @@ def hold(
                 typer.echo(f"{row.call_id}\t{row.at:%Y-%m-%d}\t{row.by}\t{row.reason}")
             typer.echo(f"callreel: {len(rows)} calls are held")
             return
-        LegalHolds(rest.database, rest.announcer, rest.clock).hold(_known(rest, call), reason, by)
+        LegalHolds(rest.database, rest.publisher, rest.clock).hold(_known(rest, call), reason, by)
     typer.echo(f"callreel: call {call} is held")
 
 
@@ -129,7 +129,7 @@ def release(
     from callreel.retention.legal_hold import LegalHolds
 
     with at_rest(settings) as rest:
-        LegalHolds(rest.database, rest.announcer, rest.clock).release(_known(rest, call), reason, by)
+        LegalHolds(rest.database, rest.publisher, rest.clock).release(_known(rest, call), reason, by)
     typer.echo(f"callreel: call {call} is held no more")
 
 

@@ -44,7 +44,7 @@ def reconcile(
             raise SettingsError(
                 "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret"
             )
-        review = CarrierList(rest.database, rest.announcer, rest.carrier, rest.clock).review(
+        review = CarrierList(rest.database, rest.publisher, rest.carrier, rest.clock).review(
             days, dry_run=dry_run
         )
         deletion = Deletion(

@@ -3,7 +3,7 @@
 It carries events and stores none: lasting events are rows first (`store/live_events`) and are published afterwards.
 Each listener has a bounded queue of its own. When a listener falls behind, its passing events go first, since what
 they say is said again; when lasting ones would have to go, all go and `Resync` tells the listener to read the
-database from where it was. Listeners of other processes are reached through `Elsewhere` (`services/bridge`).
+database from where it was. Listeners of other processes are reached through `Elsewhere` (`cluster/event_relay`).
 """
 
 import asyncio

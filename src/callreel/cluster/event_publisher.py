@@ -36,13 +36,7 @@ class EventPublisher:
         """Whether anybody would hear a passing event of this call now."""
         return self._bus.has_listeners(call_id)
 
-    def tell(self, *events: LiveEvent) -> None:
+    def publish(self, *events: LiveEvent) -> None:
         """Send events to who listens now. Never blocks."""
         for event in events:
             self._bus.publish(event)
-
-    def announce(self, event: LiveEvent) -> None:
-        """Store and send one lasting event that is not part of a larger change. Blocking."""
-        with self._database.write() as conn:
-            stored = self.record(conn, event)
-        self.tell(stored)

@@ -63,7 +63,7 @@ class Link(Protocol):
 
 
 class EventRelay:
-    """One for a process. `say` and what the bus calls are safe from any thread; `run` owns the rest."""
+    """One for a process. `send` and what the bus calls are safe from any thread; `run` owns the rest."""
 
     def __init__(self, bus: EventBus, link: Link, name: str) -> None:
         """`name` is that of this process among all."""
@@ -86,7 +86,7 @@ class EventRelay:
         """Call `hear(subject)` on the event loop when another process says `word`."""
         self._heard[word] = hear
 
-    def say(self, word: PeerMessage, subject: str) -> None:
+    def send(self, word: PeerMessage, subject: str) -> None:
         """Tell all other processes."""
         with self._lock:
             self._words[word, subject] = None

@@ -32,7 +32,7 @@ class Written:
     """What a write came to: lasting events, which are kept last and told once it is committed, and what is done then."""
 
     events: tuple[LiveEvent, ...] = ()
-    then: tuple[Callable[[], None], ...] = ()
+    after_commit: tuple[Callable[[], None], ...] = ()
 
 
 Write = Callable[[Connection], Written]
@@ -47,15 +47,15 @@ class _Waiting:
 
 
 class GroupCommit:
-    """`done` from one event loop; `do` from any thread, for one write by itself."""
+    """`commit` from one event loop; `commit_blocking` from any thread, for one write by itself."""
 
-    def __init__(self, database: Database, announcer: EventPublisher) -> None:
+    def __init__(self, database: Database, publisher: EventPublisher) -> None:
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._waiting: deque[_Waiting] = deque()
         self._emptying: asyncio.Task[None] | None = None
 
-    async def done(self, write: Write, order: str = "") -> None:
+    async def commit(self, write: Write, order: str = "") -> None:
         """Returns once `write` is committed. Raises what it raised, StoreError where the database failed.
 
         Writes of one group run in the order of `order`, then of coming: two servers whose groups touch the same rows
@@ -67,7 +67,7 @@ class GroupCommit:
             self._emptying = asyncio.create_task(self._empty())
         await outcome
 
-    async def answered(self, write: Callable[[Connection], tuple[T, Written]], order: str = "") -> T:
+    async def commit_returning(self, write: Callable[[Connection], tuple[T, Written]], order: str = "") -> T:
         """The same for a write that finds something out besides: what it answered where it was committed."""
         answers: list[T] = []
 
@@ -76,7 +76,7 @@ class GroupCommit:
             answers[:] = [answer]
             return written
 
-        await self.done(keep, order)
+        await self.commit(keep, order)
         return answers[0]
 
     async def _empty(self) -> None:
@@ -90,7 +90,7 @@ class GroupCommit:
         finally:
             self._emptying = None
 
-    def do(self, write: Write) -> None:
+    def commit_blocking(self, write: Write) -> None:
         """One write in a transaction of its own. Blocking."""
         (error,) = self._write([write])
         if error is not None:
@@ -106,8 +106,10 @@ class GroupCommit:
             if len(writes) == 1:
                 return [error]
             return [outcome for write in writes for outcome in self._write([write])]
-        self._announcer.tell(*events)
-        for then in dict.fromkeys(then for one in written for then in one.then):  # waking once is enough
+        self._publisher.publish(*events)
+        for then in dict.fromkeys(
+            then for one in written for then in one.after_commit
+        ):  # waking once is enough
             _finally(then)
         return [None] * len(writes)
 
@@ -115,7 +117,7 @@ class GroupCommit:
         with self._database.write() as conn:
             written = [write(conn) for write in writes]
             # Last, and of all: an event holds back every other transaction that has one (`store/live_events`).
-            events = self._announcer.record_all(conn, [event for one in written for event in one.events])
+            events = self._publisher.record_all(conn, [event for one in written for event in one.events])
         return written, events
 
 

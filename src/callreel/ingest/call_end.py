@@ -26,7 +26,7 @@ def end_in(conn: Connection, call_id: CallId, at: datetime, *, owner: str | None
 
 
 def end_call(
-    database: Database, announcer: EventPublisher, call_id: CallId, at: datetime, *, owner: str | None
+    database: Database, publisher: EventPublisher, call_id: CallId, at: datetime, *, owner: str | None
 ) -> bool:
     """The same in a transaction of its own, and told. Blocking."""
     ended: list[Written] = []
@@ -35,5 +35,5 @@ def end_call(
         ended[:] = [written] if (written := end_in(conn, call_id, at, owner=owner)) else []
         return ended[0] if ended else Written()
 
-    GroupCommit(database, announcer).do(write)
+    GroupCommit(database, publisher).commit_blocking(write)
     return bool(ended)

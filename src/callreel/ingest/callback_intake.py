@@ -57,7 +57,7 @@ class CallbackIntake:
                 "recording callback for a call that is not ours",
                 extra={"leg_sid": progress.leg_sid},
             )
-            return Written(then=(warn,))
+            return Written(after_commit=(warn,))
         if progress.cloud_state is None:
             facts.note(conn, "unknown_recording_status", dict(form), now, call.id, progress.leg_sid)
             return Written()
@@ -97,7 +97,7 @@ class CallbackIntake:
             then.append(partial(log.warning, "carrier reports a stream error", extra=told))
         if progress.event == STREAM_STOPPED:
             then.append(partial(self._stream_ended, progress.stream_sid))
-        return Written(then=tuple(then))
+        return Written(after_commit=tuple(then))
 
     def call(self, conn: Connection, progress: CallProgress, form: Form) -> Written:
         """Progress of a leg: the parent's, or the dialled child's, which is ours by its parent."""

@@ -1,6 +1,6 @@
 """How a call goes on here whose earlier streams were with another process, or with none since theirs died.
 
-The process before is asked to let go (`services/bridge`), and its streams are waited for. Where its files lie on this
+The process before is asked to let go (`cluster/event_relay`), and its streams are waited for. Where its files lie on this
 machine and nobody writes them, the call goes on in them. Else it goes on in files of its own, which begin with silence
 for what the others hold: no two processes ever write one file, and the parts of a layer laid over one another are whole.
 """

@@ -37,7 +37,7 @@ from callreel.store.calls import facts, layers, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.db.database import Database
-from callreel.store.db.write_retry import SHUT_DOWN_S, until_done, until_kept
+from callreel.store.db.write_retry import SHUT_DOWN_S, retry_in_thread, retry_until_stored
 from callreel.twilio.stream import Frame, Started
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class LiveCalls:
     def __init__(
         self,
         database: Database,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         clock: Clock,
         counters: Counters,
         transcription: LiveTranscription,
@@ -169,13 +169,13 @@ class LiveCalls:
         `taken` tells other processes that a call which one of them had is here now.
         """
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._clock = clock
         self._counters = counters
         self._transcription = transcription
         self._options = options
         self._custody = custody
-        self._commits = GroupCommit(database, announcer)
+        self._commits = GroupCommit(database, publisher)
         self._taken = taken
         self._call_ended = call_ended
         self._ask_for_stream = ask_for_stream
@@ -220,9 +220,9 @@ class LiveCalls:
 
         self._opening += 1
         try:
-            admitted = await until_done(
+            admitted = await retry_until_stored(
                 "the start of a stream",
-                lambda: self._commits.answered(admit, started.leg_sid),
+                lambda: self._commits.commit_returning(admit, started.leg_sid),
                 give_up_s=ADMIT_S,
             )
         finally:
@@ -267,7 +267,7 @@ class LiveCalls:
         if admitted.is_new and not call.lanes:
             begun = new_beginning(row, self._options.data_dir)
         else:
-            begun = await until_kept(
+            begun = await retry_in_thread(
                 "the start of a call",
                 lambda: beginning(self._database, self._clock, row, self._options.data_dir),
                 give_up_s=ADMIT_S,
@@ -309,7 +309,7 @@ class LiveCalls:
             layers.upsert_all(conn, row.id, files, owner=stream_row.owner)
             return _told(row.id, files)
 
-        await until_done("the start of a stream", lambda: self._commits.done(note, row.leg_sid))
+        await retry_until_stored("the start of a stream", lambda: self._commits.commit(note, row.leg_sid))
         log.info("stream joined", extra={"call_id": row.id, "leg_sid": started.leg_sid})
         return stream
 
@@ -352,7 +352,7 @@ class LiveCalls:
         stream.span.end()
         lanes = list(stream._lanes.values())
         give_up_s = SHUT_DOWN_S if ended_by is EndedBy.SERVER else None
-        files = await until_kept(
+        files = await retry_in_thread(
             "the end of a stream", lambda: self._closed_files(lanes), give_up_s=give_up_s
         )
 
@@ -361,8 +361,8 @@ class LiveCalls:
             layers.upsert_all(conn, call.id, files)
             return _told(call.id, files)
 
-        await until_done(
-            "the end of a stream", lambda: self._commits.done(note, call.leg_sid), give_up_s=give_up_s
+        await retry_until_stored(
+            "the end of a stream", lambda: self._commits.commit(note, call.leg_sid), give_up_s=give_up_s
         )
 
     def _ending(self, lane: Lane) -> dict[str, Json]:
@@ -398,7 +398,7 @@ class LiveCalls:
         if ask is None or call.restreams >= MOST_A_CALL:
             return
         call.restreams += 1
-        asked = await until_kept(
+        asked = await retry_in_thread(
             "a token for a new stream",
             lambda: ask(call.id, call.leg_sid),
             give_up_s=self._options.cut_linger_s,
@@ -416,7 +416,9 @@ class LiveCalls:
             ended = self._custody.end(conn, call.id, at)
             return ended is not None or self._custody.owns(conn, call.id), ended or Written()
 
-        if await until_done("the end of a call", lambda: self._commits.answered(end, call.leg_sid)):
+        if await retry_until_stored(
+            "the end of a call", lambda: self._commits.commit_returning(end, call.leg_sid)
+        ):
             self._call_ended(call.id)
             await self._transcription.finish_call(call.id)
         else:
@@ -448,7 +450,7 @@ class LiveCalls:
             ended = self._custody.end(conn, call_id, at)
             return ended is not None, ended or Written()
 
-        if await until_done("the end of a call", lambda: self._commits.answered(end)):
+        if await retry_until_stored("the end of a call", lambda: self._commits.commit_returning(end)):
             self._call_ended(call_id)
             await self._transcription.finish_call(call_id)
 
@@ -545,7 +547,7 @@ class LiveCalls:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _tell_level(self, call: LiveCall) -> None:
-        if not self._announcer.has_listeners(call.id):
+        if not self._publisher.has_listeners(call.id):
             return
         levels = {f"{role}_dbfs": round(dbfs(lane.level_block), 1) for role, lane in call.lanes.items()}
         position_ms = max(lane.samples for lane in call.lanes.values()) // 8
@@ -558,7 +560,7 @@ class LiveCalls:
             "finals_spilled": self._transcription.finals_spilled,
             "overload": int(self._transcription.overload),
         }
-        self._announcer.tell(LiveEvent(call.id, EventKind.LEVEL, {**data}))
+        self._publisher.publish(LiveEvent(call.id, EventKind.LEVEL, {**data}))
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

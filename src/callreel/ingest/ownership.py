@@ -1,7 +1,7 @@
 """Which calls this process looks after: the rows behind `services/live_calls`.
 
 A call's row names one process, its owner: first the one that answered the carrier, then the one that has the call's
-socket. The owner ends the call; who is told by the carrier that a leg is over tells the owner (`services/bridge`), and
+socket. The owner ends the call; who is told by the carrier that a leg is over tells the owner (`cluster/event_relay`), and
 what was told in vain the owner finds in the rows. Every change of hands and every end is one conditional statement, so
 of two processes that act at once one does.
 """

@@ -51,7 +51,7 @@ class Recovery:
     def __init__(
         self,
         database: Database,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         clock: Clock,
         data_dir: Path,
         engine: str,
@@ -66,7 +66,7 @@ class Recovery:
         where files move on from it.
         """
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._clock = clock
         self._data_dir = data_dir
         self._engine = engine
@@ -127,11 +127,11 @@ class Recovery:
         ended = [row.id for row in live if row.owner in dead and row.id not in coming and self._end(row)]
         for call_id in [*ended, *(row.id for row in unheard if row.owner in dead)]:
             # Segments that were not decoded are in the layers; the stages wait for this, not for them.
-            keep_live_transcript(self._database, self._announcer, call_id, self._engine)
+            keep_live_transcript(self._database, self._publisher, call_id, self._engine)
         return len(ended)
 
     def _end(self, row: CallRow) -> bool:
-        return end_call(self._database, self._announcer, row.id, self._clock.now(), owner=row.owner)
+        return end_call(self._database, self._publisher, row.id, self._clock.now(), owner=row.owner)
 
     def _waits_for_files(self, owner: str | None, growing: Collection[str | None]) -> bool:
         """Whether files of the dead may still be closed by a process that has them at hand; not for long."""
@@ -168,8 +168,8 @@ class Recovery:
         )
         with self._database.write() as conn:
             layers.upsert(conn, call_id, file)
-            event = self._announcer.record(conn, layer_event(call_id, file))
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, layer_event(call_id, file))
+        self._publisher.publish(event)
         return True
 
 

@@ -113,7 +113,7 @@ class VoiceRequestHandler:
     def __init__(
         self,
         database: Database,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         options: AnswerOptions,
         clock: Clock,
         new_call_id: Callable[[], str],
@@ -129,7 +129,7 @@ class VoiceRequestHandler:
         self._owner = owner
         self._hears = hears
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._options = options
         self._clock = clock
         self._new_call_id = new_call_id
@@ -177,7 +177,7 @@ class VoiceRequestHandler:
             stream_tokens.issue(
                 conn, token_hash(token), request.leg_sid, call_id, now, self._options.token_ttl_s
             )
-        self._announcer.tell(*told)
+        self._publisher.publish(*told)
         return token
 
     def _insert(
@@ -199,7 +199,7 @@ class VoiceRequestHandler:
         calls.insert(conn, row)
         legs.upsert(conn, _parent_leg(request, call_id))
         began = {"state": CallState.LIVE, "direction": request.direction}
-        return self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, began))
+        return self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, began))
 
 
 def _language(request: VoiceRequest) -> str:

@@ -19,7 +19,7 @@ from callreel.domain.transcript import Segment
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.calls import layers
 from callreel.store.db.database import Database
-from callreel.store.db.write_retry import until_kept
+from callreel.store.db.write_retry import retry_in_thread
 from callreel.store.files.blobs import BlobStore
 from callreel.store.transcripts import spilled
 
@@ -56,7 +56,7 @@ class Spill:
                 spilled.put(conn, call_id, segment)
 
         self.total += 1
-        await until_kept("a segment that waits", keep)
+        await retry_in_thread("a segment that waits", keep)
         self.waiting += 1
 
     async def take(self, of: Collection[CallId]) -> Spilled | None:

@@ -39,7 +39,7 @@ from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
-from callreel.store.db.write_retry import SHUT_DOWN_S, until_done, until_kept
+from callreel.store.db.write_retry import SHUT_DOWN_S, retry_in_thread, retry_until_stored
 from callreel.store.transcripts import finals, spilled, transcripts
 from callreel.store.transcripts.transcripts import Made
 
@@ -87,7 +87,7 @@ class LiveTranscription:
         self,
         host: AnyHost,
         database: Database,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         clock: Clock,
         counters: Counters,
         *,
@@ -107,8 +107,8 @@ class LiveTranscription:
         self._engine = engine
         self._why = why
         self._database = database
-        self._announcer = announcer
-        self._commits = GroupCommit(database, announcer)
+        self._publisher = publisher
+        self._commits = GroupCommit(database, publisher)
         self._clock = clock
         self._counters = counters
         self._workers = workers
@@ -241,7 +241,7 @@ class LiveTranscription:
                 keep_delivery(conn, call_id, delivered)
             return Written((told,))
 
-        await until_done("a live transcript", lambda: self._commits.done(write))
+        await retry_until_stored("a live transcript", lambda: self._commits.commit(write))
         self.forget(call_id)
 
     def forget(self, call_id: CallId) -> None:
@@ -358,7 +358,7 @@ class LiveTranscription:
             data = partial_data(job, showing, end_ms)
             told, shown.told = shown.told, (data["stable"], data["tentative"])
             if told != shown.told:
-                self._announcer.tell(LiveEvent(job.call_id, EventKind.PARTIAL, data))
+                self._publisher.publish(LiveEvent(job.call_id, EventKind.PARTIAL, data))
 
     def _settled(self, job: Job, words: tuple[Word, ...]) -> tuple[Word, ...]:
         """A final's words: what was shown as stable stays."""
@@ -377,10 +377,10 @@ class LiveTranscription:
     async def _keep(self, call_id: CallId, final: Final) -> None:
         over = call_id not in self._calls
         events = await asyncio.shield(
-            self._own(until_kept("a final", lambda: self._store(call_id, final, over=over)))
+            self._own(retry_in_thread("a final", lambda: self._store(call_id, final, over=over)))
         )
         for event in events:
-            self._announcer.tell(event)
+            self._publisher.publish(event)
 
     def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """As a task that outlives a cancelled worker; `close` waits for it."""
@@ -396,12 +396,12 @@ class LiveTranscription:
         with self._database.write() as conn:
             if finals.put(conn, call_id, final):
                 told = LiveEvent(call_id, EventKind.FINAL, final_data(final))
-                events.append(self._announcer.record(conn, told))
+                events.append(self._publisher.record(conn, told))
             last = spilled.remove(conn, call_id, final.segment) and not spilled.count(conn, call_id)
             if last and over:
                 engine = self._host.capabilities.name
                 told = put_live_transcript(conn, call_id, engine)
-                events.append(self._announcer.record(conn, told))
+                events.append(self._publisher.record(conn, told))
                 keep_text_score(conn, call_id)
         return events
 
@@ -443,11 +443,11 @@ def final_data(final: Final) -> dict[str, Json]:
     }
 
 
-def keep_live_transcript(database: Database, announcer: EventPublisher, call_id: CallId, engine: str) -> None:
+def keep_live_transcript(database: Database, publisher: EventPublisher, call_id: CallId, engine: str) -> None:
     """Merge a call's live finals into turns and keep them as its live transcript. Blocking, repeatable."""
     with database.write() as conn:
-        event = announcer.record(conn, put_live_transcript(conn, call_id, engine))
-    announcer.tell(event)
+        event = publisher.record(conn, put_live_transcript(conn, call_id, engine))
+    publisher.publish(event)
 
 
 def put_live_transcript(

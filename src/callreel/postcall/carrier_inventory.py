@@ -42,10 +42,10 @@ class CarrierList:
     """Blocking; one transaction for each recording that is taken in."""
 
     def __init__(
-        self, database: Database, announcer: EventPublisher, carrier: CarrierRecordings, clock: Clock
+        self, database: Database, publisher: EventPublisher, carrier: CarrierRecordings, clock: Clock
     ) -> None:
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._carrier = carrier
         self._clock = clock
 
@@ -95,8 +95,8 @@ class CarrierList:
             )
             if not changed:
                 return
-            event = self._announcer.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
+        self._publisher.publish(event)
         log.warning("took in a recording that nobody told of", extra={"call_id": call.id})
 
     def _ours(self, since: datetime) -> set[RecordingSid]:

@@ -47,7 +47,7 @@ class LayerComparison:
         self,
         database: Database,
         blobs: BlobStore,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         clock: Clock,
         limits: Limits,
         *,
@@ -60,7 +60,7 @@ class LayerComparison:
         """
         self._database = database
         self._blobs = blobs
-        self._announcer = announcer
+        self._publisher = publisher
         self._clock = clock
         self._limits = limits
         self._tracks = tracks
@@ -166,10 +166,10 @@ class LayerComparison:
                 return  # the step was cut off after this transaction and runs again
             told = LiveEvent(call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons})
             events = [
-                self._announcer.record(conn, told),
-                self._announcer.record(conn, LiveEvent(call.id, EventKind.CALL, {"state": CallState.CLOSED})),
+                self._publisher.record(conn, told),
+                self._publisher.record(conn, LiveEvent(call.id, EventKind.CALL, {"state": CallState.CLOSED})),
             ]
-        self._announcer.tell(*events)
+        self._publisher.publish(*events)
 
 
 _BEST_FIRST = (

@@ -49,14 +49,14 @@ class RecordingDownloader:
         self,
         database: Database,
         blobs: BlobStore,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         carrier: CarrierRecordings,
         clock: Clock,
         options: FetchOptions,
     ) -> None:
         self._database = database
         self._blobs = blobs
-        self._announcer = announcer
+        self._publisher = publisher
         self._carrier = carrier
         self._clock = clock
         self._options = options
@@ -113,10 +113,10 @@ class RecordingDownloader:
             layers.upsert(conn, call.id, file)
             recordings.set_state(conn, sid, CloudState.STORED, self._clock.now())
             told = [
-                self._announcer.record(conn, layer_event(call.id, file)),
-                self._announcer.record(conn, recording_event(call.id, sid, CloudState.STORED, None)),
+                self._publisher.record(conn, layer_event(call.id, file)),
+                self._publisher.record(conn, recording_event(call.id, sid, CloudState.STORED, None)),
             ]
-        self._announcer.tell(*told)
+        self._publisher.publish(*told)
 
     def _park(self, call_id: CallId, sid: RecordingSid, why: str, after_s: float | None = None) -> None:
         log.warning("recording parked: %s", why, extra={"call_id": call_id})
@@ -125,8 +125,8 @@ class RecordingDownloader:
         with self._database.write() as conn:
             recordings.set_state(conn, sid, CloudState.PARKED, now)
             recordings.set_stage(conn, sid, "fetch", why, retry_at)
-            event = self._announcer.record(conn, recording_event(call_id, sid, CloudState.PARKED, None))
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, recording_event(call_id, sid, CloudState.PARKED, None))
+        self._publisher.publish(event)
 
     def split(self, sid: RecordingSid) -> int:
         """One file a role from a two-channel recording; answers the number of channels found.
@@ -186,5 +186,5 @@ class RecordingDownloader:
         )  # fmt: skip
         with self._database.write() as conn:
             layers.upsert(conn, call.id, file)
-            event = self._announcer.record(conn, layer_event(call.id, file))
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, layer_event(call.id, file))
+        self._publisher.publish(event)

@@ -55,7 +55,7 @@ class Reconciler:
     def __init__(
         self,
         database: Database,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         carrier: CarrierRecordings,
         clock: Clock,
         when: LookAgain,
@@ -63,7 +63,7 @@ class Reconciler:
         record: bool,
     ) -> None:
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._carrier = carrier
         self._clock = clock
         self._when = when
@@ -180,7 +180,7 @@ class Reconciler:
             )
             if not changed:
                 return
-            event = self._announcer.record(
+            event = self._publisher.record(
                 conn, recording_event(call.call_id, row.sid, row.state, row.error_code)
             )
-        self._announcer.tell(event)
+        self._publisher.publish(event)

@@ -83,7 +83,7 @@ class FinalTranscriber:
         self,
         database: Database,
         blobs: BlobStore,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         *,
         decode: Decode,
         engine: Capabilities,
@@ -98,7 +98,7 @@ class FinalTranscriber:
         """
         self._database = database
         self._blobs = blobs
-        self._announcer = announcer
+        self._publisher = publisher
         self._decode = decode
         self._engine = engine
         self._why = why
@@ -179,8 +179,8 @@ class FinalTranscriber:
                 why="there is no recording of two channels: this is the live text", language=live.language
             )
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept)
-            event = self._announcer.record(conn, _told(call_id, len(turns)))
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, _told(call_id, len(turns)))
+        self._publisher.publish(event)
         return len(turns)
 
     def _keep(self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool) -> int:
@@ -193,8 +193,8 @@ class FinalTranscriber:
                 run
             ):  # else the judge stage does it, when it is known where the live text lies in the recording
                 keep_text_score(conn, call_id)
-            event = self._announcer.record(conn, _told(call_id, len(turns)))
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, _told(call_id, len(turns)))
+        self._publisher.publish(event)
         return len(turns)
 
 

@@ -57,14 +57,14 @@ class Stages:
     def __init__(
         self,
         database: Database,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         fetching: RecordingDownloader,
         transcribing: FinalTranscriber,
         judging: LayerComparison,
         times: StageTimes | None = None,
     ) -> None:
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._fetching = fetching
         self._transcribing = transcribing
         self._judging = judging
@@ -174,8 +174,8 @@ class Stages:
             if state != "done" and not parked_before and not noted:
                 recordings.set_stage(conn, sid, stage, why)
             told = LiveEvent(call_id, EventKind.STAGE, {"stage": stage, "state": state, "why": why})
-            event = self._announcer.record(conn, told)
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, told)
+        self._publisher.publish(event)
 
     def _why(self, sid: RecordingSid) -> str | None:
         return self._fetching.rows(sid)[1].stage_error

@@ -50,7 +50,7 @@ class Erasing:
         database: Database,
         blobs: BlobStore,
         carrier: CarrierRecordings,
-        announcer: EventPublisher,
+        publisher: EventPublisher,
         clock: Clock,
         *,
         after: timedelta | None,
@@ -59,7 +59,7 @@ class Erasing:
         self._database = database
         self._blobs = blobs
         self._carrier = carrier
-        self._announcer = announcer
+        self._publisher = publisher
         self._clock = clock
         self._after = after
         self._orders = ErasureOrders(database, clock, carrier_usable=carrier.usable)
@@ -168,7 +168,7 @@ class Erasing:
             erasures.forget_call(conn, call_id, every_sid, counts, self._clock.now())
         for file in files:
             self._erase_drawn(file)  # of somebody who was reading meanwhile
-        self._announcer.tell(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))
+        self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))
         log.info("a call was erased, with %d files", len(files), extra={"call_id": call_id})
 
     def _step(self, call_id: CallId, step: ErasureStep, files: dict[str, Json] | None = None) -> None:

@@ -37,9 +37,9 @@ class ReasonError(CallreelError):
 class LegalHolds:
     """Holding and letting go. Blocking; safe from any thread."""
 
-    def __init__(self, database: Database, announcer: EventPublisher, clock: Clock) -> None:
+    def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._clock = clock
 
     def hold(self, call_id: CallId, reason: str, by: str) -> HoldRow:
@@ -53,9 +53,9 @@ class LegalHolds:
             if held is not None:
                 raise HoldRefusedError(f"the call is held already, by {held.by} since {held.at:%Y-%m-%d}")
             row = holds.add(conn, call_id, reason, by, self._clock.now())
-            event = self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": True}))
+            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": True}))
         log.info("a call is held", extra={"call_id": call_id})
-        self._announcer.tell(event)
+        self._publisher.publish(event)
         return row
 
     def release(self, call_id: CallId, reason: str, by: str) -> HoldRow:
@@ -67,9 +67,9 @@ class LegalHolds:
             if held is None:
                 raise HoldRefusedError("the call is not held")
             row = holds.release(conn, held.id, reason, by, self._clock.now())
-            event = self._announcer.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": False}))
+            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": False}))
         log.info("a call is held no more", extra={"call_id": call_id})
-        self._announcer.tell(event)
+        self._publisher.publish(event)
         return row
 
 

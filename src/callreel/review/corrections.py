@@ -22,9 +22,9 @@ class ConflictError(CallreelError):
 class Corrections:
     """The use case behind `POST /api/calls/{call_id}/revisions`. Blocking; safe from any thread."""
 
-    def __init__(self, database: Database, announcer: EventPublisher, clock: Clock) -> None:
+    def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._clock = clock
 
     def correct(self, call_id: CallId, base: int, changes: Sequence[Change], by: str) -> RevisionRow:
@@ -49,8 +49,8 @@ class Corrections:
                 "turns": turns,
                 "revision": row.number,
             }
-            event = self._announcer.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, told))
-        self._announcer.tell(event)
+            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, told))
+        self._publisher.publish(event)
         return row
 
 

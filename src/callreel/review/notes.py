@@ -31,9 +31,9 @@ class HeldNoteError(CallreelError):
 class Notes:
     """Writing, changing and removing. Blocking; safe from any thread."""
 
-    def __init__(self, database: Database, announcer: EventPublisher, clock: Clock) -> None:
+    def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database
-        self._announcer = announcer
+        self._publisher = publisher
         self._clock = clock
 
     def add(self, call_id: CallId, kind: NoteKind, at_ms: int, text: str, by: str) -> NoteRow:
@@ -42,7 +42,7 @@ class Notes:
         with self._database.write() as conn:
             row = notes.add(conn, call_id, kind, at_ms, text, by, self._clock.now())
             event = self._record(conn, "added", row)
-        self._announcer.tell(event)
+        self._publisher.publish(event)
         return row
 
     def change(
@@ -58,7 +58,7 @@ class Notes:
             changed = notes.get(conn, call_id, note_id)
             assert changed is not None
             event = self._record(conn, "changed", changed)
-        self._announcer.tell(event)
+        self._publisher.publish(event)
         return changed
 
     def remove(self, call_id: CallId, note_id: int, *, by: str, all_notes: bool) -> bool:
@@ -69,7 +69,7 @@ class Notes:
                 return False
             notes.remove(conn, note_id)
             event = self._record(conn, "removed", row)
-        self._announcer.tell(event)
+        self._publisher.publish(event)
         return True
 
     def _own(
@@ -86,7 +86,7 @@ class Notes:
         # What was removed is told by its id alone, so that its words are not kept in the row of the event.
         note: Mapping[str, Json] = {"id": row.id} if change == "removed" else note_summary(row)
         told: dict[str, Json] = {"change": change, "note": note}
-        return self._announcer.record(conn, LiveEvent(row.call_id, EventKind.NOTE, told))
+        return self._publisher.record(conn, LiveEvent(row.call_id, EventKind.NOTE, told))
 
 
 def _checked(kind: NoteKind, text: str) -> str:

@@ -110,5 +110,5 @@ class WebContext:
     blobs: BlobStore
     bus: EventSource
     options: WebOptions
-    announcer: EventPublisher
+    publisher: EventPublisher
     clock: Clock

@@ -24,12 +24,14 @@ SHUT_DOWN_S = 5.0
 """How long a process that stops waits for rows that the database does not take."""
 
 
-async def until_kept(what: str, work: Callable[[], T], *, give_up_s: float | None = None) -> T:
+async def retry_in_thread(what: str, work: Callable[[], T], *, give_up_s: float | None = None) -> T:
     """Do `work` in a thread until it raises no StoreError. After `give_up_s`, if given, the error goes through."""
-    return await until_done(what, lambda: asyncio.to_thread(work), give_up_s=give_up_s)
+    return await retry_until_stored(what, lambda: asyncio.to_thread(work), give_up_s=give_up_s)
 
 
-async def until_done(what: str, work: Callable[[], Awaitable[T]], *, give_up_s: float | None = None) -> T:
+async def retry_until_stored(
+    what: str, work: Callable[[], Awaitable[T]], *, give_up_s: float | None = None
+) -> T:
     """The same for `work` that waits by itself (`services/group_commit`)."""
     wait_s, waited_s = FIRST_S, 0.0
     while True:

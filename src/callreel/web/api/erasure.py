@@ -37,7 +37,7 @@ def router(context: WebContext) -> APIRouter:
     routes = APIRouter(tags=["erasing"])
     usable = context.options.carrier_usable
     orders = ErasureOrders(context.database, context.clock, carrier_usable=usable)
-    holding = LegalHolds(context.database, context.announcer, context.clock)
+    holding = LegalHolds(context.database, context.publisher, context.clock)
 
     @routes.delete("/api/calls/{call_id}", status_code=202)
     def erase(

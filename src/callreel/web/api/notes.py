@@ -39,7 +39,7 @@ class NoteChange(BaseModel):
 def router(context: WebContext) -> APIRouter:
     """`/api/calls/{call_id}/notes`."""
     routes = APIRouter(tags=["notes"])
-    notes = Notes(context.database, context.announcer, context.clock)
+    notes = Notes(context.database, context.publisher, context.clock)
 
     @routes.post("/api/calls/{call_id}/notes", status_code=201)
     def add(request: Request, call_id: CallId, note: NewNote) -> JSONResponse:

@@ -57,7 +57,7 @@ class Language(BaseModel):
 def router(context: WebContext) -> APIRouter:
     """`revisions`, `language` and `difference` of `/api/calls/{call_id}`."""
     routes = APIRouter(tags=["transcripts"])
-    correcting = Corrections(context.database, context.announcer, context.clock)
+    correcting = Corrections(context.database, context.publisher, context.clock)
 
     @routes.post("/api/calls/{call_id}/revisions", status_code=201)
     def correct(request: Request, call_id: CallId, revision: Revision) -> JSONResponse:

@@ -72,7 +72,7 @@ def carrier_router(
             progress = read(form)
         except WebhookError as error:
             return _plain(400, str(error))
-        await commits.done(lambda conn: write(conn, progress, form), order=form.get("CallSid", ""))
+        await commits.commit(lambda conn: write(conn, progress, form), order=form.get("CallSid", ""))
         counters.add("callbacks_taken")
         return Response(status_code=204)
 

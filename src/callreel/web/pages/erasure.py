@@ -32,7 +32,7 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     usable = context.options.carrier_usable
     orders = ErasureOrders(context.database, context.clock, carrier_usable=usable)
-    holding = LegalHolds(context.database, context.announcer, context.clock)
+    holding = LegalHolds(context.database, context.publisher, context.clock)
 
     @routes.get("/calls/{call_id}/erase")
     def page(request: Request, call_id: CallId) -> Response:
