@@ -92,7 +92,7 @@ def test_a_call_ends_in_the_store_and_is_played_from_there(
     assert checked.returncode == 0, checked.stdout + checked.stderr
     archived = command(house, server, "archive", call["call_id"])
     assert archived.returncode == 0 and "calls archived" in archived.stdout, archived.stdout + archived.stderr
-    assert {found.name.rpartition(".")[2] for found in server.store().everything("audio_recordings")} == {
+    assert {found.name.rpartition(".")[2] for found in server.store().list_folder("audio_recordings")} == {
         "flac"
     }
     for layer in call["layers"]:

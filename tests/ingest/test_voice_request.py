@@ -107,15 +107,15 @@ def test_token_is_kept_as_a_digest_and_admits_this_leg_alone(installation: Insta
     with installation.database.write() as conn:
         stored = conn.execute(select(media_tokens.c.token_hash)).scalar_one()
         assert stored == token_hash(token) != token
-        assert stream_tokens.spend(conn, stored, leg(2), installation.clock.now()) is None
-        assert stream_tokens.spend(conn, stored, leg(1), installation.clock.now()) == "000000000001"
+        assert stream_tokens.redeem(conn, stored, leg(2), installation.clock.now()) is None
+        assert stream_tokens.redeem(conn, stored, leg(1), installation.clock.now()) == "000000000001"
 
 
 def test_token_expires(installation: Installation) -> None:
     token = token_in(answering(installation, token_ttl_s=300).answer(voice_request()))
     installation.clock.step(300)
     with installation.database.write() as conn:
-        assert stream_tokens.spend(conn, token_hash(token), leg(1), installation.clock.now()) is None
+        assert stream_tokens.redeem(conn, token_hash(token), leg(1), installation.clock.now()) is None
 
 
 def test_agent_is_who_the_signed_field_says(installation: Installation) -> None:
@@ -167,8 +167,8 @@ def test_repeated_request_makes_no_second_call_but_a_fresh_token(installation: I
     assert len(installation.stored_events()) == 1, "a repeat is no news"
     with installation.database.write() as conn:
         now = installation.clock.now()
-        assert stream_tokens.spend(conn, token_hash(first), leg(1), now) == "000000000001"
-        assert stream_tokens.spend(conn, token_hash(second), leg(1), now) == "000000000001"
+        assert stream_tokens.redeem(conn, token_hash(first), leg(1), now) == "000000000001"
+        assert stream_tokens.redeem(conn, token_hash(second), leg(1), now) == "000000000001"
 
 
 def test_another_leg_is_another_call(installation: Installation) -> None:

@@ -58,7 +58,7 @@ def test_what_is_restored_into_an_empty_folder_is_what_was_backed_up(
     database = Database.open(str(new / "callreel.db"))
     with database.read() as conn, installation.database.read() as before:
         assert calls.latest(conn) == calls.latest(before)
-        assert layers.everything(conn) == layers.everything(before)
+        assert layers.all_files(conn) == layers.all_files(before)
     database.close()
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from callreel.domain.errors import StoreError
-from callreel.ops.health import Check, Health, enough_room, works
+from callreel.ops.health import Check, Health, check_runs, disk_space_check
 from tests.support.installation import NOON, SteppedClock
 
 
@@ -12,17 +12,17 @@ def test_a_failing_check_is_told_with_its_beginning_and_goes_when_it_passes() ->
         if wrong[0]:
             raise StoreError("the database is locked")
 
-    health = Health(clock, {"database": works(refuse), "other": works(lambda: None)})
-    health.look()
+    health = Health(clock, {"database": check_runs(refuse), "other": check_runs(lambda: None)})
+    health.run_checks()
     assert health.problems() == []
     wrong[0] = True
-    health.look()
+    health.run_checks()
     clock.step(10)
-    health.look()
+    health.run_checks()
     (problem,) = health.problems()
     assert (problem.name, problem.what, problem.since) == ("database", "the database is locked", NOON)
     wrong[0] = False
-    health.look()
+    health.run_checks()
     assert health.problems() == []
 
 
@@ -36,12 +36,12 @@ def test_a_check_that_hangs_is_itself_what_is_wrong() -> None:
 
 
 def test_little_room_is_told_in_numbers() -> None:
-    check: Check = enough_room(lambda: 100 << 20, 512 << 20)
+    check: Check = disk_space_check(lambda: 100 << 20, 512 << 20)
     assert check() == "100 MiB are left on the disk of the data folder, 512 MiB are wanted"
-    assert enough_room(lambda: 512 << 20, 512 << 20)() is None
+    assert disk_space_check(lambda: 512 << 20, 512 << 20)() is None
 
 
 def test_a_folder_that_is_gone_is_a_problem(tmp_path: Path) -> None:
-    health = Health(SteppedClock(), {"folder": works(lambda: (tmp_path / "gone" / "file").touch())})
-    health.look()
+    health = Health(SteppedClock(), {"folder": check_runs(lambda: (tmp_path / "gone" / "file").touch())})
+    health.run_checks()
     assert [problem.name for problem in health.problems()] == ["folder"]

@@ -6,7 +6,7 @@ import pytest
 
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
-from callreel.ops.integrity_check import Checked, IntegrityCheck, Kind
+from callreel.ops.integrity_check import CheckReport, IntegrityCheck, Kind
 from callreel.store.calls import layers, recordings
 from tests.support.installation import NOON, Installation, a_call, leg
 
@@ -28,11 +28,11 @@ def kept(installation: Installation) -> Installation:
     return installation
 
 
-def check(installation: Installation, *, repair: bool = False) -> Checked:
+def check(installation: Installation, *, repair: bool = False) -> CheckReport:
     return IntegrityCheck(installation.database, installation.blobs, NOON, repair=repair).run()
 
 
-def told(checked: Checked) -> list[tuple[Kind, str, str | None]]:
+def told(checked: CheckReport) -> list[tuple[Kind, str, str | None]]:
     return [(finding.kind, finding.path, finding.done) for finding in checked.findings]
 
 

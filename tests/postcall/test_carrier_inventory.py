@@ -137,7 +137,7 @@ def test_what_we_deleted_or_what_is_older_than_the_list_is_not_missed(
     closed_call(installation, 1, CloudState.STORED)
     with installation.database.write() as conn:
         (call,) = calls.latest(conn)
-        deletions.note(conn, DeletionRow(sid(1), call.id, "00", 41_000, False, NOON))
+        deletions.insert(conn, DeletionRow(sid(1), call.id, "00", 41_000, False, NOON))
     service = carrier_list(installation, server)
     assert service.review(2).not_there == []
     closed_call(installation, 2, CloudState.STORED)

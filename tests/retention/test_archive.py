@@ -65,7 +65,7 @@ class Judged:
 
     def on_disk(self) -> list[str]:
         folders = ("audio_recordings", "twilio_recordings")
-        return [blob.key for folder in folders for blob in self.blobs.here(folder)]
+        return [blob.key for folder in folders for blob in self.blobs.local_files(folder)]
 
     def check(self) -> list[tuple[Kind, str]]:
         checking = IntegrityCheck(
@@ -217,7 +217,7 @@ def test_the_cache_of_what_was_made_again_is_bounded(judged: Judged, monkeypatch
     monkeypatch.setattr(derived_cache, "MOST_BYTES", wide[0].size_bytes + 10)
     for file in (*wide, *wide):
         open_layer(judged.blobs, file).close()
-        assert [blob.key for blob in judged.blobs.here("remade")] == [f"remade/{file.sha256}.wav"]
+        assert [blob.key for blob in judged.blobs.local_files("remade")] == [f"remade/{file.sha256}.wav"]
 
 
 KILLED = """
@@ -277,7 +277,7 @@ def test_in_an_object_store(judged: Judged, server: S3Server, tmp_path: Path) ->
     server.empty()
     blobs = BlobStore(judged.blobs.root, server.store())
     for path in judged.before:
-        blobs.settle(path)
+        blobs.upload(path)
     archiving = Archiver(
         judged.installation.database, blobs, judged.installation.clock, after=timedelta(0), only_trusted=True
     )
@@ -285,7 +285,7 @@ def test_in_an_object_store(judged: Judged, server: S3Server, tmp_path: Path) ->
     keys = {
         found.key
         for folder in ("audio_recordings", "twilio_recordings")
-        for found in server.store().everything(folder)
+        for found in server.store().list_folder(folder)
     }
     assert keys == set(kept_files(judged.files())) and judged.on_disk() == []
     elsewhere = BlobStore(tmp_path / "another machine", server.store())

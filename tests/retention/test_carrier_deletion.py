@@ -56,7 +56,7 @@ def age(installation: Installation, days: float) -> None:
 
 def tombstones(installation: Installation) -> list[tuple[str, bool]]:
     with installation.database.read() as conn:
-        return [(row.sid, row.already_deleted) for row in deletions.everything(conn)]
+        return [(row.sid, row.already_deleted) for row in deletions.all_deletions(conn)]
 
 
 def test_a_verified_copy_lets_the_carriers_go_once_after_its_days(

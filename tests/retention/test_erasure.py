@@ -94,13 +94,13 @@ def erase(recorded: Recorded, *, at_carrier: bool = True) -> ErasureRow:
 
 def stone(recorded: Recorded) -> ErasureRow:
     with recorded.installation.database.read() as conn:
-        [row] = erasures.everything(conn)
+        [row] = erasures.newest(conn)
     return row
 
 
 def files_left(installation: Installation) -> list[str]:
     folders = ("audio_recordings", "twilio_recordings", "peaks", "remade")
-    return [blob.key for folder in folders for blob in installation.blobs.here(folder)]
+    return [blob.key for folder in folders for blob in installation.blobs.local_files(folder)]
 
 
 def rows_left(installation: Installation, call_id: CallId) -> dict[str, int]:

@@ -12,7 +12,7 @@ from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.retention.offload import Offloader
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.audio.live_layers import layer_file
-from callreel.store.audio.peaks import FilePeaks, keep_peaks
+from callreel.store.audio.peaks import FilePeaks, save_peaks
 from callreel.store.calls import calls, layers
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.sound_files import wav_chunks
@@ -62,7 +62,7 @@ class House:
 
     @property
     def names(self) -> list[str]:
-        return [found.key for found in self.objects.everything("audio_recordings")]
+        return [found.key for found in self.objects.list_folder("audio_recordings")]
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_while_the_store_is_away_files_stay_are_readable_and_move_later_by_thems
 
 def test_killed_between_the_move_and_its_row_the_next_sweep_writes_the_row(house: House) -> None:
     house.end()
-    house.blobs.settle(house.file.path)
+    house.blobs.upload(house.file.path)
     before = house.row
     assert before.spool == SPOOL
     house.moving.sweep()
@@ -132,11 +132,11 @@ def test_another_machine_says_whose_spool_has_it_until_it_has_moved(house: House
 def test_a_waveform_that_could_not_be_kept_moves_later(house: House, server: S3Server) -> None:
     server.wire.cut()
     try:
-        keep_peaks(house.blobs, "ab" * 32, 20, FilePeaks(100, ((0.5, 0.25),)))
+        save_peaks(house.blobs, "ab" * 32, 20, FilePeaks(100, ((0.5, 0.25),)))
     finally:
         server.wire.mend()
     assert house.moving.sweep() == 1
-    assert [found.key for found in house.objects.everything("peaks")] == [f"peaks/{'ab' * 32}/20.json"]
+    assert [found.key for found in house.objects.list_folder("peaks")] == [f"peaks/{'ab' * 32}/20.json"]
 
 
 def test_other_bytes_under_a_taken_name_are_set_aside_and_replace_nothing(house: House) -> None:

@@ -10,9 +10,9 @@ def test_a_token_is_its_owners_until_it_ends(database: Database) -> None:
         scopes = {Scope.WRITE_CALLS, Scope.READ_CALLS}
         row = api_tokens.add(conn, ada.id, "report", "digest", scopes, NOON, after(60))
         assert row.scopes == (Scope.READ_CALLS, Scope.WRITE_CALLS)
-        assert api_tokens.whose(conn, "digest", after(59)) == (ada, row)
-        assert api_tokens.whose(conn, "digest", after(60)) is None
-        assert api_tokens.whose(conn, "guess", NOON) is None
+        assert api_tokens.owner_of(conn, "digest", after(59)) == (ada, row)
+        assert api_tokens.owner_of(conn, "digest", after(60)) is None
+        assert api_tokens.owner_of(conn, "guess", NOON) is None
         api_tokens.touch(conn, row.id, after(5))
         assert [kept.last_used_at for kept in api_tokens.of_user(conn, ada.id)] == [after(5)]
 
@@ -24,6 +24,6 @@ def test_who_is_disabled_has_no_tokens_and_nobody_removes_anothers(database: Dat
         row = api_tokens.add(conn, ada.id, "report", "digest", [Scope.READ_CALLS], NOON, None)
         assert not api_tokens.remove(conn, ada.id + 1, row.id)
         users.change(conn, ada.id, disabled=True)
-        assert api_tokens.whose(conn, "digest", NOON) is None
+        assert api_tokens.owner_of(conn, "digest", NOON) is None
         assert api_tokens.remove(conn, ada.id, row.id)
         assert not api_tokens.remove(conn, ada.id, row.id)

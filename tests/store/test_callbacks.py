@@ -9,9 +9,9 @@ from tests.support.rows import NOON, after
 def test_a_callback_is_kept_once_as_it_first_came(database: Database) -> None:
     form = {"CallSid": "CA1", "RecordingStatus": "completed", "Neu": "für später"}
     with database.write() as conn:
-        assert callbacks.first_time(conn, "recording", "RE1/completed", form, NOON)
-        assert not callbacks.first_time(conn, "recording", "RE1/completed", {"CallSid": "other"}, after(1))
-        assert callbacks.first_time(conn, "recording", "RE1/absent", form, after(2))
-        assert callbacks.first_time(conn, "stream", "RE1/completed", form, after(3))
+        assert callbacks.insert(conn, "recording", "RE1/completed", form, NOON)
+        assert not callbacks.insert(conn, "recording", "RE1/completed", {"CallSid": "other"}, after(1))
+        assert callbacks.insert(conn, "recording", "RE1/absent", form, after(2))
+        assert callbacks.insert(conn, "stream", "RE1/completed", form, after(3))
         kept = conn.execute(select(callback_table.c.form).order_by(callback_table.c.id)).scalars().all()
     assert kept == [form, form, form]

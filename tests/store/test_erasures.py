@@ -36,7 +36,7 @@ def closed_calls(database: Database) -> None:
 def test_rows_are_counted_and_go_with_what_the_carrier_said(database: Database) -> None:
     closed_calls(database)
     with database.write() as conn:
-        callbacks.first_time(conn, "recording", f"{PARENT}:completed", {"From": CALL.remote_number}, NOON)
+        callbacks.insert(conn, "recording", f"{PARENT}:completed", {"From": CALL.remote_number}, NOON)
         facts.note(conn, "status_of_unknown_call", {"From": CALL.remote_number}, NOON, leg_sid=PARENT)
         counts = erasures.counts(conn, CALL.id)
         assert {"transcripts": 1, "turns": 1, "words": 2}.items() <= counts.items()
@@ -68,7 +68,7 @@ def test_what_waits_is_gone_on_with_at_its_time_and_listed_first(database: Datab
         assert (erasures.to_go_on(conn, NOON), erasures.to_go_on(conn, later)) == ([], [CALL.id])
         erasures.ask_again(conn, CALL.id, at_carrier=False)
         assert erasures.to_go_on(conn, NOON) == [CALL.id]
-        assert [row.call_id for row in erasures.everything(conn)] == [CALL.id, "gone"]
+        assert [row.call_id for row in erasures.newest(conn)] == [CALL.id, "gone"]
 
 
 def test_held_and_erased_in_the_same_instant_it_is_one_of_both(database: Database) -> None:

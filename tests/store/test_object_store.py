@@ -47,7 +47,7 @@ def files_in(root: Path) -> list[str]:
 
 
 def names_in(objects: ObjectStore, folder: str = "twilio_recordings") -> list[str]:
-    return sorted(found.name for found in objects.everything(folder))
+    return sorted(found.name for found in objects.list_folder(folder))
 
 
 def test_what_was_put_is_in_the_store_and_gone_from_the_spool(store: BlobStore, objects: ObjectStore) -> None:
@@ -119,16 +119,16 @@ def test_while_the_store_is_away_a_file_stays_and_is_read_from_the_spool(
             store.put(KEY, [SOUND])
         assert files_in(store.root) == [KEY] and b"".join(store.open_range(KEY, 10, 20)) == SOUND[10:20]
         with pytest.raises(StoreAwayError):
-            store.settle(KEY)
+            store.upload(KEY)
         with pytest.raises(StoreAwayError):
             store.stat("twilio_recordings/unknown.wav")
         with pytest.raises(StoreAwayError):
             objects.check()
     finally:
         server.wire.mend()
-    assert store.settle(KEY) == BlobInfo(KEY, len(SOUND), DIGEST)
+    assert store.upload(KEY) == BlobInfo(KEY, len(SOUND), DIGEST)
     assert files_in(store.root) == [] and store.digest(KEY) == DIGEST
-    assert store.settle(KEY) is None
+    assert store.upload(KEY) is None
 
 
 def test_bytes_that_come_back_wrong_are_not_taken_for_kept(
@@ -170,7 +170,7 @@ def test_two_that_keep_the_same_at_once_keep_it_once(
 def test_the_probe_says_what_is_wrong(server: S3Server, objects: ObjectStore) -> None:
     objects.probe()
     objects.check()
-    assert [found.name for found in objects.everything("callreel-probe")] == []
+    assert [found.name for found in objects.list_folder("callreel-probe")] == []
     missing = open_object_store(
         "s3://no-such-bucket/reel",
         {"endpoint": server.endpoint, "region": "us-east-1"},
@@ -207,7 +207,7 @@ elif at == "verify":
     objects._digest = die
 elif at == "unlink":
     Path.unlink = die
-blobs.BlobStore(Path(root), objects).settle("twilio_recordings/CA1_RE1.wav")
+blobs.BlobStore(Path(root), objects).upload("twilio_recordings/CA1_RE1.wav")
 """
 
 
@@ -222,7 +222,7 @@ def test_killed_in_the_middle_of_a_move_nothing_is_lost_doubled_or_half(
     assert died.returncode == -9
     store = BlobStore(spool.root, objects)
     assert b"".join(store.open_range(KEY)) == SOUND
-    assert store.settle(KEY) == BlobInfo(KEY, len(SOUND), DIGEST)
+    assert store.upload(KEY) == BlobInfo(KEY, len(SOUND), DIGEST)
     assert names_in(objects) == [object_name(KEY, DIGEST)] and files_in(store.root) == []
     assert store.digest(KEY) == DIGEST
 

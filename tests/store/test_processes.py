@@ -9,33 +9,33 @@ from sqlalchemy import text
 from callreel.domain.errors import StoreError
 from callreel.store.db import processes
 from callreel.store.db.database import Database
-from callreel.store.db.processes import LeadLock
+from callreel.store.db.processes import LeaderLock
 from tests.support.installation import eventually_blocking
 from tests.support.postgres import postgres_server
 
 HOLD = """
 import sys, time
 from callreel.store.db.database import Database
-from callreel.store.db.processes import LeadLock
-lock = LeadLock(Database.open(sys.argv[1]))
-print(lock.hold(), flush=True)
+from callreel.store.db.processes import LeaderLock
+lock = LeaderLock(Database.open(sys.argv[1]))
+print(lock.acquire(), flush=True)
 time.sleep(60)
 """
 
 
 def test_who_said_so_lately_is_alive(database: Database) -> None:
     with database.write() as conn:
-        processes.beat(conn, "one", "server", "here")
-        processes.beat(conn, "two", "worker", "there")
-        processes.beat(conn, "two", "worker", "there")
+        processes.heartbeat(conn, "one", "server", "here")
+        processes.heartbeat(conn, "two", "worker", "there")
+        processes.heartbeat(conn, "two", "worker", "there")
         assert processes.alive(conn, timedelta(seconds=20)) == {"one", "two"}
         assert processes.alive(conn, timedelta(0)) == set()
-        processes.leave(conn, "one")
-        assert [(row.name, row.kind, row.host) for row in processes.everyone(conn)] == [
+        processes.remove(conn, "one")
+        assert [(row.name, row.kind, row.host) for row in processes.all_processes(conn)] == [
             ("two", "worker", "there")
         ]
-        assert processes.forget(conn, timedelta(days=1)) == 0
-        assert processes.forget(conn, timedelta(0)) == 1
+        assert processes.remove_stale(conn, timedelta(days=1)) == 0
+        assert processes.remove_stale(conn, timedelta(0)) == 1
 
 
 @pytest.fixture
@@ -49,22 +49,22 @@ def test_one_process_leads_until_it_or_its_connection_dies(postgres_url: str) ->
     with subprocess.Popen([sys.executable, "-c", HOLD, postgres_url], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"True\n"
-        lock = LeadLock(database)
-        assert not lock.hold() and not lock.hold()
+        lock = LeaderLock(database)
+        assert not lock.acquire() and not lock.acquire()
         holder.kill()
-    eventually_blocking(lock.hold)
-    assert lock.hold(), "asked again, it still is"
-    other = LeadLock(database)
-    assert not other.hold()
+    eventually_blocking(lock.acquire)
+    assert lock.acquire(), "asked again, it still is"
+    other = LeaderLock(database)
+    assert not other.acquire()
     with database.read() as conn:
         conn.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
         )
     with pytest.raises(StoreError):
-        lock.hold()
-    eventually_blocking(other.hold)
-    assert not lock.hold()
+        lock.acquire()
+    eventually_blocking(other.acquire)
+    assert not lock.acquire()
     other.release()
-    eventually_blocking(lock.hold)
+    eventually_blocking(lock.acquire)
     lock.release()
     database.close()

@@ -18,22 +18,22 @@ def issued(database: Database) -> Database:
 
 def test_a_token_lets_one_stream_in(issued: Database) -> None:
     with issued.write() as conn:
-        assert stream_tokens.spend(conn, "hash", PARENT, after(1)) == CALL.id
-        assert stream_tokens.spend(conn, "hash", PARENT, after(2)) is None
+        assert stream_tokens.redeem(conn, "hash", PARENT, after(1)) == CALL.id
+        assert stream_tokens.redeem(conn, "hash", PARENT, after(2)) is None
 
 
 def test_others_do_not_get_in_and_do_not_spend_it(issued: Database) -> None:
     with issued.write() as conn:
-        assert stream_tokens.spend(conn, "guess", PARENT, after(1)) is None
-        assert stream_tokens.spend(conn, "hash", CHILD, after(1)) is None
-        assert stream_tokens.spend(conn, "hash", PARENT, after(60)) is None
-        assert stream_tokens.spend(conn, "hash", PARENT, after(59.9)) == CALL.id
+        assert stream_tokens.redeem(conn, "guess", PARENT, after(1)) is None
+        assert stream_tokens.redeem(conn, "hash", CHILD, after(1)) is None
+        assert stream_tokens.redeem(conn, "hash", PARENT, after(60)) is None
+        assert stream_tokens.redeem(conn, "hash", PARENT, after(59.9)) == CALL.id
 
 
 def test_of_many_at_once_one_gets_in(issued: Database) -> None:
     def spend(_: int) -> CallId | None:
         with issued.write() as conn:
-            return stream_tokens.spend(conn, "hash", PARENT, after(1))
+            return stream_tokens.redeem(conn, "hash", PARENT, after(1))
 
     with ThreadPoolExecutor(8) as pool:
         let_in = list(pool.map(spend, range(32)))

@@ -10,7 +10,7 @@ def test_a_number_has_one_name(database: Database) -> None:
     with database.write() as conn:
         roof = technicians.add(conn, "Roof", "+15550100123", NOON)
         cellar = technicians.add(conn, "Cellar", "+15550100124", NOON)
-        assert technicians.everyone(conn) == [cellar, roof]
+        assert technicians.all_technicians(conn) == [cellar, roof]
         with pytest.raises(technicians.TakenError):
             technicians.add(conn, "Again", roof.number, NOON)
         with pytest.raises(technicians.TakenError):

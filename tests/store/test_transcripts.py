@@ -14,7 +14,7 @@ from callreel.store.db.database import Database
 from callreel.store.db.tables import turns as turn_table
 from callreel.store.db.tables import words as word_table
 from callreel.store.transcripts import transcripts
-from callreel.store.transcripts.transcripts import Made, TranscriptRow
+from callreel.store.transcripts.transcripts import Provenance, TranscriptRow
 from tests.support.rows import CALL, a_call
 
 FINAL = TranscriptKind.FINAL
@@ -93,7 +93,7 @@ def test_another_run_of_the_same_engine_is_another_revision(database: Database) 
     with database.write() as conn:
         transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO])
         for _ in range(2):
-            transcripts.put(conn, CALL.id, FINAL, "sphinx", "better", [YES], Made("run-1", "asked for"))
+            transcripts.put(conn, CALL.id, FINAL, "sphinx", "better", [YES], Provenance("run-1", "asked for"))
         runs = [(row.run, row.revision) for row in transcripts.of_call(conn, CALL.id)]
     assert runs == [("", 1), ("run-1", 2)]
     found = newest(database)
@@ -103,9 +103,9 @@ def test_another_run_of_the_same_engine_is_another_revision(database: Database) 
 def test_what_engines_charge_for_is_told_by_call(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        transcripts.put(conn, CALL.id, FINAL, "sphinx", "", [HELLO], Made(audio_ms=5000))
+        transcripts.put(conn, CALL.id, FINAL, "sphinx", "", [HELLO], Provenance(audio_ms=5000))
         transcripts.put(
-            conn, CALL.id, FINAL, "openai", "", [HELLO], Made(audio_ms=5000, price_per_minute=0.006)
+            conn, CALL.id, FINAL, "openai", "", [HELLO], Provenance(audio_ms=5000, price_per_minute=0.006)
         )
-        told = transcripts.charged(conn, [CALL.id, CallId("ffffffffffff")])
+        told = transcripts.billed_audio(conn, [CALL.id, CallId("ffffffffffff")])
     assert told == {CALL.id: [Heard("openai", 5000, Decimal("0.006"))]}

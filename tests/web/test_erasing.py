@@ -85,7 +85,7 @@ def test_what_cannot_be_erased_says_why(signed_in: As, place: Seed, call_id: Cal
     assert answer.status_code == (409 if call_id == LIVE else 404)
     assert answer.json()["error"]["message"].startswith(says)
     with place.database.read() as conn:
-        assert erasures.everything(conn) == []
+        assert erasures.newest(conn) == []
 
 
 def test_a_held_call_is_refused_and_shown_as_held(signed_in: As, place: Seed) -> None:
@@ -143,7 +143,7 @@ def test_another_sites_form_erases_nothing(signed_in: As, place: Seed) -> None:
         for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
             assert ada.post(path, data={"reason": "x"}, headers=headers).status_code == 403
     with place.database.read() as conn:
-        assert erasures.everything(conn) == [] and holds.all_current(conn) == []
+        assert erasures.newest(conn) == [] and holds.all_current(conn) == []
 
 
 def test_the_pages_say_what_goes_ask_follow_and_prove(signed_in: As, place: Seed) -> None:

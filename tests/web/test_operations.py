@@ -12,7 +12,7 @@ from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.ops.health import Health, works
+from callreel.ops.health import Health, check_runs
 from callreel.ops.metrics import LiveFigures, Metrics, reason_of
 from callreel.runtime.counters import Counters
 from callreel.runtime.stage_times import StageTimes
@@ -60,7 +60,8 @@ def client(installation: Installation, wrong: list[str]) -> Iterator[TestClient]
             raise StoreError(wrong[0])
 
     health = Health(
-        installation.clock, {"database": works(check), "folder": works(installation.blobs.check_writable)}
+        installation.clock,
+        {"database": check_runs(check), "folder": check_runs(installation.blobs.check_writable)},
     )
     counters = Counters()
     counters.add("callbacks_taken", 3)
@@ -85,7 +86,7 @@ def client(installation: Installation, wrong: list[str]) -> Iterator[TestClient]
 
 
 def look(client: TestClient) -> None:
-    client.app.state.health.look()  # type: ignore[attr-defined]
+    client.app.state.health.run_checks()  # type: ignore[attr-defined]
 
 
 def test_health_says_which_check_fails_and_nothing_else(client: TestClient, wrong: list[str]) -> None:

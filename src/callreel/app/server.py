@@ -27,7 +27,7 @@ from callreel.ingest.media.one_port import in_this_process, one_port
 from callreel.ingest.media.workers import MediaWorkers
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import StaleCalls
-from callreel.ops.health import CHECK_EVERY_S, Health, enough_room, works
+from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher
 from callreel.runtime.periodic import PeriodicJob
@@ -109,7 +109,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             tasks(
                 dispatcher.run(),
                 sync.run(),
-                PeriodicJob(name="health", job=health.look, interval_s=CHECK_EVERY_S, immediately=True).run(),
+                PeriodicJob(
+                    name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True
+                ).run(),
                 lead.run(),
                 recovery.run(lambda: lead.ours),
                 reconciler.run(lambda: lead.ours),
@@ -193,10 +195,10 @@ class _Server(uvicorn.Server):
 
 
 def _health(runtime: Runtime, live_calls: LiveCalls, media: MediaWorkers | None) -> Health:
-    room = enough_room(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
+    room = disk_space_check(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
     checks = {
         "database": runtime.heartbeat.trouble,
-        "folder": works(runtime.blobs.check_writable),
+        "folder": check_runs(runtime.blobs.check_writable),
         "room": room,
         "stopping": lambda: "the server stops and takes no new calls" if live_calls.draining else None,
     }

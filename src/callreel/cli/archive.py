@@ -75,7 +75,7 @@ def remake(
     settings = begin(quiet=True)
     from callreel.app import schedules
     from callreel.app.offline import at_rest
-    from callreel.store.audio.derived_cache import OtherBytesError
+    from callreel.store.audio.derived_cache import DigestMismatchError
 
     if (call is None) == (not every):
         raise typer.BadParameter("give the id of a call, or --all")
@@ -88,7 +88,7 @@ def remake(
                 found = _verified(archiving, call_id) if verify else archiving.remake(call_id)
                 files += found
                 typer.echo(f"{call_id}\t{found} files {'would come' if verify else 'came'} back as they were")
-            except OtherBytesError as error:
+            except DigestMismatchError as error:
                 wrong += 1
                 typer.echo(f"{call_id}\t{error}")
     typer.echo(f"callreel: {files} files of {len(wanted)} calls, {wrong or 'no'} calls with other bytes")
@@ -96,11 +96,11 @@ def remake(
 
 
 def _verified(archiving: Archiver, call_id: CallId) -> int:
-    from callreel.store.audio.derived_cache import OtherBytesError
+    from callreel.store.audio.derived_cache import DigestMismatchError
 
     good, wrong = archiving.verify(call_id)
     if wrong:
-        raise OtherBytesError("; ".join(wrong))
+        raise DigestMismatchError("; ".join(wrong))
     return good
 
 

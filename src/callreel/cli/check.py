@@ -43,6 +43,6 @@ def check(
         typer.echo(
             f"{finding.kind}\t{finding.path}\t{finding.what}{'; ' + finding.done if finding.done else ''}"
         )
-    verdict = f"{len(checked.wrong)} are wrong" if checked.wrong else "all is well"
+    verdict = f"{len(checked.unresolved)} are wrong" if checked.unresolved else "all is well"
     typer.echo(f"callreel: {checked.files} files, {checked.size_bytes / 1e6:.1f} MB read: {verdict}")
-    raise typer.Exit(1 if checked.wrong else 0)
+    raise typer.Exit(1 if checked.unresolved else 0)

@@ -75,7 +75,7 @@ def list_all() -> None:
     database = _open(settings.app_database_url)
     try:
         with database.read() as conn:
-            everyone = users.everyone(conn)
+            everyone = users.all_users(conn)
     finally:
         database.close()
     for user in everyone:

@@ -39,7 +39,7 @@ class Heartbeat:
     def beat(self) -> None:
         """Say that we live. Raises StoreError when the database cannot be written."""
         with self._database.write() as conn:
-            processes.beat(conn, self.name, self._kind, socket.gethostname())
+            processes.heartbeat(conn, self.name, self._kind, socket.gethostname())
         now_s = self._clock.monotonic_s()
         if self._beat_s is not None and now_s - self._beat_s > DEAD_AFTER_S:
             log.warning(
@@ -87,5 +87,5 @@ class Heartbeat:
     def leave(self) -> None:
         """End in order, and drop what others left long ago."""
         with self._database.write() as conn:
-            processes.leave(conn, self.name)
-            processes.forget(conn, _FORGET)
+            processes.remove(conn, self.name)
+            processes.remove_stale(conn, _FORGET)

@@ -9,7 +9,7 @@ import logging
 
 from callreel.domain.errors import StoreError
 from callreel.store.db.database import Database
-from callreel.store.db.processes import LeadLock
+from callreel.store.db.processes import LeaderLock
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class LeaderElection:
     """One a server. `ours` may be read from any thread."""
 
     def __init__(self, database: Database) -> None:
-        self._lock = LeadLock(database) if database.dialect == "postgresql" else None
+        self._lock = LeaderLock(database) if database.dialect == "postgresql" else None
         self.ours = self._lock is None
 
     async def run(self) -> None:
@@ -35,10 +35,10 @@ class LeaderElection:
             self.ours = False
             self._lock.release()
 
-    def _ask(self, lock: LeadLock) -> None:
+    def _ask(self, lock: LeaderLock) -> None:
         had = self.ours
         try:
-            self.ours = lock.hold()
+            self.ours = lock.acquire()
         except StoreError:
             self.ours = False
         if self.ours != had:

@@ -45,9 +45,7 @@ class CallbackIntake:
     def recording(self, conn: Connection, progress: RecordingProgress, form: Form) -> Written:
         """`in-progress`, `completed`, `absent`, `failed`, and whatever else the carrier may say."""
         now = self._clock.now()
-        if not callbacks.first_time(
-            conn, "recording", f"{progress.recording_sid}:{progress.status}", form, now
-        ):
+        if not callbacks.insert(conn, "recording", f"{progress.recording_sid}:{progress.status}", form, now):
             return Written()
         call = calls.by_leg(conn, progress.leg_sid)
         if call is None:
@@ -86,7 +84,7 @@ class CallbackIntake:
     def stream(self, conn: Connection, progress: StreamProgress, form: Form) -> Written:
         """`stream-started`, `stream-stopped`, `stream-error`: facts; a stop also ends a socket that hangs on."""
         now = self._clock.now()
-        if not callbacks.first_time(conn, "stream", f"{progress.stream_sid}:{progress.event}", form, now):
+        if not callbacks.insert(conn, "stream", f"{progress.stream_sid}:{progress.event}", form, now):
             return Written()
         then: list[Callable[[], None]] = []
         if progress.error:
@@ -102,7 +100,7 @@ class CallbackIntake:
     def call(self, conn: Connection, progress: CallProgress, form: Form) -> Written:
         """Progress of a leg: the parent's, or the dialled child's, which is ours by its parent."""
         now = self._clock.now()
-        if not callbacks.first_time(conn, "call", progress.key, form, now):
+        if not callbacks.insert(conn, "call", progress.key, form, now):
             return Written()
         known = calls.by_leg(conn, progress.parent_sid or progress.leg_sid)
         if known is None:

@@ -57,7 +57,7 @@ class CallOwnership:
 
     def admit(self, conn: Connection, token: str, leg_sid: LegSid) -> Admitted | None:
         """Spend a stream's token and take its call over; None if it may not begin."""
-        call_id = stream_tokens.spend(conn, token_hash(token), leg_sid, self._clock.now())
+        call_id = stream_tokens.redeem(conn, token_hash(token), leg_sid, self._clock.now())
         row = calls.get(conn, call_id) if call_id else None
         # What comes after the end is in the carrier's recording; the live layers are being judged.
         if row is None or not calls.claim(conn, row.id, self.process):
@@ -78,7 +78,9 @@ class CallOwnership:
         with self._database.read() as conn:
             owned = frozenset(calls.owned(conn, self.process, CallState.LIVE))
             over = legs.parents_over(conn, owned)
-            stopped = callbacks.known_of(conn, "stream", [f"{sid}:{STREAM_STOPPED}" for sid in open_streams])
+            stopped = callbacks.existing_keys(
+                conn, "stream", [f"{sid}:{STREAM_STOPPED}" for sid in open_streams]
+            )
         return Found(
             frozenset(over),
             frozenset(held) - owned,

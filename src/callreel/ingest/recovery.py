@@ -119,7 +119,7 @@ class Recovery:
                 return 0
             live = calls.in_state(conn, CallState.LIVE)
             open_streams = streams.open_streams(conn)
-            coming = stream_tokens.awaited(conn, self._clock.now() - SOCKET_COMES)
+            coming = stream_tokens.pending_calls(conn, self._clock.now() - SOCKET_COMES)
         with self._database.write() as conn:
             for stream in open_streams:
                 if stream.owner in dead:
@@ -176,7 +176,7 @@ class Recovery:
 def _without_rows(database: Database, data_dir: Path) -> list[tuple[CallId, LayerFile]]:
     """Live layers whose process died between making the file and its row; their names say whose they are."""
     with database.read() as conn:
-        known = {file.path for file in layers.everything(conn)}
+        known = {file.path for file in layers.all_files(conn)}
         found: list[tuple[CallId, LayerFile]] = []
         for path in sorted((data_dir / LIVE_FOLDER).glob("*Hz.wav")):
             named = _NAME.fullmatch(path.name)

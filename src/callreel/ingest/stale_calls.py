@@ -59,7 +59,7 @@ class StaleCalls:
         """Ask for those that are due; answers how many were over. Blocking."""
         now = self._clock.now()
         with self._database.read() as conn:
-            silent = calls.silent(conn, now - timedelta(seconds=SILENT_S))
+            silent = calls.without_stream(conn, now - timedelta(seconds=SILENT_S))
         self._ask_next = {call.id: self._ask_next.get(call.id, now) for call in silent}
         over = [call for call in silent if self._ask_next[call.id] <= now and self._is_over(call, now)]
         for call in over:

@@ -41,7 +41,7 @@ from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.store.db.write_retry import SHUT_DOWN_S, retry_in_thread, retry_until_stored
 from callreel.store.transcripts import finals, spilled, transcripts
-from callreel.store.transcripts.transcripts import Made
+from callreel.store.transcripts.transcripts import Provenance
 
 log = logging.getLogger(__name__)
 
@@ -463,6 +463,6 @@ def put_live_transcript(
     language = row.language if row is not None else ""
     if not language and able is not None and len(able.languages) == 1:
         language = able.languages[0]
-    kept = Made("", why, heard_ms(made), able.cost_per_minute if able else 0.0, language)
+    kept = Provenance("", why, heard_ms(made), able.cost_per_minute if able else 0.0, language)
     transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, able.model if able else "", turns, kept)
     return LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})

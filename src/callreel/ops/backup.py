@@ -131,7 +131,7 @@ def rows_of(database: Path) -> list[LayerFile]:
     opened = Database.open(str(database))
     try:
         with opened.read() as conn:
-            return layers.everything(conn)
+            return layers.all_files(conn)
     finally:
         opened.close()
         for leftover in ("-wal", "-shm"):

@@ -51,7 +51,7 @@ class Health:
         """Of all checks, in order."""
         return tuple(self._checks)
 
-    def keeps_calls_out(self, problem: Problem) -> bool:
+    def blocks_calls(self, problem: Problem) -> bool:
         """Whether calls cannot be taken while this is wrong."""
         return problem.name not in self._lesser
 
@@ -65,7 +65,7 @@ class Health:
             found.append(Problem("checks", what, self._clock.now()))
         return found
 
-    def look(self) -> None:
+    def run_checks(self) -> None:
         """Run every check once. Blocking."""
         for name, check in self._checks.items():
             self._note(name, _outcome(check))
@@ -82,7 +82,7 @@ class Health:
             log.warning("health: %s is well again", name)
 
 
-def enough_room(free_bytes: Callable[[], int], least_bytes: int) -> Check:
+def disk_space_check(free_bytes: Callable[[], int], least_bytes: int) -> Check:
     """The check that the disk of the data folder has `least_bytes` left."""
 
     def check() -> str | None:
@@ -94,7 +94,7 @@ def enough_room(free_bytes: Callable[[], int], least_bytes: int) -> Check:
     return check
 
 
-def works(action: Callable[[], object]) -> Check:
+def check_runs(action: Callable[[], object]) -> Check:
     """The check that `action` raises nothing."""
 
     def check() -> str | None:

@@ -49,7 +49,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckReport:
     """`files` were read, `size_bytes` in all."""
 
     files: int
@@ -57,7 +57,7 @@ class Checked:
     findings: tuple[Finding, ...]
 
     @property
-    def wrong(self) -> tuple[Finding, ...]:
+    def unresolved(self) -> tuple[Finding, ...]:
         """What is still wrong."""
         return tuple(finding for finding in self.findings if finding.done is None)
 
@@ -82,16 +82,16 @@ class IntegrityCheck:
         self._now = now
         self._repair = repair
 
-    def run(self) -> Checked:
+    def run(self) -> CheckReport:
         """Check all."""
         with self._database.read() as conn:
-            rows = layers.everything(conn)
+            rows = layers.all_files(conn)
         findings = [found for row in rows if (found := self._row(row)) is not None]
         known = {row.path: row.sha256 for row in rows}
         known |= {row.archived.key: row.archived.sha256 for row in rows if row.archived}
         findings += self._strangers(set(known))
         findings += self._strange_objects(known)
-        return Checked(len(rows), sum(row.size_bytes for row in rows), tuple(findings))
+        return CheckReport(len(rows), sum(row.size_bytes for row in rows), tuple(findings))
 
     def _row(self, row: LayerFile) -> Finding | None:
         if row.archived is not None:
@@ -149,7 +149,7 @@ class IntegrityCheck:
 
     def _strangers(self, known: set[str]) -> Iterator[Finding]:
         for folder in FOLDERS:
-            for blob in self._blobs.here(folder):
+            for blob in self._blobs.local_files(folder):
                 if blob.key not in known:
                     yield self._stranger(blob)
 
@@ -164,12 +164,12 @@ class IntegrityCheck:
         if leftover:
             self._blobs.path(blob.key).unlink(missing_ok=True)
             return Finding(kind, blob.key, what, "deleted")
-        return Finding(kind, blob.key, what, f"moved to {self._blobs.set_aside(blob.key, UNCLAIMED)}")
+        return Finding(kind, blob.key, what, f"moved to {self._blobs.move_aside(blob.key, UNCLAIMED)}")
 
     def _objects(self) -> Iterator[StoredObject]:
         for folder in FOLDERS if self._blobs.objects else ():
             assert self._blobs.objects is not None
-            yield from self._blobs.objects.everything(folder)
+            yield from self._blobs.objects.list_folder(folder)
 
     def _strange_objects(self, known: dict[str, str | None]) -> Iterator[Finding]:
         """The same for the object store, where a key's digest is in the object's name."""
@@ -181,7 +181,7 @@ class IntegrityCheck:
             if found.modified_at >= self._now - OLD:
                 yield Finding(Kind.UNKNOWN, found.name, what, "left alone, it is younger than a day")
             elif objects is not None and self._repair:
-                done = f"moved to {objects.set_aside(found, UNCLAIMED)}"
+                done = f"moved to {objects.move_aside(found, UNCLAIMED)}"
                 yield Finding(Kind.UNKNOWN, found.name, what, done)
             else:
                 yield Finding(Kind.UNKNOWN, found.name, what)

@@ -102,7 +102,7 @@ class CarrierList:
     def _ours(self, since: datetime) -> set[RecordingSid]:
         """Recordings that the carrier should list: it had them, they began well within the time, nobody deleted them."""
         with self._database.read() as conn:
-            gone = {row.sid for row in deletions.everything(conn)}
+            gone = {row.sid for row in deletions.all_deletions(conn)}
             recent = [
                 call
                 for call in calls.since(conn, since + timedelta(days=1))

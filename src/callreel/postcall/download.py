@@ -20,7 +20,7 @@ from callreel.runtime.clock import Clock
 from callreel.runtime.retry import Park, Problem, decide
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.audio.live_layers import layer_event
-from callreel.store.audio.peaks import USUAL_PER_SECOND, Drawing, FilePeaks, keep_peaks
+from callreel.store.audio.peaks import DEFAULT_PER_SECOND, FilePeaks, PeakBuilder, save_peaks
 from callreel.store.calls import calls, layers, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
@@ -164,9 +164,9 @@ class RecordingDownloader:
             self._keep_channel(call, role, sound, blob)
 
     def _written(self, sound: SoundFile, keys: list[str]) -> tuple[list[BlobInfo], FilePeaks]:
-        drawing = Drawing(sound.rate_hz, sound.channels, USUAL_PER_SECOND)
+        drawing = PeakBuilder(sound.rate_hz, sound.channels, DEFAULT_PER_SECOND)
         with ExitStack() as stack:
-            outputs = [stack.enter_context(self._blobs.writing(key)) for key in keys]
+            outputs = [stack.enter_context(self._blobs.open_writer(key)) for key in keys]
             for output in outputs:
                 output.write(wav.header(sound.samples * 2, sound.rate_hz))
             for block in sound.blocks():
@@ -177,7 +177,7 @@ class RecordingDownloader:
 
     def _draw(self, sha256: str | None, drawn: FilePeaks) -> None:
         if sha256 is not None:
-            keep_peaks(self._blobs, sha256, USUAL_PER_SECOND, drawn)
+            save_peaks(self._blobs, sha256, DEFAULT_PER_SECOND, drawn)
 
     def _keep_channel(self, call: CallRow, role: Role, sound: SoundFile, blob: BlobInfo) -> None:
         file = LayerFile(

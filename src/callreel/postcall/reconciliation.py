@@ -19,7 +19,7 @@ from callreel.domain.recording import CloudState
 from callreel.ingest.callback_intake import error_number, recording_event
 from callreel.runtime.clock import Clock
 from callreel.store.calls import recordings
-from callreel.store.calls.recordings import Unheard
+from callreel.store.calls.recordings import UnsettledCall
 from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Reconciler:
         """Look up every call that is due. Blocking."""
         now = self._clock.now()
         with self._database.read() as conn:
-            unheard = recordings.unheard(conn)
+            unheard = recordings.unsettled_calls(conn)
         waiting = {call.call_id for call in unheard}
         self._looked = {call_id: at for call_id, at in self._looked.items() if call_id in waiting}
         for call in unheard:
@@ -97,17 +97,17 @@ class Reconciler:
                 self._looked[call.call_id] = now
                 self._look_up(call, now)
 
-    def _may_ask(self, call: Unheard, now: datetime) -> bool:
+    def _may_ask(self, call: UnsettledCall, now: datetime) -> bool:
         """Not while the carrier is left alone, unless the call has waited for so long that it is given up anyway."""
         return not self._pause.holds or self._when.over(call.ended_at, now)
 
-    def _look_up(self, call: Unheard, now: datetime) -> None:
+    def _look_up(self, call: UnsettledCall, now: datetime) -> None:
         why = self._asked(call)
         over = self._when.over(call.ended_at, now)
         if why is not None and (over or not self._carrier.usable):
             self._give_up(call, why)
 
-    def _asked(self, call: Unheard) -> str | None:
+    def _asked(self, call: UnsettledCall) -> str | None:
         """Ask for the call's recordings and take them in. None when one is settled, else why none is."""
         if not self._carrier.usable:
             return "no callback came, and no credentials to ask with"
@@ -127,7 +127,7 @@ class Reconciler:
                 return None if settled else "no callback came"
         return f"no callback came, and the carrier could not be asked: {self._pause.why}"
 
-    def _take_in(self, call: Unheard) -> int:
+    def _take_in(self, call: UnsettledCall) -> int:
         """Hear what the carrier lists for the call; answers how many of them are settled."""
         settled = 0
         for found in self._carrier.of_leg(call.leg_sid):
@@ -146,7 +146,7 @@ class Reconciler:
             )
         return settled
 
-    def _give_up(self, call: Unheard, why: str) -> None:
+    def _give_up(self, call: UnsettledCall, why: str) -> None:
         with self._database.read() as conn:
             known = recordings.of_call(conn, call.call_id)
         sid = known[0].sid if known else missing_sid(call.call_id)
@@ -155,7 +155,7 @@ class Reconciler:
 
     def _hear(
         self,
-        call: Unheard,
+        call: UnsettledCall,
         sid: RecordingSid,
         state: CloudState,
         told: str,

@@ -26,7 +26,7 @@ from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.sound_files import SoundFile
 from callreel.store.transcripts import finals, transcripts
-from callreel.store.transcripts.transcripts import Made
+from callreel.store.transcripts.transcripts import Provenance
 
 Decode = Callable[[Sequence[Samples], str], Sequence[Sequence[RecognizedWord]]]
 """Words in each 16 kHz segment, in a language by its code; an empty one leaves that to the engine."""
@@ -175,7 +175,7 @@ class FinalTranscriber:
             return self._keep(call_id, made, "", "", detected=False)
         with self._database.write() as conn:
             turns = merge_turns(made)
-            kept = Made(
+            kept = Provenance(
                 why="there is no recording of two channels: this is the live text", language=live.language
             )
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept)
@@ -186,7 +186,7 @@ class FinalTranscriber:
     def _keep(self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool) -> int:
         turns = merge_turns(made)
         engine = self._engine
-        kept = Made(run, self._why, heard_ms(made), engine.cost_per_minute, language, detected)
+        kept = Provenance(run, self._why, heard_ms(made), engine.cost_per_minute, language, detected)
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
             if (

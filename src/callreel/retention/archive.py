@@ -30,7 +30,7 @@ from callreel.domain.recording import Archived, Layer, LayerFile, Making
 from callreel.domain.verdict import Verdict
 from callreel.runtime.clock import Clock
 from callreel.store.audio import derived_cache
-from callreel.store.audio.layer_audio import layer_digest, made_again
+from callreel.store.audio.layer_audio import layer_digest, rebuilt_wav
 from callreel.store.calls import calls, layers, streams
 from callreel.store.calls.streams import StreamRow
 from callreel.store.db.database import Database
@@ -147,19 +147,19 @@ class Archiver:
             files = [file for file in layers.of_call(conn, call_id) if file.archived is not None]
         for file in files:
             assert file.archived is not None
-            with self._blobs.writing(file.path) as writing:
+            with self._blobs.open_writer(file.path) as writing:
                 digest = hashlib.sha256()
-                for block in made_again(self._blobs, file, file.archived):
+                for block in rebuilt_wav(self._blobs, file, file.archived):
                     digest.update(block)
                     writing.write(block)
                 if digest.hexdigest() != file.sha256:
-                    raise derived_cache.OtherBytesError(
+                    raise derived_cache.DigestMismatchError(
                         f"{file.path} comes out of the archive with other bytes than it had"
                     )
                 writing.commit()
         for file in files:
             self._note(file, Form.PLAIN, None)
-            derived_cache.forget(self._blobs, file)
+            derived_cache.delete(self._blobs, file)
         for key in {file.archived.key for file in files if file.archived is not None}:
             self._blobs.delete(key)
         return len(files)

@@ -113,7 +113,7 @@ class Deletion:
                 raise
             return str(error)
         with self._database.write() as conn:
-            deletions.note(
+            deletions.insert(
                 conn,
                 DeletionRow(
                     sid, call_id, kept.sha256 or "", kept.duration_ms, not was_there, self._clock.now()

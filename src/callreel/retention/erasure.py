@@ -216,10 +216,10 @@ class Erasing:
         """What was made of the file for pages and players."""
         if file.sha256 is None:
             return
-        derived_cache.forget(self._blobs, file)
+        derived_cache.delete(self._blobs, file)
         folder = f"{peaks.FOLDER}/{file.sha256}"
-        drawn = {blob.key for blob in self._blobs.here(folder)}
+        drawn = {blob.key for blob in self._blobs.local_files(folder)}
         if self._blobs.objects is not None:
-            drawn |= {found.key for found in self._blobs.objects.everything(folder)}
+            drawn |= {found.key for found in self._blobs.objects.list_folder(folder)}
         for key in drawn:
             self._blobs.delete(key)

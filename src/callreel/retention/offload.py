@@ -77,13 +77,13 @@ class Offloader:
             log.error("a layer is neither on the spool nor in the object store: %s", file.path)
             return False
         with self._database.write() as conn:
-            return layers.left_spool(conn, file.path, self.spool)
+            return layers.clear_spool(conn, file.path, self.spool)
 
     def _settle(self, key: str) -> bool:
         try:
-            return self._blobs.settle(key) is not None
+            return self._blobs.upload(key) is not None
         except BlobExistsError as error:
-            log.error("%s; what lay on the spool is in %s", error, self._blobs.set_aside(key, UNCLAIMED))
+            log.error("%s; what lay on the spool is in %s", error, self._blobs.move_aside(key, UNCLAIMED))
         except StoreAwayError:
             raise
         except StoreError as error:
@@ -92,12 +92,12 @@ class Offloader:
 
     def _made(self) -> list[str]:
         """Finished files of the stages, which have a row or are drawn from one."""
-        here = [blob.key for folder in MADE_FOLDERS for blob in self._blobs.here(folder)]
+        here = [blob.key for folder in MADE_FOLDERS for blob in self._blobs.local_files(folder)]
         finished = [key for key in here if not key.endswith(".part")]
         if not finished:
             return []
         with self._database.read() as conn:
-            known = layers.paths_of(conn, finished)
+            known = layers.known_paths(conn, finished)
         return [key for key in finished if key in known or key.startswith(f"{peaks.FOLDER}/")]
 
     def trouble(self) -> str | None:

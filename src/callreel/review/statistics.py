@@ -124,7 +124,7 @@ def _by_day(
     heard = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
     spoken = figures.spoken_between(conn, since, until)
     stored = figures.stored_between(conn, since, until)
-    charged = transcripts.charged(conn, [row.id for row in rows]) if prices is not None else {}
+    charged = transcripts.billed_audio(conn, [row.id for row in rows]) if prices is not None else {}
     for row in rows:
         found = _of_call(row, spoken.get(row.id, {}), stored.get(row.id, 0))
         kept = [recording for recording in heard[row.id] if recording.state in _AT_CARRIER]

@@ -270,7 +270,7 @@ def _recording(row: RecordingRow | None) -> Json:
 def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices: Prices | None) -> Json:
     if prices is None:
         return None
-    heard = transcripts.charged(conn, [row.id]).get(row.id, [])
+    heard = transcripts.billed_audio(conn, [row.id]).get(row.id, [])
     cost = cost_of(row, legs.of_call(conn, row.id), streams.of_call(conn, row.id), recording, prices, heard)
     if cost is None:
         return None

@@ -20,12 +20,12 @@ MOST_BYTES = 1 << 30
 _BLOCK_BYTES = 64 * 1024
 
 
-class OtherBytesError(StoreError):
+class DigestMismatchError(StoreError):
     """What was made again is not what was dropped."""
 
 
-def opened(blobs: BlobStore, file: LayerFile, make: Callable[[], Iterable[bytes]]) -> BinaryIO:
-    """The WAV file, from the cache or made now. Raises OtherBytesError, StoreError."""
+def open_cached(blobs: BlobStore, file: LayerFile, make: Callable[[], Iterable[bytes]]) -> BinaryIO:
+    """The WAV file, from the cache or made now. Raises DigestMismatchError, StoreError."""
     path = _path(blobs, file)
     try:
         found = path.open("rb")
@@ -35,7 +35,7 @@ def opened(blobs: BlobStore, file: LayerFile, make: Callable[[], Iterable[bytes]
         return _made(path, file, make())
 
 
-def piece(cached: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+def read_range(cached: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
     """Bytes of an opened file, which is closed afterwards."""
     with cached:
         cached.seek(start)
@@ -44,7 +44,7 @@ def piece(cached: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
             yield block
 
 
-def forget(blobs: BlobStore, file: LayerFile) -> None:
+def delete(blobs: BlobStore, file: LayerFile) -> None:
     """Delete what the cache has of it."""
     _path(blobs, file).unlink(missing_ok=True)
 
@@ -64,7 +64,9 @@ def _made(path: Path, file: LayerFile, chunks: Iterable[bytes]) -> BinaryIO:
                     digest.update(chunk)
                     part.write(chunk)
             if digest.hexdigest() != file.sha256:
-                raise OtherBytesError(f"{file.path} comes out of the archive with other bytes than it had")
+                raise DigestMismatchError(
+                    f"{file.path} comes out of the archive with other bytes than it had"
+                )
             _make_room(path.parent, file.size_bytes)
             os.replace(name, path)
             return path.open("rb")

@@ -48,7 +48,7 @@ def layer_range(blobs: BlobStore, file: LayerFile, start: int, stop: int) -> Ite
     if archived is None:
         return blobs.open_range(file.path, start, stop)
     if archived.making is Making.UPSAMPLED:
-        return derived_cache.piece(_upsampled(blobs, file, archived), start, stop)
+        return derived_cache.read_range(_upsampled(blobs, file, archived), start, stop)
     return _wav_range(_open_archived(blobs, file, archived), archived, start, stop)
 
 
@@ -57,12 +57,12 @@ def layer_digest(blobs: BlobStore, file: LayerFile) -> str:
     if file.archived is None:
         return blobs.digest(file.path)
     digest = hashlib.sha256()
-    for block in made_again(blobs, file, file.archived):
+    for block in rebuilt_wav(blobs, file, file.archived):
         digest.update(block)
     return digest.hexdigest()
 
 
-def made_again(blobs: BlobStore, file: LayerFile, archived: Archived) -> Iterator[bytes]:
+def rebuilt_wav(blobs: BlobStore, file: LayerFile, archived: Archived) -> Iterator[bytes]:
     """The whole WAV file of a layer out of the archive; that it is the one that was, its digest shows."""
     if archived.making is Making.UPSAMPLED:
         yield base64.b64decode(archived.head)
@@ -98,7 +98,7 @@ def _open_archived(blobs: BlobStore, file: LayerFile, archived: Archived) -> Sou
 
 
 def _upsampled(blobs: BlobStore, file: LayerFile, archived: Archived) -> BinaryIO:
-    return derived_cache.opened(blobs, file, lambda: made_again(blobs, file, archived))
+    return derived_cache.open_cached(blobs, file, lambda: rebuilt_wav(blobs, file, archived))
 
 
 def _wav_range(sound: SoundFile, archived: Archived, start: int, stop: int) -> Iterator[bytes]:

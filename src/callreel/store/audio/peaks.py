@@ -21,8 +21,8 @@ from callreel.store.audio.layer_audio import open_layer
 from callreel.store.files.blobs import BlobStore
 
 FOLDER = "peaks"
-MOST_PER_SECOND = 100
-USUAL_PER_SECOND = 20
+MAX_PER_SECOND = 100
+DEFAULT_PER_SECOND = 20
 """What pages ask for; drawn already when a recording is split."""
 
 log = logging.getLogger(__name__)
@@ -71,20 +71,20 @@ def layer_peaks(
 
 def file_peaks(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
     """The peaks of one file, made or as they were kept."""
-    if not 1 <= per_second <= MOST_PER_SECOND or file.rate_hz % per_second:
-        raise PeaksError(f"expected a divisor of {file.rate_hz} up to {MOST_PER_SECOND}, got {per_second}")
+    if not 1 <= per_second <= MAX_PER_SECOND or file.rate_hz % per_second:
+        raise PeaksError(f"expected a divisor of {file.rate_hz} up to {MAX_PER_SECOND}, got {per_second}")
     if file.sha256 is None or file.state is LayerState.RECORDING:
         return _read(blobs, file, per_second)
     key = _key(file.sha256, per_second)
     if blobs.stat(key) is None:
         made = _read(blobs, file, per_second)
-        keep_peaks(blobs, file.sha256, per_second, made)
+        save_peaks(blobs, file.sha256, per_second, made)
         return made
     read = json.loads(b"".join(blobs.open_range(key)))
     return FilePeaks(read["duration_ms"], tuple(map(tuple, read["channels"])))
 
 
-def keep_peaks(blobs: BlobStore, sha256: str, per_second: int, made: FilePeaks) -> None:
+def save_peaks(blobs: BlobStore, sha256: str, per_second: int, made: FilePeaks) -> None:
     """Keep what was drawn of the file with this digest. While the object store is away they stay on the spool."""
     kept = json.dumps({"duration_ms": made.duration_ms, "channels": made.channels}, separators=(",", ":"))
     try:
@@ -97,7 +97,7 @@ def _key(sha256: str, per_second: int) -> str:
     return f"{FOLDER}/{sha256}/{per_second}.json"
 
 
-class Drawing:
+class PeakBuilder:
     """Peaks of samples that come in blocks of any length."""
 
     def __init__(self, rate_hz: int, channels: int, per_second: int) -> None:
@@ -126,7 +126,7 @@ class Drawing:
 
 def _read(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
     with open_layer(blobs, file) as sound:
-        drawing = Drawing(sound.rate_hz, sound.channels, per_second)
+        drawing = PeakBuilder(sound.rate_hz, sound.channels, per_second)
         for block in sound.blocks():
             drawing.push(block)
     return drawing.finish()

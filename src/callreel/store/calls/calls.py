@@ -125,7 +125,7 @@ def in_state(conn: Connection, state: CallState) -> list[CallRow]:
     return [row(found) for found in conn.execute(query)]
 
 
-def silent(conn: Connection, since: datetime) -> list[CallRow]:
+def without_stream(conn: Connection, since: datetime) -> list[CallRow]:
     """Live calls that were answered before `since` and whose streams, if they had any, ended before, oldest first."""
     heard = exists().where(
         streams.c.call_id == calls.c.id, streams.c.stopped_at.is_(None) | (streams.c.stopped_at >= since)

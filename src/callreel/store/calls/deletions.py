@@ -26,13 +26,13 @@ class DeletionRow:
     deleted_at: datetime
 
 
-def note(conn: Connection, row: DeletionRow) -> bool:
+def insert(conn: Connection, row: DeletionRow) -> bool:
     """Keep a tombstone; False when there is one."""
     values = {column.name: getattr(row, column.name) for column in carrier_deletions.c}
     return insert_new(conn, carrier_deletions, values)
 
 
-def everything(conn: Connection) -> list[DeletionRow]:
+def all_deletions(conn: Connection) -> list[DeletionRow]:
     """All tombstones, oldest first."""
     query = select(carrier_deletions).order_by(carrier_deletions.c.deleted_at, carrier_deletions.c.sid)
     return [DeletionRow(**row._asdict()) for row in conn.execute(query)]

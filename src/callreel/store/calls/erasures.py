@@ -121,7 +121,7 @@ def begun(conn: Connection, call_ids: Collection[CallId]) -> set[CallId]:
     return {CallId(row.call_id) for row in conn.execute(query)}
 
 
-def everything(conn: Connection, limit: int | None = None) -> list[ErasureRow]:
+def newest(conn: Connection, limit: int | None = None) -> list[ErasureRow]:
     """The newest first, those that are not done before all others; up to `limit`."""
     query = (
         select(erasures)

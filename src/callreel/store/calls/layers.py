@@ -65,7 +65,7 @@ def of_call(conn: Connection, call_id: CallId) -> list[LayerFile]:
     return sorted(found, key=lambda file: (_ORDER.index(file.layer), file.role or "", file.path))
 
 
-def everything(conn: Connection) -> list[LayerFile]:
+def all_files(conn: Connection) -> list[LayerFile]:
     """All files of all calls, in the order in which they became known."""
     return [LayerFile(*row) for row in conn.execute(select(*_FIELDS).order_by(layers.c.id))]
 
@@ -140,7 +140,7 @@ def set_form(conn: Connection, file: LayerFile, form: Form, archived: Archived |
     return conn.execute(kept.values(form=form, archived=archived, stored_bytes=stored_bytes)).rowcount == 1
 
 
-def paths_of(conn: Connection, paths: Sequence[str]) -> set[str]:
+def known_paths(conn: Connection, paths: Sequence[str]) -> set[str]:
     """Which of `paths` are known, of finished files."""
     query = select(layers.c.path).where(layers.c.path.in_(paths), layers.c.state != LayerState.RECORDING)
     return {row.path for row in conn.execute(query)}
@@ -162,7 +162,7 @@ def on_spool(conn: Connection, spool: str, ended_before: datetime) -> list[Layer
     return [LayerFile(*row) for row in conn.execute(query)]
 
 
-def left_spool(conn: Connection, path: str, spool: str) -> bool:
+def clear_spool(conn: Connection, path: str, spool: str) -> bool:
     """A file has moved to the object store; whether it was on that spool."""
     moved = update(layers).where(layers.c.path == path, layers.c.spool == spool).values(spool=None)
     return conn.execute(moved).rowcount == 1

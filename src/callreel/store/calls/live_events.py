@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from callreel.domain.events import LASTING, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.store.db.dialect import take_turns
+from callreel.store.db.dialect import advisory_lock
 from callreel.store.db.tables import calls, live_events
 
 _ORDER_LOCK = 0x0CA11_E7E7
@@ -31,7 +31,7 @@ def append_all(conn: Connection, events: Sequence[LiveEvent], at: datetime) -> l
             raise ValueError(f"a {event.kind} event is passing and has no row")
     if not events:
         return []
-    take_turns(conn, _ORDER_LOCK)
+    advisory_lock(conn, _ORDER_LOCK)
     rows = [{"call_id": event.call_id, "kind": event.kind, "data": event.data, "at": at} for event in events]
     ids = conn.execute(_NEW, rows).scalars()
     return [replace(event, id=new) for event, new in zip(events, ids, strict=True)]

@@ -101,7 +101,7 @@ def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
 
 
 @dataclass(frozen=True, slots=True)
-class Unheard:
+class UnsettledCall:
     """A call that ended and of whose recording the carrier has not said the last word."""
 
     call_id: CallId
@@ -109,7 +109,7 @@ class Unheard:
     ended_at: datetime
 
 
-def unheard(conn: Connection) -> list[Unheard]:
+def unsettled_calls(conn: Connection) -> list[UnsettledCall]:
     """Ended calls without a settled recording, oldest first. One query, however many calls there are."""
     settled = exists().where(recordings.c.call_id == calls.c.id, recordings.c.state.not_in(UNSETTLED))
     query = (
@@ -117,7 +117,9 @@ def unheard(conn: Connection) -> list[Unheard]:
         .where(calls.c.state == CallState.ENDED, calls.c.ended_at.is_not(None), ~settled)
         .order_by(calls.c.created_at, calls.c.id)
     )
-    return [Unheard(CallId(call_id), LegSid(leg_sid), at) for call_id, leg_sid, at in conn.execute(query)]
+    return [
+        UnsettledCall(CallId(call_id), LegSid(leg_sid), at) for call_id, leg_sid, at in conn.execute(query)
+    ]
 
 
 def undispatched(conn: Connection) -> list[RecordingRow]:

@@ -29,7 +29,7 @@ def issue(
     conn.execute(_ISSUE, row | {"expires_at": at + timedelta(seconds=ttl_s)})
 
 
-def awaited(conn: Connection, since: datetime) -> set[CallId]:
+def pending_calls(conn: Connection, since: datetime) -> set[CallId]:
     """Calls that were given a token after `since` which nobody has spent: a socket may be on its way."""
     unspent = select(media_tokens.c.call_id).where(
         media_tokens.c.created_at > since, media_tokens.c.used_at.is_(None)
@@ -37,7 +37,7 @@ def awaited(conn: Connection, since: datetime) -> set[CallId]:
     return {CallId(call_id) for call_id in conn.execute(unspent).scalars()}
 
 
-def spend(conn: Connection, token_hash: str, leg_sid: LegSid, at: datetime) -> CallId | None:
+def redeem(conn: Connection, token_hash: str, leg_sid: LegSid, at: datetime) -> CallId | None:
     """The call whose stream may begin, or None: unknown, of another leg, expired, or spent before.
 
     One statement, so that of two sockets with the same token one gets in.

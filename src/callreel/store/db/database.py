@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, OperationalError
 
 from callreel.domain.errors import StoreError
-from callreel.store.db.dialect import take_turns
+from callreel.store.db.dialect import advisory_lock
 
 BUSY_TIMEOUT_S = 20.0
 _EMPTYING_MS = 250
@@ -65,13 +65,13 @@ class Database:
         Raises StoreError when the database stays busy for longer than the timeout, or is full or damaged. Not to be
         nested in one thread: pass the connection on instead.
         """
-        with self._writing(), told_plainly(), self._writer.begin() as conn:
+        with self._writing(), plain_errors(), self._writer.begin() as conn:
             yield conn
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and cannot write. Never waits for a writer on SQLite."""
-        with told_plainly(), self._reader.begin() as conn:
+        with plain_errors(), self._reader.begin() as conn:
             yield conn
 
     def migrate(self) -> None:
@@ -86,12 +86,12 @@ class Database:
     def rebuild(self) -> Iterator[Connection]:
         """A writing transaction that may change tables: nothing that refers to a table goes when it is rebuilt."""
         around = _rebuild_sqlite if self.dialect == "sqlite" else _rebuild_postgresql
-        with self._writing(), told_plainly(), self._writer.connect() as conn, around(conn):
+        with self._writing(), plain_errors(), self._writer.connect() as conn, around(conn):
             yield conn
 
-    def own_connection(self) -> Connection:
+    def dedicated_connection(self) -> Connection:
         """A connection outside of the pool and of transactions, for a lock that lasts as long as it. PostgreSQL only."""
-        with told_plainly():
+        with plain_errors():
             connection = self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
             connection.detach()
             return connection
@@ -106,11 +106,11 @@ class Database:
         if found != "ok":
             raise StoreError(f"the database is damaged ({_first_line(found)}); restore a copy")
 
-    def empty_log(self) -> None:
+    def truncate_wal(self) -> None:
         """Fold SQLite's write-ahead log into the file and empty it, as far as readers let it. Not within `write`."""
         if self.dialect != "sqlite":
             return
-        with self._writing(), told_plainly():
+        with self._writing(), plain_errors():
             connection = self._writer.raw_connection()
             cursor = connection.cursor()
             try:
@@ -273,12 +273,12 @@ def _rebuild_sqlite(conn: Connection) -> Iterator[None]:
 @contextmanager
 def _rebuild_postgresql(conn: Connection) -> Iterator[None]:
     with conn.begin():
-        take_turns(conn, _REBUILD_LOCK)
+        advisory_lock(conn, _REBUILD_LOCK)
         yield
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Turn what the machine did to us (locked, full, damaged, gone) into one line. Mistakes of ours stay as they are."""
     try:
         yield

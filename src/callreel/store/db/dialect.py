@@ -25,7 +25,7 @@ def _new_row(dialect: str, table: Table) -> ReturningInsert[Any]:
     return insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
 
 
-def take_turns(conn: Connection, key: int) -> None:
+def advisory_lock(conn: Connection, key: int) -> None:
     """Hold every other transaction that asks for the same `key` until this one is over.
 
     SQLite has one writer at a time and needs nothing.

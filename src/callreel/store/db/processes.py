@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, literal, select
 from sqlalchemy.exc import DBAPIError
 
 from callreel.domain.errors import StoreError
-from callreel.store.db.database import Database, told_plainly
+from callreel.store.db.database import Database, plain_errors
 from callreel.store.db.dialect import insert
 from callreel.store.db.tables import UTCDateTime, processes, utc_now
 
@@ -30,7 +30,7 @@ class ProcessRow:
     heartbeat_at: datetime
 
 
-def beat(conn: Connection, name: str, kind: str, host: str) -> None:
+def heartbeat(conn: Connection, name: str, kind: str, host: str) -> None:
     """`name` lives now."""
     now = _now(conn)
     statement = insert(conn.dialect.name, processes).values(
@@ -52,24 +52,24 @@ def names(conn: Connection) -> set[str]:
     return set(conn.execute(select(processes.c.name)).scalars())
 
 
-def everyone(conn: Connection) -> list[ProcessRow]:
+def all_processes(conn: Connection) -> list[ProcessRow]:
     """All that are known, the latest heard of first."""
     query = select(processes).order_by(processes.c.heartbeat_at.desc(), processes.c.name)
     return [ProcessRow(**row._asdict()) for row in conn.execute(query)]
 
 
-def leave(conn: Connection, name: str) -> None:
+def remove(conn: Connection, name: str) -> None:
     """`name` ends in order."""
     conn.execute(delete(processes).where(processes.c.name == name))
 
 
-def forget(conn: Connection, older_than: timedelta) -> int:
+def remove_stale(conn: Connection, older_than: timedelta) -> int:
     """Drop rows of those not heard of for long; nothing depends on them."""
     before = utc_now() - older_than
     return conn.execute(delete(processes).where(processes.c.heartbeat_at < before)).rowcount
 
 
-class LeadLock:
+class LeaderLock:
     """Held by one process of an installation on PostgreSQL; let go of when its process or its connection dies."""
 
     def __init__(self, database: Database) -> None:
@@ -77,16 +77,16 @@ class LeadLock:
         self._connection: Connection | None = None
         self._held = False
 
-    def hold(self) -> bool:
+    def acquire(self) -> bool:
         """Whether it is ours: asked for if it is not, else asked whether we still have it. Blocking.
 
         Raises StoreError when the database is away, and with it the lock.
         """
         try:
             if self._connection is None:
-                self._connection = self._database.own_connection()
+                self._connection = self._database.dedicated_connection()
             question = literal(True) if self._held else func.pg_try_advisory_lock(_LEAD_LOCK)
-            with told_plainly():
+            with plain_errors():
                 self._held = bool(self._connection.execute(select(question)).scalar_one())
         except StoreError:
             self.release()

@@ -24,4 +24,4 @@ def scrub(database: Database) -> None:
             conn.exec_driver_sql(f"INSERT INTO turn_fts(turn_fts, rank) VALUES ('merge', {pages})")
             changed = conn.exec_driver_sql("SELECT total_changes()").scalar_one() - before
         pages = _PAGES
-    database.empty_log()
+    database.truncate_wal()

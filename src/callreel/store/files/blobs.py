@@ -6,7 +6,7 @@ fsync of the folder. What a kill leaves behind is called `*.part`. Files that st
 
 With an object store the folder is a spool: a file is whole on this disk first, then uploaded, read back, and only then
 gone from here. So it is at every instant in one of the two places, and readers look here first. While the store is
-away a file stays; `settle` moves it later.
+away a file stays; `upload` moves it later.
 """
 
 import errno
@@ -97,17 +97,17 @@ class BlobStore:
         Nothing is kept if `chunks` raises; its exception passes through. Raises StoreError if the disk refuses, and
         StoreAwayError if the object store does; then the file is whole on the spool, and putting it again goes on there.
         """
-        with self.writing(key) as writing:
+        with self.open_writer(key) as writing:
             for chunk in chunks:
                 writing.write(chunk)
             return writing.commit()
 
-    def writing(self, key: str) -> "Writing":
+    def open_writer(self, key: str) -> "BlobWriter":
         """A file to be written piece by piece, as a context: nothing is kept unless it was committed."""
         path = self._ready(key)
         with _plainly(f"{key} cannot be kept"):
             _remove_left(path)
-            return Writing(self, key, path, *_locked_part(path))
+            return BlobWriter(self, key, path, *_locked_part(path))
 
     def put_file(self, key: str, temp_path: Path) -> BlobInfo:
         """Keep a file that was written elsewhere; it is gone from `temp_path` afterwards. Otherwise as `put`."""
@@ -139,14 +139,14 @@ class BlobStore:
                 info = self._published(key, part, path)
                 part.unlink()
                 return self._settled(info)
-        if (settled := self.settle(key)) is not None:
+        if (settled := self.upload(key)) is not None:
             return settled
         found = self.objects.find(key) if self.objects else None
         if found is None:
             raise StoreError(f"{key} cannot be kept: nothing was brought")
         return BlobInfo(key, found.size_bytes, found.sha256)
 
-    def settle(self, key: str) -> BlobInfo | None:
+    def upload(self, key: str) -> BlobInfo | None:
         """Bring a finished file from the spool to where it belongs; None if it is not on this machine.
 
         Without an object store that is where it lies. Raises StoreAwayError, and the file stays; BlobExistsError when
@@ -158,7 +158,7 @@ class BlobStore:
                 return None
             return self._settled(BlobInfo(key, path.stat().st_size, sha256_of(path)))
 
-    def set_aside(self, key: str, folder: str) -> str:
+    def move_aside(self, key: str, folder: str) -> str:
         """Move a file on this machine out of the way, below `folder`; answers where to. Nothing is lost. Raises StoreError."""
         aside = self._ready(f"{folder}/{key}")
         with _plainly(f"{key} cannot be moved aside"):
@@ -188,7 +188,7 @@ class BlobStore:
         if any(there.sha256 != info.sha256 for there in self.objects.versions(info.key)):
             raise BlobExistsError(f"{info.key} is kept already, with other bytes")
         path = self.path(info.key)
-        self.objects.keep(info.key, path, info.sha256)
+        self.objects.upload(info.key, path, info.sha256)
         with _plainly(f"{info.key} cannot be taken from the spool"):
             path.unlink(missing_ok=True)
             sync_folder(path.parent)
@@ -271,7 +271,7 @@ class BlobStore:
         with _plainly(f"what dead processes left in {folder} cannot be removed"):
             _remove_unlocked(self.path(folder).glob(f".*{_PART}"))
 
-    def here(self, folder: str) -> Iterator[BlobStat]:
+    def local_files(self, folder: str) -> Iterator[BlobStat]:
         """Files below a folder on this machine, by name, temporary ones included."""
         for path in sorted(self.path(folder).rglob("*")):
             try:
@@ -292,7 +292,7 @@ class BlobStore:
                 return None
 
     def _stored(self, key: str) -> StoredObject | None:
-        return self.objects.look(key) if self.objects else None
+        return self.objects.find_cached(key) if self.objects else None
 
     def free_bytes(self) -> int:
         """Room left for us on the disk of the data folder."""
@@ -317,7 +317,7 @@ class BlobStore:
         return path
 
 
-class Writing:
+class BlobWriter:
     """A file that is being written. `commit` keeps it; leaving the context without leaves nothing."""
 
     def __init__(self, store: BlobStore, key: str, path: Path, fd: int, part: Path) -> None:

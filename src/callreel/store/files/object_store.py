@@ -89,7 +89,7 @@ class ObjectStore:
         self._known: OrderedDict[str, StoredObject] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, key: str, path: Path, sha256: str) -> StoredObject:
+    def upload(self, key: str, path: Path, sha256: str) -> StoredObject:
         """Upload a file whose digest is `sha256`, and read it back. Again is no matter.
 
         Raises StoreError when what comes back is not what was sent; that object is gone then.
@@ -125,7 +125,7 @@ class ObjectStore:
             if (named := pattern.fullmatch(name))
         ]
 
-    def look(self, key: str) -> StoredObject | None:
+    def find_cached(self, key: str) -> StoredObject | None:
         """As `find`, from memory where it was found before: objects never change."""
         with self._lock:
             known = self._known.get(key)
@@ -167,7 +167,7 @@ class ObjectStore:
         self._forget(key)
         return len(found)
 
-    def set_aside(self, found: StoredObject, folder: str) -> str:
+    def move_aside(self, found: StoredObject, folder: str) -> str:
         """Move an object out of the way, below `folder`; answers what it is called there."""
         aside = f"{folder}/{found.name}"
         with self._asking(f"{found.name} cannot be moved aside"):
@@ -176,7 +176,7 @@ class ObjectStore:
         self._forget(found.key)
         return aside
 
-    def everything(self, folder: str) -> Iterator[StoredObject]:
+    def list_folder(self, folder: str) -> Iterator[StoredObject]:
         """All objects whose keys begin with `folder` and a slash, in no order."""
         pattern = re.compile(r"(?P<key>.+)/(?P<sha256>[0-9a-f]{64})(\.\w+)?")
         for name, size_bytes, modified_at in self._listed(folder):

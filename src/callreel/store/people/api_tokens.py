@@ -55,7 +55,7 @@ def of_user(conn: Connection, user_id: int) -> list[ApiTokenRow]:
     return [_row(found) for found in conn.execute(query)]
 
 
-def whose(conn: Connection, token_hash: str, at: datetime) -> tuple[UserRow, ApiTokenRow] | None:
+def owner_of(conn: Connection, token_hash: str, at: datetime) -> tuple[UserRow, ApiTokenRow] | None:
     """The owner of a token and the token; None if it is unknown or over, or if the person is disabled."""
     good = (
         api_tokens.c.token_hash == token_hash,

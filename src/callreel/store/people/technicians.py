@@ -49,7 +49,7 @@ def remove(conn: Connection, technician_id: int) -> bool:
     return conn.execute(delete(technicians).where(technicians.c.id == technician_id)).rowcount == 1
 
 
-def everyone(conn: Connection) -> list[TechnicianRow]:
+def all_technicians(conn: Connection) -> list[TechnicianRow]:
     """By name."""
     query = select(technicians).order_by(technicians.c.name, technicians.c.id)
     return [TechnicianRow(**found._asdict()) for found in conn.execute(query)]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from callreel.domain.access import UserRole, identity_of
 from callreel.domain.errors import StoreError
-from callreel.store.db.dialect import insert_new, take_turns
+from callreel.store.db.dialect import advisory_lock, insert_new
 from callreel.store.db.tables import sessions, users
 
 
@@ -39,7 +39,7 @@ _PEOPLE_LOCK = 0x0CA11_9E0E
 
 def add(conn: Connection, name: str, password_hash: str, role: UserRole, at: datetime) -> UserRow:
     """A new person, with a client identity that nobody else has. Raises NameTakenError."""
-    take_turns(conn, _PEOPLE_LOCK)
+    advisory_lock(conn, _PEOPLE_LOCK)
     values = {
         "name": name,
         "password_hash": password_hash,
@@ -65,7 +65,7 @@ def change(
 
     Raises LastAdministratorError rather than leave an installation without one.
     """
-    take_turns(conn, _PEOPLE_LOCK)
+    advisory_lock(conn, _PEOPLE_LOCK)
     known = get(conn, user_id)
     if known is None:
         return None
@@ -94,7 +94,7 @@ def get_by_name(conn: Connection, name: str) -> UserRow | None:
     return None if found is None else _row(found)
 
 
-def everyone(conn: Connection) -> list[UserRow]:
+def all_users(conn: Connection) -> list[UserRow]:
     """By name, disabled people too."""
     return [_row(found) for found in conn.execute(select(users).order_by(users.c.name))]
 

@@ -14,13 +14,13 @@ def issue(conn: Connection, token_hash: str, at: datetime, ttl_s: float) -> None
     conn.execute(insert(welcome_tokens).values(token_hash=token_hash, created_at=at, expires_at=expires_at))
 
 
-def is_good(conn: Connection, token_hash: str, at: datetime) -> bool:
+def is_valid(conn: Connection, token_hash: str, at: datetime) -> bool:
     """Whether the link may still be used."""
     known = (welcome_tokens.c.token_hash == token_hash, welcome_tokens.c.expires_at > at)
     return conn.execute(select(welcome_tokens.c.token_hash).where(*known)).first() is not None
 
 
-def spend(conn: Connection, token_hash: str, at: datetime) -> bool:
+def redeem(conn: Connection, token_hash: str, at: datetime) -> bool:
     """Use the link up; whether it was good. One statement, so that of two who come at once one gets in."""
     known = (welcome_tokens.c.token_hash == token_hash, welcome_tokens.c.expires_at > at)
     return conn.execute(delete(welcome_tokens).where(*known)).rowcount == 1

@@ -66,7 +66,7 @@ class TranscriptRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Provenance:
     """How a transcript came to be, as in `TranscriptRow`."""
 
     run: str = ""
@@ -84,7 +84,7 @@ def put(
     engine: str,
     model: str,
     turns: Sequence[Turn],
-    made: Made | None = None,
+    made: Provenance | None = None,
 ) -> int:
     """Keep a transcript and return its row's id.
 
@@ -97,7 +97,7 @@ def put(
     # the call: an event in the making does, and holds back ours.
     if conn.execute(_LOCKED, {"call": call_id}).first() is None:
         raise LookupError(f"there is no call {call_id}")
-    made = made or Made()
+    made = made or Provenance()
     corrected = _corrected(conn, call_id)
     same = _id_of(conn, call_id, kind, engine, made.run)
     if same is not None and same == corrected:
@@ -131,7 +131,7 @@ def of_call(conn: Connection, call_id: CallId) -> list[TranscriptRow]:
     return [TranscriptRow(**found._asdict(), turns=()) for found in conn.execute(query)]
 
 
-def charged(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[Heard]]:
+def billed_audio(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[Heard]]:
     """The audio of these calls that engines charge for, by call; calls without any are left out."""
     found: dict[CallId, list[Heard]] = {}
     for at in range(0, len(call_ids), _AT_ONCE):
@@ -162,13 +162,15 @@ def _id_of(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str,
     return transcript_id
 
 
-def _clear(conn: Connection, transcript_id: int, model: str, made: Made) -> None:
+def _clear(conn: Connection, transcript_id: int, model: str, made: Provenance) -> None:
     again = update(transcripts).where(transcripts.c.id == transcript_id)
     conn.execute(again.values(model=model, created_at=utc_now(), **asdict(made)))
     conn.execute(delete(turn_table).where(turn_table.c.transcript_id == transcript_id))
 
 
-def _new(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, made: Made) -> int:
+def _new(
+    conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, made: Provenance
+) -> int:
     revision = 1 + conn.execute(_LAST, {"call": call_id, "of_kind": kind}).scalar_one()
     row = {
         "call_id": call_id, "kind": kind, "engine": engine, "model": model, "revision": revision,

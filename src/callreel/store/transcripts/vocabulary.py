@@ -19,7 +19,7 @@ class PhraseRow:
     created_at: datetime
 
 
-def everything(conn: Connection) -> list[PhraseRow]:
+def all_phrases(conn: Connection) -> list[PhraseRow]:
     """In the order of the alphabet."""
     return [
         PhraseRow(**row._asdict()) for row in conn.execute(select(vocabulary).order_by(vocabulary.c.phrase))
@@ -29,20 +29,20 @@ def everything(conn: Connection) -> list[PhraseRow]:
 def replace(conn: Connection, phrases: Sequence[str], by: str, at: datetime) -> list[PhraseRow]:
     """Make these, each once, the list. Those that stay keep who added them and when."""
     wanted = dict.fromkeys(phrases)
-    known = {row.phrase for row in everything(conn)}
+    known = {row.phrase for row in all_phrases(conn)}
     gone = known - set(wanted)
     if gone:
         conn.execute(delete(vocabulary).where(vocabulary.c.phrase.in_(gone)))
     new = [{"phrase": phrase, "added_by": by, "created_at": at} for phrase in wanted if phrase not in known]
     if new:
         conn.execute(insert(vocabulary), new)
-    return everything(conn)
+    return all_phrases(conn)
 
 
 def hints(conn: Connection, also: Sequence[str] = ()) -> list[str]:
     """What engines should expect: `also`, then the list, then the technicians' names; each once, whatever its capitals."""
     names = conn.execute(select(technicians.c.name).order_by(technicians.c.name)).scalars()
-    found = [*also, *(row.phrase for row in everything(conn)), *names]
+    found = [*also, *(row.phrase for row in all_phrases(conn)), *names]
     once: dict[str, str] = {}
     for phrase in found:
         plain = " ".join(phrase.split())

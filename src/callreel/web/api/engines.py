@@ -43,7 +43,7 @@ def router(context: WebContext) -> APIRouter:
     def phrases() -> JSONResponse:
         """Words that people want engines to expect; technicians' names are added by themselves."""
         with context.database.read() as conn:
-            rows = vocabulary.everything(conn)
+            rows = vocabulary.all_phrases(conn)
         return JSONResponse(_list(rows))
 
     @routes.put("/api/vocabulary")

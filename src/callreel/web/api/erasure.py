@@ -61,7 +61,7 @@ def router(context: WebContext) -> APIRouter:
     def all_erasures() -> JSONResponse:
         """The newest erasures, those that are not done first."""
         with context.database.read() as conn:
-            rows = erasures.everything(conn, MOST_SHOWN)
+            rows = erasures.newest(conn, MOST_SHOWN)
         return JSONResponse({"erasures": [erasure_summary(row) for row in rows]})
 
     @routes.get("/api/calls/{call_id}/hold")

@@ -30,7 +30,7 @@ def router(health: Health | None) -> APIRouter:
         """
         problems = health.problems() if health else []
         wrong = [problem.name for problem in problems]
-        failed = [problem for problem in problems if health and health.keeps_calls_out(problem)]
+        failed = [problem for problem in problems if health and health.blocks_calls(problem)]
         checks = {name: "failed" if name in wrong else "ok" for name in (health.names if health else ())}
         body: dict[str, object] = {"status": "failed" if failed else "degraded" if wrong else "ok"}
         if health is not None:

@@ -105,7 +105,7 @@ def router(context: WebContext, sign_in: SignIn) -> APIRouter:
     def everyone() -> JSONResponse:
         """Everybody who was ever let in."""
         with context.database.read() as conn:
-            rows = users.everyone(conn)
+            rows = users.all_users(conn)
         return JSONResponse({"people": [_person(row) for row in rows]})
 
     @routes.post("/api/people", status_code=201)

@@ -95,7 +95,7 @@ def router(context: WebContext) -> APIRouter:
     def listed(request: Request) -> JSONResponse:
         """Technicians by name, and the numbers of the last calls."""
         with context.database.read() as conn:
-            named = technicians.everyone(conn)
+            named = technicians.all_technicians(conn)
             recent = technicians.recent_numbers(conn, person_of(request).own, RECENT)
         names = {row.number: row.name for row in named}
         called: list[Json] = [

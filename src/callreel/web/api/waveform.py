@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from callreel.domain.errors import AudioFileError, StoreAwayError, StoreError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer
-from callreel.store.audio.peaks import MOST_PER_SECOND, USUAL_PER_SECOND, PeaksError, layer_peaks
+from callreel.store.audio.peaks import DEFAULT_PER_SECOND, MAX_PER_SECOND, PeaksError, layer_peaks
 from callreel.store.calls import calls, layers
 from callreel.web.errors import not_found, unusable
 from callreel.web.options import WebContext
@@ -22,7 +22,7 @@ def router(context: WebContext) -> APIRouter:
     def waveform(
         call_id: CallId,
         layer: Literal["cloud", "live_8k", "live_16k"] = "cloud",
-        per_second: Annotated[int, Query(ge=1, le=MOST_PER_SECOND)] = USUAL_PER_SECOND,
+        per_second: Annotated[int, Query(ge=1, le=MAX_PER_SECOND)] = DEFAULT_PER_SECOND,
     ) -> JSONResponse:
         """The largest amplitude of each stretch, by party."""
         with context.database.read() as conn:

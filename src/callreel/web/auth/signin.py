@@ -119,7 +119,7 @@ class SignIn:
     def _whose_api(self, token: str) -> Person | None:
         now = self._clock.now()
         with self._database.read() as conn:
-            found = api_tokens.whose(conn, token_hash(token), now)
+            found = api_tokens.owner_of(conn, token_hash(token), now)
         if found is None:
             return None
         user, row = found

@@ -43,13 +43,13 @@ def router(context: WebContext, sign_in: SignIn, renderer: Renderer) -> APIRoute
 
     def is_good(token: str) -> bool:
         with context.database.read() as conn:
-            good = welcome_tokens.is_good(conn, token_hash(token), context.clock.now())
+            good = welcome_tokens.is_valid(conn, token_hash(token), context.clock.now())
             return good and users.count(conn) == 0
 
     def make(token: str, name: str, password_hash: str) -> UserRow | None:
         now = context.clock.now()
         with context.database.write() as conn:
-            if not welcome_tokens.spend(conn, token_hash(token), now) or users.count(conn):
+            if not welcome_tokens.redeem(conn, token_hash(token), now) or users.count(conn):
                 return None
             return users.add(conn, name, password_hash, UserRole.ADMINISTRATOR, now)
 

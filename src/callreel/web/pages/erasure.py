@@ -92,7 +92,7 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
     def every(request: Request) -> HTMLResponse:
         may_erase = person_of(request).may(Right.ERASE_CALLS)
         with context.database.read() as conn:
-            rows = erasures.everything(conn, MOST_SHOWN) if may_erase else []
+            rows = erasures.newest(conn, MOST_SHOWN) if may_erase else []
             held = holds.all_current(conn)
         return renderer.page(
             request,

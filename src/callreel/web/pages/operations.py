@@ -31,7 +31,7 @@ def router(
             stuck, running = recordings.stuck(conn), recordings.running(conn)
             known = {row.call_id: calls.get(conn, row.call_id) for row in [*stuck, *running][: 2 * SHOWN]}
             states = tallies.calls_by_state(conn)
-            everybody = processes.everyone(conn)
+            everybody = processes.all_processes(conn)
         return renderer.page(
             request,
             "operations.html",

@@ -47,7 +47,7 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
             noted = notes.counts(conn, [row.id for row in shown])
             names = technicians.names_of(conn, {row.remote_number for row in shown})
             standing = standings(conn, [row.id for row in shown])
-            agents = [] if wanted.own is not None else [user.identity for user in users.everyone(conn)]
+            agents = [] if wanted.own is not None else [user.identity for user in users.all_users(conn)]
         page = renderer.page(
             request,
             "calls.html",
@@ -103,7 +103,7 @@ def router(context: WebContext, renderer: Renderer) -> APIRouter:
     @routes.get("/technicians")
     def phone_book(request: Request) -> HTMLResponse:
         with context.database.read() as conn:
-            phrases = [row.phrase for row in vocabulary.everything(conn)]
+            phrases = [row.phrase for row in vocabulary.all_phrases(conn)]
         return renderer.page(request, "technicians.html", here="technicians", phrases=phrases)
 
     @routes.get("/settings")
