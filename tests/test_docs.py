@@ -175,7 +175,7 @@ def alerts() -> Iterator[set[str]]:
 
 
 def test_every_alert_says_what_to_do_when_it_fires() -> None:
-    fires = docs("operations.md").split("## When something fires")[1].split("\n## ")[0]
+    fires = docs("operations.md").split("## When an alert fires")[1].split("\n## ")[0]
     entries = [
         set(METRIC.findall(line.split(" | ")[0]))
         for line in fires.splitlines()

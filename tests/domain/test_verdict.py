@@ -158,16 +158,20 @@ SUSPECT_FOR = {
     "no word": ((), Facts(CloudState.MISSING), {"cloud_missing"}),
     "judged before any word": ((), Facts(CloudState.IN_PROGRESS), {"cloud_missing"}),
     "not to be fetched": ((), Facts(CloudState.PARKED), {"cloud_parked"}),
-    "silent, yet heard": ((), Facts(CloudState.ABSENT, "16102", live_speech_ms=2_100), {"absent_but_heard"}),
+    "silent, yet heard": (
+        (),
+        Facts(CloudState.ABSENT, "16102", live_speech_ms=2_100),
+        {"absent_despite_speech"},
+    ),
     "too short, yet heard": (
         (),
         Facts(CloudState.ABSENT, "16101", live_speech_ms=2_100),
-        {"absent_but_heard"},
+        {"absent_despite_speech"},
     ),
     "absent without a reason, yet heard": (
         (),
         Facts(CloudState.ABSENT, live_speech_ms=2_100),
-        {"absent_but_heard"},
+        {"absent_despite_speech"},
     ),
     "suspect keeps explanations": (
         agent(drift_ppm=80.0),

@@ -50,7 +50,7 @@ PROMISES = {
     "media-429": Promise("verified"),
     "media-500": Promise("verified"),
     "wrong-duration": Promise("suspect", {"duration_differs"}),
-    "absent": Promise("suspect", {"absent_but_heard"}),
+    "absent": Promise("suspect", {"absent_despite_speech"}),
     "failed": Promise("explained", {"cloud_failed"}),
     "late-stream": Promise("explained", {"late_stream"}),
     "mono": Promise("explained", {"mono_recording"}),

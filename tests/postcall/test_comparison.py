@@ -108,7 +108,7 @@ def test_mono_recording_is_explained(recorded: Recorded) -> None:
     ("state", "error_code", "verdict", "code"),
     [
         (CloudState.FAILED, None, Verdict.EXPLAINED, "cloud_failed"),
-        (CloudState.ABSENT, 16102, Verdict.SUSPECT, "absent_but_heard"),
+        (CloudState.ABSENT, 16102, Verdict.SUSPECT, "absent_despite_speech"),
         (CloudState.ABSENT, 20001, Verdict.EXPLAINED, "cloud_absent"),
         (CloudState.MISSING, None, Verdict.SUSPECT, "cloud_missing"),
     ],

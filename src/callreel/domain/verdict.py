@@ -150,9 +150,9 @@ def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
             yield Reason("cloud_missing", "the carrier said nothing of a finished recording, and lists none")
         case CloudState.PARKED | CloudState.COMPLETED:
             yield Reason("cloud_parked", "the carrier has a recording that could not be fetched")
-        case CloudState.ABSENT if _absent_but_heard(facts, limits):
+        case CloudState.ABSENT if _absent_despite_speech(facts, limits):
             yield Reason(
-                "absent_but_heard",
+                "absent_despite_speech",
                 f"the carrier has no recording: {_absence(facts)}; the live layers hold {_seconds(facts.live_speech_ms)} of speech",
             )
 
@@ -160,7 +160,7 @@ def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
 def _explained_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
     if not facts.recording_wanted and facts.cloud_state is not CloudState.STORED:
         yield Reason("not_recorded", "the carrier was not asked to record, by setting")
-    if facts.cloud_state is CloudState.ABSENT and not _absent_but_heard(facts, limits):
+    if facts.cloud_state is CloudState.ABSENT and not _absent_despite_speech(facts, limits):
         yield Reason("cloud_absent", f"the carrier has no recording: {_absence(facts)}")
     if facts.cloud_state is CloudState.FAILED:
         yield Reason(
@@ -168,7 +168,7 @@ def _explained_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
         )
 
 
-def _absent_but_heard(facts: Facts, limits: Limits) -> bool:
+def _absent_despite_speech(facts: Facts, limits: Limits) -> bool:
     return facts.cloud_error_code in (_TOO_SHORT, _SILENT, None) and facts.live_speech_ms > limits.heard_ms
 
 
