@@ -10,7 +10,7 @@ from callreel.domain.call import Role, Track
 from callreel.domain.ids import LegSid, StreamSid
 from callreel.ingest.lane import Lane, LanePaths
 from callreel.ingest.media.session import MediaSession, Open
-from callreel.live.endpointing import Unheard
+from callreel.live.endpointing import NoTranscript
 from callreel.runtime.counters import Counters
 from callreel.twilio.stream import Frame, StreamReceiver, StreamSender
 
@@ -79,7 +79,7 @@ def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
         lane = Lane(
             Role.AGENT,
             LanePaths(tmp_path / "8k.wav", tmp_path / "16k.wav"),
-            Unheard(),
+            NoTranscript(),
             block_ms=160,
             patience_ms=1_000,
         )

@@ -13,7 +13,7 @@ from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState
-from callreel.ingest.callback_intake import CallbackIntake, error_number
+from callreel.ingest.callback_intake import CallbackIntake
 from callreel.simulator.calls.webhook_forms import (
     call_status_form,
     recording_status_form,
@@ -355,4 +355,4 @@ def test_failure_within_leaves_nothing_half_written(installation: Installation, 
 
 @pytest.mark.parametrize(("code", "number"), [("16101", 16101), (None, None), ("", None), ("x1", None)])
 def test_error_number(code: str | None, number: int | None) -> None:
-    assert error_number(code) == number
+    assert recordings.error_number(code) == number

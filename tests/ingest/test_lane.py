@@ -27,7 +27,7 @@ class Listening:
         self.heard16k: list[Samples] = []
         self.pauses_at: list[int] = []
 
-    def hear(self, samples8k: Samples, samples16k: Samples) -> None:
+    def push(self, samples8k: Samples, samples16k: Samples) -> None:
         self.heard8k.append(samples8k)
         self.heard16k.append(samples16k)
 

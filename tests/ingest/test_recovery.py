@@ -15,6 +15,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.ingest.recovery import SOCKET_COMES, Recovery
+from callreel.live.transcription import keep_live_transcript
 from callreel.store.calls import calls, facts, layers, streams
 from callreel.store.calls.streams import EndedBy
 from callreel.store.files.growing_wav import GrowingWav
@@ -42,7 +43,9 @@ def recovery(
 ) -> Recovery:
     """By a process that knows which others live."""
     return Recovery(
-        installation.database, installation.publisher, installation.clock, installation.blobs.root, "quick", lambda names: names - alive,
+        installation.database, installation.publisher, installation.clock, installation.blobs.root,
+        lambda call_id: keep_live_transcript(installation.database, installation.publisher, call_id, "quick"),
+        lambda names: names - alive,
         alone=alone,
     )  # fmt: skip
 

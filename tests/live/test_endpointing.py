@@ -17,7 +17,7 @@ OPTIONS = SegmenterOptions()
 
 @dataclass
 class Asked:
-    """What a lane's hearing asked for: (number, start_ms, samples)."""
+    """What a lane's endpointer asked for: (number, start_ms, samples)."""
 
     finals: list[tuple[int, int, Samples]] = field(default_factory=list)
     partials: list[tuple[int, int, Samples]] = field(default_factory=list)
@@ -33,16 +33,16 @@ def a_hearing(
     return EndpointDetector(Role.TECHNICIAN, LoudnessDetector(), options, cadence, asked)
 
 
-def play(hearing: EndpointDetector, samples8k: Samples, blocks_ms: list[int] | None = None) -> None:
+def play(endpointer: EndpointDetector, samples8k: Samples, blocks_ms: list[int] | None = None) -> None:
     """As a lane does it: blocks, then the resampler's rest, then the pause."""
     upsampler, at, sizes = Upsampler(0), 0, [ms * 8 for ms in blocks_ms or [160]]
     turn = 0
     while at < samples8k.size:
         block = samples8k[at : at + sizes[turn % len(sizes)]]
-        hearing.hear(block, upsampler.push(block))
+        endpointer.push(block, upsampler.push(block))
         at, turn = at + block.size, turn + 1
-    hearing.hear(silence(0), upsampler.finish())
-    hearing.pause()
+    endpointer.push(silence(0), upsampler.finish())
+    endpointer.pause()
 
 
 def expected(samples8k: Samples, options: SegmenterOptions = OPTIONS) -> list[tuple[int, int, int]]:
@@ -92,11 +92,11 @@ def test_segments_hold_the_samples_of_their_place() -> None:
 def test_a_segment_is_given_once_its_closing_silence_is_heard_however_far_the_resampler_is() -> None:
     """Speech to 900 ms and half a second of silence: nothing of the resampler's delay is added to it."""
     asked, said = Asked(), np.concatenate([speech(900), silence(1_000)])
-    hearing, upsampler = a_hearing(asked), Upsampler(0)
+    endpointer, upsampler = a_hearing(asked), Upsampler(0)
     ((_, start_ms, end_ms),) = expected(said)
     given_at_ms = None
     for at in range(0, said.size, 160):
-        hearing.hear(said[at : at + 160], upsampler.push(said[at : at + 160]))
+        endpointer.push(said[at : at + 160], upsampler.push(said[at : at + 160]))
         if asked.finals and given_at_ms is None:
             given_at_ms = (at + 160) // 8
     assert given_at_ms is not None
@@ -107,10 +107,10 @@ def test_a_segment_is_given_once_its_closing_silence_is_heard_however_far_the_re
 
 def test_an_open_segment_is_given_as_far_as_it_is_heard_however_far_the_resampler_is() -> None:
     asked, said = Asked(), speech(2_000)
-    hearing, upsampler = a_hearing(asked, cadence=PartialCadence(first_ms=500, gap_ms=20)), Upsampler(0)
+    endpointer, upsampler = a_hearing(asked, cadence=PartialCadence(first_ms=500, gap_ms=20)), Upsampler(0)
     behind = []
     for at in range(0, said.size, 160):
-        hearing.hear(said[at : at + 160], upsampler.push(said[at : at + 160]))
+        endpointer.push(said[at : at + 160], upsampler.push(said[at : at + 160]))
         if at >= 500 * 8 + 160:
             _, start_ms, samples = asked.partials[-1]
             behind.append((at + 160) // 8 - start_ms - samples.size // 16)
@@ -118,23 +118,23 @@ def test_an_open_segment_is_given_as_far_as_it_is_heard_however_far_the_resample
 
 
 def test_pause_closes_what_is_open() -> None:
-    asked, hearing = Asked(), a_hearing(Asked())
-    hearing = a_hearing(asked)
+    asked, endpointer = Asked(), a_hearing(Asked())
+    endpointer = a_hearing(asked)
     upsampler = Upsampler()
     said = np.concatenate([silence(500), speech(1_000)])
-    hearing.hear(said, upsampler.push(said))
+    endpointer.push(said, upsampler.push(said))
     assert asked.finals == []
-    hearing.hear(silence(0), upsampler.finish())
-    hearing.pause()
+    endpointer.push(silence(0), upsampler.finish())
+    endpointer.pause()
     ((number, start_ms, samples),) = asked.finals
     assert (number, start_ms, start_ms + samples.size // 16) == (0, 0, 1_500)
 
 
 def test_numbers_and_positions_go_on_after_a_pause() -> None:
     asked = Asked()
-    hearing = a_hearing(asked)
-    play(hearing, np.concatenate([speech(1_000), silence(10)]))
-    play(hearing, np.concatenate([silence(1_990), speech(800, seed=2), silence(700)]))
+    endpointer = a_hearing(asked)
+    play(endpointer, np.concatenate([speech(1_000), silence(10)]))
+    play(endpointer, np.concatenate([silence(1_990), speech(800, seed=2), silence(700)]))
     (first, start_ms, _), (second, second_ms, _) = asked.finals
     assert (first, start_ms, second) == (0, 0, 1)
     assert 2_450 <= second_ms <= 2_500
@@ -198,12 +198,12 @@ def test_memory_is_bounded_by_the_open_segment() -> None:
     """Also for somebody who never pauses: one segment follows the other without a gap."""
     asked, upsampler = Asked(), Upsampler()
     options = SegmenterOptions(soft_max_ms=2_000, hard_max_ms=3_000)
-    hearing = a_hearing(asked, cadence=PartialCadence(), options=options)
+    endpointer = a_hearing(asked, cadence=PartialCadence(), options=options)
     most_ms = 0
     for turn in range(40):
         block = speech(1_000, seed=turn)
-        hearing.hear(block, upsampler.push(block))
-        most_ms = max(most_ms, hearing.held_ms)
+        endpointer.push(block, upsampler.push(block))
+        most_ms = max(most_ms, endpointer.held_ms)
     assert len(asked.finals) >= 10
     assert most_ms <= options.hard_max_ms + options.pre_ms + 2_000
 

@@ -82,12 +82,12 @@ def spoken() -> Samples:
 async def overloaded(installation: Installation, service: LiveTranscription, host: QuickHost) -> None:
     """One segment is being decoded, one waits, and has waited for more than a minute; the others are spilled."""
     host.gate.clear()
-    hearing, said = service.hearing(CALL, Role.AGENT), spoken()
+    endpointer, said = service.endpointer(CALL, Role.AGENT), spoken()
     first = (SAID[0] + 1_000 + SAID[1] + 1_000) * 8
-    hearing.hear(said[:first], np.repeat(said[:first], 2))
+    endpointer.push(said[:first], np.repeat(said[:first], 2))
     await eventually(lambda: host.asked and service.finals_waiting == 1)
     installation.clock.step(61)
-    hearing.hear(said[first:], np.repeat(said[first:], 2))
+    endpointer.push(said[first:], np.repeat(said[first:], 2))
     await eventually(lambda: waiting(installation) == 3 and service.finals_spilled == 3)
 
 
@@ -129,9 +129,9 @@ def test_one_whose_audio_has_not_reached_the_disk_waits_for_it(installation: Ins
             await eventually(lambda: len(kept(installation)) == 2)
             assert waiting(installation) == 3
             layer_2(installation, np.repeat(spoken(), 2))
-            hearing = service.hearing(CALL, Role.TECHNICIAN)
+            endpointer = service.endpointer(CALL, Role.TECHNICIAN)
             said = np.concatenate([speech(400), silence(1_000)])
-            hearing.hear(said, np.repeat(said, 2))  # whatever wakes a worker
+            endpointer.push(said, np.repeat(said, 2))  # whatever wakes a worker
             await service.finish_call(CALL)
 
     asyncio.run(scene())

@@ -49,15 +49,15 @@ def hear(**said: Samples) -> Asked:
         for role, samples in said.items()
     }
     for at in range(0, max(samples.size for samples in said.values()), 1280):
-        for samples, hearing, upsampler in lanes.values():
+        for samples, endpointer, upsampler in lanes.values():
             block = samples[at : at + 1280]
             if not block.size:
                 continue
-            hearing.hear(block, upsampler.push(block))
-            asked.most_held_ms = max(asked.most_held_ms, hearing.held_ms)
-    for _, hearing, upsampler in lanes.values():
-        hearing.hear(np.zeros(0, np.int16), upsampler.finish())
-        hearing.pause()
+            endpointer.push(block, upsampler.push(block))
+            asked.most_held_ms = max(asked.most_held_ms, endpointer.held_ms)
+    for _, endpointer, upsampler in lanes.values():
+        endpointer.push(np.zeros(0, np.int16), upsampler.finish())
+        endpointer.pause()
     return asked
 
 

@@ -15,7 +15,7 @@ from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, TranscriptKind
-from callreel.live.endpointing import Unheard
+from callreel.live.endpointing import NoTranscript
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveTranscription, keep_live_transcript
 from callreel.runtime.counters import Counters
@@ -53,11 +53,11 @@ async def live(
 
 def say(service: LiveTranscription, role: Role, *segments_ms: int, call_id: CallId = CALL) -> None:
     """Let a party say so many segments in one breath of the event loop."""
-    hearing = service.hearing(call_id, role)
+    endpointer = service.endpointer(call_id, role)
     for segment_ms in segments_ms:
         said = np.concatenate([speech(segment_ms), silence(1_000)])
-        hearing.hear(said, np.repeat(said, 2))
-    hearing.pause()
+        endpointer.push(said, np.repeat(said, 2))
+    endpointer.pause()
 
 
 def kept(installation: Installation, call_id: CallId = CALL) -> list[Final]:
@@ -125,16 +125,16 @@ def test_partial_that_comes_after_its_segment_has_closed_is_not_told(installatio
     async def scene() -> None:
         host = QuickHost()
         async with live(installation, host) as service:
-            hearing = service.hearing(CALL, Role.AGENT)
+            endpointer = service.endpointer(CALL, Role.AGENT)
             said = speech(1_600)
-            hearing.hear(said, np.repeat(said, 2))
+            endpointer.push(said, np.repeat(said, 2))
             await eventually(lambda: host.asked)
             assert told(installation, EventKind.PARTIAL) != []
             host.gate.clear()
-            hearing.hear(said, np.repeat(said, 2))
+            endpointer.push(said, np.repeat(said, 2))
             await eventually(lambda: len(host.asked) == 2)
             quiet = silence(1_000)
-            hearing.hear(quiet, np.repeat(quiet, 2))
+            endpointer.push(quiet, np.repeat(quiet, 2))
             host.gate.set()
             await service.finish_call(CALL)
             assert [partial for _, partial in host.asked] == [True, True, False]
@@ -153,12 +153,12 @@ def test_a_partial_that_shows_nothing_new_is_not_told(installation: Installation
     async def scene() -> None:
         host = QuickHost(lambda samples, partial: [RecognizedWord("hello", 0, 300, 0.5)])
         async with live(installation, host) as service:
-            hearing = service.hearing(CALL, Role.AGENT)
+            endpointer = service.endpointer(CALL, Role.AGENT)
             said = speech(1_600)
 
             async def say_more() -> None:
                 before = len(host.asked)
-                hearing.hear(said, np.repeat(said, 2))
+                endpointer.push(said, np.repeat(said, 2))
                 await eventually(lambda: len(host.asked) > before)
 
             for _ in range(3):
@@ -200,9 +200,9 @@ def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engine_has
     async def scene() -> None:
         async with live(installation, Polyglot(partials=False)) as service:
             said = np.concatenate([speech(800), silence(1_000)])
-            service.hearing(CALL, Role.AGENT, language="de").hear(said, np.repeat(said, 2))
+            service.endpointer(CALL, Role.AGENT, language="de").push(said, np.repeat(said, 2))
             await eventually(lambda: asked)
-            assert isinstance(service.hearing(CALL, Role.TECHNICIAN, language="cy"), Unheard)
+            assert isinstance(service.endpointer(CALL, Role.TECHNICIAN, language="cy"), NoTranscript)
             await service.finish_call(CALL)
 
     asyncio.run(scene())
@@ -278,14 +278,14 @@ def test_slow_engine_sheds_partials_and_never_finals(installation: Installation)
         host = QuickHost()
         host.gate.clear()
         async with live(installation, host) as service:
-            hearing = service.hearing(CALL, Role.AGENT)
+            endpointer = service.endpointer(CALL, Role.AGENT)
             for turn in range(6):
                 for piece in (speech(900), speech(900), silence(1_000)):
-                    hearing.hear(piece, np.repeat(piece, 2))
+                    endpointer.push(piece, np.repeat(piece, 2))
                     installation.clock.step(piece.size / 8_000)
                 if turn == 0:
                     await eventually(lambda: host.asked)
-            hearing.pause()
+            endpointer.pause()
             assert service.lag_ms() >= 10_000
             host.gate.set()
             await service.finish_call(CALL)
@@ -427,13 +427,13 @@ def test_what_reading_along_was_worth_is_kept_with_the_call(installation: Instal
     async def scene() -> None:
         host = QuickHost()
         async with live(installation, host) as service:
-            hearing = service.hearing(CALL, Role.AGENT)
+            endpointer = service.endpointer(CALL, Role.AGENT)
             said = speech(1_600)
-            hearing.hear(said, np.repeat(said, 2))
+            endpointer.push(said, np.repeat(said, 2))
             await eventually(lambda: told(installation, EventKind.PARTIAL))
             host.gate.clear()
             quiet = silence(1_000)
-            hearing.hear(quiet, np.repeat(quiet, 2))
+            endpointer.push(quiet, np.repeat(quiet, 2))
             await eventually(lambda: host.finals)
             installation.clock.step(3)
             host.gate.set()

@@ -27,6 +27,7 @@ from callreel.ingest.media.one_port import in_this_process, one_port
 from callreel.ingest.media.workers import MediaWorkers
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import StaleCalls
+from callreel.live.transcription import keep_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher
@@ -72,7 +73,8 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         if apart:
             await engine.host.close()  # the workers have engines of their own; what it can do is known now
         recovery = Recovery(
-            runtime.database, runtime.publisher, runtime.clock, settings.objects_dir, engine.able.name,
+            runtime.database, runtime.publisher, runtime.clock, settings.objects_dir,
+            lambda call_id: keep_live_transcript(runtime.database, runtime.publisher, call_id, engine.able.name),
             runtime.peers.dead, alone=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
         )  # fmt: skip
         recovered = await asyncio.to_thread(recovery.at_start)

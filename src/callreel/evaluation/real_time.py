@@ -106,17 +106,17 @@ async def _hear(
 async def _feed(recorded: Recorded, transcription: LiveTranscription, began_s: float) -> None:
     """Each block when it has been spoken."""
     lanes = recorded.lanes()
-    hearings = {role: transcription.hearing(_CALL, role) for role in lanes}
+    endpointers = {role: transcription.endpointer(_CALL, role) for role in lanes}
     upsamplers = {role: Upsampler(0) for role in lanes}
     length_ms = max(lane.size for lane in lanes.values()) // SAMPLES_PER_MS
     for now_ms in range(BLOCK_MS, length_ms + BLOCK_MS, BLOCK_MS):
         await asyncio.sleep(max(0.0, began_s + now_ms / 1000 - time.monotonic()))
         for role, lane in lanes.items():
             block = lane[(now_ms - BLOCK_MS) * SAMPLES_PER_MS : now_ms * SAMPLES_PER_MS]
-            hearings[role].hear(block, upsamplers[role].push(block))
-    for role, hearing in hearings.items():
-        hearing.hear(np.zeros(0, np.int16), upsamplers[role].finish())
-        hearing.pause()
+            endpointers[role].push(block, upsamplers[role].push(block))
+    for role, endpointer in endpointers.items():
+        endpointer.push(np.zeros(0, np.int16), upsamplers[role].finish())
+        endpointer.pause()
 
 
 class _Listener(EventPublisher):

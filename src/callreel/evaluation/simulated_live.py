@@ -1,4 +1,4 @@
-"""A recording heard as if it were live, as fast as can be: the clock is simulated, hearing and queue are the real ones.
+"""A recording heard as if it were live, as fast as can be: the clock is simulated, endpointer and queue are the real ones.
 
 Both lanes come frame by frame, as they do from `services/lane`; `EndpointDetector` cuts and asks; `DecodeQueue` orders and sheds;
 so many workers are busy for as long as each decode took. What is left out is the network, the database and the browser.
@@ -91,18 +91,18 @@ async def hear_live(
     decoding.begin(recorded)
     lanes = recorded.lanes()
     simulation = _Simulation(decoding, workers)
-    hearings = {role: simulation.hearing(role, new_detector(), segmenter) for role in lanes}
+    endpointers = {role: simulation.endpointer(role, new_detector(), segmenter) for role in lanes}
     upsamplers = {role: Upsampler(0) for role in lanes}
     length_ms = max(lane.size for lane in lanes.values()) // SAMPLES_PER_MS
     for now_ms in range(BLOCK_MS, length_ms + BLOCK_MS, BLOCK_MS):
         await simulation.until(now_ms)
         for role, lane in lanes.items():
             block = lane[(now_ms - BLOCK_MS) * SAMPLES_PER_MS : now_ms * SAMPLES_PER_MS]
-            hearings[role].hear(block, upsamplers[role].push(block))
+            endpointers[role].push(block, upsamplers[role].push(block))
         await simulation.start()
-    for role, hearing in hearings.items():
-        hearing.hear(np.zeros(0, np.int16), upsamplers[role].finish())
-        hearing.pause()
+    for role, endpointer in endpointers.items():
+        endpointer.push(np.zeros(0, np.int16), upsamplers[role].finish())
+        endpointer.pause()
     await simulation.start()
     await simulation.until(float("inf"))
     return simulation.run
@@ -123,7 +123,7 @@ class _Simulation:
         self._spilled: deque[Job] = deque()
         self._open: dict[SegmentKey, Stability] = {}
 
-    def hearing(self, role: Role, detector: SpeechDetector, options: SegmenterOptions) -> EndpointDetector:
+    def endpointer(self, role: Role, detector: SpeechDetector, options: SegmenterOptions) -> EndpointDetector:
         cadence = PartialCadence.for_engine(self._decoding.capabilities)
         if cadence is not None:
             self._cadences[role] = cadence

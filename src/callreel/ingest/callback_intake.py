@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from callreel.cluster.group_commit import Written
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.recording import CloudState
 from callreel.ingest.ownership import STREAM_STOPPED
 from callreel.runtime.clock import Clock
 from callreel.store.calls import callbacks, calls, facts, legs, recordings
@@ -70,7 +69,7 @@ class CallbackIntake:
                 source=progress.source,
                 channels=progress.channels,
                 duration_s=progress.duration_s,
-                error_code=error_number(progress.error_code),
+                error_code=recordings.error_number(progress.error_code),
                 url=progress.url,
                 started_at=progress.start_time,
                 updated_at=now,
@@ -78,7 +77,7 @@ class CallbackIntake:
         )
         if not changed:
             return Written()
-        event = recording_event(call.id, row.sid, row.state, row.error_code)
+        event = recordings.state_event(call.id, row.sid, row.state, row.error_code)
         return Written((event,), (self._recording_changed,))
 
     def stream(self, conn: Connection, progress: StreamProgress, form: Form) -> Written:
@@ -130,15 +129,3 @@ class CallbackIntake:
             then.append(partial(self._leg_ended, known.id))
         event = LiveEvent(known.id, EventKind.CALL, {"leg": role, "status": progress.status})
         return Written((event,), tuple(then))
-
-
-def error_number(code: str | None) -> int | None:
-    """The carrier's error code as the number that it is."""
-    return int(code) if code is not None and code.isdecimal() else None
-
-
-def recording_event(call_id: CallId, sid: str, state: CloudState, error_code: int | None) -> LiveEvent:
-    """The event that tells of a recording's state."""
-    return LiveEvent(
-        call_id, EventKind.RECORDING, {"recording_sid": sid, "state": state, "error_code": error_code}
-    )

@@ -29,13 +29,13 @@ TELL_EVERY_MS = 500
 _NOTHING: Samples = np.zeros(0, np.int16)
 
 
-class Hearing(Protocol):
+class LaneListener(Protocol):
     """Who listens to a lane: 8 kHz samples as they settle, 16 kHz samples as they come out of the resampler.
 
     Samples are handed on as they are kept: nobody may change them.
     """
 
-    def hear(self, samples8k: Samples, samples16k: Samples) -> None: ...
+    def push(self, samples8k: Samples, samples16k: Samples) -> None: ...
 
     def pause(self) -> None:
         """The stream ended; what is open is to be closed."""
@@ -59,7 +59,7 @@ class Lane:
 
     __slots__ = (
         "_block_samples",
-        "_hearing",
+        "_listener",
         "_late",
         "_late_samples",
         "_newest",
@@ -79,7 +79,7 @@ class Lane:
         self,
         role: Role,
         paths: LanePaths,
-        hearing: Hearing,
+        listener: LaneListener,
         *,
         block_ms: int,
         patience_ms: int = 0,
@@ -93,7 +93,7 @@ class Lane:
         """
         self.role = role
         self.paths = paths
-        self._hearing = hearing
+        self._listener = listener
         self._patience_ms = patience_ms
         self._patience_samples = patience_ms * SAMPLES_PER_MS
         self._late: list[Samples] = []
@@ -161,8 +161,8 @@ class Lane:
             self._write(mulaw.decode(rest))
         tail = np.concatenate([self._widened(files), files.upsampler.finish()])
         files.live_16k.append(tail)
-        self._hearing.hear(_NOTHING, tail)
-        self._hearing.pause()
+        self._listener.push(_NOTHING, tail)
+        self._listener.pause()
         files.close()
         self.disk_lost_ms += files.live_8k.lost_samples // SAMPLES_PER_MS
         self._timeline = self._open = None
@@ -187,7 +187,7 @@ class Lane:
             if samples16k.size:
                 files.live_16k.append(samples16k)
         self._newest.append(samples8k)
-        self._hearing.hear(samples8k, samples16k)
+        self._listener.push(samples8k, samples16k)
         if self.samples >= self._tell_at:
             self._tell_at = self.samples + TELL_EVERY_MS * SAMPLES_PER_MS
             self._on_written()
@@ -211,6 +211,3 @@ class _OpenFiles:
     def close(self) -> None:
         self.live_8k.close(sync=False)
         self.live_16k.close(sync=False)
-
-
-NewHearing = Callable[[Role], Hearing]

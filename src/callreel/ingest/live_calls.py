@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -24,11 +25,10 @@ from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ingest.handover import beginning, new_beginning
-from callreel.ingest.lane import TELL_EVERY_MS, Lane, LanePaths
+from callreel.ingest.lane import TELL_EVERY_MS, Lane, LaneListener, LanePaths
 from callreel.ingest.ownership import Admitted, CallOwnership, Found
 from callreel.ingest.stream_restart import MOST_A_CALL
 from callreel.ingest.voice_request import TOKEN_PARAMETER
-from callreel.live.transcription import LiveTranscription
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import GAP_MS, Counters
 from callreel.runtime.tracing import begin
@@ -48,6 +48,33 @@ LOOK_EVERY_S = 5.0
 ADMIT_S = 60.0
 """How long a stream waits for a database that is away: its audio waits unread meanwhile."""
 FRAME_COUNTS = ("repeated", "late", "reordered", "refused")
+
+
+class Transcription(Protocol):
+    """What capture needs of live transcription (`live.transcription.LiveTranscription`)."""
+
+    @property
+    def patience_ms(self) -> int:
+        """How long the 16 kHz samples of a block may be delayed; 0 where they are transcribed live."""
+        ...
+
+    def endpointer(
+        self, call_id: CallId, role: Role, first_number: int = 0, *, language: str = ""
+    ) -> LaneListener:
+        """The listener for one lane of a call; its segments are numbered from `first_number` on."""
+        ...
+
+    async def finish_call(self, call_id: CallId) -> None:
+        """Wait for the final results of a call that has ended, then save its live transcript."""
+        ...
+
+    def forget(self, call_id: CallId) -> None:
+        """Another process owns the call now and saves its transcript."""
+        ...
+
+    def load(self) -> dict[str, int]:
+        """How far transcription is behind, and what it sheds, as level events report it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +183,7 @@ class LiveCalls:
         publisher: EventPublisher,
         clock: Clock,
         counters: Counters,
-        transcription: LiveTranscription,
+        transcription: Transcription,
         options: LiveOptions,
         custody: CallOwnership,
         *,
@@ -314,10 +341,12 @@ class LiveCalls:
         return stream
 
     def _new_lane(self, call: LiveCall, role: Role, paths: LanePaths, first_number: int) -> Lane:
-        hearing = self._transcription.hearing(call.id, role, first_number, language=call.language)
+        listener = self._transcription.endpointer(call.id, role, first_number, language=call.language)
         patience_ms = self._transcription.patience_ms
         block_ms = self._options.block_ms if patience_ms else min(HEARD_BLOCK_MS, self._options.block_ms)
-        return Lane(role, paths, hearing, block_ms=block_ms, patience_ms=patience_ms, on_written=call.written)
+        return Lane(
+            role, paths, listener, block_ms=block_ms, patience_ms=patience_ms, on_written=call.written
+        )
 
     def _layer_files(self, lane: Lane, state: LayerState) -> list[LayerFile]:
         both = (
@@ -554,11 +583,7 @@ class LiveCalls:
         data = {
             **levels,
             "position_ms": position_ms,
-            "lag_ms": self._transcription.lag_ms(),
-            "partials_shed": self._transcription.partials_shed,
-            "finals_waiting": self._transcription.finals_waiting,
-            "finals_spilled": self._transcription.finals_spilled,
-            "overload": int(self._transcription.overload),
+            **self._transcription.load(),
         }
         self._publisher.publish(LiveEvent(call.id, EventKind.LEVEL, {**data}))
 

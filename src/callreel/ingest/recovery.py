@@ -22,7 +22,6 @@ from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ingest.call_end import end_call
 from callreel.ingest.handover import LIVE_FOLDER
-from callreel.live.transcription import keep_live_transcript
 from callreel.runtime.clock import Clock
 from callreel.store.audio.live_layers import layer_event, layer_file
 from callreel.store.calls import calls, facts, layers, stream_tokens, streams
@@ -54,13 +53,14 @@ class Recovery:
         publisher: EventPublisher,
         clock: Clock,
         data_dir: Path,
-        engine: str,
+        keep_live_transcript: Callable[[CallId], None],
         dead_among: Callable[[set[str]], set[str]],
         *,
         alone: bool,
         spool: str | None = None,
     ) -> None:
-        """`engine` is named in live transcripts; `dead_among` says which of the processes asked are dead.
+        """`keep_live_transcript` (blocking) makes a call's live transcript of its final results; `dead_among` says which of
+        the given processes are dead.
 
         `alone`: there is no other machine, so a file that is not here is nowhere. `spool`: what `data_dir` is called
         where files move on from it.
@@ -69,7 +69,7 @@ class Recovery:
         self._publisher = publisher
         self._clock = clock
         self._data_dir = data_dir
-        self._engine = engine
+        self._keep_live_transcript = keep_live_transcript
         self._dead_among = dead_among
         self._alone = alone
         self._spool = spool
@@ -127,7 +127,7 @@ class Recovery:
         ended = [row.id for row in live if row.owner in dead and row.id not in coming and self._end(row)]
         for call_id in [*ended, *(row.id for row in unheard if row.owner in dead)]:
             # Segments that were not decoded are in the layers; the stages wait for this, not for them.
-            keep_live_transcript(self._database, self._publisher, call_id, self._engine)
+            self._keep_live_transcript(call_id)
         return len(ended)
 
     def _end(self, row: CallRow) -> bool:

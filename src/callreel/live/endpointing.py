@@ -74,12 +74,12 @@ class _Cut:
     end_ms: int
 
 
-class Unheard:
+class NoTranscript:
     """Listens to a lane and does nothing, for calls that are only recorded."""
 
     __slots__ = ()
 
-    def hear(self, samples8k: Samples, samples16k: Samples) -> None: ...
+    def push(self, samples8k: Samples, samples16k: Samples) -> None: ...
 
     def pause(self) -> None: ...
 
@@ -129,7 +129,7 @@ class EndpointDetector:
         """How much audio is in memory."""
         return self._samples16k.held // ASR_SAMPLES_PER_MS
 
-    def hear(self, samples8k: Samples, samples16k: Samples) -> None:
+    def push(self, samples8k: Samples, samples16k: Samples) -> None:
         """The next settled samples of the lane, at both rates; the two need not reach equally far."""
         self._samples16k.append(samples16k)
         self._newest8k.append(samples8k)

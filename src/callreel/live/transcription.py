@@ -31,8 +31,7 @@ from callreel.domain.errors import EngineError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
-from callreel.ingest.lane import Hearing
-from callreel.live.endpointing import EndpointDetector, Unheard
+from callreel.live.endpointing import EndpointDetector, NoTranscript
 from callreel.live.spill import Spill
 from callreel.review.live_scoring import keep_delivery, keep_text_score
 from callreel.runtime.clock import Clock
@@ -154,6 +153,16 @@ class LiveTranscription:
         """How long the oldest waiting final has waited."""
         return round(1000 * self._queue.final_age_s(self._clock.monotonic_s()))
 
+    def load(self) -> dict[str, int]:
+        """How far decoding is behind, and what is shed, for level events."""
+        return {
+            "lag_ms": self.lag_ms(),
+            "partials_shed": self.partials_shed,
+            "finals_waiting": self.finals_waiting,
+            "finals_spilled": self.finals_spilled,
+            "overload": int(self.overload),
+        }
+
     def start(self) -> None:
         """Begin to decode; `close` ends it."""
         self._host.on_free(self._wake.set)
@@ -176,19 +185,21 @@ class LiveTranscription:
             task.cancel()
         await asyncio.gather(*self._tasks, *left, return_exceptions=True)
 
-    def hearing(self, call_id: CallId, role: Role, first_number: int = 0, *, language: str = "") -> Hearing:
+    def endpointer(
+        self, call_id: CallId, role: Role, first_number: int = 0, *, language: str = ""
+    ) -> EndpointDetector | NoTranscript:
         """A listener for one lane of a call; its segments are numbered from `first_number` on.
 
         A call in a `language` that the engine does not hear is only recorded: its text comes after it, from an engine
         that does.
         """
         if not self._listen:
-            return Unheard()
+            return NoTranscript()
         if not self._host.capabilities.hears(language):
             log.warning(
                 "a call is not heard live: the engine has not its language", extra={"call_id": call_id}
             )
-            return Unheard()
+            return NoTranscript()
         progress = self._calls.setdefault(call_id, _CallProgress())
         progress.language = language
         cadence = PartialCadence.for_engine(self._host.capabilities)

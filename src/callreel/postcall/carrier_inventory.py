@@ -13,7 +13,6 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.ingest.callback_intake import error_number, recording_event
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, deletions, facts, recordings
 from callreel.store.calls.calls import CallRow
@@ -88,14 +87,16 @@ class CarrierList:
                     source=listed.source,
                     channels=listed.channels,
                     duration_s=listed.duration_s,
-                    error_code=error_number(listed.error_code),
+                    error_code=recordings.error_number(listed.error_code),
                     started_at=listed.start_time,
                     updated_at=self._clock.now(),
                 ),
             )
             if not changed:
                 return
-            event = self._publisher.record(conn, recording_event(call.id, row.sid, row.state, row.error_code))
+            event = self._publisher.record(
+                conn, recordings.state_event(call.id, row.sid, row.state, row.error_code)
+            )
         self._publisher.publish(event)
         log.warning("took in a recording that nobody told of", extra={"call_id": call.id})
 

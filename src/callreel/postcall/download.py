@@ -15,7 +15,6 @@ from callreel.domain.call import Role, Topology
 from callreel.domain.errors import StoreAwayError, StoreError
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
-from callreel.ingest.callback_intake import recording_event
 from callreel.runtime.clock import Clock
 from callreel.runtime.retry import Park, Problem, decide
 from callreel.store.audio.layer_audio import open_layer
@@ -114,7 +113,7 @@ class RecordingDownloader:
             recordings.set_state(conn, sid, CloudState.STORED, self._clock.now())
             told = [
                 self._publisher.record(conn, layer_event(call.id, file)),
-                self._publisher.record(conn, recording_event(call.id, sid, CloudState.STORED, None)),
+                self._publisher.record(conn, recordings.state_event(call.id, sid, CloudState.STORED, None)),
             ]
         self._publisher.publish(*told)
 
@@ -125,7 +124,9 @@ class RecordingDownloader:
         with self._database.write() as conn:
             recordings.set_state(conn, sid, CloudState.PARKED, now)
             recordings.set_stage(conn, sid, "fetch", why, retry_at)
-            event = self._publisher.record(conn, recording_event(call_id, sid, CloudState.PARKED, None))
+            event = self._publisher.record(
+                conn, recordings.state_event(call_id, sid, CloudState.PARKED, None)
+            )
         self._publisher.publish(event)
 
     def split(self, sid: RecordingSid) -> int:

@@ -16,7 +16,6 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.ingest.callback_intake import error_number, recording_event
 from callreel.runtime.clock import Clock
 from callreel.store.calls import recordings
 from callreel.store.calls.recordings import UnsettledCall
@@ -142,7 +141,7 @@ class Reconciler:
                 found.status,
                 found.channels,
                 found.duration_s,
-                error_number(found.error_code),
+                recordings.error_number(found.error_code),
             )
         return settled
 
@@ -181,6 +180,6 @@ class Reconciler:
             if not changed:
                 return
             event = self._publisher.record(
-                conn, recording_event(call.call_id, row.sid, row.state, row.error_code)
+                conn, recordings.state_event(call.call_id, row.sid, row.state, row.error_code)
             )
         self._publisher.publish(event)

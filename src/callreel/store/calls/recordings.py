@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Update, case, exists, func, select, update
 
 from callreel.domain.call import CallState
+from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid, RecordingSid
 from callreel.domain.recording import CloudState, advance
 from callreel.store.db.dialect import insert_new
@@ -297,3 +298,15 @@ def _either(first: Any, second: Any) -> Any:
 
 def _row(found: Row[Any]) -> RecordingRow:
     return RecordingRow(**found._asdict())
+
+
+def error_number(code: str | None) -> int | None:
+    """The carrier's error code, which it sends as text, as a number; None for text that is no number."""
+    return int(code) if code is not None and code.isdecimal() else None
+
+
+def state_event(call_id: CallId, sid: str, state: CloudState, error_code: int | None) -> LiveEvent:
+    """The live event for a recording's new state."""
+    return LiveEvent(
+        call_id, EventKind.RECORDING, {"recording_sid": sid, "state": state, "error_code": error_code}
+    )
