@@ -94,11 +94,11 @@ def earlier(fault: Fault | None) -> CallScript:
 def test_the_first_link_lets_in_one_administrator_once(office: Office) -> None:
     page = office.sit_down().new_page()
     page.goto(office.first_link)
-    expect(page.get_by_role("alert")).to_have_text("This link is used up or too old.")
+    expect(page.get_by_role("alert")).to_have_text("This link was used already or has expired.")
     expect(page.get_by_label("Password")).to_have_count(0)
     page.goto(office.house.url)
     sign_in(page, "maria", "not her password")
-    expect(page.get_by_role("alert")).to_have_text("The name or the password is not right.")
+    expect(page.get_by_role("alert")).to_have_text("Wrong name or password.")
     expect(page.get_by_label("Name")).to_have_value("maria")
     page.context.close()
 

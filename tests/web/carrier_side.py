@@ -13,7 +13,9 @@ from callreel.domain.ids import CallId
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.runtime.counters import Counters
 from callreel.twilio.signature import SignatureCheck, settings_header, sign
-from callreel.web.carrier.webhooks import carrier_router
+from callreel.web.carrier import webhooks
+from callreel.web.carrier.webhooks import CarrierServices
+from callreel.web.errors import install_error_handlers
 from tests.support.installation import Installation, answering, temporary_installation
 
 PUBLIC = "https://calls.example"
@@ -74,7 +76,9 @@ def carrier_side() -> Iterator[CarrierSide]:
             stream_ended=side.streams.append,
         )
         commits = GroupCommit(installation.database, installation.publisher)
-        app.include_router(
-            carrier_router(signature_check(), PUBLIC, answering(installation), intake, commits, counters)
+        app.state.carrier = CarrierServices(
+            signature_check(), PUBLIC, answering(installation), intake, commits, counters
         )
+        install_error_handlers(app)
+        app.include_router(webhooks.routes)
         yield side

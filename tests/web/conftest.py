@@ -14,7 +14,7 @@ from callreel.domain.cost import Prices
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.people import api_tokens, users
 from callreel.twilio.dial_policy import DialPolicy
-from callreel.web.app import WebOptions, create_app
+from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.passwords import hash_password
 from callreel.web.auth.signin import COOKIE
 from tests.support.seed import NOON, Seed, open_seed, seed
@@ -50,7 +50,7 @@ def place(seeded_folder: Path, tmp_path: Path) -> Iterator[Seed]:
 @pytest.fixture
 def make_app(place: Seed) -> MakeApp:
     def make(options: WebOptions) -> FastAPI:
-        return create_app(database=place.database, blobs=place.blobs, bus=place.bus, options=options)
+        return create_app(WebContext(place.database, place.blobs, place.bus, options))
 
     return make
 

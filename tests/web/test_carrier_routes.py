@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
 
@@ -24,8 +25,9 @@ from callreel.simulator.calls.webhook_forms import (
     voice_form,
 )
 from callreel.store.db.tables import metadata
-from callreel.web.app import WebOptions, create_app
-from callreel.web.carrier.webhooks import MAX_FORM_BYTES, carrier_router
+from callreel.web.app import WebContext, WebOptions, create_app
+from callreel.web.carrier import webhooks
+from callreel.web.carrier.webhooks import MAX_FORM_BYTES, CarrierServices
 from tests.support.installation import ACCOUNT, NOON, answering, leg
 from tests.web.carrier_side import (
     AUTH_TOKEN,
@@ -175,10 +177,13 @@ def test_request_that_is_not_the_carriers_gets_403_and_leaves_a_count(
 ) -> None:
     for path, form in ROUTES.items():
         headers = forged(how, path, form)
-        assert side.post(path, form, headers) == (403, "the signature is missing or wrong\n")
+        assert side.post(path, form, headers) == (
+            403,
+            '{"error":{"code":"forbidden","message":"The signature is missing or wrong."}}',
+        )
     assert stored(side) == {}
     assert side.counters.snapshot() == {"webhooks_refused": len(ROUTES)}
-    assert "+12125550123" not in caplog.text and caplog.text.count("refused a request") == len(ROUTES)
+    assert "+12125550123" not in caplog.text and caplog.text.count("webhook refused path=") == len(ROUTES)
 
 
 def forged(how: str, path: str, form: Mapping[str, str]) -> Mapping[str, str]:
@@ -213,7 +218,7 @@ def test_only_posts_are_answered(side: CarrierSide) -> None:
 def test_signed_form_without_what_it_needs_gets_400(side: CarrierSide, path: str, damage: str) -> None:
     form = {name: value for name, value in ROUTES[path].items() if damage not in (name, "everything")}
     status, text = side.post(path, form)
-    assert status == 400 and text.count("\n") == 1
+    assert status == 400 and json.loads(text)["error"]["code"] == "bad_request"
     assert "no " in text and stored(side) == {}
 
 
@@ -236,7 +241,10 @@ def test_body_that_is_no_form_is_refused(side: CarrierSide, body: bytes) -> None
 def test_body_that_is_too_large_gets_413(side: CarrierSide, path: str) -> None:
     form = {**ROUTES[path], "More": "x" * MAX_FORM_BYTES}
     status, text = side.post(path, form)
-    assert (status, text) == (413, f"expected a form of at most {MAX_FORM_BYTES} bytes\n")
+    assert (status, json.loads(text)["error"]) == (
+        413,
+        {"code": "too_large", "message": f"A form has at most {MAX_FORM_BYTES} bytes."},
+    )
     assert stored(side) == {}
 
 
@@ -282,7 +290,8 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
     )  # fmt: skip
     service: VoiceRequestHandler = answering(installation)
     commits = GroupCommit(installation.database, installation.publisher)
-    app.include_router(carrier_router(signature_check(), PUBLIC, service, intake, commits, Counters()))
+    app.state.carrier = CarrierServices(signature_check(), PUBLIC, service, intake, commits, Counters())
+    app.include_router(webhooks.routes)
     client = TestClient(app, raise_server_exceptions=False)
     answer = client.post("/twilio/call-status", data=LEG, headers=signed("/twilio/call-status", LEG))
     assert answer.status_code == 500 and "space" not in answer.text
@@ -295,13 +304,9 @@ def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
     commits = GroupCommit(installation.database, installation.publisher)
-    router = carrier_router(signature_check(), PUBLIC, answering(installation), intake, commits, Counters())
+    carrier = CarrierServices(signature_check(), PUBLIC, answering(installation), intake, commits, Counters())
     app = create_app(
-        database=installation.database,
-        blobs=installation.blobs,
-        bus=installation.bus,
-        options=WebOptions(),
-        routers=(router,),
+        WebContext(installation.database, installation.blobs, installation.bus, WebOptions()), carrier
     )
     client = TestClient(app, base_url="http://10.0.0.1")
     for path, form in ROUTES.items():

@@ -15,7 +15,7 @@ from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.settings import load_settings
 from callreel.store.db.tables import api_tokens
-from callreel.web.app import WebOptions, create_app
+from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.access import RULES, Rule, find
 from callreel.web.auth.gate import SECURITY_HEADERS, SIGNED
 from tests.support.seed import DONE, NOON, Seed
@@ -96,9 +96,10 @@ def test_the_server_as_it_is_put_together_has_no_door_without_a_lock(place: Seed
         settings=settings, database=place.database, blobs=place.blobs, bus=place.bus, clock=Clock()
     )
     far: Any = Nothing()
+    live: Any = Nothing(calls=far, counters=Counters())
     app = web_app(
-        installation, engine=far, live_calls=far, dispatcher=far, counters=Counters(), health=Health(Clock(), {}),
-        metrics=far, demo=False, demo_sign_in=False,
+        installation, engine=far, live=live, dispatcher=far,
+        health=Health(Clock(), {}), metrics=far, demo=False, demo_sign_in=False,
     )  # fmt: skip
     browser = TestClient(app, base_url="https://calls.example", follow_redirects=False)
     carriers, people = set(), 0
@@ -127,13 +128,8 @@ def test_a_route_that_somebody_forgot_is_open_to_nobody(place: Seed) -> None:
     def secret() -> str:
         return "told"
 
-    app = create_app(
-        database=place.database,
-        blobs=place.blobs,
-        bus=place.bus,
-        options=WebOptions(demo=True),
-        routers=[forgotten],
-    )
+    context = WebContext(place.database, place.blobs, place.bus, WebOptions(demo=True))
+    app = create_app(context, routers=[forgotten])
     answer = TestClient(app, base_url="http://localhost").get("/secret")
     assert answer.status_code == 404
     assert "told" not in answer.text
@@ -247,9 +243,7 @@ def test_a_websocket_outside_the_carriers_needs_a_session(place: Seed) -> None:
         await socket.send_text("hello")
         await socket.close()
 
-    app = create_app(
-        database=place.database, blobs=place.blobs, bus=place.bus, options=WebOptions(), routers=[inside]
-    )
+    app = create_app(WebContext(place.database, place.blobs, place.bus, WebOptions()), routers=[inside])
     client = TestClient(app)
     with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect("/talk"):
         pass

@@ -16,7 +16,7 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.store.calls import live_events
 from callreel.store.people import users
-from callreel.web.api.live_events import HEARTBEAT, Wish, event_text, live_text
+from callreel.web.api.live_events import HEARTBEAT, Subscription, event_stream, event_text
 from callreel.web.app import WebOptions
 from tests.support.seed import ABSENT, DONE, LIVE, Seed, record
 from tests.web.conftest import MakeApp, enter
@@ -102,7 +102,9 @@ def test_unknown_calls_and_odd_values(ada: TestClient) -> None:
 
 def test_passing_events_have_no_id_and_come_live_only(place: Seed) -> None:
     async def story() -> list[str]:
-        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=10, is_still=always)
+        stream = event_stream(
+            place.database, place.bus, Subscription(LIVE, 10**6), heartbeat_s=10, still_allowed=always
+        )
         told = await take(stream, 1)
         place.bus.publish(partial(LIVE, "it"))
         place.bus.publish(partial(DONE, "another call"))
@@ -131,8 +133,8 @@ def test_no_hole_and_no_double_between_replay_and_live(place: Seed) -> None:
     async def listen(begin: asyncio.Event) -> list[int]:
         await begin.wait()
         got: list[int] = []
-        async for text in live_text(
-            place.database, place.bus, Wish(LIVE, 0), heartbeat_s=10, is_still=always
+        async for text in event_stream(
+            place.database, place.bus, Subscription(LIVE, 0), heartbeat_s=10, still_allowed=always
         ):
             got += ids_of([text])
             if len(got) == wanted:
@@ -158,7 +160,9 @@ def test_no_hole_and_no_double_between_replay_and_live(place: Seed) -> None:
 
 def test_events_told_out_of_order_or_not_at_all_are_sent_in_order(place: Seed) -> None:
     async def story() -> list[str]:
-        stream = live_text(place.database, place.bus, Wish(LIVE, None), heartbeat_s=10, is_still=always)
+        stream = event_stream(
+            place.database, place.bus, Subscription(LIVE, None), heartbeat_s=10, still_allowed=always
+        )
         told = await take(stream, 1)
         reading = asyncio.create_task(take(stream, 3))
         await asyncio.to_thread(lambda: None)
@@ -177,7 +181,9 @@ def test_a_listener_that_fell_behind_reads_the_rest_from_the_database(place: See
     bus = EventBus(limit=4)
 
     async def story() -> list[str]:
-        stream = live_text(place.database, bus, Wish(LIVE, 0), heartbeat_s=10, is_still=always)
+        stream = event_stream(
+            place.database, bus, Subscription(LIVE, 0), heartbeat_s=10, still_allowed=always
+        )
         told = await take(stream, 1)
         for number in range(20):
             bus.publish(record(place, LIVE, EventKind.FINAL, number=number))
@@ -188,7 +194,9 @@ def test_a_listener_that_fell_behind_reads_the_rest_from_the_database(place: See
 
 def test_a_lull_is_filled_and_a_closed_bus_ends_the_stream(place: Seed) -> None:
     async def story() -> list[str]:
-        stream = live_text(place.database, place.bus, Wish(LIVE, 10**6), heartbeat_s=0.01, is_still=always)
+        stream = event_stream(
+            place.database, place.bus, Subscription(LIVE, 10**6), heartbeat_s=0.01, still_allowed=always
+        )
         told = await take(stream, 3)
         place.bus.close()
         return told + [text async for text in stream]

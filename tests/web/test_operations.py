@@ -18,7 +18,7 @@ from callreel.runtime.counters import Counters
 from callreel.runtime.stage_times import StageTimes
 from callreel.store.calls import calls, recordings
 from callreel.web.app import create_app
-from callreel.web.options import WebOptions
+from callreel.web.options import WebContext, WebOptions
 from tests.support.installation import NOON, Installation, a_call, leg, temporary_installation
 
 SID = RecordingSid("RE" + "1" * 32)
@@ -76,10 +76,11 @@ def client(installation: Installation, wrong: list[str]) -> Iterator[TestClient]
         installation.database, installation.blobs, counters, health, installation.clock, lambda: figures,
         stages=stages, engines={"final": Engines(workers=3, idle=1, restarts=4)},
     )  # fmt: skip
-    app = create_app(
-        database=installation.database, blobs=installation.blobs, bus=installation.bus, options=WebOptions(demo=True),
-        health=health, metrics=metrics, clock=installation.clock,
+    context = WebContext(
+        installation.database, installation.blobs, installation.bus, WebOptions(demo=True),
+        installation.clock, health=health, metrics=metrics,
     )  # fmt: skip
+    app = create_app(context)
     app.state.health = health
     with TestClient(app, base_url="http://localhost") as running:
         yield running
@@ -180,13 +181,10 @@ def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
 
 
 def test_a_stranger_sees_health_and_nothing_else(installation: Installation) -> None:
-    app = create_app(
-        database=installation.database,
-        blobs=installation.blobs,
-        bus=installation.bus,
-        options=WebOptions(),
-        clock=installation.clock,
+    context = WebContext(
+        installation.database, installation.blobs, installation.bus, WebOptions(), installation.clock
     )
+    app = create_app(context)
     with TestClient(app, base_url="https://calls.example") as stranger:
         assert stranger.get("/health").json() == {"status": "ok"}
         assert stranger.get("/metrics").status_code == 401

@@ -22,7 +22,7 @@ from callreel.store.db.database import Database
 from callreel.store.db.tables import calls as calls_table
 from callreel.store.db.tables import streams as streams_table
 from callreel.store.transcripts import finals, transcripts
-from callreel.web.app import WebOptions, create_app
+from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.options import SoftphoneOptions
 from callreel.web.pages.render import BUILT, STATIC
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed
@@ -43,7 +43,7 @@ def test_the_list_is_newest_first_and_marks_live_calls(ada: TestClient) -> None:
 
 def test_the_list_pages_by_before(place: Seed) -> None:
     options = WebOptions(demo=True, calls_per_page=3)
-    app = create_app(database=place.database, blobs=place.blobs, bus=place.bus, options=options)
+    app = create_app(WebContext(place.database, place.blobs, place.bus, options))
     browser = TestClient(app, base_url="http://localhost")
     older = re.search(r'rel="next" href="([^"]+)"', browser.get("/").text)
     assert older is not None
@@ -57,7 +57,7 @@ def test_an_empty_list_says_how_to_begin(place: Seed) -> None:
     with place.database.write() as conn:
         conn.execute(delete(calls_table))
     options = WebOptions(demo=True, public_url="https://calls.example")
-    app = create_app(database=place.database, blobs=place.blobs, bus=place.bus, options=options)
+    app = create_app(WebContext(place.database, place.blobs, place.bus, options))
     page = TestClient(app, base_url="http://localhost").get("/").text
     for word in ("No calls yet", "https://calls.example/twilio/voice", "callreel doctor", "callreel demo"):
         assert word in page
@@ -73,7 +73,7 @@ def test_a_finished_call_shows_everything(ada: TestClient) -> None:
     assert f"audio_recordings/agent_{DONE}_20261122T120000Z_8000Hz.wav" in page
     assert re.search(r'<code title="[0-9a-f]{64}">', page)
     assert "$0.0490" in page
-    assert "pocketsphinx runs with nothing to download, but its text is rough" in page
+    assert "pocketsphinx needs no download, but its text has many errors" in page
     assert page.count('class="light done"') == 3
 
 
@@ -336,7 +336,7 @@ def test_the_days_of_an_agent_and_of_nobody(signed_in: As) -> None:
 def test_days_that_cannot_be_are_said_on_a_page(ada: TestClient) -> None:
     answer = ada.get("/days?from=2026-11-23&to=2026-11-22", headers={"Accept": "text/html"})
     assert answer.status_code == 422
-    assert "<h1>The days are from one to a later one, 400 at most.</h1>" in answer.text
+    assert "<h1>A period ends on or after its first day and has at most 400 days.</h1>" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/days", "/people", "/me", "/technicians", "/settings", "/operations"])

@@ -69,7 +69,7 @@ def test_signing_in_again_ends_the_old_session(ada: TestClient) -> None:
 def test_wrong_ones_are_told_the_same(stranger: TestClient, name: str, password: str) -> None:
     answer = stranger.post("/sign-in", data={"name": name, "password": password})
     assert answer.status_code == 401
-    assert "The name or the password is not right." in answer.text
+    assert "Wrong name or password." in answer.text
     assert password not in answer.text
     assert "set-cookie" not in answer.headers
 
@@ -90,7 +90,7 @@ def test_after_five_failures_even_the_right_password_waits(stranger: TestClient)
     answer = stranger.post("/sign-in", data={"name": "ada", "password": PASSWORD})
     assert answer.status_code == 429
     assert 0 < int(answer.headers["retry-after"]) <= 901
-    assert "Try again in 15 min." in answer.text
+    assert "Try again in 15 minutes." in answer.text
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])

@@ -1,4 +1,4 @@
-"""The web application with what it is given, and what its pages tell of the settings."""
+"""Builds the web application from the runtime and the settings."""
 
 import secrets
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from callreel.app.carrier import answer_options, signature_check
 from callreel.app.engines import engines_told
-from callreel.app.live import leg_ended
+from callreel.app.live import LiveSide, leg_ended
 from callreel.app.runtime import Runtime
 from callreel.asr.engines.survey import Purpose
 from callreel.asr.languages import named
@@ -16,33 +16,30 @@ from callreel.cluster.event_relay import PeerMessage
 from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.call import Role
 from callreel.ingest.callback_intake import CallbackIntake
-from callreel.ingest.live_calls import LiveCalls
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher
-from callreel.runtime.counters import Counters
 from callreel.runtime.secret_tokens import new_token
 from callreel.settings import LOOPBACK_HOSTS, Settings, describe
 from callreel.web.app import create_app
-from callreel.web.carrier.webhooks import carrier_router
-from callreel.web.options import ShownSetting, SoftphoneOptions, WebOptions
+from callreel.web.carrier.webhooks import CarrierServices
+from callreel.web.options import ShownSetting, SoftphoneOptions, WebContext, WebOptions
 
 
 def web_app(
     runtime: Runtime,
     engine: BegunEngine,
-    live_calls: LiveCalls,
+    live: LiveSide,
     dispatcher: Dispatcher,
-    counters: Counters,
     health: Health,
     metrics: Metrics,
+    *,
     demo: bool,
     demo_sign_in: bool,
 ) -> FastAPI:
-    """Every route of the server but the media socket, which `one_port` takes before it."""
+    """Every route of the server except the media socket, which `one_port` takes first."""
     settings = runtime.settings
-    check = signature_check(settings)
     final = runtime.final.able if runtime.final is not None else engine.able
     answering = VoiceRequestHandler(
         runtime.database, runtime.publisher, answer_options(settings), runtime.clock,
@@ -51,15 +48,17 @@ def web_app(
     )  # fmt: skip
 
     def stream_ended(stream_sid: str) -> None:
-        live_calls.stream_ended(stream_sid)
+        live.calls.stream_ended(stream_sid)
         runtime.relay.send(PeerMessage.STREAM_ENDED, stream_sid)
 
     intake = CallbackIntake(
-        runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live_calls),
+        runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live.calls),
         stream_ended=stream_ended,
     )  # fmt: skip
     commits = GroupCommit(runtime.database, runtime.publisher)
-    routers = (carrier_router(check, settings.public_url, answering, intake, commits, counters),)
+    carrier = CarrierServices(
+        signature_check(settings), settings.public_url, answering, intake, commits, live.counters
+    )
     options = WebOptions(
         demo=demo,
         demo_sign_in=demo_sign_in,
@@ -67,9 +66,9 @@ def web_app(
         role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
         engine_name=engine.able.name,
         engine_rough=engine.able.rough,
-        engines=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: runtime.final}),
+        engine_report=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: runtime.final}),
         english=settings.engine_language == "en",
-        hears=final.asked_for,
+        check_language=final.asked_for,
         languages=sorted(((code, named(code)) for code in final.on_request), key=lambda pair: pair[1]),
         prices=settings.prices,
         carrier_usable=runtime.carrier.usable,
@@ -80,19 +79,14 @@ def web_app(
         settings=shown_settings(settings),
         missing=carrier_missing(settings),
     )
-    return create_app(
-        database=runtime.database,
-        blobs=runtime.blobs,
-        bus=runtime.bus,
-        options=options,
-        routers=routers,
-        health=health,
-        metrics=metrics,
+    context = WebContext(
+        runtime.database, runtime.blobs, runtime.bus, options, runtime.clock, health=health, metrics=metrics
     )
+    return create_app(context, carrier)
 
 
 def shown_settings(settings: Settings) -> list[ShownSetting]:
-    """Every setting in force as the page of settings shows it; secrets are masked already."""
+    """All settings in force, for the settings page; secrets are masked."""
     return [
         ShownSetting(line.section, line.env, line.value_shown, line.source, line.meaning)
         for line in describe(settings)
@@ -100,7 +94,7 @@ def shown_settings(settings: Settings) -> list[ShownSetting]:
 
 
 def carrier_missing(settings: Settings) -> list[str]:
-    """What the carrier cannot do without and is not set: by name and in words."""
+    """The settings that the carrier requires and that are not set, each with a description."""
     missing = softphone_options(settings).missing
     if settings.auth_token is None and not settings.shared_keys:
         missing.append("TWILIO_AUTH_TOKEN, the account's auth token: without it no webhook can be trusted")
@@ -110,7 +104,7 @@ def carrier_missing(settings: Settings) -> list[str]:
 
 
 def softphone_options(settings: Settings) -> SoftphoneOptions:
-    """What browsers need to place calls; what is not set is empty."""
+    """What browsers need to place calls; settings without a value are empty."""
     secret = settings.api_key_secret
     return SoftphoneOptions(
         account_sid=settings.account_sid or "",

@@ -105,7 +105,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         silent = StaleCalls(runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.calls))
         sync = LayerSync(runtime.database, settings.objects_dir, settings.sync_every_s)
         app = web_app(
-            runtime, engine, live.calls, dispatcher, live.counters, health, metrics, demo, demo_sign_in
+            runtime, engine, live, dispatcher, health, metrics, demo=demo, demo_sign_in=demo_sign_in
         )
         await stack.enter_async_context(
             tasks(

@@ -1,12 +1,12 @@
-"""How a request that cannot be served is answered: one JSON shape, or the same words as a page for a browser.
+"""Error responses: one JSON shape for programs, the same message as a page for browsers.
 
     {"error": {"code": "not_found", "message": "There is no such call."}}
 
-`code` is for programs and stays; `message` is for people and may change. Nothing of what was sent is repeated.
+`code` is stable; `message` is for people and may change. A message never repeats what the client sent.
 """
 
 import logging
-from typing import cast
+from typing import Final, cast
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,11 +15,21 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Scope
 
-from callreel.domain.errors import StoreAwayError
+from callreel.asr.languages import LanguageError
+from callreel.domain.errors import CallreelError, StoreAwayError
+from callreel.retention.erasure_orders import ErasureRefusedError
+from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
+from callreel.review.corrections import ConflictError
+from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
+from callreel.review.turn_edits import CorrectionError
+from callreel.store.audio.peaks import PeaksError
+from callreel.store.people.technicians import TakenError
+from callreel.store.people.users import LastAdministratorError
+from callreel.web.auth.passwords import PasswordError
 
 log = logging.getLogger(__name__)
 
-_CODES = {
+_CODES: Final = {
     400: "bad_request",
     401: "not_signed_in",
     403: "forbidden",
@@ -31,16 +41,45 @@ _CODES = {
     422: "invalid",
     429: "too_many",
     500: "internal",
-    503: "away",
+    503: "unavailable",
 }
-_AWAY = "This audio cannot be had at the moment. It is not lost; try again soon."
-_MESSAGES = {
+_MESSAGES: Final = {
     401: "Sign in first.",
-    403: "This is not allowed.",
-    404: "There is nothing here.",
-    405: "This address does not answer that method.",
-    500: "Something went wrong here. The log says what.",
+    403: "You do not have permission for this.",
+    404: "This page does not exist.",
+    405: "This address does not support that method.",
+    500: "Internal error. The server's log has the details.",
 }
+_UNAVAILABLE: Final = "This audio is temporarily unavailable. It is not lost; try again in a few seconds."
+
+
+class InvalidError(CallreelError):
+    """A value in a request that cannot be used."""
+
+
+class RequestConflictError(CallreelError):
+    """A request that the current state does not allow."""
+
+
+_STATUS: Final[dict[type[CallreelError], int]] = {
+    OthersNoteError: 403,
+    NoCallError: 404,
+    ConflictError: 409,
+    ErasureRefusedError: 409,
+    HeldNoteError: 409,
+    HoldRefusedError: 409,
+    LastAdministratorError: 409,
+    RequestConflictError: 409,
+    TakenError: 409,
+    CorrectionError: 422,
+    InvalidError: 422,
+    LanguageError: 422,
+    NoteError: 422,
+    PasswordError: 422,
+    PeaksError: 422,
+    ReasonError: 422,
+}
+"""The errors of use cases that a client can cause. Any other error is ours: 500."""
 
 
 def not_found(what: str) -> HTTPException:
@@ -48,75 +87,81 @@ def not_found(what: str) -> HTTPException:
     return HTTPException(404, f"There is no such {what}.")
 
 
-def conflict(error: Exception) -> HTTPException:
-    """Somebody else was first; the error says who or what."""
-    return HTTPException(409, _sentence(error))
-
-
-def unusable(error: Exception) -> HTTPException:
-    """A value that cannot be used; the error says why."""
-    return HTTPException(422, _sentence(error))
-
-
-def too_many(wait_s: float) -> HTTPException:
-    """Too many attempts failed; when the next one may come."""
-    minutes = max(1, round(wait_s / 60))
-    text = f"Too many attempts failed. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-    return HTTPException(429, text, headers={"Retry-After": str(int(wait_s) + 1)})
-
-
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     fact = str(error)
     return f"{fact[:1].upper()}{fact[1:]}."
 
 
+def status_and_message(error: CallreelError) -> tuple[int, str]:
+    """How an error of `_STATUS` is answered."""
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    return status, "There is no such call." if status == 404 else sentence(error)
+
+
+def too_many(wait_s: float) -> HTTPException:
+    """Too many failed attempts; `wait_s` seconds until the next one is allowed."""
+    minutes = max(1, round(wait_s / 60))
+    message = f"Too many failed attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+    return HTTPException(429, message, headers={"Retry-After": str(int(wait_s) + 1)})
+
+
 def error_json(status: int, message: str | None = None, code: str | None = None) -> JSONResponse:
-    """The one JSON shape of errors."""
-    message = message or _MESSAGES.get(status, "The request cannot be served.")
+    """The JSON shape of every error."""
+    message = message or _MESSAGES.get(status, "The request failed.")
     return JSONResponse(
         {"error": {"code": code or _CODES.get(status, f"status_{status}"), "message": message}}, status
     )
 
 
 def wants_page(scope: Scope) -> bool:
-    """Whether a person at a browser is asking, by `Accept`. The API answers in JSON whoever asks."""
+    """Whether a browser asks for a page, by `Accept`. The API always answers in JSON."""
     path = str(scope.get("path", ""))
     return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith("/api/")
 
 
-def error_answer(request: Request, status: int, message: str | None = None) -> Response:
-    """The error as a page for a browser, as JSON for everybody else."""
+def error_response(request: Request, status: int, message: str | None = None) -> Response:
+    """The error as a page for a browser, as JSON for every other client."""
     if not wants_page(request.scope):
         return error_json(status, message)
     from callreel.web.pages.render import render_error
 
-    return render_error(request, status, message or _MESSAGES.get(status, "The request cannot be served."))
+    return render_error(request, status, message or _MESSAGES.get(status, "The request failed."))
 
 
-def install_error_answers(app: FastAPI) -> None:
-    """Give `app` these answers for everything that its routes raise."""
+def install_error_handlers(app: FastAPI) -> None:
+    """Register the handlers for everything that routes raise."""
+    app.add_exception_handler(StarletteHTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    for kind in _STATUS:
+        app.add_exception_handler(kind, _on_use_case)
+    app.add_exception_handler(StoreAwayError, _on_unavailable)
+    app.add_exception_handler(Exception, _on_bug)
 
-    async def on_http(request: Request, error: Exception) -> Response:
-        raised = cast(StarletteHTTPException, error)
-        own_words = isinstance(error, HTTPException) and isinstance(error.detail, str)
-        answer = error_answer(request, raised.status_code, raised.detail if own_words else None)
-        answer.headers.update(raised.headers or {})
-        return answer
 
-    async def on_invalid(request: Request, error: Exception) -> Response:
-        places = {".".join(map(str, item["loc"])) for item in cast(RequestValidationError, error).errors()}
-        return error_answer(request, 422, f"These values cannot be used: {', '.join(sorted(places))}.")
+async def _on_http(request: Request, error: Exception) -> Response:
+    raised = cast(StarletteHTTPException, error)
+    # The messages of Starlette's own exceptions are replaced; those of FastAPI's class are ours.
+    own = isinstance(error, HTTPException) and isinstance(error.detail, str)
+    response = error_response(request, raised.status_code, raised.detail if own else None)
+    response.headers.update(raised.headers or {})
+    return response
 
-    async def on_away(request: Request, error: Exception) -> Response:
-        log.warning("%s", error)
-        answer = error_answer(request, 503, _AWAY)
-        answer.headers["Retry-After"] = "5"
-        return answer
 
-    async def on_bug(request: Request, error: Exception) -> Response:
-        return error_answer(request, 500)
+async def _on_validation(request: Request, error: Exception) -> Response:
+    fields = {".".join(map(str, item["loc"])) for item in cast(RequestValidationError, error).errors()}
+    return error_response(request, 422, f"Invalid values: {', '.join(sorted(fields))}.")
 
-    app.add_exception_handler(StarletteHTTPException, on_http)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(StoreAwayError, on_away)
-    app.add_exception_handler(Exception, on_bug)
+
+async def _on_use_case(request: Request, error: Exception) -> Response:
+    return error_response(request, *status_and_message(cast(CallreelError, error)))
+
+
+async def _on_unavailable(request: Request, error: Exception) -> Response:
+    log.warning("%s", error)
+    response = error_response(request, 503, _UNAVAILABLE)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    return error_response(request, 500)

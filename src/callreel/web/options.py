@@ -1,14 +1,16 @@
-"""What the web side is told at start-up: plain values, checked by the settings before they come here."""
+"""Configuration of the web application as plain values, and the services that its routes use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from callreel.cluster.event_bus import EventSource
+from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
 from callreel.domain.cost import Prices
 from callreel.domain.events import Json
+from callreel.ops.health import Health
+from callreel.ops.metrics import Metrics
 from callreel.runtime.clock import Clock
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
@@ -19,10 +21,10 @@ ROLE_NAMES: Mapping[Role, str] = MappingProxyType({Role.AGENT: "Agent", Role.TEC
 
 @dataclass(frozen=True, slots=True)
 class SoftphoneOptions:
-    """What browsers need to place calls. Empty values are not set; `missing` says which of them that stops.
+    """What browsers need to place calls; empty values are not set.
 
-    `local_signal` is the host and port of the stand-in carrier's signalling, None in production: then the browser
-    talks to the carrier. `token_ttl_s` is the life of an access token.
+    `local_signal` is the host and port of the stand-in carrier's signalling; None in production, where browsers
+    connect to Twilio. `token_ttl_s` is the lifetime of an access token.
     """
 
     account_sid: str = ""
@@ -35,7 +37,7 @@ class SoftphoneOptions:
 
     @property
     def missing(self) -> list[str]:
-        """The settings without which no browser can place a call, by name and in words."""
+        """The settings that are required to place calls and not set, each with a description."""
         needed = (
             (self.account_sid, "TWILIO_ACCOUNT_SID, the carrier account"),
             (self.api_key_sid, "TWILIO_API_KEY_SID, an API key of the account"),
@@ -48,7 +50,7 @@ class SoftphoneOptions:
 
 @dataclass(frozen=True, slots=True)
 class ShownSetting:
-    """One setting for the page of settings. `value` is for people: a secret is masked before it comes here."""
+    """One line of the settings page. Secrets are masked in `value` already."""
 
     section: str
     name: str
@@ -61,16 +63,13 @@ class ShownSetting:
 class WebOptions:
     """How pages look and who may see them.
 
-    `demo` turns sign-in off and admits only requests to a loopback name; whoever sets it binds to loopback. With
-    `demo_sign_in` people sign in all the same.
-    `secure_cookies` marks the session cookie for https only. `role_names` are shown for the stored role names.
-    `engines` answers what `GET /api/engines` tells. `hears` raises LanguageError for a
-    language that no call can be heard in; `languages` are those that one can be placed in, code and name. `english` puts numbers and addresses of the text export in writing. `prices` None leaves costs out. `carrier_usable`: whether credentials are set to erase
-    there. `public_url` is
-    what the carrier reaches us by, for the page that explains the first call; None stands for the address that the
-    reader used. `dial_policy` is that of the voice route; by default it allows nothing. `demo_identity` is the client
-    that the demo's administrator is to the carrier. `settings` are those in force, in their order; `missing` is what
-    the carrier cannot do without and is not set, in words.
+    `demo` admits requests to a loopback name only, and without `demo_sign_in` everybody is an administrator; the
+    server must then listen on loopback. `secure_cookies` marks the session cookie for https only. `engine_report`
+    makes the answer of `GET /api/engines`. `check_language` raises LanguageError for a language code that no engine
+    here supports; `languages` are those offered for a call, code and name. `english` lets the text export write
+    numbers and addresses in digits. `prices` None hides costs. `carrier_usable`: credentials are set to delete
+    recordings at the carrier. `public_url` None: pages show the address that the browser used. `demo_identity` is the
+    carrier's client identity of the demo administrator. `missing` describes each required setting that is not set.
     """
 
     title: str = "Callreel"
@@ -80,9 +79,9 @@ class WebOptions:
     role_names: Mapping[Role, str] = field(default_factory=lambda: ROLE_NAMES)
     engine_name: str = ""
     engine_rough: bool = False
-    engines: Callable[[], dict[str, Json]] = field(default=dict)
+    engine_report: Callable[[], dict[str, Json]] = dict
     english: bool = True
-    hears: Callable[[str], object] = lambda language: None
+    check_language: Callable[[str], object] = lambda language: None
     languages: Sequence[tuple[str, str]] = ()
     prices: Prices | None = None
     carrier_usable: bool = True
@@ -98,17 +97,25 @@ class WebOptions:
 
     @property
     def no_sign_in(self) -> bool:
-        """Whether everybody who reaches this server is in."""
+        """Whether every request counts as signed in."""
         return self.demo and not self.demo_sign_in
 
 
 @dataclass(frozen=True, slots=True)
 class WebContext:
-    """What every route needs, handed down once by `create_app`."""
+    """The services that routes use; `app.state.context` holds the one of an application.
+
+    Without `health` nothing is checked; without `metrics` there is no `/metrics`.
+    """
 
     database: Database
     blobs: BlobStore
-    bus: EventSource
+    bus: EventBus
     options: WebOptions
-    publisher: EventPublisher
-    clock: Clock
+    clock: Clock = field(default_factory=Clock)
+    health: Health | None = None
+    metrics: Metrics | None = None
+
+    @property
+    def publisher(self) -> EventPublisher:
+        return EventPublisher(self.database, self.bus, self.clock)

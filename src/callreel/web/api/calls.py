@@ -1,14 +1,16 @@
-"""The API's calls: the list, filtered and searched, and one call with all that is known of it.
+"""The API's list of calls, filtered and searched, and one call with everything stored about it.
 
-What each address answers is described in docs/api.md; `review/summary.py` makes it.
+docs/api.md describes the answers; `review/summary.py` makes them.
 """
 
 import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from callreel.domain.call import CallState
 from callreel.domain.events import Json
@@ -21,79 +23,82 @@ from callreel.store.people import technicians
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search import Hits
 from callreel.store.transcripts.search_query import parse
-from callreel.web.api.time_parameters import aware, begin_of, end_of, zone_of
-from callreel.web.auth.person import person_of
+from callreel.web.api.time_parameters import aware, end_of, start_of, zone_of
+from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import not_found
-from callreel.web.options import WebContext
 
 LONGEST_QUERY = 500
 
+routes = APIRouter(tags=["calls"])
 
-def router(context: WebContext) -> APIRouter:
-    """`/api/calls` and `/api/calls/{call_id}`."""
-    routes = APIRouter()
 
-    @routes.get("/api/calls", tags=["calls"])
-    def list_calls(
-        request: Request,
-        q: Annotated[str, Query(max_length=LONGEST_QUERY)] = "",
-        since: Annotated[str | None, Query(alias="from")] = None,
-        until: Annotated[str | None, Query(alias="to")] = None,
-        agent: str | None = None,
-        number: Annotated[str, Query(max_length=100)] = "",
-        state: CallState | None = None,
-        verdict: Verdict | Literal["none"] | None = None,
-        min_s: Annotated[float | None, Query(ge=0)] = None,
-        max_s: Annotated[float | None, Query(ge=0)] = None,
-        with_notes: Annotated[bool, Query(alias="notes")] = False,
-        held: bool = False,
-        zone: str = "UTC",
-        before: datetime | None = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    ) -> JSONResponse:
-        """Calls, newest first, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
-        days_of, party = zone_of(zone), number.strip()
+class CallQuery(BaseModel):
+    """The query parameters of `GET /api/calls`."""
+
+    q: str = Field("", max_length=LONGEST_QUERY)
+    since: str | None = Field(None, alias="from")
+    until: str | None = Field(None, alias="to")
+    agent: str | None = None
+    number: str = Field("", max_length=100)
+    state: CallState | None = None
+    verdict: Verdict | Literal["none"] | None = None
+    min_s: float | None = Field(None, ge=0)
+    max_s: float | None = Field(None, ge=0)
+    notes: bool = False
+    held: bool = False
+    zone: str = "UTC"
+    before: datetime | None = None
+    limit: int = Field(50, ge=1, le=500)
+
+    def filter(self, own: str | None) -> CallFilter:
+        """The calls to list; `own` limits them to those of one agent. Raises 422."""
+        zone, party = zone_of(self.zone), self.number.strip()
         by_name = any(character.isalpha() for character in party)
-        wanted = CallFilter(
-            query=parse(q),
-            since=begin_of(since, days_of),
-            until=end_of(until, days_of),
-            agent=agent or None,
+        return CallFilter(
+            query=parse(self.q),
+            since=start_of(self.since, zone),
+            until=end_of(self.until, zone),
+            agent=self.agent or None,
             number=None if by_name else re.sub(r"[^\d+]", "", party),
             number_name=party if by_name else None,
-            state=state,
-            verdict=verdict if isinstance(verdict, Verdict) else None,
-            judged=False if verdict == "none" else None,
-            min_s=min_s,
-            max_s=max_s,
-            noted=with_notes,
-            held=held,
-            own=person_of(request).own,
+            state=self.state,
+            verdict=self.verdict if isinstance(self.verdict, Verdict) else None,
+            judged=False if self.verdict == "none" else None,
+            min_s=self.min_s,
+            max_s=self.max_s,
+            noted=self.notes,
+            held=self.held,
+            own=own,
         )
-        return JSONResponse(call_page(context, wanted, limit, aware(before)))
-
-    @routes.get("/api/calls/{call_id}", tags=["calls"])
-    def one_call(call_id: CallId, words: bool = False, machine: bool = False) -> JSONResponse:
-        """One call: parties, layers, transcripts, notes, verdict, cloud recording and cost. `words` adds word times."""
-        with context.database.read() as conn:
-            summary = call_summary(conn, call_id, context.options.prices, words=words, machine=machine)
-        if summary is None:
-            raise not_found("call")
-        return JSONResponse(summary)
-
-    return routes
 
 
-def call_page(context: WebContext, wanted: CallFilter, limit: int, before: datetime | None = None) -> Summary:
-    """One page of the list, as the API answers it."""
+@routes.get("/api/calls")
+def list_calls(context: Context, person: CurrentPerson, query: Annotated[CallQuery, Query()]) -> JSONResponse:
+    """Calls, newest first, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
+    wanted = query.filter(person.own)
     with context.database.read() as conn:
-        rows = call_list.page(conn, wanted, limit + 1, before)
-        shown = rows[:limit]
-        ids = [row.id for row in shown]
-        noted = notes.counts(conn, ids)
-        names = technicians.names_of(conn, {row.remote_number for row in shown})
-        standing = standings(conn, ids)
-        hits = search.hits_of(conn, ids, wanted.query)
+        return JSONResponse(call_page(conn, wanted, query.limit, aware(query.before)))
+
+
+@routes.get("/api/calls/{call_id}")
+def one_call(context: Context, call_id: CallId, words: bool = False, machine: bool = False) -> JSONResponse:
+    """One call: parties, layers, transcripts, notes, verdict, cloud recording and cost. `words` adds word times."""
+    with context.database.read() as conn:
+        summary = call_summary(conn, call_id, context.options.prices, words=words, machine=machine)
+    if summary is None:
+        raise not_found("call")
+    return JSONResponse(summary)
+
+
+def call_page(conn: Connection, wanted: CallFilter, limit: int, before: datetime | None = None) -> Summary:
+    """One page of the list, as the API answers it."""
+    rows = call_list.page(conn, wanted, limit + 1, before)
+    shown = rows[:limit]
+    ids = [row.id for row in shown]
+    noted = notes.counts(conn, ids)
+    names = technicians.names_of(conn, {row.remote_number for row in shown})
+    standing = standings(conn, ids)
+    hits = search.hits_of(conn, ids, wanted.query)
     return {
         "calls": [
             {

@@ -1,21 +1,21 @@
-"""The API about engines: which hear and why, what each can do, and the words that they should expect."""
+"""The API of ASR engines: which are in use and why, what each supports, and the custom vocabulary."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from callreel.domain.events import Json
 from callreel.store.transcripts import vocabulary
 from callreel.store.transcripts.vocabulary import PhraseRow
-from callreel.web.auth.person import person_of
-from callreel.web.options import WebContext
+from callreel.web.dependencies import Context, CurrentPerson
 
 MOST_PHRASES = 1000
 LONGEST_PHRASE = 80
 
+routes = APIRouter(tags=["engines"])
+
 
 class Vocabulary(BaseModel):
-    """The whole list: words, names, or a few words that belong together."""
+    """The whole custom vocabulary: words, names, or short phrases."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,44 +23,36 @@ class Vocabulary(BaseModel):
 
     @field_validator("phrases")
     @classmethod
-    def _written_out(cls, value: list[str]) -> list[str]:
+    def _normalized(cls, value: list[str]) -> list[str]:
         phrases = [" ".join(phrase.split()) for phrase in value]
         if not all(phrase and len(phrase) <= LONGEST_PHRASE and "," not in phrase for phrase in phrases):
-            raise ValueError(f"each phrase should have 1 to {LONGEST_PHRASE} characters and no comma")
+            raise ValueError(f"each phrase needs 1 to {LONGEST_PHRASE} characters and no comma")
         return phrases
 
 
-def router(context: WebContext) -> APIRouter:
-    """`/api/engines` and `/api/vocabulary`."""
-    routes = APIRouter(tags=["engines"])
-
-    @routes.get("/api/engines")
-    def engines() -> JSONResponse:
-        """Who hears live and after the call, why, who stands in, and what every engine can do here."""
-        return JSONResponse(context.options.engines())
-
-    @routes.get("/api/vocabulary")
-    def phrases() -> JSONResponse:
-        """Words that people want engines to expect; technicians' names are added by themselves."""
-        with context.database.read() as conn:
-            rows = vocabulary.all_phrases(conn)
-        return JSONResponse(_list(rows))
-
-    @routes.put("/api/vocabulary")
-    def replace(request: Request, wanted: Vocabulary) -> JSONResponse:
-        """Make this the list. Engines get it when they are begun next."""
-        with context.database.write() as conn:
-            rows = vocabulary.replace(conn, wanted.phrases, person_of(request).name, context.clock.now())
-        return JSONResponse(_list(rows))
-
-    return routes
+@routes.get("/api/engines")
+def engines(context: Context) -> JSONResponse:
+    """The engines of live and final transcripts, why they were chosen, the fallback in use, and all engines."""
+    return JSONResponse(context.options.engine_report())
 
 
-def _list(rows: list[PhraseRow]) -> dict[str, Json]:
-    return {
-        "phrases": [row.phrase for row in rows],
-        "entries": [
-            {"phrase": row.phrase, "by": row.added_by, "at": row.created_at.isoformat(timespec="seconds")}
-            for row in rows
-        ],
-    }
+@routes.get("/api/vocabulary")
+def get_vocabulary(context: Context) -> JSONResponse:
+    """The custom vocabulary. Engines also get the technicians' names."""
+    with context.database.read() as conn:
+        return _listed(vocabulary.all_phrases(conn))
+
+
+@routes.put("/api/vocabulary")
+def replace_vocabulary(context: Context, person: CurrentPerson, wanted: Vocabulary) -> JSONResponse:
+    """Replace the custom vocabulary. Engines use it from their next start."""
+    with context.database.write() as conn:
+        return _listed(vocabulary.replace(conn, wanted.phrases, person.name, context.clock.now()))
+
+
+def _listed(rows: list[PhraseRow]) -> JSONResponse:
+    entries = [
+        {"phrase": row.phrase, "by": row.added_by, "at": row.created_at.isoformat(timespec="seconds")}
+        for row in rows
+    ]
+    return JSONResponse({"phrases": [row.phrase for row in rows], "entries": entries})

@@ -1,40 +1,40 @@
-"""`/health`: whether the server is up, and whether it can take calls. For load balancers and for people.
+"""`/health`: whether the server runs, and whether it can take calls. For load balancers and monitoring.
 
-Needs no sign-in and tells the names of checks, never paths, addresses or messages: those stand in the log and on the
-operations page.
+Needs no sign-in, so it names failing checks only; paths, addresses and messages are in the log and on the operations
+page.
 """
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from callreel.ops.health import Health
+from callreel.web.dependencies import Context
 
-NO_STORE = {"Cache-Control": "no-store"}
+_NO_STORE = {"Cache-Control": "no-store"}
+
+routes = APIRouter(tags=["service"])
 
 
-def router(health: Health | None) -> APIRouter:
-    """`/health`, `/health/live` and `/health/ready`. Without `health` nothing is checked."""
-    routes = APIRouter(tags=["service"])
+@routes.get("/health/live")
+def live() -> JSONResponse:
+    """Liveness: the process answers. Restart it when it does not."""
+    return JSONResponse({"status": "ok"}, headers=_NO_STORE)
 
-    @routes.get("/health/live")
-    def live() -> JSONResponse:
-        """The process runs and answers. Restart it when it does not."""
-        return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
-    @routes.get("/health")
-    @routes.get("/health/ready")
-    def ready() -> JSONResponse:
-        """Whether calls can be taken: 200, or 503 with the names of the checks that fail.
+@routes.get("/health")
+@routes.get("/health/ready")
+def ready(context: Context) -> JSONResponse:
+    """Readiness for calls: 200, or 503 with the names of the checks that fail.
 
-        `degraded` is 200 too: something is wrong that calls do not need, as an object store that is away.
-        """
-        problems = health.problems() if health else []
-        wrong = [problem.name for problem in problems]
-        failed = [problem for problem in problems if health and health.blocks_calls(problem)]
-        checks = {name: "failed" if name in wrong else "ok" for name in (health.names if health else ())}
-        body: dict[str, object] = {"status": "failed" if failed else "degraded" if wrong else "ok"}
-        if health is not None:
-            body["checks"] = checks
-        return JSONResponse(body, 503 if failed else 200, headers=NO_STORE)
-
-    return routes
+    `degraded` is 200 too: a check failed that calls do not depend on, for example an unavailable object store.
+    """
+    health = context.health
+    if health is None:
+        return JSONResponse({"status": "ok"}, headers=_NO_STORE)
+    problems = health.problems()
+    failing = {problem.name for problem in problems}
+    unready = any(health.blocks_calls(problem) for problem in problems)
+    body = {
+        "status": "failed" if unready else "degraded" if failing else "ok",
+        "checks": {name: "failed" if name in failing else "ok" for name in health.names},
+    }
+    return JSONResponse(body, 503 if unready else 200, headers=_NO_STORE)

@@ -1,7 +1,7 @@
-"""Playing and downloading the files of a call, whole or in part (Range), also while they still grow.
+"""Playback and download of a call's audio files, whole or in part (Range), including files that are still growing.
 
-A growing file is sent at the length that it has when it is asked for; its WAV head says the same or a block less, so
-a player simply ends there. Whether a person may hear a call is decided in `gate.py`.
+A growing file is sent at the length it has when the request arrives. Its WAV header states that length or a block
+less, so a player ends there.
 """
 
 from typing import Annotated
@@ -16,58 +16,57 @@ from callreel.review.summary import layer_names
 from callreel.store.audio.layer_audio import layer_range, layer_size
 from callreel.store.calls import layers
 from callreel.web.api.ranges import UnsatisfiableRangeError, parse_range
+from callreel.web.dependencies import Context
 from callreel.web.errors import error_json, not_found
-from callreel.web.options import WebContext
+
+Conditional = Annotated[str | None, Header()]
+
+routes = APIRouter(tags=["media"])
 
 
-def router(context: WebContext) -> APIRouter:
-    """`/calls/{call_id}/layers/{name}.wav`; `name` as in the `url` of the API's layers, or a number from 1."""
-    routes = APIRouter(tags=["media"])
-
-    @routes.head("/calls/{call_id}/layers/{name}.wav", include_in_schema=False)
-    @routes.get("/calls/{call_id}/layers/{name}.wav", response_class=Response)
-    def layer_file(
-        call_id: CallId,
-        name: str,
-        request: Request,
-        range: Annotated[str | None, Header()] = None,
-        if_range: Annotated[str | None, Header()] = None,
-        if_none_match: Annotated[str | None, Header()] = None,
-    ) -> Response:
-        """One file of one layer as WAV. Range requests are answered in part."""
-        with context.database.read() as conn:
-            file = _named(layers.of_call(conn, call_id), name)
-        size_bytes = layer_size(context.blobs, file) if file else None
-        if file is None or size_bytes is None:
-            raise not_found("layer of this call")
-        headers = _headers(file)
-        etag = headers.get("ETag")
-        if etag and if_none_match in (etag, "*"):
-            return Response(None, 304, headers)
-        # A part is only of use to who has the rest of the same file; a growing file never matches (RFC 9110, 13.1.5).
-        wanted = range if if_range is None or if_range == etag else None
-        try:
-            part = parse_range(wanted, size_bytes)
-        except UnsatisfiableRangeError:
-            refusal = error_json(416, "The file has no such bytes.")
-            refusal.headers["Content-Range"] = f"bytes */{size_bytes}"
-            return refusal
-        first, stop = (part.first, part.last + 1) if part else (0, size_bytes)
-        headers["Content-Length"] = str(stop - first)
-        if part:
-            headers["Content-Range"] = part.content_range
-        status = 206 if part else 200
-        if request.method == "HEAD":
-            return Response(None, status, headers, media_type="audio/wav")
-        blocks = layer_range(context.blobs, file, first, stop)
-        return StreamingResponse(blocks, status, headers, media_type="audio/wav")
-
-    return routes
+@routes.head("/calls/{call_id}/layers/{name}.wav", include_in_schema=False)
+@routes.get("/calls/{call_id}/layers/{name}.wav", response_class=Response)
+def layer_file(
+    context: Context,
+    request: Request,
+    call_id: CallId,
+    name: str,
+    range: Conditional = None,
+    if_range: Conditional = None,
+    if_none_match: Conditional = None,
+) -> Response:
+    """One file of one layer as WAV, by the name in its `url` or its number from 1. Supports range requests."""
+    with context.database.read() as conn:
+        file = _named(layers.of_call(conn, call_id), name)
+    size_bytes = layer_size(context.blobs, file) if file else None
+    if file is None or size_bytes is None:
+        raise not_found("layer of this call")
+    headers = _headers(file)
+    etag = headers.get("ETag")
+    if etag and if_none_match in (etag, "*"):
+        return Response(None, 304, headers)
+    # If-Range: a part is useful only together with the rest of the same file. A growing file has no ETag and never
+    # matches (RFC 9110, section 13.1.5).
+    try:
+        part = parse_range(range if if_range in (None, etag) else None, size_bytes)
+    except UnsatisfiableRangeError:
+        refusal = error_json(416, "The requested range is outside the file.")
+        refusal.headers["Content-Range"] = f"bytes */{size_bytes}"
+        return refusal
+    first, stop = (part.first, part.last + 1) if part else (0, size_bytes)
+    headers["Content-Length"] = str(stop - first)
+    if part:
+        headers["Content-Range"] = part.content_range
+    status = 206 if part else 200
+    if request.method == "HEAD":
+        return Response(None, status, headers, media_type="audio/wav")
+    blocks = layer_range(context.blobs, file, first, stop)
+    return StreamingResponse(blocks, status, headers, media_type="audio/wav")
 
 
 def _named(files: list[LayerFile], name: str) -> LayerFile | None:
     if name.isascii() and name.isdigit():
-        return files[int(name) - 1] if 1 <= int(name) <= len(files) else None
+        return files[int(name) - 1] if len(name) < 9 and 1 <= int(name) <= len(files) else None
     return dict(zip(layer_names(files), files, strict=True)).get(name)
 
 

@@ -1,47 +1,46 @@
-"""Figures by day, as the API answers them and the page of days shows them; agents get those of their own calls."""
+"""Daily statistics, for the API and for the page; agents get those of their own calls."""
 
 from datetime import date, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
 from callreel.domain.events import Json
 from callreel.review.statistics import day_figures
 from callreel.web.api.time_parameters import zone_of
-from callreel.web.auth.person import person_of
+from callreel.web.dependencies import Context, CurrentPerson
+from callreel.web.errors import InvalidError
 from callreel.web.options import WebContext
 
-USUAL_DAYS = 30
+DEFAULT_DAYS = 30
 MOST_DAYS = 400
 
-
-def router(context: WebContext) -> APIRouter:
-    """`/api/days`."""
-    routes = APIRouter(tags=["days"])
-
-    @routes.get("/api/days")
-    def days(
-        request: Request,
-        since: Annotated[date | None, Query(alias="from")] = None,
-        until: Annotated[date | None, Query(alias="to")] = None,
-        zone: str = "UTC",
-    ) -> JSONResponse:
-        """Calls, minutes, spoken time, verdicts, storage and cost of each day, and the month's cost."""
-        return JSONResponse(asked_days(context, person_of(request).own, since, until, zone))
-
-    return routes
+routes = APIRouter(tags=["days"])
 
 
-def asked_days(
-    context: WebContext, own: str | None, since: date | None, until: date | None, zone: str
-) -> dict[str, Json]:
-    """What `day_figures` says of the days asked for, by default the last 30 in `zone`. Raises 422."""
-    known = zone_of(zone)
+class Period(BaseModel):
+    """The days asked for, both included."""
+
+    since: date | None = Field(None, alias="from")
+    until: date | None = Field(None, alias="to")
+    zone: str = "UTC"
+
+
+@routes.get("/api/days")
+def days(context: Context, person: CurrentPerson, period: Annotated[Period, Query()]) -> JSONResponse:
+    """Calls, minutes, speech time, verdicts, storage and cost of each day, and the month's cost."""
+    return JSONResponse(statistics_of(context, person.own, period))
+
+
+def statistics_of(context: WebContext, own: str | None, period: Period) -> dict[str, Json]:
+    """The statistics of `period`, by default the last 30 days in its zone. Raises 422."""
+    zone = zone_of(period.zone)
     now = context.clock.now()
-    last = until or now.astimezone(known).date()
-    first = since or last - timedelta(days=USUAL_DAYS - 1)
+    last = period.until or now.astimezone(zone).date()
+    first = period.since or last - timedelta(days=DEFAULT_DAYS - 1)
     if not 0 <= (last - first).days < MOST_DAYS or not 1970 <= first.year <= last.year <= 9990:
-        raise HTTPException(422, f"The days are from one to a later one, {MOST_DAYS} at most.")
+        raise InvalidError(f"a period ends on or after its first day and has at most {MOST_DAYS} days")
     with context.database.read() as conn:
-        return day_figures(conn, first, last, known, own, context.options.prices, now)
+        return day_figures(conn, first, last, zone, own, context.options.prices, now)

@@ -1,9 +1,9 @@
-"""Times as they are asked for in addresses: a time, or a date that counts whole. Pure."""
+"""Times in query parameters: a time, or a date that counts as the whole day. Pure."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from fastapi import HTTPException
+from callreel.web.errors import InvalidError
 
 
 def aware(moment: datetime | None) -> datetime | None:
@@ -12,25 +12,24 @@ def aware(moment: datetime | None) -> datetime | None:
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of an IANA name. Raises 422."""
-    # A machine without a database of zones knows this one all the same.
-    if name == "UTC":
+    """The zone of an IANA name. Raises InvalidError."""
+    if name == "UTC":  # known even on a machine without a time zone database
         return UTC
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError; odd names give the others
-        raise HTTPException(422, "The zone is a name like Europe/Berlin.") from None
+        raise InvalidError("a zone is a name such as Europe/Berlin") from None
 
 
-def begin_of(asked: str | None, zone: tzinfo = UTC) -> datetime | None:
-    """A time as it is, a date from its first moment in `zone`; in UTC. Raises 422."""
-    found = _read(asked)
+def start_of(text: str | None, zone: tzinfo = UTC) -> datetime | None:
+    """A time as it is, a date from its first moment in `zone`; in UTC. Raises InvalidError."""
+    found = _parse(text)
     return found if found is None or isinstance(found, datetime) else _midnight(found, zone)
 
 
-def end_of(asked: str | None, zone: tzinfo = UTC) -> datetime | None:
-    """What comes before: a time as it is, a date to its end in `zone`; in UTC. Raises 422."""
-    found = _read(asked)
+def end_of(text: str | None, zone: tzinfo = UTC) -> datetime | None:
+    """A time as it is, a date to the end of its day in `zone`; in UTC. Raises InvalidError."""
+    found = _parse(text)
     if found is None or isinstance(found, datetime):
         return found
     return _midnight(found + timedelta(days=1), zone) if found < date.max else _midnight(found, zone)
@@ -39,17 +38,17 @@ def end_of(asked: str | None, zone: tzinfo = UTC) -> datetime | None:
 def _midnight(day: date, zone: tzinfo) -> datetime:
     try:
         return datetime.combine(day, time(), zone).astimezone(UTC)
-    except OverflowError:  # the first and last days that there are, east or west of Greenwich
+    except OverflowError:  # the first and last representable days, east or west of Greenwich
         return datetime.combine(day, time(), UTC)
 
 
-def _read(asked: str | None) -> datetime | date | None:
-    if not asked:
+def _parse(text: str | None) -> datetime | date | None:
+    if not text:
         return None
     try:
-        if len(asked) == 10:
-            return date.fromisoformat(asked)
-        moment = datetime.fromisoformat(asked)
+        if len(text) == 10:
+            return date.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise HTTPException(422, "A time is like 2026-11-22 or 2026-11-22T12:00:00Z.") from None
+        raise InvalidError("a time looks like 2026-11-22 or 2026-11-22T12:00:00Z") from None

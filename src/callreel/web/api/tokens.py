@@ -1,9 +1,9 @@
-"""The API's own tokens: made, listed and removed by their owner. A token is shown once, when it is made."""
+"""The API's tokens: created, listed and removed by their owner. A token is shown once, when it is created."""
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,17 +12,18 @@ from callreel.domain.events import Json
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.people import api_tokens
 from callreel.store.people.api_tokens import ApiTokenRow
-from callreel.web.auth.person import person_of
+from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import not_found
-from callreel.web.options import WebContext
 
 PREFIX: Final = "crt_"
-"""Tells people, and tools that look for leaked secrets, what it is."""
+"""Lets people and secret scanners recognise a token."""
 LONGEST_DAYS: Final = 3650
+
+routes = APIRouter(tags=["tokens"])
 
 
 class NewToken(BaseModel):
-    """A token for a program. `days` None: until it is removed."""
+    """A token for a program. `days` None: valid until it is removed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,45 +32,41 @@ class NewToken(BaseModel):
     days: int | None = Field(default=90, ge=1, le=LONGEST_DAYS)
 
 
-def router(context: WebContext) -> APIRouter:
-    """`/api/tokens`. In demo mode nobody has the right: there is nobody who could own one."""
-    routes = APIRouter(tags=["tokens"])
-
-    @routes.get("/api/tokens")
-    def own(request: Request) -> JSONResponse:
-        """One's own tokens, newest first."""
-        with context.database.read() as conn:
-            rows = api_tokens.of_user(conn, _owner(request))
-        return JSONResponse({"tokens": [_token(row) for row in rows]})
-
-    @routes.post("/api/tokens", status_code=201)
-    def add(request: Request, wanted: NewToken) -> JSONResponse:
-        """A new token; it is in this answer and nowhere else."""
-        token = PREFIX + new_token()
-        now = context.clock.now()
-        ends = None if wanted.days is None else now + timedelta(days=wanted.days)
-        with context.database.write() as conn:
-            row = api_tokens.add(
-                conn, _owner(request), wanted.name, token_hash(token), wanted.scopes, now, ends
-            )
-        return JSONResponse({**_token(row), "token": token}, 201, headers={"Cache-Control": "no-store"})
-
-    @routes.delete("/api/tokens/{token_id}", status_code=204)
-    def remove(request: Request, token_id: int) -> Response:
-        """From now on the token is nobody's."""
-        with context.database.write() as conn:
-            if not api_tokens.remove(conn, _owner(request), token_id):
-                raise not_found("token")
-        return Response(status_code=204)
-
-    return routes
-
-
-def _owner(request: Request) -> int:
-    user_id = person_of(request).id
-    if user_id is None:
+async def _owner(person: CurrentPerson) -> int:
+    if person.id is None:
         raise not_found("person")
-    return user_id
+    return person.id
+
+
+Owner = Annotated[int, Depends(_owner)]
+
+
+@routes.get("/api/tokens")
+def own(context: Context, owner: Owner) -> JSONResponse:
+    """Your own tokens, newest first."""
+    with context.database.read() as conn:
+        rows = api_tokens.of_user(conn, owner)
+    return JSONResponse({"tokens": [_token(row) for row in rows]})
+
+
+@routes.post("/api/tokens", status_code=201)
+def add(context: Context, owner: Owner, wanted: NewToken) -> JSONResponse:
+    """Create a token; only this answer contains it."""
+    token = PREFIX + new_token()
+    now = context.clock.now()
+    expires_at = None if wanted.days is None else now + timedelta(days=wanted.days)
+    with context.database.write() as conn:
+        row = api_tokens.add(conn, owner, wanted.name, token_hash(token), wanted.scopes, now, expires_at)
+    return JSONResponse({**_token(row), "token": token}, 201, headers={"Cache-Control": "no-store"})
+
+
+@routes.delete("/api/tokens/{token_id}", status_code=204)
+def remove(context: Context, owner: Owner, token_id: int) -> Response:
+    """Revoke a token."""
+    with context.database.write() as conn:
+        if not api_tokens.remove(conn, owner, token_id):
+            raise not_found("token")
+    return Response(status_code=204)
 
 
 def _token(row: ApiTokenRow) -> dict[str, Json]:

@@ -1,8 +1,8 @@
-"""Which route needs what: the one table, read by the gate before any route is looked up. Pure.
+"""The table of rights that each route requires; the gate reads it before routing. Pure.
 
-Closed unless opened: an address that is not in the table is not found, whoever asks. A route that names a call is only
-open to who may see that call, which the gate looks up too. Routes under `/twilio/` check the carrier's signature
-instead and are not in here.
+Deny by default: an address that is not in the table is 404 for everybody. A route with a call's id in its path is
+only open to people who may see that call; the gate checks that too. Routes under `/twilio/` check the carrier's
+signature and are not in the table.
 """
 
 import re
@@ -17,7 +17,7 @@ from callreel.domain.access import Right
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`needs` None: anybody who is signed in. `open`: anybody at all. `session`: no token will do."""
+    """`needs` None: any signed-in person. `open`: no sign-in needed. `session`: API tokens are refused."""
 
     methods: frozenset[str]
     path: str
@@ -112,20 +112,20 @@ RULES: Final[Sequence[Rule]] = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the table says of a request. `rule` None: the address is in the table, its method is not."""
+    """The rule of a request and the values of its path. `rule` None: the path is in the table, its method is not."""
 
     rule: Rule | None
     values: Mapping[str, str]
 
 
 def find(method: str, path: str) -> Found | None:
-    """The rule of a request; None when the table does not know the address."""
-    known: Found | None = None
+    """The rule of a request; None when no rule has this path."""
+    other_method: Found | None = None
     for rule in RULES:
         match = rule.pattern.match(path)
         if match is None:
             continue
         if method in rule.methods:
             return Found(rule, match.groupdict())
-        known = known or Found(None, match.groupdict())
-    return known
+        other_method = other_method or Found(None, match.groupdict())
+    return other_method

@@ -1,7 +1,7 @@
-"""How often sign-in may fail before it must wait. Pure: the time comes in as an argument.
+"""Rate limit of failed sign-ins. Pure: the time is an argument.
 
-In memory, so a restart forgets; that costs an attacker nothing and a locked-out person less. The number of keys is
-bounded: when it is reached, the key that failed longest ago is forgotten.
+In memory only: a restart resets it. The number of keys is bounded; when it is reached, the key with the oldest failure
+is dropped.
 """
 
 from collections import OrderedDict, deque
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class AttemptLimit:
-    """At most `limit` failures a key within any `window_s` seconds; `key` is a name with an address, or an address."""
+    """At most `limit` failures of a key (name and address, or address) within any `window_s` seconds."""
 
     limit: int = 5
     window_s: float = 900.0
@@ -18,7 +18,7 @@ class AttemptLimit:
     _failures: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
 
     def wait_s(self, key: str, now_s: float) -> float:
-        """How many seconds `key` must wait before the next attempt; 0 when it may try now."""
+        """Seconds until the next attempt of `key` is allowed; 0 for now."""
         failures = self._failures.get(key)
         if failures is None:
             return 0.0

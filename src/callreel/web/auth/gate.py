@@ -1,8 +1,7 @@
-"""The one door of the web side: security headers on every answer, and nobody inside who may not be.
+"""Middleware of the web side: security headers on every response, and access control for every request.
 
-What a route needs is in the table of `access.py`, and is decided here before any route is looked up: who is not signed
-in, may not, or asks for another agent's call gets nothing from any route, also from one that somebody forgets. Not in
-here is `/twilio/`, whose routes check the carrier's signature instead.
+The table in `access.py` says what a route requires. The gate checks it before routing, so a route that is missing
+from the table is closed. Requests under `/twilio/` pass: those routes check the carrier's signature instead.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from callreel.web.auth.access import Found, find
 from callreel.web.auth.origin import is_loopback_name, is_own_request
 from callreel.web.auth.person import Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
-from callreel.web.errors import error_answer, error_json, wants_page
+from callreel.web.errors import error_json, error_response, wants_page
 
 SIGNED: Final = "/twilio/"
 
@@ -40,7 +39,7 @@ SECURITY_HEADERS: Final = {
 
 
 class SecurityHeaders:
-    """Adds `SECURITY_HEADERS` to every HTTP answer, errors and files too. A page may have a policy of its own."""
+    """Adds `SECURITY_HEADERS` to every HTTP response that does not set them, errors and files included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -57,10 +56,10 @@ class SecurityHeaders:
 
 
 class Gate:
-    """Refuses before any route is looked up. Who is signed in is left in the request's state as `person`.
+    """Refuses requests before routing, and stores the person in the request's state.
 
-    `user` is the same for the pages, None where nobody signs in and so nobody can sign out. `demo` admits requests to a
-    loopback name only; `everybody` is who makes any request then, None where people sign in.
+    State `person` is who makes the request; `user` is the same for pages, but None where nobody can sign out. `demo`
+    admits requests to a loopback name only. `everybody` is the person behind every request where sign-in is off.
     """
 
     def __init__(
@@ -89,21 +88,23 @@ class Gate:
         state = scope.setdefault("state", {})
         state["user"] = None
         if self._demo and not is_loopback_name(headers.get("host", "")):
-            return error_json(421, "In demo mode this server answers to localhost only.", "not_loopback")
+            return error_json(
+                421, "In demo mode this server only accepts requests to localhost.", "not_loopback"
+            )
         # A WebSocket handshake is a GET that browsers let any page make, so it counts as one that changes things.
         method = scope["method"] if scope["type"] == "http" else "POST"
         token = bearer_token(headers)
-        # No page of another site can make a browser send our token; one that has a token sends no cookie that counts.
+        # Cross-site pages cannot make a browser send our token, and with a token the cookie is ignored.
         if token is None and not is_own_request(method, headers):
-            return error_json(403, "This came from another site's page.", "cross_site")
+            return error_json(403, "Requests from other sites' pages are not allowed.", "cross_site")
         found = find(method, scope["path"])
         if found is not None and found.rule is not None and found.rule.open:
             return None
         person = self._everybody or await self._person(scope, token)
         if person is None:
-            return _ask_to_sign_in(scope)
+            return _sign_in_required(scope)
         state["person"] = person
-        state["is_still"] = partial(self._is_still, scope, token, person)
+        state["session_check"] = partial(self._still_allowed, scope, token, person)
         state["user"] = None if self._everybody else person
         return await self._refusal_of(person, found, scope)
 
@@ -112,24 +113,24 @@ class Gate:
             return await self._sign_in.by_token(token)
         return await self._sign_in.by_session(session_token(scope))
 
-    async def _is_still(self, scope: Scope, token: str | None, person: Person) -> bool:
-        """Whether whoever made this request would still be who they were then, for answers that last."""
+    async def _still_allowed(self, scope: Scope, token: str | None, person: Person) -> bool:
+        """Whether the same request would still come from the same person with the same rights."""
         return (self._everybody or await self._person(scope, token)) == person
 
     async def _refusal_of(self, person: Person, found: Found | None, scope: Scope) -> Response | None:
-        """What this person is refused; a known address with another method goes on to its 405."""
+        """Why this person may not; None if they may. A known address with another method gets its 405 in routing."""
         if found is None:
-            return _answer(scope, 404)
+            return _refused(scope, 404)
         rule = found.rule
         if rule is None:
             return None
         if (rule.session and person.by_token) or (rule.needs is not None and not person.may(rule.needs)):
-            return _answer(scope, 403)
+            return _refused(scope, 403)
         call_id = found.values.get("call_id")
         if call_id is not None and person.own is not None:
             if not await asyncio.to_thread(self._is_of, CallId(call_id), person.own):
-                # As if there were no such call, so that nobody learns which there are.
-                return _answer(scope, 404, "There is no such call.")
+                # 404 and not 403, so that the response does not reveal which calls exist.
+                return _refused(scope, 404, "There is no such call.")
         return None
 
     def _is_of(self, call_id: CallId, identity: str) -> bool:
@@ -138,17 +139,17 @@ class Gate:
         return row is not None and row.agent == identity
 
 
-def _answer(scope: Scope, status: int, message: str | None = None) -> Response:
+def _refused(scope: Scope, status: int, message: str | None = None) -> Response:
     if scope["type"] != "http":
         return error_json(status, message)
-    return error_answer(Request(scope), status, message)
+    return error_response(Request(scope), status, message)
 
 
-def _ask_to_sign_in(scope: Scope) -> Response:
+def _sign_in_required(scope: Scope) -> Response:
     if scope["type"] == "http" and scope["method"] == "GET" and wants_page(scope):
         query = scope["query_string"].decode("latin-1")
         target = scope["path"] + (f"?{query}" if query else "")
         return RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303)
-    answer = error_json(401)
-    answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer
+    response = error_json(401)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response

@@ -1,8 +1,8 @@
-"""Where a request comes from: is it to a loopback name, was it made by our own pages. Pure.
+"""Checks of a request's origin: is its host a loopback name, does it come from our own pages. Pure.
 
-Two attacks are held off here. A foreign page that posts with the visitor's cookie (cross-site request forgery) shows
-itself by `Sec-Fetch-Site` (Fetch Metadata, W3C) or by `Origin` (RFC 6454); SameSite cookies are the second lock. A
-foreign name that is made to resolve to 127.0.0.1 (DNS rebinding) shows itself by the `Host` header.
+They prevent two attacks. Cross-site request forgery, a foreign page that posts with the visitor's cookie, is visible
+in `Sec-Fetch-Site` (Fetch Metadata, W3C) or `Origin` (RFC 6454); SameSite cookies are the second defence. DNS
+rebinding, a foreign name that resolves to 127.0.0.1, is visible in the `Host` header.
 """
 
 import ipaddress
@@ -27,9 +27,10 @@ def is_loopback_name(host_header: str) -> bool:
 
 
 def is_own_request(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether a request may change something: safe methods always, others unless a foreign page made them.
+    """Whether a request is safe from forgery: by its method, or because no foreign page made it.
 
-    `headers` are keyed in lower case. A client that sends neither header is no browser and carries no stolen cookie.
+    `headers` are keyed in lower case. A client that sends neither header is not a browser, so it has no cookie that a
+    foreign page could misuse.
     """
     if method in SAFE_METHODS:
         return True
@@ -46,7 +47,7 @@ def is_own_request(method: str, headers: Mapping[str, str]) -> bool:
 
 
 def local_path(target: str | None) -> str:
-    """`target` if it is a path on this server, else `/`: what a person is sent to after signing in."""
+    """`target` if it is a path on this server, else `/`: where the sign-in page redirects to."""
     if not target or not target.startswith("/") or target.startswith("//"):
         return "/"
     if "\\" in target or any(ord(character) < 0x20 for character in target):

@@ -1,4 +1,4 @@
-"""Who makes a request, and what they may do. Put into the request's state by the gate, read by routes and pages."""
+"""Who makes a request, and what they may do. The gate stores it in the request's state; routes and pages read it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from callreel.store.people.users import UserRow
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who signed in, or whose token came with the request. `id` is None for the demo's administrator."""
+    """Somebody who signed in, or whose token came with the request. `id` is None for the demo administrator."""
 
     id: int | None
     name: str
@@ -26,7 +26,7 @@ class Person:
 
     @property
     def own(self) -> str | None:
-        """The identity whose calls are all that this person sees; None for who sees every call."""
+        """The identity whose calls are the only ones that this person sees; None for a person who sees all calls."""
         return None if self.may(Right.READ_ALL_CALLS) else self.identity
 
 
@@ -37,19 +37,19 @@ def of_user(user: UserRow, scopes: tuple[Scope, ...] | None = None) -> Person:
 
 
 def demo_person(identity: str) -> Person:
-    """Everybody in demo mode, where nobody signs in. `identity` is the client that incoming calls ring."""
+    """The person behind every request of a demo without sign-in. Incoming calls ring the client `identity`."""
     rights = RIGHTS[UserRole.ADMINISTRATOR] - {Right.WRITE_TOKENS}
     return Person(None, "demo", UserRole.ADMINISTRATOR, identity, rights)
 
 
 def person_of(request: Request) -> Person:
-    """Who makes this request; the gate let nobody else in."""
+    """Who makes this request; the gate has refused requests without one."""
     return cast(Person, request.state.person)
 
 
-StillIn = Callable[[], Awaitable[bool]]
+SessionCheck = Callable[[], Awaitable[bool]]
 
 
-def still_in(request: Request) -> StillIn:
-    """Tells at any later time whether this person is still in, with the same rights: for answers that last."""
-    return cast(StillIn, request.state.is_still)
+def session_check(request: Request) -> SessionCheck:
+    """A check, for long responses, whether this person is still signed in with the same rights."""
+    return cast(SessionCheck, request.state.session_check)

@@ -1,17 +1,17 @@
 """The carrier's routes: the voice request and the three status callbacks.
 
-Each checks the signature against the configured public address before it looks at anything else, parses once into
-domain types, hands over to one use case, and answers. An invalid or missing signature gets 403 and leaves no trace but
-a count.
+Each route verifies the signature for the configured public address before anything else, parses the form once into
+domain types, and calls one use case. A request with an invalid or missing signature gets 403 and is only counted.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Annotated, TypeVar, cast
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from sqlalchemy import Connection
 
 from callreel.cluster.group_commit import GroupCommit, Written
@@ -26,6 +26,7 @@ from callreel.twilio.webhooks import (
     parse_stream_status,
     parse_voice,
 )
+from callreel.web.errors import sentence
 
 log = logging.getLogger(__name__)
 
@@ -34,83 +35,86 @@ MAX_FORM_BYTES = 65_536
 Form = dict[str, str]
 T = TypeVar("T")
 
-
-def carrier_router(
-    check: SignatureCheck,
-    public_url: str,
-    answering: VoiceRequestHandler,
-    intake: CallbackIntake,
-    commits: GroupCommit,
-    counters: Counters,
-) -> APIRouter:
-    """The routes under `/twilio`, all signed by the carrier."""
-    router = APIRouter(prefix="/twilio", include_in_schema=False)
-
-    async def signed_form(request: Request) -> Form | Response:
-        body = await _body(request)
-        if body is None:
-            return _plain(413, f"expected a form of at most {MAX_FORM_BYTES} bytes")
-        try:
-            # Empty fields are part of what is signed, so they are kept.
-            pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
-        except ValueError:
-            pairs = []
-        query = f"?{request.url.query}" if request.url.query else ""
-        if not check.valid(f"{public_url}{request.url.path}{query}", pairs, request.headers):
-            counters.add("webhooks_refused")
-            log.warning("refused a request to %s: its signature is missing or wrong", request.url.path)
-            return _plain(403, "the signature is missing or wrong")
-        return dict(pairs)
-
-    async def take_in(
-        request: Request, read: Callable[[Form], T], write: Callable[[Connection, T, Form], Written]
-    ) -> Response:
-        form = await signed_form(request)
-        if isinstance(form, Response):
-            return form
-        try:
-            progress = read(form)
-        except WebhookError as error:
-            return _plain(400, str(error))
-        await commits.commit(lambda conn: write(conn, progress, form), order=form.get("CallSid", ""))
-        counters.add("callbacks_taken")
-        return Response(status_code=204)
-
-    @router.post("/voice")
-    async def voice(request: Request) -> Response:
-        form = await signed_form(request)
-        if isinstance(form, Response):
-            return form
-        try:
-            document = await asyncio.to_thread(lambda: answering.answer(parse_voice(form)))
-        except WebhookError as error:
-            return _plain(400, str(error))
-        return Response(document, media_type="text/xml")
-
-    @router.post("/recording-status")
-    async def recording_status(request: Request) -> Response:
-        return await take_in(request, parse_recording_status, intake.recording)
-
-    @router.post("/stream-status")
-    async def stream_status(request: Request) -> Response:
-        return await take_in(request, parse_stream_status, intake.stream)
-
-    @router.post("/call-status")
-    async def call_status(request: Request) -> Response:
-        return await take_in(request, parse_call_status, intake.call)
-
-    return router
+routes = APIRouter(include_in_schema=False)
 
 
-async def _body(request: Request) -> bytes | None:
-    """The whole body, or None as soon as it is too large: until the signature is checked, anybody may send it."""
+@dataclass(frozen=True, slots=True)
+class CarrierServices:
+    """What the carrier's routes use; `app.state.carrier` holds them."""
+
+    check: SignatureCheck
+    public_url: str
+    voice: VoiceRequestHandler
+    intake: CallbackIntake
+    commits: GroupCommit
+    counters: Counters
+
+
+async def _services(request: Request) -> CarrierServices:
+    return cast(CarrierServices, request.app.state.carrier)
+
+
+Carrier = Annotated[CarrierServices, Depends(_services)]
+
+
+async def _signed_form(carrier: Carrier, request: Request) -> Form:
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > MAX_FORM_BYTES:
-            return None
-    return bytes(body)
+        if len(body) > MAX_FORM_BYTES:  # anybody may send a body until its signature is checked
+            raise HTTPException(413, f"A form has at most {MAX_FORM_BYTES} bytes.")
+    try:
+        # The signature covers empty fields too.
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
+    except ValueError:
+        pairs = []
+    query = f"?{request.url.query}" if request.url.query else ""
+    if not carrier.check.valid(f"{carrier.public_url}{request.url.path}{query}", pairs, request.headers):
+        carrier.counters.add("webhooks_refused")
+        log.warning("webhook refused path=%s reason=signature", request.url.path)
+        raise HTTPException(403, "The signature is missing or wrong.")
+    return dict(pairs)
 
 
-def _plain(status: int, text: str) -> Response:
-    return Response(text + "\n", status, media_type="text/plain")
+SignedForm = Annotated[Form, Depends(_signed_form)]
+
+
+@routes.post("/twilio/voice")
+async def voice(carrier: Carrier, form: SignedForm) -> Response:
+    document = await asyncio.to_thread(carrier.voice.answer, _parsed(parse_voice, form))
+    return Response(document, media_type="text/xml")
+
+
+@routes.post("/twilio/recording-status")
+async def recording_status(carrier: Carrier, form: SignedForm) -> Response:
+    return await _store(carrier, form, parse_recording_status, carrier.intake.recording)
+
+
+@routes.post("/twilio/stream-status")
+async def stream_status(carrier: Carrier, form: SignedForm) -> Response:
+    return await _store(carrier, form, parse_stream_status, carrier.intake.stream)
+
+
+@routes.post("/twilio/call-status")
+async def call_status(carrier: Carrier, form: SignedForm) -> Response:
+    return await _store(carrier, form, parse_call_status, carrier.intake.call)
+
+
+async def _store(
+    carrier: CarrierServices,
+    form: Form,
+    parse: Callable[[Form], T],
+    write: Callable[[Connection, T, Form], Written],
+) -> Response:
+    progress = _parsed(parse, form)
+    # Callbacks of one call are written in their order of arrival.
+    await carrier.commits.commit(lambda conn: write(conn, progress, form), order=form.get("CallSid", ""))
+    carrier.counters.add("callbacks_taken")
+    return Response(status_code=204)
+
+
+def _parsed(parse: Callable[[Form], T], form: Form) -> T:
+    try:
+        return parse(form)
+    except WebhookError as error:
+        raise HTTPException(400, sentence(error)) from None

@@ -1,8 +1,7 @@
-"""The content security policy of the page that places calls: as strict as all others, but for the carrier. Pure.
+"""The content security policy of the page that places calls: as strict as all others, except for the carrier. Pure.
 
-The voice SDK talks to the carrier by WebSocket, at a host that may change when it reconnects, and sends the carrier what
-it measured of a call by https. With the stand-in carrier on this machine it reaches that one host instead. Nothing
-else changes: script, style and sound come from us alone.
+The voice SDK connects to the carrier by WebSocket, to a host that may change when it reconnects, and posts call quality
+figures by https. With the stand-in carrier it connects to that one host instead.
 """
 
 from callreel.web.auth.gate import SECURITY_HEADERS
@@ -12,9 +11,9 @@ CARRIER = "wss://*.twilio.com https://*.twilio.com"
 
 
 def calling_policy(softphone: SoftphoneOptions) -> str:
-    """The policy, opened no further than this server's softphone needs: not at all while it cannot call."""
+    """The policy, opened only as far as this server's softphone needs; not at all while it cannot place calls."""
     policy = SECURITY_HEADERS["Content-Security-Policy"]
     if softphone.missing:
         return policy
-    reach = f"ws://{softphone.local_signal}" if softphone.local_signal else CARRIER
-    return f"{policy}; connect-src 'self' {reach}"
+    hosts = f"ws://{softphone.local_signal}" if softphone.local_signal else CARRIER
+    return f"{policy}; connect-src 'self' {hosts}"

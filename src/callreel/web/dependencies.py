@@ -1,0 +1,73 @@
+"""What a route asks FastAPI for: the application's services, the person who makes the request, a call by its id."""
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from callreel.domain.ids import CallId
+from callreel.retention.erasure_orders import ErasureOrders
+from callreel.retention.legal_hold import LegalHolds
+from callreel.review.corrections import Corrections
+from callreel.review.notes import Notes
+from callreel.store.calls import calls
+from callreel.store.calls.calls import CallRow
+from callreel.web.auth.person import Person, person_of
+from callreel.web.auth.signin import SignIn
+from callreel.web.errors import not_found
+from callreel.web.options import WebContext
+from callreel.web.pages.render import Renderer
+
+# Providers are coroutines where they can be: FastAPI runs a plain function in a thread.
+
+
+async def _context(request: Request) -> WebContext:
+    return cast(WebContext, request.app.state.context)
+
+
+async def _person(request: Request) -> Person:
+    return person_of(request)
+
+
+async def _sign_in(request: Request) -> SignIn:
+    return cast(SignIn, request.app.state.sign_in)
+
+
+async def _renderer(request: Request) -> Renderer:
+    return cast(Renderer, request.app.state.renderer)
+
+
+Context = Annotated[WebContext, Depends(_context)]
+CurrentPerson = Annotated[Person, Depends(_person)]
+SignInService = Annotated[SignIn, Depends(_sign_in)]
+Pages = Annotated[Renderer, Depends(_renderer)]
+
+
+def _existing_call(call_id: CallId, context: Context) -> CallRow:
+    with context.database.read() as conn:
+        call = calls.get(conn, call_id)
+    if call is None:
+        raise not_found("call")
+    return call
+
+
+async def _erasures(context: Context) -> ErasureOrders:
+    return ErasureOrders(context.database, context.clock, carrier_usable=context.options.carrier_usable)
+
+
+async def _holds(context: Context) -> LegalHolds:
+    return LegalHolds(context.database, context.publisher, context.clock)
+
+
+async def _notes(context: Context) -> Notes:
+    return Notes(context.database, context.publisher, context.clock)
+
+
+async def _corrections(context: Context) -> Corrections:
+    return Corrections(context.database, context.publisher, context.clock)
+
+
+ExistingCall = Annotated[CallRow, Depends(_existing_call)]
+Erasures = Annotated[ErasureOrders, Depends(_erasures)]
+Holds = Annotated[LegalHolds, Depends(_holds)]
+CallNotes = Annotated[Notes, Depends(_notes)]
+CallCorrections = Annotated[Corrections, Depends(_corrections)]
