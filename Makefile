@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "callreel: setting up $(VENV) (a minute or so the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "callreel needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=python3.x")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,whisper,openai]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,openai]'
 	@touch $(STAMP)
 
 demo: setup     ## one recorded, transcribed, verified call, with no account

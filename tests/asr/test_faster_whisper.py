@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from callreel.asr.engine import Heard, language_of
+from callreel.asr.engines import packaged_model
 from callreel.asr.engines.faster_whisper import check, load
 from callreel.domain.errors import EngineError
+from tests.asr.clips import clip
 from tests.asr.tiny_whisper import build
 
 SENTENCE = "please ask a technician to check my boiler"
@@ -135,7 +137,33 @@ def test_a_language_that_the_model_lacks_is_told(model: str) -> None:
         load({"model": model, "language": "de"})
 
 
-def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packaged_model_is_the_default_and_english_only() -> None:
+    able = check({})
+    assert (able.model, able.languages, able.on_request) == ("tiny.en", ("en",), ())
+
+
+@pytest.mark.parametrize(
+    ("language", "wanted"), [("de", r"German \(de\) needs a multilingual"), ("", "language detection needs")]
+)
+def test_english_only_model_refuses_another_language(language: str, wanted: str) -> None:
+    with pytest.raises(EngineError, match=wanted):
+        check({"language": language})
+
+
+def test_model_with_wrong_digest_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.bin").write_bytes(b"other weights")
+    monkeypatch.setattr(packaged_model, "folder", lambda: tmp_path)
+    with pytest.raises(EngineError, match=f"has SHA-256 .*, expected {packaged_model.SHA256}") as error:
+        load({})
+    assert "\n" not in str(error.value)
+
+
+def test_packaged_model_transcribes_a_recorded_sentence() -> None:
+    words = load({}).decode(clip("LJ001-0002.wav", 16_000), partial=False)
+    assert " ".join(word.text for word in words) == "in being comparatively modern."
+
+
+def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_whisper", None)  # as if it were not installed
-    with pytest.raises(EngineError, match=r"pip install 'callreel\[whisper\]'"):
+    with pytest.raises(EngineError, match=r"pip install faster-whisper"):
         check({})

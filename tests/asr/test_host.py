@@ -113,7 +113,7 @@ def test_a_language_that_the_engine_does_not_hear_is_refused_in_one_line() -> No
             assert (await host.decode(audio(1), language="en"))[0].text == "1", "it hears English anyway"
             asked = await host.hear("segment", audio(1), language="de")
             assert [word.text for word in asked] == ["de", "1"] and host.streams == 0
-            with pytest.raises(LanguageError, match=r"does not hear Welsh \(cy\); it hears en, de"):
+            with pytest.raises(LanguageError, match=r"does not transcribe Welsh \(cy\), only en, de"):
                 await host.hear("segment", audio(1), language="cy")
 
     asyncio.run(scene())
@@ -248,7 +248,6 @@ import asyncio, json, os, signal, sys
 import numpy as np
 from callreel.asr.workers.host import EngineHost
 from callreel.asr.engines.registry import EngineChoice
-from callreel.asr.engine import HeardWord
 
 print("this line comes once, since no worker runs the main program again")
 
@@ -270,7 +269,7 @@ def test_processes_die_with_their_parent_and_leave_its_output_alone(tmp_path: Pa
     root = str(Path(__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, str(program)],
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": f"{root}/src:{root}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as parent:

@@ -70,6 +70,6 @@ def test_credentials_are_named_and_never_shown() -> None:
 
 def test_the_engine_is_asked_what_it_can_do() -> None:
     [finding] = checks.check_engine(Settings())
-    assert (finding.mark, finding.what) == (Mark.OK, "engine pocketsphinx")
+    assert (finding.mark, finding.what) == (Mark.OK, "engine faster-whisper")
     unknown = checks.check_engine(Settings(engine="python:no.such.module"))
     assert unknown[0].mark is Mark.BAD

@@ -23,14 +23,14 @@ def test_a_run_in_a_language_says_so_in_its_spec_where_the_engine_would_hear_ano
     assert spec_in("pocketsphinx", "en", Capabilities("pocketsphinx", "en-us", True, True, True, True)) == (
         "pocketsphinx"
     )
-    with pytest.raises(LanguageError, match="does not hear Welsh"):
+    with pytest.raises(LanguageError, match="does not transcribe Welsh"):
         spec_in("faster-whisper", "cy", MANY)
 
 
 @pytest.mark.parametrize(
     ("language", "reason"),
     [
-        ("german", "engine pocketsphinx en-us does not hear German (de); it hears en"),
+        ("german", "engine pocketsphinx en-us does not transcribe German (de), only en"),
         ("germn", "did you mean german"),
     ],
 )

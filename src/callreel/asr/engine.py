@@ -57,7 +57,8 @@ class Capabilities:
         if not self.hears(language):
             known = ", ".join(dict.fromkeys([*self.languages, *self.on_request]))
             raise LanguageError(
-                f"engine {self.name} {self.model} does not hear {named(language)} ({language}); it hears {known}"
+                f"engine {self.name} {self.model} does not transcribe {named(language)} ({language}), only {known}; "
+                "choose a multilingual model, for example CALLREEL_ENGINE_MODEL=small"
             )
         return "" if self.languages == (language,) else language
 

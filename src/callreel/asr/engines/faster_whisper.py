@@ -1,7 +1,7 @@
-"""Whisper models by the faster-whisper package, on this machine's processor or graphics card (extra `whisper`).
+"""Whisper models by the faster-whisper package, on this machine's processor or graphics card.
 
-Options, all optional: `model` (a folder with a converted model, or a name such as `base` that is fetched once; default
-`base`), `language` (default `en`; empty to detect it in each segment), `hints` (domain words with commas between them),
+Options, all optional: `model` (a folder with a converted model, or a name such as `small` that is fetched once; default
+`tiny.en`, whose weights are installed with Callreel), `language` (default `en`; empty to detect it in each segment), `hints` (domain words with commas between them),
 `device` (`auto`, `cpu` or `cuda`; default `auto`: CUDA where there is a card), `compute_type` (default `int8` on a
 processor, `float16` on a card), `cpu_threads` (default 1), `batch` (whole segments that are decoded at once after a call,
 default 4, each with memory of its own; 1 for one after the other).
@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from callreel.asr.engine import Capabilities, Heard, RecognizedWord
-from callreel.asr.engines import hub
+from callreel.asr.engines import hub, packaged_model
 from callreel.asr.engines.options import known_only, one_of, phrases, text, whole
 from callreel.asr.engines.registry import Options
 from callreel.asr.engines.spread import spread
-from callreel.asr.languages import NAMES
+from callreel.asr.languages import NAMES, named
 from callreel.audio.samples import ASR_HZ
 from callreel.domain.errors import EngineError
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # the extra may be missing
     from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 _OPTIONS = {"model", "language", "hints", "compute_type", "cpu_threads", "device", "batch"}
-_DEFAULT_MODEL = "base"
+_DEFAULT_MODEL = packaged_model.NAME
+_ENGLISH_ONLY = ".en"
 _FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 _SHORTEST_SAMPLES = 1600  # 100 ms
 _FINAL_BEAM = 5
@@ -54,9 +55,17 @@ def check(options: Options) -> Capabilities:
     known_only("faster-whisper", options, _OPTIONS)
     one_of(options, "device", ("auto", "cpu", "cuda"))
     if importlib.util.find_spec("faster_whisper") is None:
-        raise EngineError("engine faster-whisper is not installed: pip install 'callreel[whisper]'")
+        raise EngineError("engine faster-whisper is not installed: pip install faster-whisper")
     _folder(options)
-    return capabilities(options)
+    able = capabilities(options)
+    language = text(options, "language", "en")
+    if able.model.endswith(_ENGLISH_ONLY) and language != "en":
+        wanted = f"{named(language)} ({language})" if language else "language detection"
+        raise EngineError(
+            f"engine faster-whisper: {able.model} transcribes English only; {wanted} needs a multilingual model, "
+            "for example CALLREEL_ENGINE_MODEL=small"
+        )
+    return able
 
 
 def capabilities(options: Options) -> Capabilities:
@@ -70,8 +79,8 @@ def capabilities(options: Options) -> Capabilities:
         word_times=True,
         confidence=True,
         runs_here=True,
-        languages=("en",) if model.endswith(".en") else (language,) if language else (),
-        on_request=() if model.endswith(".en") else tuple(NAMES),
+        languages=("en",) if model.endswith(_ENGLISH_ONLY) else (language,) if language else (),
+        on_request=() if model.endswith(_ENGLISH_ONLY) else tuple(NAMES),
         hints=True,
         batch=whole(options, "batch", _BATCH),
     )
@@ -93,9 +102,12 @@ def load(options: Options) -> "FasterWhisper":
     from faster_whisper import WhisperModel
 
     device = _device(options)
+    folder = _folder(options)
+    if folder == packaged_model.folder():
+        packaged_model.verify(folder)
     try:
         model = WhisperModel(
-            str(_folder(options)),
+            str(folder),
             device=device,
             compute_type=text(options, "compute_type", "int8" if device == "cpu" else "float16"),
             cpu_threads=whole(options, "cpu_threads", 1),
@@ -233,7 +245,9 @@ def _device(options: Options) -> str:
 
 
 def _folder(options: Options) -> Path:
-    return _MODELS.folder(text(options, "model", _DEFAULT_MODEL))
+    model = text(options, "model", _DEFAULT_MODEL)
+    packaged = packaged_model.folder() if model == packaged_model.NAME else None
+    return packaged or _MODELS.folder(model)
 
 
 def _repository(model: str) -> str:
