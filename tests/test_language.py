@@ -28,7 +28,7 @@ PHRASES = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 IDENTIFIERS = re.compile(
-    r"\b(\w*(heard|hear_|_hear|told|nobody|goes_on|went_on|stood_in|whoever)\w*|asked_\w+|\w+_asked)\b"
+    r"\b(\w*(heard|hear_|_hear(?![a-z])|told|nobody|goes_on|went_on|stood_in|whoever)\w*|asked_\w+|\w+_asked)\b"
 )
 
 
