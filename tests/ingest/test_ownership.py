@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.call import CallState, Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
@@ -74,9 +73,7 @@ def leg_over(installation: Installation) -> None:
         stream_ended=lambda sid: None,
     )
     ended = CallProgress(leg(1), ACCOUNT, None, "completed", 3, 1, None, None)
-    GroupCommit(installation.database, installation.publisher).commit_blocking(
-        lambda conn: intake.call(conn, ended, {})
-    )
+    installation.commits.commit_blocking(lambda conn: intake.call(conn, ended, {}))
 
 
 def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(installation: Installation) -> None:

@@ -43,7 +43,7 @@ def recovery(
 ) -> Recovery:
     """By a process that knows which others live."""
     return Recovery(
-        installation.database, installation.publisher, installation.clock, installation.blobs.root,
+        installation.database, installation.commits, installation.clock, installation.blobs.root,
         lambda call_id: keep_live_transcript(installation.database, installation.publisher, call_id, "quick"),
         lambda names: names - alive,
         alone=alone,

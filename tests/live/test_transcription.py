@@ -412,7 +412,8 @@ def test_closing_waits_for_a_final_that_is_being_stored(installation: Installati
 def test_call_that_nobody_listened_to_has_an_empty_transcript_too(installation: Installation) -> None:
     a_call(installation)
     service = LiveTranscription(
-        QuickHost(), installation.database, installation.publisher, installation.clock, Counters(),
+        QuickHost(), installation.database, installation.publisher, installation.commits, installation.clock,
+        Counters(),
         workers=1, new_detector=LoudnessDetector, segmenter=SEGMENTER, spill=Spill(installation.database, installation.blobs), listen=False,
     )  # fmt: skip
     say(service, Role.AGENT, 800)

@@ -21,6 +21,7 @@ from callreel.audio import mulaw
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.call import Direction
 from callreel.domain.events import LiveEvent
 from callreel.domain.ids import CallId, LegSid
@@ -76,6 +77,7 @@ class Installation:
     blobs: BlobStore
     bus: "RecordingBus"
     publisher: EventPublisher
+    commits: GroupCommit
     clock: SteppedClock
     listen: bool = True
     """Whether live transcripts are made."""
@@ -129,9 +131,16 @@ def grounded(folder: Path) -> Iterator[Installation]:
         path.write_bytes(_migrated())
     database = Database.open(str(path))
     bus, clock = RecordingBus(), SteppedClock()
+    publisher = EventPublisher(database, bus, clock)
     try:
         yield Installation(
-            folder, database, BlobStore(folder / "objects"), bus, EventPublisher(database, bus, clock), clock
+            folder,
+            database,
+            BlobStore(folder / "objects"),
+            bus,
+            publisher,
+            GroupCommit(database, publisher),
+            clock,
         )
     finally:
         bus.close()
@@ -329,6 +338,7 @@ def transcription(
         host,
         installation.database,
         installation.publisher,
+        installation.commits,
         installation.clock,
         counters or Counters(),
         workers=workers,
@@ -372,6 +382,7 @@ async def live_side(
     live_calls = LiveCalls(
         installation.database,
         installation.publisher,
+        installation.commits,
         installation.clock,
         counters,
         live,

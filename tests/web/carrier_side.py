@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.runtime.counters import Counters
@@ -75,9 +74,8 @@ def carrier_side() -> Iterator[CarrierSide]:
             leg_ended=side.legs.append,
             stream_ended=side.streams.append,
         )
-        commits = GroupCommit(installation.database, installation.publisher)
         app.state.carrier = CarrierServices(
-            signature_check(), PUBLIC, answering(installation), intake, commits, counters
+            signature_check(), PUBLIC, answering(installation), intake, installation.commits, counters
         )
         install_error_handlers(app)
         app.include_router(webhooks.routes)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from starlette.types import Message
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from callreel.cluster.group_commit import GroupCommit, Written
+from callreel.cluster.group_commit import Written
 from callreel.domain.events import LiveEvent
 from callreel.domain.ids import CallId, RecordingSid, StreamSid
 from callreel.ingest.callback_intake import CallbackIntake
@@ -289,8 +289,9 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
     service: VoiceRequestHandler = answering(installation)
-    commits = GroupCommit(installation.database, installation.publisher)
-    app.state.carrier = CarrierServices(signature_check(), PUBLIC, service, intake, commits, Counters())
+    app.state.carrier = CarrierServices(
+        signature_check(), PUBLIC, service, intake, installation.commits, Counters()
+    )
     app.include_router(webhooks.routes)
     client = TestClient(app, raise_server_exceptions=False)
     answer = client.post("/twilio/call-status", data=LEG, headers=signed("/twilio/call-status", LEG))
@@ -303,8 +304,9 @@ def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
         installation.clock,
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
-    commits = GroupCommit(installation.database, installation.publisher)
-    carrier = CarrierServices(signature_check(), PUBLIC, answering(installation), intake, commits, Counters())
+    carrier = CarrierServices(
+        signature_check(), PUBLIC, answering(installation), intake, installation.commits, Counters()
+    )
     app = create_app(
         WebContext(installation.database, installation.blobs, installation.bus, WebOptions()), carrier
     )

@@ -14,6 +14,7 @@ from callreel.asr.workers.pool import BegunEngine
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay, PeerMessage
+from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId
 from callreel.ingest.live_calls import LiveCalls, LiveOptions
 from callreel.ingest.media.protocol import OpenMedia, SocketLimits, media_protocol
@@ -72,18 +73,19 @@ async def live_side(
     engine: BegunEngine,
     database: Database,
     publisher: EventPublisher,
+    commits: GroupCommit,
     relay: EventRelay,
     process: str,
     blobs: BlobStore,
 ) -> AsyncIterator[LiveSide]:
     """Live calls and their transcripts, ready for sockets. `process` is this process's name among all."""
     counters, clock = Counters(), Clock()
-    transcription = _transcription(settings, engine, database, publisher, blobs, counters)
+    transcription = _transcription(settings, engine, database, publisher, commits, blobs, counters)
     restreaming = StreamRestarter(
         database, carrier_access(settings), answer_options(settings), clock, new_token
     )
     live_calls = LiveCalls(
-        database, publisher, clock, counters, transcription,
+        database, publisher, commits, clock, counters, transcription,
         LiveOptions(
             settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(blobs),
             hand_over=database.dialect == "postgresql",
@@ -156,6 +158,7 @@ def _transcription(
     engine: BegunEngine,
     database: Database,
     publisher: EventPublisher,
+    commits: GroupCommit,
     blobs: BlobStore,
     counters: Counters,
 ) -> LiveTranscription:
@@ -167,7 +170,7 @@ def _transcription(
         post_ms=settings.vad_post_ms,
     )
     return LiveTranscription(
-        engine.host, database, publisher, Clock(), counters,
+        engine.host, database, publisher, commits, Clock(), counters,
         workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
         spill=Spill(database, blobs), listen=settings.live_transcript, engine=engine.able, why=engine.why,
     )  # fmt: skip

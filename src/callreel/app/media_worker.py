@@ -23,6 +23,7 @@ from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay
 from callreel.cluster.failure_detector import new_name
+from callreel.cluster.group_commit import GroupCommit
 from callreel.cluster.heartbeat import Heartbeat
 from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import CallreelError, StoreError
@@ -56,7 +57,9 @@ async def work(settings: Settings, control: socket.socket) -> None:
         publisher = EventPublisher(database, bus, Clock())
         blobs = blob_store(settings)
         live = await stack.enter_async_context(
-            live_side(settings, engine, database, publisher, relay, name, blobs)
+            live_side(
+                settings, engine, database, publisher, GroupCommit(database, publisher), relay, name, blobs
+            )
         )
         door = WorkerListener(control, live.open_media, partial(_figures, name, live), live.calls.drain)
         gc.collect()

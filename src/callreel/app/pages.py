@@ -13,7 +13,6 @@ from callreel.asr.engines.survey import Purpose
 from callreel.asr.languages import named
 from callreel.asr.workers.pool import BegunEngine
 from callreel.cluster.event_relay import PeerMessage
-from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.call import Role
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.voice_request import VoiceRequestHandler
@@ -55,9 +54,8 @@ def web_app(
         runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live.calls),
         stream_ended=stream_ended,
     )  # fmt: skip
-    commits = GroupCommit(runtime.database, runtime.publisher)
     carrier = CarrierServices(
-        signature_check(settings), settings.public_url, answering, intake, commits, live.counters
+        signature_check(settings), settings.public_url, answering, intake, runtime.commits, live.counters
     )
     options = WebOptions(
         demo=demo,

@@ -18,6 +18,7 @@ from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay, Link
 from callreel.cluster.failure_detector import FailureDetector, new_name
+from callreel.cluster.group_commit import GroupCommit
 from callreel.cluster.heartbeat import Heartbeat
 from callreel.cluster.local_link import LocalLink
 from callreel.cluster.postgres_link import PostgresLink
@@ -51,6 +52,8 @@ class Runtime:
     blobs: BlobStore
     bus: EventBus
     publisher: EventPublisher
+    commits: GroupCommit
+    """The one of this process: writes of all its parts share transactions."""
     clock: Clock
     carrier: CarrierRecordings
     durable: Durable
@@ -117,7 +120,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         spool = spool_of(blobs)
         moving = Offloader(database, blobs, clock, spool) if spool else None
         yield Runtime(
-            settings, database, blobs, bus, publisher, clock, carrier, durable, heartbeat, peers, relay, final,
+            settings, database, blobs, bus, publisher, GroupCommit(database, publisher), clock, carrier, durable, heartbeat, peers, relay, final,
             hints, StageTimes(), moving,
         )  # fmt: skip
 

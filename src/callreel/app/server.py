@@ -73,7 +73,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         if apart:
             await engine.host.close()  # the workers have engines of their own; what it can do is known now
         recovery = Recovery(
-            runtime.database, runtime.publisher, runtime.clock, settings.objects_dir,
+            runtime.database, runtime.commits, runtime.clock, settings.objects_dir,
             lambda call_id: keep_live_transcript(runtime.database, runtime.publisher, call_id, engine.able.name),
             runtime.peers.dead, alone=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
         )  # fmt: skip
@@ -89,6 +89,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 engine,
                 runtime.database,
                 runtime.publisher,
+                runtime.commits,
                 runtime.relay,
                 runtime.process,
                 runtime.blobs,

@@ -20,6 +20,7 @@ from callreel.audio.samples import SAMPLES_PER_MS
 from callreel.audio.segmenter import SegmenterOptions, SpeechDetector
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.call import Direction, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid
@@ -78,7 +79,7 @@ async def _hear(
     clock = Clock()
     listener = _Listener(database, EventBus(), clock)
     transcription = LiveTranscription(
-        host, database, listener, clock, Counters(),
+        host, database, listener, GroupCommit(database, listener), clock, Counters(),
         workers=host.workers, new_detector=new_detector, segmenter=segmenter, spill=Spill(database, blobs),
     )  # fmt: skip
     transcription.start()

@@ -6,13 +6,11 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.store.calls import calls
-from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +23,7 @@ def end_in(conn: Connection, call_id: CallId, at: datetime, *, owner: str | None
     return Written((told,), (partial(log.info, "call ended", extra={"call_id": call_id}),))
 
 
-def end_call(
-    database: Database, publisher: EventPublisher, call_id: CallId, at: datetime, *, owner: str | None
-) -> bool:
+def end_call(commits: GroupCommit, call_id: CallId, at: datetime, *, owner: str | None) -> bool:
     """The same in a transaction of its own, and told. Blocking."""
     ended: list[Written] = []
 
@@ -35,5 +31,5 @@ def end_call(
         ended[:] = [written] if (written := end_in(conn, call_id, at, owner=owner)) else []
         return ended[0] if ended else Written()
 
-    GroupCommit(database, publisher).commit_blocking(write)
+    commits.commit_blocking(write)
     return bool(ended)

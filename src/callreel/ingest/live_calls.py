@@ -181,6 +181,7 @@ class LiveCalls:
         self,
         database: Database,
         publisher: EventPublisher,
+        commits: GroupCommit,
         clock: Clock,
         counters: Counters,
         transcription: Transcription,
@@ -202,7 +203,7 @@ class LiveCalls:
         self._transcription = transcription
         self._options = options
         self._custody = custody
-        self._commits = GroupCommit(database, publisher)
+        self._commits = commits
         self._taken = taken
         self._call_ended = call_ended
         self._ask_for_stream = ask_for_stream

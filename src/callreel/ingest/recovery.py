@@ -12,10 +12,12 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from callreel.audio.resample import upsampled
 from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ
 from callreel.audio.source import in_blocks
-from callreel.cluster.event_publisher import EventPublisher
+from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.domain.call import CallState, Role
 from callreel.domain.errors import AudioFileError, StoreError
 from callreel.domain.ids import CallId
@@ -50,7 +52,7 @@ class Recovery:
     def __init__(
         self,
         database: Database,
-        publisher: EventPublisher,
+        commits: GroupCommit,
         clock: Clock,
         data_dir: Path,
         keep_live_transcript: Callable[[CallId], None],
@@ -66,7 +68,7 @@ class Recovery:
         where files move on from it.
         """
         self._database = database
-        self._publisher = publisher
+        self._commits = commits
         self._clock = clock
         self._data_dir = data_dir
         self._keep_live_transcript = keep_live_transcript
@@ -131,7 +133,7 @@ class Recovery:
         return len(ended)
 
     def _end(self, row: CallRow) -> bool:
-        return end_call(self._database, self._publisher, row.id, self._clock.now(), owner=row.owner)
+        return end_call(self._commits, row.id, self._clock.now(), owner=row.owner)
 
     def _waits_for_files(self, owner: str | None, growing: Collection[str | None]) -> bool:
         """Whether files of the dead may still be closed by a process that has them at hand; not for long."""
@@ -166,10 +168,12 @@ class Recovery:
         file = layer_file(
             layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, self._data_dir, self._spool
         )
-        with self._database.write() as conn:
+
+        def keep(conn: Connection) -> Written:
             layers.upsert(conn, call_id, file)
-            event = self._publisher.record(conn, layer_event(call_id, file))
-        self._publisher.publish(event)
+            return Written((layer_event(call_id, file),))
+
+        self._commits.commit_blocking(keep)
         return True
 
 

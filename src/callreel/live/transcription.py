@@ -87,6 +87,7 @@ class LiveTranscription:
         host: AnyHost,
         database: Database,
         publisher: EventPublisher,
+        commits: GroupCommit,
         clock: Clock,
         counters: Counters,
         *,
@@ -107,7 +108,7 @@ class LiveTranscription:
         self._why = why
         self._database = database
         self._publisher = publisher
-        self._commits = GroupCommit(database, publisher)
+        self._commits = commits
         self._clock = clock
         self._counters = counters
         self._workers = workers
