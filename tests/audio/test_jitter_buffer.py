@@ -1,46 +1,64 @@
-"""Frames in, samples out: where audio lies is decided by timestamps, whatever order frames come in."""
+"""Frames in, samples out: timestamps decide where audio lies, whatever order frames arrive in."""
 
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callreel.audio.jitter_buffer import JitterBuffer, JitterBufferCounts
+from callreel.audio.jitter_buffer import TAKE_SAMPLES, JitterBuffer, JitterBufferCounts
+from callreel.audio.samples import FRAME_BYTES, FRAME_MS
 
-Frame = tuple[int, bytes]
-FRAME = 160
-
-
-def frames(count: int, *, size: int = FRAME) -> list[Frame]:
-    """Frames of one after the other; each holds a byte of its own, never silence."""
-    return [(number * size // 8, bytes([number % 250]) * size) for number in range(count)]
+HOUR_MS = 3_600_000
 
 
-def joined(sent: list[Frame]) -> bytes:
-    return b"".join(payload for _, payload in sent)
-
-
-def placed(sent: list[Frame], **options: int) -> tuple[bytes, JitterBufferCounts]:
-    jitter_buffer = JitterBuffer(**options)
-    for timestamp_ms, payload in sent:
-        jitter_buffer.place(timestamp_ms, payload)
-    return jitter_buffer.finish(), jitter_buffer.counts
-
-
-class Piece(NamedTuple):
+class Frame(NamedTuple):
     timestamp_ms: int
     payload: bytes
 
 
+def frame(timestamp_ms: int, letter: bytes = b"a", ms: int = FRAME_MS) -> Frame:
+    return Frame(timestamp_ms, letter * (8 * ms))
+
+
+def frames(count: int, start_ms: int = 0) -> list[Frame]:
+    """Frames in sequence; each holds a byte of its own, never silence."""
+    return [frame(start_ms + FRAME_MS * number, bytes([number % 250])) for number in range(count)]
+
+
+def joined(sent: Sequence[Frame]) -> bytes:
+    return b"".join(payload for _, payload in sent)
+
+
+def silence(ms: int) -> bytes:
+    return b"\xff" * (8 * ms)
+
+
+def taken(jitter_buffer: JitterBuffer) -> bytes:
+    return b"".join(iter(jitter_buffer.take, b""))
+
+
+def finished(jitter_buffer: JitterBuffer) -> bytes:
+    jitter_buffer.finish()
+    return taken(jitter_buffer)
+
+
+def placed(sent: Sequence[Frame]) -> tuple[bytes, JitterBufferCounts]:
+    jitter_buffer = JitterBuffer()
+    for one in sent:
+        jitter_buffer.place([one])
+    return finished(jitter_buffer), jitter_buffer.counts
+
+
 @st.composite
 def shuffled_within_the_window(draw: st.DrawFn) -> tuple[list[Frame], list[Frame]]:
-    """Frames of 5 to 40 ms in order, and as they come: each up to 4 places late, some repeated."""
+    """Frames of 5 to 40 ms in order, and as they arrive: each up to 4 places late, some repeated."""
     sizes = draw(st.lists(st.integers(5, 40).map(lambda ms: ms * 8), min_size=1, max_size=30))
     starts = accumulate(sizes, initial=0)
     sent = [
-        (start // 8, bytes([number]) * size)
+        Frame(start // 8, bytes([number]) * size)
         for number, (start, size) in enumerate(zip(starts, sizes, strict=False))
     ]
     delays = draw(st.lists(st.integers(0, 4), min_size=len(sent), max_size=len(sent)))
@@ -58,12 +76,12 @@ def test_any_order_within_the_window_gives_the_original(
 ) -> None:
     sent, came = case
     jitter_buffer = JitterBuffer(reorder_ms=400)
-    taken = []
-    for count, (timestamp_ms, payload) in enumerate(came):
-        jitter_buffer.place(timestamp_ms, payload)
+    samples = b""
+    for count, one in enumerate(came):
+        jitter_buffer.place([one])
         if count % every == 0:
-            taken.append(jitter_buffer.take())
-    assert b"".join(taken) + jitter_buffer.finish() == joined(sent)
+            samples += jitter_buffer.take()
+    assert samples + finished(jitter_buffer) == joined(sent)
     counts = jitter_buffer.counts
     assert (counts.frames, counts.repeated) == (len(came), len(came) - len(sent))
     assert (counts.late, counts.gaps, counts.gap_ms, counts.refused) == (0, 0, 0, 0)
@@ -71,18 +89,18 @@ def test_any_order_within_the_window_gives_the_original(
 
 @settings(max_examples=60)
 @given(shuffled_within_the_window(), st.sets(st.integers(0, 29), max_size=8), st.integers(1, 9))
-def test_many_placed_at_once_lie_where_each_would(
+def test_a_batch_is_placed_as_its_frames_one_by_one(
     case: tuple[list[Frame], list[Frame]], lost: set[int], every: int
 ) -> None:
-    came = [frame for number, frame in enumerate(case[1]) if number not in lost]
-    one, many = JitterBuffer(reorder_ms=60, origin_ms=40), JitterBuffer(reorder_ms=60, origin_ms=40)
+    came = [one for number, one in enumerate(case[1]) if number not in lost]
+    single, batch = JitterBuffer(reorder_ms=60), JitterBuffer(reorder_ms=60)
     for first in range(0, len(came), every):
         some = came[first : first + every]
-        ready = [one.place(*frame) for frame in some]
-        assert many.place_all(Piece(*frame) for frame in some) == ready[-1]
-        assert many.take() == one.take()
-    assert many.finish() == one.finish()
-    assert (many.counts, many.silences_ms) == (one.counts, one.silences_ms)
+        ready = [single.place([one]) for one in some]
+        assert batch.place(some) == ready[-1]
+        assert batch.take() == single.take()
+    assert finished(batch) == finished(single)
+    assert batch.counts == single.counts
 
 
 @settings(max_examples=40)
@@ -90,37 +108,37 @@ def test_many_placed_at_once_lie_where_each_would(
 def test_lost_frames_become_silence_where_they_were(lost: set[int], every: int) -> None:
     sent = frames(40)
     jitter_buffer = JitterBuffer()
-    taken = []
-    for number, (timestamp_ms, payload) in enumerate(sent):
+    samples = b""
+    for number, one in enumerate(sent):
         if number not in lost:
-            jitter_buffer.place(timestamp_ms, payload)
+            jitter_buffer.place([one])
         if number % every == 0:
-            taken.append(jitter_buffer.take())
+            samples += jitter_buffer.take()
     came = [number for number in range(40) if number not in lost]
     last = max(came, default=-1)
-    expected = b"".join(b"\xff" * FRAME if number in lost else sent[number][1] for number in range(last + 1))
-    assert b"".join(taken) + jitter_buffer.finish() == expected
+    expected = b"".join(silence(20) if number in lost else sent[number].payload for number in range(last + 1))
+    assert samples + finished(jitter_buffer) == expected
     within = {number for number in lost if came and came[0] < number < last}
     assert jitter_buffer.counts.gap_ms == 20 * len(within)
-    assert all((start // 20) in lost for start, _ in jitter_buffer.silences_ms)
 
 
-@settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(-50, 3_000), st.binary(max_size=200)), max_size=40))
-def test_nothing_a_peer_sends_raises_or_goes_back(sent: list[Frame]) -> None:
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(-50, 5_000), st.binary(max_size=200)).map(Frame._make), max_size=60),
+    st.integers(1, 9),
+)
+def test_nothing_a_peer_sends_raises_or_takes_audio_back(sent: list[Frame], every: int) -> None:
     jitter_buffer = JitterBuffer()
-    taken = b""
-    for timestamp_ms, payload in sent:
-        before = jitter_buffer.settled_samples
-        jitter_buffer.place(timestamp_ms, payload)
-        assert jitter_buffer.settled_samples >= before
-        assert jitter_buffer.held_samples < 800
-        assert jitter_buffer.ready_samples == jitter_buffer.settled_samples - len(taken)
-        taken += jitter_buffer.take()
-    taken += jitter_buffer.finish()
-    assert len(taken) == jitter_buffer.settled_samples
-    assert jitter_buffer.position_ms == jitter_buffer.settled_samples // 8
-    assert jitter_buffer.held_samples == 0
+    settled = given_out = 0
+    for number, one in enumerate(sent):
+        ready = jitter_buffer.place([one])
+        assert given_out + ready >= settled
+        settled = given_out + ready
+        if number % every == 0:
+            given_out += len(taken(jitter_buffer))
+            assert given_out == settled
+    finished(jitter_buffer)
+    assert jitter_buffer.counts.frames == len(sent)
 
 
 @settings(max_examples=40)
@@ -128,7 +146,7 @@ def test_nothing_a_peer_sends_raises_or_goes_back(sent: list[Frame]) -> None:
 def test_rounded_timestamps_neither_insert_nor_drop(roundings: list[int], size: int) -> None:
     # Every whole millisecond within 2 ms (16 samples) of where the frame lies, and none before the stream.
     sent = [
-        (
+        Frame(
             min(max(0, -(-(number * size - 16) // 8) + rounding), (number * size + 16) // 8),
             bytes([number]) * size,
         )
@@ -139,127 +157,152 @@ def test_rounded_timestamps_neither_insert_nor_drop(roundings: list[int], size: 
     assert counts == JitterBufferCounts(frames=len(sent))
 
 
-def test_a_clock_that_runs_away_is_followed() -> None:
+def test_a_fast_clock_is_followed() -> None:
     # 20 ms of samples every 20.2 ms: after 11 frames the deviation is more than rounding, and silence makes up for it.
-    sent = [(number * 202 // 10, b"a" * FRAME) for number in range(500)]
-    samples, counts = placed(sent)
+    samples, counts = placed([frame(number * 202 // 10) for number in range(500)])
     assert abs(len(samples) - 500 * 20.2 * 8) <= 24
     assert counts.gaps > 0 and counts.gap_ms == pytest.approx(100, abs=5)
 
 
 def test_samples_are_given_once_and_at_once_when_nothing_is_missing() -> None:
     jitter_buffer = JitterBuffer()
-    jitter_buffer.place(0, b"a" * 160)
-    assert (jitter_buffer.ready_samples, jitter_buffer.take(), jitter_buffer.take()) == (160, b"a" * 160, b"")
-    jitter_buffer.place(20, b"b" * 160)
-    assert (jitter_buffer.position_ms, jitter_buffer.take()) == (40, b"b" * 160)
+    assert jitter_buffer.place([frame(0)]) == FRAME_BYTES
+    assert (jitter_buffer.take(), jitter_buffer.take()) == (b"a" * 160, b"")
+    assert jitter_buffer.place([frame(20, b"b")]) == FRAME_BYTES
+    assert jitter_buffer.take() == b"b" * 160
 
 
 def test_a_gap_waits_for_the_window() -> None:
     jitter_buffer = JitterBuffer(reorder_ms=60)
-    jitter_buffer.place(0, b"a" * 160)
-    jitter_buffer.place(40, b"c" * 160)
-    jitter_buffer.place(60, b"d" * 160)
+    jitter_buffer.place([frame(0), frame(40, b"c"), frame(60, b"d")])
     assert jitter_buffer.take() == b"a" * 160
-    jitter_buffer.place(80, b"e" * 160)
-    assert jitter_buffer.take() == b"\xff" * 160 + b"c" * 160 + b"d" * 160 + b"e" * 160
-    assert jitter_buffer.silences_ms == ((20, 40),)
+    jitter_buffer.place([frame(80, b"e")])
+    assert jitter_buffer.take() == silence(20) + b"c" * 160 + b"d" * 160 + b"e" * 160
 
 
 def test_a_late_frame_fills_silence_that_was_not_taken() -> None:
     jitter_buffer = JitterBuffer(reorder_ms=40)
-    for timestamp_ms in (0, 80, 100, 120):
-        jitter_buffer.place(timestamp_ms, b"a" * 160)
+    jitter_buffer.place([frame(0), frame(80), frame(100), frame(120)])
     assert jitter_buffer.counts.gap_ms == 60
-    jitter_buffer.place(40, b"b" * 160)
-    jitter_buffer.place(40, b"b" * 160)
+    jitter_buffer.place([frame(40, b"b"), frame(40, b"b")])
     counts = jitter_buffer.counts
     assert (counts.late, counts.repeated, counts.gaps, counts.gap_ms) == (1, 1, 2, 40)
-    assert jitter_buffer.take() == b"a" * 160 + b"\xff" * 160 + b"b" * 160 + b"\xff" * 160 + b"a" * 480
-    assert jitter_buffer.silences_ms == ((20, 40), (60, 80))
+    assert jitter_buffer.take() == b"a" * 160 + silence(20) + b"b" * 160 + silence(20) + b"a" * 480
 
 
 def test_a_late_frame_leaves_what_was_taken_alone() -> None:
     jitter_buffer = JitterBuffer(reorder_ms=40)
-    for timestamp_ms in (0, 40, 60):
-        jitter_buffer.place(timestamp_ms, b"a" * 160)
-    taken = jitter_buffer.take()
-    jitter_buffer.place(20, b"b" * 160)
-    assert taken == b"a" * 160 + b"\xff" * 160 + b"a" * 320
-    assert jitter_buffer.finish() == b""
+    jitter_buffer.place([frame(0), frame(40), frame(60)])
+    assert jitter_buffer.take() == b"a" * 160 + silence(20) + b"a" * 320
+    jitter_buffer.place([frame(20, b"b")])
+    assert finished(jitter_buffer) == b""
     assert (jitter_buffer.counts.late, jitter_buffer.counts.gap_ms) == (1, 20)
 
 
 def test_a_frame_that_overlaps_adds_what_is_new() -> None:
-    samples, counts = placed([(0, b"a" * 160), (10, b"b" * 160)])
+    samples, counts = placed([frame(0), frame(10, b"b")])
     assert samples == b"a" * 160 + b"b" * 80
     assert (counts.overlapped, counts.repeated) == (1, 0)
 
 
 def test_the_beginning_of_a_stream_is_silence_but_no_gap() -> None:
-    samples, counts = placed([(75, b"a" * 160)])
-    assert samples == b"\xff" * 600 + b"a" * 160
+    samples, counts = placed([frame(75)])
+    assert samples == silence(75) + b"a" * 160
     assert (counts.gaps, counts.gap_ms) == (0, 0)
 
 
-def test_one_wrong_timestamp_ahead_does_not_push_the_call_aside() -> None:
+@pytest.mark.parametrize("ahead_ms", [200, 900, 5_000, HOUR_MS // 2, 999_000_000])
+@pytest.mark.parametrize("length_ms", [20, 80, 200])
+@pytest.mark.parametrize("every", [1, 20, 99])
+def test_outliers_are_dropped_and_counted_and_move_nothing(ahead_ms: int, length_ms: int, every: int) -> None:
+    sent = frames(150)
+    outliers = range(every, 100, every if ahead_ms > 1_000 else 60)
+    came = list(chain.from_iterable(
+        [frame(one.timestamp_ms + ahead_ms, b"x", length_ms), one] if number in outliers else [one]
+        for number, one in enumerate(sent)
+    ))  # fmt: skip
+    samples, counts = placed(came)
+    assert samples == joined(sent)
+    assert counts == JitterBufferCounts(frames=len(came), refused=len(outliers))
+
+
+@pytest.mark.parametrize("behind_ms", [1_100, 5_000])
+def test_an_outlier_behind_is_dropped_and_counted(behind_ms: int) -> None:
+    sent = frames(400)
+    samples, counts = placed([*sent[:300], frame(6_000 - behind_ms, b"x"), *sent[300:]])
+    assert samples == joined(sent)
+    assert (counts.refused, counts.repeated) == (1, 0)
+
+
+def test_an_outlier_at_the_end_is_dropped_and_counted() -> None:
+    samples, counts = placed([*frames(10), frame(HOUR_MS, b"x")])
+    assert samples == joined(frames(10))
+    assert counts.refused == 1
+
+
+def test_a_negative_timestamp_is_refused() -> None:
+    samples, counts = placed([frame(0), frame(-20, b"x")])
+    assert (samples, counts.refused) == (b"a" * 160, 1)
+
+
+@pytest.mark.parametrize("gap_ms", [1_500, 61 * 60_000, 5 * HOUR_MS])
+def test_a_gap_of_any_length_becomes_silence_and_is_counted(gap_ms: int) -> None:
+    before, after = frames(10), frames(10, 200 + gap_ms)
+    samples, counts = placed([*before, *after])
+    assert samples == joined(before) + silence(gap_ms) + joined(after)
+    assert counts == JitterBufferCounts(frames=20, gaps=1, gap_ms=gap_ms)
+
+
+def test_a_stream_may_begin_after_an_hour() -> None:
+    samples, counts = placed(frames(10, HOUR_MS + 60_000))
+    assert samples == silence(HOUR_MS + 60_000) + joined(frames(10))
+    assert counts == JitterBufferCounts(frames=10)
+
+
+def test_two_frames_after_a_long_gap_are_enough_at_the_end() -> None:
+    before, after = frames(10), frames(2, HOUR_MS)
+    assert placed([*before, *after])[0] == joined(before) + silence(HOUR_MS - 200) + joined(after)
+
+
+def test_a_long_gap_is_taken_in_bounded_steps() -> None:
     jitter_buffer = JitterBuffer()
-    sent = frames(50)
-    for timestamp_ms, payload in [*sent[:10], (1_800_000, b"x" * 160), *sent[10:]]:
-        jitter_buffer.place(timestamp_ms, payload)
-    assert jitter_buffer.take() == joined(sent)
+    assert jitter_buffer.place([*frames(10), *frames(10, HOUR_MS)]) == 8 * HOUR_MS + 1_600
+    steps = [len(step) for step in iter(jitter_buffer.take, b"")]
+    assert sum(steps) == 8 * HOUR_MS + 1_600
+    assert max(steps) <= TAKE_SAMPLES + 8_000
 
 
-def test_absurd_timestamps_are_refused() -> None:
-    samples, counts = placed([(0, b"a" * 160), (-20, b"x" * 160), (30_000, b"x" * 160)], max_gap_ms=20_000)
-    assert samples == b"a" * 160
-    assert counts.refused == 2
-
-
-def test_a_second_stream_goes_on_with_the_track() -> None:
+def test_a_late_frame_fills_its_place_in_a_long_gap() -> None:
     jitter_buffer = JitterBuffer()
-    jitter_buffer.place(0, b"a" * 160)
-    jitter_buffer.place(40, b"b" * 160)
-    assert jitter_buffer.rebase(1_000) == 1_000
-    jitter_buffer.place(0, b"c" * 160)
-    jitter_buffer.place(20, b"d" * 160)
-    assert (
-        jitter_buffer.finish()
-        == b"a" * 160 + b"\xff" * 160 + b"b" * 160 + b"\xff" * 7_520 + b"c" * 160 + b"d" * 160
+    jitter_buffer.place([*frames(10), *frames(10, 60_000), frame(59_990, b"x", 10)])
+    assert taken(jitter_buffer)[8 * 59_980 : 8 * 60_020] == silence(10) + b"x" * 80 + b"\0" * 160
+    assert (jitter_buffer.counts.late, jitter_buffer.counts.gap_ms) == (1, 59_790)
+
+
+@pytest.mark.parametrize("lost", [set[int](), {1}, {2, 3}])
+def test_timestamps_that_begin_again_are_followed(lost: set[int]) -> None:
+    before, after = frames(300), [one for number, one in enumerate(frames(50)) if number not in lost]
+    samples, counts = placed([*before, *after])
+    assert samples == joined(before) + b"".join(
+        silence(20) if number in lost else one.payload for number, one in enumerate(frames(50))
     )
-    # The time between streams is no lost frame.
-    assert (jitter_buffer.counts.gaps, jitter_buffer.counts.gap_ms) == (1, 20)
-    assert jitter_buffer.silences_ms == ((20, 40), (60, 1_000))
+    assert (counts.refused, counts.repeated, counts.gap_ms) == (0, 0, 20 * len(lost))
 
 
-def test_a_second_stream_never_lies_upon_the_first() -> None:
-    jitter_buffer = JitterBuffer()
-    jitter_buffer.place(0, b"a" * 165)
-    assert jitter_buffer.rebase(5) == 21
-    jitter_buffer.place(0, b"b" * 160)
-    assert jitter_buffer.finish() == b"a" * 165 + b"b" * 160
+def test_a_timestamp_beyond_a_day_is_a_new_beginning() -> None:
+    before, after = frames(10), frames(10, 25 * HOUR_MS)
+    samples, counts = placed([*before, *after])
+    assert (samples, counts.gap_ms) == (joined(before) + joined(after), 0)
 
 
-def test_a_timeline_of_its_own_begins_at_its_origin() -> None:
-    jitter_buffer = JitterBuffer(origin_ms=5_000)
-    jitter_buffer.place(0, b"a" * 160)
-    assert (jitter_buffer.take(), jitter_buffer.position_ms, jitter_buffer.settled_samples) == (
-        b"a" * 160,
-        5_020,
-        160,
-    )
+def test_unconfirmed_jumps_do_not_add_up() -> None:
+    # A second source on the track, with another clock, alternates with the first.
+    sent = frames(100)
+    other = frames(100, HOUR_MS)
+    samples, counts = placed(list(chain.from_iterable(zip(sent, other, strict=True))))
+    assert (samples, counts.refused) == (joined(sent), 100)
 
 
 def test_frames_without_samples_leave_nothing() -> None:
-    jitter_buffer = JitterBuffer()
-    for timestamp_ms in (0, 500, 1_000, 20):
-        jitter_buffer.place(timestamp_ms, b"")
-    jitter_buffer.place(0, b"a" * 160)
-    assert jitter_buffer.finish() == b"a" * 160
-
-
-def test_other_rates_have_other_milliseconds() -> None:
-    samples, _ = placed([(0, b"a" * 320), (40, b"b" * 320)], rate_hz=16_000)
-    assert samples == b"a" * 320 + b"\xff" * 320 + b"b" * 320
-    with pytest.raises(ValueError, match="11025"):
-        JitterBuffer(rate_hz=11_025)
+    samples, counts = placed([*(Frame(timestamp_ms, b"") for timestamp_ms in (0, 500, 1_000, 20)), frame(0)])
+    assert (samples, counts.frames) == (b"a" * 160, 5)

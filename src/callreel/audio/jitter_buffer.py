@@ -1,19 +1,29 @@
-"""Frames by their stream timestamps, as one continuous run of mu-law bytes.
+"""Frames of one track, put by their stream timestamps into one continuous run of mu-law bytes.
 
-One a track. It knows neither sockets nor files nor arrival times: where audio lies is decided by timestamps alone.
-Timestamps are the carrier's, in milliseconds since its stream began (reference/twilio.md, section 3.2); frames may have
-any length. A frame that comes where the last one ended costs a few operations; all else takes the slow way.
+Timestamps alone decide where audio lies; arrival times, sockets and files are unknown here. They are the carrier's, in
+milliseconds since its stream began (reference/twilio.md, section 3.2); a frame may have any length. A frame that starts
+where the last one ended costs a few operations; everything else takes the slow path.
 """
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import repeat
+from typing import Final, Protocol
 
 from callreel.audio.mulaw import SILENCE
+from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
 from callreel.audio.silences import Silence, Silences
 
-_TOLERANCE_MS = 2
+_TOLERANCE: Final = 2 * SAMPLES_PER_MS
+_FAR: Final = 1_000 * SAMPLES_PER_MS
+"""Up to here a frame ahead is a gap, and one behind is late. Beyond, its timestamp has to be confirmed by others."""
+_AGREEING: Final = 3
+"""Frames that confirm a jump. Two are enough at the end of the stream, where no third can come."""
+_LONGEST: Final = 24 * 3_600_000 * SAMPLES_PER_MS
+"""A day, the longest call of the carrier: silence never reaches beyond it."""
+_SECOND_OF_SILENCE: Final = bytes((SILENCE,)) * TELEPHONE_HZ
+TAKE_SAMPLES: Final = 30 * TELEPHONE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class JitterBufferCounts:
     overlapped: int = 0
     """Began inside audio already there; what reached beyond it was kept."""
     refused: int = 0
-    """Dropped: timestamp negative, or further ahead than `max_gap_ms`."""
+    """Dropped: the timestamp was negative, or an outlier that no other frame confirmed."""
 
 
 class Piece(Protocol):
@@ -50,161 +60,150 @@ class Piece(Protocol):
 class JitterBuffer:
     """Places frames; gives back samples (one byte each) in order, contiguous and exactly once.
 
-    `origin_ms` is where timestamp 0 of the stream lies in the call, and the first sample of `take` lies there.
-    A timestamp that deviates at most 2 ms (half a short frame) from where the last frame ended counts as contiguous, so
-    rounded timestamps neither insert nor drop samples. Deviations do not add up: each is measured against the samples.
+    A timestamp at most 2 ms (half a short frame) off where the last frame ended counts as contiguous, so rounded
+    timestamps neither insert nor drop samples. Deviations do not add up: each is measured against the samples.
 
-    Frames beyond a gap are held until `reorder_ms` of them have come; then the gap becomes silence. So one frame with a
-    wrong timestamp ahead cannot push the whole call aside.
-    Memory: what was settled since the last `take`, and held at most `reorder_ms` of audio and a frame. One gap can make
-    at most `max_gap_ms` of silence: 8 bytes a millisecond at 8 kHz.
+    Frames beyond a gap are held until `reorder_ms` of them have come; then the gap becomes silence. A gap longer than
+    `reorder_ms` needs three such frames, so one wrong timestamp moves nothing. A jump of more than a second, forward or
+    backward, needs three frames that agree; a frame in sequence meanwhile proves them to be outliers. Forward the jump
+    becomes silence. Backward the stream's timestamps have begun again, and the audio continues without a gap.
+
+    Memory: what was settled since the last `take`, `reorder_ms` of held audio or three frames, and two frames of an
+    unconfirmed jump. Silence takes 8 bytes a second, however long the gap.
     """
 
     __slots__ = (
-        "_counts",
-        "_frames",
-        "_held",
-        "_held_samples",
-        "_max_gap",
-        "_origin",
-        "_per_ms",
-        "_position",
-        "_ready",
-        "_reorder",
-        "_silences",
-        "_start",
-        "_stream_start",
+        "_base", "_counts", "_doubtful", "_frames", "_held", "_held_samples", "_jump", "_position", "_ready", "_reorder", "_silences",
         "_taken",
-        "_tolerance",
-    )
+    )  # fmt: skip
 
-    def __init__(
-        self, *, rate_hz: int = 8_000, origin_ms: int = 0, reorder_ms: int = 100, max_gap_ms: int = 3_600_000
-    ) -> None:
-        if rate_hz <= 0 or rate_hz % 1000:
-            raise ValueError(f"expected whole samples a millisecond, got {rate_hz} Hz")
-        self._per_ms = rate_hz // 1000
-        self._tolerance = _TOLERANCE_MS * self._per_ms
-        self._reorder = reorder_ms * self._per_ms
-        self._max_gap = max_gap_ms * self._per_ms
-        self._origin = origin_ms * self._per_ms
-        # All positions are samples from the start of the call.
-        self._start = self._stream_start = self._taken = self._position = self._origin
+    def __init__(self, *, reorder_ms: int = 100) -> None:
+        self._reorder = reorder_ms * SAMPLES_PER_MS
+        # Positions are samples since the buffer's first; `_base` is the position of timestamp 0.
+        self._base = self._taken = self._position = 0
         self._ready: list[bytes] = []
         self._held: list[tuple[int, bytes]] = []
         self._held_samples = 0
+        # Where frames are held that later frames in sequence contradict.
+        self._doubtful: set[int] = set()
+        self._jump: list[tuple[int, bytes]] = []
         self._silences = Silences()
         self._frames = 0
         self._counts = dict.fromkeys(("repeated", "late", "reordered", "overlapped", "refused"), 0)
 
-    def place(self, timestamp_ms: int, payload: bytes) -> int:
-        """Put `payload` where `timestamp_ms` of this stream says; answers `ready_samples`.
+    def place(self, pieces: Sequence[Piece]) -> int:
+        """Put each frame where its timestamp says, in the order given; returns how many samples are ready to take.
 
         Never raises on what a peer may send.
         """
-        self._frames += 1
-        at = timestamp_ms * self._per_ms + self._origin
-        if at == self._position and not self._held:
-            self._ready.append(payload)
-            self._position = at + len(payload)
-        else:
-            self._place_elsewhere(timestamp_ms, at, payload)
-        return self._position - self._taken
-
-    def place_all(self, pieces: Iterable[Piece]) -> int:
-        """Put each where it belongs, as `place` does, in the order given; answers `ready_samples`."""
-        per_ms, origin, held, ready = self._per_ms, self._origin, self._held, self._ready
-        position = self._position
-        frames = 0
+        ready, base, position = self._ready, self._base, self._position
+        in_sequence = not (self._held or self._jump)
         for piece in pieces:
             payload = piece.payload
-            if piece.timestamp_ms * per_ms + origin == position and not held:
+            if piece.timestamp_ms * SAMPLES_PER_MS + base == position and in_sequence:
                 ready.append(payload)
                 position += len(payload)
-                frames += 1
             else:
                 self._position = position
-                self.place(piece.timestamp_ms, payload)
-                position, ready = self._position, self._ready
+                self._place_elsewhere(piece.timestamp_ms, payload)
+                base, position = self._base, self._position
+                in_sequence = not (self._held or self._jump)
         self._position = position
-        self._frames += frames
+        self._frames += len(pieces)
         return position - self._taken
 
     def take(self) -> bytes:
-        """All samples settled since the last `take`; empty when there are none."""
-        settled = b"".join(self._ready)
-        self._ready.clear()
-        self._taken = self._position
+        """The next settled samples, up to about `TAKE_SAMPLES` of them; empty when there are none.
+
+        Bounded, so that a gap of hours is written in steps: take until nothing is left.
+        """
+        ready = self._ready
+        if self._position - self._taken <= TAKE_SAMPLES:
+            settled = b"".join(ready)
+            ready.clear()
+            self._taken = self._position
+            return settled
+        count = size = 0
+        while size < TAKE_SAMPLES:
+            size += len(ready[count])
+            count += 1
+        settled = b"".join(ready[:count])
+        del ready[:count]
+        self._taken += size
         return settled
 
-    def finish(self) -> bytes:
-        """Settle what is held, gaps as silence, and take the rest. The stream is over; `rebase` begins another."""
+    def finish(self) -> None:
+        """The stream is over: settle what is held, gaps as silence. `take` gives the rest."""
+        if len(self._jump) > 1:
+            self._follow_jump()
+        self._refuse_jump()
         while self._held:
             self._close_gap()
-        return self.take()
-
-    def rebase(self, origin_ms: int) -> int:
-        """A new stream goes on with this track: its timestamp 0 lies at `origin_ms` of the call. Returns the origin.
-
-        What the old stream left is settled, and the time between them becomes silence when a frame comes. An origin
-        before what is already placed is moved up to it, since no audio may be dropped.
-        """
-        while self._held:
-            self._close_gap()
-        first_free_ms = -(-self._position // self._per_ms)
-        self._origin = max(origin_ms, first_free_ms) * self._per_ms
-        self._stream_start = self._position
-        return self._origin // self._per_ms
 
     @property
     def counts(self) -> JitterBufferCounts:
         return JitterBufferCounts(
             frames=self._frames,
             gaps=self._silences.gaps,
-            gap_ms=self._silences.gap_samples // self._per_ms,
+            gap_ms=self._silences.gap_samples // SAMPLES_PER_MS,
             **self._counts,
         )
 
-    @property
-    def position_ms(self) -> int:
-        """Where settled audio ends, from the start of the call."""
-        return self._position // self._per_ms
-
-    @property
-    def settled_samples(self) -> int:
-        """All samples settled so far, taken or not."""
-        return self._position - self._start
-
-    @property
-    def ready_samples(self) -> int:
-        """How many samples the next `take` gives."""
-        return self._position - self._taken
-
-    @property
-    def held_samples(self) -> int:
-        """How many samples wait beyond a gap."""
-        return self._held_samples
-
-    @property
-    def silences_ms(self) -> tuple[tuple[int, int], ...]:
-        """Start and end in the call of silence that was put in, the beginning included: the last 4,096 of them."""
-        per_ms = self._per_ms
-        return tuple((silence.start // per_ms, -(-silence.end // per_ms)) for silence in self._silences.known)
-
-    def _place_elsewhere(self, timestamp_ms: int, at: int, payload: bytes) -> None:
-        ahead = at - self._position
-        tolerance = min(self._tolerance, len(payload) // 2)
-        if timestamp_ms < 0 or at - max(self._position, self._origin) > self._max_gap:
+    def _place_elsewhere(self, timestamp_ms: int, payload: bytes) -> None:
+        if timestamp_ms < 0:
             self._counts["refused"] += 1
-        elif ahead > tolerance:
-            # An empty frame has no place, and holding it would know no bound.
-            if payload:
-                self._hold(at, payload)
+        elif payload:
+            at = timestamp_ms * SAMPLES_PER_MS + self._base
+            newest = self._held[-1][0] if self._held else self._position
+            # With a wide reorder window, late frames may lie further back than a second.
+            far = max(_FAR, 4 * self._reorder)
+            if at - newest > far or self._position - at > far:
+                self._suspect(at, payload, far)
+            else:
+                self._place_near(at, payload)
+
+    def _place_near(self, at: int, payload: bytes) -> None:
+        ahead = at - self._position
+        tolerance = min(_TOLERANCE, len(payload) // 2)
+        if ahead > tolerance:
+            self._hold(at, payload)
+            return
+        in_sequence = ahead >= -tolerance
+        self._join(at, payload, tolerance)
+        if in_sequence:
+            self._refuse_jump()
+            self._doubtful.update(other for other, _ in self._held if other - self._position > self._reorder)
+            self._counts["reordered"] += any(other not in self._doubtful for other, _ in self._held)
+        self._join_held(confirmed=False)
+
+    def _suspect(self, at: int, payload: bytes, far: int) -> None:
+        """Remember a frame far off; follow it once enough others agree."""
+        if any(at == other for other, _ in self._jump):
+            self._counts["repeated"] += 1
+            return
+        if self._jump and abs(at - self._jump[-1][0]) > far:
+            self._refuse_jump()
+        self._jump.append((at, payload))
+        if len(self._jump) >= _AGREEING:
+            self._follow_jump()
+
+    def _follow_jump(self) -> None:
+        jump = sorted(self._jump)
+        self._jump.clear()
+        while self._held:
+            self._close_gap()
+        first, shift = jump[0][0], 0
+        if self._position < first <= _LONGEST:
+            self._put_silence(first)
         else:
-            if self._held and ahead >= -tolerance:
-                self._counts["reordered"] += 1
-            self._join(at, payload, tolerance)
-            self._join_held()
+            shift = self._position - first
+            self._base += shift
+        for at, payload in jump:
+            self._place_near(at + shift, payload)
+
+    def _refuse_jump(self) -> None:
+        self._counts["refused"] += len(self._jump)
+        self._jump.clear()
 
     def _hold(self, at: int, payload: bytes) -> None:
         if any(at == other for other, _ in self._held):
@@ -214,7 +213,10 @@ class JitterBuffer:
             self._counts["reordered"] += 1
         insort(self._held, (at, payload))
         self._held_samples += len(payload)
+        self._join_held(confirmed=True)
         while self._held and self._held_samples >= self._reorder:
+            if self._held[0][0] - self._position > self._reorder and len(self._held) < _AGREEING:
+                return
             self._close_gap()
 
     def _close_gap(self) -> None:
@@ -222,17 +224,24 @@ class JitterBuffer:
         first = self._held[0][0]
         if first > self._position:
             self._put_silence(first)
-        self._join_held()
+        self._join_held(confirmed=True)
 
-    def _join_held(self) -> None:
+    def _join_held(self, *, confirmed: bool) -> None:
+        """Place the held frames that are contiguous now. Without a frame beyond it that confirms it, a doubtful one waits:
+        if its timestamp is wrong, the frame that belongs there comes next and takes its place."""
         while self._held:
             at, payload = self._held[0]
-            tolerance = min(self._tolerance, len(payload) // 2)
-            if at - self._position > tolerance:
+            tolerance = min(_TOLERANCE, len(payload) // 2)
+            doubtful = at in self._doubtful and not confirmed
+            if at - self._position > tolerance or (doubtful and at >= self._position - tolerance):
                 return
             del self._held[0]
             self._held_samples -= len(payload)
-            self._join(at, payload, tolerance)
+            self._doubtful.discard(at)
+            if doubtful:
+                self._counts["refused"] += 1
+            else:
+                self._join(at, payload, tolerance)
 
     def _join(self, at: int, payload: bytes, tolerance: int) -> None:
         """Place a frame that begins at the position, within the tolerance, or before it."""
@@ -252,8 +261,12 @@ class JitterBuffer:
         self._position += len(samples)
 
     def _put_silence(self, end: int) -> None:
-        self._silences.add(Silence(self._position, end, gap=self._position > self._stream_start))
-        self._append(bytes((SILENCE,)) * (end - self._position))
+        self._silences.add(Silence(self._position, end, gap=self._position > 0))
+        seconds, rest = divmod(end - self._position, TELEPHONE_HZ)
+        # One object for every second: hours of silence stay small until they are taken.
+        self._ready.extend(repeat(_SECOND_OF_SILENCE, seconds))
+        self._ready.append(_SECOND_OF_SILENCE[:rest])
+        self._position = end
 
     def _fill(self, at: int, payload: bytes, tolerance: int) -> bool:
         """Write a late frame into silence at its place, as far as that was not taken. False when none was there."""
@@ -267,6 +280,10 @@ class JitterBuffer:
         return bool(hit)
 
     def _overwrite(self, at: int, samples: bytes) -> None:
-        settled = bytearray().join(self._ready)
-        settled[at - self._taken : at - self._taken + len(samples)] = samples
-        self._ready = [bytes(settled)]
+        start, end = self._taken, at + len(samples)
+        for index, piece in enumerate(self._ready):
+            first, last = max(at, start), min(end, start + len(piece))
+            if first < last:
+                head, tail = piece[: first - start], piece[last - start :]
+                self._ready[index] = head + samples[first - at : last - at] + tail
+            start += len(piece)

@@ -1,6 +1,6 @@
-"""Where a timeline put silence because no frame was there: to tell a late frame from a repeated one, and to count.
+"""Where the jitter buffer put silence because no frame was there: tells a late frame from a repeated one, and counts.
 
-Positions are samples from the start of the call.
+Positions are samples since the buffer's first.
 """
 
 from dataclasses import dataclass

@@ -53,7 +53,7 @@ class LanePaths:
 class Lane:
     """Frames of one role in, layer 1 and layer 2 out.
 
-    At most `block_ms` of settled audio waits in memory, besides what the timeline holds back around a gap; that much
+    At most `block_ms` of settled audio waits in memory, besides what the jitter buffer holds back around a gap; that much
     can be lost to a killed process. Layer 2 lags by the resampler's delay and is made again from layer 1 after a kill.
     """
 
@@ -145,8 +145,8 @@ class Lane:
         jitter_buffer = self._timeline
         if jitter_buffer is None:
             raise RuntimeError("a frame came for a lane without a stream")
-        if jitter_buffer.place_all(frames) >= self._block_samples:
-            self._write(mulaw.decode(jitter_buffer.take()))
+        if jitter_buffer.place(frames) >= self._block_samples:
+            self._write_settled(jitter_buffer)
 
     def end(self) -> JitterBufferCounts:
         """The stream is over: write what is left, close both files, answer what was counted.
@@ -156,9 +156,8 @@ class Lane:
         jitter_buffer, files = self._timeline, self._open
         if jitter_buffer is None or files is None:
             raise RuntimeError("a lane ended that had no stream")
-        rest = jitter_buffer.finish()
-        if rest:
-            self._write(mulaw.decode(rest))
+        jitter_buffer.finish()
+        self._write_settled(jitter_buffer)
         tail = np.concatenate([self._widened(files), files.upsampler.finish()])
         files.live_16k.append(tail)
         self._listener.push(_NOTHING, tail)
@@ -173,6 +172,11 @@ class Lane:
         for path in (self.paths.live_8k, self.paths.live_16k):
             sync_file(path)
         sync_folder(self.paths.live_8k.parent)
+
+    def _write_settled(self, jitter_buffer: JitterBuffer) -> None:
+        # In steps: a gap of hours becomes as much silence.
+        while settled := jitter_buffer.take():
+            self._write(mulaw.decode(settled))
 
     def _write(self, samples8k: Samples) -> None:
         files = self._open
