@@ -17,8 +17,8 @@ from callreel.ops.health import Health
 from callreel.ops.metrics import LiveFigures, Metrics
 from callreel.runtime.counters import Counters
 from callreel.settings import Settings, env_names
+from callreel.settings.carrier import MEDIA_PATH
 from callreel.settings.load import NOT_SETTINGS
-from callreel.settings.model import MEDIA_PATH
 from callreel.simulator.faults import FAULTS
 from tests.end_to_end.test_faults import AT_THE_DOOR, PROMISES
 from tests.support.installation import temporary_installation

@@ -1,19 +1,20 @@
-"""Settings: who wins, what is refused, and that every refusal is one line without a secret."""
+"""Settings: precedence, validation, and error lines without secrets."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from callreel.domain.errors import SettingsError
-from callreel.settings import SECTIONS, Settings, check, describe, env_names, load_settings
+from callreel.settings import Settings, check, describe, env_names, load_settings
 
 SID = "AC" + "0" * 32
 KEY = "SK" + "1" * 32
 
 
 def refused(environ: dict[str, str], folder: Path, toml: str | None = None) -> str:
-    """The message with which these settings are refused."""
+    """The error message for these settings."""
     if toml is not None:
         (folder / "callreel.toml").write_text(toml, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
@@ -23,7 +24,7 @@ def refused(environ: dict[str, str], folder: Path, toml: str | None = None) -> s
     return message
 
 
-def test_with_nothing_set_the_defaults_hold_and_folders_are_absolute(tmp_path: Path) -> None:
+def test_defaults_apply_and_folders_are_absolute(tmp_path: Path) -> None:
     settings = load_settings(environ={}, cwd=tmp_path)
     assert settings.data_dir == tmp_path / "callreel-data"
     assert settings.app_database_url == f"sqlite:///{tmp_path}/callreel-data/app.db"
@@ -34,7 +35,7 @@ def test_with_nothing_set_the_defaults_hold_and_folders_are_absolute(tmp_path: P
     assert {line.source for line in describe(settings)} == {"default"}
 
 
-def test_command_line_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
     (tmp_path / "callreel.toml").write_text('port = 1\nhost = "h1"\nagent_name = "a1"\n', encoding="utf-8")
     environ = {"CALLREEL_PORT": "2", "CALLREEL_HOST": "h2"}
     settings = load_settings({"port": 3, "host": None}, environ, tmp_path)
@@ -51,30 +52,28 @@ def test_command_line_beats_environment_beats_file_beats_default(tmp_path: Path)
     assert sources["technician_name"] == "default"
 
 
-def test_each_section_begins_where_the_settings_of_it_do() -> None:
-    names = list(Settings.model_fields)
-    begins = [names.index(first) for first, _ in SECTIONS]
-    assert begins[0] == 0
-    assert begins == sorted(begins)
-    assert all(line.section for line in describe(Settings()))
+def test_every_setting_belongs_to_one_section() -> None:
+    sections = [line.section for line in describe(Settings())]
+    assert sections[0] == "Storage"
+    assert len(set(sections)) == len([1 for before, after in pairwise(["", *sections]) if before != after])
 
 
 @pytest.mark.parametrize("variable", env_names("api_key_secret"))
-def test_each_usual_name_of_a_credential_is_read(variable: str, tmp_path: Path) -> None:
-    settings = load_settings(environ={"TWILIO_API_KEY": KEY, variable: "a-secret"}, cwd=tmp_path)
+def test_a_credential_has_the_carriers_name_and_ours(variable: str, tmp_path: Path) -> None:
+    settings = load_settings(environ={"TWILIO_API_KEY_SID": KEY, variable: "a-secret"}, cwd=tmp_path)
     assert settings.api_key_secret == SecretStr("a-secret")
 
 
-def test_the_first_of_two_names_of_one_setting_wins(tmp_path: Path) -> None:
+def test_carriers_name_wins_over_ours(tmp_path: Path) -> None:
     environ = {"CALLREEL_CALLER_ID": "+12025550100", "TWILIO_PHONE_NUMBER": "+12025550199"}
     assert load_settings(environ=environ, cwd=tmp_path).caller_id == "+12025550199"
 
 
-def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+def test_empty_variable_counts_as_unset(tmp_path: Path) -> None:
     assert load_settings(environ={"CALLREEL_PORT": ""}, cwd=tmp_path).port == 8000
 
 
-def test_lists_come_as_words_or_as_toml_lists(tmp_path: Path) -> None:
+def test_lists_are_words_or_toml_lists(tmp_path: Path) -> None:
     (tmp_path / "callreel.toml").write_text('dial_prefixes = ["+1415", "+49"]\n', encoding="utf-8")
     environ = {"CALLREEL_DIAL_COUNTRIES": "us, de", "CALLREEL_RECORDING_EVENTS": "completed absent"}
     settings = load_settings(environ=environ, cwd=tmp_path)
@@ -83,20 +82,20 @@ def test_lists_come_as_words_or_as_toml_lists(tmp_path: Path) -> None:
     assert settings.recording_events == ("completed", "absent")
 
 
-def test_shared_keys_come_as_pairs_or_as_a_table(tmp_path: Path) -> None:
+def test_shared_keys_are_pairs_or_a_toml_table(tmp_path: Path) -> None:
     pairs = load_settings(environ={"CALLREEL_SHARED_KEYS": "one=s1, two=s=2"}, cwd=tmp_path)
     (tmp_path / "callreel.toml").write_text('[shared_keys]\none = "s1"\ntwo = "s=2"\n', encoding="utf-8")
     table = load_settings(environ={}, cwd=tmp_path)
     assert pairs.shared_keys == table.shared_keys == {"one": SecretStr("s1"), "two": SecretStr("s=2")}
 
 
-def test_the_file_takes_a_setting_by_its_name_or_that_of_its_variable(tmp_path: Path) -> None:
+def test_file_accepts_field_and_variable_names(tmp_path: Path) -> None:
     for key in ("account_sid", "twilio_account_sid"):
         (tmp_path / "callreel.toml").write_text(f'{key} = "{SID}"\n', encoding="utf-8")
         assert load_settings(environ={}, cwd=tmp_path).account_sid == SID
 
 
-def test_a_named_file_is_read_instead_of_the_usual_one(tmp_path: Path) -> None:
+def test_callreel_config_replaces_the_default_file(tmp_path: Path) -> None:
     (tmp_path / "callreel.toml").write_text("port = 1\n", encoding="utf-8")
     (tmp_path / "other.toml").write_text("port = 2\n", encoding="utf-8")
     settings = load_settings(environ={"CALLREEL_CONFIG": "other.toml"}, cwd=tmp_path)
@@ -104,19 +103,19 @@ def test_a_named_file_is_read_instead_of_the_usual_one(tmp_path: Path) -> None:
     assert {line.source for line in describe(settings)} == {"default", "other.toml"}
 
 
-def test_an_unknown_variable_of_ours_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+def test_unknown_variable_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     message = refused({"CALLREEL_DATADIR": "x"}, tmp_path)
-    assert message == "CALLREEL_DATADIR is no setting; did you mean CALLREEL_DATA_DIR?"
+    assert message == "CALLREEL_DATADIR is not a setting; did you mean CALLREEL_DATA_DIR?"
 
 
-def test_variables_of_others_and_of_tests_are_left_alone(tmp_path: Path) -> None:
+def test_foreign_and_test_variables_are_ignored(tmp_path: Path) -> None:
     environ = {"TWILIO_REGION": "ie1", "CALLREEL_TEST_CHROMIUM": "x", "CALLREEL_DEBUG": "1", "HOME": "/"}
     assert load_settings(environ=environ, cwd=tmp_path).port == 8000
 
 
-def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+def test_unknown_file_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     message = refused({}, tmp_path, "dat_dir = 'x'\n")
-    assert message == "dat_dir in callreel.toml is no setting; did you mean data_dir?"
+    assert message == "dat_dir in callreel.toml is not a setting; did you mean data_dir?"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,11 @@ def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(tmp_path: P
         ),
         ({"CALLREEL_RECORDING_EVENTS": "begun"}, "'in-progress', 'completed' or 'absent'", "'begun'"),
         ({"CALLREEL_PUBLIC_URL": "http://calls.example.com"}, "https://", "'http://calls.example.com'"),
-        ({"CALLREEL_PUBLIC_URL": "calls.example.com"}, "a web address as https://", "'calls.example.com'"),
+        (
+            {"CALLREEL_PUBLIC_URL": "calls.example.com"},
+            "a web address such as https://",
+            "'calls.example.com'",
+        ),
         ({"CALLREEL_PUBLIC_URL": "https://calls.example.com/?a=b"}, "without user name, query", "?a=b"),
         (
             {"CALLREEL_DATABASE_URL": "mysql://db/calls"},
@@ -147,20 +150,24 @@ def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(tmp_path: P
         ({"CALLREEL_DIAL_PREFIXES": "0041"}, "+1415,+49", "0041"),
         ({"CALLREEL_ACCESS_TOKEN_TTL_S": "9"}, "greater than or equal to 60", "'9'"),
         (
-            {"CALLREEL_SOFTPHONE_LOCAL_SIGNAL": "calls.example.com:1"},
+            {"CALLREEL_SOFTPHONE_SIGNALING_ADDRESS": "calls.example.com:1"},
             "a loopback address and a port",
             "calls.example.com",
         ),
-        ({"CALLREEL_SOFTPHONE_LOCAL_SIGNAL": "127.0.0.1"}, "a loopback address and a port", "'127.0.0.1'"),
         (
-            {"CALLREEL_SOFTPHONE_LOCAL_SIGNAL": "localhost:1/x"},
+            {"CALLREEL_SOFTPHONE_SIGNALING_ADDRESS": "127.0.0.1"},
+            "a loopback address and a port",
+            "'127.0.0.1'",
+        ),
+        (
+            {"CALLREEL_SOFTPHONE_SIGNALING_ADDRESS": "localhost:1/x"},
             "a loopback address and a port",
             "'localhost:1/x'",
         ),
         ({"CALLREEL_CALLBACK_RETRY_POLICY": "always"}, "all, or a list of", "'always'"),
     ],
 )
-def test_a_wrong_value_is_one_line_with_name_expectation_and_value(
+def test_invalid_value_error_names_setting_and_expectation(
     environ: dict[str, str], expected: str, came: str, tmp_path: Path
 ) -> None:
     message = refused(environ, tmp_path)
@@ -170,34 +177,34 @@ def test_a_wrong_value_is_one_line_with_name_expectation_and_value(
     assert "remove it" in message
 
 
-def test_a_wrong_value_in_the_file_is_named_as_it_stands_there(tmp_path: Path) -> None:
+def test_invalid_file_value_is_named_by_its_file_key(tmp_path: Path) -> None:
     assert refused({}, tmp_path, 'port = "x"\n').startswith("port (callreel.toml) should be a valid integer")
 
 
-def test_no_secret_stands_in_an_error(tmp_path: Path) -> None:
+def test_errors_contain_no_secret(tmp_path: Path) -> None:
     assert "hush" not in refused({"CALLREEL_SHARED_KEYS": "hush-hush"}, tmp_path)
     assert "hush" not in refused({"CALLREEL_DATABASE_URL": "mysql://user:hush@db/calls"}, tmp_path)
 
 
-def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path) -> None:
+def test_invalid_toml_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "not valid TOML" in refused({}, tmp_path, "port = \n")
 
 
-def test_a_named_file_that_is_missing_is_one_line(tmp_path: Path) -> None:
+def test_missing_config_file_is_reported_in_one_line(tmp_path: Path) -> None:
     message = refused({"CALLREEL_CONFIG": "nowhere.toml"}, tmp_path)
     assert "nowhere.toml" in message
-    assert "which is no file" in message
+    assert "which is not a file" in message
 
 
-def test_half_an_api_key_is_refused(tmp_path: Path) -> None:
+def test_api_key_without_secret_is_refused(tmp_path: Path) -> None:
     assert "should be set together" in refused({"TWILIO_API_KEY_SID": KEY}, tmp_path)
 
 
-def test_thresholds_the_wrong_way_round_are_refused(tmp_path: Path) -> None:
+def test_reversed_vad_thresholds_are_refused(tmp_path: Path) -> None:
     assert "CALLREEL_VAD_OFF_THRESHOLD" in refused({"CALLREEL_VAD_ON_THRESHOLD": "0.2"}, tmp_path)
 
 
-def test_a_forbidden_combination_of_recording_options_is_refused_with_the_reason() -> None:
+def test_one_sided_dual_channel_recording_is_refused() -> None:
     check(Settings())
     check(Settings(recording_track="inbound", recording_channels="mono"))
     with pytest.raises(SettingsError, match="always mono"):
@@ -205,7 +212,7 @@ def test_a_forbidden_combination_of_recording_options_is_refused_with_the_reason
     check(Settings(recording_track="inbound", record=False))
 
 
-def test_describe_covers_every_setting_and_shows_no_secret(tmp_path: Path) -> None:
+def test_describe_lists_every_setting_without_secrets(tmp_path: Path) -> None:
     environ = {
         "TWILIO_AUTH_TOKEN": "hush-1",
         "TWILIO_API_KEY_SID": KEY,
@@ -225,17 +232,17 @@ def test_describe_covers_every_setting_and_shows_no_secret(tmp_path: Path) -> No
     assert settings.secrets == ("hush-1", "hush-2", "hush-3", "hush-4")
 
 
-def test_addresses_lose_their_trailing_slash() -> None:
+def test_trailing_slash_of_the_public_url_is_removed() -> None:
     settings = Settings(public_url="https://calls.example.com/reel/")
     assert settings.url("/twilio/voice") == "https://calls.example.com/reel/twilio/voice"
     assert settings.stream_url == "wss://calls.example.com/reel/twilio/media-stream"
 
 
-def test_the_object_folder_may_lie_elsewhere() -> None:
+def test_file_url_sets_the_object_folder() -> None:
     assert Settings(object_store_url="file:///srv/my%20calls").objects_dir == Path("/srv/my calls")
 
 
-def test_with_an_object_store_the_data_folder_is_the_spool() -> None:
+def test_data_folder_is_the_spool_of_an_object_store() -> None:
     assert Settings(object_store_url="s3://calls/here", data_dir=Path("/srv/reel")).objects_dir == Path(
         "/srv/reel"
     )

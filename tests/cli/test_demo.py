@@ -1,4 +1,4 @@
-"""`callreel demo`, whole: one call, its summary, its exit code, and nothing left behind."""
+"""`callreel demo` as a process: the call, its summary, its exit code, and no process left behind."""
 
 import hashlib
 import json
@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from callreel.domain.call import Role
-from tests.cli.test_simulate import free_port
 from tests.cli.voices import write_voice
-from tests.support.program import callreel, environment, the_line
+from tests.support.program import callreel, environment, free_port, the_line
 
 FOREIGN = {
     "TWILIO_AUTH_TOKEN": "the-token-of-a-real-account",
@@ -25,7 +24,7 @@ FOREIGN = {
 
 
 def arguments(folder: Path, seconds: float = 3) -> list[str]:
-    """Of a demo with short voices: the technician speaks within 3 s, the agent within 9."""
+    """Arguments of a demo with short voices: the technician speaks within 3 s, the agent within 9."""
     agent = write_voice(folder / "agent.wav", seconds=seconds, role=Role.AGENT)
     technician = write_voice(folder / "technician.wav", seconds=seconds)
     voices = ["--agent", str(agent), "--technician", str(technician)]
@@ -33,7 +32,7 @@ def arguments(folder: Path, seconds: float = 3) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_call_ends_verified_and_the_summary_is_what_was_kept(tmp_path: Path) -> None:
+def test_demo_call_is_verified_and_stored_as_summarized(tmp_path: Path) -> None:
     run = callreel(*arguments(tmp_path, seconds=9), "--json", folder=tmp_path, extra=FOREIGN, timeout_s=110)
     assert run.returncode == 0, run.stderr
     call = json.loads(run.stdout)
@@ -52,12 +51,12 @@ def test_a_call_ends_verified_and_the_summary_is_what_was_kept(tmp_path: Path) -
         content = (tmp_path / "kept" / layer["path"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == layer["sha256"]
     assert {turn["role"] for turn in call["turns"]} == {"agent", "technician"}
-    assert run.stderr.splitlines()[-1] == f"callreel demo: verified; the call is kept in {tmp_path}/kept"
+    assert run.stderr.splitlines()[-1] == f"callreel demo: verified; the call is stored in {tmp_path}/kept"
     assert "Traceback" not in (tmp_path / "kept" / "server.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_a_call_without_a_recording_is_a_no(tmp_path: Path) -> None:
+def test_call_without_a_recording_has_exit_code_1(tmp_path: Path) -> None:
     run = callreel(*arguments(tmp_path), "--fault", "absent", folder=tmp_path, timeout_s=110)
     assert run.returncode == 1, run.stderr
     assert "Verdict: " in run.stdout
@@ -65,7 +64,7 @@ def test_a_call_without_a_recording_is_a_no(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_demo_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
+def test_stopped_demo_leaves_no_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "callreel.cli.main", *arguments(tmp_path)]
     demo = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -82,7 +81,7 @@ def test_a_demo_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that work in `folder` or below it."""
+    """Command lines of processes whose working folder is `folder` or below it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -93,7 +92,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def test_a_server_that_cannot_start_is_one_line_with_its_reason(tmp_path: Path) -> None:
+def test_server_that_cannot_start_is_reported_with_its_reason(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)):
         run = callreel(
             *arguments(tmp_path),
@@ -102,19 +101,19 @@ def test_a_server_that_cannot_start_is_one_line_with_its_reason(tmp_path: Path) 
             timeout_s=60,
         )
     line = the_line(run)
-    assert "the server ended by itself (exit code 2)" in line
+    assert "the server exited unexpectedly (exit code 2)" in line
     assert "no_such_engine" in line
     assert processes_of(tmp_path) == []
 
 
-def test_what_is_wrong_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_invalid_options_are_reported_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "talk.wav").write_text("not a sound", encoding="utf-8")
     assert "expected a WAV file" in the_line(callreel("demo", "--agent", "talk.wav", folder=tmp_path))
-    assert "there is none" in the_line(callreel("demo", "--technician", "none.wav", folder=tmp_path))
+    assert "does not exist" in the_line(callreel("demo", "--technician", "none.wav", folder=tmp_path))
     assert "'zap'" in the_line(callreel("demo", "--fault", "zap", folder=tmp_path))
     assert "greater than or equal to 0.1" in the_line(callreel("demo", "--speed", "0", folder=tmp_path))
     (tmp_path / "file").write_text("", encoding="utf-8")
     line = the_line(callreel("demo", "--port", str(free_port()), "--data-dir", "file/data", folder=tmp_path))
-    assert "cannot be made" in line
+    assert "cannot create the data folder" in line
     assert "--data-dir" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "talk.wav"]

@@ -1,20 +1,19 @@
-"""`callreel doctor`: exit codes, the TwiML of a call, and the tunnel."""
+"""`callreel doctor`: exit codes, the TwiML of a call, and the check of the tunnel."""
 
-import asyncio
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from callreel.cli import probes
-from callreel.ops.diagnosis import Finding, Mark
+from callreel.ops.diagnosis import Mark
 from callreel.settings import Settings
 from tests.support.program import callreel, the_line
 
 NUMBER = {"TWILIO_PHONE_NUMBER": "+12025550123"}
 
 
-def test_the_twiml_of_a_call_is_that_of_the_server(tmp_path: Path) -> None:
+def test_twiml_matches_the_servers(tmp_path: Path) -> None:
     run = callreel("doctor", "twiml", "--to", "+14155550123", folder=tmp_path, extra=NUMBER)
     assert run.returncode == 0, run.stderr
     for part in (
@@ -34,18 +33,18 @@ def test_the_twiml_of_a_call_is_that_of_the_server(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_number_that_may_not_be_called_is_one_line(tmp_path: Path) -> None:
+def test_refused_number_is_reported_without_the_number(tmp_path: Path) -> None:
     line = the_line(callreel("doctor", "twiml", "--to", "+493012345678", folder=tmp_path, extra=NUMBER))
-    assert line.startswith("this number would be refused")
+    assert line.startswith("the dial policy refuses this number")
     assert "12345678" not in line
 
 
-def test_a_call_that_is_not_there_is_one_line_and_makes_no_database(tmp_path: Path) -> None:
+def test_unknown_call_does_not_create_a_database(tmp_path: Path) -> None:
     assert "no database" in the_line(callreel("doctor", "call", "CA1", folder=tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_settings_are_a_finding(tmp_path: Path) -> None:
+def test_invalid_settings_are_a_finding(tmp_path: Path) -> None:
     run = callreel("doctor", folder=tmp_path, extra={"CALLREEL_PORT": "none"})
     assert run.returncode == 1
     assert "✗ settings: CALLREEL_PORT (environment) should be a valid integer" in run.stdout
@@ -63,18 +62,15 @@ TUNNEL = {"public_url": "https://a.ngrok.example", "proto": "https"}
         ({"no": "tunnels"}, "https://b.ngrok.example", None),
     ],
 )
-def test_the_tunnel_is_held_against_the_public_address(
+async def test_tunnel_is_compared_with_the_public_address(
     answer: object, public_url: str, mark: Mark | None
 ) -> None:
-    async def ask() -> Finding | None:
-        transport = httpx2.MockTransport(lambda request: httpx2.Response(200, json=answer))
-        async with httpx2.AsyncClient(transport=transport) as client:
-            return await probes.tunnel(Settings(public_url=public_url), client, probes.TUNNEL_API)
-
-    found = asyncio.run(ask())
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, json=answer))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        found = await probes.tunnel(Settings(public_url=public_url), client, probes.TUNNEL_API)
     assert (found and found.mark) == mark
 
 
-def test_the_server_is_asked_where_it_can_be_reached() -> None:
+def test_probes_use_the_local_address_of_the_server() -> None:
     assert probes.local_url(Settings(host="0.0.0.0", port=81)) == "http://127.0.0.1:81"
     assert probes.local_url(Settings(host="::1", port=81)) == "http://[::1]:81"

@@ -1,4 +1,4 @@
-"""`callreel backup`, `restore`, `check`, `reconcile`, `hold` and `erase` as a person types them."""
+"""`callreel backup`, `restore`, `check`, `reconcile`, `hold` and `erase` as command lines."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,8 +19,8 @@ from tests.support.rest_server import Answer, rest_server
 ACCOUNT = "AC" + "0" * 32
 
 
-def installation(folder: Path) -> dict[str, str]:
-    """A new one, without calls."""
+def new_installation(folder: Path) -> dict[str, str]:
+    """A new installation without calls."""
     folder.mkdir()
     database = Database.open(str(folder / "app.db"))
     database.migrate()
@@ -28,35 +28,36 @@ def installation(folder: Path) -> dict[str, str]:
     return {"CALLREEL_DATA_DIR": str(folder)}
 
 
-def test_a_copy_is_made_checked_restored_and_checked_again(tmp_path: Path) -> None:
-    settings = installation(tmp_path / "data")
+def test_backup_is_verified_restored_and_checked(tmp_path: Path) -> None:
+    settings = new_installation(tmp_path / "data")
     copy = str(tmp_path / "copy")
     assert callreel("backup", copy, folder=tmp_path, extra=settings).returncode == 0
     assert (
-        "the backup is whole" in callreel("backup", "--verify", copy, folder=tmp_path, extra=settings).stdout
+        "the backup is complete"
+        in callreel("backup", "--verify", copy, folder=tmp_path, extra=settings).stdout
     )
     new = {"CALLREEL_DATA_DIR": str(tmp_path / "new")}
     assert callreel("restore", copy, folder=tmp_path, extra=new).returncode == 0
     checked = callreel("check", folder=tmp_path, extra=new)
-    assert (checked.returncode, "all is well" in checked.stdout) == (0, True), checked.stdout
+    assert (checked.returncode, "all checks passed" in checked.stdout) == (0, True), checked.stdout
     again = callreel("restore", copy, folder=tmp_path, extra=new)
     assert again.returncode == 2 and "is not empty" in again.stderr
 
 
-def test_a_stray_file_is_found(tmp_path: Path) -> None:
-    settings = installation(tmp_path / "data")
+def test_check_reports_an_unknown_file(tmp_path: Path) -> None:
+    settings = new_installation(tmp_path / "data")
     (tmp_path / "data/twilio_recordings").mkdir()
     (tmp_path / "data/twilio_recordings/stray.wav").touch()
     assert "unknown\ttwilio_recordings/stray.wav" in callreel("check", folder=tmp_path, extra=settings).stdout
 
 
-def test_reconcile_without_credentials_says_which(tmp_path: Path) -> None:
-    answer = callreel("reconcile", "--dry-run", folder=tmp_path, extra=installation(tmp_path / "data"))
+def test_reconcile_names_missing_credentials(tmp_path: Path) -> None:
+    answer = callreel("reconcile", "--dry-run", folder=tmp_path, extra=new_installation(tmp_path / "data"))
     assert answer.returncode == 2 and "TWILIO_ACCOUNT_SID" in answer.stderr
 
 
 def a_verified_call(folder: Path, number: int, duration_ms: int) -> Path:
-    """One that was judged forty days ago, with its recording; where that lies."""
+    """Add a call with a recording that was verified forty days ago; returns the path of the recording."""
     call_id, leg, sid = CallId(f"{number:012x}"), LegSid(f"CA{number:032x}"), RecordingSid(f"RE{number:032x}")
     at = datetime.now(UTC) - timedelta(days=40)
     key = f"twilio_recordings/{leg}_{sid}.wav"
@@ -76,8 +77,8 @@ def a_verified_call(folder: Path, number: int, duration_ms: int) -> Path:
     return blobs.path(key)
 
 
-def test_a_dry_run_lists_what_would_go_with_what_it_saves_and_what_stays(tmp_path: Path) -> None:
-    settings = installation(tmp_path / "data")
+def test_reconcile_dry_run_lists_deletions_and_savings(tmp_path: Path) -> None:
+    settings = new_installation(tmp_path / "data")
     a_verified_call(tmp_path / "data", 1, 90_000)
     a_verified_call(tmp_path / "data", 2, 200_000).unlink()
     listing = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
@@ -92,25 +93,27 @@ def test_a_dry_run_lists_what_would_go_with_what_it_saves_and_what_stays(tmp_pat
             "CALLREEL_PRICE_STORAGE_PER_MINUTE_MONTH": "0.0005",
         }
         ran = callreel("reconcile", "--dry-run", folder=tmp_path, extra={**settings, **policy})
-        asked = [seen.path.partition("?")[0] for seen in server.seen]
+        requested = [seen.path.partition("?")[0] for seen in server.seen]
     assert ran.returncode == 0, ran.stderr
     heading, *lines = ran.stdout.splitlines()
     lines = [line for line in [heading, *lines] if line.startswith(("recording", "RE", "callreel: "))]
     assert [line.split() for line in lines[:3]] == [
-        ["recording", "call", "minutes", "saves", "a", "month", "at", "the", "carrier"],
+        ["recording", "call", "minutes", "saved", "per", "month", "at", "the", "carrier"],
         [f"RE{1:032x}", f"{1:012x}", "2", "0.0010", "would", "be", "deleted"],
-        [f"RE{2:032x}", f"{2:012x}", "4", "stays:", "our", "copy", "is", "gone"],
+        [f"RE{2:032x}", f"{2:012x}", "4", "kept:", "our", "copy", "is", "gone"],
     ]
-    assert lines[3].startswith("callreel: 1 would be deleted at the carrier, 0.0010 ")
-    assert set(asked) == {listing}, "nothing but the list was asked for"
+    assert lines[3].startswith("callreel: 1 would be deleted at the carrier, saving 0.0010 ")
+    assert set(requested) == {listing}, "only the list was requested"
 
 
-def test_a_held_call_is_listed_and_not_erased(tmp_path: Path) -> None:
-    settings = installation(tmp_path / "data")
+def test_call_under_legal_hold_is_listed_and_not_erased(tmp_path: Path) -> None:
+    settings = new_installation(tmp_path / "data")
     file = a_verified_call(tmp_path / "data", 1, 60_000)
     call_id = f"{1:012x}"
     held = callreel("hold", call_id, "--reason", "case 17", "--by", "kim", folder=tmp_path, extra=settings)
-    assert (held.returncode, held.stdout) == (0, f"callreel: call {call_id} is held\n"), held.stderr
+    assert (held.returncode, held.stdout) == (0, f"callreel: call {call_id} is under legal hold\n"), (
+        held.stderr
+    )
     assert "kim\tcase 17" in callreel("hold", folder=tmp_path, extra=settings).stdout
     refused = the_line(callreel("erase", call_id, "--yes", folder=tmp_path, extra=settings))
     assert "held by kim" in refused and file.is_file()

@@ -1,4 +1,4 @@
-"""The program: help that answers at once, one line for what is wrong, and exit codes."""
+"""The program: fast help, one error line for each failure, and exit codes."""
 
 import os
 import socket
@@ -35,40 +35,40 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
     assert "--help" in result.output
 
 
-def test_the_version_is_told(tmp_path: Path) -> None:
+def test_version_is_printed(tmp_path: Path) -> None:
     assert callreel("--version", folder=tmp_path).stdout.startswith("callreel 0.")
 
 
-def test_an_unknown_command_and_an_unknown_option_are_one_line(tmp_path: Path) -> None:
+def test_unknown_command_and_option_are_reported_in_one_line(tmp_path: Path) -> None:
     command = the_line(callreel("recrod", folder=tmp_path))
     assert "No such command 'recrod'" in command and command.endswith("see `callreel --help`")
     assert "No such option: --prot" in the_line(callreel("serve", "--prot", "1", folder=tmp_path))
 
 
-def test_an_unknown_setting_is_one_line_for_every_command_that_reads_settings(tmp_path: Path) -> None:
-    expected = "CALLREEL_DATADIR is no setting; did you mean CALLREEL_DATA_DIR?"
+def test_unknown_setting_is_reported_by_every_command(tmp_path: Path) -> None:
+    expected = "CALLREEL_DATADIR is not a setting; did you mean CALLREEL_DATA_DIR?"
     for command in ("serve", "work", "demo", "simulate", "settings"):
         assert the_line(callreel(command, folder=tmp_path, extra={"CALLREEL_DATADIR": "x"})) == expected
 
 
-def test_a_traceback_is_shown_only_on_demand(tmp_path: Path) -> None:
+def test_traceback_is_shown_only_with_callreel_debug(tmp_path: Path) -> None:
     wrong = {"CALLREEL_PORT": "x"}
     assert "Traceback" not in callreel("settings", folder=tmp_path, extra=wrong).stderr
     assert "Traceback" in callreel("settings", folder=tmp_path, extra={**wrong, "CALLREEL_DEBUG": "1"}).stderr
 
 
-def test_a_forbidden_combination_stops_the_server_with_the_reason(tmp_path: Path) -> None:
+def test_server_refuses_a_forbidden_combination_of_settings(tmp_path: Path) -> None:
     line = the_line(callreel("serve", folder=tmp_path, extra={"CALLREEL_RECORDING_TRACK": "inbound"}))
     assert "always mono" in line
 
 
-def test_a_port_in_use_is_one_line_before_anything_is_written(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for command in (["serve", "--port", port], ["demo", "--port", port]):
@@ -78,18 +78,18 @@ def test_a_port_in_use_is_one_line_before_anything_is_written(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_mode_listens_on_this_machine_only(tmp_path: Path) -> None:
+def test_demo_mode_listens_on_loopback_only(tmp_path: Path) -> None:
     line = the_line(callreel("serve", "--demo", "--host", "0.0.0.0", "--port", "1", folder=tmp_path))
-    assert "demo mode listens on 127.0.0.1 only" in line
+    assert "demo mode listens on loopback only" in line
 
 
-def test_a_host_that_is_not_ours_is_one_line(tmp_path: Path) -> None:
-    assert "cannot be listened on" in the_line(
+def test_foreign_host_is_reported_in_one_line(tmp_path: Path) -> None:
+    assert "is not available" in the_line(
         callreel("serve", "--host", "192.0.2.1", "--port", "8001", folder=tmp_path)
     )
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+def test_closed_output_pipe_is_not_an_error(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "callreel.cli.main", "settings", "--json"]

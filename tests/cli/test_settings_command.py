@@ -1,4 +1,4 @@
-"""`callreel settings`, and the page that it writes."""
+"""`callreel settings`, and the page that it generates."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.program import callreel
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_every_setting_is_listed_with_its_source_and_without_its_secret(tmp_path: Path) -> None:
+def test_every_setting_is_listed_with_source_and_masked(tmp_path: Path) -> None:
     run = callreel(
         "settings", "--json", folder=tmp_path, extra={"TWILIO_AUTH_TOKEN": "hush", "CALLREEL_PORT": "8100"}
     )
@@ -26,28 +26,30 @@ def test_every_setting_is_listed_with_its_source_and_without_its_secret(tmp_path
     assert "hush" not in run.stdout
 
 
-def test_the_list_for_people_says_the_same(tmp_path: Path) -> None:
+def test_list_of_changed_settings(tmp_path: Path) -> None:
     run = callreel("settings", "--changed", folder=tmp_path, extra={"CALLREEL_PORT": "8100"})
     assert run.stdout.splitlines()[0] == "CALLREEL_PORT = 8100   (environment)"
     assert len(run.stdout.splitlines()) == 2
 
 
-def test_the_page_of_settings_is_fresh() -> None:
+def test_settings_page_is_up_to_date() -> None:
     stored = (DOCS / "settings.md").read_text(encoding="utf-8")
-    assert stored == page(), "docs/settings.md is stale: callreel settings --markdown > docs/settings.md"
+    assert stored == page(), (
+        "docs/settings.md is out of date: callreel settings --markdown > docs/settings.md"
+    )
 
 
-def test_every_setting_is_on_the_page() -> None:
+def test_every_setting_is_on_the_settings_page() -> None:
     assert [name for name in Settings.model_fields if f"`{env_name(name)}`" not in page()] == []
 
 
-def test_every_command_is_in_the_docs() -> None:
+def test_every_command_is_documented() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md"))
     assert [name for name in command_names(app) if f"`callreel {name}`" not in text] == []
 
 
 def command_names(group: typer.Typer) -> list[str]:
-    """Commands that do something, those of groups with the group's name before them."""
+    """All commands; those of a group with the group's name as prefix."""
     names = []
     for name, command in get_command(group).commands.items():  # type: ignore[attr-defined]
         below = getattr(command, "commands", {})
@@ -57,6 +59,6 @@ def command_names(group: typer.Typer) -> list[str]:
     return names
 
 
-def test_the_guard_sees_the_commands_of_groups() -> None:
+def test_command_names_include_those_of_groups() -> None:
     assert {"demo", "doctor", "doctor twiml", "user add"} <= set(command_names(app))
     assert "user" not in command_names(app)

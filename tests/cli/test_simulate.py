@@ -1,8 +1,7 @@
-"""`callreel simulate` and `callreel doctor` against a server that runs."""
+"""`callreel simulate` and `callreel doctor` against a running server."""
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,12 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.voices import write_voice
-from tests.support.program import callreel, environment, the_line
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+from tests.support.program import callreel, environment, free_port, the_line
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +32,7 @@ def settings() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]) -> Iterator[Path]:
-    """The working folder of a server that runs."""
+    """The working folder of a running server."""
     path = tmp_path_factory.mktemp("server")
     command = [sys.executable, "-m", "callreel.cli.main", "serve"]
     with (path / "log").open("w") as log:
@@ -60,11 +54,11 @@ def until_up(url: str, server: "subprocess.Popen[bytes]") -> None:
         except urllib.error.URLError:
             assert server.poll() is None, "the server ended"
             assert time.monotonic() < until, "the server did not come up"
-            time.sleep(0.05)  # waiting for another process, nothing can be awaited
+            time.sleep(0.05)  # polls another process
 
 
 @pytest.mark.slow
-def test_the_doctor_is_content_and_leaves_nothing_behind(folder: Path, settings: dict[str, str]) -> None:
+def test_doctor_reports_no_problem_and_changes_nothing(folder: Path, settings: dict[str, str]) -> None:
     run = callreel("doctor", folder=folder, extra=settings)
     assert run.returncode == 0, run.stdout
     for what in ("server", "signed voice request", "signed callback", "unsigned callback", "media socket"):
@@ -79,7 +73,9 @@ def test_the_doctor_is_content_and_leaves_nothing_behind(folder: Path, settings:
 
 
 @pytest.mark.slow
-def test_a_call_is_placed_and_told_of(folder: Path, settings: dict[str, str], tmp_path: Path) -> None:
+def test_simulated_call_is_explained_by_doctor(
+    folder: Path, settings: dict[str, str], tmp_path: Path
+) -> None:
     voice = str(write_voice(tmp_path / "voice.wav", seconds=2))
     arguments = ["simulate", "--agent", voice, "--technician", voice, "--speed", "10", "--fault", "absent"]
     run = callreel(*arguments, "--json", folder=folder, extra=settings)
@@ -88,30 +84,30 @@ def test_a_call_is_placed_and_told_of(folder: Path, settings: dict[str, str], tm
     assert outcome["status"] == "completed"
     assert [recording["status"] for recording in outcome["recordings"]] == ["absent"]
     assert all(webhook["attempts"][-1] in (200, 204) for webhook in outcome["webhooks"])
-    told = callreel("doctor", "call", outcome["call_sid"], folder=folder, extra=settings)
-    assert told.returncode == 1
-    assert "absent: the carrier says it was silent" in told.stdout
+    explained = callreel("doctor", "call", outcome["call_sid"], folder=folder, extra=settings)
+    assert explained.returncode == 1
+    assert "absent: the carrier says it was silent" in explained.stdout
 
 
 @pytest.mark.slow
-def test_a_call_that_is_refused_is_a_no(folder: Path, settings: dict[str, str]) -> None:
+def test_refused_call_has_exit_code_1(folder: Path, settings: dict[str, str]) -> None:
     run = callreel("simulate", "--to", "+4930123456", "--speed", "10", folder=folder, extra=settings)
     assert run.returncode == 1, run.stderr
 
 
-def test_faults_are_listed_without_any_settings(tmp_path: Path) -> None:
+def test_list_faults_needs_no_settings(tmp_path: Path) -> None:
     run = callreel("simulate", "--list-faults", folder=tmp_path)
     assert run.returncode == 0
     assert "socket-cut " in run.stdout
 
 
-def test_what_the_server_must_know_too_is_asked_for(tmp_path: Path) -> None:
+def test_missing_shared_settings_are_named(tmp_path: Path) -> None:
     assert "TWILIO_AUTH_TOKEN" in the_line(callreel("simulate", folder=tmp_path))
     known = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "a-token"}
     assert "CALLREEL_CARRIER_API_URL" in the_line(callreel("simulate", folder=tmp_path, extra=known))
 
 
-def test_a_fault_that_is_none_and_a_file_that_is_no_voice_are_one_line(tmp_path: Path) -> None:
+def test_unknown_fault_and_invalid_voice_are_refused(tmp_path: Path) -> None:
     assert "'zap'" in the_line(callreel("simulate", "--fault", "zap", folder=tmp_path))
     (tmp_path / "voice.wav").write_text("not a sound", encoding="utf-8")
     assert "expected a WAV file" in the_line(callreel("simulate", "--agent", "voice.wav", folder=tmp_path))

@@ -11,14 +11,12 @@ from tests.support.program import callreel, the_line
 MANY = Capabilities("faster-whisper", "small", True, True, True, True, on_request=("de", "en"))
 
 
-def test_a_run_in_a_language_says_so_in_its_spec_where_the_engine_would_hear_another(tmp_path: Path) -> None:
+def test_spec_names_the_language_of_the_run(tmp_path: Path) -> None:
     spec = spec_in("faster-whisper,model=small", "de", MANY)
     assert (spec, language_in(spec)) == ("faster-whisper,model=small,language=de", "de")
     settings = load_settings(environ={}, cwd=tmp_path)
     assert engine_by_spec(settings, spec).options["language"] == "de"
-    assert language_in(spec_in("faster-whisper", "en", MANY)) == "en", (
-        "also of a call that has a language of its own"
-    )
+    assert language_in(spec_in("faster-whisper", "en", MANY)) == "en", "also for a call with its own language"
     assert language_in("faster-whisper,model=small") == ""
     assert spec_in("pocketsphinx", "en", Capabilities("pocketsphinx", "en-us", True, True, True, True)) == (
         "pocketsphinx"
@@ -34,9 +32,7 @@ def test_a_run_in_a_language_says_so_in_its_spec_where_the_engine_would_hear_ano
         ("germn", "did you mean german"),
     ],
 )
-def test_what_the_engine_does_not_hear_is_told_before_anything_is_begun(
-    language: str, reason: str, tmp_path: Path
-) -> None:
+def test_unsupported_language_is_refused_before_any_work(language: str, reason: str, tmp_path: Path) -> None:
     ran = callreel(
         "transcribe", "--again", "--all", "--engine", "pocketsphinx", "--language", language, folder=tmp_path
     )

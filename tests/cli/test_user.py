@@ -1,4 +1,4 @@
-"""Who may sign in, from the command line."""
+"""User accounts on the command line."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from callreel.web.auth.passwords import verify_password
 from tests.support.program import callreel, the_line
 
 
-def test_a_person_is_added_with_a_hashed_password_and_listed(tmp_path: Path) -> None:
+def test_account_is_added_with_a_hashed_password_and_listed(tmp_path: Path) -> None:
     run = callreel("user", "add", "kim", "--password-stdin", folder=tmp_path, stdin="correct horse\n")
     assert run.returncode == 0
-    assert run.stdout == "callreel: kim may sign in now as administrator; to the carrier they are kim\n"
+    assert run.stdout == "callreel: added kim with role administrator; client identity at the carrier: kim\n"
     database = Database.open(f"sqlite:///{tmp_path}/callreel-data/app.db")
     with database.read() as conn:
         row = users.get_by_name(conn, "kim")
@@ -21,7 +21,7 @@ def test_a_person_is_added_with_a_hashed_password_and_listed(tmp_path: Path) -> 
     assert callreel("user", "list", folder=tmp_path).stdout.startswith("kim\tadministrator\tactive\tsince 20")
 
 
-def test_the_first_is_the_administrator_and_others_are_what_is_said(tmp_path: Path) -> None:
+def test_first_account_is_administrator_others_have_their_role(tmp_path: Path) -> None:
     for name, options, role in (
         ("kim", (), "administrator"),
         ("robin q", (), "agent"),
@@ -30,22 +30,22 @@ def test_the_first_is_the_administrator_and_others_are_what_is_said(tmp_path: Pa
         run = callreel(
             "user", "add", name, *options, "--password-stdin", folder=tmp_path, stdin="correct horse\n"
         )
-        assert f"{name} may sign in now as {role}" in run.stdout
+        assert f"added {name} with role {role}" in run.stdout
     assert "robin q\tagent" in (listed := callreel("user", "list", folder=tmp_path).stdout)
     assert listed.splitlines()[1].endswith("\trobin_q")
 
 
-def test_a_name_that_is_taken_is_one_line(tmp_path: Path) -> None:
+def test_duplicate_user_name_is_reported_in_one_line(tmp_path: Path) -> None:
     for _ in range(2):
         run = callreel("user", "add", "kim", "--password-stdin", folder=tmp_path, stdin="correct horse\n")
     assert "taken" in the_line(run)
 
 
-def test_a_short_password_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_short_password_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     line = the_line(callreel("user", "add", "kim", "--password-stdin", folder=tmp_path, stdin="short\n"))
     assert "short" not in line.replace("characters", "")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_terminal_a_password_is_not_asked_for(tmp_path: Path) -> None:
+def test_no_password_prompt_without_a_terminal(tmp_path: Path) -> None:
     assert "--password-stdin" in the_line(callreel("user", "add", "kim", folder=tmp_path))

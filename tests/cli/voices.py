@@ -1,4 +1,4 @@
-"""Short voices, cut from the shipped ones."""
+"""Short voices, cut from the included recordings."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from callreel.simulator.sound.voices import load_voice, shipped_voice
 
 
 def write_voice(path: Path, *, seconds: float, role: Role = Role.TECHNICIAN) -> Path:
-    """A WAV file with the first `seconds` of a shipped voice."""
+    """Write the first `seconds` of an included voice as a WAV file."""
     soundfile.write(
         path, load_voice(shipped_voice(role))[: round(seconds * TELEPHONE_HZ)], TELEPHONE_HZ, subtype="PCM_16"
     )

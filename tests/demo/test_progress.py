@@ -12,14 +12,14 @@ from callreel.demo.screen import Screen, clock
 def told(*events: tuple[str, dict[str, object]]) -> Progress:
     progress = Progress()
     for kind, data in events:
-        progress.take(kind, data)  # type: ignore[arg-type]
+        progress.apply(kind, data)  # type: ignore[arg-type]
     return progress
 
 
 FINAL = ("final", {"role": "agent", "start_ms": 61_500, "text": "good morning"})
 
 
-def test_a_final_takes_the_place_of_its_partial() -> None:
+def test_final_replaces_its_partial() -> None:
     progress = told(
         ("partial", {"role": "agent", "text": "good mor"}),
         ("partial", {"role": "technician", "text": "yes"}),
@@ -29,17 +29,17 @@ def test_a_final_takes_the_place_of_its_partial() -> None:
     assert progress.partials == {"technician": "yes"}
 
 
-def test_a_final_without_words_is_no_line() -> None:
+def test_final_without_words_adds_no_line() -> None:
     assert told(("final", {"role": "agent", "start_ms": 0, "text": ""})).lines == []
 
 
-def test_a_call_is_over_when_it_was_judged_or_could_not_be() -> None:
+def test_call_is_finished_with_a_verdict_or_a_parked_stage() -> None:
     assert not told(("call", {"state": "ended"}), ("stage", {"stage": "fetch", "state": "parked"})).closed
     assert told(("call", {"state": "ended"}), ("call", {"state": "closed"})).closed
     assert told(("stage", {"stage": "judge", "state": "parked"})).closed
 
 
-def test_legs_layers_recording_and_levels_are_kept() -> None:
+def test_legs_layers_recording_and_levels_are_stored() -> None:
     progress = told(
         ("call", {"leg": "technician", "status": "ringing"}),
         ("layer", {"layer": "live_8k", "role": "agent", "state": "recording"}),
@@ -53,14 +53,14 @@ def test_legs_layers_recording_and_levels_are_kept() -> None:
     assert (progress.position_ms, progress.lag_ms, progress.finals_waiting) == (500, 20, 0)
 
 
-def test_without_a_terminal_each_fact_is_one_line_once() -> None:
+def test_without_a_terminal_each_change_is_printed_once() -> None:
     stream = io.StringIO()
     progress = told(("call", {"state": "live"}), FINAL, ("partial", {"role": "agent", "text": "may change"}))
     with Screen(Console(file=stream, width=80)) as screen:
         screen.step("calling")
         screen.show(progress)
         screen.show(progress)
-        progress.take("verdict", {"verdict": "verified"})
+        progress.apply("verdict", {"verdict": "verified"})
         screen.show(progress)
     assert stream.getvalue().splitlines() == [
         "calling",
@@ -70,7 +70,7 @@ def test_without_a_terminal_each_fact_is_one_line_once() -> None:
     ]
 
 
-def test_in_a_terminal_the_partial_is_seen_too() -> None:
+def test_terminal_shows_partials() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=80, height=30, force_terminal=True, color_system=None)
     with Screen(console) as screen:
@@ -85,11 +85,11 @@ def test_in_a_terminal_the_partial_is_seen_too() -> None:
     assert "may change …" in shown
 
 
-def test_a_position_is_shown_as_minutes_and_seconds() -> None:
+def test_position_is_shown_as_minutes_and_seconds() -> None:
     assert [clock(ms) for ms in (0, 59_999, 60_000, 3_600_000)] == ["00:00", "00:59", "01:00", "60:00"]
 
 
-def test_the_summary_says_all_and_says_what_is_missing() -> None:
+def test_summary_reports_everything_and_what_is_missing() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=80)
     layer = {
@@ -114,7 +114,7 @@ def test_the_summary_says_all_and_says_what_is_missing() -> None:
     shown = stream.getvalue()
     assert "00:00  agent      hello [bold]there[/bold]" in shown
     assert "1.50 s  sha256 abababababab…" in shown
-    assert "still growing" in shown
+    assert "not closed" in shown
     assert "Verdict: explained\n  agent: the stream began late" in shown
     assert "0.02 USD (recording 0.02)" in shown
     stream.truncate(0)

@@ -1,4 +1,4 @@
-"""A child server always ends, and says why when it died by itself."""
+"""The child server is always stopped, and an unexpected exit is reported with its reason."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def process(folder: Path, *arguments: str, **extra: str) -> ServerProcess:
     return ServerProcess(arguments, environment(extra), folder, folder / "server.log")
 
 
-def test_a_child_that_dies_is_noticed_with_its_last_line(tmp_path: Path) -> None:
+def test_unexpected_exit_is_reported_with_the_last_line(tmp_path: Path) -> None:
     with process(tmp_path, "serve", CALLREEL_PORT="none") as server:
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
         with pytest.raises(
@@ -31,7 +31,7 @@ def test_a_child_that_dies_is_noticed_with_its_last_line(tmp_path: Path) -> None
             server.check_alive()
 
 
-def test_leaving_ends_the_child_and_its_group(tmp_path: Path) -> None:
+def test_child_and_its_process_group_are_stopped_on_exit(tmp_path: Path) -> None:
     with process(tmp_path, "serve", CALLREEL_PORT="0") as server:
         server.check_alive()
         pid = server.pid
@@ -40,7 +40,7 @@ def test_leaving_ends_the_child_and_its_group(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_a_child_that_was_killed_is_named_so(tmp_path: Path) -> None:
+def test_killed_child_is_reported_with_its_signal(tmp_path: Path) -> None:
     with process(tmp_path, "serve") as server:
         os.kill(server.pid, signal.SIGKILL)
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)

@@ -149,7 +149,7 @@ def test_a_cut_stream_that_comes_back_to_another_server_goes_on_there(installati
 def test_a_server_that_is_stopped_hands_its_call_to_another(installation: Installation) -> None:
     """As at an upgrade: the one that stops asks for a stream, which the load balancer sends to one that stays."""
     house = installation.house
-    going = installation.machine("old", "serve", "--demo", CALLREEL_DRAIN_S="0.5")
+    going = installation.machine("old", "serve", "--demo", CALLREEL_DRAIN_TIMEOUT_S="0.5")
     house.until(going.answers, START_S)
     installation.media[:] = [going.port]
     before = set(live_files(house))

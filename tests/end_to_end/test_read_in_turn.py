@@ -105,7 +105,7 @@ def test_a_full_server_that_is_stopped_in_a_long_transcript_ends_in_time_and_goe
 ) -> None:
     settings = unheard(
         postgres, CALLREEL_ENGINE_OPTIONS="delay_s=120,text=please check the boiler",
-        CALLREEL_MAX_CALLS="1", CALLREEL_DRAIN_S="1",
+        CALLREEL_MAX_CALLS="1", CALLREEL_DRAIN_TIMEOUT_S="1",
     )  # fmt: skip
     with House(tmp_path, settings) as house:
         first = house.place(script(3))

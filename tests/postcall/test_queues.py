@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callreel.settings.model import WORK_QUEUES, work_queues
+from callreel.settings.limits import WORK_QUEUES, work_queues
 from tests.support.installation import eventually_blocking
 from tests.support.postgres import postgres_server
 

@@ -11,14 +11,14 @@ from callreel.domain.errors import AudioFileError
 from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_voice
 
 
-def test_shipped_voices_are_one_call_of_about_forty_seconds() -> None:
+def test_included_voices_are_one_call_of_about_forty_seconds() -> None:
     voices = {role: load_voice(shipped_voice(role)) for role in Role}
     lengths = {len(voice) for voice in voices.values()}
     assert len(lengths) == 1
     assert 38 * 8000 < lengths.pop() < 48 * 8000
 
 
-def test_each_party_speaks_in_its_own_lines_and_is_silent_in_between() -> None:
+def test_each_voice_is_silent_outside_its_own_lines() -> None:
     for role in Role:
         voice = load_voice(shipped_voice(role)).astype(np.int32)
         spoken = np.zeros(len(voice), bool)
@@ -30,7 +30,7 @@ def test_each_party_speaks_in_its_own_lines_and_is_silent_in_between() -> None:
         assert not voice[~spoken].any()
 
 
-def test_the_text_has_an_overlap_and_a_pause() -> None:
+def test_included_call_has_an_overlap_and_a_pause() -> None:
     lines = shipped_lines()
     gaps_ms = [later.start_ms - earlier.end_ms for earlier, later in zip(lines, lines[1:], strict=False)]
     assert min(gaps_ms) < -300
@@ -38,7 +38,7 @@ def test_the_text_has_an_overlap_and_a_pause() -> None:
     assert {line.role for line in lines} == set(Role)
 
 
-def test_any_rate_and_number_of_channels_becomes_8_khz_mono(tmp_path: Path) -> None:
+def test_any_wav_becomes_8_khz_mono(tmp_path: Path) -> None:
     seconds = np.arange(44100) / 44100
     left = np.sin(2 * np.pi * 400 * seconds) * 0.5
     soundfile.write(tmp_path / "stereo.wav", np.column_stack([left, left * 0]), 44100)
@@ -51,13 +51,13 @@ def test_any_rate_and_number_of_channels_becomes_8_khz_mono(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "there is none"),
-        (b"", "not one that can be read"),
-        (b"this is a letter, no sound", "not one that can be read"),
-        ("empty", "holds no samples"),
+        (None, "does not exist"),
+        (b"", "cannot be read as one"),
+        (b"this is a letter, no sound", "cannot be read as one"),
+        ("empty", "contains no samples"),
     ],
 )
-def test_what_is_no_speech_is_refused_in_one_line(
+def test_invalid_voice_file_is_refused_in_one_line(
     tmp_path: Path, content: bytes | str | None, said: str
 ) -> None:
     path = tmp_path / "voice.wav"

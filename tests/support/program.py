@@ -1,6 +1,7 @@
-"""Running the program as a person does, apart from this process and from the settings of this shell."""
+"""Runs the program as a separate process, without the settings of this shell."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from callreel.settings import Settings, env_names
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This shell's environment without any setting of ours, with `extra`."""
+    """The environment of this shell without any Callreel setting, plus `extra`."""
     ours = {name for field in Settings.model_fields for name in env_names(field)} | {
         "CALLREEL_CONFIG",
         "CALLREEL_DEBUG",
@@ -26,7 +27,7 @@ def callreel(
     stdin: str = "",
     timeout_s: float = 60,
 ) -> subprocess.CompletedProcess[str]:
-    """One run in `folder`, to its end."""
+    """Run the program in `folder` until it exits."""
     return subprocess.run(
         [sys.executable, "-m", "callreel.cli.main", *arguments],
         cwd=folder,
@@ -38,8 +39,14 @@ def callreel(
     )
 
 
+def free_port() -> int:
+    """A port of this machine that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def the_line(run: subprocess.CompletedProcess[str]) -> str:
-    """The one line on standard error with which a run failed."""
+    """The single error line of a failed run."""
     assert run.returncode == 2, run.stderr
     assert run.stderr.startswith("callreel: ")
     assert run.stderr.count("\n") == 1, run.stderr

@@ -15,7 +15,7 @@ from callreel.asr.workers.pool import BegunEngine
 from callreel.domain.events import Json
 from callreel.ops.metrics import EngineLoad
 from callreel.settings import Settings
-from callreel.settings.engines import engine_by_spec, engine_for, standing_in, surveyed
+from callreel.settings.engines import engine_by_spec, engine_for, fallback_for, surveyed
 from callreel.store.db.database import Database
 from callreel.store.transcripts import vocabulary
 
@@ -34,7 +34,7 @@ async def begun_engine(
     """The engine for `purpose` in its processes, with another to stand in; the log says which and why."""
     selected = await asyncio.to_thread(engine_for, settings, purpose, hints)
     able = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
-    other = await asyncio.to_thread(standing_in, settings, selected.choice, purpose, hints)
+    other = await asyncio.to_thread(fallback_for, settings, selected.choice, purpose, hints)
     host: AnyHost = EngineHost(selected.choice, workers)
     if other is not None:
         host = FailoverHost(

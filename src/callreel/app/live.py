@@ -99,7 +99,7 @@ async def live_side(
     _hear_other_processes(relay, live_calls)
     open_media = media_protocol(
         signature_check(settings), settings.stream_url, live_calls, counters,
-        SocketLimits(settings.start_deadline_s, settings.stream_idle_s), block_s=settings.block_ms / 1000,
+        SocketLimits(settings.stream_start_timeout_s, settings.stream_idle_timeout_s), block_s=settings.block_ms / 1000,
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         stack.callback(restreaming.close)

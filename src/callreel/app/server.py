@@ -47,7 +47,7 @@ def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False)
     """
     if demo and settings.host not in LOOPBACK_HOSTS:
         raise SettingsError(f"demo mode listens on loopback only, not on {settings.host}")
-    if settings.softphone_local_signal:
+    if settings.softphone_signaling_address:
         _refuse_stand_in_beside_a_carrier(settings, demo)
     asyncio.run(_serve(settings, demo, demo_sign_in))
 
@@ -56,11 +56,11 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
     """Browsers may be sent to a stand-in where all of the carrier is one, and nowhere else."""
     if not demo:
         raise SettingsError(
-            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL is for demo mode; remove it, or browsers would not reach the carrier"
+            "CALLREEL_SOFTPHONE_SIGNALING_ADDRESS is for demo mode; remove it, or browsers would not reach the carrier"
         )
     if urlsplit(settings.carrier_api_url).hostname not in LOOPBACK_HOSTS:
         raise SettingsError(
-            "CALLREEL_SOFTPHONE_LOCAL_SIGNAL names a stand-in, CALLREEL_CARRIER_API_URL does not; set both or neither"
+            "CALLREEL_SOFTPHONE_SIGNALING_ADDRESS names a stand-in, CALLREEL_CARRIER_API_URL does not; set both or neither"
         )
 
 
@@ -104,7 +104,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip
         silent = StaleCalls(runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.calls))
-        sync = LayerSync(runtime.database, settings.objects_dir, settings.sync_every_s)
+        sync = LayerSync(runtime.database, settings.objects_dir, settings.sync_interval_s)
         app = web_app(
             runtime, engine, live, dispatcher, health, metrics, demo=demo, demo_sign_in=demo_sign_in
         )
@@ -134,7 +134,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             await _tell_first_link(runtime)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
-        await _Server(config, Draining(live, media), settings.drain_s, before_exit=runtime.bus.close).serve()
+        await _Server(
+            config, Draining(live, media), settings.drain_timeout_s, before_exit=runtime.bus.close
+        ).serve()
 
 
 async def _tell_first_link(runtime: Runtime) -> None:

@@ -1,4 +1,4 @@
-"""`callreel archive` and `callreel remake`: fewer bytes for the same samples, and the files back as they were."""
+"""`callreel archive` and `callreel unarchive`: audio as FLAC with derived files deleted, and the original files restored."""
 
 from __future__ import annotations
 
@@ -6,29 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import DryRun, offline, report
 
 if TYPE_CHECKING:
-    from callreel.app.offline import OfflineInstallation
     from callreel.domain.ids import CallId
     from callreel.retention.archive import Archiver
 
 
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Keep")(archive)
-    app.command(rich_help_panel="Keep")(remake)
-
-
 def archive(
     call: Annotated[
-        str | None, typer.Argument(help="A call's id; without one, every call that is due.")
+        str | None, typer.Argument(help="ID of the call; without it, every call that is due.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which calls are due.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Keep layers 1 and 3 as FLAC and drop what can be made again of them, now. A running server does it by itself.
+    """Convert layers 1 and 3 to FLAC and delete the files that can be derived from them.
 
-    A file is dropped only after its very bytes came out of the archive; its digest stays. Players, exports and checks go
-    on as before. When a server does it: CALLREEL_ARCHIVE.
+    A file is deleted only after its exact bytes were reproduced from the archive; its digest is kept. Players, exports and
+    checks work as before. A running server archives automatically: see CALLREEL_ARCHIVE.
 
     Examples:
 
@@ -36,76 +30,73 @@ def archive(
 
     - `callreel archive 3f9c0a1b2c3d`
     """
-    settings = begin(quiet=True)
-    from callreel.app import schedules
-    from callreel.app.offline import at_rest
+    with offline() as (settings, installation):
+        from callreel.app import schedules
 
-    with at_rest(settings) as rest:
-        archiving = schedules.archiving(settings, rest.database, rest.blobs, rest.clock)
-        wanted = [rest.known(call)] if call else archiving.due()
+        archiver = schedules.archiving(
+            settings, installation.database, installation.blobs, installation.clock
+        )
+        selected = [installation.known(call)] if call else archiver.due()
         plain = kept = 0
-        for call_id in wanted:
-            size = archiving.size(call_id) if dry_run else archiving.archive(call_id)
+        for call_id in selected:
+            size = archiver.size(call_id) if dry_run else archiver.archive(call_id)
             plain, kept = plain + size.plain, kept + size.kept
             typer.echo(f"{call_id}\t{size.plain} bytes, {size.kept} kept")
     if not call and settings.archive == "never":
-        typer.echo("callreel: nothing is archived by itself (CALLREEL_ARCHIVE is never)")
+        report("automatic archiving is off (CALLREEL_ARCHIVE is never)")
     done = "would be archived" if dry_run else "archived"
-    share = f", {100 * kept / plain:.1f} % of the bytes are kept" if plain and not dry_run else ""
-    typer.echo(f"callreel: {len(wanted)} calls {done}{share}")
+    share = f", {100 * kept / plain:.1f} % of the bytes kept" if plain and not dry_run else ""
+    report(f"{len(selected)} calls {done}{share}")
 
 
-def remake(
-    call: Annotated[str | None, typer.Argument(help="A call's id.")] = None,
+def unarchive(
+    call: Annotated[str | None, typer.Argument(help="ID of the call.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All archived calls.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Make everything and compare it, and keep nothing of it.")
+        bool, typer.Option("--verify", help="Reproduce and compare every file, but store none of them.")
     ] = False,
 ) -> None:
-    """Put the files of an archived call back in their places, equal by digest. It is not archived again by itself.
+    """Restore the original files of an archived call; each must match its digest. The call is not archived again.
 
-    Exit code 1 when a file does not come out as it was.
+    Exit code 1 if a file differs.
 
     Examples:
 
-    - `callreel remake 3f9c0a1b2c3d`
+    - `callreel unarchive 3f9c0a1b2c3d`
 
-    - would all of it come back? `callreel remake --all --verify`
+    - check all archives: `callreel unarchive --all --verify`
     """
-    settings = begin(quiet=True)
-    from callreel.app import schedules
-    from callreel.app.offline import at_rest
-    from callreel.store.audio.derived_cache import DigestMismatchError
-
     if (call is None) == (not every):
-        raise typer.BadParameter("give the id of a call, or --all")
+        raise typer.BadParameter("give the ID of a call, or --all")
     wrong = files = 0
-    with at_rest(settings) as rest:
-        archiving = schedules.archiving(settings, rest.database, rest.blobs, rest.clock)
-        wanted = _archived(rest) if every else [rest.known(call or "")]
-        for call_id in wanted:
+    with offline() as (settings, installation):
+        from callreel.app import schedules
+        from callreel.store.audio.derived_cache import DigestMismatchError
+        from callreel.store.calls import layers
+
+        archiver = schedules.archiving(
+            settings, installation.database, installation.blobs, installation.clock
+        )
+        selected = [installation.known(call or "")] if not every else []
+        if every:
+            with installation.database.read() as conn:
+                selected = layers.archived_calls(conn)
+        for call_id in selected:
             try:
-                found = _verified(archiving, call_id) if verify else archiving.remake(call_id)
+                found = _verified(archiver, call_id) if verify else archiver.remake(call_id)
                 files += found
-                typer.echo(f"{call_id}\t{found} files {'would come' if verify else 'came'} back as they were")
+                typer.echo(f"{call_id}\t{found} files {'verified' if verify else 'restored'}")
             except DigestMismatchError as error:
                 wrong += 1
                 typer.echo(f"{call_id}\t{error}")
-    typer.echo(f"callreel: {files} files of {len(wanted)} calls, {wrong or 'no'} calls with other bytes")
+    report(f"{files} files of {len(selected)} calls, {wrong or 'no'} calls with differences")
     raise typer.Exit(1 if wrong else 0)
 
 
-def _verified(archiving: Archiver, call_id: CallId) -> int:
+def _verified(archiver: Archiver, call_id: CallId) -> int:
     from callreel.store.audio.derived_cache import DigestMismatchError
 
-    good, wrong = archiving.verify(call_id)
+    good, wrong = archiver.verify(call_id)
     if wrong:
         raise DigestMismatchError("; ".join(wrong))
     return good
-
-
-def _archived(rest: OfflineInstallation) -> list[CallId]:
-    from callreel.store.calls import layers
-
-    with rest.database.read() as conn:
-        return layers.archived_calls(conn)

@@ -1,26 +1,21 @@
-"""`callreel backup` and `callreel restore`: a copy of a running installation, and an installation made of it."""
+"""`callreel backup` and `callreel restore`: a copy of a running installation, and an installation restored from it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import configure, report
 from callreel.domain.errors import SettingsError
-
-
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Keep")(backup)
-    app.command(rich_help_panel="Keep")(restore)
 
 
 def backup(
     folder: Annotated[Path, typer.Argument(help="New or empty folder for the copy.")],
-    verify: Annotated[bool, typer.Option("--verify", help="Only check a copy that was made before.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Only verify an existing copy.")] = False,
 ) -> None:
     """Copy databases and recordings while the server runs, with a digest of every file.
 
-    Exit code 1 when a file that a row names could not be copied as the row says.
+    Exit code 1 if a file is missing or differs from its database row.
 
     Examples:
 
@@ -28,7 +23,7 @@ def backup(
 
     - `callreel backup --verify /mnt/backup/callreel-2026-11-22`
     """
-    settings = begin(quiet=True)
+    settings = configure()
     from callreel.app.runtime import blob_store
     from callreel.ops import backup as backups
     from callreel.runtime.clock import Clock
@@ -37,9 +32,7 @@ def backup(
         wrong = backups.verify(folder)
         for line in wrong:
             typer.echo(line)
-        typer.echo(
-            f"callreel: {'damaged: ' + str(len(wrong)) + ' files' if wrong else 'the backup is whole'}"
-        )
+        report(f"the backup is damaged: {len(wrong)} files" if wrong else "the backup is complete")
         raise typer.Exit(1 if wrong else 0)
     databases = [sqlite_path(settings.app_database_url), sqlite_path(settings.durable_database_url)]
     made = backups.make_backup(
@@ -47,31 +40,34 @@ def backup(
         blob_store(settings),
         folder,
         Clock().now(),
-        say=_say,
+        say=_report_step,
     )
     for path in made.missing:
         typer.echo(f"missing or damaged: {path}", err=True)
-    typer.echo(f"callreel: {len(made.entries)} files, {made.size_bytes / 1e6:.1f} MB in {folder}")
+    report(f"copied {len(made.entries)} files, {made.size_bytes / 1e6:.1f} MB, to {folder}")
     raise typer.Exit(1 if made.missing else 0)
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(help="A folder that `callreel backup` made.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that `callreel backup` created.")],
 ) -> None:
-    """Make an installation of a backup, in the data folder of the settings, which must be empty.
+    """Restore a backup into the data folder of the settings, which must be empty.
 
     Examples:
 
     - `CALLREEL_DATA_DIR=/srv/callreel callreel restore /mnt/backup/callreel-2026-11-22`
     """
-    settings = begin(quiet=True)
+    settings = configure()
     from callreel.ops import backup as backups
 
     for url in (settings.app_database_url, settings.durable_database_url):
         if sqlite_path(url).parent != settings.data_dir:
-            raise SettingsError("a backup is restored with the databases in the data folder, their default")
-    restored = backups.restore(folder, settings.data_dir, settings.objects_dir, say=_say)
-    typer.echo(f"callreel: {len(restored.entries)} files of {restored.made_at} in {settings.data_dir}")
+            raise SettingsError(
+                "restore needs the databases in the data folder; unset CALLREEL_DATABASE_URL and"
+                " CALLREEL_STAGES_DATABASE_URL"
+            )
+    restored = backups.restore(folder, settings.data_dir, settings.objects_dir, say=_report_step)
+    report(f"restored {len(restored.entries)} files of {restored.made_at} into {settings.data_dir}")
 
 
 def sqlite_path(url: str) -> Path:
@@ -84,5 +80,5 @@ def sqlite_path(url: str) -> Path:
     return Path(url.removeprefix(prefix))
 
 
-def _say(what: str) -> None:
-    typer.echo(f"callreel: {what}", err=True)
+def _report_step(text: str) -> None:
+    report(text, err=True)

@@ -1,4 +1,4 @@
-"""What `callreel doctor` finds on this machine: versions, folders, database, engine, credentials. No network."""
+"""The checks of `callreel doctor` on this machine: versions, folders, database, engine, credentials. No network access."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from callreel.settings import Settings, env_name
 
 _GB = 1_000_000_000
 LOW_SPACE_GB = 2.0
-# 60 s of a call in both live layers, two roles, and the cloud file with its split (design/architecture.md).
+# 60 s of a call: both live layers of two roles, the cloud recording and its two channels.
 BYTES_A_MINUTE = 2 * 960_000 + 2 * 1_920_000 + 2 * 1_920_000
 
 _CREDENTIALS = ("account_sid", "auth_token", "api_key_sid", "api_key_secret", "twiml_app_sid", "caller_id")
@@ -24,53 +24,51 @@ def check_versions(
     python: tuple[int, int, int] = sys.version_info[:3],
     sqlite: tuple[int, int, int] = sqlite3.sqlite_version_info,
 ) -> list[Finding]:
-    """Python and SQLite, with what is known of them (reference/engine.md, section 1.3, T1 and T2)."""
+    """Versions of Python and SQLite, with their known defects."""
     shown = ".".join(map(str, sqlite))
     found = [Finding(Mark.OK, "Python", f"{'.'.join(map(str, python))} on {platform.system()}")]
     if python >= (3, 12) and sqlite < (3, 42, 0):
-        advice = "use Python 3.11, or one that comes with SQLite 3.42 or newer: the durable stages cannot start on this pair"
+        advice = "use Python 3.11, or SQLite 3.42 or newer: DBOS cannot start on this combination"
         return [*found, Finding(Mark.BAD, "SQLite", shown, advice)]
     if not _has_reset_fix(sqlite):
-        advice = (
-            "a very rare write race of these versions is mended in 3.51.3; keep copies of the data folder"
-        )
+        advice = "these versions have a very rare write race that 3.51.3 fixes; back up the data folder"
         return [*found, Finding(Mark.WARN, "SQLite", shown, advice)]
     return [*found, Finding(Mark.OK, "SQLite", shown)]
 
 
 def _has_reset_fix(version: tuple[int, int, int]) -> bool:
-    """Versions without SQLite's WAL-reset race: 3.51.3 on, and the two branches that took the fix over."""
+    """Whether SQLite's WAL-reset race is fixed: from 3.51.3 on, and in the two branches with a backport."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0)
 
 
 def check_folder(folder: Path) -> Finding:
-    """Whether recordings can be written there, and for how long the space lasts. Leaves nothing behind."""
+    """Whether the folder is writable, and how many hours of calls fit. Creates nothing."""
     what = f"data folder {folder}"
     nearest = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return Finding(
             Mark.BAD,
             what,
-            f"{nearest} cannot be written",
-            "make it writable for this user or set CALLREEL_DATA_DIR",
+            f"{nearest} is not writable",
+            "grant this user write access or set CALLREEL_DATA_DIR",
         )
     free = shutil.disk_usage(nearest).free
     hours = free / BYTES_A_MINUTE / 60
-    found = f"{'writable' if folder.exists() else 'will be made'}, {free / _GB:.1f} GB free, about {hours:.0f} hours of calls"
+    found = f"{'writable' if folder.exists() else 'will be created'}, {free / _GB:.1f} GB free, about {hours:.0f} hours of calls"
     if free < LOW_SPACE_GB * _GB:
-        return Finding(Mark.WARN, what, found, "make room or set CALLREEL_DATA_DIR to a larger disk")
+        return Finding(Mark.WARN, what, found, "free some space or set CALLREEL_DATA_DIR to a larger disk")
     return Finding(Mark.OK, what, found)
 
 
 def check_database(settings: Settings) -> Finding:
-    """Whether it opens and holds no damage. A file that is not there yet is not made."""
+    """Whether the database opens and passes SQLite's quick check. Does not create a missing file."""
     from callreel.store.db.database import Database
 
     url = settings.app_database_url
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
     what = "database" if path is None else f"database {path}"
     if path is not None and not path.exists():
-        return Finding(Mark.OK, what, "not there yet, callreel serve makes it")
+        return Finding(Mark.OK, what, "does not exist yet; callreel serve creates it")
     try:
         database = Database.open(url, busy_timeout_s=5)
         try:
@@ -78,15 +76,15 @@ def check_database(settings: Settings) -> Finding:
         finally:
             database.close()
     except CallreelError as error:
-        return Finding(Mark.BAD, what, str(error), "check CALLREEL_DATABASE_URL, or bring back a copy")
-    return Finding(Mark.OK, what, "opens and is sound")
+        return Finding(Mark.BAD, what, str(error), "check CALLREEL_DATABASE_URL, or restore a backup")
+    return Finding(Mark.OK, what, "opens and passes its check")
 
 
 def check_credentials(settings: Settings) -> list[Finding]:
-    """Which of the carrier's credentials are set. Values are not shown, ids in part."""
+    """Which of the carrier's credentials are set. Secrets are not shown, ids only in part."""
     missing = [name for name in _CREDENTIALS if getattr(settings, name) is None]
     found = [
-        Finding(Mark.OK, env_name(name), _part(settings, name))
+        Finding(Mark.OK, env_name(name), _masked(settings, name))
         for name in _CREDENTIALS
         if name not in missing
     ]
@@ -98,15 +96,15 @@ def check_credentials(settings: Settings) -> list[Finding]:
 
 _REMEDIES = {
     "account_sid": "copy the account SID from the carrier's console",
-    "auth_token": "copy the auth token from the carrier's console: without it no webhook can be trusted",
-    "api_key_sid": "make a standard API key in the carrier's console: browsers cannot call without it",
-    "api_key_secret": "it was shown once when the API key was made; make another key if it is lost",
-    "twiml_app_sid": "make a TwiML app whose voice URL is /twilio/voice here: browsers cannot call without it",
-    "caller_id": "set the number that you rent from the carrier, as +15551234567",
+    "auth_token": "copy the auth token from the carrier's console: webhooks cannot be validated without it",
+    "api_key_sid": "create a standard API key in the carrier's console: browsers cannot call without it",
+    "api_key_secret": "the console showed it once, when the API key was created; create another key if it is lost",
+    "twiml_app_sid": "create a TwiML app whose voice URL is /twilio/voice on this server: browsers cannot call without it",
+    "caller_id": "set it to your number at the carrier, such as +15551234567",
 }
 
 
-def _part(settings: Settings, name: str) -> str:
+def _masked(settings: Settings, name: str) -> str:
     value = getattr(settings, name)
     if not isinstance(value, str):
         return "set"
@@ -114,7 +112,7 @@ def _part(settings: Settings, name: str) -> str:
 
 
 def check_engine(settings: Settings) -> list[Finding]:
-    """Whether the live and the final engine can be used here."""
+    """Whether the live and the final engine are usable on this machine."""
     from callreel.asr.engines.survey import Purpose, survey
     from callreel.settings.engines import engine_for
 
@@ -125,17 +123,17 @@ def check_engine(settings: Settings) -> list[Finding]:
         except CallreelError as error:
             found[""] = Finding(Mark.BAD, "engine", str(error), "see docs/settings.md, CALLREEL_ENGINE")
             continue
-        able = one.capabilities
+        capabilities = one.capabilities
         if one.missing:
             advice = (
-                "or let the server fetch it when it starts"
+                "or let the server download it at startup"
                 if one.to_fetch
                 else "see docs/settings.md, CALLREEL_ENGINE"
             )
             mark = Mark.WARN if one.to_fetch else Mark.BAD
             found[one.name] = Finding(mark, f"engine {one.name}", one.missing, advice)
             continue
-        where = "on this machine" if able.runs_here else "audio leaves this machine"
-        rough = ", rough: for searching, not for quoting" if able.rough else ""
-        found[one.name] = Finding(Mark.OK, f"engine {one.name}", f"{able.model}, {where}{rough}")
+        where = "on this machine" if capabilities.runs_here else "sends audio to another machine"
+        rough = ", low accuracy: for searching, not for quoting" if capabilities.rough else ""
+        found[one.name] = Finding(Mark.OK, f"engine {one.name}", f"{capabilities.model}, {where}{rough}")
     return list(found.values())

@@ -1,57 +1,47 @@
-"""`callreel demo`: the main job on this machine, with no account and no internet."""
+"""`callreel demo`: one complete call on this machine, without an account and without internet access."""
 
 from __future__ import annotations
 
-import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callreel.cli.begin import begin, require_free
+from callreel.cli.command import AsJson, configure, print_json, require_free, with_options
+from callreel.cli.voices import VoiceOptions
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
     from callreel.demo.rehearsal import Plan
 
 
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Try")(demo)
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(VoiceOptions):
+    """Options of `callreel demo`."""
 
-
-def demo(
     once: Annotated[
-        bool, typer.Option("--once", help="End after the call; 0 only if it ended verified.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="End after the call and print its summary as one JSON document.")
-    ] = False,
-    agent: Annotated[
-        Path | None, typer.Option(help="WAV with the agent's voice.", show_default="a shipped one")
-    ] = None,
-    technician: Annotated[
-        Path | None, typer.Option(help="WAV with the technician's voice.", show_default="a shipped one")
-    ] = None,
-    speed: Annotated[float, typer.Option(min=0.1, max=50, help="How many times as fast as real time.")] = 1.0,
+        bool, typer.Option("--once", help="Exit after the call; exit code 0 only if it is verified.")
+    ] = False
+    as_json: AsJson = False
     port: Annotated[
         int | None, typer.Option(help="Port of the pages.", show_default="CALLREEL_PORT or 8000")
-    ] = None,
+    ] = None
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder to keep the call in.", show_default="CALLREEL_DATA_DIR or ./callreel-data"),
-    ] = None,
-    fault: Annotated[
-        list[str] | None,
         typer.Option(
-            metavar="NAME[=VALUE]", help="Let the carrier fail so; see callreel simulate --list-faults."
+            help="Folder in which the call is stored.", show_default="CALLREEL_DATA_DIR or ./callreel-data"
         ),
-    ] = None,
-) -> None:
-    """Place one recorded, transcribed and verified call between two voices, with no account.
+    ] = None
 
-    Starts Callreel and a stand-in carrier on this machine, shows the call while it goes on, and prints its final
-    transcript, its three layers, the verdict and the cost. In a terminal it then stays up to be explored.
+
+@with_options(DemoOptions)
+def demo(options: DemoOptions) -> None:
+    """Place one recorded, transcribed and verified call between two voices, without an account.
+
+    Starts Callreel and a simulated carrier on this machine, shows the call live, and prints its final transcript, its
+    three layers, the verdict and the cost. In a terminal both keep running until Ctrl-C, unless --once or --json is given.
 
     Examples:
 
@@ -63,47 +53,38 @@ def demo(
     """
     from rich.console import Console
 
-    plan = _plan(agent, technician, speed, port, data_dir, fault or [])
-    stay = sys.stdout.isatty() and not once and not as_json
-    console = Console(stderr=as_json)
+    plan = _plan(options)
+    stay = sys.stdout.isatty() and not options.once and not options.as_json
+    console = Console(stderr=options.as_json)
     summary = _run(plan, console, stay=stay)
-    if as_json:
-        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    if options.as_json:
+        print_json(summary)
     verdict = summary.get("verdict") or "no verdict"
-    _line(console, f"callreel demo: {verdict}; the call is kept in {plan.data_dir}")
+    _line(console, f"callreel demo: {verdict}; the call is stored in {plan.data_dir}")
     raise typer.Exit(0 if verdict == "verified" else 1)
 
 
-def _plan(
-    agent: Path | None,
-    technician: Path | None,
-    speed: float,
-    port: int | None,
-    data_dir: Path | None,
-    faults: list[str],
-) -> Plan:
-    """Everything that can be wrong is found here, before anything starts."""
+def _plan(options: DemoOptions) -> Plan:
+    """Validates everything before anything starts."""
     from callreel.demo.rehearsal import HOST, Plan
     from callreel.domain.call import Role
-    from callreel.simulator.faults import parse_fault
-    from callreel.simulator.sound.voices import load_voice, shipped_voice
 
-    settings = begin({"port": port, "data_dir": data_dir}, quiet=True)
+    settings = configure({"port": options.port, "data_dir": options.data_dir})
     plan = Plan(
         settings=settings,
         data_dir=settings.data_dir,
         port=settings.port,
-        agent_voice=load_voice(agent or shipped_voice(Role.AGENT)),
-        technician_voice=load_voice(technician or shipped_voice(Role.TECHNICIAN)),
-        speed=speed,
-        faults=tuple(parse_fault(text) for text in faults),
+        agent_voice=options.voice(Role.AGENT),
+        technician_voice=options.voice(Role.TECHNICIAN),
+        speed=options.speed,
+        faults=options.faults(),
     )
     require_free(HOST, plan.port)
     try:
         plan.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise SettingsError(
-            f"the data folder {plan.data_dir} cannot be made ({error.strerror}); name another with --data-dir"
+            f"cannot create the data folder {plan.data_dir} ({error.strerror}); choose another with --data-dir"
         ) from None
     return plan
 
@@ -122,8 +103,7 @@ def _run(plan: Plan, console: Any, *, stay: bool) -> dict[str, Any]:
         summary.show(console, call)
         if stay:
             _line(
-                console,
-                f"\nLook at it on {plan.shown_url}/calls/{call.get('call_id')} ; Ctrl-C ends the demo.",
+                console, f"\nOpen {plan.shown_url}/calls/{call.get('call_id')} ; stop the demo with Ctrl-C."
             )
 
     with screen:

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import configure
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
     from callreel.asr.engine import Capabilities
     from callreel.asr.engines.survey import Surveyed
     from callreel.settings import Settings
-
-
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Find out")(engines)
 
 
 def engines(
@@ -37,7 +33,7 @@ def engines(
 
     - `callreel engines --json`
     """
-    settings = begin(quiet=True)
+    settings = configure()
     from callreel.asr.engines.survey import facts
     from callreel.settings.engines import surveyed
 
@@ -54,7 +50,7 @@ def engines(
 def _picked(settings: Settings) -> dict[str, dict[str, str]]:
     """Who hears and why, by purpose."""
     from callreel.asr.engines.survey import Purpose
-    from callreel.settings.engines import engine_for, standing_in
+    from callreel.settings.engines import engine_for, fallback_for
 
     told = {}
     for purpose in Purpose:
@@ -63,7 +59,7 @@ def _picked(settings: Settings) -> dict[str, dict[str, str]]:
         except EngineError as error:
             told[purpose.value] = {"engine": "", "why": str(error), "stands_in": ""}
             continue
-        other = standing_in(settings, selected.choice, purpose)
+        other = fallback_for(settings, selected.choice, purpose)
         why = selected.why + (f"; {other.name} stands in when it fails" if other else "")
         told[purpose.value] = {
             "engine": selected.choice.name, "why": why, "stands_in": other.name if other else "",

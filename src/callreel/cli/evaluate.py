@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import configure
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from callreel.settings import Settings
 
 ORACLE = "oracle"
-
-
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Find out")(evaluate)
 
 
 def evaluate(
@@ -76,7 +72,7 @@ def evaluate(
 
     - `callreel evaluate recordings/ --engine oracle --limit 3 --json`
     """
-    settings = begin(quiet=True)
+    settings = configure()
     _require_extra()
     from callreel.cli import differences, figures
     from callreel.evaluation import evaluate as evaluation

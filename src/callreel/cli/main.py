@@ -1,13 +1,13 @@
-"""The program `callreel`: its commands, and how every failure becomes one line and an exit code.
+"""The program `callreel`: its commands, one error line for every failure, and the exit codes.
 
-0: done. 1: done, and the answer is no (a call that was not verified, a failed check). 2: could not be done. 130: Ctrl-C.
-Heavy modules are imported inside the commands, so that `callreel --help` answers at once.
+0: success. 1: completed with a negative result (an unverified call, a failed check). 2: failed. 130: Ctrl-C. Commands
+import heavy modules inside their functions, so that `callreel --help` responds at once.
 """
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -37,9 +37,9 @@ STOPPED = 130
 app = typer.Typer(
     name="callreel",
     help=(
-        "Records a team's phone calls in three layers, transcribes them live and verifies them, on its own machines."
-        "\n\nFirst steps: `callreel demo` runs one whole call with no account;"
-        " `callreel serve` runs the real thing; `callreel doctor` says what is missing."
+        "Records phone calls in three layers, transcribes them live and verifies the recordings, on your own machines."
+        "\n\nFirst steps: `callreel demo` runs one complete call without an account;"
+        " `callreel serve` runs the server; `callreel doctor` diagnoses the installation."
     ),
     epilog="Settings: environment (CALLREEL_…, TWILIO_…) or callreel.toml; `callreel settings` lists them.",
     no_args_is_help=True,
@@ -47,28 +47,34 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (
-    demo,
-    serve,
-    simulate,
-    doctor,
-    engines,
-    evaluate,
-    models,
-    check,
-    transcribe,
-    backup,
-    archive,
-    erase,
-    reconcile,
-    settings,
-    user,
-):
-    group.register(app)
+
+_PANELS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
+    "Try": (demo.demo, simulate.simulate),
+    "Run": (serve.serve, serve.work, user.app),
+    "Keep": (
+        check.check,
+        transcribe.transcribe,
+        backup.backup,
+        backup.restore,
+        archive.archive,
+        archive.unarchive,
+        erase.erase,
+        erase.hold,
+        erase.release,
+        reconcile.reconcile,
+    ),
+    "Diagnose": (doctor.app, settings.settings, engines.engines, models.app, evaluate.evaluate),
+}
+for panel, members in _PANELS.items():
+    for member in members:
+        if isinstance(member, typer.Typer):
+            app.add_typer(member, rich_help_panel=panel)
+        else:
+            app.command(rich_help_panel=panel)(member)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"callreel {__version__}")
         raise typer.Exit
 
@@ -84,32 +90,34 @@ def _root(
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command with `args` (default: the process's own); answers the exit code. Never shows a traceback,
-    unless CALLREEL_DEBUG=1."""
+    """Run one command with `args` (default: the process's own) and return the exit code.
+
+    A failure prints one line; the traceback is shown only with CALLREEL_DEBUG=1.
+    """
     try:
         code = app(args, prog_name="callreel", standalone_mode=False)
         sys.stdout.flush()
-        # Typer answers 130 for Ctrl-C within a command, without a word.
+        # Typer returns 130 for Ctrl-C within a command, without a message.
         if code == STOPPED:
             return _fail("stopped", code)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
+        # The reader of our output has gone. Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (CallreelError, TyperException) as error:
         if os.environ.get("CALLREEL_DEBUG") == "1":
             raise
-        return _fail(_words(error) if isinstance(error, TyperException) else str(error), 2)
+        return _fail(_usage_error(error) if isinstance(error, TyperException) else str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", STOPPED)
 
 
-def _words(error: TyperException) -> str:
-    """What was typed wrong, and where it says how."""
+def _usage_error(error: TyperException) -> str:
+    """The error with the command whose help explains it."""
     context = getattr(error, "ctx", None)
-    said = error.format_message().rstrip(".")
-    return f"{said}; see `{context.command_path} --help`" if context is not None else said
+    message = error.format_message().rstrip(".")
+    return f"{message}; see `{context.command_path} --help`" if context is not None else message
 
 
 def _fail(message: str, code: int) -> int:

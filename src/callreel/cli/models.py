@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import configure
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
@@ -29,20 +29,16 @@ Engine = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="models", help=_HELP, no_args_is_help=True)
-    group.command("list")(list_models)
-    group.command("fetch")(fetch)
-    group.command("check")(check)
-    app.add_typer(group, rich_help_panel="Find out")
+app = typer.Typer(name="models", help=_HELP, no_args_is_help=True)
 
 
+@app.command("list")
 def list_models() -> None:
     """Models by name: for which engine, how large, and whether they are here.
 
     Example: `callreel models list`
     """
-    settings = begin(quiet=True)
+    settings = configure()
     from rich.console import Console
     from rich.table import Table
 
@@ -63,6 +59,7 @@ def list_models() -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+@app.command()
 def fetch(
     model: Annotated[str, typer.Argument(help="Name from `callreel models list`, or owner/name.")],
     engine: Engine = None,
@@ -75,7 +72,7 @@ def fetch(
 
     - `callreel models fetch someone/faster-whisper-small-de --engine faster-whisper`
     """
-    settings = begin(quiet=True)
+    settings = configure()
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -92,6 +89,7 @@ def fetch(
     typer.echo(f"{model}\t{folder}")
 
 
+@app.command()
 def check(
     model: Annotated[str, typer.Argument(help="Name, owner/name, or folder of the model.")],
     engine: Engine = None,
@@ -102,7 +100,7 @@ def check(
     """
     import asyncio
 
-    settings = begin(quiet=True)
+    settings = configure()
     from callreel.asr.workers.model_check import try_out
 
     worked = asyncio.run(try_out(_choice(settings, engine or _engine_of(settings, model), model)))

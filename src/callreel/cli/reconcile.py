@@ -1,4 +1,4 @@
-"""`callreel reconcile`: the carrier's list held against ours, now; and what the policy of deletion would take."""
+"""`callreel reconcile`: compares the carrier's recordings with the database, and applies the deletion policy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import DryRun, offline, report
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from callreel.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Keep")(reconcile)
-
-
 def reconcile(
-    days: Annotated[int, typer.Option(min=1, max=40, help="How far back to ask.")] = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=40, help="Number of days to compare.")] = 2,
+    dry_run: DryRun = False,
 ) -> None:
-    """Take in recordings that nobody told us of, note those that the carrier lost, delete there what the policy says.
+    """Add recordings whose callbacks were missed, mark those that the carrier lost, and delete what the policy says.
 
-    A running server does this every quarter of an hour. What is taken in here is fetched by the server.
+    A running server does this every 15 minutes, and downloads the recordings that this command adds.
 
     Examples:
 
@@ -33,62 +29,62 @@ def reconcile(
 
     - what would be deleted at the carrier: `callreel reconcile --dry-run`
     """
-    settings = begin(quiet=True)
-    from callreel.app.offline import at_rest
-    from callreel.app.schedules import delete_after_days
-    from callreel.postcall.carrier_inventory import CarrierList
-    from callreel.retention.carrier_deletion import Deletion
+    with offline() as (settings, installation):
+        from callreel.app.schedules import delete_after_days
+        from callreel.postcall.carrier_inventory import CarrierList
+        from callreel.retention.carrier_deletion import Deletion
 
-    with at_rest(settings) as rest:
-        if not rest.carrier.usable:
+        if not installation.carrier.usable:
             raise SettingsError(
-                "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret"
+                "the carrier's credentials are not set; set TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and"
+                " TWILIO_API_KEY_SECRET"
             )
-        review = CarrierList(rest.database, rest.publisher, rest.carrier, rest.clock).review(
-            days, dry_run=dry_run
-        )
+        database, carrier, clock = installation.database, installation.carrier, installation.clock
+        review = CarrierList(database, installation.publisher, carrier, clock).review(days, dry_run=dry_run)
         deletion = Deletion(
-            rest.database, rest.blobs, rest.carrier, rest.clock, after_days=delete_after_days(settings)
+            database, installation.blobs, carrier, clock, after_days=delete_after_days(settings)
         )
-        gone = deletion.sweep(dry_run=dry_run)
+        deleted = deletion.sweep(dry_run=dry_run)
     would = "would be " if dry_run else ""
     for sid in review.taken_in:
-        typer.echo(f"{would}taken in\t{sid}")
+        typer.echo(f"{would}added\t{sid}")
     for sid in review.not_there:
         typer.echo(f"not at the carrier\t{sid}")
-    _tell_deletions(settings, gone, would)
-    typer.echo(
-        f"callreel: {review.listed} recordings listed, {len(review.taken_in)} {would}taken in,"
-        f" {len(review.not_there)} of ours not there, {review.foreign} not ours"
+    _report_deletions(settings, deleted, would)
+    report(
+        f"{review.listed} recordings listed, {len(review.taken_in)} {would}added,"
+        f" {len(review.not_there)} missing at the carrier, {review.foreign} of other calls"
     )
 
 
-def _tell_deletions(settings: Settings, gone: list[Outcome], would: str) -> None:
+def _report_deletions(settings: Settings, outcomes: list[Outcome], would: str) -> None:
     from callreel.retention.carrier_deletion import saved_a_month
 
-    if gone:
-        _table(settings, gone, would)
+    if outcomes:
+        _print_table(settings, outcomes, would)
     if settings.delete_at_carrier == "never":
-        typer.echo("callreel: nothing is deleted at the carrier (CALLREEL_DELETE_AT_CARRIER is never)")
+        report("nothing is deleted at the carrier (CALLREEL_DELETE_AT_CARRIER is never)")
         return
-    went = [outcome.duration_ms for outcome in gone if outcome.why is None]
-    saved = saved_a_month(went, settings.prices)
-    typer.echo(
-        f"callreel: {len(went)} {would}deleted at the carrier, {saved} {settings.price_currency} less storage a month"
+    durations_ms = [outcome.duration_ms for outcome in outcomes if outcome.why is None]
+    saved = saved_a_month(durations_ms, settings.prices)
+    report(
+        f"{len(durations_ms)} {would}deleted at the carrier, saving {saved} {settings.price_currency} of storage per month"
     )
 
 
-def _table(settings: Settings, gone: list[Outcome], would: str) -> None:
+def _print_table(settings: Settings, outcomes: list[Outcome], would: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from callreel.domain.cost import started_minutes
     from callreel.retention.carrier_deletion import saved_a_month
 
-    table = Table("recording", "call", "minutes", "saves a month", "at the carrier", box=None, pad_edge=False)
-    for outcome in gone:
-        stays = outcome.why is not None
-        saves = "" if stays else f"{saved_a_month([outcome.duration_ms], settings.prices)}"
-        what = f"stays: {outcome.why}" if stays else f"{would}deleted"
-        table.add_row(outcome.sid, outcome.call_id, str(started_minutes(outcome.duration_ms)), saves, what)
+    table = Table(
+        "recording", "call", "minutes", "saved per month", "at the carrier", box=None, pad_edge=False
+    )
+    for outcome in outcomes:
+        kept = outcome.why is not None
+        saved = "" if kept else f"{saved_a_month([outcome.duration_ms], settings.prices)}"
+        state = f"kept: {outcome.why}" if kept else f"{would}deleted"
+        table.add_row(outcome.sid, outcome.call_id, str(started_minutes(outcome.duration_ms)), saved, state)
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,16 +1,11 @@
-"""`callreel serve` and `callreel work`: the server, and more hands for the stages after a call."""
+"""`callreel serve` and `callreel work`: the server, and additional workers for the stages after a call."""
 
 from typing import Annotated
 
 import typer
 
-from callreel.cli.begin import LOOPBACK, begin, require_free
+from callreel.cli.command import configure, require_free
 from callreel.domain.errors import SettingsError
-
-
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Run")(serve)
-    app.command(rich_help_panel="Run")(work)
 
 
 def serve(
@@ -20,21 +15,23 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port to listen on.", show_default="CALLREEL_PORT or 8000")
     ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="No sign-in; on this machine only.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Demo mode: no sign-in is required; loopback only.")
+    ] = False,
     media_workers: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Processes of their own for the media sockets.",
+            help="Number of separate processes for the media sockets.",
             show_default="CALLREEL_MEDIA_WORKERS or 0",
         ),
     ] = None,
     sign_in: Annotated[
-        bool, typer.Option("--sign-in", help="With --demo: people sign in all the same, to try roles.")
+        bool, typer.Option("--sign-in", help="With --demo: require sign-in, to try the roles.")
     ] = False,
     no_work: Annotated[
         bool,
-        typer.Option("--no-work", help="Leave the stages after calls to callreel work on other machines."),
+        typer.Option("--no-work", help="Leave the stages after calls to `callreel work` on other machines."),
     ] = False,
 ) -> None:
     """Run the server: carrier webhooks, media streams, pages, and the stages after a call.
@@ -47,17 +44,20 @@ def serve(
 
     - many calls, 8 cores: `callreel serve --media-workers 6`
     """
-    settings = begin(
+    settings = configure(
         {
             "host": host,
             "port": port,
             "media_workers": media_workers,
             "work_queues": "none" if no_work else None,
-        }
+        },
+        quiet=False,
     )
-    if demo and settings.host not in LOOPBACK:
+    from callreel.settings import LOOPBACK_HOSTS
+
+    if demo and settings.host not in LOOPBACK_HOSTS:
         raise SettingsError(
-            f"demo mode listens on 127.0.0.1 only, not on {settings.host}; leave --demo or --host out"
+            f"demo mode listens on loopback only, not on {settings.host}; omit --demo or --host"
         )
     require_free(settings.host, settings.port)
     from callreel.app.server import serve
@@ -69,26 +69,26 @@ def work(
     queues: Annotated[
         str | None,
         typer.Option(
-            help="What to work on, and how many at once: fetch, transcribe, judge.",
+            help="Queues and their concurrency: fetch, transcribe, judge.",
             show_default="CALLREEL_WORK_QUEUES or fetch=8,transcribe=1,judge=4",
         ),
     ] = None,
 ) -> None:
-    """Run more workers for the stages after a call, beside a server: on this machine, or on another with PostgreSQL.
+    """Run additional workers for the stages after a call, on the server's machine or, with PostgreSQL, on another.
 
-    One machine needs none: `callreel serve` does that work too, unless it is told not to.
+    A single machine needs none: `callreel serve` runs these stages as well.
 
     Examples:
 
-    - everything: `callreel work`
+    - all queues: `callreel work`
 
-    - a machine with a graphics card: `callreel work --queues transcribe=2`
+    - a machine with a GPU: `callreel work --queues transcribe=2`
 
-    - the rest, elsewhere: `callreel work --queues fetch,judge`
+    - the other queues, elsewhere: `callreel work --queues fetch,judge`
     """
-    settings = begin({"work_queues": queues})
+    settings = configure({"work_queues": queues}, quiet=False)
     if not settings.work_queues:
-        raise SettingsError("there is nothing to work on; name queues as --queues fetch,transcribe,judge")
+        raise SettingsError("no queue is selected; name queues, as --queues fetch,transcribe,judge")
     from callreel.app.worker import work
 
     work(settings)

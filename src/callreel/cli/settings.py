@@ -1,32 +1,29 @@
-"""`callreel settings`: every setting with value, source and meaning. Secrets are masked."""
+"""`callreel settings`: every setting with value, source and description. Secrets are masked."""
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from callreel.cli.command import AsJson, print_json
+
 if TYPE_CHECKING:
     from callreel.settings import SettingLine
 
 
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Find out")(settings)
-
-
 def settings(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a list.")] = False,
+    as_json: AsJson = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The page docs/settings.md, with defaults only.")
+        bool, typer.Option("--markdown", help="Print the page docs/settings.md, with defaults only.")
     ] = False,
     changed: Annotated[
-        bool, typer.Option("--changed", help="Only those that are not at their default.")
+        bool, typer.Option("--changed", help="Only settings that differ from their default.")
     ] = False,
 ) -> None:
-    """List all settings with value, source and meaning.
+    """List all settings with value, source and description.
 
     Example: `CALLREEL_PORT=8080 callreel settings --changed`
     """
@@ -37,7 +34,7 @@ def settings(
         return
     lines = [line for line in describe(load_settings()) if not changed or line.source != "default"]
     if as_json:
-        print(json.dumps([asdict(line) for line in lines], indent=2, ensure_ascii=False))
+        print_json([asdict(line) for line in lines])
         return
     _print_list(lines)
 
@@ -56,39 +53,39 @@ def _print_list(lines: list[SettingLine]) -> None:
         console.print(head, soft_wrap=True)
         console.print(Padding(Text(line.meaning, style="dim"), (0, 0, 0, 4)))
     if not lines:
-        console.print("callreel: every setting is at its default")
+        console.print("callreel: every setting has its default value")
 
 
 def page() -> str:
-    """docs/settings.md: the settings with their defaults, in Markdown. A test fails when the stored page differs."""
+    """docs/settings.md: the settings with their defaults, by section, in Markdown."""
     from callreel.settings import Settings, default_shown, env_names
+    from callreel.settings.model import section_title
 
-    rows = []
+    text, section = [_INTRODUCTION], ""
     for name, field in Settings.model_fields.items():
+        if section_title(name) != section:
+            section = section_title(name)
+            text.append(f"\n## {section}\n\n| setting | default | description |\n|---|---|---|\n")
         first, *others = [f"`{env}`" for env in env_names(name)]
         also = f" (also {', '.join(others)})" if others else ""
-        rows.append(f"| {first} | `{default_shown(name)}` | {field.description}{also} |")
-    return _PAGE.format(rows="\n".join(rows))
+        text.append(f"| {first} | `{default_shown(name)}` | {field.description}{also} |\n")
+    return "".join(text)
 
 
-_PAGE = """# Settings
+_INTRODUCTION = """# Settings
 
-This page is written by `callreel settings --markdown`; a test fails when it is stale.
+`callreel settings --markdown` generates this page; a test fails when it is out of date.
 
-A setting comes from, strongest first: an option of the command, the environment, the file `callreel.toml` in the
-working folder (or the one that `CALLREEL_CONFIG` names), the default below. In the file a name is written in small
-letters without its prefix: `CALLREEL_DATA_DIR` is `data_dir`, `TWILIO_ACCOUNT_SID` is `account_sid`. Lists are TOML lists
-there, and words with spaces or commas between them in the environment. An unknown name is refused.
+A setting is read from, in order of precedence: a command-line option, the environment, the file `callreel.toml` in the
+working folder (or the file that `CALLREEL_CONFIG` names), the default below. In the file a name is written in lower case
+without its prefix: `CALLREEL_DATA_DIR` is `data_dir`, `TWILIO_ACCOUNT_SID` is `account_sid`. Lists are TOML lists in the
+file, and words separated by spaces or commas in the environment. An unknown name is an error.
 
     # callreel.toml
     public_url = "https://calls.example.com"
     data_dir = "/srv/callreel"
     dial_countries = ["US", "CA"]
 
-`callreel settings` shows what is in force and where each value came from. Secrets are never shown. Keep them in the
-environment rather than in the file. `CALLREEL_DEBUG=1` adds tracebacks to error messages.
-
-| setting | default | meaning |
-|---|---|---|
-{rows}
+`callreel settings` lists the current values and their sources. Secrets are never shown; set them in the environment
+rather than in the file. `CALLREEL_DEBUG=1` adds tracebacks to error messages.
 """

@@ -1,15 +1,15 @@
-"""`callreel simulate`: one call by the stand-in carrier, against a server that runs."""
+"""`callreel simulate`: one call by the simulated carrier into a running server."""
 
 from __future__ import annotations
 
-import json
 import signal
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import AsJson, configure, print_json, report, with_options
+from callreel.cli.voices import VoiceOptions
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -17,48 +17,42 @@ if TYPE_CHECKING:
     from callreel.simulator.carrier import CarrierConfig
     from callreel.simulator.scenario import CallOutcome, CallScript
 
-
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Try")(simulate)
+CALLED_NUMBER = "+14155550100"
 
 
-def simulate(
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions(VoiceOptions):
+    """Options of `callreel simulate`."""
+
     voice_url: Annotated[
         str | None,
         typer.Option(
-            help="Where the carrier asks for TwiML.", show_default="/twilio/voice of CALLREEL_PUBLIC_URL"
+            help="URL from which the carrier requests TwiML.",
+            show_default="/twilio/voice of CALLREEL_PUBLIC_URL",
         ),
-    ] = None,
-    agent: Annotated[
-        Path | None, typer.Option(help="WAV with the agent's voice.", show_default="a shipped one")
-    ] = None,
-    technician: Annotated[
-        Path | None, typer.Option(help="WAV with the technician's voice.", show_default="a shipped one")
-    ] = None,
-    to: Annotated[str, typer.Option(help="Number of the technician.")] = "+14155550123",
-    incoming: Annotated[bool, typer.Option("--incoming", help="The technician calls our number.")] = False,
-    speed: Annotated[float, typer.Option(min=0.1, max=50, help="How many times as fast as real time.")] = 1.0,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME[=VALUE]", help="Let something go wrong; may be given several times."),
-    ] = None,
-    list_faults: Annotated[
-        bool, typer.Option("--list-faults", help="List what can go wrong, and exit.")
-    ] = False,
+    ] = None
+    to: Annotated[str, typer.Option(help="The technician's phone number.")] = "+14155550123"
+    incoming: Annotated[bool, typer.Option("--incoming", help="The technician calls our number instead.")] = (
+        False
+    )
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="List the faults and exit.")] = False
     rest_port: Annotated[
         int | None,
-        typer.Option(help="Port of the carrier's REST API.", show_default="that of CALLREEL_CARRIER_API_URL"),
-    ] = None,
+        typer.Option(
+            help="Port of the carrier's REST API.", show_default="the port of CALLREEL_CARRIER_API_URL"
+        ),
+    ] = None
     stay: Annotated[
-        bool, typer.Option("--stay", help="Keep the REST API up after the call, until Ctrl-C.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="What became of the call, as one JSON document.")
-    ] = False,
-) -> None:
-    """Place one call by the stand-in carrier into a server that runs.
+        bool, typer.Option("--stay", help="Keep the REST API running after the call, until Ctrl-C.")
+    ] = False
+    as_json: AsJson = False
 
-    The server must fetch recordings from the stand-in, and both must know the same credentials:
+
+@with_options(SimulateOptions)
+def simulate(options: SimulateOptions) -> None:
+    """Place one call by the simulated carrier into a running server.
+
+    The server downloads recordings from the simulated carrier, so both need the same credentials:
 
     - `export CALLREEL_CARRIER_API_URL=http://127.0.0.1:8010`
 
@@ -72,26 +66,26 @@ def simulate(
 
     - `callreel simulate --incoming --speed 4 --json`
     """
-    if list_faults:
+    if options.list_faults:
         _print_faults()
         return
-    settings = begin(quiet=True)
-    script = _script(agent, technician, to, incoming, settings, fault or [])
-    outcome = _run(_config(settings, voice_url, speed, rest_port), script, stay=stay, tell=not as_json)
-    if as_json:
-        print(json.dumps(summary(outcome), indent=2))
+    settings = configure()
+    script = _script(options, settings)
+    outcome = _place(_config(options, settings), script, options)
+    if options.as_json:
+        print_json(summary(outcome))
     failed = [delivery for delivery in outcome.deliveries if not delivery.accepted]
-    typer.echo(
-        f"callreel: call {outcome.call_sid} {outcome.status} after {outcome.duration_ms / 1000:.1f} s,"
+    report(
+        f"call {outcome.call_sid} {outcome.status} after {outcome.duration_ms / 1000:.1f} s,"
         f" {len(outcome.streams)} streams, {len(outcome.recordings)} recordings,"
         f" {len(failed)} of {len(outcome.deliveries)} webhooks failed",
-        err=as_json,
+        err=options.as_json,
     )
     raise typer.Exit(1 if outcome.refused else 0)
 
 
 def summary(outcome: CallOutcome) -> dict[str, Any]:
-    """What became of a call, as JSON; without its sound."""
+    """The outcome of a call as JSON, without its audio."""
     return {
         "call_sid": outcome.call_sid,
         "child_sid": outcome.child_sid,
@@ -120,77 +114,67 @@ def _print_faults() -> None:
         typer.echo(f"{name:<{width}}  {kind.description}{default}")
 
 
-def _script(
-    agent: Path | None,
-    technician: Path | None,
-    to: str,
-    incoming: bool,
-    settings: Settings,
-    faults: list[str],
-) -> CallScript:
+def _script(options: SimulateOptions, settings: Settings) -> CallScript:
     from callreel.domain.call import Direction, Role
-    from callreel.simulator.faults import parse_fault
     from callreel.simulator.scenario import CallScript
-    from callreel.simulator.sound.voices import load_voice, shipped_voice
 
     return CallScript(
-        agent_voice=load_voice(agent or shipped_voice(Role.AGENT)),
-        technician_voice=load_voice(technician or shipped_voice(Role.TECHNICIAN)),
-        direction=Direction.INCOMING if incoming else Direction.OUTGOING,
-        number=to,
+        agent_voice=options.voice(Role.AGENT),
+        technician_voice=options.voice(Role.TECHNICIAN),
+        direction=Direction.INCOMING if options.incoming else Direction.OUTGOING,
+        number=options.to,
         our_number=settings.caller_id or CALLED_NUMBER,
-        faults=tuple(parse_fault(text) for text in faults),
+        faults=options.faults(),
     )
 
 
-CALLED_NUMBER = "+14155550100"
-
-
-def _config(settings: Settings, voice_url: str | None, speed: float, rest_port: int | None) -> CarrierConfig:
+def _config(options: SimulateOptions, settings: Settings) -> CarrierConfig:
     from urllib.parse import urlsplit
 
+    from callreel.settings import LOOPBACK_HOSTS
     from callreel.simulator.carrier import CarrierConfig
 
     if settings.account_sid is None or settings.auth_token is None:
         raise SettingsError(
-            "the stand-in signs as the server expects it: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN as for the server"
+            "the simulated carrier signs webhooks with the server's credentials: set TWILIO_ACCOUNT_SID and"
+            " TWILIO_AUTH_TOKEN to the server's values"
         )
     api = urlsplit(settings.carrier_api_url)
-    if rest_port is None and api.hostname not in ("localhost", "127.0.0.1", "::1"):
+    if options.rest_port is None and api.hostname not in LOOPBACK_HOSTS:
         raise SettingsError(
-            f"CALLREEL_CARRIER_API_URL is {settings.carrier_api_url}, so the server would ask there for the recording;"
-            " set it to http://127.0.0.1:8010 for both, or give --rest-port"
+            f"CALLREEL_CARRIER_API_URL is {settings.carrier_api_url}, so the server would download the recording"
+            " from there; set it to http://127.0.0.1:8010 for both, or use --rest-port"
         )
     token = settings.auth_token.get_secret_value()
     secret = settings.api_key_secret
     return CarrierConfig(
-        voice_url=voice_url or settings.url("/twilio/voice"),
-        status_callback=None if voice_url else settings.url("/twilio/call-status"),
-        port=rest_port if rest_port is not None else api.port or 80,
+        voice_url=options.voice_url or settings.url("/twilio/voice"),
+        status_callback=None if options.voice_url else settings.url("/twilio/call-status"),
+        port=options.rest_port if options.rest_port is not None else api.port or 80,
         account_sid=settings.account_sid,
         auth_token=token,
         api_key_sid=settings.api_key_sid or settings.account_sid,
         api_key_secret=secret.get_secret_value() if secret else token,
-        speed=speed,
+        speed=options.speed,
     )
 
 
-def _run(config: CarrierConfig, script: CallScript, *, stay: bool, tell: bool) -> CallOutcome:
+def _place(config: CarrierConfig, script: CallScript, options: SimulateOptions) -> CallOutcome:
     import asyncio
 
     from callreel.simulator.carrier import StandInCarrier
     from callreel.simulator.scenario import Progress, Stage
 
     def on_progress(progress: Progress) -> None:
-        if tell and progress.stage is not Stage.SPEAKING:
+        if not options.as_json and progress.stage is not Stage.SPEAKING:
             typer.echo(f"{progress.position_ms / 1000:7.2f} s  {progress.stage}")
 
     async def place() -> CallOutcome:
         async with StandInCarrier(config) as carrier:
             outcome = await carrier.place(script, on_progress)
-            if stay:
-                typer.echo(
-                    f"callreel: the carrier's REST API stays up on {carrier.api_url}; Ctrl-C ends it",
+            if options.stay:
+                report(
+                    f"the carrier's REST API keeps running at {carrier.api_url}; stop it with Ctrl-C",
                     err=True,
                 )
                 await _until_stopped()

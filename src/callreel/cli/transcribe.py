@@ -1,4 +1,4 @@
-"""`callreel transcribe --again`: calls that have a transcript, heard once more by another engine or a better model."""
+"""`callreel transcribe --again`: transcribes calls once more, with another engine or a better model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import configure, report
 from callreel.domain.errors import CallreelError, SettingsError
 from callreel.domain.ids import CallId
 
@@ -18,45 +18,42 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from callreel.postcall.retranscription import Progress, Run
+    from callreel.settings import Settings
 
-_NICE = 10  # live calls come first
-
-
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Keep")(transcribe)
+_NICENESS = 10  # live calls have priority
 
 
 def transcribe(
-    call: Annotated[str | None, typer.Argument(help="Id of one call.", show_default=False)] = None,
+    call: Annotated[str | None, typer.Argument(help="ID of one call.", show_default=False)] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Needed: calls are transcribed once by themselves.")
+        bool, typer.Option("--again", help="Required: the first transcription is automatic.")
     ] = False,
     day: Annotated[
-        str | None, typer.Option(metavar="YYYY-MM-DD", help="All calls that began on that day, in UTC.")
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="All calls that began on this day, in UTC.")
     ] = None,
     all_calls: Annotated[bool, typer.Option("--all", help="All calls.")] = False,
     engine: Annotated[
         str | None,
         typer.Option(
             metavar="NAME[,OPTION=VALUE…]",
-            help="Engine to hear with.",
-            show_default="the one of the final transcript",
+            help="ASR engine.",
+            show_default="the engine of the final transcript",
         ),
     ] = None,
     language: Annotated[
         str | None,
         typer.Option(
             metavar="CODE",
-            help="Hear them in this language, as de.",
+            help="Language for all selected calls, such as de.",
             show_default="each call's own, else the settings'",
         ),
     ] = None,
 ) -> None:
-    """Hear a call, a day or everything again, as a new revision of the final transcript; earlier ones are kept.
+    """Transcribe one call, a day or all calls again, as a new revision of the final transcript; earlier ones are kept.
 
-    What people corrected stays what is shown. It runs at low priority, one call at a time, beside a server or without one.
-    Cut off, it goes on where it was when the same command is given again, or in a running server. Exit code 1 when a
-    call could not be done.
+    Manual corrections remain in effect. The calls are transcribed one at a time at low priority, with or without a running
+    server. An interrupted run continues when the same command is repeated, or in a running server. Exit code 1 if a call
+    failed.
 
     Examples:
 
@@ -69,14 +66,18 @@ def transcribe(
     - `callreel transcribe --again 145b7e35a0ae --engine faster-whisper,model=small --language de`
     """
     if not again:
-        raise SettingsError(
-            "calls are transcribed by themselves after they end; to do it once more say --again"
-        )
+        raise SettingsError("calls are transcribed automatically after they end; use --again to repeat it")
     if sum((call is not None, day is not None, all_calls)) != 1:
-        raise SettingsError("expected one of: a call's id, --day YYYY-MM-DD, --all")
-    choose = _chooser(call, day)
-    settings = begin(quiet=True)
-    from callreel.app.worker import transcribe_again
+        raise SettingsError("expected one of: the ID of a call, --day YYYY-MM-DD, --all")
+    select = _selection(call, day)
+    settings = configure()
+    spec = _engine_spec(settings, engine, language)
+    os.nice(_NICENESS)
+    raise typer.Exit(_run(settings, spec, select))
+
+
+def _engine_spec(settings: Settings, engine: str | None, language: str | None) -> str:
+    """The spec of an engine that is usable here. Raises EngineError, LanguageError or SettingsError before any work."""
     from callreel.asr.engines import registry
     from callreel.asr.engines.survey import Purpose
     from callreel.asr.languages import code_of
@@ -87,29 +88,30 @@ def transcribe(
     else:
         choice = engine_by_spec(settings, engine)
     spec = engine if engine is not None and "," in engine else spec_of(choice)
-    able = registry.prepare(choice)  # before anything is begun that could not be done
-    if language is not None:
-        spec = spec_in(spec, code_of(language), able)
-    os.nice(_NICE)
-    bar = _Bar()
+    capabilities = registry.prepare(choice)
+    return spec if language is None else spec_in(spec, code_of(language), capabilities)
+
+
+def _run(settings: Settings, spec: str, select: Callable[[Connection], Sequence[CallId]]) -> int:
+    """Transcribe the selected calls; returns the exit code."""
+    from callreel.app.worker import transcribe_again
+
+    bar = _ProgressBar()
     try:
-        run, progress = transcribe_again(settings, spec, choose, bar.tell)
+        run, progress = transcribe_again(settings, spec, select, bar.update)
     except KeyboardInterrupt:
-        left = bar.left
         raise CallreelError(
-            f"stopped with {left} calls left; the same command goes on with them, and so does a running server"
+            f"stopped with {bar.left} calls left; repeat the command to continue, or a running server continues"
         ) from None
     finally:
         bar.close()
-    for call_id, why in progress.failed.items():
-        typer.echo(f"failed\t{call_id}\t{why}")
-    typer.echo(
-        f"callreel: {progress.done} of {progress.whole} calls transcribed again by {spec} (run {run.name})"
-    )
-    raise typer.Exit(1 if progress.failed else 0)
+    for call_id, reason in progress.failed.items():
+        typer.echo(f"failed\t{call_id}\t{reason}")
+    report(f"transcribed {progress.done} of {progress.whole} calls again with {spec} (run {run.name})")
+    return 1 if progress.failed else 0
 
 
-def _chooser(call: str | None, day: str | None) -> Callable[[Connection], Sequence[CallId]]:
+def _selection(call: str | None, day: str | None) -> Callable[[Connection], Sequence[CallId]]:
     from callreel.store.calls import calls, layers
 
     if call is not None:
@@ -118,7 +120,7 @@ def _chooser(call: str | None, day: str | None) -> Callable[[Connection], Sequen
             if calls.get(conn, CallId(call)) is None:
                 raise CallreelError(f"there is no call {call} in this database")
             if CallId(call) not in layers.calls_with_audio(conn):
-                raise CallreelError(f"call {call} has no finished audio that could be heard again")
+                raise CallreelError(f"call {call} has no finished audio to transcribe")
             return [CallId(call)]
 
         return one
@@ -131,8 +133,8 @@ def _chooser(call: str | None, day: str | None) -> Callable[[Connection], Sequen
     return lambda conn: layers.calls_with_audio(conn, begins, begins + timedelta(days=1))
 
 
-class _Bar:
-    """Progress on a terminal; elsewhere nothing, since the last line says it all."""
+class _ProgressBar:
+    """Progress on a terminal; silent elsewhere, since the last line reports everything."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -144,10 +146,10 @@ class _Bar:
         self._bar.start()
         self.left = 0
 
-    def tell(self, run: Run, progress: Progress) -> None:
+    def update(self, run: Run, progress: Progress) -> None:
         self.left = progress.waiting
-        over = progress.done + len(progress.failed)
-        self._bar.update(self._task, description=f"run {run.name}", total=progress.whole, completed=over)
+        finished = progress.done + len(progress.failed)
+        self._bar.update(self._task, description=f"run {run.name}", total=progress.whole, completed=finished)
 
     def close(self) -> None:
         self._bar.stop()

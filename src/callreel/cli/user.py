@@ -1,4 +1,4 @@
-"""`callreel user`: who may sign in to the pages."""
+"""`callreel user`: the accounts of the people who use the pages."""
 
 from __future__ import annotations
 
@@ -8,35 +8,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.begin import begin
+from callreel.cli.command import configure, report
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
     from callreel.store.db.database import Database
 
-
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="user", help="Add and list the people who may sign in.", no_args_is_help=True)
-    group.command("add")(add)
-    group.command("list")(list_all)
-    app.add_typer(group, rich_help_panel="Run")
+app = typer.Typer(name="user", help="Add and list user accounts.", no_args_is_help=True)
 
 
+@app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Name to sign in with.")],
+    name: Annotated[str, typer.Argument(help="User name for sign-in.")],
     password_stdin: Annotated[
-        bool,
-        typer.Option("--password-stdin", help="Read the password from standard input instead of asking."),
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
     role: Annotated[
         UserRole | None,
-        typer.Option(help="What they may do.", show_default="administrator for the first, else agent"),
+        typer.Option(
+            help="Role of the account.", show_default="administrator for the first account, else agent"
+        ),
     ] = None,
 ) -> None:
-    """Let somebody sign in.
+    """Add a user account.
 
-    An agent has own calls, a supervisor all of them, an administrator also the people.
+    An agent sees their own calls, a supervisor sees all calls, an administrator also manages accounts.
 
     Examples:
 
@@ -46,11 +43,11 @@ def add(
 
     - `pass show callreel/kim | callreel user add kim --password-stdin`
     """
-    settings = begin(quiet=True)
+    settings = configure()
     name = name.strip()
     if not 1 <= len(name) <= LONGEST_NAME:
-        raise SettingsError(f"a user name has 1 to {LONGEST_NAME} characters")
-    password = _read_password() if password_stdin else _ask_password(name)
+        raise SettingsError(f"a user name has 1 to {LONGEST_NAME} characters, got {len(name)}")
+    password = _read_password() if password_stdin else _prompt_password(name)
     from callreel.store.people import users
     from callreel.web.auth.passwords import hash_password
 
@@ -58,18 +55,17 @@ def add(
     database = _open(settings.app_database_url)
     try:
         with database.write() as conn:
-            kept = role or (UserRole.AGENT if users.count(conn) else UserRole.ADMINISTRATOR)
-            person = users.add(conn, name, hashed, kept, datetime.now(UTC))
+            granted = role or (UserRole.AGENT if users.count(conn) else UserRole.ADMINISTRATOR)
+            person = users.add(conn, name, hashed, granted, datetime.now(UTC))
     finally:
         database.close()
-    typer.echo(
-        f"callreel: {name} may sign in now as {person.role}; to the carrier they are {person.identity}"
-    )
+    report(f"added {name} with role {person.role}; client identity at the carrier: {person.identity}")
 
 
-def list_all() -> None:
-    """List who may sign in."""
-    settings = begin(quiet=True)
+@app.command("list")
+def list_accounts() -> None:
+    """List the user accounts."""
+    settings = configure()
     from callreel.store.people import users
 
     database = _open(settings.app_database_url)
@@ -82,7 +78,7 @@ def list_all() -> None:
         state = "disabled" if user.disabled else "active"
         typer.echo(f"{user.name}\t{user.role}\t{state}\tsince {user.created_at:%Y-%m-%d}\t{user.identity}")
     if not everyone:
-        typer.echo("callreel: nobody may sign in yet; callreel user add NAME", err=True)
+        report("there are no user accounts; add one with callreel user add NAME", err=True)
 
 
 def _open(url: str) -> Database:
@@ -93,13 +89,15 @@ def _open(url: str) -> Database:
     return database
 
 
-def _ask_password(name: str) -> str:
+def _prompt_password(name: str) -> str:
     if not sys.stdin.isatty():
-        raise SettingsError("there is no terminal to ask for a password; give it with --password-stdin")
+        raise SettingsError(
+            "cannot prompt for a password without a terminal; pipe it in with --password-stdin"
+        )
     password: str = typer.prompt(f"Password for {name}", hide_input=True, confirmation_prompt=True)
     return password
 
 
 def _read_password() -> str:
-    """The first line of standard input, without its end."""
+    """The first line of standard input, without its line end."""
     return sys.stdin.readline().rstrip("\r\n")

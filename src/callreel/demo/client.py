@@ -1,4 +1,4 @@
-"""Our own server's API as a command uses it: health, calls, and the live events of one call."""
+"""A client of the Callreel server's API: health, calls, and the live events of one call."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,19 +10,20 @@ import httpx2
 from callreel.demo.event_stream import ServerEvent, events
 from callreel.domain.errors import CallreelError
 
-_ANSWER_S = 10.0
-_AGAIN_S = 0.5
+_TIMEOUT_S = 10.0
+_POLL_S = 0.1
+_RECONNECT_S = 0.5
 
 
 class ServerError(CallreelError):
-    """The server answered something that a command cannot go on with, or nothing."""
+    """The server gave no response, or one that the command cannot use."""
 
 
 class Client:
-    """One server. Use it as an asynchronous context manager."""
+    """Client of one server; an asynchronous context manager."""
 
     def __init__(self, base_url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=base_url, timeout=_ANSWER_S, trust_env=False)
+        self._http = httpx2.AsyncClient(base_url=base_url, timeout=_TIMEOUT_S, trust_env=False)
         self._base_url = base_url
 
     async def __aenter__(self) -> "Client":
@@ -34,18 +35,16 @@ class Client:
         await self._http.aclose()
 
     async def healthy(self) -> bool:
-        """Whether `/health` says yes."""
+        """Whether `/health` reports success."""
         try:
             return (await self._http.get("/health")).status_code == 200
         except httpx2.TransportError:
             return False
 
     async def until_healthy(self) -> None:
-        """Return when it is; the caller bounds the wait."""
-        healthy = False
-        while not healthy:
-            healthy = await self.healthy()
-            await asyncio.sleep(0.0 if healthy else 0.1)
+        """Poll until the server is healthy; the caller sets the timeout."""
+        while not await self.healthy():  # noqa: ASYNC110 (another process cannot set an event)
+            await asyncio.sleep(_POLL_S)
 
     async def call_ids(self) -> list[str]:
         """Ids of the newest calls, newest first."""
@@ -57,11 +56,11 @@ class Client:
         """The summary of one call."""
         found = await self._get(f"/api/calls/{call_id}")
         if not isinstance(found, dict):
-            raise ServerError(f"{self._base_url}/api/calls/{call_id} should answer an object")
+            raise ServerError(f"{self._base_url}/api/calls/{call_id} did not return an object")
         return found
 
     async def follow(self, call_id: str) -> AsyncIterator[ServerEvent]:
-        """The call's events from its beginning, for ever: a connection that breaks is taken up where it was."""
+        """The call's events from its beginning; a broken connection is resumed after the last event."""
         last_id = "0"
         while True:
             try:
@@ -69,22 +68,24 @@ class Client:
                     "GET",
                     f"/calls/{call_id}/events",
                     headers={"Accept": "text/event-stream", "Last-Event-ID": last_id},
-                    timeout=httpx2.Timeout(_ANSWER_S, read=None),
-                ) as answer:
-                    if answer.status_code != 200:
-                        raise ServerError(f"live events of call {call_id} were answered {answer.status_code}")
-                    async for event in events(answer.aiter_lines()):
+                    timeout=httpx2.Timeout(_TIMEOUT_S, read=None),
+                ) as response:
+                    if response.status_code != 200:
+                        raise ServerError(
+                            f"{self._base_url}/calls/{call_id}/events returned {response.status_code}"
+                        )
+                    async for event in events(response.aiter_lines()):
                         last_id = event.id or last_id
                         yield event
             except httpx2.TransportError:
                 pass
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_RECONNECT_S)
 
     async def _get(self, path: str) -> Any:
         try:
-            answer = await self._http.get(path)
+            response = await self._http.get(path)
         except httpx2.TransportError as error:
-            raise ServerError(f"{self._base_url} does not answer ({type(error).__name__})") from None
-        if answer.status_code != 200:
-            raise ServerError(f"{self._base_url}{path} answered {answer.status_code}")
-        return answer.json()
+            raise ServerError(f"no response from {self._base_url} ({type(error).__name__})") from None
+        if response.status_code != 200:
+            raise ServerError(f"{self._base_url}{path} returned {response.status_code}")
+        return response.json()

@@ -1,6 +1,6 @@
-"""Server-sent events as text becomes events. Pure; follows the HTML standard, section 9.2.6.
+"""Parses server-sent events (HTML standard, section 9.2.6).
 
-Only what our own server sends is handled: `id`, `event`, `data` and comments, lines ending in LF.
+Handles what Callreel's server sends: `id`, `event`, `data` and comments, with lines ending in LF.
 """
 
 import json
@@ -12,7 +12,7 @@ from callreel.domain.events import Json
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """`id` is the last one seen, which a reconnect sends as `Last-Event-ID`; `data` is parsed JSON."""
+    """`id` is what a reconnect sends as `Last-Event-ID`; `data` is parsed JSON."""
 
     kind: str
     data: dict[str, Json]
@@ -20,7 +20,7 @@ class ServerEvent:
 
 
 async def events(lines: AsyncIterable[str]) -> AsyncIterator[ServerEvent]:
-    """The events in `lines` (without line ends). Data that is no JSON object is passed over."""
+    """The events in `lines` (without line ends). Data other than a JSON object is ignored."""
     kind, last_id = "message", ""
     data: list[str] = []
     async for line in lines:

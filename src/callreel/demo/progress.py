@@ -1,7 +1,4 @@
-"""What is known of one call while it goes on: live events in, a picture out. No I/O.
-
-Passing events (partials, levels) change what is shown; lasting ones what is so. Unknown kinds are left alone.
-"""
+"""The state of one call, accumulated from its live events. No I/O. Unknown kinds of events are ignored."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +8,7 @@ from callreel.domain.events import EventKind, Json
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A final piece of live text."""
+    """One final result of the live transcript."""
 
     role: str
     start_ms: int
@@ -20,9 +17,9 @@ class Line:
 
 @dataclass(slots=True)
 class Progress:
-    """One call. `lines` are in the order of arrival, `partials` the open text by role.
+    """State of one call. `lines` are in order of arrival, `partials` are interim results by role.
 
-    `legs` holds the carrier's word by role (`ringing`, `in-progress`), `stages` the states of the stages by name.
+    `legs` holds the carrier's status by role (`ringing`, `in-progress`), `stages` the states of the stages by name.
     """
 
     call_state: str = ""
@@ -40,11 +37,11 @@ class Progress:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more will come: the call was judged, or could not be."""
+        """Whether the call is finished: it has a verdict, or the verdict's stage is parked."""
         return self.call_state == CallState.CLOSED or self.stages.get("judge") == "parked"
 
-    def take(self, kind: str, data: dict[str, Json]) -> None:
-        """Note one event."""
+    def apply(self, kind: str, data: dict[str, Json]) -> None:
+        """Update the state with one event."""
         match kind:
             case EventKind.CALL:
                 self.call_state = str(data.get("state") or self.call_state)
@@ -56,7 +53,7 @@ class Progress:
             case EventKind.PARTIAL:
                 self.partials[str(data.get("role", ""))] = str(data.get("text", ""))
             case EventKind.FINAL:
-                self._take_final(data)
+                self._apply_final(data)
             case EventKind.RECORDING:
                 self.recording = str(data.get("state", ""))
             case EventKind.STAGE:
@@ -64,17 +61,17 @@ class Progress:
             case EventKind.VERDICT:
                 self.verdict = str(data.get("verdict", ""))
             case EventKind.LEVEL:
-                self._take_level(data)
+                self._apply_level(data)
             case _:
                 pass
 
-    def _take_final(self, data: dict[str, Json]) -> None:
+    def _apply_final(self, data: dict[str, Json]) -> None:
         role, text = str(data.get("role", "")), str(data.get("text", ""))
         self.partials.pop(role, None)
         if text:
             self.lines.append(Line(role, _number(data.get("start_ms")), text))
 
-    def _take_level(self, data: dict[str, Json]) -> None:
+    def _apply_level(self, data: dict[str, Json]) -> None:
         self.position_ms = _number(data.get("position_ms"))
         self.lag_ms = _number(data.get("lag_ms"))
         self.partials_shed = _number(data.get("partials_shed"))

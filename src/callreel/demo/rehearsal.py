@@ -1,6 +1,6 @@
-"""One whole call on this machine: a server and the stand-in carrier are started, joined, watched, and ended.
+"""Runs one complete demo call: starts a server and the simulated carrier, follows the call, and stops both.
 
-This is the demo without its terminal: what is shown goes to a `Screen`, what came of it is the API's own summary.
+`Screen` displays the progress; the result is the API's summary of the call.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 CALLER_ID = "+12025550123"
 READY_S = 60.0
-SILENCE_S = 180.0
-"""How long nothing may happen to a call before we give it up: a slow engine reads a final transcript meanwhile."""
+EVENT_TIMEOUT_S = 180.0
+"""Timeout between two events of a call; a slow engine takes this long for a final transcript."""
 
-_PASSED_ON = tuple(
+_PASSED_SETTINGS = tuple(
     name
     for name in Settings.model_fields
     if name.startswith(("engine", "final_engine", "openai_base_url", "vad_", "price_", "log_"))
@@ -39,7 +39,7 @@ _PASSED_ON = tuple(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What is to be done. Voices are 8 kHz mono int16; `settings` are the person's own, of which only some count."""
+    """Parameters of the demo. Voices are 8 kHz mono int16; only some of the user's `settings` apply."""
 
     settings: Settings
     data_dir: Path
@@ -59,7 +59,7 @@ class Plan:
 
 
 def carrier_config(plan: Plan) -> CarrierConfig:
-    """A stand-in with credentials of nobody, made up for one run, that calls this server."""
+    """A simulated carrier with random credentials that calls this server."""
     return CarrierConfig(
         voice_url=f"{plan.base_url}/twilio/voice",
         status_callback=f"{plan.base_url}/twilio/call-status",
@@ -76,14 +76,14 @@ def carrier_config(plan: Plan) -> CarrierConfig:
 def server_environment(
     plan: Plan, config: CarrierConfig, carrier: StandInCarrier, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment of the server: none of the person's own settings, but those of the speech engine and the log.
+    """The environment of the server: of the user's settings only those of speech recognition, prices and logs.
 
-    So a demo touches neither a real account nor a real database, whatever the shell has set. The page's softphone is
-    joined to the stand-in too, so that *Call technician* works in a browser on this machine.
+    So a demo never uses a real account or database. The softphone on the page connects to the simulated carrier too, so
+    that *Call technician* works in a browser on this machine.
     """
     ours = {name for field in Settings.model_fields for name in env_names(field)} | {"CALLREEL_CONFIG"}
     child = {name: value for name, value in environ.items() if name not in ours}
-    for field in _PASSED_ON:
+    for field in _PASSED_SETTINGS:
         if field in plan.settings.sources:
             child[env_name(field)] = _as_text(getattr(plan.settings, field))
     if plan.settings.openai_api_key is not None:
@@ -94,7 +94,7 @@ def server_environment(
         CALLREEL_PORT=str(plan.port),
         CALLREEL_PUBLIC_URL=plan.base_url,
         CALLREEL_CARRIER_API_URL=carrier.api_url,
-        CALLREEL_SOFTPHONE_LOCAL_SIGNAL=carrier.signal_host,
+        CALLREEL_SOFTPHONE_SIGNALING_ADDRESS=carrier.signal_host,
         TWILIO_ACCOUNT_SID=config.account_sid,
         TWILIO_AUTH_TOKEN=config.auth_token,
         TWILIO_API_KEY_SID=config.api_key_sid,
@@ -107,7 +107,7 @@ def server_environment(
 
 
 def _as_text(value: object) -> str:
-    """A setting's value as its variable takes it. The server has another working folder, so paths become absolute."""
+    """A setting's value as its environment variable expects it; folders become absolute, as the server runs elsewhere."""
     if isinstance(value, dict):
         return ",".join(f"{name}={item}" for name, item in value.items())
     text = str(value)
@@ -117,15 +117,15 @@ def _as_text(value: object) -> str:
 async def rehearse(
     plan: Plan, screen: Screen, finished: Callable[[dict[str, Any]], None], *, stay: bool
 ) -> dict[str, Any]:
-    """Place the call; answers its summary, after `finished` was told and, with `stay`, somebody stopped us.
+    """Place the call, pass its summary to `finished`, with `stay` wait for a signal, and return the summary.
 
-    Raises CallreelError when the server dies or the call comes to no end, KeyboardInterrupt when stopped before it.
+    Raises CallreelError if the server exits or the call does not finish, CancelledError if stopped before that.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
-    screen.step("starting the stand-in carrier")
+    screen.step("starting the simulated carrier")
     config = carrier_config(plan)
     async with StandInCarrier(config) as carrier:
         environ = server_environment(plan, config, carrier, os.environ)
@@ -134,11 +134,11 @@ async def rehearse(
         with ServerProcess(arguments, environ, plan.data_dir, log_path) as server:
             async with Client(plan.base_url) as client:
                 screen.step(f"starting Callreel on {plan.shown_url}")
-                await _unless(stopped, server, _ready(client))
-                summary = await _unless(stopped, server, _one_call(plan, carrier, client, screen))
+                await _guarded(stopped, server, _ready(client))
+                summary = await _guarded(stopped, server, _one_call(plan, carrier, client, screen))
                 finished(summary)
                 if stay:
-                    await _unless(None, server, stopped.wait())
+                    await _guarded(None, server, stopped.wait())
                 return summary
 
 
@@ -147,7 +147,7 @@ async def _ready(client: Client) -> None:
         async with asyncio.timeout(READY_S):
             await client.until_healthy()
     except TimeoutError:
-        raise ServerError(f"the server did not come up within {READY_S:g} s") from None
+        raise ServerError(f"the server was not ready within {READY_S:g} s") from None
 
 
 async def _one_call(plan: Plan, carrier: StandInCarrier, client: Client, screen: Screen) -> dict[str, Any]:
@@ -155,7 +155,7 @@ async def _one_call(plan: Plan, carrier: StandInCarrier, client: Client, screen:
         agent_voice=plan.agent_voice, technician_voice=plan.technician_voice, faults=plan.faults
     )
     known = set(await client.call_ids())
-    screen.step("calling: an agent's browser calls a technician")
+    screen.step("placing the call: an agent's browser calls a technician")
     placing = asyncio.create_task(carrier.place(script))
     try:
         call_id = await _new_call(client, known, placing)
@@ -169,7 +169,7 @@ async def _one_call(plan: Plan, carrier: StandInCarrier, client: Client, screen:
 
 
 async def _new_call(client: Client, known: set[str], placing: "asyncio.Task[CallOutcome]") -> str:
-    """The id of the call that appears, or what the server answered instead of taking it."""
+    """Wait for the new call on the server; returns its id. Raises ServerError if the server refuses it."""
     while True:
         over = placing.done()
         new = [call_id for call_id in await client.call_ids() if call_id not in known]
@@ -177,48 +177,48 @@ async def _new_call(client: Client, known: set[str], placing: "asyncio.Task[Call
             return new[0]
         if over:
             answers = ", ".join(str(delivery.status) for delivery in placing.result().deliveries) or "nothing"
-            raise ServerError(f"the server did not take the call; it answered the carrier {answers}")
+            raise ServerError(f"the server refused the call; its responses to the carrier were {answers}")
         await asyncio.sleep(0.1)
 
 
 async def _follow(client: Client, call_id: str, screen: Screen) -> None:
-    """Show the call until its verdict is there or a stage is parked."""
+    """Display the call until it has a verdict or its stage is parked."""
     progress = Progress()
     loop = asyncio.get_running_loop()
     hung_up = False
     try:
-        async with asyncio.timeout(SILENCE_S) as patience:
+        async with asyncio.timeout(EVENT_TIMEOUT_S) as timeout:
             async for event in client.follow(call_id):
-                patience.reschedule(loop.time() + SILENCE_S)
-                progress.take(event.kind, event.data)
+                timeout.reschedule(loop.time() + EVENT_TIMEOUT_S)
+                progress.apply(event.kind, event.data)
                 if progress.call_state == "ended" and not hung_up:
                     hung_up = True
-                    screen.step("hung up: fetching the recording, transcribing and comparing it")
+                    screen.step("hung up: downloading the recording, transcribing and comparing it")
                 screen.show(progress)
                 if progress.closed:
                     return
     except TimeoutError:
         raise ServerError(
-            f"nothing happened to call {call_id} for {SILENCE_S:g} s; there is no verdict"
+            f"call {call_id} has no verdict, and no event arrived for {EVENT_TIMEOUT_S:g} s"
         ) from None
 
 
-async def _unless(stopped: asyncio.Event | None, server: ServerProcess, work: Awaitable[T]) -> T:
-    """The result of `work`, unless the server dies (its last line) or somebody stops us (KeyboardInterrupt)."""
-    doing = asyncio.ensure_future(work)
+async def _guarded(stopped: asyncio.Event | None, server: ServerProcess, work: Awaitable[T]) -> T:
+    """The result of `work`. Raises ServerDiedError if the server exits meanwhile, CancelledError once `stopped` is set."""
+    working = asyncio.ensure_future(work)
     guards = [asyncio.create_task(_watch(server))]
     if stopped is not None:
         guards.append(asyncio.create_task(_stop(stopped)))
     try:
-        done, _ = await asyncio.wait({doing, *guards}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({working, *guards}, return_when=asyncio.FIRST_COMPLETED)
         for guard in guards:
             if guard in done:
                 await guard
-        return await doing
+        return await working
     finally:
-        for task in (doing, *guards):
+        for task in (working, *guards):
             task.cancel()
-        await asyncio.gather(doing, *guards, return_exceptions=True)
+        await asyncio.gather(working, *guards, return_exceptions=True)
 
 
 async def _watch(server: ServerProcess) -> Never:

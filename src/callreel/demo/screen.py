@@ -1,6 +1,6 @@
-"""A call in the terminal while it goes on: steps, lights, live text. With a terminal it moves, without it scrolls.
+"""Displays a live call in the terminal: steps, recording indicators, live text. Without a terminal it prints lines.
 
-It only shows `Progress`; nothing here talks to the server or waits.
+It only renders `Progress`; it does no network access.
 """
 
 from rich.console import Console, Group, RenderableType
@@ -13,7 +13,7 @@ from callreel.demo.progress import Line, Progress
 
 COLOURS = {"agent": "cyan", "technician": "yellow"}
 _LINES_SHOWN = 12
-_LIGHTS = {
+_INDICATORS = {
     "recording": ("●", "red"),
     "closed": ("●", "green"),
     "repaired": ("●", "magenta"),
@@ -24,7 +24,7 @@ _DONE = ("done", "stored", "closed", "verified", "explained", "suspect")
 
 
 class Screen:
-    """Shows one call on `console`. Use it as a context manager; `step` tells of what is not an event of the call."""
+    """Displays one call on `console`; a context manager. `step` displays what is not an event of the call."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -32,13 +32,13 @@ class Screen:
         self._steps: list[str] = []
         self._now = ""
         self._progress = Progress()
-        self._lines_told = 0
-        self._told: set[str] = set()
+        self._lines_printed = 0
+        self._printed: set[str] = set()
 
     def __enter__(self) -> "Screen":
         if self._console.is_terminal:
             self._live = Live(
-                console=self._console, refresh_per_second=8, transient=True, get_renderable=self._picture
+                console=self._console, refresh_per_second=8, transient=True, get_renderable=self._render
             )
             self._live.start()
         return self
@@ -47,12 +47,12 @@ class Screen:
         self.close()
 
     def close(self) -> None:
-        """Leave the terminal to others. Harmless when done twice."""
+        """Stop updating the terminal. May be called again."""
         if self._live is not None:
             self._live.stop()
 
     def step(self, text: str) -> None:
-        """What is being done now; what was done before counts as done."""
+        """Display the current step; the previous one counts as done."""
         if self._now:
             self._steps.append(self._now)
         self._now = text
@@ -60,37 +60,37 @@ class Screen:
             self._console.print(text, highlight=False, markup=False)
 
     def show(self, progress: Progress) -> None:
-        """The call as it is now."""
+        """Display the current state of the call."""
         self._progress = progress
         if self._live is None:
             self._scroll(progress)
 
     def _scroll(self, progress: Progress) -> None:
-        """Without a terminal: each new fact is a line, partials are left out."""
-        for line in progress.lines[self._lines_told :]:
+        """Without a terminal: print each change as a line; interim results are not printed."""
+        for line in progress.lines[self._lines_printed :]:
             self._console.print(_spoken(line), soft_wrap=True)
-        self._lines_told = len(progress.lines)
+        self._lines_printed = len(progress.lines)
         for part in state_parts(progress):
-            if part not in self._told:
-                self._told.add(part)
+            if part not in self._printed:
+                self._printed.add(part)
                 self._console.print(f"  {part}", highlight=False, markup=False, soft_wrap=True)
 
-    def _picture(self) -> RenderableType:
+    def _render(self) -> RenderableType:
         parts: list[RenderableType] = [Text(f"✓ {step}", style="green") for step in self._steps]
         if self._now:
             parts.append(Spinner("dots", Text(self._now, style="bold")))
         if self._progress.call_state:
-            parts += [Text(), self._lights(), Text(), *self._transcript()]
+            parts += [Text(), self._indicators(), Text(), *self._transcript()]
         return Group(*parts)
 
-    def _lights(self) -> RenderableType:
+    def _indicators(self) -> RenderableType:
         table = Table.grid(padding=(0, 3))
         cells = [
-            _light(role, name, self._progress.layers.get((layer, role), ""))
+            _indicator(role, name, self._progress.layers.get((layer, role), ""))
             for role in COLOURS
             for layer, name in _LAYERS
         ]
-        cells.append(_cloud_light(self._progress.recording))
+        cells.append(_cloud_indicator(self._progress.recording))
         table.add_row(*cells)
         return Group(table, Text(" · ".join(state_parts(self._progress)), style="dim"))
 
@@ -106,7 +106,7 @@ class Screen:
 
 
 def state_parts(progress: Progress) -> list[str]:
-    """The call, its legs, its recording and its stages, a few words each."""
+    """The state of the call, its legs, its recording and its stages, in a few words each."""
     parts = [progress.call_state and f"call {progress.call_state}"]
     parts += [f"{role} {status}" for role, status in progress.legs.items()]
     parts.append(progress.recording and f"recording {progress.recording.replace('_', '-')}")
@@ -116,7 +116,7 @@ def state_parts(progress: Progress) -> list[str]:
 
 
 def clock(position_ms: int) -> str:
-    """`01:05` of a position in the call."""
+    """A position in the call as `01:05`."""
     minutes, seconds = divmod(position_ms // 1000, 60)
     return f"{minutes:02}:{seconds:02}"
 
@@ -127,11 +127,11 @@ def _spoken(line: Line) -> Text:
     return text.append(line.text, style=COLOURS.get(line.role, ""))
 
 
-def _light(role: str, name: str, state: str) -> Text:
-    lamp, colour = _LIGHTS.get(state, ("●", "white"))
+def _indicator(role: str, name: str, state: str) -> Text:
+    lamp, colour = _INDICATORS.get(state, ("●", "white"))
     return Text.assemble((lamp, colour), f" {role} {name}")
 
 
-def _cloud_light(state: str) -> Text:
+def _cloud_indicator(state: str) -> Text:
     colour = "green" if state in _DONE else "red" if state in ("in_progress", "completed") else "dim"
     return Text.assemble(("●" if state else "○", colour), " cloud recording")

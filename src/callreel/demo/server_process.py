@@ -1,6 +1,6 @@
-"""A `callreel serve` of our own, as a child process: started, waited for, and always ended.
+"""Runs `callreel serve` as a child process that is always stopped.
 
-What it prints goes to a file, so that nothing blocks and its last words can be shown when it dies.
+Its output goes to a file, so that it never blocks and its last line can be shown if it exits unexpectedly.
 """
 
 import os
@@ -17,11 +17,11 @@ STOP_TIMEOUT_S = 10.0
 
 
 class ServerDiedError(CallreelError):
-    """The server ended by itself; the message holds its last line."""
+    """The server exited unexpectedly; the message contains its last line."""
 
 
 class ServerProcess:
-    """Use it as a context manager: leaving it ends the child (SIGTERM, a wait, SIGKILL) whatever happened."""
+    """A context manager; on exit it stops the child with SIGTERM and, after a timeout, SIGKILL."""
 
     def __init__(
         self, arguments: Sequence[str], environ: Mapping[str, str], folder: Path, log_path: Path
@@ -35,7 +35,7 @@ class ServerProcess:
     def __enter__(self) -> "ServerProcess":
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            # A group of its own: Ctrl-C in the terminal reaches us alone, and we end the server in order.
+            # Its own process group: Ctrl-C in the terminal reaches only this process, which then stops the server.
             self._process = subprocess.Popen(
                 self._arguments,
                 env=self._environ,
@@ -60,23 +60,23 @@ class ServerProcess:
         return self._process.pid
 
     def check_alive(self) -> None:
-        """Raise ServerDiedError, with its last line, when it is no longer running."""
+        """Raise ServerDiedError with its last line if the server is no longer running."""
         assert self._process is not None
         code = self._process.poll()
         if code is not None:
-            raise ServerDiedError(f"the server ended by itself ({_ending(code)}): {self.last_line()}")
+            raise ServerDiedError(f"the server exited unexpectedly ({_ending(code)}): {self.last_line()}")
 
     def last_line(self) -> str:
-        """What it said last, errors before everything else, without our own prefix."""
+        """The last line of its output, preferring error lines, without their prefix."""
         text = self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         own = [line for line in lines if line.startswith("callreel: ")]
         if not lines:
-            return "it said nothing"
+            return "no output"
         return (own or lines)[-1].removeprefix("callreel: ")
 
     def stop(self) -> None:
-        """End the child and what it started. Harmless when it has ended already."""
+        """Stop the child and its children. May be called again."""
         process = self._process
         if process is None:
             return
@@ -91,7 +91,7 @@ class ServerProcess:
 
     @staticmethod
     def _kill_group(process: subprocess.Popen[bytes]) -> None:
-        """Engine processes may outlive a server that died badly; they are in its group."""
+        """Engine processes may outlive a crashed server; they are in its process group."""
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

@@ -1,6 +1,6 @@
-"""A finished call for people: transcript by speaker, the layers with their digests, verdict and cost.
+"""Prints a finished call: transcript by speaker, layers with digests, verdict and cost.
 
-Its input is the JSON of `GET /api/calls/{id}`, which `--json` prints as it is.
+The input is the JSON of `GET /api/calls/{id}`, which `--json` prints unchanged.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _DIGEST_CHARS = 12
 
 
 def show(console: Console, call: dict[str, Any]) -> None:
-    """Print all of it. Missing parts are said to be missing."""
+    """Print the summary; missing parts are reported as missing."""
     _transcript(console, call.get("turns") or [])
     _layers(console, call.get("layers") or [])
     _verdict(console, call)
@@ -34,7 +34,7 @@ def _transcript(console: Console, turns: list[dict[str, Any]]) -> None:
 def _layers(console: Console, layers: list[dict[str, Any]]) -> None:
     console.print("\n[bold]The three layers[/bold]" if layers else "\nNo layers.")
     for layer in layers:
-        digest = f"sha256 {layer['sha256'][:_DIGEST_CHARS]}…" if layer.get("sha256") else "still growing"
+        digest = f"sha256 {layer['sha256'][:_DIGEST_CHARS]}…" if layer.get("sha256") else "not closed"
         facts = (
             f"{layer.get('layer', ''):<14}{layer.get('role') or 'both':<11}"
             f"{layer.get('rate_hz', 0):>6} Hz  {layer.get('channels', 0)} ch"

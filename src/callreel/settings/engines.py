@@ -1,6 +1,6 @@
-"""Engines as the settings want them: each with its options, and which one hears live, which after the call, which stands in.
+"""Selects ASR engines by the settings: for the live transcript, for the final transcript, and as their fallback.
 
-Nothing is loaded or fetched here. Engines themselves know nothing of settings: they get plain options.
+Nothing is loaded or downloaded here. Engines receive plain options, never the settings.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,21 @@ from callreel.asr.engines import registry
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.engines.survey import Purpose, Selected, Surveyed, select, survey
 from callreel.domain.errors import SettingsError
-from callreel.settings.model import AUTO, NO_ENGINE, Settings
+from callreel.settings.model import Settings
+from callreel.settings.speech import AUTO, NO_ENGINE
 
 _WITH_LANGUAGE = ("faster-whisper", "openai")
 _WITH_HINTS = registry.KNOWN
 
 
 def engine_choice(settings: Settings, name: str, hints: Sequence[str] = ()) -> EngineChoice:
-    """The named engine with those of its options that are settings, and with words to expect.
+    """The named engine with its options from the settings; `hints` are the custom vocabulary.
 
-    CALLREEL_ENGINE_OPTIONS are meant for the engine of the live transcript, or for the one that stands before the name:
-    `openai.timeout_s=20`. CALLREEL_ENGINE_MODEL goes to it too, and to every engine that knows a model of that name.
+    An option of CALLREEL_ENGINE_OPTIONS applies to the engine of the live transcript, or to the engine that prefixes it:
+    `openai.timeout_s=20`. CALLREEL_ENGINE_MODEL applies to that engine too, and to every engine with a model of that name.
     """
     options: dict[str, str | int | float | bool] = {}
-    if settings.engine_model and (name == settings.engine or _knows(name, settings.engine_model)):
+    if settings.engine_model and (name == settings.engine or _has_model(name, settings.engine_model)):
         options["model"] = settings.engine_model
     if name in _WITH_LANGUAGE:
         options["language"] = "" if settings.engine_language == "detect" else settings.engine_language
@@ -45,7 +46,7 @@ def engine_choice(settings: Settings, name: str, hints: Sequence[str] = ()) -> E
 
 
 def engine_by_spec(settings: Settings, spec: str, hints: Sequence[str] = ()) -> EngineChoice:
-    """`name,option=value,…`: the named engine as the settings have it, with these options. Raises SettingsError."""
+    """The engine of a spec `name,option=value,…`; its options override the settings. Raises SettingsError."""
     name, *pairs = spec.split(",")
     choice = (
         engine_for(settings, Purpose.LIVE, hints).choice
@@ -65,53 +66,51 @@ LANGUAGE = "language"
 
 
 def language_in(spec: str) -> str:
-    """The language that a spec names for all calls; empty where each is heard in its own."""
+    """The language that a spec sets for all calls; empty if each call keeps its own."""
     named = [pair.partition("=")[2].strip() for pair in spec.split(",") if pair.startswith(f"{LANGUAGE}=")]
     return named[-1] if named else ""
 
 
-def spec_in(spec: str, language: str, able: Capabilities) -> str:
-    """The spec for hearing all calls in one language, given what the engine can do. Raises LanguageError."""
-    able.asked_for(language)
-    return f"{spec},{LANGUAGE}={language}" if able.on_request else spec
+def spec_in(spec: str, language: str, capabilities: Capabilities) -> str:
+    """The spec that transcribes all calls in `language`. Raises LanguageError if the engine does not support it."""
+    capabilities.asked_for(language)
+    return f"{spec},{LANGUAGE}={language}" if capabilities.on_request else spec
 
 
 def spec_of(choice: EngineChoice) -> str:
-    """A spec for the same engine and model, also in a process whose settings name another model."""
+    """A spec for the same engine and model that does not depend on the settings of the process that reads it."""
     return f"{choice.name},model={choice.options['model']}" if "model" in choice.options else choice.name
 
 
 def surveyed(settings: Settings, hints: Sequence[str] = ()) -> list[Surveyed]:
-    """Every engine that comes with Callreel, and one of the user's own that the settings name."""
+    """Every built-in engine, and the user's own engines that the settings name."""
     own = [name for name in (settings.engine, settings.final_engine_name) if name.startswith("python:")]
     return [survey(engine_choice(settings, name, hints)) for name in dict.fromkeys([*registry.KNOWN, *own])]
 
 
 def engine_for(settings: Settings, purpose: Purpose, hints: Sequence[str] = ()) -> Selected:
-    """Who hears live, or after the call. Raises EngineError if `auto` finds none."""
+    """The engine of the live or the final transcript. Raises EngineError if `auto` finds no usable one."""
     name = settings.engine if purpose is Purpose.LIVE else settings.final_engine_name
     if name != AUTO:
-        return Selected(engine_choice(settings, name, hints), "named in the settings")
+        return Selected(engine_choice(settings, name, hints), "named by the settings")
     named = settings.engine_model is not None
-    return select(surveyed(settings, hints), purpose, elsewhere=settings.engine_elsewhere, named=named)
+    return select(surveyed(settings, hints), purpose, elsewhere=settings.engine_allow_remote, named=named)
 
 
-def standing_in(
+def fallback_for(
     settings: Settings, first: EngineChoice, purpose: Purpose, hints: Sequence[str] = ()
 ) -> EngineChoice | None:
-    """Who takes over when `first` fails; by default the next best that is usable and runs here. None for nobody."""
+    """The engine that takes over when `first` fails: with `auto` the next best local one. None: no fallback."""
     name = settings.fallback_engine
     if name in (NO_ENGINE, first.name):
         return None
     if name != AUTO:
         return engine_choice(settings, name, hints)
     others = [one for one in surveyed(settings, hints) if one.name != first.name and one.usable]
-    return select(others, purpose, elsewhere=False, named=False).choice if _any_here(others) else None
+    if not any(one.capabilities.runs_here and one.name in registry.KNOWN for one in others):
+        return None
+    return select(others, purpose, elsewhere=False, named=False).choice
 
 
-def _any_here(found: Sequence[Surveyed]) -> bool:
-    return any(one.capabilities.runs_here and one.name in registry.KNOWN for one in found)
-
-
-def _knows(name: str, model: str) -> bool:
+def _has_model(name: str, model: str) -> bool:
     return not name.startswith("python:") and registry.knows(name, model)

@@ -1,4 +1,4 @@
-"""Reading settings from the command line, the environment and a file, and one clear line for what is wrong."""
+"""Reads settings from the command line, the environment and a file; reports a wrong one in one line."""
 
 import difflib
 import os
@@ -12,6 +12,7 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 from callreel.domain.errors import SettingsError
 from callreel.settings.lines import NOT_SET, default_shown, is_secret, shown
 from callreel.settings.model import PREFIX, Settings, env_name, env_names
+from callreel.settings.speech import AUTO, BUILT_IN_ENGINES, NO_ENGINE
 
 CONFIG_NAME = "callreel.toml"
 NOT_SETTINGS = frozenset({"CALLREEL_CONFIG", "CALLREEL_DEBUG"})
@@ -22,9 +23,9 @@ def load_settings(
     environ: Mapping[str, str] = os.environ,
     cwd: Path | None = None,
 ) -> Settings:
-    """Settings by command line, environment, file and default, the first that has a value winning.
+    """Settings from command line, environment, file and defaults, in this order of precedence.
 
-    Relative folders are taken from `cwd`. Raises SettingsError with one line that names the setting.
+    Relative folders are resolved against `cwd`. Raises SettingsError with one line that names the setting.
     """
     folder = (cwd or Path.cwd()).absolute()
     _refuse_unknown_variables(environ)
@@ -49,7 +50,7 @@ def load_settings(
 
 
 def check(settings: Settings) -> None:
-    """Refuse combinations that the carrier would reject or ignore. Raises SettingsError with the reason."""
+    """Raise SettingsError for combinations that the carrier would reject or ignore."""
     from callreel.twilio import twiml
 
     twiml.check_stream_options(
@@ -72,7 +73,7 @@ def check(settings: Settings) -> None:
 
 
 def _keys() -> dict[str, str]:
-    """Every way to write a setting's name, in lower case, to the name of its field."""
+    """Maps every spelling of a setting, in lower case, to the name of its field."""
     keys = {}
     for name in Settings.model_fields:
         for env in env_names(name):
@@ -91,16 +92,16 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             or variable.startswith("CALLREEL_TEST_")
         ):
             continue
-        raise SettingsError(f"{variable} is no setting{_nearest(variable, known)}")
+        raise SettingsError(f"{variable} is not a setting{_nearest(variable, known)}")
 
 
 def _nearest(name: str, known: set[str]) -> str:
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else "; docs/settings.md lists those that are"
+    return f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all settings"
 
 
 def _config_file(environ: Mapping[str, str], folder: Path) -> Path | None:
-    """`CALLREEL_CONFIG`, which has to exist, or `callreel.toml` in the working folder, which need not."""
+    """`CALLREEL_CONFIG`, which must exist, or `callreel.toml` in the working folder, which is optional."""
     named = environ.get("CALLREEL_CONFIG")
     if named:
         return folder / Path(named).expanduser()
@@ -115,14 +116,14 @@ def _from_file(path: Path) -> dict[str, object]:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read as a settings file: {error}") from None
+        raise SettingsError(f"cannot read the settings file {path}: {error}") from None
     if found is None:
         raise SettingsError(
-            f"CALLREEL_CONFIG names {path}, which is no file; create it or remove CALLREEL_CONFIG"
+            f"CALLREEL_CONFIG names {path}, which is not a file; create it or unset CALLREEL_CONFIG"
         )
     for key in found:
         if key.lower() not in keys:
-            raise SettingsError(f"{key} in {path.name} is no setting{_nearest(key, set(keys))}")
+            raise SettingsError(f"{key} in {path.name} is not a setting{_nearest(key, set(keys))}")
     return {keys[key.lower()]: value for key, value in found.items()}
 
 
@@ -134,7 +135,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
 
 
 def _one_line(error: ValidationError, sources: Mapping[str, str]) -> str:
-    """The first of `error`'s complaints: which setting, what was expected, what came and what to do."""
+    """The first error of validation: which setting, what was expected, what was given and what to do."""
     first, *more = error.errors(include_url=False)
     others = f" (and {len(more)} more)" if more else ""
     text = first["msg"].removeprefix("Value error, ")
@@ -158,16 +159,17 @@ def _one_line(error: ValidationError, sources: Mapping[str, str]) -> str:
     return f"{label} ({source}) {text}{came}; {remedy}{others}"
 
 
+_ENGINES = f"{', '.join((AUTO, *BUILT_IN_ENGINES))} or python:your.module"
 _PATTERNS = {
     "account_sid": "AC and 32 hex digits",
     "api_key_sid": "SK and 32 hex digits",
     "twiml_app_sid": "AP and 32 hex digits",
-    "caller_id": "a number as +15551234567",
-    "callback_retry_policy": "all, or a list of 4xx,5xx,ct,rt with commas between them",
+    "caller_id": "a number such as +15551234567",
+    "callback_retry_policy": "all, or a list of 4xx,5xx,ct,rt separated by commas",
     "incoming_agent": "letters, digits and underscores",
-    "engine": "auto, pocketsphinx, faster-whisper, sherpa-onnx, openai or python:your.module",
-    "final_engine": "auto, pocketsphinx, faster-whisper, sherpa-onnx, openai or python:your.module",
-    "fallback_engine": "auto, none, pocketsphinx, faster-whisper, sherpa-onnx or openai",
-    "engine_language": "a language code as en, or detect",
-    "price_currency": "a currency code as USD",
+    "engine": _ENGINES,
+    "final_engine": _ENGINES,
+    "fallback_engine": f"{AUTO}, {NO_ENGINE} or one of {', '.join(BUILT_IN_ENGINES)}",
+    "engine_language": "a language code such as en, or detect",
+    "price_currency": "a currency code such as USD",
 }

@@ -112,5 +112,5 @@ def _against(one: Surveyed, elsewhere: bool, named: bool) -> str | None:
     if not one.usable and not (one.to_fetch and named):
         return one.missing
     if not one.capabilities.runs_here and not elsewhere:
-        return "it sends audio to another machine, which CALLREEL_ENGINE_ELSEWHERE does not allow"
+        return "it sends audio to another machine, which CALLREEL_ENGINE_ALLOW_REMOTE does not allow"
     return None

@@ -1,7 +1,7 @@
-"""The speech that goes into a call: the two shipped voices, and any WAV file of a person's own.
+"""The voices of a simulated call: the two included recordings, or WAV files of the user.
 
-A voice is int16 samples at 8 kHz mono, both voices of a call beginning at the answer. The shipped ones are our own text,
-`voices/service_call.json`, spoken by `scripts/make_voices.py`. Reading files is soundfile's business.
+A voice is int16 samples at 8 kHz mono; both voices of a call begin at the answer. `scripts/make_voices.py` synthesises
+the included ones from `voices/service_call.json`.
 """
 
 import json
@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parent / "voices"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One turn of the shipped call: what is said, by whom, and when, in ms from the answer."""
+    """One turn of the included call: its text, speaker and time, in ms from the answer."""
 
     role: Role
     start_ms: int
@@ -30,7 +30,7 @@ class Line:
 
 
 def shipped_lines() -> tuple[Line, ...]:
-    """The text of the shipped call, in order of time."""
+    """The turns of the included call, in order of time."""
     call = json.loads((_FOLDER / "service_call.json").read_text(encoding="utf-8"))
     return tuple(
         Line(Role(turn["role"]), turn["start_ms"], turn["end_ms"], turn["text"]) for turn in call["turns"]
@@ -38,31 +38,31 @@ def shipped_lines() -> tuple[Line, ...]:
 
 
 def shipped_voice(role: Role) -> Path:
-    """The WAV file of that party of the shipped call."""
+    """The WAV file of that role in the included call."""
     return _FOLDER / f"{role.value}.wav"
 
 
 def load_voice(path: Path) -> Samples:
     """The samples [n > 0] of a WAV file of any rate, its channels averaged, at 8 kHz.
 
-    Raises AudioFileError, one line, when there is no file, it is not a WAV, or it holds no sound.
+    Raises AudioFileError if the file does not exist, is not a WAV file, or contains no samples.
     """
     if not path.is_file():
         raise AudioFileError(
-            f"expected a WAV file at {path}, there is none; give the path of a recording of speech"
+            f"expected a WAV file at {path}, but it does not exist; give the path of a speech recording"
         )
     try:
         samples, rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioFileError(
-            f"expected a WAV file, {path} is not one that can be read ({_reason(error)})"
+            f"expected a WAV file, but {path} cannot be read as one ({_reason(error)})"
         ) from error
     if not len(samples):
-        raise AudioFileError(f"expected speech, {path} holds no samples")
+        raise AudioFileError(f"expected speech, but {path} contains no samples")
     mono = samples[:, 0] if samples.shape[1] == 1 else np.rint(samples.mean(axis=1)).astype(np.int16)
     return to_rate(np.ascontiguousarray(mono), rate_hz, TELEPHONE_HZ)
 
 
 def _reason(error: Exception) -> str:
-    """The library's own words without the path, which we have already named."""
+    """The library's message without the path, which our message already contains."""
     return str(error).rsplit(": ", 1)[-1].strip().rstrip(".") or type(error).__name__

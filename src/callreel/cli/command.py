@@ -1,0 +1,109 @@
+"""What all commands share: settings and log, output, an installation without a server, options as a dataclass."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from callreel.domain.errors import SettingsError
+
+if TYPE_CHECKING:
+    from callreel.app.offline import OfflineInstallation
+    from callreel.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
+
+T = TypeVar("T")
+
+
+def configure(overrides: Mapping[str, object] | None = None, *, quiet: bool = True) -> Settings:
+    """Load and validate the settings and configure the log. `quiet` logs warnings and errors only.
+
+    Raises SettingsError.
+    """
+    from callreel.runtime import log
+    from callreel.settings import check, load_settings
+
+    settings = load_settings(overrides)
+    check(settings)
+    log.configure(
+        level="warning" if quiet and settings.log_level in ("debug", "info") else settings.log_level,
+        style=settings.log_format,
+        secrets=settings.secrets,
+    )
+    return settings
+
+
+@contextmanager
+def offline() -> Iterator[tuple[Settings, OfflineInstallation]]:
+    """Settings, database, files and carrier access for a command that needs no running server."""
+    settings = configure()
+    from callreel.app.offline import at_rest
+
+    with at_rest(settings) as installation:
+        yield settings, installation
+
+
+def report(text: str, *, err: bool = False) -> None:
+    """Print a command's result line, on standard output or on standard error."""
+    typer.echo(f"callreel: {text}", err=err)
+
+
+def print_json(document: object) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def with_options(options: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
+    """A command whose command-line options are the fields of the dataclass `options`."""
+    hints = get_type_hints(options, include_extras=True)
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(options)  # type: ignore[arg-type]  # a dataclass, which `type` cannot express
+    ]
+
+    def decorate(command: Callable[[T], None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            command(options(**values))
+
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = hints
+        return run
+
+    return decorate
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise SettingsError if the server cannot listen on `port` of `host`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError:
+        raise SettingsError(f"{host} is not an address of this machine; try --host 127.0.0.1") from None
+    with socket.socket(found[0], socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(found[4])
+        except PermissionError:
+            raise SettingsError(
+                f"port {port} requires permissions that this user lacks; try --port 8000"
+            ) from None
+        except OSError as error:
+            reason = "is in use" if error.errno == 98 else f"is not available ({error.strerror})"
+            raise SettingsError(
+                f"port {port} of {host} {reason}; stop the program that uses it or choose another port, as"
+                f" --port {port + 1}"
+            ) from None
