@@ -45,7 +45,7 @@ def test_the_month_goes_on_at_its_rate(tmp_path: Path) -> None:
         told = figures(installation, Prices(), day=16, hour=0)
     assert told["month"] == "2026-11"
     assert told["month_cost"] == pytest.approx(0.012)
-    assert told["month_expected"] == pytest.approx(0.024)  # 15 of 30 days are over
+    assert told["month_forecast"] == pytest.approx(0.024)  # 15 of 30 days are over
     assert [day["calls"] for day in told["days"]] == [1, 0]
 
 
@@ -53,12 +53,12 @@ def test_the_first_hour_is_not_taken_for_the_rule(tmp_path: Path) -> None:
     with grounded(tmp_path) as installation:
         a_call(installation, 1, 1)
         told = figures(installation, Prices(), day=1, hour=13)
-    assert told["month_expected"] == pytest.approx(30 * told["month_cost"])
+    assert told["month_forecast"] == pytest.approx(30 * told["month_cost"])
 
 
 def test_without_prices_there_is_no_cost(tmp_path: Path) -> None:
     with grounded(tmp_path) as installation:
         a_call(installation, 1, 1)
         told = figures(installation, None, day=2)
-    assert (told["currency"], told["month_cost"], told["month_expected"]) == (None, None, None)
+    assert (told["currency"], told["month_cost"], told["month_forecast"]) == (None, None, None)
     assert told["days"][0]["cost"] is None

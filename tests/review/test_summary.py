@@ -87,7 +87,14 @@ def test_a_whole_live_transcript_replaces_its_finals(place: Seed) -> None:
         summary = call_summary(conn, LIVE)
     assert summary is not None
     assert summary["live_turns"] == [
-        {"role": "agent", "start_ms": 0, "end_ms": 900, "text": "merged", "confidence": None, "heard_by": ""}
+        {
+            "role": "agent",
+            "start_ms": 0,
+            "end_ms": 900,
+            "text": "merged",
+            "confidence": None,
+            "fallback_engine": "",
+        }
     ]
 
 
@@ -111,8 +118,8 @@ def test_the_live_score_is_null_until_it_is_known_and_then_has_a_rate(place: See
         summary = call_summary(conn, DONE)
         assert summary is not None
         assert summary["live_score"] == {
-            "heard": 9, "late": 2, "taken_back": 3, "words": None, "same": None, "replaced": None,
-            "missing": None, "added": None, "rate": None,
+            "live_words": 9, "late": 2, "retracted": 3, "words": None, "same": None, "replaced": None,
+            "missing": None, "added": None, "word_error_rate": None,
         }  # fmt: skip
         live, final = (
             [Turn(Role.AGENT, 0, 3000, text, None)] for text in ("send the bump", "send the pump now")
@@ -123,7 +130,7 @@ def test_the_live_score_is_null_until_it_is_known_and_then_has_a_rate(place: See
         summary = call_summary(conn, DONE)
     assert summary is not None and isinstance(summary["live_score"], dict)
     score = summary["live_score"]
-    assert (score["heard"], score["words"], score["rate"]) == (9, 4, 0.5)
+    assert (score["live_words"], score["words"], score["word_error_rate"]) == (9, 4, 0.5)
 
 
 def test_a_call_with_one_text_has_no_score(place: Seed) -> None:

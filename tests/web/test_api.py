@@ -24,7 +24,7 @@ def test_one_call(ada: TestClient) -> None:
         "end_ms": 7000,
         "text": "hello i am in front of the unit on the roof",
         "confidence": 0.84,
-        "heard_by": "",
+        "fallback_engine": "",
     }
     assert [turn["text"] for turn in call["live_turns"]] == [turn["text"] for turn in call["turns"]]
     assert call["recording"]["state"] == "stored"

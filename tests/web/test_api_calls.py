@@ -113,7 +113,7 @@ def test_agents_find_their_own_calls_only(signed_in: As) -> None:
     assert ids(maria, q="gauge") == [DONE]
     assert ids(zoe, q="gauge") == ids(zoe) == []
     assert len(ids(sam)) == 4
-    for path in ("/", "/days"):
+    for path in ("/", "/statistics"):
         assert zoe.get(path).status_code == 200
         assert DONE not in zoe.get(path).text
         assert NUMBER not in zoe.get(path).text

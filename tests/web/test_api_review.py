@@ -88,11 +88,11 @@ def test_the_text_is_in_writing_and_what_was_said_can_be_had(ada: TestClient) ->
 
 
 def test_days(ada: TestClient) -> None:
-    told = ada.get("/api/days?from=2026-11-21&to=2026-11-23").json()
+    told = ada.get("/api/statistics?from=2026-11-21&to=2026-11-23").json()
     assert [day["date"] for day in told["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]
     day = told["days"][1]
     assert (day["calls"], day["verdicts"]) == (4, {"verified": 1, "explained": 1, "suspect": 1, "none": 1})
-    assert day["spoken_ms"] == {"agent": 8400, "technician": 5600}
+    assert day["speech_ms"] == {"agent": 8400, "technician": 5600}
     assert (day["carrier_minutes"], day["minutes"]) == (2, 63.3)
     assert day["cost"] == pytest.approx(sum(call_cost(ada, call) for call in (DONE, SUSPECT, ABSENT)))
     assert told["days"][0]["calls"] == told["days"][2]["calls"] == 0
@@ -107,13 +107,16 @@ def call_cost(browser: TestClient, call_id: str) -> float:
 
 def test_a_day_begins_where_the_reader_is(ada: TestClient) -> None:
     asked = {"from": "2026-11-22", "to": "2026-11-23", "zone": "Pacific/Kiritimati"}
-    told = ada.get("/api/days", params=asked).json()
+    told = ada.get("/api/statistics", params=asked).json()
     assert (told["zone"], [day["calls"] for day in told["days"]]) == ("Pacific/Kiritimati", [0, 4])
 
 
 def test_agents_have_the_figures_of_their_own_calls(signed_in: As) -> None:
     asked = {"from": "2026-11-22", "to": "2026-11-22"}
-    told = {name: signed_in(name).get("/api/days", params=asked).json()["total"] for name in ("maria", "zoe")}
+    told = {
+        name: signed_in(name).get("/api/statistics", params=asked).json()["total"]
+        for name in ("maria", "zoe")
+    }
     assert (told["maria"]["calls"], told["zoe"]["calls"]) == (3, 0)
     assert told["zoe"]["storage_bytes"] == told["zoe"]["cost"] == 0
 
@@ -129,7 +132,7 @@ def test_agents_have_the_figures_of_their_own_calls(signed_in: As) -> None:
     ],
 )
 def test_odd_days(ada: TestClient, asked: str) -> None:
-    assert ada.get(f"/api/days?{asked}").status_code == 422
+    assert ada.get(f"/api/statistics?{asked}").status_code == 422
 
 
 def test_an_agent_hears_of_own_calls_only(signed_in: As, place: Seed) -> None:

@@ -112,7 +112,7 @@ def test_the_softphone_says_what_is_missing(page: Page, base_url: str) -> None:
 
 
 def test_the_days_are_drawn_and_told(page: Page, base_url: str) -> None:
-    page.goto(f"{base_url}/days?from=2026-11-20&to=2026-11-24")
+    page.goto(f"{base_url}/statistics?from=2026-11-20&to=2026-11-24")
     expect(page.locator("svg.chart")).to_have_count(4)
     row = page.locator(".figures-table tbody tr")
     expect(row).to_have_count(1)
@@ -126,16 +126,16 @@ def test_the_days_are_drawn_and_told(page: Page, base_url: str) -> None:
     page.go_back()
     page.get_by_label("To", exact=True).fill("2026-11-21")
     expect(page.locator(".figures-table tbody tr")).to_have_count(0)
-    assert page.url == f"{base_url}/days?from=2026-11-20&to=2026-11-21"
-    page.goto(f"{base_url}/days")
+    assert page.url == f"{base_url}/statistics?from=2026-11-20&to=2026-11-21"
+    page.goto(f"{base_url}/statistics")
     expect(page.get_by_label("From")).to_have_value(re.compile(r"^\d{4}-\d\d-\d\d$"))
-    assert page.url == f"{base_url}/days"
+    assert page.url == f"{base_url}/statistics"
 
 
 def test_days_begin_where_the_reader_is(browser: Browser, base_url: str) -> None:
     context = browser.new_context(timezone_id="Pacific/Kiritimati")
     page = context.new_page()
-    page.goto(f"{base_url}/days?from=2026-11-20&to=2026-11-24")
+    page.goto(f"{base_url}/statistics?from=2026-11-20&to=2026-11-24")
     expect(page.locator(".figures-table tbody th")).to_have_text("2026-11-23")
     expect(page.locator(".figures-table caption")).to_have_text("Days with calls, newest first")
     expect(page.locator("svg.chart")).to_have_count(4)
@@ -149,7 +149,7 @@ def test_days_begin_where_the_reader_is(browser: Browser, base_url: str) -> None
 def test_days_are_told_without_script(browser: Browser, base_url: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{base_url}/days?from=2026-11-20&to=2026-11-21")
+    page.goto(f"{base_url}/statistics?from=2026-11-20&to=2026-11-21")
     expect(page.locator(".figures-table tbody tr")).to_have_count(0)
     page.get_by_label("To", exact=True).fill("2026-11-24")
     page.get_by_role("button", name="Show").click()
@@ -227,7 +227,7 @@ def every_page(app: FastAPI) -> list[str]:
         for method, path, endpoint in endpoints(app.routes)
         if method == "GET" and "HTMLResponse" in str(inspect.signature(endpoint).return_annotation)
     }
-    assert {"/", "/days", "/technicians", "/operations", "/settings", "/people", "/me"} < pages
+    assert {"/", "/statistics", "/technicians", "/operations", "/settings", "/people", "/me"} < pages
     return sorted(pages - {"/calls/{call_id}"}) + [
         "/?q=library", "/?q=zebra", *(f"/calls/{call}" for call in (SPOKEN, DONE, LIVE, SUSPECT, ABSENT)),
         *(f"/calls/{call}/erase" for call in (DONE, LIVE, ABSENT, ERASED)),

@@ -46,7 +46,7 @@ def test_a_call_is_erased_by_program_and_the_proof_stays(signed_in: As, place: S
     assert (asked.status_code, asked.headers["location"]) == (202, f"{API}/erasure")
     body = asked.json()
     assert (body["state"], body["by"], body["reason"], body["at_carrier"]) == (
-        "under_way", "ada", "ticket 7", False,
+        "in_progress", "ada", "ticket 7", False,
     )  # fmt: skip
     assert ada.get(API).json()["erasing"] is True
     listed = {call["call_id"]: call["erasing"] for call in ada.get("/api/calls").json()["calls"]}
@@ -54,7 +54,7 @@ def test_a_call_is_erased_by_program_and_the_proof_stays(signed_in: As, place: S
     assert ada.delete(API, params={"at_carrier": "false"}).status_code == 202, "asked twice is asked once"
     assert go_on(place) == 1 and not is_there(place)
     proof = ada.get(f"{API}/erasure").json()
-    assert (proof["state"], proof["step"], proof["trouble"]) == ("done", "done", None)
+    assert (proof["state"], proof["step"], proof["last_error"]) == ("done", "done", None)
     assert {file["path"]: file["sha256"] for file in proof["files"]} == digests
     assert proof["recordings"][0]["outcome"] == "left" and proof["rows"]["turns"] > 0
     assert ada.get("/api/erasures").json()["erasures"] == [proof]
@@ -67,7 +67,7 @@ def test_what_waits_says_why_and_until_when(signed_in: As, place: Seed) -> None:
     assert go_on(place) == 0 and is_there(place)
     waiting = ada.get(f"{API}/erasure").json()
     assert (waiting["state"], waiting["step"], waiting["attempts"]) == ("waiting", "carrier", 1)
-    assert "cannot be reached" in waiting["trouble"] and waiting["retry_at"] > waiting["asked_at"]
+    assert "cannot be reached" in waiting["last_error"] and waiting["retry_at"] > waiting["requested_at"]
     page = ada.get(f"{PAGE}/erase").text
     assert "it waits: the carrier cannot be reached" in page and "Try now" in page
     assert '<noscript><meta http-equiv="refresh"' in page

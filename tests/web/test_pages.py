@@ -234,7 +234,7 @@ def test_only_the_page_that_calls_may_reach_the_carrier(make_app: MakeApp) -> No
     set_up = SoftphoneOptions("AC1", "SK1", "secret", "AP1", "+12025550123")
     strict = policy(SoftphoneOptions())
     assert "connect-src" not in strict
-    assert policy(set_up, "/days") == strict
+    assert policy(set_up, "/statistics") == strict
     assert policy(set_up) == f"{strict}; connect-src 'self' wss://*.twilio.com https://*.twilio.com"
     local = policy(replace(set_up, local_signal="127.0.0.1:8002"))
     assert local == f"{strict}; connect-src 'self' ws://127.0.0.1:8002"
@@ -256,17 +256,17 @@ def test_a_filtered_list_is_left_to_the_script(ada: TestClient) -> None:
 @pytest.mark.parametrize(
     ("name", "places"),
     [
-        ("maria", ["/", "/days"]),
-        ("sam", ["/", "/days", "/technicians", "/operations"]),
-        ("ada", ["/", "/days", "/technicians", "/operations", "/people", "/settings"]),
+        ("maria", ["/", "/statistics"]),
+        ("sam", ["/", "/statistics", "/technicians", "/operations"]),
+        ("ada", ["/", "/statistics", "/technicians", "/operations", "/people", "/settings"]),
     ],
 )
 def test_the_navigation_leads_where_one_may_go(signed_in: As, name: str, places: list[str]) -> None:
     browser = signed_in(name)
-    page = browser.get("/days").text
+    page = browser.get("/statistics").text
     [nav] = re.findall(r"<nav aria-label=\"Main\">.*?</nav>", page, re.DOTALL)
     assert re.findall(r'href="([^"]+)"', nav) == places
-    assert 'href="/days" aria-current="page"' in nav
+    assert 'href="/statistics" aria-current="page"' in nav
     for path in places:
         assert browser.get(path).status_code == 200
 
@@ -314,12 +314,12 @@ def rows_of(page: str) -> list[list[str]]:
 
 def test_the_days_are_whole_without_script(ada: TestClient) -> None:
     asked = "from=2026-11-21&to=2026-11-23"
-    page = ada.get(f"/days?{asked}").text
+    page = ada.get(f"/statistics?{asked}").text
     head, day, together = rows_of(page)
     assert head[:5] == ["Day", "Calls", "Minutes", "Agent, min", "Technician, min"]
     assert day[:8] == ["2026-11-22", "4", "63.3", "0.1", "0.1", "1", "1", "1"]
     assert together == ["Together", *day[1:]]
-    told = ada.get(f"/api/days?{asked}").json()
+    told = ada.get(f"/api/statistics?{asked}").json()
     assert day[-1] == f"${told['total']['cost']:.2f}"
     [figures] = re.findall(r'<script type="application/json" data-figures>(.*?)</script>', page)
     assert json.loads(figures) == told
@@ -328,18 +328,20 @@ def test_the_days_are_whole_without_script(ada: TestClient) -> None:
 
 
 def test_the_days_of_an_agent_and_of_nobody(signed_in: As) -> None:
-    asked = "/days?from=2026-11-22&to=2026-11-22"
+    asked = "/statistics?from=2026-11-22&to=2026-11-22"
     assert [row[1] for row in rows_of(signed_in("maria").get(asked).text)[1:]] == ["3", "3"]
     assert [row[1] for row in rows_of(signed_in("zoe").get(asked).text)[1:]] == ["0"]
 
 
 def test_days_that_cannot_be_are_said_on_a_page(ada: TestClient) -> None:
-    answer = ada.get("/days?from=2026-11-23&to=2026-11-22", headers={"Accept": "text/html"})
+    answer = ada.get("/statistics?from=2026-11-23&to=2026-11-22", headers={"Accept": "text/html"})
     assert answer.status_code == 422
     assert "<h1>A period ends on or after its first day and has at most 400 days.</h1>" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/days", "/people", "/me", "/technicians", "/settings", "/operations"])
+@pytest.mark.parametrize(
+    "path", ["/statistics", "/people", "/me", "/technicians", "/settings", "/operations"]
+)
 def test_further_pages_are_there_for_administrators(ada: TestClient, path: str) -> None:
     page = ada.get(path).text
     assert page.count("<h1") == page.count("<main") == 1

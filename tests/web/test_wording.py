@@ -41,14 +41,14 @@ def test_numbers_times_money() -> None:
 
 
 def test_what_reading_along_was_worth() -> None:
-    score = {"heard": 1212, "late": 3, "taken_back": 41, "words": 219, "same": 180}
+    score = {"live_words": 1212, "late": 3, "retracted": 41, "words": 219, "same": 180}
     said = wording.live_score_text(score)
     assert said == (
         "While the call went on, 180 of the final text's 219 words stood there already (82 %). Of 1,212 words that could be read"
         " along, 3 came later than 1.5 s after they were said, and 41 were shown and then changed."
     )
     assert wording.live_score_text({**score, "words": None, "same": None}).startswith("Of 1,212 words")
-    assert wording.live_score_text({**score, "heard": None}).endswith("(82 %).")
+    assert wording.live_score_text({**score, "live_words": None}).endswith("(82 %).")
     assert wording.live_score_text(dict.fromkeys(score)) == ""
 
 

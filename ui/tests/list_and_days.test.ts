@@ -32,8 +32,8 @@ test.each([
 ])("a scale for %s ends at %s", (most, top) => expect(roundTop(most)).toBeCloseTo(top));
 
 test("stacked bars stand on each other and stay within the drawing", () => {
-  const day = (agent: number, technician: number) => ({ spoken_ms: { agent, technician } }) as Day;
-  const series = (["agent", "technician"] as const).map((key) => ({ key, name: key, value: (one: Day) => one.spoken_ms[key] }));
+  const day = (agent: number, technician: number) => ({ speech_ms: { agent, technician } }) as Day;
+  const series = (["agent", "technician"] as const).map((key) => ({ key, name: key, value: (one: Day) => one.speech_ms[key] }));
   const { bars, top } = stacks([day(2, 6), day(0, 0), day(4, 0)], series, 300, 100);
   expect(top).toBe(10);
   expect(bars).toHaveLength(3);

@@ -81,7 +81,7 @@ test("agreement counts words", () => {
 });
 
 test("a correction sends only what changed", () => {
-  const turn: Turn = { role: "agent", start_ms: 0, end_ms: 1, text: "good morning", confidence: null, heard_by: "" };
+  const turn: Turn = { role: "agent", start_ms: 0, end_ms: 1, text: "good morning", confidence: null, fallback_engine: "" };
   expect(changeOf(turn, 3, "good  morning ", "agent")).toBeNull();
   expect(changeOf(turn, 3, "good evening", "agent")).toEqual({ turn: 3, text: "good evening" });
   expect(changeOf(turn, 3, "good morning", "technician")).toEqual({ turn: 3, role: "technician" });

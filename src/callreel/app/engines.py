@@ -72,8 +72,8 @@ def engines_told(settings: Settings, begun: Mapping[Purpose, BegunEngine | None]
         told[purpose.value] = {
             "engine": engine.able.name,
             "model": engine.able.model,
-            "why": engine.why,
-            "stands_in": engine.host.capabilities.name if trouble else "",
-            "trouble": trouble,
+            "reason": engine.why,
+            "fallback": engine.host.capabilities.name if trouble else "",
+            "error": trouble,
         }
     return {**told, "engines": [facts(one) for one in surveyed(settings)]}

@@ -44,7 +44,7 @@ def engines(
         return
     _show(found, picked)
     for purpose, told in picked.items():
-        typer.echo(f"{purpose}: {told['engine'] or 'none'} ({told['why']})")
+        typer.echo(f"{purpose}: {told['engine'] or 'none'} ({told['reason']})")
 
 
 def _picked(settings: Settings) -> dict[str, dict[str, str]]:
@@ -57,12 +57,12 @@ def _picked(settings: Settings) -> dict[str, dict[str, str]]:
         try:
             selected = engine_for(settings, purpose)
         except EngineError as error:
-            told[purpose.value] = {"engine": "", "why": str(error), "stands_in": ""}
+            told[purpose.value] = {"engine": "", "reason": str(error), "fallback": ""}
             continue
         other = fallback_for(settings, selected.choice, purpose)
         why = selected.why + (f"; {other.name} stands in when it fails" if other else "")
         told[purpose.value] = {
-            "engine": selected.choice.name, "why": why, "stands_in": other.name if other else "",
+            "engine": selected.choice.name, "reason": why, "fallback": other.name if other else "",
         }  # fmt: skip
     return told
 

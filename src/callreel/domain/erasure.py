@@ -9,7 +9,7 @@ LONGEST_REASON = 500
 class ErasureStep(StrEnum):
     """What an erasure does now, in this order. Killed at any instant, it goes on at the step where it was."""
 
-    ASKED = "asked"
+    REQUESTED = "requested"
     CARRIER = "carrier"
     FILES = "files"
     ROWS = "rows"

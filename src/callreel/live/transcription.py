@@ -451,7 +451,7 @@ def final_data(final: Final) -> dict[str, Json]:
         "text": final.text,
         "confidence": round(sum(known) / len(known), 3) if known else None,
         "failed": final.failed,
-        "heard_by": final.fallback_engine,
+        "fallback_engine": final.fallback_engine,
     }
 
 

@@ -36,7 +36,7 @@ class Figures:
 
     calls: int = 0
     duration_ms: int = 0
-    spoken_ms: Counter[str] = field(default_factory=Counter)
+    speech_ms: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
     storage_bytes: int = 0
     carrier_minutes: int = 0
@@ -46,14 +46,14 @@ class Figures:
     def add(self, other: "Figures") -> None:
         for name in ("calls", "duration_ms", "storage_bytes", "carrier_minutes", "cost", "monthly"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.spoken_ms.update(other.spoken_ms)
+        self.speech_ms.update(other.speech_ms)
         self.verdicts.update(other.verdicts)
 
     def as_json(self, *, priced: bool) -> dict[str, Json]:
         return {
             "calls": self.calls,
             "minutes": round(self.duration_ms / 60_000, 1),
-            "spoken_ms": {role.value: self.spoken_ms[role.value] for role in Role},
+            "speech_ms": {role.value: self.speech_ms[role.value] for role in Role},
             "verdicts": {name: self.verdicts[name] for name in (*Verdict, NO_VERDICT)},
             "storage_bytes": self.storage_bytes,
             "carrier_minutes": self.carrier_minutes,
@@ -96,7 +96,7 @@ def _month(
     first = today.date().replace(day=1)
     name = f"{first:%Y-%m}"
     if prices is None:
-        return {"month": name, "month_cost": None, "month_expected": None}
+        return {"month": name, "month_cost": None, "month_forecast": None}
     so_far = Figures()
     for figures_of_day in _by_day(conn, first, today.date(), zone, agent, prices).values():
         so_far.add(figures_of_day)
@@ -108,7 +108,7 @@ def _month(
     return {
         "month": name,
         "month_cost": round(float(so_far.cost), 4),
-        "month_expected": round(float(expected), 4),
+        "month_forecast": round(float(expected), 4),
     }
 
 
@@ -138,12 +138,12 @@ def _by_day(
     return days
 
 
-def _of_call(row: CallRow, spoken_ms: Mapping[str, int], stored_bytes: int) -> Figures:
+def _of_call(row: CallRow, speech_ms: Mapping[str, int], stored_bytes: int) -> Figures:
     began = row.answered_at or row.created_at
     return Figures(
         calls=1,
         duration_ms=between_ms(began, row.ended_at) if row.ended_at else 0,
-        spoken_ms=Counter(spoken_ms),
+        speech_ms=Counter(speech_ms),
         verdicts=Counter([row.verdict.value if row.verdict else NO_VERDICT]),
         storage_bytes=stored_bytes,
     )

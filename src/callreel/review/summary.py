@@ -187,14 +187,13 @@ def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
 
 
 def _live_score(row: LiveScoreRow | None) -> Json:
-    """What reading along was worth. `rate` is the live text's word error rate against the final one."""
+    """How good the live text was. The word error rate is against the engine's final text."""
     if row is None:
         return None
     rate = None
     if row.words and row.replaced is not None and row.missing is not None and row.added is not None:
         rate = round((row.replaced + row.missing + row.added) / row.words, 4)
-    counts = asdict(row)
-    return {"heard": counts.pop("live_words"), "taken_back": counts.pop("retracted"), **counts, "rate": rate}
+    return {**asdict(row), "word_error_rate": rate}
 
 
 def _comparison(comparison: Comparison) -> Json:
@@ -238,7 +237,7 @@ def _turn(turn: Turn, words: bool) -> Json:
         "end_ms": turn.end_ms,
         "text": turn.text,
         "confidence": None if turn.confidence is None else round(turn.confidence, 3),
-        "heard_by": turn.fallback_engine,
+        "fallback_engine": turn.fallback_engine,
     }
     if words:
         said["words"] = [

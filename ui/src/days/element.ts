@@ -23,7 +23,7 @@ export class DayView extends HTMLElement {
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => {
       const asked = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, String(value)]).filter(([, value]) => value) as [string, string][]);
-      history.replaceState(null, "", asked.size ? `/days?${asked}` : "/days");
+      history.replaceState(null, "", asked.size ? `/statistics?${asked}` : "/statistics");
       void this.load();
     });
     const shown = this.draw();
@@ -36,7 +36,7 @@ export class DayView extends HTMLElement {
     query.set("zone", localZone());
     let drawn: Node[];
     try {
-      const page = await pageAt(`/days?${query}`);
+      const page = await pageAt(`/statistics?${query}`);
       drawn = [...need(page, "[data-days]").childNodes];
       for (const name of ["from", "to"]) need<HTMLInputElement>(this, `[name=${name}]`).value ||= need<HTMLInputElement>(page, `[name=${name}]`).value;
     } catch (error) {
@@ -59,8 +59,8 @@ export class DayView extends HTMLElement {
         "Minutes spoken",
         days.days,
         [
-          { key: "agent", name: names.agent, value: (day) => minutes(day.spoken_ms.agent) },
-          { key: "technician", name: names.technician, value: (day) => minutes(day.spoken_ms.technician) },
+          { key: "agent", name: names.agent, value: (day) => minutes(day.speech_ms.agent) },
+          { key: "technician", name: names.technician, value: (day) => minutes(day.speech_ms.technician) },
         ],
         (n) => number(n, 1),
       ),

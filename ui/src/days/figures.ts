@@ -4,7 +4,7 @@ export interface Day {
   date: string;
   calls: number;
   minutes: number;
-  spoken_ms: { agent: number; technician: number };
+  speech_ms: { agent: number; technician: number };
   verdicts: Record<string, number>;
   storage_bytes: number;
   carrier_minutes: number;

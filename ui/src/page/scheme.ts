@@ -17,7 +17,7 @@ export interface Turn {
   text: string;
   confidence: number | null;
   /** The engine that stood in, empty for the one that was meant to hear. */
-  heard_by: string;
+  fallback_engine: string;
   words?: Word[];
 }
 

@@ -82,7 +82,7 @@ export class TurnList {
       `li.turn.${turn.role}`,
       { "data-role": turn.role, "data-start-ms": turn.start_ms, "data-end-ms": turn.end_ms },
       el("p.who", {}, el("span.party", {}, this.options.names[turn.role]), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Listen from here" }, el("span.visually-hidden", {}, "Listen from "), duration(turn.start_ms))),
-      el("div.said", {}, el("p.text", {}, ...text, sure(turn.confidence), stoodIn(turn.heard_by)), edit),
+      el("div.said", {}, el("p.text", {}, ...text, sure(turn.confidence), stoodIn(turn.fallback_engine)), edit),
     );
   }
 

@@ -42,7 +42,7 @@ class ErasureRow:
     erased_at: datetime | None = None
     reason: str = ""
     at_carrier: bool = True
-    step: ErasureStep = ErasureStep.ASKED
+    step: ErasureStep = ErasureStep.REQUESTED
     trouble: str | None = None
     attempts: int = 0
     retry_at: datetime | None = None

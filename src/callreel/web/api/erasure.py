@@ -95,7 +95,7 @@ def listed_holds(context: WebContext) -> list[dict[str, Json]]:
 
 def erasure_summary(row: ErasureRow) -> dict[str, Json]:
     """An erasure in JSON."""
-    state = "done" if row.erased_at else "waiting" if row.trouble else "under_way"
+    state = "done" if row.erased_at else "waiting" if row.trouble else "in_progress"
     return {
         "call_id": row.call_id,
         "state": state,
@@ -103,9 +103,9 @@ def erasure_summary(row: ErasureRow) -> dict[str, Json]:
         "by": row.by,
         "reason": row.reason,
         "at_carrier": row.at_carrier,
-        "asked_at": row.began_at.isoformat(),
+        "requested_at": row.began_at.isoformat(),
         "erased_at": row.erased_at.isoformat() if row.erased_at else None,
-        "trouble": row.trouble,
+        "last_error": row.trouble,
         "attempts": row.attempts,
         "retry_at": row.retry_at.isoformat() if row.retry_at else None,
         "files": [{"path": path, "sha256": sha256} for path, sha256 in sorted(row.files.items())],

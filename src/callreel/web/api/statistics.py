@@ -28,7 +28,7 @@ class Period(BaseModel):
     zone: str = "UTC"
 
 
-@routes.get("/api/days")
+@routes.get("/api/statistics")
 def days(context: Context, person: CurrentPerson, period: Annotated[Period, Query()]) -> JSONResponse:
     """Calls, minutes, speech time, verdicts, storage and cost of each day, and the month's cost."""
     return JSONResponse(statistics_of(context, person.own, period))

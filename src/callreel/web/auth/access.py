@@ -55,7 +55,7 @@ RULES: Final[Sequence[Rule]] = (
     _rule("POST", "/calls/{call_id}/hold", _HOLD, session=True),
     _rule("POST", "/calls/{call_id}/release", _HOLD, session=True),
     _rule("GET", "/erasures", _HOLD, session=True),
-    _rule("GET", "/days", _READ),
+    _rule("GET", "/statistics", _READ),
     _rule("GET", "/technicians", Right.WRITE_TECHNICIANS),
     _rule("GET", "/people", _PEOPLE),
     _rule("GET", "/settings", Right.READ_SETTINGS),
@@ -81,7 +81,7 @@ RULES: Final[Sequence[Rule]] = (
     _rule("GET", "/api/erasures", _ERASE),
     _rule("GET PUT DELETE", "/api/calls/{call_id}/hold", _HOLD),
     _rule("GET", "/api/holds", _HOLD),
-    _rule("GET", "/api/days", _READ),
+    _rule("GET", "/api/statistics", _READ),
     # People
     _rule("GET", "/api/people/me"),
     _rule("POST", "/api/people/me/password", session=True),

@@ -91,7 +91,7 @@ def one_call(
     )
 
 
-@routes.get("/days")
+@routes.get("/statistics")
 def days(
     context: Context,
     pages: Pages,

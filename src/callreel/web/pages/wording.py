@@ -67,7 +67,7 @@ ROW_NAMES: Mapping[str, str] = {
 """What people call the rows that hang on a call, by table."""
 
 ERASURE_STEPS: Mapping[str, str] = {
-    "asked": "Asked for",
+    "requested": "Requested",
     "carrier": "Erasing at the carrier",
     "files": "Erasing the audio here",
     "rows": "Erasing text, numbers and notes",
@@ -145,10 +145,10 @@ def live_score_text(score: Mapping[str, int | float | None]) -> str:
             f"While the call went on, {same:,} of the final text's {words:,} words stood there already"
             f" ({percent_text(same / words)})."
         )
-    if heard := score["heard"]:
+    if heard := score["live_words"]:
         said.append(
             f"Of {heard:,} words that could be read along, {score['late'] or 0:,} came later than {LATE_MS / 1000:g} s"
-            f" after they were said, and {score['taken_back'] or 0:,} were shown and then changed."
+            f" after they were said, and {score['retracted'] or 0:,} were shown and then changed."
         )
     return " ".join(said)
 
