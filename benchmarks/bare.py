@@ -1,10 +1,10 @@
-"""The least that can record media streams in Python: what `ingest --against bare` measures beside the product.
+"""A minimal recorder of media streams in Python, which `ingest --against bare` measures beside Callreel.
 
     python -m benchmarks.bare PORT FOLDER
 
 One process, the same libraries: a WebSocket of picows' own server, a message decoded once, both tracks in blocks of a
-second into files of 8 and 16 kHz whose heads are written at the end. No token, no signature, no page, no database, no
-order of frames, and a kill loses all heads and a second. It is the yardstick for a machine whose own speed is not known.
+second into files of 8 and 16 kHz whose headers are written at the end. No token, signature, page, database or frame order,
+and a kill loses all headers and a second of audio. It is the reference for a machine of unknown speed.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from callreel.twilio.media_messages import Frame
 BLOCK = 8_000
 
 
-class Told(msgspec.Struct, rename="camel"):
-    """Any message; what it holds decides."""
+class MediaMessage(msgspec.Struct, rename="camel"):
+    """Any message of the stream protocol."""
 
     event: str
     media: Frame | None = None
     stream_sid: str = ""
 
 
-_decode = msgspec.json.Decoder(Told, strict=False).decode
+_decode = msgspec.json.Decoder(MediaMessage, strict=False).decode
 
 
 class File:
@@ -89,8 +89,8 @@ class Socket(WSListener):
             if frame.msg_type is WSMsgType.CLOSE:
                 transport.disconnect()
             return
-        told = _decode(frame.get_payload_as_bytes())
-        audio = told.media
+        message = _decode(frame.get_payload_as_bytes())
+        audio = message.media
         if audio is not None:
             track = self._tracks[audio.track]
             if audio.timestamp_ms * 8 == track.samples:
@@ -98,10 +98,10 @@ class Socket(WSListener):
                 track.samples += len(audio.payload)
                 if track.samples >= track.full:
                     track.write()
-        elif told.event == "start":
+        elif message.event == "start":
             names = ("inbound", "outbound")
-            self._tracks = {name: TrackFiles(self._folder / f"{told.stream_sid}_{name}") for name in names}
-        elif told.event == "stop":
+            self._tracks = {name: TrackFiles(self._folder / f"{message.stream_sid}_{name}") for name in names}
+        elif message.event == "stop":
             self._end()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

@@ -1,14 +1,14 @@
-"""What recording a call costs: N media streams at real-time pace into a server of our own, every file compared.
+"""The cost of recording a call: N media streams at real-time pace into a Callreel server, every file compared.
 
     python -m benchmarks.ingest --calls 200 --seconds 20 [--against bare] [--runs 3] [--mode apart] [--flood] [--json]
 
-CPU is the kernel's accounting of the server's processes over the stretch in which all calls went on, and beside it over
-the whole run with its beginnings and ends. A call is 100 messages a second: 20 ms of both tracks. What a beginning and
-an end cost is what was used around that stretch, without the messages sent meanwhile and what runs without any call.
+CPU is the kernel's accounting of the server's processes, for the time in which all calls are in progress and for the whole
+run with starts and ends. A call sends 100 messages a second: 20 ms frames of both tracks. The cost of a start and an end is
+the CPU used outside that time, without the messages sent then and without the idle use.
 
-`--against` gives the same load to another server (`peers.py`) right afterwards. On a machine that is not quiet only the
-ratio of the two says something: `bare` is the same work without any promise, `pipecat` a peer's usual recipe. With `--runs`
-all of it is done so often, each in turn, and the medians are told, the ratio's over those of each run; so are all runs.
+`--against` applies the same load to another server (`peers.py`) right afterwards. On a busy machine only the ratio of the
+two is meaningful: `bare` does the same work without guarantees, `pipecat` is a peer's usual recipe. `--runs` repeats
+everything and reports each run and the medians; the ratio is the median of the runs' ratios.
 """
 
 import argparse
@@ -43,10 +43,10 @@ PEER_SETTLE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One run. Times are the server's, but `generator_...`; `late_...` is from a frame sent until it has been read.
+    """One run. Times are the server's, except `generator_...`; `late_...` is from sending a frame until it has been read.
 
     `answer_...` is the voice request with its TwiML, `begin_...` from the socket's upgrade to the first frame, `end_...`
-    from `stop` to a call that has ended. `idle_core_share` is what runs without calls.
+    from `stop` to a call that has ended. `idle_core_share` is the CPU use without calls.
     """
 
     calls: int
@@ -76,10 +76,10 @@ def measure(count: int, seconds: int, calls_a_second: float, mode: str, settings
     with tempfile.TemporaryDirectory(prefix="callreel-ingest-") as name:
         with Server(Path(name), {"CALLREEL_MAX_CALLS": "100000", **settings}) as server:
             idle = _idle_share(server)
-            unasked, asked_s = server.usage(), time.monotonic()
+            before_requests, requests_began_s = server.usage(), time.monotonic()
             calls = [_new_call(server, number) for number in range(count)]
             before = server.usage()
-            answer_s = before.cpu_s - unasked.cpu_s - idle * (time.monotonic() - asked_s)
+            answer_s = before.cpu_s - before_requests.cpu_s - idle * (time.monotonic() - requests_began_s)
             loaded = load.run(
                 server.port, server.signature, calls, server.usage,
                 seconds=seconds, calls_a_second=calls_a_second, mode=mode,
@@ -91,7 +91,7 @@ def measure(count: int, seconds: int, calls_a_second: float, mode: str, settings
 
 
 def _idle_share(server: Server) -> float:
-    """Of a core, what the server uses when nobody calls."""
+    """The share of a core that the server uses without calls."""
     before, before_s = server.usage().cpu_s, time.monotonic()
     time.sleep(IDLE_S)
     return (server.usage().cpu_s - before) / (time.monotonic() - before_s)
@@ -103,7 +103,7 @@ def _new_call(server: Server, number: int) -> load.Call:
 
 
 def _until_ended(server: Server) -> None:
-    """Until the server has taken in all that the sockets hold, and closed the files. Asks its database, not itself."""
+    """Wait until the server has read its sockets and closed the files, according to its database."""
     deadline = time.monotonic() + SETTLE_S
     with closing(Database.open(f"sqlite:///{server.data_dir / 'app.db'}")) as database:
         while time.monotonic() < deadline:
@@ -114,7 +114,7 @@ def _until_ended(server: Server) -> None:
 
 
 def measure_peer(peer: peers.Peer, count: int, seconds: int, calls_a_second: float, mode: str) -> Figures:
-    """The same load on another server; what it did not write is lost."""
+    """The same load on another server; frames that it did not write count as lost."""
     with tempfile.TemporaryDirectory(prefix="callreel-peer-") as name:
         folder = Path(name)
         with peers.Running(peer, folder) as server:
@@ -141,7 +141,7 @@ def figures(
     idle: float = 0.0,
     answer_s: float = 0.0,
 ) -> Figures:
-    """`over`: what was used when all calls had ended, and when that was."""
+    """`over`: the CPU used when all calls had ended, and the time."""
     (_, _, start_s), (began, first, began_s), (ended, last, ended_s) = loaded.start, loaded.begin, loaded.end
     after, after_s = over
     busy_s = ended.cpu_s - began.cpu_s
@@ -176,7 +176,7 @@ def figures(
 
 
 def _compare(data_dir: Path, calls: list[load.Call], frames: int) -> tuple[int, bool]:
-    """How many frames of layer 1 are not what was sent, and whether both layers of all calls are right."""
+    """The number of frames of layer 1 that differ from what was sent, and whether both layers of all calls are correct."""
     lost, exact = 0, True
     database = Database.open(f"sqlite:///{data_dir / 'app.db'}")
     for index, call in enumerate(calls):
@@ -195,7 +195,7 @@ def _compare(data_dir: Path, calls: list[load.Call], frames: int) -> tuple[int, 
 
 
 def _compare_peer(peer: peers.Peer, folder: Path, calls: list[load.Call], frames: int) -> tuple[int, bool]:
-    """Frames that are not in the files of the tracks that it records. Without a file at 8 kHz only lengths compare."""
+    """Frames missing in the files of the recorded tracks. Without an 8 kHz file, only lengths are compared."""
     lost, exact = 0, 8_000 in peer.rates_hz
     for index, call in enumerate(calls):
         for track, name in enumerate(("inbound", "outbound")[: peer.tracks]):
@@ -233,32 +233,34 @@ def _missing(sent: np.ndarray, kept: np.ndarray) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What recording a call costs.")
+    parser = argparse.ArgumentParser(description="Measure the cost of recording a call.")
     parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--seconds", type=int, default=15, help="how long each call lasts")
-    parser.add_argument("--ramp", type=float, default=50, help="calls that begin each second")
+    parser.add_argument("--seconds", type=int, default=15, help="duration of each call")
+    parser.add_argument("--ramp", type=float, default=50, help="calls started per second")
     parser.add_argument(
         "--mode", choices=("pair", "apart"), default="pair", help="both tracks due together, or 10 ms apart"
     )
-    parser.add_argument("--flood", action="store_true", help="as fast as the server takes it")
+    parser.add_argument("--flood", action="store_true", help="send as fast as the server accepts")
     parser.add_argument("--block-ms", type=int, default=160, help="CALLREEL_BLOCK_MS of the server")
     parser.add_argument("--media-workers", type=int, default=0, help="CALLREEL_MEDIA_WORKERS of the server")
     parser.add_argument(
-        "--transcript", action="store_true", help="with speech detection and an engine that costs nothing"
+        "--transcript",
+        action="store_true",
+        help="with voice activity detection and an engine that costs nothing",
     )
-    parser.add_argument("--against", choices=peers.PEERS, help="the same load on another server too")
-    parser.add_argument("--runs", type=int, default=1, help="how often all of it; medians are told")
+    parser.add_argument("--against", choices=peers.PEERS, help="apply the same load to another server too")
+    parser.add_argument("--runs", type=int, default=1, help="number of runs; medians are reported")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.runs < 1:
         parser.error(f"--runs is 1 or more, not {given.runs}")
     if given.calls >= given.ramp * given.seconds:
         parser.error(
-            f"{given.calls} calls that begin at {given.ramp:g} a second never go on all at once for some of"
+            f"{given.calls} calls started at {given.ramp:g} a second are never all in progress for some of"
             f" {given.seconds} s; give more --seconds, or a larger --ramp"
         )
     settings = {
-        "CALLREEL_RECORD": "true",  # a recording is waited for, so no stage runs meanwhile: they have `stages`
+        "CALLREEL_RECORD": "true",  # stages wait for a recording, so none runs meanwhile; `benchmarks.stages` measures them
         "CALLREEL_LIVE_TRANSCRIPT": str(given.transcript).lower(),
         "CALLREEL_BLOCK_MS": str(given.block_ms),
         "CALLREEL_MEDIA_WORKERS": str(given.media_workers),
@@ -270,23 +272,23 @@ def main() -> None:
         if given.runs > 1:
             print(f"run {number} of {given.runs}", file=sys.stderr, flush=True)
         ours = measure(given.calls, given.seconds, given.ramp, mode, settings)
-        told: dict[str, float] = asdict(ours)
+        report: dict[str, float] = asdict(ours)
         if peer is not None:
             theirs = measure_peer(peer, given.calls, given.seconds, given.ramp, mode)
-            told |= {f"{peer.name}_{name}": value for name, value in asdict(theirs).items()}
-            told["ratio"] = round(theirs.us_per_message / ours.us_per_message, 2)
-        return told
+            report |= {f"{peer.name}_{name}": value for name, value in asdict(theirs).items()}
+            report["ratio"] = round(theirs.us_per_message / ours.us_per_message, 2)
+        return report
 
     runs = [run(number) for number in range(1, given.runs + 1)]
-    told: dict[str, object] = {"machine": machine(), "mode": mode, **summary(runs)}
+    report: dict[str, object] = {"machine": machine(), "mode": mode, **summary(runs)}
     if given.runs > 1:
-        told["runs"] = runs
+        report["runs"] = runs
     if given.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
         return
-    del told["machine"]
+    del report["machine"]
     print(machine())
-    for name, value in told.items():
+    for name, value in report.items():
         if name != "runs":
             print(f"{name:34}{value}")
     if given.runs > 1:
@@ -294,17 +296,17 @@ def main() -> None:
 
 
 def summary(runs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The median of each figure. What must not happen is told as the worst of all runs: lost, refused, cut, not exact."""
-    told: dict[str, float] = {}
+    """The median of each figure; the worst of all runs for failures: lost, refused, cut, not exact."""
+    report: dict[str, float] = {}
     for name in runs[0]:
         values = [one[name] for one in runs]
         if name.endswith("bit_exact"):
-            told[name] = all(values)
+            report[name] = all(values)
         elif name.endswith(("lost_frames", "refused", "cut")):
-            told[name] = max(values)
+            report[name] = max(values)
         else:
-            told[name] = values[0] if len(set(values)) == 1 else round(statistics.median(values), 3)
-    return told
+            report[name] = values[0] if len(set(values)) == 1 else round(statistics.median(values), 3)
+    return report
 
 
 if __name__ == "__main__":

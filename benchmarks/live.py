@@ -1,9 +1,9 @@
-"""How long our own path takes from a segment's end to the browser's event, with an engine that costs nothing.
+"""The latency of Callreel's own path from a segment's end to the browser's event, with an engine that costs nothing.
 
     python -m benchmarks.live --audio ../shared/audio/LJ001-0002.wav --calls 4 --seconds 30 [--block-ms 160] [--json]
 
-The segment's end is when the audio that closes it has been sent: its speech and the silence after it that the detector
-waits for. What is measured is the rest: blocks, detection, resampling, the engine's process, the database, the event.
+A segment ends when the audio that closes it has been sent: its speech and the silence that the detector waits for. The
+measured latency is the rest: blocks, detection, resampling, the engine's process, the database, the event.
 """
 
 import argparse
@@ -36,8 +36,8 @@ Samples = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A final as the browser got it."""
+class ReceivedFinal:
+    """A final as the browser received it."""
 
     at_s: float
     end_ms: int
@@ -54,36 +54,36 @@ def speech(path: Path, seconds: int) -> bytes:
 
 
 async def one_call(server: Server, number: int, codes: bytes, *, linger_s: float = 0.0) -> list[float]:
-    """Latencies in ms of one call's finals that were closed by silence; later ones than `linger_s` are not heard."""
+    """Latencies in ms of one call's finals that were closed by silence; finals later than `linger_s` are not counted."""
     leg_sid = LegSid(f"CA{number:032x}")
     token = await asyncio.to_thread(server.new_call, leg_sid)
     listed = await asyncio.to_thread(lambda: server.client.get("/api/calls").json()["calls"])
     [call_id] = [call["call_id"] for call in listed if call["call_sid"] == leg_sid]
-    heard: list[Heard] = []
+    received: list[ReceivedFinal] = []
     async with httpx2.AsyncClient(base_url=server.url, timeout=None) as browser:
-        listening = asyncio.create_task(_listen(browser, call_id, heard))
+        listening = asyncio.create_task(_listen(browser, call_id, received))
         began_s = await _speak(
             server, StreamSender(StreamSid(f"MZ{number:032x}"), leg_sid, ACCOUNT), token, codes
         )
         await asyncio.sleep(linger_s)
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
-    closing_s = [began_s + (final.end_ms - POST_MS + MIN_SILENCE_MS) / 1000 for final in heard]
-    return [1000 * (final.at_s - closed) for final, closed in zip(heard, closing_s, strict=True)]
+    closing_s = [began_s + (final.end_ms - POST_MS + MIN_SILENCE_MS) / 1000 for final in received]
+    return [1000 * (final.at_s - closed) for final, closed in zip(received, closing_s, strict=True)]
 
 
-async def _listen(browser: httpx2.AsyncClient, call_id: str, heard: list[Heard]) -> None:
+async def _listen(browser: httpx2.AsyncClient, call_id: str, received: list[ReceivedFinal]) -> None:
     async with browser.stream("GET", f"/calls/{call_id}/events") as answer:
         kind = ""
         async for line in answer.aiter_lines():
             if line.startswith("event: "):
                 kind = line[7:]
             elif line.startswith("data: ") and kind == "final":
-                heard.append(Heard(time.monotonic(), json.loads(line[6:])["end_ms"]))
+                received.append(ReceivedFinal(time.monotonic(), json.loads(line[6:])["end_ms"]))
 
 
 async def _speak(server: Server, sender: StreamSender, token: str, codes: bytes) -> float:
-    """Both tracks at real-time pace, the same words half a turn apart; answers when the stream's clock began."""
+    """Both tracks at real-time pace, the same words half a turn apart; returns the time at which the stream's clock started."""
     url = f"ws{server.url.removeprefix('http')}/twilio/media-stream"
     async with connect(
         url, additional_headers={"x-twilio-signature": server.signature}, proxy=None
@@ -124,11 +124,11 @@ def main() -> None:
     settings = {} if given.block_ms is None else {"CALLREEL_BLOCK_MS": str(given.block_ms)}
     latencies = asyncio.run(measure(given.audio, given.calls, given.seconds, settings))
     p50, p95, p99 = (round(float(value), 1) for value in np.percentile(latencies, (50, 95, 99)))
-    told = {"machine": machine(), "segments": len(latencies), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "bound_p95_ms": BOUND_MS, "within": p95 <= BOUND_MS}  # fmt: skip
+    report = {"machine": machine(), "segments": len(latencies), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "bound_p95_ms": BOUND_MS, "within": p95 <= BOUND_MS}  # fmt: skip
     if given.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
         return
-    for label, value in told.items():
+    for label, value in report.items():
         print(f"{label:16}{value}")
 
 

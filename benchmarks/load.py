@@ -1,4 +1,4 @@
-"""The load generator: `load.c`, compiled once a change, and what it says of a run."""
+"""The load generator: compiles `load.c` when it changed, runs it and reads its report."""
 
 import hashlib
 import os
@@ -17,12 +17,12 @@ from benchmarks.server import Usage
 SOURCE = Path(__file__).with_suffix(".c")
 FRAME = 160
 POOL_FRAMES = 1_009
-"""A prime, so that no two calls run in step with it."""
+"""A prime, so that no two calls are in phase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one media stream needs to say."""
+    """The parameters of one media stream."""
 
     leg_sid: str
     stream_sid: str
@@ -31,7 +31,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """`begin` and `end` frame the stretch in which all calls went on: what the server had used, messages sent, when.
+    """`begin` and `end` delimit the time in which all calls are in progress: server CPU, messages sent, time.
 
     `start` is from before the first call.
     """
@@ -43,29 +43,29 @@ class LoadResult:
     refused: int
     cut: int
     generator_cpu_share: float
-    """Of one core, over the whole run."""
+    """The share of one core, over the whole run."""
     late_ms: npt.NDArray[np.float64]
     """How late the generator itself was, for a sample of frames."""
     trip_ms: npt.NDArray[np.float64]
-    """From a ping behind a frame to its pong: the server has read all that was sent before."""
+    """From a ping after a frame to its pong: the server has read everything sent before."""
 
 
 def pool() -> npt.NDArray[np.uint8]:
-    """The audio of all calls [frames, 160], mu-law. Without 0x7F, the second zero that a decoder forgets."""
+    """The audio of all calls [frames, 160], mu-law. Without 0x7F, the negative zero, which a decoder does not preserve."""
     codes = np.random.default_rng(8).integers(0, 255, (POOL_FRAMES, FRAME), dtype=np.uint8)
     codes[codes == 0x7F] = 0xFF
     return codes
 
 
 def sent_audio(index: int, track: int, frames: int) -> npt.NDArray[np.uint8]:
-    """What `load.c` sends for call `index`: track 0 is inbound."""
+    """The audio that `load.c` sends for call `index`; track 0 is inbound."""
     rows = (31 * index + 7 * track + np.arange(frames)) % POOL_FRAMES
     audio: npt.NDArray[np.uint8] = pool()[rows].ravel()
     return audio
 
 
 def program() -> Path:
-    """The compiled generator. Needs a C compiler."""
+    """The path of the compiled generator. Needs a C compiler."""
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
     made = Path(tempfile.gettempdir()) / f"callreel-load-{os.getuid()}-{digest}"
     if not made.exists():
@@ -84,7 +84,7 @@ def run(
     mode: str,
     before_closing: Callable[[], None] = lambda: None,
 ) -> LoadResult:
-    """Send `seconds` of both tracks of every call. `mode` is pair, apart or flood (see `load.c`)."""
+    """Send both tracks of every call for `seconds`. `mode` is pair, apart or flood (see `load.c`)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pool").write_bytes(pool().tobytes())

@@ -1,4 +1,4 @@
-"""An engine that costs nothing: it says one word for whatever it hears. Name it `python:benchmarks.no_engine`."""
+"""An engine that costs nothing: it returns one word for every segment. Its name is `python:benchmarks.no_engine`."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,7 @@
-"""Other servers under the same load, to compare within one run: the barest one possible, and a peer's usual recipe.
+"""Other servers under the same load, to compare within one run: a minimal one, and a peer's usual recipe.
 
-Each is a program of its own that is told a port and a folder, takes the carrier's media streams there without asking who
-they are, and writes what it heard into the folder, named after the stream.
+Each is a separate program that gets a port and a folder, accepts the carrier's media streams without authentication, and
+writes the audio into the folder, named after the stream.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from benchmarks.server import REPOSITORY, Usage, free_port, usage
 
 START_S = 120.0
 PIPECAT = ("pipecat-ai[websocket]==1.14.0", "uvicorn==0.54.0")
-"""The peer as it is measured, and the server that its recipe names. Into an environment of its own, never into ours."""
+"""The measured version of the peer and the server that its recipe names, installed into a separate environment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """How to start one. `tracks`: how many of a call's two tracks it records."""
+    """How to start a peer. `tracks`: how many of a call's two tracks it records."""
 
     name: str
     command: tuple[str, ...]
@@ -36,7 +36,7 @@ def bare() -> Peer:
 
 
 def pipecat() -> Peer:
-    """Installs it first, which takes minutes and some hundred MB once."""
+    """Start the peer; the first start installs it, which takes minutes and some hundred MB."""
     python = _environment("pipecat", *PIPECAT)
     return Peer("pipecat", (str(python), str(REPOSITORY / "benchmarks/pipecat_recipe.py")), 1, (16_000,))
 
@@ -45,7 +45,7 @@ PEERS = {"bare": bare, "pipecat": pipecat}
 
 
 class Running:
-    """`with Running(peer, folder) as server:`, until it listens."""
+    """`with Running(peer, folder) as server:` starts the peer and waits until it listens."""
 
     def __init__(self, peer: Peer, folder: Path) -> None:
         self.port = free_port()
@@ -79,7 +79,7 @@ class Running:
 
 
 def _environment(name: str, *requirements: str) -> Path:
-    """The Python of an environment in the user's cache folder that holds `requirements`; made when it is not there."""
+    """The Python of an environment in the user's cache folder that holds `requirements`; created on first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     which = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:8]
     folder = cache / "callreel-bench" / f"{name}-{which}"

@@ -1,14 +1,12 @@
 # mypy: ignore-errors
-"""The peer's usual recipe for a carrier's media stream: what `ingest --against pipecat` measures beside the product.
+"""A peer's usual recipe for a carrier's media stream, which `ingest --against pipecat` measures beside Callreel.
 
     python pipecat_recipe.py PORT FOLDER
 
-It runs in an environment of its own, where the peer is and we are not; so its types are not checked.
-
-As its documentation has it: a FastAPI WebSocket, `FastAPIWebsocketTransport` with the carrier's serializer, an
-`AudioBufferProcessor` that hands on the caller's track, written to a WAV file. Pipeline and file at 16 kHz, which is the
-rate that speech recognisers take and the cheaper of the two that were tried. One track of two: its serializer drops the
-other. No speech service stands in the pipeline, and its own start-up of a call is not counted.
+It runs in a separate environment without Callreel, so its types are not checked. It follows the peer's documentation: a FastAPI WebSocket, `FastAPIWebsocketTransport` with the carrier's serializer, an
+`AudioBufferProcessor` for the caller's track, written to a WAV file. Pipeline and file use 16 kHz, the rate of speech
+recognisers and the cheaper of the two that were tried. It records one of the two tracks: its serializer drops the other. The
+pipeline contains no speech service, and its setup of a call is not counted.
 """
 
 import json

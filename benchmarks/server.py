@@ -1,6 +1,6 @@
-"""A `callreel serve` of its own for a measurement, and what the kernel says that its processes used.
+"""A `callreel serve` process for a measurement, and its resource use according to the kernel.
 
-Nothing outside is reached: the credentials are stand-ins, and the carrier's REST API is an address where nobody listens.
+It reaches nothing outside: the credentials are invented, and no server listens at the address of the carrier's REST API.
 """
 
 import os
@@ -33,14 +33,14 @@ _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU so far and memory now, over a process and all its children."""
+    """CPU time so far and memory now, of a process and all its children."""
 
     cpu_s: float
     memory_kb: int
 
 
 class Server:
-    """`with Server(folder) as server:`; `settings` are further environment variables of it."""
+    """`with Server(folder) as server:`; `settings` are additional environment variables."""
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.data_dir = folder / "data"
@@ -98,7 +98,7 @@ class Server:
 
     @property
     def stream_url(self) -> str:
-        """What the carrier signs when it opens a media socket."""
+        """The URL that the carrier signs when it opens a media socket."""
         return f"wss:{self.url.partition(':')[2]}/twilio/media-stream"
 
     @property
@@ -109,7 +109,7 @@ class Server:
         return usage(self.pid)
 
     def new_call(self, leg_sid: LegSid) -> str:
-        """Ask for a call's TwiML as the carrier does; answers the token that it gives the media stream."""
+        """Request a call's TwiML as the carrier does; returns the token for the media stream."""
         form = voice_form(leg_sid=leg_sid, account_sid=ACCOUNT, from_="client:ada", to=NUMBER)
         headers = {"X-Twilio-Signature": sign(f"{self.url}/twilio/voice", form, AUTH_TOKEN)}
         answer = self.client.post("/twilio/voice", data=form, headers=headers)
@@ -136,7 +136,7 @@ def free_port() -> int:
 
 
 def usage(pid: int) -> Usage:
-    """Of a process and its children, from the kernel's accounting; CPU counts in its ticks of 10 ms."""
+    """The use of a process and its children, from the kernel's accounting; CPU time counts in ticks of 10 ms."""
     cpu_s, memory_kb = 0.0, 0
     for process in (pid, *_children(pid)):
         stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
@@ -146,12 +146,12 @@ def usage(pid: int) -> Usage:
 
 
 def open_files(pid: int) -> int:
-    """Descriptors of a process and its children."""
+    """The number of file descriptors of a process and its children."""
     return sum(len(list(Path(f"/proc/{process}/fd").iterdir())) for process in (pid, *_children(pid)))
 
 
 def threads(pid: int) -> int:
-    """Threads of a process and its children."""
+    """The number of threads of a process and its children."""
     return sum(len(list(Path(f"/proc/{process}/task").iterdir())) for process in (pid, *_children(pid)))
 
 
@@ -164,7 +164,7 @@ def _children(pid: int) -> list[int]:
 
 
 def machine() -> dict[str, str | int]:
-    """What was measured on: a figure without it says nothing."""
+    """A description of the machine, without which a figure means nothing."""
     model = next(
         (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
         platform.processor(),

@@ -1,12 +1,11 @@
-"""Long calls and long days, hurried: does anything grow that should not?
+"""A long call and a day of calls in fast motion: does anything grow that should not?
 
     python -m benchmarks.soak --hours 8 --calls 480 [--json]
 
-First one call of `--hours`, sent as fast as the server takes it: its layers are as long as in real time, by the stream's
-own clock, and hold 96 kB a second. Then `--calls` short calls, some at a time, as many as a day of 20 an hour has. Meanwhile
-the kernel is asked for the memory, descriptors and threads of the server's processes, and what grows
-is told as a slope over the last two thirds: the first calls of a process fill its caches. Not a test of real time: what
-leaks by the clock and not by the call is not seen here.
+First, one call of `--hours` is sent as fast as the server accepts it: by the stream's clock its layers are as long as in real
+time and hold 96 kB a second. Then follow `--calls` short calls, some at a time, as in a day of 20 an hour. The kernel reports
+the memory, descriptors and threads of the server's processes. Growth is the slope over the last two thirds, since the first
+calls of a process fill its caches. Leaks that depend on elapsed time are not visible here.
 """
 
 import argparse
@@ -33,7 +32,7 @@ BYTES_AN_HOUR = 3600 * 16_000
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Of all processes of the server. `done`: hours of the long call, or short calls."""
+    """A sample over all processes of the server. `done`: hours of the long call, or number of short calls."""
 
     done: float
     memory_kb: int
@@ -43,7 +42,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Slopes by hour of a call, or by call."""
+    """Slopes per hour of a call, or per call."""
 
     memory_kb: float
     descriptors: float
@@ -80,7 +79,7 @@ def until_ended(server: Server) -> None:
 
 
 def flood(server: Server, legs: list[int], seconds: int) -> None:
-    """Calls of so many seconds, sent as fast as the server takes them, until they have ended."""
+    """Calls of the given duration, sent as fast as the server accepts them, until they have ended."""
     calls = [
         load.Call(f"CA{leg:032x}", f"MZ{leg:032x}", server.new_call(LegSid(f"CA{leg:032x}"))) for leg in legs
     ]
@@ -91,7 +90,7 @@ def flood(server: Server, legs: list[int], seconds: int) -> None:
 
 
 def long_call(server: Server, hours: float) -> list[Look]:
-    """One call, looked at twice a second; how far it is the size of its layers says."""
+    """One call, sampled twice a second; the size of its layers shows its progress."""
     looks: list[Look] = []
     over = threading.Event()
 
@@ -123,9 +122,9 @@ def short_calls(server: Server, count: int) -> list[Look]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Long calls and long days, hurried.")
+    parser = argparse.ArgumentParser(description="Measure growth over a long call and a day of calls.")
     parser.add_argument(
-        "--hours", type=float, default=8, help="of the long call; needs 350 MB of disk an hour"
+        "--hours", type=float, default=8, help="duration of the long call; needs 350 MB of disk per hour"
     )
     parser.add_argument("--calls", type=int, default=480, help="short calls: 20 an hour for a day")
     parser.add_argument("--json", action="store_true")
@@ -137,7 +136,7 @@ def main() -> None:
             calls = short_calls(server, given.calls)
             after = look(server, given.calls)
             stray = stray_files(server.data_dir, given.calls + 1)
-    told: dict[str, object] = {
+    report: dict[str, object] = {
         "machine": machine(),
         "before": asdict(before),
         "after": asdict(after),
@@ -148,14 +147,14 @@ def main() -> None:
         "stray_files": stray,
     }
     if given.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
         return
-    for label, value in told.items():
+    for label, value in report.items():
         print(f"{label:16}{value}")
 
 
 def stray_files(data_dir: Path, calls: int) -> int:
-    """Files of audio beyond the four of each call: parts that nobody removed."""
+    """Audio files beyond the four of each call: leftover parts."""
     return sum(1 for path in (data_dir / "audio_recordings").iterdir()) - 4 * calls
 
 

@@ -23,7 +23,7 @@ from callreel.postcall.transcription import FinalTranscriber
 
 
 def transcribing(call: LongCall) -> FinalTranscriber:
-    """With the real detector, and an engine that costs nothing and hears nothing."""
+    """With the real detector, and an engine that costs nothing and returns no words."""
 
     def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[RecognizedWord]]:
         return [[] for _ in segments]
@@ -65,7 +65,7 @@ def main() -> None:
         took = measure(call, given.minutes)
         with call.database.read() as conn:
             [verdict] = conn.exec_driver_sql("SELECT verdict FROM calls").scalars()
-    told = {
+    report = {
         "machine": machine(),
         "minutes": given.minutes,
         "cpu_ms_per_minute": took,
@@ -74,9 +74,9 @@ def main() -> None:
         "verdict": verdict,
     }
     if given.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
         return
-    for name, value in told.items():
+    for name, value in report.items():
         print(f"{name:24}{value}")
 
 

@@ -1,11 +1,11 @@
-"""How the intake of callbacks bears ten times the normal rate, with every callback sent twice.
+"""Callback intake at ten times the normal rate, with every callback sent twice.
 
-A server in a process of its own, signed callbacks over loopback at a steady pace (open loop: a slow answer delays no
-other), each sent a second time at once or up to a second later. Then the rows are counted: each callback is there once.
+A separate server process gets signed callbacks over loopback at a steady rate (open loop: a slow response does not delay the
+next request), each repeated at once or up to a second later. Afterwards each callback must be stored exactly once.
 
     .venv/bin/python -m benchmarks.webhooks --rate 200 --seconds 20 --json
 
-`--rate` is of different callbacks: twice as many requests are made. The client shares the machine with the server.
+`--rate` counts distinct callbacks; twice as many requests are made. The client shares the machine with the server.
 """
 
 import argparse
@@ -34,17 +34,17 @@ from callreel.store.db.tables import callbacks, recordings
 
 CALLS = 40
 CONNECTIONS = 400
-"""A second of requests: the carrier opens a connection where none is free, and waits for nobody."""
+"""A second of requests: the carrier opens a new connection where none is free."""
 PATH = "/twilio/recording-status"
 SLOW_DISK = Path(__file__).with_name("slow_disk.c")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Times in ms, from when a request was due to its whole answer.
+    """Times in ms, from when a request was due until its complete response.
 
-    `cpu_ms` is processor time of the server for one request, which a busy machine stretches less than the others.
-    `fsync_ms`: by how much each sync of the disk was slowed.
+    `cpu_ms` is the server's CPU time per request, which depends less on the load of the machine.
+    `fsync_ms`: the delay added to each disk sync.
     """
 
     callbacks: int
@@ -67,7 +67,7 @@ class Report:
 def run(
     rate: float, seconds: float, folder: Path, database_url: str | None = None, *, fsync_ms: int = 0
 ) -> Report:
-    """`rate` different callbacks a second for `seconds`, each sent twice, to a disk that needs `fsync_ms` more to sync."""
+    """`rate` different callbacks a second for `seconds`, each sent twice, with `fsync_ms` added to each disk sync."""
     settings = {"CALLREEL_LOG_LEVEL": "warning"}
     if database_url:
         settings["CALLREEL_DATABASE_URL"] = database_url
@@ -89,7 +89,7 @@ def run(
 
 
 def slow_disk(folder: Path, fsync_ms: int) -> dict[str, str]:
-    """Environment of a process for which each sync of the disk takes `fsync_ms` longer; needs a C compiler."""
+    """The environment of a process whose disk syncs take `fsync_ms` longer; needs a C compiler."""
     if not fsync_ms:
         return {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def slow_disk(folder: Path, fsync_ms: int) -> dict[str, str]:
 
 
 def _cpu_s(house: House) -> float:
-    """Processor time that the server has taken, without its engine processes."""
+    """The CPU time of the server without its engine processes."""
     assert house.server is not None
     fields = Path(f"/proc/{house.server.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -119,7 +119,7 @@ def _answer_call(house: House, leg: LegSid) -> None:
 
 
 def _callback(house: House, number: int) -> bytes:
-    """A whole signed request for a recording of its own."""
+    """A complete signed request for a distinct recording."""
     form = recording_status_form(
         recording_sid=RecordingSid(f"RE{number:032x}"), leg_sid=_leg(number % CALLS), account_sid=ACCOUNT,
         status="in-progress", url=f"{house.carrier.api_url}/RE{number:032x}", start_time=datetime.now(UTC),
@@ -169,26 +169,24 @@ async def _send(port: int, requests: list[bytes], rate: float) -> tuple[list[flo
 
 
 def _stored(database_url: str) -> int:
-    """Callbacks that are stored, if each has its recording."""
+    """The number of stored callbacks, or -1 if a recording is missing."""
     database = Database.open(database_url)
     try:
         with database.read() as conn:
-            told = conn.execute(select(func.count()).where(callbacks.c.kind == "recording")).scalar_one()
+            stored = conn.execute(select(func.count()).where(callbacks.c.kind == "recording")).scalar_one()
             rows = conn.execute(select(func.count()).select_from(recordings)).scalar_one()
-            return int(told) if told == rows else -1
+            return int(stored) if stored == rows else -1
     finally:
         database.close()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Callbacks at a rate, each twice; exit 1 on an error or a lost one."
+        description="Send callbacks at a steady rate, each twice; exit 1 on an error or a lost callback."
     )
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument(
-        "--fsync-ms", type=int, default=0, help="make the disk slow: each sync takes so much longer"
-    )
+    parser.add_argument("--fsync-ms", type=int, default=0, help="delay added to each disk sync")
     parser.add_argument("--database", help="an empty PostgreSQL database; default: SQLite")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
