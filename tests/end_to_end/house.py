@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, CallScript
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class House:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._thread.start()
-        self.carrier = self.in_carrier(StandInCarrier(self._config).__aenter__())
+        self.carrier = self.in_carrier(SimulatedCarrier(self._config).__aenter__())
         try:
             self.start_server()
         except BaseException:

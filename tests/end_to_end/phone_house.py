@@ -56,9 +56,9 @@ class PhoneHouse(House):
         """Start `work` where the carrier lives."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def let_answer(self, technician: Technician) -> None:
+    def set_technician(self, technician: Technician) -> None:
         """From the next call on it is `technician` whom browsers reach."""
-        self._loop.call_soon_threadsafe(self.carrier.let_answer, technician)
+        self._loop.call_soon_threadsafe(self.carrier.set_technician, technician)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     with open_office(tmp_path_factory.mktemp("office")) as office:
         # One who does not hang up before a slow machine has seen everything.
         voice = np.tile(load_voice(shipped_voice(Role.TECHNICIAN)), 3)
-        office.house.let_answer(replace(TECHNICIAN, voice=voice))
+        office.house.set_technician(replace(TECHNICIAN, voice=voice))
         for fault in (None, Fault("mono")):  # on their way while people sign in
             office.house.begin(earlier(fault))
         yield office

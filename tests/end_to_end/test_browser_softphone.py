@@ -161,7 +161,7 @@ def test_no_microphone_is_said_in_words(browser: Browser, house: CableHouse) -> 
 
 
 def test_a_media_socket_that_drops_pauses_the_layers_and_loses_no_line(desk: Page, house: CableHouse) -> None:
-    house.let_answer(Technician(ring_s=1.0, faults=(Fault("socket-cut", 5),)))
+    house.set_technician(Technician(ring_s=1.0, faults=(Fault("socket-cut", 5),)))
     house.line.hold()  # so that the request for a new stream waits until the page was seen
     talk(desk)
     call_id = call_id_of(desk)
@@ -176,7 +176,7 @@ def test_a_media_socket_that_drops_pauses_the_layers_and_loses_no_line(desk: Pag
     expect(watcher.locator("#lights .light.recording")).to_have_count(3, timeout=CALLING_MS)
     house.until(lambda: len(kept_words(house, call_id)) >= before + 2 * WORDS, CALLING_MS / 1000)
     desk.get_by_role("button", name="Hang up").click()
-    house.let_answer(TECHNICIAN)
+    house.set_technician(TECHNICIAN)
     expect(watcher.locator("#head .badge")).to_have_text("Explained", timeout=CHECKED_MS)
     call = house.client.get(f"/api/calls/{call_id}").json()
     assert [reason["code"] for reason in call["reasons"]] != []

@@ -86,7 +86,7 @@ class BrowserClient:
         await self._socket.send(text)
 
     async def register(self, wanted: bool = True) -> None:
-        await self.send(messages.Register(messages.RegisterBody(messages.MediaWish(wanted))))
+        await self.send(messages.Register(messages.RegisterBody(messages.MediaCapabilities(wanted))))
 
     async def until(self, kind: type[M]) -> M:
         """The next message of that kind; others before it are skipped."""
@@ -104,7 +104,7 @@ class BrowserClient:
         peer = self._new_peer()
         await peer.setLocalDescription(await peer.createOffer())
         sid = f"TJS{uuid4()}"
-        wish = messages.CallWish(urlencode(parameters))
+        wish = messages.CallParameters(urlencode(parameters))
         # As the SDK's: without candidates, since it sends its offer before they are gathered.
         sdp = without_candidates(peer.localDescription.sdp)
         await self.send(messages.Invite(messages.InviteBody(sid, sdp, "", wish)))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from callreel.domain.call import Direction
-from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.faults import parse_fault
 from callreel.simulator.scenario import CallOutcome, CallScript
 from tests.simulator.receiver import TOKEN, Receiver, receiving
@@ -36,7 +36,7 @@ def script(*faults: str, **options: Any) -> CallScript:
 
 
 @contextlib.asynccontextmanager
-async def carrier_for(receiver: Receiver, **options: Any) -> AsyncIterator[StandInCarrier]:
+async def carrier_for(receiver: Receiver, **options: Any) -> AsyncIterator[SimulatedCarrier]:
     settings: dict[str, Any] = {
         "voice_url": receiver.voice_url,
         "status_callback": f"{receiver.url}/call",
@@ -44,7 +44,7 @@ async def carrier_for(receiver: Receiver, **options: Any) -> AsyncIterator[Stand
         "speed": SPEED,
         "seed": 3,
     }
-    async with StandInCarrier(CarrierConfig(**settings | options)) as carrier:
+    async with SimulatedCarrier(CarrierConfig(**settings | options)) as carrier:
         yield carrier
 
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from callreel.domain.recording import CloudState
-from callreel.simulator.carrier import StandInCarrier
+from callreel.simulator.carrier import SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, Progress, Stage
 from callreel.twilio.rest_resources import RecordingResource, recordings_of
 from tests.simulator.calling import carrier_for, run, script
@@ -21,7 +21,7 @@ from tests.simulator.receiver import Receiver, receiving
 
 
 @contextlib.asynccontextmanager
-async def client_of(carrier: StandInCarrier) -> AsyncIterator[httpx2.AsyncClient]:
+async def client_of(carrier: SimulatedCarrier) -> AsyncIterator[httpx2.AsyncClient]:
     account = carrier.account
     base = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}/"
     auth = (account.api_key_sid, account.api_key_secret)
@@ -29,7 +29,7 @@ async def client_of(carrier: StandInCarrier) -> AsyncIterator[httpx2.AsyncClient
         yield client
 
 
-Asking = Callable[[httpx2.AsyncClient, CallOutcome, StandInCarrier], Awaitable[None]]
+Asking = Callable[[httpx2.AsyncClient, CallOutcome, SimulatedCarrier], Awaitable[None]]
 Acting = Callable[[httpx2.AsyncClient, str, Receiver], Awaitable[None]]
 
 
@@ -72,7 +72,7 @@ def during_a_call(
 
 
 def test_the_door_is_shut_without_credentials() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         account = carrier.account
         for auth in (None, (account.sid, "wrong"), (account.api_key_sid, account.auth_token)):
             async with httpx2.AsyncClient(
@@ -88,7 +88,7 @@ def test_the_door_is_shut_without_credentials() -> None:
 
 
 def test_a_completed_recording_reads_as_the_carriers() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         body = (await client.get(f"Recordings/{outcome.recording_sid}.json")).json()
         recording = RecordingResource.from_json(body)
         assert recording.cloud_state is CloudState.COMPLETED
@@ -104,7 +104,7 @@ def test_a_completed_recording_reads_as_the_carriers() -> None:
 
 @pytest.mark.parametrize("ending", ["", ".wav"])
 def test_the_file_holds_what_was_recorded(ending: str) -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         answer = await client.get(f"Recordings/{outcome.recording_sid}{ending}?RequestedChannels=2")
         assert answer.headers["content-type"] == "audio/x-wav"
         samples, rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="int16")
@@ -119,7 +119,7 @@ def test_an_mp3_where_it_can_be_written() -> None:
     if "MP3" not in soundfile.available_formats():
         pytest.skip("this libsndfile writes no MP3")
 
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         answer = await client.get(f"Recordings/{outcome.recording_sid}.mp3")
         assert answer.headers["content-type"] == "audio/mpeg"
         assert soundfile.info(io.BytesIO(answer.content)).channels == 2
@@ -128,7 +128,7 @@ def test_an_mp3_where_it_can_be_written() -> None:
 
 
 def test_channels_that_are_not_there_are_a_bad_request() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         path = f"Recordings/{outcome.recording_sid}.wav?RequestedChannels="
         assert (await client.get(path + "2")).status_code == 400
         assert soundfile.info(io.BytesIO((await client.get(path + "1")).content)).channels == 1
@@ -148,7 +148,7 @@ def test_nothing_to_fetch_before_it_is_ready() -> None:
 
 
 def test_the_list_comes_in_pages_newest_first() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         path: str | None = "Recordings.json?PageSize=2"
         sids: list[str] = []
         sizes = []
@@ -165,7 +165,7 @@ def test_the_list_comes_in_pages_newest_first() -> None:
 
 
 def test_the_list_is_filtered_by_call_and_day() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         today = datetime.now(UTC).date()
         tomorrow = today + timedelta(days=1)
 
@@ -184,7 +184,7 @@ def test_the_list_is_filtered_by_call_and_day() -> None:
 
 
 def test_a_deleted_recording_is_gone_but_remembered() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         path = f"Recordings/{outcome.recording_sid}"
         assert (await client.delete(f"{path}.json")).status_code == 204
         assert (await client.get(f"{path}.wav")).status_code == 404
@@ -199,7 +199,7 @@ def test_a_deleted_recording_is_gone_but_remembered() -> None:
 
 @pytest.mark.parametrize(("fault", "status"), [("media-404", 404), ("media-429", 429), ("media-500", 500)])
 def test_downloads_fail_twice_and_then_succeed(fault: str, status: int) -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         answers = [await client.get(f"Recordings/{outcome.recording_sid}.wav") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [status, status, 200]
         assert answers[0].json()["status"] == status
@@ -210,7 +210,7 @@ def test_downloads_fail_twice_and_then_succeed(fault: str, status: int) -> None:
 
 
 def test_a_truncated_download_breaks_off_and_the_next_is_whole() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         path = f"Recordings/{outcome.recording_sid}.wav"
         received = bytearray()
         with pytest.raises(httpx2.RemoteProtocolError):
@@ -227,7 +227,7 @@ def test_a_truncated_download_breaks_off_and_the_next_is_whole() -> None:
 
 
 def test_a_download_is_resumed_only_where_that_is_switched_on() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         path = f"Recordings/{outcome.recording_sid}.wav"
         whole = (await client.get(path)).content
         rest = await client.get(path, headers={"Range": "bytes=1000-"})
@@ -236,7 +236,7 @@ def test_a_download_is_resumed_only_where_that_is_switched_on() -> None:
         assert rest.headers["content-range"] == f"bytes 1000-{len(whole) - 1}/{len(whole)}"
         assert (await client.get(path, headers={"Range": f"bytes={len(whole)}-"})).status_code == 416
 
-    async def without(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def without(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         answer = await client.get(f"Recordings/{outcome.recording_sid}.wav", headers={"Range": "bytes=1000-"})
         assert answer.status_code == 200
 
@@ -337,7 +337,7 @@ def test_a_call_is_ended_over_rest() -> None:
 
 
 def test_calls_are_listed_and_fetched() -> None:
-    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: StandInCarrier) -> None:
+    async def ask(client: httpx2.AsyncClient, outcome: CallOutcome, carrier: SimulatedCarrier) -> None:
         call = (await client.get(f"Calls/{outcome.call_sid}.json")).json()
         assert (call["status"], call["from"], call["direction"]) == ("completed", "client:agent", "inbound")
         children = (await client.get(f"Calls.json?ParentCallSid={outcome.call_sid}")).json()["calls"]

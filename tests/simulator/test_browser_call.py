@@ -13,10 +13,10 @@ import pytest
 from callreel.audio import mulaw
 from callreel.domain.call import Track
 from callreel.domain.errors import SettingsError
-from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, Technician
 from callreel.simulator.signalling import messages as messages
-from callreel.simulator.signalling.browser_leg import Patience
+from callreel.simulator.signalling.browser_leg import BrowserTimeouts
 from callreel.twilio.access_token import mint
 from tests.simulator.browser_client import BrowserClient, best_lag, page, pieces_heard
 from tests.simulator.calling import carrier_for, run, voice
@@ -28,7 +28,7 @@ MOST = 8  # pieces of a second that came as they were said; a busy machine may b
 TECHNICIAN = np.concatenate([voice(12, 1000), PAUSE, voice(13, 800), PAUSE])
 
 
-def token_for(carrier: StandInCarrier, identity: str = "ada", **options: Any) -> str:
+def token_for(carrier: SimulatedCarrier, identity: str = "ada", **options: Any) -> str:
     account = carrier.account
     wanted: dict[str, Any] = {"now": datetime.now(UTC) - timedelta(seconds=2)} | options
     application = wanted.pop("application_sid", CarrierConfig(voice_url="").application_sid)
@@ -38,7 +38,7 @@ def token_for(carrier: StandInCarrier, identity: str = "ada", **options: Any) ->
 @contextlib.asynccontextmanager
 async def house(
     receiver: dict[str, Any] | None = None, agent: Any = AGENT, **carrier: Any
-) -> AsyncIterator[tuple[StandInCarrier, BrowserClient, Receiver]]:
+) -> AsyncIterator[tuple[SimulatedCarrier, BrowserClient, Receiver]]:
     """An application, a stand-in that lets browsers in, and a page that is connected to it."""
     options: dict[str, Any] = {
         "signalling": True,
@@ -50,20 +50,20 @@ async def house(
             yield stand_in, client, got
 
 
-async def outcome_of(carrier: StandInCarrier) -> CallOutcome:
+async def outcome_of(carrier: SimulatedCarrier) -> CallOutcome:
     async with asyncio.timeout(20):
         await carrier.settle()
     return carrier.browser_outcomes[-1]
 
 
-async def hang_up_by_rest(carrier: StandInCarrier, sid: str) -> None:
+async def hang_up_by_rest(carrier: SimulatedCarrier, sid: str) -> None:
     account = carrier.account
     url = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}/Calls/{sid}.json"
     async with httpx2.AsyncClient(auth=(account.sid, account.auth_token), trust_env=False) as rest:
         assert (await rest.post(url, data={"Status": "completed"})).status_code == 200
 
 
-async def newest_parent(carrier: StandInCarrier) -> str:
+async def newest_parent(carrier: SimulatedCarrier) -> str:
     """The leg that runs the TwiML of the newest call."""
     account = carrier.account
     url = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}/Calls.json"
@@ -276,7 +276,7 @@ def test_a_lost_socket_is_resumed_and_the_call_goes_on() -> None:
 
 def test_a_lost_socket_that_stays_lost_ends_the_call() -> None:
     async def work() -> CallOutcome:
-        async with house(patience=Patience(resume_s=0.3)) as (carrier, client, _):
+        async with house(patience=BrowserTimeouts(resume_s=0.3)) as (carrier, client, _):
             await answered(client)
             await client.drop()
             return await outcome_of(carrier)
@@ -286,7 +286,7 @@ def test_a_lost_socket_that_stays_lost_ends_the_call() -> None:
 
 def test_sound_that_never_comes_ends_the_call() -> None:
     async def work() -> messages.Ended:
-        async with house(patience=Patience(media_s=0.3)) as (_, client, _):
+        async with house(patience=BrowserTimeouts(media_s=0.3)) as (_, client, _):
             await client.call(To="+14155550123")
             await client.until(messages.Answered)  # and its SDP is not taken
             return await client.until(messages.Ended)
@@ -411,7 +411,7 @@ def test_a_browser_is_rung_and_does_not_answer(way: str) -> None:
             offer = await client.until(messages.Offer)
             sid = offer.payload.callsid
             if way == "declines":
-                await client.send(messages.Reject(messages.OfCall(sid)))
+                await client.send(messages.Reject(messages.CallReference(sid)))
             outcome = await ringing
             if way == "is too late":
                 await client.accept(offer)
@@ -464,4 +464,4 @@ def test_a_stand_in_that_ends_in_mid_call_leaves_nothing_behind() -> None:
 
 def test_browsers_are_let_in_on_loopback_only() -> None:
     with pytest.raises(SettingsError):
-        StandInCarrier(CarrierConfig(voice_url="http://127.0.0.1:1/", host="0.0.0.0", signalling=True))
+        SimulatedCarrier(CarrierConfig(voice_url="http://127.0.0.1:1/", host="0.0.0.0", signalling=True))

@@ -13,7 +13,7 @@ from callreel.audio import mulaw
 from callreel.domain.call import Direction, Track
 from callreel.domain.errors import SettingsError
 from callreel.simulator.account import SharedKey
-from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, Progress, Stage
 from tests.simulator.calling import VOICE_MS, carrier_for, place, run, script, voice
 from tests.simulator.receiver import Receiver, Socket, receiving
@@ -69,9 +69,9 @@ def test_the_voice_request_is_a_browsers() -> None:
 
 def test_the_recordings_callbacks_have_the_documented_parameters() -> None:
     outcome, got = plain()
-    begun, completed = got.forms("/recording")
-    assert "RecordingDuration" not in begun
-    assert completed["RecordingSid"] == outcome.recording_sid == begun["RecordingSid"]
+    started, completed = got.forms("/recording")
+    assert "RecordingDuration" not in started
+    assert completed["RecordingSid"] == outcome.recording_sid == started["RecordingSid"]
     assert completed["RecordingUrl"].endswith(f"/Recordings/{outcome.recording_sid}")
     assert completed["RecordingDuration"] == str(round(outcome.duration_ms / 1000))
     assert completed["RecordingSource"] == "StartCallRecordingTwiML"
@@ -356,10 +356,10 @@ def test_a_cancelled_call_leaves_nothing() -> None:
 def test_a_port_in_use_is_said_in_one_line() -> None:
     async def work() -> None:
         config = CarrierConfig(voice_url="http://127.0.0.1:1/voice")
-        async with StandInCarrier(config) as carrier:
+        async with SimulatedCarrier(config) as carrier:
             port = int(carrier.api_url.rpartition(":")[2])
             with pytest.raises(SettingsError, match=f"port {port}"):
-                await StandInCarrier(CarrierConfig(voice_url=config.voice_url, port=port)).__aenter__()
+                await SimulatedCarrier(CarrierConfig(voice_url=config.voice_url, port=port)).__aenter__()
 
     run(work)
 

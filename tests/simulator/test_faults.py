@@ -12,20 +12,20 @@ from callreel.simulator.faults import (
     FAULTS,
     SPARED_MS,
     Fault,
-    Sending,
+    ScheduledMessage,
+    inject,
     parse_fault,
-    strike,
     value_of,
 )
 
 SCHEDULE = [  # 15 s, two tracks
-    Sending(20.0 * (1 + number // 2), str(number), list(Track)[number % 2]) for number in range(1500)
+    ScheduledMessage(20.0 * (1 + number // 2), str(number), list(Track)[number % 2]) for number in range(1500)
 ]
 FRAME_FAULTS = ["lost", "late", "repeated", "reordered", "stall"]
 
 
-def delivered(*names: str, seed: int = 7) -> list[Sending]:
-    return list(strike(SCHEDULE, [parse_fault(name) for name in names], seed))
+def delivered(*names: str, seed: int = 7) -> list[ScheduledMessage]:
+    return list(inject(SCHEDULE, [parse_fault(name) for name in names], seed))
 
 
 @pytest.mark.parametrize("name", FAULTS)

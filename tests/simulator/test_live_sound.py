@@ -5,16 +5,16 @@ import numpy as np
 from callreel.audio import mulaw
 from callreel.domain.call import Track
 from callreel.simulator.sound.leg_audio import LegAudio
-from callreel.simulator.sound.live_sound import LEAD_MS, Mouth
+from callreel.simulator.sound.live_sound import LEAD_MS, LiveInput
 from tests.simulator.calling import voice
 
 VOICE = mulaw.decode(mulaw.encode(voice(5, 1000)))
 
 
-def said(*arrivals: tuple[float, int]) -> tuple[LegAudio, Mouth]:
+def said(*arrivals: tuple[float, int]) -> tuple[LegAudio, LiveInput]:
     """A mouth that said frame number n at that time, for each (time, n)."""
     audio = LegAudio()
-    mouth = Mouth(audio, Track.INBOUND)
+    mouth = LiveInput(audio, Track.INBOUND)
     for now_ms, number in arrivals:
         mouth.say(now_ms, number * 160, VOICE[number * 160 : (number + 1) * 160])
     return audio, mouth

@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 from callreel.simulator.signalling import messages as messages
 from callreel.simulator.signalling.session import (
     HEARTBEAT,
-    Beat,
     CallAccepted,
     CallDeclined,
-    CallLeft,
-    CallResumed,
-    CallWanted,
-    KeysPressed,
+    CallHungUp,
+    CallRequested,
+    DigitsPressed,
+    HeartbeatEcho,
+    IceRestartRequested,
     MessageSent,
-    Premature,
-    Registering,
-    RestartWanted,
+    ProtocolViolation,
+    RegisterRequested,
+    ResumeRequested,
     SessionState,
     SignallingSession,
-    TokenShown,
-    Unknown,
-    Unregistering,
-    Violation,
+    TokenPresented,
+    Unauthenticated,
+    UnknownMessage,
+    UnregisterRequested,
 )
 from callreel.twilio.access_token import Grants, RefusalCode, Refused
 
@@ -41,19 +41,21 @@ CASES = {
     for record in map(json.loads, (CAPTURES / "browser.jsonl").read_text(encoding="utf-8").splitlines())
 }
 EVENTS = {
-    "token-shown": TokenShown("a.b.c"),
-    "registering": Registering(),
-    "call-wanted": CallWanted(TJS, SDP, {"To": "+14155550123", "ticket": "42", "note": "a b&c", "empty": ""}),
-    "call-wanted-without-parameters": CallWanted(TJS, SDP, {}),
-    "call-resumed": CallResumed(CA, "opaque"),
+    "token-shown": TokenPresented("a.b.c"),
+    "registering": RegisterRequested(),
+    "call-wanted": CallRequested(
+        TJS, SDP, {"To": "+14155550123", "ticket": "42", "note": "a b&c", "empty": ""}
+    ),
+    "call-wanted-without-parameters": CallRequested(TJS, SDP, {}),
+    "call-resumed": ResumeRequested(CA, "opaque"),
     "call-accepted": CallAccepted(CA, SDP),
-    "restart-wanted": RestartWanted(CA, SDP),
-    "keys-pressed": KeysPressed(CA, "12#*9w3"),
+    "restart-wanted": IceRestartRequested(CA, SDP),
+    "keys-pressed": DigitsPressed(CA, "12#*9w3"),
     "message-sent": MessageSent(CA, "KX1", {"a": 1}),
-    "call-left": CallLeft(CA),
-    "call-left-with-a-reason": CallLeft(TJS),
+    "call-left": CallHungUp(CA),
+    "call-left-with-a-reason": CallHungUp(TJS),
     "call-declined": CallDeclined(CA),
-    "unregistering": Unregistering(),
+    "unregistering": UnregisterRequested(),
 }
 BAD = {
     "no_json": 1007,
@@ -92,35 +94,35 @@ def test_what_the_sdk_says(case: str) -> None:
 )
 def test_a_token_comes_first(case: str) -> None:
     event = SignallingSession().receive(CASES[case])
-    assert isinstance(event, Premature) and event.code is RefusalCode.INVALID
+    assert isinstance(event, Unauthenticated) and event.code is RefusalCode.INVALID
 
 
 def test_a_hang_up_that_waited_for_the_socket_is_heard_before_the_token() -> None:
-    assert SignallingSession().receive(CASES["call-left"]) == CallLeft(CA)
+    assert SignallingSession().receive(CASES["call-left"]) == CallHungUp(CA)
 
 
 @pytest.mark.parametrize(("name", "close_code"), BAD.items())
 def test_what_the_protocol_forbids(name: str, close_code: int | None) -> None:
     session = admitted()
     event = session.receive((CAPTURES / "bad" / f"{name}.txt").read_text(encoding="utf-8"))
-    assert isinstance(event, Violation) and event.close_code == close_code
+    assert isinstance(event, ProtocolViolation) and event.close_code == close_code
     assert (session.state is SessionState.CLOSED) is (close_code is not None)
 
 
 def test_the_way_of_a_registration() -> None:
     session = SignallingSession()
-    assert (session.state, session.grants) == (SessionState.TOKEN_WANTED, None)
+    assert (session.state, session.grants) == (SessionState.AWAITING_TOKEN, None)
     session.receive(CASES["token-shown"])
     connected = sent(session.admit(GRANTS, 600))
     assert (connected["type"], connected["payload"]["token"]) == (
         "connected",
         {"identity": "ada", "ttl": 600},
     )
-    assert (session.state, session.grants) == (SessionState.ADMITTED, GRANTS)
+    assert (session.state, session.grants) == (SessionState.AUTHENTICATED, GRANTS)
     assert sent(session.ready()) == {"type": "ready", "version": "1.6", "payload": {}}
     states = [session.state]
     assert sent(session.offline())["type"] == "offline"
-    assert [*states, session.state] == [SessionState.REGISTERED, SessionState.ADMITTED]
+    assert [*states, session.state] == [SessionState.REGISTERED, SessionState.AUTHENTICATED]
 
 
 def test_a_refused_token_admits_nobody() -> None:
@@ -128,7 +130,7 @@ def test_a_refused_token_admits_nobody() -> None:
     session.receive(CASES["token-shown"])
     refused = sent(session.refuse(Refused(RefusalCode.EXPIRED, "it has expired")))
     assert refused["payload"] == {"error": {"code": 31205, "message": "it has expired"}}
-    assert session.state is SessionState.TOKEN_WANTED
+    assert session.state is SessionState.AWAITING_TOKEN
 
 
 def test_a_new_token_must_be_the_same_persons() -> None:
@@ -142,18 +144,18 @@ def test_a_new_token_must_be_the_same_persons() -> None:
 
 def test_heartbeats_unknown_kinds_and_sizes() -> None:
     session = SignallingSession(max_message_bytes=100)
-    assert session.receive(HEARTBEAT) == Beat()
-    assert session.receive('{"type": "presence", "payload": {}}') == Unknown("presence")
-    assert session.receive("\ud800") == Violation("a message is not UTF-8", 1007)
+    assert session.receive(HEARTBEAT) == HeartbeatEcho()
+    assert session.receive('{"type": "presence", "payload": {}}') == UnknownMessage("presence")
+    assert session.receive("\ud800") == ProtocolViolation("a message is not UTF-8", 1007)
     session = SignallingSession(max_message_bytes=100)
-    assert session.receive("x" * 101) == Violation("a message is over 100 bytes", 1009)
-    assert session.receive(CASES["registering"]) == Violation("register while closed", None)
+    assert session.receive("x" * 101) == ProtocolViolation("a message is over 100 bytes", 1009)
+    assert session.receive(CASES["registering"]) == ProtocolViolation("register while closed", None)
 
 
 def test_a_closed_socket_counts_no_more() -> None:
     session = admitted()
     session.close()
-    assert isinstance(session.receive(CASES["call-wanted"]), Violation)
+    assert isinstance(session.receive(CASES["call-wanted"]), ProtocolViolation)
 
 
 @pytest.mark.parametrize("line", (CAPTURES / "carrier.jsonl").read_text(encoding="utf-8").splitlines())
@@ -167,4 +169,7 @@ def test_what_the_carrier_says_is_read_and_written_alike(line: str) -> None:
 
 @given(st.text() | st.binary())
 def test_nothing_makes_it_raise(text: str | bytes) -> None:
-    assert isinstance(SignallingSession().receive(text), Violation | Beat | Unknown | TokenShown | Premature)
+    assert isinstance(
+        SignallingSession().receive(text),
+        ProtocolViolation | HeartbeatEcho | UnknownMessage | TokenPresented | Unauthenticated,
+    )

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from callreel.domain.ids import LegSid
 from callreel.simulator.signalling.signalled_call import (
     CallStage,
-    Move,
     SignalledCall,
+    Transition,
     refused_call,
     unknown_call,
 )
@@ -60,7 +60,7 @@ def test_an_offer_is_cancelled_and_a_taken_one_is_hung_up() -> None:
     assert body(call.offer("sdp", {"From": "x"}))[0] == "invite"
     assert body(call.ended()) == ("cancel", {"callsid": CA})
     call = offered()
-    assert call.takes(Move.ACCEPT)
+    assert call.takes(Transition.ACCEPT)
     assert body(call.ended())[0] == "hangup"
     assert call.sids == (CA,)
 
@@ -70,7 +70,7 @@ def test_who_comes_back_is_told_how_the_call_stands() -> None:
     call.answered("sdp")
     assert call.resumed("another") is None
     assert body(call.resumed("opaque")) == ("answer", {"callsid": CA, "reconnect": "opaque"})
-    call.takes(Move.LEAVE)
+    call.takes(Transition.LEAVE)
     assert body(call.resumed("opaque")) == ("hangup", {"callsid": CA})
 
 
@@ -85,13 +85,13 @@ def test_what_is_no_call_at_all() -> None:
 @pytest.mark.parametrize("make", [wanted, offered])
 def test_when_it_is_over_nothing_more_is_said(make: Any) -> None:
     call = make()
-    assert call.takes(Move.LEAVE)
+    assert call.takes(Transition.LEAVE)
     assert [call.ringing(""), call.answered(""), call.ended(), call.acknowledged("")] == [None] * 4
-    assert not any(call.takes(move) for move in Move)
+    assert not any(call.takes(move) for move in Transition)
 
 
-@given(st.booleans(), st.lists(st.sampled_from(Move), max_size=30))
-def test_a_call_ends_once_and_is_answered_once(out: bool, moves: list[Move]) -> None:
+@given(st.booleans(), st.lists(st.sampled_from(Transition), max_size=30))
+def test_a_call_ends_once_and_is_answered_once(out: bool, moves: list[Transition]) -> None:
     call = wanted() if out else offered()
     stages = [call.stage] + [call.stage for move in moves if call.takes(move)]
     opened = [stage for before, stage in zip(stages, stages[1:], strict=False) if before is not stage]

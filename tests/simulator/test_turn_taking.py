@@ -12,7 +12,7 @@ from callreel.simulator.sound.turn_taking import (
     HangUp,
     Say,
     TurnTaking,
-    lines_of,
+    split_lines,
 )
 from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_voice
 from tests.simulator.calling import voice
@@ -82,14 +82,14 @@ def test_the_noise_of_a_room_is_nobody(level: int) -> None:
 
 def test_a_recording_is_cut_into_its_lines() -> None:
     gap = np.zeros(8000, np.int16)
-    lines = lines_of(np.concatenate([gap, LINE, gap, LINE[:4000], gap]))
+    lines = split_lines(np.concatenate([gap, LINE, gap, LINE[:4000], gap]))
     assert [len(line) // 8 for line in lines] == [1200, 700]
-    assert lines_of(gap) == []
+    assert split_lines(gap) == []
 
 
 def test_the_shipped_technician_has_as_many_lines_as_turns() -> None:
     spoken = [line for line in shipped_lines() if line.role is Role.TECHNICIAN]
-    lines = lines_of(load_voice(shipped_voice(Role.TECHNICIAN)))
+    lines = split_lines(load_voice(shipped_voice(Role.TECHNICIAN)))
     assert [round(len(line) / 8000, 0) for line in lines] == pytest.approx(
         [(line.end_ms - line.start_ms) / 1000 for line in spoken], abs=0.9
     )

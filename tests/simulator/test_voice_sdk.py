@@ -27,7 +27,7 @@ from playwright.async_api import Page, async_playwright
 from callreel.audio import mulaw
 from callreel.audio.resample import to_rate
 from callreel.domain.call import Track
-from callreel.simulator.carrier import StandInCarrier
+from callreel.simulator.carrier import SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, Technician
 from tests.simulator.browser_client import best_lag
 from tests.simulator.calling import carrier_for, run, voice
@@ -174,7 +174,7 @@ async def hears(page: Page, seconds: float) -> Any:
     return np.array(await page.evaluate("([from, to]) => heard.slice(from, to)", [begin, begin + count]))
 
 
-async def call_out(page: Page, carrier: StandInCarrier) -> tuple[CallOutcome, Any]:
+async def call_out(page: Page, carrier: SimulatedCarrier) -> tuple[CallOutcome, Any]:
     """Dial, talk, press keys, lose the socket, mute, hang up; what was heard at the beginning."""
     await page.evaluate("dial({To: '+14155550123', ticket: '42'})")
     await until(page, "call ringing true")
@@ -193,7 +193,7 @@ async def call_out(page: Page, carrier: StandInCarrier) -> tuple[CallOutcome, An
     return await outcome_of(carrier), heard
 
 
-async def be_called(page: Page, carrier: StandInCarrier) -> CallOutcome:
+async def be_called(page: Page, carrier: SimulatedCarrier) -> CallOutcome:
     """Answer an incoming call, talk, and be hung up on."""
     ringing = asyncio.create_task(carrier.ring_client("agent", "+14155550199"))
     await until(page, f"device incoming {SHOWN}")
@@ -205,7 +205,7 @@ async def be_called(page: Page, carrier: StandInCarrier) -> CallOutcome:
     return await ringing
 
 
-async def decline(page: Page, carrier: StandInCarrier) -> CallOutcome:
+async def decline(page: Page, carrier: SimulatedCarrier) -> CallOutcome:
     ringing = asyncio.create_task(carrier.ring_client("agent", "+14155550198"))
     await until(page, f"device incoming {SHOWN}", 2)
     await page.evaluate("call.reject()")

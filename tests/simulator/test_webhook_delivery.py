@@ -5,7 +5,7 @@ import socket
 import httpx2
 import pytest
 
-from callreel.simulator.webhook_delivery import Courier, Delivery
+from callreel.simulator.webhook_delivery import Delivery, WebhookSender
 from tests.simulator.calling import carrier_for, place, run
 from tests.simulator.receiver import Receiver, receiving
 
@@ -14,7 +14,7 @@ def deliver(fragment: str, *answers: int, path: str = "/hook") -> tuple[Delivery
     async def work() -> tuple[Delivery, Receiver]:
         async with receiving(answers={"/hook": list(answers)}) as got, carrier_for(got) as carrier:
             async with httpx2.AsyncClient(trust_env=False, verify=False) as client:
-                courier = Courier(client, carrier.account, carrier.sids)
+                courier = WebhookSender(client, carrier.account, carrier.sids)
                 return await courier.deliver(
                     f"{got.url}{path}{fragment}", {"Empty": "", "Name": "a b&c"}
                 ), got
@@ -63,7 +63,7 @@ def test_one_more_try_when_no_connection_was_made() -> None:
     async def work() -> Delivery:
         async with receiving() as got, carrier_for(got) as carrier:
             async with httpx2.AsyncClient(trust_env=False, verify=False) as client:
-                return await Courier(client, carrier.account, carrier.sids).deliver(
+                return await WebhookSender(client, carrier.account, carrier.sids).deliver(
                     f"http://127.0.0.1:{port}/", {}
                 )
 
@@ -76,7 +76,7 @@ def test_patience_ends_with_the_time_that_the_url_gives() -> None:
             url = f"http://127.0.0.1:{mute.getsockname()[1]}/#rt=100&tt=150&rc=5&rp=rt"
             async with receiving() as got, carrier_for(got) as carrier:
                 async with httpx2.AsyncClient(trust_env=False, verify=False) as client:
-                    return await Courier(client, carrier.account, carrier.sids).deliver(url, {})
+                    return await WebhookSender(client, carrier.account, carrier.sids).deliver(url, {})
 
     assert run(work).attempts == (0, 0)
 

@@ -162,7 +162,7 @@ def _config(options: SimulateOptions, settings: Settings) -> CarrierConfig:
 def _place(config: CarrierConfig, script: CallScript, options: SimulateOptions) -> CallOutcome:
     import asyncio
 
-    from callreel.simulator.carrier import StandInCarrier
+    from callreel.simulator.carrier import SimulatedCarrier
     from callreel.simulator.scenario import Progress, Stage
 
     def on_progress(progress: Progress) -> None:
@@ -170,7 +170,7 @@ def _place(config: CarrierConfig, script: CallScript, options: SimulateOptions) 
             typer.echo(f"{progress.position_ms / 1000:7.2f} s  {progress.stage}")
 
     async def place() -> CallOutcome:
-        async with StandInCarrier(config) as carrier:
+        async with SimulatedCarrier(config) as carrier:
             outcome = await carrier.place(script, on_progress)
             if options.stay:
                 report(

@@ -18,7 +18,7 @@ from callreel.demo.progress import Progress
 from callreel.demo.screen import Screen
 from callreel.demo.server_process import ServerProcess
 from callreel.settings import Settings, env_name, env_names
-from callreel.simulator.carrier import CarrierConfig, StandInCarrier
+from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, CallScript
 
@@ -74,7 +74,7 @@ def carrier_config(plan: Plan) -> CarrierConfig:
 
 
 def server_environment(
-    plan: Plan, config: CarrierConfig, carrier: StandInCarrier, environ: Mapping[str, str]
+    plan: Plan, config: CarrierConfig, carrier: SimulatedCarrier, environ: Mapping[str, str]
 ) -> dict[str, str]:
     """The environment of the server: of the user's settings only those of speech recognition, prices and logs.
 
@@ -127,7 +127,7 @@ async def rehearse(
         loop.add_signal_handler(number, stopped.set)
     screen.step("starting the simulated carrier")
     config = carrier_config(plan)
-    async with StandInCarrier(config) as carrier:
+    async with SimulatedCarrier(config) as carrier:
         environ = server_environment(plan, config, carrier, os.environ)
         arguments = ["serve", "--demo", "--host", HOST, "--port", str(plan.port)]
         log_path = plan.data_dir / "server.log"
@@ -150,7 +150,7 @@ async def _ready(client: Client) -> None:
         raise ServerError(f"the server was not ready within {READY_S:g} s") from None
 
 
-async def _one_call(plan: Plan, carrier: StandInCarrier, client: Client, screen: Screen) -> dict[str, Any]:
+async def _one_call(plan: Plan, carrier: SimulatedCarrier, client: Client, screen: Screen) -> dict[str, Any]:
     script = CallScript(
         agent_voice=plan.agent_voice, technician_voice=plan.technician_voice, faults=plan.faults
     )

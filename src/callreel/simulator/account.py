@@ -32,7 +32,7 @@ class Account:
     api_key_secret: str
     shared_key: SharedKey | None = None
 
-    def opens(self, user: str, password: str) -> bool:
+    def authenticates(self, user: str, password: str) -> bool:
         """Whether HTTP Basic with these is let in to REST."""
         return (user, password) in {(self.sid, self.auth_token), (self.api_key_sid, self.api_key_secret)}
 

@@ -29,19 +29,19 @@ from callreel.audio.samples import Samples
 from callreel.domain.call import Direction, Role
 from callreel.domain.errors import SettingsError
 from callreel.simulator.account import Account, SharedKey, Sids
-from callreel.simulator.calls.conversation import Exchange
+from callreel.simulator.calls.context import CarrierServices
 from callreel.simulator.calls.media_stream import is_loopback
-from callreel.simulator.calls.placed_call import Entry, PlacedCall
-from callreel.simulator.ledger import Ledger
+from callreel.simulator.calls.placed_call import PlacedCall, VoiceApplication
 from callreel.simulator.rest.app import rest_app
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Technician
-from callreel.simulator.signalling.browser_leg import BrowserLeg, Patience
-from callreel.simulator.signalling.session import CallWanted
+from callreel.simulator.signalling.browser_leg import BrowserLeg, BrowserTimeouts
+from callreel.simulator.signalling.session import CallRequested
 from callreel.simulator.signalling.socket import SignalOptions, SignalSocket
 from callreel.simulator.signalling.switchboard import Switchboard
 from callreel.simulator.signalling.webrtc import MediaError
 from callreel.simulator.sound.voices import load_voice, shipped_voice
-from callreel.simulator.webhook_delivery import Courier
+from callreel.simulator.state import CarrierState
+from callreel.simulator.webhook_delivery import WebhookSender
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +80,12 @@ class CarrierConfig:
     ranges: bool = False
     signalling: bool = False
     technician: Technician = field(default_factory=Technician)
-    patience: Patience = Patience()
+    patience: BrowserTimeouts = BrowserTimeouts()
     heartbeat_s: float = 5.0
 
 
-class StandInCarrier:
-    """`async with StandInCarrier(config) as carrier:`, then `await carrier.place(script)`, any number at once."""
+class SimulatedCarrier:
+    """`async with SimulatedCarrier(config) as carrier:`, then `await carrier.place(script)`, any number at once."""
 
     def __init__(self, config: CarrierConfig) -> None:
         if config.speed <= 0:
@@ -100,13 +100,13 @@ class StandInCarrier:
             config.api_key_secret,
             config.shared_key,
         )
-        self._ledger = Ledger()
+        self._ledger = CarrierState()
         self._calls: set[asyncio.Task[Any]] = set()
         self._api_url = ""
         self._technician = config.technician
         self._browser_outcomes = deque[CallOutcome](maxlen=_KEPT_OUTCOMES)
         self._switchboard: Switchboard
-        self._exchange: Exchange
+        self._exchange: CarrierServices
         self._client: httpx2.AsyncClient
         self._server: _Server
         self._serving: asyncio.Task[None]
@@ -130,7 +130,7 @@ class StandInCarrier:
     def account(self) -> Account:
         return self._account
 
-    def let_answer(self, technician: Technician) -> None:
+    def set_technician(self, technician: Technician) -> None:
         """From the next call on it is `technician` whom browsers reach, and who calls them."""
         self._technician = technician
 
@@ -164,10 +164,10 @@ class StandInCarrier:
         self._switchboard = Switchboard(
             self._take, lambda: sids.new("CA"), lambda: secrets.token_hex(16), config.patience
         )
-        self._exchange = Exchange(
+        self._exchange = CarrierServices(
             account=self._account,
             sids=sids,
-            courier=Courier(self._client, self._account, sids),
+            courier=WebhookSender(self._client, self._account, sids),
             ledger=self._ledger,
             api_url=self._api_url,
             speed=config.speed,
@@ -237,7 +237,7 @@ class StandInCarrier:
 
         app.add_api_websocket_route("/signal", signal)
 
-    def _take(self, leg: BrowserLeg, wanted: CallWanted) -> None:
+    def _take(self, leg: BrowserLeg, wanted: CallRequested) -> None:
         """A browser calls: what it asked for goes to the application like every other call."""
         technician = self._technician
         script = CallScript(
@@ -256,7 +256,7 @@ class StandInCarrier:
 
     async def _answer(self, leg: BrowserLeg, sdp: str, script: CallScript) -> CallOutcome | None:
         try:
-            await leg.meet(sdp)
+            await leg.accept_offer(sdp)
             outcome = await PlacedCall(self._exchange, self._entry(), script, _ignore, leg).run()
         except MediaError as error:
             log.warning("stand-in carrier: a browser's call is refused: %s", error)
@@ -267,9 +267,9 @@ class StandInCarrier:
         self._browser_outcomes.append(outcome)
         return outcome
 
-    def _entry(self) -> Entry:
+    def _entry(self) -> VoiceApplication:
         config = self._config
-        return Entry(config.voice_url, config.status_callback, config.application_sid)
+        return VoiceApplication(config.voice_url, config.status_callback, config.application_sid)
 
     def _start(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name="stand-in call")

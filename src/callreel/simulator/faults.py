@@ -92,7 +92,7 @@ def value_of(faults: Iterable[Fault], name: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class ScheduledMessage:
     """A media message of a track, and when it is to be sent, in ms of the stream."""
 
     due_ms: float
@@ -100,12 +100,14 @@ class Sending:
     track: Track = Track.INBOUND
 
 
-def strike(sendings: Iterable[Sending], faults: Iterable[Fault], seed: int = 0) -> Iterator[Sending]:
+def inject(
+    sendings: Iterable[ScheduledMessage], faults: Iterable[Fault], seed: int = 0
+) -> Iterator[ScheduledMessage]:
     """What is delivered of `sendings` under the frame faults among `faults`, in order of delivery.
 
     Lazy: at most some 300 ms of messages are taken ahead. The same seed strikes the same frames.
     """
-    struck: Iterator[Sending] = iter(sendings)
+    struck: Iterator[ScheduledMessage] = iter(sendings)
     for fault in faults:
         value = value_of([fault], fault.name) or 0.0
         match fault.name:
@@ -124,7 +126,7 @@ def strike(sendings: Iterable[Sending], faults: Iterable[Fault], seed: int = 0) 
     return struck
 
 
-def _numbered(sendings: Iterator[Sending]) -> Iterator[tuple[int, Sending]]:
+def _numbered(sendings: Iterator[ScheduledMessage]) -> Iterator[tuple[int, ScheduledMessage]]:
     """Each with its number in its own track, from 1: an even count over both would strike one track only."""
     numbers = Counter[Track]()
     for sending in sendings:
@@ -132,11 +134,13 @@ def _numbered(sendings: Iterator[Sending]) -> Iterator[tuple[int, Sending]]:
         yield numbers[sending.track], sending
 
 
-def _hit(number: int, every: int, sending: Sending) -> bool:
+def _hit(number: int, every: int, sending: ScheduledMessage) -> bool:
     return sending.due_ms >= SPARED_MS and number % max(1, every) == 0
 
 
-def _lose(sendings: Iterator[Sending], share: float, chance: random.Random) -> Iterator[Sending]:
+def _lose(
+    sendings: Iterator[ScheduledMessage], share: float, chance: random.Random
+) -> Iterator[ScheduledMessage]:
     for number, sending in _numbered(sendings):
         drawn = chance.random()
         struck = drawn < share if share < 1 else number % round(share) == 0
@@ -144,8 +148,8 @@ def _lose(sendings: Iterator[Sending], share: float, chance: random.Random) -> I
             yield sending
 
 
-def _postpone(sendings: Iterator[Sending], every: int, by_ms: float) -> Iterator[Sending]:
-    held: list[tuple[float, int, Sending]] = []
+def _postpone(sendings: Iterator[ScheduledMessage], every: int, by_ms: float) -> Iterator[ScheduledMessage]:
+    held: list[tuple[float, int, ScheduledMessage]] = []
     taken = 0
     for number, sending in _numbered(sendings):
         taken += 1
@@ -160,14 +164,14 @@ def _postpone(sendings: Iterator[Sending], every: int, by_ms: float) -> Iterator
         yield heapq.heappop(held)[2]
 
 
-def _repeat(sendings: Iterator[Sending], every: int) -> Iterator[Sending]:
+def _repeat(sendings: Iterator[ScheduledMessage], every: int) -> Iterator[ScheduledMessage]:
     for number, sending in _numbered(sendings):
         yield sending
         if _hit(number, every, sending):
             yield sending
 
 
-def _stall(sendings: Iterator[Sending], stall_ms: float) -> Iterator[Sending]:
+def _stall(sendings: Iterator[ScheduledMessage], stall_ms: float) -> Iterator[ScheduledMessage]:
     for sending in sendings:
         since_ms = sending.due_ms % _STALL_EVERY_MS
         stalled = sending.due_ms >= _STALL_EVERY_MS and since_ms < stall_ms

@@ -45,7 +45,7 @@ class Delivery:
         return 200 <= self.status < 300
 
 
-class Courier:
+class WebhookSender:
     """Takes webhooks out over `client`, which is its owner's to close."""
 
     def __init__(self, client: httpx2.AsyncClient, account: Account, sids: Sids) -> None:

@@ -17,10 +17,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from callreel.audio.samples import FRAME_MS
 from callreel.domain.call import Track
 from callreel.domain.ids import StreamSid
-from callreel.simulator.calls.conversation import Conversation
+from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.twiml_script import StartStream
 from callreel.simulator.calls.webhook_forms import stream_status_form
-from callreel.simulator.faults import Sending, strike
+from callreel.simulator.faults import ScheduledMessage, inject
 from callreel.simulator.scenario import StreamOutcome
 from callreel.twilio.stream import StreamSender
 
@@ -40,7 +40,7 @@ _TRACKS = {
 class MediaStream:
     """Runs once. `stop` and the end of the call end it in order; a cut and a dead socket without `stop`."""
 
-    def __init__(self, conversation: Conversation, order: StartStream) -> None:
+    def __init__(self, conversation: CallContext, order: StartStream) -> None:
         self.sid = StreamSid(conversation.exchange.sids.new("MZ"))
         self.order = order
         self._call = conversation
@@ -86,7 +86,7 @@ class MediaStream:
         signed = account.signature_headers(self.order.url, {}, forged=forged)
         try:
             return await connect(
-                reached_by(self.order.url),
+                connect_url(self.order.url),
                 additional_headers={name.lower(): value for name, value in signed.items()},
                 compression=None,
                 proxy=None,
@@ -109,7 +109,7 @@ class MediaStream:
         await socket.send(self._sender.connected())
         await socket.send(self._sender.start(self._tracks, self.order.parameters))
         self._notify("stream-started")
-        for sending in strike(self._sendings(), self._call.script.faults, self._call.exchange.seed):
+        for sending in inject(self._sendings(), self._call.script.faults, self._call.exchange.seed):
             await self._call.clock.reach(self._start_ms + sending.due_ms)
             if cut_ms is not None and sending.due_ms > cut_ms:
                 self.cut = True
@@ -121,7 +121,7 @@ class MediaStream:
         self._notify("stream-stopped")
         await socket.close()
 
-    def _sendings(self) -> Iterator[Sending]:
+    def _sendings(self) -> Iterator[ScheduledMessage]:
         """Each frame when its sound is over, until the call or the stream ends."""
         timestamp_ms = 0
         while not self._ended_by(self._start_ms + timestamp_ms + FRAME_MS):
@@ -130,7 +130,7 @@ class MediaStream:
                 codes = self._call.audio.heard(track, at_ms, at_ms + FRAME_MS)
                 self._sent[track] += codes
                 message = self._sender.media(track, timestamp_ms, codes)
-                yield Sending(timestamp_ms + FRAME_MS, message, track)
+                yield ScheduledMessage(timestamp_ms + FRAME_MS, message, track)
             timestamp_ms += FRAME_MS
 
     def _ended_by(self, position_ms: int) -> bool:
@@ -158,7 +158,7 @@ class MediaStream:
         call.post(f"stream {self.sid}", self.order.callback, form)
 
 
-def reached_by(url: str) -> str:
+def connect_url(url: str) -> str:
     """Where to connect for a stream's URL: a wss URL of a loopback host is reached by ws, all others as they are."""
     scheme, _, rest = url.partition("://")
     return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname or "") else url

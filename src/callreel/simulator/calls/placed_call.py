@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
 from callreel.domain.call import Direction, Track
-from callreel.simulator.calls.conversation import Conversation, Exchange
-from callreel.simulator.calls.dialling import Dialled, Dialling
-from callreel.simulator.calls.forks import Forks
+from callreel.simulator.calls.context import CallContext, CarrierServices
+from callreel.simulator.calls.dial import DialResult, DialRunner
+from callreel.simulator.calls.media import CallMedia
 from callreel.simulator.calls.twiml_reader import TwimlError, read_twiml
 from callreel.simulator.calls.twiml_script import (
     Callback,
@@ -32,9 +32,9 @@ from callreel.simulator.calls.twiml_script import (
 )
 from callreel.simulator.calls.webhook_forms import call_status_form, voice_form
 from callreel.simulator.clock import CallClock
-from callreel.simulator.ledger import Leg
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
+from callreel.simulator.state import Leg
 from callreel.simulator.webhook_delivery import Delivery
 from callreel.twilio.webhooks import CLIENT
 
@@ -48,7 +48,7 @@ _MAX_DOCUMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class VoiceApplication:
     """Where a call comes in: the application's or number's configuration."""
 
     voice_url: str
@@ -61,8 +61,8 @@ class PlacedCall:
 
     def __init__(
         self,
-        exchange: Exchange,
-        entry: Entry,
+        exchange: CarrierServices,
+        entry: VoiceApplication,
         script: CallScript,
         on_progress: Callable[[Progress], None],
         caller: BrowserLeg | None = None,
@@ -74,11 +74,11 @@ class PlacedCall:
         self._on_progress = on_progress
         self._caller = caller
         self._speed = 1.0 if script.live else exchange.speed
-        self._dialled: Dialled | None = None
+        self._dialled: DialResult | None = None
         self._refused = True
         self._at_ms = 0
-        self._call: Conversation
-        self._forks: Forks
+        self._call: CallContext
+        self._forks: CallMedia
 
     async def run(self) -> CallOutcome:
         """Returns when the call is over, its recordings are final and every webhook was delivered or given up."""
@@ -87,7 +87,7 @@ class PlacedCall:
             async with asyncio.TaskGroup() as group:
                 self._call = call = self._conversation(group)
                 ledger.legs[call.leg.sid] = call.leg
-                self._forks = ledger.live[call.leg.sid] = Forks(call)
+                self._forks = ledger.live[call.leg.sid] = CallMedia(call)
                 await self._converse()
                 self._close()
                 if self._caller is not None:
@@ -96,7 +96,7 @@ class PlacedCall:
             ledger.live.pop(self._call.leg.sid, None)
         return self._outcome()
 
-    def _conversation(self, group: asyncio.TaskGroup) -> Conversation:
+    def _conversation(self, group: asyncio.TaskGroup) -> CallContext:
         script, exchange = self._script, self._exchange
         clock = CallClock(self._speed)
         outgoing = script.direction is Direction.OUTGOING
@@ -107,7 +107,7 @@ class PlacedCall:
         )
         sid = exchange.sids.new("CA") if self._caller is None else self._caller.sid
         leg = Leg(sid, from_, to, "inbound", clock.began_at)
-        return Conversation(exchange, script, leg, clock, group, self._on_progress, self._caller)
+        return CallContext(exchange, script, leg, clock, group, self._on_progress, self._caller)
 
     async def _converse(self) -> None:
         call, script, leg = self._call, self._script, self._call.leg
@@ -212,7 +212,7 @@ class PlacedCall:
         self._refused = False
         if not verb.answer_on_bridge:
             self._answer_leg()
-        dialled = self._dialled = await Dialling(call, verb).run(self._at_ms)
+        dialled = self._dialled = await DialRunner(call, verb).run(self._at_ms)
         self._at_ms = dialled.ended_ms
         if dialled.answered_ms is not None:
             call.end(dialled.ended_ms)

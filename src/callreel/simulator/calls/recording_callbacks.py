@@ -5,7 +5,7 @@ Parameters and order: reference/twilio.md, section 1.4. `completed` comes only w
 
 from callreel.domain.ids import RecordingSid
 from callreel.simulator.calls.cloud_recording import CloudRecording
-from callreel.simulator.calls.conversation import Conversation
+from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.twiml_script import Callback
 from callreel.simulator.calls.webhook_forms import recording_status_form
 from callreel.simulator.scenario import Stage
@@ -14,15 +14,15 @@ TOO_SHORT = 16101
 _ALWAYS_TOLD = "failed"  # no subscription to it is documented
 
 
-class RecordingNotices:
+class RecordingCallbacks:
     """The callbacks of one recording."""
 
-    def __init__(self, call: Conversation, recording: CloudRecording, callback: Callback | None) -> None:
+    def __init__(self, call: CallContext, recording: CloudRecording, callback: Callback | None) -> None:
         self._call = call
         self._recording = recording
         self._callback = callback
 
-    def begun(self) -> None:
+    def report_started(self) -> None:
         """Tell that it runs, unless that is to come last."""
         if self._call.fault("callback-reordered") is None:
             self._tell("in-progress")

@@ -12,14 +12,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from callreel.simulator.account import Account
-from callreel.simulator.ledger import Ledger
 from callreel.simulator.rest.calls import add_calls
 from callreel.simulator.rest.recordings import add_recordings
 from callreel.simulator.rest.resources import error_json
 from callreel.simulator.rest.responses import NOT_AUTHENTICATED, NOT_FOUND, RestError
+from callreel.simulator.state import CarrierState
 
 
-def rest_app(account: Account, ledger: Ledger, api_url: str, *, ranges: bool = False) -> FastAPI:
+def rest_app(account: Account, ledger: CarrierState, api_url: str, *, ranges: bool = False) -> FastAPI:
     """The API of one stand-in. `ranges` lets downloads be resumed, which the carrier does not document."""
     app = FastAPI(title="Stand-in carrier", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -35,7 +35,7 @@ def rest_app(account: Account, ledger: Ledger, api_url: str, *, ranges: bool = F
         )
 
     async def signed_in(request: Request) -> None:
-        if not account.opens(*_credentials(request.headers.get("authorization", ""))):
+        if not account.authenticates(*_credentials(request.headers.get("authorization", ""))):
             raise RestError(401, NOT_AUTHENTICATED, "Authenticate")
 
     base = f"/2010-04-01/Accounts/{account.sid}"

@@ -8,7 +8,6 @@ from fastapi.responses import JSONResponse
 from callreel.domain.ids import LegSid
 from callreel.simulator.account import Account
 from callreel.simulator.calls.twiml_script import StartStream
-from callreel.simulator.ledger import Ledger, Leg, LiveCall
 from callreel.simulator.rest.resources import call_json
 from callreel.simulator.rest.responses import (
     BAD_REQUEST,
@@ -19,9 +18,10 @@ from callreel.simulator.rest.responses import (
     not_found,
     page_of,
 )
+from callreel.simulator.state import CarrierState, Leg, LiveCall
 
 
-def add_calls(router: APIRouter, account: Account, ledger: Ledger) -> None:
+def add_calls(router: APIRouter, account: Account, ledger: CarrierState) -> None:
     """Put the routes of calls and streams on `router`."""
 
     def leg_of(sid: str) -> Leg:

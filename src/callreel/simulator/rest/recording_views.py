@@ -7,8 +7,8 @@ from typing import Any
 
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.simulator.calls.cloud_recording import CloudRecording
-from callreel.simulator.ledger import LiveCall
 from callreel.simulator.rest.resources import recording_json
+from callreel.simulator.state import LiveCall
 from callreel.twilio.rest_resources import RecordingResource
 
 CURRENT = "Twilio.CURRENT"

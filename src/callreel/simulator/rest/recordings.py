@@ -6,8 +6,7 @@ from fastapi.responses import JSONResponse
 from callreel.simulator.account import Account
 from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.calls.twiml_script import StartRecording
-from callreel.simulator.ledger import Ledger
-from callreel.simulator.rest.media import download
+from callreel.simulator.rest.downloads import download
 from callreel.simulator.rest.recording_views import (
     CURRENT,
     call_level,
@@ -26,10 +25,11 @@ from callreel.simulator.rest.responses import (
     not_found,
     page_of,
 )
+from callreel.simulator.state import CarrierState
 
 
 def add_recordings(
-    router: APIRouter, account: Account, ledger: Ledger, api_url: str, *, ranges: bool
+    router: APIRouter, account: Account, ledger: CarrierState, api_url: str, *, ranges: bool
 ) -> None:
     """Put the routes of recordings on `router`."""
 

@@ -13,16 +13,16 @@ from callreel.audio import mulaw
 from callreel.audio.samples import FRAME_MS, Samples
 from callreel.domain.call import Track
 from callreel.simulator.clock import CallClock
-from callreel.simulator.signalling.signalled_call import CallStage, Move, SignalledCall
+from callreel.simulator.signalling.signalled_call import CallStage, SignalledCall, Transition
 from callreel.simulator.signalling.webrtc import Peer
 from callreel.simulator.sound.leg_audio import LegAudio
-from callreel.simulator.sound.live_sound import Ear, Mouth
+from callreel.simulator.sound.live_sound import LiveInput, PacedOutput
 
 NO_MEDIA = 53405
 _SILENCE = bytes([mulaw.SILENCE]) * (FRAME_MS * 8)
 
 
-class Wire(Protocol):
+class SignalingChannel(Protocol):
     """A signalling socket."""
 
     def send(self, message: str) -> None:
@@ -31,7 +31,7 @@ class Wire(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class BrowserTimeouts:
     """How long a browser is waited for, in seconds: for its sound after the answer, for its way back."""
 
     media_s: float = 15.0
@@ -42,20 +42,22 @@ class BrowserLeg:
     """`identity` is whose browser it is. `decided` is set when it took the call that it was offered,
     its SDP then being `answer`, and when it is gone."""
 
-    def __init__(self, call: SignalledCall, identity: str, wire: Wire, patience: Patience) -> None:
+    def __init__(
+        self, call: SignalledCall, identity: str, wire: SignalingChannel, patience: BrowserTimeouts
+    ) -> None:
         self.identity = identity
         self.keys = ""
         self.declined = False
         self.answer: str | None = None
         self.decided = asyncio.Event()
         self._call = call
-        self._wire: Wire | None = wire
+        self._wire: SignalingChannel | None = wire
         self._patience = patience
         self._peer = Peer(self._listen, self._said, self._media_changed)
         self._sdp = ""
         self._clock: CallClock | None = None
-        self._ear: Ear | None = None
-        self._mouth: Mouth | None = None
+        self._ear: PacedOutput | None = None
+        self._mouth: LiveInput | None = None
         self._left: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._media_timer: asyncio.TimerHandle | None = None
@@ -77,7 +79,7 @@ class BrowserLeg:
 
     # What the call does.
 
-    async def meet(self, offer: str) -> None:
+    async def accept_offer(self, offer: str) -> None:
         """Make ready to talk to a browser that calls. Raises MediaError for an offer that cannot be used."""
         self._sdp = await self._peer.answer(offer)
 
@@ -96,8 +98,8 @@ class BrowserLeg:
     ) -> None:
         """From now on the party is heard on one track of the call, hears the other, and can end it."""
         self._clock = clock
-        self._mouth = Mouth(audio, speaks)
-        self._ear = Ear(audio, hears, clock)
+        self._mouth = LiveInput(audio, speaks)
+        self._ear = PacedOutput(audio, hears, clock)
         self._left = left
         if self.over:
             left()
@@ -127,23 +129,23 @@ class BrowserLeg:
 
     def leave(self) -> None:
         """The browser hung up."""
-        if self._call.takes(Move.LEAVE):
+        if self._call.takes(Transition.LEAVE):
             self._go()
 
     def decline(self) -> None:
         """The browser does not want the call that it was offered."""
-        if self._call.takes(Move.DECLINE):
+        if self._call.takes(Transition.DECLINE):
             self.declined = True
             self._go()
 
     def accept(self, sdp: str) -> None:
         """The browser takes the call that it was offered."""
-        if self._call.takes(Move.ACCEPT):
+        if self._call.takes(Transition.ACCEPT):
             self.answer = sdp
             self.decided.set()
 
     def press(self, keys: str) -> None:
-        if self._call.takes(Move.PRESS):
+        if self._call.takes(Transition.PRESS):
             self.keys += keys
 
     def message(self, voice_event_sid: str) -> None:
@@ -153,7 +155,7 @@ class BrowserLeg:
         """It wants a new way for its media, which aiortc cannot give."""
         self._fail()
 
-    def resume(self, wire: Wire, token: str) -> bool:
+    def resume(self, wire: SignalingChannel, token: str) -> bool:
         """The browser is there on `wire`; False for a wrong token."""
         message = self._call.resumed(token)
         if message is None:
@@ -163,7 +165,7 @@ class BrowserLeg:
         wire.send(message)
         return True
 
-    def lost(self, wire: Wire) -> None:
+    def lost(self, wire: SignalingChannel) -> None:
         """That socket has gone: a call that can be resumed waits, another is over (the SDK gives it up too)."""
         if wire is not self._wire:
             return

@@ -21,11 +21,11 @@ class _Message(msgspec.Struct, tag_field="type"):
     """A message; its tag is the `type` on the wire."""
 
 
-class Empty(_Payload):
+class EmptyBody(_Payload):
     """A payload of which nothing is read."""
 
 
-class OfCall(_Payload):
+class CallReference(_Payload):
     """A payload that only names a call, by the carrier's id or by the temporary one of the browser."""
 
     callsid: str
@@ -38,7 +38,7 @@ class ListenBody(_Payload):
     reconnect_timeout: int = msgspec.field(default=0, name="reconnectTimeout")
 
 
-class MediaWish(_Payload):
+class MediaCapabilities(_Payload):
     """Whether calls are wanted: false unregisters."""
 
     audio: bool = False
@@ -47,10 +47,10 @@ class MediaWish(_Payload):
 class RegisterBody(_Payload):
     """What the browser can be rung for."""
 
-    media: MediaWish = msgspec.field(default_factory=MediaWish)
+    media: MediaCapabilities = msgspec.field(default_factory=MediaCapabilities)
 
 
-class CallWish(_Payload):
+class CallParameters(_Payload):
     """`params` is a query string: `To=%2B1555...&ticket=42`."""
 
     params: str = ""
@@ -62,7 +62,7 @@ class InviteBody(_Payload):
     callsid: str
     sdp: str
     reconnect: str = ""
-    twilio: CallWish = msgspec.field(default_factory=CallWish)
+    twilio: CallParameters = msgspec.field(default_factory=CallParameters)
 
 
 class SdpBody(_Payload):
@@ -135,7 +135,7 @@ class Hangup(_Message, tag="hangup"):
 class Reject(_Message, tag="reject"):
     """Browser: it declines the call that it was offered."""
 
-    payload: OfCall
+    payload: CallReference
 
 
 class Dtmf(_Message, tag="dtmf"):
@@ -228,13 +228,13 @@ class Connected(_Message, tag="connected"):
 class Ready(_Message, tag="ready"):
     """Carrier: registered."""
 
-    payload: Empty = msgspec.field(default_factory=Empty)
+    payload: EmptyBody = msgspec.field(default_factory=EmptyBody)
 
 
 class Offline(_Message, tag="offline"):
     """Carrier: registered no longer."""
 
-    payload: Empty = msgspec.field(default_factory=Empty)
+    payload: EmptyBody = msgspec.field(default_factory=EmptyBody)
 
 
 class Ringing(_Message, tag="ringing"):
@@ -264,7 +264,7 @@ class Ended(_Message, tag="hangup"):
 class Cancel(_Message, tag="cancel"):
     """Carrier: who called has given up, or it rang for too long."""
 
-    payload: OfCall
+    payload: CallReference
 
 
 class Ack(_Message, tag="ack"):

@@ -30,31 +30,31 @@ _MAX_PARAMETERS = 100
 class SessionState(StrEnum):
     """How far the socket is."""
 
-    TOKEN_WANTED = "waiting for a token"
-    ADMITTED = "admitted"
+    AWAITING_TOKEN = "waiting for a token"
+    AUTHENTICATED = "admitted"
     REGISTERED = "registered"
     CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
-class TokenShown:
+class TokenPresented:
     """To be answered by `admit` or `refuse`."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
-class Registering:
+class RegisterRequested:
     """To be answered by `ready`, every time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unregistering:
+class UnregisterRequested:
     """To be answered by `offline`."""
 
 
 @dataclass(frozen=True, slots=True)
-class CallWanted:
+class CallRequested:
     """A new call. `temporary_sid` names it until the browser learns the real one."""
 
     temporary_sid: str
@@ -63,7 +63,7 @@ class CallWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class CallResumed:
+class ResumeRequested:
     """The browser asks whether a call goes on: after a lost socket, and after each new token too."""
 
     sid: str
@@ -86,14 +86,14 @@ class CallDeclined:
 
 
 @dataclass(frozen=True, slots=True)
-class CallLeft:
+class CallHungUp:
     """The browser hung up. `sid` may be temporary, and of a call that was never asked for."""
 
     sid: str
 
 
 @dataclass(frozen=True, slots=True)
-class KeysPressed:
+class DigitsPressed:
     """Keys of a call, in order, as typed."""
 
     sid: str
@@ -110,7 +110,7 @@ class MessageSent:
 
 
 @dataclass(frozen=True, slots=True)
-class RestartWanted:
+class IceRestartRequested:
     """The browser's media is lost and it offers another way (an ICE restart)."""
 
     sid: str
@@ -118,12 +118,12 @@ class RestartWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatEcho:
     """The echo of a heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
-class Premature:
+class Unauthenticated:
     """Something came before a good token; to be answered by `refuse`."""
 
     what: str
@@ -131,26 +131,42 @@ class Premature:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownMessage:
     """A message of a kind we do not know."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class ProtocolViolation:
     """The browser did what the protocol forbids. `close_code` None means: note it and go on."""
 
     what: str
     close_code: int | None
 
 
-CallEvent = CallResumed | CallAccepted | CallDeclined | CallLeft | KeysPressed | MessageSent | RestartWanted
+CallEvent = (
+    ResumeRequested
+    | CallAccepted
+    | CallDeclined
+    | CallHungUp
+    | DigitsPressed
+    | MessageSent
+    | IceRestartRequested
+)
 SignalEvent = (
-    TokenShown | Registering | Unregistering | CallWanted | CallEvent | Beat | Premature | Unknown | Violation
+    TokenPresented
+    | RegisterRequested
+    | UnregisterRequested
+    | CallRequested
+    | CallEvent
+    | HeartbeatEcho
+    | Unauthenticated
+    | UnknownMessage
+    | ProtocolViolation
 )
 
-_ADMITTED_MAY: frozenset[type[messages.BrowserMessage]] = frozenset(
+_AUTHENTICATED_MESSAGES: frozenset[type[messages.BrowserMessage]] = frozenset(
     {
         messages.Listen,
         messages.Register,
@@ -165,10 +181,10 @@ _ADMITTED_MAY: frozenset[type[messages.BrowserMessage]] = frozenset(
 )
 
 # What is welcome in each state. A hang-up is always: the SDK queues it while its socket is down.
-_WELCOME: dict[SessionState, frozenset[type[messages.BrowserMessage]]] = {
-    SessionState.TOKEN_WANTED: frozenset({messages.Listen, messages.Hangup}),
-    SessionState.ADMITTED: _ADMITTED_MAY,
-    SessionState.REGISTERED: _ADMITTED_MAY,
+_ALLOWED: dict[SessionState, frozenset[type[messages.BrowserMessage]]] = {
+    SessionState.AWAITING_TOKEN: frozenset({messages.Listen, messages.Hangup}),
+    SessionState.AUTHENTICATED: _AUTHENTICATED_MESSAGES,
+    SessionState.REGISTERED: _AUTHENTICATED_MESSAGES,
     SessionState.CLOSED: frozenset(),
 }
 
@@ -178,7 +194,7 @@ class SignallingSession:
 
     def __init__(self, *, max_message_bytes: int = 65536) -> None:
         self._max_message_bytes = max_message_bytes
-        self._state = SessionState.TOKEN_WANTED
+        self._state = SessionState.AWAITING_TOKEN
         self._grants: Grants | None = None
 
     @property
@@ -193,26 +209,26 @@ class SignallingSession:
     def receive(self, text: str | bytes) -> SignalEvent:
         """What one message of the socket means. Never raises on what is in it."""
         if text == HEARTBEAT:
-            return Beat()
+            return HeartbeatEcho()
         if len(text) > self._max_message_bytes:
             return self._refuse(f"a message is over {self._max_message_bytes} bytes", TOO_BIG)
         try:
             message = messages.decode_browser(text)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             return self._unreadable(text, error)
-        if message.__class__ in _WELCOME[self._state]:
+        if message.__class__ in _ALLOWED[self._state]:
             return _event(message)
-        if self._state is SessionState.TOKEN_WANTED:
-            return Premature(f"{_name(message)} while {self._state}")
-        return Violation(f"{_name(message)} while {self._state}", None)
+        if self._state is SessionState.AWAITING_TOKEN:
+            return Unauthenticated(f"{_name(message)} while {self._state}")
+        return ProtocolViolation(f"{_name(message)} while {self._state}", None)
 
     def admit(self, grants: Grants, ttl_s: int) -> str:
         """The token is good. A new token of somebody else's is refused instead."""
         if self._grants is not None and self._grants.identity != grants.identity:
             return self.refuse(Refused(RefusalCode.INVALID, "it is another identity's"))
         self._grants = grants
-        if self._state is SessionState.TOKEN_WANTED:
-            self._state = SessionState.ADMITTED
+        if self._state is SessionState.AWAITING_TOKEN:
+            self._state = SessionState.AUTHENTICATED
         token = messages.TokenBody(grants.identity, ttl_s)
         return messages.encode(messages.Connected(messages.ConnectedBody(token)))
 
@@ -229,7 +245,7 @@ class SignallingSession:
     def offline(self) -> str:
         """It is not rung any longer; its calls go on."""
         if self._state is SessionState.REGISTERED:
-            self._state = SessionState.ADMITTED
+            self._state = SessionState.AUTHENTICATED
         return messages.encode(messages.Offline())
 
     def close(self) -> None:
@@ -248,44 +264,44 @@ class SignallingSession:
             return self._refuse("a message is not JSON", NOT_JSON)
         if name in messages.BROWSER_TYPES:
             return self._refuse(f"{name} is malformed: {error}", None)
-        return Unknown(name[:_FACT_CHARS])
+        return UnknownMessage(name[:_FACT_CHARS])
 
-    def _refuse(self, what: str, close_code: int | None) -> Violation:
+    def _refuse(self, what: str, close_code: int | None) -> ProtocolViolation:
         if close_code is not None:
             self._state = SessionState.CLOSED
-        return Violation(what[:_FACT_CHARS], close_code)
+        return ProtocolViolation(what[:_FACT_CHARS], close_code)
 
 
 def _event(message: messages.BrowserMessage) -> SignalEvent:
     match message:
         case messages.Listen(payload):
-            return TokenShown(payload.token)
+            return TokenPresented(payload.token)
         case messages.Register(payload):
-            return Registering() if payload.media.audio else Unregistering()
+            return RegisterRequested() if payload.media.audio else UnregisterRequested()
         case messages.Invite(payload):
             return _invite(payload)
         case messages.Answer(payload):
             return CallAccepted(payload.callsid, payload.sdp)
         case messages.Reinvite(payload):
-            return RestartWanted(payload.callsid, payload.sdp)
+            return IceRestartRequested(payload.callsid, payload.sdp)
         case messages.Hangup(payload):
-            return CallLeft(payload.callsid)
+            return CallHungUp(payload.callsid)
         case messages.Reject(payload):
             return CallDeclined(payload.callsid)
         case messages.Dtmf(payload):
-            return KeysPressed(payload.callsid, payload.dtmf)
+            return DigitsPressed(payload.callsid, payload.dtmf)
         case messages.UserMessage(payload):
             return MessageSent(payload.callsid, payload.voice_event_sid, payload.content)
 
 
-def _invite(body: messages.InviteBody) -> CallWanted | CallResumed | Violation:
+def _invite(body: messages.InviteBody) -> CallRequested | ResumeRequested | ProtocolViolation:
     if body.reconnect:
-        return CallResumed(body.callsid, body.reconnect)
+        return ResumeRequested(body.callsid, body.reconnect)
     try:
         pairs = parse_qsl(body.twilio.params, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
-        return Violation(f"an invite has more than {_MAX_PARAMETERS} parameters", None)
-    return CallWanted(body.callsid, body.sdp, dict(pairs))
+        return ProtocolViolation(f"an invite has more than {_MAX_PARAMETERS} parameters", None)
+    return CallRequested(body.callsid, body.sdp, dict(pairs))
 
 
 def _name(message: messages.BrowserMessage) -> str:

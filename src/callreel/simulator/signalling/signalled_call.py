@@ -24,7 +24,7 @@ class CallStage(StrEnum):
     OVER = "over"
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What either end does."""
 
     RING = "ring"
@@ -38,32 +38,32 @@ class Move(StrEnum):
     SAY = "say"
 
 
-_NEXT: dict[CallStage, dict[Move, CallStage]] = {
+_NEXT: dict[CallStage, dict[Transition, CallStage]] = {
     CallStage.WANTED: {
-        Move.RING: CallStage.RINGING,
-        Move.ANSWER: CallStage.OPEN,
-        Move.LEAVE: CallStage.OVER,
-        Move.END: CallStage.OVER,
+        Transition.RING: CallStage.RINGING,
+        Transition.ANSWER: CallStage.OPEN,
+        Transition.LEAVE: CallStage.OVER,
+        Transition.END: CallStage.OVER,
     },
     CallStage.RINGING: {
-        Move.ANSWER: CallStage.OPEN,
-        Move.PRESS: CallStage.RINGING,
-        Move.LEAVE: CallStage.OVER,
-        Move.END: CallStage.OVER,
+        Transition.ANSWER: CallStage.OPEN,
+        Transition.PRESS: CallStage.RINGING,
+        Transition.LEAVE: CallStage.OVER,
+        Transition.END: CallStage.OVER,
     },
     CallStage.OFFERED: {
-        Move.ACCEPT: CallStage.OPEN,
-        Move.DECLINE: CallStage.OVER,
-        Move.RESUME: CallStage.OFFERED,
-        Move.LEAVE: CallStage.OVER,
-        Move.END: CallStage.OVER,
+        Transition.ACCEPT: CallStage.OPEN,
+        Transition.DECLINE: CallStage.OVER,
+        Transition.RESUME: CallStage.OFFERED,
+        Transition.LEAVE: CallStage.OVER,
+        Transition.END: CallStage.OVER,
     },
     CallStage.OPEN: {
-        Move.RESUME: CallStage.OPEN,
-        Move.PRESS: CallStage.OPEN,
-        Move.SAY: CallStage.OPEN,
-        Move.LEAVE: CallStage.OVER,
-        Move.END: CallStage.OVER,
+        Transition.RESUME: CallStage.OPEN,
+        Transition.PRESS: CallStage.OPEN,
+        Transition.SAY: CallStage.OPEN,
+        Transition.LEAVE: CallStage.OVER,
+        Transition.END: CallStage.OVER,
     },
     CallStage.OVER: {},
 }
@@ -90,7 +90,7 @@ class SignalledCall:
         """Every id by which the browser may name it."""
         return (self.leg_sid,) if self.temporary_sid is None else (self.leg_sid, self.temporary_sid)
 
-    def takes(self, move: Move) -> bool:
+    def takes(self, move: Transition) -> bool:
         """Make the move if it is one that the call's stage allows; whether it was."""
         after = _NEXT[self._stage].get(move)
         if after is None:
@@ -100,14 +100,14 @@ class SignalledCall:
 
     def ringing(self, sdp: str) -> str | None:
         """The other phone rings; with our SDP the browser hears what comes before the answer."""
-        if not self.takes(Move.RING):
+        if not self.takes(Transition.RING):
             return None
         self._sdp_told = self._sid_told = True
         return messages.encode(messages.Ringing(messages.RingingBody(self.leg_sid, sdp)))
 
     def answered(self, sdp: str) -> str | None:
         """The call is answered; the SDP goes with it unless it went with `ringing`."""
-        if not self.takes(Move.ANSWER):
+        if not self.takes(Transition.ANSWER):
             return None
         told, self._sdp_told, self._sid_told = self._sdp_told, True, True
         body = messages.AnsweredBody(self.leg_sid, self._token, "" if told else sdp)
@@ -122,24 +122,24 @@ class SignalledCall:
         """What to answer a browser that comes back with `token`; None for a wrong one."""
         if token != self._token:
             return None
-        if not self.takes(Move.RESUME):
+        if not self.takes(Transition.RESUME):
             return messages.encode(messages.Ended(messages.EndedBody(self.leg_sid)))
         return messages.encode(messages.Answered(messages.AnsweredBody(self.leg_sid, self._token)))
 
     def ended(self, code: int | None = None, reason: str = "") -> str | None:
         """Our end of the call: a cancelled offer, or a hang-up, with the carrier's number of an error if there is one."""
         offered = self._stage is CallStage.OFFERED
-        if not self.takes(Move.END):
+        if not self.takes(Transition.END):
             return None
         if offered:
-            return messages.encode(messages.Cancel(messages.OfCall(self.leg_sid)))
+            return messages.encode(messages.Cancel(messages.CallReference(self.leg_sid)))
         error = None if code is None else messages.ErrorBody(code, reason)
         sid = self.leg_sid if self._sid_told else self.temporary_sid or self.leg_sid
         return messages.encode(messages.Ended(messages.EndedBody(sid, error)))
 
     def acknowledged(self, voice_event_sid: str) -> str | None:
         """A message of the page's own arrived."""
-        if not self.takes(Move.SAY):
+        if not self.takes(Transition.SAY):
             return None
         body = messages.AckBody(self.leg_sid, voice_event_sid, "message")
         return messages.encode(messages.Ack(body))

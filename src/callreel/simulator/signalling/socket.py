@@ -15,24 +15,24 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from callreel.simulator.account import Account
 from callreel.simulator.signalling.session import (
     HEARTBEAT,
-    Beat,
     CallAccepted,
     CallDeclined,
     CallEvent,
-    CallLeft,
-    CallResumed,
-    CallWanted,
-    KeysPressed,
+    CallHungUp,
+    CallRequested,
+    DigitsPressed,
+    HeartbeatEcho,
+    IceRestartRequested,
     MessageSent,
-    Premature,
-    Registering,
-    RestartWanted,
+    ProtocolViolation,
+    RegisterRequested,
+    ResumeRequested,
     SignalEvent,
     SignallingSession,
-    TokenShown,
-    Unknown,
-    Unregistering,
-    Violation,
+    TokenPresented,
+    Unauthenticated,
+    UnknownMessage,
+    UnregisterRequested,
 )
 from callreel.simulator.signalling.signalled_call import refused_call, unknown_call
 from callreel.simulator.signalling.switchboard import Switchboard
@@ -54,7 +54,7 @@ class SignalOptions:
 
 
 class SignalSocket:
-    """One socket, from its handshake to its end: run once by `run`. It is the `Wire` of its calls."""
+    """One socket, from its handshake to its end: run once by `run`. It is the `SignalingChannel` of its calls."""
 
     def __init__(self, websocket: WebSocket, switchboard: Switchboard, options: SignalOptions) -> None:
         self._websocket = websocket
@@ -88,7 +88,7 @@ class SignalSocket:
                 return
             self._silent_beats = 0
             event = self._session.receive(message.get("text") or message.get("bytes") or "")
-            if isinstance(event, Violation) and event.close_code is not None:
+            if isinstance(event, ProtocolViolation) and event.close_code is not None:
                 log.warning("signalling: %s", event.what)
                 await self._close(event.close_code)
                 return
@@ -112,15 +112,15 @@ class SignalSocket:
 
     def _act(self, event: SignalEvent) -> None:
         match event:
-            case Beat():
+            case HeartbeatEcho():
                 pass
-            case TokenShown(token):
+            case TokenPresented(token):
                 self._judge(token)
-            case Premature(what, code):
+            case Unauthenticated(what, code):
                 self.send(self._session.refuse(Refused(code, f"a token comes first: {what}")))
-            case Unknown(name):
+            case UnknownMessage(name):
                 log.info("signalling: a message of the unknown kind %s", name)
-            case Violation(what):
+            case ProtocolViolation(what):
                 log.warning("signalling: %s", what)
             case _:
                 self._act_for(self._session.grants, event)
@@ -135,18 +135,20 @@ class SignalSocket:
         self.send(self._session.admit(checked, int((checked.expires_at - now).total_seconds())))
 
     def _act_for(
-        self, grants: Grants | None, event: Registering | Unregistering | CallWanted | CallEvent
+        self,
+        grants: Grants | None,
+        event: RegisterRequested | UnregisterRequested | CallRequested | CallEvent,
     ) -> None:
         """What only a browser with a good token may do; without one it has no calls to act on."""
         if grants is None:
             return
         match event:
-            case Registering():
+            case RegisterRequested():
                 self._register(grants)
-            case Unregistering():
+            case UnregisterRequested():
                 self._switchboard.unregister(grants.identity, self)
                 self.send(self._session.offline())
-            case CallWanted():
+            case CallRequested():
                 self._call(grants, event)
             case _:
                 self._act_on_call(grants.identity, event)
@@ -162,7 +164,7 @@ class SignalSocket:
         self._switchboard.register(grants.identity, self)
         self.send(self._session.ready())
 
-    def _call(self, grants: Grants, call: CallWanted) -> None:
+    def _call(self, grants: Grants, call: CallRequested) -> None:
         refused = self._expired(grants)
         if refused is None and grants.application_sid != self._options.application_sid:
             refused = Refused(RefusalCode.NOT_GRANTED, "the token grants no calls by this application")
@@ -174,24 +176,24 @@ class SignalSocket:
     def _act_on_call(self, identity: str, event: CallEvent) -> None:
         leg = self._switchboard.find(identity, event.sid)
         if leg is None:
-            if isinstance(event, CallResumed):
+            if isinstance(event, ResumeRequested):
                 self.send(unknown_call(event.sid))
             return
         match event:
-            case CallResumed(sid, token):
+            case ResumeRequested(sid, token):
                 if not leg.resume(self, token):
                     self.send(unknown_call(sid))
             case CallAccepted(_, sdp):
                 leg.accept(sdp)
             case CallDeclined():
                 leg.decline()
-            case CallLeft():
+            case CallHungUp():
                 leg.leave()
-            case KeysPressed(_, keys):
+            case DigitsPressed(_, keys):
                 leg.press(keys)
             case MessageSent(_, voice_event_sid):
                 leg.message(voice_event_sid)
-            case RestartWanted():
+            case IceRestartRequested():
                 leg.restart()
 
     @staticmethod

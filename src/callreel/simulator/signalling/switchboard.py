@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from callreel.domain.ids import LegSid
-from callreel.simulator.signalling.browser_leg import BrowserLeg, Patience, Wire
-from callreel.simulator.signalling.session import CallWanted
+from callreel.simulator.signalling.browser_leg import BrowserLeg, BrowserTimeouts, SignalingChannel
+from callreel.simulator.signalling.session import CallRequested
 from callreel.simulator.signalling.signalled_call import SignalledCall
 
 _KEPT_LEGS = 200
@@ -20,23 +20,23 @@ class Switchboard:
 
     def __init__(
         self,
-        take: Callable[[BrowserLeg, CallWanted], None],
+        take: Callable[[BrowserLeg, CallRequested], None],
         new_sid: Callable[[], str],
         new_token: Callable[[], str],
-        patience: Patience,
+        patience: BrowserTimeouts,
     ) -> None:
         self._take = take
         self._new_sid = new_sid
         self._new_token = new_token
         self._patience = patience
-        self._registered: dict[str, Wire] = {}
+        self._registered: dict[str, SignalingChannel] = {}
         self._legs: dict[str, BrowserLeg] = {}
         self._in_order = deque[BrowserLeg]()
 
-    def register(self, identity: str, wire: Wire) -> None:
+    def register(self, identity: str, wire: SignalingChannel) -> None:
         self._registered[identity] = wire
 
-    def unregister(self, identity: str, wire: Wire) -> None:
+    def unregister(self, identity: str, wire: SignalingChannel) -> None:
         """Only if it is still `wire` that is rung for `identity`."""
         if self._registered.get(identity) is wire:
             del self._registered[identity]
@@ -44,7 +44,7 @@ class Switchboard:
     def is_registered(self, identity: str) -> bool:
         return identity in self._registered
 
-    def wanted(self, identity: str, wire: Wire, call: CallWanted) -> None:
+    def wanted(self, identity: str, wire: SignalingChannel, call: CallRequested) -> None:
         """A browser calls."""
         if call.temporary_sid not in self._legs:
             self._take(self._add(identity, wire, self._new_sid(), call.temporary_sid), call)
@@ -59,14 +59,14 @@ class Switchboard:
         leg = self._legs.get(sid)
         return leg if leg is not None and leg.identity == identity else None
 
-    def lost(self, wire: Wire) -> None:
+    def lost(self, wire: SignalingChannel) -> None:
         """A socket has gone, and whoever was registered on it."""
         for identity in [name for name, at in self._registered.items() if at is wire]:
             del self._registered[identity]
         for leg in list(self._in_order):
             leg.lost(wire)
 
-    def _add(self, identity: str, wire: Wire, sid: str, temporary_sid: str | None) -> BrowserLeg:
+    def _add(self, identity: str, wire: SignalingChannel, sid: str, temporary_sid: str | None) -> BrowserLeg:
         call = SignalledCall(LegSid(sid), self._new_token(), temporary_sid)
         leg = BrowserLeg(call, identity, wire, self._patience)
         self._in_order.append(leg)

@@ -1,6 +1,6 @@
 """The sound of a person who is on a call now: what they say is laid on a track, and what they hear is read from one.
 
-`Mouth` does what a carrier's jitter buffer does: frames keep the distance that their RTP timestamps give them (RFC 3550,
+`LiveInput` does what a carrier's jitter buffer does: frames keep the distance that their RTP timestamps give them (RFC 3550,
 section 5.1), a little ahead of those who read the track. Neither knows WebRTC; positions are ms of call time.
 """
 
@@ -16,7 +16,7 @@ _LEAST_LEAD_MS = 20
 _MOST_LEAD_MS = 240
 
 
-class Mouth:
+class LiveInput:
     """One person's voice on one track. `slips` counts how often its place had to be moved."""
 
     def __init__(self, audio: LegAudio, track: Track) -> None:
@@ -36,7 +36,7 @@ class Mouth:
         self._audio.lay(self._track, self._offset_ms + elapsed_ms, samples)
 
 
-class Ear:
+class PacedOutput:
     """What one person hears of one track, frame by frame at the call's pace, beginning now."""
 
     def __init__(self, audio: LegAudio, track: Track, clock: CallClock) -> None:

@@ -5,14 +5,16 @@ When it speaks is `turn_taking`'s decision. It hears what streams and recordings
 
 from callreel.audio.samples import FRAME_MS, Samples
 from callreel.domain.call import Track
-from callreel.simulator.calls.conversation import Conversation
+from callreel.simulator.calls.context import CallContext
 from callreel.simulator.sound.live_sound import LEAD_MS
-from callreel.simulator.sound.turn_taking import HangUp, Say, TurnTaking, lines_of
+from callreel.simulator.sound.turn_taking import HangUp, Say, TurnTaking, split_lines
 
 
-async def talk(call: Conversation, voice: Samples, *, speaks: Track, hears: Track, from_ms: int) -> None:
+async def run_technician(
+    call: CallContext, voice: Samples, *, speaks: Track, hears: Track, from_ms: int
+) -> None:
     """Say `voice` [n] line by line from `from_ms`, on the grid of frames, until the call is over; hang up at the end."""
-    turns = TurnTaking(lines_of(voice))
+    turns = TurnTaking(split_lines(voice))
     at_ms = from_ms
     while await call.wait_until(at_ms + FRAME_MS):
         match turns.hear(call.audio.samples(hears, at_ms, at_ms + FRAME_MS)):

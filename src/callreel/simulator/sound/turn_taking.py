@@ -42,7 +42,7 @@ class HangUp:
     """All is said and answered."""
 
 
-def lines_of(voice: Samples) -> list[Samples]:
+def split_lines(voice: Samples) -> list[Samples]:
     """The lines of a recorded voice [n]: its stretches of sound, cut where it is silent for more than 0.7 s."""
     levels = _levels(voice)
     spoken = np.flatnonzero(levels >= _LEAST_LEVEL)

@@ -10,16 +10,16 @@ from callreel.simulator.account import Account, Sids
 from callreel.simulator.calls.twiml_script import Callback
 from callreel.simulator.clock import CallClock
 from callreel.simulator.faults import value_of
-from callreel.simulator.ledger import Ledger, Leg
 from callreel.simulator.scenario import CallScript, Progress, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
 from callreel.simulator.signalling.switchboard import Switchboard
 from callreel.simulator.sound.leg_audio import LegAudio
-from callreel.simulator.webhook_delivery import Courier, Delivery
+from callreel.simulator.state import CarrierState, Leg
+from callreel.simulator.webhook_delivery import Delivery, WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class CarrierServices:
     """What all calls of one stand-in share. `api_url` is the public address of its REST API.
 
     `switchboard` is there where browsers may take part.
@@ -27,8 +27,8 @@ class Exchange:
 
     account: Account
     sids: Sids
-    courier: Courier
-    ledger: Ledger
+    courier: WebhookSender
+    ledger: CarrierState
     api_url: str
     speed: float
     recording_delay_s: float
@@ -38,14 +38,14 @@ class Exchange:
 
 
 @dataclass(slots=True, eq=False)
-class Conversation:
+class CallContext:
     """Made when a call's TwiML begins to run; every task of the call belongs to `group`.
 
     `ends_ms` is known ahead once two recorded voices are laid; with a person on the call it is known when it is over.
     `over` is set by whoever comes there first. `caller` is the parent leg's party, if that is a browser.
     """
 
-    exchange: Exchange
+    exchange: CarrierServices
     script: CallScript
     leg: Leg
     clock: CallClock

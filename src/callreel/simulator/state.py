@@ -52,7 +52,7 @@ class LiveCall(Protocol):
     def stop_recording(self, recording: CloudRecording) -> None: ...
 
 
-class Ledger:
+class CarrierState:
     """Legs and recordings by sid, in order of their beginning, and the parent legs that still go on."""
 
     def __init__(self) -> None:

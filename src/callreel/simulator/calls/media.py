@@ -5,9 +5,9 @@ This is also all that REST can do to a running call (`ledger.LiveCall`). What a 
 """
 
 from callreel.simulator.calls.cloud_recording import CloudRecording
-from callreel.simulator.calls.conversation import Conversation
+from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.media_stream import MediaStream
-from callreel.simulator.calls.recording_callbacks import RecordingNotices
+from callreel.simulator.calls.recording_callbacks import RecordingCallbacks
 from callreel.simulator.calls.twiml_script import StartRecording, StartStream
 from callreel.simulator.scenario import RecordingOutcome, StreamOutcome
 
@@ -15,13 +15,13 @@ _RETURN_AFTER_MS = 1000
 _DOWNLOAD_FAULTS = ("media-404", "media-429", "media-500", "media-truncated")
 
 
-class Forks:
+class CallMedia:
     """Positions `at_ms` are call time; methods without one act now."""
 
-    def __init__(self, call: Conversation) -> None:
+    def __init__(self, call: CallContext) -> None:
         self._call = call
         self._streams: list[MediaStream] = []
-        self._notices: dict[str, RecordingNotices] = {}
+        self._notices: dict[str, RecordingCallbacks] = {}
 
     @property
     def stream_outcomes(self) -> tuple[StreamOutcome, ...]:
@@ -88,8 +88,8 @@ class Forks:
             bad_downloads={kind: round(call.fault(kind) or 0) for kind in _DOWNLOAD_FAULTS},
         )
         call.exchange.ledger.recordings[recording.sid] = recording
-        notices = self._notices[recording.sid] = RecordingNotices(call, recording, order.callback)
-        notices.begun()
+        notices = self._notices[recording.sid] = RecordingCallbacks(call, recording, order.callback)
+        notices.report_started()
         return recording
 
     def end_recordings(self, at_ms: int, name: str | None = None) -> None:

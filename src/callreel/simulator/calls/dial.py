@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from callreel.domain.call import Direction, Track
 from callreel.domain.ids import LegSid
-from callreel.simulator.calls.conversation import Conversation
+from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.twiml_script import Dial, DialClient, DialNumber
 from callreel.simulator.calls.webhook_forms import call_status_form, dial_action_fields
-from callreel.simulator.ledger import Leg
 from callreel.simulator.scenario import Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
 from callreel.simulator.signalling.webrtc import MediaError
 from callreel.simulator.sound.ringback import ringback
-from callreel.simulator.sound.technician import talk
+from callreel.simulator.sound.technician import run_technician
+from callreel.simulator.state import Leg
 from callreel.twilio.webhooks import CLIENT
 
 LAST_WORDS_MS = 500
@@ -29,7 +29,7 @@ _SIP_CODES = {"completed": 200, "busy": 486, "no-answer": 480, "canceled": 487, 
 
 
 @dataclass(frozen=True, slots=True)
-class Dialled:
+class DialResult:
     """How a `<Dial>` ended, and at which position of the call."""
 
     child_sid: str
@@ -49,17 +49,17 @@ class Dialled:
         )
 
 
-class Dialling:
+class DialRunner:
     """One `<Dial>` of a call, run once."""
 
-    def __init__(self, call: Conversation, dial: Dial) -> None:
+    def __init__(self, call: CallContext, dial: Dial) -> None:
         self._call = call
         self._dial = dial
         self._target = dial.targets[0]
         self._leg = self._child()
         self._answered_ms: int | None = None
 
-    async def run(self, at_ms: int) -> Dialled:
+    async def run(self, at_ms: int) -> DialResult:
         """From `at_ms` until one side hangs up, nobody answers, or the call is over."""
         self._call.exchange.ledger.legs[self._leg.sid] = self._leg
         self._step("initiated", "initiated", at_ms)
@@ -67,7 +67,7 @@ class Dialling:
             return await self._ring_browser(self._target.identity, at_ms)
         return await self._ring_phone(at_ms)
 
-    async def _ring_phone(self, at_ms: int) -> Dialled:
+    async def _ring_phone(self, at_ms: int) -> DialResult:
         call, script = self._call, self._call.script
         ring_ms = min(round(script.ring_s * 1000), self._dial.timeout_s * 1000)
         answers = script.answer and script.ring_s < self._dial.timeout_s
@@ -85,7 +85,7 @@ class Dialling:
             self._start_technician(Track.OUTBOUND, answer_ms)
         return await self._speak(answer_ms)
 
-    async def _ring_browser(self, identity: str, at_ms: int) -> Dialled:
+    async def _ring_browser(self, identity: str, at_ms: int) -> DialResult:
         """Ring whoever is registered under `identity`: the agent, as the call's child leg."""
         call, switchboard = self._call, self._call.exchange.switchboard
         browser = None if switchboard is None else switchboard.leg_for(identity, self._leg.sid)
@@ -97,7 +97,7 @@ class Dialling:
             call.keys += browser.keys
             await browser.close()
 
-    async def _talk_to(self, browser: BrowserLeg, at_ms: int) -> Dialled:
+    async def _talk_to(self, browser: BrowserLeg, at_ms: int) -> DialResult:
         call = self._call
         deadline_ms = at_ms + self._dial.timeout_s * 1000
         call.audio.lay(Track.OUTBOUND, at_ms, ringback(call.script.ringback, self._dial.timeout_s * 1000))
@@ -149,7 +149,7 @@ class Dialling:
     def _start_technician(self, speaks: Track, answer_ms: int) -> None:
         hears = Track.INBOUND if speaks is Track.OUTBOUND else Track.OUTBOUND
         voice = self._call.script.technician_voice
-        self._call.spawn(talk(self._call, voice, speaks=speaks, hears=hears, from_ms=answer_ms))
+        self._call.spawn(run_technician(self._call, voice, speaks=speaks, hears=hears, from_ms=answer_ms))
 
     def _rings(self, at_ms: int) -> None:
         self._step("ringing", "ringing", at_ms)
@@ -176,7 +176,7 @@ class Dialling:
         planned_ms = answer_ms + spoken_ms + LAST_WORDS_MS
         call.ends_ms = planned_ms if call.ends_ms is None else min(call.ends_ms, planned_ms)
 
-    async def _speak(self, answer_ms: int) -> Dialled:
+    async def _speak(self, answer_ms: int) -> DialResult:
         call = self._call
         self._answered_ms = answer_ms
         self._leg.answered_at = call.clock.moment(answer_ms)
@@ -193,10 +193,10 @@ class Dialling:
             call.tell(Stage.SPEAKING, position_ms)
         return self._end("completed", call.ends_ms or position_ms)
 
-    def _end(self, status: str, at_ms: int) -> Dialled:
+    def _end(self, status: str, at_ms: int) -> DialResult:
         self._leg.ended_at = self._call.clock.moment(at_ms)
         self._step("completed", status, at_ms)
-        return Dialled(self._leg.sid, status, self._answered_ms, at_ms)
+        return DialResult(self._leg.sid, status, self._answered_ms, at_ms)
 
     def _step(self, event: str, status: str, at_ms: int) -> None:
         """Remember it, and tell the callback if it asked for `event`."""
