@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,11 @@ def audit(data_dir: Path, database_url: str, outcomes: Sequence[CallOutcome]) ->
 
 
 def _all_files(conn: Connection) -> list[tuple[str, LayerFile]]:
-    return [(row.id, file) for row in calls.latest(conn, 100_000) for file in layers.of_call(conn, row.id)]
+    return [
+        (row.id, file)
+        for row in calls.since(conn, datetime.min.replace(tzinfo=UTC))
+        for file in layers.of_call(conn, row.id)
+    ]
 
 
 def _call(conn: Connection, data_dir: Path, outcome: CallOutcome, found: Findings) -> None:

@@ -37,6 +37,7 @@ from tests.support.installation import (
     token_in,
     voice_request,
 )
+from tests.support.rows import all_calls
 
 PROGRESS = ("initiated", "ringing", "answered", "completed")
 STREAM = StartStream(
@@ -223,7 +224,7 @@ def test_a_call_is_heard_in_the_language_that_its_page_asks_for_or_refused(
     assert rows(installation) == (0, 0, 0)
     service.answer(replace(voice_request(), parameters={"Language": "de"}))
     with installation.database.read() as conn:
-        (row,) = calls.latest(conn)
+        (row,) = all_calls(conn)
     assert row.language == "de"
 
 

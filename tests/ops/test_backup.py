@@ -10,12 +10,13 @@ from callreel.domain.errors import StoreError
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ops import backup
 from callreel.ops.backup import make_backup, restore, verify
-from callreel.store.calls import calls, facts, layers
+from callreel.store.calls import facts, layers
 from callreel.store.db.database import Database
 from callreel.store.db.snapshot import copy_sqlite
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.growing_wav import GrowingWav
 from tests.support.installation import NOON, Installation, a_call, speech
+from tests.support.rows import all_calls
 
 
 def quiet(_: str) -> None:
@@ -57,7 +58,7 @@ def test_what_is_restored_into_an_empty_folder_is_what_was_backed_up(
     )
     database = Database.open(str(new / "callreel.db"))
     with database.read() as conn, installation.database.read() as before:
-        assert calls.latest(conn) == calls.latest(before)
+        assert all_calls(conn) == all_calls(before)
         assert layers.all_files(conn) == layers.all_files(before)
     database.close()
 

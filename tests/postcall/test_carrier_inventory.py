@@ -16,6 +16,7 @@ from callreel.store.calls.deletions import DeletionRow
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, leg
 from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.rows import all_calls
 
 LIST = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
 
@@ -127,7 +128,7 @@ def test_ours_that_the_carrier_lost_is_noted_once(installation: Installation, se
     assert service.review(2).not_there == [sid(1)]
     assert service.review(2).not_there == [sid(1)]
     with installation.database.read() as conn:
-        (call,) = calls.latest(conn)
+        (call,) = all_calls(conn)
         assert [fact.kind for fact in facts.of_call(conn, call.id)] == [NOT_THERE]
 
 
@@ -136,7 +137,7 @@ def test_what_we_deleted_or_what_is_older_than_the_list_is_not_missed(
 ) -> None:
     closed_call(installation, 1, CloudState.STORED)
     with installation.database.write() as conn:
-        (call,) = calls.latest(conn)
+        (call,) = all_calls(conn)
         deletions.insert(conn, DeletionRow(sid(1), call.id, "00", 41_000, False, NOON))
     service = carrier_list(installation, server)
     assert service.review(2).not_there == []

@@ -11,10 +11,11 @@ from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind
 from callreel.postcall.retranscription import Again, Run
 from callreel.store.calls import layers
-from callreel.store.transcripts import live_scores, revisions, transcripts
+from callreel.store.transcripts import live_scores, revisions
 from tests.postcall.test_workflows import Remembered
 from tests.support.installation import Installation
 from tests.support.recorded_call import SID, Decoder, Recorded, recorded_call
+from tests.support.rows import final_revisions
 
 RUN = Run.at(datetime(2026, 11, 25, 12, 30, tzinfo=UTC), "final")
 
@@ -46,9 +47,7 @@ def test_a_call_that_is_heard_again_gets_a_new_revision_and_keeps_the_one_before
     assert (found.revision, found.run, found.engine) == (2, "20261125T123000Z", "final")
     assert found.audio_ms > 3000
     with recorded.installation.database.read() as conn:
-        kept = [
-            row.run for row in transcripts.of_call(conn, recorded.call_id) if row.kind is TranscriptKind.FINAL
-        ]
+        kept = [run for run, _ in final_revisions(conn, recorded.call_id)]
         shown = revisions.shown(conn, recorded.call_id)
     assert kept == ["", "20261125T123000Z"]
     assert shown is not None and shown.machine.revision == 2

@@ -14,6 +14,7 @@ from callreel.retention.carrier_deletion import Deletion, saved_a_month
 from callreel.store.calls import calls, deletions, layers, recordings
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
 from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.rows import all_calls
 
 SID = RecordingSid("RE" + "1" * 32)
 KEY = f"twilio_recordings/{leg(1)}_{SID}.wav"
@@ -120,7 +121,7 @@ def test_a_refusal_leaves_it_for_the_next_time(kept: Installation, server: RestS
 
 def test_the_carriers_copy_of_a_suspect_call_stays(kept: Installation, server: RestServer) -> None:
     with kept.database.write() as conn:
-        (call,) = calls.latest(conn)
+        (call,) = all_calls(conn)
         calls.set_verdict(conn, call.id, Verdict.SUSPECT, (), ())
     age(kept, 100)
     assert deletion(kept, server).sweep() == []

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from callreel.domain.call import CallState, Role, Topology
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.verdict import Comparison, Reason, Verdict
-from callreel.store.calls import calls, legs
+from callreel.store.calls import call_list, calls, legs
+from callreel.store.calls.call_list import CallFilter, Position
+from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
 from callreel.store.db.database import Database
-from callreel.store.db.tables import UTCDateTime
-from tests.support.rows import CALL, CHILD, NOON, PARENT, a_call, after
+from callreel.store.db.types import UTCDateTime
+from tests.support.rows import CALL, CHILD, NOON, PARENT, a_call, after, all_calls
 
 
 def test_a_call_comes_back_as_it_was_kept(database: Database) -> None:
@@ -42,7 +44,7 @@ def test_a_voice_request_that_repeats_makes_no_second_call(database: Database) -
     with database.write() as conn:
         assert not calls.insert(conn, replace(CALL, id=CallId("another")))
         assert not calls.insert(conn, replace(CALL, leg_sid=LegSid("CAanother")))
-        assert calls.latest(conn) == [CALL]
+        assert all_calls(conn) == [CALL]
 
 
 def test_the_number_is_not_shown_by_accident() -> None:
@@ -58,15 +60,20 @@ def test_a_call_is_found_by_any_of_its_legs(database: Database) -> None:
         assert calls.by_leg(conn, LegSid("CAunknown")) is None
 
 
-def test_the_latest_calls_come_page_by_page(database: Database) -> None:
+def test_paging_returns_each_call_once_also_within_an_instant(database: Database) -> None:
+    """Three calls begin in one instant, and pages of two end among them."""
     rows = [
-        a_call(database, id=CallId(f"{n:012}"), leg_sid=LegSid(f"CA{n:032}"), created_at=after(n))
-        for n in range(5)
+        a_call(database, id=CallId(f"{n:012}"), leg_sid=LegSid(f"CA{n:032}"), created_at=after(second))
+        for n, second in enumerate((0, 1, 1, 1, 2))
     ]
+    found: list[CallRow] = []
     with database.read() as conn:
-        first = calls.latest(conn, limit=3)
-        rest = calls.latest(conn, limit=3, before=first[-1].created_at)
-    assert first + rest == rows[::-1]
+        while page := call_list.page(
+            conn, CallFilter(), limit=2, before=Position.of(found[-1]) if found else None
+        ):
+            found += page
+        assert found == rows[::-1]
+        assert call_list.page(conn, CallFilter(), limit=9, before=Position(after(1))) == [rows[0]]
 
 
 def test_an_answer_counts_once(database: Database) -> None:

@@ -47,7 +47,7 @@ def test_an_id_is_never_given_twice(two_calls: Database) -> None:
 
 
 def test_a_passing_event_has_no_row(two_calls: Database) -> None:
-    with pytest.raises(ValueError, match="partial event is passing"), two_calls.write() as conn:
+    with pytest.raises(ValueError, match="partial event is transient"), two_calls.write() as conn:
         live_events.append(conn, LiveEvent(CALL.id, EventKind.PARTIAL), NOON)
 
 

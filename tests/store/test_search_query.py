@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.store.transcripts.search_query import MOST_CLAUSES, Clause, hits, parse, snippet
+from callreel.store.transcripts.search_query import MAX_CLAUSES, Clause, hits, parse, snippet
 from callreel.store.transcripts.search_tokens import tokens
 
 TEXT = "can you read me the pressure on the left gauge please"
@@ -33,10 +33,17 @@ def test_what_is_typed(typed: str, wanted: list[Clause]) -> None:
     assert list(parse(typed).clauses) == wanted
 
 
+@pytest.mark.parametrize(
+    ("typed", "unsearchable"), [("", False), (" ", False), ("?!", True), ('-"…"', True), ("? a", False)]
+)
+def test_text_without_letters_or_digits_is_unsearchable(typed: str, unsearchable: bool) -> None:
+    assert parse(typed).unsearchable is unsearchable
+
+
 @given(st.text(max_size=80))
 def test_no_text_is_an_error(typed: str) -> None:
     query = parse(typed)
-    assert len(query.clauses) <= MOST_CLAUSES
+    assert len(query.clauses) <= MAX_CLAUSES
     assert all(clause.tokens for clause in query.clauses)
 
 

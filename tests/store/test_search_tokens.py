@@ -19,6 +19,8 @@ def folded(text: str) -> list[str]:
         ("don't", ["don", "t"]),
         ("snake_case", ["snake", "case"]),
         ("Straße", ["strasse"]),
+        ("Łódź Øre Đà Æsir cœur Þór", ["lodz", "ore", "da", "aesir", "coeur", "thor"]),
+        ("ISIK ışık İ", ["isik", "isik", "i"]),
         ("café CAFE\u0301", ["cafe", "cafe"]),
         ("ﬁve²", ["five2"]),
         ("Ὀδυσσεύς", ["οδυσσευσ"]),

@@ -27,8 +27,8 @@ def test_the_first_word_of_the_end_stays_and_counts_may_follow(database: Databas
         assert streams.finish(conn, FIRST.sid, after(10), EndedBy.STATUS, {})
         assert not streams.finish(conn, FIRST.sid, after(11), EndedBy.SOCKET, {"frames": 500, "gaps_ms": 40})
         assert not streams.finish(conn, FIRST.sid, after(12), EndedBy.STOP, {})
-        assert streams.get(conn, FIRST.sid) == replace(
+        ended = replace(
             FIRST, stopped_at=after(10), ended_by=EndedBy.STATUS, counts={"frames": 500, "gaps_ms": 40}
         )
+        assert streams.of_call(conn, CALL.id) == [ended]
         assert streams.open_streams(conn) == []
-        assert streams.get(conn, SECOND.sid) is None

@@ -4,11 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection, select
+
 from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
+from callreel.domain.transcript import TranscriptKind
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
+from callreel.store.db.tables import transcripts
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PARENT = LegSid("CA" + "a" * 32)
@@ -34,3 +38,15 @@ def a_call(database: Database, **changes: Any) -> CallRow:
     with database.write() as conn:
         assert calls.insert(conn, row)
     return row
+
+
+def all_calls(conn: Connection) -> list[CallRow]:
+    """Oldest first."""
+    return calls.since(conn, datetime.min.replace(tzinfo=UTC))
+
+
+def final_revisions(conn: Connection, call_id: CallId) -> list[tuple[str, int]]:
+    """The run and revision number of each final transcript, oldest first."""
+    final = (transcripts.c.call_id == call_id, transcripts.c.kind == TranscriptKind.FINAL)
+    query = select(transcripts.c.run, transcripts.c.revision).where(*final).order_by(transcripts.c.id)
+    return [(run, revision) for run, revision in conn.execute(query)]

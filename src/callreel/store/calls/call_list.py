@@ -1,16 +1,17 @@
-"""The list of calls: newest first, filtered by what is known of a call and by what was said on it."""
+"""The list of calls: newest first, filtered by a call's properties and by its words."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from callreel.domain.call import CallState
+from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.store.calls.calls import CallRow
-from callreel.store.calls.calls import row as call_row
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import seconds_between
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import calls, notes, technicians
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search_query import Query
@@ -18,12 +19,12 @@ from callreel.store.transcripts.search_query import Query
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """What calls must be; None and empty ask for nothing.
+    """Conditions on calls; None and empty values do not filter.
 
-    `since` is included, `until` is not. `agent` is an identity; `number` digits within the other party's number,
-    `number_name` a part of the name that the number has.
-    `judged` False asks for calls without a verdict. Lengths count from the answer, or from the beginning without one;
-    a call that goes on has none. `own` is the identity of an agent who sees no others' calls.
+    `since` is inclusive, `until` exclusive. `agent` is an identity; `number` matches digits within the other party's
+    number, `number_name` a part of that number's name. `judged` False selects calls without a verdict. Durations count
+    from the answer, or from the start without one; a live call has none. `own` is the identity of an agent who may see
+    only their own calls.
     """
 
     query: Query = Query()
@@ -42,40 +43,57 @@ class CallFilter:
     own: str | None = None
 
 
-def page(conn: Connection, wanted: CallFilter, limit: int, before: datetime | None = None) -> list[CallRow]:
-    """Up to `limit` calls, newest first; `before` is the `created_at` of the last one already seen."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the list: that of one call, or before all calls of an instant. As text `TIME` or `TIME~ID`."""
+
+    created_at: datetime
+    id: CallId = CallId("")
+
+    @classmethod
+    def of(cls, row: CallRow) -> "Position":
+        return cls(row.created_at, row.id)
+
+    def __str__(self) -> str:
+        return f"{self.created_at.isoformat()}~{self.id}"
+
+
+def page(conn: Connection, wanted: CallFilter, limit: int, before: Position | None = None) -> list[CallRow]:
+    """Up to `limit` calls, newest first; `before` is the position of the last one already seen."""
     query = select(calls).where(*_conditions(conn, wanted))
     if before is not None:
-        query = query.where(calls.c.created_at < before)
+        # By the id too: several calls may begin in the same instant.
+        same_instant = and_(calls.c.created_at == before.created_at, calls.c.id < before.id)
+        query = query.where(or_(calls.c.created_at < before.created_at, same_instant))
     query = query.order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit)
-    return [call_row(found) for found in conn.execute(query)]
+    return fetch_all(conn, CallRow, query)
 
 
 def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool]]:
-    asked: list[ColumnElement[bool]] = [*search.condition(conn, wanted.query)]
+    found: list[ColumnElement[bool]] = [*search.condition(conn, wanted.query)]
     if wanted.since is not None:
-        asked.append(calls.c.created_at >= wanted.since)
+        found.append(calls.c.created_at >= wanted.since)
     if wanted.until is not None:
-        asked.append(calls.c.created_at < wanted.until)
-    asked += [calls.c.agent == agent for agent in (wanted.agent, wanted.own) if agent is not None]
+        found.append(calls.c.created_at < wanted.until)
+    found += [calls.c.agent == agent for agent in (wanted.agent, wanted.own) if agent is not None]
     if wanted.number:
-        asked.append(calls.c.remote_number.contains(wanted.number, autoescape=True))
+        found.append(calls.c.remote_number.contains(wanted.number, autoescape=True))
     if wanted.number_name:
         of_name = technicians.c.name.icontains(wanted.number_name, autoescape=True)
-        asked.append(calls.c.remote_number.in_(select(technicians.c.number).where(of_name)))
+        found.append(calls.c.remote_number.in_(select(technicians.c.number).where(of_name)))
     if wanted.state is not None:
-        asked.append(calls.c.state == wanted.state)
+        found.append(calls.c.state == wanted.state)
     if wanted.verdict is not None:
-        asked.append(calls.c.verdict == wanted.verdict)
+        found.append(calls.c.verdict == wanted.verdict)
     if wanted.judged is not None:
-        asked.append(calls.c.verdict.is_not(None) if wanted.judged else calls.c.verdict.is_(None))
+        found.append(calls.c.verdict.is_not(None) if wanted.judged else calls.c.verdict.is_(None))
     if wanted.noted:
-        asked.append(calls.c.id.in_(select(notes.c.call_id)))
+        found.append(calls.c.id.in_(select(notes.c.call_id)))
     if wanted.held:
-        asked.append(calls.c.id.in_(open_holds()))
+        found.append(calls.c.id.in_(open_holds()))
     length_s = seconds_between(conn, func.coalesce(calls.c.answered_at, calls.c.created_at), calls.c.ended_at)
     if wanted.min_s is not None:
-        asked.append(length_s >= wanted.min_s)
+        found.append(length_s >= wanted.min_s)
     if wanted.max_s is not None:
-        asked.append(length_s <= wanted.max_s)
-    return asked
+        found.append(length_s <= wanted.max_s)
+    return found

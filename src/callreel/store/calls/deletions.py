@@ -1,4 +1,4 @@
-"""Copies at the carrier that we had deleted, as rows: a tombstone each, with the digest of what we keep instead."""
+"""Recordings that we deleted at the carrier, as rows: a tombstone each, with the digest of our own copy."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +11,13 @@ from callreel.domain.recording import CloudState
 from callreel.domain.verdict import Verdict
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
+from callreel.store.db.rows import fetch_all, values_of
 from callreel.store.db.tables import calls, carrier_deletions, recordings
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionRow:
-    """`sha256` and `duration_ms` are of our copy. `already_deleted`: the carrier no longer had it when we asked."""
+    """`sha256` and `duration_ms` describe our copy. `already_deleted`: the carrier had no copy any more."""
 
     sid: RecordingSid
     call_id: CallId
@@ -27,27 +28,26 @@ class DeletionRow:
 
 
 def insert(conn: Connection, row: DeletionRow) -> bool:
-    """Keep a tombstone; False when there is one."""
-    values = {column.name: getattr(row, column.name) for column in carrier_deletions.c}
-    return insert_new(conn, carrier_deletions, values)
+    """Save a tombstone; False when there is one."""
+    return insert_new(conn, carrier_deletions, values_of(carrier_deletions, row))
 
 
 def all_deletions(conn: Connection) -> list[DeletionRow]:
     """All tombstones, oldest first."""
     query = select(carrier_deletions).order_by(carrier_deletions.c.deleted_at, carrier_deletions.c.sid)
-    return [DeletionRow(**row._asdict()) for row in conn.execute(query)]
+    return fetch_all(conn, DeletionRow, query)
 
 
 def sids_of_call(conn: Connection, call_id: CallId) -> set[RecordingSid]:
-    """A call's recordings that were deleted there."""
+    """The call's recordings that were deleted at the carrier."""
     query = select(carrier_deletions.c.sid).where(carrier_deletions.c.call_id == call_id)
     return {RecordingSid(row.sid) for row in conn.execute(query)}
 
 
 def candidates(conn: Connection, closed_before: datetime) -> list[tuple[RecordingSid, CallId]]:
-    """Stored recordings without a tombstone, of calls that were judged before `closed_before`, not `suspect` and not held.
+    """Stored recordings without a tombstone, of calls closed before `closed_before`, neither `suspect` nor held.
 
-    The carrier's copy of a suspect call stays: it may be what settles the doubt.
+    The carrier's copy of a suspect call stays: it may settle the doubt.
     """
     query = (
         select(recordings.c.sid, recordings.c.call_id)

@@ -1,4 +1,4 @@
-"""Facts: what was seen and fits nowhere else, such as a carrier's unknown events and violations of its protocol."""
+"""Facts: observations with no table of their own, such as unknown carrier events and protocol violations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,13 @@ from sqlalchemy import Connection, insert, select
 
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, LegSid
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import facts
 
 
 @dataclass(frozen=True, slots=True)
 class FactRow:
-    """One thing seen. `call_id` is None when it belongs to no call that we know."""
+    """`call_id` is None when the fact belongs to no known call."""
 
     id: int
     call_id: CallId | None
@@ -31,11 +32,10 @@ def note(
     call_id: CallId | None = None,
     leg_sid: LegSid | None = None,
 ) -> None:
-    """Keep a fact."""
     conn.execute(insert(facts).values(kind=kind, data=dict(data), at=at, call_id=call_id, leg_sid=leg_sid))
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[FactRow]:
-    """In the order in which they were noted."""
+    """In the order in which they were saved."""
     query = select(facts).where(facts.c.call_id == call_id).order_by(facts.c.id)
-    return [FactRow(**row._asdict()) for row in conn.execute(query)]
+    return fetch_all(conn, FactRow, query)

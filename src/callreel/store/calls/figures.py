@@ -1,4 +1,4 @@
-"""Rows of all calls that began within a time, for figures: a query a table, however many calls there are."""
+"""Rows of all calls that began within a period, for reports: one query for each table, however many calls there are."""
 
 from datetime import datetime
 from typing import Any
@@ -7,35 +7,35 @@ from sqlalchemy import Connection, Select, Table, func, select
 
 from callreel.domain.ids import CallId
 from callreel.store.calls.calls import CallRow
-from callreel.store.calls.calls import row as call_row
 from callreel.store.calls.legs import LegRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import calls, layers, legs, recordings, streams, turn_index
 
 
 def calls_between(conn: Connection, since: datetime, until: datetime, agent: str | None) -> list[CallRow]:
-    """Calls that began from `since` up to but not including `until`; of one agent's identity, or all."""
+    """Calls that began from `since` up to but not including `until`; of one agent's identity, or of all."""
     query = select(calls).where(calls.c.created_at >= since, calls.c.created_at < until)
     if agent is not None:
         query = query.where(calls.c.agent == agent)
-    return [call_row(found) for found in conn.execute(query.order_by(calls.c.created_at))]
+    return fetch_all(conn, CallRow, query.order_by(calls.c.created_at))
 
 
 def legs_between(conn: Connection, since: datetime, until: datetime) -> list[LegRow]:
-    return [LegRow(**found._asdict()) for found in conn.execute(_of_calls(legs, since, until))]
+    return fetch_all(conn, LegRow, _of_calls(legs, since, until))
 
 
 def streams_between(conn: Connection, since: datetime, until: datetime) -> list[StreamRow]:
-    return [StreamRow(**found._asdict()) for found in conn.execute(_of_calls(streams, since, until))]
+    return fetch_all(conn, StreamRow, _of_calls(streams, since, until))
 
 
 def recordings_between(conn: Connection, since: datetime, until: datetime) -> list[RecordingRow]:
-    return [RecordingRow(**found._asdict()) for found in conn.execute(_of_calls(recordings, since, until))]
+    return fetch_all(conn, RecordingRow, _of_calls(recordings, since, until))
 
 
 def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, dict[str, int]]:
-    """How long the turns of each role are, in milliseconds, by call; of what is shown of it."""
+    """Milliseconds of displayed turns of each role, by call."""
     spoken = func.sum(turn_index.c.end_ms - turn_index.c.start_ms)
     query = (
         select(turn_index.c.call_id, turn_index.c.role, spoken)
@@ -50,7 +50,7 @@ def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[C
 
 
 def stored_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, int]:
-    """How many bytes the layers of each call take here."""
+    """Bytes of each call's layers in our storage."""
     query = (
         select(layers.c.call_id, func.sum(func.coalesce(layers.c.stored_bytes, layers.c.size_bytes)))
         .join(calls, calls.c.id == layers.c.call_id)

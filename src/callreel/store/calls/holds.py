@@ -1,4 +1,4 @@
-"""Legal holds as rows: who held a call, why, and who let it go. While one is open nothing of the call may be erased."""
+"""Legal holds as rows: who held a call and why, and who released it. While one is open, nothing of the call may be erased."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -7,12 +7,13 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, insert, select, update
 
 from callreel.domain.ids import CallId
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import holds
 
 
 @dataclass(frozen=True, slots=True)
 class HoldRow:
-    """`released_at` None: the call is held."""
+    """`released_at` is None while the call is held."""
 
     id: int
     call_id: CallId
@@ -26,25 +27,27 @@ class HoldRow:
 
 def add(conn: Connection, call_id: CallId, reason: str, by: str, at: datetime) -> HoldRow:
     """Hold a call."""
-    values = {"call_id": call_id, "reason": reason, "by": by, "at": at}
-    return HoldRow(**conn.execute(insert(holds).values(**values).returning(holds)).one()._asdict())
+    new = insert(holds).values(call_id=call_id, reason=reason, by=by, at=at).returning(holds)
+    return fetch_all(conn, HoldRow, new)[0]
 
 
 def release(conn: Connection, hold_id: int, reason: str, by: str, at: datetime) -> HoldRow:
-    """Let a call go; the row stays."""
+    """End a hold; the row stays."""
     values = {"release_reason": reason, "released_by": by, "released_at": at}
-    changed = update(holds).where(holds.c.id == hold_id).values(**values).returning(holds)
-    return HoldRow(**conn.execute(changed).one()._asdict())
+    return fetch_all(
+        conn, HoldRow, update(holds).where(holds.c.id == hold_id).values(**values).returning(holds)
+    )[0]
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[HoldRow]:
-    """All that there were, newest first."""
-    query = select(holds).where(holds.c.call_id == call_id).order_by(holds.c.id.desc())
-    return [HoldRow(**row._asdict()) for row in conn.execute(query)]
+    """All holds of the call, newest first."""
+    return fetch_all(
+        conn, HoldRow, select(holds).where(holds.c.call_id == call_id).order_by(holds.c.id.desc())
+    )
 
 
 def current(conn: Connection, call_id: CallId) -> HoldRow | None:
-    """The one that keeps the call now."""
+    """The open hold."""
     return next((row for row in of_call(conn, call_id) if row.released_at is None), None)
 
 
@@ -55,11 +58,10 @@ def held(conn: Connection, call_ids: Collection[CallId]) -> set[CallId]:
 
 
 def all_current(conn: Connection) -> list[HoldRow]:
-    """Every hold that is open, oldest first."""
-    query = select(holds).where(holds.c.released_at.is_(None)).order_by(holds.c.id)
-    return [HoldRow(**row._asdict()) for row in conn.execute(query)]
+    """All open holds, oldest first."""
+    return fetch_all(conn, HoldRow, select(holds).where(holds.c.released_at.is_(None)).order_by(holds.c.id))
 
 
 def open_holds() -> Select[tuple[str]]:
-    """The ids of held calls, for queries that leave these out."""
+    """The ids of held calls, as a subquery."""
     return select(holds.c.call_id).where(holds.c.released_at.is_(None))

@@ -1,4 +1,4 @@
-"""Lasting live events as rows, so that a listener who was away gets what came after the last one seen."""
+"""Persistent live events as rows, so that a listener who reconnects gets what came after the last one it saw."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,19 +16,19 @@ _NEW = insert(live_events).returning(live_events.c.id, sort_by_parameter_order=T
 
 
 def append(conn: Connection, event: LiveEvent, at: datetime) -> LiveEvent:
-    """Keep a lasting event and return it with its id. Raises ValueError for a passing one."""
+    """Save a persistent event and return it with its id. Raises ValueError for a transient one."""
     return append_all(conn, [event], at)[0]
 
 
 def append_all(conn: Connection, events: Sequence[LiveEvent], at: datetime) -> list[LiveEvent]:
-    """Keep lasting events in this order and return them with their ids. Raises ValueError if one is passing.
+    """Save persistent events in this order and return them with their ids. Raises ValueError if one is transient.
 
-    Ids become visible in order: on PostgreSQL a transaction that appends holds back the next one until it is over,
-    else a listener who has seen id 8 would never be given 7, committed later. So append last in a transaction.
+    Ids become visible in order: on PostgreSQL a transaction that appends blocks the next one until it ends, or else a
+    listener that has seen id 8 would never get 7, committed later. So append last in a transaction.
     """
     for event in events:
         if event.kind not in LASTING:
-            raise ValueError(f"a {event.kind} event is passing and has no row")
+            raise ValueError(f"a {event.kind} event is transient and has no row")
     if not events:
         return []
     advisory_lock(conn, _ORDER_LOCK)
@@ -42,7 +42,7 @@ def after(
 ) -> list[LiveEvent]:
     """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None.
 
-    `agent` leaves only those of this identity's calls.
+    `agent` selects the calls of one identity.
     """
     query = select(live_events).where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
     if call_id is not None:
@@ -53,6 +53,6 @@ def after(
 
 
 def last_id(conn: Connection) -> int:
-    """The newest lasting event's id, 0 before the first: where a listener who knows everything up to now begins."""
+    """The newest persistent event's id, 0 before the first: where a listener starts that has read the rows."""
     newest: int = conn.execute(select(func.coalesce(func.max(live_events.c.id), 0))).scalar_one()
     return newest

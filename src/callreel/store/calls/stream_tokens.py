@@ -1,4 +1,4 @@
-"""One-time tokens of media streams. Only their hashes are kept."""
+"""One-time tokens of media streams. Only their hashes are stored."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from callreel.domain.ids import CallId, LegSid
 from callreel.store.db.tables import media_tokens
 
 _ISSUE = insert(media_tokens)
-_SPEND = (
+_REDEEM = (
     update(media_tokens)
     .where(
         media_tokens.c.token_hash == bindparam("hash"),
@@ -24,23 +24,23 @@ _SPEND = (
 def issue(
     conn: Connection, token_hash: str, leg_sid: LegSid, call_id: CallId, at: datetime, ttl_s: float
 ) -> None:
-    """Allow one stream of this leg to begin within `ttl_s` seconds."""
+    """Allow one stream of this leg to start within `ttl_s` seconds."""
     row = {"token_hash": token_hash, "leg_sid": leg_sid, "call_id": call_id, "created_at": at}
     conn.execute(_ISSUE, row | {"expires_at": at + timedelta(seconds=ttl_s)})
 
 
 def pending_calls(conn: Connection, since: datetime) -> set[CallId]:
-    """Calls that were given a token after `since` which nobody has spent: a socket may be on its way."""
-    unspent = select(media_tokens.c.call_id).where(
+    """Calls with an unused token issued after `since`: a media socket may still connect."""
+    unused = select(media_tokens.c.call_id).where(
         media_tokens.c.created_at > since, media_tokens.c.used_at.is_(None)
     )
-    return {CallId(call_id) for call_id in conn.execute(unspent).scalars()}
+    return {CallId(call_id) for call_id in conn.execute(unused).scalars()}
 
 
 def redeem(conn: Connection, token_hash: str, leg_sid: LegSid, at: datetime) -> CallId | None:
-    """The call whose stream may begin, or None: unknown, of another leg, expired, or spent before.
+    """The call whose stream may start, or None: the token is unknown, of another leg, expired or used.
 
-    One statement, so that of two sockets with the same token one gets in.
+    One statement, so that of two sockets with the same token only one is accepted.
     """
-    call_id = conn.execute(_SPEND, {"hash": token_hash, "leg": leg_sid, "at": at}).scalar()
+    call_id = conn.execute(_REDEEM, {"hash": token_hash, "leg": leg_sid, "at": at}).scalar()
     return None if call_id is None else CallId(call_id)

@@ -1,24 +1,24 @@
-"""Media streams as rows: when each ran, where it lies in the call, and what was counted on it."""
+"""Media streams as rows: when each ran, its position in the call, and its counters."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.store.db.dialect import insert_new
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import EndedBy as EndedBy
 from callreel.store.db.tables import streams
 
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """A stream. `origin_ms` is the position of its timestamp 0 in the call; `counts` are frames, gaps and faults.
-
-    `owner` is the process that has its socket.
+    """`origin_ms` is the position of the stream's timestamp 0 in the call; `counts` are frames, gaps and faults; `owner`
+    is the process that has the socket.
     """
 
     sid: StreamSid
@@ -46,23 +46,23 @@ _FINISH_COUNTED = _FINISH.values(counts=bindparam("counted"))
 
 
 def insert(conn: Connection, row: StreamRow) -> bool:
-    """Keep a new stream. False, and nothing changes, if it is known already."""
+    """Save a new stream. False, and nothing changes, if it exists."""
     return insert_new(conn, streams, asdict(row))
 
 
 def finish(
     conn: Connection, sid: StreamSid, stopped_at: datetime, ended_by: EndedBy, counts: Mapping[str, Json]
 ) -> bool:
-    """End a stream; whether this was the first word of its end.
+    """End a stream, and return whether it was still open.
 
-    The first `ended_by` stays. Counts are replaced where given, since the socket's own end may come after the
-    carrier's word of it.
+    The first `ended_by` stays. Given counts always replace the stored ones: the socket may close after the carrier's
+    callback has ended the stream.
     """
-    told: dict[str, Any] = {"stream": sid, "at": stopped_at, "how": ended_by}
+    values: dict[str, Any] = {"stream": sid, "at": stopped_at, "how": ended_by}
     if counts:
-        first = conn.execute(_FINISH_COUNTED, told | {"counted": dict(counts)})
+        first = conn.execute(_FINISH_COUNTED, values | {"counted": dict(counts)})
     else:
-        first = conn.execute(_FINISH, told)
+        first = conn.execute(_FINISH, values)
     if first.rowcount == 1:
         return True
     if counts:
@@ -70,26 +70,17 @@ def finish(
     return False
 
 
-def get(conn: Connection, sid: StreamSid) -> StreamRow | None:
-    found = conn.execute(select(streams).where(streams.c.sid == sid)).first()
-    return None if found is None else _row(found)
-
-
 def of_call(conn: Connection, call_id: CallId) -> list[StreamRow]:
-    """In the order in which they began."""
-    return [_row(found) for found in conn.execute(_OF_CALL, {"call": call_id})]
+    """In the order in which they started."""
+    return fetch_all(conn, StreamRow, _OF_CALL, {"call": call_id})
 
 
 def open_streams(conn: Connection) -> list[StreamRow]:
-    """Streams that nobody ended: running ones, and those of a process that died."""
+    """Streams that have not ended: running ones, and those of a process that died."""
     query = select(streams).where(streams.c.ended_by.is_(None)).order_by(streams.c.started_at)
-    return [_row(found) for found in conn.execute(query)]
+    return fetch_all(conn, StreamRow, query)
 
 
 def owners_of_open(conn: Connection) -> set[str | None]:
-    """The processes of those."""
+    """The owners of the open streams."""
     return set(conn.execute(select(streams.c.owner).where(streams.c.ended_by.is_(None)).distinct()).scalars())
-
-
-def _row(found: Row[Any]) -> StreamRow:
-    return StreamRow(**found._asdict())

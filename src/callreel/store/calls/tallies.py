@@ -1,4 +1,4 @@
-"""Counts over the rows, for the metrics and the operations page. Each is one query over indexed or small columns."""
+"""Totals for the metrics and the operations page. Each is one query over indexed or small columns."""
 
 from sqlalchemy import Connection, func, select
 
@@ -13,7 +13,7 @@ def calls_by_state(conn: Connection) -> dict[CallState, int]:
 
 
 def calls_by_verdict(conn: Connection) -> dict[str, int]:
-    """Closed calls; `none` for one that was closed without."""
+    """Closed calls; those without a verdict count as `none`."""
     query = (
         select(calls.c.verdict, func.count())
         .where(calls.c.state == CallState.CLOSED)
@@ -28,7 +28,7 @@ def recordings_by_state(conn: Connection) -> dict[CloudState, int]:
 
 
 def layer_sizes(conn: Connection) -> dict[Layer, int]:
-    """Bytes kept, by layer; an archived layer that is made of another takes none."""
+    """Bytes stored, by layer; an archived layer that is rebuilt from another one takes none."""
     query = select(layers.c.layer, func.sum(func.coalesce(layers.c.stored_bytes, layers.c.size_bytes)))
     query = query.group_by(layers.c.layer)
     return {layer: int(size_bytes) for layer, size_bytes in conn.execute(query)}

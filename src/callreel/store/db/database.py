@@ -14,12 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, OperationalError
 
 from callreel.domain.errors import StoreError
 from callreel.store.db.dialect import advisory_lock
+from callreel.store.db.types import to_json
 
 BUSY_TIMEOUT_S = 20.0
 _EMPTYING_MS = 250
@@ -177,8 +179,9 @@ def _open_sqlite(path: Path, busy_timeout_s: float) -> Database:
         raise StoreError(f"the database file {path} cannot be opened for writing: {error.strerror}") from None
     url = URL.create("sqlite", database=str(path))
     connect = {"timeout": busy_timeout_s, "isolation_level": None, "check_same_thread": False}
-    writer = create_engine(url, connect_args=connect, hide_parameters=True, pool_size=1, max_overflow=0)
-    reader = create_engine(url, connect_args=connect, hide_parameters=True, pool_size=8, max_overflow=32)
+    common: dict[str, Any] = {"connect_args": connect, "hide_parameters": True, "json_serializer": to_json}
+    writer = create_engine(url, pool_size=1, max_overflow=0, **common)
+    reader = create_engine(url, pool_size=8, max_overflow=32, **common)
     _set_up(
         writer,
         "BEGIN IMMEDIATE",
@@ -237,6 +240,7 @@ def _open_postgresql(url: URL, busy_timeout_s: float) -> Database:
         engine = create_engine(
             url,
             hide_parameters=True,
+            json_serializer=to_json,
             pool_pre_ping=True,
             connect_args={"connect_timeout": max(1, int(busy_timeout_s))},
         )

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from callreel.domain.errors import StoreError
 from callreel.store.db.database import Database, plain_errors
 from callreel.store.db.dialect import insert
-from callreel.store.db.tables import UTCDateTime, processes, utc_now
+from callreel.store.db.tables import processes, utc_now
+from callreel.store.db.types import UTCDateTime
 
 _LEAD_LOCK = 0x0CA11_1EAD
 

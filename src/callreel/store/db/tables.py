@@ -1,110 +1,41 @@
-"""The tables, as SQLAlchemy Core objects, and the column types they share.
+"""The tables, as SQLAlchemy Core objects. Their column types are in `types.py`.
 
-No queries here: each noun has a module of its own with functions over a connection. The tables are made by the
-migrations, never from this metadata; a test holds the two equal. Names of constraints follow one convention, so that a
-later migration can drop them on either database.
+Queries are in the modules of `calls`, `people` and `transcripts`. Migrations create the tables, never this metadata; a
+test keeps the two equal. Constraint names follow one convention, so that a later migration can drop them on either
+database.
 """
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    DateTime,
-    Dialect,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
-from callreel.domain.access import UserRole
+from callreel.domain.access import Scope, UserRole
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.erasure import ErasureStep
 from callreel.domain.events import EventKind
 from callreel.domain.note import NoteKind
-from callreel.domain.recording import Archived, CloudState, Layer, LayerState, Making
-from callreel.domain.transcript import TranscriptKind
-from callreel.domain.verdict import Verdict
-
-E = TypeVar("E", bound=StrEnum)
-
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime. A naive one is refused; one of another zone is converted."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("expected an aware datetime, got a naive one")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Named(TypeDecorator[E], Generic[E]):
-    """A member of one of our closed sets, stored as its value."""
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, names: type[E]) -> None:
-        super().__init__()
-        self.names = names
-
-    def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:
-        return None if value is None else self.names(value).value
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> E | None:
-        return None if value is None else self.names(value)
+from callreel.domain.recording import Archived, CloudState, Layer, LayerState
+from callreel.domain.transcript import TranscriptKind, Word
+from callreel.domain.verdict import Comparison, Reason, Verdict
+from callreel.store.db.types import Enumerated, Integer, LargeInteger, Structured, Text, UTCDateTime
 
 
 class Form(StrEnum):
-    """In which form a layer's samples are kept. NULL: as the file that was made, and not looked at yet."""
+    """How a layer's samples are stored. NULL: as the original file, which the archive has not examined yet."""
 
     PLAIN = "plain"
-    """As that file, and to stay so: it cannot be made again, or a person wanted it back."""
+    """As the original file, for good: it cannot be rebuilt bit for bit, or a person restored it."""
     BOTH = "both"
-    """Proven to be in the archive; the file is about to be dropped."""
+    """As the original file and, proven by digest, in the archive; the file is about to be deleted."""
     ARCHIVE = "archive"
 
 
-class _ArchivedType(TypeDecorator[Archived]):
-    """What a layer is made of again, as JSON."""
-
-    impl = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-    cache_ok = True
-
-    def process_bind_param(self, value: Archived | None, dialect: Dialect) -> dict[str, Any] | None:
-        return None if value is None else asdict(value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> Archived | None:
-        if value is None:
-            return None
-        return Archived(**{**value, "making": Making(value["making"]), "cuts": tuple(value["cuts"])})
-
-
 class EndedBy(StrEnum):
-    """What told us that a media stream was over."""
+    """How we learned that a media stream was over."""
 
     STOP = "stop"
     SOCKET = "socket"
@@ -113,12 +44,10 @@ class EndedBy(StrEnum):
 
 
 def utc_now() -> datetime:
-    """The wall clock, for the bookkeeping columns that no rule depends on."""
+    """The wall clock, for bookkeeping columns that no rule depends on."""
     return datetime.now(UTC)
 
 
-# A serial number. SQLite numbers rows only where the type is exactly INTEGER.
-_Serial = BigInteger().with_variant(Integer, "sqlite")
 _Json = JSON().with_variant(JSONB(), "postgresql")
 
 metadata = MetaData(
@@ -133,42 +62,40 @@ metadata = MetaData(
 
 
 def _of_call(*, nullable: bool = False, index: bool = True) -> Column[Any]:
-    """What hangs on a call goes when the call is erased."""
-    return Column(
-        "call_id", String, ForeignKey("calls.id", ondelete="CASCADE"), nullable=nullable, index=index
-    )
+    """Erasing a call deletes the rows that refer to it."""
+    return Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), nullable=nullable, index=index)
 
 
 calls = Table(
     "calls",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("direction", Named(Direction), nullable=False),
-    Column("state", Named(CallState), nullable=False, index=True),
-    Column("agent", String, nullable=False),
-    Column("remote_number", String, nullable=False),
-    Column("leg_sid", String, nullable=False, unique=True),
-    Column("inbound_role", Named(Role), nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("direction", Enumerated(Direction), nullable=False),
+    Column("state", Enumerated(CallState), nullable=False, index=True),
+    Column("agent", Text, nullable=False),
+    Column("remote_number", Text, nullable=False),
+    Column("leg_sid", Text, nullable=False, unique=True),
+    Column("inbound_role", Enumerated(Role), nullable=False),
     Column("created_at", UTCDateTime, nullable=False, index=True),
     Column("answered_at", UTCDateTime),
     Column("ended_at", UTCDateTime),
     Column("closed_at", UTCDateTime),
-    Column("verdict", Named(Verdict)),
-    Column("reasons", _Json, nullable=False),
-    Column("comparisons", _Json, nullable=False),
+    Column("verdict", Enumerated(Verdict)),
+    Column("reasons", Structured(tuple[Reason, ...]), nullable=False),
+    Column("comparisons", Structured(tuple[Comparison, ...]), nullable=False),
     Column("demo", Boolean, nullable=False),
-    Column("owner", String),
-    Column("language", String, nullable=False),
+    Column("owner", Text),
+    Column("language", Text, nullable=False),
 )
 
 legs = Table(
     "legs",
     metadata,
-    Column("sid", String, primary_key=True),
+    Column("sid", Text, primary_key=True),
     _of_call(),
-    Column("parent_sid", String),
-    Column("role", Named(Role), nullable=False),
-    Column("status", String, nullable=False),
+    Column("parent_sid", Text),
+    Column("role", Enumerated(Role), nullable=False),
+    Column("status", Text, nullable=False),
     Column("started_at", UTCDateTime),
     Column("ended_at", UTCDateTime),
     Column("duration_s", Integer),
@@ -177,59 +104,59 @@ legs = Table(
 streams = Table(
     "streams",
     metadata,
-    Column("sid", String, primary_key=True),
+    Column("sid", Text, primary_key=True),
     _of_call(),
-    Column("leg_sid", String, nullable=False),
+    Column("leg_sid", Text, nullable=False),
     Column("origin_ms", Integer, nullable=False),
     Column("started_at", UTCDateTime, nullable=False),
     Column("stopped_at", UTCDateTime),
-    Column("ended_by", Named(EndedBy)),
+    Column("ended_by", Enumerated(EndedBy)),
     Column("counts", _Json, nullable=False),
-    Column("owner", String),
+    Column("owner", Text),
 )
 
 layers = Table(
     "layers",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(),
-    Column("layer", Named(Layer), nullable=False),
-    Column("role", Named(Role)),
-    Column("path", String, nullable=False, unique=True),
+    Column("layer", Enumerated(Layer), nullable=False),
+    Column("role", Enumerated(Role)),
+    Column("path", Text, nullable=False, unique=True),
     Column("rate_hz", Integer, nullable=False),
     Column("channels", Integer, nullable=False),
     Column("duration_ms", Integer, nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("sha256", String),
-    Column("state", Named(LayerState), nullable=False, index=True),
+    Column("size_bytes", LargeInteger, nullable=False),
+    Column("sha256", Text),
+    Column("state", Enumerated(LayerState), nullable=False, index=True),
     Column("repaired_at", UTCDateTime),
-    Column("owner", String),
-    Column("spool", String),
-    Column("archived", _ArchivedType),
-    Column("form", Named(Form)),
-    # What the file takes where that is not its own size; 0 for what is made of another's FLAC.
-    Column("stored_bytes", BigInteger),
+    Column("owner", Text),
+    Column("spool", Text),
+    Column("archived", Structured(Archived)),
+    Column("form", Enumerated(Form)),
+    # Where it is not the file's own size; 0 for a layer that is rebuilt from another layer's FLAC.
+    Column("stored_bytes", LargeInteger),
 )
 
 recordings = Table(
     "recordings",
     metadata,
-    Column("sid", String, primary_key=True),
+    Column("sid", Text, primary_key=True),
     _of_call(),
-    Column("leg_sid", String, nullable=False),
-    Column("state", Named(CloudState), nullable=False, index=True),
-    Column("carrier_status", String),
-    Column("source", String),
+    Column("leg_sid", Text, nullable=False),
+    Column("state", Enumerated(CloudState), nullable=False, index=True),
+    Column("carrier_status", Text),
+    Column("source", Text),
     Column("channels", Integer),
     Column("duration_s", Integer),
     Column("error_code", Integer),
-    Column("url", String),
+    Column("url", Text),
     Column("started_at", UTCDateTime),
     Column("dispatched_at", UTCDateTime),
-    Column("stage", String),
-    Column("stage_error", String),
+    Column("stage", Text),
+    Column("stage_error", Text),
     Column("attempts", Integer, nullable=False),
-    Column("price", String),
+    Column("price", Text),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
     Column("retries", Integer, nullable=False),
     Column("retry_at", UTCDateTime),
@@ -238,9 +165,9 @@ recordings = Table(
 callbacks = Table(
     "callbacks",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("key", String, nullable=False),
+    Column("id", LargeInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
     Column("received_at", UTCDateTime, nullable=False),
     Column("form", _Json, nullable=False),
     UniqueConstraint("kind", "key"),
@@ -249,8 +176,8 @@ callbacks = Table(
 media_tokens = Table(
     "media_tokens",
     metadata,
-    Column("token_hash", String, primary_key=True),
-    Column("leg_sid", String, nullable=False),
+    Column("token_hash", Text, primary_key=True),
+    Column("leg_sid", Text, nullable=False),
     _of_call(),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
@@ -260,18 +187,18 @@ media_tokens = Table(
 transcripts = Table(
     "transcripts",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
-    Column("kind", Named(TranscriptKind), nullable=False),
-    Column("engine", String, nullable=False),
-    Column("model", String, nullable=False),
+    Column("kind", Enumerated(TranscriptKind), nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("model", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
-    Column("run", String, nullable=False),
+    Column("run", Text, nullable=False),
     Column("why", Text, nullable=False),
     Column("audio_ms", Integer, nullable=False),
     Column("price_per_minute", Float, nullable=False),
-    Column("language", String, nullable=False),
+    Column("language", Text, nullable=False),
     Column("detected", Boolean, nullable=False),
     UniqueConstraint("call_id", "kind", "engine", "run"),
     UniqueConstraint("call_id", "kind", "revision"),
@@ -280,23 +207,23 @@ transcripts = Table(
 turns = Table(
     "turns",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("transcript_id", _Serial, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+    Column("id", LargeInteger, primary_key=True),
+    Column("transcript_id", LargeInteger, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("role", Named(Role), nullable=False),
+    Column("role", Enumerated(Role), nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("confidence", Float),
-    Column("fallback_engine", String, nullable=False),
+    Column("fallback_engine", Text, nullable=False),
     UniqueConstraint("transcript_id", "position"),
 )
 
 words = Table(
     "words",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("turn_id", _Serial, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("id", LargeInteger, primary_key=True),
+    Column("turn_id", LargeInteger, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("start_ms", Integer, nullable=False),
@@ -308,25 +235,25 @@ words = Table(
 finals = Table(
     "finals",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
-    Column("role", Named(Role), nullable=False),
+    Column("role", Enumerated(Role), nullable=False),
     Column("number", Integer, nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
-    Column("words", _Json, nullable=False),
+    Column("words", Structured(tuple[Word, ...]), nullable=False),
     Column("failed", Boolean, nullable=False),
-    Column("fallback_engine", String, nullable=False),
+    Column("fallback_engine", Text, nullable=False),
     UniqueConstraint("call_id", "role", "number"),
 )
 
 spilled_segments = Table(
     "spilled_segments",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
-    Column("role", Named(Role), nullable=False),
+    Column("role", Enumerated(Role), nullable=False),
     Column("number", Integer, nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
@@ -336,7 +263,7 @@ spilled_segments = Table(
 live_scores = Table(
     "live_scores",
     metadata,
-    Column("call_id", String, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
     Column("live_words", Integer),
     Column("late", Integer),
     Column("retracted", Integer),
@@ -350,44 +277,44 @@ live_scores = Table(
 live_events = Table(
     "live_events",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
-    Column("kind", Named(EventKind), nullable=False),
+    Column("kind", Enumerated(EventKind), nullable=False),
     Column("data", _Json, nullable=False),
     Column("at", UTCDateTime, nullable=False),
     Index(None, "call_id", "id"),
-    # An id is never given twice, also after the newest rows were deleted: listeners remember the last one they saw.
+    # Ids are never reused, also after the newest rows were deleted: listeners resume after the last id they saw.
     sqlite_autoincrement=True,
 )
 
 facts = Table(
     "facts",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(nullable=True),
-    Column("leg_sid", String),
+    Column("leg_sid", Text),
     Column("at", UTCDateTime, nullable=False),
-    Column("kind", String, nullable=False),
+    Column("kind", Text, nullable=False),
     Column("data", _Json, nullable=False),
 )
 
 users = Table(
     "users",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
-    Column("password_hash", String, nullable=False),
-    Column("role", Named(UserRole), nullable=False),
+    Column("id", LargeInteger, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Enumerated(UserRole), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("disabled", Boolean, nullable=False),
-    Column("identity", String, nullable=False, unique=True),
+    Column("identity", Text, nullable=False, unique=True),
 )
 
 sessions = Table(
     "sessions",
     metadata,
-    Column("token_hash", String, primary_key=True),
-    Column("user_id", _Serial, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("token_hash", Text, primary_key=True),
+    Column("user_id", LargeInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
 )
@@ -395,11 +322,11 @@ sessions = Table(
 api_tokens = Table(
     "api_tokens",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("user_id", _Serial, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("name", String, nullable=False),
-    Column("token_hash", String, nullable=False, unique=True),
-    Column("scopes", _Json, nullable=False),
+    Column("id", LargeInteger, primary_key=True),
+    Column("user_id", LargeInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("scopes", Structured(tuple[Scope, ...]), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime),
     Column("last_used_at", UTCDateTime),
@@ -408,7 +335,7 @@ api_tokens = Table(
 welcome_tokens = Table(
     "welcome_tokens",
     metadata,
-    Column("token_hash", String, primary_key=True),
+    Column("token_hash", Text, primary_key=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
 )
@@ -416,25 +343,25 @@ welcome_tokens = Table(
 notes = Table(
     "notes",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(),
-    Column("kind", Named(NoteKind), nullable=False),
+    Column("kind", Enumerated(NoteKind), nullable=False),
     Column("at_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
-    Column("by", String, nullable=False),
+    Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
-    # An id that a page still shows must never become another note's.
+    # Ids are never reused: a page may still show a deleted note.
     sqlite_autoincrement=True,
 )
 
 revisions = Table(
     "revisions",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
-    Column("transcript_id", _Serial, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+    Column("transcript_id", LargeInteger, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("by", String, nullable=False),
+    Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
     Column("changes", _Json, nullable=False),
     UniqueConstraint("call_id", "number"),
@@ -444,61 +371,61 @@ revisions = Table(
 revised_turns = Table(
     "revised_turns",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("revision_id", _Serial, ForeignKey("revisions.id", ondelete="CASCADE"), nullable=False),
+    Column("id", LargeInteger, primary_key=True),
+    Column("revision_id", LargeInteger, ForeignKey("revisions.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("removed", Boolean, nullable=False),
-    Column("role", Named(Role), nullable=False),
+    Column("role", Enumerated(Role), nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("confidence", Float),
-    Column("words", _Json, nullable=False),
+    Column("words", Structured(tuple[Word, ...]), nullable=False),
     UniqueConstraint("revision_id", "position"),
 )
 
 technicians = Table(
     "technicians",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("number", String, nullable=False, unique=True),
+    Column("id", LargeInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("number", Text, nullable=False, unique=True),
     Column("created_at", UTCDateTime, nullable=False),
 )
 
-# What people want engines to expect, besides the settings' own words and the technicians' names.
+# The custom vocabulary, besides the settings' own phrases and the technicians' names.
 vocabulary = Table(
     "vocabulary",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("phrase", String, nullable=False, unique=True),
-    Column("added_by", String, nullable=False),
+    Column("id", LargeInteger, primary_key=True),
+    Column("phrase", Text, nullable=False, unique=True),
+    Column("added_by", Text, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
 )
 
-# The searched text, one row a turn that is shown. On SQLite `turn_fts`, made by a migration, indexes `tokens` and is kept
-# by triggers; on PostgreSQL `tokens` is a tsvector with an index of its own.
+# The searchable text, one row for each displayed turn. On SQLite triggers keep `turn_fts`, made by a migration, in step
+# with `tokens`; on PostgreSQL `tokens` is a tsvector with an index.
 turn_index = Table(
     "turn_index",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("position", Integer, nullable=False),
-    Column("role", Named(Role), nullable=False),
+    Column("role", Enumerated(Role), nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("word_starts", _Json, nullable=False),
-    Column("tokens", Text().with_variant(TSVECTOR(), "postgresql"), nullable=False),
+    Column("tokens", SqlText().with_variant(TSVECTOR(), "postgresql"), nullable=False),
     UniqueConstraint("call_id", "position"),
 )
 
 processes = Table(
     "processes",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("host", String, nullable=False),
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("host", Text, nullable=False),
     Column("started_at", UTCDateTime, nullable=False),
     Column("heartbeat_at", UTCDateTime, nullable=False),
 )
@@ -506,54 +433,54 @@ processes = Table(
 carrier_deletions = Table(
     "carrier_deletions",
     metadata,
-    Column("sid", String, primary_key=True),
+    Column("sid", Text, primary_key=True),
     _of_call(),
-    Column("sha256", String, nullable=False),
+    Column("sha256", Text, nullable=False),
     Column("duration_ms", Integer, nullable=False),
     Column("already_deleted", Boolean, nullable=False),
     Column("deleted_at", UTCDateTime, nullable=False),
 )
 
-# No reference to the call: it outlives it.
+# No foreign key: the row outlives its call.
 erasures = Table(
     "erasures",
     metadata,
-    Column("call_id", String, primary_key=True),
-    Column("by", String, nullable=False),
+    Column("call_id", Text, primary_key=True),
+    Column("by", Text, nullable=False),
     Column("began_at", UTCDateTime, nullable=False),
     Column("files", _Json, nullable=False),
     Column("erased_at", UTCDateTime),
-    Column("reason", String, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("at_carrier", Boolean, nullable=False),
-    Column("step", Named(ErasureStep), nullable=False),
-    Column("trouble", String),
+    Column("step", Enumerated(ErasureStep), nullable=False),
+    Column("trouble", Text),
     Column("attempts", Integer, nullable=False),
     Column("retry_at", UTCDateTime),
     Column("recordings", _Json, nullable=False),
     Column("counts", _Json, nullable=False),
     Column("holds", _Json, nullable=False),
-    # What is asked every second is which are not done.
+    # The unfinished ones are selected every second.
     Index(None, "erased_at"),
 )
 
-# One row each time that a call is held; while `released_at` is NULL nothing of the call may go.
+# Legal holds. While one has no `released_at`, nothing of its call may be erased.
 holds = Table(
     "holds",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
     _of_call(),
-    Column("reason", String, nullable=False),
-    Column("by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
-    Column("release_reason", String),
-    Column("released_by", String),
+    Column("release_reason", Text),
+    Column("released_by", Text),
     Column("released_at", UTCDateTime),
 )
 
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")
-"""What only one of the two databases has: names, or beginnings of names, that the metadata does not know."""
+"""Prefixes of the names that exist in one of the two databases only, and not in the metadata."""
 
 
 def in_metadata(_item: object, name: str | None, _kind: str, _reflected: bool, _other: object) -> bool:
-    """Whether something found in a database is to be compared with the metadata (Alembic's `include_object`)."""
+    """Whether Alembic should compare an object of the database with the metadata (its `include_object`)."""
     return not (name or "").startswith(BEYOND_METADATA)

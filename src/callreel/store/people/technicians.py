@@ -1,4 +1,4 @@
-"""Technicians by name, so that they can be called without typing, and the numbers that were called last."""
+"""The phone book: technicians by name, and the most recent numbers."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -7,11 +7,12 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from callreel.domain.errors import StoreError
+from callreel.store.db.rows import fetch_all, fetch_one
 from callreel.store.db.tables import calls, technicians
 
 
 class TakenError(StoreError):
-    """The number has a name already."""
+    """The number has another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +26,32 @@ class TechnicianRow:
 
 
 def add(conn: Connection, name: str, number: str, at: datetime) -> TechnicianRow:
-    """Raises TakenError if the number has a name already."""
+    """Raises TakenError if the number has a name."""
     _refuse_taken(conn, number, None)
     new = insert(technicians).values(name=name, number=number, created_at=at).returning(technicians)
-    return TechnicianRow(**conn.execute(new).one()._asdict())
+    return fetch_all(conn, TechnicianRow, new)[0]
 
 
 def change(
     conn: Connection, technician_id: int, *, name: str | None = None, number: str | None = None
 ) -> TechnicianRow | None:
-    """Change what is given; None if there is nobody of this id. Raises TakenError if the number is another's."""
+    """Change what is given; None if the id is unknown. Raises TakenError if another technician has the number."""
     if number is not None:
         _refuse_taken(conn, number, technician_id)
     given = {key: value for key, value in (("name", name), ("number", number)) if value is not None}
     if given:
         conn.execute(update(technicians).where(technicians.c.id == technician_id).values(**given))
-    found = conn.execute(select(technicians).where(technicians.c.id == technician_id)).first()
-    return None if found is None else TechnicianRow(**found._asdict())
+    return fetch_one(conn, TechnicianRow, select(technicians).where(technicians.c.id == technician_id))
 
 
 def remove(conn: Connection, technician_id: int) -> bool:
-    """Whether there was one."""
+    """Delete a technician; False if the id is unknown."""
     return conn.execute(delete(technicians).where(technicians.c.id == technician_id)).rowcount == 1
 
 
 def all_technicians(conn: Connection) -> list[TechnicianRow]:
     """By name."""
-    query = select(technicians).order_by(technicians.c.name, technicians.c.id)
-    return [TechnicianRow(**found._asdict()) for found in conn.execute(query)]
+    return fetch_all(conn, TechnicianRow, select(technicians).order_by(technicians.c.name, technicians.c.id))
 
 
 def names_of(conn: Connection, numbers: Collection[str]) -> dict[str, str]:
@@ -62,7 +61,7 @@ def names_of(conn: Connection, numbers: Collection[str]) -> dict[str, str]:
 
 
 def recent_numbers(conn: Connection, agent: str | None, limit: int) -> list[tuple[str, datetime]]:
-    """Numbers on the other end of the newest calls (of one agent's identity, or of all), each once, newest first."""
+    """Numbers of the newest calls (of one agent's identity, or of all), each once, newest first."""
     last_at = func.max(calls.c.created_at).label("last_at")
     query = select(calls.c.remote_number, last_at).where(calls.c.remote_number.startswith("+"))
     if agent is not None:

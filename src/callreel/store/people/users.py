@@ -1,4 +1,4 @@
-"""People who sign in, and their sessions. Hashing passwords and tokens is the web's; only hashes come here."""
+"""User accounts and their sessions. The web package hashes passwords and session tokens; only hashes are stored."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,20 +10,21 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from callreel.domain.access import UserRole, identity_of
 from callreel.domain.errors import StoreError
 from callreel.store.db.dialect import advisory_lock, insert_new
+from callreel.store.db.rows import fetch_all, fetch_one
 from callreel.store.db.tables import sessions, users
 
 
 class NameTakenError(StoreError):
-    """Somebody else has this name."""
+    """Another account has this name."""
 
 
 class LastAdministratorError(StoreError):
-    """Nobody would be left who may let others in."""
+    """The change would leave no administrator."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A person. `identity` is the client identity of their calls, which `calls.agent` holds."""
+    """An account. `identity` is the client identity of the person's calls, stored in `calls.agent`."""
 
     id: int
     name: str
@@ -38,7 +39,7 @@ _PEOPLE_LOCK = 0x0CA11_9E0E
 
 
 def add(conn: Connection, name: str, password_hash: str, role: UserRole, at: datetime) -> UserRow:
-    """A new person, with a client identity that nobody else has. Raises NameTakenError."""
+    """Add an account with a unique client identity. Raises NameTakenError."""
     advisory_lock(conn, _PEOPLE_LOCK)
     values = {
         "name": name,
@@ -50,7 +51,7 @@ def add(conn: Connection, name: str, password_hash: str, role: UserRole, at: dat
     }
     if not insert_new(conn, users, values):
         raise NameTakenError(f"the user name {name!r} is taken")
-    return _row(conn.execute(select(users).where(users.c.name == name)).one())
+    return fetch_all(conn, UserRow, select(users).where(users.c.name == name))[0]
 
 
 def change(
@@ -61,9 +62,9 @@ def change(
     role: UserRole | None = None,
     disabled: bool | None = None,
 ) -> UserRow | None:
-    """Change what is given; None if there is nobody of this id. A new password and a disabling end all sessions.
+    """Change what is given; None if the id is unknown. A new password and disabling the account end all its sessions.
 
-    Raises LastAdministratorError rather than leave an installation without one.
+    Raises LastAdministratorError instead of leaving an installation without an administrator.
     """
     advisory_lock(conn, _PEOPLE_LOCK)
     known = get(conn, user_id)
@@ -73,7 +74,7 @@ def change(
         known.disabled if disabled is None else disabled
     )
     if _is_administrator(known) and not stays and _administrators(conn) == 1:
-        raise LastAdministratorError("the last administrator stays one; make another first")
+        raise LastAdministratorError("this is the last administrator; appoint another one first")
     given = {"password_hash": password_hash, "role": role, "disabled": disabled}
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if values:
@@ -84,19 +85,17 @@ def change(
 
 
 def get(conn: Connection, user_id: int) -> UserRow | None:
-    found = conn.execute(select(users).where(users.c.id == user_id)).first()
-    return None if found is None else _row(found)
+    return fetch_one(conn, UserRow, select(users).where(users.c.id == user_id))
 
 
 def get_by_name(conn: Connection, name: str) -> UserRow | None:
-    """Disabled people too: the caller decides what to tell them."""
-    found = conn.execute(select(users).where(users.c.name == name)).first()
-    return None if found is None else _row(found)
+    """Also finds disabled accounts."""
+    return fetch_one(conn, UserRow, select(users).where(users.c.name == name))
 
 
 def all_users(conn: Connection) -> list[UserRow]:
-    """By name, disabled people too."""
-    return [_row(found) for found in conn.execute(select(users).order_by(users.c.name))]
+    """By name, with the disabled ones."""
+    return fetch_all(conn, UserRow, select(users).order_by(users.c.name))
 
 
 def count(conn: Connection) -> int:
@@ -104,7 +103,7 @@ def count(conn: Connection) -> int:
 
 
 def open_session(conn: Connection, token_hash: str, user_id: int, at: datetime, ttl_s: float) -> None:
-    """Sign in until `at` + `ttl_s` seconds; sessions that are over are swept out on the way."""
+    """Open a session until `at` + `ttl_s` seconds, and delete expired ones."""
     conn.execute(delete(sessions).where(sessions.c.expires_at <= at))
     conn.execute(
         insert(sessions).values(
@@ -114,28 +113,27 @@ def open_session(conn: Connection, token_hash: str, user_id: int, at: datetime, 
 
 
 def by_session(conn: Connection, token_hash: str, at: datetime) -> UserRow | None:
-    """Who is signed in with this token; None if it is unknown or over, or if the person is disabled."""
+    """The account of a session; None if the session is unknown or expired, or if the account is disabled."""
     query = (
         select(users)
         .join(sessions, sessions.c.user_id == users.c.id)
         .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > at, users.c.disabled.is_(False))
     )
-    found = conn.execute(query).first()
-    return None if found is None else _row(found)
+    return fetch_one(conn, UserRow, query)
 
 
 def close_session(conn: Connection, token_hash: str) -> None:
-    """Sign out; unknown tokens are no matter."""
+    """Sign out; an unknown token is ignored."""
     conn.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
 
 
 def close_all_sessions(conn: Connection, user_id: int) -> int:
-    """Sign a person out everywhere; how many sessions that ended."""
+    """Sign a person out everywhere; returns the number of ended sessions."""
     return conn.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
 
 
 def _free_identity(conn: Connection, name: str) -> str:
-    """`ada`, or `ada_2` where another person's name gave `ada` already."""
+    """`ada`, or `ada_2` if another account has `ada`."""
     first = identity_of(name)
     like = select(users.c.identity).where(users.c.identity.startswith(first, autoescape=True))
     taken = set(conn.execute(like).scalars())
@@ -150,7 +148,3 @@ def _is_administrator(row: UserRow) -> bool:
 def _administrators(conn: Connection) -> int:
     active = (users.c.role == UserRole.ADMINISTRATOR, users.c.disabled.is_(False))
     return conn.execute(select(func.count()).select_from(users).where(*active)).scalar_one()
-
-
-def _row(found: Any) -> UserRow:
-    return UserRow(**found._asdict())

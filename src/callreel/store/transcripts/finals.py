@@ -1,4 +1,4 @@
-"""The final texts of a live transcript, one a segment, as they came. Nothing here is ever changed."""
+"""The final results of a live transcript, one for each segment, as they arrive. Rows never change."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from callreel.domain.ids import CallId
-from callreel.domain.transcript import Final, Segment, Word
+from callreel.domain.transcript import Final, Segment
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.tables import finals
 
@@ -18,12 +18,12 @@ _OF_CALL = (
 
 
 def put(conn: Connection, call_id: CallId, final: Final) -> bool:
-    """Keep a final. False, and nothing changes, if its segment (call, role, number) has one."""
+    """Save a final result. False, and nothing changes, if its segment (call, role, number) has one."""
     values = {
         "call_id": call_id,
         **asdict(final.segment),
         "text": final.text,
-        "words": [asdict(word) for word in final.words],
+        "words": final.words,
         "failed": final.failed,
         "fallback_engine": final.fallback_engine,
     }
@@ -37,4 +37,4 @@ def of_call(conn: Connection, call_id: CallId) -> list[Final]:
 
 def _final(row: Row[Any]) -> Final:
     segment = Segment(row.role, row.number, row.start_ms, row.end_ms)
-    return Final(segment, tuple(Word(**word) for word in row.words), row.failed, row.fallback_engine)
+    return Final(segment, row.words, row.failed, row.fallback_engine)

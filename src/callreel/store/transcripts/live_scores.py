@@ -1,4 +1,4 @@
-"""What reading along was worth, a row a call: how its words came, and how the live text stands against the final one."""
+"""Quality of the live transcript, one row for each call: delivery of its words, and its errors against the final text."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,7 @@ from callreel.store.db.tables import live_scores
 
 @dataclass(frozen=True, slots=True)
 class LiveScoreRow:
-    """Counts of words. The first three are None where the process died that had counted, the others before there is a
-    final text."""
+    """Counts of words. The first three are None if the counting process died, the others until there is a final text."""
 
     live_words: int | None
     late: int | None
@@ -25,7 +24,7 @@ class LiveScoreRow:
 
 
 def put(conn: Connection, call_id: CallId, counts: dict[str, int]) -> None:
-    """Keep some of the counts, by the names of `LiveScoreRow`; the others stay as they are."""
+    """Save some of the counts, by the field names of `LiveScoreRow`; the others stay."""
     statement = insert(conn.dialect.name, live_scores).values(call_id=call_id, **counts)
     conn.execute(statement.on_conflict_do_update(index_elements=["call_id"], set_=counts))
 

@@ -1,12 +1,11 @@
-"""What people corrected, as rows: each revision with who and when, and the turns that it made different.
+"""Corrections as rows: each revision with its author and time, and the turns that it changed.
 
-A revision rests on one machine transcript of a call, the final one that was newest when the first correction came, and
-that transcript stays as the machine wrote it. What is shown is the machine's turns with, place by place, the newest
-correction over them.
+All revisions of a call refer to one machine transcript: the newest final one at the time of the first correction. That
+transcript never changes. The displayed transcript has its turns with the newest correction of each.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.domain.transcript import TranscriptKind, Turn
 from callreel.store.db.tables import revised_turns, revisions
 from callreel.store.transcripts import search, transcripts
 from callreel.store.transcripts.transcripts import TranscriptRow
@@ -22,7 +21,7 @@ from callreel.store.transcripts.transcripts import TranscriptRow
 
 @dataclass(frozen=True, slots=True)
 class RevisionRow:
-    """`number` counts from 1 within the call; `changes` are as they were asked for."""
+    """`number` counts from 1 within the call; `changes` are those of the request."""
 
     number: int
     by: str
@@ -32,10 +31,7 @@ class RevisionRow:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A call's final transcript as people see it: the machine's, and what was made of it.
-
-    `places` says of each of `turns` which of the machine's turns it stands for.
-    """
+    """A call's final transcript as displayed. `places` has the index of each turn in the machine transcript."""
 
     machine: TranscriptRow
     turns: tuple[Turn, ...] = field(repr=False)
@@ -44,12 +40,12 @@ class Shown:
 
     @property
     def number(self) -> int:
-        """Of the newest revision, 0 for the machine's own text."""
+        """Of the newest revision, 0 without corrections."""
         return self.revision.number if self.revision else 0
 
 
 def shown(conn: Connection, call_id: CallId) -> Shown | None:
-    """What is shown of a call's final transcript; None while there is none."""
+    """The displayed final transcript of a call; None while there is none."""
     newest = conn.execute(
         select(revisions).where(revisions.c.call_id == call_id).order_by(revisions.c.number.desc()).limit(1)
     ).first()
@@ -72,9 +68,9 @@ def add(
     by: str,
     at: datetime,
 ) -> RevisionRow:
-    """Keep a revision of `base`, with `changed` by place in the turns that `base` shows, and index what is shown now.
+    """Save a revision of `base`, with the `changed` turns by their index in `base.turns`, and update the search index.
 
-    `base` must have been read in this transaction after `lock`, so that nobody comes between.
+    `base` must have been read in this transaction after `calls.lock`, so that no other revision comes between.
     """
     row = {"call_id": call_id, "number": base.number + 1, "by": by, "at": at, "changes": list(changes)}
     new = insert(revisions).values(**row, transcript_id=base.machine.id).returning(revisions)
@@ -99,7 +95,7 @@ def of_call(conn: Connection, call_id: CallId) -> list[RevisionRow]:
 
 
 def _revised(conn: Connection, machine: TranscriptRow) -> dict[int, Turn | None]:
-    """The newest correction of each of the machine's turns that was corrected; the engine that heard it stays."""
+    """The newest correction of each corrected turn, by its index in the machine transcript. None: removed."""
     newest = (
         select(revised_turns.c.position, func.max(revisions.c.number).label("number"))
         .join(revisions, revisions.c.id == revised_turns.c.revision_id)
@@ -117,7 +113,17 @@ def _revised(conn: Connection, machine: TranscriptRow) -> dict[int, Turn | None]
         .where(revisions.c.transcript_id == machine.id)
     )
     return {
-        row.position: None if row.removed else _turn(row, machine.turns[row.position].fallback_engine)
+        row.position: None
+        if row.removed
+        else Turn(
+            row.role,
+            row.start_ms,
+            row.end_ms,
+            row.text,
+            row.confidence,
+            row.words,
+            machine.turns[row.position].fallback_engine,
+        )  # fmt: skip
         for row in conn.execute(query)
     }
 
@@ -133,13 +139,8 @@ def _revised_row(revision_id: int, place: int, turn: Turn | None, before: Turn) 
         "end_ms": kept.end_ms,
         "text": kept.text,
         "confidence": kept.confidence,
-        "words": [asdict(word) for word in kept.words],
+        "words": kept.words,
     }
-
-
-def _turn(row: Any, fallback_engine: str) -> Turn:
-    words = tuple(Word(**word) for word in row.words)
-    return Turn(row.role, row.start_ms, row.end_ms, row.text, row.confidence, words, fallback_engine)
 
 
 def _row(found: Any) -> RevisionRow:

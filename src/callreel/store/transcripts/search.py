@@ -1,8 +1,8 @@
-"""Full-text search over what was said, one API on two databases: FTS5 on SQLite, tsvector on PostgreSQL.
+"""Full-text search over transcripts, with FTS5 on SQLite and tsvector on PostgreSQL.
 
-Neither's own tokeniser and query language are used (they disagree, and raise on what people type): `search_tokens`
-makes the tokens, `search_query` reads the query, and both are handed over ready made. A row of the index is one turn of
-the transcript that is shown of a call; `transcripts` and `revisions` keep it in their own transactions.
+The databases' own tokenisers and query languages disagree, and fail on what people type, so `search_tokens` makes the
+tokens and `search_query` parses the query. A row of the index is one turn of a call's displayed transcript;
+`transcripts` and `revisions` update it in their own transactions.
 """
 
 from collections import defaultdict
@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -39,7 +40,7 @@ _POSITIONS_A_LEXEME = 256
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A turn in which something of the query was said. `start_ms` is where the first hit word begins."""
+    """A turn that matches. `start_ms` is the start of the first matching word."""
 
     role: Role
     start_ms: int
@@ -48,7 +49,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The first hits of a call, and how many turns there are in all."""
+    """The first matching turns of a call, and how many there are in all."""
 
     first: tuple[Hit, ...] = ()
     total: int = 0
@@ -58,7 +59,7 @@ _FORGET = delete(turn_index).where(turn_index.c.call_id == bindparam("call"))
 
 
 def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> None:
-    """What is shown of a call from now on: its turns replace those that were indexed."""
+    """Replace the indexed turns of a call by those of its displayed transcript."""
     conn.execute(_FORGET, {"call": call_id})
     rows = [_index_row(conn, call_id, position, turn) for position, turn in enumerate(turns)]
     if rows:
@@ -66,8 +67,8 @@ def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> Non
 
 
 def condition(conn: Connection, query: Query) -> list[ColumnElement[bool]]:
-    """What holds for a row of `calls` that the query finds; all of it."""
-    conditions: list[ColumnElement[bool]] = []
+    """The conditions on `calls` that all hold for a match."""
+    conditions: list[ColumnElement[bool]] = [false()] if query.unsearchable else []
     for clause in query.clauses:
         said = select(turn_index.c.call_id).where(_match(conn, [clause]))
         found = calls.c.id.in_(said)
@@ -76,7 +77,7 @@ def condition(conn: Connection, query: Query) -> list[ColumnElement[bool]]:
 
 
 def hits_of(conn: Connection, call_ids: Sequence[CallId], query: Query, most: int = 5) -> dict[CallId, Hits]:
-    """For each call in which a wanted clause was said: up to `most` turns, as they were spoken."""
+    """Up to `most` matching turns, in the order of speech, of each call that contains a wanted clause."""
     if not query.wanted or not call_ids:
         return {}
     found = turn_index.c.call_id.in_(call_ids), _match(conn, query.wanted)
@@ -99,7 +100,7 @@ def hits_of(conn: Connection, call_ids: Sequence[CallId], query: Query, most: in
 def _hit(role: Role, start_ms: int, text: str, word_starts: Sequence[int], wanted: Sequence[Clause]) -> Hit:
     found = hits(tokens(text), wanted)
     word = len(text[: found[0][0]].split()) if found else 0
-    # A hit that begins within a word: the pieces before it end with the beginning of that word.
+    # The match starts within a word, whose beginning is the last piece before it.
     if word and found and not text[found[0][0] - 1].isspace():
         word -= 1
     begins_ms = word_starts[word] if word < len(word_starts) else start_ms
@@ -121,13 +122,13 @@ def _index_row(conn: Connection, call_id: CallId, position: int, turn: Turn) -> 
 
 
 def _word_starts(turn: Turn) -> list[int]:
-    """Where each word of the turn's text begins; nothing when the engine's words are not those of the text."""
+    """The start of each word of the turn's text; empty if the engine's words are not those of the text."""
     starts = [word.start_ms for word in turn.words for _ in word.text.split()]
     return starts if len(starts) == len(turn.text.split()) else []
 
 
 def _match(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
-    """Any of the clauses, in one turn."""
+    """Turns that contain any of the clauses."""
     if conn.dialect.name == "postgresql":
         return or_(*(turn_index.c.tokens.op("@@")(cast(literal(_tsquery(c)), TSQUERY)) for c in clauses))
     asked = " OR ".join(map(_fts5, clauses))
@@ -136,7 +137,7 @@ def _match(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
 
 
 def _fts5(clause: Clause) -> str:
-    """FTS5 strings are quoted; tokens hold no quotes (sqlite.org/fts5.html, section 3)."""
+    """FTS5 strings are quoted; tokens contain no quotes (sqlite.org/fts5.html, section 3)."""
     return f'("{" ".join(clause.tokens)}"{" *" if clause.prefix else ""})'
 
 

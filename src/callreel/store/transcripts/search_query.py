@@ -1,7 +1,7 @@
-"""What a person types to search: words, "phrases", beginnings* and -not. Pure; every text is a query.
+"""The search syntax: words, "phrases", prefixes* and -exclusions. Pure; every text is a query.
 
-Each clause is asked for in the whole call, so two words may be said in two turns and by two people. Capitals, accents
-and punctuation do not count; `e-mail` is the phrase of its two tokens.
+Each clause matches anywhere in a call, so two words may occur in two turns and of two parties. Case, accents and
+punctuation are ignored; `e-mail` is the phrase of its two tokens.
 """
 
 import re
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from callreel.store.transcripts.search_tokens import Token, tokens
 
-MOST_CLAUSES = 32
-"""Beyond these a query is cut, so that nobody makes the database work for an hour."""
+MAX_CLAUSES = 32
+"""Further clauses are ignored, which bounds the work of the database."""
 
 # -"left gauge"  |  "left gauge" (the end of the text closes a quote)  |  -word  |  word
 _PIECE = re.compile(r'(?P<sign>-?)(?:"(?P<quoted>[^"]*)(?:"|$)(?P<star>\*?)|(?P<plain>[^\s"]+))')
@@ -19,7 +19,7 @@ _PIECE = re.compile(r'(?P<sign>-?)(?:"(?P<quoted>[^"]*)(?:"|$)(?P<star>\*?)|(?P<
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Tokens that stand side by side. `prefix`: the last one is the beginning of a word."""
+    """Adjacent tokens. `prefix`: the last one is the beginning of a word."""
 
     tokens: tuple[str, ...]
     prefix: bool = False
@@ -28,9 +28,11 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """All wanted clauses are said in the call and no unwanted one is."""
+    """Matches calls that contain all wanted clauses and no negated one. Without clauses it matches every call, unless it is
+    `unsearchable`: text without a letter or digit, which matches none."""
 
     clauses: tuple[Clause, ...] = ()
+    unsearchable: bool = False
 
     @property
     def wanted(self) -> tuple[Clause, ...]:
@@ -39,17 +41,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a snippet; `hit` pieces are what was searched for."""
+    """A piece of a snippet; `hit` marks the pieces that match."""
 
     text: str
     hit: bool
 
 
 def parse(typed: str) -> Query:
-    """The query of what was typed; without any clause when it holds no letter or digit. Never raises."""
+    """Parse a query. Never raises."""
     clauses = (_clause(found) for found in _PIECE.finditer(typed))
     kept = [clause for clause in clauses if clause is not None]
-    return Query(tuple(dict.fromkeys(kept))[:MOST_CLAUSES])
+    return Query(tuple(dict.fromkeys(kept))[:MAX_CLAUSES], unsearchable=not kept and bool(typed.strip()))
 
 
 def _clause(found: re.Match[str]) -> Clause | None:
@@ -62,7 +64,7 @@ def _clause(found: re.Match[str]) -> Clause | None:
 
 
 def hits(said: Sequence[Token], wanted: Sequence[Clause]) -> list[tuple[int, int]]:
-    """Where in the text of `said` the clauses are, as (start, end), joined where they touch and in order."""
+    """Where in the text of `said` the clauses match, as sorted (start, end); matches that touch are joined."""
     found = [
         (said[first].start, said[first + len(clause.tokens) - 1].end)
         for clause in wanted
@@ -87,9 +89,9 @@ def _matches(said: Sequence[Token], first: int, clause: Clause) -> bool:
 
 
 def snippet(text: str, found: Sequence[tuple[int, int]], around: int = 60, longest: int = 240) -> list[Part]:
-    """`text` around its first hit, cut at spaces, with an ellipsis where something was left out.
+    """`text` around its first hit, cut at spaces, with an ellipsis for each omission; without a hit its beginning.
 
-    The parts together are at most about `longest` characters; without a hit it is the beginning of the text.
+    Its length is about `longest` characters at most.
     """
     first = found[0][0] if found else 0
     start = _after_space(text, first - around, first)
@@ -111,7 +113,7 @@ def snippet(text: str, found: Sequence[tuple[int, int]], around: int = 60, longe
 
 
 def _after_space(text: str, wanted: int, latest: int) -> int:
-    """A place from `wanted` on where a word begins, `latest` if there is none before it."""
+    """The first start of a word from `wanted` on, `latest` if there is none before it."""
     if wanted <= 0:
         return 0
     space = text.find(" ", wanted, latest)

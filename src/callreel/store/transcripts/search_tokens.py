@@ -1,8 +1,8 @@
-"""Text as search sees it: folded letters and digits, cut into tokens that know where in the text they came from. Pure.
+"""Search tokens: folded letters and digits, with their places in the original text. Pure.
 
-Compatibility decomposition and case folding (Unicode, UAX 15 and section 3.13), marks dropped; a token is a run of
-letters and digits, and each character of Chinese and Japanese is a token of its own, since nothing stands between words
-there (reference/engine.md, section 3). Both databases get these tokens ready made and fold nothing themselves.
+Folding is compatibility decomposition and case folding (Unicode, UAX 15 and section 3.13) without combining marks. A
+token is a run of letters and digits; each Chinese or Japanese character is a token, since these scripts put no spaces
+between words (reference/engine.md, section 3). Both databases store these tokens and fold nothing themselves.
 """
 
 import unicodedata
@@ -12,7 +12,12 @@ from functools import lru_cache
 from typing import Final
 
 LONGEST_TOKEN: Final = 200
-"""In folded characters; PostgreSQL takes no lexeme above 2,046 bytes. What is beyond does not count."""
+"""In folded characters; the rest is cut. PostgreSQL accepts lexemes of up to 2,046 bytes."""
+
+# Letters that Unicode does not decompose although people type them without their stroke, dot or ligature.
+_UNDECOMPOSED: Final = str.maketrans(
+    {"ł": "l", "ø": "o", "ı": "i", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "þ": "th", "æ": "ae", "œ": "oe"}
+)
 
 # Han with its extensions, Hiragana, Katakana.
 _ALONE: Final = ((0x3005, 0x3007), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x3FFFF))
@@ -20,7 +25,7 @@ _ALONE: Final = ((0x3005, 0x3007), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`text` is folded; `start` and `end` are places in the original text."""
+    """`text` is folded; `start` and `end` are offsets in the original text."""
 
     text: str
     start: int
@@ -59,8 +64,8 @@ def _token(letters: list[str], start: int, end: int) -> Token:
 
 @lru_cache(maxsize=4096)
 def _folded(character: str) -> str:
-    """Letters and digits of one character, a space for what separates, nothing for a mark."""
-    apart = unicodedata.normalize("NFKD", character).casefold()
+    """Letters and digits of one character, a space for a separator, nothing for a combining mark."""
+    apart = unicodedata.normalize("NFKD", character).casefold().translate(_UNDECOMPOSED)
     kept = (c for c in unicodedata.normalize("NFKD", apart) if not unicodedata.category(c).startswith("M"))
     return "".join(c if c.isalnum() else " " for c in kept)
 

@@ -1,6 +1,7 @@
-"""Closed segments that wait for an engine, while there are too many of them for memory. Their audio is in layer 2.
+"""Closed segments that wait for an engine while memory holds no more of them. Their audio is in layer 2.
 
-A row goes in the transaction that keeps its segment's final, so that each has exactly one, whatever dies.
+The transaction that saves a segment's final result deletes its row, so that each segment gets exactly one result even
+if a process dies.
 """
 
 from collections.abc import Collection
@@ -17,12 +18,12 @@ from callreel.store.db.tables import spilled_segments as spilled
 
 
 def put(conn: Connection, call_id: CallId, segment: Segment) -> bool:
-    """False if it is there."""
+    """Save a segment; False if it is saved already."""
     return insert_new(conn, spilled, {"call_id": call_id, **asdict(segment)})
 
 
 def remove(conn: Connection, call_id: CallId, segment: Segment) -> bool:
-    """Whether it was there."""
+    """Delete a segment; False if there was none."""
     mine = and_(
         spilled.c.call_id == call_id, spilled.c.role == segment.role, spilled.c.number == segment.number
     )
@@ -32,9 +33,9 @@ def remove(conn: Connection, call_id: CallId, segment: Segment) -> bool:
 def oldest(
     conn: Connection, of: Collection[CallId], without: Collection[int] = ()
 ) -> tuple[int, CallId, Segment, bool] | None:
-    """The one that has waited longest, of the calls `of` and of those that are not live any more.
+    """The segment that has waited longest, of the calls `of` and of all calls that are not live any more.
 
-    Its id, which is none of `without`, its call, and whether that is still live.
+    Returns its id, which is none of `without`, its call, the segment, and whether the call is live.
     """
     query = select(spilled, calls.c.state).join(calls, calls.c.id == spilled.c.call_id)
     query = query.where((calls.c.state != CallState.LIVE) | calls.c.id.in_(of))
@@ -47,7 +48,7 @@ def oldest(
 
 
 def count(conn: Connection, call_id: CallId | None = None) -> int:
-    """How many there are, of one call or of all."""
+    """The number of waiting segments, of one call or of all."""
     query = select(func.count()).select_from(spilled)
     if call_id is not None:
         query = query.where(spilled.c.call_id == call_id)

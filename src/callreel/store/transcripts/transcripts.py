@@ -1,4 +1,4 @@
-"""Whole transcripts as rows, with their turns and words. Live finals, which come one by one, are in `finals.py`."""
+"""Whole transcripts as rows, with their turns and words. Live final results, saved one by one, are in `finals.py`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from callreel.domain.cost import Heard
 from callreel.domain.ids import CallId
@@ -19,7 +19,7 @@ from callreel.store.transcripts import search
 
 _AT_ONCE = 500  # values in one query
 
-# What each end of a call asks, made once: building a statement costs more than running it.
+# Statements that run at the end of every call, built once: building a statement costs more than running it.
 _LOCKED = select(calls.c.id).where(calls.c.id == bindparam("call")).with_for_update(key_share=True)
 _CORRECTED = select(revisions.c.transcript_id).where(revisions.c.call_id == bindparam("call")).limit(1)
 _SHOWN = (
@@ -44,9 +44,9 @@ _NEW = insert(transcripts).returning(transcripts.c.id)
 class TranscriptRow:
     """The turns of a call by one engine. `revision` counts from 1 within the call and kind.
 
-    `run` names the run over calls that made it, empty for the first pass; `why` says why this engine was taken;
-    `audio_ms` is the audio that it was given, at `price_per_minute`; `language` is the code of the one that it was heard
-    in, empty where that is not known, and `detected` says that the engine found it out.
+    `run` names the repeated transcription that made it, empty for the first pass; `why` says why this engine was chosen;
+    `audio_ms` is the duration of the decoded audio, at `price_per_minute`; `language` is a code, empty if unknown, and
+    `detected` says that the engine detected it.
     """
 
     id: int
@@ -67,7 +67,7 @@ class TranscriptRow:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How a transcript came to be, as in `TranscriptRow`."""
+    """The origin of a transcript; fields as in `TranscriptRow`."""
 
     run: str = ""
     why: str = ""
@@ -86,15 +86,14 @@ def put(
     turns: Sequence[Turn],
     made: Provenance | None = None,
 ) -> int:
-    """Keep a transcript and return its row's id.
+    """Save a transcript and return its row's id.
 
-    The first of an engine in a run is a new revision; the same engine asked again in the same run replaces its own, so
-    that a stage may repeat.
-    One that people have corrected stays as it is: their corrections rest on it. What is shown of the call is indexed for
-    search in the same transaction.
+    The first transcript of an engine in a run is a new revision; a further one replaces it, so that a stage may repeat.
+    A transcript with corrections stays as it is: they refer to its turns. The displayed transcript is indexed for search
+    in the same transaction.
     """
-    # Two engines that finish at once must not take the same revision. Not a lock that keeps others from referring to
-    # the call: an event in the making does, and holds back ours.
+    # Two engines that finish at once must not take the same revision number. The lock still admits rows that refer to the
+    # call: another transaction may be inserting an event of it while it holds the lock on the order of events.
     if conn.execute(_LOCKED, {"call": call_id}).first() is None:
         raise LookupError(f"there is no call {call_id}")
     made = made or Provenance()
@@ -114,25 +113,17 @@ def put(
 
 def get(conn: Connection, transcript_id: int) -> TranscriptRow | None:
     """One transcript, with turns and words."""
-    found = conn.execute(select(transcripts).where(transcripts.c.id == transcript_id)).first()
-    return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
+    return _first(conn, select(transcripts).where(transcripts.c.id == transcript_id))
 
 
 def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> TranscriptRow | None:
     """The newest revision, with turns and words."""
     query = select(transcripts).where(transcripts.c.call_id == call_id, transcripts.c.kind == kind)
-    found = conn.execute(query.order_by(transcripts.c.revision.desc()).limit(1)).first()
-    return None if found is None else TranscriptRow(**found._asdict(), turns=_turns(conn, found.id))
-
-
-def of_call(conn: Connection, call_id: CallId) -> list[TranscriptRow]:
-    """All of a call, oldest first, without turns."""
-    query = select(transcripts).where(transcripts.c.call_id == call_id).order_by(transcripts.c.id)
-    return [TranscriptRow(**found._asdict(), turns=()) for found in conn.execute(query)]
+    return _first(conn, query.order_by(transcripts.c.revision.desc()).limit(1))
 
 
 def billed_audio(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[Heard]]:
-    """The audio of these calls that engines charge for, by call; calls without any are left out."""
+    """The audio of these calls that engines charged for, by call; calls without any are left out."""
     found: dict[CallId, list[Heard]] = {}
     for at in range(0, len(call_ids), _AT_ONCE):
         query = select(transcripts).where(
@@ -145,13 +136,13 @@ def billed_audio(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, l
 
 
 def _corrected(conn: Connection, call_id: CallId) -> int | None:
-    """The transcript that people's corrections of this call rest on."""
+    """The transcript that the call's corrections refer to."""
     transcript_id: int | None = conn.execute(_CORRECTED, {"call": call_id}).scalar()
     return transcript_id
 
 
 def _shown_id(conn: Connection, call_id: CallId) -> int | None:
-    """The newest final transcript, before there is one the newest live one."""
+    """The newest final transcript, or else the newest live one."""
     transcript_id: int | None = conn.execute(_SHOWN, {"call": call_id}).scalar()
     return transcript_id
 
@@ -241,3 +232,8 @@ def _turns(conn: Connection, transcript_id: int) -> tuple[Turn, ...]:
 
 def _word(row: Any) -> Word:
     return Word(row.text, row.start_ms, row.end_ms, row.confidence)
+
+
+def _first(conn: Connection, query: Select[Any]) -> TranscriptRow | None:
+    found = conn.execute(query).first()
+    return None if found is None else TranscriptRow(**found._mapping, turns=_turns(conn, found.id))

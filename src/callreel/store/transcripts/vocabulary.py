@@ -1,4 +1,4 @@
-"""Words and names that people want engines to expect, as rows. Technicians' names are in `technicians.py`."""
+"""The custom vocabulary as rows. Technicians' names, which also go to the engines, are in `technicians.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import technicians, vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class PhraseRow:
-    """A word, or a few that belong together."""
-
     id: int
     phrase: str
     added_by: str
@@ -20,14 +19,12 @@ class PhraseRow:
 
 
 def all_phrases(conn: Connection) -> list[PhraseRow]:
-    """In the order of the alphabet."""
-    return [
-        PhraseRow(**row._asdict()) for row in conn.execute(select(vocabulary).order_by(vocabulary.c.phrase))
-    ]
+    """In alphabetical order."""
+    return fetch_all(conn, PhraseRow, select(vocabulary).order_by(vocabulary.c.phrase))
 
 
 def replace(conn: Connection, phrases: Sequence[str], by: str, at: datetime) -> list[PhraseRow]:
-    """Make these, each once, the list. Those that stay keep who added them and when."""
+    """Replace the list. Phrases that stay keep who added them and when."""
     wanted = dict.fromkeys(phrases)
     known = {row.phrase for row in all_phrases(conn)}
     gone = known - set(wanted)
@@ -40,7 +37,7 @@ def replace(conn: Connection, phrases: Sequence[str], by: str, at: datetime) -> 
 
 
 def hints(conn: Connection, also: Sequence[str] = ()) -> list[str]:
-    """What engines should expect: `also`, then the list, then the technicians' names; each once, whatever its capitals."""
+    """Phrases for the engines: `also`, then the list, then the technicians' names; each once, ignoring case."""
     names = conn.execute(select(technicians.c.name).order_by(technicians.c.name)).scalars()
     found = [*also, *(row.phrase for row in all_phrases(conn)), *names]
     once: dict[str, str] = {}

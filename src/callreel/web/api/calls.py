@@ -4,7 +4,6 @@ docs/api.md describes the answers; `review/summary.py` makes them.
 """
 
 import re
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -18,12 +17,12 @@ from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.review.summary import Summary, call_head, call_summary, standings
 from callreel.store.calls import call_list, notes
-from callreel.store.calls.call_list import CallFilter
+from callreel.store.calls.call_list import CallFilter, Position
 from callreel.store.people import technicians
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search import Hits
 from callreel.store.transcripts.search_query import parse
-from callreel.web.api.time_parameters import aware, end_of, start_of, zone_of
+from callreel.web.api.time_parameters import end_of, position_of, start_of, zone_of
 from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import not_found
 
@@ -47,7 +46,7 @@ class CallQuery(BaseModel):
     notes: bool = False
     held: bool = False
     zone: str = "UTC"
-    before: datetime | None = None
+    before: str | None = None
     limit: int = Field(50, ge=1, le=500)
 
     def filter(self, own: str | None) -> CallFilter:
@@ -77,7 +76,7 @@ def list_calls(context: Context, person: CurrentPerson, query: Annotated[CallQue
     """Calls, newest first, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
     wanted = query.filter(person.own)
     with context.database.read() as conn:
-        return JSONResponse(call_page(conn, wanted, query.limit, aware(query.before)))
+        return JSONResponse(call_page(conn, wanted, query.limit, position_of(query.before)))
 
 
 @routes.get("/api/calls/{call_id}")
@@ -90,7 +89,7 @@ def one_call(context: Context, call_id: CallId, words: bool = False, machine: bo
     return JSONResponse(summary)
 
 
-def call_page(conn: Connection, wanted: CallFilter, limit: int, before: datetime | None = None) -> Summary:
+def call_page(conn: Connection, wanted: CallFilter, limit: int, before: Position | None = None) -> Summary:
     """One page of the list, as the API answers it."""
     rows = call_list.page(conn, wanted, limit + 1, before)
     shown = rows[:limit]
@@ -109,7 +108,8 @@ def call_page(conn: Connection, wanted: CallFilter, limit: int, before: datetime
             }
             for row in shown
         ],
-        "next_before": shown[-1].created_at.isoformat() if len(rows) > limit else None,
+        "unsearchable": wanted.query.unsearchable,
+        "next_before": str(Position.of(shown[-1])) if len(rows) > limit else None,
     }
 
 

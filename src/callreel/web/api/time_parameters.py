@@ -3,12 +3,16 @@
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from callreel.domain.ids import CallId
+from callreel.store.calls.call_list import Position
 from callreel.web.errors import InvalidError
 
 
-def aware(moment: datetime | None) -> datetime | None:
-    """A time without a zone is UTC."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+def position_of(given: str | None) -> Position | None:
+    """A place in the list of calls: a time, or the `next_before` of an answer. Raises InvalidError."""
+    moment, _, call_id = (given or "").partition("~")
+    found = start_of(moment)
+    return None if found is None else Position(found, CallId(call_id))
 
 
 def zone_of(name: str) -> tzinfo:

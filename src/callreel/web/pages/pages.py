@@ -4,7 +4,6 @@ Lists, calls and statistics work without script, except live text and charts. Se
 script through the API, which checks the rights.
 """
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -21,7 +20,7 @@ from callreel.store.transcripts import vocabulary
 from callreel.web.api.calls import call_page
 from callreel.web.api.erasure import hold_summary
 from callreel.web.api.statistics import Period, statistics_of
-from callreel.web.api.time_parameters import aware
+from callreel.web.api.time_parameters import position_of
 from callreel.web.dependencies import Context, CurrentPerson, Pages
 from callreel.web.errors import not_found
 from callreel.web.options import WebOptions
@@ -40,13 +39,13 @@ def call_list(
     pages: Pages,
     request: Request,
     person: CurrentPerson,
-    before: Annotated[datetime | None, Query()] = None,
+    before: str | None = None,
 ) -> HTMLResponse:
     options, own = context.options, person.own
     # One snapshot for the newest event's id and the rows, so that live updates continue exactly where the page ends.
     with context.database.read() as conn:
         after = live_events.last_id(conn)
-        listed = call_page(conn, CallFilter(own=own), options.calls_per_page, aware(before))
+        listed = call_page(conn, CallFilter(own=own), options.calls_per_page, position_of(before))
         agents = [] if own is not None else [user.identity for user in users.all_users(conn)]
     page = pages.page(
         request,

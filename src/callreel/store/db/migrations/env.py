@@ -3,21 +3,18 @@
 from typing import Any, Literal
 
 from alembic import context
-from sqlalchemy import JSON
+from sqlalchemy import JSON, TypeDecorator
 
-from callreel.store.db.tables import Named, UTCDateTime, in_metadata, metadata
+from callreel.store.db.tables import in_metadata, metadata
 
 
 def in_plain_types(kind: str, item: Any, drafted: Any) -> str | Literal[False]:
     """Write our column types as what the database sees, so that a released step does not change with our code."""
-    if kind == "type" and isinstance(item, UTCDateTime):
-        return "sa.DateTime(timezone=True)"
-    if kind == "type" and isinstance(item, Named):
-        return "sa.String()"
-    if kind == "type" and isinstance(item, JSON):
+    plain = item.impl if isinstance(item, TypeDecorator) else item
+    if kind == "type" and isinstance(plain, JSON):
         drafted.imports.add("from sqlalchemy.dialects import postgresql")
         return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
-    return False
+    return f"sa.{plain!r}" if kind == "type" and plain is not item else False
 
 
 context.configure(

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 revision: str = "0001"
 down_revision: str | None = None
 
-_SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_LARGE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 _TIME = sa.DateTime(timezone=True)
 
@@ -63,7 +63,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "layers",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(),
         sa.Column("layer", sa.String, nullable=False),
         sa.Column("role", sa.String),
@@ -71,7 +71,7 @@ def upgrade() -> None:
         sa.Column("rate_hz", sa.Integer, nullable=False),
         sa.Column("channels", sa.Integer, nullable=False),
         sa.Column("duration_ms", sa.Integer, nullable=False),
-        sa.Column("size_bytes", sa.BigInteger, nullable=False),
+        sa.Column("size_bytes", _LARGE, nullable=False),
         sa.Column("sha256", sa.String),
         sa.Column("state", sa.String, nullable=False, index=True),
         sa.Column("repaired_at", _TIME),
@@ -79,7 +79,7 @@ def upgrade() -> None:
         sa.Column("spool", sa.String),
         sa.Column("archived", _JSON),
         sa.Column("form", sa.String),
-        sa.Column("stored_bytes", sa.BigInteger),
+        sa.Column("stored_bytes", _LARGE),
     )
     op.create_table(
         "recordings",
@@ -105,7 +105,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "callbacks",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("key", sa.String, nullable=False),
         sa.Column("received_at", _TIME, nullable=False),
@@ -123,7 +123,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "transcripts",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("engine", sa.String, nullable=False),
@@ -131,7 +131,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("run", sa.String, nullable=False),
-        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("why", sa.String, nullable=False),
         sa.Column("audio_ms", sa.Integer, nullable=False),
         sa.Column("price_per_minute", sa.Float, nullable=False),
         sa.Column("language", sa.String, nullable=False),
@@ -141,23 +141,23 @@ def upgrade() -> None:
     )
     op.create_table(
         "turns",
-        sa.Column("id", _SERIAL, primary_key=True),
-        sa.Column("transcript_id", _SERIAL, sa.ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("transcript_id", _LARGE, sa.ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("role", sa.String, nullable=False),
         sa.Column("start_ms", sa.Integer, nullable=False),
         sa.Column("end_ms", sa.Integer, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("text", sa.String, nullable=False),
         sa.Column("confidence", sa.Float),
         sa.Column("fallback_engine", sa.String, nullable=False),
         sa.UniqueConstraint("transcript_id", "position"),
     )
     op.create_table(
         "words",
-        sa.Column("id", _SERIAL, primary_key=True),
-        sa.Column("turn_id", _SERIAL, sa.ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("turn_id", _LARGE, sa.ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
         sa.Column("position", sa.Integer, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("text", sa.String, nullable=False),
         sa.Column("start_ms", sa.Integer, nullable=False),
         sa.Column("end_ms", sa.Integer, nullable=False),
         sa.Column("confidence", sa.Float),
@@ -165,13 +165,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "finals",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
         sa.Column("role", sa.String, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("start_ms", sa.Integer, nullable=False),
         sa.Column("end_ms", sa.Integer, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("text", sa.String, nullable=False),
         sa.Column("words", _JSON, nullable=False),
         sa.Column("failed", sa.Boolean, nullable=False),
         sa.Column("fallback_engine", sa.String, nullable=False),
@@ -179,7 +179,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "spilled_segments",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
         sa.Column("role", sa.String, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
@@ -201,7 +201,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "live_events",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("data", _JSON, nullable=False),
@@ -211,7 +211,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "facts",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(nullable=True),
         sa.Column("leg_sid", sa.String),
         sa.Column("at", _TIME, nullable=False),
@@ -220,7 +220,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "users",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         sa.Column("name", sa.String, nullable=False, unique=True),
         sa.Column("password_hash", sa.String, nullable=False),
         sa.Column("role", sa.String, nullable=False),
@@ -231,14 +231,14 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("token_hash", sa.String, primary_key=True),
-        sa.Column("user_id", _SERIAL, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+        sa.Column("user_id", _LARGE, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=False),
     )
     op.create_table(
         "api_tokens",
-        sa.Column("id", _SERIAL, primary_key=True),
-        sa.Column("user_id", _SERIAL, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("user_id", _LARGE, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("token_hash", sa.String, nullable=False, unique=True),
         sa.Column("scopes", _JSON, nullable=False),
@@ -254,20 +254,20 @@ def upgrade() -> None:
     )
     op.create_table(
         "notes",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("at_ms", sa.Integer, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("text", sa.String, nullable=False),
         sa.Column("by", sa.String, nullable=False),
         sa.Column("at", _TIME, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_table(
         "revisions",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
-        sa.Column("transcript_id", _SERIAL, sa.ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("transcript_id", _LARGE, sa.ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("by", sa.String, nullable=False),
         sa.Column("at", _TIME, nullable=False),
@@ -277,41 +277,41 @@ def upgrade() -> None:
     )
     op.create_table(
         "revised_turns",
-        sa.Column("id", _SERIAL, primary_key=True),
-        sa.Column("revision_id", _SERIAL, sa.ForeignKey("revisions.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("revision_id", _LARGE, sa.ForeignKey("revisions.id", ondelete="CASCADE"), nullable=False),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("removed", sa.Boolean, nullable=False),
         sa.Column("role", sa.String, nullable=False),
         sa.Column("start_ms", sa.Integer, nullable=False),
         sa.Column("end_ms", sa.Integer, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("text", sa.String, nullable=False),
         sa.Column("confidence", sa.Float),
         sa.Column("words", _JSON, nullable=False),
         sa.UniqueConstraint("revision_id", "position"),
     )
     op.create_table(
         "technicians",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("number", sa.String, nullable=False, unique=True),
         sa.Column("created_at", _TIME, nullable=False),
     )
     op.create_table(
         "vocabulary",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         sa.Column("phrase", sa.String, nullable=False, unique=True),
         sa.Column("added_by", sa.String, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
     )
     op.create_table(
         "turn_index",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("role", sa.String, nullable=False),
         sa.Column("start_ms", sa.Integer, nullable=False),
         sa.Column("end_ms", sa.Integer, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("text", sa.String, nullable=False),
         sa.Column("word_starts", _JSON, nullable=False),
         sa.Column("tokens", sa.Text().with_variant(postgresql.TSVECTOR(), "postgresql"), nullable=False),
         sa.UniqueConstraint("call_id", "position"),
@@ -353,7 +353,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "holds",
-        sa.Column("id", _SERIAL, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
         _of_call(),
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("by", sa.String, nullable=False),
