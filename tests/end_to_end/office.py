@@ -80,13 +80,13 @@ def open_office(folder: Path) -> Iterator[Office]:
         page.goto(office.first_link)
         page.get_by_label("Name").fill(ADMINISTRATOR)
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Begin").click()
+        page.get_by_role("button", name="Create account").click()
         page.get_by_role("link", name="People").click()
         for name, role in PEOPLE.items():
             page.get_by_label("Name", exact=True).fill(name)
-            page.get_by_label("First password").fill(PASSWORD)
+            page.get_by_label("Initial password").fill(PASSWORD)
             page.locator("form select[name=role]").select_option(role)
-            page.get_by_role("button", name="Add").click()
+            page.get_by_role("button", name="Add person").click()
             expect(page.get_by_role("row").filter(has_text=name)).to_be_visible(timeout=CALLING_MS)
         page.context.close()
         form = {"name": ADMINISTRATOR, "password": PASSWORD}

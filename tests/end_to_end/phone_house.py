@@ -83,19 +83,21 @@ def browser_with_microphone(folder: Path) -> Iterator[Browser]:
 
 def wait_for_phone(desk: Page) -> None:
     """Until the page's phone can be used."""
-    expect(desk.locator("[data-ready]")).to_have_text("Ready; incoming calls ring here", timeout=CALLING_MS)
+    expect(desk.locator("[data-ready]")).to_have_text(
+        "Ready for outgoing and incoming calls", timeout=CALLING_MS
+    )
 
 
 def talk(desk: Page) -> None:
     """Dial as a person does and wait for the answer."""
-    desk.get_by_label("Telephone number").press_sequentially("(202) 555-0177")
-    expect(desk.get_by_label("Telephone number")).to_have_value("+1 202-555-0177")
+    desk.get_by_label("Phone number").press_sequentially("(202) 555-0177")
+    expect(desk.get_by_label("Phone number")).to_have_value("+1 202-555-0177")
     desk.get_by_role("button", name="Call technician").click()
-    expect(desk.locator("[data-status]")).to_have_text("Talking with +1 202-555-0177", timeout=CALLING_MS)
+    expect(desk.locator("[data-status]")).to_have_text("Talking to +1 202-555-0177", timeout=CALLING_MS)
 
 
 def call_id_of(desk: Page) -> str:
     """The id of the call that the desk is on, once its words are shown."""
-    link = desk.locator("[data-live-words]").get_by_role("link", name="The call's own page")
+    link = desk.locator("[data-live-words]").get_by_role("link", name="Open call page")
     expect(link).to_be_visible(timeout=CALLING_MS)
     return (link.get_attribute("href") or "").rpartition("/")[2]

@@ -119,8 +119,8 @@ def test_an_agents_day(office: Office, album: Album) -> None:
         watcher.goto(f"{house.url}/calls/{call_id}")
         expect(watcher.locator("[data-finals] .turn.technician").first).to_be_visible(timeout=CALLING_MS)
         expect(watcher.locator("#lights .light.recording")).to_have_count(3, timeout=CALLING_MS)
-    supervisor.get_by_label("A note at this moment").fill("The library's elevator again")
-    supervisor.get_by_role("button", name="Note", exact=True).click()
+    supervisor.get_by_label("Add a note at this moment").fill("The library's elevator again")
+    supervisor.get_by_role("button", name="Add note").click()
     expect(watchers[1].locator("call-notes .note")).to_contain_text("The library's elevator again")
     lines = supervisor.locator("[data-finals] .turn")
     expect(lines.nth(LIVE_TURNS - 1)).to_be_visible(timeout=CALLING_MS)
@@ -199,7 +199,7 @@ def spoken_word(client: httpx2.Client, call: dict[str, Any]) -> dict[str, Any]:
 
 def find_and_hear(desk: Page, call_id: str, word: dict[str, Any]) -> None:
     """Search the word, open its hit, and hear the party that said it there, and not the other."""
-    desk.get_by_role("searchbox", name="Search what was said").fill(word["text"])
+    desk.get_by_role("searchbox", name="Search transcripts").fill(word["text"])
     rows = desk.locator(".call")
     expect(rows.locator(".hit mark").first).to_have_text(word["text"], ignore_case=True, timeout=CALLING_MS)
     hits = rows.locator(f'.hit a[href^="/calls/{call_id}#t="]')
@@ -213,12 +213,12 @@ def find_and_hear(desk: Page, call_id: str, word: dict[str, Any]) -> None:
     loudest = {party: heard_at(desk, party, word) for party in ("agent", "technician")}
     assert loudest["technician"] > 0.05, loudest
     assert loudest["agent"] < loudest["technician"] / 5, loudest
-    desk.locator("[data-heard]").select_option("both")
+    desk.locator("[data-party]").select_option("both")
 
 
 def heard_at(desk: Page, party: str, word: dict[str, Any]) -> float:
     """The loudest sample that the browser plays of one party while the word is said."""
-    desk.locator("[data-heard]").select_option(party)
+    desk.locator("[data-party]").select_option(party)
     desk.wait_for_function(
         "party => document.querySelector('audio[data-main-audio]').src.includes(party)", arg=party
     )
@@ -239,7 +239,7 @@ def correct_the_turn_of(desk: Page, client: httpx2.Client, call_id: str, word: d
     turn.get_by_role("button", name="Correct").click()
     assert serious(desk) == []
     desk.get_by_label("What was said").fill("This is what was really said.")
-    desk.get_by_role("button", name="Keep").click()
+    desk.get_by_role("button", name="Save").click()
     expect(turn.locator(".text")).to_contain_text("This is what was really said.")
     expect(desk.locator("[data-revision]")).to_contain_text(
         re.compile(r"Corrected by maria, .+ \(revision 1\)")
@@ -319,7 +319,7 @@ def test_an_agent_gets_nothing_of_anothers_call(office: Office) -> None:
     page.goto(f"{house.url}/?agent=maria")
     expect(page.locator("#calls")).to_contain_text("No calls yet", timeout=CALLING_MS)
     page.goto(f"{house.url}/?q=morning")
-    expect(page.locator("#calls")).to_contain_text("No call matches", timeout=CALLING_MS)
+    expect(page.locator("#calls")).to_contain_text("No matching calls", timeout=CALLING_MS)
     page.goto(house.url + address)
     expect(page.get_by_role("heading", name="There is no such call.")).to_be_visible()
     closed = [
@@ -350,22 +350,22 @@ def test_an_administrator_holds_lets_go_and_erases_a_call(office: Office, album:
     expect(watcher.locator(f"#call-{call_id}")).to_be_visible()
     page = office.enter("ada", f"/calls/{call_id}")
     keeping = page.locator("#keeping")
-    keeping.get_by_text("Hold this call").click()
-    keeping.get_by_label("Why").fill("case 17")
-    keeping.get_by_role("button", name="Hold it").click()
+    keeping.get_by_text("Place legal hold").click()
+    keeping.get_by_label("Reason").fill("case 17")
+    keeping.get_by_role("button", name="Place hold").click()
     expect(keeping).to_contain_text("case 17")
     expect(watcher.locator(f"#call-{call_id} .held")).to_be_visible(timeout=CALLING_MS)
-    keeping.get_by_text("Let it go").first.click()
-    keeping.get_by_label("Why").fill("closed")
-    keeping.get_by_role("button", name="Let it go").click()
+    keeping.get_by_text("Release legal hold").click()
+    keeping.get_by_label("Reason").fill("closed")
+    keeping.get_by_role("button", name="Release").click()
     page.get_by_role("link", name="Erase this call").click()
-    page.get_by_label("Why").fill("ticket 7")
+    page.get_by_label("Reason").fill("ticket 7")
     album.take(
         page,
         "erase",
-        [page.get_by_role("heading", name=name) for name in ("What is destroyed", "What stays")],
+        [page.get_by_role("heading", name=name) for name in ("What is deleted", "What is kept")],
     )
-    page.get_by_role("button", name="Erase for good").click()
+    page.get_by_role("button", name="Erase permanently").click()
     expect(page.get_by_role("heading", name="This call is erased")).to_be_visible(timeout=CALLING_MS)
     expect(page.locator("#erasure")).to_contain_text(re.compile(r"RE[0-9a-f]{32}: deleted"))
     assert serious(page) == []

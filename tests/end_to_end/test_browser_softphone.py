@@ -123,7 +123,7 @@ def test_an_incoming_call_rings_and_is_answered(desk: Page, house: CableHouse) -
     expect(desk.locator("[data-status]")).to_have_text("+1 202-555-0188 is calling", timeout=CALLING_MS)
     expect(desk.get_by_role("button", name="Accept")).to_be_focused()
     desk.keyboard.press("Enter")
-    expect(desk.locator("[data-status]")).to_have_text("Talking with +1 202-555-0188")
+    expect(desk.locator("[data-status]")).to_have_text("Talking to +1 202-555-0188")
     expect(desk.locator("[data-live-words] .turn.technician").first).to_be_visible(timeout=CALLING_MS)
     desk.get_by_role("button", name="Hang up").click()
     assert ringing.result(30).status == "completed"
@@ -138,10 +138,10 @@ def test_an_incoming_call_is_declined(desk: Page, house: CableHouse) -> None:
 
 
 def test_a_number_that_may_not_be_called_is_refused_with_its_reason(desk: Page) -> None:
-    desk.get_by_label("Telephone number").fill("+882 123")
+    desk.get_by_label("Phone number").fill("+882 123")
     desk.get_by_role("button", name="Call technician").click()
     expect(desk.locator("[data-number-problem].problem")).to_have_text(re.compile(r"\w.*\."))
-    expect(desk.get_by_label("Telephone number")).to_have_attribute("aria-invalid", "true")
+    expect(desk.get_by_label("Phone number")).to_have_attribute("aria-invalid", "true")
     expect(desk.locator("[data-status]")).to_have_text("")
 
 
@@ -154,7 +154,7 @@ def test_no_microphone_is_said_in_words(browser: Browser, house: CableHouse) -> 
     )
     page.goto(house.url)
     wait_for_phone(page)
-    page.get_by_label("Telephone number").fill(CALLER_ID[:-1] + "9")
+    page.get_by_label("Phone number").fill(CALLER_ID[:-1] + "9")
     page.get_by_role("button", name="Call technician").click()
     expect(page.locator("[data-note]")).to_contain_text("Allow the microphone for this page")
     context.close()
@@ -170,7 +170,7 @@ def test_a_media_socket_that_drops_pauses_the_layers_and_loses_no_line(desk: Pag
     lights = watcher.locator("#lights .light")
     expect(watcher.locator("#lights .light.paused")).to_have_count(2, timeout=CALLING_MS)
     expect(lights.nth(2)).to_have_class(re.compile("recording"))  # the carrier's own goes on
-    expect(desk.locator("[data-status]")).to_have_text("Talking with +1 202-555-0177")
+    expect(desk.locator("[data-status]")).to_have_text("Talking to +1 202-555-0177")
     before = len(kept_words(house, call_id))
     house.line.release()
     expect(watcher.locator("#lights .light.recording")).to_have_count(3, timeout=CALLING_MS)
@@ -196,13 +196,13 @@ def test_a_page_that_loses_its_network_comes_back_without_a_hole(
     seen = shown_words(page)
     house.until(lambda: len(kept_words(house, call_id)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
     assert len(shown_words(page)) < len(kept_words(house, call_id))
-    loss = page.get_by_role("status").filter(has_text="The connection to the server is lost")
+    loss = page.get_by_role("status").filter(has_text="Connection to the server lost")
     expect(loss).to_be_visible(timeout=CALLING_MS)
     house.wire.plug()
     house.until(lambda: len(shown_words(page)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
     expect(loss).to_be_hidden()
     desk.get_by_role("button", name="Hang up").click()
-    expect(page.locator("#head .badge")).to_have_text("Being checked", timeout=CALLING_MS)
+    expect(page.locator("#head .badge")).to_have_text("Processing", timeout=CALLING_MS)
     house.until(lambda: shown_words(page) == kept_words(house, call_id), CALLING_MS / 1000)
     assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "navigate"
     page.context.close()

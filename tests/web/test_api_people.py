@@ -176,7 +176,7 @@ def test_the_first_administrator_begins_by_the_link(nobody: TestClient, place: S
     nobody.cookies.clear()
     for again in (nobody.get(link), nobody.post("/welcome", data={**form, "password": PASSWORD})):
         assert again.status_code == 404
-        assert "used up" in again.text
+        assert "already used" in again.text
     assert first_link(place.database, Clock(), "https://calls.example") is None
 
 

@@ -14,17 +14,24 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def say(place: Seed, call_id: CallId, kind: EventKind, **data: Json) -> None:
-    """Tell the listeners something; what lasts is stored first."""
+    """Publish an event; a stored kind is stored first."""
     if kind in (EventKind.PARTIAL, EventKind.LEVEL):
         place.bus.publish(LiveEvent(call_id, kind, data))
     else:
         place.bus.publish(record(place, call_id, kind, **data))
 
 
-def listen(page: Page, address: str) -> None:
-    """Open a page and wait until its stream of events is answered."""
-    with page.expect_response(lambda answer: "/events" in answer.url):
-        page.goto(address)
+LEVEL: dict[str, Json] = {
+    "agent_dbfs": -60.0, "technician_dbfs": -60.0, "position_ms": 0, "lag_ms": 0, "partials_shed": 0, "finals_waiting": 0,
+}  # fmt: skip
+
+
+def open_live(page: Page, base_url: str, place: Seed) -> None:
+    """Open the page of the live call, and wait until it receives events that are not stored."""
+    page.goto(f"{base_url}/calls/{LIVE}")
+    following = page.locator("[data-live-call][data-position-ms]")
+    while not following.count():
+        say(place, LIVE, EventKind.LEVEL, **LEVEL)
 
 
 def words(number: int, text: str, start_ms: int = 13_000) -> dict[str, Json]:
@@ -38,7 +45,7 @@ def words(number: int, text: str, start_ms: int = 13_000) -> dict[str, Json]:
 
 
 def test_words_come_settle_and_move_nothing(page: Page, base_url: str, place: Seed) -> None:
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     partial, turns = page.locator('[data-partial="technician"]'), page.locator("[data-finals] .turn")
     top_of_next = "document.getElementById('final').getBoundingClientRect().top"
     before = page.evaluate(top_of_next)
@@ -72,7 +79,7 @@ SHIFTS = """
 def test_nothing_shifts_while_a_call_is_heard(page: Page, base_url: str, place: Seed, width: int) -> None:
     page.add_init_script(SHIFTS)
     page.set_viewport_size({"width": width, "height": 900})
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     expect(page.locator("call-notes:not([hidden])")).to_be_visible()
     page.wait_for_function("() => document.fonts.status === 'loaded'")
     page.evaluate("window.shifts = []")
@@ -97,7 +104,7 @@ def test_a_page_that_is_refused_comes_back_and_misses_no_line(
     browser: Browser, base_url: str, place: Seed
 ) -> None:
     page = browser.new_page()  # one that may complain of a 502
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     say(place, LIVE, EventKind.FINAL, **words(7, "before", start_ms=15_000))
     turns = page.locator("[data-finals] .turn")
     expect(turns).to_have_count(4)
@@ -110,12 +117,14 @@ def test_a_page_that_is_refused_comes_back_and_misses_no_line(
 
     page.route("**/events*", refuse)
     place.bus.close()
-    expect(page.locator(".lost")).to_contain_text("connection to the server is lost", timeout=20_000)
+    expect(page.locator(".connection-notice")).to_contain_text(
+        "Connection to the server lost", timeout=20_000
+    )
     for number in (8, 9):
         record(place, LIVE, EventKind.FINAL, **words(number, f"meanwhile {number}", start_ms=number * 4000))
     page.unroute("**/events*")
     expect(turns).to_have_count(6, timeout=30_000)
-    expect(page.locator(".lost")).to_be_hidden()
+    expect(page.locator(".connection-notice")).to_be_hidden()
     assert turns.locator(".text").all_inner_texts()[-3:] == ["before", "meanwhile 8", "meanwhile 9"]
     assert refused
     page.close()
@@ -124,7 +133,7 @@ def test_a_page_that_is_refused_comes_back_and_misses_no_line(
 def test_what_may_still_change_looks_so_and_what_is_stable_does_not(
     page: Page, base_url: str, place: Seed
 ) -> None:
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     partial = page.locator('[data-partial="technician"]')
     say(place, LIVE, EventKind.PARTIAL, **words(7, "it says for"), stable="it says", tentative="for")
     expect(partial).to_have_text("it says for")
@@ -147,7 +156,7 @@ def test_what_may_still_change_looks_so_and_what_is_stable_does_not(
 
 
 def test_who_reads_above_is_not_pulled_down_and_finds_back(page: Page, base_url: str, place: Seed) -> None:
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     for number in range(7, 20):
         say(place, LIVE, EventKind.FINAL, **words(number, "so many words " * 6, number * 2000))
     turns = page.locator("[data-finals] .turn")
@@ -157,9 +166,9 @@ def test_who_reads_above_is_not_pulled_down_and_finds_back(page: Page, base_url:
     say(place, LIVE, EventKind.FINAL, **words(20, "the newest", 60_000))
     expect(turns).to_have_count(17)
     assert scroll.evaluate("(box) => box.scrollTop") == 0
-    page.get_by_role("button", name="Newest words").click()
+    page.get_by_role("button", name="Latest words").click()
     expect(turns.last).to_be_in_viewport()
-    expect(page.get_by_role("button", name="Newest words")).to_be_hidden()
+    expect(page.get_by_role("button", name="Latest words")).to_be_hidden()
 
 
 def test_the_last_words_of_a_call_come_below_the_phone_after_its_end(
@@ -182,11 +191,11 @@ def test_the_last_words_of_a_call_come_below_the_phone_after_its_end(
 
 
 def test_several_people_watch_the_same_words(page: Page, base_url: str, place: Seed) -> None:
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     other = page.context.new_page()
-    listen(other, f"{base_url}/calls/{LIVE}")
+    open_live(other, base_url, place)
     page.locator("[name=text]").fill("look at this")
-    page.get_by_role("button", name="Note", exact=True).click()
+    page.get_by_role("button", name="Add note").click()
     say(place, LIVE, EventKind.FINAL, **words(7, "both hear it"))
     for watcher in (page, other):
         expect(watcher.locator("[data-finals] .turn").last).to_contain_text("both hear it")
@@ -195,7 +204,7 @@ def test_several_people_watch_the_same_words(page: Page, base_url: str, place: S
 
 
 def test_a_final_that_comes_late_stands_where_it_was_said(page: Page, base_url: str, place: Seed) -> None:
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     say(place, LIVE, EventKind.FINAL, **words(8, "second", start_ms=20_000))
     say(place, LIVE, EventKind.FINAL, **words(7, "first", start_ms=15_000))
     turns = page.locator("[data-finals] .turn .text")
@@ -204,23 +213,23 @@ def test_a_final_that_comes_late_stands_where_it_was_said(page: Page, base_url: 
 
 
 def test_the_end_of_a_call_shows_without_a_reload(page: Page, base_url: str, place: Seed) -> None:
-    listen(page, f"{base_url}/calls/{LIVE}")
+    open_live(page, base_url, place)
     page.evaluate("window.notReloaded = true")
     with place.database.write() as conn:
         calls.set_state(conn, LIVE, CallState.ENDED, NOON)
     say(place, LIVE, EventKind.CALL, state="ended")
-    expect(page.locator("#head .badge")).to_have_text("Being checked")
+    expect(page.locator("#head .badge")).to_have_text("Processing")
     assert page.evaluate("window.notReloaded") is True
 
 
 def test_the_list_follows_by_itself(page: Page, base_url: str, place: Seed) -> None:
-    listen(page, base_url)
+    page.goto(base_url)
     row = page.locator(f"#call-{LIVE} .badge")
     expect(row).to_have_text("Live now")
     with place.database.write() as conn:
         calls.set_state(conn, LIVE, CallState.ENDED, NOON)
     say(place, LIVE, EventKind.CALL, state="ended")
-    expect(row).to_have_text("Being checked")
+    expect(row).to_have_text("Processing")
 
 
 def test_a_time_in_the_transcript_plays_from_there(page: Page, base_url: str) -> None:

@@ -101,7 +101,7 @@ def test_a_call_of_two_hours_is_reviewed_by_pieces(page: Page, base_url: str, pl
     with page.expect_response(lambda answer: "/peaks" in answer.url, timeout=60_000):
         open_review(page, base_url)
     expect(page.locator("[data-total]")).to_have_text("2:00:00")
-    wave = page.get_by_role("slider", name="Place in the call")
+    wave = page.get_by_role("slider", name="Position in the call")
     expect(wave).to_have_attribute("aria-valuemax", "7200")
     box = wave.bounding_box()
     assert box is not None
@@ -152,7 +152,7 @@ def test_the_waveform_shows_both_parties_and_seeks(review: Page) -> None:
         return full(0) > 2000 && full(half) > 2000;
     }"""
     review.wait_for_function(drawn)
-    wave = review.get_by_role("slider", name="Place in the call")
+    wave = review.get_by_role("slider", name="Position in the call")
     box = wave.bounding_box()
     assert box is not None
     wave.click(position={"x": box["width"] / 2, "y": 20})
@@ -169,10 +169,10 @@ def test_one_party_alone_and_another_layer_keep_the_place(review: Page) -> None:
     wait_for_place(review, 20_000, 30_000)
     review.keyboard.press("Space")
     at_ms = review.evaluate(PLACE_MS)
-    review.locator("[data-heard]").select_option("technician")
+    review.locator("[data-party]").select_option("technician")
     review.wait_for_function(f"() => {AUDIO}.src.includes('cloud_channel-technician')")
     wait_for_place(review, at_ms - 100, at_ms + 1500)
-    review.locator("[data-heard]").select_option("both")
+    review.locator("[data-party]").select_option("both")
     review.locator("[data-layer]").select_option("live_8k")
     review.wait_for_function(f"() => {AUDIO}.src.includes('live_8k-agent') && {AUDIO}.readyState >= 1")
     # The live layers began later than the recording; the place in the call stays the same.
@@ -196,7 +196,9 @@ def test_live_and_final_side_by_side(review: Page) -> None:
     table = review.locator("table.difference")
     expect(table.locator("del").first).to_have_text("escalator")
     expect(table.locator("ins").first).to_have_text("elevator")
-    expect(review.locator("[data-view=both] > p")).to_have_text(re.compile(r"^9\d % of the words"))
+    expect(review.locator("[data-view=both] > p")).to_have_text(
+        re.compile(r"^The live and final transcripts agree on 9\d% of the words\.$")
+    )
     review.get_by_role("radio", name="Live").check()
     expect(review.locator('[data-view="live"] .text').nth(1)).to_contain_text("escalator in the livery")
 
@@ -214,7 +216,7 @@ def test_a_turn_is_corrected_and_the_engines_text_is_kept(
     turn.get_by_role("button", name="Correct").click()
     review.get_by_label("What was said").fill("hello i am calling from the head office")
     review.get_by_label("Who said it").select_option("technician")
-    review.get_by_role("button", name="Keep").click()
+    review.get_by_role("button", name="Save").click()
     expect(turn.locator(".text")).to_have_text("hello i am calling from the head office")
     expect(turn.locator(".party")).to_have_text("Technician")
     expect(review.locator("[data-revision]")).to_contain_text(
@@ -222,16 +224,14 @@ def test_a_turn_is_corrected_and_the_engines_text_is_kept(
     )
     expect(watching.locator('[data-view="final"] .turn').nth(1)).to_contain_text("the head office")
 
-    expect(
-        late.get_by_role("status").filter(has_text="Somebody corrected this call just now")
-    ).to_be_visible()
+    expect(late.get_by_role("status").filter(has_text="Someone just corrected this call")).to_be_visible()
     late.keyboard.press("Enter")
-    expect(late.get_by_role("status").filter(has_text="Somebody else corrected")).to_be_visible()
+    expect(late.get_by_role("status").filter(has_text="Someone else corrected")).to_be_visible()
     expect(late.locator('[data-view="final"] .turn').nth(1)).to_contain_text("the head office")
 
-    review.get_by_text("What was corrected").click()
+    review.get_by_text("Corrections", exact=True).click()
     expect(review.locator(".corrections")).to_contain_text(
-        "Turn 2: now “hello i am calling from the head office”, said by the technician"
+        "Turn 2: changed to “hello i am calling from the head office”, speaker changed to technician"
     )
     review.get_by_role("radio", name="Before corrections").check()
     expect(review.locator('[data-view="machine"] .turn').nth(1)).to_contain_text("main office")
@@ -250,14 +250,14 @@ def test_what_reading_along_was_worth_and_who_stood_in(page: Page, base_url: str
         conn.execute(update(turns_table).where(first).values(fallback_engine="pocketsphinx"))
     open_review(page, base_url)
     expect(page.locator("[data-live-score]")).to_contain_text(
-        "40 of the final text's 50 words stood there already (80 %)"
+        "agrees with 40 of the 50 words of the final transcript (80%)"
     )
     turn = page.locator('[data-view="final"] .turn')
-    expect(turn.first.locator(".sure")).to_have_text("by pocketsphinx")
-    expect(page.locator('[data-view="final"] .sure', has_text="by ")).to_have_count(1)
+    expect(turn.first.locator(".confidence")).to_have_text("by pocketsphinx")
+    expect(page.locator('[data-view="final"] .confidence', has_text="by ")).to_have_count(1)
     turn.first.get_by_role("button", name="Correct").click()
     page.get_by_label("What was said").fill("something else")
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Save").click()
     expect(turn.first.locator(".text")).to_have_text("something else by pocketsphinx")
 
 
@@ -277,8 +277,8 @@ def test_marks_and_notes_have_their_moment(review: Page) -> None:
     notes = review.locator("call-notes .note")
     expect(notes).to_have_count(1)
     expect(notes.locator("a")).to_have_text(re.compile("0:1[234]"))
-    review.get_by_label("A note at this moment").fill("<b>ask</b> for a photo")
-    review.get_by_role("button", name="Note", exact=True).click()
+    review.get_by_label("Add a note at this moment").fill("<b>ask</b> for a photo")
+    review.get_by_role("button", name="Add note").click()
     expect(notes).to_have_count(2)
     expect(notes.nth(1)).to_contain_text("<b>ask</b> for a photo")
     review.reload()
@@ -315,10 +315,10 @@ def test_the_downloads_are_there(review: Page) -> None:
 
 def test_keys_are_explained_and_do_not_act_while_typing(review: Page) -> None:
     review.keyboard.press("?")
-    help_box = review.get_by_role("dialog", name="Keys")
+    help_box = review.get_by_role("dialog", name="Keyboard shortcuts")
     expect(help_box.get_by_text("Play or pause")).to_be_visible()
     review.keyboard.press("?")
     expect(help_box).to_be_hidden()
-    review.get_by_label("A note at this moment").press_sequentially("m d?")
+    review.get_by_label("Add a note at this moment").press_sequentially("m d?")
     expect(review.locator("call-notes .note")).to_have_count(0)
     assert review.locator("call-review").get_attribute("data-shown") == "final"

@@ -122,7 +122,7 @@ def test_what_is_stuck_is_shown_with_its_reason_and_begun_anew_by_one_click(
 def test_all_that_is_stuck_begins_anew_by_one_click_and_nothing_else_does(
     client: TestClient, installation: Installation
 ) -> None:
-    assert "Begin all again" not in client.get("/operations").text, "one has a button of its own"
+    assert "Retry all" not in client.get("/operations").text, "one has a button of its own"
     others = {RecordingSid("RE" + n * 32): n for n in "234"}
     with installation.database.write() as conn:
         (known,) = recordings.stuck(conn)
@@ -134,7 +134,7 @@ def test_all_that_is_stuck_begins_anew_by_one_click_and_nothing_else_does(
                 recordings.set_stage(conn, sid, "fetch", WHY)
             if number == "3":
                 recordings.skip(conn, sid, NOON)
-    assert "Begin all again" in client.get("/operations").text
+    assert "Retry all" in client.get("/operations").text
     answer = client.post("/operations/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
     with installation.database.read() as conn:

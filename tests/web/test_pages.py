@@ -50,7 +50,7 @@ def test_the_list_pages_by_before(place: Seed) -> None:
     second = browser.get(older[1]).text
     assert re.findall(r'href="/calls/([0-9a-f]+)"', second) == [DONE]
     assert 'rel="next"' not in second
-    assert "no calls before this" in browser.get("/?before=2001-01-01T00:00:00").text
+    assert "no earlier calls" in browser.get("/?before=2001-01-01T00:00:00").text
 
 
 def test_an_empty_list_says_how_to_begin(place: Seed) -> None:
@@ -69,11 +69,11 @@ def test_a_finished_call_shows_everything(ada: TestClient) -> None:
     assert page.count('preload="none"') == 8
     assert 'href="#t=4.2"' in page
     assert "hello i am in front of the unit on the roof" in page
-    assert "Two independent captures of this call agree" in page
+    assert "Two independent recordings of this call agree" in page
     assert f"audio_recordings/agent_{DONE}_20261122T120000Z_8000Hz.wav" in page
     assert re.search(r'<code title="[0-9a-f]{64}">', page)
     assert "$0.0490" in page
-    assert "pocketsphinx needs no download, but its text has many errors" in page
+    assert "pocketsphinx needs no download, but its transcripts contain many errors." in page
     assert page.count('class="light done"') == 3
 
 
@@ -101,15 +101,15 @@ def test_a_layer_that_the_disk_did_not_take_has_failed(ada: TestClient, place: S
         conn.execute(streams_table.update().where(streams_table.c.call_id == DONE).values(counts=counts))
     page = ada.get(f"/calls/{DONE}").text
     assert page.count('class="light failed"') == 2
-    assert "What the engine hears. The disk did not take all of it: 2.3 s are silence instead." in page
+    assert "The input for speech recognition. 2.3 s could not be written to disk and are silent." in page
     assert ada.get(f"/api/calls/{DONE}").json()["disk_lost_ms"] == 2300
 
 
 def test_the_carriers_reason_is_said_in_words(ada: TestClient) -> None:
     page = ada.get(f"/calls/{ABSENT}").text
-    assert "no recording of this call. Its reason: the recording was too short to keep (16101)." in page
+    assert "no recording of this call. Reason: the recording was too short to keep (16101)." in page
     assert 'class="light none"' in page
-    assert "There is no recording from the carrier to make it from." in page
+    assert "The carrier has no recording of this call, so there is no final transcript." in page
     assert 'class="light repaired"' in page
 
 
@@ -249,7 +249,7 @@ def test_an_agents_list_has_own_calls_only(signed_in: As) -> None:
 def test_a_filtered_list_is_left_to_the_script(ada: TestClient) -> None:
     page = ada.get("/?verdict=suspect").text
     assert "Searching" in page
-    assert "<noscript> Searching needs script." in page
+    assert "<noscript> Searching requires JavaScript." in page
     assert not re.findall(r'href="/calls/', page)
 
 
@@ -280,7 +280,7 @@ def test_the_settings_are_shown_without_their_secrets(make_app: MakeApp) -> None
     assert "sk-very-secret" not in page
     assert "db-pass" not in page
     text = re.sub(r"<[^>]+>|\s+", " ", page)
-    assert f"3 of {len(shown)} are not at their default" in text
+    assert f"3 of {len(shown)} differ from the default" in text
     assert re.search(r"CALLREEL_PORT +9000 +command line", text)
     assert re.search(r"OPENAI_API_KEY +\*+ +environment", text)
     assert re.search(r"CALLREEL_HOST +127\.0\.0\.1 +default", text)
@@ -316,21 +316,24 @@ def test_the_days_are_whole_without_script(ada: TestClient) -> None:
     asked = "from=2026-11-21&to=2026-11-23"
     page = ada.get(f"/statistics?{asked}").text
     head, day, together = rows_of(page)
-    assert head[:5] == ["Day", "Calls", "Minutes", "Agent, min", "Technician, min"]
+    assert head[:5] == ["Day", "Calls", "Minutes", "Agent (min)", "Technician (min)"]
     assert day[:8] == ["2026-11-22", "4", "63.3", "0.1", "0.1", "1", "1", "1"]
-    assert together == ["Together", *day[1:]]
+    assert together == ["Total", *day[1:]]
     told = ada.get(f"/api/statistics?{asked}").json()
     assert day[-1] == f"${told['total']['cost']:.2f}"
     [figures] = re.findall(r'<script type="application/json" data-figures>(.*?)</script>', page)
     assert json.loads(figures) == told
     assert 'name="from" type="date" required value="2026-11-21"' in page
-    assert "days of UTC" in page
+    assert "days in UTC" in page
 
 
 def test_the_days_of_an_agent_and_of_nobody(signed_in: As) -> None:
     asked = "/statistics?from=2026-11-22&to=2026-11-22"
     assert [row[1] for row in rows_of(signed_in("maria").get(asked).text)[1:]] == ["3", "3"]
-    assert [row[1] for row in rows_of(signed_in("zoe").get(asked).text)[1:]] == ["0"]
+    assert [row[:2] for row in rows_of(signed_in("zoe").get(asked).text)[1:]] == [
+        ["There were no calls in this period."],
+        ["Total", "0"],
+    ]
 
 
 def test_days_that_cannot_be_are_said_on_a_page(ada: TestClient) -> None:

@@ -1,7 +1,7 @@
-// What every page loads: times, keys, and the elements that the page has, each in a file of its own.
+// Loaded by every page: local times, keyboard shortcuts, and the custom elements that the page contains, one file each.
 
-import { startShortcuts, shortcuts } from "./page/shortcuts";
-import { localTimes } from "./page/times";
+import { addShortcuts, startShortcuts } from "./page/shortcuts";
+import { localizeTimes } from "./page/times";
 
 const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-softphone": () => import("./softphone/element"),
@@ -9,38 +9,38 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-notes": () => import("./live/notes"),
   "call-review": () => import("./review/element"),
   "call-list": () => import("./list/element"),
-  "day-view": () => import("./days/element"),
-  "phone-book": () => import("./technicians/element"),
-  "word-list": () => import("./technicians/word_list"),
+  "call-dashboard": () => import("./dashboard/element"),
+  "phone-book": () => import("./phone_book/element"),
+  "custom-vocabulary": () => import("./phone_book/vocabulary"),
   "erase-progress": () => import("./erase/element"),
-  "people-admin": () => import("./people/people"),
-  "my-access": () => import("./people/me"),
+  "user-accounts": () => import("./people/accounts"),
+  "my-account": () => import("./people/my_account"),
 };
 
 async function start(): Promise<void> {
-  localTimes(document);
+  localizeTimes(document);
   startShortcuts();
-  shortcuts({ key: "g", does: "To the calls", act: () => location.assign("/") });
-  const words = document.querySelector<HTMLElement>("[data-live-words]");
-  if (words) { // before the phone is there, which says so
+  addShortcuts({ key: "g", label: "Go to calls", run: () => location.assign("/") });
+  const livePanel = document.querySelector<HTMLElement>("[data-live-words]");
+  if (livePanel) { // before the softphone loads, which dispatches this event
     document.addEventListener("call-found", async (event) => {
-      const { liveWords } = await import("./live/follow");
-      liveWords((event as CustomEvent<string>).detail, words);
+      const { showLiveTranscript } = await import("./live/follow");
+      showLiveTranscript((event as CustomEvent<string>).detail, livePanel);
     });
   }
-  const call = document.querySelector<HTMLElement>("[data-live-call]");
-  const loading: Promise<unknown>[] = Object.entries(ELEMENTS).flatMap(([tag, load]) => (document.querySelector(tag) ? [load().then(() => wake(tag))] : []));
-  if (call) {
+  const callPage = document.querySelector<HTMLElement>("[data-live-call]");
+  const loading: Promise<unknown>[] = Object.entries(ELEMENTS).flatMap(([tag, load]) => (document.querySelector(tag) ? [load().then(() => enableForms(tag))] : []));
+  if (callPage) {
     const { followPlainPlayer } = await import("./live/plain_player");
     followPlainPlayer();
-    loading.push(ELEMENTS["call-review"]!()); // comes into the page when the call is closed
+    loading.push(ELEMENTS["call-review"]!()); // the page gets this element when the call is closed
   }
   await Promise.all(loading);
-  if (call) (await import("./live/follow")).followCall(call);
+  if (callPage) (await import("./live/follow")).followCall(callPage);
 }
 
-/** A form that only script can send is inert until its script is there: the browser would send it as an address. */
-function wake(tag: string): void {
+/** A form that only script can send stays inert until its script has loaded: the browser would put the fields into the URL. */
+function enableForms(tag: string): void {
   for (const form of document.querySelectorAll<HTMLElement>(`${tag} form[inert]`)) form.inert = false;
 }
 

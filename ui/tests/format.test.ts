@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { count, duration, fragment, momentOf, sentence, size, telephone } from "../src/page/format";
+import { count, duration, fragment, positionOf, sentence, size, telephone } from "../src/page/format";
 
 test.each([
   [0, "0:00"],
@@ -11,8 +11,8 @@ test.each([
   [Number.NaN, "–"],
 ])("%s ms is %s", (ms, text) => expect(duration(ms)).toBe(text));
 
-test("a moment survives the address", () => {
-  for (const ms of [0, 100, 12_300, 7_200_000]) expect(momentOf(fragment(ms))).toBe(ms);
+test("a position survives the URL", () => {
+  for (const ms of [0, 100, 12_300, 7_200_000]) expect(positionOf(fragment(ms))).toBe(ms);
 });
 
 test.each([
@@ -23,7 +23,7 @@ test.each([
   ["#t=-1", null],
   ["#x=1", null],
   ["#t=1e9", null],
-])("%s is the moment %s", (hash, ms) => expect(momentOf(hash)).toBe(ms));
+])("%s is the position %s", (hash, ms) => expect(positionOf(hash)).toBe(ms));
 
 test.each([
   [0, "0 B"],
@@ -34,13 +34,13 @@ test.each([
   [3e12, "3.0 TB"],
 ])("%s bytes are %s", (bytes, text) => expect(size(bytes)).toBe(text));
 
-test("facts become sentences once", () => {
+test("messages become sentences once", () => {
   expect(sentence("the layers differ")).toBe("The layers differ.");
   expect(sentence("Why?")).toBe("Why?");
   expect(sentence("")).toBe("");
 });
 
-test("small words", () => {
+test("counts and phone numbers", () => {
   expect(count(1, "call")).toBe("1 call");
   expect(count(1200, "call")).toBe("1,200 calls");
   expect(telephone("+12125550123")).toBe("+1 212-555-0123");

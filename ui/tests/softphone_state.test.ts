@@ -2,57 +2,64 @@ import { expect, test } from "vitest";
 import { isActive, LOADING, next, readiness, status, type SoftphoneEvent, type SoftphoneState } from "../src/softphone/state";
 
 const after = (...events: SoftphoneEvent[]): SoftphoneState => events.reduce(next, LOADING);
-const READY: SoftphoneEvent = { is: "registered", yes: true };
-const DIALLED: SoftphoneEvent = { is: "dialled", with: "Anna" };
-const OFFERED: SoftphoneEvent = { is: "offered", with: "+1 212-555-0123" };
+const READY: SoftphoneEvent = { type: "registration", active: true };
+const DIALLED: SoftphoneEvent = { type: "dialled", party: "Anna" };
+const INCOMING: SoftphoneEvent = { type: "incoming", party: "+1 212-555-0123" };
 
-test("a call out, from the button to its end", () => {
+test("an outgoing call goes from dialling to its end", () => {
   expect(after(READY).phase).toBe("idle");
   expect(status(after(READY, DIALLED))).toBe("Calling Anna…");
-  expect(status(after(READY, DIALLED, { is: "ringing" }))).toBe("It rings at Anna");
-  const talking = after(READY, DIALLED, { is: "ringing" }, { is: "answered", at: 5 }, { is: "muted", yes: true });
+  expect(status(after(READY, DIALLED, { type: "ringing" }))).toBe("Ringing Anna…");
+  const talking = after(READY, DIALLED, { type: "ringing" }, { type: "answered", at: 5 }, { type: "mute", active: true });
   expect(talking).toMatchObject({ phase: "talking", answeredAt: 5, muted: true });
-  expect(next(talking, { is: "ended", note: "The call has ended." })).toMatchObject({ phase: "idle", answeredAt: null, muted: false, note: "The call has ended." });
+  expect(next(talking, { type: "ended", note: "The call has ended." })).toMatchObject({ phase: "idle", answeredAt: null, muted: false, note: "The call has ended." });
 });
 
-test("a call in is offered, and can be given up by the caller", () => {
-  expect(status(after(READY, OFFERED))).toBe("+1 212-555-0123 is calling");
-  expect(after(READY, OFFERED, { is: "answered", at: 1 }).phase).toBe("talking");
-  expect(after(READY, OFFERED, { is: "ended", note: "gone" })).toMatchObject({ phase: "idle", note: "gone" });
+test("an incoming call can be answered or abandoned", () => {
+  expect(status(after(READY, INCOMING))).toBe("+1 212-555-0123 is calling");
+  expect(after(READY, INCOMING, { type: "answered", at: 1 }).phase).toBe("talking");
+  expect(after(READY, INCOMING, { type: "ended", note: "gone" })).toMatchObject({ phase: "idle", note: "gone" });
 });
 
-test("nothing is dialled before the line is there, or over another call", () => {
+test("nothing is dialled before registration or during a call", () => {
   expect(after(DIALLED).phase).toBe("loading");
-  expect(after({ is: "missing" }, DIALLED).phase).toBe("unready");
-  expect(after(READY, OFFERED, DIALLED).with).toBe("+1 212-555-0123");
+  expect(after({ type: "unavailable" }, DIALLED).phase).toBe("unavailable");
+  expect(after(READY, INCOMING, DIALLED).party).toBe("+1 212-555-0123");
 });
 
-test("losing the registration in mid-call does not end the call", () => {
-  const state = after(READY, DIALLED, { is: "answered", at: 1 }, { is: "registered", yes: false }, { is: "missing" });
+test("losing the registration does not end a call", () => {
+  const state = after(READY, DIALLED, { type: "answered", at: 1 }, { type: "registration", active: false }, { type: "unavailable" });
   expect(state).toMatchObject({ phase: "talking", registered: false });
 });
 
-test("a cut line says so until it is back", () => {
-  const cut = after(READY, DIALLED, { is: "answered", at: 1 }, { is: "reconnecting", yes: true });
-  expect(status(cut)).toContain("joining again");
-  expect(status(next(cut, { is: "reconnecting", yes: false }))).toBe("Talking with Anna");
+test("the status shows a lost connection until it is back", () => {
+  const cut = after(READY, DIALLED, { type: "answered", at: 1 }, { type: "reconnecting", active: true });
+  expect(status(cut)).toContain("Reconnecting");
+  expect(status(next(cut, { type: "reconnecting", active: false }))).toBe("Talking to Anna");
 });
 
-test("why there is no line is said while it is awaited", () => {
+test("an error is shown while the line is loading", () => {
   expect(status(LOADING)).toContain("Connecting");
-  const broken = after({ is: "ended", note: "The line to the carrier broke." });
-  expect(broken).toMatchObject({ phase: "loading", note: "The line to the carrier broke." });
+  const broken = after({ type: "ended", note: "The connection to the carrier was lost." });
+  expect(broken).toMatchObject({ phase: "loading", note: "The connection to the carrier was lost." });
   expect(next(broken, READY)).toMatchObject({ phase: "idle", note: "" });
 });
 
-test("muting and ringing out of turn change nothing", () => {
+test("events that do not fit the phase are ignored", () => {
   const idle = after(READY);
-  for (const event of [{ is: "muted", yes: true }, { is: "ringing" }, { is: "answered", at: 1 }, { is: "warned", note: "x" }] as SoftphoneEvent[]) expect(next(idle, event)).toBe(idle);
+  for (const event of [{ type: "mute", active: true }, { type: "ringing" }, { type: "answered", at: 1 }, { type: "warning", note: "x" }] as SoftphoneEvent[]) expect(next(idle, event)).toBe(idle);
   expect(isActive(idle)).toBe(false);
 });
 
-test("the phone says whether it rings here", () => {
-  expect(readiness(after(READY))).toContain("incoming calls ring here");
-  expect(readiness(after(READY, { is: "registered", yes: false }))).toContain("Not connected to the carrier");
+test("the phone shows whether incoming calls ring", () => {
+  expect(readiness(after(READY))).toContain("incoming calls");
+  expect(readiness(after(READY, { type: "registration", active: false }))).toContain("Not connected to the carrier");
   expect(readiness(after(READY, DIALLED))).toBe("");
+});
+
+test("pressed keys are shown during the call only", () => {
+  const talking = after(READY, DIALLED, { type: "answered", at: 1 }, { type: "digit", digit: "1" }, { type: "digit", digit: "#" });
+  expect(talking.digits).toBe("1#");
+  expect(next(talking, { type: "ended", note: "" }).digits).toBe("");
+  expect(after(READY, { type: "digit", digit: "1" }).digits).toBe("");
 });

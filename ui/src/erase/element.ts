@@ -1,35 +1,35 @@
-// <erase-progress>: the page of an erasure follows it until it is done, and then says so. Without script the page loads itself again.
+// <erase-progress>: updates the page of an erasure until it is complete. Without JavaScript the page reloads itself.
 
-import { pageAt } from "../page/refresh";
-import { localTimes } from "../page/times";
+import { fetchPage } from "../page/refresh";
+import { localizeTimes } from "../page/times";
 
-const LOOK_MS = 1000;
+const POLL_MS = 1000;
 
 export class EraseProgress extends HTMLElement {
   private timer: number | undefined;
 
   connectedCallback(): void {
-    this.again();
+    this.schedule();
   }
 
   disconnectedCallback(): void {
     clearTimeout(this.timer);
   }
 
-  private again(): void {
-    if (!this.hasAttribute("data-done")) this.timer = window.setTimeout(() => void this.look(), LOOK_MS);
+  private schedule(): void {
+    if (!this.hasAttribute("data-done")) this.timer = window.setTimeout(() => void this.update(), POLL_MS);
   }
 
-  private async look(): Promise<void> {
-    const page = await pageAt(location.href).catch(() => null);
+  private async update(): Promise<void> {
+    const page = await fetchPage(location.href).catch(() => null);
     const fresh = page?.querySelector("erase-progress");
-    // Who is about to choose how it goes on is not disturbed.
+    // The form stays in place while a person uses it.
     if (fresh?.hasAttribute("data-done")) location.replace(location.href);
     else if (fresh && !this.contains(document.activeElement)) {
-      localTimes(fresh);
+      localizeTimes(fresh);
       this.replaceChildren(...fresh.childNodes);
     }
-    this.again();
+    this.schedule();
   }
 }
 

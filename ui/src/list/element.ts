@@ -1,41 +1,42 @@
-// <call-list>: the list of calls follows what happens, is searched and filtered, and keeps its state in the address.
-// Unfiltered it is what the server draws, fetched again when something changes; filtered it is drawn here from the API.
+// <call-list>: the list of calls with search and filters, updated live. Its filters are kept in the URL.
+// Without filters the server renders the list, which is fetched again on changes; with filters it is rendered here.
 
-import { el, need } from "../page/dom";
+import { el, required, roleNames } from "../page/dom";
 import { count } from "../page/format";
-import { get, words } from "../page/http";
-import { gathered, refresher } from "../page/refresh";
-import type { ListedCall } from "../page/scheme";
-import { shortcuts } from "../page/shortcuts";
-import { listen } from "../page/sse";
-import { localTimes, localZone } from "../page/times";
+import { errorMessage, get } from "../page/http";
+import { merged, pageRefresher } from "../page/refresh";
+import type { ListedCall } from "../page/api_types";
+import { addShortcuts } from "../page/shortcuts";
+import { subscribe } from "../page/events";
+import { localizeTimes, localZone } from "../page/times";
+import { toast } from "../page/toast";
 import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf, type Filters } from "./filters";
 import { callRow } from "./rows";
 
-const TYPING_MS = 250;
-const PAGE = 50;
+const DEBOUNCE_MS = 250;
+const PAGE_SIZE = 50;
 
-interface Answer {
+interface CallPage {
   calls: ListedCall[];
   next_before: string | null;
 }
 
 export class CallList extends HTMLElement {
-  private asking: AbortController | null = null;
-  private readonly refresh = refresher((page) => this.take(page));
+  private pending: AbortController | null = null;
+  private readonly refresh = pageRefresher((page) => this.replaceRows(page));
 
   connectedCallback(): void {
     const form = this.form;
     form.hidden = false;
-    const asked = filtersOf(location.search);
-    this.fill(asked);
-    const typed = gathered(() => this.changed(false), TYPING_MS);
+    const initial = filtersOf(location.search);
+    this.fill(initial);
+    const typed = merged(() => this.changed(false), DEBOUNCE_MS);
     form.addEventListener("input", typed);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.changed(true);
     });
-    need(this, "[data-clear]").addEventListener("click", () => {
+    required(this, "[data-clear]").addEventListener("click", () => {
       this.fill({});
       this.changed(true);
     });
@@ -43,18 +44,18 @@ export class CallList extends HTMLElement {
       this.fill(filtersOf(location.search));
       void this.show();
     });
-    if (isFiltered(asked)) void this.show();
-    const again = gathered(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
-    listen(this.dataset.events ?? "/events?kinds=call,verdict", { call: again, verdict: again });
-    this.keys();
+    if (isFiltered(initial)) void this.show();
+    const update = merged(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
+    subscribe(this.dataset.events ?? "/events?kinds=call,verdict", { call: update, verdict: update });
+    this.addKeys();
   }
 
   private get form(): HTMLFormElement {
-    return need<HTMLFormElement>(this, "form[data-filters]");
+    return required<HTMLFormElement>(this, "form[data-filters]");
   }
 
   private get rows(): HTMLElement {
-    return need(this, "#calls");
+    return required(this, "#calls");
   }
 
   private filters(): Filters {
@@ -73,97 +74,95 @@ export class CallList extends HTMLElement {
       else if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) field.value = values[field.name] ?? "";
     }
     const { q, ...others } = filters;
-    if (isFiltered(others)) need<HTMLDetailsElement>(this, "details").open = true;
-    // What the form cannot hold, such as another agent's name where one sees the own calls only, is no filter here.
-    const held = queryOf(this.filters());
-    if (held !== queryOf(filters)) history.replaceState(null, "", `/${held}`);
+    if (isFiltered(others)) required<HTMLDetailsElement>(this, "details").open = true;
+    // Values that the form cannot represent, such as an agent's name where that field is absent, are dropped.
+    const represented = queryOf(this.filters());
+    if (represented !== queryOf(filters)) history.replaceState(null, "", `/${represented}`);
   }
 
-  private changed(lasting: boolean): void {
+  private changed(addToHistory: boolean): void {
     const address = `/${queryOf(this.filters())}`;
     if (address === location.pathname + location.search) return;
-    history[lasting ? "pushState" : "replaceState"](null, "", address);
+    history[addToHistory ? "pushState" : "replaceState"](null, "", address);
     void this.show();
   }
 
   private async show(): Promise<void> {
     const filters = this.filters();
-    this.asking?.abort();
+    this.pending?.abort();
     if (!isFiltered(filters)) return this.refresh();
-    const asking = (this.asking = new AbortController());
+    const pending = (this.pending = new AbortController());
     try {
-      const answer = await this.page(filters, null, asking.signal);
-      if (asking.signal.aborted) return;
-      this.draw(answer, filters);
+      const page = await this.page(filters, null, pending.signal);
+      if (pending.signal.aborted) return;
+      this.draw(page, filters);
     } catch (error) {
-      if (!asking.signal.aborted) this.rows.replaceChildren(el("p.card", {}, words(error)));
+      if (!pending.signal.aborted) this.rows.replaceChildren(el("p.card", {}, errorMessage(error)));
     }
   }
 
-  private page(filters: Filters, before: string | null, signal: AbortSignal): Promise<Answer> {
+  private page(filters: Filters, before: string | null, signal: AbortSignal): Promise<CallPage> {
     const query = new URLSearchParams(queryOf(filters));
-    query.set("limit", String(PAGE));
+    query.set("limit", String(PAGE_SIZE));
     query.set("zone", localZone());
     if (before) query.set("before", before);
-    return get<Answer>(`/api/calls?${query}`, signal);
+    return get<CallPage>(`/api/calls?${query}`, signal);
   }
 
-  private draw({ calls, next_before }: Answer, filters: Filters): void {
-    const names = { agent: this.dataset.agent || "Agent", technician: this.dataset.technician || "Technician" };
-    const found = next_before ? `The newest ${calls.length} calls that match` : `${count(calls.length, "call")} found`;
-    this.told(calls.length ? found : "No call matches.");
-    if (!calls.length) return this.rows.replaceChildren(el("p.card", {}, "No call matches. Take a filter away, or look for fewer words."));
+  private draw({ calls, next_before }: CallPage, filters: Filters): void {
+    const found = next_before ? `The newest ${calls.length} matching calls` : `${count(calls.length, "call")} found`;
+    this.announce(calls.length ? found : "No matching calls.");
+    if (!calls.length) return this.rows.replaceChildren(el("p.card", {}, "No matching calls. Remove a filter, or search for fewer words."));
     const focused = document.activeElement?.closest(".call")?.id;
-    const list = el("ol.calls", {}, ...calls.map((call) => callRow(call, names)));
+    const list = el("ol.calls", {}, ...calls.map((call) => callRow(call, roleNames(this))));
     this.rows.replaceChildren(list, next_before ? this.older(list, next_before, filters) : "");
-    this.focusAgain(focused);
+    this.restoreFocus(focused);
   }
 
   private older(list: HTMLElement, before: string, filters: Filters): HTMLElement {
     const button = el("button.button.quiet", { type: "button" }, "Older calls");
     const box = el("p.paging", {}, button);
-    const names = { agent: this.dataset.agent || "Agent", technician: this.dataset.technician || "Technician" };
     button.addEventListener("click", async () => {
-      const answer = await this.page(filters, before, new AbortController().signal).catch(() => null);
-      if (!answer) return;
-      list.append(...answer.calls.map((call) => callRow(call, names)));
-      box.replaceWith(answer.next_before ? this.older(list, answer.next_before, filters) : "");
+      const page = await this.page(filters, before, new AbortController().signal).catch((error: unknown) => toast(errorMessage(error)));
+      if (!page) return;
+      list.append(...page.calls.map((call) => callRow(call, roleNames(this))));
+      box.replaceWith(page.next_before ? this.older(list, page.next_before, filters) : "");
     });
     return box;
   }
 
-  private take(page: Document): void {
+  private replaceRows(page: Document): void {
     const fresh = page.getElementById("calls");
     if (!fresh || isFiltered(this.filters())) return;
-    localTimes(fresh);
+    localizeTimes(fresh);
     const focused = document.activeElement?.closest(".call")?.id;
     this.rows.replaceChildren(...fresh.childNodes);
-    this.told("");
-    this.focusAgain(focused);
+    this.announce("");
+    this.restoreFocus(focused);
   }
 
-  private told(text: string): void {
-    const line = need(this, "[data-found]");
+  private announce(text: string): void {
+    const line = required(this, "[data-found]");
     if (line.textContent !== text) line.textContent = text;
   }
 
-  private focusAgain(id: string | undefined): void {
+  private restoreFocus(id: string | undefined): void {
     if (id) document.getElementById(id)?.querySelector("a")?.focus();
   }
 
-  private keys(): void {
+  private addKeys(): void {
     const links = () => [...this.rows.querySelectorAll<HTMLAnchorElement>(".call .who a")];
     const move = (step: number) => () => {
       const all = links();
       const at = all.findIndex((link) => link.closest(".call")?.contains(document.activeElement));
       all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step))]?.focus();
     };
-    shortcuts(
-      { key: "/", does: "Search what was said", act: () => need<HTMLInputElement>(this, "[name=q]").focus() },
-      { key: "j", does: "To the next call", act: move(1) },
-      { key: "k", does: "To the call before", act: move(-1) },
-      { key: "f", does: "Show or hide the filters", act: () => need(this, "summary").click() },
-      { key: "x", does: "Take all filters away", act: () => need(this, "[data-clear]").click() },
+    addShortcuts(
+      { key: "/", label: "Search transcripts", run: () => required<HTMLInputElement>(this, "[name=q]").focus() },
+      { key: "j", label: "Next call", run: move(1) },
+      { key: "k", label: "Previous call", run: move(-1) },
+      { key: "f", label: "Show or hide the filters", run: () => required(this, "summary").click() },
+      { key: "x", label: "Clear all filters", run: () => required(this, "[data-clear]").click() },
     );
   }
 }

@@ -1,28 +1,28 @@
-// The filters of the call list and the address that holds them. Pure.
+// The filters of the call list and their form in the URL. Pure.
 
 export const FILTER_NAMES = ["q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held"] as const;
 export type FilterName = (typeof FILTER_NAMES)[number];
 export type Filters = Partial<Record<FilterName, string>>;
 
-/** The filters in an address's query; what is not one of ours, or is empty, is left out. */
+/** The filters in a query string; unknown and empty ones are ignored. */
 export function filtersOf(query: string): Filters {
-  const given = new URLSearchParams(query);
+  const parameters = new URLSearchParams(query);
   const found: Filters = {};
   for (const name of FILTER_NAMES) {
-    const value = given.get(name)?.trim();
+    const value = parameters.get(name)?.trim();
     if (value) found[name] = value;
   }
   return found;
 }
 
-/** The query for filters, in one order, so that one state has one address; "" without any. */
+/** The query string for filters, in a fixed order so that equal filters have equal URLs; "" without filters. */
 export function queryOf(filters: Filters): string {
-  const kept = new URLSearchParams();
+  const parameters = new URLSearchParams();
   for (const name of FILTER_NAMES) {
     const value = filters[name]?.trim();
-    if (value) kept.set(name, value);
+    if (value) parameters.set(name, value);
   }
-  const text = kept.toString();
+  const text = parameters.toString();
   return text ? `?${text}` : "";
 }
 
@@ -30,7 +30,7 @@ export function isFiltered(filters: Filters): boolean {
   return FILTER_NAMES.some((name) => filters[name]);
 }
 
-/** The form's minutes as the API's seconds, and back. */
+/** The form has minutes, the API seconds. */
 export function secondsOf(minutes: string): string {
   const n = Number(minutes.replace(",", "."));
   return minutes.trim() && Number.isFinite(n) && n >= 0 ? String(Math.round(n * 60)) : "";

@@ -1,8 +1,8 @@
-// Rows of the call list made here, for lists that the server cannot draw: those that are filtered. As in calls.html.
+// Rows of a filtered call list, which is rendered here. The markup is the same as in calls.html.
 
 import { el } from "../page/dom";
 import { duration, fragment, sentence, telephone } from "../page/format";
-import type { Hit, ListedCall, Role } from "../page/scheme";
+import type { Hit, ListedCall, Role } from "../page/api_types";
 import { localTime } from "../page/times";
 
 const VERDICTS = { verified: "Verified", explained: "Explained", suspect: "Suspect" } as const;
@@ -15,7 +15,7 @@ export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIEl
     el("p.who", {}, el("a", { href: `/calls/${call.call_id}` }, ...parties(call)), call.notes ? el("span.small.soft", {}, ` · ${call.notes} ${call.notes === 1 ? "note" : "notes"}`) : null),
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", {}, duration(call.duration_ms))),
-    el("p.state", {}, badge(call), ...standing(call)),
+    el("p.state", {}, badge(call), ...retentionBadge(call)),
     reason ? el("p.why", {}, sentence(reason.detail)) : null,
     call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,
   );
@@ -30,12 +30,12 @@ function parties(call: ListedCall): (Node | string)[] {
 function badge(call: ListedCall): HTMLElement {
   if (call.state === "live") return el("span.badge.live", {}, "Live now");
   if (call.verdict) return el("span", { class: `badge ${call.verdict}` }, VERDICTS[call.verdict]);
-  return el("span.badge", {}, call.state === "ended" ? "Being checked" : "No verdict");
+  return el("span.badge", {}, call.state === "ended" ? "Processing" : "No verdict");
 }
 
-function standing(call: ListedCall): (Node | string)[] {
+function retentionBadge(call: ListedCall): (Node | string)[] {
   if (call.erasing) return [" ", el("span.badge.suspect", {}, "Being erased")];
-  return call.held ? [" ", el("span.badge.held", {}, "Held")] : [];
+  return call.held ? [" ", el("span.badge.held", {}, "Legal hold")] : [];
 }
 
 function hitLine(call: ListedCall, hit: Hit, names: Record<Role, string>): HTMLLIElement {
@@ -43,11 +43,11 @@ function hitLine(call: ListedCall, hit: Hit, names: Record<Role, string>): HTMLL
   return el(
     `li.hit.${hit.role}`,
     {},
-    el("a", { href: `/calls/${call.call_id}${fragment(hit.start_ms)}`, title: "Listen from here" }, el("span.figure", {}, duration(hit.start_ms)), " ", el("span.party", {}, names[hit.role]), " ", el("span", {}, ...text)),
+    el("a", { href: `/calls/${call.call_id}${fragment(hit.start_ms)}`, title: "Play from here" }, el("span.figure", {}, duration(hit.start_ms)), " ", el("span.party", {}, names[hit.role]), " ", el("span", {}, ...text)),
   );
 }
 
 function more(call: ListedCall): HTMLLIElement | null {
   const left = (call.hits_total ?? 0) - (call.hits?.length ?? 0);
-  return left > 0 ? el("li.small.soft", {}, `and ${left} more in this call`) : null;
+  return left > 0 ? el("li.small.soft", {}, `${left} more in this call`) : null;
 }

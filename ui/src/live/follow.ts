@@ -1,94 +1,105 @@
-// One call's page follows the call: words are drawn here, everything that lasts is drawn by the server again.
+// Keeps the page of a call up to date: live words are drawn here, everything that is stored is rendered by the server.
 
-import { need } from "../page/dom";
+import { required } from "../page/dom";
 import { duration } from "../page/format";
-import { refresher } from "../page/refresh";
-import { listen, type Listening } from "../page/sse";
-import { localTimes } from "../page/times";
-import type { Levels, Spoken } from "./state";
+import { pageRefresher } from "../page/refresh";
+import { subscribe, type Subscription } from "../page/events";
+import { localizeTimes } from "../page/times";
+import type { Levels, Segment } from "./state";
 import { LiveTranscript } from "./transcript";
 
-const LASTING = ["call", "layer", "recording", "stage", "verdict"] as const;
+const STORED = ["call", "layer", "recording", "stage", "verdict"] as const;
 
-/** Also a closed call is followed: others note and correct it while somebody reads. */
+/** A closed call is followed too, because others may add notes and corrections to it. */
 export function followCall(page: HTMLElement): void {
   const transcript = page.querySelector<LiveTranscript>("live-transcript");
   let closed = page.dataset.state === "closed";
-  const refresh = refresher((fresh) => {
-    localTimes(fresh);
-    for (const part of document.querySelectorAll<HTMLElement>("[data-swap]")) swap(part, fresh.getElementById(part.id));
-    if (!fresh.getElementById("lights")) lightsAfter(fresh);
+  const refresh = pageRefresher((fresh) => {
+    localizeTimes(fresh);
     const state = fresh.querySelector<HTMLElement>("[data-live-call]")?.dataset.state;
     if (state !== "live") transcript?.end();
+    replacePart(document.getElementById("head"), fresh.getElementById("head"));
+    updateColumns(page, fresh);
+    if (!fresh.getElementById("lights")) updateLights(required(fresh, "#layers"), document.getElementById("lights"));
     closed = state === "closed";
   });
-  const lasting = () => {
+  const storedChange = () => {
     if (!closed) refresh();
   };
-  listen(page.dataset.liveCall ?? "", {
-    partial: (data: Spoken) => transcript?.hear({ kind: "partial", data }),
-    final: (data: Spoken) => transcript?.hear({ kind: "final", data }),
+  subscribe(page.dataset.liveCall ?? "", {
+    partial: (data: Segment) => transcript?.apply({ kind: "partial", data }),
+    final: (data: Segment) => transcript?.apply({ kind: "final", data }),
     level: (data: Levels) => {
-      transcript?.hear({ kind: "level", data });
+      transcript?.apply({ kind: "level", data });
       const position = document.querySelector("[data-position]");
       if (position) position.textContent = duration(data.position_ms);
       page.dataset.positionMs = String(data.position_ms);
     },
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
-    ...Object.fromEntries(LASTING.map((kind) => [kind, lasting])),
-    call: ({ state }: { state?: string }) => (state === "erased" ? location.reload() : lasting()),
+    ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
+    call: ({ state }: { state?: string }) => (state === "erased" ? location.reload() : storedChange()),
     transcript: () => (closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh()),
   });
 }
 
-let words: Listening | null = null;
+let current: Subscription | null = null;
 
-/** The words of a call under the softphone, without its page. */
-export function liveWords(callId: string, into: HTMLElement): void {
+/** Show the words of a call below the softphone, outside of its own page. */
+export function showLiveTranscript(callId: string, panel: HTMLElement): void {
   const transcript = document.createElement("live-transcript") as LiveTranscript;
-  transcript.dataset.agent = into.dataset.agent;
-  transcript.dataset.technician = into.dataset.technician;
-  need(into, "[data-words]").replaceChildren(transcript);
-  need<HTMLAnchorElement>(into, "a[data-call-link]").href = `/calls/${callId}`;
-  into.hidden = false;
-  words?.close(); // of the call before
-  const events = (words = listen(`/calls/${callId}/events`, {
-    partial: (data: Spoken) => transcript.hear({ kind: "partial", data }),
-    final: (data: Spoken) => transcript.hear({ kind: "final", data }),
-    level: (data: Levels) => transcript.hear({ kind: "level", data }),
+  transcript.dataset.agent = panel.dataset.agent;
+  transcript.dataset.technician = panel.dataset.technician;
+  required(panel, "[data-words]").replaceChildren(transcript);
+  required<HTMLAnchorElement>(panel, "a[data-call-link]").href = `/calls/${callId}`;
+  panel.hidden = false;
+  current?.close(); // of the previous call
+  const events = (current = subscribe(`/calls/${callId}/events`, {
+    partial: (data: Segment) => transcript.apply({ kind: "partial", data }),
+    final: (data: Segment) => transcript.apply({ kind: "final", data }),
+    level: (data: Levels) => transcript.apply({ kind: "level", data }),
     call: ({ state }: { state: string }) => {
-      // Words of the last seconds come after the end of the call, until it is closed.
+      // The last words may arrive after the call has ended, until it is closed.
       if (state === "ended" || state === "closed") transcript.end();
       if (state === "closed") events.close();
     },
   }));
 }
 
-function swap(part: HTMLElement, other: HTMLElement | null): void {
-  if (!other || part.isEqualNode(other)) return;
-  if (isInUse(part)) return swapLights(part, other);
-  for (const open of part.querySelectorAll<HTMLDetailsElement>("details[open][id]")) other.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
-  part.replaceWith(other);
+// Bring both columns to what the server renders now: replace, add and remove their parts, which all have an id. The parts
+// that have changed on this page only, such as the live transcript and the notes, have no data-swap and stay.
+function updateColumns(page: HTMLElement, fresh: Document): void {
+  const freshColumns = fresh.querySelectorAll("[data-live-call] > .column");
+  page.querySelectorAll(":scope > .column").forEach((column, at) => {
+    const parts = [...(freshColumns[at]?.children ?? [])] as HTMLElement[];
+    if (!parts.length) return;
+    for (const shown of [...column.children]) if (!parts.some((part) => part.id === shown.id)) shown.remove();
+    parts.forEach((part, position) => {
+      const shown = document.getElementById(part.id);
+      if (!shown) column.insertBefore(part, column.children[position] ?? null);
+      else if (shown.hasAttribute("data-swap")) replacePart(shown, part);
+    });
+  });
 }
 
-// The words of a call that has ended stay where they were read, and the server draws no lights beside them any more.
-function lightsAfter(fresh: Document): void {
-  for (const light of document.querySelectorAll<HTMLElement>("#lights [data-light]")) {
-    const now = fresh.querySelector(`#layers [data-light="${CSS.escape(light.dataset.light ?? "")}"]`);
-    if (!now) continue;
-    light.className = now.className;
-    need(light, ".visually-hidden").textContent = `: ${now.textContent}`;
-  }
+function replacePart(shown: HTMLElement | null, fresh: HTMLElement | null): void {
+  if (!shown || !fresh || shown.isEqualNode(fresh)) return;
+  if (isPlaying(shown)) return updateLights(fresh, shown);
+  for (const open of shown.querySelectorAll<HTMLDetailsElement>("details[open][id]")) fresh.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
+  shown.replaceWith(fresh);
 }
 
-function isInUse(part: HTMLElement): boolean {
+function isPlaying(part: HTMLElement): boolean {
   return [...part.querySelectorAll("audio")].some((audio) => !audio.paused || audio.currentTime > 0);
 }
 
-// A part whose player somebody uses stays; only its lights change.
-function swapLights(part: HTMLElement, other: HTMLElement): void {
-  for (const light of part.querySelectorAll<HTMLElement>("[data-light]")) {
-    const fresh = other.querySelector(`[data-light="${CSS.escape(light.dataset.light ?? "")}"]`);
-    if (fresh) light.replaceWith(fresh);
+// Copies the state of the layers' lights to where the rest must stay: beside the live words, or around a playing file.
+function updateLights(from: HTMLElement, to: HTMLElement | null): void {
+  for (const light of to?.querySelectorAll<HTMLElement>("[data-light]") ?? []) {
+    const fresh = from.querySelector(`[data-light="${CSS.escape(light.dataset.light ?? "")}"]`);
+    if (!fresh) continue;
+    light.className = fresh.className;
+    const label = light.querySelector(".visually-hidden");
+    if (label) label.textContent = `: ${fresh.textContent}`;
+    else light.textContent = fresh.textContent;
   }
 }

@@ -1,29 +1,33 @@
-// <call-notes>: marks ("look here") and notes of a call, each with its moment. Everybody who watches sees them at once.
+// <call-notes>: marks and notes of a call, each at a position. All viewers of the call see them at once.
 
-import { el, need } from "../page/dom";
-import { duration, fragment, momentOf } from "../page/format";
-import { get, send, words } from "../page/http";
-import { say } from "../page/say";
-import type { Call, Note } from "../page/scheme";
-import { shortcuts } from "../page/shortcuts";
+import type { Call, Note } from "../page/api_types";
+import { el, required } from "../page/dom";
+import { duration, fragment, positionOf } from "../page/format";
+import { ApiError, errorMessage, get, send } from "../page/http";
+import { addShortcuts } from "../page/shortcuts";
+import { toast } from "../page/toast";
+
+const RETRY_MS = 2000;
 
 export class CallNotes extends HTMLElement {
   private notes: Note[] = [];
+  /** Counts what `notes` was set from, so that a response that was overtaken is recognized. */
+  private version = 0;
 
   connectedCallback(): void {
     this.hidden = false;
-    need(this, "[data-mark]").addEventListener("click", () => void this.add("mark", ""));
-    const form = need<HTMLFormElement>(this, "form");
+    required(this, "[data-mark]").addEventListener("click", () => void this.add("mark", ""));
+    const form = required<HTMLFormElement>(this, "form");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const field = need<HTMLInputElement>(form, "[name=text]");
+      const field = required<HTMLInputElement>(form, "[name=text]");
       const text = field.value.trim();
-      if (text) void this.add("note", text).then((kept) => kept && form.reset());
+      if (text) void this.add("note", text).then((saved) => saved && form.reset());
     });
     document.addEventListener("notes-changed", () => void this.load());
-    shortcuts(
-      { key: "m", does: "Mark this moment", act: () => void this.add("mark", "") },
-      { key: "n", does: "Write a note at this moment", act: () => need<HTMLInputElement>(form, "[name=text]").focus() },
+    addShortcuts(
+      { key: "m", label: "Mark this moment", run: () => void this.add("mark", "") },
+      { key: "n", label: "Write a note at this moment", run: () => required<HTMLInputElement>(form, "[name=text]").focus() },
     );
     void this.load();
   }
@@ -32,58 +36,73 @@ export class CallNotes extends HTMLElement {
     return `/api/calls/${this.dataset.call}`;
   }
 
-  /** Where "now" is: the player's place, or how far the running call has come. */
-  private now(): number {
+  /** The current position: the player's, or that of the live call. */
+  private position(): number {
     const review = document.querySelector<HTMLElement>("call-review[data-ready]");
     const live = document.querySelector<HTMLElement>("[data-live-call]");
-    return Math.round(Number(review?.dataset.positionMs ?? live?.dataset.positionMs ?? momentOf(location.hash) ?? 0));
+    return Math.round(Number(review?.dataset.positionMs ?? live?.dataset.positionMs ?? positionOf(location.hash) ?? 0));
   }
 
+  // Responses may arrive in another order than their requests, and after a change made here: only the newest one counts,
+  // because an older one would remove a note until the next change.
   private async load(): Promise<void> {
-    const call = await get<Call>(this.address).catch(() => null);
-    if (!call) return;
-    this.notes = call.notes ?? [];
-    this.draw();
+    const version = ++this.version;
+    try {
+      const call = await get<Call>(this.address);
+      if (version !== this.version) return;
+      this.notes = call.notes ?? [];
+      if (!this.querySelector("[data-notes] form")) this.draw(); // an open editor stays
+    } catch (error) {
+      const unavailable = !(error instanceof ApiError) || error.status === 0 || error.status >= 500;
+      if (unavailable && version === this.version) setTimeout(() => version === this.version && this.isConnected && void this.load(), RETRY_MS);
+    }
+  }
+
+  /** Make a change, show its result at once, then load what others have changed meanwhile. */
+  private async change<T>(request: () => Promise<T>, apply: (result: T) => Note[]): Promise<T | null> {
+    try {
+      const result = await request();
+      this.show(apply(result));
+      void this.load();
+      return result;
+    } catch (error) {
+      toast(errorMessage(error));
+      return null;
+    }
   }
 
   private async add(kind: Note["kind"], text: string): Promise<boolean> {
-    const at_ms = this.now();
-    try {
-      const note = await send<Note>("POST", `${this.address}/notes`, { kind, at_ms, text });
-      this.keep(note);
-      say(kind === "mark" ? `Marked ${duration(at_ms)}` : `Noted at ${duration(at_ms)}`);
-      return true;
-    } catch (error) {
-      say(words(error));
-      return false;
-    }
+    const at_ms = this.position();
+    const note = await this.change(() => send<Note>("POST", `${this.address}/notes`, { kind, at_ms, text }), (added) => this.with(added));
+    if (note) toast(kind === "mark" ? `Marked ${duration(at_ms)}` : `Note added at ${duration(at_ms)}`);
+    return note !== null;
   }
 
-  private keep(note: Note): void {
-    this.notes = [...this.notes.filter((old) => old.id !== note.id), note].sort((a, b) => a.at_ms - b.at_ms || a.id - b.id);
+  private edit(note: Note, text: string): void {
+    void this.change(() => send<Note>("PATCH", `${this.address}/notes/${note.id}`, { text }), (edited) => this.with(edited));
+  }
+
+  private removeNote(note: Note): void {
+    void this.change(() => send("DELETE", `${this.address}/notes/${note.id}`), () => this.without(note.id));
+  }
+
+  private with(note: Note): Note[] {
+    return [...this.without(note.id), note].sort((a, b) => a.at_ms - b.at_ms || a.id - b.id);
+  }
+
+  private without(id: number): Note[] {
+    return this.notes.filter((note) => note.id !== id);
+  }
+
+  private show(notes: Note[]): void {
+    this.version++;
+    this.notes = notes;
     this.draw();
   }
 
-  private async change(note: Note, text: string): Promise<void> {
-    try {
-      this.keep(await send<Note>("PATCH", `${this.address}/notes/${note.id}`, { text }));
-    } catch (error) {
-      say(words(error));
-    }
-  }
-
-  private async drop(note: Note): Promise<void> {
-    try {
-      await send("DELETE", `${this.address}/notes/${note.id}`);
-      this.notes = this.notes.filter((old) => old.id !== note.id);
-      this.draw();
-    } catch (error) {
-      say(words(error));
-    }
-  }
-
   private draw(): void {
-    need(this, "[data-notes]").replaceChildren(...this.notes.map((note) => this.item(note)));
+    const empty = el("li.soft.small", {}, "No notes yet.");
+    required(this, "[data-notes]").replaceChildren(...(this.notes.length ? this.notes.map((note) => this.item(note)) : [empty]));
     document.dispatchEvent(new CustomEvent("notes-drawn", { detail: this.notes }));
   }
 
@@ -92,13 +111,13 @@ export class CallNotes extends HTMLElement {
     const item = el(
       "li.note",
       { "data-note": note.id },
-      el("a.figure", { href: fragment(note.at_ms), title: "Listen from here" }, duration(note.at_ms)),
+      el("a.figure", { href: fragment(note.at_ms), title: "Play from here" }, duration(note.at_ms)),
       el("p", { class: note.text ? "" : "soft" }, text, " ", el("span.small.soft", {}, note.by)),
       this.mayChange(note) && el(
         "p.row",
         {},
-        el("button.link", { type: "button", onclick: () => this.edit(item, note) }, note.text ? "Change" : "Write"),
-        el("button.link", { type: "button", "aria-label": `Remove what was noted at ${duration(note.at_ms)}`, onclick: () => void this.drop(note) }, "Remove"),
+        el("button.link", { type: "button", onclick: () => this.openEditor(item, note) }, note.text ? "Edit" : "Add text"),
+        el("button.link", { type: "button", "aria-label": `Remove the ${note.kind} at ${duration(note.at_ms)}`, onclick: () => this.removeNote(note) }, "Remove"),
       ),
     );
     return item;
@@ -108,12 +127,12 @@ export class CallNotes extends HTMLElement {
     return this.dataset.changes === "all" || note.by === this.dataset.me;
   }
 
-  private edit(item: HTMLLIElement, note: Note): void {
+  private openEditor(item: HTMLLIElement, note: Note): void {
     const field = el("input", { name: "text", value: note.text, maxlength: 4000, "aria-label": `Note at ${duration(note.at_ms)}` });
-    const form = el("form.inline", {}, field, el("button.button.quiet", {}, "Keep"));
+    const form = el("form.inline", {}, field, el("button.button.quiet", {}, "Save"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (field.value.trim()) void this.change(note, field.value.trim());
+      if (field.value.trim()) this.edit(note, field.value.trim());
       else this.draw();
     });
     field.addEventListener("keydown", (event) => event.key === "Escape" && this.draw());

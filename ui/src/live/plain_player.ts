@@ -1,13 +1,13 @@
-// Times in a transcript play the call from there where there is no review player: during the call, and until it is
-// checked. The address keeps the moment.
+// Times in a transcript play the call from there while the page has no <call-review>: during the call and its processing.
+// The URL keeps the position.
 
-import { momentOf } from "../page/format";
+import { positionOf } from "../page/format";
 
 export function followPlainPlayer(): void {
   document.addEventListener("click", (event) => {
     if (document.querySelector("call-review[data-ready]")) return;
     const link = (event.target as Element).closest?.<HTMLAnchorElement>('a[href^="#t="]');
-    const at = link ? momentOf(link.getAttribute("href") ?? "") : null;
+    const at = link ? positionOf(link.getAttribute("href") ?? "") : null;
     if (!link || at === null) return;
     event.preventDefault();
     history.replaceState(null, "", link.getAttribute("href"));

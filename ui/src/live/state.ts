@@ -1,7 +1,8 @@
-// What is known of a running call, as a value changed by its events. Pure: no page, no clock.
-// A final settles its segment: a partial of the same or an earlier segment that comes later is stale and left out.
+// The transcript of a live call as a value, changed by its events. Pure.
+// A final settles its segment: a later partial of the same or an earlier segment is stale and ignored.
 
-import type { Role } from "../page/scheme";
+import type { Role } from "../page/api_types";
+import { count } from "../page/format";
 
 export interface LiveTurn {
   readonly key: string;
@@ -18,27 +19,27 @@ export interface Levels {
   readonly lag_ms: number;
   readonly partials_shed: number;
   readonly finals_waiting: number;
-  /** Of those that wait, how many do so on disk. */
+  /** How many of the waiting finals are spilled to disk. */
   readonly finals_spilled?: number;
-  /** 0 to 4: what is given up so that nothing gets lost. */
+  /** Overload level, 0 to 4: partials and accuracy are reduced before any speech is lost. */
   readonly overload?: number;
 }
 
-/** What is heard of an open segment: `stable` words stay, `tentative` ones may change with the next. */
+/** Interim text of an open segment: `stable` words stay, `tentative` ones may still change. */
 export interface Partial {
   readonly stable: string;
   readonly tentative: string;
 }
 
 export interface LiveState {
-  /** In the order in which they were said. */
+  /** In the order in which they were spoken. */
   readonly turns: readonly LiveTurn[];
   readonly partials: Readonly<Record<Role, Partial>>;
   readonly settled: Readonly<Record<Role, number>>;
   readonly levels: Levels | null;
 }
 
-export interface Spoken {
+export interface Segment {
   role: Role;
   number: number;
   start_ms: number;
@@ -48,13 +49,13 @@ export interface Spoken {
   tentative?: string;
 }
 
-export type LiveEvent = { kind: "partial"; data: Spoken } | { kind: "final"; data: Spoken } | { kind: "level"; data: Levels };
+export type LiveEvent = { kind: "partial"; data: Segment } | { kind: "final"; data: Segment } | { kind: "level"; data: Levels };
 
-const QUIET: Partial = { stable: "", tentative: "" };
+const EMPTY: Partial = { stable: "", tentative: "" };
 
-export const NOTHING: LiveState = {
+export const INITIAL: LiveState = {
   turns: [],
-  partials: { agent: QUIET, technician: QUIET },
+  partials: { agent: EMPTY, technician: EMPTY },
   settled: { agent: -1, technician: -1 },
   levels: null,
 };
@@ -70,15 +71,15 @@ export function reduce(state: LiveState, event: LiveEvent): LiveState {
   }
 }
 
-function partial(state: LiveState, { role, number, text, stable = "", tentative = text }: Spoken): LiveState {
+function partial(state: LiveState, { role, number, text, stable = "", tentative = text }: Segment): LiveState {
   if (number <= state.settled[role]) return state;
   return { ...state, partials: { ...state.partials, [role]: { stable, tentative } } };
 }
 
-function final(state: LiveState, said: Spoken): LiveState {
-  const { role, number, start_ms, end_ms, text } = said;
+function final(state: LiveState, segment: Segment): LiveState {
+  const { role, number, start_ms, end_ms, text } = segment;
   const settled = { ...state.settled, [role]: Math.max(state.settled[role], number) };
-  const partials = number >= state.settled[role] ? { ...state.partials, [role]: QUIET } : state.partials;
+  const partials = number >= state.settled[role] ? { ...state.partials, [role]: EMPTY } : state.partials;
   const key = `${role}-${number}`;
   if (!text || state.turns.some((turn) => turn.key === key)) return { ...state, settled, partials };
   const at = state.turns.findIndex((turn) => turn.start_ms > start_ms);
@@ -94,12 +95,13 @@ export function meterShare(dbfs: number): number {
   return Number.isFinite(dbfs) ? Math.min(1, Math.max(0, 1 - dbfs / QUIETEST_DBFS)) : 0;
 }
 
-/** What the line below the words says. */
-export function lagText({ lag_ms, finals_waiting, partials_shed, finals_spilled = 0, overload = 0 }: Levels): string {
-  const said = [`Words are ${(lag_ms / 1000).toFixed(1)} s behind`];
+/** The status line below the transcript. */
+export function statusText({ lag_ms, finals_waiting, partials_shed, finals_spilled = 0, overload = 0 }: Levels): string {
+  const parts = [`Transcript delay ${(lag_ms / 1000).toFixed(1)} s`];
   const onDisk = finals_spilled ? `, ${finals_spilled} on disk` : "";
-  if (finals_waiting) said.push(`${finals_waiting} ${finals_waiting === 1 ? "segment waits" : "segments wait"}${onDisk}`);
-  if (overload >= 2) said.push(overload >= 3 ? "no previews and rougher words until it catches up" : "no previews until it catches up");
-  else if (partials_shed) said.push(`${partials_shed} ${partials_shed === 1 ? "preview" : "previews"} left out`);
-  return said.join(" · ");
+  if (finals_waiting) parts.push(`${count(finals_waiting, "segment")} waiting${onDisk}`);
+  if (overload >= 3) parts.push("overloaded: no live preview, lower accuracy");
+  else if (overload >= 2) parts.push("overloaded: no live preview");
+  else if (partials_shed) parts.push(`${count(partials_shed, "preview")} skipped`);
+  return parts.join(" · ");
 }

@@ -1,32 +1,32 @@
-// <live-transcript>: the words of a running call as they come. Turns that the server drew stay as they are; partials
-// have lines kept free for them, so nothing below ever moves.
+// <live-transcript>: the words of a live call. Turns rendered by the server stay as they are. Partials have lines reserved
+// for them, so that nothing below moves.
 
-import { el } from "../page/dom";
+import { el, roleNames } from "../page/dom";
 import { duration, fragment } from "../page/format";
-import { ROLES, type Role } from "../page/scheme";
-import { lagText, meterShare, NOTHING, reduce, type Levels, type LiveEvent, type LiveState, type LiveTurn } from "./state";
+import { ROLES, type Role } from "../page/api_types";
+import { INITIAL, meterShare, reduce, statusText, type Levels, type LiveEvent, type LiveState, type LiveTurn } from "./state";
 
 const NEAR_END_PX = 48;
 
 export class LiveTranscript extends HTMLElement {
-  private state: LiveState = NOTHING;
+  private state: LiveState = INITIAL;
   private readonly drawn = new Map<string, HTMLLIElement>();
 
-  private readonly newest = el("button.chip.newest", { type: "button", hidden: true, onclick: () => this.toEnd() }, "Newest words ↓");
+  private readonly latest = el("button.chip.latest", { type: "button", hidden: true, onclick: () => this.toEnd() }, "Latest words ↓");
 
   connectedCallback(): void {
-    if (!this.querySelector("[data-finals]")) this.append(...parts(this.names));
+    if (!this.querySelector("[data-finals]")) this.append(...parts(roleNames(this)));
     const scroll = this.querySelector(".live-scroll");
-    scroll?.after(el("div.newest-place", {}, this.newest));
+    scroll?.after(el("div.latest-place", {}, this.latest));
     scroll?.addEventListener("scroll", () => {
-      if (isAtEnd(scroll)) this.newest.hidden = true;
+      if (isAtEnd(scroll)) this.latest.hidden = true;
     });
-    for (const hidden of this.querySelectorAll<HTMLElement>("[data-partials], [data-meters]")) hidden.hidden = false;
+    for (const part of this.querySelectorAll<HTMLElement>("[data-partials], [data-meters]")) part.hidden = false;
     this.toEnd();
   }
 
-  /** An event of the call: `partial`, `final` or `level`. */
-  hear(event: LiveEvent): void {
+  /** Show an event of the call. */
+  apply(event: LiveEvent): void {
     const before = this.state;
     this.state = reduce(before, event);
     if (this.state.turns !== before.turns) this.drawTurns();
@@ -34,13 +34,9 @@ export class LiveTranscript extends HTMLElement {
     if (this.state.levels && this.state.levels !== before.levels) this.drawLevels(this.state.levels);
   }
 
-  /** No more words come. */
+  /** The call has ended: remove partials and meters. */
   end(): void {
     for (const part of this.querySelectorAll<HTMLElement>("[data-partials], [data-meters]")) part.hidden = true;
-  }
-
-  private get names(): Record<Role, string> {
-    return { agent: this.dataset.agent || "Agent", technician: this.dataset.technician || "Technician" };
   }
 
   private drawTurns(): void {
@@ -51,13 +47,13 @@ export class LiveTranscript extends HTMLElement {
     const atEnd = isAtEnd(scroll);
     for (const turn of this.state.turns) {
       if (this.drawn.has(turn.key)) continue;
-      const item = liveTurn(turn, this.names[turn.role]);
+      const item = liveTurn(turn, roleNames(this)[turn.role]);
       this.drawn.set(turn.key, item);
       const later = [...list.children].find((other) => Number((other as HTMLElement).dataset.startMs) > turn.start_ms);
       list.insertBefore(item, later ?? null);
     }
     if (atEnd) this.toEnd();
-    else this.newest.hidden = false;
+    else this.latest.hidden = false;
   }
 
   private drawPartials(): void {
@@ -67,13 +63,13 @@ export class LiveTranscript extends HTMLElement {
       const text = [stable, tentative].filter(Boolean).join(" ");
       if (!line || (line.textContent === text && line.firstChild?.textContent === stable)) continue;
       line.replaceChildren(...(text ? [el("span.stable", {}, stable), stable && tentative ? " " : "", el("span.tentative", {}, tentative)] : []));
-      line.scrollTop = line.scrollHeight; // two lines are kept for it; of a longer text the newest show
+      line.scrollTop = line.scrollHeight; // two lines are reserved; a longer text shows its end
     }
   }
 
   private drawLevels(levels: Levels): void {
     const line = this.querySelector("[data-level]");
-    if (line) line.textContent = lagText(levels);
+    if (line) line.textContent = statusText(levels);
     for (const role of ROLES) {
       const meter = this.querySelector<HTMLElement>(`[data-meter="${role}"]`);
       if (!meter) continue;
@@ -97,19 +93,19 @@ function liveTurn(turn: LiveTurn, name: string): HTMLLIElement {
   return el(
     `li.turn.${turn.role}`,
     { "data-role": turn.role, "data-start-ms": turn.start_ms, "data-end-ms": turn.end_ms },
-    el("p.who", {}, el("span.party", {}, name), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Listen from here" }, duration(turn.start_ms))),
+    el("p.who", {}, el("span.party", {}, name), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Play from here" }, duration(turn.start_ms))),
     el("p.text", {}, turn.text),
   );
 }
 
-/** The same parts as the call page's template has. */
+/** The same markup as in call.html. */
 function parts(names: Record<Role, string>): HTMLElement[] {
   const meters = ROLES.map((role) =>
     el(
       `div.level.${role}`,
       {},
       el("span.party", {}, names[role]),
-      el("div.meter", { role: "meter", "data-meter": role, "aria-label": `Level of ${names[role]}`, "aria-valuemin": -60, "aria-valuemax": 0, "aria-valuenow": -60 }, el("i")),
+      el("div.meter", { role: "meter", "data-meter": role, "aria-label": `Audio level: ${names[role]}`, "aria-valuemin": -60, "aria-valuemax": 0, "aria-valuenow": -60 }, el("i")),
     ),
   );
   const lines = ROLES.map((role) => el(`div.partial.${role}`, {}, el("span.party", {}, names[role]), el("p.text", { "data-partial": role })));

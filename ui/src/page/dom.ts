@@ -1,4 +1,6 @@
-// Elements from plain values. Text stays text: nothing here reads markup.
+// Builds elements from plain values. Text stays text: nothing here parses markup.
+
+import type { Role } from "./api_types";
 
 type Child = Node | string | null | undefined | false;
 type Attributes = Record<string, string | number | boolean | null | undefined | ((event: Event) => void)>;
@@ -6,38 +8,48 @@ type Attributes = Record<string, string | number | boolean | null | undefined | 
 /** `el("button.quiet", { type: "button", onclick }, "Mute")`: a tag with classes, attributes or listeners, children. */
 export function el<K extends keyof HTMLElementTagNameMap>(spec: K | `${K}.${string}`, attributes: Attributes = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
   const [tag, ...classes] = spec.split(".");
-  const made = document.createElement(tag as K);
-  if (classes.length) made.className = classes.join(" ");
-  set(made, attributes);
-  made.append(...kept(children));
-  return made;
+  const element = document.createElement(tag as K);
+  if (classes.length) element.className = classes.join(" ");
+  setAttributes(element, attributes);
+  element.append(...withoutGaps(children));
+  return element;
 }
 
-/** As `el`, for drawings. */
+/** The same for SVG elements. */
 export function svg<K extends keyof SVGElementTagNameMap>(spec: K | `${K}.${string}`, attributes: Attributes = {}, ...children: Child[]): SVGElementTagNameMap[K] {
   const [tag, ...classes] = spec.split(".");
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag as K);
-  if (classes.length) made.setAttribute("class", classes.join(" "));
-  set(made, attributes);
-  made.append(...kept(children));
-  return made;
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag as K);
+  if (classes.length) element.setAttribute("class", classes.join(" "));
+  setAttributes(element, attributes);
+  element.append(...withoutGaps(children));
+  return element;
 }
 
-function set(made: Element, attributes: Attributes): void {
+function setAttributes(element: Element, attributes: Attributes): void {
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name.replace(/^on/, ""), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, String(value));
+    if (typeof value === "function") element.addEventListener(name.replace(/^on/, ""), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
   }
 }
 
-function kept(children: Child[]): (Node | string)[] {
+function withoutGaps(children: Child[]): (Node | string)[] {
   return children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false);
 }
 
-/** The one element that a template promises. */
-export function need<T extends Element = HTMLElement>(root: ParentNode, selector: string): T {
+/** The element for `selector`, which the page's template must contain. */
+export function required<T extends Element = HTMLElement>(root: ParentNode, selector: string): T {
   const found = root.querySelector<T>(selector);
   if (!found) throw new Error(`the page has no ${selector}`);
   return found;
+}
+
+/** Whether the person may see the settings page, and so can act on advice about the server. */
+export function isAdministrator(): boolean {
+  return document.querySelector("nav a[href='/settings']") !== null;
+}
+
+/** The display names of the two roles, which templates put on elements as data-agent and data-technician. */
+export function roleNames(element: HTMLElement): Record<Role, string> {
+  return { agent: element.dataset.agent || "Agent", technician: element.dataset.technician || "Technician" };
 }

@@ -1,4 +1,4 @@
-// Talking to our own API. Its errors have one shape: {"error": {"code", "message"}}.
+// Requests to our own API. Its errors have one form: {"error": {"code", "message"}}.
 
 export class ApiError extends Error {
   constructor(
@@ -12,16 +12,16 @@ export class ApiError extends Error {
 
 /** JSON from a GET. Throws ApiError; status 0 means that the server could not be reached. */
 export function get<T>(address: string, signal?: AbortSignal): Promise<T> {
-  return ask<T>("GET", address, undefined, signal);
+  return request<T>("GET", address, undefined, signal);
 }
 
-/** JSON sent with POST, PATCH, PUT or DELETE; an empty answer is null. */
+/** Send JSON; an empty response is null. */
 export function send<T>(method: "POST" | "PATCH" | "PUT" | "DELETE", address: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  return ask<T>(method, address, body, signal);
+  return request<T>(method, address, body, signal);
 }
 
-/** As `get`, but null where the route or the thing does not exist. */
-export async function getIfThere<T>(address: string, signal?: AbortSignal): Promise<T | null> {
+/** As `get`, but null for a 404 or 405 response. */
+export async function getOrNull<T>(address: string, signal?: AbortSignal): Promise<T | null> {
   try {
     return await get<T>(address, signal);
   } catch (error) {
@@ -30,31 +30,39 @@ export async function getIfThere<T>(address: string, signal?: AbortSignal): Prom
   }
 }
 
-async function ask<T>(method: string, address: string, body: unknown, signal?: AbortSignal): Promise<T> {
+async function request<T>(method: string, address: string, body: unknown, signal?: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  let answer: Response;
+  let response: Response;
   try {
-    answer = await fetch(address, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
+    response = await fetch(address, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError(0, "unreachable", "The server cannot be reached. Check the network and try again.");
+    throw unreachable();
   }
-  const text = await answer.text();
-  if (!answer.ok) throw problem(answer.status, text);
+  const text = await response.text();
+  if (!response.ok) throw apiError(response.status, text);
   return (text ? JSON.parse(text) : null) as T;
 }
 
-export function problem(status: number, text: string): ApiError {
+export function unreachable(): ApiError {
+  return new ApiError(0, "unreachable", "The server cannot be reached. Check your network connection and try again.");
+}
+
+export function signedOut(): ApiError {
+  return new ApiError(401, "not_signed_in", "You are signed out. Reload the page to sign in.");
+}
+
+export function apiError(status: number, text: string): ApiError {
   try {
     const { error } = JSON.parse(text) as { error: { code: string; message: string } };
     return new ApiError(status, error.code, error.message);
   } catch {
-    return new ApiError(status, `http_${status}`, status === 401 ? "You are signed out. Load the page again." : `The server answered ${status}.`);
+    return status === 401 ? signedOut() : new ApiError(status, `http_${status}`, `The server responded with error ${status}.`);
   }
 }
 
-/** What to show a person for any failure. */
-export function words(error: unknown): string {
+/** The message to show for any failure. */
+export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

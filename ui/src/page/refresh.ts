@@ -1,36 +1,36 @@
-// The same page as the server would draw it now. Causes that come close together make one request.
+// Fetches pages as the server renders them now. Requests close together are merged into one.
 
-import { ApiError } from "./http";
+import { ApiError, signedOut, unreachable } from "./http";
 
-const GATHER_MS = 250;
+const MERGE_MS = 250;
 
-export function refresher(draw: (page: Document) => void): () => void {
-  return gathered(async () => {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-    if (!answer?.ok || answer.redirected) return;
-    draw(new DOMParser().parseFromString(await answer.text(), "text/html"));
+/** Returns a function that fetches the current page and passes it to `draw`. */
+export function pageRefresher(draw: (page: Document) => void): () => void {
+  return merged(async () => {
+    const page = await fetchPage(location.href).catch(() => null);
+    if (page) draw(page);
   });
 }
 
-/** A page of ours. Throws ApiError, with the words of the page that came instead; status 0: nobody answered. */
-export async function pageAt(address: string): Promise<Document> {
-  const answer = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
-  if (!answer) throw new ApiError(0, "unreachable", "The server cannot be reached. Check the network and try again.");
-  if (answer.redirected) throw new ApiError(401, "not_signed_in", "You are signed out. Load the page again.");
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (!answer.ok) throw new ApiError(answer.status, `http_${answer.status}`, page.querySelector("h1")?.textContent || `The server answered ${answer.status}.`);
+/** A page of this server. Throws ApiError, with the heading of the error page as its message. */
+export async function fetchPage(address: string): Promise<Document> {
+  const response = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!response) throw unreachable();
+  if (response.redirected) throw signedOut();
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (!response.ok) throw new ApiError(response.status, `http_${response.status}`, page.querySelector("h1")?.textContent || `The server responded with error ${response.status}.`);
   return page;
 }
 
-/** `act`, once for all the calls that come within a quarter of a second. */
-export function gathered(act: () => void | Promise<void>, afterMs = GATHER_MS): () => void {
-  let waiting = false;
+/** Runs `action` once, `delayMs` after the first of several calls. */
+export function merged(action: () => void | Promise<void>, delayMs = MERGE_MS): () => void {
+  let scheduled = false;
   return () => {
-    if (waiting) return;
-    waiting = true;
+    if (scheduled) return;
+    scheduled = true;
     setTimeout(() => {
-      waiting = false;
-      void act();
-    }, afterMs);
+      scheduled = false;
+      void action();
+    }, delayMs);
   };
 }

@@ -1,26 +1,28 @@
-// Keys that work on a page, and the list of them behind `?`. Keys never act while somebody types.
+// Keyboard shortcuts of a page, and the list of them behind `?`. Shortcuts are ignored while a person types.
 
 import { el } from "./dom";
 
 export interface Shortcut {
   readonly key: string;
-  readonly does: string;
-  readonly act: () => void;
+  readonly label: string;
+  readonly run: () => void;
+  /** Whether the key works now; without it, always. */
+  readonly when?: () => boolean;
 }
 
-const known: Shortcut[] = [];
-const SPOKEN: Record<string, string> = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
+const registered: Shortcut[] = [];
+const KEY_LABELS: Record<string, string> = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 
-/** Add keys; a key that was there is replaced. */
-export function shortcuts(...more: Shortcut[]): void {
-  for (const one of more) {
-    const at = known.findIndex((old) => old.key === one.key);
-    if (at < 0) known.push(one);
-    else known[at] = one;
+/** Add shortcuts; one with the same key is replaced. */
+export function addShortcuts(...added: Shortcut[]): void {
+  for (const shortcut of added) {
+    const at = registered.findIndex((old) => old.key === shortcut.key);
+    if (at < 0) registered.push(shortcut);
+    else registered[at] = shortcut;
   }
 }
 
-/** Whether a key press belongs to what has the focus rather than to the page. */
+/** Whether a key press belongs to the focused element rather than to the page. */
 export function isTyping(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) return true;
@@ -30,13 +32,13 @@ export function isTyping(target: EventTarget | null, key: string): boolean {
 }
 
 export function startShortcuts(): void {
-  shortcuts({ key: "?", does: "Show or hide this list", act: toggleHelp });
+  addShortcuts({ key: "?", label: "Show or hide this list", run: toggleHelp });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target, event.key)) return;
-    const found = known.find((one) => one.key === event.key);
-    if (!found) return;
+    const shortcut = registered.find((one) => one.key === event.key && (one.when?.() ?? true));
+    if (!shortcut) return;
     event.preventDefault();
-    found.act();
+    shortcut.run();
   });
   for (const button of document.querySelectorAll("[data-shortcuts]")) {
     button.removeAttribute("hidden");
@@ -49,9 +51,9 @@ let help: HTMLDialogElement | null = null;
 function toggleHelp(): void {
   help ??= document.body.appendChild(el("dialog.help", { "aria-labelledby": "help-title" }));
   if (help.open) return help.close();
-  const rows = known.map((one) => el("div", {}, el("dt", {}, el("kbd", {}, SPOKEN[one.key] ?? one.key)), el("dd", {}, one.does)));
+  const rows = registered.map((one) => el("div", {}, el("dt", {}, el("kbd", {}, KEY_LABELS[one.key] ?? one.key)), el("dd", {}, one.label)));
   help.replaceChildren(
-    el("h2", { id: "help-title" }, "Keys"),
+    el("h2", { id: "help-title" }, "Keyboard shortcuts"),
     el("dl.keys", {}, ...rows),
     el("form", { method: "dialog" }, el("button.button.quiet", {}, "Close")),
   );

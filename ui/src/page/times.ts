@@ -1,19 +1,19 @@
-// Times in the reader's own zone; the server wrote them in UTC.
+// Times in the reader's time zone; the server renders them in UTC.
 
-const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const formatter = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-export function localTimes(root: ParentNode): void {
+export function localizeTimes(root: ParentNode): void {
   for (const time of root.querySelectorAll<HTMLTimeElement>("time[data-local]")) {
     time.title = time.textContent ?? "";
-    time.textContent = clock.format(new Date(time.dateTime));
+    time.textContent = localTime(time.dateTime);
   }
 }
 
-/** The reader's zone, for the server to count whole days in. */
+/** The reader's time zone, in which the server counts days. */
 export function localZone(): string {
   return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 }
 
 export function localTime(when: string): string {
-  return clock.format(new Date(when));
+  return formatter.format(new Date(when));
 }

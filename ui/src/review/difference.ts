@@ -1,6 +1,6 @@
-// What the live and the final transcript have different, as rows for two columns. Pure.
+// The difference between the live and the final transcript, as rows of two columns. Pure.
 
-import type { Role } from "../page/scheme";
+import type { Role } from "../page/api_types";
 
 export interface TimedWord {
   text: string;
@@ -29,15 +29,15 @@ export interface Row {
 
 const PAUSE_MS = 2500;
 
-/** A row for each stretch in which one party speaks; a long pause begins a new one. */
+/** A row for each stretch in which one party speaks; a long pause starts a new row. */
 export function rowsOf(difference: readonly Difference[]): Row[] {
   const rows: { role: Role; start_ms: number; end_ms: number; live: Piece[]; final: Piece[] }[] = [];
   for (const one of difference) {
-    for (const part of parted(one)) {
-      const said = [...part.live, ...part.final];
-      if (!said.length) continue;
-      const start_ms = Math.min(...said.map((word) => word.start_ms));
-      const end_ms = Math.max(...said.map((word) => word.end_ms));
+    for (const part of splitAtPauses(one)) {
+      const all = [...part.live, ...part.final];
+      if (!all.length) continue;
+      const start_ms = Math.min(...all.map((word) => word.start_ms));
+      const end_ms = Math.max(...all.map((word) => word.end_ms));
       let row = rows.at(-1);
       if (!row || row.role !== one.role || start_ms - row.end_ms > PAUSE_MS) rows.push((row = { role: one.role, start_ms, end_ms, live: [], final: [] }));
       row.end_ms = Math.max(row.end_ms, end_ms);
@@ -49,8 +49,8 @@ export function rowsOf(difference: readonly Difference[]): Row[] {
   return rows;
 }
 
-// Equal words are cut where the speaker paused, so that a row stays as long as a turn.
-function parted({ op, live, final }: Difference): { live: TimedWord[]; final: TimedWord[] }[] {
+// Splits equal words where the speaker paused, so that a row is no longer than a turn.
+function splitAtPauses({ op, live, final }: Difference): { live: TimedWord[]; final: TimedWord[] }[] {
   if (op !== "equal" || live.length !== final.length) return [{ live, final }];
   const parts: { live: TimedWord[]; final: TimedWord[] }[] = [];
   final.forEach((word, at) => {
@@ -62,7 +62,7 @@ function parted({ op, live, final }: Difference): { live: TimedWord[]; final: Ti
   return parts;
 }
 
-/** Of how many final words the live transcript had each right: 0..1, or null without words. */
+/** The share of words on which both transcripts agree, 0..1; null without words. */
 export function agreement(difference: readonly Difference[]): number | null {
   const same = difference.filter((one) => one.op === "equal").reduce((n, one) => n + one.final.length, 0);
   const all = difference.reduce((n, one) => n + Math.max(one.live.length, one.final.length), 0);

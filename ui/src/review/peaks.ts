@@ -1,6 +1,6 @@
-// Peaks of a recording, as the server makes them: the browser never decodes a whole file. Pure.
+// Waveform peaks from the server, so that the browser never decodes a whole file. Pure.
 
-import type { Role } from "../page/scheme";
+import type { Role } from "../page/api_types";
 
 export interface Peaks {
   per_second: number;
@@ -13,7 +13,7 @@ export interface Stretch {
   readonly end_ms: number;
 }
 
-/** `count` columns of a channel between two moments, the largest peak of each. */
+/** The largest peak in each of `count` equal columns between two positions of a channel. */
 export function columns(peaks: readonly number[], perSecond: number, fromMs: number, toMs: number, count: number): number[] {
   const perMs = perSecond / 1000;
   return Array.from({ length: count }, (_, at) => {
@@ -25,8 +25,8 @@ export function columns(peaks: readonly number[], perSecond: number, fromMs: num
   });
 }
 
-/** How many peaks a second to ask for: enough for a wide screen, not more than a megabyte for a day's call. */
-export function density(durationMs: number): number {
+/** Peaks per second to request: enough for a wide screen, at most a megabyte for a very long call. */
+export function peaksPerSecond(durationMs: number): number {
   if (durationMs <= 10 * 60_000) return 50;
   return durationMs <= 60 * 60_000 ? 20 : 10;
 }
@@ -34,12 +34,12 @@ export function density(durationMs: number): number {
 export interface SilenceRule {
   readonly below: number;
   readonly atLeastMs: number;
-  readonly keepMs: number;
+  readonly marginMs: number;
 }
 
-export const SILENCE: SilenceRule = { below: 0.02, atLeastMs: 1500, keepMs: 300 };
+export const SILENCE: SilenceRule = { below: 0.02, atLeastMs: 1500, marginMs: 300 };
 
-/** Stretches in which nobody is heard, less what is kept on both sides of speech. */
+/** Stretches in which all channels are silent, less a margin around speech. */
 export function silences({ channels, per_second, duration_ms }: Peaks, rule: SilenceRule = SILENCE): Stretch[] {
   const most = Math.max(0, ...channels.map((channel) => channel.peaks.length));
   const found: Stretch[] = [];
@@ -50,21 +50,21 @@ export function silences({ channels, per_second, duration_ms }: Peaks, rule: Sil
     else if (since !== null) {
       const start_ms = Math.round((since * 1000) / per_second);
       const end_ms = Math.min(duration_ms, Math.round((n * 1000) / per_second));
-      if (end_ms - start_ms >= rule.atLeastMs) found.push({ start_ms: start_ms + rule.keepMs, end_ms: end_ms - rule.keepMs });
+      if (end_ms - start_ms >= rule.atLeastMs) found.push({ start_ms: start_ms + rule.marginMs, end_ms: end_ms - rule.marginMs });
       since = null;
     }
   }
   return found;
 }
 
-/** Where to go on when playing has come to `at`: behind the silence that it is in, or null. */
-export function behindSilence(found: readonly Stretch[], atMs: number): number | null {
+/** The end of the silence at `atMs`, or null if it is not in one. */
+export function endOfSilence(found: readonly Stretch[], atMs: number): number | null {
   const stretch = found.find((one) => one.start_ms <= atMs && atMs < one.end_ms);
   return stretch ? stretch.end_ms : null;
 }
 
-/** The index of the last of `starts`, sorted, that is not after `at`; -1 before the first. */
-export function lastAt(starts: readonly number[], at: number): number {
+/** The index of the last of the sorted `starts` at or before `at`; -1 before the first. */
+export function lastIndexAt(starts: readonly number[], at: number): number {
   let [low, high] = [0, starts.length];
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -1,14 +1,16 @@
-// The final transcript with its words as places to click, the one being spoken marked, each turn open to correction.
+// A transcript whose words can be clicked to play them, with the spoken word highlighted, and turns that can be corrected.
 
 import { el } from "../page/dom";
 import { duration, fragment } from "../page/format";
-import { ROLES, type Change, type Role, type Turn, type Word } from "../page/scheme";
-import { lastAt } from "./peaks";
+import { ROLES, type Change, type Role, type Turn, type Word } from "../page/api_types";
+import { lastIndexAt } from "./peaks";
 
 export interface TurnsOptions {
   readonly names: Record<Role, string>;
-  /** Null: this transcript cannot be corrected. */
+  /** Null if this transcript cannot be corrected. */
   readonly correct: ((changes: Change[]) => Promise<void>) | null;
+  /** A person starts to edit: playback should pause. */
+  readonly onEdit?: () => void;
 }
 
 export class TurnList {
@@ -32,9 +34,9 @@ export class TurnList {
     this.list.replaceChildren(...this.items);
   }
 
-  /** Mark the turn and word that are spoken at `ms`. Answers the turn if another one begins. */
+  /** Highlight the turn and word spoken at `ms`. Returns the turn if a new one starts. */
   follow(ms: number, playing: boolean): HTMLLIElement | null {
-    const at = lastAt(this.starts, ms);
+    const at = lastIndexAt(this.starts, ms);
     const turn = this.turns[at];
     const spoken = playing && turn && ms < turn.end_ms + 500 ? at : -1;
     this.markWord(spoken < 0 ? null : this.wordAt(spoken, ms));
@@ -45,24 +47,24 @@ export class TurnList {
     return this.items[spoken] ?? null;
   }
 
-  /** Where the turn before or after `ms` begins. */
+  /** The start of the turn before or after `ms`. */
   neighbour(ms: number, step: 1 | -1): number | null {
-    const at = lastAt(this.starts, ms + 50);
+    const at = lastIndexAt(this.starts, ms + 50);
     const inTurn = at >= 0 && ms - this.starts[at]! > 1500;
     return this.starts[step > 0 ? at + 1 : inTurn ? at : at - 1] ?? null;
   }
 
-  /** Open the correction of the turn at `ms`, or of the one with the focus. */
+  /** Edit the turn with the focus, or else the one at `ms`. */
   editAt(ms: number): void {
     const focused = this.items.findIndex((item) => item.contains(document.activeElement));
-    const at = focused >= 0 ? focused : Math.max(0, lastAt(this.starts, ms));
+    const at = focused >= 0 ? focused : Math.max(0, lastIndexAt(this.starts, ms));
     if (this.options.correct && this.turns[at]) this.editTurn(at);
   }
 
   private wordAt(turn: number, ms: number): HTMLElement | null {
     const words = this.turns[turn]?.words;
     if (!words?.length) return null;
-    const at = lastAt(words.map((word) => word.start_ms), ms);
+    const at = lastIndexAt(words.map((word) => word.start_ms), ms);
     return this.wordSpans[turn]?.[at] ?? null;
   }
 
@@ -77,37 +79,38 @@ export class TurnList {
     const spans = (turn.words ?? []).map((word, number) => this.word(word, at, number));
     this.wordSpans[at] = spans;
     const text = spans.length ? spans.flatMap((span) => [span, " "]) : [turn.text];
-    const edit = this.options.correct && el("button.link.correct", { type: "button", title: "Correct this turn (E)", onclick: () => this.editTurn(at) }, "Correct");
+    const correct = this.options.correct && el("button.link.correct", { type: "button", title: "Correct this turn (E)", onclick: () => this.editTurn(at) }, "Correct");
     return el(
       `li.turn.${turn.role}`,
       { "data-role": turn.role, "data-start-ms": turn.start_ms, "data-end-ms": turn.end_ms },
-      el("p.who", {}, el("span.party", {}, this.options.names[turn.role]), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Listen from here" }, el("span.visually-hidden", {}, "Listen from "), duration(turn.start_ms))),
-      el("div.said", {}, el("p.text", {}, ...text, sure(turn.confidence), stoodIn(turn.fallback_engine)), edit),
+      el("p.who", {}, el("span.party", {}, this.options.names[turn.role]), " ", el("a.figure", { href: fragment(turn.start_ms), title: "Play from here" }, el("span.visually-hidden", {}, "Play from "), duration(turn.start_ms))),
+      el("div.said", {}, el("p.text", {}, ...text, confidenceNote(turn.confidence), fallbackEngine(turn.fallback_engine)), correct),
     );
   }
 
   private word(word: Word, turn: number, number: number): HTMLElement {
-    const unsure = word.confidence !== null && word.confidence < 0.5;
-    const span = el("span", { class: unsure ? "word unsure" : "word", "data-start-ms": word.start_ms }, word.text);
+    const doubtful = word.confidence !== null && word.confidence < 0.5;
+    const span = el("span", { class: doubtful ? "word doubtful" : "word", "data-start-ms": word.start_ms }, word.text);
     if (this.options.correct) span.addEventListener("dblclick", () => this.editWord(span, word, turn, number));
     return span;
   }
 
   private editWord(span: HTMLElement, word: Word, turn: number, number: number): void {
+    this.options.onEdit?.();
     const field = el("input.word-edit", { value: word.text, "aria-label": `Correct the word “${word.text}”`, size: Math.max(4, word.text.length + 1) });
     let done = false;
-    const end = (keep: boolean) => {
+    const finish = (save: boolean) => {
       if (done) return;
       done = true;
       const text = field.value.trim();
       field.replaceWith(span);
-      if (keep && text !== word.text) void this.options.correct?.([{ turn, word: number, text }]);
+      if (save && text !== word.text) void this.options.correct?.([{ turn, word: number, text }]);
     };
     field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") end(true);
-      if (event.key === "Escape") end(false);
+      if (event.key === "Enter") finish(true);
+      if (event.key === "Escape") finish(false);
     });
-    field.addEventListener("blur", () => end(false));
+    field.addEventListener("blur", () => finish(false));
     span.replaceWith(field);
     field.focus();
     field.select();
@@ -116,31 +119,32 @@ export class TurnList {
   private editTurn(at: number): void {
     const [turn, item] = [this.turns[at], this.items[at]];
     if (!turn || !item || item.querySelector("form")) return;
+    this.options.onEdit?.();
     const text = el("textarea", { name: "text", rows: 3, "aria-label": "What was said" });
     text.value = turn.text;
     const who = el("select", { name: "role", "aria-label": "Who said it" }, ...ROLES.map((role) => el("option", { value: role, selected: role === turn.role }, this.options.names[role])));
-    const back = () => {
+    const cancel = () => {
       this.items[at] = this.item(turn, at);
       form.closest("li")?.replaceWith(this.items[at]!);
       this.items[at]!.querySelector("button")?.focus();
     };
-    const form = el("form.correction", {}, text, el("p.row", {}, who, el("button.button.quiet", {}, "Keep"), el("button.link", { type: "button", onclick: back }, "Leave as it was")));
+    const form = el("form.correction", {}, text, el("p.row", {}, who, el("button.button.quiet", {}, "Save"), el("button.link", { type: "button", onclick: cancel }, "Cancel")));
     form.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") back();
+      if (event.key === "Escape") cancel();
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const change = changeOf(turn, at, text.value, who.value as Role);
       if (change) void this.options.correct?.([change]);
-      else back();
+      else cancel();
     });
     item.querySelector(".said")?.replaceChildren(form);
     text.focus();
   }
 }
 
-/** What to send for an edited turn, or null if nothing is different. */
+/** The change to send for an edited turn, or null if it is unchanged. */
 export function changeOf(turn: Turn, at: number, text: string, role: Role): Change | null {
   const change: Change = { turn: at };
   if (text.trim().replace(/\s+/g, " ") !== turn.text) change.text = text.trim().replace(/\s+/g, " ");
@@ -148,20 +152,21 @@ export function changeOf(turn: Turn, at: number, text: string, role: Role): Chan
   return change.text === undefined && change.role === undefined ? null : change;
 }
 
-/** A kept correction as the history says it. */
-export function changeInWords({ turn, word, text, role }: Change, names: Record<Role, string>): string {
+/** A saved correction, as the history lists it. */
+export function describeChange({ turn, word, text, role }: Change, names: Record<Role, string>): string {
   const place = word == null ? `Turn ${turn + 1}` : `Turn ${turn + 1}, word ${word + 1}`;
-  const said = text == null ? [] : [text ? `now “${text}”` : "taken away"];
-  return `${place}: ${[...said, ...(role ? [`said by the ${names[role].toLowerCase()}`] : [])].join(", ")}`;
+  const parts = text == null ? [] : [text ? `changed to “${text}”` : "deleted"];
+  if (role) parts.push(`speaker changed to ${names[role].toLowerCase()}`);
+  return `${place}: ${parts.join(", ")}`;
 }
 
 const DOUBTFUL = 0.7;
 
-// Said only where it matters; words that are unsure by themselves are marked too.
-function sure(confidence: number | null): HTMLElement | null {
-  return confidence === null || confidence >= DOUBTFUL ? null : el("span.sure", { title: "How sure the engine is of its words" }, ` ${Math.round(confidence * 100)} %`);
+// Shown only for low confidence; doubtful words are underlined as well.
+function confidenceNote(confidence: number | null): HTMLElement | null {
+  return confidence === null || confidence >= DOUBTFUL ? null : el("span.confidence", { title: "Confidence of speech recognition" }, ` ${Math.round(confidence * 100)}%`);
 }
 
-function stoodIn(engine: string): HTMLElement | null {
-  return engine ? el("span.sure", { title: "The engine that was meant to hear failed; this one stood in" }, ` by ${engine}`) : null;
+function fallbackEngine(engine: string): HTMLElement | null {
+  return engine ? el("span.confidence", { title: "Transcribed by the fallback engine, because the first one failed" }, ` by ${engine}`) : null;
 }

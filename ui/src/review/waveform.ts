@@ -1,8 +1,8 @@
-// The two parties' sound over time, drawn on a canvas: the agent above, the technician below. It is a slider: click,
-// drag or use the keys to go elsewhere. Why it is not wavesurfer.js is in docs/dependencies.md.
+// The waveform of both parties on a canvas, the agent above and the technician below. It works as a slider, with pointer
+// and keys. docs/dependencies.md explains why this is not wavesurfer.js.
 
 import { duration } from "../page/format";
-import type { Role, Turn } from "../page/scheme";
+import type { Role, Turn } from "../page/api_types";
 import { columns, type Peaks } from "./peaks";
 
 const BAR_PX = 2;
@@ -19,14 +19,14 @@ export class Waveform {
   private at = 0;
   private hover: number | null = null;
   private bars: Map<Role, number[]> | null = null;
-  private waiting = false;
+  private scheduled = false;
 
   constructor(private readonly seek: (ms: number) => void) {
     const canvas = this.canvas;
     canvas.className = "waveform";
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "slider");
-    canvas.setAttribute("aria-label", "Place in the call");
+    canvas.setAttribute("aria-label", "Position in the call");
     canvas.setAttribute("aria-valuemin", "0");
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -35,18 +35,18 @@ export class Waveform {
     canvas.addEventListener("pointermove", (event) => {
       this.hover = this.msAt(event);
       if (canvas.hasPointerCapture(event.pointerId)) this.seek(this.hover);
-      this.later();
+      this.scheduleDraw();
     });
     canvas.addEventListener("pointerleave", () => {
       this.hover = null;
-      this.later();
+      this.scheduleDraw();
     });
     canvas.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.changed()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.later());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.scheduleDraw());
   }
 
-  /** What there is to draw. Without peaks, turns are drawn as blocks. */
+  /** Set what to draw. Without peaks, turns are drawn as blocks. */
   show(peaks: Peaks | null, turns: readonly Turn[], totalMs: number): void {
     this.peaks = peaks;
     this.turns = turns;
@@ -58,14 +58,14 @@ export class Waveform {
 
   mark(marks: readonly number[]): void {
     this.marks = marks;
-    this.later();
+    this.scheduleDraw();
   }
 
   moveTo(ms: number): void {
     this.at = ms;
     this.canvas.setAttribute("aria-valuenow", String(Math.round(ms / 1000)));
     this.canvas.setAttribute("aria-valuetext", `${duration(ms)} of ${duration(this.total)}`);
-    this.later();
+    this.scheduleDraw();
   }
 
   private msAt(event: PointerEvent): number {
@@ -84,14 +84,14 @@ export class Waveform {
 
   private changed(): void {
     this.bars = null;
-    this.later();
+    this.scheduleDraw();
   }
 
-  private later(): void {
-    if (this.waiting) return;
-    this.waiting = true;
+  private scheduleDraw(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
     requestAnimationFrame(() => {
-      this.waiting = false;
+      this.scheduled = false;
       this.draw();
     });
   }
@@ -137,13 +137,13 @@ export class Waveform {
 
   private barsOf(role: Role, count: number): number[] {
     this.bars ??= new Map();
-    const kept = this.bars.get(role);
-    if (kept?.length === count) return kept;
+    const cached = this.bars.get(role);
+    if (cached?.length === count) return cached;
     const channels = this.peaks?.channels ?? [];
     const channel = channels.find((one) => one.role === role) ?? channels.find((one) => one.role === null);
-    const made = columns(channel?.peaks ?? [], this.peaks?.per_second ?? 1, 0, this.total, count);
-    this.bars.set(role, made);
-    return made;
+    const bars = columns(channel?.peaks ?? [], this.peaks?.per_second ?? 1, 0, this.total, count);
+    this.bars.set(role, bars);
+    return bars;
   }
 
   private drawBlocks(context: CanvasRenderingContext2D, role: Role, middle: number, wide: number, played: number): void {

@@ -1,50 +1,53 @@
-// <call-softphone>: call a technician, or be called, from this page. The template holds what shows before script runs.
+// <call-softphone>: place and receive calls on this page. Its template shows the dial form before this script runs.
 
-import { el, need } from "../page/dom";
+import type { ListedCall } from "../page/api_types";
+import { el, isAdministrator, required } from "../page/dom";
 import { duration, telephone } from "../page/format";
-import { ApiError, getIfThere, words } from "../page/http";
-import type { ListedCall } from "../page/scheme";
-import { shortcuts } from "../page/shortcuts";
-import { obstacle } from "./errors";
-import { isCallOf, type Leg } from "./leg";
-import { Line, settings, type SoftphoneSettings } from "./line";
-import { check, cursorAfter, NumberCheck, plainCheck, showProblem, type CheckedNumber } from "./number";
-import { isName, offered, technicians, type Person } from "./people";
+import { ApiError, errorMessage, getOrNull } from "../page/http";
+import { addShortcuts } from "../page/shortcuts";
+import { isName, loadContacts, suggestions, type Contact } from "./contacts";
+import { browserProblem } from "./errors";
+import { belongsTo, type Leg } from "./leg";
+import { Line, softphoneSettings, type SoftphoneSettings } from "./line";
+import { checkNumber, checkOffline, NumberCheck, showCheckedNumber, type CheckedNumber } from "./number";
 import { isActive, LOADING, next, readiness, status, type SoftphoneEvent, type SoftphoneState } from "./state";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
 const KEY_NAMES: Record<string, string> = { "*": "star", "#": "hash" };
-const RAW_KEY = "callreel.raw-microphone";
-const LOOK_FOR_CALL_MS = 400;
-const LOOKS = 25;
+const UNPROCESSED_KEY = "callreel.raw-microphone";
+const FIND_CALL_EVERY_MS = 400;
+const FIND_CALL_ATTEMPTS = 25;
 
 export class CallSoftphone extends HTMLElement {
   private state: SoftphoneState = LOADING;
   private line: Line | null = null;
   private checked: CheckedNumber | null = null;
-  private people: Person[] = [];
+  private contacts: Contact[] = [];
   private timer: ReturnType<typeof setInterval> | undefined;
   private leg: Leg | null = null;
-  /** Of the page while nothing rings. */
+  /** The page's title, which an incoming call replaces while it rings. */
   private pageTitle: string | null = null;
-  private readonly check = new NumberCheck((checked) => this.show(checked));
+  private readonly numberCheck = new NumberCheck((checked) => this.showNumber(checked));
 
   connectedCallback(): void {
-    need<HTMLFormElement>(this, "form").addEventListener("submit", (event) => {
+    required<HTMLFormElement>(this, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       void this.dial();
     });
     this.input.addEventListener("input", () => {
       this.checked = null;
-      this.check.typed(isName(this.input.value) ? "" : this.input.value);
-      this.offer();
+      this.numberCheck.typed(isName(this.input.value) ? "" : this.input.value);
+      this.drawContacts();
     });
-    need(this, "[data-active]").append(...this.activeParts());
-    need(this, "[data-pad]").append(...KEYS.map((key) => this.key(key)));
-    this.rawChoice();
-    shortcuts({ key: "c", does: "Go to the number to call", act: () => this.input.focus() });
+    required(this, "[data-active]").append(...this.callControls());
+    this.connectMicrophoneChoice();
+    addShortcuts(
+      { key: "c", label: "Enter a number to call", run: () => this.input.focus(), when: () => !isActive(this.state) },
+      { key: "m", label: "Mute or unmute your microphone", run: () => this.toggleMute(), when: () => this.state.phase === "talking" },
+      { key: "p", label: "Show or hide the keypad", run: () => this.togglePad(), when: () => this.state.phase === "talking" },
+    );
     void this.start();
-    void this.loadPeople();
+    void this.loadContacts();
   }
 
   disconnectedCallback(): void {
@@ -53,184 +56,208 @@ export class CallSoftphone extends HTMLElement {
   }
 
   private get input(): HTMLInputElement {
-    return need<HTMLInputElement>(this, "input[name=number]");
+    return required<HTMLInputElement>(this, "input[name=number]");
   }
 
   private async start(): Promise<void> {
-    const hindrance = obstacle({
+    const problem = browserProblem({
       secure: globalThis.isSecureContext,
       microphone: Boolean(navigator.mediaDevices?.getUserMedia),
       webrtc: "RTCPeerConnection" in globalThis,
     });
     try {
-      const told = await settings();
-      if (!told.ready) return this.unready("Calls cannot be placed from here yet. What is missing:", told.missing);
-      if (hindrance) return this.unready(`${hindrance.what} ${hindrance.todo}`, []);
-      await this.open(told);
+      const settings = await softphoneSettings();
+      if (!settings.ready) return this.notSetUp(settings.missing);
+      if (problem) return this.unavailable(`${problem.problem} ${problem.action}`);
+      await this.open(settings);
     } catch (error) {
       const absent = error instanceof ApiError && error.status === 404;
-      this.unready(absent ? "This server has no softphone." : `Calls cannot be placed from here now. ${words(error)}`, []);
+      this.unavailable(absent ? "This server has no softphone." : `Calls cannot be placed at the moment. ${errorMessage(error)}`);
     }
   }
 
-  private async open(told: SoftphoneSettings): Promise<void> {
-    this.line = new Line(told.local, (event) => this.happened(event), (leg) => this.began(leg), isRaw(), (number) => this.nameOf(number));
-    need(this, "[data-local]").hidden = !told.local;
+  private async open({ local }: SoftphoneSettings): Promise<void> {
+    this.line = new Line({
+      local,
+      unprocessed: isUnprocessed(),
+      onEvent: (event) => this.handle(event),
+      onLeg: (leg) => this.legKnown(leg),
+      nameOf: (number) => this.nameOf(number),
+    });
+    required(this, "[data-local]").hidden = !local;
     await this.line.open();
   }
 
-  private unready(text: string, missing: readonly string[]): void {
-    this.happened({ is: "missing" });
-    const box = need(this, "[data-missing]");
-    const named = (one: string) => el("li", {}, el("code", {}, one.split(",")[0] ?? ""), one.slice(one.indexOf(",")));
-    const settings = document.querySelector("nav a[href='/settings']") && el("p", {}, el("a", { href: "/settings" }, "All settings"));
-    box.replaceChildren(el("p", {}, text), ...(missing.length ? [el("ul.missing", {}, ...missing.map(named)), settings ?? ""] : []));
+  private notSetUp(missing: readonly string[]): void {
+    if (!isAdministrator()) return this.unavailable("Calling is not set up yet. Ask an administrator to complete the carrier settings.");
+    const item = (one: string) => el("li", {}, el("code", {}, one.split(",")[0] ?? ""), one.slice(one.indexOf(",")));
+    this.unavailable("Calling is not set up yet. Missing settings:", el("ul.missing", {}, ...missing.map(item)), el("p", {}, el("a", { href: "/settings" }, "All settings")));
+  }
+
+  private unavailable(text: string, ...details: Node[]): void {
+    this.handle({ type: "unavailable" });
+    const box = required(this, "[data-missing]");
+    box.replaceChildren(el("p", {}, text), ...details);
     box.hidden = false;
   }
 
-  private happened(event: SoftphoneEvent): void {
+  private handle(event: SoftphoneEvent): void {
     const before = this.state;
     this.state = next(before, event);
     if (this.state !== before) this.draw(before);
   }
 
   private async dial(): Promise<void> {
-    const { shown: named } = offered(this.people, this.input.value);
-    if (isName(this.input.value) && named.length === 1) this.choose(named[0]!);
-    const checked = this.checked ?? (await check(this.input.value).catch(() => plainCheck(this.input.value)));
-    this.show(checked);
+    const { shown } = suggestions(this.contacts, this.input.value);
+    if (isName(this.input.value) && shown.length === 1) this.choose(shown[0]!);
+    const checked = this.checked ?? (await checkNumber(this.input.value).catch(() => checkOffline(this.input.value)));
+    this.showNumber(checked);
     if (!checked.valid || !checked.e164) return this.input.focus();
-    const name = this.people.find((one) => one.number === checked.e164)?.name;
+    const name = this.contacts.find((one) => one.number === checked.e164)?.name;
     const language = this.querySelector<HTMLSelectElement>("select[name=language]")?.value;
     await this.line?.dial(checked.e164, name || checked.international || checked.e164, language);
   }
 
   private nameOf(number: string): string {
-    return this.people.find((one) => one.number === number)?.name || telephone(number);
+    return this.contacts.find((one) => one.number === number)?.name || telephone(number);
   }
 
-  private show(checked: CheckedNumber | null): void {
+  private showNumber(checked: CheckedNumber | null): void {
     this.checked = checked;
-    showProblem(need(this, "[data-number-problem]"), checked);
-    this.input.setAttribute("aria-invalid", String(Boolean(checked && !checked.valid)));
-    const shown = checked?.valid ? checked.international : null;
-    if (!shown || shown === this.input.value) return;
-    const cursor = cursorAfter(this.input.value, this.input.selectionStart ?? this.input.value.length, shown);
-    this.input.value = shown;
-    if (document.activeElement === this.input) this.input.setSelectionRange(cursor, cursor);
+    showCheckedNumber(this.input, required(this, "[data-number-problem]"), checked);
   }
 
   private draw(before: SoftphoneState): void {
     const state = this.state;
     this.dataset.phase = state.phase;
-    need(this, "[data-status]").textContent = status(state);
-    need(this, "[data-note]").textContent = state.note;
-    need(this, "[data-dial]").hidden = isActive(state);
-    need(this, "[data-active]").hidden = !isActive(state);
-    need<HTMLButtonElement>(this, "button[type=submit]").disabled = state.phase !== "idle";
-    need(this, "[data-ready]").textContent = readiness(state);
+    required(this, "[data-status]").textContent = status(state);
+    required(this, "[data-note]").textContent = state.note;
+    required(this, "[data-dial]").hidden = isActive(state);
+    required(this, "[data-active]").hidden = !isActive(state);
+    required<HTMLButtonElement>(this, "button[type=submit]").disabled = state.phase !== "idle";
+    required(this, "[data-ready]").textContent = readiness(state);
     for (const part of this.querySelectorAll<HTMLElement>("[data-when]")) part.hidden = !part.dataset.when!.split(" ").includes(state.phase);
-    const mute = need<HTMLButtonElement>(this, "[data-act=mute]");
-    mute.setAttribute("aria-pressed", String(state.muted));
-    mute.textContent = state.muted ? "Unmute" : "Mute";
-    if (state.phase !== before.phase) this.turned(before);
+    this.drawMute();
+    required(this, "[data-digits]").textContent = state.digits;
+    if (state.phase !== before.phase) this.phaseChanged(before);
   }
 
-  private turned(before: SoftphoneState): void {
+  private drawMute(): void {
+    const { muted } = this.state;
+    const mute = required<HTMLButtonElement>(this, "[data-act=mute]");
+    mute.setAttribute("aria-pressed", String(muted));
+    mute.replaceChildren(muted ? "Unmute" : "Mute", " ", el("kbd", { "aria-hidden": "true" }, "M"));
+    required(this, "[data-muted]").hidden = !muted;
+  }
+
+  private phaseChanged(before: SoftphoneState): void {
     clearInterval(this.timer);
     this.pageTitle ??= document.title;
     document.title = this.state.phase === "incoming" ? `☎ ${status(this.state)}` : this.pageTitle;
-    const clock = need(this, "[data-clock]");
-    clock.textContent = "";
+    required(this, "[data-talk-time]").hidden = this.state.answeredAt === null;
+    this.togglePad(false);
     if (this.state.answeredAt !== null) {
-      const tick = () => (clock.textContent = duration(Date.now() - (this.state.answeredAt ?? 0)));
+      const tick = () => (required(this, "[data-clock]").textContent = duration(Date.now() - (this.state.answeredAt ?? 0)));
       tick();
       this.timer = setInterval(tick, 1000);
     }
-    if (this.state.phase === "incoming") need(this, "[data-act=accept]").focus();
-    else if (isActive(this.state) && !isActive(before)) need(this, "[data-act=hangup]").focus();
+    if (this.state.phase === "incoming") required(this, "[data-act=accept]").focus();
+    else if (isActive(this.state) && !isActive(before)) required(this, "[data-act=hangup]").focus();
     else if (!isActive(this.state) && isActive(before)) {
       this.leg = null;
-      void this.loadPeople();
+      void this.loadContacts();
       this.input.focus({ preventScroll: true });
     }
   }
 
-  private activeParts(): Node[] {
-    const act = (name: string, text: string, when: string, does: () => void, style = "button") =>
-      el("button", { type: "button", class: style, "data-act": name, "data-when": when, hidden: true, onclick: does }, text);
+  private callControls(): Node[] {
+    const button = (name: string, text: string, when: string, onclick: () => void, style = "button") =>
+      el("button", { type: "button", class: style, "data-act": name, "data-when": when, hidden: true, onclick }, text);
     return [
       el(
         "p.row",
         {},
-        act("accept", "Accept", "incoming", () => this.line?.accept(), "button good"),
-        act("decline", "Decline", "incoming", () => this.line?.decline(), "button bad"),
-        act("hangup", "Hang up", "calling ringing talking", () => this.line?.hangUp(), "button bad"),
-        act("mute", "Mute", "talking", () => this.line?.mute(!this.state.muted), "button quiet"),
+        button("accept", "Accept", "incoming", () => this.line?.accept(), "button good"),
+        button("decline", "Decline", "incoming", () => this.line?.decline(), "button bad"),
+        button("hangup", "Hang up", "calling ringing talking", () => this.line?.hangUp(), "button bad"),
+        button("mute", "Mute", "talking", () => this.toggleMute(), "button quiet"),
+        button("keypad", "Keypad", "talking", () => this.togglePad(), "button quiet"),
       ),
-      el("div.pad", { "data-pad": "", "data-when": "talking", hidden: true, role: "group", "aria-label": "Keypad" }),
+      el("p.muted", { "data-muted": "", role: "status", hidden: true }, "You are muted. The other party cannot hear you."),
+      el("p.digits.figure", { "data-digits": "", "aria-label": "Keys pressed" }),
+      el("div.pad", { "data-pad": "", hidden: true, role: "group", "aria-label": "Keypad" }, ...KEYS.map((key) => this.padKey(key))),
     ];
   }
 
-  private key(digit: string): HTMLButtonElement {
+  private padKey(digit: string): HTMLButtonElement {
     return el("button", { type: "button", class: "pad-key", "aria-label": KEY_NAMES[digit] ?? digit, "data-digit": digit, onclick: () => this.line?.press(digit) }, digit);
   }
 
-  private async loadPeople(): Promise<void> {
-    this.people = await technicians();
-    this.offer();
+  private togglePad(open?: boolean): void {
+    const pad = required(this, "[data-pad]");
+    pad.hidden = !(open ?? pad.hidden);
+    required(this, "[data-act=keypad]").setAttribute("aria-expanded", String(!pad.hidden));
   }
 
-  private offer(): void {
-    const { shown, more } = offered(this.people, this.input.value);
-    const list = need(this, "[data-people]");
-    list.replaceChildren(...shown.map((one) => el("li", {}, this.person(one))), more ? el("li.small.soft", {}, `and ${more} more: type a name`) : "");
+  private toggleMute(): void {
+    this.line?.mute(!this.state.muted);
+  }
+
+  private async loadContacts(): Promise<void> {
+    this.contacts = await loadContacts();
+    this.drawContacts();
+  }
+
+  private drawContacts(): void {
+    const { shown, more } = suggestions(this.contacts, this.input.value);
+    const list = required(this, "[data-people]");
+    list.replaceChildren(...shown.map((one) => el("li", {}, this.contactButton(one))), more ? el("li.small.soft", {}, `${more} more: type a name`) : "");
     list.hidden = !shown.length;
   }
 
-  private choose(one: Person): void {
-    this.input.value = one.number;
+  private choose(contact: Contact): void {
+    this.input.value = contact.number;
     this.checked = null;
-    this.check.typed(one.number);
-    this.offer();
+    this.numberCheck.typed(contact.number);
+    this.drawContacts();
   }
 
-  private person(one: Person): HTMLButtonElement {
-    const choose = () => {
-      this.choose(one);
+  private contactButton(contact: Contact): HTMLButtonElement {
+    const onclick = () => {
+      this.choose(contact);
       this.input.focus();
     };
-    return el("button.chip", { type: "button", title: one.number, onclick: choose }, one.name || telephone(one.number));
+    return el("button.chip", { type: "button", title: contact.number, onclick }, contact.name || telephone(contact.number));
   }
 
-  private rawChoice(): void {
-    const box = need<HTMLInputElement>(this, "input[name=clean]");
-    box.checked = !isRaw();
+  private connectMicrophoneChoice(): void {
+    const box = required<HTMLInputElement>(this, "input[name=clean]");
+    box.checked = !isUnprocessed();
     box.addEventListener("change", () => {
-      localStorage.setItem(RAW_KEY, box.checked ? "" : "yes");
+      localStorage.setItem(UNPROCESSED_KEY, box.checked ? "" : "yes");
       location.reload();
     });
   }
 
-  /** The carrier has named our call: show its words as soon as the server knows it too. */
-  private began(leg: Leg): void {
+  /** The carrier has assigned a SID to our leg: show the call's words as soon as the server lists it. */
+  private legKnown(leg: Leg): void {
     if (this.leg?.sid === leg.sid) return;
     this.leg = leg;
-    void this.findCall(leg, LOOKS);
+    void this.findCall(leg, FIND_CALL_ATTEMPTS);
   }
 
-  private async findCall(leg: Leg, looks: number): Promise<void> {
-    const listed = await getIfThere<{ calls: ListedCall[] }>("/api/calls?limit=20").catch(() => null);
+  private async findCall(leg: Leg, attempts: number): Promise<void> {
+    const listed = await getOrNull<{ calls: ListedCall[] }>("/api/calls?limit=20").catch(() => null);
     if (this.leg !== leg) return;
-    const found = listed?.calls.find((call) => isCallOf(call, leg));
+    const found = listed?.calls.find((call) => belongsTo(leg, call));
     if (found) this.dispatchEvent(new CustomEvent("call-found", { bubbles: true, detail: found.call_id }));
-    else if (looks > 0) setTimeout(() => void this.findCall(leg, looks - 1), LOOK_FOR_CALL_MS);
+    else if (attempts > 0) setTimeout(() => void this.findCall(leg, attempts - 1), FIND_CALL_EVERY_MS);
   }
 }
 
-function isRaw(): boolean {
+function isUnprocessed(): boolean {
   try {
-    return localStorage.getItem(RAW_KEY) === "yes";
+    return localStorage.getItem(UNPROCESSED_KEY) === "yes";
   } catch {
     return false;
   }

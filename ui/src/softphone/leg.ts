@@ -1,14 +1,14 @@
-// Our end of a call, and which of the server's calls it belongs to.
+// This browser's leg of a call, and which of the server's calls it belongs to.
 
-import type { ListedCall } from "../page/scheme";
+import type { ListedCall } from "../page/api_types";
 
-/** `from` is set on incoming calls: there our leg is not the one by which the server knows the call. */
+/** `from` is set for incoming calls: the server identifies those by the caller's leg, not by ours. */
 export interface Leg {
   readonly sid: string;
   readonly from: string | null;
 }
 
-export function isCallOf(call: Pick<ListedCall, "call_sid" | "state" | "direction" | "number">, { sid, from }: Leg): boolean {
+export function belongsTo({ sid, from }: Leg, call: Pick<ListedCall, "call_sid" | "state" | "direction" | "number">): boolean {
   if (from === null) return call.call_sid === sid;
   return call.state === "live" && call.direction === "incoming" && call.number === from;
 }

@@ -1,13 +1,14 @@
-// The way to the voice SDK: loaded late, built for this server's settings, its events in our words.
+// The connection to the carrier through the voice SDK, which is loaded on demand. Turns the SDK's events into SoftphoneEvents.
 
 import type { Call, Device } from "@twilio/voice-sdk";
+import { isAdministrator } from "../page/dom";
 import { get, send } from "../page/http";
-import { advice, warning } from "./errors";
+import { adviceText, warning } from "./errors";
 import type { Leg } from "./leg";
-import { allowPlainSocket } from "./local";
+import { allowPlainSocket } from "./simulator_socket";
 import type { SoftphoneEvent } from "./state";
 
-/** What /api/softphone answers. */
+/** The response of /api/softphone. */
 export interface SoftphoneSettings {
   ready: boolean;
   missing: string[];
@@ -20,67 +21,71 @@ interface Token {
   ttl_s?: number;
 }
 
+export interface LineOptions {
+  /** The simulated carrier on this computer, if the server uses one. */
+  readonly local: SoftphoneSettings["local"];
+  /** Send the microphone's audio without echo cancellation and noise reduction. */
+  readonly unprocessed: boolean;
+  readonly onEvent: (event: SoftphoneEvent) => void;
+  readonly onLeg: (leg: Leg) => void;
+  readonly nameOf: (number: string) => string;
+}
+
 const TOKEN_REFRESH_MS = 60_000;
 const SOUNDS = ["incoming", "outgoing", "disconnect", ...[..."0123456789"].map((digit) => `dtmf${digit}`), "dtmfs", "dtmfh"];
 const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
-export async function settings(): Promise<SoftphoneSettings> {
+export async function softphoneSettings(): Promise<SoftphoneSettings> {
   return await get<SoftphoneSettings>("/api/softphone");
 }
 
-/** The connection of this browser to the carrier. `tell` gets what happens; one call at a time. */
+/** This browser's phone line: one call at a time. */
 export class Line {
   private device: Device | null = null;
   private call: Call | null = null;
-  private failed = "";
+  private failure = "";
 
-  constructor(
-    private readonly local: SoftphoneSettings["local"],
-    private readonly tell: (event: SoftphoneEvent) => void,
-    private readonly named: (leg: Leg) => void,
-    private readonly raw: boolean,
-    private readonly nameOf: (number: string) => string,
-  ) {}
+  constructor(private readonly options: LineOptions) {}
 
   /** Load the SDK and register for incoming calls. */
   async open(): Promise<void> {
-    if (this.local) allowPlainSocket(this.local.signal_host);
+    const { local, unprocessed } = this.options;
+    if (local) allowPlainSocket(local.signal_host);
     const [{ Device }, { token }] = await Promise.all([import("@twilio/voice-sdk"), newToken()]);
     const sounds = Object.fromEntries(SOUNDS.map((name) => [name, new URL(`/static/sounds/${name}.wav`, location.href).href]));
     const options = {
       appName: "callreel",
-      closeProtection: "A call is going on. Leaving the page hangs up.",
+      closeProtection: "You are on a call. Leaving this page hangs up.",
       enableImprovedSignalingErrorPrecision: true,
       logLevel: "silent" as const,
       maxCallSignalingTimeoutMs: 30_000,
       sounds,
       tokenRefreshMs: TOKEN_REFRESH_MS,
-      ...(this.local ? { chunderw: this.local.signal_host, publishEvents: false } : {}),
+      ...(local ? { chunderw: local.signal_host, publishEvents: false } : {}),
     };
     const device = new Device(token, options as unknown as Device.Options);
     this.device = device;
-    device.on("registered", () => this.tell({ is: "registered", yes: true }));
-    device.on("unregistered", () => this.tell({ is: "registered", yes: false }));
-    device.on("incoming", (call: Call) => this.offered(call));
-    device.on("error", (error: { code?: number }, call?: Call) => this.wrong(error.code, call));
-    device.on("tokenWillExpire", () => void this.refresh());
-    if (this.raw) await device.audio?.setAudioConstraints(UNPROCESSED).catch(() => undefined);
+    device.on("registered", () => this.emit({ type: "registration", active: true }));
+    device.on("unregistered", () => this.emit({ type: "registration", active: false }));
+    device.on("incoming", (call: Call) => this.incoming(call));
+    device.on("error", (error: { code?: number }, call?: Call) => this.failed(error.code, call));
+    device.on("tokenWillExpire", () => void this.refreshToken());
+    if (unprocessed) await device.audio?.setAudioConstraints(UNPROCESSED).catch(() => undefined);
     await device.register();
   }
 
-  async dial(e164: string, shown: string, language = ""): Promise<void> {
+  async dial(e164: string, party: string, language = ""): Promise<void> {
     if (!this.device || this.call) return;
-    this.tell({ is: "dialled", with: shown });
+    this.emit({ type: "dialled", party });
     try {
-      const constraints = this.raw ? { rtcConstraints: { audio: UNPROCESSED } } : {};
-      this.follow(await this.device.connect({ params: { To: e164, ...(language && { Language: language }) }, ...constraints }));
+      this.follow(await this.device.connect({ params: { To: e164, ...(language && { Language: language }) }, ...this.constraints }));
     } catch (error) {
-      this.tell({ is: "ended", note: told((error as { code?: number }).code) });
+      this.emit({ type: "ended", note: failureText((error as { code?: number }).code) });
     }
   }
 
   accept(): void {
-    this.call?.accept(this.raw ? { rtcConstraints: { audio: UNPROCESSED } } : undefined);
+    this.call?.accept(this.constraints);
   }
 
   decline(): void {
@@ -92,75 +97,83 @@ export class Line {
     else this.device?.disconnectAll();
   }
 
-  mute(yes: boolean): void {
-    this.call?.mute(yes);
+  mute(active: boolean): void {
+    this.call?.mute(active);
   }
 
   press(digit: string): void {
     this.call?.sendDigits(digit);
+    this.emit({ type: "digit", digit });
   }
 
   close(): void {
     this.device?.destroy();
   }
 
-  private offered(call: Call): void {
+  private get constraints(): { rtcConstraints?: MediaStreamConstraints } {
+    return this.options.unprocessed ? { rtcConstraints: { audio: UNPROCESSED } } : {};
+  }
+
+  private emit(event: SoftphoneEvent): void {
+    this.options.onEvent(event);
+  }
+
+  private incoming(call: Call): void {
     if (this.call) return call.reject();
     this.follow(call);
-    this.tell({ is: "offered", with: this.nameOf(call.parameters["From"] ?? "Somebody") });
+    this.emit({ type: "incoming", party: this.options.nameOf(call.parameters["From"] ?? "Unknown caller") });
   }
 
   private follow(call: Call): void {
     this.call = call;
-    this.failed = "";
+    this.failure = "";
     call.on("ringing", () => {
-      this.tell({ is: "ringing" });
-      this.sayName(call);
+      this.emit({ type: "ringing" });
+      this.reportLeg(call);
     });
     call.on("accept", () => {
-      this.tell({ is: "answered", at: Date.now() });
-      this.sayName(call);
+      this.emit({ type: "answered", at: Date.now() });
+      this.reportLeg(call);
     });
-    call.on("mute", (yes: boolean) => this.tell({ is: "muted", yes }));
-    call.on("reconnecting", () => this.tell({ is: "reconnecting", yes: true }));
-    call.on("reconnected", () => this.tell({ is: "reconnecting", yes: false }));
-    call.on("warning", (name: string) => this.tell({ is: "warned", note: warning(name) }));
-    call.on("warning-cleared", () => this.tell({ is: "warned", note: "" }));
-    call.on("error", (error: { code?: number }) => this.wrong(error.code, call));
-    call.on("disconnect", () => this.over("The call has ended."));
-    call.on("cancel", () => this.over("The caller hung up before you answered."));
-    call.on("reject", () => this.over("You declined the call."));
+    call.on("mute", (active: boolean) => this.emit({ type: "mute", active }));
+    call.on("reconnecting", () => this.emit({ type: "reconnecting", active: true }));
+    call.on("reconnected", () => this.emit({ type: "reconnecting", active: false }));
+    call.on("warning", (name: string) => this.emit({ type: "warning", note: warning(name) }));
+    call.on("warning-cleared", () => this.emit({ type: "warning", note: "" }));
+    call.on("error", (error: { code?: number }) => this.failed(error.code, call));
+    call.on("disconnect", () => this.ended("The call has ended."));
+    call.on("cancel", () => this.ended("The caller hung up before you answered."));
+    call.on("reject", () => this.ended("You declined the call."));
   }
 
-  private sayName(call: Call): void {
+  private reportLeg(call: Call): void {
     const { CallSid: sid, From: from } = call.parameters;
-    if (sid) this.named({ sid, from: call.direction === "INCOMING" ? (from ?? "") : null });
+    if (sid) this.options.onLeg({ sid, from: call.direction === "INCOMING" ? (from ?? "") : null });
   }
 
-  private over(note: string): void {
+  private ended(note: string): void {
     this.call = null;
-    this.tell({ is: "ended", note: this.failed || note });
+    this.emit({ type: "ended", note: this.failure || note });
   }
 
-  // The SDK tells some errors before the end of their call and some after it; either way the reason is what stays.
-  private wrong(code: number | undefined, call?: Call): void {
-    this.failed = told(code);
-    if (!this.call) this.tell({ is: "ended", note: this.failed });
-    else if (!call || call === this.call) this.tell({ is: "warned", note: this.failed });
+  // The SDK reports some errors before the end of their call and some after it; the reason is kept in both cases.
+  private failed(code: number | undefined, call?: Call): void {
+    this.failure = failureText(code);
+    if (!this.call) this.emit({ type: "ended", note: this.failure });
+    else if (!call || call === this.call) this.emit({ type: "warning", note: this.failure });
   }
 
-  private async refresh(): Promise<void> {
+  private async refreshToken(): Promise<void> {
     try {
       this.device?.updateToken((await newToken()).token);
     } catch {
-      this.tell({ is: "warned", note: told(20104) });
+      this.emit({ type: "warning", note: failureText(20104) });
     }
   }
 }
 
-function told(code: number | undefined): string {
-  const { what, todo } = advice(code);
-  return `${what} ${todo}${code === undefined ? "" : ` (${code})`}`;
+function failureText(code: number | undefined): string {
+  return adviceText(code, isAdministrator());
 }
 
 async function newToken(): Promise<Token> {

@@ -1,4 +1,5 @@
-// A telephone number as it is typed: the server knows the rules of every country, this asks it and keeps the cursor.
+// Checks a phone number while it is typed. The server knows the numbering rules of every country; this formats its
+// response in the field without moving the cursor.
 
 import { sentence } from "../page/format";
 import { send } from "../page/http";
@@ -10,55 +11,61 @@ export interface CheckedNumber {
   reason: string | null;
 }
 
-const WAIT_MS = 180;
+const DEBOUNCE_MS = 180;
 
-/** Calls back with the newest answer only, after typing has paused. */
+/** Passes the latest result to `onResult`, after a pause in typing. */
 export class NumberCheck {
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private asking: AbortController | null = null;
+  private pending: AbortController | null = null;
 
-  constructor(private readonly answer: (checked: CheckedNumber | null) => void) {}
+  constructor(private readonly onResult: (checked: CheckedNumber | null) => void) {}
 
   typed(raw: string): void {
     clearTimeout(this.timer);
-    this.asking?.abort();
-    if (!raw.trim()) return this.answer(null);
-    this.timer = setTimeout(() => void this.ask(raw), WAIT_MS);
+    this.pending?.abort();
+    if (!raw.trim()) return this.onResult(null);
+    this.timer = setTimeout(() => void this.check(raw), DEBOUNCE_MS);
   }
 
-  private async ask(raw: string): Promise<void> {
-    const asking = (this.asking = new AbortController());
+  private async check(raw: string): Promise<void> {
+    const pending = (this.pending = new AbortController());
     try {
-      const checked = await check(raw, asking.signal);
-      if (!asking.signal.aborted) this.answer(checked);
+      const checked = await checkNumber(raw, pending.signal);
+      if (!pending.signal.aborted) this.onResult(checked);
     } catch {
-      if (!asking.signal.aborted) this.answer(plainCheck(raw));
+      if (!pending.signal.aborted) this.onResult(checkOffline(raw));
     }
   }
 }
 
-export function check(raw: string, signal?: AbortSignal): Promise<CheckedNumber> {
+export function checkNumber(raw: string, signal?: AbortSignal): Promise<CheckedNumber> {
   return send<CheckedNumber>("POST", "/api/numbers", { raw }, signal);
 }
 
-/** Without the server: only whether it has the shape of E.164. */
-export function plainCheck(raw: string): CheckedNumber {
+/** Without the server: only whether the number has the form of E.164. */
+export function checkOffline(raw: string): CheckedNumber {
   const digits = raw.replace(/[\s().\/-]/g, "").replace(/^00/, "+");
   const valid = /^\+[1-9]\d{6,14}$/.test(digits);
-  return { valid, e164: valid ? digits : null, international: null, reason: valid ? null : "Write the number with + and the code of its country." };
+  return { valid, e164: valid ? digits : null, international: null, reason: valid ? null : "Enter the number with + and its country code." };
 }
 
-/** Where the cursor stands after `shown` replaced what was typed: before the same digits, since a code comes in front. */
-export function cursorAfter(typed: string, cursor: number, shown: string): number {
+/** The cursor position after `formatted` replaced the typed text: before the same digits, because a prefix may be added. */
+export function cursorAfterFormatting(typed: string, cursor: number, formatted: string): number {
   let digits = typed.slice(cursor).replace(/[^\d+]/g, "").length;
-  let at = shown.length;
-  while (at > 0 && digits > 0) if (/[\d+]/.test(shown[--at]!)) digits--;
+  let at = formatted.length;
+  while (at > 0 && digits > 0) if (/[\d+]/.test(formatted[--at]!)) digits--;
   return at;
 }
 
-/** Why the number cannot be called, or the hint that stands there otherwise. */
-export function showProblem(line: HTMLElement, checked: CheckedNumber | null): void {
+/** Show the result of a check in `field` and `hint`: the formatted number, or why it cannot be called. */
+export function showCheckedNumber(field: HTMLInputElement, hint: HTMLElement, checked: CheckedNumber | null): void {
   const reason = checked?.valid ? "" : sentence(checked?.reason ?? "");
-  line.textContent = reason || (line.dataset.hint ?? "");
-  line.classList.toggle("problem", Boolean(reason));
+  hint.textContent = reason || (hint.dataset.hint ?? "");
+  hint.classList.toggle("problem", Boolean(reason));
+  field.setAttribute("aria-invalid", String(Boolean(checked && !checked.valid)));
+  const formatted = checked?.valid ? checked.international : null;
+  if (!formatted || formatted === field.value) return;
+  const cursor = cursorAfterFormatting(field.value, field.selectionStart ?? field.value.length, formatted);
+  field.value = formatted;
+  if (document.activeElement === field) field.setSelectionRange(cursor, cursor);
 }

@@ -1,7 +1,4 @@
-"""The three layers as the call page groups them: a light, a note and the files of each. Pure.
-
-Rows say what files there are and what the carrier told; people see three layers, each waiting, recording, kept or gone.
-"""
+"""The three recording layers of a call as its page shows them: a status light, a note and the files of each. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ from callreel.web.pages.wording import CARRIER_ERRORS, CLOUD_STATES
 _CLOUD_LIGHTS = {
     "expected": "waiting",
     "in_progress": "recording",
-    "completed": "fetching",
+    "completed": "downloading",
     "stored": "done",
     "absent": "none",
     "failed": "failed",
@@ -24,7 +21,7 @@ _CLOUD_LIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class LayerGroup:
-    """One layer as shown, `short` where there is little room. `light` is a key of `wording.LIGHTS`; `files` are layers of the call's summary."""
+    """One layer. `short` is its name where space is limited, `light` a key of `wording.LIGHTS`, `files` come from the call's summary."""
 
     key: str
     name: str
@@ -35,7 +32,7 @@ class LayerGroup:
 
 
 def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
-    """The three layers of a call's summary."""
+    """The three layers, from a call's summary."""
     files = [file for file in _list(call["layers"]) if isinstance(file, dict)]
     live = call["state"] == "live"
     of_8k = tuple(file for file in files if file["layer"] == "live_8k")
@@ -43,14 +40,14 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
     of_cloud = tuple(file for file in files if file["layer"] in ("cloud", "cloud_channel"))
     recording = call["recording"] if isinstance(call["recording"], dict) else None
     lost_ms = call["disk_lost_ms"] if isinstance(call["disk_lost_ms"], int) else 0
-    lost = f" The disk did not take all of it: {lost_ms / 1000:.1f} s are silence instead." if lost_ms else ""
+    lost = f" {lost_ms / 1000:.1f} s could not be written to disk and are silent." if lost_ms else ""
     return (
         LayerGroup(
             "live_8k",
             "Live, 8 kHz",
             "8 kHz",
             _live_light(of_8k, live, lost_ms),
-            f"As the carrier sent it.{lost}",
+            f"As streamed by the carrier.{lost}",
             of_8k,
         ),
         LayerGroup(
@@ -58,7 +55,7 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
             "Live, 16 kHz",
             "16 kHz",
             _live_light(of_16k, live, lost_ms),
-            f"What the engine hears.{lost}",
+            f"The input for speech recognition.{lost}",
             of_16k,
         ),
         LayerGroup(
@@ -68,27 +65,29 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
 
 
 def cloud_note(recording: dict[str, Json] | None, live: bool) -> str:
-    """What became of the carrier's recording, with the carrier's or our own reason where it is not here."""
+    """The state of the carrier's recording, with the carrier's or our own reason if it is not stored here."""
     if recording is None:
         return CLOUD_STATES["expected"] if live else "The carrier has not reported a recording of this call."
     state, code = str(recording["state"]), recording["error_code"]
-    note = CLOUD_STATES.get(state, f"The carrier says: {state}.")
+    note = CLOUD_STATES.get(state, f"State reported by the carrier: {state}.")
     if code not in (None, 0):
         known = CARRIER_ERRORS.get(str(code))
-        note += f" Its reason: {known} ({code})." if known else f" Its reason has the code {code}."
+        note += f" Reason: {known} ({code})." if known else f" Error code: {code}."
     if recording["stage_error"] and state != "stored":
         note += f" The last attempt failed: {recording['stage_error']}"
     return note
 
 
 def main_audio(call: Summary) -> str | None:
-    """What the times in the transcript play: the carrier's file of both parties, if it is here."""
-    both = (file for file in _list(call["layers"]) if isinstance(file, dict) and file["layer"] == "cloud")
-    return next((str(file["url"]) for file in both), None)
+    """The URL of the carrier's recording of both parties, if it is stored here."""
+    candidates = (
+        file for file in _list(call["layers"]) if isinstance(file, dict) and file["layer"] == "cloud"
+    )
+    return next((str(file["url"]) for file in candidates), None)
 
 
 def player_audio(call: Summary) -> str | None:
-    """What a player without script plays: the carrier's file, or one party's live one where there is none."""
+    """What the plain player plays: the carrier's recording, or else the live recording of one party."""
     files = (file for file in _list(call["layers"]) if isinstance(file, dict))
     return main_audio(call) or next((str(file["url"]) for file in files), None)
 
@@ -100,7 +99,7 @@ def _live_light(files: Sequence[dict[str, Json]], live: bool, lost_ms: int) -> s
     if "recording" in states:
         return "recording"
     if live:
-        return "paused"  # its stream was cut; another may continue it
+        return "paused"  # its stream was lost; a new one may continue the layer
     if lost_ms:
         return "failed"
     return "repaired" if "repaired" in states else "done"

@@ -23,7 +23,6 @@ from callreel.web.api.statistics import Period, statistics_of
 from callreel.web.api.time_parameters import position_of
 from callreel.web.dependencies import Context, CurrentPerson, Pages
 from callreel.web.errors import not_found
-from callreel.web.options import WebOptions
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
 
@@ -86,7 +85,6 @@ def one_call(
         layer_groups=layer_groups(call),
         main_audio=main_audio(call),
         player_audio=player_audio(call),
-        rough_note=rough_note(context.options),
     )
 
 
@@ -134,15 +132,6 @@ def me(pages: Pages, request: Request) -> HTMLResponse:
 def api_description(pages: Pages, request: Request) -> HTMLResponse:
     described = operations(request.app.openapi())
     return pages.page(request, "docs.html", here="docs", operations=described)
-
-
-def rough_note(options: WebOptions) -> str:
-    """The warning about an engine of draft quality."""
-    engine = options.engine_name or "The engine"
-    return (
-        f"{engine} needs no download, but its text has many errors: use it as a hint of what was said, and listen "
-        "where it matters. The settings list better engines."
-    )
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
-"""The words, numbers and times that pages show. Pure; used as filters by the templates.
+"""Labels, sentences, numbers and times as pages show them. Pure; used as filters by the templates.
 
-What is stored is for programs (`in_progress`, `16101`, 83250 ms); what is said here is for people. Stored values that
-are unknown here are shown as they are, never hidden.
+Stored values are for programs (`in_progress`, `16101`, 83250 ms), the texts here are for people. A stored value without
+a text here is shown as it is, never hidden.
 """
 
 from collections.abc import Mapping
@@ -19,65 +19,65 @@ VERDICTS: Mapping[str, str] = {
 }
 
 VERDICT_MEANINGS: Mapping[str, str] = {
-    "verified": "Two independent captures of this call agree: what was kept live, and the carrier's own recording.",
-    "explained": "The captures differ, and the reason is known.",
-    "suspect": "The captures differ and nothing explains it. Listen before you rely on this call.",
+    "verified": "Two independent recordings of this call agree: the live recording and the carrier's recording.",
+    "explained": "The recordings differ, and the reason is known.",
+    "suspect": "The recordings differ for an unknown reason. Listen to the call before you rely on it.",
 }
 
 LIGHTS: Mapping[str, str] = {
     "waiting": "waiting",
     "recording": "recording",
     "paused": "paused",
-    "fetching": "being fetched",
-    "done": "kept",
-    "repaired": "kept, repaired after a crash",
-    "none": "none",
+    "downloading": "downloading",
+    "done": "stored",
+    "repaired": "stored, repaired after a crash",
+    "none": "not available",
     "failed": "failed",
 }
 
 CLOUD_STATES: Mapping[str, str] = {
-    "expected": "No word from the carrier yet. It reports the recording when the call ends.",
+    "expected": "The carrier has not reported a recording yet. It does so when the call ends.",
     "in_progress": "The carrier is recording.",
-    "completed": "The carrier has finished its recording. It is being fetched and checked.",
-    "stored": "Fetched from the carrier, checked and kept here.",
-    "absent": "The carrier says that it has no recording of this call.",
-    "failed": "The carrier says that its recording failed.",
-    "parked": "The carrier has a recording, but it could not be fetched. It will be tried again when you ask for it.",
-    "missing": "The carrier never reported a recording, and none is on its list.",
+    "completed": "The carrier has finished its recording. It is being downloaded and verified.",
+    "stored": "Downloaded from the carrier, verified and stored here.",
+    "absent": "The carrier reports that it has no recording of this call.",
+    "failed": "The carrier reports that its recording failed.",
+    "parked": "The carrier has a recording, but downloading it failed. Retry it on the Operations page.",
+    "missing": "The carrier reported no recording, and its list contains none.",
 }
 
 LAYER_NAMES: Mapping[Layer, str] = {
     Layer.LIVE_8K: "Live, 8 kHz",
     Layer.LIVE_16K: "Live, 16 kHz",
-    Layer.CLOUD: "The carrier's recording, fetched",
-    Layer.CLOUD_CHANNEL: "Its channels, one party each",
+    Layer.CLOUD: "Recording downloaded from the carrier",
+    Layer.CLOUD_CHANNEL: "Channels of the carrier's recording, one per party",
 }
 
 ROW_NAMES: Mapping[str, str] = {
-    "transcripts": "Transcripts, live and final",
-    "turns": "Turns of text",
-    "words": "Words with their times",
-    "finals": "Lines of live text",
+    "transcripts": "Live and final transcripts",
+    "turns": "Transcript turns",
+    "words": "Words with timestamps",
+    "finals": "Live transcript segments",
     "revisions": "Corrections",
     "notes": "Notes and marks",
-    "turn_index": "Rows of the search index",
-    "live_events": "Events of the call",
-    "holds": "Holds, with their reasons",
+    "turn_index": "Search index entries",
+    "live_events": "Live events",
+    "holds": "Legal holds with their reasons",
 }
-"""What people call the rows that hang on a call, by table."""
+"""What the rows of a call are called on pages, by table."""
 
 ERASURE_STEPS: Mapping[str, str] = {
     "requested": "Requested",
     "carrier": "Erasing at the carrier",
     "files": "Erasing the audio here",
-    "rows": "Erasing text, numbers and notes",
+    "rows": "Erasing transcripts, phone numbers and notes",
     "done": "Erased",
 }
 
 AT_CARRIER: Mapping[str, str] = {
     "deleted": "deleted",
-    "gone": "was gone already",
-    "left": "left there, as asked",
+    "gone": "already deleted",
+    "left": "kept, as requested",
 }
 
 CARRIER_ERRORS: Mapping[str, str] = {
@@ -87,7 +87,7 @@ CARRIER_ERRORS: Mapping[str, str] = {
 
 
 def duration_text(duration_ms: int | None) -> str:
-    """`1:23`, `1:02:03`; a dash when it is not known."""
+    """`1:23`, `1:02:03`; a dash for None."""
     if duration_ms is None:
         return "–"
     minutes, seconds = divmod(duration_ms // 1000, 60)
@@ -96,7 +96,7 @@ def duration_text(duration_ms: int | None) -> str:
 
 
 def position_fragment(position_ms: int) -> str:
-    """A moment of a call as a media fragment, `t=12.3` (W3C Media Fragments URI 1.0, in seconds)."""
+    """A position in a call as a media fragment, `t=12.3` (W3C Media Fragments URI 1.0, in seconds)."""
     return f"t={position_ms / 1000:.1f}"
 
 
@@ -113,7 +113,7 @@ def size_text(size_bytes: int) -> str:
 
 
 def number_text(number: str) -> str:
-    """A telephone number with the spaces its country uses; anything else as it came."""
+    """A phone number in its country's international format; anything else unchanged."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
@@ -122,39 +122,39 @@ def number_text(number: str) -> str:
 
 
 def clock_text(when: str | datetime) -> str:
-    """`22 Nov 2026, 12:39 UTC`: what a page says without script; with script the reader's own zone replaces it."""
+    """`22 Nov 2026, 12:39 UTC`. The page's script replaces it with the time in the reader's time zone."""
     moment = datetime.fromisoformat(when) if isinstance(when, str) else when
     return f"{moment.astimezone(UTC):%d %b %Y, %H:%M} UTC".lstrip("0")
 
 
-def sentence(fact: str) -> str:
-    """A short fact, as messages have it, with a capital and a full stop."""
-    return f"{fact[:1].upper()}{fact[1:]}" + ("" if fact.endswith((".", "!", "?")) else ".")
+def sentence(message: str) -> str:
+    """A short message as a sentence: with a capital letter and a full stop."""
+    return f"{message[:1].upper()}{message[1:]}" + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 def percent_text(share: float | None) -> str:
-    return "" if share is None else f"{round(share * 100)} %"
+    return "" if share is None else f"{round(share * 100)}%"
 
 
 def live_score_text(score: Mapping[str, int | float | None]) -> str:
-    """What reading along was worth, from the API's `live_score`: a sentence or two, empty where nothing was counted."""
-    said = []
+    """How good the live transcript was, from the API's `live_score`; empty without counts."""
+    sentences = []
     if words := score["words"]:
         same = score["same"] or 0
-        said.append(
-            f"While the call went on, {same:,} of the final text's {words:,} words stood there already"
+        sentences.append(
+            f"The live transcript agrees with {same:,} of the {words:,} words of the final transcript"
             f" ({percent_text(same / words)})."
         )
-    if heard := score["live_words"]:
-        said.append(
-            f"Of {heard:,} words that could be read along, {score['late'] or 0:,} came later than {LATE_MS / 1000:g} s"
-            f" after they were said, and {score['retracted'] or 0:,} were shown and then changed."
+    if shown := score["live_words"]:
+        sentences.append(
+            f"Of {shown:,} live words, {score['late'] or 0:,} appeared more than {LATE_MS / 1000:g} s after they were"
+            f" spoken, and {score['retracted'] or 0:,} changed after they appeared."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def figure_text(value: float, places: int = 0) -> str:
-    """`1,234`, with one place `12.5` and `12`: no more places than say something."""
+    """`1,234`; with one decimal place `12.5` and `12`: trailing zeros are dropped."""
     return f"{round(value, places):,.{places}f}".removesuffix(".0")
 
 
@@ -164,5 +164,5 @@ def month_text(month: str) -> str:
 
 
 def money_text(amount: float, currency: str, places: int = 4) -> str:
-    """Amounts of a call are small, so four places: `$0.0245` for dollars, `0.0245 EUR` for others."""
+    """`$0.0245` for dollars, `0.0245 EUR` for others. Amounts of a single call need four decimal places."""
     return f"${amount:.{places}f}" if currency == "USD" else f"{amount:.{places}f} {currency}"

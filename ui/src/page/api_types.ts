@@ -1,0 +1,103 @@
+// Responses of the API, as far as the pages use them.
+
+export type Role = "agent" | "technician";
+export const ROLES: readonly Role[] = ["agent", "technician"];
+
+export interface Word {
+  text: string;
+  start_ms: number;
+  end_ms: number;
+  confidence: number | null;
+}
+
+export interface Turn {
+  role: Role;
+  start_ms: number;
+  end_ms: number;
+  text: string;
+  confidence: number | null;
+  /** The fallback engine, or empty if the configured engine transcribed the turn. */
+  fallback_engine: string;
+  words?: Word[];
+}
+
+export interface Layer {
+  layer: "live_8k" | "live_16k" | "cloud" | "cloud_channel";
+  role: Role | null;
+  url: string;
+  duration_ms: number;
+  state: string;
+}
+
+export interface Reason {
+  code: string;
+  role: Role | null;
+  detail: string;
+}
+
+export interface CallHead {
+  call_id: string;
+  call_sid: string;
+  state: "live" | "ended" | "closed";
+  direction: "incoming" | "outgoing";
+  agent: string;
+  number: string;
+  /** The name of the number in the phone book. */
+  number_name: string | null;
+  created_at: string;
+  answered_at: string | null;
+  ended_at: string | null;
+  duration_ms: number | null;
+  verdict: "verified" | "explained" | "suspect" | null;
+  reasons: Reason[];
+}
+
+export interface Hit {
+  role: Role;
+  start_ms: number;
+  parts: { text: string; hit: boolean }[];
+}
+
+export interface ListedCall extends CallHead {
+  notes?: number;
+  held?: boolean;
+  /** An erasure was requested and is not complete. */
+  erasing?: boolean;
+  hits?: Hit[];
+  hits_total?: number;
+}
+
+export interface Note {
+  id: number;
+  kind: "mark" | "note";
+  at_ms: number;
+  text: string;
+  by: string;
+  at: string;
+}
+
+/** One correction: of a word, a turn's text or its speaker. Indexes count from 0, in the corrected revision. */
+export interface Change {
+  turn: number;
+  word?: number | null;
+  text?: string | null;
+  role?: Role | null;
+}
+
+export interface Revision {
+  number: number;
+  by: string;
+  at: string;
+  changes: Change[];
+}
+
+export interface Call extends CallHead {
+  layers: Layer[];
+  transcript: { engine: string; model: string; revision: number; created_at: string } | null;
+  revision?: { number: number; by: string; at: string } | null;
+  turns: Turn[];
+  machine_turns?: Turn[];
+  live_turns: Turn[];
+  live_offset_ms: number;
+  notes?: Note[];
+}

@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { scaleEnd, stacks, ticks, type Day } from "../src/dashboard/charts";
+import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf } from "../src/list/filters";
+import { apiError } from "../src/page/http";
+
+test("filters survive the URL, in a fixed order", () => {
+  const filters = { verdict: "suspect", q: 'left "gauge" & co', from: "2026-11-01", min_s: "90", notes: "1" };
+  expect(filtersOf(queryOf(filters))).toEqual(filters);
+  expect(queryOf({ to: "b", q: "a" })).toBe(queryOf({ q: "a", to: "b" }));
+});
+
+test("unknown parameters are ignored", () => {
+  expect(filtersOf("?before=2026&q=%20&evil=1")).toEqual({});
+  expect(queryOf({})).toBe("");
+  expect(isFiltered({})).toBe(false);
+  expect(isFiltered({ notes: "1" })).toBe(true);
+});
+
+test("minutes convert to seconds and back", () => {
+  expect([secondsOf("1.5"), secondsOf("2,5"), secondsOf(""), secondsOf("x"), secondsOf("-1")]).toEqual(["90", "150", "", "", ""]);
+  expect([minutesOf("90"), minutesOf(undefined), minutesOf("x")]).toEqual(["1.5", "", ""]);
+});
+
+test.each([
+  [0, 1],
+  [1, 1],
+  [3, 5],
+  [7, 10],
+  [10, 10],
+  [11, 20],
+  [0.3, 0.5],
+])("a scale for %s ends at %s", (most, top) => expect(scaleEnd(most)).toBeCloseTo(top));
+
+test("stacked bars do not overlap and stay within the drawing", () => {
+  const day = (agent: number, technician: number) => ({ speech_ms: { agent, technician } }) as Day;
+  const series = (["agent", "technician"] as const).map((key) => ({ key, name: key, value: (one: Day) => one.speech_ms[key] }));
+  const { bars, top } = stacks([day(2, 6), day(0, 0), day(4, 0)], series, 300, 100);
+  expect(top).toBe(10);
+  expect(bars).toHaveLength(3);
+  expect(bars[1]!.y + bars[1]!.height).toBeCloseTo(bars[0]!.y);
+  for (const bar of bars) {
+    expect(bar.y).toBeGreaterThanOrEqual(0);
+    expect(bar.x + bar.width).toBeLessThanOrEqual(300);
+  }
+});
+
+test("API errors keep their message, other responses get a general one", () => {
+  expect(apiError(409, '{"error": {"code": "conflict", "message": "Someone was first."}}')).toMatchObject({ status: 409, code: "conflict", message: "Someone was first." });
+  expect(apiError(502, "<html>").message).toBe("The server responded with error 502.");
+  expect(apiError(401, "").message).toContain("signed out");
+});
+
+test("a scale of counts has no fractions", () => {
+  expect(ticks(5, true)).toEqual([0, 5]);
+  expect(ticks(10, true)).toEqual([0, 5, 10]);
+  expect(ticks(5, false)).toEqual([0, 2.5, 5]);
+});
