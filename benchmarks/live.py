@@ -24,8 +24,8 @@ from callreel.audio import mulaw
 from callreel.audio.resample import to_rate
 from callreel.domain.call import Track
 from callreel.domain.ids import LegSid, StreamSid
+from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.store.files.sound_files import read_wav
-from callreel.twilio.stream import StreamSender
 
 FRAME_MS = 20
 PAUSE_MS = 900

@@ -12,7 +12,8 @@ from callreel.ingest.lane import Lane, LanePaths
 from callreel.ingest.media.session import MediaSession, Open
 from callreel.live.endpointing import NoTranscript
 from callreel.runtime.counters import Counters
-from callreel.twilio.stream import StreamReceiver, StreamSender
+from callreel.simulator.calls.stream_sender import StreamSender
+from callreel.twilio.stream import StreamReceiver
 
 FRAMES = 1_000
 ROUNDS = 15

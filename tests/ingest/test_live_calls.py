@@ -10,10 +10,11 @@ from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.ingest.live_calls import LiveStream
+from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.store.calls import facts, layers, streams
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.transcripts import transcripts
-from callreel.twilio.stream import Frame, Started, StreamReceiver, StreamSender
+from callreel.twilio.stream import Frame, Started, StreamReceiver
 from tests.ingest.test_lane import layer
 from tests.support.installation import (
     ACCOUNT,

@@ -9,7 +9,8 @@ from callreel.domain.call import Track
 from callreel.domain.ids import LegSid, StreamSid
 from callreel.ingest.media.session import Command, End, MediaSession, Open
 from callreel.runtime.counters import Counters
-from callreel.twilio.stream import Frame, StreamSender
+from callreel.simulator.calls.stream_sender import StreamSender
+from callreel.twilio.stream import Frame
 
 
 def said() -> list[bytes]:

@@ -19,10 +19,11 @@ from callreel.domain.ids import LegSid, StreamSid
 from callreel.domain.recording import LayerState
 from callreel.ingest.media.one_port import MEDIA_PATH, in_this_process, one_port
 from callreel.ingest.media.protocol import SocketLimits, media_protocol
+from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.store.calls import facts
 from callreel.store.calls.streams import EndedBy
 from callreel.twilio.signature import settings_header, sign
-from callreel.twilio.stream import StreamSender
+from callreel.twilio.stream import UNREADABLE_IN_A_ROW
 from tests.ingest.test_live_calls import CALL, files, layer_1, rows, tokens
 from tests.support.installation import (
     ACCOUNT,
@@ -115,7 +116,7 @@ def speaking(carrier: StreamSender, track: Track, samples: Samples) -> list[str]
     return [carrier.media(track, timestamp_ms, payload) for timestamp_ms, payload in frames(samples)]
 
 
-async def say(client: ClientConnection, *messages: str) -> None:
+async def say(client: ClientConnection, *messages: str | bytes) -> None:
     for message in messages:
         await client.send(message)
 
@@ -363,10 +364,6 @@ def test_while_draining_only_calls_that_live_get_streams(installation: Installat
 
 
 BEFORE_START = {
-    "no JSON": ("{never", 1007),
-    "audio first": (sender().media(Track.INBOUND, 0, b"\xff" * 160), 1008),
-    "stop first": (sender().stop(), 1008),
-    "too large": ("x" * 70_000, 1009),
     "start without what it needs": ('{"event": "start", "start": {}}', 1007),
     "other audio": (
         json.dumps(
@@ -398,20 +395,44 @@ def test_message_that_cannot_be_taken_closes_with_its_code(installation: Install
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize(
-    ("message", "code"), [("{never", 1007), (sender().connected(), 1008), ("x" * 70_000, 1009)]
-)
-def test_violation_in_the_middle_keeps_what_came_before(
-    installation: Installation, message: str, code: int
-) -> None:
+UNREADABLE_IN_BETWEEN: dict[str, str | bytes] = {
+    "no JSON": "{never",
+    "empty": "",
+    "binary": b"\xff" * 160,
+    "second connected": sender().connected(),
+    "second start": sender().start(),
+    "too large": "x" * 1_100_000,
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE_IN_BETWEEN)
+def test_unreadable_message_in_the_middle_loses_no_audio(installation: Installation, what: str) -> None:
+    (token,) = tokens(installation)
+    said = speech(400)
+
+    async def scene() -> None:
+        async with listening(installation) as here, here.socket() as client:
+            carrier = sender()
+            audio = speaking(carrier, Track.INBOUND, said)
+            await say(client, *opening(carrier, token), *audio[:10], UNREADABLE_IN_BETWEEN[what], *audio[10:])
+            await say(client, carrier.stop())
+            assert await closed(client) == 1000
+            assert here.troubles() == {"stream_violations": 1}
+
+    asyncio.run(scene())
+    assert np.array_equal(layer_1(installation, Role.AGENT), said)
+
+
+def test_persisting_unreadable_messages_close_and_keep_what_came_before(installation: Installation) -> None:
     (token,) = tokens(installation)
     said = speech(300)
 
     async def scene() -> None:
         async with listening(installation) as here, here.socket() as client:
             carrier = sender()
-            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said), message)
-            assert await closed(client) == code
+            audio = speaking(carrier, Track.INBOUND, said)
+            await say(client, *opening(carrier, token), *audio, *["{never"] * UNREADABLE_IN_A_ROW)
+            assert await closed(client) == 1007
             assert here.counted("sockets_closed_by_us") == 1
 
     asyncio.run(scene())

@@ -1,33 +1,37 @@
-"""The protocol of one media stream, both ends, without a socket.
+"""Our end of one media stream's protocol, without a socket.
 
-`StreamReceiver` is our end: it is handed each message and answers with exactly one event. It never raises on what the
-peer sends: a `Violation` says what was wrong and whether to close. `StreamSender` is the carrier's end, used by the
-stand-in. Neither knows clocks, gaps or roles: frames go on as they came, and `audio/timeline` places them.
+`StreamReceiver` is handed each message and returns exactly one event. It never raises on what the peer sends: a
+`Violation` says what was wrong and whether to close. It knows neither clocks, gaps nor roles: `audio/jitter_buffer` places
+the frames. `simulator/calls/stream_sender` is the carrier's end.
 
 Follows the carrier's "Media Streams: WebSocket messages" (reference/twilio.md, section 3.2); close codes are those of
-RFC 6455, section 7.4.1.
+RFC 6455, section 7.4.1. An unreadable message never ends a stream, since the frames after it are audio that nobody sends
+twice; only `UNREADABLE_IN_A_ROW` of them do, or a `start` that cannot be used.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from callreel.domain.call import Track
 from callreel.domain.ids import LegSid, StreamSid
 from callreel.twilio import media_messages
-from callreel.twilio.media_messages import Dtmf, Mark, Media, Start, Stop
+from callreel.twilio.media_messages import Control, Dtmf, Mark, Start, Stop
 from callreel.twilio.media_messages import Frame as Frame
 
-NOT_JSON: Final = 1007
-OUT_OF_ORDER: Final = 1008
-TOO_BIG: Final = 1009
 NOT_OUR_AUDIO: Final = 1003
+UNREADABLE: Final = 1007
+MAX_MESSAGE_BYTES: Final = 1 << 20
+"""Of one message (characters, for text). A frame of 20 ms takes about 400."""
+UNREADABLE_IN_A_ROW: Final = 100
+"""So many unreadable messages, with none between that can be read, and the peer speaks another protocol."""
 
 _KEPT_CHARS = 2000
 _FACT_CHARS = 200
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 class StreamState(StrEnum):
@@ -91,7 +95,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """The peer did what the protocol forbids. `close_code` None means: note it and go on."""
+    """The peer did what the protocol forbids. `close_code` None: count it and keep the stream."""
 
     what: str
     close_code: int | None
@@ -102,8 +106,8 @@ StreamEvent = Connected | Started | Frame | Digit | Marked | Stopped | Unknown |
 _STREAMING = StreamState.STREAMING
 _decode_frame = media_messages.decode_frame
 
-# What is welcome in each state, and the state after it. A `start` without `connected` is let in.
-_NEXT: dict[StreamState, dict[type[media_messages.Message], StreamState]] = {
+# Which messages each state allows, and the state after them. `start` may come without `connected`.
+_NEXT: dict[StreamState, dict[type[Control], StreamState]] = {
     StreamState.CONNECTED_WANTED: {
         media_messages.Connected: StreamState.START_WANTED,
         Start: StreamState.STREAMING,
@@ -112,24 +116,23 @@ _NEXT: dict[StreamState, dict[type[media_messages.Message], StreamState]] = {
         Start: StreamState.STREAMING,
     },
     StreamState.STREAMING: {
-        Media: StreamState.STREAMING,
         Dtmf: StreamState.STREAMING,
         Mark: StreamState.STREAMING,
         Stop: StreamState.STOPPED,
     },
     StreamState.STOPPED: {},
 }
+_FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class StreamReceiver:
-    """Our end of one socket. A `Violation` with a close code ends the stream: what comes after it is only noted.
+    """Our end of one socket. After `stop`, or a `Violation` with a close code, every message is a `Violation` without."""
 
-    `max_message_bytes` bounds one message (characters, for text); a frame of 20 ms takes about 400.
-    """
-
-    def __init__(self, *, max_message_bytes: int = 65536) -> None:
+    def __init__(self, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._max_message_bytes = max_message_bytes
         self._state = StreamState.CONNECTED_WANTED
+        self._unreadable = 0
+        """Messages in a row that could not be read."""
 
     @property
     def state(self) -> StreamState:
@@ -143,9 +146,11 @@ class StreamReceiver:
     def receive(self, message: str | bytes) -> StreamEvent:
         """What one message of the socket means. Never raises on what is in it."""
         if self._state is _STREAMING and len(message) <= self._max_message_bytes:
-            try:  # 99 of 100 messages are audio, and all others may take their time
-                return _decode_frame(message).media
-            except (msgspec.MsgspecError, ValueError, RecursionError):
+            try:  # 99 of 100 messages are audio
+                frame = _decode_frame(message).media
+                self._unreadable = 0
+                return frame
+            except _FAULTS:
                 pass
         return self._receive_other(message)
 
@@ -157,45 +162,62 @@ class StreamReceiver:
         if self._state is not _STREAMING or max(map(len, messages)) > self._max_message_bytes:
             return None
         try:
-            return [_decode_frame(message).media for message in messages]
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+            frames = [_decode_frame(message).media for message in messages]
+        except _FAULTS:
             return None
+        self._unreadable = 0
+        return frames
 
     def _receive_other(self, message: str | bytes) -> StreamEvent:
         if len(message) > self._max_message_bytes:
-            return self._refuse(f"a message is over {self._max_message_bytes} bytes", TOO_BIG)
+            return self._unread(f"a message is over {self._max_message_bytes} bytes")
+        marked = message.startswith(_BOM) if isinstance(message, bytes) else message.startswith("\ufeff")
+        if marked:
+            return self.receive(_text(message).lstrip("\ufeff"))
         try:
-            decoded = media_messages.decode(message)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            return self._unreadable(message, error)
+            decoded = media_messages.decode_control(message)
+        except _FAULTS as error:
+            return self._explain(message, error)
+        self._unreadable = 0
         return self._control(decoded)
 
-    def _control(self, message: media_messages.Message) -> StreamEvent:
+    def _control(self, message: Control) -> StreamEvent:
         after = _NEXT[self._state].get(message.__class__)
         if after is None:
-            return self._refuse(f"{_name(message)} while {self._state}", OUT_OF_ORDER)
+            return self._violation(f"{message.__class__.__name__.lower()} while {self._state}")
         if isinstance(message, Start) and (fault := _format_fault(message.start.media_format)):
-            return self._refuse(fault, NOT_OUR_AUDIO)
+            return self._violation(fault, NOT_OUR_AUDIO)
         self._state = after
         return _event(message)
 
-    def _unreadable(self, message: str | bytes, error: Exception) -> StreamEvent:
-        """An unknown kind is a fact, a known kind of a wrong shape is noted, and what is no JSON closes."""
-        if isinstance(error, UnicodeError):
-            return self._refuse("a message is not UTF-8", NOT_JSON)
+    def _explain(self, message: str | bytes, error: Exception) -> StreamEvent:
+        """An unknown kind of message is a fact of the call; everything else that cannot be decoded is a violation."""
         try:
             name = media_messages.decode_envelope(message).event
         except msgspec.ValidationError:
-            return self._refuse("a message without the name of an event", None)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self._refuse("a message is not JSON", NOT_JSON)
+            return self._unread("a message without the name of an event")
+        except _FAULTS:
+            what = "UTF-8" if isinstance(error, UnicodeError) else "JSON"
+            return self._unread(f"a message is not {what}")
+        if name == "media" and self._state is not _STREAMING:
+            return self._violation(f"media while {self._state}")
+        if name == "start" and self._state is not _STREAMING:
+            return self._violation(f"start is malformed: {error}", UNREADABLE)
         if name in media_messages.EVENTS:
-            return self._refuse(f"{name} is malformed: {error}", NOT_JSON if name == "start" else None)
+            return self._unread(
+                f"{name} is malformed: {_fault_of_frame(message) if name == 'media' else error}"
+            )
+        self._unreadable = 0
         if self.closed:
-            return self._refuse("a message of an unknown kind", None)
+            return self._violation("a message of an unknown kind")
         return Unknown(name[:_KEPT_CHARS], _text(message[:_KEPT_CHARS]))
 
-    def _refuse(self, what: str, close_code: int | None) -> Violation:
+    def _unread(self, what: str) -> Violation:
+        self._unreadable += 1
+        persists = self._unreadable >= UNREADABLE_IN_A_ROW
+        return self._violation(what, UNREADABLE if persists else None)
+
+    def _violation(self, what: str, close_code: int | None = None) -> Violation:
         if self.closed:
             return Violation(f"after the end: {what}"[:_FACT_CHARS], None)
         if close_code is not None:
@@ -203,109 +225,59 @@ class StreamReceiver:
         return Violation(what[:_FACT_CHARS], close_code)
 
 
-def _frame(message: Media) -> Frame | Violation:
-    body = message.media
-    stamp = body.timestamp
-    if len(stamp) <= media_messages.TIMESTAMP_DIGITS and stamp.isdecimal():
-        return Frame(body.track, int(stamp), body.payload)
-    return Violation(f"media with timestamp {stamp[:20]!r}, not a number of ms up to nine digits", None)
+def _fault_of_frame(message: str | bytes) -> Exception | None:
+    try:
+        _decode_frame(message)
+    except _FAULTS as error:
+        return error
+    return None
 
 
-def _event(message: media_messages.Message) -> StreamEvent:
+def _event(message: Control) -> StreamEvent:
     match message:
         case media_messages.Connected(protocol, version):
-            return Connected(protocol, version)
+            return Connected(_as_text(protocol), _as_text(version))
         case Start(start):
             return _started(start)
-        case Media():
-            return _frame(message)
         case Dtmf(dtmf):
-            return Digit(dtmf.track, dtmf.digit)
+            return Digit(_as_text(dtmf.track), _as_text(dtmf.digit))
         case Mark(mark):
-            return Marked(mark.name)
+            return Marked(_as_text(mark.name))
         case Stop():
             return Stopped()
 
 
 def _started(start: media_messages.StartBody) -> Started:
-    audio = start.media_format
+    audio = start.media_format or media_messages.MediaFormat()
+    tracks = start.tracks if isinstance(start.tracks, list) else ()
+    parameters = start.custom_parameters if isinstance(start.custom_parameters, dict) else {}
     return Started(
         stream_sid=StreamSid(start.stream_sid),
         leg_sid=LegSid(start.call_sid),
         account_sid=start.account_sid,
-        tracks=tuple(track for track in Track if track.value in start.tracks),
+        tracks=tuple(track for track in Track if track.value in tracks),
         encoding=audio.encoding,
         rate_hz=audio.sample_rate,
         channels=audio.channels,
-        parameters=start.custom_parameters,
+        parameters={name: _as_text(value) for name, value in parameters.items()},
     )
 
 
-def _format_fault(audio: media_messages.MediaFormat) -> str | None:
-    if (audio.encoding, audio.sample_rate, audio.channels) == ("audio/x-mulaw", 8000, 1):
+def _as_text(value: Any) -> str:
+    """A value that should be text: a number as it is written, null as nothing."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode("utf-8")
+
+
+def _format_fault(audio: media_messages.MediaFormat | None) -> str | None:
+    if audio is None or (audio.encoding, audio.sample_rate, audio.channels) == (
+        "audio/x-mulaw", media_messages.RATE_HZ, 1,
+    ):  # fmt: skip
         return None
     came = f"{audio.encoding[:40]} at {audio.sample_rate} Hz with {audio.channels} channels"
-    return f"start announces {came}, expected audio/x-mulaw at 8000 Hz with 1 channel"
-
-
-def _name(message: media_messages.Message) -> str:
-    return message.__class__.__name__.lower()
+    return f"start announces {came}, expected audio/x-mulaw at {media_messages.RATE_HZ} Hz with 1 channel"
 
 
 def _text(body: str | bytes) -> str:
     return body if isinstance(body, str) else body.decode("utf-8", errors="replace")
-
-
-class StreamSender:
-    """The carrier's end of one socket: makes the messages and keeps their counters.
-
-    One sequence number runs over all messages after `connected`, `start` being 1. `chunk` counts from 1 for each track;
-    whether the carrier's counts per track or over both is open (reference/twilio.md, section 3.2), so nothing reads it.
-    """
-
-    def __init__(self, stream_sid: StreamSid, leg_sid: LegSid, account_sid: str) -> None:
-        self._stream_sid = stream_sid
-        self._leg_sid = leg_sid
-        self._account_sid = account_sid
-        self._sequence = 0
-        self._chunks = {track: 0 for track in Track}
-
-    def connected(self) -> str:
-        return media_messages.encode(media_messages.Connected())
-
-    def start(
-        self,
-        tracks: tuple[Track, ...] = (Track.INBOUND, Track.OUTBOUND),
-        parameters: Mapping[str, str] | None = None,
-    ) -> str:
-        """`parameters` are the TwiML's `<Parameter>`s."""
-        body = media_messages.StartBody(
-            stream_sid=self._stream_sid,
-            account_sid=self._account_sid,
-            call_sid=self._leg_sid,
-            tracks=[track.value for track in tracks],
-            custom_parameters=dict(parameters or {}),
-        )
-        return media_messages.encode(Start(body, self._number(), self._stream_sid))
-
-    def media(self, track: Track, timestamp_ms: int, payload: bytes) -> str:
-        """`payload` is mu-law at 8000 Hz; 160 bytes are the usual 20 ms."""
-        self._chunks[track] += 1
-        body = media_messages.MediaBody(track, str(timestamp_ms), payload, str(self._chunks[track]))
-        return media_messages.encode(Media(body, self._number(), self._stream_sid))
-
-    def dtmf(self, digit: str) -> str:
-        return media_messages.encode(
-            Dtmf(media_messages.DtmfBody(digit, "inbound_track"), self._number(), self._stream_sid)
-        )
-
-    def mark(self, name: str) -> str:
-        return media_messages.encode(Mark(media_messages.MarkBody(name), self._number(), self._stream_sid))
-
-    def stop(self) -> str:
-        body = media_messages.StopBody(self._account_sid, self._leg_sid)
-        return media_messages.encode(Stop(body, self._number(), self._stream_sid))
-
-    def _number(self) -> str:
-        self._sequence += 1
-        return str(self._sequence)

@@ -32,7 +32,6 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 from callreel.ingest.live_calls import LiveCalls, LiveStream
 from callreel.ingest.media.batched_reader import BatchedReader, Turn
 from callreel.ingest.media.session import (
-    MAX_MESSAGE_BYTES,
     NORMAL,
     POLICY,
     RESTARTING,
@@ -46,6 +45,7 @@ from callreel.ingest.media.session import (
 from callreel.runtime.counters import Counters
 from callreel.store.calls.streams import EndedBy
 from callreel.twilio.signature import SignatureCheck
+from callreel.twilio.stream import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 _wire = logging.getLogger("picows")

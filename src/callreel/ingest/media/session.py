@@ -30,7 +30,6 @@ NORMAL: Final = 1000
 POLICY: Final = 1008
 RESTARTING: Final = 1012
 TRY_AGAIN: Final = 1013
-MAX_MESSAGE_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class MediaSession:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._receiver = StreamReceiver(max_message_bytes=MAX_MESSAGE_BYTES)
+        self._receiver = StreamReceiver()
         self._place: Place | None = None
         self._held: deque[bytes] | None = None
         self.heard = False

@@ -18,11 +18,11 @@ from callreel.audio.samples import FRAME_MS
 from callreel.domain.call import Track
 from callreel.domain.ids import StreamSid
 from callreel.simulator.calls.context import CallContext
+from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.simulator.calls.twiml_script import StartStream
 from callreel.simulator.calls.webhook_forms import stream_status_form
 from callreel.simulator.faults import ScheduledMessage, inject
 from callreel.simulator.scenario import StreamOutcome
-from callreel.twilio.stream import StreamSender
 
 log = logging.getLogger(__name__)
 
