@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from callreel.cli.main import app
 from callreel.ops.health import Health
-from callreel.ops.metrics import LiveFigures, Metrics
+from callreel.ops.metrics import LiveGauges, Metrics
 from callreel.runtime.counters import Counters
 from callreel.settings import Settings, env_names
 from callreel.settings.carrier import MEDIA_PATH
@@ -192,7 +192,7 @@ def test_every_metric_is_documented_and_every_one_that_is_named_is_there() -> No
     with temporary_installation() as installation:
         clock = installation.clock
         installation.blobs.check_writable()
-        live = LiveFigures(calls=0, finals_waiting=0, lag_ms=0, partials_shed=0)
+        live = LiveGauges(calls=0, finals_waiting=0, lag_ms=0, partials_shed=0)
         metrics = Metrics(
             installation.database, installation.blobs, Counters(), Health(clock, {}), clock, lambda: live
         )

@@ -13,7 +13,7 @@ from callreel.domain.errors import StoreError
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.ops.health import Health, check_runs
-from callreel.ops.metrics import LiveFigures, Metrics, reason_of
+from callreel.ops.metrics import LiveGauges, Metrics, reason_of
 from callreel.runtime.counters import Counters
 from callreel.runtime.stage_times import StageTimes
 from callreel.store.calls import calls, recordings
@@ -65,7 +65,7 @@ def client(installation: Installation, wrong: list[str]) -> Iterator[TestClient]
     )
     counters = Counters()
     counters.add("callbacks_taken", 3)
-    figures = LiveFigures(calls=2, finals_waiting=1, lag_ms=250, partials_shed=4)
+    figures = LiveGauges(calls=2, finals_waiting=1, lag_ms=250, partials_shed=4)
     counters.add("frames_placed", 500)
     counters.add("gap_ms", 1_500)
     stages = StageTimes()

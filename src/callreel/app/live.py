@@ -23,7 +23,7 @@ from callreel.ingest.ownership import CallOwnership
 from callreel.ingest.stream_restart import StreamRestarter, ask_for_calls_of
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveTranscription
-from callreel.ops.metrics import LiveFigures
+from callreel.ops.metrics import LiveGauges
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.runtime.secret_tokens import new_token
@@ -59,9 +59,9 @@ class LiveSide:
     restreaming: StreamRestarter
     open_media: OpenMedia
 
-    def figures(self) -> LiveFigures:
+    def figures(self) -> LiveGauges:
         heard = self.transcription
-        return LiveFigures(
+        return LiveGauges(
             self.calls.count, heard.finals_waiting, heard.lag_ms(), heard.partials_shed,
             heard.overload, heard.finals_spilled, heard.spilled_total,
         )  # fmt: skip
@@ -135,13 +135,13 @@ async def media_side(
         await workers.close()
 
 
-def live_figures(live: LiveSide, media: MediaWorkers | None) -> LiveFigures:
+def live_figures(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
     """Of this process and its media workers together."""
     own = live.figures()
     if media is None:
         return own
     theirs = media.figures
-    return LiveFigures(
+    return LiveGauges(
         own.calls + sum(worker.calls for worker in theirs.values()),
         own.finals_waiting + sum(worker.finals_waiting for worker in theirs.values()),
         max([own.lag_ms, *(worker.lag_ms for worker in theirs.values())]),

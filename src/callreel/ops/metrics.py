@@ -1,6 +1,8 @@
-"""What Prometheus may ask: counts and gauges of this process and of the rows, made when asked. Nothing is pushed.
+"""The Prometheus metrics of this process and of the database's rows, collected at each scrape.
 
-Names follow prometheus.io/docs/practices/naming. No label holds a call, a number or a person: their sets are closed.
+Counters and histograms are kept by `runtime/counters.py` and `runtime/stage_times.py`; the rest is state that other
+objects hold, so it is a custom collector. Media workers report to their server, which answers for them. Names follow
+prometheus.io/docs/practices/naming. Labels have closed sets of values: none holds a call, a number or a person.
 """
 
 import re
@@ -10,24 +12,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from callreel.ops.health import Health
 from callreel.runtime.clock import Clock
-from callreel.runtime.counters import GAP_MS, Counters
+from callreel.runtime.counters import Counters
 from callreel.runtime.stage_times import StageTimes
 from callreel.store.calls import erasures, recordings, tallies
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times, which nobody reads
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class LiveFigures:
-    """Of the calls that go on in this server, at one instant. `media` are the calls of each media worker, if it has any."""
+class LiveGauges:
+    """The state of live transcription. `media` has the number of calls of each media worker."""
 
     calls: int
     finals_waiting: int
@@ -40,7 +44,7 @@ class LiveFigures:
 
 
 class EngineLoad(Protocol):
-    """The engine processes of one use (`engines/host`)."""
+    """The engine processes of one purpose (`asr/workers/host.py`)."""
 
     @property
     def workers(self) -> int: ...
@@ -53,7 +57,7 @@ class EngineLoad(Protocol):
 
 
 class Metrics:
-    """One a process. `text` blocks for a few queries."""
+    """One for each process. `text` blocks for a few queries."""
 
     def __init__(
         self,
@@ -62,12 +66,12 @@ class Metrics:
         counters: Counters,
         health: Health,
         clock: Clock,
-        live: Callable[[], LiveFigures],
+        live: Callable[[], LiveGauges],
         *,
         stages: StageTimes | None = None,
         engines: Mapping[str, EngineLoad] | None = None,
     ) -> None:
-        """`engines` by what they are for: `live`, `final`."""
+        """`engines` by purpose: `live`, `final`."""
         self._database = database
         self._blobs = blobs
         self._counters = counters
@@ -80,66 +84,41 @@ class Metrics:
         self._registry.register(self)
 
     def text(self) -> bytes:
-        """All of it, in the text format."""
+        """All metrics in the text format."""
         return generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: what there is depends on what happened."""
+        """Nothing: the registry must not collect at registration to learn the names."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """The registry's question."""
-        yield from self._process()
+        """All metrics for the registry."""
+        yield from self._counters.collect()
+        yield from self._live_state()
         yield from self._rows()
         yield from self._stages.collect()
         yield from self._engine_load()
-        wrong = {problem.name for problem in self._health.problems()}
-        healthy = _gauge("health", "1 where a check passes, 0 where it fails.", "check")
-        for name in self._health.names:
-            healthy.add_metric([name], 0.0 if name in wrong else 1.0)
-        yield healthy
+        failing = {problem.name for problem in self._health.problems()}
+        checks = {name: int(name not in failing) for name in self._health.names}
+        yield _gauge("health", "1 if a check passes, 0 if it fails.", checks, "check")
+        yield _gauge(
+            "disk_free_bytes", "Free space on the disk of the data folder.", self._blobs.free_bytes()
+        )
 
-    def _process(self) -> Iterator[Metric]:
-        happened = CounterMetricFamily(
-            "callreel_events", "What happened in this process, by name.", labels=["event"]
-        )
-        frames = CounterMetricFamily(
-            "callreel_frames", "Frames of streams that have ended, by what became of them.", labels=["fate"]
-        )
-        counted = self._counters.snapshot()
-        for name, number in sorted(counted.items()):
-            if name.startswith("frames_"):
-                frames.add_metric([name.removeprefix("frames_")], number)
-            elif name != GAP_MS:
-                happened.add_metric([name], number)
-        yield happened
-        yield frames
-        gaps = CounterMetricFamily(
-            "callreel_gap_seconds", "Silence put where no frame came, in streams that have ended."
-        )
-        gaps.add_metric([], counted.get(GAP_MS, 0) / 1000)
-        yield gaps
+    def _live_state(self) -> Iterator[Metric]:
         live = self._live()
-        yield _single("live_calls", "Calls whose audio comes to this server now.", live.calls)
-        media = {str(number): calls for number, calls in live.media.items()}
-        yield _by("media_worker_calls", "Those of each media worker.", "worker", media)
-        yield _single("finals_waiting", "Closed segments that wait for the engine.", live.finals_waiting)
-        yield _single("live_lag_seconds", "How long the oldest of them has waited.", live.lag_ms / 1000)
-        yield _single("live_overload_level", "What is given up: 0 nothing … 4 memory.", live.overload)
-        yield _single(
-            "finals_spilled", "Closed segments that wait on disk for the engine.", live.finals_spilled
+        yield _gauge("live_calls", "Calls whose audio is arriving at this server.", live.calls)
+        yield _gauge("media_worker_calls", "Those of each media worker.", live.media, "worker")
+        yield _gauge("finals_waiting", "Closed segments waiting for the engine.", live.finals_waiting)
+        yield _gauge("live_lag_seconds", "How long the oldest of them has waited.", live.lag_ms / 1000)
+        yield _gauge(
+            "live_overload_level", "Load shedding, from 0 (none) to 4 (segments on disk).", live.overload
         )
-        spilled = CounterMetricFamily(
-            "callreel_segments_spilled", "Closed segments that had to wait on disk."
+        yield _gauge("finals_spilled", "Closed segments waiting on disk.", live.finals_spilled)
+        yield CounterMetricFamily(
+            "callreel_segments_spilled", "Closed segments that had to wait on disk.", live.spilled_total
         )
-        spilled.add_metric([], live.spilled_total)
-        yield spilled
-        shed = CounterMetricFamily(
-            "callreel_partials_shed", "Partials given up because the engine cannot keep up."
-        )
-        shed.add_metric([], live.partials_shed)
-        yield shed
-        yield _single("disk_free_bytes", "Room on the disk of the data folder.", self._blobs.free_bytes())
+        yield CounterMetricFamily("callreel_partials_shed", "Discarded partials.", live.partials_shed)
 
     def _rows(self) -> Iterator[Metric]:
         now = self._clock.now()
@@ -150,59 +129,53 @@ class Metrics:
             sizes = tallies.layer_sizes(conn)
             waiting, stuck = recordings.running(conn), recordings.stuck(conn)
             erasing = erasures.unfinished(conn)
-        yield _by("calls", "Calls, by state.", "state", by_state)
-        yield _by("verdicts", "Closed calls, by verdict.", "verdict", verdicts)
-        yield _by("recordings", "Cloud recordings, by state.", "state", recorded)
-        yield _by("stored_bytes", "Audio kept, by layer.", "layer", sizes)
-        yield _single("stages_unfinished", "Recordings whose stages wait or run.", len(waiting))
-        ages = [(now - row.updated_at).total_seconds() for row in waiting]
-        yield _single(
-            "stages_oldest_seconds", "How long the oldest of them has not moved.", max(ages, default=0.0)
+        yield _gauge("calls", "Calls, by state.", by_state, "state")
+        yield _gauge("verdicts", "Closed calls, by verdict.", verdicts, "verdict")
+        yield _gauge("recordings", "Cloud recordings, by state.", recorded, "state")
+        yield _gauge("stored_bytes", "Stored audio, by layer.", sizes, "layer")
+        yield _gauge("stages_unfinished", "Recordings with waiting or running stages.", len(waiting))
+        ages_s = [(now - row.updated_at).total_seconds() for row in waiting]
+        yield _gauge(
+            "stages_oldest_seconds", "Time since the last progress of the oldest.", max(ages_s, default=0)
         )
         yield from _queues(waiting, now)
-        parked = Counter((row.stage or "fetch", reason_of(row.stage_error)) for row in stuck)
-        family = GaugeMetricFamily(
-            "callreel_stages_parked",
-            "Recordings that are stuck, by stage and reason.",
-            labels=["stage", "reason"],
+        parked = GaugeMetricFamily(
+            "callreel_stages_parked", "Parked recordings, by stage and reason.", labels=["stage", "reason"]
         )
-        for labels, number in parked.items():
-            family.add_metric(labels, number)
-        yield family
-        yield _single("erasures_unfinished", "Calls that are being erased, or wait for it.", len(erasing))
-        asked = [(now - began_at).total_seconds() for began_at in erasing]
-        yield _single(
-            "erasures_oldest_seconds",
-            "How long ago the oldest of them was asked for.",
-            max(asked, default=0.0),
+        for labels, count in Counter(
+            (row.stage or "fetch", reason_of(row.stage_error)) for row in stuck
+        ).items():
+            parked.add_metric(labels, count)
+        yield parked
+        yield _gauge("erasures_unfinished", "Erasures in progress or waiting.", len(erasing))
+        ages_s = [(now - began_at).total_seconds() for began_at in erasing]
+        yield _gauge(
+            "erasures_oldest_seconds", "Time since the request of the oldest.", max(ages_s, default=0)
         )
 
     def _engine_load(self) -> Iterator[Metric]:
-        processes = _gauge("engine_processes", "Engine processes of this process.", "use")
-        busy = _gauge("engine_busy", "Those that decode now.", "use")
+        workers = {purpose: engine.workers for purpose, engine in self._engines.items()}
+        busy = {purpose: engine.workers - engine.idle for purpose, engine in self._engines.items()}
+        yield _gauge("engine_processes", "Engine processes of this process.", workers, "use")
+        yield _gauge("engine_busy", "Those that are decoding.", busy, "use")
         restarts = CounterMetricFamily(
             "callreel_engine_restarts", "Engine processes that died.", labels=["use"]
         )
-        for use, host in self._engines.items():
-            processes.add_metric([use], host.workers)
-            busy.add_metric([use], host.workers - host.idle)
-            restarts.add_metric([use], host.restarts)
-        yield from (processes, busy, restarts)
+        for purpose, engine in self._engines.items():
+            restarts.add_metric([purpose], engine.restarts)
+        yield restarts
 
 
 def _queues(waiting: Sequence[RecordingRow], now: datetime) -> Iterator[Metric]:
-    """By where they are: `start` waits for a worker, else the stage that runs or comes next."""
+    """By the running or next stage; `start` is waiting for a worker."""
     lengths: Counter[str] = Counter()
     oldest_s: dict[str, float] = {}
     for row in waiting:
         queue = "start" if row.stage is None or row.dispatched_at is None else row.stage
         lengths[queue] += 1
         oldest_s[queue] = max(oldest_s.get(queue, 0.0), (now - row.updated_at).total_seconds())
-    yield _by("queue_length", "Recordings whose stages wait or run, by stage.", "queue", lengths)
-    ages = _gauge("queue_oldest_seconds", "How long the oldest of them has not moved.", "queue")
-    for queue, age_s in oldest_s.items():
-        ages.add_metric([queue], age_s)
-    yield ages
+    yield _gauge("queue_length", "Recordings with waiting or running stages, by stage.", lengths, "queue")
+    yield _gauge("queue_oldest_seconds", "Time since the last progress of the oldest.", oldest_s, "queue")
 
 
 _REASONS = (
@@ -216,20 +189,15 @@ _REASONS = (
 
 
 def reason_of(error: str | None) -> str:
-    """One of a closed set for what a stuck stage says, for a label."""
+    """The label of a parked stage's error, from a closed set."""
     return next((name for name, pattern in _REASONS if pattern.search(error or "")), "other")
 
 
-def _gauge(name: str, what: str, label: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"callreel_{name}", what, labels=[label])
-
-
-def _single(name: str, what: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"callreel_{name}", what, value=value)
-
-
-def _by(name: str, what: str, label: str, values: Mapping[Any, int]) -> GaugeMetricFamily:
-    family = _gauge(name, what, label)
-    for key, value in values.items():
-        family.add_metric([str(key)], value)
+def _gauge(name: str, what: str, value: float | Mapping[Any, float], label: str = "") -> GaugeMetricFamily:
+    """A gauge: one value, or one for each value of `label`."""
+    if not isinstance(value, Mapping):
+        return GaugeMetricFamily(f"callreel_{name}", what, value=value)
+    family = GaugeMetricFamily(f"callreel_{name}", what, labels=[label])
+    for key, each in value.items():
+        family.add_metric([str(key)], each)
     return family

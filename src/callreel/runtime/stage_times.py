@@ -1,4 +1,4 @@
-"""How long the stages after calls take in this process, and what became of them, for the metrics."""
+"""Durations and outcomes of the post-call stages in this process, for the metrics."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -13,25 +13,25 @@ BUCKETS_S = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 
 
 class StageTimes:
-    """Safe from any thread. A stage that ran twice, since its first run was cut off, counts twice."""
+    """Safe from any thread. A stage that was interrupted and ran again counts twice."""
 
     def __init__(self) -> None:
         self._seconds = Histogram(
-            "callreel_stage_seconds", "Time of a stage after a call, by stage and whether it was done or failed.",
-            ["stage", "end"], buckets=BUCKETS_S, registry=None,
+            "callreel_stage_seconds", "Duration of a post-call stage, by stage and outcome (done or failed).",
+            ["stage", "outcome"], buckets=BUCKETS_S, registry=None,
         )  # fmt: skip
 
     def timed(self, stage: str, work: Callable[[], T]) -> T:
-        """Do `work` and note how long it took."""
-        began_s = time.monotonic()
-        end = "failed"
+        """Run `work` and observe its duration."""
+        started_s = time.monotonic()
+        outcome = "failed"
         try:
             result = work()
-            end = "done"
+            outcome = "done"
             return result
         finally:
-            self._seconds.labels(stage, end).observe(time.monotonic() - began_s)
+            self._seconds.labels(stage, outcome).observe(time.monotonic() - started_s)
 
     def collect(self) -> Iterable[Metric]:
-        """In the library's form."""
+        """The metrics for a registry."""
         return self._seconds.collect()
