@@ -99,7 +99,7 @@ def test_a_damaged_backup_restores_nothing(installation: Installation, tmp_path:
     with_files(installation)
     copied(installation, tmp_path / "copy")
     (tmp_path / "copy/files/twilio_recordings/one.wav").write_bytes(b"the carrier'S")
-    assert verify(tmp_path / "copy") == ["files/twilio_recordings/one.wav: not what was backed up"]
+    assert verify(tmp_path / "copy") == ["files/twilio_recordings/one.wav: changed since the backup"]
     with pytest.raises(StoreError, match="damaged"):
         restore(tmp_path / "copy", tmp_path / "new", tmp_path / "new", say=quiet)
     assert not (tmp_path / "new").exists()

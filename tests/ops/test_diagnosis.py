@@ -66,13 +66,13 @@ def test_every_state_has_a_line_and_what_is_wrong_has_advice(state: CloudState) 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        (recording(CloudState.ABSENT, 16101), "too short to be kept (error 16101)"),
+        (recording(CloudState.ABSENT, 16101), "too short to keep (error 16101)"),
         (recording(CloudState.ABSENT, 16102), "check the agent's microphone"),
         (recording(CloudState.ABSENT, 99), "(error 99)"),
         (recording(CloudState.FAILED), "encrypts recordings"),
         (recording(CloudState.PARKED, error="the carrier answered 401"), "TWILIO_API_KEY_SECRET"),
-        (recording(CloudState.PARKED, error="the carrier answered 404"), "deleted there"),
-        (recording(CloudState.COMPLETED, error="429 too many"), "tried again later"),
+        (recording(CloudState.PARKED, error="the carrier answered 404"), "it was deleted"),
+        (recording(CloudState.COMPLETED, error="429 too many"), "retried later"),
         (recording(CloudState.EXPECTED), "CALLREEL_PUBLIC_URL"),
         (recording(CloudState.MISSING), "CALLREEL_RECORD"),
     ],

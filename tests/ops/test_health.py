@@ -37,7 +37,7 @@ def test_a_check_that_hangs_is_itself_what_is_wrong() -> None:
 
 def test_little_room_is_told_in_numbers() -> None:
     check: Check = disk_space_check(lambda: 100 << 20, 512 << 20)
-    assert check() == "100 MiB are left on the disk of the data folder, 512 MiB are wanted"
+    assert check() == "100 MiB are free on the disk of the data folder, fewer than 512 MiB"
     assert disk_space_check(lambda: 512 << 20, 512 << 20)() is None
 
 

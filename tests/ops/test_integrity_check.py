@@ -59,7 +59,7 @@ def test_a_lost_recording_is_fetched_again_when_asked_to(kept: Installation) -> 
         conn.exec_driver_sql("UPDATE calls SET state = 'closed'")
     kept.blobs.path(KEY).unlink()
     assert told(check(kept)) == [(Kind.MISSING, KEY, None)]
-    assert told(check(kept, repair=True)) == [(Kind.MISSING, KEY, "asked for again at the carrier")]
+    assert told(check(kept, repair=True)) == [(Kind.MISSING, KEY, "scheduled for download from the carrier")]
     with kept.database.read() as conn:
         (row,) = recordings.undispatched(conn)
     assert (row.sid, row.state, row.retries) == (SID, CloudState.COMPLETED, 1)
@@ -70,7 +70,7 @@ def test_a_file_that_no_row_names_is_moved_aside_once_it_is_old(kept: Installati
     put_aged(folder / "new.wav", timedelta(hours=23))
     put_aged(folder / "old.wav", timedelta(hours=25))
     assert told(check(kept)) == [
-        (Kind.UNKNOWN, "twilio_recordings/new.wav", "left alone, it is younger than a day"),
+        (Kind.UNKNOWN, "twilio_recordings/new.wav", "left alone: younger than a day"),
         (Kind.UNKNOWN, "twilio_recordings/old.wav", None),
     ]
     check(kept, repair=True)
@@ -86,5 +86,5 @@ def test_what_dead_processes_left_is_deleted_once_it_is_old(kept: Installation) 
     done = {path: done for _, path, done in told(check(kept, repair=True))}
     assert done == {
         "twilio_recordings/.x.wav.abc.part": "deleted",
-        "twilio_recordings/resumed.wav.part": "left alone, it is younger than a day",
+        "twilio_recordings/resumed.wav.part": "left alone: younger than a day",
     }

@@ -214,10 +214,10 @@ def test_a_damaged_archive_is_found_and_not_played_as_if_it_were_whole(judged: J
 def test_the_cache_of_what_was_made_again_is_bounded(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     judged.archiving().archive(judged.recorded.call_id)
     wide = [file for file in judged.files() if file.layer is Layer.LIVE_16K]
-    monkeypatch.setattr(derived_cache, "MOST_BYTES", wide[0].size_bytes + 10)
+    monkeypatch.setattr(derived_cache, "MAX_BYTES", wide[0].size_bytes + 10)
     for file in (*wide, *wide):
         open_layer(judged.blobs, file).close()
-        assert [blob.key for blob in judged.blobs.local_files("remade")] == [f"remade/{file.sha256}.wav"]
+        assert [blob.key for blob in judged.blobs.local_files("derived")] == [f"derived/{file.sha256}.wav"]
 
 
 KILLED = """

@@ -99,7 +99,7 @@ def stone(recorded: Recorded) -> ErasureRow:
 
 
 def files_left(installation: Installation) -> list[str]:
-    folders = ("audio_recordings", "twilio_recordings", "peaks", "remade")
+    folders = ("audio_recordings", "twilio_recordings", "peaks", "derived")
     return [blob.key for folder in folders for blob in installation.blobs.local_files(folder)]
 
 

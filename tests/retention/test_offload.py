@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from callreel.audio import wav
 from callreel.domain.call import CallState, Role
 from callreel.domain.errors import StoreAwayError
 from callreel.domain.recording import Layer, LayerFile, LayerState
@@ -15,7 +16,6 @@ from callreel.store.audio.live_layers import layer_file
 from callreel.store.audio.peaks import FilePeaks, save_peaks
 from callreel.store.calls import calls, layers
 from callreel.store.files.blobs import BlobStore
-from callreel.store.files.sound_files import wav_chunks
 from tests.support.installation import Installation, a_call, speech
 from tests.support.s3_server import S3Server, s3_server
 
@@ -39,7 +39,9 @@ class House:
         self.moving = Offloader(installation.database, self.blobs, installation.clock, SPOOL)
         self.call = a_call(installation)
         path = installation.blobs.path("audio_recordings/agent_8000Hz.wav")
-        installation.blobs.put("audio_recordings/agent_8000Hz.wav", wav_chunks(speech(400), 8_000))
+        installation.blobs.put(
+            "audio_recordings/agent_8000Hz.wav", [wav.header(400 * 8 * 2, 8_000), speech(400).tobytes()]
+        )
         self.file = layer_file(
             Layer.LIVE_8K, Role.AGENT, path, 8_000, LayerState.CLOSED, installation.blobs.root, SPOOL
         )
@@ -71,12 +73,12 @@ def house(installation: Installation, server: S3Server) -> House:
 
 
 def test_a_live_layer_moves_when_its_call_is_over(house: House) -> None:
-    assert house.moving.sweep() == 0 and house.blobs.is_here(house.file.path)
+    assert house.moving.sweep() == 0 and house.blobs.path(house.file.path).exists()
     house.end(seconds_ago=1)
     assert house.moving.sweep() == 0, "a stream may still join"
     house.installation.clock.step(10)
     assert house.moving.sweep() == 1
-    assert not house.blobs.is_here(house.file.path) and house.names == [house.file.path]
+    assert not house.blobs.path(house.file.path).exists() and house.names == [house.file.path]
     assert house.row == replace(house.file, spool=None)
     assert house.blobs.digest(house.file.path) == house.file.sha256
     assert house.moving.sweep() == 0
@@ -85,7 +87,7 @@ def test_a_live_layer_moves_when_its_call_is_over(house: House) -> None:
 def test_a_layer_that_grows_stays(house: House) -> None:
     house.end()
     house.keep(replace(house.file, state=LayerState.RECORDING, sha256=None))
-    assert house.moving.sweep() == 0 and house.blobs.is_here(house.file.path)
+    assert house.moving.sweep() == 0 and house.blobs.path(house.file.path).exists()
 
 
 def test_while_the_store_is_away_files_stay_are_readable_and_move_later_by_themselves(

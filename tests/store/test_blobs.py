@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callreel.domain.errors import StoreError
-from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore, remove_stale_parts
 
 KEY = "twilio_recordings/CA1_RE1.wav"
 SOUND = bytes(range(256)) * 1000
@@ -45,7 +45,7 @@ def test_what_was_put_is_there(store: BlobStore) -> None:
 def test_the_same_bytes_again_are_no_matter_and_others_never_replace_them(store: BlobStore) -> None:
     store.put(KEY, [SOUND])
     assert store.put(KEY, [SOUND]) == info_of(SOUND)
-    with pytest.raises(BlobExistsError, match="kept already, with other bytes"):
+    with pytest.raises(BlobExistsError, match="already exists with other bytes"):
         store.put(KEY, [b"other"])
     assert store.path(KEY).read_bytes() == SOUND
     assert files_in(store.root) == [KEY]
@@ -82,26 +82,6 @@ def test_of_many_writers_at_once_one_wins(store: BlobStore) -> None:
     assert files_in(store.root) == [KEY]
 
 
-def test_a_file_made_elsewhere_moves_in(store: BlobStore, tmp_path: Path) -> None:
-    made = tmp_path / "made.wav"
-    for _ in range(2):
-        made.write_bytes(SOUND)
-        assert store.put_file(KEY, made) == info_of(SOUND)
-        assert not made.exists()
-    made.write_bytes(b"other")
-    with pytest.raises(BlobExistsError):
-        store.put_file(KEY, made)
-    assert made.exists() and store.path(KEY).read_bytes() == SOUND
-
-
-@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a second file system: /dev/shm")
-def test_a_file_from_another_disk_is_copied(store: BlobStore) -> None:
-    made = Path(f"/dev/shm/callreel-test-{os.getpid()}")
-    made.write_bytes(SOUND)
-    assert store.put_file(KEY, made) == info_of(SOUND)
-    assert not made.exists() and store.path(KEY).read_bytes() == SOUND
-
-
 def test_a_download_is_resumed_and_kept(store: BlobStore) -> None:
     part = store.part_path(KEY)
     part.write_bytes(SOUND[:1000])
@@ -124,7 +104,7 @@ def test_a_download_that_differs_from_what_is_kept_is_refused(store: BlobStore) 
 
 def test_no_download_to_keep(store: BlobStore) -> None:
     store.part_path(KEY)
-    with pytest.raises(StoreError, match="cannot be kept: nothing was brought"):
+    with pytest.raises(StoreError, match="cannot be stored: there is no downloaded file"):
         store.commit_part(KEY)
 
 
@@ -223,7 +203,7 @@ def test_what_was_left_beside_a_file_that_was_kept_goes_at_the_next_start(tmp_pa
     living.touch()
     with living.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        store.remove_left(folder.relative_to(tmp_path).as_posix())
+        remove_stale_parts(folder)
     assert (dead.exists(), living.exists()) == (False, True)
     assert store.digest(KEY) == info_of(SOUND).sha256
-    store.remove_left("a folder that is not there")
+    remove_stale_parts(tmp_path / "a folder that is not there")

@@ -83,7 +83,7 @@ def test_what_is_in_the_file_is_what_was_appended(
 
 def test_a_head_may_lag_behind_but_never_says_too_much(tmp_path: Path) -> None:
     path = tmp_path / "agent.wav"
-    growing = GrowingWav.open(path, 8000, head_lag_ms=1_000)
+    growing = GrowingWav.open(path, 8000, header_lag_ms=1_000)
     for start in range(0, 9_600, BLOCK):
         growing.append(ramp(start, BLOCK))
         now = played(path)

@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(path: Path) -> None:
     with full_disk(path.stat().st_size + 100):
         for block in blocks[1:4]:
             wav.append(block)
-        assert wav.trouble is not None
+        assert wav.error is not None
         assert wav.samples == 4 * 800, "positions go on"
         np.testing.assert_array_equal(kept(path), blocks[0])  # still playable
     wav.append(blocks[4])
@@ -63,7 +63,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(path: Path) -> None:
 
 def test_beyond_the_bound_comes_silence_of_the_right_length(path: Path) -> None:
     blocks = [audio(number) for number in range(6)]
-    wav = RetryingWav(GrowingWav.open(path, RATE_HZ), patience_s=0.2)
+    wav = RetryingWav(GrowingWav.open(path, RATE_HZ), max_backlog_s=0.2)
     wav.append(blocks[0])
     with full_disk(path.stat().st_size):
         for block in blocks[1:5]:
@@ -90,5 +90,5 @@ def test_without_trouble_it_is_the_file_itself(path: Path) -> None:
     for number in range(3):
         wav.append(audio(number))
     wav.close()
-    assert (wav.trouble, wav.lost_samples) == (None, 0)
+    assert (wav.error, wav.lost_samples) == (None, 0)
     np.testing.assert_array_equal(kept(path), np.concatenate([audio(number) for number in range(3)]))

@@ -34,7 +34,7 @@ from callreel.runtime.tracing import export_to
 from callreel.settings import Settings
 from callreel.settings.engines import engine_for
 from callreel.store.db.database import Database
-from callreel.store.files.blobs import BlobStore
+from callreel.store.files.blobs import BlobStore, remove_stale_parts
 from callreel.store.files.object_store import is_object_store, open_object_store
 from callreel.store.files.spool import spool_name
 
@@ -88,7 +88,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
     blobs = blob_store(settings)
     blobs.check_writable()
     for folder in FOLDERS:
-        await asyncio.to_thread(blobs.remove_left, folder)
+        await asyncio.to_thread(remove_stale_parts, blobs.path(folder))
     await asyncio.to_thread(_probe, blobs)
     presence = ProcessLock(settings.data_dir / "processes")
     async with AsyncExitStack() as stack:

@@ -130,7 +130,7 @@ class Lane:
         What is missing up to there becomes silence.
         """
         self._open = _OpenFiles(
-            RetryingWav(GrowingWav.open(self.paths.live_8k, TELEPHONE_HZ, head_lag_ms=self._patience_ms)),
+            RetryingWav(GrowingWav.open(self.paths.live_8k, TELEPHONE_HZ, header_lag_ms=self._patience_ms)),
             RetryingWav(GrowingWav.open(self.paths.live_16k, ASR_HZ)),
             Upsampler(0),
         )

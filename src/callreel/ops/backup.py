@@ -1,11 +1,10 @@
-"""A copy of an installation on one machine, made while it runs, and an installation made of it again.
+"""Backup of an installation on one machine while it runs, and restore.
 
     DIR/app.db  DIR/stages.db  DIR/files/...  DIR/manifest.json
 
-The databases are copied first, each as of one instant; then every file that a row of that copy names. Finished files
-never change, so what is copied later is what the row meant; a layer that still grows is copied as far as it reaches and
-is put right at the start after a restore, as after a kill. The manifest, with the digest of everything, is written last:
-a folder without one is no backup.
+The databases are copied first, each as of one instant, then every file that a row of the copy names. Finished files never
+change, so a later copy still matches its row. A growing layer is copied up to its current end; the first start after a
+restore repairs it, as after a kill. The manifest, with all digests, is written last: a folder without one is no backup.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ _BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a backup. `path` is relative to its folder."""
+    """One file of a backup; `path` is relative to its folder."""
 
     path: str
     size_bytes: int
@@ -43,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a manifest says. `missing`: files that a row names and that were not there, or not as the row says."""
+    """A manifest. `missing` are files that rows name and that were missing or had other bytes."""
 
     made_at: str
     entries: tuple[Entry, ...]
@@ -57,12 +56,12 @@ class Backup:
 def make_backup(
     databases: Iterable[Path], objects: BlobStore, target: Path, at: datetime, *, say: Callable[[str], None]
 ) -> Backup:
-    """Copy `databases` (the first is the one with the rows) and all files that it names into the new folder `target`.
+    """Copy `databases`, and all files that the rows of the first one name, into the new or empty folder `target`.
 
-    Raises StoreError when `target` holds anything, or the disk refuses.
+    Raises StoreError if `target` is not empty, or if the disk fails.
     """
     if target.exists() and any(target.iterdir()):
-        raise StoreError(f"{target} is not empty; a backup goes into a folder of its own")
+        raise StoreError(f"{target} is not empty; name a new folder for the backup")
     try:
         make_folder(target)
         entries = []
@@ -94,7 +93,7 @@ def _copy_files(
 
 
 def kept_files(rows: Iterable[LayerFile]) -> dict[str, str | None]:
-    """The keys that rows need, with digests: of their files, or of those that they are made of. None while one grows."""
+    """The keys of the rows' files, or of the archive files they are rebuilt from, with digests; None while one grows."""
     kept: dict[str, str | None] = {}
     for row in rows:
         if row.archived is not None:
@@ -127,7 +126,7 @@ def _copied(source: BinaryIO, copy: Path) -> tuple[int, str]:
 
 
 def rows_of(database: Path) -> list[LayerFile]:
-    """All files that the rows of an SQLite database name."""
+    """All layer files in an SQLite database."""
     opened = Database.open(str(database))
     try:
         with opened.read() as conn:
@@ -143,7 +142,7 @@ def _entry(folder: Path, path: Path) -> Entry:
 
 
 def _write_manifest(target: Path, backup: Backup) -> None:
-    # Opening the copied database to read it has put it into WAL mode; its digest is taken of what lies there now.
+    # Reading the copied database has switched it to WAL mode, which changes the file: take its digest now.
     entries = [
         _entry(target, target / entry.path) if "/" not in entry.path else entry for entry in backup.entries
     ]
@@ -161,7 +160,7 @@ def _write_manifest(target: Path, backup: Backup) -> None:
 
 
 def read_manifest(folder: Path) -> Backup:
-    """Raises StoreError for a folder that is no whole backup."""
+    """Raises StoreError for a folder that is no complete backup."""
     try:
         body = json.loads((folder / MANIFEST).read_text())
         if body["format"] != FORMAT:
@@ -175,26 +174,26 @@ def read_manifest(folder: Path) -> Backup:
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with a backup, one line a file; empty when all is as the manifest says."""
+    """The problems of a backup, one line for each file; empty if everything matches the manifest."""
     wrong = []
     for entry in read_manifest(folder).entries:
         path = folder / entry.path
         if not path.is_file():
             wrong.append(f"{entry.path}: missing")
         elif path.stat().st_size != entry.size_bytes or sha256_of(path) != entry.sha256:
-            wrong.append(f"{entry.path}: not what was backed up")
+            wrong.append(f"{entry.path}: changed since the backup")
     return wrong
 
 
 def restore(folder: Path, data_dir: Path, objects_dir: Path, *, say: Callable[[str], None]) -> Backup:
-    """Make an installation of a backup, in folders that are empty or new. Verifies everything first.
+    """Restore a backup into new or empty folders. Verifies everything first.
 
-    Raises StoreError; then nothing is there that a server would take for an installation: databases come last.
+    Raises StoreError. The databases are written last, so that a server does not start on a partial restore.
     """
     backup = read_manifest(folder)
     for target in {data_dir, objects_dir}:
         if target.exists() and any(target.iterdir()):
-            raise StoreError(f"{target} is not empty; a backup is restored into an empty folder")
+            raise StoreError(f"{target} is not empty; restore into a new or empty folder")
     say(f"checking {len(backup.entries)} files")
     if wrong := verify(folder):
         raise StoreError(f"the backup is damaged ({wrong[0]}, {len(wrong)} in all); nothing was restored")

@@ -1,7 +1,6 @@
-"""Why a call's recording is not what it should be: from its rows to one line each, with what to do.
+"""Explains a call's recording from its rows: one finding per line, with advice.
 
-It changes nothing and asks nobody. What can be found out about the machine, the network and the settings is the
-command's business (`cli/checks`, `cli/probes`).
+Reads rows only. The commands check the machine, the network and the settings (`cli/checks.py`, `cli/probes.py`).
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from callreel.store.calls.streams import StreamRow
 
 
 class Mark(StrEnum):
-    """`BAD` is something to mend, `WARN` something to know."""
+    """`BAD` needs action, `WARN` attention."""
 
     OK = "✓"
     WARN = "!"
@@ -29,7 +28,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, what was found, and what to do (empty when nothing)."""
+    """One line: what was checked, the result, and advice (empty if none is needed)."""
 
     mark: Mark
     what: str
@@ -43,7 +42,7 @@ class Finding:
 
 # reference/twilio.md, section 1.4: the carrier's codes with `absent`.
 _ABSENT = {
-    16101: ("too short to be kept", "nothing is wrong; calls of a second or two have no recording"),
+    16101: ("too short to keep", "nothing is wrong; calls of a second or two have no recording"),
     16102: (
         "silent, and the account deletes silent recordings",
         "check the agent's microphone, or turn the deletion off in the carrier's console",
@@ -52,20 +51,23 @@ _ABSENT = {
 
 
 def explain_call(conn: Connection, name: str) -> list[Finding]:
-    """What is to be said of the call `name`, our id or the parent leg's CallSid; empty when there is no such call."""
+    """Findings about a call, by our id or by a leg's CallSid; empty if there is no such call."""
     row = calls.by_leg(conn, LegSid(name)) if name.startswith("CA") else calls.get(conn, CallId(name))
     if row is None:
         return []
-    heard = recordings.of_call(conn, row.id)
+    rows = recordings.of_call(conn, row.id)
     return [
         _call(row),
         *_live(row, streams.of_call(conn, row.id), layers.of_call(conn, row.id)),
-        *([finding for recording in heard for finding in explain_recording(recording)] or [_unheard(row)]),
+        *(
+            [finding for recording in rows for finding in explain_recording(recording)]
+            or [_no_recording(row)]
+        ),
     ]
 
 
 def explain_recording(row: RecordingRow) -> list[Finding]:
-    """Its state, and beside it what is odd about its channels."""
+    """The recording's state, and a warning about its channels."""
     return [_state(row), *_channels(row)]
 
 
@@ -80,13 +82,13 @@ def _call(row: CallRow) -> Finding:
     )
 
 
-def _live(row: CallRow, heard: Sequence[StreamRow], files: Sequence[LayerFile]) -> list[Finding]:
-    if not heard:
+def _live(row: CallRow, rows: Sequence[StreamRow], files: Sequence[LayerFile]) -> list[Finding]:
+    if not rows:
         return [
             Finding(
                 Mark.BAD,
                 "media stream",
-                "none ever joined this call",
+                "none ever connected for this call",
                 "the carrier must reach the media socket over wss: run callreel doctor, and see the carrier's debugger for error 31920",
             )
         ]
@@ -94,7 +96,7 @@ def _live(row: CallRow, heard: Sequence[StreamRow], files: Sequence[LayerFile]) 
         Finding(
             Mark.OK,
             "media stream",
-            f"{len(heard)} joined, the last ended by {heard[-1].ended_by or 'nothing yet'}",
+            f"{len(rows)} connected, the last ended by {rows[-1].ended_by or 'nothing yet'}",
         )
     ]
     repaired = [
@@ -105,8 +107,8 @@ def _live(row: CallRow, heard: Sequence[StreamRow], files: Sequence[LayerFile]) 
             Finding(
                 Mark.WARN,
                 "live layers",
-                f"{len(repaired)} were closed after their process died",
-                "they are playable up to that moment; see the server's log for why it died",
+                f"{len(repaired)} were repaired after their process died",
+                "they are playable up to that moment; the server's log says why it died",
             )
         )
     return found
@@ -120,59 +122,62 @@ def _state(row: RecordingRow) -> Finding:
         case CloudState.ABSENT:
             why, advice = _ABSENT.get(
                 row.error_code or 0,
-                ("not there", "look the error code up in the carrier's debugger; the live layers are kept"),
+                ("missing", "look the error code up in the carrier's debugger; the live layers are kept"),
             )
-            return Finding(Mark.BAD, what, f"absent: the carrier says it was {why}{_code(row)}", advice)
+            return Finding(
+                Mark.BAD, what, f"absent: the carrier reports that it is {why}{_code(row)}", advice
+            )
         case CloudState.FAILED:
             advice = "if the account encrypts recordings, its public key must be set at the carrier; the live layers are kept"
             return Finding(Mark.BAD, what, f"the carrier failed to record{_code(row)}", advice)
         case CloudState.MISSING:
             advice = "check that CALLREEL_RECORD is on and the carrier's debugger for errors 13621 and 13622; the live layers are kept"
-            return Finding(Mark.BAD, what, "no word from the carrier, and none on its list", advice)
+            return Finding(Mark.BAD, what, "no callback from the carrier, and it lists no recording", advice)
         case CloudState.PARKED:
             return Finding(
                 Mark.BAD,
                 what,
-                f"it cannot be fetched: {row.stage_error or 'no reason kept'}",
+                f"it cannot be downloaded: {row.stage_error or 'no reason saved'}",
                 _fetch_advice(row),
             )
         case CloudState.COMPLETED:
-            now = (
-                f"finished at the carrier, being fetched ({row.stage or 'not begun'}, attempt {row.attempts})"
-            )
+            now = f"finished at the carrier, in processing ({row.stage or 'not started'}, attempt {row.attempts})"
             last = f"; last: {row.stage_error}" if row.stage_error else ""
             return Finding(Mark.WARN, what, now + last, _fetch_advice(row) if row.stage_error else "wait")
         case CloudState.IN_PROGRESS:
             return Finding(
-                Mark.WARN, what, "the carrier records, or has not yet told that it is done", _NO_CALLBACK
+                Mark.WARN, what, "the carrier is recording, or its callback is outstanding", _NO_CALLBACK
             )
         case CloudState.EXPECTED:
             return Finding(Mark.WARN, what, "no callback from the carrier yet", _NO_CALLBACK)
 
 
 _NO_CALLBACK = (
-    "after the call's end the carrier calls /twilio/recording-status at CALLREEL_PUBLIC_URL; if it cannot, Callreel asks"
-    " the carrier itself after CALLREEL_RECORDING_GRACE_S"
+    "after the call the carrier requests /twilio/recording-status at CALLREEL_PUBLIC_URL; if that fails, Callreel lists"
+    " the carrier's recordings after CALLREEL_RECORDING_GRACE_S"
 )
 
 
-def _unheard(row: CallRow) -> Finding:
+def _no_recording(row: CallRow) -> Finding:
     if row.state is CallState.LIVE:
-        return Finding(Mark.WARN, "recording", "no callback yet, the call goes on", "wait for its end")
+        return Finding(Mark.WARN, "recording", "no callback yet, the call is live", "wait for its end")
     return Finding(
-        Mark.BAD, "recording", "no callback ever came", _NO_CALLBACK + "; CALLREEL_RECORD=false asks for none"
+        Mark.BAD,
+        "recording",
+        "no callback ever came",
+        _NO_CALLBACK + "; with CALLREEL_RECORD=false there is none",
     )
 
 
 def _fetch_advice(row: RecordingRow) -> str:
     error = row.stage_error or ""
     if "401" in error or "403" in error:
-        return "check TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET (or TWILIO_AUTH_TOKEN): the carrier refuses them"
+        return "check TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET (or TWILIO_AUTH_TOKEN): the carrier rejects them"
     if "404" in error:
-        return "the carrier has no such file: deleted there, or kept in the account's own storage"
+        return "the carrier has no such file: it was deleted, or the account stores recordings externally"
     if "429" in error:
-        return "too many requests at once on this account; it is tried again later"
-    return "see the reason; it is tried again when you ask for it on the call's page"
+        return "the account's rate limit was exceeded; the download is retried later"
+    return "see the reason; retry it on the call's page"
 
 
 def _channels(row: RecordingRow) -> list[Finding]:
@@ -182,7 +187,7 @@ def _channels(row: RecordingRow) -> list[Finding]:
         "set CALLREEL_RECORDING_CHANNELS=dual and CALLREEL_RECORDING_TRACK=both; some accounts' own settings"
         " (encryption, external storage) make recordings mono too"
     )
-    return [Finding(Mark.WARN, "channels", "one, so parties cannot be told apart in it", advice)]
+    return [Finding(Mark.WARN, "channels", "one, so it does not separate the parties", advice)]
 
 
 def _code(row: RecordingRow) -> str:

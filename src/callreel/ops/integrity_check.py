@@ -1,11 +1,11 @@
-"""Every stored file held against its row, and every row against its file; what is safe is put right.
+"""Compares every stored file with its row and every row with its file, and repairs what is safe to repair.
 
-damaged   a finished file whose length or digest is not its row's: told, never touched
-missing   a row without its file: fetched from the carrier again where the carrier still has it, else told
-unknown   a file that no row names: moved aside into `unclaimed/`, never deleted, once it is a day old
+damaged   the length or digest of a finished file differs from its row: reported only
+missing   a row without its file: downloaded from the carrier again if possible, else reported
+unknown   a file without a row: moved to `unclaimed/` once it is a day old, never deleted
 leftover  a temporary file of a process that died: deleted once it is a day old
-unclosed  a row of a growing layer while no server runs: put right by the next start, told here
-elsewhere a layer that another machine still has on its spool: not looked at, it moves by itself
+unclosed  a growing layer of an ended call: reported; the next start of the server closes it
+elsewhere a layer on another machine's spool: not checked, since that machine moves it
 """
 
 import logging
@@ -40,7 +40,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`done` says what was put right; None when nothing was."""
+    """`done` says what was repaired; None if nothing was."""
 
     kind: Kind
     path: str
@@ -50,7 +50,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """`files` were read, `size_bytes` in all."""
+    """The result of a check of `files` files with `size_bytes` in total."""
 
     files: int
     size_bytes: int
@@ -58,12 +58,12 @@ class CheckReport:
 
     @property
     def unresolved(self) -> tuple[Finding, ...]:
-        """What is still wrong."""
+        """The findings that were not repaired."""
         return tuple(finding for finding in self.findings if finding.done is None)
 
 
 class IntegrityCheck:
-    """Blocking; reads every file once. Runs beside a server: what is younger than a day is left alone."""
+    """Blocking; reads every file once. It can run beside a server: files younger than a day are left alone."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class IntegrityCheck:
         repair: bool,
         spool: str | None = None,
     ) -> None:
-        """`spool`: what this machine's is called, where there is an object store."""
+        """`spool` is the name of this machine's spool, with an object store."""
         self._spool = spool
         self._digests: dict[str, str] = {}
         self._database = database
@@ -83,14 +83,13 @@ class IntegrityCheck:
         self._repair = repair
 
     def run(self) -> CheckReport:
-        """Check all."""
         with self._database.read() as conn:
             rows = layers.all_files(conn)
         findings = [found for row in rows if (found := self._row(row)) is not None]
         known = {row.path: row.sha256 for row in rows}
         known |= {row.archived.key: row.archived.sha256 for row in rows if row.archived}
-        findings += self._strangers(set(known))
-        findings += self._strange_objects(known)
+        findings += self._files_without_row(set(known))
+        findings += self._objects_without_row(known)
         return CheckReport(len(rows), sum(row.size_bytes for row in rows), tuple(findings))
 
     def _row(self, row: LayerFile) -> Finding | None:
@@ -98,45 +97,47 @@ class IntegrityCheck:
             return self._archived(row, row.archived)
         stat = self._blobs.stat(row.path)
         if stat is None and row.spool not in (None, self._spool):
-            return Finding(Kind.ELSEWHERE, row.path, f"still on the spool of {row.spool}", "moves by itself")
+            return Finding(
+                Kind.ELSEWHERE, row.path, f"still on the spool of {row.spool}", "the other machine moves it"
+            )
         if stat is None:
             return self._missing(row)
         if row.state is LayerState.RECORDING:
             stale = stat.modified_at < self._now - OLD
-            what = "its call ended long ago; the next start of the server closes it"
+            what = "its call ended more than a day ago; the next start of the server closes it"
             return Finding(Kind.UNCLOSED, row.path, what) if stale else None
         if stat.size_bytes != row.size_bytes:
             what = f"expected {row.size_bytes} bytes, found {stat.size_bytes}"
             return Finding(Kind.DAMAGED, row.path, what)
         if row.sha256 is not None and self._blobs.digest(row.path) != row.sha256:
-            return Finding(Kind.DAMAGED, row.path, "its digest is not the row's")
+            return Finding(Kind.DAMAGED, row.path, "its digest differs from its row")
         return None
 
     def _archived(self, row: LayerFile, archived: Archived) -> Finding | None:
-        """Whether the layer comes out of the archive with the bytes that it had."""
+        """Check that the archive yields the original bytes of the layer."""
         stat = self._blobs.stat(archived.key)
         if stat is None:
             return self._missing(row)
         if stat.size_bytes != archived.size_bytes or self._digest(archived.key) != archived.sha256:
-            return Finding(
-                Kind.DAMAGED, row.path, f"what it is made of, {archived.key}, is not what was kept"
-            )
+            return Finding(Kind.DAMAGED, row.path, f"its archive file {archived.key} has changed")
         if layer_digest(self._blobs, row) != row.sha256:
-            return Finding(Kind.DAMAGED, row.path, "it comes out of the archive with other bytes than it had")
+            return Finding(
+                Kind.DAMAGED, row.path, "rebuilt from the archive it has other bytes than the original"
+            )
         return None
 
     def _digest(self, key: str) -> str:
-        """Of a file that several layers may be made of: read once."""
+        """Read once, since several layers may be rebuilt from one file."""
         if key not in self._digests:
             self._digests[key] = self._blobs.digest(key)
         return self._digests[key]
 
     def _missing(self, row: LayerFile) -> Finding:
-        """The carrier's file, and what was made of it, can be had again; a live layer cannot."""
+        """The carrier's file can be downloaded and split again; a live layer is lost."""
         done = None
         if self._repair and row.layer in (Layer.CLOUD, Layer.CLOUD_CHANNEL) and self._fetch_again(row):
-            done = "asked for again at the carrier"
-        return Finding(Kind.MISSING, row.path, "there is a row and no file", done)
+            done = "scheduled for download from the carrier"
+        return Finding(Kind.MISSING, row.path, "the file of this row is missing", done)
 
     def _fetch_again(self, row: LayerFile) -> bool:
         with self._database.write() as conn:
@@ -147,18 +148,18 @@ class IntegrityCheck:
             named = [r.sid for r in stored if r.sid in row.path] or [r.sid for r in stored]
             return any([recordings.fetch_again(conn, RecordingSid(sid), self._now) for sid in named[:1]])
 
-    def _strangers(self, known: set[str]) -> Iterator[Finding]:
+    def _files_without_row(self, known: set[str]) -> Iterator[Finding]:
         for folder in FOLDERS:
             for blob in self._blobs.local_files(folder):
                 if blob.key not in known:
-                    yield self._stranger(blob)
+                    yield self._file_without_row(blob)
 
-    def _stranger(self, blob: BlobStat) -> Finding:
+    def _file_without_row(self, blob: BlobStat) -> Finding:
         leftover = blob.key.endswith(".part")
         kind = Kind.LEFTOVER if leftover else Kind.UNKNOWN
-        what = "left by a process that died" if leftover else "no row names it"
+        what = "left by a process that died" if leftover else "it has no row"
         if blob.modified_at >= self._now - OLD:
-            return Finding(kind, blob.key, what, "left alone, it is younger than a day")
+            return Finding(kind, blob.key, what, "left alone: younger than a day")
         if not self._repair:
             return Finding(kind, blob.key, what)
         if leftover:
@@ -171,15 +172,15 @@ class IntegrityCheck:
             assert self._blobs.objects is not None
             yield from self._blobs.objects.list_folder(folder)
 
-    def _strange_objects(self, known: dict[str, str | None]) -> Iterator[Finding]:
-        """The same for the object store, where a key's digest is in the object's name."""
+    def _objects_without_row(self, known: dict[str, str | None]) -> Iterator[Finding]:
+        """The same for the object store, where an object's name contains its digest."""
         objects = self._blobs.objects
         for found in self._objects():
             if known.get(found.key) == found.sha256:
                 continue
-            what = "no row names it" if found.key not in known else "its row has another digest"
+            what = "it has no row" if found.key not in known else "its row has another digest"
             if found.modified_at >= self._now - OLD:
-                yield Finding(Kind.UNKNOWN, found.name, what, "left alone, it is younger than a day")
+                yield Finding(Kind.UNKNOWN, found.name, what, "left alone: younger than a day")
             elif objects is not None and self._repair:
                 done = f"moved to {objects.move_aside(found, UNCLAIMED)}"
                 yield Finding(Kind.UNKNOWN, found.name, what, done)

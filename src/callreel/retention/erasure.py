@@ -179,7 +179,7 @@ class Erasing:
 
     def _refuse_elsewhere(self, files: Sequence[LayerFile]) -> None:
         for file in files:
-            if file.spool is not None and not self._blobs.is_here(file.path):
+            if file.spool is not None and not self._blobs.path(file.path).is_file():
                 raise StoreAwayError(
                     f"{file.path} is still on the spool of {file.spool}; erasing waits for it"
                 )

@@ -1,7 +1,7 @@
-"""A layer's audio, wherever and in whatever form it is kept: what every reader of audio goes through.
+"""A layer's audio, wherever and in whatever form it is stored. Every reader of audio uses this module.
 
-A layer is a WAV file on this disk or in the object store, or it was archived: then its samples are in a FLAC file, or are made
-of one (`domain/recording.Archived`). Either way it is read here as the WAV file that it was, by samples or by bytes.
+A layer is a WAV file on this disk or in the object store; an archived one is a FLAC file, or is rebuilt from one
+(`domain/recording.Archived`). It is read as the original WAV file, by samples or by bytes.
 """
 
 import base64
@@ -22,7 +22,7 @@ from callreel.store.files.sound_files import READ_BLOCK, SoundFile
 
 
 def open_layer(blobs: BlobStore, file: LayerFile) -> SoundFile:
-    """The layer's samples; close it. Raises StoreError when there are none, StoreAwayError while they are elsewhere."""
+    """The layer's samples; close it. Raises StoreError if the file is missing, StoreAwayError while it is elsewhere."""
     if file.archived is not None:
         return _open_archived(blobs, file, file.archived)
     if file.spool is not None and blobs.stat(file.path) is None:
@@ -33,7 +33,7 @@ def open_layer(blobs: BlobStore, file: LayerFile) -> SoundFile:
 
 
 def layer_size(blobs: BlobStore, file: LayerFile) -> int | None:
-    """How many bytes the layer's WAV file has now; None where it cannot be had. Raises StoreAwayError."""
+    """The current size of the layer's WAV file; None if it is missing. Raises StoreAwayError while it is elsewhere."""
     if file.archived is not None:
         return file.size_bytes if blobs.stat(file.archived.key) is not None else None
     stat = blobs.stat(file.path)
@@ -43,7 +43,7 @@ def layer_size(blobs: BlobStore, file: LayerFile) -> int | None:
 
 
 def layer_range(blobs: BlobStore, file: LayerFile, start: int, stop: int) -> Iterator[bytes]:
-    """Bytes `start` up to but not including `stop` of the layer's WAV file. What is wrong is raised at once: StoreError."""
+    """Bytes `start` up to but not including `stop` of the layer's WAV file. Raises StoreError at once."""
     archived = file.archived
     if archived is None:
         return blobs.open_range(file.path, start, stop)
@@ -53,7 +53,7 @@ def layer_range(blobs: BlobStore, file: LayerFile, start: int, stop: int) -> Ite
 
 
 def layer_digest(blobs: BlobStore, file: LayerFile) -> str:
-    """The SHA-256 of the layer's WAV file as the store gives it, or as it comes out of the archive, now. Raises StoreError."""
+    """The SHA-256 of the layer's WAV file as stored, or as rebuilt from the archive, read now. Raises StoreError."""
     if file.archived is None:
         return blobs.digest(file.path)
     digest = hashlib.sha256()
@@ -63,7 +63,7 @@ def layer_digest(blobs: BlobStore, file: LayerFile) -> str:
 
 
 def rebuilt_wav(blobs: BlobStore, file: LayerFile, archived: Archived) -> Iterator[bytes]:
-    """The whole WAV file of a layer out of the archive; that it is the one that was, its digest shows."""
+    """The original WAV file of an archived layer, in blocks. The caller verifies its digest."""
     if archived.making is Making.UPSAMPLED:
         yield base64.b64decode(archived.head)
         with SoundFile(blobs.reader(archived.key), archived.key) as sound:
@@ -77,13 +77,13 @@ def rebuilt_wav(blobs: BlobStore, file: LayerFile, archived: Archived) -> Iterat
 
 
 def upsampled_in_parts(samples8k: Source, cuts: Sequence[int]) -> Iterator[Samples]:
-    """Layer 2 of layer 1, resampling begun anew at each of `cuts`: where a stream ended, and another continued."""
+    """Layer 2 from layer 1. Resampling restarts at each of `cuts`, where a stream ended and another one continued."""
     for first, stop in pairwise([0, *cuts, samples8k.size]):
         yield from upsampled(in_blocks(Stretch(samples8k, first, stop), READ_BLOCK))
 
 
 def channel_file(files: Sequence[LayerFile], role: Role) -> LayerFile | None:
-    """The split file of `role`, if the call has one; the first recording's, which has the shortest name."""
+    """The split file of `role`, if there is one; of several, that of the first recording, which has the shortest name."""
     split = [file for file in files if file.layer is Layer.CLOUD_CHANNEL and file.role is role]
     return min(split, key=lambda file: len(file.path), default=None)
 
@@ -92,7 +92,7 @@ def _open_archived(blobs: BlobStore, file: LayerFile, archived: Archived) -> Sou
     if archived.making is Making.UPSAMPLED:
         return SoundFile(_upsampled(blobs, file, archived), file.path)
     if blobs.stat(archived.key) is None:
-        raise StoreError(f"there is no file {archived.key}, of which {file.path} is made")
+        raise StoreError(f"there is no file {archived.key}, from which {file.path} is rebuilt")
     only = archived.channel if archived.making is Making.CHANNEL else None
     return SoundFile(blobs.reader(archived.key), archived.key, only=only)
 
@@ -102,7 +102,7 @@ def _upsampled(blobs: BlobStore, file: LayerFile, archived: Archived) -> BinaryI
 
 
 def _wav_range(sound: SoundFile, archived: Archived, start: int, stop: int) -> Iterator[bytes]:
-    """Bytes of the WAV file around the samples of `sound`, which is closed afterwards."""
+    """Bytes of the WAV file with the samples of `sound`, which is closed afterwards."""
     with sound:
         head, tail = base64.b64decode(archived.head), base64.b64decode(archived.tail)
         frame_bytes = 2 * sound.channels

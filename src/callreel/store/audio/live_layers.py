@@ -1,4 +1,4 @@
-"""Live layers as they lie on disk, as rows and as events."""
+"""Rows and events of live layers, from their files."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def layer_file(
     root: Path,
     spool: str | None = None,
 ) -> LayerFile:
-    """A mono 16-bit file of a live layer as it is on disk now; its digest only when it no longer grows."""
+    """The row of a mono 16-bit file in its current state, with a digest unless it is still growing."""
     size = path.stat().st_size
     samples = max(size - 44, 0) // 2
     digest = None if state is LayerState.RECORDING else sha256_of(path)
@@ -28,5 +28,4 @@ def layer_file(
 
 
 def layer_event(call_id: CallId, file: LayerFile) -> LiveEvent:
-    """The event that tells of a layer's state."""
     return LiveEvent(call_id, EventKind.LAYER, {"layer": file.layer, "role": file.role, "state": file.state})

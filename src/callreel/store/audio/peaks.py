@@ -1,7 +1,7 @@
-"""The waveform of a layer: the largest amplitude of each short stretch, for drawing a call without decoding it.
+"""Waveforms: the peak amplitude of each short stretch of a layer, for drawing a call without decoding it.
 
-Files are read piece by piece, so a call of hours takes no more memory than its peaks. What was made of a finished file
-is kept under a name that holds the file's digest, and is not made again.
+Files are read in blocks, so a call of hours needs only the memory of its peaks. The peaks of a finished file are cached
+under its digest.
 """
 
 import json
@@ -23,7 +23,7 @@ from callreel.store.files.blobs import BlobStore
 FOLDER = "peaks"
 MAX_PER_SECOND = 100
 DEFAULT_PER_SECOND = 20
-"""What pages ask for; drawn already when a recording is split."""
+"""The resolution of the pages, computed already when a recording is split."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class FilePeaks:
 
 @dataclass(frozen=True, slots=True)
 class ChannelPeaks:
-    """One party's; `role` None when both are on one channel."""
+    """The peaks of one party; `role` is None if both are on one channel."""
 
     role: Role | None
     peaks: tuple[float, ...]
@@ -51,7 +51,7 @@ class ChannelPeaks:
 def layer_peaks(
     blobs: BlobStore, files: Sequence[LayerFile], layer: Layer, topology: Topology, per_second: int
 ) -> tuple[int, list[ChannelPeaks]] | None:
-    """How long the layer is in milliseconds, and the peaks of each party; None when there is no such layer.
+    """The layer's duration in milliseconds and the peaks of each party; None if there is no such layer.
 
     Raises PeaksError for a resolution that does not divide the rate, AudioFileError for a file that cannot be read.
     """
@@ -61,7 +61,7 @@ def layer_peaks(
         made = file_peaks(blobs, file, per_second)
         duration_ms = max(duration_ms, made.duration_ms)
         for role, channel in zip(_roles(file, topology), made.channels, strict=True):
-            # Of several files of a role each is silent where another has its part (`services/handover`).
+            # Of several files of a role, each is silent where another one has audio (`ingest/handover.py`).
             both = zip_longest(found.get(role, ()), channel, fillvalue=0.0)
             found[role] = tuple(max(pair) for pair in both)
     if not found:
@@ -70,7 +70,7 @@ def layer_peaks(
 
 
 def file_peaks(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
-    """The peaks of one file, made or as they were kept."""
+    """The peaks of one file, from the cache or computed."""
     if not 1 <= per_second <= MAX_PER_SECOND or file.rate_hz % per_second:
         raise PeaksError(f"expected a divisor of {file.rate_hz} up to {MAX_PER_SECOND}, got {per_second}")
     if file.sha256 is None or file.state is LayerState.RECORDING:
@@ -85,12 +85,12 @@ def file_peaks(blobs: BlobStore, file: LayerFile, per_second: int) -> FilePeaks:
 
 
 def save_peaks(blobs: BlobStore, sha256: str, per_second: int, made: FilePeaks) -> None:
-    """Keep what was drawn of the file with this digest. While the object store is away they stay on the spool."""
+    """Cache the peaks of the file with this digest; on the spool while the object store is unavailable."""
     kept = json.dumps({"duration_ms": made.duration_ms, "channels": made.channels}, separators=(",", ":"))
     try:
         blobs.put(_key(sha256, per_second), [kept.encode()])
     except StoreAwayError as error:
-        log.info("a waveform stays on the spool: %s", error)
+        log.info("waveform left on the spool: %s", error)
 
 
 def _key(sha256: str, per_second: int) -> str:
@@ -98,7 +98,7 @@ def _key(sha256: str, per_second: int) -> str:
 
 
 class PeakBuilder:
-    """Peaks of samples that come in blocks of any length."""
+    """Computes peaks from blocks of samples of any length."""
 
     def __init__(self, rate_hz: int, channels: int, per_second: int) -> None:
         """`per_second` divides `rate_hz`."""
@@ -117,7 +117,6 @@ class PeakBuilder:
         self._rest = block[whole:].copy()
 
     def finish(self) -> FilePeaks:
-        """All of them."""
         self._made.append(_of_block(self._rest, self._stretch))
         whole = np.concatenate(self._made)
         duration_ms = self._samples * 1000 // self._rate_hz
@@ -139,7 +138,7 @@ def _of_block(block: npt.NDArray[np.int16], stretch: int) -> npt.NDArray[np.floa
 
 
 def _at_hand(blobs: BlobStore, files: Sequence[LayerFile], layer: Layer) -> list[LayerFile]:
-    """The layer's files; those that lie on another machine only where no other is there."""
+    """The layer's files that are available here, or else all of them."""
     wanted = [file for file in files if file.layer is layer]
     return [file for file in wanted if blobs.stat(file.path) is not None] or wanted
 

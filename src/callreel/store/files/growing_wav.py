@@ -1,10 +1,10 @@
-"""An append-only mono 16-bit WAV file that is playable at any instant, also after a kill.
+"""An append-only mono 16-bit WAV file that is playable at any instant, also after its process was killed.
 
-Samples are written before the head that counts them, so the head never promises what is not there. The head is
-`audio/wav.header`; a process that dies in between leaves a head that is a block behind, or as much as it was allowed to
-be, which `repair` puts right. Not a buffer: each `append` reaches the operating system before it returns (`sync` makes it outlive a power cut).
+Samples are written before the header that counts them, so the header never counts missing samples. A process that dies in
+between leaves a header that is behind, at most by the allowed lag, and `repair` corrects it. There is no buffer: each
+`append` reaches the operating system before it returns, and `sync` makes it survive a power cut.
 
-An open file is locked, so that a second process repairs what the dead left and never what the living write.
+An open file is locked, so that a second process repairs only the files of dead processes.
 """
 
 import errno
@@ -13,7 +13,6 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +26,12 @@ _LITTLE_ENDIAN = np.dtype("<i2")
 
 
 class StillGrowingError(StoreError):
-    """The file is open for appending elsewhere, so nobody else may touch it."""
+    """Another process has the file open for appending."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairedWav:
-    """A file after `repair`. `changed` says whether its head or its length was wrong."""
+    """A file after `repair`. `changed` says whether its header or its length was wrong."""
 
     samples: int
     size_bytes: int
@@ -45,35 +44,35 @@ class RepairedWav:
 
 
 class GrowingWav:
-    """One open file. One thread at a time may use it; `close` it, or use it in a `with`."""
+    """One open file, for one thread at a time. Close it, or use it as a context manager."""
 
     __slots__ = (
         "_counted",
         "_fd",
-        "_head_lag",
-        "_name_is_safe",
+        "_header_lag",
+        "_name_synced",
         "path",
         "rate_hz",
         "samples",
     )
 
-    def __init__(self, path: Path, fd: int, rate_hz: int, samples: int, head_lag_ms: int) -> None:
+    def __init__(self, path: Path, fd: int, rate_hz: int, samples: int, header_lag_ms: int) -> None:
         self.path = path
         self.rate_hz = rate_hz
         self.samples = samples
         self._fd = fd
-        self._head_lag = head_lag_ms * rate_hz // 1000
+        self._header_lag = header_lag_ms * rate_hz // 1000
         self._counted = samples
-        """What the head says."""
-        self._name_is_safe = False
+        """The number of samples in the header."""
+        self._name_synced = False
 
     @classmethod
-    def open(cls, path: Path, rate_hz: int, *, head_lag_ms: int = 0) -> "GrowingWav":
-        """Make the file (its folder too, readable by us alone), or go on with one that is there.
+    def open(cls, path: Path, rate_hz: int, *, header_lag_ms: int = 0) -> "GrowingWav":
+        """Create the file and its folder, both readable by this user only, or continue an existing file.
 
-        `head_lag_ms`: the head is written again when it would be so far behind; by default with each block.
-        Raises StillGrowingError if it is open elsewhere, StoreError if it cannot be made, AudioFileError if what is there
-        is not a mono 16-bit WAV of `rate_hz`.
+        The header is rewritten once it is `header_lag_ms` behind; by default with each block. Raises StillGrowingError
+        if the file is open elsewhere, StoreError if it cannot be created, AudioFileError if the existing file is not a
+        mono 16-bit WAV of `rate_hz`.
         """
         try:
             make_folder(path.parent)
@@ -82,13 +81,13 @@ class GrowingWav:
         except OSError as error:
             raise StoreError(f"the layer file {path} cannot be opened: {error.strerror}") from error
         try:
-            found = _put_right(path, fd)
+            found = _correct(path, fd)
             if found.rate_hz != rate_hz:
                 raise AudioFileError(f"expected {rate_hz} Hz in {path.name}, found {found.rate_hz} Hz")
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, rate_hz, found.samples, head_lag_ms)
+        return cls(path, fd, rate_hz, found.samples, header_lag_ms)
 
     @property
     def duration_ms(self) -> int:
@@ -99,28 +98,28 @@ class GrowingWav:
         return wav.HEADER_BYTES + self.samples * _SAMPLE_BYTES
 
     def append(self, samples: npt.NDArray[np.int16]) -> None:
-        """Write `samples` (int16, shape [n]) and then the head.
+        """Write `samples` (int16, shape [n]) and then the header.
 
-        Raises StoreError, for instance when the disk is full; the file then still ends before these samples, which
-        can be given again.
+        Raises StoreError, for instance when the disk is full. The file then still ends before these samples, so the
+        caller may append them again.
         """
         if samples.dtype != _LITTLE_ENDIAN or samples.ndim != 1:
             raise ValueError(f"expected int16 of shape [n], got {samples.dtype} of shape {samples.shape}")
         end = self.samples + samples.size
         try:
             write_at(self._fd, samples.tobytes(), self.size_bytes)
-            if end - self._counted >= self._head_lag:
+            if end - self._counted >= self._header_lag:
                 self._count(end)
         except OSError as error:
             raise StoreError(f"the layer file {self.path.name} cannot grow: {error.strerror}") from error
         self.samples = end
 
     def pad_to(self, samples: int) -> None:
-        """Append silence until there are `samples`; nothing if there are as many. The zeros take no room on the disk."""
+        """Append silence up to `samples`. The zeros are a hole in the file and take no disk space."""
         if samples <= self.samples:
             return
         try:
-            os.ftruncate(self._fd, self.size_bytes)  # what a failed append may have left is not silence
+            os.ftruncate(self._fd, self.size_bytes)  # a failed append may have left samples
             os.ftruncate(self._fd, wav.HEADER_BYTES + samples * _SAMPLE_BYTES)
             self._count(samples)
         except OSError as error:
@@ -128,16 +127,16 @@ class GrowingWav:
         self.samples = samples
 
     def sync(self) -> None:
-        """Make what was appended outlive a power cut. Takes as long as the disk does."""
+        """Make all appended samples survive a power cut. Blocks for as long as the disk needs."""
         os.fdatasync(self._fd)
-        if not self._name_is_safe:
+        if not self._name_synced:
             sync_folder(self.path.parent)
-            self._name_is_safe = True
+            self._name_synced = True
 
     def close(self, *, sync: bool = True) -> None:
-        """Sync, unlock and close. Closing twice is no matter.
+        """Sync, unlock and close. Closing again does nothing.
 
-        Without `sync` it does not wait for the disk; then `files.sync_file` and `sync_folder` are the caller's to do.
+        Without `sync` it does not wait for the disk, and the caller must call `sync_file` and `sync_folder`.
         """
         if self._fd < 0:
             return
@@ -157,9 +156,7 @@ class GrowingWav:
     def __enter__(self) -> "GrowingWav":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _count(self, samples: int) -> None:
@@ -168,16 +165,17 @@ class GrowingWav:
 
 
 def repair(path: Path) -> RepairedWav:
-    """Give a file whose writer died the right length: all whole samples count, half a sample is cut off.
+    """Correct the length of a file whose writer died: all complete samples count, half a sample is cut off.
 
-    Raises StillGrowingError if its writer lives, StoreError if it cannot be opened, AudioFileError if it is not ours.
+    Raises StillGrowingError if the writer is alive, StoreError if the file cannot be opened, AudioFileError if it is no
+    such file.
     """
     try:
         fd = _open_locked(path)
     except OSError as error:
         raise StoreError(f"the layer file {path} cannot be repaired: {error.strerror}") from error
     try:
-        found = _put_right(path, fd)
+        found = _correct(path, fd)
         if found.changed:
             os.fsync(fd)
         return found
@@ -186,7 +184,7 @@ def repair(path: Path) -> RepairedWav:
 
 
 def _create(path: Path, rate_hz: int) -> None:
-    """Make the file with its head in one step, so that no instant has it without; nothing if it is there."""
+    """Create the file with its header in one step, so that it never exists without one. An existing file stays."""
     if path.exists():
         return
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -194,7 +192,7 @@ def _create(path: Path, rate_hz: int) -> None:
         write_at(fd, wav.header(0, rate_hz), 0)
         os.link(name, path)
     except FileExistsError:
-        pass  # another process was quicker; the lock decides
+        pass  # created by another process meanwhile; the lock decides
     finally:
         os.close(fd)
         os.unlink(name)
@@ -214,18 +212,18 @@ def _open_locked(path: Path) -> int:
     return fd
 
 
-def _put_right(path: Path, fd: int) -> RepairedWav:
+def _correct(path: Path, fd: int) -> RepairedWav:
     size_bytes = os.fstat(fd).st_size
-    head = os.pread(fd, wav.HEADER_BYTES, 0)
-    info = wav.parse(head)
+    header = os.pread(fd, wav.HEADER_BYTES, 0)
+    info = wav.parse(header)
     if (info.channels, info.bits, info.format, info.data_offset) != (1, 16, wav.PCM, wav.HEADER_BYTES):
         raise AudioFileError(f"expected a mono 16-bit WAV written by us in {path.name}, found another kind")
     data_bytes = wav.repaired_length(size_bytes)
     right_size = wav.HEADER_BYTES + data_bytes
-    right_head = wav.header(data_bytes, info.rate_hz)
+    right_header = wav.header(data_bytes, info.rate_hz)
     if size_bytes != right_size:
         os.ftruncate(fd, right_size)
-    if head != right_head:
-        write_at(fd, right_head, 0)
-    changed = size_bytes != right_size or head != right_head
+    if header != right_header:
+        write_at(fd, right_header, 0)
+    changed = size_bytes != right_size or header != right_header
     return RepairedWav(data_bytes // _SAMPLE_BYTES, right_size, info.rate_hz, changed)

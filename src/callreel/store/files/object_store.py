@@ -1,9 +1,9 @@
 """Finished files in an object store (S3, GCS, Azure and what speaks S3), by key: written once and never replaced.
 
-An object's name is the key, as a folder, and in it the digest of its bytes: `twilio_recordings/CA.._RE...wav/<sha256>.wav`.
-So writing twice writes the same bytes, and nothing depends on conditional writes, which some stores accept and do not
-keep to (reference/engine.md, section 4). A write counts when the object was read back and has its digest. Growing
-files and temporary ones are never here: `blobs.py` has the local side. The library is obstore.
+An object's name is the key as a folder, with the digest of its bytes: `twilio_recordings/CA.._RE...wav/<sha256>.wav`. So
+writing twice writes the same bytes, and nothing depends on conditional writes, which some stores accept without
+honouring them (reference/engine.md, section 4). A write counts once the object was read back and has its digest.
+Growing and temporary files are local only (`blobs.py`). This is the only module that uses obstore.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from obstore import GetResult
 
 BLOCK_BYTES = 1 << 20
-_KNOWN_MOST = 4096
+_CACHED_OBJECTS = 4096
 _PROBE = "callreel-probe"
 _SCHEMES = ("s3://", "s3a://", "gs://", "az://", "azure://", "abfs://", "abfss://")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object: `name` in the store, and what its name and head say of it."""
+    """One object; `name` is its full name in the store."""
 
     key: str
     name: str
@@ -47,10 +47,10 @@ class StoredObject:
 def open_object_store(
     url: str, options: Mapping[str, str], *, key_id: str | None, secret: str | None, timeout_s: float
 ) -> "ObjectStore":
-    """The store at `url`, as `s3://bucket/prefix`. Nothing is asked of it yet. Raises SettingsError.
+    """The store at `url`, such as `s3://bucket/prefix`. Sends no request yet. Raises SettingsError.
 
-    `options` are obstore's by name, as `endpoint` and `region`. Without `key_id` and `secret` the provider's own
-    variables (AWS_ACCESS_KEY_ID and the like), files and machine roles are used.
+    `options` are obstore's, such as `endpoint` and `region`. Without `key_id` and `secret` the provider's own variables
+    (AWS_ACCESS_KEY_ID and the like), files and machine roles apply.
     """
     config: dict[str, Any] = dict(options)
     if key_id and secret:
@@ -80,44 +80,43 @@ def is_object_store(url: str) -> bool:
 
 
 class ObjectStore:
-    """Objects below one prefix. Blocking; threads and processes may share it. Raises StoreAwayError where it is away."""
+    """Objects below one prefix. Blocking; threads may share it. Methods raise StoreAwayError while it is unavailable."""
 
     def __init__(self, store: AnyStore, where: str) -> None:
         self._store = store
         self.where = where
-        """Its address, for people."""
-        self._known: OrderedDict[str, StoredObject] = OrderedDict()
+        self._cache: OrderedDict[str, StoredObject] = OrderedDict()
         self._lock = threading.Lock()
 
     def upload(self, key: str, path: Path, sha256: str) -> StoredObject:
-        """Upload a file whose digest is `sha256`, and read it back. Again is no matter.
+        """Upload a file whose digest is `sha256`, and read it back. Repeating it changes nothing.
 
-        Raises StoreError when what comes back is not what was sent; that object is gone then.
+        Raises StoreError and deletes the object if its bytes differ from those sent.
         """
         name = object_name(key, sha256)
         size_bytes = path.stat().st_size
-        there = self.find(key, sha256)
-        if there is None or there.size_bytes != size_bytes:
-            with self._asking(f"{key} cannot be kept"):
+        stored = self.find(key, sha256)
+        if stored is None or stored.size_bytes != size_bytes:
+            with self._available(f"{key} cannot be stored"):
                 obstore.put(self._store, name, path)
         if self._digest(name) != sha256:
-            with self._asking(f"{key} cannot be kept"):
+            with self._available(f"{key} cannot be stored"):
                 obstore.delete(self._store, name)
             self._forget(key)
-            raise StoreError(f"the object store gave back other bytes than it was given for {key}")
+            raise StoreError(f"the object store returned other bytes than it received for {key}")
         found = self.find(key, sha256)
         if found is None:
-            raise StoreAwayError(f"the object store does not list {key}, which it has just taken")
-        self._remember(found)
+            raise StoreAwayError(f"the object store does not list {key} right after its upload")
+        self._cache_object(found)
         return found
 
     def find(self, key: str, sha256: str | None = None) -> StoredObject | None:
-        """The object of `key`, with this digest if one is given; the oldest, should there be several."""
+        """The object of `key`, with this digest if one is given; the oldest if there are several."""
         found = [o for o in self.versions(key) if sha256 is None or o.sha256 == sha256]
         return min(found, key=lambda o: (o.modified_at, o.name), default=None)
 
     def versions(self, key: str) -> list[StoredObject]:
-        """All objects of `key`; more than one only where two processes kept different bytes at the same instant."""
+        """All objects of `key`: several only if two processes stored different bytes at the same instant."""
         pattern = re.compile(re.escape(f"{key}/") + r"([0-9a-f]{64})" + re.escape(_suffix(key)))
         return [
             StoredObject(key, name, size_bytes, named[1], modified_at)
@@ -126,18 +125,18 @@ class ObjectStore:
         ]
 
     def find_cached(self, key: str) -> StoredObject | None:
-        """As `find`, from memory where it was found before: objects never change."""
+        """As `find`, from a cache: objects never change."""
         with self._lock:
-            known = self._known.get(key)
-        if known is None and (known := self.find(key)) is not None:
-            self._remember(known)
-        return known
+            cached = self._cache.get(key)
+        if cached is None and (cached := self.find(key)) is not None:
+            self._cache_object(cached)
+        return cached
 
     def read(self, found: StoredObject, start: int, stop: int) -> Iterator[bytes]:
-        """Bytes `start` up to but not including `stop`, in blocks. The first request is made at once."""
+        """Bytes `start` up to but not including `stop`, in blocks. Sends the request at once."""
         if start >= stop:
             return iter(())
-        with self._asking(f"{found.key} cannot be read"):
+        with self._available(f"{found.key} cannot be read"):
             try:
                 answer = obstore.get(self._store, found.name, options={"range": (start, stop)})
             except FileNotFoundError:
@@ -146,90 +145,90 @@ class ObjectStore:
         return self._blocks(found.key, answer, stop - start)
 
     def _blocks(self, key: str, answer: "GetResult", expected: int) -> Iterator[bytes]:
-        with self._asking(f"{key} cannot be read"):
+        with self._available(f"{key} cannot be read"):
             for block in answer.stream(min_chunk_size=64 * 1024):
                 piece = bytes(block)
                 expected -= len(piece)
                 yield piece
         if expected:
-            raise StoreAwayError(f"the object store broke off while {key} was read")
+            raise StoreAwayError(f"the object store closed the connection while {key} was read")
 
     def digest(self, found: StoredObject) -> str:
-        """The SHA-256 of what the store gives now, in hex; its name is not believed."""
+        """The SHA-256 of the object's bytes, read now, in hex."""
         return self._digest(found.name)
 
     def delete(self, key: str) -> int:
-        """Delete all objects of `key`; answers how many there were."""
+        """Delete all objects of `key`; returns their number."""
         found = self.versions(key)
         for each in found:
-            with self._asking(f"{key} cannot be deleted"):
+            with self._available(f"{key} cannot be deleted"):
                 obstore.delete(self._store, each.name)
         self._forget(key)
         return len(found)
 
     def move_aside(self, found: StoredObject, folder: str) -> str:
-        """Move an object out of the way, below `folder`; answers what it is called there."""
+        """Move an object below `folder`; returns its new name."""
         aside = f"{folder}/{found.name}"
-        with self._asking(f"{found.name} cannot be moved aside"):
+        with self._available(f"{found.name} cannot be moved to {folder}"):
             obstore.copy(self._store, found.name, aside)
             obstore.delete(self._store, found.name)
         self._forget(found.key)
         return aside
 
     def list_folder(self, folder: str) -> Iterator[StoredObject]:
-        """All objects whose keys begin with `folder` and a slash, in no order."""
+        """All objects whose keys begin with `folder` and a slash, in no particular order."""
         pattern = re.compile(r"(?P<key>.+)/(?P<sha256>[0-9a-f]{64})(\.\w+)?")
         for name, size_bytes, modified_at in self._listed(folder):
             if named := pattern.fullmatch(name):
                 yield StoredObject(named["key"], name, size_bytes, named["sha256"], modified_at)
 
     def check(self) -> None:
-        """Ask it for something. Cheap: one HEAD. Raises StoreAwayError."""
-        with self._asking(f"the object store {self.where} cannot be used"):
+        """Check that it responds, with one HEAD request. Raises StoreAwayError."""
+        with self._available(f"the object store {self.where} cannot be used"):
             try:
                 obstore.head(self._store, _PROBE)
             except FileNotFoundError:
-                pass  # it answered
+                pass  # it responded
 
     def probe(self) -> None:
-        """Do once all that keeping a file takes: write, list, read back, delete. Raises StoreError."""
+        """Try what storing a file needs: write, list, read back, delete. Raises StoreError."""
         what = f"the object store {self.where} cannot be used"
         body = b"callreel"
         name = object_name(_PROBE, hashlib.sha256(body).hexdigest())
-        with self._asking(what):
+        with self._available(what):
             obstore.put(self._store, name, body)
             back = bytes(obstore.get(self._store, name).bytes())
         if back != body or not self.versions(_PROBE):
-            raise StoreError(f"{what}: it does not give back, or not list, what it was given")
-        with self._asking(what):
+            raise StoreError(f"{what}: it does not return or does not list an object after its upload")
+        with self._available(what):
             obstore.delete(self._store, name)
 
     def _listed(self, folder: str) -> Iterator[tuple[str, int, datetime]]:
-        with self._asking(f"{folder} cannot be listed"):
+        with self._available(f"{folder} cannot be listed"):
             for batch in obstore.list(self._store, prefix=folder):
                 for meta in batch:
                     yield meta["path"], meta["size"], meta["last_modified"]
 
     def _digest(self, name: str) -> str:
         digest = hashlib.sha256()
-        with self._asking(f"{name} cannot be read"):
+        with self._available(f"{name} cannot be read"):
             for block in obstore.get(self._store, name).stream(min_chunk_size=BLOCK_BYTES):
                 digest.update(block)
         return digest.hexdigest()
 
-    def _remember(self, found: StoredObject) -> None:
+    def _cache_object(self, found: StoredObject) -> None:
         with self._lock:
-            self._known[found.key] = found
-            if len(self._known) > _KNOWN_MOST:
-                self._known.popitem(last=False)
+            self._cache[found.key] = found
+            if len(self._cache) > _CACHED_OBJECTS:
+                self._cache.popitem(last=False)
 
     def _forget(self, key: str) -> None:
         with self._lock:
-            self._known.pop(key, None)
+            self._cache.pop(key, None)
 
     @contextmanager
-    def _asking(self, what: str) -> Iterator[None]:
-        """Say in one line what the store refused. A missing bucket is one that is away: somebody may make it."""
+    def _available(self, what: str) -> Iterator[None]:
+        """Turn errors into a StoreAwayError of one line. A missing bucket may be created later."""
         try:
             yield
         except (BaseError, OSError) as error:
@@ -237,7 +236,7 @@ class ObjectStore:
 
 
 def object_name(key: str, sha256: str) -> str:
-    """What the object of `key` with these bytes is called."""
+    """The name of the object of `key` with these bytes."""
     return f"{key}/{sha256}{_suffix(key)}"
 
 
@@ -246,5 +245,4 @@ def _suffix(key: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """The library tells all it knows over many lines."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

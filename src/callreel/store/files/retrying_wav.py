@@ -1,8 +1,7 @@
-"""A growing WAV file whose disk may refuse for a while: what could not be written waits in memory and goes first later.
+"""A growing WAV file that survives a failing disk: samples that could not be written wait in memory and go first later.
 
-For calls in progress, which cannot wait for somebody to make room. Bounded: at most `patience_s` of audio waits; what
-comes beyond is counted as lost and becomes silence, so that what follows lies where it belongs. Nothing here raises for
-what the disk does; `trouble` says it.
+Live audio cannot wait until somebody frees disk space. The backlog is bounded by `max_backlog_s`; audio beyond it counts as
+lost and becomes silence, so that later audio keeps its position. No method raises when the disk fails: `error` says so.
 """
 
 import logging
@@ -16,99 +15,96 @@ from callreel.store.files.growing_wav import GrowingWav
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 120.0
+MAX_BACKLOG_S = 120.0
 
 
 class RetryingWav:
-    """Like `GrowingWav`, which it owns. One thread at a time may use it."""
+    """Owns a `GrowingWav` and has its methods. For one thread at a time."""
 
     __slots__ = (
         "_file",
-        "_owed_silence",
-        "_room",
-        "_waiting",
-        "_waiting_samples",
+        "_pending_silence",
+        "_max_backlog",
+        "_backlog",
+        "_backlog_samples",
         "lost_samples",
-        "trouble",
+        "error",
     )
 
-    def __init__(self, file: GrowingWav, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, file: GrowingWav, *, max_backlog_s: float = MAX_BACKLOG_S) -> None:
         self._file = file
-        self._room = round(patience_s * file.rate_hz)
-        self._waiting: deque[npt.NDArray[np.int16]] = deque()
-        self._waiting_samples = 0
-        self._owed_silence = 0
+        self._max_backlog = round(max_backlog_s * file.rate_hz)
+        self._backlog: deque[npt.NDArray[np.int16]] = deque()
+        self._backlog_samples = 0
+        self._pending_silence = 0
         self.lost_samples = 0
-        """Samples that were silenced because there was no more room to wait."""
-        self.trouble: str | None = None
-        """What the disk refuses now; None while all is well."""
+        """Samples that became silence because the backlog was full."""
+        self.error: str | None = None
+        """The current error of the disk, None while it works."""
 
     @property
     def samples(self) -> int:
-        """Of the file as it will be once the disk takes what waits."""
-        return self._file.samples + self._waiting_samples + self._owed_silence
+        """Of the file once the backlog is written."""
+        return self._file.samples + self._backlog_samples + self._pending_silence
 
     def append(self, samples: npt.NDArray[np.int16]) -> None:
-        """Write `samples` (int16, shape [n]), now or when the disk takes them again."""
-        if self.trouble is None:  # so nothing waits
+        """Write `samples` (int16, shape [n]), now or when the disk works again."""
+        if self.error is None:  # so the backlog is empty
             if not self._write(samples):
-                self._wait(samples)
+                self._queue(samples)
             return
-        if self._waiting or self._owed_silence:
+        if self._backlog or self._pending_silence:
             self._flush()
-        behind = self._waiting or self._owed_silence
+        behind = self._backlog or self._pending_silence
         if behind or not self._write(samples):
-            self._wait(samples)
+            self._queue(samples)
 
     def close(self, *, sync: bool = True) -> None:
-        """Write what waits, if the disk takes it, and close. What it still refuses is counted as lost.
-
-        `sync` as in `GrowingWav.close`.
-        """
+        """Write the backlog and close; if the disk still fails, the backlog counts as lost. `sync` as in `GrowingWav`."""
         self._flush()
-        if self._waiting:
-            self.lost_samples += self._waiting_samples
-            log.error("a live layer was closed with audio missing at its end: %s", self.trouble)
-            self._waiting.clear()
-            self._waiting_samples = self._owed_silence = 0
+        if self._backlog:
+            self.lost_samples += self._backlog_samples
+            log.error("live layer closed with audio missing at its end: %s", self.error)
+            self._backlog.clear()
+            self._backlog_samples = self._pending_silence = 0
         try:
             self._file.close(sync=sync)
         except StoreError as error:
-            self._complain(error)
+            self._note_error(error)
 
     def _write(self, samples: npt.NDArray[np.int16]) -> bool:
         try:
             self._file.append(samples)
         except StoreError as error:
-            self._complain(error)
+            self._note_error(error)
             return False
-        if self.trouble is not None:
-            log.warning("a live layer grows again: %s", self._file.path.name)
-            self.trouble = None
+        if self.error is not None:
+            log.warning("live layer writable again file=%s", self._file.path.name)
+            self.error = None
         return True
 
-    def _wait(self, samples: npt.NDArray[np.int16]) -> None:
-        # Once silence is owed, all that follows must wait behind it.
-        if self._owed_silence or self._waiting_samples + samples.size > self._room:
-            self._owed_silence += samples.size
+    def _queue(self, samples: npt.NDArray[np.int16]) -> None:
+        # All later samples must queue behind pending silence.
+        if self._pending_silence or self._backlog_samples + samples.size > self._max_backlog:
+            self._pending_silence += samples.size
             self.lost_samples += samples.size
             return
-        self._waiting.append(samples.copy())
-        self._waiting_samples += samples.size
+        self._backlog.append(samples.copy())
+        self._backlog_samples += samples.size
 
     def _flush(self) -> None:
-        while self._waiting:
-            if not self._write(self._waiting[0]):
+        while self._backlog:
+            if not self._write(self._backlog[0]):
                 return
-            self._waiting_samples -= self._waiting.popleft().size
-        if self._owed_silence:
+            self._backlog_samples -= self._backlog.popleft().size
+        if self._pending_silence:
             try:
-                self._file.pad_to(self._file.samples + self._owed_silence)
-                self._owed_silence = 0
+                self._file.pad_to(self._file.samples + self._pending_silence)
+                self._pending_silence = 0
             except StoreError as error:
-                self._complain(error)
+                self._note_error(error)
 
-    def _complain(self, error: StoreError) -> None:
-        if self.trouble is None:
-            log.error("%s; what comes waits in memory", error)
-        self.trouble = str(error)
+    def _note_error(self, error: StoreError) -> None:
+        if self.error is None:
+            log.error("%s; further audio waits in memory", error)
+        self.error = str(error)

@@ -1,14 +1,12 @@
-"""Reading finished sound files piece by piece: samples as they are, never scaled. WAV of any kind, and FLAC.
+"""Readers of finished audio files, WAV of any kind and FLAC, block by block, for local files and objects alike.
 
-A file is anything that can be read at any place, on a disk or in an object store. Nothing here holds more of it than
-was asked for; `read_wav` is for short ones.
+Memory holds only the requested samples; `read_wav` is for short files.
 """
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -21,19 +19,18 @@ from callreel.audio.samples import Samples
 from callreel.audio.source import Source, bounds, in_blocks
 from callreel.domain.errors import AudioFileError
 
-WRITE_BLOCK = 1 << 16
 READ_BLOCK = 1 << 17
 """Samples of each channel that are read at once."""
 
 
 class SoundFile:
-    """An open sound file. Not to be shared between threads; `close` closes the file that was given too.
+    """An open audio file, for one thread. `close` also closes the given file.
 
-    Raises AudioFileError for what is no sound file.
+    Raises AudioFileError if it is no audio file.
     """
 
     def __init__(self, file: BinaryIO, name: str, *, only: int | None = None) -> None:
-        """`only`: the one channel, counted from 1, that is to be seen of it."""
+        """`only` selects one channel, counted from 1."""
         self._file = file
         self._only = only
         self._name = name
@@ -55,7 +52,7 @@ class SoundFile:
         return self.samples * 1000 // self.rate_hz
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.int16]:
-        """Samples [stop - start, channels] as int16; fewer at the end of the file. Raises AudioFileError."""
+        """Samples [stop - start, channels]; fewer at the end of the file. Raises AudioFileError."""
         try:
             if start != self._at:
                 self._sound.seek(start)
@@ -67,7 +64,7 @@ class SoundFile:
         return found if self._only is None else found[:, self._only - 1 : self._only]
 
     def blocks(self, block: int = READ_BLOCK) -> Iterator[npt.NDArray[np.int16]]:
-        """All of it from the start, `block` samples of each channel at a time."""
+        """The whole file, `block` samples of each channel at a time."""
         for at in range(0, self.samples, block):
             yield self.read(at, min(at + block, self.samples))
 
@@ -82,9 +79,7 @@ class SoundFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 
@@ -105,7 +100,7 @@ class Channel:
 
 @contextmanager
 def at_rate(sound: SoundFile, rate_hz: int) -> Iterator[Source]:
-    """Channel 1 of `sound` at `rate_hz`. At its own rate it is read in place; else its copy is on the disk meanwhile."""
+    """Channel 1 of `sound` at `rate_hz`; resampled into a temporary file unless that is its own rate."""
     if sound.rate_hz == rate_hz:
         yield sound.channel()
         return
@@ -126,10 +121,3 @@ def read_wav(path: Path) -> tuple[npt.NDArray[np.int16], int]:
     """Samples [n, channels] of a short WAV of any kind as int16, and its rate in Hz. Raises AudioFileError."""
     with SoundFile(path.open("rb"), path.name) as file:
         return file.read(0, file.samples), file.rate_hz
-
-
-def wav_chunks(samples: npt.NDArray[np.int16], rate_hz: int) -> Iterator[bytes]:
-    """A mono 16-bit WAV file of `samples` [n], piece by piece."""
-    yield wav.header(samples.size * 2, rate_hz)
-    for at in range(0, samples.size, WRITE_BLOCK):
-        yield samples[at : at + WRITE_BLOCK].astype("<i2").tobytes()

@@ -1,6 +1,6 @@
-"""What a machine's spool is called: a name in a file of its folder, so that it stays the folder's whatever the host is called.
+"""The name of a spool, in a file of its folder, so that it does not depend on the name of the host.
 
-A spool is the data folder where there is an object store: files grow and are made there, and move on.
+With an object store the data folder is a spool: files grow and are completed there before they move.
 """
 
 import os
@@ -14,7 +14,7 @@ FILE = "spool-name"
 
 
 def spool_name(root: Path) -> str:
-    """The name of the spool at `root`, given to it now if it has none. Raises OSError."""
+    """The name of the spool at `root`, assigned at the first call. Raises OSError."""
     path = root / FILE
     make_folder(root)
     if not path.exists():
@@ -25,7 +25,7 @@ def spool_name(root: Path) -> str:
             os.link(part, path)
             sync_folder(root)
         except FileExistsError:
-            pass  # another process was quicker
+            pass  # another process has assigned one meanwhile
         finally:
             part.unlink(missing_ok=True)
     return path.read_text().strip()
