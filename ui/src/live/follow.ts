@@ -20,7 +20,7 @@ export function followCall(page: HTMLElement): void {
     if (state !== "live") transcript?.end();
     replacePart(document.getElementById("head"), fresh.getElementById("head"));
     updateColumns(page, fresh);
-    if (!fresh.getElementById("lights")) updateLights(required(fresh, "#layers"), document.getElementById("lights"));
+    updateLights(required(document, "#layers"), document.getElementById("lights"));
     closed = state === "closed";
   });
   const storedChange = () => {
@@ -66,7 +66,7 @@ export function showLiveTranscript(callId: string, panel: HTMLElement): void {
 }
 
 // Bring both columns to what the server renders now: replace, add and remove their parts, which all have an id. The parts
-// that have changed on this page only, such as the live transcript and the notes, have no data-swap and stay.
+// that change on this page only, such as the live transcript and the notes, have no data-swap and stay.
 function updateColumns(page: HTMLElement, fresh: Document): void {
   const freshColumns = fresh.querySelectorAll("[data-live-call] > .column");
   page.querySelectorAll(":scope > .column").forEach((column, at) => {
