@@ -83,13 +83,12 @@ def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
             LanePaths(tmp_path / "8k.wav", tmp_path / "16k.wav"),
             NoTranscript(),
             block_ms=160,
-            patience_ms=1_000,
+            max_lag_ms=1_000,
         )
         lane.begin(0)
         session = MediaSession(Counters())
         assert isinstance(session.receive_all(said[:2]), Open)
         session.opened(lane.place)
-        session.proceed()
         for read in reads:
             session.receive_all(read)
         lane.end()

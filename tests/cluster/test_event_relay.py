@@ -99,98 +99,83 @@ async def wanted_by(bus: EventBus, call_id: CallId = ONE) -> None:
 # Over a link of this test
 
 
-def test_a_listener_hears_what_another_process_publishes() -> None:
-    async def scene() -> None:
-        room = Room()
-        async with joined(room.link(), "a") as (here, _), joined(room.link(), "b") as (there, _):
-            assert not here.has_listeners(ONE)
-            async with there.subscribe(ONE) as heard:
-                await wanted_by(here)
-                assert not here.has_listeners(TWO)
-                here.publish(partial("for two", call_id=TWO))
-                here.publish(partial("hello"))
-                await until_heard(heard, is_partial("hello"))
-                here.publish(lasting(1))
-                await until_heard(heard, lambda event: event == Resync())
-            await eventually(lambda: not here.has_listeners(ONE))
-            before = len(room.notes("passing"))
-            here.publish(partial("nobody listens"))
-            here.publish(lasting(2))
-            await eventually(lambda: room.notes("lasting").count(["lasting", ONE]) == 2)
-            assert len(room.notes("passing")) == before == 1
-
-    asyncio.run(scene())
+async def test_a_listener_hears_what_another_process_publishes() -> None:
+    room = Room()
+    async with joined(room.link(), "a") as (here, _), joined(room.link(), "b") as (there, _):
+        assert not here.has_listeners(ONE)
+        async with there.subscribe(ONE) as heard:
+            await wanted_by(here)
+            assert not here.has_listeners(TWO)
+            here.publish(partial("for two", call_id=TWO))
+            here.publish(partial("hello"))
+            await until_heard(heard, is_partial("hello"))
+            here.publish(lasting(1))
+            await until_heard(heard, lambda event: event == Resync())
+        await eventually(lambda: not here.has_listeners(ONE))
+        before = len(room.notes("passing"))
+        here.publish(partial("nobody listens"))
+        here.publish(lasting(2))
+        await eventually(lambda: room.notes("lasting").count(["lasting", ONE]) == 2)
+        assert len(room.notes("passing")) == before == 1
 
 
-def test_what_waits_together_goes_once() -> None:
-    async def scene() -> None:
-        room = Room()
-        async with joined(room.link(), "a") as (here, relay), joined(room.link(), "b") as (there, _):
-            async with there.subscribe(None):
-                await wanted_by(here)
-                for n in range(50):
-                    here.publish(partial(f"a{n}"))
-                    here.publish(partial(f"t{n}", role="technician"))
-                    here.publish(lasting(n + 1))
-                    relay.send(PeerMessage.LEG_ENDED, ONE)
-                await eventually(lambda: room.notes("lasting"))
-        texts = [note[3]["text"] for note in room.notes("passing")]
-        assert texts == ["a49", "t49"]
-        assert room.notes("lasting") == [["lasting", ONE]]
-        assert room.notes("word") == [["word", "leg-ended", ONE]]
-
-    asyncio.run(scene())
+async def test_what_waits_together_goes_once() -> None:
+    room = Room()
+    async with joined(room.link(), "a") as (here, relay), joined(room.link(), "b") as (there, _):
+        async with there.subscribe(None):
+            await wanted_by(here)
+            for n in range(50):
+                here.publish(partial(f"a{n}"))
+                here.publish(partial(f"t{n}", role="technician"))
+                here.publish(lasting(n + 1))
+                relay.send(PeerMessage.LEG_ENDED, ONE)
+            await eventually(lambda: room.notes("lasting"))
+    texts = [note[3]["text"] for note in room.notes("passing")]
+    assert texts == ["a49", "t49"]
+    assert room.notes("lasting") == [["lasting", ONE]]
+    assert room.notes("word") == [["word", "leg-ended", ONE]]
 
 
-def test_a_word_reaches_every_other_process_and_not_its_own() -> None:
-    async def scene() -> None:
-        room, heard = Room(), list[tuple[str, str]]()
-        async with joined(room.link(), "a") as (_, one), joined(room.link(), "b") as (_, two):
-            for name, relay in (("a", one), ("b", two)):
-                relay.on(PeerMessage.STREAM_ENDED, lambda subject, name=name: heard.append((name, subject)))  # type: ignore[misc]
-            await asyncio.to_thread(one.send, PeerMessage.STREAM_ENDED, "MZ1")
-            await eventually(lambda: heard)
-            assert heard == [("b", "MZ1")]
-
-    asyncio.run(scene())
+async def test_a_word_reaches_every_other_process_and_not_its_own() -> None:
+    room, heard = Room(), list[tuple[str, str]]()
+    async with joined(room.link(), "a") as (_, one), joined(room.link(), "b") as (_, two):
+        for name, relay in (("a", one), ("b", two)):
+            relay.on(PeerMessage.STREAM_ENDED, lambda subject, name=name: heard.append((name, subject)))  # type: ignore[misc]
+        await asyncio.to_thread(one.send, PeerMessage.STREAM_ENDED, "MZ1")
+        await eventually(lambda: heard)
+        assert heard == [("b", "MZ1")]
 
 
-def test_a_lost_message_makes_listeners_read_the_database() -> None:
-    async def scene() -> None:
-        room = Room()
-        deaf = room.link()
-        async with joined(deaf, "a") as (here, _), joined(room.link(), "b") as (there, _):
-            async with here.subscribe(ONE) as heard:
-                await wanted_by(there)
-                there.publish(partial("first"))
-                await until_heard(heard, is_partial("first"))
-                deaf.deaf = True
-                there.publish(lasting(1))
-                await eventually(lambda: room.notes("lasting"))
-                deaf.deaf = False
-                there.publish(partial("second"))
-                assert await until_heard(heard, lambda event: True) == Resync()
-                await until_heard(heard, is_partial("second"))
-
-    asyncio.run(scene())
+async def test_a_lost_message_makes_listeners_read_the_database() -> None:
+    room = Room()
+    deaf = room.link()
+    async with joined(deaf, "a") as (here, _), joined(room.link(), "b") as (there, _):
+        async with here.subscribe(ONE) as heard:
+            await wanted_by(there)
+            there.publish(partial("first"))
+            await until_heard(heard, is_partial("first"))
+            deaf.deaf = True
+            there.publish(lasting(1))
+            await eventually(lambda: room.notes("lasting"))
+            deaf.deaf = False
+            there.publish(partial("second"))
+            assert await until_heard(heard, lambda event: True) == Resync()
+            await until_heard(heard, is_partial("second"))
 
 
-def test_much_is_told_in_several_messages_and_too_long_a_partial_not_at_all() -> None:
-    async def scene() -> None:
-        room = Room()
-        async with joined(room.link(600), "a") as (here, _), joined(room.link(600), "b") as (there, _):
-            async with there.subscribe(None) as heard:
-                await wanted_by(here)
-                calls = [CallId(f"{n:012x}") for n in range(100)]
-                for call_id in calls:
-                    here.publish(lasting(1, call_id))
-                here.publish(partial("x" * 1_000))
-                here.publish(partial("short", role="technician"))
-                await until_heard(heard, is_partial("short"))
-        assert [note[1] for note in room.notes("lasting")] == calls
-        assert len(room.notes("passing")) == 1
-
-    asyncio.run(scene())
+async def test_much_is_told_in_several_messages_and_too_long_a_partial_not_at_all() -> None:
+    room = Room()
+    async with joined(room.link(600), "a") as (here, _), joined(room.link(600), "b") as (there, _):
+        async with there.subscribe(None) as heard:
+            await wanted_by(here)
+            calls = [CallId(f"{n:012x}") for n in range(100)]
+            for call_id in calls:
+                here.publish(lasting(1, call_id))
+            here.publish(partial("x" * 1_000))
+            here.publish(partial("short", role="technician"))
+            await until_heard(heard, is_partial("short"))
+    assert [note[1] for note in room.notes("lasting")] == calls
+    assert len(room.notes("passing")) == 1
 
 
 @pytest.mark.parametrize(
@@ -204,66 +189,57 @@ def test_much_is_told_in_several_messages_and_too_long_a_partial_not_at_all() ->
         b'{"from": "b", "number": 1, "notes": [["word", "unheard-of", "x"], ["passing", "x", "new-kind", {}]]}'
     ],
 )
-def test_what_cannot_be_read_is_left_alone(message: bytes) -> None:
-    async def scene() -> None:
-        room = Room()
-        link = room.link()
-        async with joined(link, "a") as (here, _), joined(room.link(), "c") as (there, _):
-            async with here.subscribe(ONE) as heard:
-                await link._here.put(message)
-                await wanted_by(there)
-                there.publish(partial("still heard"))
-                await until_heard(heard, is_partial("still heard"))
-
-    asyncio.run(scene())
+async def test_what_cannot_be_read_is_left_alone(message: bytes) -> None:
+    room = Room()
+    link = room.link()
+    async with joined(link, "a") as (here, _), joined(room.link(), "c") as (there, _):
+        async with here.subscribe(ONE) as heard:
+            await link._here.put(message)
+            await wanted_by(there)
+            there.publish(partial("still heard"))
+            await until_heard(heard, is_partial("still heard"))
 
 
 # Over a machine's sockets
 
 
-def test_processes_of_one_machine_hear_each_other(tmp_path: Path) -> None:
+async def test_processes_of_one_machine_hear_each_other(tmp_path: Path) -> None:
     folder = tmp_path / ("a long name " * 9) / "processes"  # longer than the address of a socket may be
 
-    async def scene() -> None:
-        dead = LocalLink(folder, "dead")
-        dead._socket.close()  # as a kill: its file stays
-        async with (
-            joined(LocalLink(folder, "a"), "a") as (here, one),
-            joined(LocalLink(folder, "b"), "b") as (
-                there,
-                two,
-            ),
-        ):
-            said = list[str]()
-            one.on(PeerMessage.TAKEN, said.append)
-            async with there.subscribe(ONE) as heard:
-                await wanted_by(here)
-                here.publish(partial("beside you"))
-                await until_heard(heard, is_partial("beside you"))
-            two.send(PeerMessage.TAKEN, ONE)
-            await eventually(lambda: said == [ONE])
-            await eventually(lambda: len(list(folder.iterdir())) == 2)
-        assert list(folder.iterdir()) == []
-        assert folder.stat().st_mode & 0o077 == 0
-
-    asyncio.run(scene())
+    dead = LocalLink(folder, "dead")
+    dead._socket.close()  # as a kill: its file stays
+    async with (
+        joined(LocalLink(folder, "a"), "a") as (here, one),
+        joined(LocalLink(folder, "b"), "b") as (
+            there,
+            two,
+        ),
+    ):
+        said = list[str]()
+        one.on(PeerMessage.TAKEN, said.append)
+        async with there.subscribe(ONE) as heard:
+            await wanted_by(here)
+            here.publish(partial("beside you"))
+            await until_heard(heard, is_partial("beside you"))
+        two.send(PeerMessage.TAKEN, ONE)
+        await eventually(lambda: said == [ONE])
+        await eventually(lambda: len(list(folder.iterdir())) == 2)
+    assert list(folder.iterdir()) == []
+    assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_a_process_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
-    async def scene() -> None:
-        stuck = LocalLink(tmp_path, "stuck")
-        link, other = LocalLink(tmp_path, "a"), LocalLink(tmp_path, "b")
-        heard = list[bytes]()
-        reading = asyncio.create_task(other.run(heard.append, lambda: None))
-        for n in range(2_000):
-            await link.send(b"%d" % n)
-            await asyncio.sleep(0)
-        await eventually(lambda: heard and heard[-1] == b"1999")
-        reading.cancel()
-        for each in (link, other, stuck):
-            await each.close()
-
-    asyncio.run(scene())
+async def test_a_process_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
+    stuck = LocalLink(tmp_path, "stuck")
+    link, other = LocalLink(tmp_path, "a"), LocalLink(tmp_path, "b")
+    heard = list[bytes]()
+    reading = asyncio.create_task(other.run(heard.append, lambda: None))
+    for n in range(2_000):
+        await link.send(b"%d" % n)
+        await asyncio.sleep(0)
+    await eventually(lambda: heard and heard[-1] == b"1999")
+    reading.cancel()
+    for each in (link, other, stuck):
+        await each.close()
 
 
 # Over PostgreSQL
@@ -275,34 +251,33 @@ def server() -> Iterator[PostgresServer]:
         yield running
 
 
-def test_processes_on_postgresql_hear_each_other_and_again_after_it_was_away(server: PostgresServer) -> None:
+async def test_processes_on_postgresql_hear_each_other_and_again_after_it_was_away(
+    server: PostgresServer,
+) -> None:
     url = server.new_url()
 
-    async def scene() -> None:
-        async with (
-            joined(PostgresLink(url), "a") as (here, one),
-            joined(PostgresLink(url), "b") as (there, two),
-        ):
-            said = list[str]()
-            one.on(PeerMessage.LEG_ENDED, said.append)
-            async with there.subscribe(ONE) as heard:
-                await wanted_by(here)
-                here.publish(partial("far away"))
-                await until_heard(heard, is_partial("far away"))
-                two.send(PeerMessage.LEG_ENDED, ONE)
-                await eventually(lambda: said == [ONE])
-                await asyncio.to_thread(server.stop)
-                here.publish(lasting(1))
-                await asyncio.to_thread(server.start)
-                assert await until_heard(heard, lambda event: event == Resync()) == Resync()
+    async with (
+        joined(PostgresLink(url), "a") as (here, one),
+        joined(PostgresLink(url), "b") as (there, two),
+    ):
+        said = list[str]()
+        one.on(PeerMessage.LEG_ENDED, said.append)
+        async with there.subscribe(ONE) as heard:
+            await wanted_by(here)
+            here.publish(partial("far away"))
+            await until_heard(heard, is_partial("far away"))
+            two.send(PeerMessage.LEG_ENDED, ONE)
+            await eventually(lambda: said == [ONE])
+            await asyncio.to_thread(server.stop)
+            here.publish(lasting(1))
+            await asyncio.to_thread(server.start)
+            assert await until_heard(heard, lambda event: event == Resync()) == Resync()
 
-                async def again() -> None:
-                    while True:
-                        here.publish(partial("back again"))
-                        await asyncio.sleep(0.05)
+            async def again() -> None:
+                while True:
+                    here.publish(partial("back again"))
+                    await asyncio.sleep(0.05)
 
-                saying = asyncio.create_task(again())
-                await until_heard(heard, is_partial("back again"))
-                saying.cancel()
-
-    asyncio.run(scene())
+            saying = asyncio.create_task(again())
+            await until_heard(heard, is_partial("back again"))
+            saying.cancel()

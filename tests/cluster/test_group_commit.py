@@ -110,7 +110,7 @@ def test_where_the_database_fails_nobody_is_told_that_it_was_kept(installation: 
     assert kept(installation) == ["after it mended"]
 
 
-def test_events_are_told_after_the_commit_in_order(installation: Installation) -> None:
+async def test_events_are_told_after_the_commit_in_order(installation: Installation) -> None:
     call = a_call(installation)
     commits = GroupCommit(installation.database, installation.publisher)
 
@@ -118,48 +118,42 @@ def test_events_are_told_after_the_commit_in_order(installation: Installation) -
         event = LiveEvent(call.id, EventKind.CALL, {"status": status})
         return lambda conn: Written((event,))
 
-    async def scene() -> None:
-        await asyncio.gather(
-            *(commits.commit(told(status)) for status in ("ringing", "in-progress", "completed"))
-        )
+    await asyncio.gather(
+        *(commits.commit(told(status)) for status in ("ringing", "in-progress", "completed"))
+    )
 
-    asyncio.run(scene())
     heard = [event for event in installation.heard if "status" in event.data]
     assert [event.data["status"] for event in heard] == ["ringing", "in-progress", "completed"]
     assert installation.stored_events()[-3:] == heard
 
 
-def test_a_caller_that_goes_away_leaves_its_write(installation: Installation) -> None:
+async def test_a_caller_that_goes_away_leaves_its_write(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
 
-    async def scene() -> None:
-        database.gate.clear()
-        gone = asyncio.create_task(commits.commit(note("gone")))
-        await asyncio.sleep(0)
-        gone.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await gone
-        database.gate.set()
-        await commits.commit(note("next"))
+    database.gate.clear()
+    gone = asyncio.create_task(commits.commit(note("gone")))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    database.gate.set()
+    await commits.commit(note("next"))
 
-    asyncio.run(scene())
     assert kept(installation) == ["gone", "next"]
 
 
-def test_writes_of_a_group_run_in_their_order(installation: Installation) -> None:
+async def test_writes_of_a_group_run_in_their_order(installation: Installation) -> None:
     """Two servers whose groups touch the same rows would else wait for each other in a ring."""
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
 
-    async def scene() -> None:
-        database.gate.clear()
-        first = asyncio.create_task(commits.commit(note("first")))
-        await asyncio.sleep(0)
-        others = [asyncio.create_task(commits.commit(note(name), order=name)) for name in "cab"]
-        await asyncio.sleep(0)
-        database.gate.set()
-        await asyncio.gather(first, *others)
+    database.gate.clear()
+    first = asyncio.create_task(commits.commit(note("first")))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(commits.commit(note(name), order=name)) for name in "cab"]
+    await asyncio.sleep(0)
+    database.gate.set()
+    await asyncio.gather(first, *others)
 
-    asyncio.run(scene())
     assert kept(installation) == ["first", "a", "b", "c"]

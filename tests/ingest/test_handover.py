@@ -3,7 +3,7 @@ from datetime import timedelta
 from callreel.domain.call import Role
 from callreel.domain.ids import LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
-from callreel.ingest.handover import beginning
+from callreel.ingest.handover import starting_point
 from callreel.store.calls import layers, streams
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.files.growing_wav import GrowingWav
@@ -28,7 +28,7 @@ def test_a_stream_that_died_with_its_process_ends_where_its_files_do(installatio
                 layers.upsert(conn, call.id, file, owner="gone")
     with installation.database.write() as conn:
         streams.finish(conn, died.sid, installation.clock.now() + timedelta(seconds=2), EndedBy.SERVER, {})
-    begun = beginning(installation.database, installation.clock, call, installation.blobs.root)
+    begun = starting_point(installation.database, installation.clock, call, installation.blobs.root)
     assert begun.length_ms == 900
     with installation.database.read() as conn:
         (row,) = streams.of_call(conn, call.id)
@@ -36,6 +36,6 @@ def test_a_stream_that_died_with_its_process_ends_where_its_files_do(installatio
     # Once known it stays, whoever comes next.
     with GrowingWav.open(begun.paths[Role.AGENT].live_8k, 8_000) as growing:
         growing.append(speech(100))
-    beginning(installation.database, installation.clock, call, installation.blobs.root)
+    starting_point(installation.database, installation.clock, call, installation.blobs.root)
     with installation.database.read() as conn:
         assert streams.of_call(conn, call.id)[0].counts == row.counts

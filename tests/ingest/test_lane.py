@@ -12,9 +12,9 @@ from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import Role, Track
 from callreel.ingest.lane import REORDER_MS, Lane, LanePaths
-from callreel.store.files.sound_files import read_wav
 from callreel.twilio.stream import Frame
 from tests.support.installation import FRAME_MS, Samples, frames, silence, speech
+from tests.support.streams import layer
 
 BLOCK_MS = 160
 
@@ -46,12 +46,6 @@ def a_lane() -> Iterator[tuple[Lane, Listening]]:
         listening = Listening()
         paths = LanePaths(Path(folder) / "agent_8000Hz.wav", Path(folder) / "agent_16000Hz.wav")
         yield Lane(Role.AGENT, paths, listening, block_ms=BLOCK_MS), listening
-
-
-def layer(path: Path, rate_hz: int) -> Samples:
-    samples, found_hz = read_wav(path)
-    assert found_hz == rate_hz
-    return np.ascontiguousarray(samples[:, 0])
 
 
 def test_layer_1_is_what_was_sent_and_layer_2_is_made_of_it() -> None:

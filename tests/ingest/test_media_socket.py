@@ -17,14 +17,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from callreel.domain.call import CallState, Role, Track
 from callreel.domain.ids import LegSid, StreamSid
 from callreel.domain.recording import LayerState
-from callreel.ingest.media.one_port import MEDIA_PATH, in_this_process, one_port
-from callreel.ingest.media.protocol import SocketLimits, media_protocol
+from callreel.ingest.media.protocol import SocketLimits, media_protocol, take_here
+from callreel.settings import MEDIA_PATH
 from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.store.calls import facts
 from callreel.store.calls.streams import EndedBy
 from callreel.twilio.signature import settings_header, sign
 from callreel.twilio.stream import UNREADABLE_IN_A_ROW
-from tests.ingest.test_live_calls import CALL, files, layer_1, rows, tokens
+from callreel.web.uvicorn_server import http_with_media
 from tests.support.installation import (
     ACCOUNT,
     Installation,
@@ -41,6 +41,7 @@ from tests.support.installation import (
     token_in,
     voice_request,
 )
+from tests.support.streams import CALL, files, layer_1, rows, tokens
 from tests.web.carrier_side import AUTH_TOKEN, KEY, KEY_SID, STREAM_URL, signature_check
 
 PATIENT = SocketLimits(start_deadline_s=10.0, idle_s=30.0)
@@ -85,11 +86,13 @@ async def listening(
     installation: Installation, limits: SocketLimits = PATIENT, **options: Any
 ) -> AsyncIterator[Listening]:
     async with live_side(installation, **options) as live:
-        open_media = media_protocol(signature_check(), STREAM_URL, live.calls, live.counters, limits)
+        open_media = media_protocol(
+            signature_check(), STREAM_URL, live.streams, live.facts, live.counters, limits
+        )
         app = FastAPI()
         app.get("/health")(lambda: {"status": "ok"})
         config = uvicorn.Config(
-            app, "127.0.0.1", 0, http=one_port(in_this_process(open_media)), ws="websockets-sansio", lifespan="off",
+            app, "127.0.0.1", 0, http=http_with_media(MEDIA_PATH, take_here(open_media)), ws="websockets-sansio", lifespan="off",
             log_config=None, access_log=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
         config.load()
@@ -144,26 +147,24 @@ def has_ended(installation: Installation) -> bool:
 # A stream from its beginning to its end
 
 
-def test_call_comes_through_the_socket_sample_by_sample(installation: Installation) -> None:
+async def test_call_comes_through_the_socket_sample_by_sample(installation: Installation) -> None:
     (token,) = tokens(installation)
     agent, technician = speech(2_030), speech(1_510, seed=2)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            # All at once: what comes while the token is looked up must not be lost.
-            await say(
-                client,
-                *opening(carrier, token),
-                *speaking(carrier, Track.INBOUND, agent),
-                *speaking(carrier, Track.OUTBOUND, technician),
-                carrier.stop(),
-            )
-            assert await closed(client) == 1000
-            assert here.troubles() == {}
-            assert here.counted("frames_placed") == -(-2_030 // 20) + -(-1_510 // 20)
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        # All at once: what comes while the token is looked up must not be lost.
+        await say(
+            client,
+            *opening(carrier, token),
+            *speaking(carrier, Track.INBOUND, agent),
+            *speaking(carrier, Track.OUTBOUND, technician),
+            carrier.stop(),
+        )
+        assert await closed(client) == 1000
+        assert here.troubles() == {}
+        assert here.counted("frames_placed") == -(-2_030 // 20) + -(-1_510 // 20)
 
-    asyncio.run(scene())
     assert np.array_equal(layer_1(installation, Role.AGENT), agent)
     assert np.array_equal(layer_1(installation, Role.TECHNICIAN), technician)
     (row,) = rows(installation)
@@ -171,7 +172,7 @@ def test_call_comes_through_the_socket_sample_by_sample(installation: Installati
     assert {file.state for file in files(installation).values()} == {LayerState.CLOSED}
 
 
-def test_audio_is_on_the_disk_without_waiting_for_more(installation: Installation) -> None:
+async def test_audio_is_on_the_disk_without_waiting_for_more(installation: Installation) -> None:
     """100 ms, less than a block: what a kill would find."""
     (token,) = tokens(installation)
     said = speech(100)
@@ -180,80 +181,67 @@ def test_audio_is_on_the_disk_without_waiting_for_more(installation: Installatio
         found = list(installation.blobs.root.glob("audio_recordings/agent_*_8000Hz.wav"))
         return bool(found) and found[0].stat().st_size == 44 + 2 * said.size
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
-            await eventually(on_disk)
-
-    asyncio.run(scene())
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+        await eventually(on_disk)
 
 
-def test_shared_key_opens_the_socket(installation: Installation) -> None:
+async def test_shared_key_opens_the_socket(installation: Installation) -> None:
     headers = {
         "X-Twilio-Signature": sign(STREAM_URL, None, KEY, sha256=True),
         "X-Twilio-Webhooks-Signature-Settings": settings_header(KEY_SID),
     }
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket(headers) as client:
-            await say(client, sender().connected())
-
-    asyncio.run(scene())
+    async with listening(installation) as here, here.socket(headers) as client:
+        await say(client, sender().connected())
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_messages_may_come_in_pieces_and_as_bytes(installation: Installation, binary: bool) -> None:
+async def test_messages_may_come_in_pieces_and_as_bytes(installation: Installation, binary: bool) -> None:
     (token,) = tokens(installation)
     said = speech(400)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            for message in (
-                *opening(carrier, token),
-                *speaking(carrier, Track.INBOUND, said),
-                carrier.stop(),
-            ):
-                if binary:
-                    await client.send(message.encode())
-                else:
-                    await client.send([message[:7], message[7:30], message[30:]])
-            assert await closed(client) == 1000
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        for message in (
+            *opening(carrier, token),
+            *speaking(carrier, Track.INBOUND, said),
+            carrier.stop(),
+        ):
+            if binary:
+                await client.send(message.encode())
+            else:
+                await client.send([message[:7], message[7:30], message[30:]])
+        assert await closed(client) == 1000
 
-    asyncio.run(scene())
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
-def test_second_socket_continues_the_call(installation: Installation) -> None:
+async def test_second_socket_continues_the_call(installation: Installation) -> None:
     first, second = tokens(installation, 2)
     said = speech(600)
 
-    async def scene() -> None:
-        async with listening(installation) as here:
-            for number, token in enumerate((first, second), start=1):
-                async with here.socket() as client:
-                    carrier = sender(number)
-                    await say(
-                        client,
-                        *opening(carrier, token),
-                        *speaking(carrier, Track.INBOUND, said),
-                        carrier.stop(),
-                    )
-                    assert await closed(client) == 1000
-                installation.clock.step(1.0)
-            assert here.live.calls.count == 1
+    async with listening(installation) as here:
+        for number, token in enumerate((first, second), start=1):
+            async with here.socket() as client:
+                carrier = sender(number)
+                await say(
+                    client,
+                    *opening(carrier, token),
+                    *speaking(carrier, Track.INBOUND, said),
+                    carrier.stop(),
+                )
+                assert await closed(client) == 1000
+            installation.clock.step(1.0)
+        assert here.live.registry.count == 1
 
-    asyncio.run(scene())
     assert np.array_equal(layer_1(installation, Role.AGENT), np.concatenate([said, silence(400), said]))
 
 
-def test_pings_are_answered(installation: Installation) -> None:
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            await asyncio.wait_for(await client.ping(), 10)
-
-    asyncio.run(scene())
+async def test_pings_are_answered(installation: Installation) -> None:
+    async with listening(installation) as here, here.socket() as client:
+        await asyncio.wait_for(await client.ping(), 10)
 
 
 # Who may come in
@@ -269,74 +257,68 @@ WRONG = {
 
 
 @pytest.mark.parametrize("how", WRONG)
-def test_handshake_that_is_not_the_carriers_is_refused(installation: Installation, how: str) -> None:
+async def test_handshake_that_is_not_the_carriers_is_refused(installation: Installation, how: str) -> None:
     tokens(installation)
 
-    async def scene() -> None:
-        async with listening(installation) as here:
-            with pytest.raises(InvalidStatus) as refused:
-                async with here.socket(WRONG[how]):
-                    pass
-            assert refused.value.response.status_code == 403
-            assert here.counted("sockets_refused") == 1
+    async with listening(installation) as here:
+        with pytest.raises(InvalidStatus) as refused:
+            async with here.socket(WRONG[how]):
+                pass
+        assert refused.value.response.status_code == 403
+        assert here.counted("sockets_refused") == 1
 
-    asyncio.run(scene())
     assert rows(installation) == []
 
 
 @pytest.mark.parametrize("how", ["none", "a guess", "spent", "of another call", "expired"])
-def test_token_that_does_not_admit_closes_with_1008_and_is_counted(
+async def test_token_that_does_not_admit_closes_with_1008_and_is_counted(
     installation: Installation, how: str
 ) -> None:
     (token,) = tokens(installation)
     carrier = sender(2, of=leg(2) if how == "of another call" else None)
 
-    async def scene() -> None:
-        async with listening(installation) as here:
-            if how == "spent":
-                async with here.socket() as client:
-                    first = sender()
-                    await say(client, *opening(first, token), first.stop())
-                    assert await closed(client) == 1000
-            if how == "expired":
-                installation.clock.step(301)
+    async with listening(installation) as here:
+        if how == "spent":
             async with here.socket() as client:
-                given = {"none": "", "a guess": "guess"}.get(how, token)
-                await say(client, *opening(carrier, given), *speaking(carrier, Track.INBOUND, speech(100)))
-                assert await closed(client) == 1008
-            assert here.counted("sockets_refused") == 1
+                first = sender()
+                await say(client, *opening(first, token), first.stop())
+                assert await closed(client) == 1000
+        if how == "expired":
+            installation.clock.step(301)
+        async with here.socket() as client:
+            given = {"none": "", "a guess": "guess"}.get(how, token)
+            await say(client, *opening(carrier, given), *speaking(carrier, Track.INBOUND, speech(100)))
+            assert await closed(client) == 1008
+        assert here.counted("sockets_refused") == 1
 
-    asyncio.run(scene())
     assert [row.sid for row in rows(installation)] == ([StreamSid(f"MZ{1:032x}")] if how == "spent" else [])
 
 
 @pytest.mark.parametrize("first", [[], [sender().connected()]])
-def test_socket_that_does_not_start_in_time_is_closed(installation: Installation, first: list[str]) -> None:
+async def test_socket_that_does_not_start_in_time_is_closed(
+    installation: Installation, first: list[str]
+) -> None:
     tokens(installation)
 
-    async def scene() -> None:
-        async with listening(installation, HASTY) as here, here.socket() as client:
-            await say(client, *first)
-            assert await closed(client) == 1008
-            assert here.counted("sockets_refused") == 1
+    async with listening(installation, HASTY) as here, here.socket() as client:
+        await say(client, *first)
+        assert await closed(client) == 1008
+        assert here.counted("sockets_refused") == 1
 
-    asyncio.run(scene())
     assert rows(installation) == []
 
 
-def test_call_that_there_is_no_room_for_is_asked_to_come_again(installation: Installation) -> None:
+async def test_call_that_there_is_no_room_for_is_asked_to_come_again(installation: Installation) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with listening(installation, max_calls=0) as here, here.socket() as client:
-            await say(client, *opening(sender(), token))
-            assert await closed(client) == 1013
+    async with listening(installation, max_calls=0) as here, here.socket() as client:
+        await say(client, *opening(sender(), token))
+        assert await closed(client) == 1013
 
-    asyncio.run(scene())
     assert rows(installation) == []
 
 
-def test_while_draining_only_calls_that_live_get_streams(installation: Installation) -> None:
+async def test_while_draining_only_calls_that_live_get_streams(installation: Installation) -> None:
     service = answering(installation)
     first, again, stranger = (token_in(service.answer(voice_request(number))) for number in (1, 1, 2))
     said, more = speech(400), speech(400, seed=2)
@@ -349,14 +331,12 @@ def test_while_draining_only_calls_that_live_get_streams(installation: Installat
             )
             return await closed(client)
 
-    async def scene() -> None:
-        async with listening(installation, max_calls=1) as here:
-            assert await speak(here, 1, first, said) == 1000
-            here.live.calls.drain()
-            assert await speak(here, 2, stranger, more) == 1013
-            assert await speak(here, 3, again, more) == 1000
+    async with listening(installation, max_calls=1) as here:
+        assert await speak(here, 1, first, said) == 1000
+        here.live.registry.drain()
+        assert await speak(here, 2, stranger, more) == 1013
+        assert await speak(here, 3, again, more) == 1000
 
-    asyncio.run(scene())
     assert np.array_equal(layer_1(installation, Role.AGENT), np.concatenate([said, more]))
 
 
@@ -383,16 +363,15 @@ BEFORE_START = {
 
 
 @pytest.mark.parametrize("how", BEFORE_START)
-def test_message_that_cannot_be_taken_closes_with_its_code(installation: Installation, how: str) -> None:
+async def test_message_that_cannot_be_taken_closes_with_its_code(
+    installation: Installation, how: str
+) -> None:
     message, code = BEFORE_START[how]
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            await say(client, sender().connected(), message)
-            assert await closed(client) == code
-            assert here.counted("stream_violations") == here.counted("sockets_refused") == 1
-
-    asyncio.run(scene())
+    async with listening(installation) as here, here.socket() as client:
+        await say(client, sender().connected(), message)
+        assert await closed(client) == code
+        assert here.counted("stream_violations") == here.counted("sockets_refused") == 1
 
 
 UNREADABLE_IN_BETWEEN: dict[str, str | bytes] = {
@@ -406,69 +385,63 @@ UNREADABLE_IN_BETWEEN: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize("what", UNREADABLE_IN_BETWEEN)
-def test_unreadable_message_in_the_middle_loses_no_audio(installation: Installation, what: str) -> None:
+async def test_unreadable_message_in_the_middle_loses_no_audio(installation: Installation, what: str) -> None:
     (token,) = tokens(installation)
     said = speech(400)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            audio = speaking(carrier, Track.INBOUND, said)
-            await say(client, *opening(carrier, token), *audio[:10], UNREADABLE_IN_BETWEEN[what], *audio[10:])
-            await say(client, carrier.stop())
-            assert await closed(client) == 1000
-            assert here.troubles() == {"stream_violations": 1}
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        audio = speaking(carrier, Track.INBOUND, said)
+        await say(client, *opening(carrier, token), *audio[:10], UNREADABLE_IN_BETWEEN[what], *audio[10:])
+        await say(client, carrier.stop())
+        assert await closed(client) == 1000
+        assert here.troubles() == {"stream_violations": 1}
 
-    asyncio.run(scene())
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
-def test_persisting_unreadable_messages_close_and_keep_what_came_before(installation: Installation) -> None:
+async def test_persisting_unreadable_messages_close_and_keep_what_came_before(
+    installation: Installation,
+) -> None:
     (token,) = tokens(installation)
     said = speech(300)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            audio = speaking(carrier, Track.INBOUND, said)
-            await say(client, *opening(carrier, token), *audio, *["{never"] * UNREADABLE_IN_A_ROW)
-            assert await closed(client) == 1007
-            assert here.counted("sockets_closed_by_us") == 1
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        audio = speaking(carrier, Track.INBOUND, said)
+        await say(client, *opening(carrier, token), *audio, *["{never"] * UNREADABLE_IN_A_ROW)
+        assert await closed(client) == 1007
+        assert here.counted("sockets_closed_by_us") == 1
 
-    asyncio.run(scene())
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
     assert rows(installation)[0].ended_by is EndedBy.SOCKET
 
 
-def test_small_faults_are_counted_and_the_stream_goes_on(installation: Installation) -> None:
+async def test_small_faults_are_counted_and_the_stream_goes_on(installation: Installation) -> None:
     (token,) = tokens(installation)
     said = speech(200)
     strange = '{"event": "media", "media": {"track": "inbound", "timestamp": "soon", "payload": ""}}'
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            await say(client, *opening(carrier, token), strange, '{"event": "media"}', "{}")
-            await say(client, *speaking(carrier, Track.INBOUND, said), carrier.stop())
-            assert await closed(client) == 1000
-            assert here.troubles() == {"stream_violations": 3}
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token), strange, '{"event": "media"}', "{}")
+        await say(client, *speaking(carrier, Track.INBOUND, said), carrier.stop())
+        assert await closed(client) == 1000
+        assert here.troubles() == {"stream_violations": 3}
 
-    asyncio.run(scene())
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
-def test_what_we_do_not_know_becomes_a_fact_and_the_stream_goes_on(installation: Installation) -> None:
+async def test_what_we_do_not_know_becomes_a_fact_and_the_stream_goes_on(installation: Installation) -> None:
     (token,) = tokens(installation)
     said, unknown = speech(200), '{"event": "weather", "weather": {"is": "fine"}}'
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            await say(client, *opening(carrier, token), unknown, carrier.dtmf("5"), carrier.mark("here"))
-            await say(client, *speaking(carrier, Track.INBOUND, said), carrier.stop())
-            assert await closed(client) == 1000
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token), unknown, carrier.dtmf("5"), carrier.mark("here"))
+        await say(client, *speaking(carrier, Track.INBOUND, said), carrier.stop())
+        assert await closed(client) == 1000
 
-    asyncio.run(scene())
     assert facts_of(installation) == [
         ("unknown_stream_event", {"event": "weather", "body": unknown}),
         ("digit", {"track": "inbound_track", "digit": "5"}),
@@ -477,146 +450,164 @@ def test_what_we_do_not_know_becomes_a_fact_and_the_stream_goes_on(installation:
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
-def test_words_before_the_token_are_counted_and_not_kept(installation: Installation) -> None:
+async def test_fact_that_cannot_be_stored_does_not_stop_audio(installation: Installation) -> None:
+    """A digit arrives while the database takes no writes: audio is written on, and the fact is stored afterwards."""
+    (token,) = tokens(installation)
+    before, after = speech(400), speech(2_000, seed=2)
+
+    def on_disk() -> int:
+        (path,) = installation.blobs.root.glob("audio_recordings/agent_*_8000Hz.wav")
+        return (path.stat().st_size - 44) // 2
+
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, before))
+        await eventually(lambda: rows(installation))
+        with installation.database.write():
+            later = [
+                carrier.media(Track.INBOUND, timestamp_ms, payload)
+                for timestamp_ms, payload in frames(after, first_ms=400)
+            ]
+            await say(client, carrier.dtmf("5"), carrier.mark("a\0b"), *later)
+            await eventually(lambda: on_disk() >= before.size + after.size - 8 * 160)
+        await say(client, carrier.stop())
+        assert await closed(client) == 1000
+        assert here.troubles() == {}
+
+    assert [data for _, data in facts_of(installation)] == [
+        {"track": "inbound_track", "digit": "5"},
+        {"name": "a\ufffdb"},
+    ]
+    assert np.array_equal(layer_1(installation, Role.AGENT), np.concatenate([before, after]))
+    assert rows(installation)[0].ended_by is EndedBy.STOP
+
+
+async def test_words_before_the_token_are_counted_and_not_kept(installation: Installation) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            connected, start = opening(carrier, token)
-            await say(client, connected, '{"event": "weather"}', start, carrier.stop())
-            assert await closed(client) == 1000
-            assert here.troubles() == {"events_before_start": 1}
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        connected, start = opening(carrier, token)
+        await say(client, connected, '{"event": "weather"}', start, carrier.stop())
+        assert await closed(client) == 1000
+        assert here.troubles() == {"events_before_start": 1}
 
-    asyncio.run(scene())
     assert facts_of(installation) == []
 
 
 # How it ends
 
 
-def test_socket_that_dies_without_a_stop_closes_the_layers(installation: Installation) -> None:
+async def test_socket_that_dies_without_a_stop_closes_the_layers(installation: Installation) -> None:
     (token,) = tokens(installation)
     said = speech(730)
 
-    async def scene() -> None:
-        async with listening(installation) as here:
-            async with here.socket() as client:
-                carrier = sender()
-                await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
-                await eventually(lambda: here.live.calls.count == 1)
-                await asyncio.wait_for(await client.ping(), 10)  # all of it has arrived
-                client.transport.abort()
-            await eventually(lambda: has_ended(installation))
-            assert installation.call(CALL).state is CallState.LIVE, "another stream may continue it"
+    async with listening(installation) as here:
+        async with here.socket() as client:
+            carrier = sender()
+            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+            await eventually(lambda: here.live.registry.count == 1)
+            await asyncio.wait_for(await client.ping(), 10)  # all of it has arrived
+            client.transport.abort()
+        await eventually(lambda: has_ended(installation))
+        assert installation.call(CALL).state is CallState.LIVE, "another stream may continue it"
 
-    asyncio.run(scene())
     assert rows(installation)[0].ended_by is EndedBy.SOCKET
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
     for file in files(installation).values():
         assert (file.state, file.sha256) == (LayerState.CLOSED, installation.blobs.digest(file.path))
 
 
-def test_other_side_closing_without_a_stop_is_a_cut(installation: Installation) -> None:
+async def test_other_side_closing_without_a_stop_is_a_cut(installation: Installation) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with listening(installation) as here:
-            async with here.socket() as client:
-                await say(client, *opening(sender(), token))
-                await client.close(1001)
-            await eventually(lambda: has_ended(installation))
-
-    asyncio.run(scene())
-    assert rows(installation)[0].ended_by is EndedBy.SOCKET
-
-
-def test_stream_that_falls_silent_is_over(installation: Installation) -> None:
-    (token,) = tokens(installation)
-
-    async def scene() -> None:
-        async with listening(installation, DROWSY) as here, here.socket() as client:
+    async with listening(installation) as here:
+        async with here.socket() as client:
             await say(client, *opening(sender(), token))
-            assert await closed(client) == 1000
+            await client.close(1001)
+        await eventually(lambda: has_ended(installation))
 
-    asyncio.run(scene())
     assert rows(installation)[0].ended_by is EndedBy.SOCKET
 
 
-def test_stream_that_speaks_is_not_taken_for_silent(installation: Installation) -> None:
+async def test_stream_that_falls_silent_is_over(installation: Installation) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with listening(installation, SocketLimits(idle_s=0.5)) as here, here.socket() as client:
-            carrier = sender()
-            await say(client, *opening(carrier, token))
-            for message in speaking(carrier, Track.INBOUND, speech(700)):
-                await client.send(message)
-                await asyncio.sleep(0.02)
-            await client.send(carrier.stop())
-            assert await closed(client) == 1000
+    async with listening(installation, DROWSY) as here, here.socket() as client:
+        await say(client, *opening(sender(), token))
+        assert await closed(client) == 1000
 
-    asyncio.run(scene())
+    assert rows(installation)[0].ended_by is EndedBy.SOCKET
+
+
+async def test_stream_that_speaks_is_not_taken_for_silent(installation: Installation) -> None:
+    (token,) = tokens(installation)
+
+    async with listening(installation, SocketLimits(idle_s=0.5)) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token))
+        for message in speaking(carrier, Track.INBOUND, speech(700)):
+            await client.send(message)
+            await asyncio.sleep(0.02)
+        await client.send(carrier.stop())
+        assert await closed(client) == 1000
+
     assert rows(installation)[0].ended_by is EndedBy.STOP
 
 
-def test_socket_that_hangs_on_after_the_carrier_said_it_is_over_is_closed(installation: Installation) -> None:
+async def test_socket_that_hangs_on_after_the_carrier_said_it_is_over_is_closed(
+    installation: Installation,
+) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            await say(client, *opening(sender(), token))
-            await eventually(lambda: rows(installation))
-            here.live.calls.leg_ended(CALL)
-            assert await closed(client) == 1000
-            await eventually(lambda: installation.call(CALL).state is CallState.ENDED)
+    async with listening(installation) as here, here.socket() as client:
+        await say(client, *opening(sender(), token))
+        await eventually(lambda: rows(installation))
+        here.live.ownership.leg_ended(CALL)
+        assert await closed(client) == 1000
+        await eventually(lambda: installation.call(CALL).state is CallState.ENDED)
 
-    asyncio.run(scene())
     assert rows(installation)[0].ended_by is EndedBy.STATUS
 
 
-def test_stopping_the_server_ends_streams_in_order(installation: Installation) -> None:
+async def test_stopping_the_server_ends_streams_in_order(installation: Installation) -> None:
     (token,) = tokens(installation)
     said = speech(500)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
-            await asyncio.wait_for(await client.ping(), 10)
-            await eventually(lambda: rows(installation))
-            stopping = asyncio.create_task(here.server.shutdown())
-            assert await closed(client) == 1012
-            await stopping
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+        await asyncio.wait_for(await client.ping(), 10)
+        await eventually(lambda: rows(installation))
+        stopping = asyncio.create_task(here.server.shutdown())
+        assert await closed(client) == 1012
+        await stopping
 
-    asyncio.run(scene())
     assert rows(installation)[0].ended_by is EndedBy.SERVER
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
     assert installation.call(CALL).state is CallState.LIVE
 
 
-def test_what_still_comes_while_a_stream_is_ended_hurts_nobody(
+async def test_what_still_comes_while_a_stream_is_ended_hurts_nobody(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its files are closed and its row waits for the database; the carrier has not heard of it yet."""
     (token,) = tokens(installation)
     said = speech(500)
 
-    async def scene() -> None:
-        async with listening(installation) as here, here.socket() as client:
-            carrier = sender()
-            await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token), *speaking(carrier, Track.INBOUND, said))
+        await asyncio.wait_for(await client.ping(), 10)
+        await eventually(lambda: rows(installation))
+        with installation.database.write():
+            stopping = asyncio.create_task(here.server.shutdown())
+            await eventually(lambda: here.counted("frames_placed"))
+            await say(client, *speaking(carrier, Track.INBOUND, speech(100, seed=2)))
             await asyncio.wait_for(await client.ping(), 10)
-            await eventually(lambda: rows(installation))
-            with installation.database.write():
-                stopping = asyncio.create_task(here.server.shutdown())
-                await eventually(lambda: here.counted("frames_placed"))
-                await say(client, *speaking(carrier, Track.INBOUND, speech(100, seed=2)))
-                await asyncio.wait_for(await client.ping(), 10)
-            assert await closed(client) == 1012
-            await stopping
+        assert await closed(client) == 1012
+        await stopping
 
-    asyncio.run(scene())
     assert rows(installation)[0].ended_by is EndedBy.SERVER
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []

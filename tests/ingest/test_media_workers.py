@@ -11,35 +11,33 @@ import pytest
 
 from callreel.domain.errors import CallreelError
 from callreel.ingest.media import fd_passing
-from callreel.ingest.media.fd_passing import Figures
+from callreel.ingest.media.fd_passing import WorkerStatus
 from callreel.ingest.media.workers import MediaWorkers
 from callreel.runtime.counters import Counters
 from tests.support.installation import eventually
 
 WORKER = """
-import asyncio, json, os, socket, sys
-from callreel.ingest.media import fd_passing as handing_over
-from callreel.ingest.media.fd_passing import Connection, Drain, Figures
+import os, socket, sys
+from callreel.ingest.media import fd_passing
+from callreel.ingest.media.fd_passing import WorkerStatus
 control = socket.socket(fileno=int(sys.argv[-1]))
 taken, kept = 0, []
-def tell(**more):
+def report(**more):
     name = f"worker-{os.getpid()}"
-    handing_over.report(control, Figures(name, calls=taken, taken=taken, counted={"seen": taken}, **more))
-tell()
-while True:
-    match handing_over.received(control):
-        case None:
-            break
-        case Drain():
-            tell(draining=True)
-        case Connection(fd, request):
-            taken += 1
-            if request == b"die":
-                os.abort()
-            connection = socket.socket(fileno=fd)
-            kept.append(connection)
-            connection.sendall(f"{os.getpid()} has {request.decode()}".encode())
-            tell()
+    fd_passing.send_status(control, WorkerStatus(name, calls=taken, taken=taken, counted={"seen": taken}, **more))
+report()
+while (message := fd_passing.receive(control)) is not None:
+    fd, request = message
+    if fd is None:
+        report(draining=True)
+        continue
+    taken += 1
+    if request == b"die":
+        os.abort()
+    connection = socket.socket(fileno=fd)
+    kept.append(connection)
+    connection.sendall(f"{os.getpid()} has {request.decode()}".encode())
+    report()
 """
 COMMAND = (sys.executable, "-c", WORKER)
 
@@ -87,77 +85,65 @@ async def handed(workers: MediaWorkers, request: bytes) -> str:
     return answer.decode()
 
 
-def test_connections_are_spread_and_live_on_without_the_server() -> None:
-    async def scene() -> None:
-        counters = Counters()
-        async with running(2, counters) as workers:
-            answers = [await handed(workers, b"a call") for _ in range(6)]
-            assert all(answer.endswith("has a call") for answer in answers)
-            pids = [answer.split()[0] for answer in answers]
-            assert sorted(map(pids.count, set(pids))) == [3, 3]
-            await eventually(lambda: workers.calls == counters.snapshot().get("seen") == 6, 30)
-            assert workers.trouble() is None
-
-    asyncio.run(asyncio.wait_for(scene(), 60))
+async def test_connections_are_spread_and_live_on_without_the_server() -> None:
+    counters = Counters()
+    async with running(2, counters) as workers:
+        answers = [await handed(workers, b"a call") for _ in range(6)]
+        assert all(answer.endswith("has a call") for answer in answers)
+        pids = [answer.split()[0] for answer in answers]
+        assert sorted(map(pids.count, set(pids))) == [3, 3]
+        await eventually(lambda: workers.calls == counters.snapshot().get("seen") == 6, 30)
+        assert workers.trouble() is None
 
 
-def test_a_worker_that_dies_is_told_of_and_started_again() -> None:
-    async def scene() -> None:
-        counters, died = Counters(), list[str]()
-        async with running(1, counters, died) as workers:
-            name = workers.figures[1].name
-            connection: Any = Accepted()
-            workers.take(connection, b"die", set())
-            await eventually(workers.trouble, 30)
-            assert "0 of 1" in str(workers.trouble())
-            nobody: Any = Accepted()
-            workers.take(nobody, b"a call", set())
-            assert nobody.said.startswith(b"HTTP/1.1 503 ")
-            await eventually(lambda: workers.figures, 30)
-            assert died == [name] and workers.figures[1].name != name
-            assert counters.snapshot()["media_workers_restarted"] == 1
-            assert (await handed(workers, b"a call")).endswith("has a call")
-
-    asyncio.run(asyncio.wait_for(scene(), 60))
+async def test_a_worker_that_dies_is_told_of_and_started_again() -> None:
+    counters, died = Counters(), list[str]()
+    async with running(1, counters, died) as workers:
+        name = workers.status[1].name
+        connection: Any = Accepted()
+        workers.take(connection, b"die", set())
+        await eventually(workers.trouble, 30)
+        assert "0 of 1" in str(workers.trouble())
+        nobody: Any = Accepted()
+        workers.take(nobody, b"a call", set())
+        assert nobody.said.startswith(b"HTTP/1.1 503 ")
+        await eventually(lambda: workers.status, 30)
+        assert died == [name] and workers.status[1].name != name
+        assert counters.snapshot()["media_workers_restarted"] == 1
+        assert (await handed(workers, b"a call")).endswith("has a call")
 
 
-def test_a_worker_that_drains_is_asked_what_goes_on_since_it_told() -> None:
-    async def scene() -> None:
-        async with running(2, Counters()) as workers:
-            assert workers.calls == 0
-            workers.drain()
-            assert workers.calls == 2, "neither has told what began since"
-            await eventually(lambda: workers.calls == 0, 30)
-
-    asyncio.run(asyncio.wait_for(scene(), 60))
+async def test_a_worker_that_drains_is_asked_what_goes_on_since_it_told() -> None:
+    async with running(2, Counters()) as workers:
+        assert workers.calls == 0
+        workers.drain()
+        assert workers.calls == 2, "neither has told what began since"
+        await eventually(lambda: workers.calls == 0, 30)
 
 
-def test_a_worker_that_cannot_start_is_told_at_once() -> None:
-    async def scene() -> None:
-        workers = MediaWorkers(1, (sys.executable, "-c", "raise SystemExit(3)"), Counters())
-        with pytest.raises(CallreelError, match="could not be started"):
-            await workers.start()
-        await workers.close()
-
-    asyncio.run(asyncio.wait_for(scene(), 60))
+async def test_a_worker_that_cannot_start_is_told_at_once() -> None:
+    workers = MediaWorkers(1, (sys.executable, "-c", "raise SystemExit(3)"), Counters())
+    with pytest.raises(CallreelError, match="could not be started"):
+        await workers.start()
+    await workers.close()
 
 
-def test_what_is_said_arrives_whole_and_an_end_is_noticed() -> None:
-    ours, theirs = fd_passing.pair()
+def test_messages_arrive_whole_and_an_end_is_detected() -> None:
+    ours, theirs = fd_passing.socket_pair()
     with ours, theirs:
         with pytest.raises(BlockingIOError):
-            fd_passing.reported(ours)
+            fd_passing.receive_status(ours)
         request = b"GET /twilio/media-stream HTTP/1.1\r\n" + b"x" * 60_000
         one, other = socket.socketpair()
         with one, other:
-            fd_passing.hand_over(ours, other.fileno(), request)
-        word = fd_passing.received(theirs)
-        assert isinstance(word, fd_passing.Connection) and word.request == request
-        socket.socket(fileno=word.fd).close()
-        fd_passing.ask_to_drain(ours)
-        assert isinstance(fd_passing.received(theirs), fd_passing.Drain)
-        figures = Figures("a name", calls=3, counted={"sockets_refused": 1})
-        fd_passing.report(theirs, figures)
-        assert fd_passing.reported(ours) == figures
+            fd_passing.send_connection(ours, other.fileno(), request)
+        message = fd_passing.receive(theirs)
+        assert message is not None and message[1] == request and message[0] is not None
+        socket.socket(fileno=message[0]).close()
+        fd_passing.send_drain(ours)
+        assert fd_passing.receive(theirs) == (None, b"")
+        status = WorkerStatus("a name", calls=3, counted={"sockets_refused": 1})
+        fd_passing.send_status(theirs, status)
+        assert fd_passing.receive_status(ours) == status
         theirs.shutdown(socket.SHUT_RDWR)
-        assert fd_passing.reported(ours) is None
+        assert fd_passing.receive_status(ours) is None

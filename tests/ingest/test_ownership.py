@@ -12,25 +12,13 @@ from callreel.domain.call import CallState, Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
+from callreel.ingest.call_ownership import end_call
 from callreel.ingest.callback_intake import CallbackIntake
-from callreel.ingest.ownership import CallOwnership
 from callreel.store.calls import calls, layers, streams
 from callreel.store.calls.streams import EndedBy
 from callreel.store.files.growing_wav import GrowingWav
 from callreel.store.transcripts import transcripts
 from callreel.twilio.webhooks import CallProgress
-from tests.ingest.test_lane import layer
-from tests.ingest.test_live_calls import (
-    AGENT,
-    CALL,
-    TECHNICIAN,
-    has_transcript,
-    joined,
-    play,
-    sid,
-    tokens,
-)
-from tests.ingest.test_recovery import recovery
 from tests.support.installation import (
     ACCOUNT,
     PROCESS,
@@ -41,6 +29,18 @@ from tests.support.installation import (
     live_side,
     speech,
 )
+from tests.support.streams import (
+    AGENT,
+    CALL,
+    TECHNICIAN,
+    has_transcript,
+    joined,
+    layer,
+    play,
+    recovery,
+    sid,
+    tokens,
+)
 
 
 @asynccontextmanager
@@ -49,8 +49,8 @@ async def two_processes(
 ) -> AsyncIterator[tuple[LiveSide, LiveSide]]:
     """`told`: whether the word that a call was taken arrives."""
     async with live_side(installation, process="one") as one:
-        hear = one.calls.taken_elsewhere if told else lambda call_id: None
-        async with live_side(installation, process="two", root=other_root, taken=hear) as two:
+        hear = one.ownership.taken_elsewhere if told else lambda call_id: None
+        async with live_side(installation, process="two", root=other_root, announce_taken=hear) as two:
             yield one, two
 
 
@@ -76,97 +76,87 @@ def leg_over(installation: Installation) -> None:
     installation.commits.commit_blocking(lambda conn: intake.call(conn, ended, {}))
 
 
-def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(installation: Installation) -> None:
+async def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(
+    installation: Installation,
+) -> None:
     (token,) = tokens(installation)
     assert owner(installation) == PROCESS
 
-    async def scene() -> None:
-        async with live_side(installation, process="one") as one:
-            stream = await joined(one, token)
-            assert owner(installation) == "one"
-            with installation.database.read() as conn:
-                assert [row.owner for row in streams.of_call(conn, CALL)] == ["one"]
-                assert layers.owners_of_growing(conn) == {"one"}
-            await one.calls.close_stream(stream, EndedBy.STOP)
-
-    asyncio.run(scene())
+    async with live_side(installation, process="one") as one:
+        stream = await joined(one, token)
+        assert owner(installation) == "one"
+        with installation.database.read() as conn:
+            assert [row.owner for row in streams.of_call(conn, CALL)] == ["one"]
+            assert layers.owners_of_growing(conn) == {"one"}
+        await stream.close(EndedBy.STOP)
 
 
 def test_only_the_owner_ends_a_call(installation: Installation) -> None:
     tokens(installation)
-    stranger, here = (
-        CallOwnership(installation.database, installation.clock, name) for name in ("stranger", PROCESS)
-    )
+    now = installation.clock.now()
     with installation.database.write() as conn:
-        assert stranger.end(conn, CALL, installation.clock.now()) is None
+        assert end_call(conn, CALL, now, owner="stranger") is None
         assert calls.get(conn, CALL) == installation.call(CALL)
-        assert here.end(conn, CALL, installation.clock.now()) is not None
-        assert here.end(conn, CALL, installation.clock.now()) is None
+        assert end_call(conn, CALL, now, owner=PROCESS) is not None
+        assert end_call(conn, CALL, now, owner=PROCESS) is None
     assert installation.call(CALL).state is CallState.ENDED
 
 
-def test_what_the_carrier_told_another_process_in_vain_is_found_in_the_rows(
+async def test_what_the_carrier_told_another_process_in_vain_is_found_in_the_rows(
     installation: Installation,
 ) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with live_side(installation, process="one") as one:
-            stream = await joined(one, token)
-            leg_over(installation)
-            await one.calls.look()
-            await eventually(stream.ended.is_set)
-            await one.calls.close_stream(stream, EndedBy.STATUS)
-            await eventually(lambda: installation.call(CALL).state is CallState.ENDED)
-
-    asyncio.run(scene())
+    async with live_side(installation, process="one") as one:
+        stream = await joined(one, token)
+        leg_over(installation)
+        await one.ownership.reconcile()
+        await eventually(stream.end_requested.is_set)
+        await stream.close(EndedBy.STATUS)
+        await eventually(lambda: installation.call(CALL).state is CallState.ENDED)
 
 
-def test_a_call_without_a_socket_ends_with_its_leg_although_nobody_told_its_owner(
+async def test_a_call_without_a_socket_ends_with_its_leg_although_nobody_told_its_owner(
     installation: Installation,
 ) -> None:
     tokens(installation)
     leg_over(installation)
 
-    async def scene() -> None:
-        async with live_side(installation, process="another") as another, live_side(installation) as here:
-            await another.calls.look()
-            another.calls.leg_ended(CALL)
-            await here.calls.look()
-            await eventually(lambda: here.ended == [CALL])
-            assert another.ended == []
+    async with live_side(installation, process="another") as another, live_side(installation) as here:
+        await another.ownership.reconcile()
+        another.ownership.leg_ended(CALL)
+        await here.ownership.reconcile()
+        await eventually(lambda: here.ended == [CALL])
+        assert another.ended == []
 
-    asyncio.run(scene())
     assert installation.call(CALL).state is CallState.ENDED
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
-def test_a_stream_that_lands_on_another_process_continues_the_file(
+async def test_a_stream_that_lands_on_another_process_continues_the_file(
     installation: Installation, told: bool
 ) -> None:
     first, second = tokens(installation, 2)
     before, after = speech(1_000, seed=1), speech(800, seed=2)
 
-    async def scene() -> None:
-        async with two_processes(installation, told=told) as (one, two):
-            old = await joined(one, first)
-            play(old, AGENT, before)
-            arriving = asyncio.create_task(joined(two, second, number=2))
-            if not told:
-                await eventually(lambda: owner(installation) == "two")
-                installation.clock.step(5)
-                await one.calls.look()
-            new = await arriving
-            assert old.ended.is_set() and one.calls.count == 0
-            play(new, AGENT, after)
-            play(new, TECHNICIAN, after)
-            await two.calls.close_stream(new, EndedBy.STOP)
-            one.calls.leg_ended(CALL)
-            two.calls.leg_ended(CALL)
-            await eventually(lambda: has_transcript(installation))
-            assert (one.ended, two.ended) == ([], [CALL])
+    async with two_processes(installation, told=told) as (one, two):
+        old = await joined(one, first)
+        play(old, AGENT, before)
+        arriving = asyncio.create_task(joined(two, second, number=2))
+        if not told:
+            await eventually(lambda: owner(installation) == "two")
+            installation.clock.step(5)
+            await one.ownership.reconcile()
+        new = await arriving
+        assert old.end_requested.is_set() and one.registry.count == 0
+        play(new, AGENT, after)
+        play(new, TECHNICIAN, after)
+        await new.close(EndedBy.STOP)
+        one.ownership.leg_ended(CALL)
+        two.ownership.leg_ended(CALL)
+        await eventually(lambda: has_transcript(installation))
+        assert (one.ended, two.ended) == ([], [CALL])
 
-    asyncio.run(scene())
     [file] = agent_files(installation)
     heard = layer(installation.blobs.path(file.path), 8_000)
     assert np.array_equal(heard[: before.size], before)
@@ -185,20 +175,18 @@ def test_a_stream_that_lands_on_another_process_continues_the_file(
     assert len([turn for turn in kept.turns if turn.role is Role.AGENT]) >= 1
 
 
-def test_a_call_comes_back_to_the_process_that_had_it(installation: Installation) -> None:
+async def test_a_call_comes_back_to_the_process_that_had_it(installation: Installation) -> None:
     first, second, third = tokens(installation, 3)
     parts = [speech(400, seed=seed) for seed in (1, 2, 3)]
 
-    async def scene() -> None:
-        async with two_processes(installation, told=True) as (one, two):
-            play(await joined(one, first), AGENT, parts[0])
-            play(await joined(two, second, number=2), AGENT, parts[1])
-            back = asyncio.create_task(joined(one, third, number=3))
-            await eventually(lambda: owner(installation) == "one")
-            await two.calls.look()
-            play(await back, AGENT, parts[2])
+    async with two_processes(installation, told=True) as (one, two):
+        play(await joined(one, first), AGENT, parts[0])
+        play(await joined(two, second, number=2), AGENT, parts[1])
+        back = asyncio.create_task(joined(one, third, number=3))
+        await eventually(lambda: owner(installation) == "one")
+        await two.ownership.reconcile()
+        play(await back, AGENT, parts[2])
 
-    asyncio.run(scene())
     [file] = agent_files(installation)
     heard = layer(installation.blobs.path(file.path), 8_000)
     at = [row.origin_ms * 8 for row in stream_rows(installation)]
@@ -211,18 +199,16 @@ def stream_rows(installation: Installation) -> list[streams.StreamRow]:
         return streams.of_call(conn, CALL)
 
 
-def test_where_the_files_are_not_at_hand_the_call_goes_on_in_others(
+async def test_where_the_files_are_not_at_hand_the_call_goes_on_in_others(
     installation: Installation, tmp_path: Path
 ) -> None:
     first, second = tokens(installation, 2)
     before, after = speech(1_000, seed=1), speech(800, seed=2)
 
-    async def scene() -> None:
-        async with two_processes(installation, other_root=tmp_path) as (one, two):
-            play(await joined(one, first), AGENT, before)
-            play(await joined(two, second, number=2), AGENT, after)
+    async with two_processes(installation, other_root=tmp_path) as (one, two):
+        play(await joined(one, first), AGENT, before)
+        play(await joined(two, second, number=2), AGENT, after)
 
-    asyncio.run(scene())
     one_file, two_file = agent_files(installation)
     heard = layer(installation.blobs.path(one_file.path), 8_000)
     assert np.array_equal(heard, before), "what the first process has is as it was"
@@ -232,53 +218,46 @@ def test_where_the_files_are_not_at_hand_the_call_goes_on_in_others(
     assert not rest[:origin].any() and np.array_equal(rest[origin:], after)
 
 
-def test_a_file_that_is_still_written_is_never_continued(
+async def test_a_file_that_is_still_written_is_never_continued(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process before neither lets go nor dies: it is stopped, say. Its lock holds."""
-    monkeypatch.setattr("callreel.ingest.handover.LET_GO_S", 0.2)
+    monkeypatch.setattr("callreel.ingest.handover.RELEASE_WAIT_S", 0.2)
     first, second = tokens(installation, 2)
 
-    async def scene() -> None:
-        async with live_side(installation, process="one") as one:
-            play(await joined(one, first), AGENT, speech(400))
-            [file] = agent_files(installation)
-        with installation.database.write() as conn:
-            conn.exec_driver_sql("UPDATE streams SET ended_by = NULL")
-        with GrowingWav.open(installation.blobs.path(file.path), 8_000):
-            async with live_side(installation, process="two") as two:
-                play(await joined(two, second, number=2), AGENT, speech(400))
+    async with live_side(installation, process="one") as one:
+        play(await joined(one, first), AGENT, speech(400))
+        [file] = agent_files(installation)
+    with installation.database.write() as conn:
+        conn.exec_driver_sql("UPDATE streams SET ended_by = NULL")
+    with GrowingWav.open(installation.blobs.path(file.path), 8_000):
+        async with live_side(installation, process="two") as two:
+            play(await joined(two, second, number=2), AGENT, speech(400))
 
-    asyncio.run(scene())
     assert len(agent_files(installation)) == 2
 
 
-def test_calls_of_the_living_are_left_alone(installation: Installation) -> None:
+async def test_calls_of_the_living_are_left_alone(installation: Installation) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with live_side(installation, process="one") as one:
-            stream = await joined(one, token)
-            play(stream, AGENT, speech(400))
-            peer = recovery(installation, alone=False, alive=frozenset({"one"}))
-            assert (peer.close_files(), peer.close_calls()) == (0, 0)
-            assert installation.call(CALL).state is CallState.LIVE
-            judged_dead = recovery(installation, alone=False)
-            assert judged_dead.close_files() == 0, "its lock says that it writes"
-
-    asyncio.run(scene())
+    async with live_side(installation, process="one") as one:
+        stream = await joined(one, token)
+        play(stream, AGENT, speech(400))
+        peer = recovery(installation, alone=False, alive=frozenset({"one"}))
+        assert (peer.close_files(), peer.close_calls()) == (0, 0)
+        assert installation.call(CALL).state is CallState.LIVE
+        judged_dead = recovery(installation, alone=False)
+        assert judged_dead.close_files() == 0, "its lock says that it writes"
 
 
-def test_a_peer_ends_the_calls_of_the_dead_whose_files_are_not_at_hand(
+async def test_a_peer_ends_the_calls_of_the_dead_whose_files_are_not_at_hand(
     installation: Installation, tmp_path: Path
 ) -> None:
     (token,) = tokens(installation)
 
-    async def scene() -> None:
-        async with live_side(installation, process="one", root=tmp_path) as one:
-            play(await joined(one, token), AGENT, speech(400))
+    async with live_side(installation, process="one", root=tmp_path) as one:
+        play(await joined(one, token), AGENT, speech(400))
 
-    asyncio.run(scene())
     with installation.database.write() as conn:
         conn.exec_driver_sql("UPDATE streams SET ended_by = NULL")
         conn.exec_driver_sql("UPDATE layers SET state = 'recording', sha256 = NULL")
@@ -298,7 +277,7 @@ def test_a_peer_ends_the_calls_of_the_dead_whose_files_are_not_at_hand(
     assert peer.close_calls() == 0
 
 
-def test_a_server_that_stops_hands_its_calls_over(installation: Installation) -> None:
+async def test_a_server_that_stops_hands_its_calls_over(installation: Installation) -> None:
     """It asks for a stream that the load balancer sends elsewhere, and no peer ends the call in the meantime."""
     first, second = tokens(installation, 2)
     before, after = speech(600, seed=1), speech(400, seed=2)
@@ -308,34 +287,30 @@ def test_a_server_that_stops_hands_its_calls_over(installation: Installation) ->
         asked.append((call_id, leg_sid))
         return True
 
-    async def scene() -> None:
-        async with live_side(
-            installation, process="one", hand_over=True, stop_linger_s=0.0, ask_for_stream=ask
-        ) as one:
-            play(await joined(one, first), AGENT, before)
-        assert asked == [(CALL, leg(1))]
-        assert installation.call(CALL).state is CallState.LIVE
-        peer = recovery(installation, alone=False)
-        assert peer.close_calls() == 0, "its socket is on its way"
-        async with live_side(installation, process="two") as two:
-            play(await joined(two, second, number=2), AGENT, after)
+    async with live_side(
+        installation, process="one", hand_over=True, stop_linger_s=0.0, request_stream=ask
+    ) as one:
+        play(await joined(one, first), AGENT, before)
+    assert asked == [(CALL, leg(1))]
+    assert installation.call(CALL).state is CallState.LIVE
+    peer = recovery(installation, alone=False)
+    assert peer.close_calls() == 0, "its socket is on its way"
+    async with live_side(installation, process="two") as two:
+        play(await joined(two, second, number=2), AGENT, after)
 
-    asyncio.run(scene())
     heard = layer(installation.blobs.path(agent_files(installation)[0].path), 8_000)
     assert np.array_equal(heard[: before.size], before) and np.array_equal(heard[-after.size :], after)
     assert owner(installation) == "two"
 
 
-def test_a_call_that_nobody_took_over_is_ended_by_a_peer(installation: Installation) -> None:
+async def test_a_call_that_nobody_took_over_is_ended_by_a_peer(installation: Installation) -> None:
     (first,) = tokens(installation)
 
-    async def scene() -> None:
-        async with live_side(
-            installation, process="one", hand_over=True, ask_for_stream=lambda call_id, sid: False
-        ) as one:
-            play(await joined(one, first), AGENT, speech(400))
+    async with live_side(
+        installation, process="one", hand_over=True, request_stream=lambda call_id, sid: False
+    ) as one:
+        play(await joined(one, first), AGENT, speech(400))
 
-    asyncio.run(scene())
     assert installation.call(CALL).state is CallState.LIVE
     assert recovery(installation, alone=False).close_calls() == 1
     assert installation.call(CALL).state is CallState.ENDED

@@ -14,14 +14,11 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
-from callreel.ingest.recovery import SOCKET_COMES, Recovery
-from callreel.live.transcription import keep_live_transcript
+from callreel.ingest.recovery import SOCKET_COMES
 from callreel.store.calls import calls, facts, layers, streams
 from callreel.store.calls.streams import EndedBy
 from callreel.store.files.growing_wav import GrowingWav
 from callreel.store.transcripts import finals, transcripts
-from tests.ingest.test_lane import layer
-from tests.ingest.test_live_calls import AGENT, joined, play, tokens
 from tests.support.installation import (
     FRAME_MS,
     NOON,
@@ -32,22 +29,11 @@ from tests.support.installation import (
     speech,
 )
 from tests.support.streaming_process import said
+from tests.support.streams import AGENT, joined, layer, play, recovery, tokens
 
 CALL = CallId("000000000001")
 REPO = Path(__file__).parents[2]
 MOST_LOST_MS = 250
-
-
-def recovery(
-    installation: Installation, *, alone: bool = True, alive: frozenset[str] = frozenset()
-) -> Recovery:
-    """By a process that knows which others live."""
-    return Recovery(
-        installation.database, installation.commits, installation.clock, installation.blobs.root,
-        lambda call_id: keep_live_transcript(installation.database, installation.publisher, call_id, "quick"),
-        lambda names: names - alive,
-        alone=alone,
-    )  # fmt: skip
 
 
 def recovered(installation: Installation) -> int:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,8 +25,10 @@ from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.call import Direction
 from callreel.domain.events import LiveEvent
 from callreel.domain.ids import CallId, LegSid
-from callreel.ingest.live_calls import LiveCalls, LiveOptions
-from callreel.ingest.ownership import CallOwnership
+from callreel.ingest.call_ownership import CallOwnership
+from callreel.ingest.call_registry import CallRegistry, CaptureOptions
+from callreel.ingest.fact_queue import FactQueue
+from callreel.ingest.stream_lifecycle import StreamLifecycle
 from callreel.ingest.voice_request import TOKEN_PARAMETER, AnswerOptions, VoiceRequestHandler
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveTranscription
@@ -351,14 +353,22 @@ def transcription(
 
 @dataclass(slots=True)
 class LiveSide:
-    """The registry of live calls with all it needs; `ended` are the calls that it said have ended."""
+    """Capture with all it needs; `ended` are the calls whose end was handed to transcription."""
 
     installation: Installation
     host: QuickHost
     counters: Counters
     transcription: LiveTranscription
-    calls: LiveCalls
-    ended: list[CallId] = field(default_factory=list)
+    registry: CallRegistry
+    ownership: CallOwnership
+    streams: StreamLifecycle
+    facts: FactQueue
+    ended: list[CallId]
+
+    async def close(self) -> None:
+        await self.streams.close_all()
+        await self.facts.close()
+        await self.ownership.close()
 
 
 @asynccontextmanager
@@ -368,44 +378,49 @@ async def live_side(
     host: QuickHost | None = None,
     stop_linger_s: float = 30.0,
     cut_linger_s: float = 30.0,
-    hang_on_s: float = 0.0,
+    hangup_grace_s: float = 0.0,
     max_calls: int = 1_000,
-    ask_for_stream: Callable[[CallId, LegSid], bool] | None = None,
+    request_stream: Callable[[CallId, LegSid], bool] | None = None,
     process: str = PROCESS,
     root: Path | None = None,
     hand_over: bool = False,
-    taken: Callable[[CallId], None] = lambda call_id: None,
+    announce_taken: Callable[[CallId], None] = lambda call_id: None,
 ) -> AsyncIterator[LiveSide]:
     """Running. Lingers are longer than any test unless it asks for shorter ones. Fails if a task is left behind."""
     counters, host = Counters(), host or QuickHost()
     live, ended = transcription(installation, host, counters), list[CallId]()
-    live_calls = LiveCalls(
-        installation.database,
-        installation.publisher,
-        installation.commits,
-        installation.clock,
-        counters,
-        live,
-        LiveOptions(
-            root or installation.blobs.root,
-            stop_linger_s=stop_linger_s,
-            cut_linger_s=cut_linger_s,
-            hang_on_s=hang_on_s,
-            max_calls=max_calls,
-            hand_over=hand_over,
-        ),
-        CallOwnership(installation.database, installation.clock, process),
-        call_ended=ended.append,
-        ask_for_stream=ask_for_stream,
-        taken=taken,
+    finish_call = live.finish_call
+
+    async def note_end(call_id: CallId) -> None:
+        ended.append(call_id)
+        await finish_call(call_id)
+
+    live.finish_call = note_end  # type: ignore[method-assign]
+    options = CaptureOptions(
+        process, root or installation.blobs.root, stop_linger_s=stop_linger_s, cut_linger_s=cut_linger_s,
+        hangup_grace_s=hangup_grace_s, hand_over=hand_over,
+    )  # fmt: skip
+    commits, clock = installation.commits, installation.clock
+    registry = CallRegistry(max_calls)
+    ownership = CallOwnership(
+        registry, installation.database, commits, clock, live, options, request_stream=request_stream,
+        announce_taken=announce_taken,
+    )  # fmt: skip
+    streams = StreamLifecycle(
+        registry, ownership, commits, clock, counters, live, installation.publisher, options
     )
-    live_calls.bind(asyncio.get_running_loop())
+    side = LiveSide(
+        installation, host, counters, live, registry, ownership, streams,
+        FactQueue(commits, clock, counters), ended,
+    )  # fmt: skip
     live.start()
+    reconciling = asyncio.create_task(ownership.reconciling.run())
     before = asyncio.all_tasks()
     try:
-        yield LiveSide(installation, host, counters, live, live_calls, ended)
+        yield side
     finally:
-        await live_calls.close()
+        reconciling.cancel()
+        await side.close()
         await live.close()
     left = {task for task in asyncio.all_tasks() - before if not task.done()}
     if left:

@@ -45,6 +45,7 @@ from tests.support.installation import (
     voice_request,
 )
 from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.streams import started
 
 SID = RecordingSid("RE" + "1" * 32)
 MEDIA = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{SID}.wav"
@@ -150,16 +151,14 @@ async def _stream(installation: Installation, from_: str) -> CallId:
     token = token_in(answering(installation).answer(voice_request(from_=from_)))
     topology = Topology(Role.AGENT if from_.startswith("client:") else Role.TECHNICIAN)
     async with live_side(installation, stop_linger_s=0.0) as live:
-        from tests.ingest.test_live_calls import started
-
-        stream = await live.calls.open_stream(started(token, number=next(_spoken)))
+        stream = await live.streams.open(started(token, number=next(_spoken)))
         assert stream is not None
         for role, samples in ((Role.AGENT, AGENT_SAYS), (Role.TECHNICIAN, TECHNICIAN_SAYS)):
             track: Track = topology.track_of_role(role)
             for timestamp_ms, payload in frames(samples):
                 stream.place([Frame(track, timestamp_ms, payload)])
         installation.clock.step(4.5)
-        await live.calls.close_stream(stream, EndedBy.STOP)
+        await stream.close(EndedBy.STOP)
         call_id = CallId("000000000001")
 
         def whole() -> bool:

@@ -13,7 +13,6 @@ import numpy as np
 
 from callreel.domain.call import Track
 from callreel.twilio.stream import Frame
-from tests.ingest.test_live_calls import started
 from tests.support.installation import (
     Installation,
     Samples,
@@ -26,6 +25,7 @@ from tests.support.installation import (
     token_in,
     voice_request,
 )
+from tests.support.streams import started
 
 PACE = 10
 """Times as fast as a call is."""
@@ -41,7 +41,7 @@ async def stream(installation: Installation) -> None:
     token = token_in(answering(installation).answer(voice_request()))
     placed = os.open(installation.folder / "placed", os.O_RDWR | os.O_CREAT)
     async with live_side(installation) as live:
-        stream = await live.calls.open_stream(started(token))
+        stream = await live.streams.open(started(token))
         assert stream is not None
         both = zip(frames(said(0)), frames(said(100)), strict=True)
         for number, ((timestamp_ms, agent), (_, technician)) in enumerate(both, start=1):

@@ -16,11 +16,13 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay, PeerMessage
 from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId
-from callreel.ingest.live_calls import LiveCalls, LiveOptions
+from callreel.ingest.call_ownership import CallOwnership
+from callreel.ingest.call_registry import CallRegistry, CaptureOptions
+from callreel.ingest.fact_queue import FactQueue
 from callreel.ingest.media.protocol import OpenMedia, SocketLimits, media_protocol
 from callreel.ingest.media.workers import MediaWorkers
-from callreel.ingest.ownership import CallOwnership
-from callreel.ingest.stream_restart import StreamRestarter, ask_for_calls_of
+from callreel.ingest.stream_lifecycle import StreamLifecycle
+from callreel.ingest.stream_restart import StreamRestarter, request_streams_of
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveTranscription
 from callreel.ops.metrics import LiveGauges
@@ -34,18 +36,11 @@ from callreel.store.files.blobs import BlobStore
 log = logging.getLogger(__name__)
 
 SWITCH_S = 0.000_5
-"""How long a thread may keep the event loop from going on, in a process that has sockets.
+"""How long a thread may hold the interpreter while the event loop waits for it, in a process that has media sockets.
 
-Each read and write of the loop lets other threads of the interpreter in, and one that computes (rows, stages) stays for
-this long. By Python's default of 5 ms a turn over 150 sockets took seconds while calls began.
+Each read and write of the loop lets other threads run, and one that computes (rows, stages) keeps the interpreter for
+this long. With Python's default of 5 ms, serving 150 sockets once took seconds while calls began.
 """
-
-
-def _hear_other_processes(relay: EventRelay, live_calls: LiveCalls) -> None:
-    """What the carrier told to another process of calls that are here."""
-    relay.on(PeerMessage.LEG_ENDED, lambda subject: live_calls.leg_ended(CallId(subject)))
-    relay.on(PeerMessage.STREAM_ENDED, live_calls.stream_ended)
-    relay.on(PeerMessage.TAKEN, lambda subject: live_calls.taken_elsewhere(CallId(subject)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +50,16 @@ class LiveSide:
     engine: BegunEngine
     counters: Counters
     transcription: LiveTranscription
-    calls: LiveCalls
-    restreaming: StreamRestarter
+    registry: CallRegistry
+    ownership: CallOwnership
+    restarter: StreamRestarter
     open_media: OpenMedia
 
     def figures(self) -> LiveGauges:
-        heard = self.transcription
+        live = self.transcription
         return LiveGauges(
-            self.calls.count, heard.finals_waiting, heard.lag_ms(), heard.partials_shed,
-            heard.overload, heard.finals_spilled, heard.spilled_total,
+            self.registry.count, live.finals_waiting, live.lag_ms(), live.partials_shed,
+            live.overload, live.finals_spilled, live.spilled_total,
         )  # fmt: skip
 
 
@@ -78,36 +74,42 @@ async def live_side(
     process: str,
     blobs: BlobStore,
 ) -> AsyncIterator[LiveSide]:
-    """Live calls and their transcripts, ready for sockets. `process` is this process's name among all."""
+    """Live calls and their transcripts, ready for sockets. `process`: this process's name among its peers."""
     counters, clock = Counters(), Clock()
     transcription = _transcription(settings, engine, database, publisher, commits, blobs, counters)
-    restreaming = StreamRestarter(
+    restarter = StreamRestarter(
         database, carrier_access(settings), answer_options(settings), clock, new_token
     )
-    live_calls = LiveCalls(
-        database, publisher, commits, clock, counters, transcription,
-        LiveOptions(
-            settings.objects_dir, settings.block_ms, max_calls=settings.max_calls, spool=spool_of(blobs),
-            hand_over=database.dialect == "postgresql",
-        ),
-        CallOwnership(database, clock, process),
-        ask_for_stream=restreaming.ask if settings.restart_streams else None,
-        taken=lambda call_id: relay.send(PeerMessage.TAKEN, call_id),
+    options = CaptureOptions(
+        process, settings.objects_dir, settings.block_ms, spool=spool_of(blobs),
+        hand_over=database.dialect == "postgresql",
     )  # fmt: skip
-    live_calls.bind(asyncio.get_running_loop())
-    sys.setswitchinterval(SWITCH_S)
-    _hear_other_processes(relay, live_calls)
+    registry, facts = CallRegistry(settings.max_calls), FactQueue(commits, clock, counters)
+    ownership = CallOwnership(
+        registry, database, commits, clock, transcription, options,
+        request_stream=restarter.request if settings.restart_streams else None,
+        announce_taken=lambda call_id: relay.send(PeerMessage.TAKEN, call_id),
+    )  # fmt: skip
+    streams = StreamLifecycle(
+        registry, ownership, commits, clock, counters, transcription, publisher, options
+    )
+    relay.on(PeerMessage.LEG_ENDED, lambda call_id: ownership.leg_ended(CallId(call_id)))
+    relay.on(PeerMessage.STREAM_ENDED, ownership.stream_stopped)
+    relay.on(PeerMessage.TAKEN, lambda call_id: ownership.taken_elsewhere(CallId(call_id)))
     open_media = media_protocol(
-        signature_check(settings), settings.stream_url, live_calls, counters,
+        signature_check(settings), settings.stream_url, streams, facts, counters,
         SocketLimits(settings.stream_start_timeout_s, settings.stream_idle_timeout_s), block_s=settings.block_ms / 1000,
     )  # fmt: skip
+    sys.setswitchinterval(SWITCH_S)
     async with AsyncExitStack() as stack:
-        stack.callback(restreaming.close)
+        stack.callback(restarter.close)
         transcription.start()
         stack.push_async_callback(transcription.close)
-        stack.push_async_callback(live_calls.close)
-        await stack.enter_async_context(tasks(live_calls.run()))
-        yield LiveSide(engine, counters, transcription, live_calls, restreaming, open_media)
+        stack.push_async_callback(ownership.close)
+        stack.push_async_callback(facts.close)
+        stack.push_async_callback(streams.close_all)
+        await stack.enter_async_context(tasks(ownership.reconciling.run()))
+        yield LiveSide(engine, counters, transcription, registry, ownership, restarter, open_media)
 
 
 @asynccontextmanager
@@ -119,17 +121,17 @@ async def media_side(
         yield None
         return
 
-    def ask_again(name: str) -> None:
+    def restart_streams(name: str) -> None:
         if settings.restart_streams:
             asyncio.get_running_loop().run_in_executor(
-                None, ask_for_calls_of, name, database, live.restreaming
+                None, request_streams_of, name, database, live.restarter
             )
 
     command = (sys.executable, "-m", "callreel.app.media_worker")
-    workers = MediaWorkers(settings.media_workers, command, live.counters, died=ask_again)
+    workers = MediaWorkers(settings.media_workers, command, live.counters, died=restart_streams)
     try:
         await workers.start()
-        log.info("%d media workers take the sockets", settings.media_workers)
+        log.info("media workers started: %d", settings.media_workers)
         yield workers
     finally:
         await workers.close()
@@ -140,7 +142,7 @@ def live_figures(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
     own = live.figures()
     if media is None:
         return own
-    theirs = media.figures
+    theirs = media.status
     return LiveGauges(
         own.calls + sum(worker.calls for worker in theirs.values()),
         own.finals_waiting + sum(worker.finals_waiting for worker in theirs.values()),
@@ -176,12 +178,12 @@ def _transcription(
     )  # fmt: skip
 
 
-def leg_ended(runtime: Runtime, live_calls: LiveCalls) -> Callable[[CallId], None]:
-    """What is done when the carrier says that a leg is over: its call may be another process's."""
+def leg_ended(runtime: Runtime, ownership: CallOwnership) -> Callable[[CallId], None]:
+    """Handles the end of a parent leg, here and in other processes: one of those may own its call."""
 
     def leg_ended(call_id: CallId) -> None:
         runtime.durable.expect_work()  # its recording comes soon
-        live_calls.leg_ended(call_id)
+        ownership.leg_ended(call_id)
         runtime.relay.send(PeerMessage.LEG_ENDED, call_id)
 
     return leg_ended

@@ -2,7 +2,7 @@
 
     python -m callreel.app.media_worker FD
 
-`callreel serve` starts it; FD is its end of a socket pair (`web/handing_over`). It has live calls, their transcripts and
+`callreel serve` starts it; FD is its end of a socket pair (`ingest/media/fd_passing`). It has live calls, their transcripts and
 engines of its own. Pages, webhooks, stages and schedules are the server's; both are processes of one installation, which
 tell each other by the same relay and rows as servers on two machines.
 """
@@ -27,7 +27,7 @@ from callreel.cluster.group_commit import GroupCommit
 from callreel.cluster.heartbeat import Heartbeat
 from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import CallreelError, StoreError
-from callreel.ingest.media.fd_passing import Figures
+from callreel.ingest.media.fd_passing import WorkerStatus
 from callreel.ingest.media.worker_listener import WorkerListener
 from callreel.runtime import log as logs
 from callreel.runtime.clock import Clock
@@ -61,17 +61,17 @@ async def work(settings: Settings, control: socket.socket) -> None:
                 settings, engine, database, publisher, GroupCommit(database, publisher), relay, name, blobs
             )
         )
-        door = WorkerListener(control, live.open_media, partial(_figures, name, live), live.calls.drain)
+        listener = WorkerListener(control, live.open_media, partial(_status, name, live), live.registry.drain)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
-        await door.run()
+        await listener.run()
 
 
-def _figures(name: str, live: LiveSide, taken: int) -> Figures:
+def _status(name: str, live: LiveSide, taken: int) -> WorkerStatus:
     now = live.figures()
     counted = live.counters.snapshot()
-    return Figures(
-        name, now.calls, taken, live.calls.draining, now.finals_waiting, now.lag_ms, now.partials_shed,
+    return WorkerStatus(
+        name, now.calls, taken, live.registry.draining, now.finals_waiting, now.lag_ms, now.partials_shed,
         now.overload, now.finals_spilled, now.spilled_total, counted,
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ def web_app(
     demo: bool,
     demo_sign_in: bool,
 ) -> FastAPI:
-    """Every route of the server except the media socket, which `one_port` takes first."""
+    """Every route of the server except the media socket, which `http_with_media` takes over."""
     settings = runtime.settings
     final = runtime.final.able if runtime.final is not None else engine.able
     answering = VoiceRequestHandler(
@@ -47,11 +47,11 @@ def web_app(
     )  # fmt: skip
 
     def stream_ended(stream_sid: str) -> None:
-        live.calls.stream_ended(stream_sid)
+        live.ownership.stream_stopped(stream_sid)
         runtime.relay.send(PeerMessage.STREAM_ENDED, stream_sid)
 
     intake = CallbackIntake(
-        runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live.calls),
+        runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live.ownership),
         stream_ended=stream_ended,
     )  # fmt: skip
     carrier = CarrierServices(

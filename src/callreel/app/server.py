@@ -3,10 +3,7 @@
 import asyncio
 import gc
 import logging
-import socket
-import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -21,9 +18,9 @@ from callreel.app.stages import running_stages
 from callreel.asr.engines.survey import Purpose
 from callreel.cluster.leader_election import LeaderElection
 from callreel.domain.errors import SettingsError
+from callreel.ingest.call_registry import CallRegistry
 from callreel.ingest.layer_sync import LayerSync
-from callreel.ingest.live_calls import LiveCalls
-from callreel.ingest.media.one_port import in_this_process, one_port
+from callreel.ingest.media.protocol import take_here
 from callreel.ingest.media.workers import MediaWorkers
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import StaleCalls
@@ -32,12 +29,11 @@ from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_ch
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher
 from callreel.runtime.periodic import PeriodicJob
-from callreel.settings import LOOPBACK_HOSTS, Settings
+from callreel.settings import LOOPBACK_HOSTS, MEDIA_PATH, Settings
 from callreel.web.auth.welcome import first_link
+from callreel.web.uvicorn_server import DrainingServer, http_with_media
 
 log = logging.getLogger(__name__)
-
-DRAIN_LOOK_S = 0.1
 
 
 def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False) -> None:
@@ -97,13 +93,15 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         media = await stack.enter_async_context(media_side(settings, runtime.database, live))
         lead = LeaderElection(runtime.database)
-        health = _health(runtime, live.calls, media)
+        health = _health(runtime, live.registry, media)
         metrics = Metrics(
             runtime.database, runtime.blobs, live.counters, health, runtime.clock, lambda: live_figures(live, media),
             stages=runtime.stage_times,
             engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip
-        silent = StaleCalls(runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.calls))
+        silent = StaleCalls(
+            runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.ownership)
+        )
         sync = LayerSync(runtime.database, settings.objects_dir, settings.sync_interval_s)
         app = web_app(
             runtime, engine, live, dispatcher, health, metrics, demo=demo, demo_sign_in=demo_sign_in
@@ -126,7 +124,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         config = uvicorn.Config(
             app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
-            http=one_port(media.take if media else in_this_process(live.open_media)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
+            http=http_with_media(MEDIA_PATH, media.take if media else take_here(live.open_media)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
             ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
         )  # fmt: skip
         log.info("listening on http://%s:%d", settings.host, settings.port)
@@ -134,7 +132,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             await _tell_first_link(runtime)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through while calls go on
-        await _Server(
+        await DrainingServer(
             config, Draining(live, media), settings.drain_timeout_s, before_exit=runtime.bus.close
         ).serve()
 
@@ -156,56 +154,22 @@ class Draining:
     media: MediaWorkers | None
 
     def begin(self) -> None:
-        self.live.calls.drain()
+        self.live.registry.drain()
         if self.media is not None:
             self.media.drain()
 
     @property
     def calls(self) -> int:
-        return self.live.calls.count + (self.media.calls if self.media is not None else 0)
+        return self.live.registry.count + (self.media.calls if self.media is not None else 0)
 
 
-class _Server(uvicorn.Server):
-    """Lets the calls that go on end first, while their callbacks and pages are still served. A second signal cuts that
-    short. Then ends the live event streams before it waits for open connections, which would never end by themselves.
-    """
-
-    def __init__(
-        self, config: uvicorn.Config, draining: Draining, drain_s: float, before_exit: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._draining = draining
-        self._drain_s = drain_s
-        self._before_exit = before_exit
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._drain()
-        self._before_exit()
-        await super().shutdown(sockets)
-
-    async def _drain(self) -> None:
-        self._draining.begin()
-        if self._draining.calls:
-            log.info("waiting %g s at most for %d calls to end", self._drain_s, self._draining.calls)
-        until_s = time.monotonic() + self._drain_s
-        while self._draining.calls and time.monotonic() < until_s and len(self._captured_signals) < 2:  # noqa: ASYNC110  # a signal sets no event
-            await asyncio.sleep(DRAIN_LOOK_S)
-
-    @contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        """As the library's, but a stop by signal is an orderly end: the signal is not raised again."""
-        with super().capture_signals():
-            yield
-            self._captured_signals.clear()
-
-
-def _health(runtime: Runtime, live_calls: LiveCalls, media: MediaWorkers | None) -> Health:
+def _health(runtime: Runtime, registry: CallRegistry, media: MediaWorkers | None) -> Health:
     room = disk_space_check(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
     checks = {
         "database": runtime.heartbeat.trouble,
         "folder": check_runs(runtime.blobs.check_writable),
         "room": room,
-        "stopping": lambda: "the server stops and takes no new calls" if live_calls.draining else None,
+        "stopping": lambda: "the server stops and takes no new calls" if registry.draining else None,
     }
     if media is not None:
         checks["media"] = media.trouble

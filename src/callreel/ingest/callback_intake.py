@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from callreel.cluster.group_commit import Written
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.ingest.ownership import STREAM_STOPPED
+from callreel.ingest.call_ownership import STREAM_STOPPED
 from callreel.runtime.clock import Clock
 from callreel.store.calls import callbacks, calls, facts, legs, recordings
 from callreel.store.calls.legs import LegRow

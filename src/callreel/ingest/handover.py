@@ -1,12 +1,13 @@
-"""How a call goes on here whose earlier streams were with another process, or with none since theirs died.
+"""How a process continues a call whose earlier streams another process had, or that lost its process.
 
-The process before is asked to let go (`cluster/event_relay`), and its streams are waited for. Where its files lie on this
-machine and nobody writes them, the call goes on in them. Else it goes on in files of its own, which begin with silence
-for what the others hold: no two processes ever write one file, and the parts of a layer laid over one another are whole.
+The previous owner is notified (`cluster/event_relay`), and this process waits until its streams are closed. Where the
+files lie on this machine and nobody writes them, the call continues in them. Otherwise it continues in new files, which
+begin with silence for the part that the others hold: no two processes ever write one file, and the parts of a layer,
+laid over one another, are complete.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,19 +26,18 @@ from callreel.store.db.database import Database
 from callreel.store.files.growing_wav import GrowingWav, StillGrowingError
 
 LIVE_FOLDER = "audio_recordings"
-LET_GO_S = 6.0
-"""A process that did not hear of it finds it in the rows within five seconds."""
-_LOOK_S = 0.05
-NUMBERS_A_STREAM = 10_000
-"""Segments of a later process are numbered from there on, so that no final takes the place of another."""
+RELEASE_WAIT_S = 6.0
+"""A process that missed the notification finds the new owner in the rows within five seconds."""
+_POLL_S = 0.05
+SEGMENTS_PER_STREAM = 10_000
+"""Later processes number their segments from a multiple of this, so that no final result replaces another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """Where a call begins, or goes on. `zero_at`: when its clock was at 0; None where it begins with this stream.
+class StartingPoint:
+    """Where a call starts or continues. `zero_at`: when position 0 was; None where the call starts with this stream.
 
-    `length_ms`: how far its files reach. `first_number` is that of the first segment. `paths` are those of each role's
-    files.
+    `length_ms`: how far its files reach. `first_number`: that of the first segment. `paths`: the files of each role.
     """
 
     zero_at: datetime | None
@@ -46,62 +46,52 @@ class Beginning:
     paths: dict[Role, LanePaths]
 
 
-def live_stem(role: Role, row: CallRow, at: datetime) -> str:
-    """The beginning of a live layer's path; `at` tells apart the parts of one layer, and sorts them."""
-    return f"{LIVE_FOLDER}/{role}_{row.id}_{at:%Y%m%dT%H%M%SZ}"
+def new_starting_point(row: CallRow, root: Path) -> StartingPoint:
+    """The start of a call that had no stream before."""
+    return StartingPoint(None, 0, 0, {role: _paths(root, _stem(role, row, row.created_at)) for role in Role})
 
 
-def new_beginning(row: CallRow, root: Path) -> Beginning:
-    """How a call begins that had no stream before."""
-    return Beginning(None, 0, 0, {role: _paths(root, live_stem(role, row, row.created_at)) for role in Role})
-
-
-def beginning(database: Database, clock: Clock, row: CallRow, root: Path) -> Beginning:
-    """Find out how the call begins here. Blocking, for `LET_GO_S` at most. Raises StoreError."""
+def starting_point(database: Database, clock: Clock, row: CallRow, root: Path) -> StartingPoint:
+    """Find out where the call starts or continues here. Blocks for `RELEASE_WAIT_S` at most. Raises StoreError."""
     with database.read() as conn:
         earlier = streams.of_call(conn, row.id)
     if not earlier:
-        return new_beginning(row, root)
-    files = _let_go(database, row)
+        return new_starting_point(row, root)
+    files = _released_files(database, row)
     now = clock.now()
-    taken = {file.path for file in files}
     paths, length_ms = dict[Role, LanePaths](), max((file.duration_ms for file in files), default=0)
     reached_ms = dict[Role, int]()
     for role in Role:
-        found, here_ms = _continued([file for file in files if file.role is role], root)
-        paths[role] = found or _new_paths(root, taken, row, role, now)
+        found, here_ms = _continuable([file for file in files if file.role is role], root)
+        paths[role] = found or _new_paths(root, {file.path for file in files}, row, role, now)
         length_ms = max(length_ms, here_ms)
         if found:
             reached_ms[role] = here_ms
-    _note_reach(database, row, reached_ms, now)
-    zero_at = earlier[0].started_at - timedelta(milliseconds=earlier[0].origin_ms)
-    return Beginning(zero_at, length_ms, NUMBERS_A_STREAM * len(earlier), paths)
-
-
-def _note_reach(database: Database, row: CallRow, reached_ms: Mapping[Role, int], now: datetime) -> None:
-    """Say of a stream that died with its process how far its audio reaches: nobody can tell once silence follows it."""
     with database.write() as conn:
         last = streams.of_call(conn, row.id)[-1]
         if reached_ms and not last.counts:
+            # Its process died and left no counts. Once silence follows, nobody can see how far its audio reached.
             counts: dict[str, Json] = {role: {"end_ms": ms} for role, ms in reached_ms.items()}
             streams.finish(conn, last.sid, now, EndedBy.SERVER, counts)
+    zero_at = earlier[0].started_at - timedelta(milliseconds=earlier[0].origin_ms)
+    return StartingPoint(zero_at, length_ms, SEGMENTS_PER_STREAM * len(earlier), paths)
 
 
-def _let_go(database: Database, row: CallRow) -> list[LayerFile]:
-    """Wait until all streams of the call have ended, or for long enough; its files as they are known then."""
-    until_s = time.monotonic() + LET_GO_S
+def _released_files(database: Database, row: CallRow) -> list[LayerFile]:
+    """Wait until all streams of the call have ended, or for `RELEASE_WAIT_S`; the files that its rows name then."""
+    until_s = time.monotonic() + RELEASE_WAIT_S
     while True:
         with database.read() as conn:
             is_open = any(stream.ended_by is None for stream in streams.of_call(conn, row.id))
             files = layers.of_call(conn, row.id)
         if not is_open or time.monotonic() > until_s:
             return files
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
-def _continued(files: Sequence[LayerFile], root: Path) -> tuple[LanePaths | None, int]:
-    """The newest files of a role, if they lie here and nobody writes them; how far they reach, in ms."""
-    newest = [file.path for file in files if file.layer is Layer.LIVE_8K]  # sorted, by their stamps
+def _continuable(files: Sequence[LayerFile], root: Path) -> tuple[LanePaths | None, int]:
+    """The newest files of a role, if they lie here and no process writes them; how far they reach, in ms."""
+    newest = [file.path for file in files if file.layer is Layer.LIVE_8K]  # sorted, by their time stamps
     if not newest:
         return None, 0
     paths = _paths(root, newest[-1].removesuffix(f"_{TELEPHONE_HZ}Hz.wav"))
@@ -114,14 +104,19 @@ def _continued(files: Sequence[LayerFile], root: Path) -> tuple[LanePaths | None
         return None, 0
 
 
+def _stem(role: Role, row: CallRow, at: datetime) -> str:
+    """The beginning of a live layer's path; `at` tells apart the parts of one layer, and sorts them."""
+    return f"{LIVE_FOLDER}/{role}_{row.id}_{at:%Y%m%dT%H%M%SZ}"
+
+
 def _paths(root: Path, stem: str) -> LanePaths:
     return LanePaths(root / f"{stem}_{TELEPHONE_HZ}Hz.wav", root / f"{stem}_{ASR_HZ}Hz.wav")
 
 
-def _new_paths(root: Path, taken: Collection[str], row: CallRow, role: Role, at: datetime) -> LanePaths:
-    """Of this moment, or of the next second for which no file, here or on another machine, has that name."""
-    paths = _paths(root, live_stem(role, row, at))
+def _new_paths(root: Path, taken: set[str], row: CallRow, role: Role, at: datetime) -> LanePaths:
+    """Of this second, or of the next one for which no file, here or on another machine, has that name."""
+    paths = _paths(root, _stem(role, row, at))
     while paths.live_8k.exists() or str(paths.live_8k.relative_to(root)) in taken:
         at += timedelta(seconds=1)
-        paths = _paths(root, live_stem(role, row, at))
+        paths = _paths(root, _stem(role, row, at))
     return paths

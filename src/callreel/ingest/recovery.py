@@ -22,7 +22,7 @@ from callreel.domain.call import CallState, Role
 from callreel.domain.errors import AudioFileError, StoreError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
-from callreel.ingest.call_end import end_call
+from callreel.ingest.call_ownership import end_call
 from callreel.ingest.handover import LIVE_FOLDER
 from callreel.runtime.clock import Clock
 from callreel.store.audio.live_layers import layer_event, layer_file
@@ -133,7 +133,16 @@ class Recovery:
         return len(ended)
 
     def _end(self, row: CallRow) -> bool:
-        return end_call(self._commits, row.id, self._clock.now(), owner=row.owner)
+        ended = False
+
+        def end(conn: Connection) -> Written:
+            nonlocal ended
+            written = end_call(conn, row.id, self._clock.now(), owner=row.owner)
+            ended = written is not None
+            return written or Written()
+
+        self._commits.commit_blocking(end)
+        return ended
 
     def _waits_for_files(self, owner: str | None, growing: Collection[str | None]) -> bool:
         """Whether files of the dead may still be closed by a process that has them at hand; not for long."""

@@ -1,6 +1,6 @@
-"""Asking the carrier for a new stream when a socket died in the middle of a call.
+"""Requesting a new media stream from the carrier when a socket died in the middle of a call.
 
-The carrier does not come back by itself: the call goes on and its audio would be in layer 3 alone. So a fresh stream is
+The carrier does not reconnect: the call continues, and its audio would be in layer 3 alone. So a fresh stream is
 started over REST, with a token of its own, and continues the call's lanes (reference/twilio.md, section 3.1).
 """
 
@@ -20,8 +20,8 @@ from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
 
-MOST_A_CALL = 5
-"""A socket that dies this often on one call dies of something that another stream does not cure."""
+MAX_RESTARTS = 5
+"""For one call: a socket that dies this often dies of something that another stream does not cure."""
 
 
 class StreamRestarter:
@@ -45,34 +45,17 @@ class StreamRestarter:
     def close(self) -> None:
         self._client.close()
 
-    def ask(self, call_id: CallId, leg_sid: LegSid) -> bool:
-        """Ask for a stream on `leg_sid`; whether the carrier will try. A refusal is logged, not raised."""
+    def request(self, call_id: CallId, leg_sid: LegSid) -> bool:
+        """Request a stream of `leg_sid`; whether the carrier accepted. A refusal is logged, not raised."""
         if not self._access.usable:
-            log.warning(
-                "a stream was cut and no credentials are set to ask for another", extra={"call_id": call_id}
-            )
+            log.warning("stream not restarted: no carrier credentials are set", extra={"call_id": call_id})
             return False
         token = self._new_token()
         with self._database.write() as conn:
             now = self._clock.now()
             stream_tokens.issue(conn, token_hash(token), leg_sid, call_id, now, self._options.token_ttl_s)
-        try:
-            answer = self._client.post(self._url(leg_sid), data=self._form(token))
-        except httpx2.HTTPError as error:
-            log.warning(
-                "asking for a new stream failed: %s", type(error).__name__, extra={"call_id": call_id}
-            )
-            return False
-        if answer.status_code not in (200, 201):
-            log.warning("the carrier gave no new stream (%d)", answer.status_code, extra={"call_id": call_id})
-        return answer.status_code in (200, 201)
-
-    def _url(self, leg_sid: LegSid) -> str:
         account = f"{self._access.api_url}/2010-04-01/Accounts/{self._access.account_sid}"
-        return f"{account}/Calls/{leg_sid}/Streams.json"
-
-    def _form(self, token: str) -> dict[str, str]:
-        return {
+        form = {
             "Url": self._options.stream_url,
             "Track": self._options.stream_track,
             "StatusCallback": self._options.callback("stream-status"),
@@ -80,15 +63,23 @@ class StreamRestarter:
             "Parameter1.Name": TOKEN_PARAMETER,
             "Parameter1.Value": token,
         }
+        try:
+            status = self._client.post(f"{account}/Calls/{leg_sid}/Streams.json", data=form).status_code
+        except httpx2.HTTPError as error:
+            log.warning("stream restart failed: %s", type(error).__name__, extra={"call_id": call_id})
+            return False
+        if status not in (200, 201):
+            log.warning("stream restart refused by the carrier status=%d", status, extra={"call_id": call_id})
+        return status in (200, 201)
 
 
-def ask_for_calls_of(process: str, database: Database, restreaming: StreamRestarter) -> int:
-    """A process with live calls died: ask for a stream for each, which another process takes. Answers how many come.
+def request_streams_of(process: str, database: Database, restarter: StreamRestarter) -> int:
+    """A process with live calls died: request a stream for each, which another process takes. Returns how many come.
 
-    Blocking. Once asked, a call is left alone for half a minute (`services/recovery`).
+    Blocking. Recovery leaves a call alone for half a minute after that (`ingest/recovery`).
     """
     with database.read() as conn:
         rows = [calls.get(conn, call_id) for call_id in calls.owned(conn, process, CallState.LIVE)]
-    asked = sum(restreaming.ask(row.id, LegSid(row.leg_sid)) for row in rows if row is not None)
-    log.warning("a process with %d calls died; %d are streamed to others", len(rows), asked)
-    return asked
+    requested = sum(restarter.request(row.id, LegSid(row.leg_sid)) for row in rows if row is not None)
+    log.warning("streams of a dead process restarted calls=%d streams=%d", len(rows), requested)
+    return requested

@@ -146,7 +146,7 @@ class LiveTranscription:
         return self._queue.level
 
     @property
-    def patience_ms(self) -> int:
+    def max_lag_ms(self) -> int:
         """How long 16 kHz samples may wait before they are heard; when nobody listens, longer is cheaper."""
         return 0 if self._listen else UNHEARD_PATIENCE_MS
 

@@ -1,12 +1,12 @@
-"""What a server and its media workers say to each other: sockets and one order this way, figures that way.
+"""File-descriptor passing between a server and its media workers: connections one way, worker status the other.
 
-Both ends hold one end of a socket pair that keeps messages apart (AF_UNIX, SOCK_SEQPACKET). A connection is handed over
-with the request that it began with, by `SCM_RIGHTS` (unix(7)): from then on the kernel gives its bytes to the worker, and
-the server never sees one. Who finds the other end gone knows that the process is.
+Both hold one end of an AF_UNIX socket pair of type SOCK_SEQPACKET, which keeps messages apart. A message with a
+descriptor (`SCM_RIGHTS`, unix(7)) is a connection and the upgrade request that was read from it: from then on the kernel
+gives the connection's bytes to the worker, and the server sees none. A message without one tells the worker to drain.
+A process that finds the other end closed knows that the other process has ended.
 """
 
 import socket
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,11 +16,10 @@ _DRAIN = b"D"
 _CONNECTION = b"C"
 
 
-class Figures(msgspec.Struct):
-    """A worker's state, told once a second, and when it is to drain. `taken` counts the connections it was given,
-    `counted` is all that it counted.
+class WorkerStatus(msgspec.Struct):
+    """What a worker reports each second, and when it is told to drain.
 
-    `name` is that of its process among the installation's.
+    `name`: its process among the installation's. `taken`: the connections it was given. `counted`: its counters.
     """
 
     name: str
@@ -36,57 +35,45 @@ class Figures(msgspec.Struct):
     counted: dict[str, int] = {}
 
 
-_decoder = msgspec.json.Decoder(Figures)
+_decoder = msgspec.json.Decoder(WorkerStatus)
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A connection that is ours now, and what was read from it."""
-
-    fd: int
-    request: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """Take no more new calls."""
-
-
-def pair() -> tuple[socket.socket, socket.socket]:
-    """The server's end, which never blocks, and the worker's, which a child may be given."""
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """The server's end, which never blocks, and the worker's, which a child process may inherit."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     theirs.set_inheritable(True)
     return ours, theirs
 
 
-def hand_over(control: socket.socket, fd: int, request: bytes) -> None:
-    """Give a connection to the worker behind `control`. Raises OSError when it takes nothing now."""
+def send_connection(control: socket.socket, fd: int, request: bytes) -> None:
+    """Give a connection to the worker behind `control`. Raises OSError when the worker takes none now."""
     socket.send_fds(control, [_CONNECTION + request], [fd])
 
 
-def ask_to_drain(control: socket.socket) -> None:
-    """Raises OSError."""
+def send_drain(control: socket.socket) -> None:
+    """Tell the worker to take no new calls. Raises OSError."""
     control.send(_DRAIN)
 
 
-def received(control: socket.socket) -> Connection | Drain | None:
-    """The server's next word; None when it is gone. Raises BlockingIOError when there is none yet."""
+def receive(control: socket.socket) -> tuple[int | None, bytes] | None:
+    """The worker's next message: a connection's descriptor with its request, or (None, b"") for an order to drain.
+
+    None when the server has ended. Raises BlockingIOError when there is no message.
+    """
     data, fds, _, _ = socket.recv_fds(control, MAX_BYTES, 1)
     if not data:
         return None
-    if data[:1] == _DRAIN:
-        return Drain()
-    return Connection(fds[0], data[1:])
+    return (fds[0], data[1:]) if data[:1] == _CONNECTION else (None, b"")
 
 
-def report(control: socket.socket, figures: Figures) -> None:
+def send_status(control: socket.socket, status: WorkerStatus) -> None:
     """Raises OSError."""
-    control.send(msgspec.json.encode(figures))
+    control.send(msgspec.json.encode(status))
 
 
-def reported(control: socket.socket) -> Figures | None:
-    """The worker's next figures; None when it is gone. Raises BlockingIOError when there are none yet."""
+def receive_status(control: socket.socket) -> WorkerStatus | None:
+    """The worker's next status; None when it has ended. Raises BlockingIOError when there is none."""
     try:
         data = control.recv(MAX_BYTES)
     except ConnectionError:

@@ -1,0 +1,105 @@
+"""Media streams of one call, as tests of capture open and feed them, and what they leave in rows and files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from callreel.domain.call import Role, Track
+from callreel.domain.ids import CallId, LegSid, StreamSid
+from callreel.domain.recording import Layer, LayerFile
+from callreel.domain.transcript import TranscriptKind
+from callreel.ingest.call_registry import LiveStream
+from callreel.ingest.recovery import Recovery
+from callreel.live.transcription import keep_live_transcript
+from callreel.simulator.calls.stream_sender import StreamSender
+from callreel.store.calls import layers, streams
+from callreel.store.calls.streams import StreamRow
+from callreel.store.files.sound_files import read_wav
+from callreel.store.transcripts import transcripts
+from callreel.twilio.stream import Frame, Started, StreamReceiver
+from tests.support.installation import (
+    ACCOUNT,
+    Installation,
+    LiveSide,
+    Samples,
+    answering,
+    frames,
+    leg,
+    token_in,
+    voice_request,
+)
+
+CALL = CallId("000000000001")
+AGENT, TECHNICIAN = Track.INBOUND, Track.OUTBOUND
+BOTH = (Track.INBOUND, Track.OUTBOUND)
+
+
+def sid(number: int) -> StreamSid:
+    return StreamSid(f"MZ{number:032x}")
+
+
+def started(
+    token: str, *, number: int = 1, of: LegSid | None = None, tracks: tuple[Track, ...] = BOTH
+) -> Started:
+    """What our receiver makes of the carrier's `start`."""
+    receiver, sender = StreamReceiver(), StreamSender(sid(number), of or leg(1), ACCOUNT)
+    receiver.receive(sender.connected())
+    event = receiver.receive(sender.start(tracks, {"token": token} if token else {}))
+    assert isinstance(event, Started)
+    return event
+
+
+async def joined(
+    live: LiveSide, token: str, *, number: int = 1, tracks: tuple[Track, ...] = BOTH
+) -> LiveStream:
+    stream = await live.streams.open(started(token, number=number, tracks=tracks))
+    assert stream is not None
+    return stream
+
+
+def play(stream: LiveStream, track: Track, samples: Samples) -> None:
+    for timestamp_ms, payload in frames(samples):
+        stream.place([Frame(track, timestamp_ms, payload)])
+
+
+def tokens(installation: Installation, count: int = 1, *, from_: str = "client:ada") -> list[str]:
+    """So many tokens of call 000000000001 on leg 1."""
+    service = answering(installation)
+    return [token_in(service.answer(voice_request(from_=from_))) for _ in range(count)]
+
+
+def files(installation: Installation) -> dict[tuple[Layer, Role | None], LayerFile]:
+    with installation.database.read() as conn:
+        return {(file.layer, file.role): file for file in layers.of_call(conn, CALL)}
+
+
+def rows(installation: Installation) -> list[StreamRow]:
+    with installation.database.read() as conn:
+        return streams.of_call(conn, CALL)
+
+
+def layer_1(installation: Installation, role: Role) -> Samples:
+    return layer(installation.blobs.root / files(installation)[Layer.LIVE_8K, role].path, 8_000)
+
+
+def has_transcript(installation: Installation) -> bool:
+    with installation.database.read() as conn:
+        return transcripts.latest(conn, CALL, TranscriptKind.LIVE) is not None
+
+
+def layer(path: Path, rate_hz: int) -> Samples:
+    samples, found_hz = read_wav(path)
+    assert found_hz == rate_hz
+    return np.ascontiguousarray(samples[:, 0])
+
+
+def recovery(
+    installation: Installation, *, alone: bool = True, alive: frozenset[str] = frozenset()
+) -> Recovery:
+    """By a process that knows which others live."""
+    return Recovery(
+        installation.database, installation.commits, installation.clock, installation.blobs.root,
+        lambda call_id: keep_live_transcript(installation.database, installation.publisher, call_id, "quick"),
+        lambda names: names - alive,
+        alone=alone,
+    )  # fmt: skip
