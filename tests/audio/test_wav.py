@@ -113,3 +113,31 @@ def test_a_repaired_length_is_whole_sample_frames_that_the_file_has(file_size: i
     length = wav.repaired_length(file_size, channels)
     assert length % (2 * channels) == 0
     assert 0 <= length <= max(0, file_size - wav.HEADER_BYTES) < length + 2 * channels
+
+
+def scanned(file: bytes) -> WavInfo:
+    return wav.scan(lambda at, count: file[at : at + count], len(file))
+
+
+def test_missing_bytes_are_told_from_a_streamed_length() -> None:
+    cut = riff(FMT, b"data" + struct.pack("<I", 1_000) + bytes(100))
+    streamed = riff(FMT, b"data" + struct.pack("<I", 0xFFFF_FFFF) + bytes(100))
+    assert (scanned(cut).data_bytes, scanned(cut).missing_bytes) == (100, 900)
+    assert (scanned(streamed).data_bytes, scanned(streamed).missing_bytes) == (100, 0)
+
+
+def test_a_rate_outside_of_4_to_192_khz_is_refused() -> None:
+    for rate_hz in (1, 3_999, 192_001):
+        fmt = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, rate_hz, 2 * rate_hz, 2, 16))
+        with pytest.raises(WavError, match=f"got {rate_hz} Hz"):
+            wav.parse(riff(fmt, chunk(b"data", bytes(8))))
+
+
+@settings(max_examples=40)
+@given(st.binary(max_size=200))
+def test_scanning_any_bytes_ends_in_an_answer_or_a_wav_error(junk: bytes) -> None:
+    for file in (junk, b"RIFF\0\0\0\0WAVE" + junk):
+        try:
+            assert 0 <= scanned(file).data_bytes <= len(file)
+        except WavError:
+            pass

@@ -1,12 +1,13 @@
-"""The head of a WAV file: one that is valid at any instant while the file grows, and a reader of other people's.
+"""WAV heads: writing one that is valid at any instant while the file grows, and reading those of other programs.
 
-Written heads are the plain 44 bytes: RIFF, a 16-byte `fmt ` chunk (PCM, 16 bits), `data`. Whoever appends samples
-rewrites the head after them; `repaired_length` is for files whose writer died in between.
-No I/O here: heads are bytes. Follows Microsoft's "Multiple Channel Audio Data and WAVE Files".
+Written heads are the plain 44 bytes: RIFF, a 16-byte `fmt ` chunk (PCM, 16 bits), `data`. The head is rewritten after each
+append; `repaired_length` is for files whose writer died in between. No I/O here: heads are bytes, files are a function that
+reads at a place. Follows Microsoft's "Multiple Channel Audio Data and WAVE Files"; RF64: EBU Tech 3306.
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from callreel.domain.errors import AudioFileError
 
@@ -17,6 +18,15 @@ _EXTENSIBLE = 0xFFFE
 _SAMPLE_BYTES = 2
 _HEAD = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _MAX_U32 = 0xFFFF_FFFF
+_STREAMED = 0x7FFF_0000
+"""Writers that cannot go back leave this length or more: 7FFFF000, 7FFFFFFF, FFFFFFFF."""
+LOWEST_HZ, HIGHEST_HZ = 4_000, 192_000
+_MOST_CHUNKS = 1_000
+_MOST_CHANNELS = 1_024
+_KNOWN = frozenset({b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"cue ", b"smpl", b"id3 "})
+
+ReadAt = Callable[[int, int], bytes]
+"""`read_at(offset, count)`: the bytes there, fewer at the end of the file."""
 
 
 class WavError(AudioFileError):
@@ -27,7 +37,8 @@ class WavError(AudioFileError):
 class WavInfo:
     """What a head says. `format` is 1 for PCM, 7 for mu-law, others as the file has them.
 
-    `data_bytes` is what the head claims, which may be more than the file holds, or 0 while it is still written.
+    `data_bytes` is what the head claims (`parse`) or what the file holds (`scan`). `missing_bytes` is how much more the head
+    promises than the file holds; 0 where its length is one that streaming writers leave there.
     """
 
     rate_hz: int
@@ -36,6 +47,7 @@ class WavInfo:
     format: int
     data_offset: int
     data_bytes: int
+    missing_bytes: int = 0
 
     @property
     def frame_bytes(self) -> int:
@@ -53,22 +65,16 @@ def header(data_bytes: int, rate_hz: int, channels: int = 1) -> bytes:
     Lengths are 32 bits: from 4 GiB on (74 hours of 8 kHz mono) they stay at their maximum, which readers take for
     "to the end of the file". 16-bit data has an even length, so no pad byte follows.
     """
-    frame_bytes = channels * _SAMPLE_BYTES
+    return plain_head(WavInfo(rate_hz, channels, 8 * _SAMPLE_BYTES, PCM, HEADER_BYTES, data_bytes))
+
+
+def plain_head(info: WavInfo) -> bytes:
+    """The 44 bytes that say of its data what `info` does, for a file whose own head misleads."""
     return _HEAD.pack(
-        b"RIFF",
-        min(data_bytes + HEADER_BYTES - 8, _MAX_U32),
-        b"WAVE",
-        b"fmt ",
-        16,
-        PCM,
-        channels,
-        rate_hz,
-        rate_hz * frame_bytes,
-        frame_bytes,
-        8 * _SAMPLE_BYTES,
-        b"data",
-        min(data_bytes, _MAX_U32),
-    )
+        b"RIFF", min(info.data_bytes + HEADER_BYTES - 8, _MAX_U32), b"WAVE",
+        b"fmt ", 16, info.format, info.channels, info.rate_hz, info.rate_hz * info.frame_bytes, info.frame_bytes, info.bits,
+        b"data", min(info.data_bytes, _MAX_U32),
+    )  # fmt: skip
 
 
 def repaired_length(file_size: int, channels: int = 1) -> int:
@@ -80,21 +86,60 @@ def repaired_length(file_size: int, channels: int = 1) -> int:
 def parse(head: bytes) -> WavInfo:
     """What `head` says, which must reach to the start of the data; a few kB do for any file met in practice.
 
-    Chunks we do not know (LIST, fact, JUNK) are passed over, WAVE_FORMAT_EXTENSIBLE is looked into.
     Raises WavError if it is not RIFF WAVE, has no usable `fmt `, or ends before the data.
     """
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+    return _walk(lambda at, count: head[at : at + count], len(head))
+
+
+def scan(read_at: ReadAt, size_bytes: int) -> WavInfo:
+    """What a whole file of `size_bytes` says and holds, wherever its chunks lie.
+
+    A length that is 0, more than the file has, or the maximum that streaming writers leave there counts as "to the end of
+    the file". Raises WavError as `parse` does.
+    """
+    info = _walk(read_at, size_bytes)
+    there = size_bytes - info.data_offset
+    claimed = info.data_bytes
+    if claimed > there or (claimed == 0 and not _is_chunk(read_at(info.data_offset, 8), there)):
+        whole = there // info.frame_bytes * info.frame_bytes
+        return replace(
+            info, data_bytes=whole, missing_bytes=0 if claimed >= _STREAMED else max(0, claimed - there)
+        )
+    return info
+
+
+def _walk(read_at: ReadAt, size_bytes: int) -> WavInfo:
+    """Chunks we do not know are passed over, and WAVE_FORMAT_EXTENSIBLE is looked into."""
+    head = read_at(0, 12)
+    if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
         raise WavError(f"expected a WAV file (RIFF ... WAVE), got {_shown(head)}")
     fmt: bytes | None = None
+    long_bytes: int | None = None
     at = 12
-    while at + 8 <= len(head):
-        name, size = struct.unpack_from("<4sI", head, at)
+    for _ in range(_MOST_CHUNKS):
+        name_and_size = read_at(at, 8)
+        if len(name_and_size) < 8:
+            break
+        name, size = struct.unpack("<4sI", name_and_size)
         if name == b"data":
-            return _info(fmt, at + 8, size)
+            return _info(fmt, at + 8, long_bytes if size == _MAX_U32 and long_bytes is not None else size)
         if name == b"fmt ":
-            fmt = head[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2  # chunks are padded to even lengths
-    raise WavError(f"expected a data chunk, the WAV head ends after {len(head)} bytes without one")
+            fmt = read_at(at + 8, min(size, 40))
+        if name == b"ds64" and len(sizes := read_at(at + 8, 16)) == 16:
+            (long_bytes,) = struct.unpack_from("<Q", sizes, 8)
+        at += 8 + size
+        # Chunks are padded to even lengths, but some writers forget it.
+        if size % 2 and read_at(at, 4) not in _KNOWN:
+            at += 1
+    raise WavError(f"expected a data chunk, the WAV head ends after {size_bytes} bytes without one")
+
+
+def _is_chunk(name_and_size: bytes, room: int) -> bool:
+    """Whether a chunk begins here, so that the data before it was empty; or nothing at all."""
+    if len(name_and_size) < 8:
+        return True
+    name, size = struct.unpack("<4sI", name_and_size)
+    return name in _KNOWN and size <= room - 8
 
 
 def _info(fmt: bytes | None, data_offset: int, data_bytes: int) -> WavInfo:
@@ -104,10 +149,12 @@ def _info(fmt: bytes | None, data_offset: int, data_bytes: int) -> WavInfo:
     if format_tag == _EXTENSIBLE and len(fmt) >= 26:
         # The first two bytes of the sub-format's GUID are the format tag proper.
         (format_tag,) = struct.unpack_from("<H", fmt, 24)
-    if not channels or not rate_hz or bits < 8 or bits % 8:
+    if not 0 < channels <= _MOST_CHANNELS or not rate_hz or bits not in range(8, 72, 8):
         raise WavError(
             f"expected channels, a rate and whole bytes a sample, got {channels} x {rate_hz} Hz x {bits} bits"
         )
+    if not LOWEST_HZ <= rate_hz <= HIGHEST_HZ:
+        raise WavError(f"expected a rate of {LOWEST_HZ} to {HIGHEST_HZ} Hz, got {rate_hz} Hz")
     return WavInfo(rate_hz, channels, bits, format_tag, data_offset, data_bytes)
 
 

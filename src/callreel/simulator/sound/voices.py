@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from callreel.audio.resample import to_rate
 from callreel.audio.samples import TELEPHONE_HZ, Samples
 from callreel.domain.call import Role
 from callreel.domain.errors import AudioFileError
+from callreel.store.files.sound_files import read_wav
 
 _FOLDER = Path(__file__).parent / "voices"
 
@@ -52,17 +52,10 @@ def load_voice(path: Path) -> Samples:
             f"expected a WAV file at {path}, but it does not exist; give the path of a speech recording"
         )
     try:
-        samples, rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise AudioFileError(
-            f"expected a WAV file, but {path} cannot be read as one ({_reason(error)})"
-        ) from error
+        samples, rate_hz = read_wav(path)
+    except (AudioFileError, OSError) as error:
+        raise AudioFileError(f"expected a WAV file, but {path} cannot be read as one ({error})") from error
     if not len(samples):
         raise AudioFileError(f"expected speech, but {path} contains no samples")
     mono = samples[:, 0] if samples.shape[1] == 1 else np.rint(samples.mean(axis=1)).astype(np.int16)
     return to_rate(np.ascontiguousarray(mono), rate_hz, TELEPHONE_HZ)
-
-
-def _reason(error: Exception) -> str:
-    """The library's message without the path, which our message already contains."""
-    return str(error).rsplit(": ", 1)[-1].strip().rstrip(".") or type(error).__name__

@@ -1,13 +1,15 @@
 """Readers of finished audio files, WAV of any kind and FLAC, block by block, for local files and objects alike.
 
-Memory holds only the requested samples; `read_wav` is for short files.
+Samples come as 16 bits; memory holds only the requested ones; `read_wav` is for short files. libsndfile reads the samples.
+Where a WAV head misleads it (no or a wrong length, RF64, chunks without padding), it is given a plain head instead.
 """
 
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +28,7 @@ READ_BLOCK = 1 << 17
 class SoundFile:
     """An open audio file, for one thread. `close` also closes the given file.
 
-    Raises AudioFileError if it is no audio file.
+    Raises AudioFileError if it is no audio file, or has a rate outside of 4 to 192 kHz.
     """
 
     def __init__(self, file: BinaryIO, name: str, *, only: int | None = None) -> None:
@@ -35,17 +37,25 @@ class SoundFile:
         self._only = only
         self._name = name
         try:
-            self._sound = soundfile.SoundFile(file)
+            self._sound = _opened(file)
         except (soundfile.LibsndfileError, TypeError):
             file.close()
-            raise AudioFileError(
-                f"{name.rpartition('/')[2]} should be a WAV file and cannot be read as one"
-            ) from None
+            raise AudioFileError(f"{self._shown} is not a sound file that can be read") from None
         self.rate_hz: int = self._sound.samplerate
+        if not wav.LOWEST_HZ <= self.rate_hz <= wav.HIGHEST_HZ:
+            self.close()
+            raise AudioFileError(
+                f"expected {wav.LOWEST_HZ} to {wav.HIGHEST_HZ} Hz in {self._shown}, found {self.rate_hz} Hz"
+            )
         self.channels: int = self._sound.channels if only is None else 1
         self.samples: int = self._sound.frames
         """Of each channel."""
+        self._is_float = self._sound.subtype in ("FLOAT", "DOUBLE")
         self._at = 0
+
+    @property
+    def _shown(self) -> str:
+        return self._name.rpartition("/")[2]
 
     @property
     def duration_ms(self) -> int:
@@ -56,12 +66,15 @@ class SoundFile:
         try:
             if start != self._at:
                 self._sound.seek(start)
-            found: npt.NDArray[np.int16] = self._sound.read(stop - start, dtype="int16", always_2d=True)
+            # libsndfile does not scale floats to integers: all of a voice would become 0 (python-soundfile issue 145).
+            kind = "float32" if self._is_float else "int16"
+            found = self._sound.read(stop - start, dtype=kind, always_2d=True)
         except soundfile.LibsndfileError as error:
             self._at = -1
-            raise AudioFileError(f"{self._name.rpartition('/')[2]} is damaged: {error}") from None
+            raise AudioFileError(f"{self._shown} is damaged: {error}") from None
         self._at = start + len(found)
-        return found if self._only is None else found[:, self._only - 1 : self._only]
+        samples: npt.NDArray[np.int16] = _from_floats(found) if self._is_float else found
+        return samples if self._only is None else samples[:, self._only - 1 : self._only]
 
     def blocks(self, block: int = READ_BLOCK) -> Iterator[npt.NDArray[np.int16]]:
         """The whole file, `block` samples of each channel at a time."""
@@ -81,6 +94,72 @@ class SoundFile:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _opened(file: BinaryIO) -> soundfile.SoundFile:
+    """`file` in libsndfile, with another head where it would find other samples than the file holds."""
+    size = file.seek(0, io.SEEK_END)
+
+    def read_at(at: int, count: int) -> bytes:
+        file.seek(at)
+        return file.read(count)
+
+    try:
+        info = wav.scan(read_at, size)
+    except AudioFileError:
+        info = None  # not a WAV file, or one of a compressed kind
+    file.seek(0)
+    try:
+        sound = soundfile.SoundFile(file)
+        if info is None or sound.frames * info.frame_bytes == info.data_bytes:
+            return sound
+        sound.close()
+    except soundfile.LibsndfileError:
+        if info is None:
+            raise
+    return soundfile.SoundFile(_Reheaded(file, wav.plain_head(info), info))
+
+
+class _Reheaded(io.RawIOBase):
+    """The samples of a WAV file behind another head. Its owner closes the file."""
+
+    def __init__(self, file: BinaryIO, head: bytes, info: wav.WavInfo) -> None:
+        self._file = file
+        self._head = head
+        self._offset = info.data_offset - len(head)
+        self._size = len(head) + info.data_bytes
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        wanted = min(len(buffer), self._size - self._at)
+        found = self._head[self._at : self._at + wanted]
+        if len(found) < wanted:
+            self._file.seek(self._at + len(found) + self._offset)
+            found += self._file.read(wanted - len(found))
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+
+def _from_floats(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """Full scale is 1.0; what lies beyond is clipped, and what is no number is silence."""
+    wide = np.rint(np.nan_to_num(samples, posinf=1.0, neginf=-1.0) * np.float32(32_768))
+    scaled: npt.NDArray[np.int16] = np.clip(wide, -32_768, 32_767).astype(np.int16)
+    return scaled
 
 
 class Channel:
