@@ -28,7 +28,7 @@ from sqlalchemy import func, select
 from tests.end_to_end.house import ACCOUNT, TECHNICIAN, House
 
 from callreel.domain.ids import LegSid, RecordingSid
-from callreel.simulator.calls.webhook_forms import recording_status_form, voice_form
+from callreel.simulator.calls.webhook_forms import RecordingEvent, recording_status_form, voice_form
 from callreel.store.db.database import Database
 from callreel.store.db.tables import callbacks, recordings
 
@@ -120,11 +120,11 @@ def _answer_call(house: House, leg: LegSid) -> None:
 
 def _callback(house: House, number: int) -> bytes:
     """A complete signed request for a distinct recording."""
-    form = recording_status_form(
+    form = recording_status_form(RecordingEvent(
         recording_sid=RecordingSid(f"RE{number:032x}"), leg_sid=_leg(number % CALLS), account_sid=ACCOUNT,
         status="in-progress", url=f"{house.carrier.api_url}/RE{number:032x}", start_time=datetime.now(UTC),
         channels=2, track="both", source="StartCallRecordingTwiML", duration_s=0, error_code=0,
-    )  # fmt: skip
+    ))  # fmt: skip
     headers = house.carrier.account.signature_headers(house.url + PATH, form)
     body = urlencode(form)
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

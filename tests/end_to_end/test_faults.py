@@ -49,6 +49,7 @@ PROMISES = {
     "media-404": Promise("verified"),
     "media-429": Promise("verified"),
     "media-500": Promise("verified"),
+    "list-429": Promise("verified"),
     "wrong-duration": Promise("suspect", {"duration_differs"}),
     "absent": Promise("suspect", {"absent_despite_speech"}),
     "failed": Promise("explained", {"cloud_failed"}),
@@ -59,11 +60,22 @@ STRUCK = {
     "none": (),
     "lost": (Fault("lost", 0.05),),
     "late-stream": (Fault("late-stream", 7),),
+    "list-429": tuple(
+        Fault(name)
+        for name in ("callback-lost", "list-429", "list-500", "list-slow", "fetch-500", "fetch-slow")
+    ),
     "socket-cut": (Fault("socket-cut", 4),),
     "socket-cut-and-return": (Fault("socket-cut-and-return", 4),),
 }
-AT_THE_DOOR = {"forged-signature"}
-"""Faults that end before there is a call."""
+AT_THE_DOOR = {"forged-signature", "busy", "no-answer"}
+"""Faults that end a call before anybody speaks."""
+
+OF_REQUESTS = {
+    *("list-500", "list-slow", "list-odd-rows", "fetch-429", "fetch-500", "fetch-slow"),
+    *("delete-429", "delete-500", "delete-slow"),
+}
+"""Faults of single REST requests: those of lists and resources strike with `list-429`, the others in the tests of what
+requests them."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 
 def test_every_fault_has_a_promise() -> None:
-    assert set(PROMISES) - {"none"} | AT_THE_DOOR == set(FAULTS)
+    assert set(PROMISES) - {"none"} | AT_THE_DOOR | OF_REQUESTS == set(FAULTS)
 
 
 @pytest.mark.parametrize("name", PROMISES)

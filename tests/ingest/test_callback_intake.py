@@ -15,6 +15,8 @@ from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.simulator.calls.webhook_forms import (
+    LegEvent,
+    RecordingEvent,
     call_status_form,
     recording_status_form,
     stream_status_form,
@@ -65,17 +67,17 @@ def intake(installation: Installation, hooks: Hooks, publisher: EventPublisher |
 
 
 def recording_form(status: str, *, of: LegSid = PARENT, error_code: int = 0) -> dict[str, str]:
-    return recording_status_form(
+    return recording_status_form(RecordingEvent(
         recording_sid=SID, leg_sid=of, account_sid=ACCOUNT, status=status, url=URL, start_time=NOON,
         duration_s=41, error_code=error_code,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def leg_form(status: str, number: int, *, child: bool = False, of: LegSid = PARENT) -> dict[str, str]:
-    return call_status_form(
+    return call_status_form(LegEvent(
         leg_sid=CHILD if child else of, account_sid=ACCOUNT, status=status, sequence_number=number,
         timestamp=NOON, from_="client:ada", to="+12125550123", parent_sid=of if child else None, duration_s=41,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def stream_form(event: str, *, error: str | None = None) -> dict[str, str]:

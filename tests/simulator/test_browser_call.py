@@ -52,7 +52,7 @@ async def house(
 
 async def outcome_of(carrier: SimulatedCarrier) -> CallOutcome:
     async with asyncio.timeout(20):
-        await carrier.settle()
+        await carrier.wait_for_calls()
     return carrier.browser_outcomes[-1]
 
 
@@ -239,7 +239,7 @@ def test_an_offer_without_sound() -> None:
         async with house() as (carrier, client, got):
             await client.send(messages.Invite(messages.InviteBody("TJS1", "v=0\r\nno sdp")))
             ended = await client.until(messages.Ended)
-            await carrier.settle()
+            await carrier.wait_for_calls()
             assert not got.webhooks
             return ended
 
@@ -276,7 +276,7 @@ def test_a_lost_socket_is_resumed_and_the_call_goes_on() -> None:
 
 def test_a_lost_socket_that_stays_lost_ends_the_call() -> None:
     async def work() -> CallOutcome:
-        async with house(patience=BrowserTimeouts(resume_s=0.3)) as (carrier, client, _):
+        async with house(browser_timeouts=BrowserTimeouts(resume_s=0.3)) as (carrier, client, _):
             await answered(client)
             await client.drop()
             return await outcome_of(carrier)
@@ -286,7 +286,7 @@ def test_a_lost_socket_that_stays_lost_ends_the_call() -> None:
 
 def test_sound_that_never_comes_ends_the_call() -> None:
     async def work() -> messages.Ended:
-        async with house(patience=BrowserTimeouts(media_s=0.3)) as (_, client, _):
+        async with house(browser_timeouts=BrowserTimeouts(media_s=0.3)) as (_, client, _):
             await client.call(To="+14155550123")
             await client.until(messages.Answered)  # and its SDP is not taken
             return await client.until(messages.Ended)

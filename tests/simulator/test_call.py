@@ -325,7 +325,7 @@ def test_calls_go_on_at_once_and_are_settled() -> None:
         async with receiving() as got, carrier_for(got) as carrier:
             calls = [asyncio.create_task(carrier.place(script())) for _ in range(3)]
             await asyncio.sleep(0)
-            await carrier.settle()
+            await carrier.wait_for_calls()
             assert all(call.done() for call in calls)
             return [await call for call in calls], got
 
@@ -347,7 +347,7 @@ def test_a_cancelled_call_leaves_nothing() -> None:
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            await carrier.settle()
+            await carrier.wait_for_calls()
             return len(got.webhooks)
 
     assert run(work) >= 2

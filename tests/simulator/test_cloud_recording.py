@@ -18,8 +18,8 @@ PARENT, CHILD = 5116, -1052  # survive mu-law unchanged
 def processed(**options: Any) -> CloudRecording:
     """A recording of 1 s whose parent speaks from 100 to 500 ms and whose child from 400 to 800 ms."""
     audio = LegAudio()
-    audio.lay(Track.INBOUND, 100, np.full(3200, PARENT, np.int16))
-    audio.lay(Track.OUTBOUND, 400, np.full(3200, CHILD, np.int16))
+    audio.write(Track.INBOUND, 100, np.full(3200, PARENT, np.int16))
+    audio.write(Track.OUTBOUND, 400, np.full(3200, CHILD, np.int16))
     pauses = options.pop("paused", [])
     recording = CloudRecording(
         "RE1", "CA1", datetime(2026, 3, 24, tzinfo=UTC), options.pop("start_ms", 0), **options

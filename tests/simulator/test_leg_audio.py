@@ -11,13 +11,13 @@ LOUD = np.full(800, 8000, np.int16)  # 100 ms
 
 def test_what_nobody_laid_is_silence() -> None:
     audio = LegAudio()
-    assert audio.heard(Track.INBOUND, 0, 20) == bytes([mulaw.SILENCE]) * 160
+    assert audio.read(Track.INBOUND, 0, 20) == bytes([mulaw.SILENCE]) * 160
 
 
 def test_laid_sound_is_heard_at_its_place_on_its_track_only() -> None:
     audio = LegAudio()
-    audio.lay(Track.OUTBOUND, 40, LOUD)
-    assert audio.heard(Track.OUTBOUND, 0, 160) == (
+    audio.write(Track.OUTBOUND, 40, LOUD)
+    assert audio.read(Track.OUTBOUND, 0, 160) == (
         bytes([mulaw.SILENCE]) * 320 + mulaw.encode(LOUD) + bytes([mulaw.SILENCE]) * 160
     )
     assert not audio.samples(Track.INBOUND, 0, 160).any()
@@ -25,14 +25,14 @@ def test_laid_sound_is_heard_at_its_place_on_its_track_only() -> None:
 
 def test_later_sound_takes_the_place_of_earlier() -> None:
     audio = LegAudio()
-    audio.lay(Track.INBOUND, 0, LOUD)
-    audio.lay(Track.INBOUND, 50, -LOUD)
+    audio.write(Track.INBOUND, 0, LOUD)
+    audio.write(Track.INBOUND, 50, -LOUD)
     assert (np.sign(audio.samples(Track.INBOUND, 0, 150)) == np.repeat([1, -1], [400, 800])).all()
 
 
 def test_what_was_heard_cannot_change() -> None:
     audio = LegAudio()
-    before = audio.heard(Track.INBOUND, 0, 60)
-    audio.lay(Track.INBOUND, 0, LOUD)
-    assert audio.heard(Track.INBOUND, 0, 60) == before
+    before = audio.read(Track.INBOUND, 0, 60)
+    audio.write(Track.INBOUND, 0, LOUD)
+    assert audio.read(Track.INBOUND, 0, 60) == before
     assert audio.samples(Track.INBOUND, 60, 100).all()

@@ -16,7 +16,7 @@ def said(*arrivals: tuple[float, int]) -> tuple[LegAudio, LiveInput]:
     audio = LegAudio()
     mouth = LiveInput(audio, Track.INBOUND)
     for now_ms, number in arrivals:
-        mouth.say(now_ms, number * 160, VOICE[number * 160 : (number + 1) * 160])
+        mouth.write(now_ms, number * 160, VOICE[number * 160 : (number + 1) * 160])
     return audio, mouth
 
 
@@ -37,7 +37,7 @@ def test_a_lost_frame_leaves_its_place_empty() -> None:
 def test_what_comes_too_late_finds_a_new_place_and_what_was_heard_stays() -> None:
     audio, mouth = said((0, 0))
     before = audio.samples(Track.INBOUND, 0, 500)
-    mouth.say(500, 160, VOICE[160:320])
+    mouth.write(500, 160, VOICE[160:320])
     assert mouth.slips == 1
     assert (audio.samples(Track.INBOUND, 0, 500) == before).all()
     assert (audio.samples(Track.INBOUND, 500 + LEAD_MS, 520 + LEAD_MS) == VOICE[160:320]).all()
@@ -46,7 +46,7 @@ def test_what_comes_too_late_finds_a_new_place_and_what_was_heard_stays() -> Non
 def test_a_browser_whose_clock_is_fast_does_not_run_ahead() -> None:
     audio, mouth = said(*((n * 19.9, n) for n in range(50)))
     for number in range(50, 5000):
-        mouth.say(number * 19.9, number * 160, np.zeros(160, np.int16))
+        mouth.write(number * 19.9, number * 160, np.zeros(160, np.int16))
     assert mouth.slips >= 2
     length_ms = len(audio._codes[Track.INBOUND]) / 8
     assert length_ms < 5000 * 19.9 + 260

@@ -148,7 +148,7 @@ def test_heartbeats_unknown_kinds_and_sizes() -> None:
     assert session.receive('{"type": "presence", "payload": {}}') == UnknownMessage("presence")
     assert session.receive("\ud800") == ProtocolViolation("a message is not UTF-8", 1007)
     session = SignallingSession(max_message_bytes=100)
-    assert session.receive("x" * 101) == ProtocolViolation("a message is over 100 bytes", 1009)
+    assert session.receive("x" * 101) == ProtocolViolation("a message exceeds 100 bytes", 1009)
     assert session.receive(CASES["registering"]) == ProtocolViolation("register while closed", None)
 
 

@@ -60,7 +60,7 @@ def test_an_offer_is_cancelled_and_a_taken_one_is_hung_up() -> None:
     assert body(call.offer("sdp", {"From": "x"}))[0] == "invite"
     assert body(call.ended()) == ("cancel", {"callsid": CA})
     call = offered()
-    assert call.takes(Transition.ACCEPT)
+    assert call.apply(Transition.ACCEPT)
     assert body(call.ended())[0] == "hangup"
     assert call.sids == (CA,)
 
@@ -70,7 +70,7 @@ def test_who_comes_back_is_told_how_the_call_stands() -> None:
     call.answered("sdp")
     assert call.resumed("another") is None
     assert body(call.resumed("opaque")) == ("answer", {"callsid": CA, "reconnect": "opaque"})
-    call.takes(Transition.LEAVE)
+    call.apply(Transition.HANG_UP)
     assert body(call.resumed("opaque")) == ("hangup", {"callsid": CA})
 
 
@@ -85,15 +85,15 @@ def test_what_is_no_call_at_all() -> None:
 @pytest.mark.parametrize("make", [wanted, offered])
 def test_when_it_is_over_nothing_more_is_said(make: Any) -> None:
     call = make()
-    assert call.takes(Transition.LEAVE)
+    assert call.apply(Transition.HANG_UP)
     assert [call.ringing(""), call.answered(""), call.ended(), call.acknowledged("")] == [None] * 4
-    assert not any(call.takes(move) for move in Transition)
+    assert not any(call.apply(move) for move in Transition)
 
 
 @given(st.booleans(), st.lists(st.sampled_from(Transition), max_size=30))
 def test_a_call_ends_once_and_is_answered_once(out: bool, moves: list[Transition]) -> None:
     call = wanted() if out else offered()
-    stages = [call.stage] + [call.stage for move in moves if call.takes(move)]
+    stages = [call.stage] + [call.stage for move in moves if call.apply(move)]
     opened = [stage for before, stage in zip(stages, stages[1:], strict=False) if before is not stage]
     assert opened.count(CallStage.OPEN) <= 1 and opened.count(CallStage.OVER) <= 1
     assert CallStage.OVER not in stages[:-1]

@@ -7,7 +7,7 @@ from callreel.audio.samples import Samples
 from callreel.domain.call import Role
 from callreel.simulator.sound.turn_taking import (
     FAREWELL_MS,
-    PATIENCE_MS,
+    NO_REPLY_MS,
     PAUSE_MS,
     HangUp,
     Say,
@@ -25,14 +25,14 @@ SPEECH = voice(2, 20)
 def until_act(turns: TurnTaking, frame: Samples, limit_ms: int = 60_000) -> tuple[int, Say | HangUp]:
     """After how many ms of that frame it does something, and what."""
     for at_ms in range(20, limit_ms, 20):
-        if (act := turns.hear(frame)) is not None:
+        if (act := turns.process(frame)) is not None:
             return at_ms, act
     raise AssertionError("it never did anything")
 
 
 def feed(turns: TurnTaking, frame: Samples, duration_ms: int) -> None:
     for _ in range(duration_ms // 20):
-        assert turns.hear(frame) is None
+        assert turns.process(frame) is None
 
 
 def test_it_greets_and_then_waits_for_the_pause() -> None:
@@ -61,7 +61,7 @@ def test_who_spoke_into_the_line_has_spoken() -> None:
 def test_a_silent_person_is_waited_for_with_patience() -> None:
     turns = TurnTaking([LINE, LINE])
     until_act(turns, NOBODY)
-    assert until_act(turns, NOBODY)[0] == 1000 + PATIENCE_MS
+    assert until_act(turns, NOBODY)[0] == 1000 + NO_REPLY_MS
 
 
 def test_it_hangs_up_when_all_is_said_and_answered() -> None:

@@ -160,7 +160,7 @@ BOMB = '<!DOCTYPE Response [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>
         ("<Response>", "not well-formed"),
         ("<Response><Say>Fish & chips</Say></Response>", "not well-formed"),
         ("<Response><Say>&unheard;</Say></Response>", "not well-formed"),
-        ("<html/>", "begins with <Response>, not <html>"),
+        ("<html/>", "must be <Response>, not <html>"),
         ("<!DOCTYPE Response><Response/>", "DOCTYPE"),
         ('<!DOCTYPE r SYSTEM "file:///etc/passwd"><Response/>', "DOCTYPE"),
         (BOMB, "DOCTYPE"),

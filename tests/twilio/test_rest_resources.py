@@ -12,6 +12,7 @@ from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.simulator.rest.resources import call_json, error_json, page_json, recording_json
+from callreel.simulator.state import Leg
 from callreel.twilio.rest_resources import RecordingResource, recordings_of
 
 ACCOUNT = "AC" + "a" * 32
@@ -166,17 +167,8 @@ def test_error_body() -> None:
 
 
 def leg_json(status: str, ended: datetime | None) -> dict[str, Any]:
-    return call_json(
-        sid=CHILD,
-        account_sid=ACCOUNT,
-        from_="+15550000000",
-        to="+15551234567",
-        status=status,
-        created=AT,
-        parent_sid=LEG,
-        started=AT,
-        ended=ended,
-    )
+    leg = Leg(CHILD, "+15550000000", "+15551234567", "outbound-dial", AT, status, LEG, AT, ended)
+    return call_json(leg, ACCOUNT)
 
 
 def test_a_leg_has_its_duration_once_it_ended() -> None:

@@ -10,6 +10,8 @@ from callreel.domain.call import Direction
 from callreel.domain.ids import LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState
 from callreel.simulator.calls.webhook_forms import (
+    LegEvent,
+    RecordingEvent,
     call_status_form,
     dial_action_fields,
     recording_status_form,
@@ -86,16 +88,18 @@ def test_a_call_to_our_number_is_incoming() -> None:
 )
 def test_call_progress(status: str, terminal: bool) -> None:
     form = call_status_form(
-        leg_sid=CHILD,
-        account_sid=ACCOUNT,
-        parent_sid=LEG,
-        status=status,
-        sequence_number=2,
-        timestamp=AT,
-        from_="+15550000000",
-        to="+15551234567",
-        duration_s=61,
-        sip_code=200,
+        LegEvent(
+            leg_sid=CHILD,
+            account_sid=ACCOUNT,
+            parent_sid=LEG,
+            status=status,
+            sequence_number=2,
+            timestamp=AT,
+            from_="+15550000000",
+            to="+15551234567",
+            duration_s=61,
+            sip_code=200,
+        )
     )
     progress = parse_call_status(form)
     assert (progress.leg_sid, progress.parent_sid) == (CHILD, LEG)
@@ -108,13 +112,15 @@ def test_call_progress(status: str, terminal: bool) -> None:
 def test_call_progress_repeats_under_the_same_key_only() -> None:
     def key(status: str, number: int) -> str:
         form = call_status_form(
-            leg_sid=CHILD,
-            account_sid=ACCOUNT,
-            status=status,
-            sequence_number=number,
-            timestamp=AT,
-            from_="+15550000000",
-            to="+15551234567",
+            LegEvent(
+                leg_sid=CHILD,
+                account_sid=ACCOUNT,
+                status=status,
+                sequence_number=number,
+                timestamp=AT,
+                from_="+15550000000",
+                to="+15551234567",
+            )
         )
         return parse_call_status(form).key
 
@@ -147,14 +153,16 @@ def test_recording_progress(
     status: str, error_code: int, state: CloudState | None, duration_s: int | None
 ) -> None:
     form = recording_status_form(
-        recording_sid=RECORDING,
-        leg_sid=LEG,
-        account_sid=ACCOUNT,
-        status=status,
-        url=URL,
-        start_time=AT,
-        duration_s=47,
-        error_code=error_code,
+        RecordingEvent(
+            recording_sid=RECORDING,
+            leg_sid=LEG,
+            account_sid=ACCOUNT,
+            status=status,
+            url=URL,
+            start_time=AT,
+            duration_s=47,
+            error_code=error_code,
+        )
     )
     progress = parse_recording_status(form)
     assert (progress.recording_sid, progress.leg_sid, progress.url) == (RECORDING, LEG, URL)
@@ -166,13 +174,15 @@ def test_recording_progress(
 
 def test_fields_of_a_completed_recording_are_the_documented_ones() -> None:
     form = recording_status_form(
-        recording_sid=RECORDING,
-        leg_sid=LEG,
-        account_sid=ACCOUNT,
-        status="completed",
-        url=URL,
-        start_time=AT,
-        duration_s=47,
+        RecordingEvent(
+            recording_sid=RECORDING,
+            leg_sid=LEG,
+            account_sid=ACCOUNT,
+            status="completed",
+            url=URL,
+            start_time=AT,
+            duration_s=47,
+        )
     )
     assert form == {
         "AccountSid": ACCOUNT,

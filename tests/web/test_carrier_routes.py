@@ -19,6 +19,8 @@ from callreel.runtime.counters import Counters
 from callreel.simulator.calls.twiml_reader import read_twiml
 from callreel.simulator.calls.twiml_script import Dial, DialNumber, Say
 from callreel.simulator.calls.webhook_forms import (
+    LegEvent,
+    RecordingEvent,
     call_status_form,
     recording_status_form,
     stream_status_form,
@@ -42,17 +44,17 @@ from tests.web.carrier_side import (
 
 CALL = CallId("000000000001")
 VOICE = voice_form(leg_sid=leg(1), account_sid=ACCOUNT, from_="client:ada", to="+12125550123")
-RECORDING = recording_status_form(
+RECORDING = recording_status_form(RecordingEvent(
     recording_sid=RecordingSid("RE" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, status="completed",
     url="https://api.twilio.com/x", start_time=NOON, duration_s=41,
-)  # fmt: skip
+))  # fmt: skip
 STREAM = stream_status_form(
     stream_sid=StreamSid("MZ" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, event="stream-stopped", timestamp=NOON
 )  # fmt: skip
-LEG = call_status_form(
+LEG = call_status_form(LegEvent(
     leg_sid=leg(1), account_sid=ACCOUNT, status="completed", sequence_number=3, timestamp=NOON, from_="client:ada",
     to="+12125550123", duration_s=41,
-)  # fmt: skip
+))  # fmt: skip
 CALLBACKS = {
     "/twilio/recording-status": RECORDING,
     "/twilio/stream-status": STREAM,

@@ -1,1 +1,1 @@
-"""The stand-in carrier: places calls as the carrier does, signs as it does, and fails as it does, on request."""
+"""The simulated carrier: places calls, signs and fails like the carrier, by configuration."""

@@ -1,7 +1,6 @@
-"""Who the stand-in carrier is to its customers: an account, its secrets, and the ids it gives out.
+"""The simulated carrier's account: credentials, webhook signatures, and ids.
 
-Ids are drawn from a random source that is handed in, so that a seed makes a call repeatable. Signing follows
-reference/twilio.md, section 4.1, by `carrier.signature`.
+Ids come from a given random source, so that a seed makes a call repeatable. Signatures: reference/twilio.md, section 4.1.
 """
 
 import random
@@ -24,7 +23,7 @@ class SharedKey:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one account of a stand-in. The API key opens REST, the auth token opens it too and signs."""
+    """The only account of a carrier. API key and auth token authenticate REST requests; the auth token signs webhooks."""
 
     sid: str
     auth_token: str
@@ -33,11 +32,11 @@ class Account:
     shared_key: SharedKey | None = None
 
     def authenticates(self, user: str, password: str) -> bool:
-        """Whether HTTP Basic with these is let in to REST."""
+        """Whether these HTTP Basic credentials are valid."""
         return (user, password) in {(self.sid, self.auth_token), (self.api_key_sid, self.api_key_secret)}
 
     def signature_headers(self, url: str, form: dict[str, str], *, forged: bool = False) -> dict[str, str]:
-        """What proves that a request to `url` is the carrier's. `forged` signs with a wrong secret instead."""
+        """The signature headers of a request to `url`. `forged` signs with a wrong secret."""
         if self.shared_key is None:
             token = self.auth_token[::-1] + "x" if forged else self.auth_token
             return {SIGNATURE_HEADER: sign(url, form, token)}
@@ -49,13 +48,13 @@ class Account:
 
 
 class Sids:
-    """Gives out ids of the carrier's form: a prefix that names the kind, and 32 hex digits."""
+    """Generates ids in the carrier's form: a prefix for the kind, and 32 hex digits."""
 
     def __init__(self, source: random.Random) -> None:
         self._source = source
 
     def new(self, prefix: str) -> str:
-        """`prefix` is CA for a leg, RE for a recording, MZ for a stream."""
+        """`prefix`: CA for a leg, RE for a recording, MZ for a stream."""
         return f"{prefix}{self._source.getrandbits(128):032x}"
 
     def uuid(self) -> str:

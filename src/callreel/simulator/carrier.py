@@ -1,8 +1,8 @@
-"""The stand-in carrier: an account, a REST API on a port of its own, and calls that it places into an application.
+"""The simulated carrier: an account, a REST API on its own port, and calls that it places into an application.
 
-To the application it is the carrier: it signs, delivers, retries and streams as `reference/twilio.md` says. With
-`signalling` browsers of this machine call and are called through it by the unmodified voice SDK; at the other end of
-their calls is a recorded voice. It is no switch between people. Everything it starts ends with it.
+To the application it behaves like the carrier: it signs, delivers, retries and streams as `reference/twilio.md` says. With
+`signalling` browsers on this machine place and receive calls through it by the unmodified voice SDK; the other party of
+their calls is a recorded voice. Everything it starts ends with it.
 """
 
 import asyncio
@@ -49,18 +49,18 @@ T = TypeVar("T")
 
 _KEPT_OUTCOMES = 10  # each holds its call's sound
 _BAD_REQUEST = 31400
-_NOTHING: Samples = np.zeros(0, np.int16)
+_NO_VOICE: Samples = np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierConfig:
-    """`voice_url` and `status_callback` are the application's public URLs, as a person would give them to the carrier.
+    """`voice_url` and `status_callback` are the application's public URLs, as configured at the carrier.
 
-    `port` 0 takes a free one. `speed` divides every time of a call. `seed` None draws ids that never repeat; with a
-    number the same calls get the same ids. `ranges` lets downloads be resumed.
+    `port` 0 selects a free one. `speed` divides every duration of a call. Without a `seed` ids never repeat; with one the
+    same calls get the same ids. `ranges` allows resumed downloads.
 
-    `signalling` lets browsers in, at `/signal` of the same port and on loopback only: they show access tokens of the
-    API key, call through `application_sid`, and reach `technician`. `heartbeat_s` is below the 15 s that the SDK waits.
+    `signalling` accepts browsers at `/signal` of the same port, on loopback only: they authenticate with access tokens of
+    the API key, call through `application_sid`, and reach `technician`. `heartbeat_s` must be below the SDK's 15 s.
     """
 
     voice_url: str
@@ -68,9 +68,9 @@ class CarrierConfig:
     host: str = "127.0.0.1"
     port: int = 0
     account_sid: str = "AC" + "0" * 31 + "1"
-    auth_token: str = "stand-in-auth-token"
+    auth_token: str = "simulated-auth-token"
     api_key_sid: str = "SK" + "0" * 31 + "1"
-    api_key_secret: str = "stand-in-api-key-secret-of-the-demo"
+    api_key_secret: str = "simulated-api-key-secret-of-the-demo"
     application_sid: str = "AP" + "0" * 31 + "1"
     shared_key: SharedKey | None = None
     speed: float = 1.0
@@ -80,7 +80,7 @@ class CarrierConfig:
     ranges: bool = False
     signalling: bool = False
     technician: Technician = field(default_factory=Technician)
-    patience: BrowserTimeouts = BrowserTimeouts()
+    browser_timeouts: BrowserTimeouts = BrowserTimeouts()
     heartbeat_s: float = 5.0
 
 
@@ -91,7 +91,7 @@ class SimulatedCarrier:
         if config.speed <= 0:
             raise SettingsError(f"expected a speed above 0, got {config.speed}")
         if config.signalling and not is_loopback(config.host):
-            raise SettingsError(f"browsers may call on loopback only, not on {config.host}")
+            raise SettingsError(f"signalling is available on loopback only, not on {config.host}")
         self._config = config
         self._account = Account(
             config.account_sid,
@@ -100,30 +100,30 @@ class SimulatedCarrier:
             config.api_key_secret,
             config.shared_key,
         )
-        self._ledger = CarrierState()
+        self._state = CarrierState()
         self._calls: set[asyncio.Task[Any]] = set()
         self._api_url = ""
         self._technician = config.technician
         self._browser_outcomes = deque[CallOutcome](maxlen=_KEPT_OUTCOMES)
         self._switchboard: Switchboard
-        self._exchange: CarrierServices
+        self._services: CarrierServices
         self._client: httpx2.AsyncClient
         self._server: _Server
         self._serving: asyncio.Task[None]
 
     @property
     def api_url(self) -> str:
-        """Where its REST API is, for example `http://127.0.0.1:41234`; the real one's is https://api.twilio.com."""
+        """Address of the REST API, for example `http://127.0.0.1:41234`; the real one is https://api.twilio.com."""
         return self._api_url
 
     @property
     def signal_host(self) -> str:
-        """`host:port` for the SDK's option `chunderw`; the page reaches it by ws, not wss."""
+        """`host:port` for the SDK's option `chunderw`; the page connects by ws, not wss."""
         return self._api_url.partition("://")[2]
 
     @property
     def browser_outcomes(self) -> tuple[CallOutcome, ...]:
-        """The last calls that browsers made, in order of their end; at most 10."""
+        """The last calls from browsers, in order of their end; at most 10."""
         return tuple(self._browser_outcomes)
 
     @property
@@ -131,22 +131,22 @@ class SimulatedCarrier:
         return self._account
 
     def set_technician(self, technician: Technician) -> None:
-        """From the next call on it is `technician` whom browsers reach, and who calls them."""
+        """From the next call on `technician` is the party that browsers reach, and that calls them."""
         self._technician = technician
 
     @property
     def sids(self) -> Sids:
-        """Where its ids come from; there once it runs."""
-        return self._exchange.sids
+        """The source of its ids; available while it runs."""
+        return self._services.sids
 
     async def __aenter__(self) -> Self:
         config = self._config
         listener = _listen(config.host, config.port)
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._api_url = f"http://{host}:{listener.getsockname()[1]}"
-        app = rest_app(self._account, self._ledger, self._api_url, ranges=config.ranges)
+        app = rest_app(self._account, self._state, self._api_url, ranges=config.ranges)
         if config.signalling:
-            self._let_browsers_in(app)
+            self._add_signalling(app)
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -157,18 +157,21 @@ class SimulatedCarrier:
                 ws_ping_interval=None,
             )
         )
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="stand-in carrier REST")
+        self._serving = asyncio.create_task(self._server.serve([listener]), name="simulated carrier REST")
         self._client = httpx2.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False)
         seed = random.SystemRandom().getrandbits(64) if config.seed is None else config.seed
         sids = Sids(random.Random(seed))
         self._switchboard = Switchboard(
-            self._take, lambda: sids.new("CA"), lambda: secrets.token_hex(16), config.patience
+            self._place_browser_call,
+            lambda: sids.new("CA"),
+            lambda: secrets.token_hex(16),
+            config.browser_timeouts,
         )
-        self._exchange = CarrierServices(
+        self._services = CarrierServices(
             account=self._account,
             sids=sids,
-            courier=WebhookSender(self._client, self._account, sids),
-            ledger=self._ledger,
+            webhooks=WebhookSender(self._client, self._account, sids),
+            state=self._state,
             api_url=self._api_url,
             speed=config.speed,
             recording_delay_s=config.recording_delay_s,
@@ -184,15 +187,15 @@ class SimulatedCarrier:
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        self._server.leaving.set()
+        self._server.stopping.set()
         await self._serving
         await self._client.aclose()
 
     async def place(
         self, script: CallScript, on_progress: Callable[[Progress], None] | None = None
     ) -> CallOutcome:
-        """Place one call and see it through, to its last callback. Cancelling it drops the call."""
-        call = PlacedCall(self._exchange, self._entry(), script, on_progress or _ignore)
+        """Place one call; returns after its last callback. Cancelling it drops the call."""
+        call = PlacedCall(self._services, self._application(), script, on_progress or _ignore)
         task = self._start(call.run())
         try:
             return await task
@@ -208,16 +211,16 @@ class SimulatedCarrier:
         voice: Samples | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> CallOutcome:
-        """A call from `from_number` to our number, which the application is to answer by dialling client `identity`.
+        """Place a call from `from_number` to our number; the application should dial client `identity`.
 
-        Its browser rings and can accept, decline or do nothing; then `voice` [n] (None: the technician's) talks with
-        it. Raises SettingsError when no browser of that identity is registered.
+        Its browser rings and can accept, decline or do nothing; then `voice` [n] (None: the technician's) talks with it.
+        Raises SettingsError if no browser of that identity is registered.
         """
         if not self._config.signalling or not self._switchboard.is_registered(identity):
-            raise SettingsError("expected a registered browser of that identity, there is none")
+            raise SettingsError("no browser of that identity is registered")
         technician = self._technician
         script = CallScript(
-            agent_voice=_NOTHING,
+            agent_voice=_NO_VOICE,
             technician_voice=_voice_of(technician) if voice is None else voice,
             direction=Direction.INCOMING,
             agent_identity=identity,
@@ -228,7 +231,7 @@ class SimulatedCarrier:
         )
         return await self.place(script, on_progress)
 
-    def _let_browsers_in(self, app: FastAPI) -> None:
+    def _add_signalling(self, app: FastAPI) -> None:
         config = self._config
         options = SignalOptions(self._account, config.application_sid, config.heartbeat_s)
 
@@ -237,29 +240,29 @@ class SimulatedCarrier:
 
         app.add_api_websocket_route("/signal", signal)
 
-    def _take(self, leg: BrowserLeg, wanted: CallRequested) -> None:
-        """A browser calls: what it asked for goes to the application like every other call."""
+    def _place_browser_call(self, leg: BrowserLeg, request: CallRequested) -> None:
+        """A browser calls: its call goes to the application like every other call."""
         technician = self._technician
         script = CallScript(
-            agent_voice=_NOTHING,
+            agent_voice=_NO_VOICE,
             technician_voice=_voice_of(technician),
             agent_identity=leg.identity,
-            number=wanted.parameters.get("To", ""),
-            parameters={name: value for name, value in wanted.parameters.items() if name != "To"},
+            number=request.parameters.get("To", ""),
+            parameters={name: value for name, value in request.parameters.items() if name != "To"},
             ring_s=technician.ring_s,
             answer=technician.answers,
             ringback=technician.ringback,
             faults=technician.faults,
             live=True,
         )
-        self._start(self._answer(leg, wanted.sdp, script))
+        self._start(self._answer(leg, request.sdp, script))
 
     async def _answer(self, leg: BrowserLeg, sdp: str, script: CallScript) -> CallOutcome | None:
         try:
             await leg.accept_offer(sdp)
-            outcome = await PlacedCall(self._exchange, self._entry(), script, _ignore, leg).run()
+            outcome = await PlacedCall(self._services, self._application(), script, _ignore, leg).run()
         except MediaError as error:
-            log.warning("stand-in carrier: a browser's call is refused: %s", error)
+            log.warning("call of a browser refused", extra={"reason": str(error)})
             leg.ended(_BAD_REQUEST, "Bad Request")
             return None
         finally:
@@ -267,24 +270,24 @@ class SimulatedCarrier:
         self._browser_outcomes.append(outcome)
         return outcome
 
-    def _entry(self) -> VoiceApplication:
+    def _application(self) -> VoiceApplication:
         config = self._config
         return VoiceApplication(config.voice_url, config.status_callback, config.application_sid)
 
     def _start(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work, name="stand-in call")
+        task = asyncio.create_task(work, name="simulated call")
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
         return task
 
-    async def settle(self) -> None:
-        """Return when no call goes on and every callback is delivered or given up."""
+    async def wait_for_calls(self) -> None:
+        """Return when no call is active and every callback is delivered or given up."""
         while self._calls:
             await asyncio.wait(set(self._calls))
 
 
 def _ignore(progress: Progress) -> None:
-    """Nobody watches."""
+    """The default without an observer."""
 
 
 def _voice_of(technician: Technician) -> Samples:
@@ -293,37 +296,37 @@ def _voice_of(technician: Technician) -> Samples:
 
 @functools.cache
 def _shipped_technician() -> Samples:
-    """Read once: reading takes milliseconds, and other calls go on."""
+    """Read once, since reading takes milliseconds that active calls need."""
     return load_voice(shipped_voice(Role.TECHNICIAN))
 
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Made once: reading the certificates takes 25 ms."""
+    """Created once, since reading the certificates takes 25 ms."""
     return httpx2.create_ssl_context()
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program it runs in, and ends at once when told instead of at its next tick."""
+    """Leaves signals to the program, and stops at once instead of at its next tick."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.leaving = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def main_loop(self) -> None:
-        await self.leaving.wait()
+        await self.stopping.wait()
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises SettingsError when the port is taken or the host is not ours."""
+    """A listening socket. Raises SettingsError if the port is in use or the host is foreign."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise SettingsError(
-            f"the stand-in carrier cannot listen on {host} port {port}: {error.strerror}; give another port"
+            f"the simulated carrier cannot listen on {host} port {port}: {error.strerror}; choose another port"
         ) from error

@@ -1,7 +1,7 @@
-"""Call time: milliseconds since a call began, running `speed` times as fast as the wall clock.
+"""Call time: milliseconds since a call began, `speed` times as fast as the wall clock.
 
-Waiting is on an absolute schedule, so that what is late once is not late for ever: frames of 20 ms stay 20 ms apart on
-average however busy the machine is, and a backlog goes out at once.
+Waits follow an absolute schedule, so that delays do not accumulate: frames of 20 ms stay 20 ms apart on average however
+busy the machine is, and a backlog is sent at once.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class CallClock:
-    """Begins when it is made, inside a running event loop."""
+    """Starts when created, inside a running event loop."""
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
@@ -26,13 +26,13 @@ class CallClock:
         return math.ceil(self.now_ms() / step_ms) * step_ms
 
     def moment(self, position_ms: float) -> datetime:
-        """The date and time that people on the call would read, as if it ran at speed 1."""
+        """The date and time of that position, as if the call ran at speed 1."""
         return self.began_at + timedelta(milliseconds=position_ms)
 
     async def reach(self, position_ms: float) -> None:
-        """Return at `position_ms`; at once, but letting others run, when that is over."""
+        """Wait for `position_ms`; if it has passed, only yield to other tasks."""
         await asyncio.sleep(max(0.0, self.seconds_until(position_ms)))
 
     def seconds_until(self, position_ms: float) -> float:
-        """Wall-clock seconds, negative when it is over."""
+        """Wall-clock seconds until then, negative once it has passed."""
         return self._began + position_ms / 1000 / self._speed - self._loop.time()

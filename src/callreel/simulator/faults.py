@@ -1,13 +1,12 @@
-"""What can go wrong at a carrier, by name: on a stream's way, with callbacks, and with the recording.
+"""The faults of a simulated carrier, by name: of media streams, callbacks, recordings and REST requests.
 
-Faults are plain data. Those of frames are pure: they take the messages of a stream with the times when each is due and
-give what is delivered instead. The others are looked up by `forks`, `notices` and `rest_media`, which do the harm.
-Times are call time: `speed` divides them like everything else.
+Faults are plain data. `inject` applies those of frames: it takes the scheduled messages of a stream and yields what is
+sent instead. The other faults are applied where the event happens. Times are call time, which `speed` divides.
 """
 
 import heapq
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from callreel.domain.call import Track
 from callreel.domain.errors import SettingsError
 
 SPARED_MS = 2000
-"""Frames before this are left alone, so that a fault strikes a stream that runs."""
+"""Earlier frames are not affected, so that a fault affects a running stream."""
 
 _REORDERED_BY_MS = 30
 _STALL_EVERY_MS = 5000
@@ -23,35 +22,58 @@ _STALL_EVERY_MS = 5000
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """What a fault does and what its number means. `default` None: it takes no number."""
+    """What a fault does and what its number means. Without a `default` it takes no number."""
 
     description: str
     default: float | None = None
 
 
 FAULTS: dict[str, FaultKind] = {
-    "lost": FaultKind("a share of the frames is never sent; from 1 up: every nth of a track", 0.02),
-    "late": FaultKind("every 50th frame of a track comes this many ms after its time, behind others", 300),
-    "repeated": FaultKind("every nth frame of a track comes twice", 50),
-    "reordered": FaultKind("every nth frame of a track comes after its successor", 50),
-    "stall": FaultKind("nothing is delivered for this many ms every 5 s, then all at once", 233),
+    "lost": FaultKind(
+        "a share of the frames is never sent; a number from 1 up drops every nth of a track", 0.02
+    ),
+    "late": FaultKind("every 50th frame of a track is sent this many ms late, after later frames", 300),
+    "repeated": FaultKind("every nth frame of a track is sent twice", 50),
+    "reordered": FaultKind("every nth frame of a track is sent after its successor", 50),
+    "stall": FaultKind("every 5 s nothing is sent for this many ms, then all at once", 233),
     "socket-cut": FaultKind("the media socket breaks after this many seconds, without stop", 10),
-    "socket-cut-and-return": FaultKind("the same, and a second stream starts 1 s later", 10),
-    "callback-lost": FaultKind("the recording's last callback never comes"),
-    "callback-repeated": FaultKind("each callback of the recording comes this many times", 2),
-    "callback-delayed": FaultKind("the recording's last callback comes this many seconds later", 5),
-    "callback-reordered": FaultKind("the recording's last callback comes before its first"),
-    "media-truncated": FaultKind("so many downloads end in the middle of the body", 1),
-    "media-404": FaultKind("so many downloads are answered 404", 2),
-    "media-429": FaultKind("so many downloads are answered 429", 2),
-    "media-500": FaultKind("so many downloads are answered 500", 2),
-    "wrong-duration": FaultKind("the callback says so many seconds more than the file has", 10),
+    "socket-cut-and-return": FaultKind(
+        "the media socket breaks likewise, and a second stream starts 1 s later", 10
+    ),
+    "callback-lost": FaultKind("the final callback of the recording is never sent"),
+    "callback-repeated": FaultKind("each callback of the recording is sent this many times", 2),
+    "callback-delayed": FaultKind("the final callback of the recording is sent this many seconds late", 5),
+    "callback-reordered": FaultKind("the final callback of the recording is sent before the first"),
+    "media-truncated": FaultKind("this many downloads end in the middle of the body", 1),
+    "media-404": FaultKind("this many downloads return 404", 2),
+    "media-429": FaultKind("this many downloads return 429", 2),
+    "media-500": FaultKind("this many downloads return 500", 2),
+    "list-429": FaultKind("this many lists of recordings return 429", 2),
+    "list-500": FaultKind("this many lists of recordings return 500", 2),
+    "list-slow": FaultKind("the next list of recordings takes this many seconds", 3),
+    "list-odd-rows": FaultKind(
+        "this many lists of recordings have rows without call_sid and with unknown values", 2
+    ),
+    "fetch-429": FaultKind("this many requests for the recording's resource return 429", 2),
+    "fetch-500": FaultKind("this many requests for the recording's resource return 500", 2),
+    "fetch-slow": FaultKind("the next request for the recording's resource takes this many seconds", 3),
+    "delete-429": FaultKind("this many deletions of the recording return 429", 2),
+    "delete-500": FaultKind("this many deletions of the recording return 500", 2),
+    "delete-slow": FaultKind("the next deletion of the recording takes this many seconds", 3),
+    "wrong-duration": FaultKind("the callback reports this many seconds more than the file has", 10),
     "absent": FaultKind("there is no recording; the number is the error code", 16102),
     "failed": FaultKind("the recording fails"),
     "forged-signature": FaultKind("every request is signed with a wrong token"),
     "late-stream": FaultKind("the stream starts this many seconds after the recording", 5),
-    "mono": FaultKind("the recording has one channel, whatever was asked for"),
+    "mono": FaultKind("the recording has one channel, whatever was requested"),
+    "busy": FaultKind("the dialled phone is busy"),
+    "no-answer": FaultKind("the dialled phone rings, but is not answered"),
 }
+
+RECORDING_REST_FAULTS = tuple(
+    name for name in FAULTS if name.partition("-")[0] in ("media", "fetch", "delete")
+)
+LIST_FAULTS = tuple(name for name in FAULTS if name.startswith("list-"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +85,11 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.name not in FAULTS:
-            raise SettingsError(f"expected a fault, got {self.name!r}; there are: {', '.join(FAULTS)}")
+            raise SettingsError(f"unknown fault {self.name!r}; expected one of: {', '.join(FAULTS)}")
 
 
 def parse_fault(text: str) -> Fault:
-    """`name` or `name=number`, as on the command line (`2%` is 0.02). Raises SettingsError with what there is."""
+    """`name` or `name=number`, as on the command line (`2%` is 0.02). Raises SettingsError with the known names."""
     name, equals, number = text.strip().partition("=")
     fault = Fault(name, FAULTS[name].default or 0.0 if name in FAULTS else 0.0)
     if not equals:
@@ -84,16 +106,39 @@ def parse_fault(text: str) -> Fault:
 
 
 def value_of(faults: Iterable[Fault], name: str) -> float | None:
-    """The number of that fault, its default where none was given, or None when the call does not have it."""
+    """The number of that fault (by default its kind's), or None if the call does not have it."""
     for fault in faults:
         if fault.name == name:
             return fault.value or FAULTS[name].default or 0.0
     return None
 
 
+class PendingFaults:
+    """REST faults that have not happened yet: each happens as many times as its number says, a delay once."""
+
+    def __init__(self) -> None:
+        self._left: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, faults: Iterable[Fault], names: Iterable[str]) -> None:
+        """Add those of `faults` that are in `names`."""
+        faults = tuple(faults)
+        for name in names:
+            self._left[name] += value_of(faults, name) or 0.0
+
+    def take(self, name: str) -> bool:
+        """Whether this request fails with that fault; counts it."""
+        left = self._left[name]
+        self._left[name] = max(0, left - 1)
+        return left > 0
+
+    def take_delay_s(self, name: str) -> float:
+        """The delay of this request; the next one has none."""
+        return self._left.pop(name, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduledMessage:
-    """A media message of a track, and when it is to be sent, in ms of the stream."""
+    """A media message of a track, and the time at which to send it, in ms of the stream."""
 
     due_ms: float
     message: str
@@ -103,9 +148,9 @@ class ScheduledMessage:
 def inject(
     sendings: Iterable[ScheduledMessage], faults: Iterable[Fault], seed: int = 0
 ) -> Iterator[ScheduledMessage]:
-    """What is delivered of `sendings` under the frame faults among `faults`, in order of delivery.
+    """Apply the frame faults among `faults` to `sendings`; yields what is sent, in order of time.
 
-    Lazy: at most some 300 ms of messages are taken ahead. The same seed strikes the same frames.
+    Lazy: reads at most some 300 ms of messages ahead. The same seed affects the same frames.
     """
     struck: Iterator[ScheduledMessage] = iter(sendings)
     for fault in faults:
@@ -127,7 +172,7 @@ def inject(
 
 
 def _numbered(sendings: Iterator[ScheduledMessage]) -> Iterator[tuple[int, ScheduledMessage]]:
-    """Each with its number in its own track, from 1: an even count over both would strike one track only."""
+    """Each message with its number in its own track, from 1: an even count over both would affect one track only."""
     numbers = Counter[Track]()
     for sending in sendings:
         numbers[sending.track] += 1

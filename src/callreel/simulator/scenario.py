@@ -1,4 +1,4 @@
-"""What a call on the stand-in is to be, and what became of it: plain data, in and out."""
+"""The script and the outcome of a simulated call, as plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from callreel.simulator.webhook_delivery import Delivery
 class CallScript:
     """A call to be placed. Voices are 8 kHz mono int16 [n]; two recorded ones begin at the answer.
 
-    `live`: the agent is a person at a browser. Then there is no `agent_voice`, the technician's lines wait for the
-    person's pauses, and the call ends when one of them hangs up. Its `speed` is 1.
+    `live`: the agent is a person at a browser. Then `agent_voice` is unused, the technician's lines wait for the person's
+    pauses, and the call ends when one of them hangs up. Its speed is 1.
 
-    `number` is the technician's, `our_number` the one that is called on an incoming call. `parameters` are what the
-    browser's page gives to `Device.connect` beside `To`. `hang_up_at_s` counts from the moment the TwiML begins to run;
-    None: half a second after the longer voice. With `answer` False the other phone rings for `ring_s`, in vain.
+    `number` is the technician's, `our_number` is called on an incoming call. `parameters` are those of the page's
+    `Device.connect` except `To`. `hang_up_at_s` counts from the start of the TwiML; None: half a second after the longer
+    voice. Without `answer` the other phone rings for `ring_s` unanswered.
     """
 
     agent_voice: Samples
@@ -40,8 +40,8 @@ class CallScript:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Technician:
-    """Whom browsers reach: a recorded voice (8 kHz mono int16 [n]; None: the shipped one) and how the phone is answered.
-    `faults` strike every call from a browser."""
+    """The party that browsers reach: a recorded voice (8 kHz mono int16 [n]; None: the included one) and its phone.
+    `faults` apply to every call from a browser."""
 
     voice: Samples | None = None
     ring_s: float = 3.0
@@ -51,11 +51,11 @@ class Technician:
 
 
 class Stage(StrEnum):
-    """How far a call is, for people who watch."""
+    """Progress of a call."""
 
     RINGING = "ringing"
     ANSWERED = "answered"
-    SPEAKING = "speaking"  # about once a second of call time
+    SPEAKING = "speaking"  # once per second of call time
     HUNG_UP = "hung-up"
     RECORDED = "recorded"  # the carrier's recording is final, whatever its status
 
@@ -70,8 +70,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StreamOutcome:
-    """One media stream. `start_ms`: where its timestamp 0 lies in the call. `tracks`: mu-law from timestamp 0, as it
-    would have been delivered without faults. `close_code`: the receiver's, None if the carrier ended the stream."""
+    """One media stream. `start_ms`: the position of its timestamp 0 in the call. `tracks`: mu-law from timestamp 0, as
+    sent without faults. `close_code`: the receiver's, None if the carrier ended the stream."""
 
     sid: str
     start_ms: int
@@ -82,7 +82,7 @@ class StreamOutcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordingOutcome:
-    """One recording. `samples`: [n] or [n, 2] at 8 kHz, None if there is none. `start_ms` is call time."""
+    """One recording. `samples`: [n] or [n, 2] at 8 kHz, None without a file. `start_ms` is call time."""
 
     sid: str
     status: str
@@ -92,9 +92,9 @@ class RecordingOutcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallOutcome:
-    """What became of a call. `refused`: nobody was dialled, the TwiML or its want ended the call.
+    """The outcome of a call. `refused`: no party was dialled, because the TwiML ended the call or was invalid.
 
-    `warnings` are the carrier's, as its debugger would show them, code first.
+    `warnings` are those of the carrier's debugger, code first.
     """
 
     call_sid: str
@@ -108,7 +108,7 @@ class CallOutcome:
     deliveries: tuple[Delivery, ...]
     warnings: tuple[str, ...]
     keys: str = ""
-    """What was typed at a browser."""
+    """DTMF digits sent by a browser."""
 
     @property
     def stream_sids(self) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ class CallOutcome:
 
     @property
     def socket_close_code(self) -> int | None:
-        """What the receiver closed the first stream's socket with, None if it did not."""
+        """The code with which the receiver closed the first stream's socket, None if it did not."""
         return self.streams[0].close_code if self.streams else None
 
     @property

@@ -1,16 +1,17 @@
-"""What the stand-in carrier knows of legs and recordings: the memory behind its REST API. Gone when it stops."""
+"""The legs, recordings and running calls of the simulated carrier, in memory: what its REST API shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.calls.twiml_script import StartRecording, StartStream
+from callreel.simulator.faults import PendingFaults
 
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """One party's connection. `direction` is `inbound` for a parent, `outbound-dial` for a dialled leg."""
+    """One party's connection. `direction` is `inbound` for a parent leg, `outbound-dial` for a dialled leg."""
 
     sid: str
     from_: str
@@ -24,23 +25,44 @@ class Leg:
 
     @property
     def duration_s(self) -> int:
-        """From answer to end, in whole seconds; 0 for a leg that nobody answered."""
+        """From answer to end, in whole seconds; 0 for an unanswered leg. Callbacks and REST both report this."""
         if self.answered_at is None or self.ended_at is None:
             return 0
         return round((self.ended_at - self.answered_at).total_seconds())
 
 
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """A media stream as REST reports it. `status` is `in-progress` or `stopped`."""
+
+    sid: str
+    name: str | None
+    status: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """The document with which a running call continues: at `url`, or `twiml` itself."""
+
+    url: str = ""
+    method: str = "POST"
+    twiml: str = ""
+
+
 class LiveCall(Protocol):
-    """What REST can do to a call that goes on."""
+    """What REST can do to a running call."""
 
     def hang_up(self) -> None: ...
 
-    def start_stream(self, order: StartStream) -> str:
-        """Returns the new stream's sid."""
+    def redirect(self, redirection: Redirection) -> None: ...
+
+    def start_stream(self, order: StartStream) -> StreamState:
+        """Raises StreamRefusedError."""
         ...
 
-    def stop_stream(self, sid_or_name: str) -> bool:
-        """False when there is no such stream."""
+    def stop_stream(self, sid_or_name: str) -> StreamState | None:
+        """None if there is no such stream."""
         ...
 
     def start_recording(self, order: StartRecording, source: str) -> CloudRecording: ...
@@ -52,13 +74,14 @@ class LiveCall(Protocol):
     def stop_recording(self, recording: CloudRecording) -> None: ...
 
 
+@dataclass(slots=True, eq=False)
 class CarrierState:
-    """Legs and recordings by sid, in order of their beginning, and the parent legs that still go on."""
+    """Legs and recordings by sid, oldest first; running parent legs; faults that lists of recordings still have to show."""
 
-    def __init__(self) -> None:
-        self.legs: dict[str, Leg] = {}
-        self.recordings: dict[str, CloudRecording] = {}
-        self.live: dict[str, LiveCall] = {}
+    legs: dict[str, Leg] = field(default_factory=dict)
+    recordings: dict[str, CloudRecording] = field(default_factory=dict)
+    live: dict[str, LiveCall] = field(default_factory=dict)
+    list_faults: PendingFaults = field(default_factory=PendingFaults)
 
     def recordings_of(self, call_sid: str) -> list[CloudRecording]:
         return [recording for recording in self.recordings.values() if recording.call_sid == call_sid]

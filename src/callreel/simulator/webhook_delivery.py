@@ -1,7 +1,7 @@
-"""Delivering a webhook: sign, send, wait as long as the URL says, try again when it says so, and keep a record.
+"""Delivers webhooks: signs, sends, and retries them with the timeouts and retry policy of their URL.
 
-What is retried is `carrier.overrides`' decision (reference/twilio.md, section 5.1): by default once, and only when no
-connection was made. Nothing is raised for what the receiver does; it stands in the `Delivery`.
+The policy is that of reference/twilio.md, section 5.1: by default one retry, and only if no connection was made. A
+failure at the receiver raises nothing; the `Delivery` records it.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from callreel.twilio.connection_overrides import (
     split_overrides,
 )
 
-_FIRST_PAUSE_S = 0.1
-_NO_ANSWER = 0
+_FIRST_BACKOFF_S = 0.1
+_NO_RESPONSE = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One webhook. `attempts` are HTTP statuses, 0 for each without an answer; `body` is the last answer's text."""
+    """One webhook. `attempts` are HTTP statuses, 0 for an attempt without a response; `body` is the last response's."""
 
     url: str
     form: Mapping[str, str]
@@ -46,7 +46,7 @@ class Delivery:
 
 
 class WebhookSender:
-    """Takes webhooks out over `client`, which is its owner's to close."""
+    """Sends webhooks over `client`, which its owner closes."""
 
     def __init__(self, client: httpx2.AsyncClient, account: Account, sids: Sids) -> None:
         self._client = client
@@ -62,43 +62,45 @@ class WebhookSender:
         forged: bool = False,
         token: str | None = None,
     ) -> Delivery:
-        """Deliver, with retries. `token` marks a first attempt as a repetition of an earlier webhook."""
+        """Deliver with retries. A `token` marks even the first attempt as a repetition of an earlier webhook."""
         address, overrides = split_overrides(url)
         fields = dict(form)
         if method == "GET":
             address, fields = _with_query(address, fields), {}
         headers = self._account.signature_headers(address, fields, forged=forged)
         attempts: list[int] = []
-        answer: httpx2.Response | None = None
+        response: httpx2.Response | None = None
         try:
             async with asyncio.timeout(overrides.total_ms / 1000):
                 while True:
                     if attempts or token:
                         headers[TOKEN_HEADER] = token = token or self._sids.uuid()
-                    answer, outcome = await self._attempt(method, address, fields, headers, overrides)
-                    attempts.append(answer.status_code if answer else _NO_ANSWER)
+                    response, outcome = await self._attempt(method, address, fields, headers, overrides)
+                    attempts.append(response.status_code if response else _NO_RESPONSE)
                     if not should_retry(overrides, len(attempts), outcome):
                         break
-                    await asyncio.sleep(_FIRST_PAUSE_S * 2 ** len(attempts) / 2)
+                    await asyncio.sleep(_FIRST_BACKOFF_S * 2 ** len(attempts) / 2)
         except TimeoutError:
-            attempts.append(_NO_ANSWER)
-            answer = None
-        body, kind = (answer.text, answer.headers.get("content-type", "")) if answer else ("", "")
+            attempts.append(_NO_RESPONSE)
+            response = None
+        body, kind = (response.text, response.headers.get("content-type", "")) if response else ("", "")
         return Delivery(address, form, tuple(attempts), body, kind)
 
     async def _attempt(
-        self, method: str, address: str, fields: dict[str, str], headers: dict[str, str], patience: Overrides
+        self, method: str, address: str, fields: dict[str, str], headers: dict[str, str], overrides: Overrides
     ) -> tuple[httpx2.Response | None, DeliveryOutcome]:
-        timeout = httpx2.Timeout(patience.read_timeout_ms / 1000, connect=patience.connect_timeout_ms / 1000)
+        timeout = httpx2.Timeout(
+            overrides.read_timeout_ms / 1000, connect=overrides.connect_timeout_ms / 1000
+        )
         try:
-            answer = await self._client.request(
+            response = await self._client.request(
                 method, address, data=fields or None, headers=headers, timeout=timeout
             )
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL):
             return None, ConnectFailure()
         except httpx2.TransportError:
             return None, ReadTimeout()
-        return answer, HttpStatus(answer.status_code)
+        return response, HttpStatus(response.status_code)
 
 
 def _with_query(address: str, fields: dict[str, str]) -> str:

@@ -1,1 +1,1 @@
-"""Calls that the stand-in carrier runs: TwiML interpreter, dialling, streams, recordings."""
+"""Calls of the simulated carrier: TwiML interpreter, dialling, streams, recordings."""

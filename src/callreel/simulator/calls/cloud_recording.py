@@ -1,27 +1,27 @@
-"""One recording at the carrier: what was asked for, its pauses, and the file that it becomes.
+"""One recording at the carrier: its options, its pauses, and its file, made from a leg's audio.
 
-It hears a leg through `LegAudio`; who tells whom about it is `notices`' business, and how it is fetched `rest_media`'s.
-Channel 1 is the parent leg's own sound (the inbound track), channel 2 what is sent to it (reference/twilio.md, section
+Channel 1 is the parent leg's own audio (the inbound track), channel 2 what is sent to it (reference/twilio.md, section
 2.1); a one-sided recording is always mono (section 1.2). Positions are ms of call time.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 
 from callreel.audio.samples import TELEPHONE_HZ, Samples
 from callreel.audio.wav import header
 from callreel.domain.call import Track
+from callreel.simulator.faults import PendingFaults
 from callreel.simulator.sound.leg_audio import LegAudio
 
 _QUIET = 100
-"""Samples below this are silence to `trim-silence`: about -50 dBFS."""
+"""`trim-silence` removes samples below this level, about -50 dBFS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A stretch without sound. A skipped one is cut out of the file, the other kind leaves silence in it."""
+    """A paused stretch. It is cut out of the file if `skip` is set, and silence in the file otherwise."""
 
     from_ms: int
     to_ms: int | None
@@ -30,9 +30,10 @@ class Pause:
 
 @dataclass(slots=True, eq=False)
 class CloudRecording:
-    """`status` is the carrier's word: in-progress, paused, stopped, processing, completed, absent, failed, deleted.
+    """`status` is the carrier's: in-progress, paused, stopped, processing, completed, absent, failed, deleted.
 
-    `samples` [n] or [n, 2] are there once it is completed. `bad_downloads` counts down, per kind of fault.
+    `samples` [n] or [n, 2] exist while it is completed. A deleted recording keeps its `duration_ms`. `faults` are those
+    that its requests still have to show.
     """
 
     sid: str
@@ -50,7 +51,8 @@ class CloudRecording:
     error_code: int | None = None
     pauses: list[Pause] = field(default_factory=list)
     samples: Samples | None = None
-    bad_downloads: dict[str, int] = field(default_factory=dict)
+    faults: PendingFaults = field(default_factory=PendingFaults)
+    duration_ms: int = 0
 
     @property
     def ended(self) -> bool:
@@ -59,10 +61,6 @@ class CloudRecording:
     @property
     def paused(self) -> bool:
         return bool(self.pauses) and self.pauses[-1].to_ms is None
-
-    @property
-    def duration_ms(self) -> int:
-        return 0 if self.samples is None else len(self.samples) * 1000 // TELEPHONE_HZ
 
     def pause(self, at_ms: int, *, skip: bool) -> None:
         if not self.paused:
@@ -76,22 +74,27 @@ class CloudRecording:
             self.status = "in-progress"
 
     def end(self, at_ms: int) -> None:
-        """Nothing after `at_ms` is recorded. The file is not there yet: see `process`."""
+        """Stop recording at `at_ms`. `process` makes the file."""
         self.resume(at_ms)
         self.end_ms = max(at_ms, self.start_ms)
         self.status = "stopped"
 
     def process(self, audio: LegAudio) -> None:
-        """Make `samples` from what was heard."""
+        """Make the file from the leg's audio."""
         end_ms = self.end_ms if self.end_ms is not None else self.start_ms
         lanes = [self._lane(audio, track, end_ms) for track in self._tracks()]
         mixed = lanes[0] if len(lanes) == 1 else _join(lanes, self.channels)
         self.samples = _trimmed(mixed) if self.trim else mixed
+        self.duration_ms = len(self.samples) * 1000 // TELEPHONE_HZ
+
+    def delete(self) -> None:
+        """Delete the audio; the metadata remains."""
+        self.status, self.samples, self.updated_at = "deleted", None, datetime.now(UTC)
 
     def wav(self, channels: int | None = None) -> bytes:
         """The file, in `channels` (None: as it was made). Raises ValueError for two channels of a mono recording."""
         if self.samples is None:
-            raise ValueError("the recording is not there yet")
+            raise ValueError("the recording is not completed")
         samples = self.samples
         if channels == 2 and samples.ndim == 1:
             raise ValueError("the recording has one channel")
@@ -118,7 +121,7 @@ class CloudRecording:
 
 
 def _join(lanes: list[Samples], channels: int) -> Samples:
-    """Two lanes beside each other, or added up in one."""
+    """Two tracks as two channels, or mixed into one."""
     if channels == 2:
         return np.column_stack(lanes)
     total = lanes[0].astype(np.int32) + lanes[1]
@@ -129,5 +132,5 @@ def _join(lanes: list[Samples], channels: int) -> Samples:
 def _trimmed(samples: Samples) -> Samples:
     """Without silence at both ends."""
     loud = np.abs(samples.astype(np.int32)) >= _QUIET
-    heard = np.flatnonzero(loud if loud.ndim == 1 else loud.any(axis=1))
-    return samples[heard[0] : heard[-1] + 1] if heard.size else samples[:0]
+    audible = np.flatnonzero(loud if loud.ndim == 1 else loud.any(axis=1))
+    return samples[audible[0] : audible[-1] + 1] if audible.size else samples[:0]

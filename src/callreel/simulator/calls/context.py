@@ -1,4 +1,4 @@
-"""What the parts of one running call share: its script, clock and sound, when it ends, and the way of its webhooks."""
+"""State that the parts of one running call share: script, clock, audio, end, and webhook delivery."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -14,21 +14,23 @@ from callreel.simulator.scenario import CallScript, Progress, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
 from callreel.simulator.signalling.switchboard import Switchboard
 from callreel.simulator.sound.leg_audio import LegAudio
-from callreel.simulator.state import CarrierState, Leg
+from callreel.simulator.state import CarrierState, Leg, Redirection
 from callreel.simulator.webhook_delivery import Delivery, WebhookSender
+
+FETCH_FAILED = 11200
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierServices:
-    """What all calls of one stand-in share. `api_url` is the public address of its REST API.
+    """What all calls of one carrier share. `api_url` is the public address of its REST API.
 
-    `switchboard` is there where browsers may take part.
+    `switchboard` is set if browsers may take part.
     """
 
     account: Account
     sids: Sids
-    courier: WebhookSender
-    ledger: CarrierState
+    webhooks: WebhookSender
+    state: CarrierState
     api_url: str
     speed: float
     recording_delay_s: float
@@ -39,13 +41,13 @@ class CarrierServices:
 
 @dataclass(slots=True, eq=False)
 class CallContext:
-    """Made when a call's TwiML begins to run; every task of the call belongs to `group`.
+    """Created when a call starts; every task of the call belongs to `group`.
 
-    `ends_ms` is known ahead once two recorded voices are laid; with a person on the call it is known when it is over.
-    `over` is set by whoever comes there first. `caller` is the parent leg's party, if that is a browser.
+    `ends_ms` is known in advance once two recorded voices are placed; with a live person it is set when the call ends.
+    `interrupted` is set when the call has ended, and while a redirection waits. `caller` is the parent leg's browser, if any.
     """
 
-    exchange: CarrierServices
+    services: CarrierServices
     script: CallScript
     leg: Leg
     clock: CallClock
@@ -55,62 +57,97 @@ class CallContext:
     keys: str = ""
     audio: LegAudio = field(default_factory=LegAudio)
     ends_ms: int | None = None
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    redirection: Redirection | None = None
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: list[Delivery] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    _last_of: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _last_delivery: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     @property
     def leg_sid(self) -> LegSid:
         return LegSid(self.leg.sid)
 
     def fault(self, name: str) -> float | None:
-        """The number of that fault of the script, None when it has none."""
+        """The number of that fault of the script, None if it has none."""
         return value_of(self.script.faults, name)
 
-    def tell(self, stage: Stage, position_ms: float) -> None:
+    def report_progress(self, stage: Stage, position_ms: float) -> None:
         self.on_progress(Progress(stage, round(position_ms)))
 
+    @property
+    def over(self) -> bool:
+        return self.ended.is_set()
+
     async def wait_until(self, position_ms: float) -> bool:
-        """Whether that position was reached; False when the call was over before, as planned or by surprise."""
-        if self.over.is_set():
+        """Wait for that position; False if the call ended or was redirected before it."""
+        return await self._wait(position_ms, self.interrupted)
+
+    async def wait_in_call(self, position_ms: float) -> bool:
+        """Wait for that position; False if the call ended before it."""
+        return await self._wait(position_ms, self.ended)
+
+    async def _wait(self, position_ms: float, event: asyncio.Event) -> bool:
+        if event.is_set():
             return False
         next_ms = position_ms if self.ends_ms is None else min(position_ms, self.ends_ms)
         try:
             async with asyncio.timeout(max(0.0, self.clock.seconds_until(next_ms))):
-                await self.over.wait()
+                await event.wait()
             return False
         except TimeoutError:
             pass
         if self.ends_ms is not None and self.ends_ms < position_ms:
-            self.over.set()
-        return not self.over.is_set()
+            self.end(self.ends_ms)
+        return not event.is_set()
 
     def end(self, at_ms: int) -> None:
-        """The call is over, at the planned end or before it."""
+        """The call is over at `at_ms`, or at its planned end if that is earlier."""
         self.ends_ms = at_ms if self.ends_ms is None else min(at_ms, self.ends_ms)
-        self.over.set()
+        self.ended.set()
+        self.interrupted.set()
 
     def hang_up(self) -> None:
-        """End the call after the frame that is on its way."""
+        """End the call after the current frame."""
         self.end(self.clock.next_ms() + FRAME_MS)
 
+    def redirect(self, redirection: Redirection) -> None:
+        """Stop the current document after the current frame and continue with another one."""
+        if not self.over:
+            self.redirection = redirection
+            self.ends_ms = None
+            self.audio.cut_all(self.clock.next_ms())
+            self.interrupted.set()
+
+    def take_redirection(self) -> Redirection | None:
+        """The waiting redirection, which then no longer interrupts the call."""
+        redirection, self.redirection = self.redirection, None
+        if redirection is not None and not self.over:
+            self.interrupted.clear()
+        return None if self.over else redirection
+
     def answer(self, at_ms: int) -> None:
-        """The parent leg is answered, if it was not before, and its browser is told."""
+        """Answer the parent leg, unless it is answered already, and notify its browser."""
         if self.leg.answered_at is None:
             self.leg.answered_at, self.leg.status = self.clock.moment(at_ms), "in-progress"
             if self.caller is not None:
                 self.caller.answered()
 
     async def fetch(self, url: str, form: Mapping[str, str], method: str = "POST") -> Delivery:
-        """Deliver and wait for the answer: for TwiML."""
+        """Deliver and wait for the response: for TwiML."""
         return await self._deliver(url, form, method, None)
 
     def post(
         self, family: str, callback: Callback | None, form: Mapping[str, str], token: str | None = None
     ) -> None:
-        """Deliver in the background, after what was posted before of the same family. Without a callback: nothing."""
+        """Deliver in the background, after earlier webhooks of the same family. Without a callback: nothing.
+
+        The carrier delivers to absolute URLs only and reports a relative one as error 11200.
+        """
         if callback is None:
+            return
+        if not callback.url.startswith(("http://", "https://")):
+            self.warnings.append(f"{FETCH_FAILED} the callback URL {callback.url} is not absolute")
             return
 
         async def after(last: asyncio.Task[None] | None) -> None:
@@ -118,18 +155,17 @@ class CallContext:
                 await last
             await self._deliver(callback.url, form, callback.method, token)
 
-        self._last_of[family] = self.spawn(after(self._last_of.get(family)))
+        self._last_delivery[family] = self.spawn(after(self._last_delivery.get(family)))
 
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return self.group.create_task(work)
 
     async def _deliver(self, url: str, form: Mapping[str, str], method: str, token: str | None) -> Delivery:
         forged = self.fault("forged-signature") is not None
-        courier = self.exchange.courier
-        delivery = await courier.deliver(url, form, method=method, forged=forged, token=token)
+        webhooks = self.services.webhooks
+        delivery = await webhooks.deliver(url, form, method=method, forged=forged, token=token)
         self.deliveries.append(delivery)
         if not delivery.accepted:
-            self.warnings.append(
-                f"11200 {method} {delivery.url} was answered {delivery.status or 'not at all'}"
-            )
+            result = f"returned {delivery.status}" if delivery.status else "had no response"
+            self.warnings.append(f"{FETCH_FAILED} {method} {delivery.url} {result}")
         return delivery

@@ -1,6 +1,7 @@
-"""`<Dial>`: ring the other phone, join the parties, let them speak, and tell each step to the number's callback.
+"""`<Dial>`: rings the other party, bridges the two legs, and reports each step to the number's callback.
 
-One target is dialled, the first. On a live call a `<Client>` is a browser that is really rung. Steps and fields: reference/twilio.md, sections 5.3 and 5.4.
+Only the first target is dialled. On a live call a `<Client>` is a browser, which is really rung. Steps and fields:
+reference/twilio.md, sections 5.3 and 5.4.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from callreel.domain.call import Direction, Track
 from callreel.domain.ids import LegSid
 from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.twiml_script import Dial, DialClient, DialNumber
-from callreel.simulator.calls.webhook_forms import call_status_form, dial_action_fields
+from callreel.simulator.calls.webhook_forms import LegEvent, call_status_form, dial_action_fields
 from callreel.simulator.scenario import Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
 from callreel.simulator.signalling.webrtc import MediaError
@@ -20,10 +21,10 @@ from callreel.simulator.state import Leg
 from callreel.twilio.webhooks import CLIENT
 
 LAST_WORDS_MS = 500
-"""How long after the longer voice the agent hangs up."""
+"""The agent hangs up this long after the end of the longer voice."""
 
 _RINGING_AFTER_MS = 100
-_TELL_EVERY_MS = 1000
+_PROGRESS_INTERVAL_MS = 1000
 _SEQUENCE = {"initiated": 0, "ringing": 1, "answered": 2, "completed": 3}
 _SIP_CODES = {"completed": 200, "busy": 486, "no-answer": 480, "canceled": 487, "failed": 500}
 
@@ -39,7 +40,7 @@ class DialResult:
 
     @property
     def action_fields(self) -> dict[str, str]:
-        """What the document at `action` is asked for with."""
+        """The fields of the request to `action`."""
         since_ms = self.ended_ms if self.answered_ms is None else self.answered_ms
         return dial_action_fields(
             child_sid=LegSid(self.child_sid),
@@ -50,7 +51,7 @@ class DialResult:
 
 
 class DialRunner:
-    """One `<Dial>` of a call, run once."""
+    """Runs one `<Dial>` of a call once."""
 
     def __init__(self, call: CallContext, dial: Dial) -> None:
         self._call = call
@@ -60,8 +61,8 @@ class DialRunner:
         self._answered_ms: int | None = None
 
     async def run(self, at_ms: int) -> DialResult:
-        """From `at_ms` until one side hangs up, nobody answers, or the call is over."""
-        self._call.exchange.ledger.legs[self._leg.sid] = self._leg
+        """From `at_ms` until one party hangs up, the dial times out, or the call ends or is redirected."""
+        self._call.services.state.legs[self._leg.sid] = self._leg
         self._step("initiated", "initiated", at_ms)
         if self._call.script.live and isinstance(self._target, DialClient):
             return await self._ring_browser(self._target.identity, at_ms)
@@ -70,55 +71,64 @@ class DialRunner:
     async def _ring_phone(self, at_ms: int) -> DialResult:
         call, script = self._call, self._call.script
         ring_ms = min(round(script.ring_s * 1000), self._dial.timeout_s * 1000)
-        answers = script.answer and script.ring_s < self._dial.timeout_s
+        failure = self._failure()
         answer_ms = at_ms + ring_ms
-        call.audio.lay(Track.OUTBOUND, at_ms, ringback(script.ringback, ring_ms))
+        call.audio.write(Track.OUTBOUND, at_ms, ringback(script.ringback, ring_ms))
         if await call.wait_until(at_ms + min(_RINGING_AFTER_MS, ring_ms)):
-            self._rings(at_ms + _RINGING_AFTER_MS)
-        if answers and not script.live:
+            self._report_ringing(at_ms + _RINGING_AFTER_MS)
+        if failure is None and not script.live:
             self._lay_voices(answer_ms)
         if not await call.wait_until(answer_ms):
-            return self._end("canceled", call.ends_ms or answer_ms)
-        if not answers:
-            return self._end("no-answer", answer_ms)
+            return self._end("canceled", self._end_ms())
+        if failure is not None:
+            return self._end(failure, answer_ms)
         if script.live:
             self._start_technician(Track.OUTBOUND, answer_ms)
-        return await self._speak(answer_ms)
+        return await self._bridge(answer_ms)
+
+    def _failure(self) -> str | None:
+        """The status of a phone that does not answer; None if it answers."""
+        script = self._call.script
+        if self._call.fault("busy") is not None:
+            return "busy"
+        if self._call.fault("no-answer") is not None or not script.answer:
+            return "no-answer"
+        return None if script.ring_s < self._dial.timeout_s else "no-answer"
 
     async def _ring_browser(self, identity: str, at_ms: int) -> DialResult:
-        """Ring whoever is registered under `identity`: the agent, as the call's child leg."""
-        call, switchboard = self._call, self._call.exchange.switchboard
+        """Ring the browser registered as `identity`: the agent, as the call's child leg."""
+        call, switchboard = self._call, self._call.services.switchboard
         browser = None if switchboard is None else switchboard.leg_for(identity, self._leg.sid)
         if browser is None:
             return self._end("no-answer", at_ms)
         try:
-            return await self._talk_to(browser, at_ms)
+            return await self._offer_to(browser, at_ms)
         finally:
             call.keys += browser.keys
             await browser.close()
 
-    async def _talk_to(self, browser: BrowserLeg, at_ms: int) -> DialResult:
+    async def _offer_to(self, browser: BrowserLeg, at_ms: int) -> DialResult:
         call = self._call
-        deadline_ms = at_ms + self._dial.timeout_s * 1000
-        call.audio.lay(Track.OUTBOUND, at_ms, ringback(call.script.ringback, self._dial.timeout_s * 1000))
-        await browser.offer(self._shown())
-        self._rings(call.clock.next_ms())
-        answer = await self._decision(browser, deadline_ms)
+        timeout_ms = self._dial.timeout_s * 1000
+        call.audio.write(Track.OUTBOUND, at_ms, ringback(call.script.ringback, timeout_ms))
+        await browser.offer(self._offer_parameters())
+        self._report_ringing(call.clock.next_ms())
+        answer = await self._decision(browser, at_ms + timeout_ms)
         answer_ms = call.clock.next_ms()
         call.audio.cut(Track.OUTBOUND, answer_ms)
         if answer is None:
-            return self._end(self._unanswered(browser), min(answer_ms, call.ends_ms or answer_ms))
+            return self._end(self._unanswered_status(browser), min(answer_ms, call.ends_ms or answer_ms))
         try:
             await browser.connect(answer)
         except MediaError as error:
             call.warnings.append(str(error))
             return self._end("failed", answer_ms)
-        browser.join(call.audio, call.clock, Track.OUTBOUND, Track.INBOUND, call.hang_up)
+        browser.join(call.audio, call.clock, Track.OUTBOUND, call.hang_up)
         self._start_technician(Track.INBOUND, answer_ms)
-        return await self._speak(answer_ms)
+        return await self._bridge(answer_ms)
 
     async def _decision(self, browser: BrowserLeg, deadline_ms: int) -> str | None:
-        """The browser's SDP, or None: it declined, has gone, did nothing until the deadline, or the call is over."""
+        """The browser's SDP; None if it declined, is gone, did nothing until the deadline, or the call ended."""
         waiting: set[asyncio.Task[bool]] = {
             asyncio.create_task(browser.decided.wait()),
             asyncio.create_task(self._call.wait_until(deadline_ms)),
@@ -131,36 +141,35 @@ class DialRunner:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    def _unanswered(self, browser: BrowserLeg) -> str:
+    def _unanswered_status(self, browser: BrowserLeg) -> str:
         if browser.declined:
             return "busy"
-        return "canceled" if self._call.over.is_set() else "no-answer"
+        return "canceled" if self._call.interrupted.is_set() else "no-answer"
 
-    def _shown(self) -> dict[str, str]:
-        """What the browser shows of the call."""
+    def _offer_parameters(self) -> dict[str, str]:
+        """The call's parameters as the browser shows them."""
         return {
             "CallSid": self._leg.sid,
-            "AccountSid": self._call.exchange.account.sid,
+            "AccountSid": self._call.services.account.sid,
             "From": self._leg.from_,
             "To": self._leg.to,
             "ApiVersion": "2010-04-01",
         }
 
     def _start_technician(self, speaks: Track, answer_ms: int) -> None:
-        hears = Track.INBOUND if speaks is Track.OUTBOUND else Track.OUTBOUND
         voice = self._call.script.technician_voice
-        self._call.spawn(run_technician(self._call, voice, speaks=speaks, hears=hears, from_ms=answer_ms))
+        self._call.spawn(run_technician(self._call, voice, speaks=speaks, from_ms=answer_ms))
 
-    def _rings(self, at_ms: int) -> None:
+    def _report_ringing(self, at_ms: int) -> None:
         self._step("ringing", "ringing", at_ms)
-        self._call.tell(Stage.RINGING, at_ms)
+        self._call.report_progress(Stage.RINGING, at_ms)
         if self._call.caller is not None:
             self._call.caller.ringing()
 
     def _child(self) -> Leg:
         call, target = self._call, self._target
         to = target.number if isinstance(target, DialNumber) else f"{CLIENT}{target.identity}"
-        sid = call.exchange.sids.new("CA")
+        sid = call.services.sids.new("CA")
         from_ = self._dial.caller_id or call.leg.from_
         began_at = call.clock.moment(call.clock.now_ms())
         return Leg(sid, from_, to, "outbound-dial", began_at, "queued", parent_sid=call.leg.sid)
@@ -170,28 +179,33 @@ class DialRunner:
         call, script = self._call, self._call.script
         outgoing = script.direction is Direction.OUTGOING
         agent, technician = (Track.INBOUND, Track.OUTBOUND) if outgoing else (Track.OUTBOUND, Track.INBOUND)
-        call.audio.lay(agent, answer_ms, script.agent_voice)
-        call.audio.lay(technician, answer_ms, script.technician_voice)
+        call.audio.write(agent, answer_ms, script.agent_voice)
+        call.audio.write(technician, answer_ms, script.technician_voice)
         spoken_ms = max(len(script.agent_voice), len(script.technician_voice)) // 8
         planned_ms = answer_ms + spoken_ms + LAST_WORDS_MS
         call.ends_ms = planned_ms if call.ends_ms is None else min(call.ends_ms, planned_ms)
 
-    async def _speak(self, answer_ms: int) -> DialResult:
+    async def _bridge(self, answer_ms: int) -> DialResult:
         call = self._call
         self._answered_ms = answer_ms
         self._leg.answered_at = call.clock.moment(answer_ms)
         call.answer(answer_ms)
         self._step("answered", "in-progress", answer_ms)
-        call.tell(Stage.ANSWERED, answer_ms)
+        call.report_progress(Stage.ANSWERED, answer_ms)
         position_ms = answer_ms
         while call.ends_ms is None or position_ms < call.ends_ms:
-            position_ms += _TELL_EVERY_MS
+            position_ms += _PROGRESS_INTERVAL_MS
             if call.ends_ms is not None:
                 position_ms = min(position_ms, call.ends_ms)
             if not await call.wait_until(position_ms):
                 break
-            call.tell(Stage.SPEAKING, position_ms)
-        return self._end("completed", call.ends_ms or position_ms)
+            call.report_progress(Stage.SPEAKING, position_ms)
+        return self._end("completed", self._end_ms())
+
+    def _end_ms(self) -> int:
+        """The end of the call, or now if a redirection ends only the dial."""
+        call = self._call
+        return call.clock.next_ms() if call.ends_ms is None else call.ends_ms
 
     def _end(self, status: str, at_ms: int) -> DialResult:
         self._leg.ended_at = self._call.clock.moment(at_ms)
@@ -199,14 +213,14 @@ class DialRunner:
         return DialResult(self._leg.sid, status, self._answered_ms, at_ms)
 
     def _step(self, event: str, status: str, at_ms: int) -> None:
-        """Remember it, and tell the callback if it asked for `event`."""
+        """Record the status, and report it to the callback if that subscribed to `event`."""
         self._leg.status = status
         callback = self._target.callback
         if callback is None or event not in callback.events:
             return
-        form = call_status_form(
+        leg = LegEvent(
             leg_sid=LegSid(self._leg.sid),
-            account_sid=self._call.exchange.account.sid,
+            account_sid=self._call.services.account.sid,
             status=status,
             sequence_number=_SEQUENCE[event],
             timestamp=self._call.clock.moment(at_ms),
@@ -216,4 +230,4 @@ class DialRunner:
             duration_s=self._leg.duration_s,
             sip_code=_SIP_CODES.get(status),
         )
-        self._call.post(f"leg {self._leg.sid}", callback, form)
+        self._call.post(f"leg {self._leg.sid}", callback, call_status_form(leg))

@@ -1,8 +1,7 @@
-"""One media stream of a call: the socket to the receiver, paced frames of the tracks asked for, and its callbacks.
+"""One media stream of a call: the socket to the receiver, paced frames of the requested tracks, and its callbacks.
 
-The messages are `carrier.stream`'s, the sound `LegAudio`'s, the harm `faults`'. The handshake is signed over the wss URL
-as the TwiML gave it, the header in lower case (reference/twilio.md, section 3.5); a loopback host is then reached by
-plain ws, since nobody has a certificate for it.
+The handshake is signed over the wss URL as the TwiML has it, with a lower-case header (reference/twilio.md, section 3.5).
+A loopback host is connected by plain ws, since there are no certificates for it.
 """
 
 import asyncio
@@ -38,20 +37,21 @@ _TRACKS = {
 
 
 class MediaStream:
-    """Runs once. `stop` and the end of the call end it in order; a cut and a dead socket without `stop`."""
+    """Runs once. `stop` and the end of the call end it with a `stop` message; a cut or a broken socket without one."""
 
-    def __init__(self, conversation: CallContext, order: StartStream) -> None:
-        self.sid = StreamSid(conversation.exchange.sids.new("MZ"))
+    def __init__(self, call: CallContext, order: StartStream) -> None:
+        self.sid = StreamSid(call.services.sids.new("MZ"))
         self.order = order
-        self._call = conversation
+        self._call = call
         self._tracks = _TRACKS[order.track]
-        self._sender = StreamSender(self.sid, conversation.leg_sid, conversation.exchange.account.sid)
+        self._sender = StreamSender(self.sid, call.leg_sid, call.services.account.sid)
         self._sent = {track: bytearray() for track in self._tracks}
         self._start_ms = 0
         self._stops_ms: int | None = None
         self._close_code: int | None = None
         self._error: str | None = None
         self.cut = False
+        self.running = True
 
     @property
     def outcome(self) -> StreamOutcome:
@@ -59,12 +59,18 @@ class MediaStream:
         return StreamOutcome(self.sid, self._start_ms, tracks, self._close_code, self._error)
 
     def stop(self, at_ms: int) -> None:
-        """No frame after `at_ms`."""
+        """Send no frame after `at_ms`."""
         self._stops_ms = at_ms
 
     async def run(self, start_ms: int, cut_ms: float | None = None) -> None:
-        """Stream from `start_ms` of the call, or from when the socket is there; `cut_ms` of the stream breaks it."""
-        if not await self._call.wait_until(start_ms - _CONNECT_AHEAD_MS):
+        """Stream from `start_ms` of the call, or from when the socket connects; break it at `cut_ms` of the stream."""
+        try:
+            await self._connect_and_stream(start_ms, cut_ms)
+        finally:
+            self.running = False
+
+    async def _connect_and_stream(self, start_ms: int, cut_ms: float | None) -> None:
+        if not await self._call.wait_in_call(start_ms - _CONNECT_AHEAD_MS):
             return
         socket = await self._connect()
         if socket is None:
@@ -76,12 +82,12 @@ class MediaStream:
             self._close_code = closed.rcvd.code if closed.rcvd else 1006
             self._notify("stream-stopped")
         except TimeoutError:
-            self._fail("31921 the receiver took no message in time")
+            self._fail("31921 the receiver accepted no message in time")
         finally:
             socket.transport.abort()
 
     async def _connect(self) -> ClientConnection | None:
-        account = self._call.exchange.account
+        account = self._call.services.account
         forged = self._call.fault("forged-signature") is not None
         signed = account.signature_headers(self.order.url, {}, forged=forged)
         try:
@@ -96,24 +102,24 @@ class MediaStream:
                 max_queue=None,
             )
         except TimeoutError:
-            self._error = "31901 no answer to the stream's connection in time"
+            self._error = "31901 the connection of the stream timed out"
         except OSError:
-            self._error = "31902 the stream's connection was refused"
+            self._error = "31902 the connection of the stream was refused"
         except (InvalidHandshake, InvalidURI) as error:
-            self._error = f"31920 the stream's handshake failed: {error}"
+            self._error = f"31920 the handshake of the stream failed: {error}"
         return None
 
     async def _stream(self, socket: ClientConnection, start_ms: int, cut_ms: float | None) -> None:
         self._start_ms = max(start_ms, self._call.clock.next_ms(FRAME_MS))
-        await self._call.wait_until(self._start_ms)
+        await self._call.wait_in_call(self._start_ms)
         await socket.send(self._sender.connected())
         await socket.send(self._sender.start(self._tracks, self.order.parameters))
         self._notify("stream-started")
-        for sending in inject(self._sendings(), self._call.script.faults, self._call.exchange.seed):
+        for sending in inject(self._sendings(), self._call.script.faults, self._call.services.seed):
             await self._call.clock.reach(self._start_ms + sending.due_ms)
             if cut_ms is not None and sending.due_ms > cut_ms:
                 self.cut = True
-                self._fail("31921 the stream's connection broke")
+                self._fail("31921 the connection of the stream broke")
                 return
             async with asyncio.timeout(_SEND_S):
                 await socket.send(sending.message)
@@ -122,12 +128,12 @@ class MediaStream:
         await socket.close()
 
     def _sendings(self) -> Iterator[ScheduledMessage]:
-        """Each frame when its sound is over, until the call or the stream ends."""
+        """Each frame at the time at which its audio ends, until the call or the stream ends."""
         timestamp_ms = 0
         while not self._ended_by(self._start_ms + timestamp_ms + FRAME_MS):
             at_ms = self._start_ms + timestamp_ms
             for track in self._tracks:
-                codes = self._call.audio.heard(track, at_ms, at_ms + FRAME_MS)
+                codes = self._call.audio.read(track, at_ms, at_ms + FRAME_MS)
                 self._sent[track] += codes
                 message = self._sender.media(track, timestamp_ms, codes)
                 yield ScheduledMessage(timestamp_ms + FRAME_MS, message, track)
@@ -145,11 +151,11 @@ class MediaStream:
         call = self._call
         if self._error is not None:
             call.warnings.append(self._error)
-            log.warning("media stream: %s", self._error, extra={"stream_sid": self.sid})
+            log.warning("media stream failed", extra={"stream_sid": self.sid, "error": self._error})
         form = stream_status_form(
             stream_sid=self.sid,
             leg_sid=call.leg_sid,
-            account_sid=call.exchange.account.sid,
+            account_sid=call.services.account.sid,
             event=event,
             timestamp=call.clock.moment(call.clock.now_ms()),
             name=self.order.name,
@@ -159,13 +165,13 @@ class MediaStream:
 
 
 def connect_url(url: str) -> str:
-    """Where to connect for a stream's URL: a wss URL of a loopback host is reached by ws, all others as they are."""
+    """The URL to connect to for a stream's URL: ws for a wss URL of a loopback host, otherwise unchanged."""
     scheme, _, rest = url.partition("://")
     return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname or "") else url
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address, is always this machine."""
+    """Whether `host`, a name or an address, is a loopback host."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,17 +1,17 @@
-"""What the carrier tells about a recording, and when: its callbacks, with the faults that strike them.
+"""The callbacks of a recording, with the faults that affect them.
 
-Parameters and order: reference/twilio.md, section 1.4. `completed` comes only when the file can be fetched.
+Parameters and order: reference/twilio.md, section 1.4. `completed` is sent only when the file can be downloaded.
 """
 
 from callreel.domain.ids import RecordingSid
 from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.twiml_script import Callback
-from callreel.simulator.calls.webhook_forms import recording_status_form
+from callreel.simulator.calls.webhook_forms import RecordingEvent, recording_status_form
 from callreel.simulator.scenario import Stage
 
 TOO_SHORT = 16101
-_ALWAYS_TOLD = "failed"  # no subscription to it is documented
+_ALWAYS_SENT = "failed"  # no subscription to it is documented
 
 
 class RecordingCallbacks:
@@ -23,27 +23,27 @@ class RecordingCallbacks:
         self._callback = callback
 
     def report_started(self) -> None:
-        """Tell that it runs, unless that is to come last."""
+        """Report that the recording runs, unless a fault reorders the callbacks."""
         if self._call.fault("callback-reordered") is None:
-            self._tell("in-progress")
+            self._send("in-progress")
 
-    async def ended(self) -> None:
-        """Wait until the file is ready, make it, tell."""
+    async def finish(self) -> None:
+        """Wait for the processing delay, make the file, and report the final status."""
         recording, call = self._recording, self._call
         recording.status = "processing"
-        await call.clock.reach((recording.end_ms or 0) + call.exchange.recording_delay_s * 1000)
+        await call.clock.reach((recording.end_ms or 0) + call.services.recording_delay_s * 1000)
         self._settle()
         recording.updated_at = call.clock.moment(call.clock.now_ms())
-        call.tell(Stage.RECORDED, call.clock.now_ms())
+        call.report_progress(Stage.RECORDED, call.clock.now_ms())
         if delay_s := call.fault("callback-delayed"):
             await call.clock.reach(call.clock.now_ms() + delay_s * 1000)
         if call.fault("callback-lost") is None:
-            self._tell(recording.status)
+            self._send(recording.status)
         if call.fault("callback-reordered") is not None:
-            self._tell("in-progress")
+            self._send("in-progress")
 
     def _settle(self) -> None:
-        """The recording's last status, and its file where there is one."""
+        """Set the final status, and make the file if there is one."""
         recording, call = self._recording, self._call
         absent = call.fault("absent")
         if absent is not None:
@@ -58,28 +58,30 @@ class RecordingCallbacks:
         else:
             recording.samples, recording.status, recording.error_code = None, "absent", TOO_SHORT
 
-    def _tell(self, status: str) -> None:
+    def _send(self, status: str) -> None:
         callback = self._callback
-        if callback is None or (status not in callback.events and status != _ALWAYS_TOLD):
+        if callback is None or (status not in callback.events and status != _ALWAYS_SENT):
             return
         form = self._form(status)
-        token = self._call.exchange.sids.uuid()
+        token = self._call.services.sids.uuid()
         for time in range(round(self._call.fault("callback-repeated") or 1)):
             self._call.post(f"recording {self._recording.sid}", callback, form, token if time else None)
 
     def _form(self, status: str) -> dict[str, str]:
-        recording, account_sid = self._recording, self._call.exchange.account.sid
+        recording, account_sid = self._recording, self._call.services.account.sid
         claimed_ms = recording.duration_ms + 1000 * (self._call.fault("wrong-duration") or 0)
         return recording_status_form(
-            recording_sid=RecordingSid(recording.sid),
-            leg_sid=self._call.leg_sid,
-            account_sid=account_sid,
-            status=status,
-            url=f"{self._call.exchange.api_url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}",
-            start_time=recording.began_at,
-            channels=recording.channels,
-            track=recording.track,
-            source=recording.source,
-            duration_s=round(claimed_ms / 1000),
-            error_code=recording.error_code or 0,
+            RecordingEvent(
+                recording_sid=RecordingSid(recording.sid),
+                leg_sid=self._call.leg_sid,
+                account_sid=account_sid,
+                status=status,
+                url=f"{self._call.services.api_url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}",
+                start_time=recording.began_at,
+                channels=recording.channels,
+                track=recording.track,
+                source=recording.source,
+                duration_s=round(claimed_ms / 1000),
+                error_code=recording.error_code or 0,
+            )
         )

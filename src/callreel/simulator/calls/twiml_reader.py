@@ -1,10 +1,10 @@
-"""Reads a TwiML document into verbs, as the carrier does: for the stand-in, which then runs them.
+"""Parses a TwiML document into verbs, as the carrier does.
 
-What the carrier takes with a warning becomes a `TwimlWarning` here, with its code: 13621 (recording event), 13622
-(recording track or channels), 31941 (stream track, name, or too many tracks), 31920 (stream URL), 12200 (a verb or noun
-unknown to this reader). What the carrier does then is documented only for streams (none is opened, the call goes on);
-for recordings this reader takes the nearest valid options. Defaults are the carrier's: reference/twilio.md, sections
-1.1, 1.2, 3.1, 3.4, 5.3, 5.4. A document with a DOCTYPE is refused, so that no entity is ever expanded.
+What the carrier accepts with a warning becomes a `TwimlWarning` with its code: 13621 (recording event), 13622 (recording
+track or channels), 31941 (stream track, name, or too many tracks), 31920 (stream URL), 12200 (unknown verb or noun). What
+happens then is documented only for streams (none is opened, the call continues); for recordings this reader uses the
+nearest valid options. Defaults are the carrier's: reference/twilio.md, sections 1.1, 1.2, 3.1, 3.4, 5.3, 5.4. A document
+with a DOCTYPE is rejected, so that no entity is ever expanded.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,7 @@ from callreel.simulator.calls.twiml_script import (
     StartStream,
     StopRecording,
     StopStream,
+    StreamRefusedError,
     TwimlWarning,
     Verb,
 )
@@ -36,11 +37,9 @@ from callreel.twilio.twiml import (
     RECORDING_CHANNELS,
     RECORDING_EVENTS,
     RECORDING_TRACKS,
+    RECORDING_TRIMS,
     STREAM_TRACKS,
 )
-
-MAX_FORKED_TRACKS = 4
-"""Of one call, over all its streams; `both_tracks` takes two."""
 
 BAD_DOCUMENT = 12100
 BAD_EVENT = 13621
@@ -51,7 +50,7 @@ UNKNOWN_ELEMENT = 12200
 
 
 class TwimlError(CallreelError):
-    """The document cannot be used. `code` is the carrier's."""
+    """The document is invalid. `code` is the carrier's."""
 
     def __init__(self, message: str, code: int = BAD_DOCUMENT) -> None:
         super().__init__(message)
@@ -59,16 +58,16 @@ class TwimlError(CallreelError):
 
 
 def read_twiml(xml: str) -> Script:
-    """The verbs of a document. Raises TwimlError for what is no XML, has a DOCTYPE, or is not a `<Response>`."""
+    """The verbs of a document. Raises TwimlError if it is not XML, has a DOCTYPE, or is not a `<Response>`."""
     root = _parse(xml)
     if root.tag != "Response":
-        raise TwimlError(f"TwiML begins with <Response>, not <{root.tag[:40]}>")
+        raise TwimlError(f"the root element of TwiML must be <Response>, not <{root.tag[:40]}>")
     return _Reader().read(root)
 
 
 class _NoDoctype(TreeBuilder):
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
-        raise TwimlError("TwiML has a DOCTYPE, which is not allowed")
+        raise TwimlError("TwiML must not have a DOCTYPE")
 
 
 def _parse(xml: str) -> Element:
@@ -82,7 +81,7 @@ def _parse(xml: str) -> Element:
 
 
 class _Reader:
-    """One reading of one document: gathers verbs and warnings."""
+    """Collects the verbs and warnings of one document."""
 
     def __init__(self) -> None:
         self._verbs: list[Verb] = []
@@ -108,7 +107,7 @@ class _Reader:
         self._warnings.append(TwimlWarning(code, text))
 
     def _unknown(self, element: Element) -> None:
-        self._warn(UNKNOWN_ELEMENT, f"<{str(element.tag)[:40]}> is not known here")
+        self._warn(UNKNOWN_ELEMENT, f"unknown element <{str(element.tag)[:40]}>")
 
     def _start(self, element: Element) -> None:
         for noun in element:
@@ -148,11 +147,11 @@ class _Reader:
     def _stream_fault(self, stream: StartStream) -> TwimlWarning | None:
         others = [verb for verb in self._verbs if isinstance(verb, StartStream)]
         if stream.track not in STREAM_TRACKS:
-            return TwimlWarning(BAD_STREAM, f"stream track {stream.track[:40]} is not known")
-        if stream.name is not None and stream.name in {other.name for other in others}:
-            return TwimlWarning(BAD_STREAM, f"two streams are called {stream.name[:40]}")
-        if sum(other.forked_tracks for other in others) + stream.forked_tracks > MAX_FORKED_TRACKS:
-            return TwimlWarning(BAD_STREAM, f"a call has at most {MAX_FORKED_TRACKS} forked tracks")
+            return TwimlWarning(BAD_STREAM, f"unknown stream track {stream.track[:40]}")
+        try:
+            stream.check_beside(others)
+        except StreamRefusedError as refused:
+            return TwimlWarning(BAD_STREAM, str(refused))
         return None
 
     def _recording(self, noun: Element) -> StartRecording:
@@ -160,13 +159,16 @@ class _Reader:
         track = self._choice(noun, "track", RECORDING_TRACKS, "both")
         if track != "both" and channels == "dual":
             if noun.get("channels") is not None:
-                self._warn(BAD_RECORDING, f"recording track {track} with channels dual; one side is mono")
+                self._warn(
+                    BAD_RECORDING,
+                    f"recording track {track} with channels dual; a one-sided recording is mono",
+                )
             channels = "mono"
         callback = _callback(noun, "recordingStatusCallback", events="completed")
         return StartRecording(
             channels=channels,
             track=track,
-            trim=noun.get("trim", "trim-silence"),
+            trim=self._choice(noun, "trim", RECORDING_TRIMS, "trim-silence"),
             name=noun.get("name"),
             callback=None if callback is None else self._known_events(callback),
         )
@@ -175,13 +177,13 @@ class _Reader:
         value = noun.get(attribute, default)
         if value in known:
             return value
-        self._warn(BAD_RECORDING, f"recording {attribute} {value[:40]} is not known")
+        self._warn(BAD_RECORDING, f"unknown recording {attribute} {value[:40]}")
         return default
 
     def _known_events(self, callback: Callback) -> Callback:
         for event in callback.events:
             if event not in RECORDING_EVENTS:
-                self._warn(BAD_EVENT, f"recording event {event[:40]} is not known")
+                self._warn(BAD_EVENT, f"unknown recording event {event[:40]}")
         known = tuple(event for event in callback.events if event in RECORDING_EVENTS)
         return Callback(callback.url, callback.method, known)
 
@@ -216,11 +218,13 @@ def _url_fault(url: str) -> TwimlWarning | None:
     try:
         address = urlsplit(url)
     except ValueError:
-        return TwimlWarning(BAD_STREAM_URL, "a stream's URL cannot be read")
+        return TwimlWarning(BAD_STREAM_URL, "the URL of a stream is invalid")
     if address.scheme not in ("wss", "") or not url:
-        return TwimlWarning(BAD_STREAM_URL, "a stream's URL must be wss://")
+        return TwimlWarning(BAD_STREAM_URL, "the URL of a stream must begin with wss://")
     if address.query:
-        return TwimlWarning(BAD_STREAM_URL, "a stream's URL has a query, which breaks the handshake")
+        return TwimlWarning(
+            BAD_STREAM_URL, "the URL of a stream must not have a query, which breaks the handshake"
+        )
     return None
 
 

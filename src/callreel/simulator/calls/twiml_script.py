@@ -1,15 +1,24 @@
-"""A TwiML document as values: the verbs that a call runs, in order. Made by `twiml_reader`.
+"""A TwiML document as values: the verbs that a call executes, in order, with defaults filled in.
 
-Only the verbs and nouns that Callreel's own documents and the stand-in's scenarios use. Defaults are filled in.
+Only the verbs and nouns that Callreel's documents and the simulator's scenarios use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from callreel.domain.errors import CallreelError
+
+MAX_FORKED_TRACKS = 4
+"""Per call, over all its running streams; `both_tracks` counts as two."""
+
+
+class StreamRefusedError(CallreelError):
+    """The carrier does not start this stream on this call."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwimlWarning:
-    """What the carrier would put into its debugger, going on."""
+    """A warning in the carrier's debugger; the call continues."""
 
     code: int
     text: str
@@ -17,7 +26,7 @@ class TwimlWarning:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Where progress is reported to. `events` is what was subscribed to."""
+    """A status callback. `events` are the subscribed ones."""
 
     url: str
     method: str
@@ -37,6 +46,14 @@ class StartStream:
     @property
     def forked_tracks(self) -> int:
         return 2 if self.track == "both_tracks" else 1
+
+    def check_beside(self, others: Iterable["StartStream"]) -> None:
+        """Raise StreamRefusedError if it cannot run beside these streams of the same call."""
+        others = tuple(others)
+        if self.name is not None and self.name in {other.name for other in others}:
+            raise StreamRefusedError(f"the call already has a stream named {self.name[:40]}")
+        if sum(other.forked_tracks for other in others) + self.forked_tracks > MAX_FORKED_TRACKS:
+            raise StreamRefusedError(f"a call has at most {MAX_FORKED_TRACKS} forked tracks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +83,7 @@ class StopRecording:
 
 @dataclass(frozen=True, slots=True)
 class DialNumber:
-    """A phone number to dial. `url` is a document that the callee hears before the parties are joined."""
+    """A phone number to dial. `url` is a document that runs on the callee's leg before the bridge."""
 
     number: str
     callback: Callback | None = None
@@ -84,7 +101,7 @@ class DialClient:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Rings all targets at once and joins the first that answers. With an `action` what follows is never reached."""
+    """Rings all targets and bridges the first that answers. With an `action`, the verbs after it are never executed."""
 
     targets: tuple[DialNumber | DialClient, ...]
     caller_id: str | None
@@ -104,7 +121,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """`digits` are keys to be pressed, out of band; `url` is then empty."""
+    """`digits` are DTMF digits, sent out of band; `url` is then empty."""
 
     url: str
     loop: int = 1
@@ -113,7 +130,7 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Waits, hearing nothing."""
+    """Waits in silence."""
 
     length_s: int
 
@@ -132,7 +149,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Goes on with the document at `url`."""
+    """Continues with the document at `url`."""
 
     url: str
     method: str
@@ -155,7 +172,7 @@ Verb = (
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a call is to do, in order, and what the carrier would warn of."""
+    """The verbs of a document, in order, and the carrier's warnings."""
 
     verbs: tuple[Verb, ...]
     warnings: tuple[TwimlWarning, ...]

@@ -1,17 +1,26 @@
-"""The form fields of the carrier's requests, as it writes them: what `webhooks` reads, from the other end.
+"""Form fields of the carrier's webhooks, as the carrier sends them. `twilio/webhooks` parses them.
 
-For the stand-in carrier and for `doctor`. Which field comes with which status: reference/twilio.md, sections 1.4
-(recording), 3.3 (stream), 5.2 (voice request), 5.3 (`<Dial action>`), 5.4 (call progress).
+Which field comes with which status: reference/twilio.md, sections 1.4 (recording), 3.3 (stream), 5.2 (voice request),
+5.3 (`<Dial action>`), 5.4 (call progress).
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from callreel.domain.ids import LegSid, RecordingSid, StreamSid
 from callreel.twilio.timestamps import iso8601, rfc2822
-from callreel.twilio.webhooks import TERMINAL
+from callreel.twilio.webhooks import CLIENT, TERMINAL
 
 API_VERSION = "2010-04-01"
+
+_PLACES = {
+    "+1": {"City": "SAN FRANCISCO", "Country": "US", "State": "CA", "Zip": "94103"},
+    "+49": {"City": "", "Country": "DE", "State": "", "Zip": ""},
+    "+": {"City": "", "Country": "GB", "State": "", "Zip": ""},
+}
+"""The carrier derives these fields from a number's prefix. A client or a withheld number has none."""
 
 
 def voice_form(
@@ -24,9 +33,10 @@ def voice_form(
     application_sid: str | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The request for TwiML. `from_` is `client:<identity>` for a browser's call, which brings its `parameters`.
+    """The request for TwiML. `from_` is `client:<identity>` for a browser's call, which adds its `parameters`.
 
-    `Direction` is `inbound` for both: the carrier sees a leg come in. A parameter cannot hide a field of the carrier's.
+    `Direction` is `inbound` in both cases: the carrier receives the leg. The carrier's fields override parameters. A call
+    from a phone has a call token and the result of the caller ID check (STIR/SHAKEN), and each number its place.
     """
     form = {
         "AccountSid": account_sid,
@@ -39,47 +49,64 @@ def voice_form(
         "From": from_,
         "To": to,
     }
+    form |= _place_fields("From", from_) | _place_fields("Caller", from_)
+    form |= _place_fields("To", to) | _place_fields("Called", to)
     if application_sid is not None:
         form["ApplicationSid"] = application_sid
+    if not from_.startswith(CLIENT):
+        form["CallToken"] = json.dumps(
+            {"parentCallInfoToken": f"token-of-{leg_sid}", "identityHeaderTokens": []}
+        )
+        if from_.startswith("+1"):
+            form["StirVerstat"] = "TN-Validation-Passed-A"
     return {**(parameters or {}), **form}
 
 
-def call_status_form(
-    *,
-    leg_sid: LegSid,
-    account_sid: str,
-    status: str,
-    sequence_number: int,
-    timestamp: datetime,
-    from_: str,
-    to: str,
-    parent_sid: LegSid | None = None,
-    duration_s: int = 0,
-    sip_code: int | None = None,
-) -> dict[str, str]:
-    """A leg's progress. `parent_sid` is given for a dialled leg. Durations come with a terminal status only."""
+def _place_fields(party: str, number: str) -> dict[str, str]:
+    place = next((fields for prefix, fields in _PLACES.items() if number.startswith(prefix)), {})
+    return {f"{party}{name}": value for name, value in place.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEvent:
+    """Progress of a leg. `parent_sid` is set for a dialled leg."""
+
+    leg_sid: LegSid
+    account_sid: str
+    status: str
+    sequence_number: int
+    timestamp: datetime
+    from_: str
+    to: str
+    parent_sid: LegSid | None = None
+    duration_s: int = 0
+    sip_code: int | None = None
+
+
+def call_status_form(leg: LegEvent) -> dict[str, str]:
+    """The call status callback. Durations are sent with a terminal status only."""
     form = {
-        "AccountSid": account_sid,
+        "AccountSid": leg.account_sid,
         "ApiVersion": API_VERSION,
-        "CallSid": leg_sid,
-        "CallStatus": status,
+        "CallSid": leg.leg_sid,
+        "CallStatus": leg.status,
         "CallbackSource": "call-progress-events",
-        "Called": to,
-        "Caller": from_,
-        "Direction": "inbound" if parent_sid is None else "outbound-dial",
-        "From": from_,
-        "SequenceNumber": str(sequence_number),
-        "Timestamp": rfc2822(timestamp),
-        "To": to,
+        "Called": leg.to,
+        "Caller": leg.from_,
+        "Direction": "inbound" if leg.parent_sid is None else "outbound-dial",
+        "From": leg.from_,
+        "SequenceNumber": str(leg.sequence_number),
+        "Timestamp": rfc2822(leg.timestamp),
+        "To": leg.to,
     }
-    if parent_sid is not None:
-        form["ParentCallSid"] = parent_sid
-    if status in TERMINAL:
-        form["CallDuration"] = str(duration_s)
-        if sip_code is not None:
-            form["SipResponseCode"] = str(sip_code)
-    if status == "completed":
-        form["Duration"] = str(-(-duration_s // 60))  # minutes begun
+    if leg.parent_sid is not None:
+        form["ParentCallSid"] = leg.parent_sid
+    if leg.status in TERMINAL:
+        form["CallDuration"] = str(leg.duration_s)
+        if leg.sip_code is not None:
+            form["SipResponseCode"] = str(leg.sip_code)
+    if leg.status == "completed":
+        form["Duration"] = str(-(-leg.duration_s // 60))  # started minutes
     return form
 
 
@@ -93,7 +120,7 @@ def stream_status_form(
     name: str | None = None,
     error: str | None = None,
 ) -> dict[str, str]:
-    """A stream's progress; `error` is for `stream-error`. A stream without a name goes by its id."""
+    """The stream status callback; `error` is for `stream-error`. Without a name the carrier sends the stream's sid."""
     form = {
         "AccountSid": account_sid,
         "CallSid": leg_sid,
@@ -107,46 +134,50 @@ def stream_status_form(
     return form
 
 
-def recording_status_form(
-    *,
-    recording_sid: RecordingSid,
-    leg_sid: LegSid,
-    account_sid: str,
-    status: str,
-    url: str,
-    start_time: datetime,
-    channels: int = 2,
-    track: str = "both",
-    source: str = "StartCallRecordingTwiML",
-    duration_s: int = 0,
-    error_code: int = 0,
-) -> dict[str, str]:
-    """A recording's progress. `url` is without an ending.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingEvent:
+    """Progress of a recording. `url` has no extension."""
 
-    `RecordingDuration` comes with `completed` only, `ErrorCode` with every status but `in-progress`.
+    recording_sid: RecordingSid
+    leg_sid: LegSid
+    account_sid: str
+    status: str
+    url: str
+    start_time: datetime
+    channels: int = 2
+    track: str = "both"
+    source: str = "StartCallRecordingTwiML"
+    duration_s: int = 0
+    error_code: int = 0
+
+
+def recording_status_form(recording: RecordingEvent) -> dict[str, str]:
+    """The recording status callback.
+
+    `RecordingDuration` is sent with `completed` only, `ErrorCode` with every status except `in-progress`.
     """
     form = {
-        "AccountSid": account_sid,
-        "CallSid": leg_sid,
-        "RecordingSid": recording_sid,
-        "RecordingUrl": url,
-        "RecordingStatus": status,
-        "RecordingChannels": str(channels),
-        "RecordingStartTime": rfc2822(start_time),
-        "RecordingSource": source,
-        "RecordingTrack": track,
+        "AccountSid": recording.account_sid,
+        "CallSid": recording.leg_sid,
+        "RecordingSid": recording.recording_sid,
+        "RecordingUrl": recording.url,
+        "RecordingStatus": recording.status,
+        "RecordingChannels": str(recording.channels),
+        "RecordingStartTime": rfc2822(recording.start_time),
+        "RecordingSource": recording.source,
+        "RecordingTrack": recording.track,
     }
-    if status == "completed":
-        form["RecordingDuration"] = str(duration_s)
-    if status != "in-progress":
-        form["ErrorCode"] = str(error_code)
+    if recording.status == "completed":
+        form["RecordingDuration"] = str(recording.duration_s)
+    if recording.status != "in-progress":
+        form["ErrorCode"] = str(recording.error_code)
     return form
 
 
 def dial_action_fields(
     *, child_sid: LegSid | None, status: str, duration_s: int, bridged: bool
 ) -> dict[str, str]:
-    """What `<Dial action>` gets beyond the fields of a voice request."""
+    """The fields that the `<Dial action>` request has in addition to those of a voice request."""
     fields = {"DialCallStatus": status, "DialBridged": str(bridged).lower()}
     if child_sid is not None:
         fields |= {"DialCallSid": child_sid, "DialCallDuration": str(duration_s)}

@@ -1,1 +1,1 @@
-"""The stand-in carrier's REST API."""
+"""The simulated carrier's REST API: the part of the v2010 API that concerns calls, streams and recordings."""

@@ -1,49 +1,54 @@
-"""The stand-in carrier's REST API: the part of the v2010 API that deals with calls, streams and recordings.
-
-HTTP Basic, forms in, JSON out. Paths, filters, paging and errors: reference/twilio.md, section 6. The routes are in
-`rest_calls` and `rest_recordings`.
-"""
+"""The application that serves the simulated carrier's REST API: authentication, error responses, routes."""
 
 import base64
 import binascii
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from callreel.simulator.account import Account
-from callreel.simulator.rest.calls import add_calls
-from callreel.simulator.rest.recordings import add_recordings
+from callreel.simulator.rest import calls, recordings, streams
+from callreel.simulator.rest.protocol import NOT_AUTHENTICATED, NOT_FOUND, RestContext, RestError
 from callreel.simulator.rest.resources import error_json
-from callreel.simulator.rest.responses import NOT_AUTHENTICATED, NOT_FOUND, RestError
 from callreel.simulator.state import CarrierState
 
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Basic realm="Twilio API"'},
+    429: {"Twilio-Concurrent-Requests": "101"},
+}
 
-def rest_app(account: Account, ledger: CarrierState, api_url: str, *, ranges: bool = False) -> FastAPI:
-    """The API of one stand-in. `ranges` lets downloads be resumed, which the carrier does not document."""
-    app = FastAPI(title="Stand-in carrier", docs_url=None, redoc_url=None, openapi_url=None)
+
+def rest_app(account: Account, state: CarrierState, api_url: str, *, ranges: bool = False) -> FastAPI:
+    """The API of one carrier. `ranges` allows resumed downloads, which the carrier does not document."""
+    app = FastAPI(title="Simulated carrier", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.rest = RestContext(account, state, api_url, ranges)
+    prefix = f"/2010-04-01/Accounts/{account.sid}"
+    for routes in (calls.router, streams.router, recordings.router):
+        app.include_router(routes, prefix=prefix, dependencies=[Depends(_authenticate)])
 
     @app.exception_handler(RestError)
-    async def refuse(request: Request, error: RestError) -> Response:
-        headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if error.status == 401 else None
-        return JSONResponse(error_json(error.code, str(error), error.status), error.status, headers)
+    async def rest_error(request: Request, error: RestError) -> Response:
+        body = error_json(error.code, str(error), error.status)
+        return JSONResponse(body, error.status, _HEADERS.get(error.status))
 
     @app.exception_handler(HTTPException)
-    async def unknown(request: Request, error: HTTPException) -> Response:
-        return JSONResponse(
-            error_json(NOT_FOUND, f"{request.url.path}: {error.detail}", error.status_code), error.status_code
-        )
+    async def unknown_path(request: Request, error: HTTPException) -> Response:
+        """Unknown paths and methods. Credentials are checked first, as everywhere."""
+        try:
+            await _authenticate(request)
+        except RestError as unauthenticated:
+            return await rest_error(request, unauthenticated)
+        message = f"{request.url.path}: {error.detail}"
+        return JSONResponse(error_json(NOT_FOUND, message, error.status_code), error.status_code)
 
-    async def signed_in(request: Request) -> None:
-        if not account.authenticates(*_credentials(request.headers.get("authorization", ""))):
-            raise RestError(401, NOT_AUTHENTICATED, "Authenticate")
-
-    base = f"/2010-04-01/Accounts/{account.sid}"
-    router = APIRouter(prefix=base, dependencies=[Depends(signed_in)])
-    add_calls(router, account, ledger)
-    add_recordings(router, account, ledger, api_url, ranges=ranges)
-    app.include_router(router)
     return app
+
+
+async def _authenticate(request: Request) -> None:
+    account: Account = request.app.state.rest.account
+    if not account.authenticates(*_credentials(request.headers.get("authorization", ""))):
+        raise RestError(401, NOT_AUTHENTICATED, "Authenticate")
 
 
 def _credentials(header: str) -> tuple[str, str]:

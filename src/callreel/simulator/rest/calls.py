@@ -1,116 +1,87 @@
-"""Calls over REST: list, fetch, end, and their streams (reference/twilio.md, sections 3.1 and 6.5)."""
-
-from typing import Any
+"""Calls over REST: list, fetch, update, delete (reference/twilio.md, section 6.5)."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from callreel.domain.ids import LegSid
-from callreel.simulator.account import Account
-from callreel.simulator.calls.twiml_script import StartStream
-from callreel.simulator.rest.resources import call_json
-from callreel.simulator.rest.responses import (
-    BAD_REQUEST,
+from callreel.simulator.rest.protocol import (
     NOT_IN_PROGRESS,
+    Context,
     Form,
+    RestContext,
     RestError,
-    callback_of,
+    choice,
+    get,
+    in_days,
+    invalid,
     not_found,
     page_of,
+    text,
+    web_url,
 )
-from callreel.simulator.state import CarrierState, Leg, LiveCall
+from callreel.simulator.rest.resources import call_json
+from callreel.simulator.state import Leg, LiveCall, Redirection
+
+router = APIRouter()
+
+_MAX_TWIML_CHARACTERS = 4000
 
 
-def add_calls(router: APIRouter, account: Account, ledger: CarrierState) -> None:
-    """Put the routes of calls and streams on `router`."""
+def existing_leg(context: RestContext, sid: str) -> Leg:
+    """Raises RestError with 404."""
+    if sid not in context.state.legs:
+        raise not_found(f"/Calls/{sid}.json")
+    return context.state.legs[sid]
 
-    def leg_of(sid: str) -> Leg:
-        if sid not in ledger.legs:
-            raise not_found(f"/Calls/{sid}.json")
-        return ledger.legs[sid]
 
-    def live(sid: str) -> LiveCall:
-        leg_of(sid)
-        if sid not in ledger.live:
-            raise RestError(400, NOT_IN_PROGRESS, "Call is not in-progress. Cannot redirect.")
-        return ledger.live[sid]
+def running_call(context: RestContext, sid: str) -> LiveCall:
+    """Raises RestError: 404 for an unknown call, 400 for one that has ended."""
+    existing_leg(context, sid)
+    if sid not in context.state.live:
+        raise RestError(400, NOT_IN_PROGRESS, "Call is not in-progress. Cannot redirect.")
+    return context.state.live[sid]
 
-    def call_of(leg: Leg) -> dict[str, Any]:
-        return call_json(
-            sid=LegSid(leg.sid),
-            account_sid=account.sid,
-            from_=leg.from_,
-            to=leg.to,
-            status=leg.status,
-            created=leg.began_at,
-            parent_sid=None if leg.parent_sid is None else LegSid(leg.parent_sid),
-            started=leg.answered_at,
-            ended=leg.ended_at,
-        )
 
-    @router.get("/Calls.json")
-    async def list_calls(request: Request) -> Response:
-        query = request.query_params
-        legs = [
-            leg
-            for leg in reversed(ledger.legs.values())
-            if query.get("ParentCallSid") in (None, leg.parent_sid)
-            and query.get("Status") in (None, leg.status)
-            and query.get("From") in (None, leg.from_)
-            and query.get("To") in (None, leg.to)
-        ]
-        return JSONResponse(page_of(request, "calls", [call_of(leg) for leg in legs]))
+@get(router, "/Calls.json")
+async def list_calls(request: Request, context: Context) -> Response:
+    query = request.query_params
+    legs = [
+        leg
+        for leg in reversed(context.state.legs.values())
+        if query.get("ParentCallSid") in (None, leg.parent_sid)
+        and query.get("Status") in (None, leg.status)
+        and query.get("From") in (None, leg.from_)
+        and query.get("To") in (None, leg.to)
+        and in_days(query, "StartTime", leg.answered_at)
+        and in_days(query, "EndTime", leg.ended_at)
+    ]
+    return JSONResponse(page_of(request, "calls", [call_json(leg, context.account.sid) for leg in legs]))
 
-    @router.get("/Calls/{sid}.json")
-    async def fetch_call(sid: str) -> Response:
-        return JSONResponse(call_of(leg_of(sid)))
 
-    @router.post("/Calls/{sid}.json")
-    async def update_call(sid: str, form: Form) -> Response:
-        call = live(sid)
-        if form.get("Status") not in ("completed", "canceled"):
-            raise RestError(400, BAD_REQUEST, "The stand-in only ends calls: Status=completed")
+@get(router, "/Calls/{sid}.json")
+async def fetch_call(sid: str, context: Context) -> Response:
+    return JSONResponse(call_json(existing_leg(context, sid), context.account.sid))
+
+
+@router.post("/Calls/{sid}.json")
+async def update_call(sid: str, form: Form, context: Context) -> Response:
+    """End a call, or continue it with another document."""
+    call = running_call(context, sid)
+    twiml, url = text(form, "Twiml"), web_url(form, "Url")
+    if twiml or url:
+        if len(twiml) > _MAX_TWIML_CHARACTERS:
+            raise invalid("Twiml", f"at most {_MAX_TWIML_CHARACTERS} characters long")
+        call.redirect(Redirection(url or "", choice(form, "Method", ("GET", "POST"), "POST"), twiml))
+    else:
+        choice(form, "Status", ("completed", "canceled"))
         call.hang_up()
-        return JSONResponse(call_of(leg_of(sid)))
-
-    @router.post("/Calls/{sid}/Streams.json")
-    async def start_stream(sid: str, form: Form) -> Response:
-        order = _stream_order(form)
-        stream_sid = live(sid).start_stream(order)
-        return JSONResponse(_stream_json(account.sid, sid, stream_sid, order.name, "in-progress"))
-
-    @router.post("/Calls/{sid}/Streams/{stream}.json")
-    async def stop_stream(sid: str, stream: str, form: Form) -> Response:
-        if form.get("Status") != "stopped":
-            raise RestError(400, BAD_REQUEST, "Status must be stopped")
-        if not live(sid).stop_stream(stream):
-            raise not_found(f"/Calls/{sid}/Streams/{stream}.json")
-        return JSONResponse(_stream_json(account.sid, sid, stream, None, "stopped"))
+    return JSONResponse(call_json(existing_leg(context, sid), context.account.sid))
 
 
-def _stream_order(form: dict[str, str]) -> StartStream:
-    url, track = form.get("Url", ""), form.get("Track", "inbound_track")
-    if not url.startswith("wss://") or "?" in url:
-        raise RestError(400, BAD_REQUEST, "Url must be wss:// and without a query")
-    if track not in ("inbound_track", "outbound_track", "both_tracks"):
-        raise RestError(400, BAD_REQUEST, "Track must be inbound_track, outbound_track or both_tracks")
-    names = [name for name in form if name.startswith("Parameter") and name.endswith(".Name")]
-    return StartStream(
-        url=url,
-        track=track,
-        name=form.get("Name"),
-        callback=callback_of(form, "StatusCallback", ""),
-        parameters={form[name]: form.get(name.removesuffix("Name") + "Value", "") for name in names},
-    )
-
-
-def _stream_json(account_sid: str, call_sid: str, sid: str, name: str | None, status: str) -> dict[str, Any]:
-    uri = f"/2010-04-01/Accounts/{account_sid}/Calls/{call_sid}/Streams/{sid}.json"
-    return {
-        "account_sid": account_sid,
-        "call_sid": call_sid,
-        "sid": sid,
-        "name": name,
-        "status": status,
-        "uri": uri,
-    }
+@router.delete("/Calls/{sid}.json")
+async def delete_call(sid: str, context: Context) -> Response:
+    """Only a call that has ended can be deleted. Its recordings remain."""
+    existing_leg(context, sid)
+    if sid in context.state.live:
+        raise RestError(400, NOT_IN_PROGRESS, "Call is in progress. Cannot delete.")
+    del context.state.legs[sid]
+    return Response(status_code=204)

@@ -1,1 +1,1 @@
-"""The stand-in carrier's browser softphone side: signalling socket and WebRTC."""
+"""The browser softphone side of the simulated carrier: signaling socket and WebRTC."""

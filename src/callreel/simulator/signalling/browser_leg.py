@@ -1,7 +1,7 @@
-"""One leg of a call whose party sits at a browser: its signalling, its WebRTC connection, and its place in the call.
+"""One leg of a call whose party uses a browser: its signaling, its WebRTC connection, and its place in the call.
 
-Which message may follow which is `signalled_call`'s, how sound travels `webrtc`'s. The leg outlives a lost signalling
-socket for as long as a resumption may take; then, or when its media never comes, the party counts as gone.
+`signalled_call` decides which message may follow which, `webrtc` transports the audio. The leg survives a closed signaling
+socket until the resume timeout; then, or if no media connects, it hangs up.
 """
 
 import asyncio
@@ -13,7 +13,17 @@ from callreel.audio import mulaw
 from callreel.audio.samples import FRAME_MS, Samples
 from callreel.domain.call import Track
 from callreel.simulator.clock import CallClock
-from callreel.simulator.signalling.signalled_call import CallStage, SignalledCall, Transition
+from callreel.simulator.signalling.session import (
+    CallAccepted,
+    CallDeclined,
+    CallEvent,
+    CallHungUp,
+    DigitsPressed,
+    IceRestartRequested,
+    MessageSent,
+    ResumeRequested,
+)
+from callreel.simulator.signalling.signalled_call import CallStage, SignalledCall, Transition, unknown_call
 from callreel.simulator.signalling.webrtc import Peer
 from callreel.simulator.sound.leg_audio import LegAudio
 from callreel.simulator.sound.live_sound import LiveInput, PacedOutput
@@ -23,27 +33,26 @@ _SILENCE = bytes([mulaw.SILENCE]) * (FRAME_MS * 8)
 
 
 class SignalingChannel(Protocol):
-    """A signalling socket."""
+    """A signaling socket."""
 
     def send(self, message: str) -> None:
-        """Put it on its way; nothing is told of a socket that has gone."""
+        """Queue a message. A closed socket drops it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserTimeouts:
-    """How long a browser is waited for, in seconds: for its sound after the answer, for its way back."""
+    """Timeouts in seconds: for media after the answer, and for resuming after the signaling socket closed."""
 
     media_s: float = 15.0
     resume_s: float = 10.0
 
 
 class BrowserLeg:
-    """`identity` is whose browser it is. `decided` is set when it took the call that it was offered,
-    its SDP then being `answer`, and when it is gone."""
+    """`decided` is set when the browser accepts the offered call, its SDP then being `answer`, and when it is gone."""
 
     def __init__(
-        self, call: SignalledCall, identity: str, wire: SignalingChannel, patience: BrowserTimeouts
+        self, call: SignalledCall, identity: str, channel: SignalingChannel, timeouts: BrowserTimeouts
     ) -> None:
         self.identity = identity
         self.keys = ""
@@ -51,15 +60,15 @@ class BrowserLeg:
         self.answer: str | None = None
         self.decided = asyncio.Event()
         self._call = call
-        self._wire: SignalingChannel | None = wire
-        self._patience = patience
-        self._peer = Peer(self._listen, self._said, self._media_changed)
+        self._channel: SignalingChannel | None = channel
+        self._timeouts = timeouts
+        self._peer = Peer(self._next_frame, self._received, self._media_changed)
         self._sdp = ""
         self._clock: CallClock | None = None
-        self._ear: PacedOutput | None = None
-        self._mouth: LiveInput | None = None
-        self._left: Callable[[], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._output: PacedOutput | None = None
+        self._input: LiveInput | None = None
+        self._on_hang_up: Callable[[], None] | None = None
+        self._resume_timer: asyncio.TimerHandle | None = None
         self._media_timer: asyncio.TimerHandle | None = None
         self._connected = False
         self._paced_s = 0.0
@@ -70,127 +79,124 @@ class BrowserLeg:
 
     @property
     def sids(self) -> tuple[str, ...]:
-        """Every id by which the browser may name it."""
+        """Every id by which the browser may refer to it."""
         return self._call.sids
 
     @property
     def over(self) -> bool:
         return self._call.stage is CallStage.OVER
 
-    # What the call does.
+    # Called by the call.
 
     async def accept_offer(self, offer: str) -> None:
-        """Make ready to talk to a browser that calls. Raises MediaError for an offer that cannot be used."""
+        """Negotiate media with a calling browser. Raises MediaError for an unusable offer."""
         self._sdp = await self._peer.answer(offer)
 
     async def offer(self, parameters: Mapping[str, str]) -> None:
         """Ring the browser; see `decided`."""
         self._sdp = await self._peer.offer()
-        self._tell(self._call.offer(self._sdp, parameters))
+        self._send(self._call.offer(self._sdp, parameters))
 
     async def connect(self, answer: str) -> None:
-        """Talk to a browser that took the call. Raises MediaError."""
+        """Connect media with a browser that accepted the call. Raises MediaError."""
         await self._peer.accept(answer)
         self._expect_media()
 
-    def join(
-        self, audio: LegAudio, clock: CallClock, speaks: Track, hears: Track, left: Callable[[], None]
-    ) -> None:
-        """From now on the party is heard on one track of the call, hears the other, and can end it."""
+    def join(self, audio: LegAudio, clock: CallClock, speaks: Track, on_hang_up: Callable[[], None]) -> None:
+        """Connect the party to the call: its audio goes to the track `speaks`, and it receives the other one."""
+        other = Track.OUTBOUND if speaks is Track.INBOUND else Track.INBOUND
         self._clock = clock
-        self._mouth = LiveInput(audio, speaks)
-        self._ear = PacedOutput(audio, hears, clock)
-        self._left = left
+        self._input = LiveInput(audio, speaks)
+        self._output = PacedOutput(audio, other, clock)
+        self._on_hang_up = on_hang_up
         if self.over:
-            left()
+            on_hang_up()
 
     def ringing(self) -> None:
-        """The other phone rings, and the party hears it."""
-        self._tell(self._call.ringing(self._sdp))
+        """Report that the other phone rings; the party receives the ringback tone."""
+        self._send(self._call.ringing(self._sdp))
 
     def answered(self) -> None:
-        """The party's call is answered."""
+        """Report that the call is answered."""
         if (message := self._call.answered(self._sdp)) is not None:
-            self._tell(message)
+            self._send(message)
             self._expect_media()
 
     def ended(self, code: int | None = None, reason: str = "") -> None:
-        """The call is over from our side."""
-        self._tell(self._call.ended(code, reason))
+        """Report that the call has ended at the carrier."""
+        self._send(self._call.ended(code, reason))
 
     async def close(self) -> None:
-        """End it if it is not over, and its media; the call's sound is let go of, since legs are remembered."""
+        """End the leg and its media. Ended legs are kept for a while, so this releases the call's audio."""
         self.ended()
         self._stop_timers()
-        self._left = self._mouth = self._ear = None
+        self._on_hang_up = self._input = self._output = None
         await self._peer.close()
 
-    # What the browser does.
+    # Called by the signaling socket.
 
-    def leave(self) -> None:
-        """The browser hung up."""
-        if self._call.takes(Transition.LEAVE):
-            self._go()
+    def handle(self, event: CallEvent, channel: SignalingChannel) -> None:
+        """Process what the browser sent about this call on `channel`."""
+        match event:
+            case ResumeRequested(sid, token):
+                self._resume(channel, sid, token)
+            case CallAccepted(_, sdp):
+                if self._call.apply(Transition.ACCEPT):
+                    self.answer = sdp
+                    self.decided.set()
+            case CallDeclined():
+                if self._call.apply(Transition.DECLINE):
+                    self.declined = True
+                    self._leave()
+            case CallHungUp():
+                self._hang_up()
+            case DigitsPressed(_, keys):
+                if self._call.apply(Transition.SEND_DIGITS):
+                    self.keys += keys
+            case MessageSent(_, voice_event_sid):
+                self._send(self._call.acknowledged(voice_event_sid))
+            case IceRestartRequested():
+                self._fail()  # aiortc does not support an ICE restart
 
-    def decline(self) -> None:
-        """The browser does not want the call that it was offered."""
-        if self._call.takes(Transition.DECLINE):
-            self.declined = True
-            self._go()
+    def socket_closed(self, channel: SignalingChannel) -> None:
+        """A call that can be resumed waits for that; another one is over, since the SDK gives it up too."""
+        if channel is not self._channel:
+            return
+        self._channel = None
+        if self._call.stage in (CallStage.OPEN, CallStage.OFFERED):
+            self._stop_resume_timer()
+            loop = asyncio.get_running_loop()
+            self._resume_timer = loop.call_later(self._timeouts.resume_s, self._hang_up)
+        else:
+            self._hang_up()
 
-    def accept(self, sdp: str) -> None:
-        """The browser takes the call that it was offered."""
-        if self._call.takes(Transition.ACCEPT):
-            self.answer = sdp
-            self.decided.set()
-
-    def press(self, keys: str) -> None:
-        if self._call.takes(Transition.PRESS):
-            self.keys += keys
-
-    def message(self, voice_event_sid: str) -> None:
-        self._tell(self._call.acknowledged(voice_event_sid))
-
-    def restart(self) -> None:
-        """It wants a new way for its media, which aiortc cannot give."""
-        self._fail()
-
-    def resume(self, wire: SignalingChannel, token: str) -> bool:
-        """The browser is there on `wire`; False for a wrong token."""
+    def _resume(self, channel: SignalingChannel, sid: str, token: str) -> None:
         message = self._call.resumed(token)
         if message is None:
-            return False
-        self._stop_timer()
-        self._wire = wire
-        wire.send(message)
-        return True
-
-    def lost(self, wire: SignalingChannel) -> None:
-        """That socket has gone: a call that can be resumed waits, another is over (the SDK gives it up too)."""
-        if wire is not self._wire:
+            channel.send(unknown_call(sid))
             return
-        self._wire = None
-        if self._call.stage in (CallStage.OPEN, CallStage.OFFERED):
-            loop = asyncio.get_running_loop()
-            self._stop_timer()
-            self._timer = loop.call_later(self._patience.resume_s, self.leave)
-        else:
-            self.leave()
+        self._stop_resume_timer()
+        self._channel = channel
+        channel.send(message)
 
-    # Its sound.
+    def _hang_up(self) -> None:
+        if self._call.apply(Transition.HANG_UP):
+            self._leave()
 
-    async def _listen(self) -> bytes:
-        """What goes to the browser next; silence before the call begins, so that RTP flows."""
-        if self._ear is not None:
-            return await self._ear.hear()
+    # Media.
+
+    async def _next_frame(self) -> bytes:
+        """The next frame for the browser; silence before the call begins, so that RTP flows."""
+        if self._output is not None:
+            return await self._output.read()
         loop = asyncio.get_running_loop()
         self._paced_s = max(self._paced_s + FRAME_MS / 1000, loop.time())
         await asyncio.sleep(self._paced_s - loop.time())
         return _SILENCE
 
-    def _said(self, timestamp: int, samples: Samples) -> None:
-        if self._mouth is not None and self._clock is not None:
-            self._mouth.say(self._clock.now_ms(), timestamp, samples)
+    def _received(self, timestamp: int, samples: Samples) -> None:
+        if self._input is not None and self._clock is not None:
+            self._input.write(self._clock.now_ms(), timestamp, samples)
 
     def _media_changed(self, state: str) -> None:
         if state == "connected":
@@ -200,33 +206,33 @@ class BrowserLeg:
 
     def _expect_media(self) -> None:
         loop = asyncio.get_running_loop()
-        self._media_timer = loop.call_later(self._patience.media_s, self._check_media)
+        self._media_timer = loop.call_later(self._timeouts.media_s, self._check_media)
 
     def _check_media(self) -> None:
         if not self._connected:
             self._fail()
 
     def _fail(self) -> None:
-        """No sound can come: the call is of no use."""
+        """End a call without media."""
         if not self.over:
             self.ended(NO_MEDIA, "Media connection failed")
-            self._go()
+            self._leave()
 
-    def _go(self) -> None:
+    def _leave(self) -> None:
         self._stop_timers()
         self.decided.set()
-        if self._left is not None:
-            self._left()
+        if self._on_hang_up is not None:
+            self._on_hang_up()
 
-    def _tell(self, message: str | None) -> None:
-        if message is not None and self._wire is not None:
-            self._wire.send(message)
+    def _send(self, message: str | None) -> None:
+        if message is not None and self._channel is not None:
+            self._channel.send(message)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _stop_resume_timer(self) -> None:
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
 
     def _stop_timers(self) -> None:
-        self._stop_timer()
+        self._stop_resume_timer()
         if self._media_timer is not None:
             self._media_timer.cancel()

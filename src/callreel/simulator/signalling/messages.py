@@ -1,9 +1,8 @@
-"""The JSON messages of a browser softphone's signalling socket, as typed structs for both ends.
+"""The JSON messages of a browser softphone's signaling socket, as typed structs for both ends.
 
-Only shapes: what may follow what is `signalling`'s business. Names and fields are those that `@twilio/voice-sdk` 2.18.5
-sends and reads, its signalling version 1.6 (reference/softphone.md, section 2). Unknown fields are ignored. A message is
-`{"type", "version", "payload"}`; both ends use some of the same types for different payloads, so each end has a union
-of its own.
+Names and fields are those that `@twilio/voice-sdk` 2.18.5 sends and reads, its signaling version 1.6
+(reference/softphone.md, section 2). Unknown fields are ignored. A message is `{"type", "version", "payload"}`; both ends
+use some of the same types for different payloads, so each end has its own union.
 """
 
 from typing import Any, Final
@@ -14,7 +13,7 @@ VERSION: Final = "1.6"
 
 
 class _Payload(msgspec.Struct, rename=lambda name: name.replace("_", ""), omit_defaults=True):
-    """The object inside a message. The SDK's names are in lower case without a divider."""
+    """The payload of a message. The SDK's field names are lower case without separators."""
 
 
 class _Message(msgspec.Struct, tag_field="type"):
@@ -22,11 +21,11 @@ class _Message(msgspec.Struct, tag_field="type"):
 
 
 class EmptyBody(_Payload):
-    """A payload of which nothing is read."""
+    """An empty payload."""
 
 
 class CallReference(_Payload):
-    """A payload that only names a call, by the carrier's id or by the temporary one of the browser."""
+    """A reference to a call, by the carrier's id or by the browser's temporary one."""
 
     callsid: str
 
@@ -39,13 +38,13 @@ class ListenBody(_Payload):
 
 
 class MediaCapabilities(_Payload):
-    """Whether calls are wanted: false unregisters."""
+    """Media that the browser accepts calls with; false unregisters."""
 
     audio: bool = False
 
 
 class RegisterBody(_Payload):
-    """What the browser can be rung for."""
+    """Registration for incoming calls."""
 
     media: MediaCapabilities = msgspec.field(default_factory=MediaCapabilities)
 
@@ -57,7 +56,7 @@ class CallParameters(_Payload):
 
 
 class InviteBody(_Payload):
-    """A new call under a temporary id; or, with `reconnect`, a call that goes on over this socket."""
+    """A new call under a temporary id; or, with `reconnect`, a call to resume over this socket."""
 
     callsid: str
     sdp: str
@@ -73,21 +72,21 @@ class SdpBody(_Payload):
 
 
 class HangupBody(_Payload):
-    """`message` says why, where the SDK hangs up by itself."""
+    """`message` is the reason if the SDK itself hangs up."""
 
     callsid: str
     message: str = ""
 
 
 class DtmfBody(_Payload):
-    """Keys in order; `w` is a pause of half a second."""
+    """DTMF digits in order; `w` is a pause of half a second."""
 
     callsid: str
     dtmf: str
 
 
 class UserMessageBody(_Payload):
-    """A message of the page's own, with an id that its acknowledgement repeats."""
+    """A user-defined message, with an id that its acknowledgement repeats."""
 
     callsid: str
     voice_event_sid: str
@@ -103,55 +102,55 @@ class Listen(_Message, tag="listen"):
 
 
 class Register(_Message, tag="register"):
-    """Browser: it can be rung. Repeated every 30 s."""
+    """Browser: registers for incoming calls. Repeated every 30 s."""
 
     payload: RegisterBody = msgspec.field(default_factory=RegisterBody)
 
 
 class Invite(_Message, tag="invite"):
-    """Browser: a new call, or a call resumed."""
+    """Browser: a new or resumed call."""
 
     payload: InviteBody
 
 
 class Answer(_Message, tag="answer"):
-    """Browser: it takes the call that it was offered."""
+    """Browser: accepts the offered call."""
 
     payload: SdpBody
 
 
 class Reinvite(_Message, tag="reinvite"):
-    """Browser: it wants to restart ICE."""
+    """Browser: requests an ICE restart."""
 
     payload: SdpBody
 
 
 class Hangup(_Message, tag="hangup"):
-    """Browser: the call is over."""
+    """Browser: hangs up."""
 
     payload: HangupBody
 
 
 class Reject(_Message, tag="reject"):
-    """Browser: it declines the call that it was offered."""
+    """Browser: declines the offered call."""
 
     payload: CallReference
 
 
 class Dtmf(_Message, tag="dtmf"):
-    """Browser: keys were pressed."""
+    """Browser: sends DTMF digits."""
 
     payload: DtmfBody
 
 
 class UserMessage(_Message, tag="message"):
-    """Browser: a message of the page's own."""
+    """Browser: a user-defined message."""
 
     payload: UserMessageBody
 
 
 class TokenBody(_Payload):
-    """Whose token it is, and for how many seconds more."""
+    """The token's identity and remaining lifetime in seconds."""
 
     identity: str
     ttl: int
@@ -167,21 +166,21 @@ class ConnectedBody(_Payload):
 
 
 class ErrorBody(_Payload):
-    """The carrier's number of an error and a sentence."""
+    """The carrier's error code and message."""
 
     code: int
     message: str = ""
 
 
 class RingingBody(_Payload):
-    """With an `sdp` the caller hears what comes before the answer."""
+    """With an `sdp` the caller receives early media."""
 
     callsid: str
     sdp: str = ""
 
 
 class AnsweredBody(_Payload):
-    """`reconnect` is what the browser shows when it comes back after a lost socket."""
+    """`reconnect` is the token for resuming the call after the socket closed."""
 
     callsid: str
     reconnect: str
@@ -189,7 +188,7 @@ class AnsweredBody(_Payload):
 
 
 class OfferBody(_Payload):
-    """A call for the browser. `parameters` are named as the SDK shows them: CallSid, From, To, ..."""
+    """A call for the browser. `parameters` have the SDK's names: CallSid, From, To, ..."""
 
     callsid: str
     sdp: str
@@ -198,14 +197,14 @@ class OfferBody(_Payload):
 
 
 class EndedBody(_Payload):
-    """`error` is left out where a call ended in order."""
+    """`error` is omitted if the call ended normally."""
 
     callsid: str
     error: ErrorBody | None = None
 
 
 class AckBody(_Payload):
-    """Which message arrived."""
+    """The message that is acknowledged."""
 
     callsid: str
     voice_event_sid: str
@@ -220,7 +219,7 @@ class FaultBody(_Payload):
 
 
 class Connected(_Message, tag="connected"):
-    """Carrier: the token is good."""
+    """Carrier: the token is valid."""
 
     payload: ConnectedBody
 
@@ -232,13 +231,13 @@ class Ready(_Message, tag="ready"):
 
 
 class Offline(_Message, tag="offline"):
-    """Carrier: registered no longer."""
+    """Carrier: unregistered."""
 
     payload: EmptyBody = msgspec.field(default_factory=EmptyBody)
 
 
 class Ringing(_Message, tag="ringing"):
-    """Carrier: the other phone rings; tells the call's real id."""
+    """Carrier: the other phone rings; contains the call's real id."""
 
     payload: RingingBody
 
@@ -250,37 +249,37 @@ class Answered(_Message, tag="answer"):
 
 
 class Offer(_Message, tag="invite"):
-    """Carrier: somebody calls."""
+    """Carrier: an incoming call."""
 
     payload: OfferBody
 
 
 class Ended(_Message, tag="hangup"):
-    """Carrier: the call is over."""
+    """Carrier: the call has ended."""
 
     payload: EndedBody
 
 
 class Cancel(_Message, tag="cancel"):
-    """Carrier: who called has given up, or it rang for too long."""
+    """Carrier: the caller hung up, or the call timed out."""
 
     payload: CallReference
 
 
 class Ack(_Message, tag="ack"):
-    """Carrier: a message of the page's own arrived."""
+    """Carrier: a user-defined message arrived."""
 
     payload: AckBody
 
 
 class Fault(_Message, tag="error"):
-    """Carrier: something is refused."""
+    """Carrier: a request is refused."""
 
     payload: FaultBody
 
 
 class Envelope(msgspec.Struct):
-    """Any message of which only the name is wanted."""
+    """Any message, of which only the type is read."""
 
     type: str
 
@@ -296,16 +295,16 @@ _carrier_decoder = msgspec.json.Decoder(CarrierMessage)
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 
 decode_browser = _browser_decoder.decode
-"""`decode_browser(text) -> BrowserMessage`; raises msgspec.ValidationError (a wrong shape) or DecodeError (no JSON)."""
+"""`decode_browser(text) -> BrowserMessage`; raises msgspec.ValidationError (a wrong shape) or DecodeError (invalid JSON)."""
 
 decode_carrier = _carrier_decoder.decode
-"""The same for what the carrier sends."""
+"""The same for the carrier's messages."""
 
 decode_envelope = _envelope_decoder.decode
-"""The same for a message of which only `type` matters."""
+"""The same for the type of any message."""
 
 
 def encode(message: BrowserMessage | CarrierMessage) -> str:
-    """The message as the text that goes on the socket."""
+    """The message as text for the socket."""
     fields = msgspec.to_builtins(message)
     return msgspec.json.encode(fields | {"version": VERSION}).decode()

@@ -1,9 +1,9 @@
-"""The signalling socket of one browser softphone, from the carrier's end, without a socket.
+"""The signaling protocol of one browser softphone, at the carrier's end, without I/O.
 
-`SignallingSession` is handed each message and answers with exactly one event; it never raises on what the browser sends.
-It knows who is at the other end and whether they can be rung; what becomes of a call is `signalled_call`'s. It knows no
-clock: who drives it sends `HEARTBEAT` at least every ten seconds. Follows reference/softphone.md, section 2, which was
-read from the SDK's source; close codes are those of RFC 6455, section 7.4.1.
+`SignallingSession` receives each message and returns exactly one event; it never raises for what the browser sends. It
+tracks authentication and registration; `signalled_call` tracks calls. It has no clock: its driver sends `HEARTBEAT` at
+least every ten seconds. Follows reference/softphone.md, section 2, which was read from the SDK's source; close codes are
+those of RFC 6455, section 7.4.1.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from callreel.simulator.signalling import messages as messages
 from callreel.twilio.access_token import Grants, RefusalCode, Refused
 
 HEARTBEAT: Final = "\n"
-"""Sent by the carrier; the SDK echoes it, and drops a socket on which nothing came for 15 s."""
+"""Sent by the carrier; the SDK echoes it, and closes a socket that received nothing for 15 s."""
 
 NOT_JSON: Final = 1007
 TOO_BIG: Final = 1009
@@ -28,34 +28,34 @@ _MAX_PARAMETERS = 100
 
 
 class SessionState(StrEnum):
-    """How far the socket is."""
+    """States of the socket."""
 
-    AWAITING_TOKEN = "waiting for a token"
-    AUTHENTICATED = "admitted"
+    AWAITING_TOKEN = "awaiting a token"
+    AUTHENTICATED = "authenticated"
     REGISTERED = "registered"
     CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPresented:
-    """To be answered by `admit` or `refuse`."""
+    """Respond with `admit` or `refuse`."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterRequested:
-    """To be answered by `ready`, every time."""
+    """Respond with `ready`, every time."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnregisterRequested:
-    """To be answered by `offline`."""
+    """Respond with `offline`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequested:
-    """A new call. `temporary_sid` names it until the browser learns the real one."""
+    """A new call. `temporary_sid` identifies it until the browser receives the real one."""
 
     temporary_sid: str
     sdp: str
@@ -64,7 +64,7 @@ class CallRequested:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequested:
-    """The browser asks whether a call goes on: after a lost socket, and after each new token too."""
+    """The browser resumes a call: after its socket closed, and after each new token."""
 
     sid: str
     reconnect_token: str
@@ -72,7 +72,7 @@ class ResumeRequested:
 
 @dataclass(frozen=True, slots=True)
 class CallAccepted:
-    """An offered call is taken."""
+    """An offered call is accepted."""
 
     sid: str
     sdp: str
@@ -80,21 +80,21 @@ class CallAccepted:
 
 @dataclass(frozen=True, slots=True)
 class CallDeclined:
-    """An offered call is not wanted."""
+    """An offered call is declined."""
 
     sid: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallHungUp:
-    """The browser hung up. `sid` may be temporary, and of a call that was never asked for."""
+    """The browser hung up. `sid` may be temporary, or belong to no call."""
 
     sid: str
 
 
 @dataclass(frozen=True, slots=True)
 class DigitsPressed:
-    """Keys of a call, in order, as typed."""
+    """DTMF digits of a call, in order."""
 
     sid: str
     keys: str
@@ -102,7 +102,7 @@ class DigitsPressed:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent:
-    """A message of the page's own, to be acknowledged."""
+    """A user-defined message, to be acknowledged."""
 
     sid: str
     voice_event_sid: str
@@ -111,7 +111,7 @@ class MessageSent:
 
 @dataclass(frozen=True, slots=True)
 class IceRestartRequested:
-    """The browser's media is lost and it offers another way (an ICE restart)."""
+    """The browser lost its media connection and requests an ICE restart."""
 
     sid: str
     sdp: str
@@ -124,7 +124,7 @@ class HeartbeatEcho:
 
 @dataclass(frozen=True, slots=True)
 class Unauthenticated:
-    """Something came before a good token; to be answered by `refuse`."""
+    """A message arrived before a valid token; respond with `refuse`."""
 
     what: str
     code: RefusalCode = RefusalCode.INVALID
@@ -132,14 +132,14 @@ class Unauthenticated:
 
 @dataclass(frozen=True, slots=True)
 class UnknownMessage:
-    """A message of a kind we do not know."""
+    """A message of an unknown type."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ProtocolViolation:
-    """The browser did what the protocol forbids. `close_code` None means: note it and go on."""
+    """A violation of the protocol. Without a `close_code` it is only logged."""
 
     what: str
     close_code: int | None
@@ -180,7 +180,7 @@ _AUTHENTICATED_MESSAGES: frozenset[type[messages.BrowserMessage]] = frozenset(
     }
 )
 
-# What is welcome in each state. A hang-up is always: the SDK queues it while its socket is down.
+# Messages allowed in each state. A hang-up always is: the SDK queues it while its socket is down.
 _ALLOWED: dict[SessionState, frozenset[type[messages.BrowserMessage]]] = {
     SessionState.AWAITING_TOKEN: frozenset({messages.Listen, messages.Hangup}),
     SessionState.AUTHENTICATED: _AUTHENTICATED_MESSAGES,
@@ -190,7 +190,7 @@ _ALLOWED: dict[SessionState, frozenset[type[messages.BrowserMessage]]] = {
 
 
 class SignallingSession:
-    """One socket. `max_message_bytes` bounds a message (characters, for text); an SDP takes about 2,000."""
+    """One socket. `max_message_bytes` limits a message (characters, for text); an SDP has about 2,000."""
 
     def __init__(self, *, max_message_bytes: int = 65536) -> None:
         self._max_message_bytes = max_message_bytes
@@ -203,15 +203,15 @@ class SignallingSession:
 
     @property
     def grants(self) -> Grants | None:
-        """What the last good token allows, None before one came."""
+        """The grants of the last valid token, None before the first."""
         return self._grants
 
     def receive(self, text: str | bytes) -> SignalEvent:
-        """What one message of the socket means. Never raises on what is in it."""
+        """Process one message of the socket. Never raises for its content."""
         if text == HEARTBEAT:
             return HeartbeatEcho()
         if len(text) > self._max_message_bytes:
-            return self._refuse(f"a message is over {self._max_message_bytes} bytes", TOO_BIG)
+            return self._violation(f"a message exceeds {self._max_message_bytes} bytes", TOO_BIG)
         try:
             message = messages.decode_browser(text)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -223,9 +223,9 @@ class SignallingSession:
         return ProtocolViolation(f"{_name(message)} while {self._state}", None)
 
     def admit(self, grants: Grants, ttl_s: int) -> str:
-        """The token is good. A new token of somebody else's is refused instead."""
+        """The token is valid. A new token of another identity is refused instead."""
         if self._grants is not None and self._grants.identity != grants.identity:
-            return self.refuse(Refused(RefusalCode.INVALID, "it is another identity's"))
+            return self.refuse(Refused(RefusalCode.INVALID, "the token belongs to another identity"))
         self._grants = grants
         if self._state is SessionState.AWAITING_TOKEN:
             self._state = SessionState.AUTHENTICATED
@@ -233,40 +233,40 @@ class SignallingSession:
         return messages.encode(messages.Connected(messages.ConnectedBody(token)))
 
     def refuse(self, refused: Refused) -> str:
-        """The token is not good, or not good enough for what was asked. The SDK goes on with the socket."""
+        """The token is invalid, or does not grant the request. The SDK keeps the socket open."""
         error = messages.ErrorBody(int(refused.code), refused.reason)
         return messages.encode(messages.Fault(messages.FaultBody(error)))
 
     def ready(self) -> str:
-        """It can be rung from now on."""
+        """The browser is registered and can be rung."""
         self._state = SessionState.REGISTERED
         return messages.encode(messages.Ready())
 
     def offline(self) -> str:
-        """It is not rung any longer; its calls go on."""
+        """The browser is no longer registered; its calls continue."""
         if self._state is SessionState.REGISTERED:
             self._state = SessionState.AUTHENTICATED
         return messages.encode(messages.Offline())
 
     def close(self) -> None:
-        """The socket is gone. Nothing that follows counts."""
+        """The socket is closed. Ignore everything that follows."""
         self._state = SessionState.CLOSED
 
     def _unreadable(self, text: str | bytes, error: Exception) -> SignalEvent:
-        """An unknown kind is a fact, a known kind of a wrong shape is noted, and what is no JSON closes."""
+        """An unknown type is an event, a malformed known type is logged, and invalid JSON closes the socket."""
         if isinstance(error, UnicodeError):
-            return self._refuse("a message is not UTF-8", NOT_JSON)
+            return self._violation("a message is not UTF-8", NOT_JSON)
         try:
             name = messages.decode_envelope(text).type
         except msgspec.ValidationError:
-            return self._refuse("a message without a type", None)
+            return self._violation("a message has no type", None)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self._refuse("a message is not JSON", NOT_JSON)
+            return self._violation("a message is not JSON", NOT_JSON)
         if name in messages.BROWSER_TYPES:
-            return self._refuse(f"{name} is malformed: {error}", None)
+            return self._violation(f"malformed {name}: {error}", None)
         return UnknownMessage(name[:_FACT_CHARS])
 
-    def _refuse(self, what: str, close_code: int | None) -> ProtocolViolation:
+    def _violation(self, what: str, close_code: int | None) -> ProtocolViolation:
         if close_code is not None:
             self._state = SessionState.CLOSED
         return ProtocolViolation(what[:_FACT_CHARS], close_code)

@@ -1,8 +1,7 @@
-"""One call as a browser softphone is told of it, from the carrier's end: which message may follow which.
+"""The state machine of one call towards a browser softphone, at the carrier's end, without I/O.
 
-Pure, and independent of sockets: a call outlives a lost one, and the browser names it by two ids. Each method gives the
-message to be sent, or None when the call is no longer where that message makes sense. Follows reference/softphone.md,
-section 2.
+It is independent of sockets, since a call survives a closed one, and the browser refers to it by two ids. Each method
+returns the message to send, or None if the call's stage does not allow it. Follows reference/softphone.md, section 2.
 """
 
 from collections.abc import Mapping
@@ -15,9 +14,9 @@ _NOT_FOUND = 31404
 
 
 class CallStage(StrEnum):
-    """How far the call is for its browser."""
+    """Stages of a call for its browser."""
 
-    WANTED = "wanted"  # by the browser, which knows only its temporary id
+    REQUESTED = "requested"  # by the browser, which has only its temporary id
     RINGING = "ringing"
     OFFERED = "offered"  # to the browser
     OPEN = "open"
@@ -25,44 +24,44 @@ class CallStage(StrEnum):
 
 
 class Transition(StrEnum):
-    """What either end does."""
+    """Actions of either end."""
 
     RING = "ring"
     ANSWER = "answer"
     ACCEPT = "accept"
     DECLINE = "decline"
-    LEAVE = "leave"
+    HANG_UP = "hang up"
     END = "end"
     RESUME = "resume"
-    PRESS = "press"
-    SAY = "say"
+    SEND_DIGITS = "send digits"
+    SEND_MESSAGE = "send message"
 
 
 _NEXT: dict[CallStage, dict[Transition, CallStage]] = {
-    CallStage.WANTED: {
+    CallStage.REQUESTED: {
         Transition.RING: CallStage.RINGING,
         Transition.ANSWER: CallStage.OPEN,
-        Transition.LEAVE: CallStage.OVER,
+        Transition.HANG_UP: CallStage.OVER,
         Transition.END: CallStage.OVER,
     },
     CallStage.RINGING: {
         Transition.ANSWER: CallStage.OPEN,
-        Transition.PRESS: CallStage.RINGING,
-        Transition.LEAVE: CallStage.OVER,
+        Transition.SEND_DIGITS: CallStage.RINGING,
+        Transition.HANG_UP: CallStage.OVER,
         Transition.END: CallStage.OVER,
     },
     CallStage.OFFERED: {
         Transition.ACCEPT: CallStage.OPEN,
         Transition.DECLINE: CallStage.OVER,
         Transition.RESUME: CallStage.OFFERED,
-        Transition.LEAVE: CallStage.OVER,
+        Transition.HANG_UP: CallStage.OVER,
         Transition.END: CallStage.OVER,
     },
     CallStage.OPEN: {
         Transition.RESUME: CallStage.OPEN,
-        Transition.PRESS: CallStage.OPEN,
-        Transition.SAY: CallStage.OPEN,
-        Transition.LEAVE: CallStage.OVER,
+        Transition.SEND_DIGITS: CallStage.OPEN,
+        Transition.SEND_MESSAGE: CallStage.OPEN,
+        Transition.HANG_UP: CallStage.OVER,
         Transition.END: CallStage.OVER,
     },
     CallStage.OVER: {},
@@ -70,16 +69,16 @@ _NEXT: dict[CallStage, dict[Transition, CallStage]] = {
 
 
 class SignalledCall:
-    """`reconnect_token` is what the browser must show to go on after a lost socket."""
+    """`reconnect_token` is what the browser must present to resume the call after its socket closed."""
 
     def __init__(self, leg_sid: LegSid, reconnect_token: str, temporary_sid: str | None = None) -> None:
-        """With a `temporary_sid` the browser calls, without one it is called."""
+        """With a `temporary_sid` the browser is the caller, without one it is called."""
         self.leg_sid = leg_sid
         self.temporary_sid = temporary_sid
         self._token = reconnect_token
-        self._stage = CallStage.OFFERED if temporary_sid is None else CallStage.WANTED
-        self._sdp_told = False
-        self._sid_told = temporary_sid is None
+        self._stage = CallStage.OFFERED if temporary_sid is None else CallStage.REQUESTED
+        self._sdp_sent = False
+        self._sid_sent = temporary_sid is None
 
     @property
     def stage(self) -> CallStage:
@@ -87,30 +86,30 @@ class SignalledCall:
 
     @property
     def sids(self) -> tuple[str, ...]:
-        """Every id by which the browser may name it."""
+        """Every id by which the browser may refer to it."""
         return (self.leg_sid,) if self.temporary_sid is None else (self.leg_sid, self.temporary_sid)
 
-    def takes(self, move: Transition) -> bool:
-        """Make the move if it is one that the call's stage allows; whether it was."""
-        after = _NEXT[self._stage].get(move)
+    def apply(self, transition: Transition) -> bool:
+        """Apply the transition if the stage allows it; returns whether it does."""
+        after = _NEXT[self._stage].get(transition)
         if after is None:
             return False
         self._stage = after
         return True
 
     def ringing(self, sdp: str) -> str | None:
-        """The other phone rings; with our SDP the browser hears what comes before the answer."""
-        if not self.takes(Transition.RING):
+        """The other phone rings; with our SDP the browser receives early media."""
+        if not self.apply(Transition.RING):
             return None
-        self._sdp_told = self._sid_told = True
+        self._sdp_sent = self._sid_sent = True
         return messages.encode(messages.Ringing(messages.RingingBody(self.leg_sid, sdp)))
 
     def answered(self, sdp: str) -> str | None:
-        """The call is answered; the SDP goes with it unless it went with `ringing`."""
-        if not self.takes(Transition.ANSWER):
+        """The call is answered; the message has the SDP unless `ringing` had it."""
+        if not self.apply(Transition.ANSWER):
             return None
-        told, self._sdp_told, self._sid_told = self._sdp_told, True, True
-        body = messages.AnsweredBody(self.leg_sid, self._token, "" if told else sdp)
+        sent, self._sdp_sent, self._sid_sent = self._sdp_sent, True, True
+        body = messages.AnsweredBody(self.leg_sid, self._token, "" if sent else sdp)
         return messages.encode(messages.Answered(body))
 
     def offer(self, sdp: str, parameters: Mapping[str, str]) -> str:
@@ -119,39 +118,39 @@ class SignalledCall:
         return messages.encode(messages.Offer(body))
 
     def resumed(self, token: str) -> str | None:
-        """What to answer a browser that comes back with `token`; None for a wrong one."""
+        """The response to a browser that resumes with `token`; None for a wrong token."""
         if token != self._token:
             return None
-        if not self.takes(Transition.RESUME):
+        if not self.apply(Transition.RESUME):
             return messages.encode(messages.Ended(messages.EndedBody(self.leg_sid)))
         return messages.encode(messages.Answered(messages.AnsweredBody(self.leg_sid, self._token)))
 
     def ended(self, code: int | None = None, reason: str = "") -> str | None:
-        """Our end of the call: a cancelled offer, or a hang-up, with the carrier's number of an error if there is one."""
+        """The carrier ends the call: cancels an offer, or hangs up, with an error code if there is one."""
         offered = self._stage is CallStage.OFFERED
-        if not self.takes(Transition.END):
+        if not self.apply(Transition.END):
             return None
         if offered:
             return messages.encode(messages.Cancel(messages.CallReference(self.leg_sid)))
         error = None if code is None else messages.ErrorBody(code, reason)
-        sid = self.leg_sid if self._sid_told else self.temporary_sid or self.leg_sid
+        sid = self.leg_sid if self._sid_sent else self.temporary_sid or self.leg_sid
         return messages.encode(messages.Ended(messages.EndedBody(sid, error)))
 
     def acknowledged(self, voice_event_sid: str) -> str | None:
-        """A message of the page's own arrived."""
-        if not self.takes(Transition.SAY):
+        """Acknowledge a user-defined message."""
+        if not self.apply(Transition.SEND_MESSAGE):
             return None
         body = messages.AckBody(self.leg_sid, voice_event_sid, "message")
         return messages.encode(messages.Ack(body))
 
 
 def unknown_call(sid: str) -> str:
-    """What to answer a browser that wants to go on with a call that is not there."""
+    """The response to a browser that resumes an unknown call."""
     return refused_call(sid, _NOT_FOUND, "Not Found")
 
 
 def refused_call(temporary_sid: str, code: int, reason: str) -> str:
-    """What to answer a browser whose call is not even begun."""
+    """The response to a browser whose call is refused."""
     return messages.encode(
         messages.Ended(messages.EndedBody(temporary_sid, messages.ErrorBody(code, reason)))
     )

@@ -1,7 +1,6 @@
-"""The WebSocket that a browser softphone's signalling runs over: `/signal` on the stand-in carrier's own port.
+"""The signaling WebSocket of a browser softphone: `/signal` on the port of the simulated carrier.
 
-A thin driver: what messages mean is `carrier.signalling`'s, calls are `switchboard`'s. It checks tokens, sends the
-heartbeat, and tells the switchboard when the socket is lost.
+A thin driver of `SignallingSession`: it validates tokens, sends heartbeats, and passes calls to the switchboard.
 """
 
 import asyncio
@@ -15,15 +14,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from callreel.simulator.account import Account
 from callreel.simulator.signalling.session import (
     HEARTBEAT,
-    CallAccepted,
-    CallDeclined,
     CallEvent,
-    CallHungUp,
     CallRequested,
-    DigitsPressed,
     HeartbeatEcho,
-    IceRestartRequested,
-    MessageSent,
     ProtocolViolation,
     RegisterRequested,
     ResumeRequested,
@@ -40,7 +33,7 @@ from callreel.twilio.access_token import Grants, RefusalCode, Refused, check
 
 log = logging.getLogger(__name__)
 
-_SILENT_BEATS = 6
+_MAX_UNANSWERED_HEARTBEATS = 6
 _GOING_AWAY = 1001
 
 
@@ -54,7 +47,7 @@ class SignalOptions:
 
 
 class SignalSocket:
-    """One socket, from its handshake to its end: run once by `run`. It is the `SignalingChannel` of its calls."""
+    """One socket; runs once, by `run`. It is the `SignalingChannel` of its calls."""
 
     def __init__(self, websocket: WebSocket, switchboard: Switchboard, options: SignalOptions) -> None:
         self._websocket = websocket
@@ -62,23 +55,25 @@ class SignalSocket:
         self._options = options
         self._session = SignallingSession()
         self._outbox = asyncio.Queue[str]()
-        self._silent_beats = 0
+        self._unanswered_heartbeats = 0
 
     async def run(self) -> None:
-        """Returns when the browser has gone."""
+        """Returns when the socket is closed."""
         await self._websocket.accept()
-        tasks = [asyncio.create_task(work, name="signalling") for work in (self._write(), self._beat())]
+        tasks = [
+            asyncio.create_task(work, name="signalling") for work in (self._write(), self._send_heartbeats())
+        ]
         try:
             await self._read()
         finally:
             self._session.close()
-            self._switchboard.lost(self)
+            self._switchboard.socket_closed(self)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def send(self, message: str) -> None:
-        """Put it on its way, in order; bounded by what a browser's few calls can cause."""
+        """Queue a message, in order. The few calls of a browser bound the queue."""
         self._outbox.put_nowait(message)
 
     async def _read(self) -> None:
@@ -86,60 +81,62 @@ class SignalSocket:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self._silent_beats = 0
+            self._unanswered_heartbeats = 0
             event = self._session.receive(message.get("text") or message.get("bytes") or "")
             if isinstance(event, ProtocolViolation) and event.close_code is not None:
-                log.warning("signalling: %s", event.what)
+                log.warning("signaling socket closed", extra={"reason": event.what})
                 await self._close(event.close_code)
                 return
-            self._act(event)
+            self._handle(event)
 
     async def _write(self) -> None:
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the reader sees that end too
+        with contextlib.suppress(
+            WebSocketDisconnect, RuntimeError
+        ):  # the reader handles the end of the socket
             while True:
                 await self._websocket.send_text(await self._outbox.get())
 
-    async def _beat(self) -> None:
-        while self._silent_beats < _SILENT_BEATS:
+    async def _send_heartbeats(self) -> None:
+        while self._unanswered_heartbeats < _MAX_UNANSWERED_HEARTBEATS:
             self.send(HEARTBEAT)
             await asyncio.sleep(self._options.heartbeat_s)
-            self._silent_beats += 1
+            self._unanswered_heartbeats += 1
         await self._close(_GOING_AWAY)
 
     async def _close(self, code: int) -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await self._websocket.close(code)
 
-    def _act(self, event: SignalEvent) -> None:
+    def _handle(self, event: SignalEvent) -> None:
         match event:
             case HeartbeatEcho():
                 pass
             case TokenPresented(token):
-                self._judge(token)
+                self._authenticate(token)
             case Unauthenticated(what, code):
-                self.send(self._session.refuse(Refused(code, f"a token comes first: {what}")))
+                self.send(self._session.refuse(Refused(code, f"a token is required first: {what}")))
             case UnknownMessage(name):
-                log.info("signalling: a message of the unknown kind %s", name)
+                log.info("unknown signaling message ignored", extra={"type": name})
             case ProtocolViolation(what):
-                log.warning("signalling: %s", what)
+                log.warning("signaling protocol violated", extra={"reason": what})
             case _:
-                self._act_for(self._session.grants, event)
+                self._handle_authenticated(self._session.grants, event)
 
-    def _judge(self, token: str) -> None:
+    def _authenticate(self, token: str) -> None:
         account, now = self._options.account, datetime.now(UTC)
         checked = check(token, account.api_key_secret, account.sid, now)
         if isinstance(checked, Refused):
-            log.warning("signalling: a token is refused: %s", checked.reason)
+            log.warning("signaling token refused", extra={"reason": checked.reason})
             self.send(self._session.refuse(checked))
             return
         self.send(self._session.admit(checked, int((checked.expires_at - now).total_seconds())))
 
-    def _act_for(
+    def _handle_authenticated(
         self,
         grants: Grants | None,
         event: RegisterRequested | UnregisterRequested | CallRequested | CallEvent,
     ) -> None:
-        """What only a browser with a good token may do; without one it has no calls to act on."""
+        """Process a request that requires a valid token."""
         if grants is None:
             return
         match event:
@@ -151,7 +148,7 @@ class SignalSocket:
             case CallRequested():
                 self._call(grants, event)
             case _:
-                self._act_on_call(grants.identity, event)
+                self._pass_to_leg(grants.identity, event)
 
     def _register(self, grants: Grants) -> None:
         refused = self._expired(grants)
@@ -171,30 +168,14 @@ class SignalSocket:
         if refused is not None:
             self.send(refused_call(call.temporary_sid, int(refused.code), refused.reason))
             return
-        self._switchboard.wanted(grants.identity, self, call)
+        self._switchboard.request_call(grants.identity, self, call)
 
-    def _act_on_call(self, identity: str, event: CallEvent) -> None:
+    def _pass_to_leg(self, identity: str, event: CallEvent) -> None:
         leg = self._switchboard.find(identity, event.sid)
-        if leg is None:
-            if isinstance(event, ResumeRequested):
-                self.send(unknown_call(event.sid))
-            return
-        match event:
-            case ResumeRequested(sid, token):
-                if not leg.resume(self, token):
-                    self.send(unknown_call(sid))
-            case CallAccepted(_, sdp):
-                leg.accept(sdp)
-            case CallDeclined():
-                leg.decline()
-            case CallHungUp():
-                leg.leave()
-            case DigitsPressed(_, keys):
-                leg.press(keys)
-            case MessageSent(_, voice_event_sid):
-                leg.message(voice_event_sid)
-            case IceRestartRequested():
-                leg.restart()
+        if leg is not None:
+            leg.handle(event, self)
+        elif isinstance(event, ResumeRequested):
+            self.send(unknown_call(event.sid))
 
     @staticmethod
     def _expired(grants: Grants) -> Refused | None:

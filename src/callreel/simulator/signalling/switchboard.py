@@ -1,7 +1,7 @@
-"""Which browsers are there and on which calls they are: how a socket finds its call, and a call its browser.
+"""The registered browsers and their call legs: finds the leg of a signaling message, and the browser of a call.
 
-One browser an identity can be rung, the one that registered last (the carrier rings them all). Ended legs are kept for a
-while, so that a browser that comes back late is told.
+One browser per identity can be rung, the one that registered last (the carrier rings them all). Ended legs are kept for a
+while, so that a browser that resumes late gets a response.
 """
 
 from collections import deque
@@ -16,59 +16,61 @@ _KEPT_LEGS = 200
 
 
 class Switchboard:
-    """`take` is called with each new leg and what its browser wants. `new_token` makes reconnect tokens."""
+    """`on_call` is called with each new leg and its request. `new_token` generates reconnect tokens."""
 
     def __init__(
         self,
-        take: Callable[[BrowserLeg, CallRequested], None],
+        on_call: Callable[[BrowserLeg, CallRequested], None],
         new_sid: Callable[[], str],
         new_token: Callable[[], str],
-        patience: BrowserTimeouts,
+        timeouts: BrowserTimeouts,
     ) -> None:
-        self._take = take
+        self._on_call = on_call
         self._new_sid = new_sid
         self._new_token = new_token
-        self._patience = patience
+        self._timeouts = timeouts
         self._registered: dict[str, SignalingChannel] = {}
         self._legs: dict[str, BrowserLeg] = {}
         self._in_order = deque[BrowserLeg]()
 
-    def register(self, identity: str, wire: SignalingChannel) -> None:
-        self._registered[identity] = wire
+    def register(self, identity: str, channel: SignalingChannel) -> None:
+        self._registered[identity] = channel
 
-    def unregister(self, identity: str, wire: SignalingChannel) -> None:
-        """Only if it is still `wire` that is rung for `identity`."""
-        if self._registered.get(identity) is wire:
+    def unregister(self, identity: str, channel: SignalingChannel) -> None:
+        """Unregister `identity` if `channel` is its registered one."""
+        if self._registered.get(identity) is channel:
             del self._registered[identity]
 
     def is_registered(self, identity: str) -> bool:
         return identity in self._registered
 
-    def wanted(self, identity: str, wire: SignalingChannel, call: CallRequested) -> None:
-        """A browser calls."""
+    def request_call(self, identity: str, channel: SignalingChannel, call: CallRequested) -> None:
+        """A browser places a call."""
         if call.temporary_sid not in self._legs:
-            self._take(self._add(identity, wire, self._new_sid(), call.temporary_sid), call)
+            self._on_call(self._add(identity, channel, self._new_sid(), call.temporary_sid), call)
 
     def leg_for(self, identity: str, sid: str) -> BrowserLeg | None:
-        """A leg `sid` to the browser of `identity`, not yet rung; None when nobody is registered."""
-        wire = self._registered.get(identity)
-        return None if wire is None else self._add(identity, wire, sid, None)
+        """A leg `sid` to the browser of `identity`, not yet rung; None if it is not registered."""
+        channel = self._registered.get(identity)
+        return None if channel is None else self._add(identity, channel, sid, None)
 
     def find(self, identity: str, sid: str) -> BrowserLeg | None:
-        """The leg that `identity` names by the carrier's or by a temporary id."""
+        """The leg of `identity` with this id, the carrier's or a temporary one."""
         leg = self._legs.get(sid)
         return leg if leg is not None and leg.identity == identity else None
 
-    def lost(self, wire: SignalingChannel) -> None:
-        """A socket has gone, and whoever was registered on it."""
-        for identity in [name for name, at in self._registered.items() if at is wire]:
+    def socket_closed(self, channel: SignalingChannel) -> None:
+        """A socket closed; whoever was registered on it is no longer."""
+        for identity in [name for name, at in self._registered.items() if at is channel]:
             del self._registered[identity]
         for leg in list(self._in_order):
-            leg.lost(wire)
+            leg.socket_closed(channel)
 
-    def _add(self, identity: str, wire: SignalingChannel, sid: str, temporary_sid: str | None) -> BrowserLeg:
+    def _add(
+        self, identity: str, channel: SignalingChannel, sid: str, temporary_sid: str | None
+    ) -> BrowserLeg:
         call = SignalledCall(LegSid(sid), self._new_token(), temporary_sid)
-        leg = BrowserLeg(call, identity, wire, self._patience)
+        leg = BrowserLeg(call, identity, channel, self._timeouts)
         self._in_order.append(leg)
         for name in leg.sids:
             self._legs[name] = leg

@@ -1,7 +1,6 @@
-"""One WebRTC connection to a browser: G.711 mu-law both ways over loopback, by aiortc.
+"""One WebRTC connection to a browser: G.711 mu-law in both directions over loopback, by aiortc.
 
-It moves sound only: what is heard where is `live_sound`'s, when a call begins and ends `browser_leg`'s. Facts about the
-browser's side and aiortc's: reference/softphone.md, section 3. There is no ICE server, and no restart of ICE.
+Facts about the browser's side and aiortc's: reference/softphone.md, section 3. There is no ICE server and no ICE restart.
 """
 
 import asyncio
@@ -33,53 +32,53 @@ _TIME_BASE = fractions.Fraction(1, TELEPHONE_HZ)
 
 
 class MediaError(CallreelError):
-    """The browser's session description cannot be used."""
+    """The browser's session description is unusable."""
 
 
 class Peer:
-    """`listen` is awaited for each 20 ms of mu-law to be sent, and paces them. `said` gets (RTP timestamp, samples [n])
-    of each frame that came, `changed` each state of the connection: connecting, connected, failed, closed."""
+    """`next_frame` is awaited for each 20 ms of mu-law to send, and paces them. `received` gets (RTP timestamp, samples
+    [n]) of each received frame, `changed` each state of the connection: connecting, connected, failed, closed."""
 
     def __init__(
         self,
-        listen: Callable[[], Awaitable[bytes]],
-        said: Callable[[int, Samples], None],
+        next_frame: Callable[[], Awaitable[bytes]],
+        received: Callable[[int, Samples], None],
         changed: Callable[[str], None],
     ) -> None:
         _stay_on_loopback()
-        self._said = said
-        # aiortc's default would ask a public STUN server, and wait 5 s for it where there is no network.
+        self._received = received
+        # aiortc's default would query a public STUN server, and wait 5 s for it without a network.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._voice = _VoiceTrack(listen)
-        self._hearing: asyncio.Task[None] | None = None
-        self._connection.on("track", self._hear)
+        self._voice = _OutputTrack(next_frame)
+        self._receiving: asyncio.Task[None] | None = None
+        self._connection.on("track", self._start_receiving)
         self._connection.on("connectionstatechange", lambda: changed(self._connection.connectionState))
 
     async def answer(self, offer: str) -> str:
-        """Our SDP to the browser's offer. Raises MediaError."""
-        self._speak()  # before the offer is read: aiortc chooses the codec there
+        """Our SDP answer to the browser's offer. Raises MediaError."""
+        self._add_output()  # before the offer is read: aiortc chooses the codec there
         with _as_media_error():
             await self._connection.setRemoteDescription(RTCSessionDescription(_reachable(offer), "offer"))
             return await self._describe(await self._connection.createAnswer())
 
     async def offer(self) -> str:
-        """Our SDP for a browser that is to be called."""
-        self._speak()
+        """Our SDP offer to a browser that is called."""
+        self._add_output()
         return await self._describe(await self._connection.createOffer())
 
     async def accept(self, answer: str) -> None:
-        """The browser's SDP to our offer. Raises MediaError."""
+        """Accept the browser's SDP answer. Raises MediaError."""
         with _as_media_error():
             await self._connection.setRemoteDescription(RTCSessionDescription(_reachable(answer), "answer"))
 
     async def close(self) -> None:
-        """No sound either way from now on. May be called twice."""
+        """Stop sending and receiving. May be called again."""
         await self._connection.close()
-        if self._hearing is not None:
-            self._hearing.cancel()
-            await asyncio.gather(self._hearing, return_exceptions=True)
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.gather(self._receiving, return_exceptions=True)
 
-    def _speak(self) -> None:
+    def _add_output(self) -> None:
         self._connection.addTrack(self._voice)
         known = RTCRtpSender.getCapabilities("audio").codecs
         wanted = [codec for codec in known if codec.mimeType.lower() == "audio/pcmu"]
@@ -90,33 +89,33 @@ class Peer:
         await self._connection.setLocalDescription(description)
         return str(self._connection.localDescription.sdp)
 
-    def _hear(self, track: MediaStreamTrack) -> None:
-        self._hearing = asyncio.get_running_loop().create_task(self._listen(track), name="browser's voice")
+    def _start_receiving(self, track: MediaStreamTrack) -> None:
+        self._receiving = asyncio.get_running_loop().create_task(self._receive(track), name="WebRTC receiver")
 
-    async def _listen(self, track: MediaStreamTrack) -> None:
+    async def _receive(self, track: MediaStreamTrack) -> None:
         while True:
             try:
                 frame = await track.recv()
             except MediaStreamError:
                 return
             if isinstance(frame, AudioFrame) and frame.pts is not None and frame.sample_rate == TELEPHONE_HZ:
-                self._said(frame.pts, frame.to_ndarray().reshape(-1).astype(np.int16, copy=False))
+                self._received(frame.pts, frame.to_ndarray().reshape(-1).astype(np.int16, copy=False))
 
 
-class _VoiceTrack(MediaStreamTrack):
-    """What the browser hears: mu-law that goes out as it is, with no encoder on its way."""
+class _OutputTrack(MediaStreamTrack):
+    """The audio for the browser: mu-law that is sent unchanged, without an encoder."""
 
     kind = "audio"
 
-    def __init__(self, listen: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, next_frame: Callable[[], Awaitable[bytes]]) -> None:
         super().__init__()
-        self._listen = listen
+        self._next_frame = next_frame
         self._sent = 0
 
     async def recv(self) -> "Packet[Any]":
         if self.readyState != "live":
             raise MediaStreamError
-        codes = await self._listen()
+        codes = await self._next_frame()
         packet = Packet(codes)
         packet.pts, packet.time_base = self._sent, _TIME_BASE
         self._sent += len(codes)
@@ -125,17 +124,17 @@ class _VoiceTrack(MediaStreamTrack):
 
 @contextlib.contextmanager
 def _as_media_error() -> Iterator[None]:
-    """aiortc raises many kinds on text that it cannot use."""
+    """aiortc raises many kinds of exceptions for unusable SDP."""
     try:
         yield
     except Exception as error:
         raise MediaError(
-            f"expected a session with mu-law audio, aiortc says {type(error).__name__}"
+            f"expected a session description with mu-law audio, aiortc raised {type(error).__name__}"
         ) from error
 
 
 def _stay_on_loopback() -> None:
-    """aioice offers every address of the machine but the loopback one; it has no setting for that."""
+    """aioice offers every address of the machine except loopback, and has no setting for that."""
     aioice.ice.get_host_addresses = _loopback
 
 
@@ -144,7 +143,7 @@ def _loopback(use_ipv4: bool, use_ipv6: bool) -> list[str]:
 
 
 def _reachable(sdp: str) -> str:
-    """Without candidates under mDNS names, which aioice would ask the local network for."""
+    """The SDP without mDNS candidates, which aioice would resolve on the local network."""
     return "".join(
         line
         for line in sdp.splitlines(keepends=True)

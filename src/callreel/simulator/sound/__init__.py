@@ -1,1 +1,1 @@
-"""Voices and tones on the stand-in carrier's calls."""
+"""Voices and tones of simulated calls."""

@@ -1,4 +1,4 @@
-"""The tone that a caller hears while the other phone rings, as 8 kHz samples.
+"""The ringback tone that a caller hears while the other phone rings, as 8 kHz samples.
 
 Cadences and frequencies: North American precise tone plan (440 + 480 Hz, 2 s on, 4 s off) and ITU-T E.180 supplement 2
 for Germany and much of Europe (425 Hz, 1 s on, 4 s off).
@@ -15,7 +15,7 @@ _LEVEL = 3000
 
 
 class Ringback(StrEnum):
-    """Where the called phone is."""
+    """Region of the called phone."""
 
     NORTH_AMERICA = "us"
     EUROPE = "eu"
@@ -30,7 +30,7 @@ _TONES = {
 
 
 def ringback(kind: Ringback, duration_ms: int) -> npt.NDArray[np.int16]:
-    """`duration_ms` of it, beginning with tone: int16 [8 * duration_ms]."""
+    """`duration_ms` of the tone, beginning with its on phase: int16 [8 * duration_ms]."""
     frequencies, on_s, period_s = _TONES[kind]
     seconds = np.arange(duration_ms * TELEPHONE_HZ // 1000) / TELEPHONE_HZ
     tone = np.zeros(len(seconds))
