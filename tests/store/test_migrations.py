@@ -75,7 +75,10 @@ def test_a_rebuild_that_breaks_references_changes_nothing(tmp_path: Path) -> Non
     call = a_call(database)
     with database.write() as conn:
         facts.note(conn, "odd", {}, NOON, call_id=call.id)
-    with pytest.raises(StoreError, match="rows of facts would refer to nothing"), database.rebuild() as conn:
+    with (
+        pytest.raises(StoreError, match="rows of facts would refer to missing rows"),
+        database.rebuild() as conn,
+    ):
         conn.execute(delete(call_table))
     with database.read() as conn:
         assert calls.get(conn, call.id) == call

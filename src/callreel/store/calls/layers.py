@@ -1,4 +1,4 @@
-"""Layer files as rows. The bytes are in `growing_wav.py` while they grow and in `blobs.py` when finished."""
+"""Layer files as rows. Their bytes are in `growing_wav.py` while they grow, and in `blobs.py` once finished."""
 
 import functools
 from collections.abc import Collection, Sequence
@@ -29,44 +29,44 @@ def upsert(
     *,
     owner: str | None = None,
 ) -> None:
-    """Keep a file's state under its path. A closed file may grow again: a second stream continues its call.
+    """Save a file's state under its path. A closed file may grow again when another stream continues its call.
 
-    `owner`, where given, is the process that writes it from now on.
+    `owner`, if given, is the process that writes the file from now on.
     """
-    known: dict[str, Any] = {} if owner is None else {"owner": owner}
+    more: dict[str, Any] = {} if owner is None else {"owner": owner}
     if repaired_at is not None:
-        known["repaired_at"] = repaired_at
-    upsert_all(conn, call_id, [file], **known)
+        more["repaired_at"] = repaired_at
+    upsert_all(conn, call_id, [file], **more)
 
 
-def upsert_all(conn: Connection, call_id: CallId, files: Sequence[LayerFile], **known: Any) -> None:
-    """The same for several files of a call, in one go. `known` are further columns, by name."""
+def upsert_all(conn: Connection, call_id: CallId, files: Sequence[LayerFile], **more: Any) -> None:
+    """The same for several files of a call. `more` are further columns by name."""
     rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for file in files:
-        row: dict[str, Any] = {"call_id": call_id, **{name: getattr(file, name) for name in _NAMES}, **known}
+        row: dict[str, Any] = {"call_id": call_id, **{name: getattr(file, name) for name in _NAMES}, **more}
         if file.archived is None:
             row |= {"form": None, "stored_bytes": None}
         rows.setdefault(tuple(row), []).append(row)
     for names, alike in rows.items():
-        conn.execute(_kept(conn.dialect.name, names), alike)
+        conn.execute(_upsert(conn.dialect.name, names), alike)
 
 
 @functools.cache
-def _kept(dialect: str, names: tuple[str, ...]) -> Executable:
-    """Made once: building it costs more than running it."""
+def _upsert(dialect: str, names: tuple[str, ...]) -> Executable:
+    """Built once: building it costs more than running it."""
     new = insert(dialect, layers).values({name: bindparam(name) for name in names})
     again = {name: new.excluded[name] for name in names if name != "call_id"}
     return new.on_conflict_do_update(index_elements=["path"], set_=again)
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[LayerFile]:
-    """Sorted by layer, role and path; the carrier's own file, which has no role, before its channels."""
+    """Sorted by layer, role and path; the carrier's file, which has no role, comes before its channels."""
     found = [LayerFile(*row) for row in conn.execute(select(*_FIELDS).where(layers.c.call_id == call_id))]
     return sorted(found, key=lambda file: (_ORDER.index(file.layer), file.role or "", file.path))
 
 
 def all_files(conn: Connection) -> list[LayerFile]:
-    """All files of all calls, in the order in which they became known."""
+    """All files of all calls, in the order of their first rows."""
     return [LayerFile(*row) for row in conn.execute(select(*_FIELDS).order_by(layers.c.id))]
 
 
@@ -76,7 +76,7 @@ def calls_of_paths(conn: Connection) -> dict[str, CallId]:
 
 
 def growing(conn: Connection, owners: Collection[str | None] | None = None) -> list[tuple[CallId, LayerFile]]:
-    """Files that nobody closed, of all processes or of `owners`, with their calls."""
+    """Files that are not closed, of all processes or of `owners`, with their calls."""
     query = (
         select(layers.c.call_id, *_FIELDS).where(layers.c.state == LayerState.RECORDING).order_by(layers.c.id)
     )
@@ -87,18 +87,18 @@ def growing(conn: Connection, owners: Collection[str | None] | None = None) -> l
 
 
 def growing_paths(conn: Connection) -> list[str]:
-    """Where they lie."""
+    """The paths of all growing files."""
     return list(conn.execute(select(layers.c.path).where(layers.c.state == LayerState.RECORDING)).scalars())
 
 
 def owners_of_growing(conn: Connection) -> set[str | None]:
-    """The processes that write them; None for files of versions that had one server."""
+    """The processes that write growing files."""
     query = select(layers.c.owner).where(layers.c.state == LayerState.RECORDING).distinct()
     return set(conn.execute(query).scalars())
 
 
 def to_archive(conn: Connection, closed_before: datetime, verdicts: Sequence[Verdict]) -> list[CallId]:
-    """Calls judged before then, with one of `verdicts`, of which a file that lies in its place is not archived."""
+    """Calls closed before then with one of `verdicts`, and with a file in the store that is not archived."""
     query = (
         select(layers.c.call_id)
         .join(calls, calls.c.id == layers.c.call_id)
@@ -117,7 +117,7 @@ def to_archive(conn: Connection, closed_before: datetime, verdicts: Sequence[Ver
 
 
 def archived_calls(conn: Connection) -> list[CallId]:
-    """Calls of which a file was archived."""
+    """Calls with an archived file."""
     query = (
         select(layers.c.call_id).where(layers.c.archived.is_not(None)).distinct().order_by(layers.c.call_id)
     )
@@ -125,13 +125,13 @@ def archived_calls(conn: Connection) -> list[CallId]:
 
 
 def forms(conn: Connection, call_id: CallId) -> dict[str, Form | None]:
-    """In which form each file of a call is kept."""
+    """The storage form of each file of a call, by path."""
     query = select(layers.c.path, layers.c.form).where(layers.c.call_id == call_id)
     return {row.path: row.form for row in conn.execute(query)}
 
 
 def set_form(conn: Connection, file: LayerFile, form: Form, archived: Archived | None) -> bool:
-    """Say in which form a file is kept; False when it is another file by now."""
+    """Save a file's storage form; False if the file has been replaced."""
     if archived is None:
         stored_bytes = None
     else:
@@ -141,13 +141,13 @@ def set_form(conn: Connection, file: LayerFile, form: Form, archived: Archived |
 
 
 def known_paths(conn: Connection, paths: Sequence[str]) -> set[str]:
-    """Which of `paths` are known, of finished files."""
+    """Which of `paths` belong to finished files."""
     query = select(layers.c.path).where(layers.c.path.in_(paths), layers.c.state != LayerState.RECORDING)
     return {row.path for row in conn.execute(query)}
 
 
 def on_spool(conn: Connection, spool: str, ended_before: datetime) -> list[LayerFile]:
-    """Finished files on one machine's spool, of calls that ended before then and so no longer grow."""
+    """Finished files on one machine's spool, of calls that ended before then, so that they will not grow again."""
     query = (
         select(*_FIELDS)
         .join(calls, calls.c.id == layers.c.call_id)
@@ -163,7 +163,7 @@ def on_spool(conn: Connection, spool: str, ended_before: datetime) -> list[Layer
 
 
 def clear_spool(conn: Connection, path: str, spool: str) -> bool:
-    """A file has moved to the object store; whether it was on that spool."""
+    """Save that a file has moved to the object store; False if it was not on that spool."""
     moved = update(layers).where(layers.c.path == path, layers.c.spool == spool).values(spool=None)
     return conn.execute(moved).rowcount == 1
 
@@ -171,11 +171,11 @@ def clear_spool(conn: Connection, path: str, spool: str) -> bool:
 def calls_with_audio(
     conn: Connection, since: datetime | None = None, until: datetime | None = None
 ) -> list[CallId]:
-    """Calls that are over and have a side that can be heard by itself, begun in [since, until), oldest first."""
-    heard = select(layers.c.call_id).where(
+    """Ended calls with a file of a single party, begun in [since, until), oldest first."""
+    separate = select(layers.c.call_id).where(
         layers.c.layer.in_([Layer.CLOUD_CHANNEL, Layer.LIVE_8K]), layers.c.state != LayerState.RECORDING
     )
-    query = select(calls.c.id).where(calls.c.id.in_(heard), calls.c.state != CallState.LIVE)
+    query = select(calls.c.id).where(calls.c.id.in_(separate), calls.c.state != CallState.LIVE)
     if since is not None:
         query = query.where(calls.c.created_at >= since)
     if until is not None:
@@ -184,5 +184,5 @@ def calls_with_audio(
 
 
 def delete(conn: Connection, path: str) -> bool:
-    """Forget a file; whether it was known. The bytes are the caller's to remove."""
+    """Delete a file's row; False if there is none. The caller deletes the bytes."""
     return conn.execute(delete_from(layers).where(layers.c.path == path)).rowcount == 1

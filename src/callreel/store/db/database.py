@@ -1,10 +1,10 @@
-"""The database: opening it, transactions and migrations. What is in it: `tables.py` and a module a noun.
+"""The database connection: opening it, transactions and migrations, on SQLite or PostgreSQL.
 
-SQLite by default, PostgreSQL by URL. On SQLite a process has one writing connection behind a lock, every writing
-transaction begins IMMEDIATE, and commits are synced (reference/engine.md, section 3: with deferred transactions 742 of
-800 failed, and `synchronous=NORMAL` may lose what was acknowledged to the carrier).
+On SQLite a process has one writing connection behind a lock, every writing transaction begins IMMEDIATE, and commits are
+synced (reference/engine.md, section 3: with deferred transactions 742 of 800 failed, and with `synchronous=NORMAL` a power
+cut may lose what was acknowledged to the carrier).
 
-All calls block; code on an event loop goes through `asyncio.to_thread`.
+All methods block; code on an event loop uses `asyncio.to_thread`.
 """
 
 import os
@@ -24,26 +24,26 @@ from callreel.store.db.dialect import advisory_lock
 from callreel.store.db.types import to_json
 
 BUSY_TIMEOUT_S = 20.0
-_EMPTYING_MS = 250
+_CHECKPOINT_WAIT_MS = 250
 _REBUILD_LOCK = 0x0CA11_4EE1
-_SHAPES = "sqlite:///path, a path, or postgresql://user@host/name"
+_URL_FORMS = "sqlite:///path, a path, or postgresql://user@host/name"
 
 
 class Database:
-    """One open database. Threads share it; it is closed by whoever opened it."""
+    """One open database, shared by threads. Whoever opens it closes it."""
 
     def __init__(self, writer: Engine, reader: Engine, busy_timeout_s: float) -> None:
         self._writer = writer
         self._reader = reader
         self._busy_timeout_s = busy_timeout_s
-        self._turn = threading.Lock()
-        self._turn_of: int | None = None
+        self._write_lock = threading.Lock()
+        self._writer_thread: int | None = None
 
     @classmethod
     def open(cls, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
-        """`url` is `sqlite:///path`, a bare path, or `postgresql://...`. The folder of a file is made if missing.
+        """`url` is `sqlite:///path`, a plain path, or `postgresql://...`. Creates the folder of a file.
 
-        Raises StoreError: not such a URL, folder or file that cannot be used, not a database, locked, no such server.
+        Raises StoreError for another URL, and for a database that cannot be opened.
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite":
@@ -57,27 +57,27 @@ class Database:
 
     @property
     def sqlite_version(self) -> str | None:
-        """Of the library in use, such as `3.45.1`; None on PostgreSQL."""
+        """The library's version, such as `3.45.1`; None on PostgreSQL."""
         return sqlite3.sqlite_version if self.dialect == "sqlite" else None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write: committed at the end, rolled back on an exception.
+        """A writing transaction: committed at the end, rolled back on an exception.
 
-        Raises StoreError when the database stays busy for longer than the timeout, or is full or damaged. Not to be
-        nested in one thread: pass the connection on instead.
+        Raises StoreError if the database is busy for longer than the timeout, or full, damaged or unavailable. A thread
+        must not nest it but pass the connection on.
         """
         with self._writing(), plain_errors(), self._writer.begin() as conn:
             yield conn
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database and cannot write. Never waits for a writer on SQLite."""
+        """A read-only transaction on one snapshot. On SQLite it never waits for a writer."""
         with plain_errors(), self._reader.begin() as conn:
             yield conn
 
     def migrate(self) -> None:
-        """Bring the tables to the newest version, in one transaction. Processes that start at once take turns."""
+        """Migrate the tables to the newest version in one transaction. Concurrent processes wait for each other."""
         # Importing Alembic takes a quarter of a second, which commands that only read should not pay.
         from callreel.store.db.migrations import upgrade
 
@@ -86,83 +86,83 @@ class Database:
 
     @contextmanager
     def rebuild(self) -> Iterator[Connection]:
-        """A writing transaction that may change tables: nothing that refers to a table goes when it is rebuilt."""
+        """A writing transaction that may rebuild a table without deleting the rows that refer to it."""
         around = _rebuild_sqlite if self.dialect == "sqlite" else _rebuild_postgresql
         with self._writing(), plain_errors(), self._writer.connect() as conn, around(conn):
             yield conn
 
     def dedicated_connection(self) -> Connection:
-        """A connection outside of the pool and of transactions, for a lock that lasts as long as it. PostgreSQL only."""
+        """An autocommit connection outside the pool, for a lock that lasts as long as it. PostgreSQL only."""
         with plain_errors():
             connection = self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
             connection.detach()
             return connection
 
     def quick_check(self) -> None:
-        """Raises StoreError if SQLite finds damage; reads the whole file. On PostgreSQL only asks for an answer."""
+        """Raises StoreError if SQLite finds damage; reads the whole file. On PostgreSQL it only checks the connection."""
         with self.read() as conn:
             if self.dialect != "sqlite":
                 conn.execute(text("SELECT 1"))
                 return
             found = conn.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
         if found != "ok":
-            raise StoreError(f"the database is damaged ({_first_line(found)}); restore a copy")
+            raise StoreError(f"the database is damaged ({_first_line(found)}); restore a backup")
 
     def truncate_wal(self) -> None:
-        """Fold SQLite's write-ahead log into the file and empty it, as far as readers let it. Not within `write`."""
+        """Checkpoint SQLite's write-ahead log and truncate it, as far as readers permit. Not within `write`."""
         if self.dialect != "sqlite":
             return
         with self._writing(), plain_errors():
             connection = self._writer.raw_connection()
             cursor = connection.cursor()
             try:
-                # Nobody who writes waits long for a reader who takes long.
-                cursor.execute(f"PRAGMA busy_timeout={_EMPTYING_MS}")
+                # The checkpoint blocks writers, so it must not wait long for a slow reader.
+                cursor.execute(f"PRAGMA busy_timeout={_CHECKPOINT_WAIT_MS}")
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
                 cursor.execute(f"PRAGMA busy_timeout={round(self._busy_timeout_s * 1000)}")
                 connection.close()
 
     def close(self) -> None:
-        """Close all connections. On SQLite the last one to close folds the write-ahead log into the file."""
+        """Close all connections. On SQLite the last one checkpoints the write-ahead log."""
         self._reader.dispose()
         self._writer.dispose()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One writing transaction at a time in this process, where the database allows one in all."""
+        """On SQLite, one writing transaction at a time in this process."""
         if self.dialect != "sqlite":
             yield
             return
-        if self._turn_of == threading.get_ident():
+        if self._writer_thread == threading.get_ident():
             raise RuntimeError("write() inside write() in one thread: pass the connection on")
-        if not self._turn.acquire(timeout=self._busy_timeout_s):
+        if not self._write_lock.acquire(timeout=self._busy_timeout_s):
             raise StoreError(f"the database was busy in this process for {self._busy_timeout_s:g} s")
-        self._turn_of = threading.get_ident()
+        self._writer_thread = threading.get_ident()
         try:
             yield
         finally:
-            self._turn_of = None
-            self._turn.release()
+            self._writer_thread = None
+            self._write_lock.release()
 
 
 def _parse(url: str) -> URL:
     if "://" not in url:
         if not url.strip() or url == ":memory:":
-            raise StoreError(f"a database URL is {_SHAPES}; got {url!r}")
+            raise StoreError(f"a database URL is {_URL_FORMS}; got {url!r}")
         return URL.create("sqlite", database=url)
     scheme = url.partition("://")[0]
-    # Some hosts hand out the old name of the scheme; the driver is ours to choose.
+    # Some providers use the old name of the scheme; we choose the driver.
     if scheme in ("postgres", "postgresql"):
         url = "postgresql+psycopg" + url[len(scheme) :]
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise StoreError(f"a database URL is {_SHAPES}; got a malformed {scheme} URL") from None
+        raise StoreError(f"a database URL is {_URL_FORMS}; got a malformed {scheme} URL") from None
     if parsed.drivername == "postgresql+psycopg":
         return parsed
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise StoreError(f"a database URL is {_SHAPES}; got the scheme {scheme!r}")
+        raise StoreError(f"a database URL is {_URL_FORMS}; got the scheme {scheme!r}")
     if parsed.host or parsed.query or not parsed.database or parsed.database == ":memory:":
         raise StoreError(
             "an SQLite URL is sqlite:///path (four slashes before an absolute path), without options"
@@ -173,7 +173,7 @@ def _parse(url: str) -> URL:
 def _open_sqlite(path: Path, busy_timeout_s: float) -> Database:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # SQLite would make the file readable by everybody; its log files take over the mode of this one.
+        # SQLite would create the file readable by everybody; its log files take the mode of this file.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreError(f"the database file {path} cannot be opened for writing: {error.strerror}") from None
@@ -212,9 +212,9 @@ def _set_up(engine: Engine, begin: str, *pragmas: str) -> None:
 
 
 def _use_wal(path: Path, busy_timeout_s: float) -> None:
-    """Switch the file to write-ahead logging, once in its life.
+    """Switch the file to write-ahead logging, which it remembers.
 
-    The switch does not always honour the busy timeout, so processes that make a new file at once try again.
+    The switch does not always honour the busy timeout, so processes that create a new file at once must retry.
     """
     until = time.monotonic() + busy_timeout_s
     while True:
@@ -230,7 +230,7 @@ def _use_wal(path: Path, busy_timeout_s: float) -> None:
             connection.close()
         if mode != "wal":
             raise StoreError(
-                f"the database file {path} must lie on a local file system: WAL is refused there"
+                f"the database file {path} must be on a local file system: this one does not support WAL"
             )
         return
 
@@ -255,9 +255,9 @@ def _open_postgresql(url: URL, busy_timeout_s: float) -> Database:
 
 @contextmanager
 def _rebuild_sqlite(conn: Connection) -> Iterator[None]:
-    """With foreign keys on, dropping the old copy of a table would erase, by cascade, all that refers to it.
+    """With foreign keys on, dropping the old copy of a table would cascade to all rows that refer to it.
 
-    The setting cannot change inside a transaction, hence the steps of sqlite.org/lang_altertable.html, section 7.
+    The setting cannot change within a transaction, hence the steps of sqlite.org/lang_altertable.html, section 7.
     """
     driver = conn.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
@@ -267,9 +267,7 @@ def _rebuild_sqlite(conn: Connection) -> Iterator[None]:
             yield
             broken = conn.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken is not None:
-                raise StoreError(
-                    f"rows of {broken[0]} would refer to nothing; the database was left as it was"
-                )
+                raise StoreError(f"rows of {broken[0]} would refer to missing rows; nothing was changed")
     finally:
         driver.execute("PRAGMA foreign_keys=ON")
 
@@ -283,7 +281,7 @@ def _rebuild_postgresql(conn: Connection) -> Iterator[None]:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn what the machine did to us (locked, full, damaged, gone) into one line. Mistakes of ours stay as they are."""
+    """Turn failures of the database (locked, full, damaged, unavailable) into a StoreError. Our own mistakes pass."""
     try:
         yield
     except DBAPIError as error:

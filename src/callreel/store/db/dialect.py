@@ -1,4 +1,4 @@
-"""Where the two databases differ in SQL: the one switch. Everything else in this room is SQL that both know."""
+"""SQL that differs between SQLite and PostgreSQL. All other SQL of this package runs on both."""
 
 import functools
 from collections.abc import Mapping
@@ -15,21 +15,18 @@ def insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
 
 
 def insert_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
-    """Insert one row unless it collides with a known one; whether it was new."""
+    """Insert a row; False, and nothing changes, if it conflicts with an existing one."""
     return conn.execute(_new_row(conn.dialect.name, table), dict(values)).first() is not None
 
 
 @functools.cache
 def _new_row(dialect: str, table: Table) -> ReturningInsert[Any]:
-    """Made once: building it costs as much as running it."""
+    """Built once: building it costs as much as running it."""
     return insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
 
 
 def advisory_lock(conn: Connection, key: int) -> None:
-    """Hold every other transaction that asks for the same `key` until this one is over.
-
-    SQLite has one writer at a time and needs nothing.
-    """
+    """Block other transactions that lock the same `key` until this one ends. SQLite has one writer anyway."""
     if conn.dialect.name == "postgresql":
         conn.execute(select(func.pg_advisory_xact_lock(key)))
 
@@ -37,8 +34,8 @@ def advisory_lock(conn: Connection, key: int) -> None:
 def seconds_between(
     conn: Connection, start: ColumnElement[Any], end: ColumnElement[Any]
 ) -> ColumnElement[float]:
-    """Seconds from one time to another, NULL if one of them is; SQLite keeps times as text and knows days."""
+    """Seconds from one time to another, NULL if either is. SQLite stores times as text and computes in days."""
     if conn.dialect.name == "postgresql":
         return extract("epoch", end - start).cast(Float)
-    # In doubles a day has about 40 us; a millisecond is what is meant.
+    # A Julian day as a double resolves about 40 us, so round to the millisecond.
     return func.round((func.julianday(end) - func.julianday(start)) * 86_400.0, 3)

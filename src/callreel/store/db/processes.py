@@ -1,6 +1,6 @@
-"""Processes of an installation as rows: when each last said that it lives, and a lock that one of them holds.
+"""The process registry: heartbeats as rows, and the lock of the leader.
 
-Compared by the database's own clock where it has one, so that machines whose clocks differ agree on who is alive.
+Heartbeats use the clock of PostgreSQL, so that machines with different clocks agree on which processes are alive.
 """
 
 from contextlib import suppress
@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from callreel.domain.errors import StoreError
 from callreel.store.db.database import Database, plain_errors
 from callreel.store.db.dialect import insert
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import processes, utc_now
 from callreel.store.db.types import UTCDateTime
 
-_LEAD_LOCK = 0x0CA11_1EAD
+_LEADER_LOCK = 0x0CA11_1EAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class ProcessRow:
 
 
 def heartbeat(conn: Connection, name: str, kind: str, host: str) -> None:
-    """`name` lives now."""
+    """Save a heartbeat of the process `name`."""
     now = _now(conn)
     statement = insert(conn.dialect.name, processes).values(
         name=name, kind=kind, host=host, started_at=now, heartbeat_at=now
@@ -41,37 +42,36 @@ def heartbeat(conn: Connection, name: str, kind: str, host: str) -> None:
 
 
 def alive(conn: Connection, within: timedelta) -> set[str]:
-    """Names that have said so in this time."""
-    fresh = select(processes.c.name).where(processes.c.heartbeat_at > _now(conn) - within)
-    if conn.dialect.name != "postgresql":
-        fresh = select(processes.c.name).where(processes.c.heartbeat_at > utc_now() - within)
-    return set(conn.execute(fresh).scalars())
+    """The processes with a heartbeat within this time."""
+    # SQLite cannot subtract from a time.
+    since = _now(conn) - within if conn.dialect.name == "postgresql" else utc_now() - within
+    return set(conn.execute(select(processes.c.name).where(processes.c.heartbeat_at > since)).scalars())
 
 
 def names(conn: Connection) -> set[str]:
-    """All that have not left, dead or alive."""
+    """All registered processes, dead or alive."""
     return set(conn.execute(select(processes.c.name)).scalars())
 
 
 def all_processes(conn: Connection) -> list[ProcessRow]:
-    """All that are known, the latest heard of first."""
+    """All registered processes, the latest heartbeat first."""
     query = select(processes).order_by(processes.c.heartbeat_at.desc(), processes.c.name)
-    return [ProcessRow(**row._asdict()) for row in conn.execute(query)]
+    return fetch_all(conn, ProcessRow, query)
 
 
 def remove(conn: Connection, name: str) -> None:
-    """`name` ends in order."""
+    """Unregister a process that ends."""
     conn.execute(delete(processes).where(processes.c.name == name))
 
 
 def remove_stale(conn: Connection, older_than: timedelta) -> int:
-    """Drop rows of those not heard of for long; nothing depends on them."""
+    """Delete the rows of processes without a heartbeat for this long; returns their number."""
     before = utc_now() - older_than
     return conn.execute(delete(processes).where(processes.c.heartbeat_at < before)).rowcount
 
 
 class LeaderLock:
-    """Held by one process of an installation on PostgreSQL; let go of when its process or its connection dies."""
+    """Held by one process of an installation on PostgreSQL, until its process or its connection dies."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,23 +79,22 @@ class LeaderLock:
         self._held = False
 
     def acquire(self) -> bool:
-        """Whether it is ours: asked for if it is not, else asked whether we still have it. Blocking.
+        """Try to take the lock, or check that its connection still works; returns whether we hold it. Blocking.
 
-        Raises StoreError when the database is away, and with it the lock.
+        Raises StoreError if the database is unavailable, which releases the lock.
         """
         try:
             if self._connection is None:
                 self._connection = self._database.dedicated_connection()
-            question = literal(True) if self._held else func.pg_try_advisory_lock(_LEAD_LOCK)
+            held = literal(True) if self._held else func.pg_try_advisory_lock(_LEADER_LOCK)
             with plain_errors():
-                self._held = bool(self._connection.execute(select(question)).scalar_one())
+                self._held = bool(self._connection.execute(select(held)).scalar_one())
         except StoreError:
             self.release()
             raise
         return self._held
 
     def release(self) -> None:
-        """Let go."""
         connection, self._connection, self._held = self._connection, None, False
         if connection is not None:
             with suppress(DBAPIError):

@@ -1,24 +1,23 @@
-"""What was deleted, made unreadable in SQLite's files too. On PostgreSQL that is autovacuum's work.
+"""Makes deleted rows unreadable in SQLite's files too. On PostgreSQL autovacuum does that.
 
-Freed pages are overwritten as they are freed (`secure_delete`, set where the database is opened). Two things stay without
-this: words in the search index, whose deletions are only noted until its pieces are merged (SQLite, FTS5, section 6.8), and
-pages as they were in the write-ahead log.
+`secure_delete` overwrites freed pages. What remains are deleted words in the search index, which FTS5 only marks until it
+merges its segments (sqlite.org/fts5.html, section 6.8), and old pages in the write-ahead log.
 """
 
 from callreel.store.db.database import Database
 
 _PAGES = 500
-"""Merged in one transaction, so that nobody who writes waits long."""
+"""Merged in one transaction, to keep the waits of writers short."""
 
 
 def scrub(database: Database) -> None:
-    """Merge the search index, and fold the log into the file and empty it. Readers may keep the log as it is for a while;
-    the next scrub does it then. Raises StoreError."""
+    """Merge the search index and truncate the log. A reader may prevent the latter; the next scrub repeats it. Raises
+    StoreError."""
     if database.dialect != "sqlite":
         return
-    pages = -_PAGES  # below zero: begin with all of the index, whatever its pieces are like
+    pages = -_PAGES  # negative: start with the whole index, whatever the levels of its segments
     changed = _PAGES
-    while changed > 1:  # a merge with nothing to do still counts as one change
+    while changed > 1:  # a merge without work counts as one change
         with database.write() as conn:
             before = conn.exec_driver_sql("SELECT total_changes()").scalar_one()
             conn.exec_driver_sql(f"INSERT INTO turn_fts(turn_fts, rank) VALUES ('merge', {pages})")

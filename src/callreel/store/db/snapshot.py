@@ -1,4 +1,4 @@
-"""A consistent copy of an SQLite database while others write to it: SQLite's own backup."""
+"""A consistent copy of an SQLite database in use, with SQLite's backup API."""
 
 import sqlite3
 from collections.abc import Callable
@@ -11,19 +11,19 @@ _PAGES_A_STEP = 1_000
 
 
 def copy_sqlite(source: Path, target: Path, *, on_step: Callable[[], None] = lambda: None) -> None:
-    """Copy the database `source` to the new file `target`, whole and synced. `on_step` is called between pages.
+    """Copy the database `source` to the new file `target`, and sync it. `on_step` is called between batches of pages.
 
-    In one transaction of the source, which lets others write meanwhile (WAL) and shows none of it. Raises StoreError.
+    One read transaction of the source gives a snapshot, while others may write (WAL). Raises StoreError.
     """
     if not source.is_file():
         raise StoreError(f"there is no database {source}")
     if target.exists():
-        raise StoreError(f"{target} exists; a copy goes into a new file")
+        raise StoreError(f"{target} exists; name a new file for the copy")
     reading = sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=20, isolation_level=None)
     writing = sqlite3.connect(target)
     try:
         target.chmod(0o600)
-        # Without this a write of somebody else between two steps makes the copy begin again, for ever under load.
+        # Without a transaction any write between two steps restarts the copy, under load forever.
         reading.execute("BEGIN")
         reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
         reading.backup(writing, pages=_PAGES_A_STEP, progress=lambda *_: on_step(), sleep=0)
