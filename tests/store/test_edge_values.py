@@ -36,7 +36,7 @@ def test_text_is_stored_without_what_a_database_refuses(database: Database, give
     call = a_call(database)
     with database.write() as conn:
         note = notes.add(conn, call.id, NoteKind.NOTE, 1, given, given, NOON)
-        vocabulary.replace(conn, [given], given, NOON)
+        vocabulary.replace(conn, [given, stored, "\0"], given, NOON)
         technicians.add(conn, given, "+15550100200", NOON)
         assert (note.text, note.by) == (stored, stored)
         assert [row.phrase for row in vocabulary.all_phrases(conn)] == [stored]

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import technicians, vocabulary
+from callreel.store.db.types import storable_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ def all_phrases(conn: Connection) -> list[PhraseRow]:
 
 def replace(conn: Connection, phrases: Sequence[str], by: str, at: datetime) -> list[PhraseRow]:
     """Replace the list. Phrases that stay keep who added them and when."""
-    wanted = dict.fromkeys(phrases)
+    wanted = dict.fromkeys(stored for phrase in phrases if (stored := storable_text(phrase)))
     known = {row.phrase for row in all_phrases(conn)}
     gone = known - set(wanted)
     if gone:
