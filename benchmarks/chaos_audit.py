@@ -16,7 +16,7 @@ from callreel.domain.ids import LegSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.simulator.scenario import CallOutcome, RecordingOutcome
-from callreel.store.calls import calls, layers, recordings
+from callreel.store.calls import calls, layers, outbox, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import live_events, transcripts
@@ -124,9 +124,10 @@ def _recording(
         found.lost.append(f"{row.leg_sid}: the kept recording is not what the carrier recorded")
 
 
-def _stages(conn: Connection, row: CallRow) -> list[tuple[str, str, str | None, str | None]]:
-    """Why: how far the stages of each recording of the call are."""
-    return [(r.sid, r.state.value, r.stage, r.stage_error) for r in recordings.of_call(conn, row.id)]
+def _stages(conn: Connection, row: CallRow) -> list[tuple[str, str, str | None, bool]]:
+    """Why: of each recording of the call its state, what failed, and whether work on it is still ordered."""
+    ordered = outbox.has_order(conn, row.id)
+    return [(r.sid, r.state.value, r.failure, ordered) for r in recordings.of_call(conn, row.id)]
 
 
 def _transcripts(conn: Connection, row: CallRow, found: Findings) -> None:

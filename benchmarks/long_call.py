@@ -23,7 +23,7 @@ from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.verdict import Limits
 from callreel.postcall.comparison import LayerComparison
-from callreel.postcall.download import FetchOptions, RecordingDownloader
+from callreel.postcall.download import RecordingDownloader
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, layers, recordings, streams
 from callreel.store.calls.calls import CallRow
@@ -83,7 +83,7 @@ def long_call(folder: Path, minutes: int, said: Callable[[int], Samples] = turn)
             blobs,
             publisher,
             clock,
-            RecordingDownloader(database, blobs, publisher, carrier, clock, FetchOptions()),
+            RecordingDownloader(database, blobs, publisher, carrier, clock),
             LayerComparison(database, blobs, publisher, clock, Limits(), tracks=2),
         )
     finally:

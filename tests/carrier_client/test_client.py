@@ -3,19 +3,28 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from callreel.audio import wav
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings, FetchFailed
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import RecordingSid
-from callreel.runtime.retry import Problem
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, leg, speech
 from tests.support.rest_server import Answer, RestServer, rest_server
+
+
+class Problem(NamedTuple):
+    """What a CarrierError says."""
+
+    what: str
+    status: int | None = None
+    retry_after_s: float | None = None
+
 
 SID = RecordingSid("RE" + "1" * 32)
 LIST = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
@@ -49,15 +58,17 @@ def recordings(url: str) -> CarrierRecordings:
 def bring(url: str, part: Path) -> wav.WavInfo:
     carrier = recordings(url)
     try:
-        return carrier.bring(SID, part)
+        return carrier.download(SID, part)
     finally:
         carrier.close()
 
 
 def problem(url: str, part: Path) -> Problem:
-    with pytest.raises(FetchFailed) as failed:
+    with pytest.raises(CarrierError) as failed:
         bring(url, part)
-    return failed.value.problem
+    error = failed.value
+    assert error.retryable is (error.status not in (400, 401, 403))
+    return Problem(str(error), error.status, error.retry_after_s)
 
 
 # One recording

@@ -80,7 +80,8 @@ def test_stages_that_a_kill_interrupted_are_finished_once(tmp_path: Path) -> Non
 
         def transcribing() -> bool:
             call = house.call(outcome.call_sid) or {}
-            return (call.get("recording") or {}).get("stage") == "transcribe"
+            work = (call.get("recording") or {}).get("work") or []
+            return {"workflow": "transcribe", "state": "running"} in work
 
         house.until(transcribing, 30)
         house.kill_server()

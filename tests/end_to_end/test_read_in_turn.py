@@ -112,7 +112,8 @@ def test_a_full_server_that_is_stopped_in_a_long_transcript_ends_in_time_and_goe
 
         def transcribing() -> bool:
             call = house.call(first.call_sid) or {}
-            return (call.get("recording") or {}).get("stage") == "transcribe"
+            work = (call.get("recording") or {}).get("work") or []
+            return {"workflow": "transcribe", "state": "running"} in work
 
         house.until(transcribing, 30)
         before = set(live_files(house))

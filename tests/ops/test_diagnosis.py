@@ -50,7 +50,7 @@ def recording(
         state,
         NOON,
         error_code=error_code,
-        stage_error=error,
+        failure=error,
         channels=channels,
     )
 

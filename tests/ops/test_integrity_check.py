@@ -6,8 +6,9 @@ import pytest
 
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.work import Workflow
 from callreel.ops.integrity_check import CheckReport, IntegrityCheck, Kind
-from callreel.store.calls import layers, recordings
+from callreel.store.calls import layers, outbox, recordings
 from tests.support.installation import NOON, Installation, a_call, leg
 
 SID = RecordingSid("RE" + "1" * 32)
@@ -24,7 +25,6 @@ def kept(installation: Installation) -> Installation:
     with installation.database.write() as conn:
         layers.upsert(conn, call.id, file)
         recordings.upsert(conn, recordings.RecordingRow(SID, call.id, leg(1), CloudState.STORED, NOON))
-        recordings.mark_dispatched(conn, SID, NOON)
     return installation
 
 
@@ -61,8 +61,10 @@ def test_a_lost_recording_is_fetched_again_when_asked_to(kept: Installation) -> 
     assert told(check(kept)) == [(Kind.MISSING, KEY, None)]
     assert told(check(kept, repair=True)) == [(Kind.MISSING, KEY, "scheduled for download from the carrier")]
     with kept.database.read() as conn:
-        (row,) = recordings.undispatched(conn)
-    assert (row.sid, row.state, row.retries) == (SID, CloudState.COMPLETED, 1)
+        (order,) = outbox.everything(conn)
+        row = recordings.get(conn, SID)
+    assert (order.workflow, order.subject) == (Workflow.FETCH, SID)
+    assert row is not None and row.state is CloudState.COMPLETED
 
 
 def test_a_file_that_no_row_names_is_moved_aside_once_it_is_old(kept: Installation) -> None:

@@ -10,7 +10,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.postcall.carrier_inventory import NOT_THERE, CarrierList
 from callreel.simulator.rest.resources import page_json, recording_json
-from callreel.store.calls import calls, deletions, facts, recordings
+from callreel.store.calls import calls, deletions, facts, outbox, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.deletions import DeletionRow
 from callreel.twilio.rest_resources import RecordingResource
@@ -91,10 +91,10 @@ def test_a_day_without_callbacks_ends_with_nothing_missing(
         assert {row.sid: row.state for row in recordings.of_call(conn, call.id)} == {
             sid(1): CloudState.COMPLETED, sid(2): CloudState.ABSENT,
         }  # fmt: skip
-        assert recordings.undispatched(conn) == [], "while the call lives; `silent_calls` ends it"
+        assert outbox.due(conn, NOON) == [], "while the call lives; `stale_calls` ends it"
     with installation.database.write() as conn:
         calls.set_state(conn, call.id, CallState.ENDED, NOON)
-        assert {row.sid for row in recordings.undispatched(conn)} == {sid(1), sid(2)}
+        assert {order.subject for order in outbox.due(conn, NOON)} == {sid(1), sid(2)}
     assert service.review(2).taken_in == [], "again changes nothing"
 
 

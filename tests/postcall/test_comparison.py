@@ -39,7 +39,7 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
 def fetched(recorded: Recorded, body: bytes | None = None) -> None:
     if body is not None:
         recorded.server.put(MEDIA, Answer(body=body))
-    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().fetch(SID)
     recorded.fetching().split(SID)
 
 
@@ -124,8 +124,7 @@ def test_call_without_a_recording(
 
 
 def test_recording_that_could_not_be_fetched_is_suspect(recorded: Recorded) -> None:
-    recorded.server.put(MEDIA, Answer(401))
-    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().park(SID, "the carrier refused our credentials (401)")
     recorded.judging().judge(recorded.call_id)
     assert (recorded.call.verdict, codes(recorded)) == (Verdict.SUSPECT, ["cloud_parked"])
 

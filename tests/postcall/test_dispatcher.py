@@ -10,9 +10,13 @@ from callreel.cluster.failure_detector import new_name
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.postcall.dispatcher import FETCH_WORKFLOW, NONE_WORKFLOW, Dispatcher
-from callreel.postcall.durable import Durable, Steps
-from callreel.store.calls import calls, recordings
+from callreel.domain.transcript import TranscriptKind
+from callreel.domain.work import Workflow, subject_of
+from callreel.postcall.dispatcher import LIVE_WAIT, LOST_AFTER, Dispatcher
+from callreel.postcall.durable import DurableEngine, Steps
+from callreel.store.calls import calls, outbox, recordings
+from callreel.store.transcripts import transcripts
+from tests.support.fake_engine import FakeEngine, retry_policy
 from tests.support.installation import Installation, a_call, eventually, eventually_blocking, leg
 
 CALL = CallId("000000000001")
@@ -22,15 +26,15 @@ CALL = CallId("000000000001")
 class Stage:
     """The real durable engine with bodies that only say that they ran."""
 
-    durable: Durable
+    durable: DurableEngine
     ran: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def body(self, name: str) -> None:
+    def body(self, name: Workflow) -> None:
         def run(steps: Steps, key: str) -> None:
             steps.run("once", lambda: self._note(name, key))
 
-        self.durable.register(name, run, queue="all")
+        self.durable.register(name, run, queue="all", decide=retry_policy())
 
     def _note(self, name: str, key: str) -> None:
         with self.lock:
@@ -38,14 +42,14 @@ class Stage:
 
     def of(self, sid: RecordingSid) -> list[str]:
         with self.lock:
-            return [name for name, key in self.ran if key == sid]
+            return [name for name, key in self.ran if subject_of(key) == sid]
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder: Path = tmp_path_factory.mktemp("durable")
-    made = Stage(Durable(f"sqlite:///{folder / 'stages.db'}", new_name()))
-    for name in (FETCH_WORKFLOW, NONE_WORKFLOW):
+    made = Stage(DurableEngine(f"sqlite:///{folder / 'stages.db'}", new_name()))
+    for name in (Workflow.FETCH, Workflow.NO_RECORDING):
         made.body(name)
     made.durable.launch({"all": 4})
     yield made
@@ -53,9 +57,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def an_ended_call(installation: Installation) -> None:
+    """With its live transcript kept."""
     a_call(installation)
+    end(installation)
+
+
+def end(installation: Installation, *, live_done: bool = True) -> None:
     with installation.database.write() as conn:
         calls.set_state(conn, CALL, CallState.ENDED, installation.clock.now())
+        if live_done:
+            transcripts.put(conn, CALL, TranscriptKind.LIVE, "live", "", [])
 
 
 _numbers = iter(range(1, 1000))
@@ -72,20 +83,18 @@ def hear(installation: Installation, sid: RecordingSid, state: CloudState) -> No
         recordings.upsert(conn, recordings.RecordingRow(sid, CALL, leg(1), state, installation.clock.now()))
 
 
-def dispatched(installation: Installation, sid: RecordingSid) -> bool:
+def ordered(installation: Installation, sid: RecordingSid) -> bool:
     with installation.database.read() as conn:
-        row = recordings.get(conn, sid)
-    assert row is not None
-    return row.dispatched_at is not None
+        return any(order.subject == sid for order in outbox.everything(conn))
 
 
 @pytest.mark.parametrize(
     ("state", "workflow"),
     [
-        (CloudState.COMPLETED, FETCH_WORKFLOW),
-        (CloudState.ABSENT, NONE_WORKFLOW),
-        (CloudState.FAILED, NONE_WORKFLOW),
-        (CloudState.MISSING, NONE_WORKFLOW),
+        (CloudState.COMPLETED, Workflow.FETCH),
+        (CloudState.ABSENT, Workflow.NO_RECORDING),
+        (CloudState.FAILED, Workflow.NO_RECORDING),
+        (CloudState.MISSING, Workflow.NO_RECORDING),
     ],
 )
 def test_row_becomes_one_workflow(
@@ -96,7 +105,7 @@ def test_row_becomes_one_workflow(
     dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
     assert [dispatcher.sweep() for _ in range(3)] == [1, 0, 0]
     eventually_blocking(lambda: stage.of(sid))
-    assert stage.of(sid) == [workflow] and dispatched(installation, sid)
+    assert stage.of(sid) == [workflow] and not ordered(installation, sid)
 
 
 @pytest.mark.parametrize("state", [CloudState.EXPECTED, CloudState.IN_PROGRESS])
@@ -106,30 +115,72 @@ def test_recording_that_is_under_way_starts_nothing(
     an_ended_call(installation)
     sid = a_recording(installation, state)
     assert Dispatcher(installation.database, stage.durable, installation.clock).sweep() == 0
-    assert not dispatched(installation, sid)
+    assert not ordered(installation, sid)
 
 
-def test_a_call_that_goes_on_is_not_judged_whatever_became_of_its_recording(
+def test_live_call_is_not_judged_whatever_became_of_its_recording(
     installation: Installation, stage: Stage
 ) -> None:
     """A recording may fail in the first minute of a long call."""
     a_call(installation)
     sid = a_recording(installation, CloudState.FAILED)
     dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
-    assert dispatcher.sweep() == 0 and not dispatched(installation, sid)
+    assert dispatcher.sweep() == 0 and ordered(installation, sid)
+    end(installation)
+    assert dispatcher.sweep() == 1 and not ordered(installation, sid)
+
+
+def test_work_waits_for_the_live_transcript_for_a_quarter_of_an_hour(
+    installation: Installation, stage: Stage
+) -> None:
+    a_call(installation)
+    end(installation, live_done=False)
+    a_recording(installation, CloudState.COMPLETED)
+    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
+    installation.clock.step(LIVE_WAIT.total_seconds() - 1)
+    assert dispatcher.sweep() == 0
+    installation.clock.step(1)
+    assert dispatcher.sweep() == 1
+
+
+def test_work_that_was_lost_is_ordered_again(installation: Installation, stage: Stage) -> None:
+    """As by an engine's database that was restored from an older copy."""
+    an_ended_call(installation)
+    sid = a_recording(installation, CloudState.COMPLETED)
+    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
+    assert dispatcher.sweep() == 1
+    eventually_blocking(lambda: stage.of(sid) and not stage.durable.unfinished())
+    assert dispatcher.reorder_lost() == 0, "its time has not come"
+    installation.clock.step(LOST_AFTER.total_seconds() + 1)
+    assert dispatcher.reorder_lost() == 1 and dispatcher.reorder_lost() == 0
+    assert dispatcher.sweep() == 1
+    eventually_blocking(lambda: stage.of(sid) == [Workflow.FETCH, Workflow.FETCH])
+
+
+def test_work_that_waits_or_led_to_a_verdict_is_not_lost(installation: Installation, stage: Stage) -> None:
+    an_ended_call(installation)
+    sid = a_recording(installation, CloudState.COMPLETED)
+    waiting = FakeEngine()
+    dispatcher = Dispatcher(installation.database, waiting, installation.clock)
+    assert dispatcher.sweep() == 1
+    installation.clock.step(LOST_AFTER.total_seconds() + 1)
+    assert dispatcher.reorder_lost() == 0 and not ordered(installation, sid)
+    waiting.queue.clear()
     with installation.database.write() as conn:
-        calls.set_state(conn, CALL, CallState.ENDED, installation.clock.now())
-    assert dispatcher.sweep() == 1 and dispatched(installation, sid)
+        calls.set_state(conn, CALL, CallState.CLOSED, installation.clock.now())
+    assert dispatcher.reorder_lost() == 0
 
 
 def test_crash_between_starting_and_noting_it_starts_once(installation: Installation, stage: Stage) -> None:
     an_ended_call(installation)
     sid = a_recording(installation, CloudState.COMPLETED)
-    stage.durable.start(FETCH_WORKFLOW, sid)
+    with installation.database.read() as conn:
+        [order] = outbox.everything(conn)
+    stage.durable.start(order.workflow, order.key)
     eventually_blocking(lambda: stage.of(sid))
     assert Dispatcher(installation.database, stage.durable, installation.clock).sweep() == 1
     eventually_blocking(lambda: not stage.durable.unfinished())
-    assert stage.of(sid) == [FETCH_WORKFLOW]
+    assert stage.of(sid) == [Workflow.FETCH]
 
 
 def test_absent_that_completes_after_all_is_worked_on_again(installation: Installation, stage: Stage) -> None:
@@ -141,7 +192,7 @@ def test_absent_that_completes_after_all_is_worked_on_again(installation: Instal
     hear(installation, sid, CloudState.COMPLETED)
     assert dispatcher.sweep() == 1
     eventually_blocking(lambda: len(stage.of(sid)) == 2)
-    assert stage.of(sid) == [NONE_WORKFLOW, FETCH_WORKFLOW]
+    assert stage.of(sid) == [Workflow.NO_RECORDING, Workflow.FETCH]
 
 
 def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
@@ -152,9 +203,9 @@ def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
     sid = a_recording(installation, CloudState.ABSENT)
     start = stage.durable.start
 
-    def start_slowly(name: str, key: str) -> None:
+    def start_slowly(name: Workflow, key: str) -> None:
         start(name, key)
-        if name == NONE_WORKFLOW:
+        if name == Workflow.NO_RECORDING:
             hear(installation, sid, CloudState.COMPLETED)
 
     monkeypatch.setattr(stage.durable, "start", start_slowly)
@@ -162,7 +213,7 @@ def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
     dispatcher.sweep()
     dispatcher.sweep()
     eventually_blocking(lambda: len(stage.of(sid)) == 2)
-    assert sorted(stage.of(sid)) == sorted([NONE_WORKFLOW, FETCH_WORKFLOW])
+    assert sorted(stage.of(sid)) == sorted([Workflow.NO_RECORDING, Workflow.FETCH])
 
 
 def test_waking_looks_at_once_and_failures_do_not_end_it(
@@ -174,7 +225,7 @@ def test_waking_looks_at_once_and_failures_do_not_end_it(
     failures = [1]
     start = stage.durable.start
 
-    def start_badly(name: str, key: str) -> None:
+    def start_badly(name: Workflow, key: str) -> None:
         if failures and failures.pop():
             raise RuntimeError("the stages' database is locked")
         start(name, key)
@@ -187,10 +238,10 @@ def test_waking_looks_at_once_and_failures_do_not_end_it(
         task = asyncio.create_task(dispatcher.run())
         await eventually(lambda: not failures)
         await asyncio.to_thread(dispatcher.wake)
-        await eventually(lambda: dispatched(installation, first))
+        await eventually(lambda: not ordered(installation, first))
         second = a_recording(installation, CloudState.ABSENT)
         await asyncio.to_thread(dispatcher.wake)
-        await eventually(lambda: dispatched(installation, second))
+        await eventually(lambda: not ordered(installation, second))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

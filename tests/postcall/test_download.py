@@ -5,14 +5,16 @@ import pytest
 
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import Role
-from callreel.domain.errors import StoreError
+from callreel.domain.errors import CallErasedError, CarrierError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerState
+from callreel.domain.work import Workflow
 from callreel.store.audio.layer_audio import channel_file
-from callreel.store.calls import layers
+from callreel.store.calls import erasures, layers
+from callreel.store.calls.erasures import ErasureRow
 from callreel.store.files.sound_files import read_wav
-from tests.support.installation import ACCOUNT, Installation, Samples, leg, silence, speech
+from tests.support.installation import ACCOUNT, NOON, Installation, Samples, leg, silence, speech
 from tests.support.recorded_call import (
     AGENT_SAYS,
     LATE_MS,
@@ -52,7 +54,7 @@ def cloud(samples: Samples) -> Samples:
 
 
 def test_recording_is_stored_under_its_name(recorded: Recorded) -> None:
-    assert recorded.fetching().attempt(SID, 1) is None
+    recorded.fetching().fetch(SID)
     assert recorded.recording().state is CloudState.STORED
     (file,) = recorded.files(Layer.CLOUD)
     assert (file.path, file.role, file.channels, file.rate_hz) == (CLOUD_KEY, None, 2, 8_000)
@@ -65,8 +67,8 @@ def test_recording_is_stored_under_its_name(recorded: Recorded) -> None:
 
 
 def test_stored_recording_is_not_fetched_again(recorded: Recorded) -> None:
-    for attempt in (1, 1):
-        assert recorded.fetching().attempt(SID, attempt) is None
+    for _ in range(2):
+        recorded.fetching().fetch(SID)
     assert len(recorded.server.seen) == 1
     assert len(recorded.files(Layer.CLOUD)) == 1
 
@@ -81,99 +83,115 @@ def test_crash_between_the_file_and_its_row_is_mended_by_running_again(
     with monkeypatch.context() as patched:
         patched.setattr(fetching, "_keep", crash)
         with pytest.raises(RuntimeError):
-            fetching.attempt(SID, 1)
+            fetching.fetch(SID)
     assert recorded.installation.blobs.stat(CLOUD_KEY) is not None
     assert recorded.recording().state is CloudState.COMPLETED
-    assert fetching.attempt(SID, 1) is None
+    fetching.fetch(SID)
     assert recorded.recording().state is CloudState.STORED
 
 
-def test_recording_that_is_not_ready_is_asked_for_again(recorded: Recorded) -> None:
+def test_recording_that_is_not_ready_is_tried_again(recorded: Recorded) -> None:
     whole = recorded.server.answers[MEDIA]
     recorded.server.put(MEDIA, Answer(404), Answer(429, headers={"Retry-After": "9"}), *whole)
-    fetching = recorded.fetching()
-    first, second = fetching.attempt(SID, 1), fetching.attempt(SID, 2)
-    assert first is not None and 0.5 <= first <= 1.0
-    assert second == 9.0
-    assert recorded.recording().state is CloudState.COMPLETED
-    assert fetching.attempt(SID, 3) is None
+    engine = recorded.engine()
+    engine.start(Workflow.FETCH, SID)
+    assert engine.work_through() == [1.0, 9.0]
     assert recorded.recording().state is CloudState.STORED
+
+
+def test_recording_that_is_not_ready_has_no_failure(recorded: Recorded) -> None:
+    recorded.server.put(MEDIA, Answer(404))
+    recorded.engine().work_on(Workflow.FETCH, SID)
+    assert (recorded.recording().state, recorded.recording().failure) == (CloudState.COMPLETED, None)
 
 
 def test_broken_body_is_resumed_by_the_next_attempt(recorded: Recorded) -> None:
     whole = recorded.server.answers[MEDIA][0]
     recorded.server.put(MEDIA, Answer(body=whole.body, cut_at=20_000), whole)
-    assert recorded.fetching().attempt(SID, 1) is not None
-    assert recorded.fetching().attempt(SID, 2) is None
+    with pytest.raises(CarrierError, match="broke"):
+        recorded.fetching().fetch(SID)
+    recorded.fetching().fetch(SID)
     assert recorded.server.seen[1].headers["Range"] == "bytes=20000-"
     assert recorded.installation.blobs.path(CLOUD_KEY).read_bytes() == whole.body
 
 
 @pytest.mark.parametrize(
-    ("status", "attempt", "why"),
+    ("status", "attempts", "why"),
     [
         (401, 1, "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"),
         (400, 1, "the carrier refused the request (400)"),
         (404, 3, "the carrier answered 404, 3 times"),
     ],
 )
-def test_recording_that_cannot_be_had_is_parked_with_the_reason(
-    recorded: Recorded, status: int, attempt: int, why: str
+def test_recording_that_cannot_be_fetched_is_parked_with_the_reason(
+    recorded: Recorded, status: int, attempts: int, why: str
 ) -> None:
     recorded.server.put(MEDIA, Answer(status))
-    assert recorded.fetching(max_attempts=3).attempt(SID, attempt) is None
+    engine = recorded.engine(park_after=3)
+    engine.start(Workflow.FETCH, SID)
+    assert len(engine.work_through()) == attempts - 1
     row = recorded.recording()
-    assert (row.state, row.stage, row.stage_error) == (CloudState.PARKED, "fetch", why)
-    event = recorded.installation.stored_events()[-1]
-    assert (event.kind, event.data["state"]) == (EventKind.RECORDING, "parked")
+    assert (row.state, row.failure) == (CloudState.PARKED, why)
+    parked = [e for e in recorded.installation.stored_events() if e.kind is EventKind.RECORDING][-1]
+    assert parked.data["state"] == "parked"
     assert recorded.files(Layer.CLOUD) == []
 
 
 def test_parked_recording_can_be_fetched_later(recorded: Recorded) -> None:
-    whole = recorded.server.answers[MEDIA]
-    recorded.server.put(MEDIA, Answer(401))
-    recorded.fetching().attempt(SID, 1)
-    recorded.server.put(MEDIA, *whole)
-    recorded.fetching().attempt(SID, 1)
-    assert recorded.recording().state is CloudState.STORED
+    recorded.fetching().park(SID, "the carrier answered 503, 8 times")
+    recorded.fetching().fetch(SID)
+    assert (recorded.recording().state, recorded.recording().failure) == (CloudState.STORED, None)
 
 
-def test_without_credentials_nobody_is_asked(recorded: Recorded) -> None:
+def test_stored_recording_is_not_parked(recorded: Recorded) -> None:
+    recorded.fetching().fetch(SID)
+    recorded.fetching().park(SID, "late")
+    assert (recorded.recording().state, recorded.recording().failure) == (CloudState.STORED, None)
+
+
+def test_without_credentials_no_request_is_made(recorded: Recorded) -> None:
     carrier = CarrierRecordings(CarrierAccess(recorded.server.url, ACCOUNT, "SK1", ""))
-    assert recorded.fetching(carrier=carrier).attempt(SID, 1) is None
+    with pytest.raises(CarrierError, match="no carrier credentials are set") as refused:
+        recorded.fetching(carrier=carrier).fetch(SID)
     carrier.close()
+    assert not refused.value.retryable and recorded.server.seen == []
+
+
+def test_recording_that_cannot_be_written_is_parked_after_a_minute(recorded: Recorded) -> None:
+    (recorded.installation.blobs.root / "twilio_recordings").write_text("a file where the folder should be")
+    engine = recorded.engine()
+    engine.start(Workflow.FETCH, SID)
+    assert sum(engine.work_through()) < 65
     row = recorded.recording()
     assert row.state is CloudState.PARKED
-    assert row.stage_error is not None and row.stage_error.startswith("no carrier credentials are set")
-    assert recorded.server.seen == []
+    assert row.failure is not None and "twilio_recordings" in row.failure
 
 
-def test_recording_that_cannot_be_kept_is_parked(recorded: Recorded) -> None:
-    (recorded.installation.blobs.root / "twilio_recordings").write_text("a file where the folder should be")
-    assert recorded.fetching().attempt(SID, 1) is None
-    row = recorded.recording()
-    assert (row.state, row.stage) == (CloudState.PARKED, "fetch")
-    assert row.stage_error is not None and "twilio_recordings" in row.stage_error
-
-
-def test_other_bytes_than_those_kept_are_parked_and_nothing_is_replaced(recorded: Recorded) -> None:
+def test_other_bytes_than_those_kept_replace_nothing(recorded: Recorded) -> None:
     kept = mono_wav(speech(200))
     recorded.installation.blobs.put(CLOUD_KEY, [kept])
-    assert recorded.fetching().attempt(SID, 1) is None
+    engine = recorded.engine()
+    engine.start(Workflow.FETCH, SID)
+    engine.work_through()
     assert recorded.recording().state is CloudState.PARKED
     assert recorded.installation.blobs.path(CLOUD_KEY).read_bytes() == kept
 
 
-def test_recording_without_a_row_is_our_mistake(recorded: Recorded) -> None:
-    with pytest.raises(StoreError, match="should have a row"):
+def test_no_work_begins_on_an_erased_call(recorded: Recorded) -> None:
+    with pytest.raises(CallErasedError):
         recorded.fetching().rows(SECOND)
+    with recorded.installation.database.write() as conn:
+        erasures.begin(conn, ErasureRow(recorded.call_id, "ada", NOON, {}))
+    engine = recorded.engine()
+    engine.work_on(Workflow.FETCH, SID)
+    assert recorded.server.seen == [] and not engine.waiting and engine.ran == ["fetch"]
 
 
 # Splitting
 
 
 def test_channels_go_to_the_roles_of_an_outgoing_call(recorded: Recorded) -> None:
-    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().fetch(SID)
     assert recorded.fetching().split(SID) == 2
     assert np.array_equal(channel(recorded, Role.AGENT), cloud(AGENT_SAYS))
     assert np.array_equal(channel(recorded, Role.TECHNICIAN), cloud(TECHNICIAN_SAYS))
@@ -186,14 +204,14 @@ def test_channels_go_to_the_roles_of_an_outgoing_call(recorded: Recorded) -> Non
 def test_channels_go_to_the_roles_of_an_incoming_call(installation: Installation) -> None:
     """The parent leg, channel 1, is the caller then."""
     with recorded_call(installation, from_="+4989123456") as recorded:
-        recorded.fetching().attempt(SID, 1)
+        recorded.fetching().fetch(SID)
         assert recorded.fetching().split(SID) == 2
         assert np.array_equal(channel(recorded, Role.TECHNICIAN), cloud(TECHNICIAN_SAYS))
         assert np.array_equal(channel(recorded, Role.AGENT), cloud(AGENT_SAYS))
 
 
 def test_splitting_twice_is_splitting_once(recorded: Recorded) -> None:
-    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().fetch(SID)
     recorded.fetching().split(SID)
     before = recorded.files(Layer.CLOUD_CHANNEL)
     assert recorded.fetching().split(SID) == 2
@@ -202,7 +220,7 @@ def test_splitting_twice_is_splitting_once(recorded: Recorded) -> None:
 
 def test_mono_recording_stays_whole(recorded: Recorded) -> None:
     recorded.server.put(MEDIA, Answer(body=mono_wav(AGENT_SAYS)))
-    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().fetch(SID)
     assert recorded.fetching().split(SID) == 1
     assert recorded.files(Layer.CLOUD_CHANNEL) == []
 
@@ -210,14 +228,14 @@ def test_mono_recording_stays_whole(recorded: Recorded) -> None:
 def test_second_recording_of_a_call_gets_longer_names_and_the_first_stays_the_calls(
     recorded: Recorded,
 ) -> None:
-    recorded.fetching().attempt(SID, 1)
+    recorded.fetching().fetch(SID)
     recorded.fetching().split(SID)
     recorded.server.put(
         MEDIA.replace(SID, SECOND), Answer(body=two_channel_wav(speech(300, seed=7), speech(300, seed=8)))
     )
     recorded.hear(CloudState.COMPLETED, SECOND, duration_s=1)
     for _ in range(2):
-        recorded.fetching().attempt(SECOND, 1)
+        recorded.fetching().fetch(SECOND)
         assert recorded.fetching().split(SECOND) == 2
     names = [file.path for file in recorded.files(Layer.CLOUD_CHANNEL) if file.role is Role.AGENT]
     assert sorted(names) == [

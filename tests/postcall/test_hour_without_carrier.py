@@ -1,26 +1,21 @@
 """An hour in which the carrier refuses everything, with a clock that is fed: nothing is lost, nothing asks without end."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
-from callreel.app.maintenance import ROWS_EVERY_S, MaintenanceJobs
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.verdict import Verdict
-from callreel.postcall.carrier_inventory import CarrierList
-from callreel.postcall.dispatcher import workflow_key
+from callreel.domain.work import Workflow
 from callreel.postcall.reconciliation import LookAgain, Reconciler
-from callreel.postcall.workflows import Stages
-from callreel.retention.carrier_deletion import Deletion
 from callreel.simulator.rest.resources import page_json, recording_json
-from callreel.store.calls import calls, recordings
+from callreel.store.calls import calls, outbox, recordings
 from callreel.twilio.rest_resources import RecordingResource
-from tests.postcall.test_workflows import Remembered, run
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
 from tests.support.recorded_call import MEDIA, SID, Recorded, recorded_call
 from tests.support.rest_server import Answer, RestServer, rest_server
@@ -36,52 +31,34 @@ REFUSALS = {
 }
 
 
+LOOK_EVERY_S = 15.0
+
+
 @dataclass
 class Hour:
-    """The dispatcher, the stages and the upkeep of one installation, driven by a fed clock."""
+    """The outbox and the workflows of one installation, driven by a stepped clock."""
 
     recorded: Recorded
 
     def __post_init__(self) -> None:
-        installation, recorded = self.recorded.installation, self.recorded
-        self.stages = Stages(
-            installation.database, installation.publisher, recorded.fetching(max_attempts=8), recorded.transcribing(),
-            recorded.judging(),
-        )  # fmt: skip
-        self.upkeep = MaintenanceJobs(
-            installation.database, installation.clock,
-            CarrierList(installation.database, installation.publisher, recorded.carrier, installation.clock),
-            Deletion(installation.database, installation.blobs, recorded.carrier, installation.clock, after_days=None),
-            unfinished=set, days=3, usable=True,
-        )  # fmt: skip
+        self.engine = self.recorded.engine(park_after=8)
 
     def work(self) -> None:
-        """Start what is not started, and run it to its end; its waits pass on the clock."""
-        clock, database = self.recorded.installation.clock, self.recorded.installation.database
+        """Start what is ordered, and run what is due."""
+        database = self.recorded.installation.database
         with database.read() as conn:
-            waiting = recordings.undispatched(conn)
-        for row in waiting:
+            orders = outbox.due(conn, NOON)
+        for order in orders:
+            self.engine.start(order.workflow, order.key)
             with database.write() as conn:
-                recordings.mark_dispatched(conn, row.sid, clock.now())
-            run(self.stages, Waiting(clock.step), workflow_key(row))
+                outbox.remove(conn, order)
+        self.engine.work_due()
 
     def pass_until(self, at_s: float) -> None:
         clock = self.recorded.installation.clock
         while clock.monotonic_s() < at_s:
-            self.upkeep.review_rows()
             self.work()
-            clock.step(ROWS_EVERY_S)
-
-
-class Waiting(Remembered):
-    """Steps whose waits move the clock."""
-
-    def __init__(self, step: Callable[[float], None]) -> None:
-        Remembered.__init__(self)
-        self._step = step
-
-    def sleep(self, seconds: float) -> None:
-        self._step(seconds)
+            clock.step(LOOK_EVERY_S)
 
 
 @pytest.fixture
@@ -91,14 +68,15 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_fetching_is_parked_with_its_reason_and_resumes_by_itself(recorded: Recorded, refusal: str) -> None:
+def test_fetching_is_parked_with_its_reason_and_resumes(recorded: Recorded, refusal: str) -> None:
     whole = recorded.server.answers[MEDIA]
     recorded.server.put(MEDIA, REFUSALS[refusal])
     hour = Hour(recorded)
     begin_s = recorded.installation.clock.monotonic_s()
     hour.pass_until(begin_s + HOUR_S)
     row = recorded.recording()
-    assert row.state is CloudState.PARKED and row.stage_error and row.retry_at is not None
+    assert row.state is CloudState.PARKED and row.failure
+    assert hour.engine.waits_s != [None]
     assert [reason.code for reason in recorded.call.reasons] == ["cloud_parked"]
     asked = len(recorded.server.seen)
     assert 3 <= asked <= 8 * 7, f"{asked} requests in an hour"
@@ -107,7 +85,7 @@ def test_fetching_is_parked_with_its_reason_and_resumes_by_itself(recorded: Reco
     recorded.server.put(MEDIA, *whole)
     hour.pass_until(begin_s + 2.5 * HOUR_S)
     row = recorded.recording()
-    assert (row.state, row.stage_error) == (CloudState.STORED, None)
+    assert (row.state, row.failure) == (CloudState.STORED, None)
     assert recorded.call.verdict is Verdict.VERIFIED, "and judged anew"
 
 
@@ -117,8 +95,7 @@ def test_one_click_resumes_at_once(recorded: Recorded) -> None:
     hour = Hour(recorded)
     hour.work()
     recorded.server.put(MEDIA, *whole)
-    with recorded.installation.database.write() as conn:
-        assert recordings.retry(conn, SID, recorded.installation.clock.now())
+    assert hour.engine.run_now(Workflow.FETCH, SID) == 1
     hour.work()
     assert recorded.recording().state is CloudState.STORED
     assert recorded.call.verdict is Verdict.VERIFIED

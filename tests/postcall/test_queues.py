@@ -63,7 +63,7 @@ def test_each_process_takes_its_queues_and_as_much_as_it_may(tmp_path: Path) -> 
         with worker(url, tmp_path, "two", "light=1,heavy=1") as two:
             eventually_blocking(lambda: "works" in two.said)
             for n in range(4):
-                one.start("light", f"light{n}")
+                one.start("fetch", f"light{n}")
             eventually_blocking(lambda: (len(one.began), len(two.began)) == (2, 1))
             for n in range(4):
                 (tmp_path / f"light{n}").touch()

@@ -15,7 +15,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.postcall.reconciliation import LookAgain, Reconciler, missing_sid
 from callreel.simulator.rest.resources import page_json, recording_json
-from callreel.store.calls import calls, recordings
+from callreel.store.calls import calls, outbox, recordings
 from callreel.store.calls.recordings import RecordingRow
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, eventually, leg
@@ -119,7 +119,7 @@ def test_recording_whose_callback_was_lost_is_found(ended: Installation, server:
     assert (row.sid, row.state, row.duration_s, row.channels) == (SID, CloudState.COMPLETED, 41, 2)
     assert f"CallSid={leg(1)}" in server.seen[0].path
     with ended.database.read() as conn:
-        assert recordings.undispatched(conn) == [row], "the stages are started as after a callback"
+        assert [order.subject for order in outbox.everything(conn)] == [SID], "as after a callback"
     told = [event for event in ended.stored_events() if event.kind is EventKind.RECORDING]
     assert [event.data["state"] for event in told] == ["completed"]
     service.sweep()
@@ -213,8 +213,10 @@ def test_late_callback_after_giving_up_still_counts(ended: Installation, server:
     ended.clock.step(3_600)
     reconciler(ended, server).sweep()
     with ended.database.write() as conn:
-        recordings.upsert(conn, RecordingRow(SID, CALL, leg(1), CloudState.COMPLETED, ended.clock.now()))
-        waiting = [row.sid for row in recordings.undispatched(conn)]
+        recordings.upsert(
+            conn, recordings.RecordingRow(SID, CALL, leg(1), CloudState.COMPLETED, ended.clock.now())
+        )
+        waiting = [order.subject for order in outbox.everything(conn)]
     assert SID in waiting
 
 

@@ -9,10 +9,11 @@ from callreel.audio.samples import Samples
 from callreel.domain.errors import EngineError
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind
-from callreel.postcall.retranscription import Again, Run
+from callreel.domain.work import Workflow
+from callreel.postcall.retranscription import Retranscription, Run, no_retry
 from callreel.store.calls import layers
 from callreel.store.transcripts import live_scores, revisions
-from tests.postcall.test_workflows import Remembered
+from tests.support.fake_engine import FakeEngine, FakeSteps
 from tests.support.installation import Installation
 from tests.support.recorded_call import SID, Decoder, Recorded, recorded_call
 from tests.support.rows import final_revisions
@@ -26,22 +27,26 @@ class _TwoWords(Decoder):
         return [first, replace(first, start_ms=first.end_ms, end_ms=first.end_ms + 1)]
 
 
+def steps_of(call_id: CallId) -> FakeSteps:
+    return FakeSteps(FakeEngine(policy=no_retry), (Workflow.TRANSCRIBE_AGAIN, RUN.key(call_id), 0))
+
+
 @pytest.fixture
 def recorded(installation: Installation) -> Iterator[Recorded]:
     """With its recording fetched, split and transcribed once."""
     with recorded_call(installation) as made:
-        made.fetching().attempt(SID, 1)
+        made.fetching().fetch(SID)
         made.fetching().split(SID)
         made.transcribing().from_recording(made.call_id)
         yield made
 
 
 def test_a_call_that_is_heard_again_gets_a_new_revision_and_keeps_the_one_before(recorded: Recorded) -> None:
-    again = Again(lambda spec: recorded.transcribing())
-    steps = Remembered()
+    again = Retranscription(lambda spec: recorded.transcribing())
+    steps = steps_of(recorded.call_id)
     for _ in range(2):  # a workflow that was cut off runs again
-        assert again.again(steps, RUN.key(recorded.call_id)) == ""
-    assert steps.ran == ["transcribe again"]
+        assert again.transcribe(steps, RUN.key(recorded.call_id)) == ""
+    assert steps.engine.ran == ["transcribe"]
     found = recorded.transcript(TranscriptKind.FINAL)
     assert found is not None
     assert (found.revision, found.run, found.engine) == (2, "20261125T123000Z", "final")
@@ -84,8 +89,11 @@ def test_what_cannot_be_heard_again_is_told_and_the_run_goes_on(recorded: Record
     def broken(spec: str) -> object:
         raise EngineError("no such model")
 
-    assert Again(broken).again(Remembered(), RUN.key(recorded.call_id)) == "no such model"  # type: ignore[arg-type]
-    told = Again(lambda spec: recorded.transcribing()).again(Remembered(), RUN.key(CallId("ffffffffffff")))
+    call_id, other = recorded.call_id, CallId("ffffffffffff")
+    broken_engine = Retranscription(broken)  # type: ignore[arg-type]
+    assert broken_engine.transcribe(steps_of(call_id), RUN.key(call_id)) == "no such model"
+    good_engine = Retranscription(lambda spec: recorded.transcribing())
+    told = good_engine.transcribe(steps_of(other), RUN.key(other))
     assert "neither channels nor live layers" in told
 
 

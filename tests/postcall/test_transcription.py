@@ -21,7 +21,7 @@ from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorde
 def recorded(installation: Installation) -> Iterator[Recorded]:
     """With its recording fetched and split."""
     with recorded_call(installation) as made:
-        made.fetching().attempt(SID, 1)
+        made.fetching().fetch(SID)
         made.fetching().split(SID)
         yield made
 

@@ -40,7 +40,7 @@ class Judged:
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
         self.installation = recorded.installation
-        recorded.fetching().attempt(SID, 1)
+        recorded.fetching().fetch(SID)
         recorded.fetching().split(SID)
         recorded.judging().judge(recorded.call_id)
         self.before = {file.path: self.blobs.path(file.path).read_bytes() for file in self.files()}

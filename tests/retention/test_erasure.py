@@ -4,7 +4,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import pytest
 
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import CallState
-from callreel.domain.erasure import ErasureStep
 from callreel.domain.errors import CarrierError, StoreError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.note import NoteKind
 from callreel.domain.recording import Layer
+from callreel.domain.work import Workflow, WorkItem, WorkState
+from callreel.postcall.dispatcher import Dispatcher
+from callreel.postcall.durable import Steps
 from callreel.retention.archive import Archiver
 from callreel.retention.carrier_deletion import Deletion
 from callreel.retention.erasure import BY_POLICY, Erasing
@@ -27,11 +30,12 @@ from callreel.review.notes import HeldNoteError, Notes
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.audio.layer_audio import layer_digest, open_layer
 from callreel.store.audio.peaks import layer_peaks
-from callreel.store.calls import calls, erasures, holds, layers, recordings
+from callreel.store.calls import calls, erasures, holds, layers, outbox, recordings
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.db.tables import metadata
 from callreel.store.files.blobs import BlobStore
 from callreel.twilio.rest_resources import RecordingResource
+from tests.support.fake_engine import FakeEngine
 from tests.support.installation import ACCOUNT, NOON, Installation, eventually_blocking, leg
 from tests.support.program import environment
 from tests.support.recorded_call import SID, Recorded, recorded_call
@@ -56,25 +60,41 @@ def listed(*sids: RecordingSid) -> Answer:
 @pytest.fixture
 def recorded(installation: Installation) -> Iterator[Recorded]:
     with recorded_call(installation) as made:
-        made.fetching().attempt(SID, 1)
+        made.fetching().fetch(SID)
         made.fetching().split(SID)
         made.transcribing().from_recording(made.call_id)
         made.judging().judge(made.call_id)
         made.server.put(LISTED, listed(SID))
         made.server.put(GONE_THERE, Answer(204))
+        with installation.database.write() as conn:
+            for order in outbox.everything(conn):
+                outbox.remove(conn, order)
         yield made
 
 
-def erasing(recorded: Recorded, after: timedelta | None = None, blobs: BlobStore | None = None) -> Erasing:
+def erasing(
+    recorded: Recorded,
+    after: timedelta | None = None,
+    blobs: BlobStore | None = None,
+    unfinished: Sequence[WorkItem] = (),
+) -> Erasing:
     installation = recorded.installation
     return Erasing(
-        installation.database,
-        blobs or installation.blobs,
-        recorded.carrier,
-        installation.publisher,
-        installation.clock,
-        after=after,
-    )
+        installation.database, blobs or installation.blobs, recorded.carrier, installation.publisher,
+        installation.clock, after=after, unfinished=lambda *sids: unfinished,
+    )  # fmt: skip
+
+
+def ordered(recorded: Recorded) -> FakeEngine:
+    """The durable engine with the order that is in the outbox; `work` goes on with it."""
+
+    def erase(steps: Steps, key: str) -> None:
+        for name, work in erasing(recorded).steps(CallId(key)):
+            steps.run(name, work)
+
+    engine = FakeEngine({Workflow.ERASE: erase}, clock=recorded.installation.clock)
+    Dispatcher(recorded.installation.database, engine, recorded.installation.clock).sweep()
+    return engine
 
 
 def orders(recorded: Recorded) -> ErasureOrders:
@@ -174,13 +194,18 @@ def test_nothing_goes_here_while_the_carrier_cannot(recorded: Recorded) -> None:
     with pytest.raises(CarrierError):
         erase(recorded)
     assert files_left(recorded.installation) == before
-    waiting = stone(recorded)
-    assert (waiting.step, waiting.attempts) == (ErasureStep.CARRIER, 1)
-    assert waiting.trouble == "the carrier answered 503 to a deletion"
+    recorded.server.put(GONE_THERE, Answer(503, headers={"Retry-After": "3600"}), Answer(404))
+    engine = ordered(recorded)
+    engine.work()
+    [waiting] = engine.unfinished(recorded.call_id)
+    assert (waiting.step, waiting.attempt, waiting.state) == ("carrier", 1, WorkState.PARKED)
+    assert waiting.failure == "the carrier answered 503 to a deletion and asks to wait 3600 s"
     assert waiting.retry_at == recorded.installation.clock.now() + timedelta(hours=1)
-    assert erasing(recorded).sweep() == 0 and files_left(recorded.installation) == before
+    engine.work_due()
+    assert files_left(recorded.installation) == before
     recorded.installation.clock.step(3600)
-    assert erasing(recorded).sweep() == 1 and files_left(recorded.installation) == []
+    engine.work_due()
+    assert files_left(recorded.installation) == [] and not engine.waiting
     assert stone(recorded).recordings == {SID: {"outcome": "gone", "transcriptions": 0}}
 
 
@@ -197,7 +222,7 @@ def test_without_credentials_it_waits_and_says_so(recorded: Recorded) -> None:
     recorded.carrier = CarrierRecordings(CarrierAccess(recorded.server.url, ACCOUNT, "", "", timeout_s=5))
     with pytest.raises(StoreError, match="no carrier credentials are set"):
         erase(recorded)
-    assert "credentials" in (stone(recorded).trouble or "") and files_left(recorded.installation)
+    assert files_left(recorded.installation)
     without = ErasureOrders(recorded.installation.database, recorded.installation.clock, carrier_usable=False)
     with pytest.raises(ErasureRefusedError, match="no carrier credentials are set"):
         without.ask(recorded.call_id, "ada")
@@ -218,7 +243,7 @@ def test_no_word_and_no_number_is_left_in_the_files_of_the_database(recorded: Re
 
     assert all(found())
     orders(recorded).ask(recorded.call_id, "ada")
-    assert erasing(recorded).sweep() == 1
+    ordered(recorded).work()
     assert found() == [0, 0]
 
 
@@ -231,18 +256,22 @@ def test_a_call_that_is_not_judged_stays(recorded: Recorded, state: CallState) -
     assert files_left(recorded.installation)
 
 
-def test_stages_that_run_again_are_waited_for(recorded: Recorded) -> None:
+def test_work_that_is_ordered_or_runs_is_waited_for(recorded: Recorded) -> None:
     with recorded.installation.database.write() as conn:
-        recordings.set_stage(conn, SID, "transcribe")
+        recordings.fetch_again(conn, SID, recorded.installation.clock.now())
     with pytest.raises(ErasureRefusedError, match="being checked"):
         erase(recorded)
     with recorded.installation.database.write() as conn:
-        recordings.set_stage(conn, SID, "judge")
+        [order] = outbox.everything(conn)
+        outbox.remove(conn, order)
     orders(recorded).ask(recorded.call_id, "ada")
-    with recorded.installation.database.write() as conn:
-        recordings.fetch_again(conn, SID, recorded.installation.clock.now())
-    assert erasing(recorded).sweep() == 0
-    assert "worked on again" in (stone(recorded).trouble or "") and files_left(recorded.installation)
+    running = WorkItem(Workflow.FETCH, order.key, WorkState.RUNNING, NOON)
+    with pytest.raises(StoreError, match="being worked on"):
+        erasing(recorded, unfinished=[running]).erase(recorded.call_id)
+    assert files_left(recorded.installation)
+    assert not _asked(recorded)
+    parked = replace(running, state=WorkState.PARKED)
+    assert erasing(recorded, unfinished=[parked]).erase(recorded.call_id).erased_at is not None
 
 
 def _asked(recorded: Recorded) -> bool:
@@ -272,9 +301,9 @@ def test_killed_between_any_two_files_it_goes_on(recorded: Recorded) -> None:
         dying = Dying(recorded.installation.blobs.root)
         dying.left = gone
         with pytest.raises(Killed):
-            erasing(recorded, blobs=dying).sweep()
-        assert recorded.call.state is CallState.CLOSED and stone(recorded).step is ErasureStep.FILES
-    assert erasing(recorded).sweep() == 1
+            erasing(recorded, blobs=dying).erase(recorded.call_id)
+        assert recorded.call.state is CallState.CLOSED and stone(recorded).erased_at is None
+    ordered(recorded).work()
     assert (
         files_left(recorded.installation) == [] and rows_left(recorded.installation, recorded.call_id) == {}
     )
@@ -303,8 +332,8 @@ def test_killed_at_the_carrier_it_goes_on_at_the_next_start(recorded: Recorded, 
         process.send_signal(signal.SIGKILL)
         said = process.communicate()
     assert _asked(recorded), said
-    assert stone(recorded).step is ErasureStep.CARRIER and files_left(recorded.installation)
-    assert erasing(recorded).sweep() == 1
+    assert stone(recorded).erased_at is None and files_left(recorded.installation)
+    ordered(recorded).work()
     assert (
         files_left(recorded.installation) == [] and rows_left(recorded.installation, recorded.call_id) == {}
     )
@@ -319,7 +348,8 @@ def test_the_policy_erases_after_its_days_and_not_what_is_held(recorded: Recorde
     holding(recorded).hold(recorded.call_id, "case 17", "sam")
     assert policy.ask_by_policy() == 0
     holding(recorded).release(recorded.call_id, "closed", "sam")
-    assert (policy.ask_by_policy(), policy.sweep()) == (1, 1)
+    assert policy.ask_by_policy() == 1
+    ordered(recorded).work()
     with recorded.installation.database.read() as conn:
         assert calls.get(conn, recorded.call_id) is None
     done = stone(recorded)

@@ -2,77 +2,100 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.domain.errors import AudioFileError, CarrierError, EngineError, StoreError
+from callreel.domain.errors import (
+    AudioFileError,
+    CallErasedError,
+    CarrierError,
+    EngineError,
+    StoreAwayError,
+    StoreError,
+)
 from callreel.runtime.retry import (
     CUT_ATTEMPTS,
-    LONGEST_HERE_S,
-    LONGEST_PARKED_S,
-    MOST_RETRIES,
-    SOON_S,
-    Again,
-    Park,
-    Problem,
+    FIRST_PARKED_S,
+    LAST_ATTEMPT,
+    LOCAL_ATTEMPTS,
+    LONGEST_S,
+    LONGEST_UNPARKED_S,
+    Backoff,
+    Retry,
     decide,
-    parked_s,
-    soon_s,
 )
 
 CREDENTIALS = "check TWILIO_API_KEY_SID and its secret"
+PASSING = (404, 408, 429, 500, 502, 503)
+
+
+def answered(status: int, retry_after_s: float | None = None) -> CarrierError:
+    """As a download raises it: 404 means "not ready" there."""
+    retryable = status in PASSING
+    return CarrierError(
+        f"the carrier answered {status}", retryable=retryable, status=status, retry_after_s=retry_after_s
+    )
+
+
+def broken(what: str = "the file broke off") -> CarrierError:
+    return CarrierError(what, retryable=True)
 
 
 @pytest.mark.parametrize(
-    ("problem", "attempt", "decision"),
+    ("error", "failure", "decision"),
     [
-        (Problem("the carrier answered 404", 404), 1, Again(1.0)),
-        (Problem("the carrier answered 404", 404), 2, Again(2.0)),
-        (Problem("the carrier answered 404", 404), 5, Again(16.0)),
-        (Problem("the carrier answered 404", 404), 11, Again(LONGEST_HERE_S)),
-        (Problem("the carrier answered 404", 404), 12, Park("the carrier answered 404, 12 times")),
-        (Problem("the carrier answered 408", 408), 1, Again(1.0)),
-        (Problem("the carrier answered 429", 429), 1, Again(1.0)),
-        (Problem("the carrier answered 429", 429, 7.0), 1, Again(7.0)),
-        (Problem("the carrier answered 429", 429, 7.0), 5, Again(16.0)),
-        (Problem("the carrier answered 429", 429, 3600.0), 1, Park("the carrier answered 429 and asks to wait 3600 s", 3600.0)),
-        (Problem("the carrier answered 500", 500), 3, Again(4.0)),
-        (Problem("the carrier answered 503", 503, 30.0), 12, Park("the carrier answered 503, 12 times")),
-        (Problem("the carrier answered 401", 401), 1, Park(f"the carrier refused our credentials (401): {CREDENTIALS}")),
-        (Problem("the carrier answered 403", 403), 1, Park(f"the carrier refused our credentials (403): {CREDENTIALS}")),
-        (Problem("the carrier answered 400", 400), 1, Park("the carrier refused the request (400)")),
-        (Problem("the carrier answered 410", 410), 1, Park("the carrier refused the request (410)")),
-        (Problem("the file broke off"), 5, Again(16.0)),
-        (Problem("the file broke off"), CUT_ATTEMPTS, Park("the file broke off, 6 times")),
+        (answered(404), 1, Retry("the carrier answered 404", 1.0)),
+        (answered(404), 2, Retry("the carrier answered 404", 2.0)),
+        (answered(404), 5, Retry("the carrier answered 404", 16.0)),
+        (answered(404), 11, Retry("the carrier answered 404", 1024.0)),
+        (answered(404), 12, Retry("the carrier answered 404, 12 times", 2048.0, True)),
+        (answered(408), 1, Retry("the carrier answered 408", 1.0)),
+        (answered(429), 1, Retry("the carrier answered 429", 1.0)),
+        (answered(429, 7.0), 1, Retry("the carrier answered 429", 7.0)),
+        (answered(429, 7.0), 5, Retry("the carrier answered 429", 16.0)),
+        (answered(429, 3600.0), 1, Retry("the carrier answered 429 and asks to wait 3600 s", 3600.0, True)),
+        (answered(500), 3, Retry("the carrier answered 500", 4.0)),
+        (answered(503, 30.0), 12, Retry("the carrier answered 503, 12 times", 2048.0, True)),
+        (answered(401), 1, Retry(f"the carrier refused our credentials (401): {CREDENTIALS}", 60.0, True)),
+        (answered(403), 1, Retry(f"the carrier refused our credentials (403): {CREDENTIALS}", 60.0, True)),
+        (answered(400), 1, Retry("the carrier refused the request (400)", 60.0, True)),
+        (answered(410), 1, Retry("the carrier refused the request (410)", 60.0, True)),
+        (broken(), 5, Retry("the file broke off", 16.0)),
+        (broken(), CUT_ATTEMPTS, Retry("the file broke off, 6 times", 60.0, True)),
+        (StoreAwayError("no answer"), 11, Retry("no answer", 1024.0)),
     ],
 )  # fmt: skip
-def test_decisions(problem: Problem, attempt: int, decision: Again | Park) -> None:
-    assert decide(problem, attempt, max_attempts=12, spread=1.0) == decision
+def test_decisions(error: CarrierError, failure: int, decision: Retry) -> None:
+    assert decide(error, failure, park_after=12, jitter=1.0) == decision
 
 
-def test_spread_takes_away_up_to_half() -> None:
-    problem = Problem("the carrier answered 500", 500)
-    assert decide(problem, 4, max_attempts=12, spread=0.0) == Again(4.0)
-    assert decide(problem, 4, max_attempts=12, spread=0.5) == Again(6.0)
+def test_jitter_takes_away_up_to_half() -> None:
+    assert decide(answered(500), 4, park_after=12, jitter=0.0).after_s == 4.0
+    assert decide(answered(500), 4, park_after=12, jitter=0.5).after_s == 6.0
 
 
 def test_broken_bodies_end_sooner_where_fewer_attempts_are_allowed() -> None:
-    assert decide(Problem("it broke"), 2, max_attempts=2, spread=0.0) == Park("it broke, 2 times")
+    assert decide(broken("it broke"), 2, park_after=2, jitter=0.0) == Retry("it broke, 2 times", 60.0, True)
 
 
 @given(
     status=st.one_of(st.none(), st.integers(100, 599)),
-    attempt=st.integers(1, 100),
+    failure=st.integers(1, 100),
     most=st.integers(1, 50),
-    spread=st.floats(0, 1),
+    jitter=st.floats(0, 1),
     wait_s=st.one_of(st.none(), st.floats(0, 86_400)),
 )
 def test_every_problem_ends(
-    status: int | None, attempt: int, most: int, spread: float, wait_s: float | None
+    status: int | None, failure: int, most: int, jitter: float, wait_s: float | None
 ) -> None:
-    decision = decide(Problem("it failed", status, wait_s), attempt, max_attempts=most, spread=spread)
-    if isinstance(decision, Again):
-        assert attempt < most
-        assert max(0.5, wait_s or 0) <= decision.after_s <= LONGEST_HERE_S
-    else:
-        assert decision.why and "\n" not in decision.why
+    error = CarrierError(
+        "it failed", retryable=status is None or status in PASSING, status=status, retry_after_s=wait_s
+    )
+    decision = decide(error, failure, park_after=most, jitter=jitter)
+    assert decision.why and "\n" not in decision.why
+    if decision.after_s is not None:
+        assert max(0.5, wait_s or 0) <= decision.after_s <= max(LONGEST_S, wait_s or 0)
+    if not decision.parked:
+        assert failure < most and (wait_s or 0) <= LONGEST_UNPARKED_S
+    if failure > LAST_ATTEMPT:
+        assert decision.after_s is None, "then a person has to"
 
 
 @pytest.mark.parametrize(
@@ -87,15 +110,34 @@ def test_every_problem_ends(
         (ValueError("a fault of ours"), False),
     ],
 )
-def test_a_step_is_done_again_within_a_minute_where_what_failed_passes(
+def test_what_passes_is_tried_again_within_a_minute_before_it_is_parked(
     error: Exception, passes: bool
 ) -> None:
-    waits = [soon_s(error, attempt, spread=1.0) for attempt in range(1, len(SOON_S) + 2)]
-    assert waits == ([*SOON_S, None] if passes else [None] * len(waits))
-    assert sum(SOON_S) == 60
+    decisions = [decide(error, failure, park_after=8, jitter=1.0) for failure in range(1, LOCAL_ATTEMPTS)]
+    assert [decision.parked for decision in decisions] == [not passes] * len(decisions)
+    if passes:
+        assert sum(decision.after_s or 0 for decision in decisions) == 31
+    else:
+        assert [decision.after_s for decision in decisions] == [FIRST_PARKED_S] * len(decisions)
 
 
-def test_what_is_parked_begins_again_after_a_minute_and_then_ever_later() -> None:
-    assert [parked_s(n, spread=0.0) for n in (0, 1, 2, 6, 8)] == [60, 120, 240, 3_840, LONGEST_PARKED_S]
-    assert parked_s(0, spread=1.0) == 72, "not all at once"
-    assert parked_s(MOST_RETRIES, spread=0.0) is None, "then a person has to"
+def test_what_is_parked_is_tried_again_ever_later_and_at_last_by_a_person() -> None:
+    waits = [decide(answered(401), n, park_after=8, jitter=1.0).after_s for n in (1, 6, 8, 12, 14, 16)]
+    assert waits == [60, 60, 128, 2_048, 8_192, LONGEST_S]
+    assert decide(answered(401), LAST_ATTEMPT + 1, park_after=8, jitter=1.0).after_s is None
+    three_days_s = sum(decide(answered(503), n, park_after=8, jitter=1.0).after_s or 0 for n in range(1, 33))
+    assert 2.5 * 86_400 < three_days_s < 3.5 * 86_400
+
+
+def test_an_erasure_is_tried_for_as_long_as_it_takes() -> None:
+    assert decide(answered(503), 1_000, park_after=8, jitter=1.0, last=None).after_s == LONGEST_S
+
+
+def test_work_on_an_erased_call_ends() -> None:
+    assert decide(CallErasedError("erased"), 1, park_after=8, jitter=1.0) == Retry("erased", None)
+
+
+def test_backoff_doubles_up_to_its_bound() -> None:
+    backoff = Backoff(5.0, 300.0)
+    assert [backoff.after_s(n, 1.0) for n in (1, 2, 3, 7, 2_000)] == [5, 10, 20, 300, 300]
+    assert 2.5 <= backoff.after_s(1) <= 5.0

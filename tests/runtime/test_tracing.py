@@ -12,9 +12,8 @@ from opentelemetry.trace import StatusCode
 
 from callreel.asr.engine import RecognizedWord
 from callreel.domain.errors import EngineError
-from callreel.postcall.workflows import Stages
+from callreel.domain.work import Workflow
 from callreel.runtime.tracing import call_context, span
-from tests.postcall.test_workflows import Remembered, run
 from tests.support.installation import Installation, Samples, answering, leg, voice_request
 from tests.support.recorded_call import SID, Decoder, recorded_call
 
@@ -41,14 +40,7 @@ def test_a_call_is_one_trace_from_the_voice_request_to_the_verdict(
     installation: Installation, spans: InMemorySpanExporter
 ) -> None:
     with recorded_call(installation) as recorded:
-        stages = Stages(
-            installation.database,
-            installation.publisher,
-            recorded.fetching(),
-            recorded.transcribing(),
-            recorded.judging(),
-        )
-        run(stages, Remembered(), SID)
+        recorded.engine().work_on(Workflow.FETCH, SID)
     assert names(spans) == [
         "voice request", "stream", "stage fetch", "stage split", "stage transcribe", "stage judge",
     ]  # fmt: skip
@@ -70,11 +62,8 @@ def test_a_stage_that_fails_is_a_span_that_failed_without_its_words(
             raise EngineError("words that may be anybody's")
 
     with recorded_call(installation) as recorded:
-        stages = Stages(
-            installation.database, installation.publisher, recorded.fetching(), recorded.transcribing(Grumbling()),
-            recorded.judging(),
-        )  # fmt: skip
-        run(stages, Remembered(), SID)
+        engine = recorded.engine(Grumbling())
+        engine.work_on(Workflow.FETCH, SID)
     (failed,) = [one for one in spans.get_finished_spans() if one.status.status_code is StatusCode.ERROR]
     assert (failed.name, failed.status.description) == ("stage transcribe", "EngineError")
     assert "anybody" not in failed.to_json()

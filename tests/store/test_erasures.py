@@ -6,7 +6,6 @@ from datetime import timedelta
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Role
-from callreel.domain.erasure import ErasureStep
 from callreel.domain.errors import CallreelError
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind, Turn, Word
@@ -47,14 +46,10 @@ def test_rows_are_counted_and_go_with_what_the_carrier_said(database: Database) 
         for table in ("callbacks", "facts", "transcripts", "words"):
             assert conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0, table
         done = erasures.get(conn, CALL.id)
-        assert done is not None and (done.step, done.erased_at, done.counts) == (
-            ErasureStep.DONE,
-            NOON,
-            counts,
-        )
+        assert done is not None and (done.erased_at, done.counts) == (NOON, counts)
 
 
-def test_what_waits_is_gone_on_with_at_its_time_and_listed_first(database: Database) -> None:
+def test_what_is_ordered_is_due_no_more_and_listed_first(database: Database) -> None:
     later = NOON + timedelta(minutes=1)
     closed_calls(database)
     with database.write() as conn:
@@ -64,10 +59,9 @@ def test_what_waits_is_gone_on_with_at_its_time_and_listed_first(database: Datab
         erasures.begin(conn, ErasureRow(CallId("gone"), "ada", later, {}, later))
         erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {}))
         assert (erasures.due(conn, later), erasures.begun(conn, [CALL.id, OTHER])) == ([], {CALL.id})
-        erasures.failed(conn, CALL.id, "the carrier is away", later)
-        assert (erasures.to_go_on(conn, NOON), erasures.to_go_on(conn, later)) == ([], [CALL.id])
         erasures.ask_again(conn, CALL.id, at_carrier=False)
-        assert erasures.to_go_on(conn, NOON) == [CALL.id]
+        again = erasures.get(conn, CALL.id)
+        assert again is not None and again.at_carrier is False
         assert [row.call_id for row in erasures.newest(conn)] == [CALL.id, "gone"]
 
 

@@ -1,16 +1,21 @@
+from datetime import timedelta
 from functools import reduce
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import Connection, delete
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, advance
-from callreel.store.calls import calls, recordings
+from callreel.domain.transcript import TranscriptKind
+from callreel.domain.work import Workflow, subject_of
+from callreel.store.calls import calls, erasures, outbox, recordings
+from callreel.store.calls.erasures import ErasureRow
 from callreel.store.calls.recordings import DISPATCHABLE, RecordingRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import recordings as recording_table
+from callreel.store.transcripts import transcripts
 from tests.support.rows import CALL, NOON, PARENT, a_call, after
 
 SID = RecordingSid("RE" + "1" * 32)
@@ -99,83 +104,108 @@ def test_states_follow_the_domain_whoever_tells_them(
     assert row.state is reduce(advance, (state for state, _ in told), CloudState.EXPECTED)
 
 
-def test_each_is_dispatched_once_when_its_stages_can_run(database: Database) -> None:
+def orders(conn: Connection) -> list[tuple[Workflow, str]]:
+    return [(order.workflow, order.subject) for order in outbox.everything(conn)]
+
+
+def test_work_is_ordered_once_a_recording_is_settled(database: Database) -> None:
     a_call(database)
-    ended(database)
     with database.write() as conn:
         for number, state in enumerate(CloudState):
-            recordings.upsert(
-                conn, RecordingRow(RecordingSid(f"RE{number}"), CALL.id, PARENT, state, after(number))
-            )
-        waiting = recordings.undispatched(conn)
-        assert {row.state for row in waiting} == {*DISPATCHABLE, CloudState.STORED}
-        assert [row.updated_at for row in waiting] == sorted(row.updated_at for row in waiting)
-        assert recordings.mark_dispatched(conn, waiting[0].sid, after(99))
-        assert not recordings.mark_dispatched(conn, waiting[0].sid, after(100))
-        assert recordings.undispatched(conn) == waiting[1:]
-        assert known(recordings.get(conn, waiting[0].sid)).dispatched_at == after(99)
+            for _ in range(2):
+                recordings.upsert(
+                    conn,
+                    recordings.RecordingRow(
+                        RecordingSid(f"RE{number}"), CALL.id, PARENT, state, after(number)
+                    ),
+                )
+        states = {f"RE{number}": state for number, state in enumerate(CloudState)}
+        ordered = {states[subject]: workflow for workflow, subject in orders(conn)}
+        assert len(orders(conn)) == len(ordered)
+        assert ordered == {
+            CloudState.COMPLETED: Workflow.FETCH,
+            **dict.fromkeys(
+                (CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING), Workflow.NO_RECORDING
+            ),
+        }
+        assert set(ordered) == set(DISPATCHABLE)
 
 
-def test_a_recording_that_turns_up_after_all_is_dispatched_again(database: Database) -> None:
-    a_call(database)
-    ended(database)
-    with database.write() as conn:
-        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.MISSING, NOON))
-        recordings.mark_dispatched(conn, SID, after(1))
-        row, new = recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(2)))
-        assert new and recordings.undispatched(conn) == [row]
-
-
-def test_what_we_stored_is_not_dispatched_again(database: Database) -> None:
+def test_a_recording_that_turns_up_after_all_replaces_the_order(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
-        recordings.mark_dispatched(conn, SID, after(1))
+        recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.MISSING, NOON))
+        [first] = outbox.everything(conn)
+        _, new = recordings.upsert(
+            conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(2))
+        )
+        [second] = outbox.everything(conn)
+    assert new and (second.workflow, second.subject) == (Workflow.FETCH, SID)
+    assert second.key != first.key and {subject_of(second.key), subject_of(first.key)} == {SID}
+
+
+def test_what_we_stored_is_not_ordered_again_but_when_it_is_lost(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
+        [order] = outbox.everything(conn)
+        outbox.remove(conn, order)
         assert recordings.set_state(conn, SID, CloudState.STORED, after(2))
         assert not recordings.set_state(conn, SID, CloudState.STORED, after(3))
         row, new = recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(4)))
         assert (row.state, new) == (CloudState.STORED, False)
-        assert recordings.undispatched(conn) == []
+        assert orders(conn) == []
+        assert recordings.fetch_again(conn, SID, after(5)) and not recordings.fetch_again(conn, SID, after(6))
+        assert orders(conn) == [(Workflow.FETCH, SID)]
+        [again] = outbox.everything(conn)
+    assert again.key != order.key, "else the engine would take it for done"
 
 
-def test_attempts_count_within_a_stage(database: Database) -> None:
+def test_failure_belongs_to_a_parked_recording(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
-        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
-        seen = []
-        for stage, error in [
-            ("fetch", None),
-            ("fetch", "404"),
-            ("fetch", None),
-            ("fetch", None),
-            ("split", None),
-        ]:
-            recordings.set_stage(conn, SID, stage, error)
+        recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
+        for why in ("the carrier answered 503, 8 times", "the carrier answered 404, 8 times"):
+            assert recordings.park(conn, SID, why, after(1))
             row = known(recordings.get(conn, SID))
-            seen.append((row.stage, row.stage_error, row.attempts))
+            assert (row.state, row.failure) == (CloudState.PARKED, why)
         assert row.updated_at > NOON
-    assert seen == [
-        ("fetch", None, 1),
-        ("fetch", "404", 1),
-        ("fetch", None, 2),
-        ("fetch", None, 3),
-        ("split", None, 1),
-    ]
+        recordings.set_state(conn, SID, CloudState.STORED, after(2))
+        assert known(recordings.get(conn, SID)).failure is None
+        assert not recordings.park(conn, SID, "late", after(3))
 
 
-def test_what_is_stuck_begins_anew_once_or_is_left_as_it_is(database: Database) -> None:
+def test_an_order_waits_until_its_call_has_ended_and_its_live_side_is_done(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
+        assert outbox.due(conn, after(10_000)) == []
+    ended(database)
+    with database.write() as conn:
+        assert outbox.due(conn, NOON - timedelta(seconds=1)) == []
+        assert [order.subject for order in outbox.due(conn, NOON)] == [SID], "not waited for any longer"
+        transcripts.put(conn, CALL.id, TranscriptKind.LIVE, "live", "", [])
+        assert len(outbox.due(conn, NOON - timedelta(seconds=1))) == 1
+
+
+def test_an_erased_call_takes_its_orders_along(database: Database) -> None:
+    a_call(database)
+    with database.write() as conn:
+        recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
+        erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {}))
+        erasures.forget_call(conn, CALL.id, [], {}, NOON)
+        assert outbox.everything(conn) == []
+
+
+def test_calls_without_verdict_and_order_are_found(database: Database) -> None:
     a_call(database)
     ended(database)
     with database.write() as conn:
-        recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.STORED, NOON))
-        recordings.mark_dispatched(conn, SID, NOON)
-        assert recordings.stuck(conn) == [] and not recordings.retry(conn, SID, after(1))
-        recordings.set_stage(conn, SID, "transcribe", "the engine died")
-        assert [row.sid for row in recordings.stuck(conn)] == [SID]
-        assert recordings.retry(conn, SID, after(2)) and not recordings.retry(conn, SID, after(3))
-        (row,) = recordings.undispatched(conn)
-        assert (row.state, row.retries, row.stage_error) == (CloudState.STORED, 1, None)
-        recordings.mark_dispatched(conn, SID, after(4))
-        recordings.set_stage(conn, SID, "transcribe", "again")
-        assert recordings.skip(conn, SID, after(5))
-        assert recordings.stuck(conn) == [] and not recordings.retry(conn, SID, after(6))
+        recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
+        assert recordings.unjudged(conn, after(60)) == [], "it is ordered"
+        [order] = outbox.everything(conn)
+        outbox.remove(conn, order)
+        assert recordings.unjudged(conn, NOON) == [], "it may be worked on"
+        assert [row.sid for row in recordings.unjudged(conn, after(60))] == [SID]
+        calls.set_state(conn, CALL.id, CallState.CLOSED, after(9))
+        assert recordings.unjudged(conn, after(60)) == []

@@ -1,13 +1,12 @@
 import asyncio
 import sqlite3
-import threading
 
 import pytest
 
 from callreel.domain.errors import StoreError
 from callreel.store.calls import facts
 from callreel.store.db.database import Database
-from callreel.store.db.write_retry import ClosingError, patiently, retry_in_thread
+from callreel.store.db.write_retry import retry_in_thread
 from tests.support.installation import NOON, Installation
 
 
@@ -52,29 +51,3 @@ def test_a_mistake_of_ours_is_not_repeated() -> None:
     with pytest.raises(LookupError):
         asyncio.run(retry_in_thread("nothing", wrong))
     assert len(tries) == 1
-
-
-def test_a_step_that_waits_ends_at_once_when_its_process_closes() -> None:
-    """And leaves no outcome: after the next start it is done."""
-    closing, tries = threading.Event(), []
-
-    def locked() -> None:
-        tries.append(1)
-        closing.set()
-        raise StoreError("the database failed: database is locked")
-
-    with pytest.raises(ClosingError):
-        patiently("keep", locked, closing)
-    assert tries == [1] and not issubclass(ClosingError, Exception)
-
-
-def test_a_step_that_fails_by_a_mistake_of_ours_is_not_done_again() -> None:
-    tries: list[int] = []
-
-    def wrong() -> None:
-        tries.append(1)
-        raise LookupError("there is no call")
-
-    with pytest.raises(LookupError):
-        patiently("keep", wrong, threading.Event())
-    assert tries == [1]

@@ -1,6 +1,6 @@
-"""A process that runs one durable workflow, for `test_durable`: `begin` dies in the middle of it, `adopt` finishes it.
+"""A process that runs one durable workflow, for `test_durable`: `begin` dies in the middle of it, `recover` finishes it.
 
-Usage: python -m tests.support.durable_process begin|soon|late|adopt FOLDER [DATABASE_URL]
+Usage: python -m tests.support.durable_process begin|soon|late|recover FOLDER [DATABASE_URL]
 `soon` and `late` close in the middle of a step, which ends while closing waits for it, or when the library is gone.
 Each step writes a line when it begins and one when it is done.
 """
@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callreel.cluster.failure_detector import new_name
+from callreel.domain.work import Workflow
 from callreel.postcall import durable as durable_module
-from callreel.postcall.durable import Durable, Steps
+from callreel.postcall.durable import DurableEngine, StepFailedError, Steps
+from tests.support.fake_engine import retry_policy
 
 
 def main(mode: str, folder: Path, database_url: str | None = None) -> None:
@@ -40,17 +42,17 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
     def body(steps: Steps, key: str) -> None:
         try:
             total = sum(steps.run(name, step(name)) for name in ("one", "two", "three"))
-        except Exception:
+        except StepFailedError:
             steps.run("parked", lambda: (folder / "parked").write_text(key))
             raise
         steps.run("sum", lambda: (folder / "sum").write_text(f"{key} {total}"))
 
-    durable = Durable(database_url or f"sqlite:///{folder / 'stages.db'}", new_name())
-    durable.register("counting", body, queue="all")
+    durable = DurableEngine(database_url or f"sqlite:///{folder / 'stages.db'}", new_name())
+    durable.register(Workflow.FETCH, body, queue="all", decide=retry_policy())
     durable.launch({"all": 2})
     if mode in ("soon", "late"):
         logging.basicConfig(level=logging.INFO)
-        durable.start("counting", "a-key")
+        durable.start(Workflow.FETCH, "a-key")
         begun.wait(30)
         if mode == "soon":
             threading.Timer(0.3, may_end.set).start()
@@ -59,16 +61,16 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
         durable.close()
         may_end.set()
         until = time.monotonic() + 30
-        while durable._here and time.monotonic() < until:
+        while durable._running_here and time.monotonic() < until:
             time.sleep(0.02)
-        print("runs", len(durable._here), flush=True)
+        print("runs", len(durable._running_here), flush=True)
         return
     if mode == "begin":
-        durable.start("counting", "a-key")
+        durable.start(Workflow.FETCH, "a-key")
     else:
         print("before", len(durable.unfinished()), flush=True)
-        print("alive", durable.adopt(lambda others: set()), flush=True)
-        print("adopted", durable.adopt(lambda others: others), flush=True)
+        print("alive", durable.recover(lambda others: set()), flush=True)
+        print("recovered", durable.recover(lambda others: others), flush=True)
     until = time.monotonic() + 20
     while durable.unfinished() and time.monotonic() < until:
         time.sleep(0.02)

@@ -2,7 +2,7 @@
 
 Usage: python -m tests.support.lost_work FOLDER
 The first start of the body fails before the body runs, as when the database is locked between taking up and running;
-one of its steps fails twice as a locked database does.
+then its step fails twice as a locked database does. Another workflow is one that the library gives up.
 """
 
 import sys
@@ -12,12 +12,12 @@ from pathlib import Path
 import dbos._queue
 
 from callreel.domain.errors import StoreError
-from callreel.postcall.durable import Durable, Steps
-from callreel.runtime import retry
+from callreel.domain.work import Workflow
+from callreel.postcall.durable import DurableEngine, Steps
+from callreel.runtime.retry import Retry
 
 
 def main(folder: Path) -> None:
-    retry.SOON_S = (0.01, 0.01, 0.01, 0.01)
     ran: list[str] = []
     started = vars(dbos._queue)["execute_dequeued_workflow"]
     failed: list[str] = []
@@ -39,19 +39,32 @@ def main(folder: Path) -> None:
     def body(steps: Steps, key: str) -> None:
         steps.run("kept", lambda: (folder / key).write_text(str(steps.run("work", work))))
 
-    durable = Durable(f"sqlite:///{folder / 'stages.db'}", "this-process")
-    durable.register("working", body, queue="all")
-    durable.launch({"all": 2})
-    durable.start("working", "a-key")
-    until = time.monotonic() + 30
+    def given_up(steps: Steps, key: str) -> None:
+        if not failed:
+            return
+        if not (folder / "given up").exists():
+            (folder / "given up").touch()
+            raise LookupError("a fault of the body, outside a step")
+        steps.run("kept", lambda: (folder / key).write_text("again"))
+
+    def soon(error: Exception, failure: int) -> Retry:
+        return Retry(str(error), 0.01)
+
+    engine = DurableEngine(f"sqlite:///{folder / 'stages.db'}", "this-process")
+    engine.register(Workflow.FETCH, body, queue="all", decide=soon)
+    engine.register(Workflow.JUDGE, given_up, queue="all", decide=soon)
+    engine.launch({"all": 2})
+    engine.start(Workflow.FETCH, "a-key")
+    until = time.monotonic() + 40
     while not failed and time.monotonic() < until:
         time.sleep(0.02)
+    engine.start(Workflow.JUDGE, "b-key")
     looks = []
-    while durable.unfinished() and time.monotonic() < until:
-        looks.append(durable.revive())
+    while (engine.unfinished() or not (folder / "b-key").exists()) and time.monotonic() < until:
+        looks.append(engine.recover(lambda others: set()))
         time.sleep(0.3)
-    print("revived", sum(looks), "first look", looks[0], "left", len(durable.unfinished()), flush=True)
-    durable.close()
+    print("recovered", sum(looks), "first look", looks[0], "left", len(engine.unfinished()), flush=True)
+    engine.close()
 
 
 if __name__ == "__main__":

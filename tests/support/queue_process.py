@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from callreel.postcall.durable import Durable, Steps
+from callreel.domain.work import Workflow
+from callreel.postcall.durable import DurableEngine, Steps
+from tests.support.fake_engine import retry_policy
 
 
 def main(database_url: str, folder: Path, name: str, queues: str) -> None:
@@ -24,16 +26,16 @@ def main(database_url: str, folder: Path, name: str, queues: str) -> None:
         steps.run("work", work)
         say(f"end {key}")
         if key.startswith("light"):
-            steps.then("heavy", key.replace("light", "heavy"))
+            steps.then(Workflow.TRANSCRIBE, key.replace("light", "heavy"))
 
-    durable = Durable(database_url, name)
-    durable.register("light", body, queue="light")
-    durable.register("heavy", body, queue="heavy")
+    durable = DurableEngine(database_url, name)
+    durable.register(Workflow.FETCH, body, queue="light", decide=retry_policy())
+    durable.register(Workflow.TRANSCRIBE, body, queue="heavy", decide=retry_policy())
     durable.launch({queue: int(n) for queue, _, n in (part.partition("=") for part in queues.split(","))})
     say("works")
     for line in sys.stdin:
         workflow, _, key = line.strip().partition(" ")
-        durable.start(workflow, key)
+        durable.start(Workflow(workflow), key)
     durable.close()
 
 

@@ -17,9 +17,12 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Limits
+from callreel.domain.work import Workflow
 from callreel.postcall.comparison import LayerComparison
-from callreel.postcall.download import FetchOptions, RecordingDownloader
+from callreel.postcall.download import RecordingDownloader
+from callreel.postcall.durable import Body
 from callreel.postcall.transcription import FinalTranscriber
+from callreel.postcall.workflows import PostCallWorkflows
 from callreel.store.calls import layers, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
@@ -27,6 +30,7 @@ from callreel.store.calls.streams import EndedBy
 from callreel.store.transcripts import transcripts
 from callreel.store.transcripts.transcripts import TranscriptRow
 from callreel.twilio.stream import Frame
+from tests.support.fake_engine import FakeEngine, retry_policy
 from tests.support.installation import (
     ACCOUNT,
     NOON,
@@ -102,14 +106,28 @@ class Recorded:
         with self.installation.database.read() as conn:
             return transcripts.latest(conn, self.call_id, kind)
 
-    def fetching(
-        self, *, max_attempts: int = 12, carrier: CarrierRecordings | None = None
-    ) -> RecordingDownloader:
+    def fetching(self, *, carrier: CarrierRecordings | None = None) -> RecordingDownloader:
         installation = self.installation
         return RecordingDownloader(
-            installation.database, installation.blobs, installation.publisher, carrier or self.carrier, installation.clock,
-            FetchOptions(max_attempts),
+            installation.database, installation.blobs, installation.publisher, carrier or self.carrier,
+            installation.clock,
         )  # fmt: skip
+
+    def engine(self, decode: "Decoder | None" = None, *, park_after: int = 12) -> FakeEngine:
+        """An engine in memory with the workflows after the call."""
+        installation = self.installation
+        made = PostCallWorkflows(
+            installation.database,
+            installation.publisher,
+            self.fetching(),
+            self.transcribing(decode),
+            self.judging(),
+        )
+        bodies: dict[Workflow, Body] = {
+            Workflow.FETCH: made.fetch, Workflow.TRANSCRIBE: made.transcribe, Workflow.JUDGE: made.judge,
+            Workflow.NO_RECORDING: made.no_recording,
+        }  # fmt: skip
+        return FakeEngine(bodies, retry_policy(park_after), installation.clock)
 
     def transcribing(self, decode: "Decoder | None" = None) -> FinalTranscriber:
         """`decode` is asked about one segment; the stage about `batch` at once."""

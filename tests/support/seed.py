@@ -15,7 +15,7 @@ from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Reason, Verdict
-from callreel.store.calls import calls, layers, legs, live_events, recordings, streams
+from callreel.store.calls import calls, layers, legs, live_events, outbox, recordings, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
 from callreel.store.calls.streams import EndedBy, StreamRow
@@ -83,6 +83,9 @@ def seed(folder: Path) -> Seed:
     _suspect_call(place)
     _absent_call(place)
     _live_call(place)
+    with place.database.write() as conn:
+        for order in outbox.everything(conn):  # all of them were worked on
+            outbox.remove(conn, order)
     return place
 
 

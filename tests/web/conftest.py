@@ -11,12 +11,14 @@ from fastapi.testclient import TestClient
 
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.cost import Prices
+from callreel.runtime.clock import Clock
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.people import api_tokens, users
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.passwords import hash_password
 from callreel.web.auth.signin import COOKIE
+from tests.support.fake_engine import FakeEngine
 from tests.support.seed import NOON, Seed, open_seed, seed
 
 PASSWORD = "correct horse battery"
@@ -48,9 +50,15 @@ def place(seeded_folder: Path, tmp_path: Path) -> Iterator[Seed]:
 
 
 @pytest.fixture
-def make_app(place: Seed) -> MakeApp:
+def engine() -> FakeEngine:
+    """The durable engine of which the pages show what waits and runs."""
+    return FakeEngine(clock=Clock())
+
+
+@pytest.fixture
+def make_app(place: Seed, engine: FakeEngine) -> MakeApp:
     def make(options: WebOptions) -> FastAPI:
-        return create_app(WebContext(place.database, place.blobs, place.bus, options))
+        return create_app(WebContext(place.database, place.blobs, place.bus, options, work=engine))
 
     return make
 

@@ -260,7 +260,6 @@ def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
         technicians.add(conn, "Lee Ann", NUMBER, NOON)
         holds.add(conn, SUSPECT, "case 17", "sam", NOON)
         erasures.begin(conn, ErasureRow(ABSENT, "ada", NOON, {"a.wav": "0" * 64}))
-        erasures.failed(conn, ABSENT, "the carrier answered 503 to a deletion", NOON)
         erasures.begin(conn, ErasureRow(ERASED, "ada", NOON, {"a.wav": "0" * 64}, NOON, "ticket 7"))
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.new_page()

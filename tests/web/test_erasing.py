@@ -10,9 +10,13 @@ from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Scope
 from callreel.domain.ids import CallId
+from callreel.domain.work import Workflow
+from callreel.postcall.dispatcher import Dispatcher
+from callreel.postcall.durable import Steps
 from callreel.retention.erasure import Erasing
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, erasures, holds
+from tests.support.fake_engine import FakeEngine
 from tests.support.installation import ACCOUNT
 from tests.support.seed import DONE, LIVE, NOON, SUSPECT, Seed
 from tests.web.conftest import As, bearer
@@ -23,15 +27,29 @@ AWAY = "http://127.0.0.1:9"
 """Nobody listens there."""
 
 
-def go_on(place: Seed, *, credentials: bool = True) -> int:
-    """What the server does each second, with a carrier that is away."""
+def go_on(place: Seed, engine: FakeEngine, *, credentials: bool = True) -> int:
+    """What the server does with orders while the carrier is unreachable; returns how many calls were erased."""
     access = CarrierAccess(AWAY, ACCOUNT, *(("SK1", "secret") if credentials else ("", "")), timeout_s=1)
     carrier, clock = CarrierRecordings(access), Clock()
     publisher = EventPublisher(place.database, place.bus, clock)
+    erasing = Erasing(
+        place.database, place.blobs, carrier, publisher, clock, after=None, unfinished=engine.unfinished
+    )
+
+    def erase(steps: Steps, key: str) -> None:
+        for name, work in erasing.steps(CallId(key)):
+            steps.run(name, work)
+
+    engine.bodies[Workflow.ERASE] = erase
+    with place.database.read() as conn:
+        before = len(erasures.unfinished(conn))
     try:
-        return Erasing(place.database, place.blobs, carrier, publisher, clock, after=None).sweep()
+        Dispatcher(place.database, engine, clock).sweep()
+        engine.work()
     finally:
         carrier.close()
+    with place.database.read() as conn:
+        return before - len(erasures.unfinished(conn))
 
 
 def is_there(place: Seed, call_id: CallId = DONE) -> bool:
@@ -39,7 +57,9 @@ def is_there(place: Seed, call_id: CallId = DONE) -> bool:
         return calls.get(conn, call_id) is not None
 
 
-def test_a_call_is_erased_by_program_and_the_proof_stays(signed_in: As, place: Seed) -> None:
+def test_a_call_is_erased_by_program_and_the_proof_stays(
+    signed_in: As, place: Seed, engine: FakeEngine
+) -> None:
     ada = signed_in("ada")
     digests = {file["path"]: file["sha256"] for file in ada.get(API).json()["layers"]}
     asked = ada.delete(API, params={"reason": "ticket 7", "at_carrier": "false"})
@@ -52,19 +72,19 @@ def test_a_call_is_erased_by_program_and_the_proof_stays(signed_in: As, place: S
     listed = {call["call_id"]: call["erasing"] for call in ada.get("/api/calls").json()["calls"]}
     assert [call_id for call_id, erasing in listed.items() if erasing] == [DONE]
     assert ada.delete(API, params={"at_carrier": "false"}).status_code == 202, "asked twice is asked once"
-    assert go_on(place) == 1 and not is_there(place)
+    assert go_on(place, engine) == 1 and not is_there(place)
     proof = ada.get(f"{API}/erasure").json()
-    assert (proof["state"], proof["step"], proof["last_error"]) == ("done", "done", None)
+    assert (proof["state"], proof["step"], proof["last_error"]) == ("done", None, None)
     assert {file["path"]: file["sha256"] for file in proof["files"]} == digests
     assert proof["recordings"][0]["outcome"] == "left" and proof["rows"]["turns"] > 0
     assert ada.get("/api/erasures").json()["erasures"] == [proof]
     assert [ada.get(API).status_code, ada.delete(API).status_code] == [404, 404]
 
 
-def test_what_waits_says_why_and_until_when(signed_in: As, place: Seed) -> None:
+def test_what_waits_says_why_and_until_when(signed_in: As, place: Seed, engine: FakeEngine) -> None:
     ada = signed_in("ada")
     ada.delete(API)
-    assert go_on(place) == 0 and is_there(place)
+    assert go_on(place, engine) == 0 and is_there(place)
     waiting = ada.get(f"{API}/erasure").json()
     assert (waiting["state"], waiting["step"], waiting["attempts"]) == ("waiting", "carrier", 1)
     assert "cannot be reached" in waiting["last_error"] and waiting["retry_at"] > waiting["requested_at"]
@@ -73,7 +93,7 @@ def test_what_waits_says_why_and_until_when(signed_in: As, place: Seed) -> None:
     assert '<noscript><meta http-equiv="refresh"' in page
     again = ada.post(f"{PAGE}/erase", data={"here_only": "true"})
     assert again.status_code == 303
-    assert go_on(place) == 1
+    assert go_on(place, engine) == 1
 
 
 @pytest.mark.parametrize(
@@ -146,7 +166,7 @@ def test_another_sites_form_erases_nothing(signed_in: As, place: Seed) -> None:
         assert erasures.newest(conn) == [] and holds.all_current(conn) == []
 
 
-def test_the_pages_say_what_goes_ask_follow_and_prove(signed_in: As, place: Seed) -> None:
+def test_the_pages_say_what_goes_ask_follow_and_prove(signed_in: As, place: Seed, engine: FakeEngine) -> None:
     ada = signed_in("ada")
     asks = ada.get(f"{PAGE}/erase").text
     for said in ("What is deleted", "What is kept", "Live, 8 kHz: 2 files", "At the carrier: recording <code>RE",
@@ -159,7 +179,7 @@ def test_the_pages_say_what_goes_ask_follow_and_prove(signed_in: As, place: Seed
     under_way = ada.get(f"{PAGE}/erase").text
     assert "This call is being erased" in under_way and "ticket &lt;7&gt;" in under_way
     assert "Being erased" in ada.get("/").text and "Show progress" in ada.get(PAGE).text
-    assert go_on(place) == 1
+    assert go_on(place, engine) == 1
     proof = ada.get(f"{PAGE}/erase").text
     assert "This call is erased" in proof and "kept, as requested" in proof
     assert re.search(r"<code>audio_recordings/[^<]+</code> <code[^>]*>[0-9a-f]{64}</code>", proof)

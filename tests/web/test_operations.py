@@ -12,13 +12,17 @@ from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
+from callreel.domain.work import Workflow
 from callreel.ops.health import Health, check_runs
 from callreel.ops.metrics import LiveGauges, Metrics, reason_of
+from callreel.postcall.durable import StepFailedError
 from callreel.runtime.counters import Counters
+from callreel.runtime.retry import Retry
 from callreel.runtime.stage_times import StageTimes
-from callreel.store.calls import calls, recordings
+from callreel.store.calls import calls, outbox, recordings
 from callreel.web.app import create_app
 from callreel.web.options import WebContext, WebOptions
+from tests.support.fake_engine import FakeEngine
 from tests.support.installation import NOON, Installation, a_call, leg, temporary_installation
 
 SID = RecordingSid("RE" + "1" * 32)
@@ -33,9 +37,19 @@ def installation() -> Iterator[Installation]:
         call = a_call(here)
         with here.database.write() as conn:
             calls.set_state(conn, call.id, CallState.ENDED, NOON)
-            recordings.upsert(conn, recordings.RecordingRow(SID, call.id, leg(1), CloudState.PARKED, NOON))
-            recordings.set_stage(conn, SID, "fetch", WHY)
+            recordings.upsert(conn, recordings.RecordingRow(SID, call.id, leg(1), CloudState.COMPLETED, NOON))
+            for order in outbox.everything(conn):
+                outbox.remove(conn, order)
+            recordings.park(conn, SID, WHY, NOON)
         yield here
+
+
+@pytest.fixture
+def work() -> FakeEngine:
+    """With the attempt at it that waits."""
+    engine = FakeEngine()
+    engine.park(Workflow.FETCH, f"{SID}#1", "fetch", WHY)
+    return engine
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ def wrong() -> list[str]:
 
 
 @pytest.fixture
-def client(installation: Installation, wrong: list[str]) -> Iterator[TestClient]:
+def client(installation: Installation, wrong: list[str], work: FakeEngine) -> Iterator[TestClient]:
     def check() -> None:
         if wrong:
             raise StoreError(wrong[0])
@@ -75,10 +89,11 @@ def client(installation: Installation, wrong: list[str]) -> Iterator[TestClient]
     metrics = Metrics(
         installation.database, installation.blobs, counters, health, installation.clock, lambda: figures,
         stages=stages, engines={"final": Engines(workers=3, idle=1, restarts=4)},
+        work=work,
     )  # fmt: skip
     context = WebContext(
         installation.database, installation.blobs, installation.bus, WebOptions(demo=True),
-        installation.clock, health=health, metrics=metrics,
+        installation.clock, health=health, metrics=metrics, work=work,
     )  # fmt: skip
     app = create_app(context)
     app.state.health = health
@@ -107,50 +122,59 @@ def test_health_says_which_check_fails_and_nothing_else(client: TestClient, wron
     assert "disk I/O error" in client.get("/operations").text
 
 
-def test_what_is_stuck_is_shown_with_its_reason_and_begun_anew_by_one_click(
-    client: TestClient, installation: Installation
+def test_what_is_parked_is_shown_with_its_reason_and_retried_by_one_click(
+    client: TestClient, work: FakeEngine
 ) -> None:
     assert WHY in client.get("/operations").text
     answer = client.post(f"/operations/recordings/{SID}/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
-    with installation.database.read() as conn:
-        (row,) = recordings.undispatched(conn)
-    assert (row.sid, row.state, row.stage_error, row.retries) == (SID, CloudState.COMPLETED, None, 1)
-    assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is stuck no more"
+    assert work.queue == [(Workflow.FETCH, f"{SID}#1", 1)]
+    page = client.get("/operations").text
+    assert WHY not in page and "stage fetch, queued" in page
+    assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is parked no more"
 
 
-def test_all_that_is_stuck_begins_anew_by_one_click_and_nothing_else_does(
-    client: TestClient, installation: Installation
+def test_all_that_is_parked_is_retried_by_one_click_and_nothing_else_is(
+    client: TestClient, installation: Installation, work: FakeEngine
 ) -> None:
     assert "Retry all" not in client.get("/operations").text, "one has a button of its own"
-    others = {RecordingSid("RE" + n * 32): n for n in "234"}
+    others = [RecordingSid("RE" + n * 32) for n in "23"]
     with installation.database.write() as conn:
-        (known,) = recordings.stuck(conn)
-        for sid, number in others.items():
-            state = CloudState.STORED if number == "4" else CloudState.PARKED
-            recordings.upsert(conn, recordings.RecordingRow(sid, known.call_id, leg(1), state, NOON))
-            recordings.mark_dispatched(conn, sid, NOON)
-            if number != "4":
-                recordings.set_stage(conn, sid, "fetch", WHY)
-            if number == "3":
-                recordings.skip(conn, sid, NOON)
+        row = recordings.get(conn, SID)
+        assert row is not None
+        for sid in others:
+            recordings.upsert(
+                conn, recordings.RecordingRow(sid, row.call_id, leg(1), CloudState.STORED, NOON)
+            )
+    work.park(Workflow.TRANSCRIBE, f"{others[0]}#1", "transcribe", WHY)
+    again = (Workflow.FETCH, f"{others[1]}#1", 1)
+    work.waiting[again] = (60.0, StepFailedError("fetch", Retry("soon", 60.0)))
     assert "Retry all" in client.get("/operations").text
     answer = client.post("/operations/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
-    with installation.database.read() as conn:
-        assert {row.sid for row in recordings.undispatched(conn)} == {SID, RecordingSid("RE" + "2" * 32)}
-        assert recordings.stuck(conn) == []
+    assert sorted(work.queue) == [(Workflow.FETCH, f"{SID}#1", 1), (Workflow.TRANSCRIBE, f"{others[0]}#1", 1)]
+    assert list(work.waiting) == [again]
     assert client.post("/operations/retry", follow_redirects=False).status_code == 303, "twice is no error"
 
 
-def test_what_is_skipped_stays_as_it_is_and_is_shown_no_more(
-    client: TestClient, installation: Installation
+def test_what_a_person_gives_up_stays_as_it_is_and_is_shown_no_more(
+    client: TestClient, installation: Installation, work: FakeEngine
 ) -> None:
     assert client.post(f"/operations/recordings/{SID}/skip").status_code == 200
     assert WHY not in client.get("/operations").text
     with installation.database.read() as conn:
         row = recordings.get(conn, SID)
     assert row is not None and row.state is CloudState.PARKED
+    assert not work.waiting and not work.queue
+
+
+def test_what_is_ordered_and_not_started_is_shown(client: TestClient, installation: Installation) -> None:
+    with installation.database.write() as conn:
+        row = recordings.get(conn, SID)
+        assert row is not None
+        recordings.order_work(conn, row)
+    assert "not started yet" in client.get("/operations").text
+    assert 'callreel_queue_length{queue="start"} 1.0' in client.get("/metrics").text
 
 
 def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:

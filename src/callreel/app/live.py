@@ -182,7 +182,6 @@ def leg_ended(runtime: Runtime, ownership: CallOwnership) -> Callable[[CallId], 
     """Handles the end of a parent leg, here and in other processes: one of those may own its call."""
 
     def leg_ended(call_id: CallId) -> None:
-        runtime.durable.expect_work()  # its recording comes soon
         ownership.leg_ended(call_id)
         runtime.relay.send(PeerMessage.LEG_ENDED, call_id)
 

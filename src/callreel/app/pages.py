@@ -78,7 +78,14 @@ def web_app(
         missing=carrier_missing(settings),
     )
     context = WebContext(
-        runtime.database, runtime.blobs, runtime.bus, options, runtime.clock, health=health, metrics=metrics
+        runtime.database,
+        runtime.blobs,
+        runtime.bus,
+        options,
+        runtime.clock,
+        health=health,
+        metrics=metrics,
+        work=runtime.durable,
     )
     return create_app(context, carrier)
 

@@ -25,7 +25,7 @@ from callreel.cluster.postgres_link import PostgresLink
 from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import StoreError
 from callreel.ops.integrity_check import FOLDERS
-from callreel.postcall.durable import Durable
+from callreel.postcall.durable import DurableEngine
 from callreel.postcall.workflows import TRANSCRIBE_QUEUE
 from callreel.retention.offload import Offloader
 from callreel.runtime.clock import Clock
@@ -56,7 +56,7 @@ class Runtime:
     """The one of this process: writes of all its parts share transactions."""
     clock: Clock
     carrier: CarrierRecordings
-    durable: Durable
+    durable: DurableEngine
     heartbeat: Heartbeat
     peers: FailureDetector
     relay: EventRelay
@@ -108,7 +108,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         )
         name = new_name()
         traced(settings, name, stack)
-        durable = Durable(settings.durable_database_url, name)
+        durable = DurableEngine(settings.durable_database_url, name)
         presence.enter(name)
         heartbeat = Heartbeat(database, name, "server" if server else "worker", clock)
         await asyncio.to_thread(heartbeat.beat)  # before any work is taken

@@ -1,11 +1,14 @@
 """Builds the scheduled jobs that the leading server of an installation runs: reconciliation, archive, erasure, deletion."""
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from callreel.app.maintenance import MaintenanceJobs
 from callreel.app.offline import OfflineInstallation
 from callreel.app.runtime import Runtime
+from callreel.domain.work import WorkItem
 from callreel.postcall.carrier_inventory import CarrierList
+from callreel.postcall.dispatcher import Dispatcher
 from callreel.postcall.reconciliation import LookAgain, Reconciler
 from callreel.retention.archive import QUIET, Archiver
 from callreel.retention.carrier_deletion import Deletion
@@ -24,14 +27,12 @@ def reconciler_of(runtime: Runtime) -> Reconciler:
     )
 
 
-def maintenance_of(runtime: Runtime) -> MaintenanceJobs:
+def maintenance_of(runtime: Runtime, dispatcher: Dispatcher) -> MaintenanceJobs:
     listing = CarrierList(runtime.database, runtime.publisher, runtime.carrier, runtime.clock)
     days = delete_after_days(runtime.settings)
     deletion = Deletion(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, after_days=days)
     return MaintenanceJobs(
-        runtime.database, runtime.clock, listing, deletion,
-        unfinished=lambda: {found.workflow_id for found in runtime.durable.unfinished()},
-        days=runtime.settings.reconcile_days, usable=runtime.carrier.usable,
+        dispatcher, listing, deletion, days=runtime.settings.reconcile_days, usable=runtime.carrier.usable,
     )  # fmt: skip
 
 
@@ -51,13 +52,16 @@ def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: C
     )
 
 
-def erasing(settings: Settings, runtime: Runtime | OfflineInstallation) -> Erasing:
-    """What carries out erasures, and the policy of the settings."""
+def erasing(
+    settings: Settings, runtime: Runtime | OfflineInstallation, unfinished: Callable[..., Sequence[WorkItem]]
+) -> Erasing:
+    """What carries out erasures, and the policy of the settings. `unfinished`: as of the durable engine."""
     days = settings.erase_after_days
     after = None if days is None else timedelta(days=days)
     return Erasing(
-        runtime.database, runtime.blobs, runtime.carrier, runtime.publisher, runtime.clock, after=after
-    )
+        runtime.database, runtime.blobs, runtime.carrier, runtime.publisher, runtime.clock, after=after,
+        unfinished=unfinished,
+    )  # fmt: skip
 
 
 def delete_after_days(settings: Settings) -> int | None:

@@ -14,7 +14,7 @@ from callreel.app.live import LiveSide, leg_ended, live_figures, live_side, medi
 from callreel.app.pages import web_app
 from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
 from callreel.app.schedules import archiving, erasing, maintenance_of, reconciler_of
-from callreel.app.stages import running_stages
+from callreel.app.workflows import running_workflows
 from callreel.asr.engines.survey import Purpose
 from callreel.cluster.leader_election import LeaderElection
 from callreel.domain.errors import SettingsError
@@ -76,7 +76,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         recovered = await asyncio.to_thread(recovery.at_start)
         if recovered:
             log.warning("closed %d calls that a dead process left", recovered)
-        await stack.enter_async_context(running_stages(runtime))
+        await stack.enter_async_context(running_workflows(runtime, server=True))
         dispatcher = Dispatcher(runtime.database, runtime.durable, runtime.clock)
         reconciler = reconciler_of(runtime)
         live = await stack.enter_async_context(
@@ -96,7 +96,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         health = _health(runtime, live.registry, media)
         metrics = Metrics(
             runtime.database, runtime.blobs, live.counters, health, runtime.clock, lambda: live_figures(live, media),
-            stages=runtime.stage_times,
+            stages=runtime.stage_times, work=runtime.durable,
             engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip
         silent = StaleCalls(
@@ -117,9 +117,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 recovery.run(lambda: lead.ours),
                 reconciler.run(lambda: lead.ours),
                 silent.run(lambda: lead.ours),
-                *(job.run() for job in maintenance_of(runtime).jobs(lambda: lead.ours)),
+                *(job.run() for job in maintenance_of(runtime, dispatcher).jobs(lambda: lead.ours)),
                 archiving(settings, runtime.database, runtime.blobs, runtime.clock).run(lambda: lead.ours),
-                erasing(settings, runtime).run(lambda: lead.ours),
+                erasing(settings, runtime, runtime.durable.unfinished).run(lambda: lead.ours),
             )  # fmt: skip
         )
         config = uvicorn.Config(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from callreel.app.runtime import open_runtime
-from callreel.app.stages import running_stages
+from callreel.app.workflows import running_workflows
 from callreel.domain.ids import CallId
 from callreel.postcall import retranscription
 from callreel.settings import Settings
@@ -44,7 +44,7 @@ async def _transcribe_again(
     tell: Callable[[retranscription.Run, retranscription.Progress], None],
 ) -> tuple[retranscription.Run, retranscription.Progress]:
     apart = settings.model_copy(update={"work_queues": {}})  # the run brings an engine of its own
-    async with open_runtime(apart, server=False) as runtime, running_stages(runtime, again_only=True):
+    async with open_runtime(apart, server=False) as runtime, running_workflows(runtime, again_only=True):
         run = await asyncio.to_thread(retranscription.unfinished_run, runtime.durable, spec)
         run = run or retranscription.Run.at(runtime.clock.now(), spec)
         with runtime.database.read() as conn:
@@ -63,6 +63,6 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with open_runtime(settings, server=False) as runtime, running_stages(runtime):
+    async with open_runtime(settings, server=False) as runtime, running_workflows(runtime):
         log.info("working on %s", ", ".join(settings.work_queues))
         await stop.wait()

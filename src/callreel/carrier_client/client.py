@@ -17,19 +17,10 @@ import httpx2
 from callreel.audio import wav
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
-from callreel.runtime.retry import Problem
 from callreel.twilio.rest_resources import RecordingResource, recordings_of, transcriptions_of
 from callreel.twilio.webhooks import TERMINAL
 
 log = logging.getLogger(__name__)
-
-
-class FetchFailed(Exception):
-    """One attempt failed; `problem` says how, for `services/retry`."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.what)
-        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +144,10 @@ class CarrierRecordings:
             raise CarrierError(f"the carrier answered {what} with no JSON", retryable=True) from None
         return page
 
-    def bring(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
-        """Bring the recording's WAV into `part`, continuing what lies there; answers what its header says.
+    def download(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
+        """Download the recording's WAV into `part`, continuing what lies there; answers what its header says.
 
-        Raises FetchFailed; `part` then holds what came, for the next attempt.
+        Raises CarrierError; `part` then holds what came, for the next attempt.
         """
         have = part.stat().st_size if part.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
@@ -166,18 +157,18 @@ class CarrierRecordings:
                 # In the pieces that come: gathered into larger ones, the last would be lost with the connection.
                 _write(part, answer.iter_bytes(), append=answer.status_code == 206)
         except httpx2.HTTPError as error:
-            raise FetchFailed(Problem(f"the connection broke ({type(error).__name__})")) from None
+            raise _broken(f"the connection broke ({type(error).__name__})") from None
         return self._check(part, expected)
 
     def _accept(self, answer: httpx2.Response, part: Path, have: int) -> int | None:
-        """The length that the whole file should have, if the carrier says; raises FetchFailed on a refusal."""
+        """The length that the whole file should have, if the carrier says; raises CarrierError on a refusal."""
         other_range = not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status_code == 416 or (answer.status_code == 206 and other_range):
             part.unlink(missing_ok=True)
-            raise FetchFailed(Problem("the part fetched before does not fit the file"))
+            raise _broken("the part fetched before does not fit the file")
         if answer.status_code not in (200, 206):
-            what = f"the carrier answered {answer.status_code}"
-            raise FetchFailed(Problem(what, answer.status_code, _retry_after_s(answer)))
+            # A recording that was just announced may not be there yet (reference/twilio.md, section 6.3).
+            raise _refusal(answer, "", passing=(404,))
         length = answer.headers.get("Content-Length")
         if length is None or answer.headers.get("Content-Encoding"):
             return None
@@ -186,25 +177,31 @@ class CarrierRecordings:
     def _check(self, part: Path, expected: int | None) -> wav.WavInfo:
         size = part.stat().st_size
         if expected is not None and size < expected:
-            raise FetchFailed(Problem(f"the file broke off at {size} of {expected} bytes"))
+            raise _broken(f"the file broke off at {size} of {expected} bytes")
         try:
             with part.open("rb") as file:
                 info = wav.scan(lambda at, count: os.pread(file.fileno(), count, at), size)
         except wav.WavError as error:
             part.unlink()
-            raise FetchFailed(Problem(f"what came is no WAV file: {error}")) from None
+            raise _broken(f"what came is no WAV file: {error}") from None
         # With the length that HTTP gave, a head that promises more is only wrong; without, the connection may have broken.
         if expected is None and info.missing_bytes:
             part.unlink()
-            raise FetchFailed(Problem(f"the file broke off {info.missing_bytes} bytes before its end"))
+            raise _broken(f"the file broke off {info.missing_bytes} bytes before its end")
         return info
 
 
-def _refusal(answer: httpx2.Response, to: str) -> CarrierError:
+def _broken(what: str) -> CarrierError:
+    """What came cannot be used, and the next attempt may bring it whole."""
+    return CarrierError(what, retryable=True)
+
+
+def _refusal(answer: httpx2.Response, to: str, passing: tuple[int, ...] = ()) -> CarrierError:
+    """An answer that is no success. Statuses in `passing` may be another one later, besides the usual ones."""
     status = answer.status_code
     return CarrierError(
-        f"the carrier answered {status} to {to}",
-        retryable=status in (408, 429) or status >= 500,
+        f"the carrier answered {status}" + (f" to {to}" if to else ""),
+        retryable=status in (408, 429, *passing) or status >= 500,
         status=status,
         retry_after_s=_retry_after_s(answer),
     )

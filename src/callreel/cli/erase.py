@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,9 +39,10 @@ def erase(
     """
     with offline() as (settings, installation):
         from callreel.app import schedules
+        from callreel.postcall.durable import unfinished_in
         from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
-        from callreel.store.db.scrub import scrub
 
+        unfinished = partial(unfinished_in, settings.durable_database_url)
         orders = ErasureOrders(
             installation.database, installation.clock, carrier_usable=installation.carrier.usable
         )
@@ -56,13 +58,12 @@ def erase(
             )
         orders.ask(call_id, by, reason, at_carrier=not here_only)
         try:
-            done = schedules.erasing(settings, installation).erase(call_id)
+            done = schedules.erasing(settings, installation, unfinished).erase(call_id)
         except CallreelError as error:
             raise StoreError(
                 f"call {call} is not erased yet: {error}. The order is stored: a running server retries it, or run"
                 " this command again"
             ) from None
-        scrub(installation.database)
     _print_tombstone(done)
 
 

@@ -1,19 +1,9 @@
-"""Erasing a call for good: how far it is, and what became of a recording at the carrier."""
+"""Erasing a call for good: what became of a recording at the carrier."""
 
 from enum import StrEnum
 
 LONGEST_REASON = 500
 """Characters of a reason, for an erasure or a hold."""
-
-
-class ErasureStep(StrEnum):
-    """What an erasure does now, in this order. Killed at any instant, it goes on at the step where it was."""
-
-    REQUESTED = "requested"
-    CARRIER = "carrier"
-    FILES = "files"
-    ROWS = "rows"
-    DONE = "done"
 
 
 class AtCarrier(StrEnum):

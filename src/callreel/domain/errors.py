@@ -24,6 +24,10 @@ class StoreAwayError(StoreError):
     """A file cannot be had or kept now: the object store does not answer, or another machine still has it. Later it can."""
 
 
+class CallErasedError(StoreError):
+    """The call was erased, or an erasure of it was ordered: no work on it begins any more."""
+
+
 class EngineError(CallreelError):
     """A speech engine cannot be used: an extra is missing, a model cannot be had, or decoding failed."""
 

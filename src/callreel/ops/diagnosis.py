@@ -137,13 +137,13 @@ def _state(row: RecordingRow) -> Finding:
             return Finding(
                 Mark.BAD,
                 what,
-                f"it cannot be downloaded: {row.stage_error or 'no reason saved'}",
+                f"it cannot be downloaded: {row.failure or 'no reason saved'}",
                 _fetch_advice(row),
             )
         case CloudState.COMPLETED:
-            now = f"finished at the carrier, in processing ({row.stage or 'not started'}, attempt {row.attempts})"
-            last = f"; last: {row.stage_error}" if row.stage_error else ""
-            return Finding(Mark.WARN, what, now + last, _fetch_advice(row) if row.stage_error else "wait")
+            last = f"; last: {row.failure}" if row.failure else ""
+            advice = _fetch_advice(row) if row.failure else "wait; the operations page shows the attempts"
+            return Finding(Mark.WARN, what, f"finished at the carrier, in processing{last}", advice)
         case CloudState.IN_PROGRESS:
             return Finding(
                 Mark.WARN, what, "the carrier is recording, or its callback is outstanding", _NO_CALLBACK
@@ -170,14 +170,14 @@ def _no_recording(row: CallRow) -> Finding:
 
 
 def _fetch_advice(row: RecordingRow) -> str:
-    error = row.stage_error or ""
+    error = row.failure or ""
     if "401" in error or "403" in error:
         return "check TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET (or TWILIO_AUTH_TOKEN): the carrier rejects them"
     if "404" in error:
         return "the carrier has no such file: it was deleted, or the account stores recordings externally"
     if "429" in error:
         return "the account's rate limit was exceeded; the download is retried later"
-    return "see the reason; retry it on the call's page"
+    return "see the reason; retry it on the operations page"
 
 
 def _channels(row: RecordingRow) -> list[Finding]:

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from callreel.domain.work import ON_RECORDINGS, NoWork, WorkQueue, WorkState
 from callreel.ops.health import Health
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.runtime.stage_times import StageTimes
-from callreel.store.calls import erasures, recordings, tallies
-from callreel.store.calls.recordings import RecordingRow
+from callreel.store.calls import erasures, outbox, tallies
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 
@@ -70,6 +70,7 @@ class Metrics:
         *,
         stages: StageTimes | None = None,
         engines: Mapping[str, EngineLoad] | None = None,
+        work: WorkQueue | None = None,
     ) -> None:
         """`engines` by purpose: `live`, `final`."""
         self._database = database
@@ -80,6 +81,7 @@ class Metrics:
         self._live = live
         self._stages = stages or StageTimes()
         self._engines = dict(engines or {})
+        self._work = work or NoWork()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -127,24 +129,28 @@ class Metrics:
             verdicts = tallies.calls_by_verdict(conn)
             recorded = tallies.recordings_by_state(conn)
             sizes = tallies.layer_sizes(conn)
-            waiting, stuck = recordings.running(conn), recordings.stuck(conn)
+            orders = [order for order in outbox.everything(conn) if order.workflow in ON_RECORDINGS]
             erasing = erasures.unfinished(conn)
         yield _gauge("calls", "Calls, by state.", by_state, "state")
         yield _gauge("verdicts", "Closed calls, by verdict.", verdicts, "verdict")
         yield _gauge("recordings", "Cloud recordings, by state.", recorded, "state")
         yield _gauge("stored_bytes", "Stored audio, by layer.", sizes, "layer")
-        yield _gauge("stages_unfinished", "Recordings with waiting or running stages.", len(waiting))
-        ages_s = [(now - row.updated_at).total_seconds() for row in waiting]
+        items = [item for item in self._work.unfinished() if item.workflow in ON_RECORDINGS]
+        since = [("start", order.created_at) for order in orders]
+        since += [
+            (str(item.workflow), item.updated_at) for item in items if item.state is not WorkState.PARKED
+        ]
+        yield _gauge("stages_unfinished", "Recordings with waiting or running stages.", len(since))
+        ages_s = [(now - at).total_seconds() for _, at in since]
         yield _gauge(
             "stages_oldest_seconds", "Time since the last progress of the oldest.", max(ages_s, default=0)
         )
-        yield from _queues(waiting, now)
+        yield from _queues(since, now)
         parked = GaugeMetricFamily(
             "callreel_stages_parked", "Parked recordings, by stage and reason.", labels=["stage", "reason"]
         )
-        for labels, count in Counter(
-            (row.stage or "fetch", reason_of(row.stage_error)) for row in stuck
-        ).items():
+        failed = [item for item in items if item.state is WorkState.PARKED]
+        for labels, count in Counter((item.step or "", reason_of(item.failure)) for item in failed).items():
             parked.add_metric(labels, count)
         yield parked
         yield _gauge("erasures_unfinished", "Erasures in progress or waiting.", len(erasing))
@@ -166,14 +172,12 @@ class Metrics:
         yield restarts
 
 
-def _queues(waiting: Sequence[RecordingRow], now: datetime) -> Iterator[Metric]:
-    """By the running or next stage; `start` is waiting for a worker."""
-    lengths: Counter[str] = Counter()
-    oldest_s: dict[str, float] = {}
-    for row in waiting:
-        queue = "start" if row.stage is None or row.dispatched_at is None else row.stage
-        lengths[queue] += 1
-        oldest_s[queue] = max(oldest_s.get(queue, 0.0), (now - row.updated_at).total_seconds())
+def _queues(since: Sequence[tuple[str, datetime]], now: datetime) -> Iterator[Metric]:
+    """By the waiting or running workflow; `start` is ordered and not queued yet."""
+    lengths = Counter(queue for queue, _ in since)
+    oldest_s = {
+        queue: max((now - at).total_seconds() for name, at in since if name == queue) for queue in lengths
+    }
     yield _gauge("queue_length", "Recordings with waiting or running stages, by stage.", lengths, "queue")
     yield _gauge("queue_oldest_seconds", "Time since the last progress of the oldest.", oldest_s, "queue")
 
@@ -183,7 +187,7 @@ _REASONS = (
     ("quota", re.compile(r"\b429\b")),
     ("not_there", re.compile(r"\b404\b")),
     ("carrier", re.compile(r"\bthe carrier (answered|refused)|\bbroke|no WAV|WAV file should")),
-    ("store", re.compile(r"StoreError|could not be kept|the database")),
+    ("store", re.compile(r"StoreError|OSError|could not be kept|the database")),
     ("engine", re.compile(r"EngineError")),
 )
 

@@ -1,62 +1,34 @@
-"""Starting the stages for what the carrier told, from the rows themselves.
-
-The row is the order to work: a callback's transaction stores it, and this loop starts the workflow afterwards, at once
-when woken and in any case every few seconds. A crash between the two loses nothing, and starting twice starts once.
-"""
+"""Starts the workflows that the outbox orders: at once when woken, and in any case every few seconds."""
 
 import asyncio
 import logging
+from datetime import timedelta
 
-from callreel.domain.ids import RecordingSid
-from callreel.domain.recording import CloudState
-from callreel.postcall.durable import Durable, workflow_id
+from callreel.domain.work import WorkQueue
 from callreel.runtime.clock import Clock
-from callreel.store.calls import recordings
-from callreel.store.calls.recordings import RecordingRow
+from callreel.store.calls import outbox, recordings
 from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 2.0
-_AFTER = {CloudState.COMPLETED: (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)}
-"""States that the stages themselves may have reached before the start was marked."""
-
-FETCH_WORKFLOW = "fetch"
-TRANSCRIBE_WORKFLOW = "transcribe"
-JUDGE_WORKFLOW = "judge"
-NONE_WORKFLOW = "no-recording"
-WHOLE_WORKFLOW = "recording"
-"""All stages in one, as versions before 0.2 began them: what they began is finished so."""
-_WORKFLOWS = (FETCH_WORKFLOW, TRANSCRIBE_WORKFLOW, JUDGE_WORKFLOW, NONE_WORKFLOW, WHOLE_WORKFLOW)
-
-
-def workflow_key(row: RecordingRow) -> str:
-    """What names a run of the stages: the recording, and which retry it is."""
-    return row.sid if row.retries == 0 else f"{row.sid}#{row.retries}"
-
-
-def workflow_ids(row: RecordingRow) -> set[str]:
-    """What the durable engine may know the present run of a recording's stages by."""
-    return {workflow_id(name, workflow_key(row)) for name in _WORKFLOWS}
-
-
-def recording_of(key: str) -> RecordingSid:
-    """The recording that a workflow's key names."""
-    return RecordingSid(key.partition("#")[0])
+LIVE_WAIT = timedelta(minutes=15)
+"""How long after its end a call's live transcript is waited for; then the work begins with what there is."""
+LOST_AFTER = timedelta(minutes=30)
 
 
 class Dispatcher:
     """One task; `wake` from any thread."""
 
-    def __init__(self, database: Database, durable: Durable, clock: Clock) -> None:
+    def __init__(self, database: Database, engine: WorkQueue, clock: Clock) -> None:
         self._database = database
-        self._durable = durable
+        self._engine = engine
         self._clock = clock
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def wake(self) -> None:
-        """Look now. Safe from any thread; before `run` it does nothing, since `run` begins with a look."""
+        """Sweep now. Safe from any thread; before `run` it does nothing, since `run` begins with a sweep."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._woken.set)
 
@@ -68,7 +40,7 @@ class Dispatcher:
             try:
                 await asyncio.to_thread(self.sweep)
             except Exception:
-                log.exception("starting the stages failed; trying again")
+                log.exception("starting workflows failed; trying again")
             try:
                 async with asyncio.timeout(SWEEP_EVERY_S):
                     await self._woken.wait()
@@ -76,19 +48,26 @@ class Dispatcher:
                 pass
 
     def sweep(self) -> int:
-        """Start what is not started; answers how many. Blocking."""
+        """Start what is ordered and can start; answers how many workflows. Blocking."""
         with self._database.read() as conn:
-            waiting = recordings.undispatched(conn)
-        for row in waiting:
-            there = row.state in (CloudState.COMPLETED, CloudState.STORED)
-            self._durable.start(FETCH_WORKFLOW if there else NONE_WORKFLOW, workflow_key(row))
-            self._mark(row)
-        return len(waiting)
+            due = outbox.due(conn, self._clock.now() - LIVE_WAIT)
+        for order in due:
+            self._engine.start(order.workflow, order.key)
+            with self._database.write() as conn:
+                outbox.remove(conn, order)
+        return len(due)
 
-    def _mark(self, row: RecordingRow) -> None:
-        with self._database.write() as conn:
-            now_known = recordings.get(conn, row.sid)
-            # A callback may have changed the state meanwhile; then the next look starts what fits it.
-            same = now_known is not None and workflow_key(now_known) == workflow_key(row)
-            if same and now_known is not None and now_known.state in _AFTER.get(row.state, (row.state,)):
-                recordings.mark_dispatched(conn, row.sid, self._clock.now())
+    def reorder_lost(self) -> int:
+        """Order again the work on calls that neither have a verdict nor are worked on; answers how many. Blocking.
+
+        Nothing should come to that but an engine's database that was restored from an older copy than ours, or lost.
+        """
+        now = self._clock.now()
+        with self._database.read() as conn:
+            unjudged = recordings.unjudged(conn, now - LOST_AFTER)
+        lost = [row for row in unjudged if not self._engine.unfinished(row.sid)]
+        for row in lost:
+            log.error("work on a recording was lost and is ordered again", extra={"call_id": row.call_id})
+            with self._database.write() as conn:
+                recordings.order_work(conn, row)
+        return len(lost)

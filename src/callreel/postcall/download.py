@@ -1,26 +1,22 @@
-"""Layer 3 comes home: one attempt to fetch a recording, and its split into one file a role."""
+"""Download the cloud recording and split it into one file a role."""
 
 import logging
-import random
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import timedelta
 
 from callreel.audio import wav
 from callreel.audio.split import split_channels
 from callreel.audio.wav import WavInfo
-from callreel.carrier_client.client import CarrierRecordings, FetchFailed
+from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role, Topology
-from callreel.domain.errors import StoreAwayError, StoreError
-from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.errors import CallErasedError, CarrierError, StoreError
+from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.runtime.clock import Clock
-from callreel.runtime.retry import Park, Problem, decide
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.audio.live_layers import layer_event
 from callreel.store.audio.peaks import DEFAULT_PER_SECOND, FilePeaks, PeakBuilder, save_peaks
-from callreel.store.calls import calls, layers, recordings
+from callreel.store.calls import calls, erasures, layers, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
@@ -30,15 +26,6 @@ from callreel.store.files.sound_files import SoundFile
 log = logging.getLogger(__name__)
 
 FOLDER = "twilio_recordings"
-OBJECT_STORE_AWAY = 503
-"""For `decide`: as a carrier that is not ready. What was fetched lies on the spool and is not fetched again."""
-
-
-@dataclass(frozen=True, slots=True)
-class FetchOptions:
-    """`max_attempts` bounds how often a recording is asked for before it is parked."""
-
-    max_attempts: int = 12
 
 
 class RecordingDownloader:
@@ -51,57 +38,33 @@ class RecordingDownloader:
         publisher: EventPublisher,
         carrier: CarrierRecordings,
         clock: Clock,
-        options: FetchOptions,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._publisher = publisher
         self._carrier = carrier
         self._clock = clock
-        self._options = options
 
     def rows(self, sid: RecordingSid) -> tuple[CallRow, RecordingRow]:
-        """The recording and its call, which are known to exist once a stage runs."""
+        """The recording and its call. Raises CallErasedError where nothing may be made of it any more."""
         with self._database.read() as conn:
             recording = recordings.get(conn, sid)
             call = calls.get(conn, recording.call_id) if recording else None
-        if recording is None or call is None:
-            raise StoreError(f"recording {sid} should have a row and a call, and has not")
+            if recording is None or call is None or erasures.get(conn, call.id) is not None:
+                raise CallErasedError(f"the call of recording {sid} was erased, or is being erased")
         return call, recording
 
-    def attempt(self, sid: RecordingSid, attempt: int) -> float | None:
-        """Fetch once. None when it is over, stored or parked; else the seconds to wait before the next attempt."""
+    def fetch(self, sid: RecordingSid) -> None:
+        """Download a recording and store it. Raises CarrierError, StoreError or OSError; what came is continued then."""
         call, recording = self.rows(sid)
         if recording.state is CloudState.STORED:
-            return None
-        key = f"{FOLDER}/{call.leg_sid}_{sid}.wav"
+            return
         if not self._carrier.usable:
-            self._park(
-                call.id,
-                sid,
-                "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret",
-            )
-            return None
-        try:
-            info = self._carrier.bring(sid, self._blobs.part_path(key))
-            blob = self._blobs.commit_part(key)
-        except StoreAwayError as error:
-            return self._later(call.id, sid, Problem(str(error), OBJECT_STORE_AWAY), attempt)
-        except (StoreError, OSError) as error:
-            self._park(call.id, sid, f"it could not be kept: {error}")
-            return None
-        except FetchFailed as failure:
-            return self._later(call.id, sid, failure.problem, attempt)
-        self._keep(call, sid, blob, info)
-        return None
-
-    def _later(self, call_id: CallId, sid: RecordingSid, problem: Problem, attempt: int) -> float | None:
-        decision = decide(problem, attempt, max_attempts=self._options.max_attempts, spread=random.random())
-        if isinstance(decision, Park):
-            self._park(call_id, sid, decision.why, decision.after_s)
-            return None
-        log.info("fetch %d: %s", attempt, problem.what, extra={"call_id": call_id})
-        return decision.after_s
+            names = "TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret"
+            raise CarrierError(f"no carrier credentials are set: {names}", retryable=False)
+        key = f"{FOLDER}/{call.leg_sid}_{sid}.wav"
+        info = self._carrier.download(sid, self._blobs.part_path(key))
+        self._keep(call, sid, self._blobs.commit_part(key), info)
 
     def _keep(self, call: CallRow, sid: RecordingSid, blob: BlobInfo, info: WavInfo) -> None:
         file = LayerFile(
@@ -117,17 +80,17 @@ class RecordingDownloader:
             ]
         self._publisher.publish(*told)
 
-    def _park(self, call_id: CallId, sid: RecordingSid, why: str, after_s: float | None = None) -> None:
-        log.warning("recording parked: %s", why, extra={"call_id": call_id})
-        now = self._clock.now()
-        retry_at = None if after_s is None else now + timedelta(seconds=after_s)
+    def park(self, sid: RecordingSid, why: str) -> None:
+        """Note that the recording could not be fetched for now, and why."""
+        call = self.rows(sid)[0]
         with self._database.write() as conn:
-            recordings.set_state(conn, sid, CloudState.PARKED, now)
-            recordings.set_stage(conn, sid, "fetch", why, retry_at)
+            if not recordings.park(conn, sid, why, self._clock.now()):
+                return
             event = self._publisher.record(
-                conn, recordings.state_event(call_id, sid, CloudState.PARKED, None)
+                conn, recordings.state_event(call.id, sid, CloudState.PARKED, None)
             )
         self._publisher.publish(event)
+        log.warning("recording parked: %s", why, extra={"call_id": call.id})
 
     def split(self, sid: RecordingSid) -> int:
         """One file a role from a two-channel recording; answers the number of channels found.

@@ -1,184 +1,155 @@
-"""Durable workflows: the one module that knows the library (DBOS Transact).
+"""Durable workflows: the only module that imports the library (DBOS Transact).
 
-A workflow is a plain function `body(steps, key)`. Each `steps.run(name, work)` is done at most once to its end and its
-result, a small JSON value, is remembered; after a crash the body runs again and finished steps answer from memory. So
-a body has no effects outside its steps, and a step may run twice when it was cut off in the middle: every step is
-idempotent.
+A workflow is a plain function `body(steps, key)`. The library keeps how far each one is, and nothing else does: our
+tables hold facts, and orders to start one (`store/calls/outbox`). A finished step answers from its record when the body
+runs again after a crash; a step that a crash cut off runs again, so every step is idempotent and a body has no effects
+outside its steps.
 
-Traps of the library that are dealt with here (reference/engine.md, section 1): it does not set WAL itself, its
-default serializer is pickle, executor ids must be unique a process, the application version must be fixed, and work
-of a dead process is only taken up when somebody asks for it.
+A step that fails ends its workflow. The next attempt is a workflow of its own, queued with a delay, so that waiting
+holds neither a thread nor a place among the workflows that run at once (`runtime/retry` decides when).
+
+What the library does not do by itself (reference/engine.md, section 1): it leaves SQLite's slow rollback journal, its
+default serializer is pickle, executor ids must be unique, an automatic application version strands unfinished work, and
+it never takes up the work of a dead process. Two calls are private, each with its reason; `tests/postcall/test_durable`
+and `test_queues` fail when an upgrade breaks them.
 """
 
 import logging
 import os
+import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
-from dbos import DBOS, DBOSConfig, Queue, SetWorkflowID
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    Queue,
+    SetEnqueueOptions,
+    SetWorkflowAttributes,
+    SetWorkflowID,
+    WorkflowStatus,
+)
 from dbos._dbos import _get_dbos_instance
-from dbos._serialization import DBOSPortableJSONSerializer
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from callreel.store.db.write_retry import SHUT_DOWN_S, ClosingError, patiently
+from callreel.domain.errors import CallreelError
+from callreel.domain.events import Json
+from callreel.domain.work import Workflow, WorkItem, WorkState
+from callreel.runtime.retry import Retry
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 APPLICATION = "callreel"
-VERSION = "callreel-stages-1"
+VERSION = "callreel-workflows-1"
 """Fixed: an automatic version would strand unfinished work at each upgrade. Change it only with a drain."""
 
-POLL_S = 0.3
-"""How often a process looks for work in each queue while there is some: about 0.1 s of delay."""
-
-IDLE_POLL_S = 1.0
-BUSY_S = 30.0
-"""So long after work was started here, or was to be expected, it looks that often; then each `IDLE_POLL_S`, which costs a
-third of it: up to a second more until the first stage of a call begins elsewhere than here."""
-
+POLL_S = 0.4
+"""How often a process looks for work in each queue: 0.2 s of delay on average, about 2 % of a core while idle."""
 MOST_AT_ONCE = 1_000
 """Of one queue in one process, where no other bound is set."""
+SHUT_DOWN_S = 5.0
+"""How long a process that stops waits for steps that run."""
+UNTIL_RETRIED_S = 10 * 365 * 86_400.0
+"""The delay of an attempt that only a person starts."""
 
+_KEY = re.compile(r"(?P<key>.*?)(?:~(?P<attempt>[0-9]+))?", re.DOTALL)
 _UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
+_GIVEN_UP = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+
+class StepFailedError(Exception):
+    """A step failed; `retry` says when its workflow is tried again. A body may act on it and must let it pass."""
+
+    def __init__(self, step: str, retry: Retry) -> None:
+        super().__init__(f"{step}: {retry.why}")
+        self.step = step
+        self.retry = retry
 
 
 class Steps(Protocol):
     """What a workflow body is given."""
 
     def run(self, name: str, work: Callable[[], T]) -> T:
-        """Do `work` once; its result must be JSON. What passes is tried again within a minute; then its error is raised,
-        also when the body runs again."""
+        """Do `work` once and keep its result, which must be JSON. Raises StepFailedError."""
         ...
 
-    def sleep(self, seconds: float) -> None:
-        """Wait, durably: after a restart only the rest is waited."""
-        ...
-
-    def then(self, name: str, key: str) -> None:
-        """Queue workflow `name` for `key`, once. Any process that works on its queue takes it up."""
+    def then(self, workflow: Workflow, key: str) -> None:
+        """Queue another workflow, once for each attempt of this one. Any process that works on its queue takes it up."""
         ...
 
 
 Body = Callable[[Steps, str], str | None]
+RetryPolicy = Callable[[Exception, int], Retry]
+"""From what a step raised, and how often the workflow has failed now, to what is done about it."""
+
+
+class ClosingError(BaseException):
+    """The process stops before a step could begin or its outcome be kept. No outcome: the workflow goes on elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A workflow that has not come to its end."""
-
-    workflow_id: str
-    executor: str
-    status: str
+class _Registered:
+    run: Callable[[str, int], str | None]
+    queue: str
+    decide: RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A workflow, wherever it is. `output` is what its body answered, None before it is over."""
-
-    key: str
-    over: bool
-    output: str | None
-
-
-@dataclass(slots=True)
-class _End:
-    """How far the end of this process has come. First no step begins any more, then the library is gone."""
-
-    closing: threading.Event = field(default_factory=threading.Event)
-    gone: threading.Event = field(default_factory=threading.Event)
-    running: list[str] = field(default_factory=list)
-    """Names of the steps that run now."""
-
-
-class _DbosSteps:
-    def __init__(self, end: _End, start: Callable[[str, str], None]) -> None:
-        self._end = end
-        self._start = start
-
-    def run(self, name: str, work: Callable[[], T]) -> T:
-        return self._while_there(
-            name, lambda: DBOS.run_step({"name": name}, lambda: patiently(name, work, self._end.closing))
-        )
-
-    def sleep(self, seconds: float) -> None:
-        if self._end.closing.is_set():
-            raise ClosingError
-        try:
-            DBOS.sleep(seconds)
-        except Exception:
-            if self._end.gone.is_set():
-                raise ClosingError from None
-            raise
-
-    def then(self, name: str, key: str) -> None:
-        self._while_there(name, lambda: self._start(name, key))
-
-    def _while_there(self, name: str, work: Callable[[], T]) -> T:
-        """Nothing begins once the process closes; what outlasts the library has no outcome, since nobody can keep it."""
-        self._end.running.append(name)
-        try:
-            if self._end.closing.is_set():
-                raise ClosingError
-            return work()
-        except Exception:
-            if self._end.gone.is_set():
-                raise ClosingError from None
-            raise
-        finally:
-            self._end.running.remove(name)
-
-
-class Durable:
+class DurableEngine:
     """Registers, launches and starts workflows. One a process, since the library is a singleton."""
 
     def __init__(self, database_url: str, name: str) -> None:
-        """`database_url`: `sqlite:///path` or `postgresql+psycopg://…`, the stages' own database.
+        """`database_url`: `sqlite:///path` or `postgresql+psycopg://…`, the engine's own database.
 
         `name` is that of this process, which no other has or had.
         """
-        self._url = database_url
-        self._bodies: dict[str, Callable[[str], str | None]] = {}
-        self._queues: dict[str, str] = {}
         self.executor_id = name
+        self._registered: dict[str, _Registered] = {}
         self._launched = False
-        self._end = _End()
-        self._here: set[str] = set()
-        self._idle: set[str] = set()
-        self._busy_until_s = 0.0
+        self._closing = threading.Event()
+        self._closed = threading.Event()
+        self._running_steps: list[str] = []
+        self._running_here: set[str] = set()
+        self._idle_before: set[str] = set()
         config: DBOSConfig = {
             "name": APPLICATION,
             "system_database_url": database_url,
             "application_version": VERSION,
-            "executor_id": self.executor_id,
+            "executor_id": name,
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "WARNING",
-            "notification_listener_polling_interval_sec": 1.0,
         }
         _prefer_wal(database_url)
         DBOS(config=config)
         logging.getLogger("dbos").propagate = True
 
-    def register(self, name: str, body: Body, *, queue: str) -> None:
-        """Make `body` known as workflow `name`, which waits its turn in `queue`. Before `launch`."""
-        steps = _DbosSteps(self._end, self.start)
+    def register(self, workflow: Workflow, body: Body, *, queue: str, decide: RetryPolicy) -> None:
+        """Make `body` known before `launch`. `decide` says when a failed one is tried again."""
 
-        def workflow(key: str) -> str | None:
-            known_by = workflow_id(name, key)
-            self._here.add(known_by)
+        def run(key: str, attempt: int) -> str | None:
+            known_by = _workflow_id(workflow, key, attempt)
+            self._running_here.add(known_by)
+            steps = _DbosSteps(self, attempt, decide)
             try:
                 return body(steps, key)
+            except StepFailedError as error:
+                failed = error  # kept beyond this block for the closure
+                steps.unless_closing("queue retry", lambda: self._queue_retry(workflow, key, attempt, failed))
+                return str(failed)
             finally:
-                self._here.discard(known_by)
+                self._running_here.discard(known_by)
 
-        workflow.__qualname__ = workflow.__name__ = name
-        self._bodies[name] = DBOS.workflow(name=name)(workflow)
-        self._queues[name] = queue
+        run.__qualname__ = run.__name__ = str(workflow)
+        self._registered[workflow] = _Registered(DBOS.workflow(name=str(workflow))(run), queue, decide)
 
     def launch(self, at_once: Mapping[str, int]) -> None:
         """Open the database, migrate it and begin to work. Blocking, up to a second.
@@ -188,115 +159,248 @@ class Durable:
         """
         DBOS.listen_queues(list(at_once))
         DBOS.launch()
-        self._look_at_queues(at_once)
-        for queue in sorted({*self._queues.values()}):
+        _limit_queues(at_once)
+        for queue in sorted({known.queue for known in self._registered.values()}):
             DBOS.register_queue(queue, worker_concurrency=MOST_AT_ONCE, polling_interval_sec=POLL_S)
         self._launched = True
 
-    def expect_work(self) -> None:
-        """Work is about to come: look for it often. Any thread; never blocks."""
-        self._busy_until_s = time.monotonic() + BUSY_S
+    def start(self, workflow: Workflow, key: str) -> None:
+        """Queue a workflow, once for each `key`; where its next attempt waits, that runs now."""
+        if not self.run_now(workflow, key):
+            self._enqueue(workflow, key, 0)
 
-    def _look_at_queues(self, at_once: Mapping[str, int]) -> None:
-        """How many of a queue this process takes up, and how often it looks.
+    def run_now(self, workflow: Workflow, key: str) -> int:
+        """Let attempts that wait for their time run now; answers how many."""
+        waiting = DBOS.list_workflows(
+            status="DELAYED", workflow_id_prefix=_workflow_id(workflow, key, 0), load_input=False
+        )
+        for found in waiting:
+            DBOS.set_workflow_delay(found.workflow_id, delay_seconds=0)
+        return len(waiting)
 
-        The library keeps both in the database, for all processes; machines differ, and so do their days. It asks for the
-        queue at every look, so the answer is put right here, from memory once the queues are registered.
+    def cancel(self, workflow: Workflow, key: str) -> int:
+        """Drop attempts that wait for their time; answers how many."""
+        waiting = DBOS.list_workflows(
+            status="DELAYED", workflow_id_prefix=_workflow_id(workflow, key, 0), load_input=False
+        )
+        for found in waiting:
+            DBOS.cancel_workflow(found.workflow_id)
+        return len(waiting)
+
+    def unfinished(self, *prefixes: str) -> list[WorkItem]:
+        """Workflows that have not ended, wherever they run; with `prefixes` only those whose keys begin with one."""
+        return _unfinished(DBOS.list_workflows, prefixes)
+
+    def outputs(self, workflow: Workflow, prefix: str) -> dict[str, str | None]:
+        """What bodies answered, by key, of workflows whose keys begin with `prefix`; None of those that have not ended."""
+        found = DBOS.list_workflows(workflow_id_prefix=f"{workflow}:{prefix}", load_input=False)
+        return {
+            _parts(status.workflow_id)[1]: None
+            if status.status in _UNFINISHED
+            else str(status.output or "")
+            if status.status == "SUCCESS"
+            else f"it ended as {status.status}"
+            for status in found
+        }
+
+    def recover(self, dead_among: Callable[[set[str]], set[str]]) -> int:
+        """Queue again what nobody works on any more; answers how many workflows. `dead_among` names dead processes.
+
+        Three kinds. Work of dead processes, judged by the executors that unfinished rows name and never by a list of
+        known processes: a slow process that was declared dead may have taken one more job (reference/engine.md,
+        section 1.2). Work that this process took up and does not run: a start that failed, or an end that could not be
+        kept; only what two looks in a row find idle, since taking up is not one instant. And work that the library gave
+        up, whose next attempt is queued in its place.
         """
-        sys_db = _get_dbos_instance()._sys_db
-        ask, known = sys_db.get_queue, dict[str, Queue]()
-
-        def get_queue(name: str) -> Queue | None:
-            queue = known.get(name) or ask(name)
-            if queue is not None and name in at_once:
-                queue._worker_concurrency = at_once[name]
-                idle = not self._here and time.monotonic() > self._busy_until_s
-                queue._polling_interval_sec = IDLE_POLL_S if idle else POLL_S
-                if self._launched:
-                    known[name] = queue
-            return queue
-
-        vars(sys_db)["get_queue"] = get_queue
-
-    def start(self, name: str, key: str) -> None:
-        """Queue workflow `name` for `key`, or do nothing where that was done before: the id is `name:key`.
-
-        Any process of the installation may take it up.
-        """
-        self.expect_work()
-        with SetWorkflowID(workflow_id(name, key)):
-            DBOS.enqueue_workflow(self._queues[name], self._bodies[name], key)
-
-    def unfinished(self) -> list[Unfinished]:
-        """Workflows that are not at their end, whoever runs them."""
-        found = DBOS.list_workflows(status=list(_UNFINISHED), load_input=False, load_output=False)
-        return [Unfinished(w.workflow_id, w.executor_id or "", w.status) for w in found]
-
-    def of_prefix(self, name: str, prefix: str) -> list[Known]:
-        """All workflows `name` whose keys begin with `prefix`, the finished ones too."""
-        found = DBOS.list_workflows(workflow_id_prefix=workflow_id(name, prefix), load_input=False)
-        return [
-            Known(
-                w.workflow_id.partition(":")[2],
-                w.status not in _UNFINISHED,
-                w.output if w.status == "SUCCESS" else f"it ended as {w.status}",
-            )
-            for w in found
-        ]
-
-    def adopt(self, dead_among: Callable[[set[str]], set[str]]) -> int:
-        """Take up the work of dead processes; answers how many workflows. `dead_among` says who of those asked is.
-
-        Judged by the executors that unfinished rows name, never by a list of known processes: a slow process that
-        was declared dead may have taken one more job (reference/engine.md, section 1.2).
-        """
-        running = {w.executor for w in self.unfinished() if w.status == "PENDING"}
-        others = running - {self.executor_id, ""}
+        pending = DBOS.list_workflows(status="PENDING", load_input=False)
+        others = {w.executor_id for w in pending if w.executor_id} - {self.executor_id}
         dead = sorted(dead_among(others)) if others else []
-        return len(DBOS._recover_pending_workflows(dead)) if dead else 0
+        # Private: the public `resume_workflow` does not ask who has the work now, so that of two processes that recover
+        # the same workflow the second would take it from whoever runs it again already.
+        recovered = len(DBOS._recover_pending_workflows(dead)) if dead else 0
+        idle = {w.workflow_id for w in pending if w.executor_id == self.executor_id} - self._running_here
+        lost = sorted(idle & self._idle_before)
+        self._idle_before = idle.difference(lost)
+        for workflow_id in lost:
+            DBOS.resume_workflow(workflow_id, queue_name=self._registered[_parts(workflow_id)[0]].queue)
+        return recovered + len(lost) + self._restart_given_up()
 
-    def revive(self) -> int:
-        """Queue again what this process took up and does not run; answers how many workflows.
-
-        A start that failed, or an end that could not be kept, leaves such work: the library takes it for running as
-        long as this process lives. Only what two looks in a row find idle, since taking up is not one instant.
-        """
-        mine = [w for w in self.unfinished() if w.status == "PENDING" and w.executor == self.executor_id]
-        idle = {w.workflow_id for w in mine} - self._here
-        again = sorted(idle & self._idle)
-        self._idle = idle.difference(again)
-        for known_by in again:
-            DBOS.resume_workflow(known_by, queue_name=self._queues[known_by.partition(":")[0]])
-        return len(again)
+    def _restart_given_up(self) -> int:
+        given_up = DBOS.list_workflows(status=_GIVEN_UP, load_input=False)
+        for found in given_up:
+            workflow, key, attempt = _parts(found.workflow_id)
+            decide = self._registered[workflow].decide
+            failure = StepFailedError(
+                "workflow", decide(RuntimeError(f"it ended as {found.status}"), attempt + 1)
+            )
+            self._queue_retry(workflow, key, attempt, failure)
+            DBOS.delete_workflow(found.workflow_id)
+        return len(given_up)
 
     def close(self) -> None:
-        """Take up nothing more, wait for steps that run, `SHUT_DOWN_S` at most, and stop. Unfinished work goes on at the
-        next launch, or in another process; a step that was cut off is done again. Blocking, about a second on SQLite.
+        """Take up nothing more, wait for steps that run, `SHUT_DOWN_S` at most, and stop. Blocking, about a second on SQLite.
+
+        Unfinished work goes on at the next launch, or in another process; a step that was cut off is done again.
         """
-        self._end.closing.set()
+        self._closing.set()
         if not self._launched:
             return
-        for event in _get_dbos_instance().background_thread_stop_events:
-            event.set()
         until_s = time.monotonic() + SHUT_DOWN_S
-        while self._end.running and time.monotonic() < until_s:
+        while self._running_steps and time.monotonic() < until_s:
             time.sleep(0.02)
-        if cut := sorted(self._end.running):
-            log.warning("the stages stop; to be done again at the next start: %s", ", ".join(cut))
-        else:
-            log.info("the stages have stopped")
-        self._end.gone.set()
+        cut = sorted(self._running_steps)
+        self._closed.set()
         DBOS.destroy(destroy_registry=True)
         self._launched = False
+        if cut:
+            log.warning("workflows stopped; to be done again at the next start: %s", ", ".join(cut))
+        else:
+            log.info("workflows stopped")
+
+    def _enqueue(
+        self,
+        workflow: Workflow,
+        key: str,
+        attempt: int,
+        delay_s: float | None = None,
+        attributes: dict[str, Json] | None = None,
+    ) -> None:
+        known = self._registered[workflow]
+        with (
+            SetWorkflowID(_workflow_id(workflow, key, attempt)),
+            SetEnqueueOptions(delay_seconds=delay_s),
+            SetWorkflowAttributes(attributes),
+        ):
+            DBOS.enqueue_workflow(known.queue, known.run, key, attempt)
+
+    def _queue_retry(self, workflow: Workflow, key: str, attempt: int, failed: StepFailedError) -> None:
+        retry = failed.retry
+        if retry.after_s is None and not retry.parked:
+            return
+        delay_s = UNTIL_RETRIED_S if retry.after_s is None else retry.after_s
+        shown: dict[str, Json] = {
+            "step": failed.step, "failure": retry.why, "parked": retry.parked, "waits": retry.after_s is not None,
+        }  # fmt: skip
+        self._enqueue(workflow, key, attempt + 1, delay_s, shown)
 
 
-def workflow_id(name: str, key: str) -> str:
-    """What a workflow is known by: started twice for the same key, it runs once."""
-    return f"{name}:{key}"
+class _DbosSteps:
+    """The steps of one workflow that runs in this process."""
+
+    def __init__(self, engine: DurableEngine, attempt: int, decide: RetryPolicy) -> None:
+        self._engine = engine
+        self._attempt = attempt
+        self._decide = decide
+
+    def run(self, name: str, work: Callable[[], T]) -> T:
+        def outcome() -> dict[str, Any]:
+            # The decision is kept with the step, so that the body takes the same way when it runs again: of an error
+            # the library keeps no more than its words.
+            try:
+                return {"result": work()}
+            except Exception as error:
+                retry = self._decide(error, self._attempt + 1)
+                unexpected = not isinstance(error, CallreelError | OSError)
+                log.warning(
+                    "step %s failed, attempt %d: %s", name, self._attempt + 1, retry.why, exc_info=unexpected
+                )
+                return {"why": retry.why, "after_s": retry.after_s, "parked": retry.parked}
+
+        kept = self.unless_closing(name, lambda: DBOS.run_step({"name": name}, outcome))
+        if "why" in kept:
+            raise StepFailedError(name, Retry(kept["why"], kept["after_s"], kept["parked"]))
+        return cast(T, kept["result"])
+
+    def then(self, workflow: Workflow, key: str) -> None:
+        self.unless_closing(workflow, lambda: self._engine._enqueue(workflow, key, self._attempt))
+
+    def unless_closing(self, name: str, work: Callable[[], T]) -> T:
+        """Nothing begins once the process stops, and what outlasts the library has no outcome, since none can be kept."""
+        engine = self._engine
+        engine._running_steps.append(name)
+        try:
+            if engine._closing.is_set():
+                raise ClosingError
+            return work()
+        except Exception:
+            if engine._closed.is_set():
+                raise ClosingError from None
+            raise
+        finally:
+            engine._running_steps.remove(name)
+
+
+def unfinished_in(database_url: str, *prefixes: str) -> list[WorkItem]:
+    """As `DurableEngine.unfinished`, for a command that runs no workflows."""
+    path = database_url.partition("sqlite:///")[2]
+    if path and not Path(path).exists():
+        return []
+    client = DBOSClient(system_database_url=database_url, retry_connection_errors=False)
+    try:
+        return _unfinished(client.list_workflows, prefixes)
+    except (ProgrammingError, OperationalError):
+        return []  # no server has run here yet
+    finally:
+        client.destroy()
+
+
+def _unfinished(
+    list_workflows: Callable[..., list[WorkflowStatus]], prefixes: Sequence[str]
+) -> list[WorkItem]:
+    known_by = [f"{workflow}:{prefix}" for workflow in Workflow for prefix in prefixes] or None
+    found = list_workflows(status=list(_UNFINISHED), workflow_id_prefix=known_by, load_input=False)
+    return [_item(status) for status in found]
+
+
+def _workflow_id(workflow: str, key: str, attempt: int) -> str:
+    """What a workflow is known by: queued twice for the same key and attempt, it runs once."""
+    return f"{workflow}:{key}" + (f"~{attempt}" if attempt else "")
+
+
+def _parts(workflow_id: str) -> tuple[Workflow, str, int]:
+    name, _, rest = workflow_id.partition(":")
+    found = _KEY.fullmatch(rest)
+    assert found is not None
+    return Workflow(name), found["key"], int(found["attempt"] or 0)
+
+
+def _item(found: WorkflowStatus) -> WorkItem:
+    workflow, key, attempt = _parts(found.workflow_id)
+    shown = found.attributes or {}
+    waiting = WorkState.PARKED if shown.get("parked") else WorkState.RETRYING
+    states = {"PENDING": WorkState.RUNNING, "DELAYED": waiting}
+    due_ms = found.delay_until_epoch_ms if found.status == "DELAYED" and shown.get("waits") else None
+    return WorkItem(
+        workflow, key, states.get(found.status, WorkState.QUEUED), _moment(found.updated_at or found.created_at or 0),
+        attempt, shown.get("step"), shown.get("failure"), None if due_ms is None else _moment(due_ms),
+    )  # fmt: skip
+
+
+def _moment(epoch_ms: int) -> datetime:
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+
+
+def _limit_queues(at_once: Mapping[str, int]) -> None:
+    """Bound how many workflows of a queue this process takes up.
+
+    Private: the library keeps the bound in the database, one for all processes, and machines differ. It asks the database
+    for the queue at every look, so the answer is corrected here, and remembered.
+    """
+    sys_db = _get_dbos_instance()._sys_db
+    ask, known = sys_db.get_queue, dict[str, Queue]()
+
+    def get_queue(name: str) -> Queue | None:
+        queue = known.get(name) or ask(name)
+        if queue is not None and name in at_once:
+            queue._worker_concurrency = at_once[name]
+            known[name] = queue
+        return queue
+
+    vars(sys_db)["get_queue"] = get_queue
 
 
 def _prefer_wal(url: str) -> None:
-    """Set write-ahead logging on an SQLite file once; it sticks. The library leaves the slow rollback journal."""
+    """Set write-ahead logging on an SQLite file once; it sticks."""
     path = url.partition("sqlite:///")[2]
     if not path:
         return

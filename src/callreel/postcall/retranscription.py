@@ -5,21 +5,19 @@ process. A run that is cut off goes on where it was, in any process of the insta
 revision of its final transcript; the ones before stay, and what people corrected stays shown.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from callreel.domain.errors import CallreelError
 from callreel.domain.ids import CallId
-from callreel.postcall.durable import Durable, Steps
+from callreel.domain.work import Workflow
+from callreel.postcall.durable import DurableEngine, StepFailedError, Steps
 from callreel.postcall.transcription import FinalTranscriber
+from callreel.runtime.retry import Retry
 
-log = logging.getLogger(__name__)
-
-WORKFLOW = "again"
 QUEUE = "again"
-"""Of its own, one call at a time: nobody waits for it."""
+"""Of its own, one call at a time in each process: nobody waits for it."""
 _PART = "|"
 
 
@@ -56,59 +54,52 @@ class Progress:
         return self.waiting + self.done + len(self.failed)
 
 
-class Again:
-    """The workflow. `transcribing` gives the stage with the named engine, which is loaded when it is first needed."""
+class Retranscription:
+    """The workflow. `transcriber` gives the one with the named engine, which is loaded when it is first needed."""
 
-    def __init__(self, transcribing: Callable[[str], FinalTranscriber]) -> None:
-        self._transcribing = transcribing
+    def __init__(self, transcriber: Callable[[str], FinalTranscriber]) -> None:
+        self._transcriber = transcriber
 
-    def register(self, durable: Durable) -> None:
-        """Make the workflow known, before the library is launched."""
-        durable.register(WORKFLOW, self.again, queue=QUEUE)
+    def register(self, engine: DurableEngine) -> None:
+        """Make the workflow known, before the engine is launched."""
+        engine.register(Workflow.TRANSCRIBE_AGAIN, self.transcribe, queue=QUEUE, decide=no_retry)
 
-    def again(self, steps: Steps, key: str) -> str:
+    def transcribe(self, steps: Steps, key: str) -> str:
         """One call of a run. Answers why it could not be done, or nothing."""
-        run, engine, call_id = _parts(key)
+        run, spec, call_id = _parts(key)
         try:
-            steps.run("transcribe again", lambda: self._transcribing(engine).from_audio(call_id, run))
-        except Exception as error:
-            log.warning("a call was not transcribed again: %s", error, extra={"call_id": call_id})
-            return str(error) if isinstance(error, CallreelError) else type(error).__name__
+            steps.run("transcribe", lambda: self._transcriber(spec).from_audio(call_id, run))
+        except StepFailedError as failed:
+            return failed.retry.why
         return ""
 
 
-def begin(durable: Durable, run: Run, call_ids: Sequence[CallId]) -> None:
+def no_retry(error: Exception, failure: int) -> Retry:
+    """A call that cannot be transcribed again is reported, and whoever asked may ask again."""
+    return Retry(str(error) if isinstance(error, CallreelError) else type(error).__name__, None)
+
+
+def begin(engine: DurableEngine, run: Run, call_ids: Sequence[CallId]) -> None:
     """Queue the calls of a run; those that were queued before are not queued twice."""
     for call_id in call_ids:
-        durable.start(WORKFLOW, run.key(call_id))
+        engine.start(Workflow.TRANSCRIBE_AGAIN, run.key(call_id))
 
 
-def unfinished_run(durable: Durable, engine: str) -> Run | None:
-    """The newest run of `engine` that has calls left."""
-    names = []
-    for found in durable.unfinished():
-        workflow, _, key = found.workflow_id.partition(":")
-        if workflow == WORKFLOW:
-            name, of_engine, _ = _parts(key)
-            if of_engine == engine:
-                names.append(name)
-    return Run(max(names), engine) if names else None
+def unfinished_run(engine: DurableEngine, spec: str) -> Run | None:
+    """The newest run of engine `spec` that has calls left."""
+    again = [item.key for item in engine.unfinished() if item.workflow is Workflow.TRANSCRIBE_AGAIN]
+    names = [name for name, of_spec, _ in map(_parts, again) if of_spec == spec]
+    return Run(max(names), spec) if names else None
 
 
-def progress(durable: Durable, run: Run) -> Progress:
+def progress(engine: DurableEngine, run: Run) -> Progress:
     """How far it has come, whoever works on it."""
-    waiting = done = 0
-    failed: dict[CallId, str] = {}
-    for found in durable.of_prefix(WORKFLOW, run.prefix):
-        if not found.over:
-            waiting += 1
-        elif found.output:
-            failed[_parts(found.key)[2]] = found.output
-        else:
-            done += 1
-    return Progress(waiting, done, failed)
+    outputs = engine.outputs(Workflow.TRANSCRIBE_AGAIN, run.prefix)
+    ended = {_parts(key)[2]: failure for key, failure in outputs.items() if failure is not None}
+    failed = {call_id: failure for call_id, failure in ended.items() if failure}
+    return Progress(len(outputs) - len(ended), len(ended) - len(failed), failed)
 
 
 def _parts(key: str) -> tuple[str, str, CallId]:
-    run, engine, call_id = key.split(_PART)
-    return run, engine, CallId(call_id)
+    run, spec, call_id = key.split(_PART)
+    return run, spec, CallId(call_id)

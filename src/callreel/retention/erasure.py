@@ -1,24 +1,23 @@
-"""Erasing a call that was asked for: its audio in every form, its text, its numbers, here and at the carrier.
+"""Erasing a call: its audio in every form, its text, its numbers, here and at the carrier.
 
-The row in `erasures` is the order and says how far it is. The order of the steps survives a kill: the carrier's copies, our
-files, and last, in one transaction, the rows that name them; begun again each step changes nothing twice. What fails is
-tried again for as long as it takes, with growing pauses, and the row says why. What was backed up before is in the backup
-still.
+The row in `erasures` is the order, and what stays when it is done; a durable workflow carries it out and tries again for
+as long as it takes. The order of the steps survives a kill: the carrier's copies, our files, and last, in one
+transaction, the rows that name them; each step changes nothing twice. What was backed up before is in the backup still.
 """
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
-from callreel.domain.erasure import AtCarrier, ErasureStep
-from callreel.domain.errors import CallreelError, CarrierError, StoreAwayError, StoreError
-from callreel.domain.events import EventKind, Json, LiveEvent
-from callreel.domain.ids import CallId, LegSid, RecordingSid
+from callreel.domain.erasure import AtCarrier
+from callreel.domain.errors import StoreAwayError, StoreError
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile
+from callreel.domain.work import WorkItem, WorkState
 from callreel.retention.erasure_orders import (
     NO_CREDENTIALS,
     ErasureOrders,
@@ -27,7 +26,6 @@ from callreel.retention.erasure_orders import (
 )
 from callreel.retention.legal_hold import NoCallError
 from callreel.runtime.clock import Clock
-from callreel.runtime.retry import erasing_s
 from callreel.store.audio import derived_cache, peaks
 from callreel.store.calls import calls, erasures, layers, legs, recordings, streams
 from callreel.store.calls.erasures import ErasureRow
@@ -37,7 +35,6 @@ from callreel.store.files.blobs import BlobStore
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
 POLICY_EVERY_S = 3600.0
 BY_POLICY = "policy"
 
@@ -54,30 +51,30 @@ class Erasing:
         clock: Clock,
         *,
         after: timedelta | None,
+        unfinished: Callable[..., Sequence[WorkItem]],
     ) -> None:
-        """`after`: how long after its verdict a call is erased by itself; None is never."""
+        """`after`: how long after its verdict a call is erased by itself; None is never.
+
+        `unfinished` answers the workflows on recordings (by SID) that have not ended.
+        """
         self._database = database
         self._blobs = blobs
         self._carrier = carrier
         self._publisher = publisher
         self._clock = clock
         self._after = after
+        self._unfinished = unfinished
         self._orders = ErasureOrders(database, clock, carrier_usable=carrier.usable)
 
     async def run(self, leads: Callable[[], bool]) -> None:
-        """Until cancelled, while `leads`: of many servers one."""
-        policy_at_s = self._clock.monotonic_s() + POLICY_EVERY_S
+        """Order what the policy says is due, every hour until cancelled, while `leads`: of many servers one."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if not leads():
-                continue
+            await asyncio.sleep(POLICY_EVERY_S)
             try:
-                if self._clock.monotonic_s() >= policy_at_s:
-                    policy_at_s = self._clock.monotonic_s() + POLICY_EVERY_S
+                if leads():
                     await asyncio.to_thread(self.ask_by_policy)
-                await asyncio.to_thread(self.sweep)
             except Exception:
-                log.exception("erasing failed; trying again")
+                log.exception("ordering erasures failed; trying again")
 
     def ask_by_policy(self) -> int:
         """Order what the policy says is due; answers how many calls. Held ones are not."""
@@ -94,88 +91,59 @@ class Erasing:
                 log.info("a call is not erased by the policy yet: %s", error, extra={"call_id": call_id})
         return asked
 
-    def sweep(self) -> int:
-        """Go on with what was ordered and does not wait; answers how many calls went."""
-        with self._database.read() as conn:
-            waiting = erasures.to_go_on(conn, self._clock.now())
-        gone = sum(self._goes(call_id) for call_id in waiting)
-        if gone:
-            scrub(self._database)
-        return gone
-
-    def _goes(self, call_id: CallId) -> bool:
-        try:
-            self.erase(call_id)
-        except (CallreelError, OSError) as error:
-            log.warning("a call cannot be erased yet: %s", error, extra={"call_id": call_id})
-            return False
-        return True
-
     def erase(self, call_id: CallId) -> ErasureRow:
-        """Do what was ordered for one call, or what is left of it; answers what stays.
+        """Carry out an order, or what is left of it; answers what stays.
 
-        Raises StoreError, StoreAwayError, CarrierError and notes why, for the next attempt.
+        Raises StoreError, StoreAwayError, CarrierError or OSError where it cannot be done now.
         """
-        with self._database.read() as conn:
-            ordered = erasures.get(conn, call_id)
-        if ordered is None:
-            raise StoreError(f"nobody asked to erase call {call_id}")
-        if ordered.erased_at is None:
-            try:
-                self._erase(ordered)
-            except (CallreelError, OSError) as error:
-                self._failed(ordered, error)
-                raise
-        with self._database.read() as conn:
-            done = erasures.get(conn, call_id)
-        assert done is not None
-        return done
+        for _, work in self.steps(call_id):
+            work()
+        return self._order(call_id)
 
-    def _failed(self, ordered: ErasureRow, error: Exception) -> None:
-        asked_s = error.retry_after_s if isinstance(error, CarrierError) else None
-        wait_s = erasing_s(ordered.attempts + 1, spread=random.random(), asked_s=asked_s)
-        trouble = str(error) if isinstance(error, CallreelError) else type(error).__name__
-        with self._database.write() as conn:
-            erasures.failed(conn, ordered.call_id, trouble, self._clock.now() + timedelta(seconds=wait_s))
+    def steps(self, call_id: CallId) -> Sequence[tuple[str, Callable[[], None]]]:
+        """The steps of it by name, in their order. Each may run twice."""
+        return (
+            ("carrier", lambda: self._erase_at_carrier(call_id)),
+            ("files", lambda: self._erase_files(call_id)),
+            ("rows", lambda: self._erase_rows(call_id)),
+        )
 
-    def _erase(self, ordered: ErasureRow) -> None:
-        call_id = ordered.call_id
+    def _order(self, call_id: CallId) -> ErasureRow:
         with self._database.read() as conn:
-            call = calls.get(conn, call_id)
+            order = erasures.get(conn, call_id)
+        if order is None:
+            raise StoreError(f"no erasure of call {call_id} was ordered")
+        return order
+
+    def _erase_files(self, call_id: CallId) -> None:
+        with self._database.read() as conn:
             files = layers.of_call(conn, call_id)
-            known = [row.sid for row in recordings.of_call(conn, call_id)]
-            sids = [leg.sid for leg in legs.of_call(conn, call_id)]
-            sids_of_streams = [stream.sid for stream in streams.of_call(conn, call_id)]
-            at_carrier = there(conn, call_id)
-            at_work = recordings.at_work(conn, call_id)
-        if call is None:
-            return  # another process was faster
-        if at_work:
-            raise StoreError("a recording of the call is being worked on again; erasing waits for it")
-        self._refuse_elsewhere(files)
-        self._step(call_id, ErasureStep.CARRIER)
-        self._erase_there(ordered, call.leg_sid, at_carrier)
-        self._step(call_id, ErasureStep.FILES, {file.path: file.sha256 for file in files})
+        with self._database.write() as conn:
+            if files:
+                erasures.set_files(conn, call_id, {file.path: file.sha256 for file in files})
         for file in files:
             self._erase_file(file)
         left = [file.path for file in files if self._blobs.stat(file.path) is not None]
         if left:
             raise StoreError(f"{len(left)} of {len(files)} files are still there after they were deleted")
-        self._step(call_id, ErasureStep.ROWS)
-        with self._database.write() as conn:
-            counts = erasures.counts(conn, call_id)
-            every_sid = [call.leg_sid, *sids, *sids_of_streams, *known]
-            erasures.forget_call(conn, call_id, every_sid, counts, self._clock.now())
-        for file in files:
-            self._erase_drawn(file)  # of somebody who was reading meanwhile
-        self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))
-        log.info("a call was erased, with %d files", len(files), extra={"call_id": call_id})
 
-    def _step(self, call_id: CallId, step: ErasureStep, files: dict[str, Json] | None = None) -> None:
-        with self._database.write() as conn:
-            erasures.set_step(conn, call_id, step)
-            if files is not None:
-                erasures.set_files(conn, call_id, files)
+    def _erase_rows(self, call_id: CallId) -> None:
+        """In one transaction; then what was deleted is made unreadable in the database's files."""
+        with self._database.read() as conn:
+            call = calls.get(conn, call_id)
+            files = layers.of_call(conn, call_id)
+            sids: list[str] = [leg.sid for leg in legs.of_call(conn, call_id)]
+            sids += [stream.sid for stream in streams.of_call(conn, call_id)]
+            sids += [row.sid for row in recordings.of_call(conn, call_id)]
+        if call is not None:
+            with self._database.write() as conn:
+                counts = erasures.counts(conn, call_id)
+                erasures.forget_call(conn, call_id, [call.leg_sid, *sids], counts, self._clock.now())
+            for file in files:
+                self._erase_drawn(file)  # by a reader meanwhile
+            self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))
+            log.info("call erased files=%d", len(files), extra={"call_id": call_id})
+        scrub(self._database)
 
     def _refuse_elsewhere(self, files: Sequence[LayerFile]) -> None:
         for file in files:
@@ -184,19 +152,31 @@ class Erasing:
                     f"{file.path} is still on the spool of {file.spool}; erasing waits for it"
                 )
 
-    def _erase_there(self, ordered: ErasureRow, leg_sid: LegSid, known: Sequence[RecordingSid]) -> None:
-        """The carrier's recordings of the call, also those that nobody told us of, and the texts it made of them."""
+    def _erase_at_carrier(self, call_id: CallId) -> None:
+        """The carrier's recordings of the call, also those that no callback reported, and the texts it made of them."""
+        ordered = self._order(call_id)
+        with self._database.read() as conn:
+            call = calls.get(conn, call_id)
+            known = there(conn, call_id)
+            files = layers.of_call(conn, call_id)
+            sids = [row.sid for row in recordings.of_call(conn, call_id)]
+        if call is None:
+            return  # another process was faster
+        if sids and any(item.state is WorkState.RUNNING for item in self._unfinished(*sids)):
+            # No other work on it begins any more: each looks for the order first (`CallErasedError`).
+            raise StoreError("a recording of the call is being worked on; erasing waits for it")
+        self._refuse_elsewhere(files)
         became = dict(ordered.recordings)
         if not ordered.at_carrier:
             became |= {sid: {"outcome": AtCarrier.LEFT.value, "transcriptions": 0} for sid in known}
             with self._database.write() as conn:
-                erasures.set_recordings(conn, ordered.call_id, became)
+                erasures.set_recordings(conn, call_id, became)
             return
         if not self._carrier.usable:
             if not known:
                 return
             raise StoreError(NO_CREDENTIALS)
-        listed = [found.sid for found in self._carrier.of_leg(leg_sid) if found.cloud_state is not None]
+        listed = [found.sid for found in self._carrier.of_leg(call.leg_sid) if found.cloud_state is not None]
         for sid in dict.fromkeys([*known, *listed]):
             if sid in became:
                 continue
@@ -204,7 +184,7 @@ class Erasing:
             outcome = AtCarrier.DELETED if self._carrier.delete(sid) else AtCarrier.GONE
             became[sid] = {"outcome": outcome.value, "transcriptions": texts}
             with self._database.write() as conn:
-                erasures.set_recordings(conn, ordered.call_id, became)
+                erasures.set_recordings(conn, call_id, became)
 
     def _erase_file(self, file: LayerFile) -> None:
         self._blobs.delete(file.path)

@@ -13,9 +13,10 @@ from callreel.domain.errors import CallreelError
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, LayerFile
+from callreel.domain.work import Workflow
 from callreel.retention.legal_hold import checked_reason, locked
 from callreel.runtime.clock import Clock
-from callreel.store.calls import calls, deletions, erasures, holds, layers, recordings
+from callreel.store.calls import calls, deletions, erasures, holds, layers, outbox, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.calls.holds import HoldRow
@@ -77,6 +78,7 @@ class ErasureOrders:
                     call_id, by, self._clock.now(), files, reason=reason, at_carrier=at_carrier, holds=held
                 )
                 erasures.begin(conn, row)
+            outbox.put(conn, call_id, Workflow.ERASE, call_id, self._clock.now(), once=True)
             ordered = erasures.get(conn, call_id)
             assert ordered is not None
         return ordered
@@ -102,7 +104,7 @@ def refusal(conn: Connection, call: CallRow) -> str | None:
         return f"the call is held by {held.by} since {held.at:%Y-%m-%d}; it can be erased once it is let go"
     if call.state is CallState.LIVE:
         return "the call still goes on; it can be erased when it has ended and is checked"
-    if call.state is not CallState.CLOSED or recordings.at_work(conn, call.id):
+    if call.state is not CallState.CLOSED or outbox.has_order(conn, call.id):
         return "the call is still being checked; it can be erased when that is done, minutes after its end as a rule"
     return None
 

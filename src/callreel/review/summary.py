@@ -261,8 +261,7 @@ def _recording(row: RecordingRow | None) -> Json:
         "error_code": row.error_code,
         "channels": row.channels,
         "duration_s": row.duration_s,
-        "stage": row.stage,
-        "stage_error": row.stage_error,
+        "last_error": row.failure,
     }
 
 

@@ -1,101 +1,92 @@
-"""Whether and when to try again: pure functions from what went wrong, and how often, to a decision.
+"""Whether and when to try again: a pure function from an error, and how often it happened, to a decision.
 
-Four distances. A step whose disk, database or engine failed is done again within a minute (`soon_s`). A recording that
-the carrier does not give yet is asked for again within minutes (`decide`). What is parked all the same begins again by
-itself after minutes to hours (`parked_s`). An erasure that somebody asked for is never given up (`erasing_s`).
+The wait doubles from a second to four hours. What a later attempt cannot mend by itself, or did not mend for a while, is
+parked: a person sees it with its reason, and work that can do without it goes on. It is tried again all the same, for
+about three days; then only a person does.
 """
 
+import random
 from dataclasses import dataclass
 
-from callreel.domain.errors import CarrierError, EngineError, StoreError
+from tenacity import RetryCallState, Retrying, wait_exponential
+
+from callreel.domain.errors import CallErasedError, CarrierError, EngineError, StoreAwayError, StoreError
 
 FIRST_S = 1.0
-LONGEST_HERE_S = 64.0
-"""A longer wait is not waited for in a stage, which would keep others from their turn: the recording is parked till then."""
+LONGEST_S = 4 * 3600.0
+FIRST_PARKED_S = 60.0
+LONGEST_UNPARKED_S = 64.0
+"""The carrier may ask for a longer wait; then a person should know of it."""
 CUT_ATTEMPTS = 6
-"""A body that arrives broken this often is not a passing fault."""
+"""A download that breaks off this often is not a passing fault."""
+LOCAL_ATTEMPTS = 6
+"""A database, disk or engine that fails for a minute is not a passing fault."""
+LAST_ATTEMPT = 32
+"""About three days after the first failure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What went wrong: an HTTP status, or None with `what` for a broken connection or a broken file.
-
-    `retry_after_s` is what the carrier asked for, if it did.
-    """
-
-    what: str
-    status: int | None = None
-    retry_after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Ask again after this long."""
-
-    after_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Park:
-    """Asking again is no use now; a person is told why. `after_s`: not to be begun again before, if the carrier said so."""
+class Retry:
+    """`why` is one line for people, without secrets. `after_s` is None where only a person tries again, or, of what is
+    not parked, where there is nothing left to do."""
 
     why: str
-    after_s: float | None = None
+    after_s: float | None
+    parked: bool = False
 
 
-def decide(problem: Problem, attempt: int, *, max_attempts: int, spread: float) -> Again | Park:
-    """What to do after failure number `attempt` (from 1). `spread` in 0..1 is the caller's random jitter.
+class Backoff:
+    """Waits that double from `first_s` to `longest_s`."""
 
-    404 means "not ready" for a recording that was just announced (reference/twilio.md, section 6.3), 429 and 5xx
-    pass; a refusal of our credentials or of the request does not.
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._wait = wait_exponential(multiplier=first_s, max=longest_s)
+
+    def after_s(self, failure: int, jitter: float | None = None) -> float:
+        """The wait after failure number `failure` (from 1). Up to half of it is taken away at random: `jitter` in 0..1."""
+        state = RetryCallState(Retrying(), None, (), {})
+        state.attempt_number = failure
+        return self._wait(state) * (0.5 + 0.5 * (random.random() if jitter is None else jitter))
+
+
+_BACKOFF = Backoff(FIRST_S, LONGEST_S)
+
+
+def decide(
+    error: Exception, failure: int, *, park_after: int, jitter: float, last: int | None = LAST_ATTEMPT
+) -> Retry:
+    """What to do after failure number `failure` (from 1) of one piece of work.
+
+    `park_after`: how many failures in a row of something that passes are normal at the carrier. `last`: after which one
+    only a person tries again; None is never. `jitter` in 0..1 is random.
     """
-    if problem.status in (401, 403):
-        return Park(
-            f"the carrier refused our credentials ({problem.status}): check TWILIO_API_KEY_SID and its secret"
-        )
-    if problem.status is not None and 400 <= problem.status < 500 and problem.status not in (404, 408, 429):
-        return Park(f"the carrier refused the request ({problem.status})")
-    limit = max_attempts if problem.status is not None else min(max_attempts, CUT_ATTEMPTS)
-    if attempt >= limit:
-        return Park(f"{problem.what}, {attempt} times")
-    backoff = min(LONGEST_HERE_S, FIRST_S * 2.0 ** min(attempt - 1, 10)) * (0.5 + 0.5 * spread)
-    wait_s = max(backoff, problem.retry_after_s or 0.0)
-    if wait_s > LONGEST_HERE_S:
-        return Park(f"{problem.what} and asks to wait {wait_s:.0f} s", wait_s)
-    return Again(wait_s)
+    if isinstance(error, CallErasedError):
+        return Retry(str(error), None)
+    why, limit = _reason(error, park_after)
+    asked_s = error.retry_after_s if isinstance(error, CarrierError) else None
+    parked = failure >= limit
+    if limit > 1 and parked:
+        why = f"{why}, {failure} times"
+    elif asked_s is not None and asked_s > LONGEST_UNPARKED_S:
+        why, parked = f"{why} and asks to wait {asked_s:.0f} s", True
+    if last is not None and failure > last:
+        return Retry(why, None, True)
+    wait_s = _BACKOFF.after_s(failure, jitter)
+    return Retry(why, max(wait_s, asked_s or 0.0, FIRST_PARKED_S if parked else 0.0), parked)
 
 
-SOON_S = (1.0, 4.0, 15.0, 40.0)
-FIRST_PARKED_S = 60.0
-LONGEST_PARKED_S = 4 * 3600.0
-MOST_RETRIES = 24
-"""The last one about three days after the first failure; then only a person begins it again."""
-
-
-def soon_s(error: Exception, attempt: int, *, spread: float) -> float | None:
-    """How long after failure number `attempt` (from 1) of a step it is done again; None where that is no use.
-
-    What the machine did to us passes: a database that is locked, full or away, a disk, an engine whose process died.
-    """
-    passes = isinstance(error, StoreError | EngineError | OSError) or (
-        isinstance(error, CarrierError) and error.retryable
-    )
-    if not passes or attempt > len(SOON_S):
-        return None
-    return SOON_S[attempt - 1] * (0.5 + 0.5 * spread)
-
-
-def parked_s(retries: int, *, spread: float) -> float | None:
-    """How long after it was parked a recording begins again, `retries` times before; None where a person has to."""
-    if retries >= MOST_RETRIES:
-        return None
-    return min(LONGEST_PARKED_S, FIRST_PARKED_S * 2.0**retries) * (1.0 + 0.2 * spread)
-
-
-FIRST_ERASING_S = 15.0
-
-
-def erasing_s(attempt: int, *, spread: float, asked_s: float | None = None) -> float:
-    """How long after failure number `attempt` (from 1) an erasure goes on; `asked_s` is what the carrier asked for."""
-    wait_s = min(LONGEST_PARKED_S, FIRST_ERASING_S * 2.0 ** min(attempt - 1, 12)) * (1.0 + 0.2 * spread)
-    return max(wait_s, asked_s or 0.0)
+def _reason(error: Exception, park_after: int) -> tuple[str, int]:
+    """What went wrong in words, and how many failures of this kind in a row may be a passing fault."""
+    if isinstance(error, CarrierError):
+        if error.status in (401, 403):
+            hint = "check TWILIO_API_KEY_SID and its secret"
+            return f"the carrier refused our credentials ({error.status}): {hint}", 1
+        if not error.retryable and error.status is not None:
+            return f"the carrier refused the request ({error.status})", 1
+        if not error.retryable:
+            return str(error), 1
+        return str(error), park_after if error.status is not None else min(park_after, CUT_ATTEMPTS)
+    if isinstance(error, StoreAwayError):
+        return str(error), park_after
+    if isinstance(error, StoreError | EngineError | OSError):
+        return f"{type(error).__name__}: {error}", LOCAL_ATTEMPTS
+    return f"{type(error).__name__}: {error}", 1

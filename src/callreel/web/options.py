@@ -9,6 +9,7 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
 from callreel.domain.cost import Prices
 from callreel.domain.events import Json
+from callreel.domain.work import NoWork, WorkQueue
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
 from callreel.runtime.clock import Clock
@@ -115,6 +116,7 @@ class WebContext:
     clock: Clock = field(default_factory=Clock)
     health: Health | None = None
     metrics: Metrics | None = None
+    work: WorkQueue = field(default_factory=NoWork)
 
     @property
     def publisher(self) -> EventPublisher:

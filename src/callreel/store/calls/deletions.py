@@ -55,7 +55,6 @@ def candidates(conn: Connection, closed_before: datetime) -> list[tuple[Recordin
         .outerjoin(carrier_deletions, carrier_deletions.c.sid == recordings.c.sid)
         .where(
             recordings.c.state == CloudState.STORED,
-            recordings.c.stage_error.is_(None),
             carrier_deletions.c.sid.is_(None),
             calls.c.state == CallState.CLOSED,
             calls.c.verdict.in_((Verdict.VERIFIED, Verdict.EXPLAINED)),

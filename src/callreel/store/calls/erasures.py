@@ -1,4 +1,4 @@
-"""Erasures as rows: the order to erase a call, how far it is, and what stays when it is done.
+"""Erasures as rows: the order to erase a call, and what stays when it is done.
 
 What stays of a call is that it was, when it went, who wanted it and why, the digests of its files, what became of its
 recordings at the carrier, how many rows went, and who had held it. No number, no name of a party, no word.
@@ -11,7 +11,6 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from callreel.domain.call import CallState
-from callreel.domain.erasure import ErasureStep
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.store.calls.holds import open_holds
@@ -30,9 +29,9 @@ from callreel.store.db.tables import (
 
 @dataclass(frozen=True, slots=True)
 class ErasureRow:
-    """`files` are the digests of what was erased, by path, `counts` the rows, by table. `erased_at` None: to be gone on
-    with, from `retry_at` on. `recordings` says by the carrier's id what became of each there: an `AtCarrier` as `outcome`,
-    and how many `transcriptions` of it went. `holds` says who held the call and let it go, without their reasons.
+    """`files` are the digests of what was erased, by path, `counts` the rows, by table. `erased_at` is None until it is
+    done. `recordings` says by the carrier's id what became of each there: an `AtCarrier` as `outcome`, and how many
+    `transcriptions` of it went. `holds` says who held the call and let it go, without their reasons.
     """
 
     call_id: CallId
@@ -42,10 +41,6 @@ class ErasureRow:
     erased_at: datetime | None = None
     reason: str = ""
     at_carrier: bool = True
-    step: ErasureStep = ErasureStep.REQUESTED
-    trouble: str | None = None
-    attempts: int = 0
-    retry_at: datetime | None = None
     recordings: dict[str, Json] = field(default_factory=dict)
     counts: dict[str, Json] = field(default_factory=dict)
     holds: list[Json] = field(default_factory=list)
@@ -57,20 +52,15 @@ def begin(conn: Connection, row: ErasureRow) -> bool:
 
 
 def ask_again(conn: Connection, call_id: CallId, *, at_carrier: bool) -> None:
-    """Somebody asks once more for what is not done: it goes on at once, and with the carrier's copy as they now say."""
+    """Somebody asks once more for what is not done, with the carrier's copy as they now say."""
     again = update(erasures).where(erasures.c.call_id == call_id, erasures.c.erased_at.is_(None))
-    conn.execute(again.values(at_carrier=at_carrier, retry_at=None))
+    conn.execute(again.values(at_carrier=at_carrier))
 
 
 def get(conn: Connection, call_id: CallId) -> ErasureRow | None:
     """None where nobody asked for it."""
     found = conn.execute(select(erasures).where(erasures.c.call_id == call_id)).first()
     return None if found is None else ErasureRow(**found._asdict())
-
-
-def set_step(conn: Connection, call_id: CallId, step: ErasureStep) -> None:
-    """It is there now, and well."""
-    conn.execute(update(erasures).where(erasures.c.call_id == call_id).values(step=step, trouble=None))
 
 
 def set_files(conn: Connection, call_id: CallId, files: dict[str, Json]) -> None:
@@ -81,12 +71,6 @@ def set_recordings(conn: Connection, call_id: CallId, recordings: dict[str, Json
     conn.execute(update(erasures).where(erasures.c.call_id == call_id).values(recordings=recordings))
 
 
-def failed(conn: Connection, call_id: CallId, trouble: str, retry_at: datetime) -> None:
-    """It could not go on, why, and when it is tried again."""
-    values = {"trouble": trouble, "retry_at": retry_at, "attempts": erasures.c.attempts + 1}
-    conn.execute(update(erasures).where(erasures.c.call_id == call_id).values(**values))
-
-
 def forget_call(
     conn: Connection, call_id: CallId, sids: Sequence[str], counts: dict[str, Json], at: datetime
 ) -> bool:
@@ -95,8 +79,8 @@ def forget_call(
         conn.execute(delete(callbacks).where(or_(*(callbacks.c.key.contains(sid) for sid in sids))))
         conn.execute(delete(facts).where(facts.c.leg_sid.in_(sids)))
     there = conn.execute(delete(calls).where(calls.c.id == call_id)).rowcount == 1
-    done = {"erased_at": at, "step": ErasureStep.DONE, "trouble": None, "retry_at": None, "counts": counts}
-    conn.execute(update(erasures).where(erasures.c.call_id == call_id).values(**done))
+    done = update(erasures).where(erasures.c.call_id == call_id)
+    conn.execute(done.values(erased_at=at, counts=counts))
     return there
 
 
@@ -134,16 +118,6 @@ def newest(conn: Connection, limit: int | None = None) -> list[ErasureRow]:
 def unfinished(conn: Connection) -> list[datetime]:
     """When each erasure that is not done was asked for."""
     return list(conn.execute(select(erasures.c.began_at).where(erasures.c.erased_at.is_(None))).scalars())
-
-
-def to_go_on(conn: Connection, now: datetime) -> list[CallId]:
-    """Erasures that are not done and do not wait, oldest first."""
-    query = (
-        select(erasures.c.call_id)
-        .where(erasures.c.erased_at.is_(None), erasures.c.retry_at.is_(None) | (erasures.c.retry_at <= now))
-        .order_by(erasures.c.began_at)
-    )
-    return [CallId(row.call_id) for row in conn.execute(query)]
 
 
 def due(conn: Connection, closed_before: datetime) -> list[CallId]:

@@ -15,12 +15,12 @@ from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.call import CallState, Direction, Role
-from callreel.domain.erasure import ErasureStep
 from callreel.domain.events import EventKind
 from callreel.domain.note import NoteKind
 from callreel.domain.recording import Archived, CloudState, Layer, LayerState
 from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
+from callreel.domain.work import Workflow
 from callreel.store.db.types import Enumerated, Integer, LargeInteger, Structured, Text, UTCDateTime
 
 
@@ -152,14 +152,23 @@ recordings = Table(
     Column("error_code", Integer),
     Column("url", Text),
     Column("started_at", UTCDateTime),
-    Column("dispatched_at", UTCDateTime),
-    Column("stage", Text),
-    Column("stage_error", Text),
-    Column("attempts", Integer, nullable=False),
+    Column("failure", Text),
     Column("price", Text),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
-    Column("retries", Integer, nullable=False),
-    Column("retry_at", UTCDateTime),
+)
+
+# Workflows that must be started: `store/calls/outbox.py`.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", LargeInteger, primary_key=True),
+    _of_call(),
+    Column("workflow", Enumerated(Workflow), nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("created_at", UTCDateTime, nullable=False),
+    # An order that replaces one that is being started must not get its id, or it would be removed with it.
+    sqlite_autoincrement=True,
 )
 
 callbacks = Table(
@@ -452,14 +461,9 @@ erasures = Table(
     Column("erased_at", UTCDateTime),
     Column("reason", Text, nullable=False),
     Column("at_carrier", Boolean, nullable=False),
-    Column("step", Enumerated(ErasureStep), nullable=False),
-    Column("trouble", Text),
-    Column("attempts", Integer, nullable=False),
-    Column("retry_at", UTCDateTime),
     Column("recordings", _Json, nullable=False),
     Column("counts", _Json, nullable=False),
     Column("holds", _Json, nullable=False),
-    # The unfinished ones are selected every second.
     Index(None, "erased_at"),
 )
 

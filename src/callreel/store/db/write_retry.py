@@ -1,18 +1,24 @@
 """Rows that must be written although the database cannot take them now: locked, its disk full, its server away.
 
 For what is known only here and only once, such as the end of a stream. It waits and tries again for as long as the
-process lives; what a restart would find out by itself does not need it.
+process lives; what a restart would find out does not need it.
 """
 
 import asyncio
 import logging
-import random
-import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_delay,
+    stop_never,
+    wait_exponential,
+)
+
 from callreel.domain.errors import StoreError
-from callreel.runtime.retry import soon_s
 
 log = logging.getLogger(__name__)
 
@@ -32,43 +38,24 @@ async def retry_in_thread(what: str, work: Callable[[], T], *, give_up_s: float 
 async def retry_until_stored(
     what: str, work: Callable[[], Awaitable[T]], *, give_up_s: float | None = None
 ) -> T:
-    """The same for `work` that waits by itself (`services/group_commit`)."""
-    wait_s, waited_s = FIRST_S, 0.0
-    while True:
-        try:
-            kept = await work()
-        except StoreError as error:
-            if give_up_s is not None and waited_s >= give_up_s:
-                raise
-            if waited_s == 0.0:
-                log.error("%s cannot be kept yet: %s", what, error)
-        else:
-            if waited_s:
-                log.warning("%s is kept after %.0f s of trying", what, waited_s)
-            return kept
-        await asyncio.sleep(wait_s)
-        waited_s += wait_s
-        wait_s = min(LONGEST_S, 2 * wait_s)
+    """The same for `work` that waits by itself (`cluster/group_commit`)."""
 
+    def log_first(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            log.error("%s cannot be kept yet: %s", what, state.outcome.exception())
 
-class ClosingError(BaseException):
-    """The process closes while a step waits to be done again. Not an outcome of the step: nothing may take it for one."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(StoreError),
+        wait=wait_exponential(multiplier=FIRST_S, max=LONGEST_S),
+        stop=stop_never if give_up_s is None else stop_after_delay(give_up_s),
+        before_sleep=log_first,
+        reraise=True,
+    )
 
+    async def once() -> T:  # the library awaits coroutine functions only
+        return await work()
 
-def patiently(what: str, work: Callable[[], T], closing: threading.Event) -> T:
-    """Do `work`, again within a minute where what failed passes (`retry.soon_s`); then its error goes through. Blocking.
-
-    Raises ClosingError when `closing` is set meanwhile.
-    """
-    attempt = 1
-    while True:
-        try:
-            return work()
-        except Exception as error:
-            wait_s = soon_s(error, attempt, spread=random.random())
-            if wait_s is None:
-                raise
-            log.warning("step %s: %s; again in %.0f s", what, error, wait_s)
-        if closing.wait(wait_s):
-            raise ClosingError
-        attempt += 1
+    kept: T = await retrying(once)
+    if waited_s := retrying.statistics.get("idle_for", 0.0):
+        log.warning("%s is kept after %.0f s of trying", what, waited_s)
+    return kept

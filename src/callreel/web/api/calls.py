@@ -86,6 +86,9 @@ def one_call(context: Context, call_id: CallId, words: bool = False, machine: bo
         summary = call_summary(conn, call_id, context.options.prices, words=words, machine=machine)
     if summary is None:
         raise not_found("call")
+    if isinstance(recording := summary["recording"], dict):
+        items = context.work.unfinished(str(recording["sid"]))
+        recording["work"] = [{"workflow": item.workflow, "state": item.state} for item in items]
     return JSONResponse(summary)
 
 

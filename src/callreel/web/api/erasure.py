@@ -1,5 +1,6 @@
 """The API of erasure and legal holds: request an erasure, follow it, hold and release calls."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
+from callreel.domain.work import Workflow, WorkItem
 from callreel.store.calls import erasures, holds
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.calls.holds import HoldRow
@@ -32,11 +34,18 @@ class Hold(BaseModel):
 
 @routes.delete("/api/calls/{call_id}", status_code=202)
 def erase(
-    orders: Erasures, person: CurrentPerson, call_id: CallId, reason: Reason = "", at_carrier: bool = True
+    context: Context,
+    orders: Erasures,
+    person: CurrentPerson,
+    call_id: CallId,
+    reason: Reason = "",
+    at_carrier: bool = True,
 ) -> JSONResponse:
     """Erase a call for good. `at_carrier=false` keeps the carrier's copy of the recording."""
     row = orders.ask(call_id, person.name, reason, at_carrier=at_carrier)
-    return JSONResponse(erasure_summary(row), 202, headers={"Location": f"/api/calls/{call_id}/erasure"})
+    return JSONResponse(
+        erasure_summary(context, row), 202, headers={"Location": f"/api/calls/{call_id}/erasure"}
+    )
 
 
 @routes.get("/api/calls/{call_id}/erasure")
@@ -46,7 +55,7 @@ def erasure(context: Context, call_id: CallId) -> JSONResponse:
         row = erasures.get(conn, call_id)
     if row is None:
         raise not_found("erasure")
-    return JSONResponse(erasure_summary(row))
+    return JSONResponse(erasure_summary(context, row))
 
 
 @routes.get("/api/erasures")
@@ -85,7 +94,8 @@ def all_holds(context: Context) -> JSONResponse:
 
 def listed_erasures(context: WebContext) -> list[dict[str, Json]]:
     with context.database.read() as conn:
-        return [erasure_summary(row) for row in erasures.newest(conn, MOST_SHOWN)]
+        rows = erasures.newest(conn, MOST_SHOWN)
+    return _summaries(context, rows)
 
 
 def listed_holds(context: WebContext) -> list[dict[str, Json]]:
@@ -93,21 +103,33 @@ def listed_holds(context: WebContext) -> list[dict[str, Json]]:
         return [hold_summary(row) for row in holds.all_current(conn)]
 
 
-def erasure_summary(row: ErasureRow) -> dict[str, Json]:
+def erasure_summary(context: WebContext, row: ErasureRow) -> dict[str, Json]:
     """An erasure in JSON."""
-    state = "done" if row.erased_at else "waiting" if row.trouble else "in_progress"
+    return _summaries(context, [row])[0]
+
+
+def _summaries(context: WebContext, rows: Sequence[ErasureRow]) -> list[dict[str, Json]]:
+    unfinished = [row.call_id for row in rows if row.erased_at is None]
+    items = context.work.unfinished(*unfinished) if unfinished else []
+    of_call = {item.subject: item for item in items if item.workflow is Workflow.ERASE}
+    return [_summary(row, of_call.get(row.call_id) if row.erased_at is None else None) for row in rows]
+
+
+def _summary(row: ErasureRow, item: WorkItem | None) -> dict[str, Json]:
+    """`step` is the one that failed last."""
+    last_error = item.failure if item is not None else None
     return {
         "call_id": row.call_id,
-        "state": state,
-        "step": row.step.value,
+        "state": "done" if row.erased_at else "waiting" if last_error else "in_progress",
+        "step": item.step if item is not None else None,
         "by": row.by,
         "reason": row.reason,
         "at_carrier": row.at_carrier,
         "requested_at": row.began_at.isoformat(),
         "erased_at": row.erased_at.isoformat() if row.erased_at else None,
-        "last_error": row.trouble,
-        "attempts": row.attempts,
-        "retry_at": row.retry_at.isoformat() if row.retry_at else None,
+        "last_error": last_error,
+        "attempts": item.attempt if item is not None else 0,
+        "retry_at": item.retry_at.isoformat() if item is not None and item.retry_at else None,
         "files": [{"path": path, "sha256": sha256} for path, sha256 in sorted(row.files.items())],
         "recordings": [
             {"sid": sid, **(outcome if isinstance(outcome, dict) else {})}

@@ -102,7 +102,7 @@ def _page(
         status,
         call_id=call_id,
         call=call_head(call, names) if call else None,
-        erasure=erasure_summary(erasure) if erasure else None,
+        erasure=erasure_summary(context, erasure) if erasure else None,
         rows=named_rows(erasure.counts if erasure else preview.counts if preview else {}),
         would_go=preview,
         files=named_files(preview) if preview else [],

@@ -73,8 +73,8 @@ def cloud_note(recording: dict[str, Json] | None, live: bool) -> str:
     if code not in (None, 0):
         known = CARRIER_ERRORS.get(str(code))
         note += f" Reason: {known} ({code})." if known else f" Error code: {code}."
-    if recording["stage_error"] and state != "stored":
-        note += f" The last attempt failed: {recording['stage_error']}"
+    if recording["last_error"] and state != "stored":
+        note += f" The last attempt failed: {recording['last_error']}"
     return note
 
 

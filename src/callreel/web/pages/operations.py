@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from callreel.domain.ids import RecordingSid
+from callreel.domain.work import ON_RECORDINGS, WorkState
 from callreel.ops.metrics import CONTENT_TYPE
-from callreel.store.calls import calls, recordings, tallies
+from callreel.store.calls import calls, outbox, recordings, tallies
 from callreel.store.db import processes
 from callreel.web.dependencies import Context, Pages
 from callreel.web.errors import not_found
@@ -21,21 +22,27 @@ routes = APIRouter(include_in_schema=False)
 
 @routes.get("/operations")
 def page(context: Context, pages: Pages, request: Request) -> HTMLResponse:
+    items = [item for item in context.work.unfinished() if item.workflow in ON_RECORDINGS]
     with context.database.read() as conn:
-        stuck, running = recordings.stuck(conn), recordings.running(conn)
-        found = {row.call_id: calls.get(conn, row.call_id) for row in [*stuck, *running][: 2 * SHOWN]}
+        orders = [order for order in outbox.everything(conn) if order.workflow in ON_RECORDINGS]
+        subjects = {item.subject for item in items[: 2 * SHOWN]} | {order.subject for order in orders[:SHOWN]}
+        known = recordings.call_ids(conn, subjects).items()
+        call_of = {sid: call for sid, call_id in known if (call := calls.get(conn, call_id)) is not None}
         states = tallies.calls_by_state(conn)
         everybody = processes.all_processes(conn)
+    parked = [item for item in items if item.state is WorkState.PARKED]
+    others = [item for item in items if item.state is not WorkState.PARKED]
     return pages.page(
         request,
         "operations.html",
         here="operations",
         problems=context.health.problems() if context.health else [],
-        stuck=stuck[:SHOWN],
-        stuck_total=len(stuck),
-        running=running[:SHOWN],
-        running_total=len(running),
-        calls=found,
+        parked=[item for item in parked if item.subject in call_of][:SHOWN],
+        parked_total=len(parked),
+        orders=[order for order in orders if order.subject in call_of][:SHOWN],
+        running=[item for item in others if item.subject in call_of][:SHOWN],
+        running_total=len(others) + len(orders),
+        call_of=call_of,
         states={str(state): number for state, number in states.items()},
         processes=everybody,
     )
@@ -43,21 +50,20 @@ def page(context: Context, pages: Pages, request: Request) -> HTMLResponse:
 
 @routes.post("/operations/recordings/{sid}/retry")
 def retry(context: Context, sid: RecordingSid) -> RedirectResponse:
-    with context.database.write() as conn:
-        return _back(recordings.retry(conn, sid, context.clock.now()))
+    return _back(sum(context.work.run_now(workflow, sid) for workflow in ON_RECORDINGS) > 0)
 
 
 @routes.post("/operations/retry")
 def retry_all(context: Context) -> RedirectResponse:
-    with context.database.write() as conn:
-        recordings.retry_all(conn, context.clock.now())
+    for item in context.work.unfinished():
+        if item.state is WorkState.PARKED and item.workflow in ON_RECORDINGS:
+            context.work.run_now(item.workflow, item.key)
     return _back()
 
 
 @routes.post("/operations/recordings/{sid}/skip")
 def skip(context: Context, sid: RecordingSid) -> RedirectResponse:
-    with context.database.write() as conn:
-        return _back(recordings.skip(conn, sid, context.clock.now()))
+    return _back(sum(context.work.cancel(workflow, sid) for workflow in ON_RECORDINGS) > 0)
 
 
 @routes.get("/metrics")
@@ -69,5 +75,5 @@ def metrics(context: Context) -> Response:
 
 def _back(found: bool = True) -> RedirectResponse:
     if not found:
-        raise not_found("stuck recording")
+        raise not_found("parked recording")
     return RedirectResponse("/operations", 303)

@@ -67,11 +67,9 @@ ROW_NAMES: Mapping[str, str] = {
 """What the rows of a call are called on pages, by table."""
 
 ERASURE_STEPS: Mapping[str, str] = {
-    "requested": "Requested",
     "carrier": "Erasing at the carrier",
     "files": "Erasing the audio here",
     "rows": "Erasing transcripts, phone numbers and notes",
-    "done": "Erased",
 }
 
 AT_CARRIER: Mapping[str, str] = {

@@ -1,12 +1,14 @@
-"""The stages after calls in this process: the durable workflows, and taking up what dead processes left."""
+"""The durable workflows in this process, and recovering those of dead ones."""
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from callreel.app.engines import begun_again
 from callreel.app.runtime import Runtime, T, tasks
+from callreel.app.schedules import erasing
 from callreel.asr.engine import Capabilities, RecognizedWord
 from callreel.asr.engines.survey import Purpose, survey
 from callreel.asr.silero import SileroDetector
@@ -14,37 +16,45 @@ from callreel.asr.workers.pool import EnginePool
 from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.errors import EngineError
+from callreel.domain.ids import CallId
 from callreel.domain.verdict import Limits
+from callreel.domain.work import Workflow, subject_of
 from callreel.postcall import retranscription
 from callreel.postcall.comparison import LayerComparison
-from callreel.postcall.download import FetchOptions, RecordingDownloader
+from callreel.postcall.download import RecordingDownloader
+from callreel.postcall.durable import RetryPolicy, Steps
 from callreel.postcall.transcription import Decode, FinalTranscriber
-from callreel.postcall.workflows import TRANSCRIBE_QUEUE, WHOLE_QUEUE, Stages
+from callreel.postcall.workflows import TRANSCRIBE_QUEUE, PostCallWorkflows
 from callreel.runtime.periodic import PeriodicJob
+from callreel.runtime.retry import LAST_ATTEMPT, Retry, decide
 from callreel.settings import Settings
 from callreel.settings.engines import engine_for, language_in
 
 log = logging.getLogger(__name__)
 
-ADOPT_EVERY_S = 10.0
+RECOVER_EVERY_S = 10.0
+ERASE_QUEUE = "erase"
 
 
-def _queues(settings: Settings, again_only: bool) -> dict[str, int]:
+def _queues(settings: Settings, server: bool, again_only: bool) -> dict[str, int]:
     """How much of each queue this process works on at once."""
     if again_only:
         return {retranscription.QUEUE: 1}
     at_once = dict(settings.work_queues)
     if TRANSCRIBE_QUEUE in at_once:
-        at_once[WHOLE_QUEUE] = at_once[TRANSCRIBE_QUEUE]
         at_once[retranscription.QUEUE] = 1
+    if server:
+        at_once[ERASE_QUEUE] = 1
     return at_once
 
 
 @asynccontextmanager
-async def running_stages(runtime: Runtime, *, again_only: bool = False) -> AsyncIterator[None]:
-    """The durable workflows, and taking up what dead processes of this machine left.
+async def running_workflows(
+    runtime: Runtime, *, server: bool = False, again_only: bool = False
+) -> AsyncIterator[None]:
+    """The durable workflows, and recovering those of dead processes.
 
-    `again_only` takes up nothing but calls that are to be transcribed again.
+    `server`: whether calls are erased here too. `again_only` takes up nothing but calls to be transcribed again.
     """
     loop = asyncio.get_running_loop()
     settings = runtime.settings
@@ -74,10 +84,9 @@ async def running_stages(runtime: Runtime, *, again_only: bool = False) -> Async
             raise EngineError("this process transcribes nothing after calls")
         return wait(runtime.final.host.decode_many(segments, language=language))
 
-    fetching = RecordingDownloader(
-        runtime.database, runtime.blobs, runtime.publisher, runtime.carrier, runtime.clock,
-        FetchOptions(settings.fetch_attempts),
-    )  # fmt: skip
+    downloader = RecordingDownloader(
+        runtime.database, runtime.blobs, runtime.publisher, runtime.carrier, runtime.clock
+    )
     if runtime.final is not None:
         transcribing = transcribing_with(runtime.final.able, runtime.final.why, decode)
     else:
@@ -88,29 +97,42 @@ async def running_stages(runtime: Runtime, *, again_only: bool = False) -> Async
         runtime.database, runtime.blobs, runtime.publisher, runtime.clock,
         Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
     )  # fmt: skip
-    Stages(
-        runtime.database, runtime.publisher, fetching, transcribing, judging, runtime.stage_times
-    ).register(runtime.durable)
-    retranscription.Again(transcribing_again).register(runtime.durable)
-    await asyncio.to_thread(runtime.durable.launch, _queues(settings, again_only))
+    workflows = PostCallWorkflows(
+        runtime.database, runtime.publisher, downloader, transcribing, judging, runtime.stage_times
+    )
+    workflows.register(runtime.durable, _policy(settings))
+    retranscription.Retranscription(transcribing_again).register(runtime.durable)
+    erasures = erasing(settings, runtime, runtime.durable.unfinished)
+
+    def erase(steps: Steps, key: str) -> None:
+        for name, work in erasures.steps(CallId(subject_of(key))):
+            steps.run(name, work)
+
+    never_given_up = _policy(settings, last=None)
+    runtime.durable.register(Workflow.ERASE, erase, queue=ERASE_QUEUE, decide=never_given_up)
+    await asyncio.to_thread(runtime.durable.launch, _queues(settings, server, again_only))
     try:
         moving = (runtime.moving.run(),) if runtime.moving else ()
-        async with tasks(_adoption(runtime).run(), runtime.heartbeat.run(), pool.run(), *moving):
+        async with tasks(_recovery(runtime).run(), runtime.heartbeat.run(), pool.run(), *moving):
             yield
     finally:
         await asyncio.to_thread(runtime.durable.close)
         await pool.close()
 
 
-def _adoption(runtime: Runtime) -> PeriodicJob:
-    """Takes over the unfinished workflows of dead processes."""
+def _policy(settings: Settings, last: int | None = LAST_ATTEMPT) -> RetryPolicy:
+    def policy(error: Exception, failure: int) -> Retry:
+        return decide(error, failure, park_after=settings.fetch_attempts, jitter=random.random(), last=last)
 
-    def adopt() -> None:
-        adopted = runtime.durable.adopt(runtime.peers.dead)
-        if adopted:
-            log.warning("adopted %d unfinished workflows of a dead process", adopted)
-        requeued = runtime.durable.revive()
-        if requeued:
-            log.warning("requeued %d workflows that this process had taken and lost", requeued)
+    return policy
 
-    return PeriodicJob(name="adopt-workflows", job=adopt, interval_s=ADOPT_EVERY_S, immediately=True)
+
+def _recovery(runtime: Runtime) -> PeriodicJob:
+    """Queues again the workflows of dead processes, and those that this process lost."""
+
+    def recover() -> None:
+        recovered = runtime.durable.recover(runtime.peers.dead)
+        if recovered:
+            log.warning("recovered unfinished workflows count=%d", recovered)
+
+    return PeriodicJob(name="recover-workflows", job=recover, interval_s=RECOVER_EVERY_S, immediately=True)
