@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callreel.domain.call import Role
-from callreel.domain.transcript import Turn, Word
-from callreel.review.turn_edits import Change, CorrectionError, corrected, spread, words_of
+from callreel.domain.transcript import Turn, Word, spread_words, words_of
+from callreel.review.turn_edits import Change, CorrectionError, corrected
 
 
 def turn(text: str, start_ms: int = 1000) -> Turn:
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused(changes: list[Change], why: str) -> None:
 def test_words_that_are_not_the_text_are_spread_over_the_turn() -> None:
     said = Turn(Role.AGENT, 0, 1000, "a bcd", None, (Word("a", 0, 10),))
     assert words_of(said) == (Word("a", 0, 250), Word("bcd", 250, 1000))
-    assert spread([], 0, 10) == ()
+    assert spread_words("", 0, 10) == ()
 
 
 @given(st.text(alphabet="ab ", max_size=20), st.text(alphabet="ab ", max_size=20))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from callreel.asr.engine import RecognizedWord
 from callreel.domain.call import Role
 from callreel.domain.transcript import Final, Turn, Word
+from callreel.domain.words import join_words
 
 MAX_PAUSE_MS = 1500
 
@@ -76,7 +77,7 @@ class _Piece:
             role=self.role,
             start_ms=self.start_ms,
             end_ms=self.end_ms,
-            text=" ".join(word.text for word in self.words),
+            text=join_words(word.text for word in self.words),
             confidence=sum(known) / len(known) if known else None,
             words=tuple(self.words),
             fallback_engine=self.fallback_engine,

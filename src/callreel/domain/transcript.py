@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from callreel.domain.call import Role
+from callreel.domain.words import join_words, split_words, spread
 
 
 class TranscriptKind(StrEnum):
@@ -34,17 +35,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
-    """What an engine makes of a segment that is still open. It may change; it is shown, never stored."""
-
-    role: Role
-    number: int
-    start_ms: int
-    end_ms: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Final:
     """What an engine made of a closed segment. It will not change; exactly one a segment.
 
@@ -59,7 +49,7 @@ class Final:
 
     @property
     def text(self) -> str:
-        return " ".join(word.text for word in self.words)
+        return join_words(word.text for word in self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +64,15 @@ class Turn:
     confidence: float | None
     words: tuple[Word, ...] = ()
     fallback_engine: str = ""
+
+
+def words_of(turn: Turn) -> tuple[Word, ...]:
+    """The words of a turn's text: the engine's where they are the text, else spread over the turn."""
+    if "".join("".join(word.text.split()) for word in turn.words) == "".join(turn.text.split()):
+        return turn.words
+    return spread_words(turn.text, turn.start_ms, turn.end_ms)
+
+
+def spread_words(text: str, start_ms: int, end_ms: int) -> tuple[Word, ...]:
+    """The words of `text` from `start_ms` to `end_ms`, without confidence."""
+    return tuple(Word(*placed) for placed in spread(split_words(text), start_ms, end_ms))

@@ -31,6 +31,7 @@ from callreel.domain.errors import EngineError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
+from callreel.domain.words import join_words
 from callreel.live.endpointing import EndpointDetector, NoTranscript
 from callreel.live.spill import Spill
 from callreel.review.live_scoring import keep_delivery, keep_text_score
@@ -437,7 +438,7 @@ def partial_data(job: Job, showing: Showing, end_ms: int) -> dict[str, Json]:
 
 
 def _text(words: Iterable[Word]) -> str:
-    return " ".join(word.text for word in words)
+    return join_words(word.text for word in words)
 
 
 def final_data(final: Final) -> dict[str, Json]:

@@ -11,8 +11,7 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 from callreel.domain.call import Role
-from callreel.domain.transcript import Turn, Word
-from callreel.review.turn_edits import words_of
+from callreel.domain.transcript import Turn, Word, words_of
 
 Op = Literal["equal", "replace", "insert", "delete"]
 PAUSE_MS = 400

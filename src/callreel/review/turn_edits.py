@@ -11,7 +11,8 @@ from difflib import SequenceMatcher
 
 from callreel.domain.call import Role
 from callreel.domain.errors import CallreelError
-from callreel.domain.transcript import Turn, Word
+from callreel.domain.transcript import Turn, Word, spread_words, words_of
+from callreel.domain.words import join_words, split_words, spread
 
 
 class CorrectionError(CallreelError):
@@ -45,25 +46,6 @@ def corrected(turns: Sequence[Turn], changes: Iterable[Change]) -> dict[int, Tur
     return {place: turn for place, turn in sorted(made.items()) if turn != turns[place]}
 
 
-def words_of(turn: Turn) -> tuple[Word, ...]:
-    """The words of a turn's text: the engine's where they are the text, else spread over the turn."""
-    if [piece for word in turn.words for piece in word.text.split()] == turn.text.split():
-        return turn.words
-    return spread(turn.text.split(), turn.start_ms, turn.end_ms)
-
-
-def spread(texts: Sequence[str], start_ms: int, end_ms: int) -> tuple[Word, ...]:
-    """`texts` one after the other from `start_ms` to `end_ms`, each as long as its letters. Nobody is sure of them."""
-    letters = [max(1, len(text)) for text in texts]
-    whole = sum(letters)
-    edges = (
-        [start_ms + (end_ms - start_ms) * sum(letters[:n]) // whole for n in range(len(texts) + 1)]
-        if whole
-        else []
-    )
-    return tuple(Word(text, edges[n], edges[n + 1]) for n, text in enumerate(texts))
-
-
 def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
     roles = [change.role for change in changes if change.role is not None]
     of_words = {change.word: change.text for change in changes if change.word is not None}
@@ -77,7 +59,7 @@ def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
         raise CorrectionError("two changes are about the same thing")
     words = words_of(turn)
     if texts:
-        words = _rewritten(words, texts[0].split(), turn)
+        words = _rewritten(words, split_words(texts[0]), turn)
     elif of_words:
         words = _reworded(words, of_words)
     else:
@@ -91,7 +73,8 @@ def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
         role=roles[0] if roles else turn.role,
         start_ms=turn.start_ms,
         end_ms=turn.end_ms,
-        text=" ".join(word.text for word in words),
+        # A text typed as a whole keeps its spaces, which Thai sets between phrases.
+        text=" ".join(texts[0].split()) if texts else join_words(word.text for word in words),
         confidence=sum(sure) / len(sure) if sure else None,
         words=words,
         fallback_engine=turn.fallback_engine,
@@ -110,7 +93,7 @@ def _reworded(words: Sequence[Word], texts: dict[int, str | None]) -> tuple[Word
 
 
 def _instead(word: Word, text: str) -> tuple[Word, ...]:
-    return (word,) if text == word.text else spread(text.split(), word.start_ms, word.end_ms)
+    return (word,) if text == word.text else spread_words(text, word.start_ms, word.end_ms)
 
 
 def _rewritten(words: Sequence[Word], texts: Sequence[str], turn: Turn) -> tuple[Word, ...]:
@@ -127,7 +110,7 @@ def _rewritten(words: Sequence[Word], texts: Sequence[str], turn: Turn) -> tuple
                 if i < i_end
                 else (words[i].start_ms if i < len(words) else turn.end_ms)
             )
-            made += spread(texts[j:j_end], start_ms, max(start_ms, end_ms))
+            made += [Word(*placed) for placed in spread(texts[j:j_end], start_ms, max(start_ms, end_ms))]
     return tuple(made)
 
 

@@ -25,7 +25,7 @@ from callreel.asr.engine import Capabilities, RecognizedWord
 from callreel.asr.engines import options as option
 from callreel.asr.engines.registry import Options
 from callreel.asr.engines.shared_pause import SharedPause
-from callreel.asr.engines.spread import spread
+from callreel.asr.engines.spread import spread, timed
 from callreel.asr.languages import NAMES
 from callreel.audio.samples import ASR_HZ
 from callreel.domain.errors import EngineError
@@ -185,11 +185,7 @@ def _timed(verbose: "TranscriptionVerbose", duration_ms: int) -> list[Recognized
     """Words at the server's times, or spread when it left them out all the same."""
     if not verbose.words:
         return spread(verbose.text, 0, duration_ms)
-    return [
-        RecognizedWord(word.word.strip(), round(word.start * 1000), round(word.end * 1000), None)
-        for word in verbose.words
-        if word.word.strip()
-    ]
+    return timed(((word.word, word.start, word.end) for word in verbose.words), duration_ms)
 
 
 def _told_to_wait_s(headers: Mapping[str, str]) -> float:

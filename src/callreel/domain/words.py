@@ -1,0 +1,67 @@
+"""Text made of words and cut into words, by script: Chinese, Japanese, Thai and others are written without spaces."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+# Unicode blocks of scripts without spaces between words: Thai and Lao, Myanmar, Khmer, CJK with its punctuation and kana,
+# full-width forms. Korean is written with spaces.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff00-\uff9f\U00020000-\U0003ffff]"
+)
+_PUNCTUATION = frozenset("、。，．！？：；「」『』（）【】《》〈〉…・")
+# A character of such a script with the combining marks and closing punctuation that stay with it.
+_PIECE = re.compile(
+    f"{_UNSPACED.pattern}[\u0e31\u0e33-\u0e3a\u0e45-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec6-\u0ece\u102b-\u103e\u17b4-\u17d3\u3099\u309a"
+    "、。，．！？：；」』）】》〉…ー]*"
+)
+
+
+def join_words(words: Iterable[str]) -> str:
+    """The text of `words`: with a space between two of them, except where their script has none."""
+    joined: list[str] = []
+    for word in words:
+        if word and joined and _spaced(joined[-1], word):
+            joined.append(" ")
+        if word:
+            joined.append(word)
+    return "".join(joined)
+
+
+def split_words(text: str) -> list[str]:
+    """The words of `text`. In scripts without spaces, where words are not marked, each character counts as one."""
+    return [word for token in text.split() for word in _pieces(token)]
+
+
+def spread(words: Sequence[str], start_ms: int, end_ms: int) -> list[tuple[str, int, int]]:
+    """`words` without gaps from `start_ms` to `end_ms`, each as long as its letters.
+
+    Not a measurement, but near enough to follow a playback by.
+    """
+    letters = [max(1, len(word)) for word in words]
+    whole, before = sum(letters), 0
+    placed = []
+    for word, count in zip(words, letters, strict=True):
+        first_ms = start_ms + (end_ms - start_ms) * before // whole
+        before += count
+        placed.append((word, first_ms, start_ms + (end_ms - start_ms) * before // whole))
+    return placed
+
+
+def _spaced(before: str, after: str) -> bool:
+    last, first = before[-1], after[0]
+    if last in _PUNCTUATION or first in _PUNCTUATION:
+        return False
+    return not (_UNSPACED.match(last) and _UNSPACED.match(first))
+
+
+def _pieces(token: str) -> Iterator[str]:
+    """`token` cut where joining puts no space."""
+    start = 0
+    for piece in _PIECE.finditer(token):
+        end = piece.end()
+        if end < len(token) and not _spaced(token[:end], token[end:]):
+            yield token[start:end]
+            start = end
+    if start < len(token):
+        yield token[start:]
