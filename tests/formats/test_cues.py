@@ -19,7 +19,7 @@ def test_cues_break_at_pauses() -> None:
     assert [cue.text for cue in cues([joined])] == ["one two", "three"]
 
 
-def test_words_that_are_not_the_text_leave_the_turn_whole() -> None:
+def test_words_that_are_not_the_text_are_spread_over_the_turn() -> None:
     said = Turn(Role.AGENT, 100, 100, "a  b\nc", None)
     assert [(cue.start_ms, cue.end_ms, cue.text) for cue in cues([said])] == [(100, 101, "a b c")]
 
@@ -35,3 +35,13 @@ def test_no_word_is_lost_and_cues_can_be_read(turns: list[Turn]) -> None:
         assert len(cue.text) <= LONGEST_TEXT or " " not in cue.text
         assert cue.end_ms - cue.start_ms <= LONGEST_MS or " " not in cue.text
     assert found == sorted(found, key=lambda cue: (cue.start_ms, cue.role))
+
+
+def test_text_without_spaces_is_cut() -> None:
+    wide = cues([Turn(Role.AGENT, 0, 6_000, "請檢查鍋爐" * 60, None)])
+    long = cues([Turn(Role.AGENT, 0, 6_000, "x" * 5_000, None)])
+    assert "".join(cue.text for cue in wide) == "請檢查鍋爐" * 60
+    assert "".join(cue.text for cue in long) == "x" * 5_000
+    assert max(len(cue.text) for cue in wide) <= LONGEST_TEXT // 2
+    assert max(len(cue.text) for cue in long) == LONGEST_TEXT
+    assert [cue.end_ms for cue in long[:-1]] == [cue.start_ms for cue in long[1:]]

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import pytest
 from hypothesis import given
 
 from callreel.domain.call import Role
@@ -41,6 +42,25 @@ def test_csv_is_read_back_a_line_a_turn(turns: list[Turn]) -> None:
     assert [row[4].removeprefix("'") for row in read[1:]] == [" ".join(said.text.split()) for said in turns]
 
 
-def test_csv_holds_no_formula() -> None:
-    for text in ("=1+2", "+1", "-1", "@x"):
-        assert list(csv.reader([transcript_csv([turn(text)], NAMES).splitlines()[1]]))[0][4] == f"'{text}"
+def cell(text: str) -> str:
+    return list(csv.reader([transcript_csv([Turn(Role.AGENT, 0, 1, text, None)], NAMES).splitlines()[1]]))[0][
+        4
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+2", "+1", "-1", "@x", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20x", "\u200b=1", "\ufeff\u2060-1", "\u202e@x", "\0=1"],
+)  # fmt: skip
+def test_csv_guards_every_beginning_of_a_formula(text: str) -> None:
+    assert cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["café", "a=1", "5 - 3", "請檢查", "\u200bx", ""])
+def test_csv_leaves_other_text_alone(text: str) -> None:
+    assert cell(text) == text
+
+
+def test_csv_has_a_byte_order_mark_on_request() -> None:
+    plain = transcript_csv(SAID, NAMES)
+    assert transcript_csv(SAID, NAMES, byte_order_mark=True).encode() == b"\xef\xbb\xbf" + plain.encode()

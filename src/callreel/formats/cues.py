@@ -1,18 +1,21 @@
-"""Turns cut into subtitle cues: short enough to be read while they are shown. What SubRip and WebVTT have in common.
+"""Turns cut into subtitle cues that can be read while they are shown. What SubRip and WebVTT have in common.
 
-Cues break between words, at a pause where there is one. Cues of one party never overlap; those of two who speak at once
-do, as their turns did.
+Cues break between words, at a pause where there is one; a word too long for a cue is cut. Cues of one party never overlap;
+those of two who speak at once do, as their turns did.
 """
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from callreel.domain.call import Role
-from callreel.domain.transcript import Turn, Word
+from callreel.domain.transcript import Turn, Word, words_of
+from callreel.domain.words import join_words, spread
 
 LONGEST_MS = 7000
 LONGEST_TEXT = 84
-"""Two lines of 42 letters, which is usual for subtitles."""
+"""Two lines of 42 letters, which is usual for subtitles. Wide letters, such as Chinese ones, count twice."""
 PAUSE_MS = 1000
 
 
@@ -28,35 +31,42 @@ class Cue:
 
 def cues(turns: Iterable[Turn]) -> list[Cue]:
     """The cues of all turns that say something, sorted by start."""
-    found = [cue for turn in turns for cue in _of_turn(turn)]
+    found = [_cue(turn.role, group) for turn in turns for group in _groups(turn)]
     return sorted(found, key=lambda cue: (cue.start_ms, cue.role))
 
 
-def _of_turn(turn: Turn) -> Iterator[Cue]:
-    pieces = turn.text.split()
-    if not pieces:
-        return
-    if [piece for word in turn.words for piece in word.text.split()] != pieces:
-        yield Cue(turn.role, turn.start_ms, max(turn.end_ms, turn.start_ms + 1), " ".join(pieces))
-        return
+def _groups(turn: Turn) -> Iterator[Sequence[Word]]:
     group: list[Word] = []
-    for word in turn.words:
-        if group and _is_full(group, word):
-            yield _cue(turn.role, group)
-            group = []
+    width = 0
+    for word in chain.from_iterable(map(_short, words_of(turn))):
+        fits = (
+            group
+            and width + 1 + _width(word.text) <= LONGEST_TEXT
+            and word.end_ms - group[0].start_ms <= LONGEST_MS
+            and word.start_ms - group[-1].end_ms <= PAUSE_MS
+        )
+        if group and not fits:
+            yield group
+            group, width = [], 0
         group.append(word)
-    yield _cue(turn.role, group)
+        width += 1 + _width(word.text)
+    if group:
+        yield group
 
 
-def _is_full(group: Sequence[Word], word: Word) -> bool:
-    letters = sum(len(known.text) + 1 for known in group) + len(word.text)
-    return (
-        letters > LONGEST_TEXT
-        or word.end_ms - group[0].start_ms > LONGEST_MS
-        or word.start_ms - group[-1].end_ms > PAUSE_MS
-    )
+def _short(word: Word) -> Iterator[Word]:
+    """`word` itself, or pieces of it that each fit a cue."""
+    text = " ".join(word.text.split())
+    most = LONGEST_TEXT if _width(text) == len(text) else LONGEST_TEXT // 2
+    pieces = [text[at : at + most] for at in range(0, len(text), most)]
+    for placed in spread(pieces, word.start_ms, word.end_ms):
+        yield Word(*placed)
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _cue(role: Role, group: Sequence[Word]) -> Cue:
-    text = " ".join(piece for word in group for piece in word.text.split())
+    text = join_words(word.text for word in group)
     return Cue(role, group[0].start_ms, max(group[-1].end_ms, group[0].start_ms + 1), text)

@@ -11,10 +11,9 @@ from callreel.domain.call import Role
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.formats.plain_text import plain_text
-from callreel.formats.subrip import subrip
+from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
-from callreel.formats.webvtt import webvtt
 from callreel.review.summary import call_head, live_turns, revision_head
 from callreel.store.calls import calls
 from callreel.store.people import technicians
@@ -41,12 +40,18 @@ MEDIA_TYPES: Mapping[Format, str] = {
 
 
 def export_transcript(
-    conn: Connection, call_id: CallId, wanted: Format, names: Mapping[Role, str], *, written: bool = False
+    conn: Connection,
+    call_id: CallId,
+    wanted: Format,
+    names: Mapping[Role, str],
+    *,
+    written: bool = False,
+    byte_order_mark: bool = False,
 ) -> str | None:
     """The file's text, or None if there is no such call. `names` are what the parties are called.
 
     `written` puts numbers, spelled letters and addresses of English text in writing, in the text format alone: the
-    others hold words with times, which are those that were said.
+    others hold the words as spoken, with their times. `byte_order_mark` is for CSV alone.
     """
     row = calls.get(conn, call_id)
     if row is None:
@@ -59,7 +64,7 @@ def export_transcript(
         case Format.WEBVTT:
             return webvtt(turns, names)
         case Format.CSV:
-            return transcript_csv(turns, names)
+            return transcript_csv(turns, names, byte_order_mark=byte_order_mark)
         case Format.JSON:
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
             return transcript_json(_json_head(head, shown), turns)

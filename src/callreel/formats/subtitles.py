@@ -1,0 +1,41 @@
+"""A transcript as subtitles: SubRip (.srt) and WebVTT (.vtt).
+
+WebVTT follows the W3C Candidate Recommendation of 4 April 2019, with a voice span for who speaks. SubRip has no
+specification: who speaks stands before the text, and what a player may take for markup is written with other signs.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from callreel.domain.call import Role
+from callreel.domain.transcript import Turn
+from callreel.formats.cues import cues
+
+# SubRip has no escapes. Players know HTML tags, the override codes of SubStation (`{\\an8}`) and arrows.
+_SUBRIP = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")", "\\": "/"})
+# WebVTT, section 4.2.2: `&` and `<` begin something else, and `-->` may not stand in a cue.
+_WEBVTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def subrip(turns: Iterable[Turn], names: Mapping[Role, str]) -> str:
+    """The whole file. `names` are what the parties are called."""
+    blocks = []
+    for number, cue in enumerate(cues(turns), 1):
+        text = f"{names[cue.role]}: {cue.text}".replace("-->", "→").translate(_SUBRIP)
+        blocks.append(f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def webvtt(turns: Iterable[Turn], names: Mapping[Role, str]) -> str:
+    """The whole file. `names` are what the parties are called."""
+    blocks = ["WEBVTT\n"]
+    for cue in cues(turns):
+        name, text = (" ".join(part.split()).translate(_WEBVTT) for part in (names[cue.role], cue.text))
+        blocks.append(f"{_time(cue.start_ms, '.')} --> {_time(cue.end_ms, '.')}\n<v {name}>{text}\n")
+    return "\n".join(blocks)
+
+
+def _time(position_ms: int, point: str) -> str:
+    seconds, milliseconds = divmod(position_ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
