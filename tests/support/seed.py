@@ -70,14 +70,15 @@ def wav_bytes(duration_ms: int, rate_hz: int, channels: int, pitch_hz: float = 2
     )
 
 
-def open_seed(folder: Path) -> Seed:
-    """The installation in `folder`; the caller closes the database."""
-    return Seed(Database.open(f"sqlite:///{folder / 'callreel.db'}"), BlobStore(folder / "data"), EventBus())
+def open_seed(folder: Path, url: str | None = None) -> Seed:
+    """The installation in `folder`, on SQLite unless `url` names a database; the caller closes the database."""
+    database = Database.open(url or f"sqlite:///{folder / 'callreel.db'}")
+    return Seed(database, BlobStore(folder / "data"), EventBus())
 
 
-def seed(folder: Path) -> Seed:
+def seed(folder: Path, url: str | None = None) -> Seed:
     """A new installation in `folder`; the caller closes the database."""
-    place = open_seed(folder)
+    place = open_seed(folder, url)
     place.database.migrate()
     _done_call(place)
     _suspect_call(place)

@@ -8,19 +8,46 @@ from urllib.parse import urlencode
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from callreel.domain.ids import CallId
+from callreel.domain.ids import CallId, RecordingSid, StreamSid
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.runtime.counters import Counters
+from callreel.simulator.calls.webhook_forms import (
+    LegEvent,
+    RecordingEvent,
+    call_status_form,
+    recording_status_form,
+    stream_status_form,
+    voice_form,
+)
 from callreel.twilio.signature import SignatureCheck, settings_header, sign
 from callreel.web.carrier import webhooks
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.errors import install_error_handlers
-from tests.support.installation import Installation, answering, temporary_installation
+from tests.support.installation import ACCOUNT, NOON, Installation, answering, leg, temporary_installation
 
 PUBLIC = "https://calls.example"
 STREAM_URL = "wss://calls.example/twilio/media-stream"
 AUTH_TOKEN = "auth-token"
 KEY_SID, KEY = "webhooks_sharedkey_1", "shared-key"
+
+VOICE = voice_form(leg_sid=leg(1), account_sid=ACCOUNT, from_="client:ada", to="+12125550123")
+RECORDING = recording_status_form(RecordingEvent(
+    recording_sid=RecordingSid("RE" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, status="completed",
+    url="https://api.twilio.com/x", start_time=NOON, duration_s=41,
+))  # fmt: skip
+STREAM = stream_status_form(
+    stream_sid=StreamSid("MZ" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, event="stream-stopped", timestamp=NOON
+)  # fmt: skip
+LEG = call_status_form(LegEvent(
+    leg_sid=leg(1), account_sid=ACCOUNT, status="completed", sequence_number=3, timestamp=NOON, from_="client:ada",
+    to="+12125550123", duration_s=41,
+))  # fmt: skip
+CALLBACKS = {
+    "/twilio/recording-status": RECORDING,
+    "/twilio/stream-status": STREAM,
+    "/twilio/call-status": LEG,
+}
+ROUTES = {"/twilio/voice": VOICE, **CALLBACKS}
 
 
 def signature_check() -> SignatureCheck:

@@ -12,29 +12,26 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 
 from callreel.cluster.group_commit import Written
 from callreel.domain.events import LiveEvent
-from callreel.domain.ids import CallId, RecordingSid, StreamSid
+from callreel.domain.ids import CallId
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
 from callreel.simulator.calls.twiml_reader import read_twiml
 from callreel.simulator.calls.twiml_script import Dial, DialNumber, Say
-from callreel.simulator.calls.webhook_forms import (
-    LegEvent,
-    RecordingEvent,
-    call_status_form,
-    recording_status_form,
-    stream_status_form,
-    voice_form,
-)
 from callreel.store.db.tables import metadata
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.carrier import webhooks
 from callreel.web.carrier.webhooks import MAX_FORM_BYTES, CarrierServices
-from tests.support.installation import ACCOUNT, NOON, answering, leg
+from tests.support.installation import answering, leg
 from tests.web.carrier_side import (
     AUTH_TOKEN,
+    CALLBACKS,
     KEY_SID,
+    LEG,
     PUBLIC,
+    ROUTES,
+    STREAM,
+    VOICE,
     CarrierSide,
     carrier_side,
     signature_check,
@@ -43,24 +40,6 @@ from tests.web.carrier_side import (
 )
 
 CALL = CallId("000000000001")
-VOICE = voice_form(leg_sid=leg(1), account_sid=ACCOUNT, from_="client:ada", to="+12125550123")
-RECORDING = recording_status_form(RecordingEvent(
-    recording_sid=RecordingSid("RE" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, status="completed",
-    url="https://api.twilio.com/x", start_time=NOON, duration_s=41,
-))  # fmt: skip
-STREAM = stream_status_form(
-    stream_sid=StreamSid("MZ" + "1" * 32), leg_sid=leg(1), account_sid=ACCOUNT, event="stream-stopped", timestamp=NOON
-)  # fmt: skip
-LEG = call_status_form(LegEvent(
-    leg_sid=leg(1), account_sid=ACCOUNT, status="completed", sequence_number=3, timestamp=NOON, from_="client:ada",
-    to="+12125550123", duration_s=41,
-))  # fmt: skip
-CALLBACKS = {
-    "/twilio/recording-status": RECORDING,
-    "/twilio/stream-status": STREAM,
-    "/twilio/call-status": LEG,
-}
-ROUTES = {"/twilio/voice": VOICE, **CALLBACKS}
 
 
 @pytest.fixture

@@ -148,7 +148,11 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
-    fields = {".".join(map(str, item["loc"])) for item in cast(RequestValidationError, error).errors()}
+    # Names of unknown fields come from the client and are not repeated.
+    fields = {
+        ".".join(map(str, item["loc"][:1] if item["type"] == "extra_forbidden" else item["loc"]))
+        for item in cast(RequestValidationError, error).errors()
+    }
     return error_response(request, 422, f"Invalid values: {', '.join(sorted(fields))}.")
 
 

@@ -27,6 +27,7 @@ from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import not_found
 
 LONGEST_QUERY = 500
+LONGEST_CALL_S = 1_000_000
 
 routes = APIRouter(tags=["calls"])
 
@@ -37,12 +38,12 @@ class CallQuery(BaseModel):
     q: str = Field("", max_length=LONGEST_QUERY)
     since: str | None = Field(None, alias="from")
     until: str | None = Field(None, alias="to")
-    agent: str | None = None
+    agent: str | None = Field(None, max_length=200)
     number: str = Field("", max_length=100)
     state: CallState | None = None
     verdict: Verdict | Literal["none"] | None = None
-    min_s: float | None = Field(None, ge=0)
-    max_s: float | None = Field(None, ge=0)
+    min_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
+    max_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
     notes: bool = False
     held: bool = False
     zone: str = "UTC"

@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from callreel.store.transcripts import vocabulary
 from callreel.store.transcripts.vocabulary import PhraseRow
 from callreel.web.dependencies import Context, CurrentPerson
+from callreel.web.values import Body
 
 MOST_PHRASES = 1000
 LONGEST_PHRASE = 80
@@ -14,10 +15,8 @@ LONGEST_PHRASE = 80
 routes = APIRouter(tags=["engines"])
 
 
-class Vocabulary(BaseModel):
+class Vocabulary(Body):
     """The whole custom vocabulary: words, names, or short phrases."""
-
-    model_config = ConfigDict(extra="forbid")
 
     phrases: list[str] = Field(max_length=MOST_PHRASES)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.events import Json
@@ -17,6 +17,7 @@ from callreel.store.calls.holds import HoldRow
 from callreel.web.dependencies import Context, CurrentPerson, Erasures, ExistingCall, Holds
 from callreel.web.errors import not_found
 from callreel.web.options import WebContext
+from callreel.web.values import Body
 
 MOST_SHOWN = 500
 Reason = Annotated[str, Query(max_length=LONGEST_REASON)]
@@ -24,10 +25,8 @@ Reason = Annotated[str, Query(max_length=LONGEST_REASON)]
 routes = APIRouter(tags=["erasure"])
 
 
-class Hold(BaseModel):
+class Hold(Body):
     """Why a call is held."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=LONGEST_REASON)
 

@@ -29,6 +29,7 @@ from callreel.web.auth.person import SessionCheck, session_check
 from callreel.web.dependencies import Context, CurrentPerson, ExistingCall
 from callreel.web.errors import InvalidError
 from callreel.web.options import WebContext
+from callreel.web.values import LARGEST_INTEGER
 
 RETRY_MS: Final = 2000
 UNAVAILABLE_S: Final = 1.0
@@ -61,7 +62,7 @@ async def call_events(
     context: Context,
     request: Request,
     call: ExistingCall,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST_INTEGER)] = 0,
     kinds: Kinds = None,
     last_event_id: LastEventId = None,
 ) -> StreamingResponse:
@@ -74,7 +75,7 @@ async def all_events(
     context: Context,
     request: Request,
     person: CurrentPerson,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, le=LARGEST_INTEGER)] = None,
     kinds: Kinds = None,
     last_event_id: LastEventId = None,
 ) -> StreamingResponse:
@@ -192,7 +193,7 @@ def _stream(context: WebContext, request: Request, wanted: Subscription) -> Stre
 
 def _last_id(header: str | None, after: int | None) -> int | None:
     """`Last-Event-ID` if it is one of ours, else `after`."""
-    return int(header) if header and header.isascii() and header.isdigit() and len(header) < 19 else after
+    return int(header) if header and header.isascii() and header.isdigit() and len(header) < 10 else after
 
 
 def _kinds(listed: str | None) -> frozenset[EventKind]:

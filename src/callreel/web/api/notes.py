@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from callreel.domain.access import Right
 from callreel.domain.ids import CallId
@@ -10,26 +10,23 @@ from callreel.domain.note import LONGEST_NOTE, NoteKind
 from callreel.review.summary import note_summary
 from callreel.web.dependencies import CallNotes, CurrentPerson, ExistingCall
 from callreel.web.errors import not_found
+from callreel.web.values import Body, RowId
 
 LONGEST_CALL_MS = 7 * 24 * 3_600_000
 
 routes = APIRouter(tags=["notes"])
 
 
-class NewNote(BaseModel):
+class NewNote(Body):
     """A mark or a note at a moment of the call."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: NoteKind
     at_ms: int = Field(ge=0, le=LONGEST_CALL_MS)
     text: str = Field(default="", max_length=LONGEST_NOTE)
 
 
-class NoteChange(BaseModel):
+class NoteChange(Body):
     """The fields of a note to change."""
-
-    model_config = ConfigDict(extra="forbid")
 
     at_ms: int | None = Field(default=None, ge=0, le=LONGEST_CALL_MS)
     text: str | None = Field(default=None, max_length=LONGEST_NOTE)
@@ -43,7 +40,7 @@ def add(notes: CallNotes, person: CurrentPerson, call: ExistingCall, note: NewNo
 
 @routes.patch("/api/calls/{call_id}/notes/{note_id}")
 def change(
-    notes: CallNotes, person: CurrentPerson, call_id: CallId, note_id: int, note: NoteChange
+    notes: CallNotes, person: CurrentPerson, call_id: CallId, note_id: RowId, note: NoteChange
 ) -> JSONResponse:
     """Change the text or the moment of a note."""
     all_notes = person.may(Right.EDIT_ALL_NOTES)
@@ -54,7 +51,7 @@ def change(
 
 
 @routes.delete("/api/calls/{call_id}/notes/{note_id}", status_code=204)
-def remove(notes: CallNotes, person: CurrentPerson, call_id: CallId, note_id: int) -> Response:
+def remove(notes: CallNotes, person: CurrentPerson, call_id: CallId, note_id: RowId) -> Response:
     """Remove a note."""
     all_notes = person.may(Right.EDIT_ALL_NOTES)
     if not notes.remove(call_id, note_id, by=person.name, all_notes=all_notes):

@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.events import Json
@@ -15,34 +15,29 @@ from callreel.web.auth.signin import delete_session_cookie, set_session_cookie
 from callreel.web.dependencies import Context, CurrentPerson, SignInService
 from callreel.web.errors import InvalidError, RequestConflictError, not_found, too_many
 from callreel.web.options import WebContext
+from callreel.web.values import Body, RowId
 
 routes = APIRouter(tags=["people"])
 
 
-class NewPerson(BaseModel):
+class NewPerson(Body):
     """A new account."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^\S(.*\S)?$")
     password: str = Field(max_length=LONGEST_PASSWORD)
     role: UserRole = UserRole.AGENT
 
 
-class PersonChange(BaseModel):
+class PersonChange(Body):
     """The fields of an account to change."""
-
-    model_config = ConfigDict(extra="forbid")
 
     password: str | None = Field(default=None, max_length=LONGEST_PASSWORD)
     role: UserRole | None = None
     disabled: bool | None = None
 
 
-class OwnPassword(BaseModel):
+class OwnPassword(Body):
     """The current password and the new one."""
-
-    model_config = ConfigDict(extra="forbid")
 
     current: str = Field(max_length=LONGEST_PASSWORD)
     new: str = Field(max_length=LONGEST_PASSWORD)
@@ -120,7 +115,7 @@ async def add(context: Context, sign_in: SignInService, person: NewPerson) -> JS
 
 @routes.patch("/api/people/{person_id}")
 async def change(
-    context: Context, sign_in: SignInService, person_id: int, change: PersonChange
+    context: Context, sign_in: SignInService, person_id: RowId, change: PersonChange
 ) -> JSONResponse:
     """Set another password or role, or disable or enable the account."""
     hashed = None if change.password is None else await sign_in.hashed(change.password)

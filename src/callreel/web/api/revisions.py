@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from callreel.asr.languages import code_of
 from callreel.domain.call import Role
@@ -17,6 +17,7 @@ from callreel.store.calls import calls
 from callreel.store.transcripts import revisions
 from callreel.store.transcripts.revisions import RevisionRow
 from callreel.web.dependencies import CallCorrections, Context, CurrentPerson, ExistingCall
+from callreel.web.values import LARGEST_INTEGER, Body
 
 MOST_CHANGES = 1000
 LONGEST_TURN = 20_000
@@ -24,30 +25,24 @@ LONGEST_TURN = 20_000
 routes = APIRouter(tags=["transcripts"])
 
 
-class TurnChange(BaseModel):
+class TurnChange(Body):
     """A new text for a turn or for one of its words, or another role for a turn."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    turn: int
-    word: int | None = None
+    turn: int = Field(ge=0, le=LARGEST_INTEGER)
+    word: int | None = Field(default=None, ge=0, le=LARGEST_INTEGER)
     text: str | None = Field(default=None, max_length=LONGEST_TURN)
     role: Role | None = None
 
 
-class Revision(BaseModel):
+class Revision(Body):
     """Changes relative to the revision number `base`."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    base: int = Field(ge=0)
+    base: int = Field(ge=0, le=LARGEST_INTEGER)
     changes: list[TurnChange] = Field(min_length=1, max_length=MOST_CHANGES)
 
 
-class Language(BaseModel):
+class Language(Body):
     """A code such as `de`, or a name such as `German`; empty for the engine's default."""
-
-    model_config = ConfigDict(extra="forbid")
 
     language: str = Field(max_length=40)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from callreel.domain.events import Json
 from callreel.store.people import technicians
@@ -14,6 +14,7 @@ from callreel.twilio.dial_policy import DialPolicy, Refused
 from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import InvalidError, RequestConflictError, not_found
 from callreel.web.pages.wording import number_text
+from callreel.web.values import Body, RowId
 
 RECENT = 10
 SOUNDS = "/static/sounds/"
@@ -23,27 +24,21 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$"
 routes = APIRouter(tags=["softphone"])
 
 
-class RawNumber(BaseModel):
+class RawNumber(Body):
     """A number as it was typed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     raw: str = Field(max_length=100)
 
 
-class NewTechnician(BaseModel):
+class NewTechnician(Body):
     """A name for a number."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Name
     number: Number
 
 
-class TechnicianChange(BaseModel):
+class TechnicianChange(Body):
     """Another name or another number."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
     number: Number | None = None
@@ -115,7 +110,7 @@ def add(context: Context, technician: NewTechnician) -> JSONResponse:
 
 
 @routes.patch("/api/technicians/{technician_id}")
-def change(context: Context, technician_id: int, change: TechnicianChange) -> JSONResponse:
+def change(context: Context, technician_id: RowId, change: TechnicianChange) -> JSONResponse:
     """Set another name or another number."""
     e164 = None if change.number is None else _dialable(context.options.dial_policy, change.number)
     with context.database.write() as conn:
@@ -126,7 +121,7 @@ def change(context: Context, technician_id: int, change: TechnicianChange) -> JS
 
 
 @routes.delete("/api/technicians/{technician_id}", status_code=204)
-def remove(context: Context, technician_id: int) -> Response:
+def remove(context: Context, technician_id: RowId) -> Response:
     """Remove a technician's name."""
     with context.database.write() as conn:
         if not technicians.remove(conn, technician_id):

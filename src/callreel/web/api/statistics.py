@@ -16,6 +16,7 @@ from callreel.web.options import WebContext
 
 DEFAULT_DAYS = 30
 MOST_DAYS = 400
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9990, 12, 31)
 
 routes = APIRouter(tags=["days"])
 
@@ -23,8 +24,8 @@ routes = APIRouter(tags=["days"])
 class Period(BaseModel):
     """The days asked for, both included."""
 
-    since: date | None = Field(None, alias="from")
-    until: date | None = Field(None, alias="to")
+    since: date | None = Field(None, alias="from", ge=FIRST_DAY, le=LAST_DAY)
+    until: date | None = Field(None, alias="to", ge=FIRST_DAY, le=LAST_DAY)
     zone: str = "UTC"
 
 
@@ -40,7 +41,7 @@ def statistics_of(context: WebContext, own: str | None, period: Period) -> dict[
     now = context.clock.now()
     last = period.until or now.astimezone(zone).date()
     first = period.since or last - timedelta(days=DEFAULT_DAYS - 1)
-    if not 0 <= (last - first).days < MOST_DAYS or not 1970 <= first.year <= last.year <= 9990:
+    if not 0 <= (last - first).days < MOST_DAYS:
         raise InvalidError(f"a period ends on or after its first day and has at most {MOST_DAYS} days")
     with context.database.read() as conn:
         return day_figures(conn, first, last, zone, own, context.options.prices, now)

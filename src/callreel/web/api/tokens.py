@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from callreel.domain.access import Scope
 from callreel.domain.events import Json
@@ -14,6 +14,7 @@ from callreel.store.people import api_tokens
 from callreel.store.people.api_tokens import ApiTokenRow
 from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import not_found
+from callreel.web.values import Body, RowId
 
 PREFIX: Final = "crt_"
 """Lets people and secret scanners recognise a token."""
@@ -22,10 +23,8 @@ LONGEST_DAYS: Final = 3650
 routes = APIRouter(tags=["tokens"])
 
 
-class NewToken(BaseModel):
+class NewToken(Body):
     """A token for a program. `days` None: valid until it is removed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=100)
     scopes: set[Scope] = Field(min_length=1)
@@ -61,7 +60,7 @@ def add(context: Context, owner: Owner, wanted: NewToken) -> JSONResponse:
 
 
 @routes.delete("/api/tokens/{token_id}", status_code=204)
-def remove(context: Context, owner: Owner, token_id: int) -> Response:
+def remove(context: Context, owner: Owner, token_id: RowId) -> Response:
     """Revoke a token."""
     with context.database.write() as conn:
         if not api_tokens.remove(conn, owner, token_id):

@@ -7,7 +7,7 @@ from the table is closed. Requests under `/twilio/` pass: those routes check the
 import asyncio
 from functools import partial
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -23,6 +23,7 @@ from callreel.web.auth.origin import is_loopback_name, is_own_request
 from callreel.web.auth.person import Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
 from callreel.web.errors import error_json, error_response, wants_page
+from callreel.web.values import is_storable
 
 SIGNED: Final = "/twilio/"
 
@@ -97,6 +98,10 @@ class Gate:
         # Cross-site pages cannot make a browser send our token, and with a token the cookie is ignored.
         if token is None and not is_own_request(method, headers):
             return error_json(403, "Requests from other sites' pages are not allowed.", "cross_site")
+        if not is_storable(scope["path"]):
+            return _refused(scope, 404)
+        if not is_storable(unquote_plus(scope["query_string"].decode("latin-1"))):
+            return _refused(scope, 422, "A query parameter has control characters.")
         found = find(method, scope["path"])
         if found is not None and found.rule is not None and found.rule.open:
             return None

@@ -18,6 +18,7 @@ from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
+from callreel.store.db.types import storable_text
 from callreel.twilio.signature import SignatureCheck
 from callreel.twilio.webhooks import (
     WebhookError,
@@ -73,7 +74,7 @@ async def _signed_form(carrier: Carrier, request: Request) -> Form:
         carrier.counters.add("webhooks_refused")
         log.warning("webhook refused path=%s reason=signature", request.url.path)
         raise HTTPException(403, "The signature is missing or wrong.")
-    return dict(pairs)
+    return {storable_text(name): storable_text(value) for name, value in pairs}
 
 
 SignedForm = Annotated[Form, Depends(_signed_form)]

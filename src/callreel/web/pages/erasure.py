@@ -23,9 +23,10 @@ from callreel.web.errors import not_found, status_and_message
 from callreel.web.options import WebContext
 from callreel.web.pages.render import Renderer
 from callreel.web.pages.wording import LAYER_NAMES, ROW_NAMES
+from callreel.web.values import Storable
 
 # Longer than allowed, so that the page and not a bare 422 says what is wrong.
-Reason = Annotated[str, Form(max_length=4 * LONGEST_REASON)]
+Reason = Annotated[str, Form(max_length=4 * LONGEST_REASON), Storable]
 
 routes = APIRouter(include_in_schema=False)
 

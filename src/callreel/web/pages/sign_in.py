@@ -16,12 +16,13 @@ from callreel.web.dependencies import Context, Pages, SignInService
 from callreel.web.errors import sentence, too_many
 from callreel.web.options import WebContext
 from callreel.web.pages.render import Renderer
+from callreel.web.values import Storable
 
 log = logging.getLogger(__name__)
 
 _USED: Final = "This link was used already or has expired."
 
-Password = Annotated[str, Form(max_length=LONGEST_PASSWORD)]
+Password = Annotated[str, Form(max_length=LONGEST_PASSWORD), Storable]
 
 routes = APIRouter(include_in_schema=False)
 
@@ -45,7 +46,7 @@ async def enter(
     sign_in: SignInService,
     pages: Pages,
     request: Request,
-    name: Annotated[str, Form(max_length=200)],
+    name: Annotated[str, Form(max_length=200), Storable],
     password: Password,
     target: Annotated[str, Form(alias="next")] = "/",
 ) -> Response:
@@ -90,8 +91,8 @@ async def create_administrator(
     sign_in: SignInService,
     pages: Pages,
     request: Request,
-    token: Annotated[str, Form(max_length=200)],
-    name: Annotated[str, Form(max_length=1000)],
+    token: Annotated[str, Form(max_length=200), Storable],
+    name: Annotated[str, Form(max_length=1000), Storable],
     password: Password,
 ) -> Response:
     refusal = await _link_refusal(context, sign_in, pages, request, token)

@@ -1,0 +1,239 @@
+"""Hostile values in every parameter, body field and form field of every route: no answer is a 500, on both databases."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import pytest
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from httpx2 import Response
+from sqlalchemy import update
+
+from callreel.cluster.group_commit import GroupCommit
+from callreel.domain.access import UserRole
+from callreel.ingest.callback_intake import CallbackIntake
+from callreel.runtime.counters import Counters
+from callreel.store.db.tables import users as users_table
+from callreel.store.people import users
+from callreel.web import app as web
+from callreel.web.app import WebContext, WebOptions, create_app
+from callreel.web.auth import passwords
+from callreel.web.auth.attempts import AttemptLimit
+from callreel.web.carrier.webhooks import CarrierServices
+from tests.support.installation import answering
+from tests.support.postgres import postgres_server
+from tests.support.seed import DONE, NOON, Seed, seed
+from tests.web.carrier_side import PUBLIC, ROUTES, signature_check, signed
+from tests.web.conftest import HASH, enter
+
+TEXTS = (
+    "a\0b", "\0", "\x01\x1b[2J\x7f", "\ufffe\ufdd0", "\u202ea\u2066", "9" * 19, "9" * 23, "-" + "9" * 23, str(2**63), str(2**31),
+    "9" * 5000, "\u0661\u0662", "NaN", "inf", "1e400", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01",
+    "9999-12-31", "", " ", "%00", "..", "true", "x" * 3000,
+)  # fmt: skip
+JSON_VALUES: tuple[Any, ...] = (
+    *TEXTS,
+    "\ud83d",
+    "a\udfffb",
+    2**31,
+    2**63,
+    -(2**63),
+    10**400,
+    1.5,
+    True,
+    None,
+    [],
+    {"\ud83d": "\0"},
+)
+PATHS = {"call_id": DONE, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32}
+STREAMS = {"/events", "/calls/{call_id}/events"}
+
+
+Send = Callable[..., Response]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seed]:
+    folder = tmp_path_factory.mktemp("edges")
+    if request.param == "sqlite":
+        yield from _seeded(folder, None)
+        return
+    with postgres_server() as server:
+        yield from _seeded(folder, server.new_url())
+
+
+def _seeded(folder: Path, url: str | None) -> Iterator[Seed]:
+    place = seed(folder, url)
+    with place.database.write() as conn:
+        users.add(conn, "ada", HASH, UserRole.ADMINISTRATOR, NOON)
+    place.bus.close()  # live events end after the replay
+    yield place
+    place.database.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "_hasher", hasher)
+        patch.setattr(passwords, "_unknown_person_hash", hasher.hash("x"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def client(place: Seed) -> TestClient:
+    context = WebContext(place.database, place.blobs, place.bus, WebOptions())
+    intake = CallbackIntake(
+        context.clock,
+        recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
+    )  # fmt: skip
+    commits = GroupCommit(place.database, context.publisher)
+    voice = answering(cast(Any, context))
+    app = create_app(context, CarrierServices(signature_check(), PUBLIC, voice, intake, commits, Counters()))
+    app.state.sign_in._by_address = app.state.sign_in.welcome_attempts = AttemptLimit(limit=10**6)
+    return TestClient(app, base_url=PUBLIC, follow_redirects=False, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def send(client: TestClient, place: Seed) -> Send:
+    """Sends a request as an administrator, whatever earlier requests did to sessions and accounts."""
+
+    def request(method: str, url: str, **content: Any) -> Response:
+        answer = client.request(method, url, **content)
+        if answer.status_code in (401, 403):
+            with place.database.write() as conn:
+                conn.execute(update(users_table).values(disabled=False, role=UserRole.ADMINISTRATOR))
+            answer = enter(client, place, "ada").request(method, url, **content)
+        assert answer.status_code < 500, (method, url[:80], str(content)[:200], answer.text[:200])
+        return answer
+
+    return request
+
+
+def described(routes: list[APIRoute]) -> dict[str, Any]:
+    """The OpenAPI document of all routes, pages and forms too."""
+    app = FastAPI()
+    for route in routes:
+        app.add_api_route(route.path, route.endpoint, methods=list(route.methods or ()))
+    return app.openapi()
+
+
+def operations() -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    routes = [route for module in web._ROUTED for route in module.routes.routes]
+    document = described([route for route in routes if isinstance(route, APIRoute)])
+    schemas = document.get("components", {}).get("schemas", {})
+    return [
+        (method.upper(), path, operation, schemas)
+        for path, item in sorted(document["paths"].items())
+        for method, operation in item.items()
+        if not path.startswith("/twilio/")
+    ]
+
+
+def filled(path: str, **values: str) -> str:
+    for name in [part.split("}")[0] for part in path.split("{")[1:]]:
+        path = path.replace(f"{{{name}}}", quote(values.get(name, PATHS.get(name, "1")), safe=""))
+    return path
+
+
+def parameters(operation: dict[str, Any], place: str) -> list[str]:
+    return [one["name"] for one in operation.get("parameters", []) if one["in"] == place]
+
+
+def fields(operation: dict[str, Any], schemas: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The fields of a body by name, with a plausible value each."""
+    content = operation.get("requestBody", {}).get("content", {})
+    if kind not in content:
+        return {}
+    schema = schemas[content[kind]["schema"]["$ref"].rpartition("/")[2]]
+    return {name: plausible(one, schemas) for name, one in schema["properties"].items()}
+
+
+def plausible(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    if "anyOf" in schema:
+        return plausible(schema["anyOf"][0], schemas)
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("type") == "object":
+        return {name: plausible(one, schemas) for name, one in schema["properties"].items()}
+    if schema.get("type") == "array":
+        return [plausible(schema["items"], schemas)]
+    return {"string": "+12125550123", "integer": 1, "number": 1.0, "boolean": False}[schema["type"]]
+
+
+def variants(body: Any, values: tuple[Any, ...]) -> Iterator[Any]:
+    """`body` with one of its leaves replaced at a time."""
+    if isinstance(body, dict):
+        for name, inner in body.items():
+            for changed in variants(inner, values):
+                yield {**body, name: changed}
+        yield {**body, "\ud83d": 1}
+    elif isinstance(body, list):
+        for changed in variants(body[0], values):
+            yield [changed]
+    yield from values
+
+
+def test_no_path_or_query_value_is_a_server_error(send: Send) -> None:
+    for method, path, operation, _ in operations():
+        for value in TEXTS:
+            for name in parameters(operation, "path"):
+                if value not in ("", ".."):
+                    send(method, filled(path, **{name: value[:300]}))
+            for name in parameters(operation, "query"):
+                send(method, filled(path), params={name: value})
+
+
+def test_no_body_value_is_a_server_error(send: Send) -> None:
+    headers = {"Content-Type": "application/json"}
+    for method, path, operation, schemas in operations():
+        body = fields(operation, schemas, "application/json")
+        for changed in variants(body, JSON_VALUES) if body else ():
+            send(method, filled(path), content=json.dumps(changed), headers=headers)
+
+
+def test_no_form_value_is_a_server_error(send: Send) -> None:
+    for method, path, operation, schemas in operations():
+        form = fields(operation, schemas, "application/x-www-form-urlencoded")
+        for name in form:
+            for value in TEXTS:
+                send(method, filled(path), data={**form, name: value})
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_no_webhook_value_is_a_server_error(send: Send, path: str) -> None:
+    for name in [*ROUTES[path], "Extra", "Language"]:
+        for value in TEXTS:
+            form = {**ROUTES[path], name: value}
+            send("POST", path, data=form, headers=signed(path, form))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("DELETE", f"/api/calls/{DONE}/notes/{'9' * 23}", None),
+        ("PATCH", f"/api/calls/{DONE}/notes/{'9' * 23}", {"text": "x"}),
+        ("DELETE", f"/api/technicians/{'9' * 23}", None),
+        ("PATCH", f"/api/people/{'9' * 23}", {"role": "agent"}),
+        ("PUT", "/api/vocabulary", {"phrases": ["\ud83d"]}),
+        ("POST", f"/api/calls/{DONE}/notes", {"kind": "note", "at_ms": 1, "text": "a\0b"}),
+        ("POST", f"/api/calls/{DONE}/revisions", {"base": 0, "changes": [{"turn": 0, "text": "a\0b"}]}),
+        ("PUT", f"/api/calls/{DONE}/hold", {"reason": "a\0b"}),
+        ("GET", "/calls/a%00b", None),
+        ("GET", "/api/calls?number=a%00b", None),
+        ("GET", "/api/calls?before=9999-12-31T23:59:59-23:59", None),
+        ("GET", "/api/calls?before=0001-01-01T00:00:00%2B23:59", None),
+    ],
+)
+def test_values_that_cannot_be_stored_are_refused(send: Send, method: str, path: str, body: object) -> None:
+    content = None if body is None else json.dumps(body)
+    answer = send(method, path, content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == (404 if "%00" in path.partition("?")[0] else 422)
+    assert set(answer.json()["error"]) == {"code", "message"}
