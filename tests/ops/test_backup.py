@@ -44,9 +44,7 @@ def copied(installation: Installation, target: Path) -> backup.Backup:
     return make_backup([installation.folder / "callreel.db"], installation.blobs, target, NOON, say=quiet)
 
 
-def test_what_is_restored_into_an_empty_folder_is_what_was_backed_up(
-    installation: Installation, tmp_path: Path
-) -> None:
+def test_restore_reproduces_the_installation(installation: Installation, tmp_path: Path) -> None:
     bytes_of = with_files(installation)
     made = copied(installation, tmp_path / "copy")
     assert made.missing == () and verify(tmp_path / "copy") == []
@@ -63,7 +61,7 @@ def test_what_is_restored_into_an_empty_folder_is_what_was_backed_up(
     database.close()
 
 
-def test_a_copy_under_load_is_of_one_instant(installation: Installation, tmp_path: Path) -> None:
+def test_copy_under_load_is_one_snapshot(installation: Installation, tmp_path: Path) -> None:
     """Somebody adds rows in pairs all the while; the copy never holds half a pair, and ends."""
     ended = threading.Event()
 
@@ -87,7 +85,7 @@ def test_a_copy_under_load_is_of_one_instant(installation: Installation, tmp_pat
         conn.close()
 
 
-def test_a_file_that_is_not_as_its_row_says_is_told(installation: Installation, tmp_path: Path) -> None:
+def test_file_that_differs_from_its_row_is_reported(installation: Installation, tmp_path: Path) -> None:
     with_files(installation)
     (installation.blobs.root / "twilio_recordings/one.wav").write_bytes(b"something else")
     assert copied(installation, tmp_path / "a").missing == ("twilio_recordings/one.wav",)
@@ -95,7 +93,7 @@ def test_a_file_that_is_not_as_its_row_says_is_told(installation: Installation, 
     assert copied(installation, tmp_path / "b").missing == ("twilio_recordings/one.wav",)
 
 
-def test_a_damaged_backup_restores_nothing(installation: Installation, tmp_path: Path) -> None:
+def test_damaged_backup_restores_nothing(installation: Installation, tmp_path: Path) -> None:
     with_files(installation)
     copied(installation, tmp_path / "copy")
     (tmp_path / "copy/files/twilio_recordings/one.wav").write_bytes(b"the carrier'S")
@@ -105,7 +103,7 @@ def test_a_damaged_backup_restores_nothing(installation: Installation, tmp_path:
     assert not (tmp_path / "new").exists()
 
 
-def test_folders_that_hold_something_are_refused(installation: Installation, tmp_path: Path) -> None:
+def test_non_empty_folders_are_refused(installation: Installation, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/letter").touch()
     with pytest.raises(StoreError, match="not empty"):
@@ -115,7 +113,7 @@ def test_folders_that_hold_something_are_refused(installation: Installation, tmp
         restore(tmp_path / "copy", tmp_path / "full", tmp_path / "full", say=quiet)
 
 
-def test_a_copy_that_broke_off_is_no_backup(installation: Installation, tmp_path: Path) -> None:
+def test_interrupted_backup_is_refused(installation: Installation, tmp_path: Path) -> None:
     copied(installation, tmp_path / "copy")
     (tmp_path / "copy/manifest.json").unlink()
     with pytest.raises(StoreError, match="no backup"):

@@ -56,7 +56,7 @@ def recording(
 
 
 @pytest.mark.parametrize("state", list(CloudState))
-def test_every_state_has_a_line_and_what_is_wrong_has_advice(state: CloudState) -> None:
+def test_each_state_has_a_line_and_problems_have_advice(state: CloudState) -> None:
     [finding] = explain_recording(recording(state))
     assert "RE1111" in finding.line
     assert "\n" not in finding.line
@@ -77,30 +77,30 @@ def test_every_state_has_a_line_and_what_is_wrong_has_advice(state: CloudState) 
         (recording(CloudState.MISSING), "CALLREEL_RECORD"),
     ],
 )
-def test_the_reason_decides_the_advice(row: RecordingRow, expected: str) -> None:
+def test_advice_depends_on_the_reason(row: RecordingRow, expected: str) -> None:
     assert expected in explain_recording(row)[0].line
 
 
-def test_one_channel_is_a_finding_of_its_own() -> None:
+def test_mono_recording_is_a_finding() -> None:
     found = explain_recording(recording(CloudState.STORED, channels=1))
     assert [finding.mark for finding in found] == [Mark.OK, Mark.WARN]
     assert "CALLREEL_RECORDING_CHANNELS=dual" in found[1].advice
 
 
-def test_a_call_is_found_by_its_id_and_by_its_leg(database: Database) -> None:
+def test_call_is_explained_by_id_and_by_leg(database: Database) -> None:
     with database.read() as conn:
         assert explain_call(conn, CALL.id) == explain_call(conn, LEG)
         assert explain_call(conn, "ba9876543210") == []
         assert explain_call(conn, "CA" + "b" * 32) == []
 
 
-def test_a_call_that_nobody_told_of_lacks_its_stream_and_its_callback(database: Database) -> None:
+def test_call_without_callbacks_lacks_stream_and_recording(database: Database) -> None:
     with database.read() as conn:
         found = explain_call(conn, CALL.id)
     assert [finding.what for finding in found if finding.mark is Mark.BAD] == ["media stream", "recording"]
 
 
-def test_streams_and_repaired_layers_are_told(database: Database) -> None:
+def test_streams_and_repaired_layers_are_reported(database: Database) -> None:
     path = "audio_recordings/agent.wav"
     layer = LayerFile(Layer.LIVE_8K, Role.AGENT, path, 8000, 1, 1000, 16044, "ab", LayerState.REPAIRED)
     with database.write() as conn:
@@ -118,7 +118,7 @@ def test_streams_and_repaired_layers_are_told(database: Database) -> None:
     assert found[3].mark is Mark.OK
 
 
-def test_no_number_and_no_name_stands_in_the_lines(database: Database) -> None:
+def test_findings_contain_no_number_and_no_name(database: Database) -> None:
     with database.read() as conn:
         lines = " ".join(finding.line for finding in explain_call(conn, CALL.id))
     assert "555" not in lines

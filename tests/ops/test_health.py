@@ -5,7 +5,7 @@ from callreel.ops.health import Check, Health, check_runs, disk_space_check
 from tests.support.installation import NOON, SteppedClock
 
 
-def test_a_failing_check_is_told_with_its_beginning_and_goes_when_it_passes() -> None:
+def test_problem_has_its_first_time_and_ends_with_the_check() -> None:
     clock, wrong = SteppedClock(), [False]
 
     def refuse() -> None:
@@ -26,7 +26,7 @@ def test_a_failing_check_is_told_with_its_beginning_and_goes_when_it_passes() ->
     assert health.problems() == []
 
 
-def test_a_check_that_hangs_is_itself_what_is_wrong() -> None:
+def test_hanging_check_is_a_problem() -> None:
     clock = SteppedClock()
     health = Health(clock, {})
     clock.step(29)
@@ -35,13 +35,13 @@ def test_a_check_that_hangs_is_itself_what_is_wrong() -> None:
     assert [problem.name for problem in health.problems()] == ["checks"]
 
 
-def test_little_room_is_told_in_numbers() -> None:
+def test_low_disk_space_is_reported_with_numbers() -> None:
     check: Check = disk_space_check(lambda: 100 << 20, 512 << 20)
     assert check() == "100 MiB are free on the disk of the data folder, fewer than 512 MiB"
     assert disk_space_check(lambda: 512 << 20, 512 << 20)() is None
 
 
-def test_a_folder_that_is_gone_is_a_problem(tmp_path: Path) -> None:
+def test_missing_folder_is_a_problem(tmp_path: Path) -> None:
     health = Health(SteppedClock(), {"folder": check_runs(lambda: (tmp_path / "gone" / "file").touch())})
     health.run_checks()
     assert [problem.name for problem in health.problems()] == ["folder"]

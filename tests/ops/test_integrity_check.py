@@ -42,19 +42,19 @@ def put_aged(path: Path, age: timedelta) -> None:
     os.utime(path, (moment, moment))
 
 
-def test_what_is_whole_is_well(kept: Installation) -> None:
+def test_intact_files_give_no_findings(kept: Installation) -> None:
     checked = check(kept)
     assert (checked.files, checked.size_bytes, checked.findings) == (1, 5, ())
 
 
 @pytest.mark.parametrize("bytes_now", [b"audiO", b"audio and more", b""])
-def test_changed_bytes_are_told_and_never_touched(kept: Installation, bytes_now: bytes) -> None:
+def test_changed_bytes_are_reported_and_never_touched(kept: Installation, bytes_now: bytes) -> None:
     kept.blobs.path(KEY).write_bytes(bytes_now)
     assert told(check(kept, repair=True)) == [(Kind.DAMAGED, KEY, None)]
     assert kept.blobs.path(KEY).read_bytes() == bytes_now
 
 
-def test_a_lost_recording_is_fetched_again_when_asked_to(kept: Installation) -> None:
+def test_missing_recording_is_scheduled_for_download_on_repair(kept: Installation) -> None:
     with kept.database.write() as conn:
         conn.exec_driver_sql("UPDATE calls SET state = 'closed'")
     kept.blobs.path(KEY).unlink()
@@ -67,7 +67,7 @@ def test_a_lost_recording_is_fetched_again_when_asked_to(kept: Installation) -> 
     assert row is not None and row.state is CloudState.COMPLETED
 
 
-def test_a_file_that_no_row_names_is_moved_aside_once_it_is_old(kept: Installation) -> None:
+def test_old_file_without_a_row_is_moved_aside(kept: Installation) -> None:
     folder = kept.blobs.path(KEY).parent
     put_aged(folder / "new.wav", timedelta(hours=23))
     put_aged(folder / "old.wav", timedelta(hours=25))
@@ -81,7 +81,7 @@ def test_a_file_that_no_row_names_is_moved_aside_once_it_is_old(kept: Installati
     assert (folder / "new.wav").exists()
 
 
-def test_what_dead_processes_left_is_deleted_once_it_is_old(kept: Installation) -> None:
+def test_old_leftovers_of_dead_processes_are_deleted(kept: Installation) -> None:
     folder = kept.blobs.path(KEY).parent
     put_aged(folder / ".x.wav.abc.part", timedelta(days=2))
     put_aged(folder / "resumed.wav.part", timedelta(hours=2))

@@ -4,7 +4,7 @@ from callreel.store.people import api_tokens, users
 from tests.support.rows import NOON, after
 
 
-def test_a_token_is_its_owners_until_it_ends(database: Database) -> None:
+def test_token_identifies_its_owner_until_it_expires(database: Database) -> None:
     with database.write() as conn:
         ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)
         scopes = {Scope.WRITE_CALLS, Scope.READ_CALLS}
@@ -17,7 +17,7 @@ def test_a_token_is_its_owners_until_it_ends(database: Database) -> None:
         assert [kept.last_used_at for kept in api_tokens.of_user(conn, ada.id)] == [after(5)]
 
 
-def test_who_is_disabled_has_no_tokens_and_nobody_removes_anothers(database: Database) -> None:
+def test_disabled_users_tokens_fail_and_owners_delete_their_own(database: Database) -> None:
     with database.write() as conn:
         users.add(conn, "root", "hash", UserRole.ADMINISTRATOR, NOON)
         ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> BlobStore:
     return BlobStore(tmp_path / "data")
 
 
-def test_what_was_put_is_there(store: BlobStore) -> None:
+def test_stored_file_is_readable(store: BlobStore) -> None:
     assert store.stat(KEY) is None
     assert store.put(KEY, [SOUND[:1000], b"", SOUND[1000:]]) == info_of(SOUND)
     assert b"".join(store.open_range(KEY)) == store.path(KEY).read_bytes() == SOUND
@@ -42,7 +42,7 @@ def test_what_was_put_is_there(store: BlobStore) -> None:
     assert files_in(store.root) == [KEY]
 
 
-def test_the_same_bytes_again_are_no_matter_and_others_never_replace_them(store: BlobStore) -> None:
+def test_repeated_put_is_accepted_and_other_bytes_are_refused(store: BlobStore) -> None:
     store.put(KEY, [SOUND])
     assert store.put(KEY, [SOUND]) == info_of(SOUND)
     with pytest.raises(BlobExistsError, match="already exists with other bytes"):
@@ -51,7 +51,7 @@ def test_the_same_bytes_again_are_no_matter_and_others_never_replace_them(store:
     assert files_in(store.root) == [KEY]
 
 
-def test_a_source_that_breaks_leaves_nothing(store: BlobStore) -> None:
+def test_failing_source_leaves_no_file(store: BlobStore) -> None:
     def broken() -> Iterator[bytes]:
         yield SOUND
         raise ConnectionResetError(errno.ECONNRESET, "cut")
@@ -61,7 +61,7 @@ def test_a_source_that_breaks_leaves_nothing(store: BlobStore) -> None:
     assert files_in(store.root) == []
 
 
-def test_of_many_writers_at_once_one_wins(store: BlobStore) -> None:
+def test_one_of_many_concurrent_writers_wins(store: BlobStore) -> None:
     bodies = [bytes([number]) * 100_000 for number in range(8)]
     kept: list[BlobInfo] = []
     refused: list[StoreError] = []
@@ -82,7 +82,7 @@ def test_of_many_writers_at_once_one_wins(store: BlobStore) -> None:
     assert files_in(store.root) == [KEY]
 
 
-def test_a_download_is_resumed_and_kept(store: BlobStore) -> None:
+def test_download_is_resumed_and_committed(store: BlobStore) -> None:
     part = store.part_path(KEY)
     part.write_bytes(SOUND[:1000])
     assert store.stat(KEY) is None
@@ -94,7 +94,7 @@ def test_a_download_is_resumed_and_kept(store: BlobStore) -> None:
     assert stat.S_IMODE(store.path(KEY).stat().st_mode) == 0o600
 
 
-def test_a_download_that_differs_from_what_is_kept_is_refused(store: BlobStore) -> None:
+def test_differing_download_is_refused(store: BlobStore) -> None:
     store.put(KEY, [SOUND])
     store.part_path(KEY).write_bytes(b"other")
     with pytest.raises(BlobExistsError):
@@ -102,13 +102,13 @@ def test_a_download_that_differs_from_what_is_kept_is_refused(store: BlobStore) 
     assert store.path(KEY).read_bytes() == SOUND
 
 
-def test_no_download_to_keep(store: BlobStore) -> None:
+def test_commit_without_a_download_fails(store: BlobStore) -> None:
     store.part_path(KEY)
     with pytest.raises(StoreError, match="cannot be stored: there is no downloaded file"):
         store.commit_part(KEY)
 
 
-def test_killed_between_link_and_unlink_the_kept_file_stays_as_it_is(store: BlobStore) -> None:
+def test_kill_between_link_and_unlink_leaves_the_file_unchanged(store: BlobStore) -> None:
     """Both names are then one file; a download that resumed there would write into what is kept."""
     store.put(KEY, [SOUND])
     os.link(store.path(KEY), store.path(KEY + ".part"))
@@ -119,7 +119,7 @@ def test_killed_between_link_and_unlink_the_kept_file_stays_as_it_is(store: Blob
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.integers(0, len(SOUND)), st.none() | st.integers(0, len(SOUND)))
-def test_a_range_is_a_slice(store: BlobStore, start: int, end: int | None) -> None:
+def test_range_returns_the_slice(store: BlobStore, start: int, end: int | None) -> None:
     store.put(KEY, [SOUND])
     if end is not None and end < start:
         with pytest.raises(StoreError, match="expected a range"):
@@ -128,7 +128,7 @@ def test_a_range_is_a_slice(store: BlobStore, start: int, end: int | None) -> No
         assert b"".join(store.open_range(KEY, start, end)) == SOUND[start:end]
 
 
-def test_a_range_beyond_the_file_or_of_no_file_is_told_before_reading(store: BlobStore) -> None:
+def test_invalid_range_and_missing_file_raise_before_reading(store: BlobStore) -> None:
     with pytest.raises(StoreError, match="there is no file"):
         store.open_range(KEY)
     store.put(KEY, [b"abc"])
@@ -138,32 +138,32 @@ def test_a_range_beyond_the_file_or_of_no_file_is_told_before_reading(store: Blo
 
 
 @pytest.mark.parametrize("key", ["", ".", "/etc/passwd", "..", "a/../../b", "a/..", "a\0b", "..\\b"])
-def test_no_key_leads_out(store: BlobStore, key: str) -> None:
+def test_key_outside_the_root_is_refused(store: BlobStore, key: str) -> None:
     with pytest.raises(StoreError, match="expected a key"):
         store.path(key)
 
 
-def test_no_link_leads_out(store: BlobStore, tmp_path: Path) -> None:
+def test_link_out_of_the_root_is_refused(store: BlobStore, tmp_path: Path) -> None:
     store.root.mkdir()
     (store.root / "elsewhere").symlink_to(tmp_path)
     with pytest.raises(StoreError, match="by a link"):
         store.put("elsewhere/file", [b"x"])
 
 
-def test_a_root_reached_by_a_link_is_fine(tmp_path: Path) -> None:
+def test_root_may_be_reached_by_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert BlobStore(tmp_path / "link").put("a/b", [b"x"]).size_bytes == 1
 
 
-def test_a_usable_folder_is_left_as_it_was(store: BlobStore) -> None:
+def test_check_writable_leaves_nothing(store: BlobStore) -> None:
     store.check_writable()
     assert store.free_bytes() > 0
     assert files_in(store.root) == []
     assert stat.S_IMODE(store.root.stat().st_mode) == 0o700
 
 
-def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+def test_unusable_folder_gives_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     unusable = [tmp_path / "file", tmp_path / "file" / "below"]
     if Path("/proc/self").is_dir():
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         BlobStore(tmp_path / "none").free_bytes()
 
 
-def test_what_a_killed_process_left_of_a_file_goes_with_the_next_try(tmp_path: Path) -> None:
+def test_next_writer_removes_parts_of_killed_processes(tmp_path: Path) -> None:
     """And what a living one writes now stays."""
     store = BlobStore(tmp_path)
     folder = store.part_path(KEY).parent
@@ -193,7 +193,7 @@ def test_what_a_killed_process_left_of_a_file_goes_with_the_next_try(tmp_path: P
     assert store.digest(KEY) == info_of(SOUND).sha256
 
 
-def test_what_was_left_beside_a_file_that_was_kept_goes_at_the_next_start(tmp_path: Path) -> None:
+def test_startup_removes_stale_parts_beside_finished_files(tmp_path: Path) -> None:
     """A process killed between the link and the end of the temporary name: nobody writes that file again."""
     store = BlobStore(tmp_path)
     store.put(KEY, [SOUND])

@@ -6,7 +6,7 @@ from callreel.store.db.tables import callbacks as callback_table
 from tests.support.rows import NOON, after
 
 
-def test_a_callback_is_kept_once_as_it_first_came(database: Database) -> None:
+def test_repeated_callback_is_saved_once(database: Database) -> None:
     form = {"CallSid": "CA1", "RecordingStatus": "completed", "Neu": "für später"}
     with database.write() as conn:
         assert callbacks.insert(conn, "recording", "RE1/completed", form, NOON)

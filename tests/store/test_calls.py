@@ -17,7 +17,7 @@ from callreel.store.db.types import UTCDateTime
 from tests.support.rows import CALL, CHILD, NOON, PARENT, a_call, after, all_calls
 
 
-def test_a_call_comes_back_as_it_was_kept(database: Database) -> None:
+def test_call_is_read_as_written(database: Database) -> None:
     row = replace(
         CALL,
         state=CallState.CLOSED,
@@ -39,7 +39,7 @@ def test_a_call_comes_back_as_it_was_kept(database: Database) -> None:
     assert row.topology == Topology(inbound=Role.AGENT)
 
 
-def test_a_voice_request_that_repeats_makes_no_second_call(database: Database) -> None:
+def test_repeated_voice_request_creates_no_second_call(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         assert not calls.insert(conn, replace(CALL, id=CallId("another")))
@@ -47,11 +47,11 @@ def test_a_voice_request_that_repeats_makes_no_second_call(database: Database) -
         assert all_calls(conn) == [CALL]
 
 
-def test_the_number_is_not_shown_by_accident() -> None:
+def test_repr_hides_the_phone_number() -> None:
     assert CALL.remote_number not in repr(CALL)
 
 
-def test_a_call_is_found_by_any_of_its_legs(database: Database) -> None:
+def test_call_is_found_by_any_leg(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         legs.upsert(conn, LegRow(CHILD, CALL.id, Role.TECHNICIAN, "ringing", parent_sid=PARENT))
@@ -76,7 +76,7 @@ def test_paging_returns_each_call_once_also_within_an_instant(database: Database
         assert call_list.page(conn, CallFilter(), limit=9, before=Position(after(1))) == [rows[0]]
 
 
-def test_an_answer_counts_once(database: Database) -> None:
+def test_only_the_first_answer_counts(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         assert calls.set_answered(conn, CALL.id, after(5))
@@ -84,7 +84,7 @@ def test_an_answer_counts_once(database: Database) -> None:
         assert calls.get(conn, CALL.id) == replace(CALL, answered_at=after(5))
 
 
-def test_the_end_that_came_first_is_the_end(database: Database) -> None:
+def test_first_end_time_stays(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         assert calls.set_state(conn, CALL.id, CallState.ENDED, after(60))
@@ -97,7 +97,7 @@ def test_the_end_that_came_first_is_the_end(database: Database) -> None:
         assert [row.id for row in calls.in_state(conn, CallState.CLOSED)] == [CALL.id]
 
 
-def test_a_state_never_goes_back(database: Database) -> None:
+def test_call_state_never_moves_back(database: Database) -> None:
     order = list(CallState)
     for n, (known, told) in enumerate((known, told) for known in order for told in order):
         row = a_call(database, id=CallId(f"{n:012}"), leg_sid=LegSid(f"CA{n:032}"), state=known)
@@ -108,7 +108,7 @@ def test_a_state_never_goes_back(database: Database) -> None:
         assert changed.state is max(known, told, key=order.index)
 
 
-def test_a_newer_verdict_replaces_the_older(database: Database) -> None:
+def test_newer_verdict_replaces_the_older(database: Database) -> None:
     a_call(database)
     silent = Comparison(Role.AGENT, 10, 10, 0.0, 0.0, None, 0, silent=True)
     with database.write() as conn:
@@ -121,7 +121,7 @@ def test_a_newer_verdict_replaces_the_older(database: Database) -> None:
 @given(
     st.datetimes(), st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 )
-def test_times_are_aware_and_of_the_same_instant(naive: datetime, zone: timezone) -> None:
+def test_times_are_stored_as_utc(naive: datetime, zone: timezone) -> None:
     from sqlalchemy.dialects.sqlite import dialect
 
     if not datetime.min + timedelta(days=1) < naive < datetime.max - timedelta(days=1):
@@ -135,6 +135,6 @@ def test_times_are_aware_and_of_the_same_instant(naive: datetime, zone: timezone
     assert found is not None and found.utcoffset() == timedelta(0)
 
 
-def test_a_naive_time_is_our_mistake(database: Database) -> None:
+def test_naive_time_raises(database: Database) -> None:
     with pytest.raises(Exception, match="expected an aware datetime"):
         a_call(database, created_at=datetime(2026, 11, 22))

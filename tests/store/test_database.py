@@ -32,7 +32,7 @@ def one_line(error: BaseException) -> str:
     return str(error)
 
 
-def test_a_file_is_opened_as_the_reference_says(tmp_path: Path) -> None:
+def test_sqlite_pragmas_are_set(tmp_path: Path) -> None:
     with opened(str(tmp_path / "new folder" / "callreel.db")) as database, database.write() as conn:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         found = [conn.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas]
@@ -40,7 +40,7 @@ def test_a_file_is_opened_as_the_reference_says(tmp_path: Path) -> None:
     assert (database.dialect, database.sqlite_version) == ("sqlite", sqlite3.sqlite_version)
 
 
-def test_only_we_may_read_the_file(tmp_path: Path) -> None:
+def test_database_file_is_private(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/callreel.db") as database:
         database.migrate()
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
@@ -62,13 +62,13 @@ def test_only_we_may_read_the_file(tmp_path: Path) -> None:
         ("postgresql://me:hush@127.0.0.1:1/db", "PostgreSQL cannot be reached"),
     ],
 )
-def test_a_wrong_url_is_one_line_without_its_password(url: str, says: str) -> None:
+def test_invalid_url_gives_one_line_without_its_password(url: str, says: str) -> None:
     with pytest.raises(StoreError, match=says) as caught:
         Database.open(url)
     assert "hush" not in one_line(caught.value)
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+def test_other_file_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear Sir or Madam, " * 100)
     with pytest.raises(StoreError, match="file is not a database") as caught:
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     assert path.read_text().startswith("Dear Sir")
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be opened for writing: Not a directory|File exists"):
         Database.open(f"sqlite:///{tmp_path}/file/callreel.db")
@@ -86,13 +86,13 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not Path("/proc/self").is_dir(), reason="needs a folder that even root cannot write to: /proc"
 )
-def test_a_folder_that_cannot_be_written() -> None:
+def test_unwritable_folder_is_refused() -> None:
     with pytest.raises(StoreError, match="cannot be opened for writing") as caught:
         Database.open("sqlite:////proc/callreel.db")
     assert one_line(caught.value)
 
 
-def test_a_locked_file(tmp_path: Path) -> None:
+def test_locked_database_is_refused_after_the_timeout(tmp_path: Path) -> None:
     path = tmp_path / "callreel.db"
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -102,7 +102,7 @@ def test_a_locked_file(tmp_path: Path) -> None:
     other.close()
 
 
-def test_a_writer_elsewhere_ends_in_a_store_error(tmp_path: Path) -> None:
+def test_other_writer_causes_a_store_error(tmp_path: Path) -> None:
     url = str(tmp_path / "callreel.db")
     with opened(url) as one, opened(url, busy_timeout_s=0.05) as two:
         with one.write(), pytest.raises(StoreError, match="database is locked"), two.write():
@@ -111,7 +111,7 @@ def test_a_writer_elsewhere_ends_in_a_store_error(tmp_path: Path) -> None:
             pass  # and the one after it goes well
 
 
-def test_a_transaction_is_whole_or_nothing(database: Database) -> None:
+def test_failed_transaction_is_rolled_back(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.write() as conn:
         calls.insert(conn, CALL)
         _ = 1 / 0
@@ -119,12 +119,12 @@ def test_a_transaction_is_whole_or_nothing(database: Database) -> None:
         assert calls.get(conn, CALL.id) is None
 
 
-def test_reading_cannot_write(database: Database) -> None:
+def test_read_transaction_cannot_write(database: Database) -> None:
     with pytest.raises(StoreError, match="read-?only"), database.read() as conn:
         calls.insert(conn, CALL)
 
 
-def test_a_reader_sees_one_state_while_others_write(tmp_path: Path) -> None:
+def test_reader_sees_one_snapshot(tmp_path: Path) -> None:
     with opened(str(tmp_path / "callreel.db")) as database:
         database.migrate()
         with database.read() as conn:
@@ -135,20 +135,20 @@ def test_a_reader_sees_one_state_while_others_write(tmp_path: Path) -> None:
             assert calls.get(conn, CALL.id) == CALL
 
 
-def test_a_nested_write_is_our_mistake_and_told_at_once(tmp_path: Path) -> None:
+def test_nested_write_raises_at_once(tmp_path: Path) -> None:
     with opened(str(tmp_path / "callreel.db")) as database, database.write():
         with pytest.raises(RuntimeError, match="pass the connection on"), database.write():
             pass
 
 
-def test_errors_hide_what_was_to_be_stored(tmp_path: Path) -> None:
+def test_errors_hide_bound_values(tmp_path: Path) -> None:
     with opened(str(tmp_path / "callreel.db")) as database:
         with pytest.raises(StoreError, match="no such table: calls") as caught, database.write() as conn:
             calls.insert(conn, CALL)
     assert CALL.remote_number not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_damage_is_found(tmp_path: Path) -> None:
+def test_quick_check_finds_damage(tmp_path: Path) -> None:
     path = tmp_path / "callreel.db"
     with opened(str(path)) as database:
         database.migrate()
@@ -180,9 +180,7 @@ for _ in range(50):
 """
 
 
-def test_read_then_write_by_processes_and_threads_at_once_loses_nothing(
-    database: Database, tmp_path: Path
-) -> None:
+def test_concurrent_read_modify_write_loses_no_update(database: Database, tmp_path: Path) -> None:
     if database.dialect != "sqlite":
         pytest.skip("on PostgreSQL, who reads before writing locks the row")
     with database.write() as conn:
@@ -204,7 +202,7 @@ def test_read_then_write_by_processes_and_threads_at_once_loses_nothing(
         assert conn.execute(select(facts.c.data)).scalar_one() == {"n": 200}
 
 
-def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:
+def test_concurrent_processes_migrate_once(empty_url: str) -> None:
     start = (
         "import sys; from callreel.store.db.database import Database; Database.open(sys.argv[1]).migrate()"
     )

@@ -32,7 +32,7 @@ def closed_calls(database: Database) -> None:
             calls.set_state(conn, call_id, CallState.CLOSED, NOON)
 
 
-def test_rows_are_counted_and_go_with_what_the_carrier_said(database: Database) -> None:
+def test_erasure_counts_and_deletes_rows_and_callbacks(database: Database) -> None:
     closed_calls(database)
     with database.write() as conn:
         callbacks.insert(conn, "recording", f"{PARENT}:completed", {"From": CALL.remote_number}, NOON)
@@ -65,7 +65,7 @@ def test_what_is_ordered_is_due_no_more_and_listed_first(database: Database) -> 
         assert [row.call_id for row in erasures.newest(conn)] == [CALL.id, "gone"]
 
 
-def test_held_and_erased_in_the_same_instant_it_is_one_of_both(database: Database) -> None:
+def test_concurrent_hold_and_erasure_exclude_each_other(database: Database) -> None:
     closed_calls(database)
     bus, clock = EventBus(), Clock()
     holding, orders = (

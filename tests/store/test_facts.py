@@ -4,7 +4,7 @@ from callreel.store.db.database import Database
 from tests.support.rows import CALL, NOON, PARENT, a_call, after
 
 
-def test_facts_of_a_call_and_of_none(database: Database) -> None:
+def test_facts_with_and_without_a_call(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         facts.note(

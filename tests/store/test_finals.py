@@ -8,7 +8,7 @@ FIRST = Final(Segment(Role.AGENT, 0, 100, 900), (Word("hello", 100, 500, 0.5), W
 OTHER = Final(Segment(Role.TECHNICIAN, 0, 50, 80), (), failed=True)
 
 
-def test_finals_come_back_as_spoken(database: Database) -> None:
+def test_finals_are_read_in_the_order_of_speech(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         assert finals.put(conn, CALL.id, FIRST)
@@ -16,7 +16,7 @@ def test_finals_come_back_as_spoken(database: Database) -> None:
         assert finals.of_call(conn, CALL.id) == [OTHER, FIRST]
 
 
-def test_a_segment_given_again_changes_nothing(database: Database) -> None:
+def test_second_final_of_a_segment_is_ignored(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         assert finals.put(conn, CALL.id, FIRST)

@@ -30,7 +30,7 @@ def played(path: Path) -> npt.NDArray[np.int16]:
     return np.asarray(samples, np.int16)
 
 
-def test_a_file_is_playable_from_the_first_instant(tmp_path: Path) -> None:
+def test_growing_file_is_always_playable(tmp_path: Path) -> None:
     path = tmp_path / "audio_recordings" / "agent.wav"
     with GrowingWav.open(path, 8000) as growing:
         for start in range(0, 5 * BLOCK, BLOCK):
@@ -58,7 +58,7 @@ steps = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(steps)
-def test_what_is_in_the_file_is_what_was_appended(
+def test_file_contains_the_appended_samples(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
     path = tmp_path_factory.mktemp("wav") / "agent.wav"
@@ -81,7 +81,7 @@ def test_what_is_in_the_file_is_what_was_appended(
     assert path.read_bytes() == wav.header(2 * len(expected), 16_000) + expected.astype("<i2").tobytes()
 
 
-def test_a_head_may_lag_behind_but_never_says_too_much(tmp_path: Path) -> None:
+def test_header_may_lag_but_never_counts_too_much(tmp_path: Path) -> None:
     path = tmp_path / "agent.wav"
     growing = GrowingWav.open(path, 8000, header_lag_ms=1_000)
     for start in range(0, 9_600, BLOCK):
@@ -96,7 +96,7 @@ def test_a_head_may_lag_behind_but_never_says_too_much(tmp_path: Path) -> None:
     assert played(path).size == 10_100
 
 
-def test_samples_of_another_kind_are_our_mistake(tmp_path: Path) -> None:
+def test_samples_of_another_type_raise(tmp_path: Path) -> None:
     with GrowingWav.open(tmp_path / "a.wav", 8000) as growing:
         with pytest.raises(ValueError, match="expected int16"):
             growing.append(np.zeros(4, np.float32))
@@ -106,7 +106,7 @@ def test_samples_of_another_kind_are_our_mistake(tmp_path: Path) -> None:
         assert played(growing.path).tolist() == list(range(0, 20, 2))
 
 
-def test_two_cannot_write_one_file(tmp_path: Path) -> None:
+def test_second_writer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     with GrowingWav.open(path, 8000):
         with pytest.raises(StillGrowingError, match="still written"):
@@ -116,7 +116,7 @@ def test_two_cannot_write_one_file(tmp_path: Path) -> None:
     assert repair(path) == RepairedWav(0, 44, 8000, changed=False)
 
 
-def test_a_file_of_another_rate_or_kind_is_left_alone(tmp_path: Path) -> None:
+def test_file_of_another_rate_or_format_is_refused(tmp_path: Path) -> None:
     GrowingWav.open(tmp_path / "a.wav", 8000).close()
     with pytest.raises(AudioFileError, match="expected 16000 Hz in a.wav, found 8000 Hz"):
         GrowingWav.open(tmp_path / "a.wav", 16_000)
@@ -133,7 +133,7 @@ def test_a_file_of_another_rate_or_kind_is_left_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == before
 
 
-def test_places_where_no_file_can_be(tmp_path: Path) -> None:
+def test_unusable_paths_raise_store_errors(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be opened: Not a directory|File exists"):
         GrowingWav.open(tmp_path / "file" / "a.wav", 8000)
@@ -141,7 +141,7 @@ def test_places_where_no_file_can_be(tmp_path: Path) -> None:
         repair(tmp_path / "none.wav")
 
 
-def test_half_a_sample_is_cut_off_and_a_late_head_put_right(tmp_path: Path) -> None:
+def test_repair_cuts_half_a_sample_and_corrects_the_header(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav.header(20, 8000) + ramp(0, 100).astype("<i2").tobytes() + b"x")
     assert repair(path) == RepairedWav(100, 244, 8000, changed=True)
@@ -179,7 +179,7 @@ for then in ("again", "silence", "nothing"):
 """
 
 
-def test_a_full_disk_is_told_and_the_same_samples_can_be_given_again(tmp_path: Path) -> None:
+def test_append_can_be_repeated_after_a_full_disk(tmp_path: Path) -> None:
     """The limit on a file's size stands in for the disk. It holds for a process, hence one of its own."""
     run = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, check=True)
     silence = np.zeros(100, np.int16)
@@ -209,7 +209,7 @@ while True:
 
 
 @pytest.mark.parametrize(("block", "reports"), [(BLOCK, 1), (1999, 12), (100_000, 4)])
-def test_a_killed_writer_loses_nothing_that_was_appended(tmp_path: Path, block: int, reports: int) -> None:
+def test_kill_loses_no_appended_sample(tmp_path: Path, block: int, reports: int) -> None:
     """The writer goes on until the pipe holds as many reports as it can; each one taken lets it append again."""
     path = tmp_path / "agent.wav"
     writer = subprocess.Popen(

@@ -17,7 +17,7 @@ CLOUD = LayerFile(
 )
 
 
-def test_a_file_grows_is_closed_and_may_grow_again(database: Database) -> None:
+def test_closed_layer_may_grow_again(database: Database) -> None:
     a_call(database)
     closed = replace(GROWING, duration_ms=2000, size_bytes=32_044, sha256="cd" * 32, state=LayerState.CLOSED)
     with database.write() as conn:
@@ -29,7 +29,7 @@ def test_a_file_grows_is_closed_and_may_grow_again(database: Database) -> None:
         assert (layers.growing_paths(conn), layers.owners_of_growing(conn)) == ([GROWING.path], {None})
 
 
-def test_layers_come_in_the_order_of_the_design(database: Database) -> None:
+def test_layers_are_sorted_by_layer_role_and_path(database: Database) -> None:
     a_call(database)
     split = replace(
         CLOUD, layer=Layer.CLOUD_CHANNEL, role=Role.AGENT, path="twilio_recordings/agent.wav", channels=1
@@ -44,7 +44,7 @@ def test_layers_come_in_the_order_of_the_design(database: Database) -> None:
         assert layers.of_call(conn, CALL.id) == [GROWING, technician, CLOUD]
 
 
-def test_when_a_file_was_repaired_is_not_forgotten(database: Database) -> None:
+def test_time_of_repair_stays(database: Database) -> None:
     a_call(database)
     repaired = replace(GROWING, state=LayerState.REPAIRED)
     with database.write() as conn:

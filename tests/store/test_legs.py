@@ -8,7 +8,7 @@ from callreel.store.db.database import Database
 from tests.support.rows import CALL, CHILD, PARENT, a_call, after
 
 
-def test_callbacks_in_any_order_end_the_same(database: Database) -> None:
+def test_leg_callbacks_merge_in_any_order(database: Database) -> None:
     """A late `ringing` does not hide that the leg was answered and is over."""
     a_call(database)
     orders = list(permutations(range(3)))
@@ -28,14 +28,14 @@ def test_callbacks_in_any_order_end_the_same(database: Database) -> None:
             )
 
 
-def test_an_unknown_word_of_the_carrier_is_kept(database: Database) -> None:
+def test_unknown_carrier_status_is_stored(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         legs.upsert(conn, LegRow(CHILD, CALL.id, Role.TECHNICIAN, "ringing"))
         assert legs.upsert(conn, LegRow(CHILD, CALL.id, Role.TECHNICIAN, "levitating")).status == "levitating"
 
 
-def test_the_parent_comes_first(database: Database) -> None:
+def test_parent_leg_comes_first(database: Database) -> None:
     a_call(database)
     child = LegRow(CHILD, CALL.id, Role.TECHNICIAN, "ringing", parent_sid=PARENT)
     parent = LegRow(LegSid("CAz"), CALL.id, Role.AGENT, "in-progress")

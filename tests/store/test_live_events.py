@@ -23,7 +23,7 @@ def two_calls(database: Database) -> Database:
     return database
 
 
-def test_who_was_away_gets_what_came_after(two_calls: Database) -> None:
+def test_reconnecting_listener_gets_later_events(two_calls: Database) -> None:
     with two_calls.write() as conn:
         said = [
             live_events.append(conn, LiveEvent(call_id, EventKind.FINAL, {"text": str(n)}), NOON)
@@ -37,7 +37,7 @@ def test_who_was_away_gets_what_came_after(two_calls: Database) -> None:
         assert live_events.after(conn, CALL.id, said[0].id, 1) == said[2:3]
 
 
-def test_an_id_is_never_given_twice(two_calls: Database) -> None:
+def test_event_ids_are_never_reused(two_calls: Database) -> None:
     event = LiveEvent(CALL.id, EventKind.CALL, {"state": "live"})
     with two_calls.write() as conn:
         last = live_events.append(conn, event, NOON).id
@@ -46,12 +46,12 @@ def test_an_id_is_never_given_twice(two_calls: Database) -> None:
     assert last is not None and following is not None and following > last
 
 
-def test_a_passing_event_has_no_row(two_calls: Database) -> None:
+def test_transient_event_is_refused(two_calls: Database) -> None:
     with pytest.raises(ValueError, match="partial event is transient"), two_calls.write() as conn:
         live_events.append(conn, LiveEvent(CALL.id, EventKind.PARTIAL), NOON)
 
 
-def test_no_listener_misses_an_id_that_was_committed_later(two_calls: Database) -> None:
+def test_event_ids_become_visible_in_order(two_calls: Database) -> None:
     def say() -> None:
         for _ in range(25):
             with two_calls.write() as conn:
@@ -73,7 +73,7 @@ def waiting(database: Database, heard: list[int | None]) -> list[int | None]:
         return [event.id for event in live_events.after(conn, CALL.id, (heard[-1] or 0) if heard else 0, 100)]
 
 
-def test_an_event_and_a_transcript_of_one_call_do_not_wait_for_each_other() -> None:
+def test_event_and_transcript_of_a_call_do_not_deadlock() -> None:
     """On PostgreSQL, where the one holds back events and the other holds the call."""
     with postgres_server() as server:
         database = Database.open(server.new_url())

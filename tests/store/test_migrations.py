@@ -16,7 +16,7 @@ from callreel.store.db.tables import in_metadata, metadata
 from tests.support.rows import NOON, a_call
 
 
-def test_the_migrated_database_is_what_the_code_thinks_it_is(database: Database) -> None:
+def test_migrated_database_equals_the_metadata(database: Database) -> None:
     with database.read() as conn:
         assert (
             compare_metadata(
@@ -27,7 +27,7 @@ def test_the_migrated_database_is_what_the_code_thinks_it_is(database: Database)
         )
 
 
-def test_the_comparison_would_see_a_difference(database: Database) -> None:
+def test_comparison_detects_differences(database: Database) -> None:
     with database.rebuild() as conn:
         conn.exec_driver_sql("DROP INDEX ix_calls_state")
         conn.exec_driver_sql("ALTER TABLE facts ADD COLUMN more TEXT")
@@ -37,12 +37,12 @@ def test_the_comparison_would_see_a_difference(database: Database) -> None:
     assert [difference[0] for difference in found] == ["add_index", "remove_column"]
 
 
-def test_steps_form_one_line() -> None:
+def test_migrations_form_one_line() -> None:
     steps = list(ScriptDirectory(str(Path(migrations.__file__).parent)).walk_revisions())
     assert [step.revision for step in reversed(steps)] == [f"{1 + n:04}" for n in range(len(steps))]
 
 
-def test_migrating_again_keeps_rows_and_leaves_logging_alone(database: Database) -> None:
+def test_repeated_migration_keeps_rows_and_logging(database: Database) -> None:
     call = a_call(database)
     before = (logging.root.level, list(logging.root.handlers), logging.getLogger("alembic").level)
     database.migrate()
@@ -51,7 +51,7 @@ def test_migrating_again_keeps_rows_and_leaves_logging_alone(database: Database)
         assert calls.get(conn, call.id) == call
 
 
-def test_rebuilding_a_table_keeps_what_hangs_on_it(tmp_path: Path) -> None:
+def test_rebuilding_a_table_keeps_referring_rows(tmp_path: Path) -> None:
     database = Database.open(str(tmp_path / "callreel.db"))
     database.migrate()
     call = a_call(database)
@@ -69,7 +69,7 @@ def test_rebuilding_a_table_keeps_what_hangs_on_it(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_rebuild_that_breaks_references_changes_nothing(tmp_path: Path) -> None:
+def test_rebuild_with_broken_references_is_rolled_back(tmp_path: Path) -> None:
     database = Database.open(str(tmp_path / "callreel.db"))
     database.migrate()
     call = a_call(database)
@@ -85,7 +85,7 @@ def test_a_rebuild_that_breaks_references_changes_nothing(tmp_path: Path) -> Non
     database.close()
 
 
-def test_a_database_of_a_newer_program_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     database = Database.open(f"{tmp_path}/app.db")
     database.migrate()
     with database.write() as conn:

@@ -5,7 +5,7 @@ from callreel.store.db.database import Database
 from tests.support.rows import CALL, NOON, a_call
 
 
-def test_notes_come_in_the_order_of_their_positions(database: Database) -> None:
+def test_notes_are_sorted_by_position(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         late = notes.add(conn, CALL.id, NoteKind.NOTE, 9000, "the photo", "ada", NOON)
@@ -19,7 +19,7 @@ def test_notes_come_in_the_order_of_their_positions(database: Database) -> None:
     assert "photo" not in repr(late)
 
 
-def test_a_note_is_found_by_its_own_call_only_and_its_id_is_not_given_again(database: Database) -> None:
+def test_note_belongs_to_one_call_and_ids_are_never_reused(database: Database) -> None:
     a_call(database)
     other = a_call(database, id=CallId("another"), leg_sid=LegSid("CAanother"))
     with database.write() as conn:

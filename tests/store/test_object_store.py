@@ -50,7 +50,7 @@ def names_in(objects: ObjectStore, folder: str = "twilio_recordings") -> list[st
     return sorted(found.name for found in objects.list_folder(folder))
 
 
-def test_what_was_put_is_in_the_store_and_gone_from_the_spool(store: BlobStore, objects: ObjectStore) -> None:
+def test_put_moves_the_file_from_spool_to_object_store(store: BlobStore, objects: ObjectStore) -> None:
     assert store.stat(KEY) is None
     assert store.put(KEY, [SOUND[:100], SOUND[100:]]) == BlobInfo(KEY, len(SOUND), DIGEST)
     assert files_in(store.root) == []
@@ -64,7 +64,7 @@ def test_what_was_put_is_in_the_store_and_gone_from_the_spool(store: BlobStore, 
     assert not store.path(KEY).exists()
 
 
-def test_a_file_larger_than_one_request(store: BlobStore) -> None:
+def test_large_file_is_read_with_several_requests(store: BlobStore) -> None:
     assert store.put(KEY, [LARGE]).sha256 == hashlib.sha256(LARGE).hexdigest()
     with store.reader(KEY) as file:
         file.seek(5 << 20)
@@ -73,7 +73,7 @@ def test_a_file_larger_than_one_request(store: BlobStore) -> None:
         assert file.read() == LARGE[-10:]
 
 
-def test_a_sound_file_is_read_in_pieces_from_the_store(store: BlobStore) -> None:
+def test_audio_is_read_in_blocks_from_the_object_store(store: BlobStore) -> None:
     samples = (b"\x01\x00" * 4_000, b"\x02\x00" * 4_000)
     store.put(KEY, [wav.header(16_000, 8_000), *samples])
     with SoundFile(store.reader(KEY), KEY) as sound:
@@ -81,9 +81,7 @@ def test_a_sound_file_is_read_in_pieces_from_the_store(store: BlobStore) -> None
         assert sound.read(3_999, 4_001).ravel().tolist() == [1, 2]
 
 
-def test_the_same_bytes_again_are_no_matter_and_others_never_replace_them(
-    store: BlobStore, objects: ObjectStore
-) -> None:
+def test_repeated_put_is_accepted_and_other_bytes_are_refused(store: BlobStore, objects: ObjectStore) -> None:
     store.put(KEY, [SOUND])
     assert store.put(KEY, [SOUND]).sha256 == DIGEST
     with pytest.raises(BlobExistsError, match="already exists with other bytes"):
@@ -92,7 +90,7 @@ def test_the_same_bytes_again_are_no_matter_and_others_never_replace_them(
     assert store.digest(KEY) == DIGEST
 
 
-def test_a_download_that_was_committed_twice_is_there_once(store: BlobStore, objects: ObjectStore) -> None:
+def test_repeated_commit_stores_one_object(store: BlobStore, objects: ObjectStore) -> None:
     store.part_path(KEY).write_bytes(SOUND)
     first = store.commit_part(KEY)
     assert store.commit_part(KEY) == first == BlobInfo(KEY, len(SOUND), DIGEST)
@@ -101,7 +99,7 @@ def test_a_download_that_was_committed_twice_is_there_once(store: BlobStore, obj
         store.commit_part("twilio_recordings/other.wav")
 
 
-def test_deleting_takes_it_from_both_places(store: BlobStore, objects: ObjectStore) -> None:
+def test_delete_removes_spool_file_and_object(store: BlobStore, objects: ObjectStore) -> None:
     store.put(KEY, [SOUND])
     assert store.delete(KEY) and not store.delete(KEY)
     assert store.stat(KEY) is None and names_in(objects) == []
@@ -109,7 +107,7 @@ def test_deleting_takes_it_from_both_places(store: BlobStore, objects: ObjectSto
         store.open_range(KEY)
 
 
-def test_while_the_store_is_away_a_file_stays_and_is_read_from_the_spool(
+def test_file_stays_on_the_spool_while_the_store_is_away(
     server: S3Server, store: BlobStore, objects: ObjectStore
 ) -> None:
     server.wire.cut()
@@ -130,7 +128,7 @@ def test_while_the_store_is_away_a_file_stays_and_is_read_from_the_spool(
     assert store.upload(KEY) is None
 
 
-def test_bytes_that_come_back_wrong_are_not_taken_for_kept(
+def test_wrong_bytes_after_upload_raise(
     store: BlobStore, objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Forgetful(ObjectStore):
@@ -143,9 +141,7 @@ def test_bytes_that_come_back_wrong_are_not_taken_for_kept(
     assert files_in(store.root) == [KEY] and names_in(objects) == []
 
 
-def test_a_stored_object_whose_bytes_rotted_is_known_by_its_digest(
-    store: BlobStore, objects: ObjectStore
-) -> None:
+def test_digest_detects_changed_object_bytes(store: BlobStore, objects: ObjectStore) -> None:
     import obstore
 
     store.put(KEY, [SOUND])
@@ -153,7 +149,7 @@ def test_a_stored_object_whose_bytes_rotted_is_known_by_its_digest(
     assert store.digest(KEY) != DIGEST
 
 
-def test_two_that_keep_the_same_at_once_keep_it_once(
+def test_concurrent_puts_of_same_bytes_store_one_object(
     store: BlobStore, objects: ObjectStore, tmp_path: Path
 ) -> None:
     stores = [BlobStore(tmp_path / f"spool-{number}", objects) for number in range(4)]
@@ -166,7 +162,7 @@ def test_two_that_keep_the_same_at_once_keep_it_once(
     assert all(files_in(each.root) == [] for each in stores)
 
 
-def test_the_probe_says_what_is_wrong(server: S3Server, objects: ObjectStore) -> None:
+def test_probe_reports_the_problem(server: S3Server, objects: ObjectStore) -> None:
     objects.probe()
     objects.check()
     assert [found.name for found in objects.list_folder("callreel-probe")] == []
@@ -181,7 +177,7 @@ def test_the_probe_says_what_is_wrong(server: S3Server, objects: ObjectStore) ->
         missing.probe()
 
 
-def test_an_option_that_the_store_does_not_know_is_said() -> None:
+def test_unknown_option_raises_settings_error() -> None:
     with pytest.raises(SettingsError, match="cannot be used as configured"):
         open_object_store("s3://calls", {"colour": "blue"}, key_id=None, secret=None, timeout_s=5)
 
@@ -211,7 +207,7 @@ blobs.BlobStore(Path(root), objects).upload("twilio_recordings/CA1_RE1.wav")
 
 
 @pytest.mark.parametrize("instant", ["upload", "verify", "unlink"])
-def test_killed_in_the_middle_of_a_move_nothing_is_lost_doubled_or_half(
+def test_kill_during_a_move_loses_and_doubles_nothing(
     server: S3Server, objects: ObjectStore, tmp_path: Path, instant: str
 ) -> None:
     spool = BlobStore(tmp_path / "spool")
@@ -226,7 +222,7 @@ def test_killed_in_the_middle_of_a_move_nothing_is_lost_doubled_or_half(
     assert store.digest(KEY) == DIGEST
 
 
-def test_a_spool_keeps_its_name(tmp_path: Path) -> None:
+def test_spool_keeps_its_name(tmp_path: Path) -> None:
     name = spool_name(tmp_path / "spool")
     assert name and spool_name(tmp_path / "spool") == name
     assert spool_name(tmp_path / "other") != name

@@ -31,7 +31,7 @@ def keep(blobs: BlobStore, path: str, samples: np.ndarray[tuple[int, ...], np.dt
     blobs.put(path, [wav.header(samples.nbytes, 8000, channels=channels), samples.astype("<i2").tobytes()])
 
 
-def test_peaks_are_the_largest_of_each_stretch(tmp_path: Path) -> None:
+def test_peaks_are_the_maxima_of_each_stretch(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     samples = np.zeros(1000, np.int16)
     samples[10], samples[410], samples[999] = 16_384, -32_768, 33
@@ -41,7 +41,7 @@ def test_peaks_are_the_largest_of_each_stretch(tmp_path: Path) -> None:
     assert file_peaks(blobs, layer("a.wav", role=Role.AGENT), 20) == made
 
 
-def test_channels_are_parties(tmp_path: Path) -> None:
+def test_channels_map_to_roles(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     keep(blobs, "both.wav", np.stack([np.full(800, 16_384), np.zeros(800)], axis=1).astype(np.int16))
     files = [layer("both.wav", channels=2)]
@@ -57,7 +57,7 @@ def test_channels_are_parties(tmp_path: Path) -> None:
     assert layer_peaks(blobs, files, Layer.LIVE_8K, OUTGOING, 10) is None
 
 
-def test_a_layer_in_parts_is_drawn_as_one(tmp_path: Path) -> None:
+def test_parts_of_a_layer_are_combined(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     keep(blobs, "first.wav", np.full(800, 16_384, np.int16))
     keep(blobs, "then.wav", np.concatenate([np.zeros(800), np.full(800, 8_192)]).astype(np.int16))
@@ -68,14 +68,14 @@ def test_a_layer_in_parts_is_drawn_as_one(tmp_path: Path) -> None:
     assert found[0] == 200 and [channel.peaks for channel in found[1]] == [(0.5, 0.25)]
 
 
-def test_one_channel_for_both_is_nobodys(tmp_path: Path) -> None:
+def test_mono_recording_has_no_role(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     keep(blobs, "mono.wav", np.zeros(800, np.int16))
     found = layer_peaks(blobs, [layer("mono.wav")], Layer.CLOUD, OUTGOING, 10)
     assert found is not None and [channel.role for channel in found[1]] == [None]
 
 
-def test_a_layer_that_changed_is_read_again(tmp_path: Path) -> None:
+def test_peaks_of_a_changed_layer_are_recomputed(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     keep(blobs, "a.wav", np.full(800, 16_384, np.int16))
     first = file_peaks(blobs, layer("a.wav", role=Role.AGENT), 10)
@@ -87,7 +87,7 @@ def test_a_layer_that_changed_is_read_again(tmp_path: Path) -> None:
     assert file_peaks(blobs, changed, 10).channels == ((0.25,),)
 
 
-def test_what_cannot_be_drawn(tmp_path: Path) -> None:
+def test_invalid_resolutions_and_files_raise(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     blobs.put("no.wav", [b"no audio"])
     with pytest.raises(AudioFileError):
@@ -99,7 +99,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
             file_peaks(blobs, layer("no.wav", role=Role.AGENT), per_second)
 
 
-def test_two_hours_take_no_more_memory_than_their_peaks(tmp_path: Path) -> None:
+def test_two_hours_need_only_the_memory_of_their_peaks(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path)
     seconds = 2 * 3600
 

@@ -23,7 +23,7 @@ time.sleep(60)
 """
 
 
-def test_who_said_so_lately_is_alive(database: Database) -> None:
+def test_recent_heartbeat_means_alive(database: Database) -> None:
     with database.write() as conn:
         processes.heartbeat(conn, "one", "server", "here")
         processes.heartbeat(conn, "two", "worker", "there")
@@ -44,7 +44,7 @@ def postgres_url() -> Iterator[str]:
         yield server.new_url()
 
 
-def test_one_process_leads_until_it_or_its_connection_dies(postgres_url: str) -> None:
+def test_leader_lock_ends_with_its_process_or_connection(postgres_url: str) -> None:
     database = Database.open(postgres_url)
     with subprocess.Popen([sys.executable, "-c", HOLD, postgres_url], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None

@@ -31,7 +31,7 @@ def ended(database: Database) -> None:
         calls.set_state(conn, CALL.id, CallState.ENDED, NOON)
 
 
-def test_what_was_told_is_kept_and_not_forgotten(database: Database) -> None:
+def test_reported_values_are_merged_and_never_lost(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         began, new = recordings.upsert(
@@ -56,7 +56,7 @@ def test_what_was_told_is_kept_and_not_forgotten(database: Database) -> None:
     assert "api.example" not in repr(done)
 
 
-def test_a_callback_that_repeats_changes_nothing(database: Database) -> None:
+def test_repeated_report_changes_nothing(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         first, _ = recordings.upsert(
@@ -68,7 +68,7 @@ def test_a_callback_that_repeats_changes_nothing(database: Database) -> None:
         assert not new and again == first == recordings.get(conn, SID)
 
 
-def test_an_early_word_that_comes_late_only_fills_in(database: Database) -> None:
+def test_late_report_of_an_early_state_only_fills_gaps(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         recordings.upsert(
@@ -88,7 +88,7 @@ def test_an_early_word_that_comes_late_only_fills_in(database: Database) -> None
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(CloudState), st.booleans()), min_size=1, max_size=6))
-def test_states_follow_the_domain_whoever_tells_them(
+def test_states_follow_the_rules_of_the_domain(
     database: Database, told: list[tuple[CloudState, bool]]
 ) -> None:
     with database.write() as conn:

@@ -44,7 +44,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "layer.wav"
 
 
-def test_a_disk_that_is_full_for_a_while_loses_nothing(path: Path) -> None:
+def test_temporarily_full_disk_loses_no_audio(path: Path) -> None:
     blocks = [audio(number) for number in range(6)]
     wav = RetryingWav(GrowingWav.open(path, RATE_HZ))
     wav.append(blocks[0])
@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(path: Path) -> None:
     np.testing.assert_array_equal(kept(path), np.concatenate(blocks))
 
 
-def test_beyond_the_bound_comes_silence_of_the_right_length(path: Path) -> None:
+def test_audio_beyond_the_backlog_becomes_silence(path: Path) -> None:
     blocks = [audio(number) for number in range(6)]
     wav = RetryingWav(GrowingWav.open(path, RATE_HZ), max_backlog_s=0.2)
     wav.append(blocks[0])
@@ -75,7 +75,7 @@ def test_beyond_the_bound_comes_silence_of_the_right_length(path: Path) -> None:
     assert wav.lost_samples == 2 * 800
 
 
-def test_a_disk_that_stays_full_ends_in_a_whole_file_and_a_count(path: Path) -> None:
+def test_permanently_full_disk_leaves_a_valid_file(path: Path) -> None:
     wav = RetryingWav(GrowingWav.open(path, RATE_HZ))
     wav.append(audio(0))
     with full_disk(path.stat().st_size):
@@ -85,7 +85,7 @@ def test_a_disk_that_stays_full_ends_in_a_whole_file_and_a_count(path: Path) -> 
     np.testing.assert_array_equal(kept(path), audio(0))
 
 
-def test_without_trouble_it_is_the_file_itself(path: Path) -> None:
+def test_without_errors_it_writes_through(path: Path) -> None:
     wav = RetryingWav(GrowingWav.open(path, RATE_HZ))
     for number in range(3):
         wav.append(audio(number))

@@ -40,7 +40,7 @@ def revise(database: Database, changed: dict[int, Turn | None]) -> revisions.Sho
     return now
 
 
-def test_corrections_lie_over_the_machines_text(call: Database) -> None:
+def test_corrections_replace_machine_turns(call: Database) -> None:
     two = replace(TURNS[2], text="too", words=(Word("too", 2000, 2500),))
     assert revise(call, {2: two}).turns == (TURNS[0], TURNS[1], two)
     gone = revise(call, {0: None})
@@ -58,7 +58,7 @@ def test_corrections_lie_over_the_machines_text(call: Database) -> None:
     ]
 
 
-def test_two_that_rest_on_the_same_revision_cannot_both_be_kept(call: Database) -> None:
+def test_concurrent_revisions_of_one_base_conflict(call: Database) -> None:
     with call.read() as conn:
         base = revisions.shown(conn, CALL.id)
     assert base is not None
@@ -68,7 +68,7 @@ def test_two_that_rest_on_the_same_revision_cannot_both_be_kept(call: Database) 
         revisions.add(conn, CALL.id, base, {}, [], "ben", after(1))
 
 
-def test_an_erased_call_leaves_no_corrections(call: Database) -> None:
+def test_erasing_a_call_deletes_its_corrections(call: Database) -> None:
     revise(call, {0: None})
     with call.write() as conn:
         conn.execute(delete(calls))

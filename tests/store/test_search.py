@@ -75,13 +75,13 @@ def found(database: Database, typed: str) -> str:
         ("* ( ) : ^ -", ""),
     ],
 )
-def test_what_is_found(database: Database, typed: str, wanted: str) -> None:
+def test_search_finds_calls(database: Database, typed: str, wanted: str) -> None:
     for name, texts in SAID.items():
         say(database, name, texts)
     assert found(database, typed) == wanted
 
 
-def test_hits_open_at_the_word(database: Database) -> None:
+def test_hits_start_at_the_matching_word(database: Database) -> None:
     call_id = say(database, "0", SAID["0"])
     with database.read() as conn:
         told = search.hits_of(conn, [call_id], parse("left forty"))[call_id]
@@ -90,7 +90,7 @@ def test_hits_open_at_the_word(database: Database) -> None:
     assert [part.text for part in told.first[0].parts if part.hit] == ["left"]
 
 
-def test_a_call_shows_its_first_hits_and_counts_the_rest(database: Database) -> None:
+def test_hits_are_limited_and_counted(database: Database) -> None:
     call_id = say(database, "0", ("the valve",) * 8)
     other = say(database, "1", ("no such thing",))
     with database.read() as conn:
@@ -100,7 +100,7 @@ def test_a_call_shows_its_first_hits_and_counts_the_rest(database: Database) -> 
     assert (len(told[call_id].first), told[call_id].total) == (3, 8)
 
 
-def test_the_final_transcript_takes_the_place_of_the_live_one(database: Database) -> None:
+def test_final_transcript_replaces_the_live_one_in_the_index(database: Database) -> None:
     say(database, "0", ("the gorge",), TranscriptKind.LIVE)
     assert found(database, "gorge") == "0"
     say(database, "0", ("the gauge",))
@@ -111,7 +111,7 @@ def test_the_final_transcript_takes_the_place_of_the_live_one(database: Database
     assert (found(database, "the"), found(database, "again")) == ("", "0")
 
 
-def test_an_erased_call_leaves_nothing_to_find(database: Database) -> None:
+def test_erased_call_is_not_found(database: Database) -> None:
     say(database, "0", SAID["0"])
     with database.write() as conn:
         conn.execute(delete(call_table))
@@ -123,7 +123,7 @@ def test_an_erased_call_leaves_nothing_to_find(database: Database) -> None:
     assert found(database, "") == CALL.id[-1]
 
 
-def test_both_databases_find_what_plain_python_finds(database: Database) -> None:
+def test_search_agrees_with_plain_python(database: Database) -> None:
     """Random texts and queries from a small vocabulary, so that phrases, beginnings and refusals happen."""
     chance = random.Random(7)
     vocabulary = [

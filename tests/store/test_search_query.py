@@ -29,7 +29,7 @@ TEXT = "can you read me the pressure on the left gauge please"
         ('- * "" AND', []),
     ],
 )
-def test_what_is_typed(typed: str, wanted: list[Clause]) -> None:
+def test_query_syntax(typed: str, wanted: list[Clause]) -> None:
     assert list(parse(typed).clauses) == wanted
 
 
@@ -41,7 +41,7 @@ def test_text_without_letters_or_digits_is_unsearchable(typed: str, unsearchable
 
 
 @given(st.text(max_size=80))
-def test_no_text_is_an_error(typed: str) -> None:
+def test_any_text_is_a_query(typed: str) -> None:
     query = parse(typed)
     assert len(query.clauses) <= MAX_CLAUSES
     assert all(clause.tokens for clause in query.clauses)
@@ -61,11 +61,11 @@ def shown(text: str, typed: str) -> str:
         ("nothing", TEXT),
     ],
 )
-def test_hits_are_shown(typed: str, wanted: str) -> None:
+def test_hits_are_marked_in_the_text(typed: str, wanted: str) -> None:
     assert shown(TEXT, typed) == wanted
 
 
-def test_a_long_text_is_cut_around_its_first_hit() -> None:
+def test_long_text_is_cut_around_its_first_hit() -> None:
     text = "one two three " * 40 + "valve " + "four five six " * 40
     cut = shown(text, "valve")
     assert cut.startswith("… ") and cut.endswith(" …")
@@ -74,7 +74,7 @@ def test_a_long_text_is_cut_around_its_first_hit() -> None:
 
 
 @given(st.text(max_size=300), st.text(max_size=10))
-def test_a_snippet_is_made_of_the_text(text: str, typed: str) -> None:
+def test_snippet_contains_only_the_text(text: str, typed: str) -> None:
     found = hits(tokens(text), parse(typed).wanted)
     parts = snippet(text, found)
     inner = "".join(part.text for part in parts if part.text not in ("… ", " …"))

@@ -36,7 +36,7 @@ def test_folding(text: str, wanted: list[str]) -> None:
 
 
 @given(st.text(max_size=60))
-def test_tokens_lie_in_the_text_in_order_and_fold_to_themselves(text: str) -> None:
+def test_tokens_are_in_order_and_fold_to_themselves(text: str) -> None:
     found = tokens(text)
     for token in found:
         assert 0 <= token.start < token.end <= len(text)
@@ -46,5 +46,5 @@ def test_tokens_lie_in_the_text_in_order_and_fold_to_themselves(text: str) -> No
     assert folded(text.upper().lower()) == folded(text.lower())
 
 
-def test_a_token_has_a_bound() -> None:
+def test_token_length_is_bounded() -> None:
     assert folded("x" * 5000) == ["x" * LONGEST_TOKEN]

@@ -16,13 +16,13 @@ def issued(database: Database) -> Database:
     return database
 
 
-def test_a_token_lets_one_stream_in(issued: Database) -> None:
+def test_token_admits_one_stream(issued: Database) -> None:
     with issued.write() as conn:
         assert stream_tokens.redeem(conn, "hash", PARENT, after(1)) == CALL.id
         assert stream_tokens.redeem(conn, "hash", PARENT, after(2)) is None
 
 
-def test_others_do_not_get_in_and_do_not_spend_it(issued: Database) -> None:
+def test_other_legs_and_late_uses_do_not_redeem_a_token(issued: Database) -> None:
     with issued.write() as conn:
         assert stream_tokens.redeem(conn, "guess", PARENT, after(1)) is None
         assert stream_tokens.redeem(conn, "hash", CHILD, after(1)) is None
@@ -30,7 +30,7 @@ def test_others_do_not_get_in_and_do_not_spend_it(issued: Database) -> None:
         assert stream_tokens.redeem(conn, "hash", PARENT, after(59.9)) == CALL.id
 
 
-def test_of_many_at_once_one_gets_in(issued: Database) -> None:
+def test_concurrent_uses_of_a_token_admit_one(issued: Database) -> None:
     def spend(_: int) -> CallId | None:
         with issued.write() as conn:
             return stream_tokens.redeem(conn, "hash", PARENT, after(1))

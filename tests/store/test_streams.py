@@ -10,7 +10,7 @@ FIRST = StreamRow(StreamSid("MZ1"), CALL.id, PARENT, origin_ms=0, started_at=NOO
 SECOND = StreamRow(StreamSid("MZ2"), CALL.id, PARENT, origin_ms=30_000, started_at=after(30))
 
 
-def test_two_streams_of_a_call(database: Database) -> None:
+def test_streams_of_a_call_are_in_order(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         assert streams.insert(conn, SECOND)
@@ -20,7 +20,7 @@ def test_two_streams_of_a_call(database: Database) -> None:
         assert streams.open_streams(conn) == [FIRST, SECOND]
 
 
-def test_the_first_word_of_the_end_stays_and_counts_may_follow(database: Database) -> None:
+def test_first_end_of_a_stream_stays_and_counts_may_follow(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         streams.insert(conn, FIRST)

@@ -6,7 +6,7 @@ from callreel.store.people import technicians
 from tests.support.rows import NOON, a_call, after
 
 
-def test_a_number_has_one_name(database: Database) -> None:
+def test_number_has_one_name(database: Database) -> None:
     with database.write() as conn:
         roof = technicians.add(conn, "Roof", "+15550100123", NOON)
         cellar = technicians.add(conn, "Cellar", "+15550100124", NOON)
@@ -23,7 +23,7 @@ def test_a_number_has_one_name(database: Database) -> None:
     assert roof.number not in repr(roof)
 
 
-def test_recent_numbers_are_each_there_once(database: Database) -> None:
+def test_recent_numbers_are_unique(database: Database) -> None:
     said = (("+15550100001", "ada"), ("+15550100002", "ben"), ("+15550100001", "ada"), ("client:x", "ada"))
     for n, (number, agent) in enumerate(said):
         a_call(

@@ -31,7 +31,7 @@ def newest(database: Database, kind: TranscriptKind = FINAL) -> TranscriptRow:
     return found
 
 
-def test_a_transcript_comes_back_with_turns_and_words(database: Database) -> None:
+def test_transcript_is_read_with_turns_and_words(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         row_id = transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO, YES])
@@ -42,7 +42,7 @@ def test_a_transcript_comes_back_with_turns_and_words(database: Database) -> Non
     assert "hello" not in repr(found)
 
 
-def test_the_same_engine_asked_again_replaces_its_own(database: Database) -> None:
+def test_same_engine_replaces_its_own_transcript(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         first = transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO, YES])
@@ -52,7 +52,7 @@ def test_the_same_engine_asked_again_replaces_its_own(database: Database) -> Non
     assert (newest(database).turns, newest(database).model, newest(database).revision) == ((YES,), "en-gb", 1)
 
 
-def test_another_engine_is_a_new_revision_of_its_kind(database: Database) -> None:
+def test_other_engine_makes_a_new_revision(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO])
@@ -64,7 +64,7 @@ def test_another_engine_is_a_new_revision_of_its_kind(database: Database) -> Non
     assert (live.revision, live.turns) == (1, ())
 
 
-def test_a_transcript_of_no_call_is_our_mistake(database: Database) -> None:
+def test_transcript_without_a_call_raises(database: Database) -> None:
     with pytest.raises(LookupError, match="no call nowhere"), database.write() as conn:
         transcripts.put(conn, CallId("nowhere"), FINAL, "sphinx", "en-us", [HELLO])
 
@@ -81,14 +81,14 @@ some_turns = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 @given(some_turns)
-def test_whatever_was_said_comes_back(database: Database, turns: list[Turn]) -> None:
+def test_any_turns_are_read_as_written(database: Database, turns: list[Turn]) -> None:
     with database.write() as conn:
         calls.insert(conn, CALL)
         transcripts.put(conn, CALL.id, FINAL, "any", "any", turns)
     assert newest(database).turns == tuple(turns)
 
 
-def test_another_run_of_the_same_engine_is_another_revision(database: Database) -> None:
+def test_other_run_of_an_engine_makes_a_new_revision(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO])
@@ -100,7 +100,7 @@ def test_another_run_of_the_same_engine_is_another_revision(database: Database) 
     assert (found.model, found.why, found.turns) == ("better", "asked for", (YES,))
 
 
-def test_what_engines_charge_for_is_told_by_call(database: Database) -> None:
+def test_billed_audio_is_listed_by_call(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         transcripts.put(conn, CALL.id, FINAL, "sphinx", "", [HELLO], Provenance(audio_ms=5000))

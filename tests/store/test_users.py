@@ -9,7 +9,7 @@ from callreel.store.people import users
 from tests.support.rows import NOON, after
 
 
-def test_people_are_found_by_name(database: Database) -> None:
+def test_users_are_found_by_name(database: Database) -> None:
     with database.write() as conn:
         assert users.count(conn) == 0
         ada = users.add(conn, "ada", "$argon2id$..", UserRole.ADMINISTRATOR, NOON)
@@ -19,13 +19,13 @@ def test_people_are_found_by_name(database: Database) -> None:
     assert "argon2" not in repr(ada)
 
 
-def test_a_name_is_given_once(database: Database) -> None:
+def test_user_name_is_unique(database: Database) -> None:
     with pytest.raises(StoreError, match="'ada' is taken"), database.write() as conn:
         users.add(conn, "ada", "one", UserRole.ADMINISTRATOR, NOON)
         users.add(conn, "ada", "two", UserRole.ADMINISTRATOR, NOON)
 
 
-def test_a_session_lasts_until_it_is_over_or_closed(database: Database) -> None:
+def test_session_lasts_until_it_expires_or_is_closed(database: Database) -> None:
     with database.write() as conn:
         ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON)
         users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
@@ -38,7 +38,7 @@ def test_a_session_lasts_until_it_is_over_or_closed(database: Database) -> None:
         assert users.by_session(conn, "two", after(31)) is None
 
 
-def test_who_is_disabled_is_out_at_once(database: Database) -> None:
+def test_disabling_a_user_ends_their_sessions(database: Database) -> None:
     with database.write() as conn:
         ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON)
         users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
@@ -48,14 +48,14 @@ def test_who_is_disabled_is_out_at_once(database: Database) -> None:
     assert found is not None and found.disabled
 
 
-def test_identities_are_what_the_carrier_allows_and_nobody_shares_one(database: Database) -> None:
+def test_identities_are_valid_and_unique(database: Database) -> None:
     names = ("ada b", "ada.b", "ada_b", "ada_b_2", "Zoë", "王芳", "---")
     with database.write() as conn:
         made = [users.add(conn, name, "hash", UserRole.AGENT, NOON).identity for name in names]
     assert made == ["ada_b", "ada_b_2", "ada_b_3", "ada_b_2_2", "Zoe", "person", "person_2"]
 
 
-def test_a_change_ends_sessions_where_it_must(database: Database) -> None:
+def test_password_change_ends_sessions(database: Database) -> None:
     with database.write() as conn:
         users.add(conn, "root", "hash", UserRole.ADMINISTRATOR, NOON)
         ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)
@@ -68,7 +68,7 @@ def test_a_change_ends_sessions_where_it_must(database: Database) -> None:
         assert users.change(conn, 999, disabled=True) is None
 
 
-def test_somebody_can_always_let_others_in(database: Database) -> None:
+def test_last_administrator_cannot_be_removed(database: Database) -> None:
     with database.write() as conn:
         root = users.add(conn, "root", "hash", UserRole.ADMINISTRATOR, NOON)
         for change in ({"disabled": True}, {"role": UserRole.AGENT}):
@@ -81,7 +81,7 @@ def test_somebody_can_always_let_others_in(database: Database) -> None:
         users.change(conn, other.id, password_hash="new")
 
 
-def test_everywhere_is_everywhere(database: Database) -> None:
+def test_all_sessions_of_a_user_are_closed(database: Database) -> None:
     with database.write() as conn:
         ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)
         ben = users.add(conn, "ben", "hash", UserRole.AGENT, NOON)

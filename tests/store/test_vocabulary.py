@@ -4,14 +4,14 @@ from callreel.store.transcripts import vocabulary
 from tests.support.rows import NOON
 
 
-def test_what_stays_on_the_list_keeps_who_added_it(database: Database) -> None:
+def test_remaining_phrases_keep_their_author(database: Database) -> None:
     with database.write() as conn:
         vocabulary.replace(conn, ["valve", "boiler", "valve"], "ada", NOON)
         rows = vocabulary.replace(conn, ["valve", "stopcock"], "sam", NOON)
     assert [(row.phrase, row.added_by) for row in rows] == [("stopcock", "sam"), ("valve", "ada")]
 
 
-def test_hints_are_the_settings_words_the_list_and_the_technicians_names_each_once(
+def test_hints_are_settings_vocabulary_and_names_each_once(
     database: Database,
 ) -> None:
     with database.write() as conn:

@@ -3,7 +3,7 @@ from callreel.store.people import welcome_tokens
 from tests.support.rows import NOON, after
 
 
-def test_one_link_is_good_once_and_for_its_time(database: Database) -> None:
+def test_welcome_link_is_valid_once_until_it_expires(database: Database) -> None:
     with database.write() as conn:
         welcome_tokens.issue(conn, "old", NOON, 60)
         welcome_tokens.issue(conn, "new", NOON, 60)
