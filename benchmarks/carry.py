@@ -1,6 +1,6 @@
 """How many live-transcribed calls a machine carries with an engine, and what gives way first.
 
-    python -m benchmarks.carry --engine pocketsphinx --audio ../shared/audio/LJ001-0002.wav --calls 1 2 4 8 [--json]
+    python -m benchmarks.carry --engine faster-whisper --audio ../shared/audio/LJ001-0002.wav --calls 1 2 4 8 [--json]
 
 For each number of calls a server of its own, real time, both tracks speaking in turn. Carried means: finals come within
 `--late` milliseconds of their segment's end at P95, and all within ten seconds of the last word. Partials may be shed
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument(
         "--audio", type=Path, default=Path("../shared/audio/LJ001-0002.wav"), help="speech, WAV"
     )
-    parser.add_argument("--engine", default="pocketsphinx", help="CALLREEL_ENGINE of the server")
+    parser.add_argument("--engine", default="faster-whisper", help="CALLREEL_ENGINE of the server")
     parser.add_argument("--workers", type=int, default=WORKERS, help="CALLREEL_ENGINE_WORKERS")
     parser.add_argument("--calls", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--seconds", type=int, default=40)

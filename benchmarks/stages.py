@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.long_call import CALL, LEG, SID, LongCall, Samples, long_call
 from benchmarks.server import machine
-from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.silero import SileroDetector
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.postcall.transcription import FinalTranscriber
@@ -25,8 +25,8 @@ from callreel.postcall.transcription import FinalTranscriber
 def transcribing(call: LongCall) -> FinalTranscriber:
     """With the real detector, and an engine that costs nothing and returns no words."""
 
-    def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[RecognizedWord]]:
-        return [[] for _ in segments]
+    def decode(segments: Sequence[Samples], language: str) -> Sequence[Transcription]:
+        return [Transcription() for _ in segments]
 
     return FinalTranscriber(
         call.database, call.blobs, call.publisher, decode=decode,

@@ -126,7 +126,7 @@ def test_unknown_file_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
         ({"CALLREEL_BLOCK_MS": "2000"}, "less than or equal to", "'2000'"),
         (
             {"CALLREEL_ENGINE": "siri"},
-            "auto, pocketsphinx, faster-whisper, sherpa-onnx, openai or python:your.module",
+            "auto, faster-whisper, openai or python:your.module",
             "'siri'",
         ),
         ({"CALLREEL_RECORDING_EVENTS": "begun"}, "'in-progress', 'completed' or 'absent'", "'begun'"),

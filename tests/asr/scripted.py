@@ -13,19 +13,18 @@ Name it `python:tests.asr.scripted`. Options, all optional:
 - `batch`: how many segments it takes at once; each answers as `echo` does, and how many there were is its confidence.
 - `languages`: codes with `|` between them that it hears on request; the one it is asked for is said before all words.
 - `short`: true leaves the last answer of a batch out.
-- `streams`: how many open segments it follows. Of those it says one word for each 100 ms it was fed, `0`, `1` …
 """
 
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from callreel.asr.engine import Capabilities, Heard, RecognizedWord
+from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.asr.engines import options as option
 from callreel.asr.engines.registry import Options
 from callreel.asr.engines.spread import spread
@@ -41,7 +40,6 @@ _KNOWN = {
     "complaint",
     "grumble",
     "partials",
-    "streams",
     "trouble",
     "batch",
     "languages",
@@ -60,7 +58,6 @@ def check(options: Options) -> Capabilities:
         word_times=True,
         confidence=True,
         runs_here=True,
-        streams=option.whole(options, "streams", 0, least=0),
         batch=option.whole(options, "batch", 1),
         on_request=tuple(filter(None, option.text(options, "languages").split("|"))),
     )
@@ -88,7 +85,7 @@ class Scripted:
     ) -> list[RecognizedWord]:
         self._misbehave()
         if option.flag(self._options, "echo", False):
-            return Heard(self._say(f"{language} {samples[0]}".strip(), samples), language="xx")
+            return Transcription(self._say(f"{language} {samples[0]}".strip(), samples), language="xx")
         line = self._lines[self._finals % len(self._lines)]
         if partial:
             return self._say(" ".join(line[: len(line) // 2]), samples)
@@ -100,13 +97,10 @@ class Scripted:
     ) -> list[list[RecognizedWord]]:
         heard = [self.decode(samples, partial=False, language=language) for samples in segments]
         heard = [
-            Heard([*words, RecognizedWord(f"of{len(segments)}", 0, 0, None)], language="xx")
+            Transcription([*words, RecognizedWord(f"of{len(segments)}", 0, 0, None)], language="xx")
             for words in heard
         ]
         return heard[:-1] if option.flag(self._options, "short", False) else heard
-
-    def stream(self) -> "Followed":
-        return Followed(self._misbehave)
 
     def _say(self, text: str, samples: npt.NDArray[np.int16]) -> list[RecognizedWord]:
         return spread(text, 0, samples.size // 16, confidence=0.9)
@@ -126,24 +120,3 @@ class Scripted:
             except FileExistsError:
                 continue
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Followed:
-    """A `SegmentStream` that counts: word n is said when n tenths of a second have been heard."""
-
-    def __init__(self, misbehave: Callable[[], None]) -> None:
-        self._misbehave = misbehave
-        self._samples = 0
-
-    def feed(self, samples: npt.NDArray[np.int16]) -> list[RecognizedWord]:
-        self._misbehave()
-        self._samples += samples.size
-        return [RecognizedWord(str(n), 100 * n, 100 * n + 100, 0.9) for n in range(self._samples // 1600)]
-
-    def finish(self, samples: npt.NDArray[np.int16]) -> list[RecognizedWord]:
-        return [
-            *self.feed(samples),
-            RecognizedWord("streamed", self._samples // 16, self._samples // 16, 0.9),
-        ]
-
-    def drop(self) -> None: ...

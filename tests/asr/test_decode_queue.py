@@ -217,21 +217,3 @@ def test_what_waits_in_memory_is_bounded() -> None:
     for number in range(200):
         taken += queue.offer_final(job(ONE, AGENT, number, final=True, at_s=number / 100, ms=10_000))
     assert taken == 61 and queue.waiting_audio_ms <= 620_000
-
-
-def test_a_job_whose_worker_is_busy_waits_for_it_and_lets_another_go_first() -> None:
-    queue = DecodeQueue(2)
-    bound, free = final(ONE, 0), final(TWO, 0)
-    queue.offer_final(bound)
-    queue.offer_final(free)
-    assert queue.next(ready=lambda job: job is free) is free
-    assert queue.next(ready=lambda job: False) is None
-    assert queue.next() is bound
-
-
-def test_a_partial_whose_worker_is_busy_waits_too() -> None:
-    queue = DecodeQueue(2)
-    waiting = partial(ONE, 0)
-    queue.offer_partial(waiting)
-    assert queue.next(ready=lambda job: False) is None
-    assert queue.next() is waiting

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callreel.asr.engine import fallback_engine
 from callreel.asr.engines.registry import EngineChoice
-from callreel.asr.workers.failover import FailoverHost
+from callreel.asr.workers.failover import FailoverEngine
 from callreel.asr.workers.host import EngineHost
 from callreel.domain.errors import EngineError
 
@@ -20,9 +19,9 @@ def scripted(**options: str | int | float | bool) -> EngineHost:
 
 
 @asynccontextmanager
-async def running(trouble: Path, retry_s: float = 60) -> AsyncIterator[FailoverHost]:
+async def running(trouble: Path, retry_s: float = 60) -> AsyncIterator[FailoverEngine]:
     """The first engine fails while the file `trouble` is there."""
-    host = FailoverHost(
+    host = FailoverEngine(
         lambda: scripted(text="first", trouble=str(trouble)),
         lambda: scripted(text="second"),
         retry_s=[retry_s],
@@ -35,18 +34,16 @@ async def running(trouble: Path, retry_s: float = 60) -> AsyncIterator[FailoverH
         assert host.pids == []
 
 
-async def text(host: FailoverHost) -> tuple[str, str]:
-    words = await host.decode(AUDIO)
-    return " ".join(word.text for word in words), fallback_engine(words)
+async def text(host: FailoverEngine) -> tuple[str, str]:
+    [words] = await host.decode([AUDIO])
+    return " ".join(word.text for word in words), words.fallback_engine
 
 
-async def back(host: FailoverHost) -> None:
-    """Wait until the first engine hears again."""
-    works = asyncio.Event()
-    host.on_free(lambda: None if host.standing_in else works.set())
-    if host.standing_in:
-        async with asyncio.timeout(30):
-            await works.wait()
+async def recovered(host: FailoverEngine) -> None:
+    """Wait until the first engine decodes again."""
+    async with asyncio.timeout(30):
+        while host.failure:  # noqa: ASYNC110  # recovery sets no event
+            await asyncio.sleep(0.01)
 
 
 def test_while_the_first_works_the_second_is_not_even_begun(tmp_path: Path) -> None:
@@ -54,7 +51,7 @@ def test_while_the_first_works_the_second_is_not_even_begun(tmp_path: Path) -> N
         async with running(tmp_path / "trouble") as host:
             assert await text(host) == ("first", "")
             assert len(host.pids) == 1
-            assert not host.standing_in
+            assert not host.failure
 
     asyncio.run(scene())
 
@@ -64,7 +61,7 @@ def test_a_job_that_the_first_cannot_do_is_done_by_the_second_and_says_so(tmp_pa
         async with running(tmp_path / "trouble") as host:
             (tmp_path / "trouble").touch()
             assert await text(host) == ("second", "scripted")
-            assert not host.standing_in
+            assert not host.failure
             (tmp_path / "trouble").unlink()
             assert await text(host) == ("first", "")
 
@@ -74,15 +71,12 @@ def test_a_job_that_the_first_cannot_do_is_done_by_the_second_and_says_so(tmp_pa
 def test_after_two_in_a_row_the_second_stands_in_until_the_first_works_again(tmp_path: Path) -> None:
     async def scene() -> None:
         async with running(tmp_path / "trouble", retry_s=0.05) as host:
-            freed: list[bool] = []
-            host.on_free(lambda: freed.append(host.standing_in))
             (tmp_path / "trouble").touch()
             assert [await text(host) for _ in range(3)] == [("second", "scripted")] * 3
-            assert host.standing_in and "in trouble" in host.why
+            assert "in trouble" in host.failure
             (tmp_path / "trouble").unlink()
-            await back(host)
+            await recovered(host)
             assert await text(host) == ("first", "")
-            assert {True, False} <= set(freed)
 
     asyncio.run(scene())
 
@@ -91,10 +85,10 @@ def test_a_first_that_cannot_be_loaded_is_tried_again_and_comes_back(tmp_path: P
     async def scene() -> None:
         (tmp_path / "trouble").touch()
         async with running(tmp_path / "trouble", retry_s=0.05) as host:
-            assert host.standing_in
+            assert host.failure
             assert await text(host) == ("second", "scripted")
             (tmp_path / "trouble").unlink()
-            await back(host)
+            await recovered(host)
             assert await text(host) == ("first", "")
 
     asyncio.run(scene())
@@ -110,23 +104,9 @@ def test_jobs_at_once_are_each_answered_while_it_changes_hands(tmp_path: Path) -
     asyncio.run(scene())
 
 
-def test_an_open_segment_moves_to_the_other_engine_whole(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(tmp_path / "trouble") as host:
-            await host.hear("segment", AUDIO)
-            (tmp_path / "trouble").touch()
-            words = await host.hear("segment", np.ones(32000, np.int16), final=True)
-            assert [word.text for word in words] == ["second"]
-            assert words[-1].end_ms == 2000
-            host.forget("segment")
-            assert host.free_for("segment")
-
-    asyncio.run(scene())
-
-
 def test_when_neither_can_be_loaded_the_second_says_why() -> None:
     async def scene() -> None:
-        host = FailoverHost(lambda: scripted(complaint="no"), lambda: scripted(complaint="neither"))
+        host = FailoverEngine(lambda: scripted(complaint="no"), lambda: scripted(complaint="neither"))
         with pytest.raises(EngineError, match="neither"):
             await host.start()
         await host.close()

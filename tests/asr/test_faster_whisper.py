@@ -1,12 +1,14 @@
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from callreel.asr.engine import Heard, language_of
-from callreel.asr.engines import packaged_model
+from callreel.asr.engines import packaged_model, whisper_decoding
 from callreel.asr.engines.faster_whisper import check, load
+from callreel.asr.engines.whisper_decoding import WhisperDecoder
+from callreel.audio.samples import Samples
 from callreel.domain.errors import EngineError
 from tests.asr.clips import clip
 from tests.asr.tiny_whisper import build
@@ -45,7 +47,6 @@ def test_segments_at_once_are_answered_one_by_one_as_they_would_be_by_themselves
 ) -> None:
     """Searched greedily: a beam ends this model's sentence early, and its text would be doubtful."""
     monkeypatch.setattr("callreel.asr.engines.faster_whisper._FINAL_BEAM", 1)
-    monkeypatch.setattr("callreel.asr.engines.faster_whisper._is_doubtful", lambda segment: False)
     engine = load({"model": model})
     segments = [hiss(3), hiss(0.05), hiss(2.5), hiss(4.2)]
     assert engine.capabilities.batch == 4
@@ -61,21 +62,19 @@ def test_segments_at_once_are_answered_one_by_one_as_they_would_be_by_themselves
     assert engine.decode_many([hiss(0.01), hiss(0)]) == [[], []]
 
 
-def test_of_segments_at_once_a_doubtful_one_is_decoded_again_by_itself(
+def test_doubtful_segment_of_a_batch_is_decoded_again_alone(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = load({"model": model})
-    monkeypatch.setattr("callreel.asr.engines.faster_whisper._REPETITIVE", 0.0)
+    monkeypatch.setattr(whisper_decoding, "_REPETITIVE", 0.0)
     alone: list[int] = []
-    decode = engine.decode
+    encode = WhisperDecoder._encode
 
-    def counted(
-        samples: np.ndarray[tuple[int], np.dtype[np.int16]], *, partial: bool, language: str = ""
-    ) -> Heard:
-        alone.append(samples.size)
-        return decode(samples, partial=partial, language=language)
+    def counted(self: WhisperDecoder, segments: Sequence[Samples], padding_s: float) -> object:
+        alone.extend(samples.size for samples in segments if len(segments) == 1)
+        return encode(self, segments, padding_s)
 
-    monkeypatch.setattr(engine, "decode", counted)
+    monkeypatch.setattr(WhisperDecoder, "_encode", counted)
     heard = engine.decode_many([hiss(2.5), hiss(3)])
     assert alone == [40_000, 48_000]
     assert [" ".join(word.text for word in words) for words in heard] == [SENTENCE, SENTENCE]
@@ -87,13 +86,13 @@ def test_a_language_is_found_out_or_asked_for_and_an_english_model_has_only_that
     many = load({"model": str(build(tmp_path / "many", SENTENCE, languages=("de", "en"))), "language": ""})
     assert many.capabilities.languages == () and "de" in many.capabilities.on_request
     found = many.decode(hiss(2), partial=False)
-    assert (language_of(found), " ".join(word.text for word in found)) == ("de", SENTENCE)
-    assert [language_of(words) for words in many.decode_many([hiss(2), hiss(3)])] == ["de", "de"]
+    assert (found.language, " ".join(word.text for word in found)) == ("de", SENTENCE)
+    assert [words.language for words in many.decode_many([hiss(2), hiss(3)])] == ["de", "de"]
     asked = many.decode(hiss(2), partial=False, language="en")
-    assert (language_of(asked), " ".join(word.text for word in asked)) == ("", SENTENCE)
+    assert (asked.language, " ".join(word.text for word in asked)) == ("", SENTENCE)
     english = load({"model": model, "language": ""})
     assert english.capabilities.on_request == ()
-    assert language_of(english.decode(hiss(2), partial=False)) == ""
+    assert english.decode(hiss(2), partial=False).language == ""
 
 
 def test_audio_too_short_for_a_word_has_none(model: str) -> None:

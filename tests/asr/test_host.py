@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from callreel.asr.engine import RecognizedWord, language_of
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.languages import LanguageError
 from callreel.asr.workers.host import EngineHost
@@ -54,7 +53,7 @@ def exists(pid: int) -> bool:
 
 
 async def text(host: EngineHost, samples: npt.NDArray[np.int16], *, partial: bool = False) -> str:
-    return " ".join(word.text for word in await host.decode(samples, partial=partial))
+    return " ".join(word.text for word in (await host.decode([samples], partial=partial))[0])
 
 
 def test_words_come_back_with_their_times() -> None:
@@ -62,7 +61,7 @@ def test_words_come_back_with_their_times() -> None:
         async with running(scripted(text="good day|bye")) as host:
             assert host.capabilities.name == "scripted"
             assert (host.idle, host.workers, host.restarts) == (1, 1, 0)
-            words = await host.decode(audio())
+            [words] = await host.decode([audio()])
             assert [(word.text, word.start_ms, word.end_ms) for word in words] == [
                 ("good", 0, 571),
                 ("day", 571, 1000),
@@ -88,8 +87,8 @@ def test_segments_at_once_are_answered_one_by_one_also_when_a_process_dies_of_th
     async def scene(batch: int, deaths: int) -> list[str]:
         choice = scripted(echo=True, batch=batch, deaths=deaths, folder=str(tmp_path), languages="de|fr")
         async with running(choice) as host:
-            heard = await host.decode_many([audio(number) for number in range(5)], language="de")
-            assert [language_of(words) for words in heard] == ["xx"] * 5
+            heard = await host.decode([audio(number) for number in range(5)], language="de")
+            assert [words.language for words in heard] == ["xx"] * 5
             return [" ".join(word.text for word in words) for words in heard]
 
     assert asyncio.run(scene(1, 0)) == [f"de {number}" for number in range(5)]
@@ -101,7 +100,7 @@ def test_a_batch_with_an_answer_too_few_is_refused() -> None:
     async def scene() -> None:
         async with running(scripted(echo=True, batch=3, short=True)) as host:
             with pytest.raises(EngineError, match="answered for 2 of 3 segments"):
-                await host.decode_many([audio(number) for number in range(3)])
+                await host.decode([audio(number) for number in range(3)])
             assert await text(host, audio(7)) == "7"
 
     asyncio.run(scene())
@@ -109,12 +108,13 @@ def test_a_batch_with_an_answer_too_few_is_refused() -> None:
 
 def test_a_language_that_the_engine_does_not_hear_is_refused_in_one_line() -> None:
     async def scene() -> None:
-        async with running(scripted(echo=True, streams=1, languages="de")) as host:
-            assert (await host.decode(audio(1), language="en"))[0].text == "1", "it hears English anyway"
-            asked = await host.hear("segment", audio(1), language="de")
-            assert [word.text for word in asked] == ["de", "1"] and host.streams == 0
+        async with running(scripted(echo=True, languages="de")) as host:
+            [words] = await host.decode([audio(1)], language="en")
+            assert words[0].text == "1", "it expects English anyway"
+            [words] = await host.decode([audio(1)], language="de")
+            assert [word.text for word in words] == ["de", "1"]
             with pytest.raises(LanguageError, match=r"does not transcribe Welsh \(cy\), only en, de"):
-                await host.hear("segment", audio(1), language="cy")
+                await host.decode([audio(1)], language="cy")
 
     asyncio.run(scene())
 
@@ -133,7 +133,7 @@ def test_a_job_that_kills_two_processes_is_given_up_and_the_next_one_is_not(tmp_
     async def scene() -> None:
         async with running(scripted(echo=True, deaths=2, folder=str(tmp_path))) as host:
             with pytest.raises(EngineError, match="in 2 tries"):
-                await host.decode(audio(1))
+                await host.decode([audio(1)])
             assert await text(host, audio(2)) == "2"
             assert host.restarts == 2
 
@@ -156,7 +156,7 @@ def test_a_job_that_takes_too_long_is_given_up() -> None:
     async def scene() -> None:
         async with running(scripted(hang=True), job_timeout_s=0.1) as host:
             with pytest.raises(EngineError, match=r"took longer than 0\.1 s"):
-                await host.decode(audio())
+                await host.decode([audio()])
 
     asyncio.run(scene())
 
@@ -164,8 +164,8 @@ def test_a_job_that_takes_too_long_is_given_up() -> None:
 def test_giving_up_waiting_does_not_disturb_the_next_answer() -> None:
     async def scene() -> None:
         async with running(scripted(echo=True, delay_s=0.05)) as host:
-            given_up = asyncio.create_task(host.decode(audio(1)))
-            waiting = asyncio.create_task(host.decode(audio(2)))
+            given_up = asyncio.create_task(host.decode([audio(1)]))
+            waiting = asyncio.create_task(host.decode([audio(2)]))
             await asyncio.sleep(0)
             assert host.idle == 0
             given_up.cancel()
@@ -181,9 +181,9 @@ def test_what_the_engine_says_is_wrong_is_passed_on_and_its_process_lives() -> N
         async with running(scripted(grumble="the audio is not to my taste")) as host:
             pids = host.pids
             with pytest.raises(EngineError, match="not to my taste"):
-                await host.decode(audio())
+                await host.decode([audio()])
             with pytest.raises(EngineError, match="not to my taste"):
-                await host.decode(audio())
+                await host.decode([audio()])
             assert host.pids == pids
 
     asyncio.run(scene())
@@ -193,7 +193,7 @@ def test_a_foreign_exception_is_told_by_its_kind_alone() -> None:
     async def scene() -> None:
         async with running(scripted(echo=True)) as host:
             with pytest.raises(EngineError, match=r"IndexError at scripted\.py") as told:
-                await host.decode(np.zeros(0, np.int16))
+                await host.decode([np.zeros(0, np.int16)])
             assert "out of bounds" not in str(told.value)
 
     asyncio.run(scene())
@@ -202,14 +202,14 @@ def test_a_foreign_exception_is_told_by_its_kind_alone() -> None:
 def test_closing_ends_unfinished_and_waiting_jobs() -> None:
     async def scene() -> None:
         async with running(scripted(hang=True)) as host:
-            jobs = [asyncio.create_task(host.decode(audio())) for _ in range(3)]
+            jobs = [asyncio.create_task(host.decode([audio()])) for _ in range(3)]
             await asyncio.sleep(0)
             await host.close()
             outcomes = await asyncio.gather(*jobs, return_exceptions=True)
             assert [type(outcome) for outcome in outcomes] == [EngineError] * 3
             assert host.idle == 0
             with pytest.raises(EngineError, match="not running"):
-                await host.decode(audio())
+                await host.decode([audio()])
 
     asyncio.run(scene())
 
@@ -219,7 +219,7 @@ def test_closing_ends_unfinished_and_waiting_jobs() -> None:
     [
         (scripted(complaint="the model is on holiday"), "the model is on holiday"),
         (scripted(volume=11), "no option 'volume'"),
-        (EngineChoice("dragon"), "expected an engine out of pocketsphinx"),
+        (EngineChoice("dragon"), "expected an engine out of faster-whisper"),
         (EngineChoice("python:no.such.module"), "needs the module no"),
     ],
 )
@@ -254,7 +254,7 @@ print("this line comes once, since no worker runs the main program again")
 async def main():
     host = EngineHost(EngineChoice("python:tests.asr.scripted", {"hang": True}), 2)
     await host.start()
-    job = asyncio.create_task(host.decode(np.ones(16000, np.int16)))
+    job = asyncio.create_task(host.decode([np.ones(16000, np.int16)]))
     print(json.dumps(host.pids), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -292,117 +292,3 @@ def test_a_worker_imports_nothing_of_the_web_side() -> None:
     heavy = (b"callreel.web", b"callreel.app", b"callreel.cli", b"fastapi", b"sqlalchemy", b"pydantic")
     assert b"callreel.asr.workers.worker" in modules
     assert [name for name in modules if name.startswith(heavy)] == []
-
-
-# Open segments of a streaming engine
-
-
-def tenths(words: list[RecognizedWord]) -> int:
-    """How many tenths of a second the scripted engine says it was fed."""
-    return sum(word.text.isdecimal() for word in words)
-
-
-def growing(*seconds: float) -> list[npt.NDArray[np.int16]]:
-    return [np.zeros(round(16_000 * each), np.int16) for each in seconds]
-
-
-def test_an_open_segment_is_fed_each_sample_once_and_its_final_is_the_streams() -> None:
-    async def scene() -> None:
-        async with running(scripted(streams=1)) as host:
-            for samples in growing(0.5, 0.8, 1.6):
-                assert tenths(await host.hear("a", samples)) == samples.size // 1600
-            assert host.streams == 1
-            (whole,) = growing(2.0)
-            words = await host.hear("a", whole, final=True)
-            assert (tenths(words), words[-1].text, words[-1].end_ms) == (20, "streamed", 2000)
-            assert host.streams == 0
-
-    asyncio.run(scene())
-
-
-def test_two_open_segments_are_interleaved_and_one_more_is_decoded_anew_each_time() -> None:
-    async def scene() -> None:
-        async with running(scripted(streams=2, text="one two")) as host:
-            for samples in growing(0.5, 1.0):
-                for key in ("a", "b"):
-                    assert tenths(await host.hear(key, samples)) == samples.size // 1600
-                assert [word.text for word in await host.hear("c", samples)] == ["one"]
-            for key, said in (("a", "streamed"), ("c", "two"), ("b", "streamed")):
-                assert (await host.hear(key, audio(), final=True))[-1].text == said
-
-    asyncio.run(scene())
-
-
-def test_streams_of_two_processes_stay_with_the_process_that_follows_them() -> None:
-    async def scene() -> None:
-        async with running(scripted(streams=1), workers=2) as host:
-            for samples in growing(0.4, 0.9, 1.3):
-                answers = await asyncio.gather(*(host.hear(key, samples) for key in "ab"))
-                assert [tenths(words) for words in answers] == [samples.size // 1600] * 2
-            assert host.streams == 2
-
-    asyncio.run(scene())
-
-
-def test_a_process_that_dies_in_an_open_segment_costs_nothing(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(scripted(streams=1, text="from the beginning")) as host:
-            early, later, whole = growing(0.5, 1.0, 1.5)
-            await host.hear("a", early)
-            os.kill(host.pids[0], signal.SIGKILL)
-            assert tenths(await host.hear("a", later)) == 10, "the fresh process is fed all of it"
-            os.kill(host.pids[0], signal.SIGKILL)
-            words = await host.hear("a", whole, final=True)
-            assert " ".join(word.text for word in words) == "from the beginning"
-            assert host.streams == 0 and host.restarts == 2
-
-    asyncio.run(scene())
-
-
-def test_a_forgotten_segment_leaves_its_room_to_another() -> None:
-    async def scene() -> None:
-        async with running(scripted(streams=1, text="one two")) as host:
-            half, whole = growing(0.5, 1.0)
-            await host.hear("a", half)
-            host.forget("a")
-            assert host.streams == 0
-            assert tenths(await host.hear("b", whole)) == 10
-            assert (await host.hear("b", whole, final=True))[-1].text == "streamed"
-
-    asyncio.run(scene())
-
-
-def test_an_engine_that_does_not_stream_is_given_the_whole_each_time() -> None:
-    async def scene() -> None:
-        async with running(scripted(text="one two")) as host:
-            assert [word.text for word in await host.hear("a", audio())] == ["one"]
-            assert [word.text for word in await host.hear("a", audio(), final=True)] == ["one", "two"]
-            assert host.streams == 0
-
-    asyncio.run(scene())
-
-
-def test_a_question_about_a_followed_segment_finds_its_process_busy_or_free() -> None:
-    async def scene() -> None:
-        async with running(scripted(streams=1, delay_s=0.2), workers=2) as host:
-            (half,) = growing(0.5)
-            freed = asyncio.Event()
-            host.on_free(freed.set)
-            first = asyncio.create_task(host.hear("a", half))
-            await asyncio.sleep(0)  # it has begun
-            assert not host.free_for("a") and host.free_for("b")
-            await asyncio.wait_for(freed.wait(), 10)
-            assert host.free_for("a")
-            await first
-
-    asyncio.run(scene())
-
-
-def test_an_engine_that_cannot_go_on_with_a_stream_says_so_and_decodes_the_whole() -> None:
-    async def scene() -> None:
-        async with running(scripted(streams=1, grumble="no words")) as host:
-            with pytest.raises(EngineError, match="no words"):
-                await host.hear("a", audio())
-            assert host.streams == 0 and host.restarts == 0
-
-    asyncio.run(scene())

@@ -187,7 +187,7 @@ def test_what_the_server_says_to_one_process_holds_for_the_others_of_the_machine
             try:
                 with pytest.raises(EngineError, match="asked too often"):
                     load(options).decode(SAMPLES, partial=False)
-                return await host.decode(SAMPLES)
+                return (await host.decode([SAMPLES]))[0]
             finally:
                 await host.close()
 

@@ -4,22 +4,22 @@ import numpy as np
 
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers.host import EngineHost
-from callreel.asr.workers.pool import BegunEngine, EnginePool
+from callreel.asr.workers.pool import EnginePool, StartedEngine
 
 
 def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) -> None:
     begun: list[str] = []
 
-    async def begin(name: str) -> BegunEngine:
+    async def begin(name: str) -> StartedEngine:
         begun.append(name)
         host = EngineHost(EngineChoice("python:tests.asr.scripted", {"text": name}), 1)
         await host.start()
-        return BegunEngine(host, host.capabilities, "")
+        return StartedEngine(host, host.capabilities, "")
 
     async def scene() -> None:
         pool = EnginePool(begin, idle_s=0.01)
         audio = np.ones(16000, np.int16)
-        words = await asyncio.gather(*(pool.decode_many(name, [audio]) for name in ("one", "two", "one")))
+        words = await asyncio.gather(*(pool.decode(name, [audio]) for name in ("one", "two", "one")))
         assert [heard[0][0].text for heard in words] == ["one", "two", "one"]
         assert sorted(begun) == ["one", "two"]
         assert (await pool.engine("one")).able.name == "scripted"
@@ -29,7 +29,7 @@ def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) ->
                 await asyncio.sleep(0.01)
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)
-        assert (await pool.decode_many("one", [audio]))[0][0].text == "one"
+        assert (await pool.decode("one", [audio]))[0][0].text == "one"
         assert sorted(begun) == ["one", "one", "two"]
         await pool.close()
         assert pool.names == set()

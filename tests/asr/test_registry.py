@@ -7,8 +7,12 @@ from callreel.domain.errors import EngineError
 
 
 def test_the_default_engine_needs_nothing() -> None:
-    capabilities = registry.check(EngineChoice("pocketsphinx"))
-    assert (capabilities.name, capabilities.rough, capabilities.runs_here) == ("pocketsphinx", True, True)
+    capabilities = registry.check(EngineChoice("faster-whisper"))
+    assert (capabilities.name, capabilities.model, capabilities.runs_here) == (
+        "faster-whisper",
+        "tiny.en",
+        True,
+    )
 
 
 def test_an_engine_of_ones_own_is_named_by_its_module() -> None:

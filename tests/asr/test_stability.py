@@ -1,10 +1,8 @@
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.asr.engine import Capabilities
 from callreel.asr.stability import Showing, Stability, continued
 from callreel.domain.transcript import Word
 
@@ -93,14 +91,6 @@ def test_an_engine_that_forgets_everything_takes_nothing_back() -> None:
         stability.hear(said("still here"), 500)
     assert shown(stability.hear((), 700)) == ("still here", "")
     assert texts(stability.final(())) == "still here"
-
-
-@pytest.mark.parametrize(("streams", "stable"), [(0, "one two"), (2, "")])
-def test_only_a_streaming_engine_is_held_back(streams: int, stable: str) -> None:
-    stability = Stability.for_engine(Capabilities("e", "m", True, True, True, True, streams=streams))
-    for _ in range(2):
-        showing = stability.hear(said("one two", word_ms=100), 600)
-    assert shown(showing)[0] == stable
 
 
 WORDS = st.lists(st.sampled_from("a b c A a. d".split()), max_size=6)

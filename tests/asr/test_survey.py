@@ -21,42 +21,42 @@ def test_every_engine_has_its_place_in_both_orders() -> None:
     assert all(set(names) == set(KNOWN) for names in ORDER.values())
 
 
-def test_live_one_that_streams_is_best_and_after_the_call_one_that_hears_best() -> None:
+def test_faster_whisper_is_preferred_for_both_transcripts() -> None:
     engines = [found(name) for name in KNOWN]
-    assert picked(*engines) == "sherpa-onnx"
-    assert picked(*engines, purpose=Purpose.FINAL) == "faster-whisper"
+    assert {picked(*engines, purpose=purpose) for purpose in Purpose} == {"faster-whisper"}
 
 
 def test_what_is_not_usable_is_passed_over_and_named() -> None:
     selected = select(
-        [found("sherpa-onnx", "is not installed"), found("pocketsphinx")],
+        [found("faster-whisper", "is not installed"), found("openai")],
         Purpose.LIVE,
         elsewhere=False,
         named=False,
     )
-    assert selected.choice.name == "pocketsphinx"
-    assert "sherpa-onnx cannot be used" in selected.why
+    assert selected.choice.name == "openai"
+    assert "faster-whisper cannot be used" in selected.why
 
 
 def test_audio_goes_elsewhere_only_where_that_is_allowed() -> None:
-    engines = [found("openai", here=False), found("pocketsphinx")]
-    assert picked(*engines) == "pocketsphinx"
+    engines = [found("faster-whisper", "model not here"), found("openai", here=False)]
+    with pytest.raises(EngineError, match="ENGINE_ALLOW_REMOTE"):
+        picked(*engines)
     assert picked(*engines, elsewhere=True) == "openai"
 
 
 def test_a_model_is_fetched_only_when_somebody_named_it() -> None:
-    engines = [found("faster-whisper", "model not here", to_fetch=True), found("pocketsphinx")]
-    assert picked(*engines) == "pocketsphinx"
+    engines = [found("faster-whisper", "model not here", to_fetch=True), found("openai")]
+    assert picked(*engines) == "openai"
     assert picked(*engines, named=True) == "faster-whisper"
 
 
 def test_with_nothing_usable_each_reason_is_told() -> None:
-    with pytest.raises(EngineError, match="pocketsphinx: has no model"):
-        picked(found("pocketsphinx", "has no model"))
+    with pytest.raises(EngineError, match="faster-whisper: has no model"):
+        picked(found("faster-whisper", "has no model"))
 
 
 def test_what_is_missing_is_told_without_the_engines_name() -> None:
     one = survey(EngineChoice("openai"))
     assert not one.usable and one.missing.startswith("has no API key")
     assert one.capabilities.model == "gpt-transcribe"
-    assert survey(EngineChoice("pocketsphinx")).usable
+    assert survey(EngineChoice("faster-whisper")).usable

@@ -43,15 +43,15 @@ def test_a_manifest_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_an_engine_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     manifest = write_call(tmp_path)
     run = callreel("evaluate", str(manifest), "--engine", "dragon", folder=tmp_path)
-    assert "expected an engine out of pocketsphinx" in the_line(run)
+    assert "expected an engine out of faster-whisper" in the_line(run)
 
 
 def test_an_engine_is_chosen_with_its_options() -> None:
     settings = load_settings({})
-    choice = engine_by_spec(settings, "pocketsphinx,front=wide")
-    assert (choice.name, choice.options["front"]) == ("pocketsphinx", "wide")
+    choice = engine_by_spec(settings, "faster-whisper,model=small")
+    assert (choice.name, choice.options["model"]) == ("faster-whisper", "small")
     with pytest.raises(SettingsError, match="NAME,OPTION=VALUE, got 'wide'"):
-        engine_by_spec(settings, "pocketsphinx,wide")
+        engine_by_spec(settings, "faster-whisper,wide")
 
 
 def test_the_report_marks_what_differs_and_escapes_what_was_said(tmp_path: Path) -> None:

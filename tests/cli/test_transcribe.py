@@ -18,9 +18,9 @@ def test_spec_names_the_language_of_the_run(tmp_path: Path) -> None:
     assert engine_by_spec(settings, spec).options["language"] == "de"
     assert language_in(spec_in("faster-whisper", "en", MANY)) == "en", "also for a call with its own language"
     assert language_in("faster-whisper,model=small") == ""
-    assert spec_in("pocketsphinx", "en", Capabilities("pocketsphinx", "en-us", True, True, True, True)) == (
-        "pocketsphinx"
-    )
+    assert spec_in(
+        "faster-whisper", "en", Capabilities("faster-whisper", "tiny.en", True, True, True, True)
+    ) == ("faster-whisper")
     with pytest.raises(LanguageError, match="does not transcribe Welsh"):
         spec_in("faster-whisper", "cy", MANY)
 
@@ -28,12 +28,19 @@ def test_spec_names_the_language_of_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("language", "reason"),
     [
-        ("german", "engine pocketsphinx en-us does not transcribe German (de), only en"),
+        ("german", "engine faster-whisper tiny.en does not transcribe German (de), only en"),
         ("germn", "did you mean german"),
     ],
 )
 def test_unsupported_language_is_refused_before_any_work(language: str, reason: str, tmp_path: Path) -> None:
     ran = callreel(
-        "transcribe", "--again", "--all", "--engine", "pocketsphinx", "--language", language, folder=tmp_path
+        "transcribe",
+        "--again",
+        "--all",
+        "--engine",
+        "faster-whisper",
+        "--language",
+        language,
+        folder=tmp_path,
     )
     assert ran.returncode == 2 and reason in the_line(ran)

@@ -54,7 +54,7 @@ def test_engines_that_charge_are_on_the_bill_and_others_are_not() -> None:
     price = Decimal("0.006")
     heard = [
         Heard("openai", 50_000, price),
-        Heard("pocketsphinx", 50_000, Decimal(0)),
+        Heard("faster-whisper", 50_000, Decimal(0)),
         Heard("openai", 20_000, price),
     ]
     cost = call_cost(client_ms=0, number_ms=0, streams_ms=[], recorded_ms=0, prices=Prices(), heard=heard)

@@ -19,10 +19,10 @@ ADMINISTRATOR = "ada"
 PEOPLE = {"maria": "agent", "zoe": "agent", "sam": "supervisor"}
 PASSWORD = "correct horse battery"
 WIDTH, HEIGHT = 1200, 900
-HEARD_AFTERWARDS = {"CALLREEL_FINAL_ENGINE": "pocketsphinx", "CALLREEL_ENGINE_OPTIONS": ""}
+HEARD_AFTERWARDS = {"CALLREEL_FINAL_ENGINE": "faster-whisper", "CALLREEL_ENGINE_OPTIONS": ""}
 """Final transcripts are by the default engine, so that what is searched was really heard; live words by the scripted
 one, which is never late on a busy machine."""
-HEARD = {"CALLREEL_ENGINE": "pocketsphinx", "CALLREEL_ENGINE_OPTIONS": "", "CALLREEL_ENGINE_WORKERS": "2"}
+HEARD = {"CALLREEL_ENGINE": "faster-whisper", "CALLREEL_ENGINE_OPTIONS": "", "CALLREEL_ENGINE_WORKERS": "2"}
 """All by the default engine, for pictures that people are shown."""
 
 

@@ -1,13 +1,13 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers.host import EngineHost
 from callreel.domain.call import Role
@@ -185,17 +185,11 @@ def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engine_has
         def capabilities(self) -> Capabilities:
             return replace(super().capabilities, on_request=("de",))
 
-        async def hear(
-            self,
-            key: Hashable,
-            samples16k: Samples,
-            *,
-            final: bool = False,
-            cheap: bool = False,
-            language: str = "",
-        ) -> list[RecognizedWord]:
+        async def decode(
+            self, segments: Sequence[Samples], *, partial: bool = False, language: str = ""
+        ) -> list[Transcription]:
             asked.append(language)
-            return await super().hear(key, samples16k, final=final)
+            return await super().decode(segments, partial=partial)
 
     async def scene() -> None:
         async with live(installation, Polyglot(partials=False)) as service:
@@ -289,7 +283,7 @@ def test_slow_engine_sheds_partials_and_never_finals(installation: Installation)
             assert service.lag_ms() >= 10_000
             host.gate.set()
             await service.finish_call(CALL)
-            return service.partials_shed, len(host.finals)
+            return service.partials_shed, len(host.asked)
 
     shed, decoded = asyncio.run(scene())
     assert [final.segment.number for final in kept(installation)] == list(range(6))

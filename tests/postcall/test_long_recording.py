@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benchmarks.long_call import CALL, SID, LongCall, long_call
 
-from callreel.asr.engine import Capabilities
+from callreel.asr.engine import Capabilities, Transcription
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.verdict import Verdict
 from callreel.postcall.transcription import FinalTranscriber
@@ -23,7 +23,7 @@ BOUND = 16_000_000
 def transcribing(call: LongCall) -> FinalTranscriber:
     return FinalTranscriber(
         call.database, call.blobs, call.publisher, 
-        decode=lambda segments, language: [one_word(samples, False) for samples in segments],
+        decode=lambda segments, language: [Transcription(one_word(samples, False)) for samples in segments],
         engine=Capabilities("final", "model", False, True, True, True),
         new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip

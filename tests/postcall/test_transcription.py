@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from callreel.asr.engine import Heard, RecognizedWord
+from callreel.asr.engine import RecognizedWord, Transcription
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
@@ -60,9 +60,9 @@ def test_segments_go_to_the_engine_so_many_at_once_in_the_calls_own_language(rec
         calls.set_language(conn, recorded.call_id, "de")
     asked: list[tuple[int, str]] = []
 
-    def decode(segments: Sequence[Samples], language: str) -> list[list[RecognizedWord]]:
+    def decode(segments: Sequence[Samples], language: str) -> list[Transcription]:
         asked.append((len(segments), language))
-        return [Heard(one_word(samples, False), language="fr") for samples in segments]
+        return [Transcription(one_word(samples, False), language="fr") for samples in segments]
 
     able = replace(recorded.transcribing()._engine, batch=4)
     for language, kept in (("", "de"), ("nl", "nl")):
@@ -76,7 +76,9 @@ def test_segments_go_to_the_engine_so_many_at_once_in_the_calls_own_language(rec
 
 def test_the_language_of_most_of_the_audio_is_the_transcripts(recorded: Recorded) -> None:
     found_out = iter(["de", "nl"])
-    stage = recorded.transcribing(lambda samples: Heard(one_word(samples, False), language=next(found_out)))  # type: ignore[arg-type]
+    stage = recorded.transcribing(
+        lambda samples: Transcription(one_word(samples, False), language=next(found_out))  # type: ignore[arg-type]
+    )
     assert stage.from_recording(recorded.call_id) == 2
     found = recorded.transcript(TranscriptKind.FINAL)
     assert found is not None and (found.language, found.detected) == ("de", True)

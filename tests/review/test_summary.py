@@ -82,7 +82,7 @@ def test_of_several_recordings_the_stored_one_speaks(place: Seed) -> None:
 def test_a_whole_live_transcript_replaces_its_finals(place: Seed) -> None:
     turns = [Turn(Role.AGENT, 0, 900, "merged", None)]
     with place.database.write() as conn:
-        transcripts.put(conn, LIVE, TranscriptKind.LIVE, "pocketsphinx", "en-us", turns)
+        transcripts.put(conn, LIVE, TranscriptKind.LIVE, "faster-whisper", "tiny.en", turns)
         summary = call_summary(conn, LIVE)
     assert summary is not None
     assert summary["live_turns"] == [

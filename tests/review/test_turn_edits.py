@@ -61,9 +61,9 @@ def test_what_a_person_wrote_is_not_what_the_engine_was_sure_of() -> None:
 
 
 def test_a_corrected_turn_still_says_which_engine_heard_it() -> None:
-    stood_in = replace(TURNS[0], fallback_engine="pocketsphinx")
+    stood_in = replace(TURNS[0], fallback_engine="openai")
     made = corrected([stood_in], [Change(0, word=2, text="valve")])[0]
-    assert made is not None and made.fallback_engine == "pocketsphinx"
+    assert made is not None and made.fallback_engine == "openai"
 
 
 def test_another_party_changes_nothing_else() -> None:

@@ -6,7 +6,7 @@ import functools
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.asr.workers.host import EngineHost
 from callreel.audio import mulaw
 from callreel.audio.segmenter import SegmenterOptions
@@ -267,39 +267,17 @@ class QuickHost(EngineHost):
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[tuple[Samples, bool]] = []
-        self.cheap: list[bool] = []
 
     @property
     def capabilities(self) -> Capabilities:
         return self._can
 
-    async def hear(
-        self,
-        key: Hashable,
-        samples16k: Samples,
-        *,
-        final: bool = False,
-        cheap: bool = False,
-        language: str = "",
-    ) -> list[RecognizedWord]:
-        self.cheap.append(cheap)
-        return await self.decode(samples16k, partial=not final, language=language)
-
-    def free_for(self, key: Hashable) -> bool:
-        return True
-
-    def forget(self, key: Hashable) -> None:
-        pass
-
-    def on_free(self, then: Callable[[], None]) -> None:
-        pass
-
     async def decode(
-        self, samples16k: Samples, *, partial: bool = False, language: str = ""
-    ) -> list[RecognizedWord]:
-        self.asked.append((samples16k, partial))
+        self, segments: Sequence[Samples], *, partial: bool = False, language: str = ""
+    ) -> list[Transcription]:
+        self.asked += [(samples, partial) for samples in segments]
         await self.gate.wait()
-        return list(self._decode_now(samples16k, partial))
+        return [Transcription(self._decode_now(samples, partial)) for samples in segments]
 
     @property
     def finals(self) -> list[Samples]:

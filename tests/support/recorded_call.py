@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.audio import wav
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
@@ -134,7 +134,7 @@ class Recorded:
         installation, one = self.installation, decode or Decoder()
         return FinalTranscriber(
             installation.database, installation.blobs, installation.publisher,
-            decode=lambda segments, language: [one(samples) for samples in segments],
+            decode=lambda segments, language: [_transcription(one(samples)) for samples in segments],
             engine=Capabilities("final", "model-1", False, True, True, True),
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
@@ -160,6 +160,10 @@ class Decoder:
     def __call__(self, samples: Samples) -> Sequence[RecognizedWord]:
         self.asked += 1
         return one_word(samples, False)
+
+
+def _transcription(words: Sequence[RecognizedWord]) -> Transcription:
+    return words if isinstance(words, Transcription) else Transcription(words)
 
 
 _spoken = itertools.count(1)

@@ -203,7 +203,7 @@ def _done_call(place: Seed) -> None:
             ),
         )
         recordings.set_state(conn, recording, CloudState.STORED, at(92))
-        transcripts.put(conn, DONE, TranscriptKind.FINAL, "pocketsphinx", "en-us", _turns())
+        transcripts.put(conn, DONE, TranscriptKind.FINAL, "faster-whisper", "tiny.en", _turns())
         calls.set_verdict(conn, DONE, Verdict.VERIFIED, (), ())
         calls.set_state(conn, DONE, CallState.CLOSED, at(95))
 

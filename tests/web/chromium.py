@@ -73,7 +73,7 @@ def serving(app: FastAPI, place: Seed) -> Iterator[str]:
 def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
     """A server where nobody signs in."""
     options = WebOptions(
-        demo=True, engine_rough=True, engine_name="pocketsphinx", prices=Prices(),
+        demo=True, prices=Prices(),
         dial_policy=DialPolicy.for_caller_id("+12125550100"), settings=shown_settings(Settings()),
     )  # fmt: skip
     with serving(make_app(options), place) as url:

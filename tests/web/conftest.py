@@ -66,7 +66,7 @@ def make_app(place: Seed, engine: FakeEngine) -> MakeApp:
 @pytest.fixture
 def stranger(make_app: MakeApp) -> TestClient:
     """A browser of somebody who has not signed in; `ada` is a user."""
-    app = make_app(WebOptions(prices=Prices(), engine_rough=True, engine_name="pocketsphinx"))
+    app = make_app(WebOptions(prices=Prices()))
     return TestClient(app, base_url="https://calls.example", follow_redirects=False)
 
 

@@ -28,7 +28,7 @@ def test_one_call(ada: TestClient) -> None:
     }
     assert [turn["text"] for turn in call["live_turns"]] == [turn["text"] for turn in call["turns"]]
     assert call["recording"]["state"] == "stored"
-    assert call["transcript"]["engine"] == "pocketsphinx"
+    assert call["transcript"]["engine"] == "faster-whisper"
     layer = call["layers"][0]
     assert (layer["layer"], layer["role"], layer["rate_hz"], layer["channels"]) == (
         "live_8k",

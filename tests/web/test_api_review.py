@@ -70,21 +70,14 @@ def test_downloads_say_what_they_are(ada: TestClient) -> None:
     assert told["call"]["number"] == NUMBER
     assert told["transcript"] == {
         "kind": "final",
-        "engine": "pocketsphinx",
-        "model": "en-us",
+        "engine": "faster-whisper",
+        "model": "tiny.en",
         "revision": None,
     }
     assert json.loads(ada.get(f"/calls/{LIVE}/transcript.json").text)["transcript"]["kind"] == "live"
     assert "Transcript: live, not final" in ada.get(f"/calls/{LIVE}/transcript.txt").text
     assert len(list(csv.reader(ada.get(f"/calls/{DONE}/transcript.csv").text.splitlines()))) == 6
     assert ada.get(f"/calls/{DONE}/transcript.pdf").status_code == 422
-
-
-def test_the_text_is_in_writing_and_what_was_said_can_be_had(ada: TestClient) -> None:
-    place = f"/calls/{DONE}/transcript"
-    assert "it says 42 and it is falling" in ada.get(f"{place}.txt").text
-    assert "it says forty two and it is falling" in ada.get(f"{place}.txt?spoken=true").text
-    assert "it says forty two" in ada.get(f"{place}.srt").text
 
 
 def test_days(ada: TestClient) -> None:

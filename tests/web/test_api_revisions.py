@@ -91,7 +91,7 @@ def test_corrections_are_searched_and_exported_at_once(ada: TestClient) -> None:
 def test_a_stage_that_repeats_does_not_undo_people(ada: TestClient, place: Seed) -> None:
     correct(ada, 0, {"turn": 0, "text": "corrected"})
     with place.database.write() as conn:
-        transcripts.put(conn, DONE, TranscriptKind.FINAL, "pocketsphinx", "en-us", [])
+        transcripts.put(conn, DONE, TranscriptKind.FINAL, "faster-whisper", "tiny.en", [])
         transcripts.put(conn, DONE, TranscriptKind.FINAL, "another", "", [])
     assert texts(ada)[0] == "corrected"
     assert texts(ada, "machine_turns") == [text for _, _, text, _ in SAID]

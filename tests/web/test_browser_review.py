@@ -247,18 +247,18 @@ def test_what_reading_along_was_worth_and_who_stood_in(page: Page, base_url: str
             transcripts_table.c.call_id == SPOKEN, transcripts_table.c.kind == TranscriptKind.FINAL
         )
         first = (turns_table.c.transcript_id == final.scalar_subquery()) & (turns_table.c.position == 0)
-        conn.execute(update(turns_table).where(first).values(fallback_engine="pocketsphinx"))
+        conn.execute(update(turns_table).where(first).values(fallback_engine="openai"))
     open_review(page, base_url)
     expect(page.locator("[data-live-score]")).to_contain_text(
         "agrees with 40 of the 50 words of the final transcript (80%)"
     )
     turn = page.locator('[data-view="final"] .turn')
-    expect(turn.first.locator(".confidence")).to_have_text("by pocketsphinx")
+    expect(turn.first.locator(".confidence")).to_have_text("by openai")
     expect(page.locator('[data-view="final"] .confidence', has_text="by ")).to_have_count(1)
     turn.first.get_by_role("button", name="Correct").click()
     page.get_by_label("What was said").fill("something else")
     page.get_by_role("button", name="Save").click()
-    expect(turn.first.locator(".text")).to_have_text("something else by pocketsphinx")
+    expect(turn.first.locator(".text")).to_have_text("something else by openai")
 
 
 def test_one_word_is_corrected_where_it_stands(review: Page) -> None:

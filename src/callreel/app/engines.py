@@ -1,4 +1,4 @@
-"""Which engines a process begins, with what words to expect, and what it tells of them."""
+"""Which engines a process starts, with which custom vocabulary, and what the API reports of them."""
 
 import asyncio
 import logging
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+from callreel.asr.engine import RemoteEngine
 from callreel.asr.engines import registry
 from callreel.asr.engines.fetch_log import FetchLog
 from callreel.asr.engines.survey import Purpose, facts
-from callreel.asr.workers.failover import AnyHost, FailoverHost
+from callreel.asr.workers.failover import FailoverEngine
 from callreel.asr.workers.host import EngineHost
-from callreel.asr.workers.pool import BegunEngine
+from callreel.asr.workers.pool import StartedEngine
 from callreel.domain.events import Json
 from callreel.ops.metrics import EngineLoad
 from callreel.settings import Settings
@@ -22,53 +23,59 @@ from callreel.store.transcripts import vocabulary
 log = logging.getLogger(__name__)
 
 
-def engine_load(final: BegunEngine | None, live: BegunEngine | None) -> dict[str, EngineLoad]:
+def engine_load(final: StartedEngine | None, live: StartedEngine | None) -> dict[str, EngineLoad]:
     """The engine processes of this process, by what they are for. Media workers have their own."""
     begun = {"live": live, "final": final}
     return {use: engine.host for use, engine in begun.items() if engine is not None}
 
 
-async def begun_engine(
+async def start_engine(
     settings: Settings, purpose: Purpose, hints: Sequence[str], workers: int, stack: AsyncExitStack
-) -> BegunEngine:
-    """The engine for `purpose` in its processes, with another to stand in; the log says which and why."""
+) -> StartedEngine:
+    """Start the engine for `purpose` with its fallback engine; the log says which and why."""
     selected = await asyncio.to_thread(engine_for, settings, purpose, hints)
     able = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
     other = await asyncio.to_thread(fallback_for, settings, selected.choice, purpose, hints)
-    host: AnyHost = EngineHost(selected.choice, workers)
+    host: RemoteEngine = EngineHost(selected.choice, workers)
     if other is not None:
-        host = FailoverHost(
+        host = FailoverEngine(
             partial(EngineHost, selected.choice, workers), partial(EngineHost, other, workers)
         )
     stack.push_async_callback(host.close)
     await host.start()
-    log.info("engine of the %s transcript: %s %s (%s)", purpose, able.name, able.model, selected.why)
-    return BegunEngine(host, able, selected.why)
+    log.info(
+        "engine started transcript=%s engine=%s model=%s reason=%s",
+        purpose,
+        able.name,
+        able.model,
+        selected.why,
+    )
+    return StartedEngine(host, able, selected.why)
 
 
-async def begun_again(settings: Settings, spec: str, hints: Sequence[str]) -> BegunEngine:
-    """An engine that was asked for by a run over calls again; nobody stands in, since its words are the point."""
+async def start_requested_engine(settings: Settings, spec: str, hints: Sequence[str]) -> StartedEngine:
+    """Start the engine of a repeated transcription, without a fallback: the words must be its own."""
     choice = engine_by_spec(settings, spec, hints)
     able = await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     host = EngineHost(choice, 1)
     await host.start()
-    return BegunEngine(host, able, "asked for by callreel transcribe --again")
+    return StartedEngine(host, able, "requested by callreel transcribe --again")
 
 
 def hints_of(settings: Settings, database: Database) -> list[str]:
-    """Words that engines should expect: the settings', people's and the technicians' names."""
+    """Custom vocabulary: of the settings, of supervisors, and the technicians' names."""
     with database.read() as conn:
         return vocabulary.hints(conn, settings.vocabulary)
 
 
-def engines_told(settings: Settings, begun: Mapping[Purpose, BegunEngine | None]) -> dict[str, Json]:
+def engines_told(settings: Settings, begun: Mapping[Purpose, StartedEngine | None]) -> dict[str, Json]:
     """What `GET /api/engines` answers: who hears, why, who stands in now, and what each can do."""
     told: dict[str, Json] = {}
     for purpose, engine in begun.items():
         if engine is None:
             told[purpose.value] = None  # other processes of the installation do it
             continue
-        trouble = engine.host.why if isinstance(engine.host, FailoverHost) else ""
+        trouble = engine.host.failure if isinstance(engine.host, FailoverEngine) else ""
         told[purpose.value] = {
             "engine": engine.able.name,
             "model": engine.able.model,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from callreel.app.carrier import answer_options, carrier_access, signature_check
 from callreel.app.runtime import Runtime, spool_of, tasks
 from callreel.asr.silero import SileroDetector
-from callreel.asr.workers.pool import BegunEngine
+from callreel.asr.workers.pool import StartedEngine
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay, PeerMessage
@@ -47,7 +47,7 @@ this long. With Python's default of 5 ms, serving 150 sockets once took seconds 
 class LiveSide:
     """What a process needs to take media streams in."""
 
-    engine: BegunEngine
+    engine: StartedEngine
     counters: Counters
     transcription: LiveTranscription
     registry: CallRegistry
@@ -66,7 +66,7 @@ class LiveSide:
 @asynccontextmanager
 async def live_side(
     settings: Settings,
-    engine: BegunEngine,
+    engine: StartedEngine,
     database: Database,
     publisher: EventPublisher,
     commits: GroupCommit,
@@ -157,7 +157,7 @@ def live_figures(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
 
 def _transcription(
     settings: Settings,
-    engine: BegunEngine,
+    engine: StartedEngine,
     database: Database,
     publisher: EventPublisher,
     commits: GroupCommit,

@@ -15,7 +15,7 @@ import sys
 from contextlib import AsyncExitStack
 from functools import partial
 
-from callreel.app.engines import begun_engine, hints_of
+from callreel.app.engines import hints_of, start_engine
 from callreel.app.live import LiveSide, live_side
 from callreel.app.runtime import blob_store, link, tasks, traced
 from callreel.asr.engines.survey import Purpose
@@ -53,7 +53,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
         relay = EventRelay(bus, link(settings, name), name)
         await stack.enter_async_context(tasks(relay.run(), heartbeat.run()))
         hints = await asyncio.to_thread(hints_of, settings, database)
-        engine = await begun_engine(settings, Purpose.LIVE, hints, settings.engine_workers, stack)
+        engine = await start_engine(settings, Purpose.LIVE, hints, settings.engine_workers, stack)
         publisher = EventPublisher(database, bus, Clock())
         blobs = blob_store(settings)
         live = await stack.enter_async_context(

@@ -11,7 +11,7 @@ from callreel.app.live import LiveSide, leg_ended
 from callreel.app.runtime import Runtime
 from callreel.asr.engines.survey import Purpose
 from callreel.asr.languages import named
-from callreel.asr.workers.pool import BegunEngine
+from callreel.asr.workers.pool import StartedEngine
 from callreel.cluster.event_relay import PeerMessage
 from callreel.domain.call import Role
 from callreel.ingest.callback_intake import CallbackIntake
@@ -28,7 +28,7 @@ from callreel.web.options import ShownSetting, SoftphoneOptions, WebContext, Web
 
 def web_app(
     runtime: Runtime,
-    engine: BegunEngine,
+    engine: StartedEngine,
     live: LiveSide,
     dispatcher: Dispatcher,
     health: Health,
@@ -43,7 +43,7 @@ def web_app(
     answering = VoiceRequestHandler(
         runtime.database, runtime.publisher, answer_options(settings), runtime.clock,
         new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=runtime.process,
-        hears=final.hears,
+        hears=final.supports,
     )  # fmt: skip
 
     def stream_ended(stream_sid: str) -> None:
@@ -62,11 +62,8 @@ def web_app(
         demo_sign_in=demo_sign_in,
         secure_cookies=settings.public_url.startswith("https:"),
         role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
-        engine_name=engine.able.name,
-        engine_rough=engine.able.rough,
         engine_report=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: runtime.final}),
-        english=settings.engine_language == "en",
-        check_language=final.asked_for,
+        check_language=final.language_option,
         languages=sorted(((code, named(code)) for code in final.on_request), key=lambda pair: pair[1]),
         prices=settings.prices,
         carrier_usable=runtime.carrier.usable,

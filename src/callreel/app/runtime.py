@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from callreel.app.carrier import carrier_access
-from callreel.app.engines import begun_engine, hints_of
+from callreel.app.engines import hints_of, start_engine
 from callreel.asr.engines import registry
 from callreel.asr.engines.fetch_log import FetchLog
 from callreel.asr.engines.survey import Purpose
-from callreel.asr.workers.pool import BegunEngine
+from callreel.asr.workers.pool import StartedEngine
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
@@ -60,7 +60,7 @@ class Runtime:
     heartbeat: Heartbeat
     peers: FailureDetector
     relay: EventRelay
-    final: BegunEngine | None
+    final: StartedEngine | None
     """The engine of the final pass; None where this process transcribes nothing after calls."""
     hints: Sequence[str]
     stage_times: StageTimes
@@ -104,7 +104,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         stack.callback(carrier.close)
         hints = await asyncio.to_thread(hints_of, settings, database)
         final = (
-            await begun_engine(settings, Purpose.FINAL, hints, transcribing, stack) if transcribing else None
+            await start_engine(settings, Purpose.FINAL, hints, transcribing, stack) if transcribing else None
         )
         name = new_name()
         traced(settings, name, stack)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from callreel.app.engines import begun_engine, engine_load
+from callreel.app.engines import engine_load, start_engine
 from callreel.app.live import LiveSide, leg_ended, live_figures, live_side, media_side
 from callreel.app.pages import web_app
 from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
@@ -63,7 +63,7 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
 async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
     async with open_runtime(settings, server=True) as runtime, AsyncExitStack() as stack:
         apart = settings.media_workers > 0
-        engine = await begun_engine(
+        engine = await start_engine(
             settings, Purpose.LIVE, runtime.hints, 1 if apart else settings.engine_workers, stack
         )
         if apart:

@@ -6,10 +6,10 @@ import random
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
-from callreel.app.engines import begun_again
+from callreel.app.engines import start_requested_engine
 from callreel.app.runtime import Runtime, T, tasks
 from callreel.app.schedules import erasing
-from callreel.asr.engine import Capabilities, RecognizedWord
+from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.engines.survey import Purpose, survey
 from callreel.asr.silero import SileroDetector
 from callreel.asr.workers.pool import EnginePool
@@ -58,7 +58,7 @@ async def running_workflows(
     """
     loop = asyncio.get_running_loop()
     settings = runtime.settings
-    pool = EnginePool(lambda spec: begun_again(settings, spec, runtime.hints))
+    pool = EnginePool(lambda spec: start_requested_engine(settings, spec, runtime.hints))
 
     def wait(work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
@@ -74,15 +74,15 @@ async def running_workflows(
     def transcribing_again(spec: str) -> FinalTranscriber:
         engine = wait(pool.engine(spec))
 
-        def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[RecognizedWord]]:
-            return wait(pool.decode_many(spec, segments, language=language))
+        def decode(segments: Sequence[Samples], language: str) -> Sequence[Transcription]:
+            return wait(pool.decode(spec, segments, language=language))
 
         return transcribing_with(engine.able, engine.why, decode, language_in(spec))
 
-    def decode(segments: Sequence[Samples], language: str) -> Sequence[Sequence[RecognizedWord]]:
+    def decode(segments: Sequence[Samples], language: str) -> Sequence[Transcription]:
         if runtime.final is None:
             raise EngineError("this process transcribes nothing after calls")
-        return wait(runtime.final.host.decode_many(segments, language=language))
+        return wait(runtime.final.host.decode(segments, language=language))
 
     downloader = RecordingDownloader(
         runtime.database, runtime.blobs, runtime.publisher, runtime.carrier, runtime.clock

@@ -6,7 +6,6 @@ judged in `speech.overload`.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -139,7 +138,7 @@ class DecodeQueue:
         self._partials[track] = job  # a replaced job keeps its place in the line
         return True
 
-    def next(self, now_s: float | None = None, ready: Callable[[Job], bool] = lambda job: True) -> Job | None:
+    def next(self, now_s: float | None = None) -> Job | None:
         """The job to decode now, which then counts as running; None when there is none or no worker is free.
 
         With `now_s` (the clock of `offered_at_s`), partials that waited longer than 1.5 s are shed. `ready` says
@@ -148,7 +147,7 @@ class DecodeQueue:
         self._look(now_s)
         if len(self._running) >= self._workers:
             return None
-        job = self._next_final(ready) or self._next_partial(now_s, ready)
+        job = self._next_final() or self._next_partial(now_s)
         if job is not None:
             self._running.add(job)
         return job
@@ -157,11 +156,10 @@ class DecodeQueue:
         """The job was answered, or given up; its worker is free again."""
         self._running.remove(job)
 
-    def _next_final(self, ready: Callable[[Job], bool]) -> Job | None:
-        call_id = next((call_id for call_id, jobs in self._finals.items() if ready(jobs[0])), None)
-        if call_id is None:
+    def _next_final(self) -> Job | None:
+        if not self._finals:
             return None
-        jobs = self._finals[call_id]
+        call_id, jobs = next(iter(self._finals.items()))
         job = jobs.popleft()
         if jobs:
             self._finals.move_to_end(call_id)
@@ -170,12 +168,12 @@ class DecodeQueue:
         self._look(None)
         return job
 
-    def _next_partial(self, now_s: float | None, ready: Callable[[Job], bool]) -> Job | None:
+    def _next_partial(self, now_s: float | None) -> Job | None:
         busy = {(job.call_id, job.role) for job in self._running}
         for track, job in list(self._partials.items()):
             if now_s is not None and now_s - job.offered_at_s > MAX_PARTIAL_AGE_S:
                 self._give_up(job)
-            elif track not in busy and ready(job):
+            elif track not in busy:
                 return self._partials.pop(track)
         return None
 

@@ -1,7 +1,7 @@
 """Languages by code: which a call may be asked to be heard in, and their names in English.
 
-They are those that Whisper's models know, which are also those of servers that speak OpenAI's API; an engine says itself
-which of them it hears (`speech.engine.Capabilities`). Codes are ISO 639-1, three letters where that has none.
+They are those that Whisper's models know, which are also those of servers that speak OpenAI's API; each engine
+names those that it supports (`asr.engine.Capabilities`). Codes are ISO 639-1, three letters where that has none.
 """
 
 import difflib

@@ -1,8 +1,7 @@
 """When an open segment is worth asking an engine about again.
 
 It is neither a timer nor the queue: it answers for one (call, role) from times that it is given. Follows
-reference/speech.md, section 5, with a shorter least gap, since the queue sheds what cannot be afforded. A streaming
-engine decodes no audio twice, so it is given each block as it comes.
+reference/speech.md, section 5, with a shorter least gap, since the queue sheds what cannot be afforded.
 """
 
 from callreel.asr.engine import Capabilities
@@ -11,8 +10,6 @@ FIRST_MS = 1000
 """An open segment shorter than this is not asked about: its text would be a guess."""
 
 GAP_MS = 600
-STREAM_FIRST_MS = 500
-STREAM_GAP_MS = 120
 DECODES_A_GAP = 1.5
 """A segment is asked about at most two thirds of the time, however slow the engine."""
 
@@ -31,7 +28,7 @@ class PartialCadence:
     def for_engine(cls, capabilities: Capabilities) -> "PartialCadence | None":
         if not capabilities.partials:
             return None
-        return cls(first_ms=STREAM_FIRST_MS, gap_ms=STREAM_GAP_MS) if capabilities.streams else cls()
+        return cls()
 
     def due(self, number: int, heard_ms: int) -> bool:
         """Whether to ask now about open segment `number`, of which `heard_ms` of audio are there.

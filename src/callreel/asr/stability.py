@@ -40,8 +40,7 @@ class Stability:
 
     @classmethod
     def for_engine(cls, capabilities: Capabilities) -> "Stability":
-        """A re-decoding engine's hypotheses are about a second apart, so that agreement is enough."""
-        return cls(capabilities.settle_ms, capabilities.guess_ms) if capabilities.streams else cls()
+        return cls(capabilities.settle_ms, capabilities.guess_ms)
 
     def hear(self, words: Sequence[Word], until_ms: int) -> Showing:
         """A hypothesis over the segment's audio up to `until_ms`; positions are the call's."""

@@ -134,6 +134,5 @@ def check_engine(settings: Settings) -> list[Finding]:
             found[one.name] = Finding(mark, f"engine {one.name}", one.missing, advice)
             continue
         where = "on this machine" if capabilities.runs_here else "sends audio to another machine"
-        rough = ", low accuracy: for searching, not for quoting" if capabilities.rough else ""
-        found[one.name] = Finding(Mark.OK, f"engine {one.name}", f"{capabilities.model}, {where}{rough}")
+        found[one.name] = Finding(Mark.OK, f"engine {one.name}", f"{capabilities.model}, {where}")
     return list(found.values())

@@ -1,4 +1,4 @@
-"""`callreel engines`: what each engine can do, whether it is usable here, and which one hears."""
+"""`callreel engines`: what each engine can do, whether it is usable here, and which ones are in use."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ def engines(
         bool, typer.Option("--json", help="One JSON document, as GET /api/engines answers.")
     ] = False,
 ) -> None:
-    """Every engine with what it can do, whether it is usable on this machine or what is missing, and which one hears.
+    """List each engine with what it can do, whether it is usable on this machine, and which ones are in use.
 
-    With `CALLREEL_ENGINE=auto` the best usable one is picked: live one that streams, after the call one that hears best,
-    pocketsphinx when there is nothing else. Nothing is loaded, fetched or sent by this command.
+    `CALLREEL_ENGINE=auto` picks the best usable one. This command loads, fetches and sends nothing.
 
     Examples:
 
@@ -48,7 +47,7 @@ def engines(
 
 
 def _picked(settings: Settings) -> dict[str, dict[str, str]]:
-    """Who hears and why, by purpose."""
+    """The engine in use and why, by purpose."""
     from callreel.asr.engines.survey import Purpose
     from callreel.settings.engines import engine_for, fallback_for
 
@@ -60,7 +59,7 @@ def _picked(settings: Settings) -> dict[str, dict[str, str]]:
             told[purpose.value] = {"engine": "", "reason": str(error), "fallback": ""}
             continue
         other = fallback_for(settings, selected.choice, purpose)
-        why = selected.why + (f"; {other.name} stands in when it fails" if other else "")
+        why = selected.why + (f"; {other.name} is the fallback" if other else "")
         told[purpose.value] = {
             "engine": selected.choice.name, "reason": why, "fallback": other.name if other else "",
         }  # fmt: skip
@@ -75,9 +74,9 @@ def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
         "engine",
         "model",
         "state",
-        "open segments",
+        "partials",
         "word times",
-        "sure",
+        "confidence",
         "languages",
         "hints",
         "a minute",
@@ -86,14 +85,14 @@ def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
     table = Table(*headings, box=None, pad_edge=False)
     for one in found:
         able = one.capabilities
-        hears = [purpose for purpose, told in picked.items() if told["engine"] == one.name]
-        state = one.missing or ("hears " + " and ".join(hears) if hears else "usable")
-        opened = "streams" if able.streams else "decoded again" if able.partials else "no"
+        uses = [purpose for purpose, told in picked.items() if told["engine"] == one.name]
+        state = one.missing or ("in use: " + ", ".join(uses) if uses else "usable")
+        opened = "yes" if able.partials else "no"
         cost = f"{able.cost_per_minute:g}" if able.cost_per_minute else "0"
         cells = (
-            one.name, able.model, state + (", rough" if able.rough and one.usable else ""), opened,
+            one.name, able.model, state, opened,
             _yes(able.word_times), _yes(able.confidence), _languages(able), _yes(able.hints), cost,
-            "here" if able.runs_here else "elsewhere",
+            "here" if able.runs_here else "remote",
         )  # fmt: skip
         table.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
@@ -101,7 +100,7 @@ def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
 
 def _languages(able: Capabilities) -> str:
     others = len(set(able.on_request) - set(able.languages))
-    return (", ".join(able.languages) or "finds out") + (f"; {others} on request" if others else "")
+    return (", ".join(able.languages) or "detects") + (f"; {others} on request" if others else "")
 
 
 def _yes(value: bool) -> str:

@@ -68,7 +68,7 @@ def evaluate(
 
     - `callreel evaluate calls/manifest.tsv --report words.html`
 
-    - `callreel evaluate recordings/ --engine pocketsphinx --engine pocketsphinx,front=wide --offline`
+    - `callreel evaluate recordings/ --engine faster-whisper --engine faster-whisper,model=small --offline`
 
     - `callreel evaluate recordings/ --engine oracle --limit 3 --json`
     """

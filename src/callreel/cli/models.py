@@ -101,9 +101,9 @@ def check(
     import asyncio
 
     settings = configure()
-    from callreel.asr.workers.model_check import try_out
+    from callreel.asr.workers.model_check import check_model
 
-    worked = asyncio.run(try_out(_choice(settings, engine or _engine_of(settings, model), model)))
+    worked = asyncio.run(check_model(_choice(settings, engine or _engine_of(settings, model), model)))
     able = worked.capabilities
     typer.echo(
         f"{able.name} {able.model}: loaded in {worked.load_s:.1f} s, a second of audio took {worked.decode_s:.2f} s"

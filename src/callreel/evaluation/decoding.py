@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from callreel.asr.engine import Capabilities, RecognizedWord
-from callreel.asr.workers.host import EngineHost
+from callreel.asr.engine import Capabilities, RecognizedWord, RemoteEngine, Transcription
 from callreel.audio.samples import ASR_SAMPLES_PER_MS, Samples
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
@@ -44,10 +43,6 @@ class Decoding(Protocol):
         """Words in the whole segment that begins at `start_ms`, or in what there is of it yet."""
         ...
 
-    def forget(self, role: Role, start_ms: int) -> None:
-        """The segment is none after all."""
-        ...
-
 
 class EngineDecoding:
     """An engine in the processes of a host that has been started. One job at a time, so that times do not mix.
@@ -56,7 +51,7 @@ class EngineDecoding:
     left out. Elsewhere, and for an engine on another machine, it is the time on the clock.
     """
 
-    def __init__(self, host: EngineHost) -> None:
+    def __init__(self, host: RemoteEngine) -> None:
         self._host = host
 
     @property
@@ -72,21 +67,16 @@ class EngineDecoding:
         pids = self._host.pids
         cpu_before, began = cpu_seconds(pids), time.monotonic()
         try:
-            words, failed = (
-                await self._host.hear((role, start_ms), samples16k, final=not partial, cheap=cheap),
-                False,
-            )
+            [words] = await self._host.decode([samples16k], partial=partial or cheap)
+            failed = False
         except EngineError:
-            words, failed = [], True
+            words, failed = Transcription(), True
         took_s = time.monotonic() - began
         cpu_after = cpu_seconds(pids)
         if cpu_before is None or cpu_after is None:
             return Decoded(words, 1000 * took_s, 0.0, failed)
         cpu_s = cpu_after - cpu_before
         return Decoded(words, 1000 * (cpu_s if self.capabilities.runs_here else took_s), cpu_s, failed)
-
-    def forget(self, role: Role, start_ms: int) -> None:
-        self._host.forget((role, start_ms))
 
 
 class Oracle:
@@ -120,9 +110,6 @@ class Oracle:
             if start_ms <= (word.start_ms + word.end_ms) // 2 < end_ms
         ]
         return Decoded(heard, self._delay_ms, 0.0)
-
-    def forget(self, role: Role, start_ms: int) -> None:
-        pass
 
 
 def cpu_seconds(pids: Sequence[int]) -> float | None:

@@ -138,7 +138,7 @@ class _Listener(EventPublisher):
     def has_listeners(self, call_id: CallId) -> bool:
         return True
 
-    def tell(self, *events: LiveEvent) -> None:
+    def publish(self, *events: LiveEvent) -> None:
         at_ms = 1000 * (time.monotonic() - self.began_s)
         for event in events:
             if event.kind not in (EventKind.PARTIAL, EventKind.FINAL):

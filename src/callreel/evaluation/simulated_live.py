@@ -127,7 +127,7 @@ class _Simulation:
         cadence = PartialCadence.for_engine(self._decoding.capabilities)
         if cadence is not None:
             self._cadences[role] = cadence
-        return EndpointDetector(role, detector, options, cadence, self._ask, dropped=self._decoding.forget)
+        return EndpointDetector(role, detector, options, cadence, self._ask)
 
     async def until(self, now_ms: float) -> None:
         """Let the workers work up to `now_ms`."""
@@ -154,19 +154,13 @@ class _Simulation:
             heapq.heappush(self._running, (end_ms, next(self._order), self._now_ms, job, decoded))
 
     def _next(self) -> Job | None:
-        job = self._queue.next(self._now_ms / 1000, self._ready)
+        job = self._queue.next(self._now_ms / 1000)
         if self.run.levels[-1:] != [self._queue.level]:
             self.run.levels.append(self._queue.level)
         if job is None and self._spilled and self._queue.has_room:
             self._queue.take_back(replace(self._spilled.popleft(), offered_at_s=self._now_ms / 1000))
             return self._next()
         return job
-
-    def _ready(self, job: Job) -> bool:
-        """A segment that is followed belongs to one worker, which does one thing at a time."""
-        if not self._decoding.capabilities.streams:
-            return True
-        return all(running.key != job.key for _, _, _, running, _ in self._running)
 
     def _ask(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
         job = Job(_CALL, role, number, start_ms, samples, final, self._now_ms / 1000)

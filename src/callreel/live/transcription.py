@@ -17,12 +17,11 @@ from sqlalchemy import Connection
 
 from callreel.asr.decode_queue import DecodeQueue, Job, SegmentKey
 from callreel.asr.delivery import Delivered, SegmentDelivery
-from callreel.asr.engine import Capabilities, fallback_engine
+from callreel.asr.engine import Capabilities, RemoteEngine, Transcription
 from callreel.asr.overload import OverloadLevel
 from callreel.asr.partial_cadence import PartialCadence
 from callreel.asr.stability import Showing, Stability
 from callreel.asr.turns import heard_ms, merge_turns, words_from
-from callreel.asr.workers.failover import AnyHost
 from callreel.audio.segmenter import SegmenterOptions, SpeechDetector
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.group_commit import GroupCommit, Written
@@ -85,7 +84,7 @@ class LiveTranscription:
 
     def __init__(
         self,
-        host: AnyHost,
+        host: RemoteEngine,
         database: Database,
         publisher: EventPublisher,
         commits: GroupCommit,
@@ -167,7 +166,6 @@ class LiveTranscription:
 
     def start(self) -> None:
         """Begin to decode; `close` ends it."""
-        self._host.on_free(self._wake.set)
         self._own(self._look_for_spilled())
         self._tasks = [asyncio.create_task(self._work(), name=f"live-{n}") for n in range(self._workers)]
 
@@ -197,7 +195,7 @@ class LiveTranscription:
         """
         if not self._listen:
             return NoTranscript()
-        if not self._host.capabilities.hears(language):
+        if not self._host.capabilities.supports(language):
             log.warning(
                 "a call is not heard live: the engine has not its language", extra={"call_id": call_id}
             )
@@ -219,7 +217,6 @@ class LiveTranscription:
         )
 
     def _forget(self, progress: _CallProgress, key: SegmentKey) -> None:
-        self._host.forget(key)
         progress.open.pop(key, None)
 
     def _offer(self, job: Job) -> None:
@@ -259,14 +256,12 @@ class LiveTranscription:
 
     def forget(self, call_id: CallId) -> None:
         """The call went on in another process, which keeps its transcript; what waits is still decoded for it."""
-        progress = self._calls.pop(call_id, None)
-        for key in progress.open if progress is not None else ():
-            self._host.forget(key)
+        self._calls.pop(call_id, None)
 
     async def _work(self) -> None:
         while True:
             self._wake.clear()
-            job = self._queue.next(self._clock.monotonic_s(), lambda job: self._host.free_for(job.key))
+            job = self._queue.next(self._clock.monotonic_s())
             if job is None:
                 if not await self._take_back():
                     await self._woken()
@@ -339,20 +334,20 @@ class LiveTranscription:
         began = self._clock.monotonic_s()
         failed = False
         try:
-            cheap = self.overload >= OverloadLevel.CHEAPER
             progress = self._calls.get(job.call_id)
-            heard = await self._host.hear(
-                job.key, job.samples16k, final=job.final, cheap=cheap,
+            [heard] = await self._host.decode(
+                [job.samples16k],
+                partial=not job.final or self.overload >= OverloadLevel.CHEAPER,
                 language=progress.language if progress is not None else "",
-            )  # fmt: skip
+            )
         except EngineError as error:
             log.warning("a segment was not decoded: %s", error, extra={"call_id": job.call_id})
             self._counters.add("segments_failed")
-            heard, failed = [], True
+            heard, failed = Transcription(), True
         words = words_from(heard, job.start_ms)
         end_ms = job.start_ms + round(job.samples16k.size * MS_A_SAMPLE16K)
         if job.final:
-            final = Final(_segment(job), self._settled(job, words), failed, fallback_engine(heard))
+            final = Final(_segment(job), self._settled(job, words), failed, heard.fallback_engine)
             await self._keep(job.call_id, final)
         elif not failed:
             took_ms = 1000 * (self._clock.monotonic_s() - began)

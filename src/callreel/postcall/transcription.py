@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from callreel.asr.engine import Capabilities, RecognizedWord, fallback_engine, language_of
+from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.turns import heard_ms, merge_turns, words_from
 from callreel.audio.resample import rate_blocks, to_rate
 from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ, Samples
@@ -28,7 +28,7 @@ from callreel.store.files.sound_files import SoundFile
 from callreel.store.transcripts import finals, transcripts
 from callreel.store.transcripts.transcripts import Provenance
 
-Decode = Callable[[Sequence[Samples], str], Sequence[Sequence[RecognizedWord]]]
+Decode = Callable[[Sequence[Samples], str], Sequence[Transcription]]
 """Words in each 16 kHz segment, in a language by its code; an empty one leaves that to the engine."""
 
 DETECT_BLOCK = 80_000
@@ -163,8 +163,8 @@ class FinalTranscriber:
                 batch, self._decode(pieces, language), strict=True
             ):
                 segment = Segment(role, number, start_ms, end_ms)
-                found_out.add(language_of(heard), end_ms - start_ms)
-                yield Final(segment, words_from(heard, start_ms), fallback_engine=fallback_engine(heard))
+                found_out.add(heard.language, end_ms - start_ms)
+                yield Final(segment, words_from(heard, start_ms), fallback_engine=heard.fallback_engine)
 
     def from_live(self, call_id: CallId) -> int:
         """Without a usable recording the live text is the final one, and the live engine the one that made it."""

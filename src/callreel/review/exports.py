@@ -1,12 +1,10 @@
 """A call's transcript as a file in one of the formats: the newest revision, the live text before there is a final one."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from callreel.asr.readable import readable
 from callreel.domain.call import Role
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
@@ -45,13 +43,11 @@ def export_transcript(
     wanted: Format,
     names: Mapping[Role, str],
     *,
-    written: bool = False,
     byte_order_mark: bool = False,
 ) -> str | None:
     """The file's text, or None if there is no such call. `names` are what the parties are called.
 
-    `written` puts numbers, spelled letters and addresses of English text in writing, in the text format alone: the
-    others hold the words as spoken, with their times. `byte_order_mark` is for CSV alone.
+    `byte_order_mark` is for CSV alone.
     """
     row = calls.get(conn, call_id)
     if row is None:
@@ -75,9 +71,6 @@ def export_transcript(
         (names[Role.TECHNICIAN], row.remote_number),
         ("Transcript", _what(shown)),
     ]
-    spoken_in = (shown.machine.language if shown else "") or row.language
-    if written and spoken_in in ("", "en"):
-        turns = [replace(turn, text=readable(turn.text)) for turn in turns]
     return plain_text(lines, turns, names)
 
 

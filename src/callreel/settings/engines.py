@@ -73,7 +73,7 @@ def language_in(spec: str) -> str:
 
 def spec_in(spec: str, language: str, capabilities: Capabilities) -> str:
     """The spec that transcribes all calls in `language`. Raises LanguageError if the engine does not support it."""
-    capabilities.asked_for(language)
+    capabilities.language_option(language)
     return f"{spec},{LANGUAGE}={language}" if capabilities.on_request else spec
 
 

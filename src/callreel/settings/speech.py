@@ -9,7 +9,7 @@ from callreel.settings.values import Options, Phrases, web_address
 
 AUTO: Final = "auto"
 NO_ENGINE: Final = "none"
-BUILT_IN_ENGINES: Final = ("pocketsphinx", "faster-whisper", "sherpa-onnx", "openai")
+BUILT_IN_ENGINES: Final = ("faster-whisper", "openai")
 _BUILT_IN = "|".join(BUILT_IN_ENGINES)
 
 EngineName: TypeAlias = Annotated[
@@ -25,7 +25,7 @@ class SpeechSettings(BaseSettings):
 
     engine: EngineName = Field(
         default=AUTO,
-        description="Engine of the live transcript: pocketsphinx, faster-whisper, sherpa-onnx, openai, python:your.module, or auto for the best usable one.",
+        description="Engine of the live transcript: faster-whisper, openai, python:your.module, or auto for the best usable one.",
     )
     final_engine: EngineName | None = Field(
         default=None,

@@ -67,8 +67,7 @@ class WebOptions:
     `demo` admits requests to a loopback name only, and without `demo_sign_in` everybody is an administrator; the
     server must then listen on loopback. `secure_cookies` marks the session cookie for https only. `engine_report`
     makes the answer of `GET /api/engines`. `check_language` raises LanguageError for a language code that no engine
-    here supports; `languages` are those offered for a call, code and name. `english` lets the text export write
-    numbers and addresses in digits. `prices` None hides costs. `carrier_usable`: credentials are set to delete
+    here supports; `languages` are those offered for a call, code and name. `prices` None hides costs. `carrier_usable`: credentials are set to delete
     recordings at the carrier. `public_url` None: pages show the address that the browser used. `demo_identity` is the
     carrier's client identity of the demo administrator. `missing` describes each required setting that is not set.
     """
@@ -78,10 +77,7 @@ class WebOptions:
     demo_sign_in: bool = False
     secure_cookies: bool = True
     role_names: Mapping[Role, str] = field(default_factory=lambda: ROLE_NAMES)
-    engine_name: str = ""
-    engine_rough: bool = False
     engine_report: Callable[[], dict[str, Json]] = dict
-    english: bool = True
     check_language: Callable[[str], object] = lambda language: None
     languages: Sequence[tuple[str, str]] = ()
     prices: Prices | None = None

@@ -5,31 +5,32 @@ Options, all optional: `model` (a folder with a converted model, or a name such 
 `device` (`auto`, `cpu` or `cuda`; default `auto`: CUDA where there is a card), `compute_type` (default `int8` on a
 processor, `float16` on a card), `cpu_threads` (default 1), `batch` (whole segments that are decoded at once after a call,
 default 4, each with memory of its own; 1 for one after the other).
-Settings follow reference/speech.md, section 5.5: each segment on its own, one fallback temperature at most.
+How it decodes: `asr/engines/whisper_decoding.py`.
 """
 
 import difflib
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from callreel.asr.engine import Capabilities, Heard, RecognizedWord
+from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.engines import hub, packaged_model
 from callreel.asr.engines.options import known_only, one_of, phrases, text, whole
 from callreel.asr.engines.registry import Options
-from callreel.asr.engines.spread import spread
+from callreel.asr.engines.whisper_decoding import (
+    FINAL_PADDING_S,
+    PARTIAL_PADDING_S,
+    DecodeSettings,
+    WhisperDecoder,
+)
 from callreel.asr.languages import NAMES, named
-from callreel.audio.samples import ASR_HZ
+from callreel.audio.samples import ASR_HZ, ASR_SAMPLES_PER_MS, Samples
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:  # the extra may be missing
     from faster_whisper import WhisperModel
-    from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 _OPTIONS = {"model", "language", "hints", "compute_type", "cpu_threads", "device", "batch"}
 _DEFAULT_MODEL = packaged_model.NAME
@@ -37,11 +38,10 @@ _ENGLISH_ONLY = ".en"
 _FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 _SHORTEST_SAMPLES = 1600  # 100 ms
 _FINAL_BEAM = 5
-_FINAL_TEMPERATURES = (0.0, 0.4)
-_NO_SPEECH = 0.6
-_UNLIKELY = -1.0
-_REPETITIVE = 2.4  # above it, the package takes a text for a loop
+_LONGEST_SAMPLES = 29 * ASR_HZ
 _BATCH = 4
+_SETTLE_MS = 1500
+_GUESS_MS = 300
 
 MODELS = {
     "tiny": 78, "tiny.en": 78, "base": 148, "base.en": 148, "small": 486, "small.en": 486, "medium": 1530,
@@ -83,6 +83,8 @@ def capabilities(options: Options) -> Capabilities:
         on_request=() if model.endswith(_ENGLISH_ONLY) else tuple(NAMES),
         hints=True,
         batch=whole(options, "batch", _BATCH),
+        settle_ms=_SETTLE_MS,
+        guess_ms=_GUESS_MS,
     )
 
 
@@ -126,113 +128,57 @@ def load(options: Options) -> "FasterWhisper":
 
 
 class FasterWhisper:
-    """A `BatchEngine`. Every question costs a whole 30 s window, so partials are dear: reference/speech.md, 4.3."""
+    """A `BatchEngine`."""
 
     def __init__(
         self, capabilities: Capabilities, model: "WhisperModel", *, language: str, hints: str
     ) -> None:
         self._capabilities = capabilities
-        self._model = model
-        self._language = language or None
-        self._hints = hints or None
+        self._decoder = WhisperDecoder(model)
+        self._language = language
+        self._hints = hints
 
     @property
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
-    def decode(self, samples: npt.NDArray[np.int16], *, partial: bool, language: str = "") -> Heard:
-        """Words in 16 kHz mono samples; `partial` searches greedily and never twice."""
-        if samples.size < _SHORTEST_SAMPLES:
-            return Heard([])
-        segments, info = self._model.transcribe(
-            samples.astype(np.float32) / 32768,
+    def decode(self, samples: Samples, *, partial: bool, language: str = "") -> Transcription:
+        """Words in 16 kHz mono samples; `partial` searches greedily, with less padding and once."""
+        settings = DecodeSettings(
+            beam=1 if partial else _FINAL_BEAM,
+            padding_s=PARTIAL_PADDING_S if partial else FINAL_PADDING_S,
             language=language or self._language,
-            beam_size=1 if partial else _FINAL_BEAM,
-            temperature=_FINAL_TEMPERATURES[:1] if partial else _FINAL_TEMPERATURES,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            hotwords=self._hints,
+            prompt=self._hints,
+            retry=not partial,
         )
-        return Heard(list(_words(segments)), language=self._found_out(info, language))
+        return self._decode([samples], settings)[0]
 
-    def decode_many(
-        self, segments: Sequence[npt.NDArray[np.int16]], *, language: str = ""
-    ) -> list[list[RecognizedWord]]:
-        """The same for whole segments at once, by the package's batches, of 30 s each at most.
+    def decode_many(self, segments: Sequence[Samples], *, language: str = "") -> list[Transcription]:
+        """The same for whole segments together. A language that is to be detected is detected for all of them."""
+        settings = DecodeSettings(_FINAL_BEAM, FINAL_PADDING_S, language or self._language, self._hints)
+        return self._decode(segments, settings)
 
-        A batch searches once. A segment whose text is unlikely or repeats itself is decoded again by itself, which has
-        a second temperature to try. A language that is to be found out is found for all of them together.
-        """
-        from faster_whisper import BatchedInferencePipeline
-
-        heard: list[list[RecognizedWord]] = [Heard([]) for _ in segments]
-        spans = _spans(segments)
-        if not spans:
-            return heard
-        found, info = BatchedInferencePipeline(self._model).transcribe(
-            np.concatenate([segments[number] for number, _, _ in spans]).astype(np.float32) / 32768,
-            language=language or self._language,
-            beam_size=_FINAL_BEAM,
-            temperature=_FINAL_TEMPERATURES[0],
-            word_timestamps=True,
-            without_timestamps=False,
-            hotwords=self._hints,
-            vad_filter=False,
-            clip_timestamps=[{"start": start / ASR_HZ, "end": end / ASR_HZ} for _, start, end in spans],
-            batch_size=len(spans),
-            language_detection_segments=len(spans),
-        )
-        by_place: dict[int, list[Segment]] = {
-            int(start / ASR_HZ * self._model.frames_per_second): [] for _, start, _ in spans
-        }
-        for segment in found:
-            by_place[segment.seek].append(segment)
-        known = self._found_out(info, language)
-        for (number, start, _), pieces in zip(spans, by_place.values(), strict=True):
-            if any(_is_doubtful(piece) for piece in pieces):
-                words: list[RecognizedWord] = self.decode(
-                    segments[number], partial=False, language=language or known
-                )
-            else:
-                words = list(_words(pieces, start / ASR_HZ))
-            heard[number] = Heard(words, language=known)
-        return heard
-
-    def _found_out(self, info: "TranscriptionInfo", language: str) -> str:
-        """The language, where nobody said which it is."""
-        told = language or self._language or not self._capabilities.on_request
-        return "" if told else info.language
-
-
-def _spans(segments: Sequence[npt.NDArray[np.int16]]) -> list[tuple[int, int, int]]:
-    """Number, first sample and end of each that is long enough for a word, when those are put after one another."""
-    spans, at = [], 0
-    for number, samples in enumerate(segments):
-        if samples.size >= _SHORTEST_SAMPLES:
-            spans.append((number, at, at + samples.size))
-            at += samples.size
-    return spans
-
-
-def _is_doubtful(segment: "Segment") -> bool:
-    """Whether the package itself would try once more, with another temperature."""
-    unlikely = segment.avg_logprob < _UNLIKELY and segment.no_speech_prob <= _NO_SPEECH
-    return bool(unlikely or segment.compression_ratio > _REPETITIVE)
-
-
-def _words(segments: Iterable["Segment"], origin_s: float = 0.0) -> Iterable[RecognizedWord]:
-    """Times count from `origin_s` of what was decoded."""
-    for segment in segments:
-        if segment.no_speech_prob > _NO_SPEECH and segment.avg_logprob < _UNLIKELY:
-            continue
-        if not segment.words:
-            start_ms, end_ms = (round((at_s - origin_s) * 1000) for at_s in (segment.start, segment.end))
-            yield from spread(segment.text, start_ms, end_ms)
-            continue
-        for word in segment.words:
-            if word.word.strip():
-                start_ms, end_ms = (round((at_s - origin_s) * 1000) for at_s in (word.start, word.end))
-                yield RecognizedWord(word.word.strip(), start_ms, end_ms, float(word.probability))
+    def _decode(self, segments: Sequence[Samples], settings: DecodeSettings) -> list[Transcription]:
+        """A segment too long for the model's window is decoded in pieces."""
+        pieces = [
+            (number, at, samples[at : at + _LONGEST_SAMPLES])
+            for number, samples in enumerate(segments)
+            for at in range(0, samples.size, _LONGEST_SAMPLES)
+            if samples.size - at >= _SHORTEST_SAMPLES
+        ]
+        results = [Transcription() for _ in segments]
+        if not pieces:
+            return results
+        decoded, found = self._decoder.decode([samples for _, _, samples in pieces], settings)
+        detected = found if not settings.language and self._capabilities.on_request else ""
+        for (number, at, _), words in zip(pieces, decoded, strict=True):
+            offset_ms = at // ASR_SAMPLES_PER_MS
+            results[number] += [
+                replace(word, start_ms=word.start_ms + offset_ms, end_ms=word.end_ms + offset_ms)
+                for word in words
+            ]
+            results[number].language = detected
+        return results
 
 
 def _device(options: Options) -> str:

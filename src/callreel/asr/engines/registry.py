@@ -19,9 +19,7 @@ from callreel.domain.errors import EngineError
 Options = Mapping[str, str | int | float | bool]
 
 _MODULES = {
-    "pocketsphinx": "callreel.asr.engines.pocketsphinx",
     "faster-whisper": "callreel.asr.engines.faster_whisper",
-    "sherpa-onnx": "callreel.asr.engines.sherpa",
     "openai": "callreel.asr.engines.openai_api",
 }
 _PREFIX = "python:"

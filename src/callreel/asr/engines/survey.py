@@ -1,8 +1,6 @@
 """What each engine can do here: usable, or what is missing, in words; and which is the best for a purpose.
 
-It asks nobody and loads nothing. The order of preference is judged, not measured, since most engines' models could not
-be had for measuring (docs/words.md): live, one that streams; after the call, one that hears best; pocketsphinx, which is
-always there, last.
+It loads nothing and sends nothing. Figures behind the order of preference: docs/words.md.
 """
 
 from collections.abc import Sequence
@@ -22,8 +20,8 @@ class Purpose(StrEnum):
 
 
 ORDER = {
-    Purpose.LIVE: ("sherpa-onnx", "faster-whisper", "openai", "pocketsphinx"),
-    Purpose.FINAL: ("faster-whisper", "openai", "sherpa-onnx", "pocketsphinx"),
+    Purpose.LIVE: ("faster-whisper", "openai"),
+    Purpose.FINAL: ("faster-whisper", "openai"),
 }
 """Best first."""
 
@@ -55,7 +53,6 @@ def facts(one: Surveyed) -> dict[str, Json]:
         "model": able.model,
         "usable": one.usable,
         "missing": one.missing,
-        "streams": able.streams > 0,
         "partials": able.partials,
         "word_times": able.word_times,
         "confidence": able.confidence,
@@ -65,7 +62,6 @@ def facts(one: Surveyed) -> dict[str, Json]:
         "hints": able.hints,
         "cost_per_minute": able.cost_per_minute,
         "runs_here": able.runs_here,
-        "rough": able.rough,
     }
 
 

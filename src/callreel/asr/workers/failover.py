@@ -1,196 +1,137 @@
-"""Two engines as one: when the first fails, the second takes over, until the first works again.
+"""Two engines as one: when the first fails, the second takes over until the first works again.
 
-It has the face of `host.EngineHost`, of which it runs two; the second is begun when it is needed. A job that the first
-cannot do is given to the second at once, so no segment is lost; after two such jobs in a row, all go to the second. In
-the background the first is then tried with a second of noise, after 15 s, 30 s … 5 minutes, and comes back when it
-answers. What the second heard says so (`Heard.by`).
+A decorator around two `RemoteEngine`s; the second is started when it is needed. A job at which the first fails goes to the
+second at once, so no segment is lost; after two failures in a row all jobs do. The first is then probed in the background,
+after 15 s, 30 s ... 5 minutes, and takes over again when it answers. Results of the second name it
+(`Transcription.fallback_engine`).
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 
-import numpy as np
-
-from callreel.asr.engine import Capabilities, Heard, RecognizedWord, language_of
+from callreel.asr.engine import Capabilities, RemoteEngine, Transcription
 from callreel.asr.languages import LanguageError
-from callreel.asr.workers.host import EngineHost
-from callreel.audio.samples import ASR_HZ, Samples
+from callreel.asr.workers.model_check import noise
+from callreel.audio.samples import Samples
 from callreel.domain.errors import EngineError
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 2
-"""So many jobs in a row may fail before the first engine is left."""
-
+FAILURES_BEFORE_SWITCH = 2
 RETRY_S = (15.0, 30.0, 60.0, 120.0, 300.0)
 
 
-class FailoverHost:
-    """For one event loop. `first` and `second` make hosts that are not started: one that failed to is of no more use."""
+class FailoverEngine:
+    """A `RemoteEngine`. `first` and `second` make engines that are not started: one that failed to cannot be reused."""
 
     def __init__(
         self,
-        first: Callable[[], EngineHost],
-        second: Callable[[], EngineHost],
+        first: Callable[[], RemoteEngine],
+        second: Callable[[], RemoteEngine],
         *,
         retry_s: Sequence[float] = RETRY_S,
     ) -> None:
         self._new_first = first
         self._new_second = second
         self._retry_s = retry_s
-        self._first: EngineHost | None = None
-        self._second: EngineHost | None = None
+        self._first: RemoteEngine | None = None
+        self._second: RemoteEngine | None = None
         self._failures = 0
-        self._beginning = asyncio.Lock()
-        self._recovering: asyncio.Task[None] | None = None
-        self._on_free: list[Callable[[], None]] = []
+        self._starting = asyncio.Lock()
+        self._recovery: asyncio.Task[None] | None = None
         self._closed = False
-        self.why = ""
-        """Why the second engine stands in; empty while the first works."""
-
-    @property
-    def standing_in(self) -> bool:
-        return bool(self.why)
+        self.failure = ""
+        """Why the second engine decodes; empty while the first works."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """Of the engine that hears now."""
-        return self._now.capabilities
+        return self._current.capabilities
 
     @property
     def workers(self) -> int:
-        return self._now.workers
+        return self._current.workers
 
     @property
     def idle(self) -> int:
-        return self._now.idle
-
-    @property
-    def streams(self) -> int:
-        return self._now.streams
+        return self._current.idle
 
     @property
     def restarts(self) -> int:
-        return sum(host.restarts for host in self._hosts)
+        return sum(engine.restarts for engine in self._engines)
 
     @property
     def pids(self) -> list[int]:
-        return [pid for host in self._hosts for pid in host.pids]
+        return [pid for engine in self._engines for pid in engine.pids]
 
     async def start(self) -> None:
         """Load the first engine, or the second where that fails. Raises EngineError when both do."""
         try:
-            self._first = await self._started(self._new_first)
+            self._first = await _started(self._new_first)
         except EngineError as error:
-            await self._take_over(str(error))
+            await self._switch(str(error))
 
     async def decode(
-        self, samples16k: Samples, *, partial: bool = False, language: str = ""
-    ) -> list[RecognizedWord]:
-        """As `EngineHost.decode`; raises EngineError when neither engine can."""
-        return await self._ask(lambda host: host.decode(samples16k, partial=partial, language=language))
-
-    async def decode_many(
-        self, segments: Sequence[Samples], *, language: str = ""
-    ) -> list[list[RecognizedWord]]:
-        """As `EngineHost.decode_many`. Segments that an engine fails at are all given to the other."""
-        return await self._ask_about(lambda host: host.decode_many(segments, language=language))
-
-    async def hear(
-        self,
-        key: Hashable,
-        samples16k: Samples,
-        *,
-        final: bool = False,
-        cheap: bool = False,
-        language: str = "",
-    ) -> list[RecognizedWord]:
-        """As `EngineHost.hear`. A segment whose engine fails is given to the other from its beginning."""
-        return await self._ask(
-            lambda host: host.hear(key, samples16k, final=final, cheap=cheap, language=language)
-        )
-
-    def free_for(self, key: Hashable) -> bool:
-        return self._now.free_for(key)
-
-    def forget(self, key: Hashable) -> None:
-        for host in self._hosts:
-            host.forget(key)
-
-    def on_free(self, then: Callable[[], None]) -> None:
-        self._on_free.append(then)
-        for host in self._hosts:
-            host.on_free(then)
-
-    async def close(self) -> None:
-        """End both. Unfinished jobs end with EngineError."""
-        self._closed = True
-        if self._recovering is not None:
-            self._recovering.cancel()
-            await asyncio.gather(self._recovering, return_exceptions=True)
-        for host in self._hosts:
-            await host.close()
-
-    @property
-    def _hosts(self) -> list[EngineHost]:
-        return [host for host in (self._first, self._second) if host is not None]
-
-    @property
-    def _now(self) -> EngineHost:
-        host = self._second if self.standing_in else self._first
-        if host is None:
-            raise RuntimeError("the engine host has not been started")
-        return host
-
-    async def _ask(
-        self, ask: Callable[[EngineHost], Awaitable[list[RecognizedWord]]]
-    ) -> list[RecognizedWord]:
-        async def about_one(host: EngineHost) -> list[list[RecognizedWord]]:
-            return [await ask(host)]
-
-        return (await self._ask_about(about_one))[0]
-
-    async def _ask_about(
-        self, ask: Callable[[EngineHost], Awaitable[list[list[RecognizedWord]]]]
-    ) -> list[list[RecognizedWord]]:
-        first = self._first
-        if first is not None and not self.standing_in:
+        self, segments: Sequence[Samples], *, partial: bool = False, language: str = ""
+    ) -> list[Transcription]:
+        """Raises EngineError when neither engine can decode the segments."""
+        if self._first is not None and not self.failure:
             try:
-                heard = await ask(first)
+                results = await self._first.decode(segments, partial=partial, language=language)
             except LanguageError:
-                raise  # nothing is wrong with it
+                raise  # the engine works
             except EngineError as error:
                 await self._failed(str(error))
             else:
                 self._failures = 0
-                return heard
-        second = await self._other()
-        by = second.capabilities.name
-        return [Heard(words, by=by, language=language_of(words)) for words in await ask(second)]
+                return results
+        second = await self._fallback()
+        name = second.capabilities.name
+        return [
+            Transcription(words, language=words.language, fallback_engine=name)
+            for words in await second.decode(segments, partial=partial, language=language)
+        ]
 
-    async def _failed(self, why: str) -> None:
+    async def close(self) -> None:
+        self._closed = True
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
+        for engine in self._engines:
+            await engine.close()
+
+    @property
+    def _engines(self) -> list[RemoteEngine]:
+        return [engine for engine in (self._first, self._second) if engine is not None]
+
+    @property
+    def _current(self) -> RemoteEngine:
+        engine = self._second if self.failure else self._first
+        if engine is None:
+            raise RuntimeError("the engine has not been started")
+        return engine
+
+    async def _failed(self, reason: str) -> None:
         if self._closed:
-            raise EngineError(why)
+            raise EngineError(reason)
         self._failures += 1
-        log.warning("a segment goes to the other engine: %s", why)
-        if self._failures >= PATIENCE and not self.standing_in:
-            await self._take_over(why)
+        log.warning("segment given to the fallback engine reason=%s", reason)
+        if self._failures >= FAILURES_BEFORE_SWITCH and not self.failure:
+            await self._switch(reason)
 
-    async def _take_over(self, why: str) -> None:
-        second = await self._other()
-        if self.standing_in:
+    async def _switch(self, reason: str) -> None:
+        second = await self._fallback()
+        if self.failure:
             return
-        self.why = why
-        log.error("engine %s stands in: %s", second.capabilities.name, why)
-        self._recovering = asyncio.create_task(self._recover(), name="engine-recovery")
-        self._tell_free()
+        self.failure = reason
+        log.error("fallback engine active engine=%s reason=%s", second.capabilities.name, reason)
+        self._recovery = asyncio.create_task(self._recover(), name="engine-recovery")
 
-    async def _other(self) -> EngineHost:
-        async with self._beginning:
+    async def _fallback(self) -> RemoteEngine:
+        async with self._starting:
             if self._second is None:
-                self._second = await self._started(self._new_second)
+                self._second = await _started(self._new_second)
             return self._second
 
     async def _recover(self) -> None:
@@ -199,37 +140,26 @@ class FailoverHost:
             try:
                 await self._probe()
             except EngineError as error:
-                log.info("the first engine does not work yet: %s", error)
+                log.info("engine probe failed reason=%s", error)
             else:
                 return
 
     async def _probe(self) -> None:
-        """Raises EngineError if the first engine does not answer; else it is the one that hears again."""
-        host = self._first or await self._started(self._new_first)
-        noise = np.random.default_rng(0).standard_normal(ASR_HZ) * 300
+        """Raises EngineError if the first engine does not answer; else it decodes again."""
+        engine = self._first or await _started(self._new_first)
         try:
-            await host.decode(noise.astype(np.int16))
+            await engine.decode([noise()])
         except EngineError:
             if self._first is None:
-                await host.close()
+                await engine.close()
             raise
-        self._first = host
+        self._first = engine
         self._failures = 0
-        self.why = ""
-        log.warning("engine %s works again", host.capabilities.name)
-        self._tell_free()
-
-    async def _started(self, new: Callable[[], EngineHost]) -> EngineHost:
-        host = new()
-        for then in self._on_free:
-            host.on_free(then)
-        await host.start()
-        return host
-
-    def _tell_free(self) -> None:
-        for then in self._on_free:
-            then()
+        self.failure = ""
+        log.warning("engine recovered engine=%s", engine.capabilities.name)
 
 
-AnyHost = EngineHost | FailoverHost
-"""What hears: one engine, or one with another behind it."""
+async def _started(new: Callable[[], RemoteEngine]) -> RemoteEngine:
+    engine = new()
+    await engine.start()
+    return engine

@@ -1,6 +1,6 @@
-"""Whether a model really works: it is loaded in a process of its own and given a second of noise.
+"""Checks that a model works: it is loaded in a worker process and decodes a second of noise.
 
-Not a measurement of how well it hears: `callreel evaluate` is.
+How well it transcribes is for `callreel evaluate`.
 """
 
 import time
@@ -11,27 +11,31 @@ import numpy as np
 from callreel.asr.engine import Capabilities
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers.host import EngineHost
-from callreel.audio.samples import ASR_HZ
+from callreel.audio.samples import ASR_HZ, Samples
 
 
 @dataclass(frozen=True, slots=True)
-class Worked:
-    """What it can do, how long it took to load and to decode a second."""
+class ModelCheck:
+    """What the engine can do, how long it took to load and to decode a second."""
 
     capabilities: Capabilities
     load_s: float
     decode_s: float
 
 
-async def try_out(choice: EngineChoice) -> Worked:
-    """Load the engine and ask it once. Raises EngineError with what it says is wrong."""
+async def check_model(choice: EngineChoice) -> ModelCheck:
+    """Load the engine and decode once. Raises EngineError with the engine's reason."""
     began = time.monotonic()
     host = EngineHost(choice, 1)
     await host.start()
     try:
         loaded = time.monotonic()
-        noise = np.random.default_rng(0).standard_normal(ASR_HZ) * 300
-        await host.decode(noise.astype(np.int16))
-        return Worked(host.capabilities, loaded - began, time.monotonic() - loaded)
+        await host.decode([noise()])
+        return ModelCheck(host.capabilities, loaded - began, time.monotonic() - loaded)
     finally:
         await host.close()
+
+
+def noise() -> Samples:
+    """A second of quiet noise."""
+    return (np.random.default_rng(0).standard_normal(ASR_HZ) * 300).astype(np.int16)

@@ -1,6 +1,6 @@
-"""Engines by name that are begun when somebody first asks for them, and ended when nobody has asked for a while.
+"""Engines by name that start with their first job and end when idle.
 
-For work beside the live and the final transcript, whose engines are begun with the server and stay.
+For work beside the live and the final transcript, whose engines start with the server and stay.
 """
 
 import asyncio
@@ -9,85 +9,82 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from callreel.asr.engine import Capabilities, RecognizedWord
-from callreel.asr.workers.failover import AnyHost
+from callreel.asr.engine import Capabilities, RemoteEngine, Transcription
+from callreel.audio.samples import Samples
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 120.0
-_LOOK_S = 20.0
+_CHECK_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class BegunEngine:
-    """An engine in its processes, what it can do and why it was taken. Its host may have another stand in."""
+class StartedEngine:
+    """A running engine, what the chosen one can do and why it was chosen. Another may decode while that one fails."""
 
-    host: AnyHost
+    host: RemoteEngine
     able: Capabilities
     why: str
 
 
 @dataclass(slots=True)
-class _Kept:
-    engine: BegunEngine
-    asked_s: float
-    asking: int = 0
+class _Pooled:
+    engine: StartedEngine
+    used_s: float
+    jobs: int = 0
 
 
 class EnginePool:
-    """For one event loop. `begin` starts the named engine."""
+    """For one event loop. `start` starts the named engine."""
 
-    def __init__(self, begin: Callable[[str], Awaitable[BegunEngine]], *, idle_s: float = IDLE_S) -> None:
-        self._begin = begin
+    def __init__(self, start: Callable[[str], Awaitable[StartedEngine]], *, idle_s: float = IDLE_S) -> None:
+        self._start = start
         self._idle_s = idle_s
-        self._kept: dict[str, _Kept] = {}
-        self._beginning = asyncio.Lock()
+        self._pooled: dict[str, _Pooled] = {}
+        self._starting = asyncio.Lock()
 
     @property
     def names(self) -> set[str]:
-        """Engines that are there now."""
-        return set(self._kept)
+        """Engines that run now."""
+        return set(self._pooled)
 
-    async def engine(self, name: str) -> BegunEngine:
-        """The named engine, begun if need be. Raises EngineError with what it says is wrong."""
+    async def engine(self, name: str) -> StartedEngine:
+        """The named engine, started if need be. Raises EngineError with its reason."""
         return (await self._get(name)).engine
 
-    async def decode_many(
-        self, name: str, segments: Sequence[npt.NDArray[np.int16]], *, language: str = ""
-    ) -> list[list[RecognizedWord]]:
-        """As `EngineHost.decode_many`."""
-        kept = await self._get(name)
-        kept.asking += 1
+    async def decode(
+        self, name: str, segments: Sequence[Samples], *, language: str = ""
+    ) -> list[Transcription]:
+        """As `RemoteEngine.decode`."""
+        pooled = await self._get(name)
+        pooled.jobs += 1
         try:
-            return await kept.engine.host.decode_many(segments, language=language)
+            return await pooled.engine.host.decode(segments, language=language)
         finally:
-            kept.asking -= 1
-            kept.asked_s = time.monotonic()
+            pooled.jobs -= 1
+            pooled.used_s = time.monotonic()
 
     async def run(self) -> None:
-        """End those that are idle, until cancelled."""
+        """End idle engines, until cancelled."""
         while True:
-            await asyncio.sleep(min(_LOOK_S, self._idle_s))
+            await asyncio.sleep(min(_CHECK_S, self._idle_s))
             before_s = time.monotonic() - self._idle_s
-            for name, kept in list(self._kept.items()):
-                if not kept.asking and kept.asked_s < before_s:
-                    del self._kept[name]
-                    log.info("engine %s has nothing to do and is ended", name)
-                    await kept.engine.host.close()
+            for name, pooled in list(self._pooled.items()):
+                if not pooled.jobs and pooled.used_s < before_s:
+                    del self._pooled[name]
+                    log.info("engine stopped reason=idle engine=%s", name)
+                    await pooled.engine.host.close()
 
     async def close(self) -> None:
         """End all."""
-        while self._kept:
-            _, kept = self._kept.popitem()
-            await kept.engine.host.close()
+        while self._pooled:
+            _, pooled = self._pooled.popitem()
+            await pooled.engine.host.close()
 
-    async def _get(self, name: str) -> _Kept:
-        async with self._beginning:
-            if name not in self._kept:
-                self._kept[name] = _Kept(await self._begin(name), time.monotonic())
-        kept = self._kept[name]
-        kept.asked_s = time.monotonic()
-        return kept
+    async def _get(self, name: str) -> _Pooled:
+        async with self._starting:
+            if name not in self._pooled:
+                self._pooled[name] = _Pooled(await self._start(name), time.monotonic())
+        pooled = self._pooled[name]
+        pooled.used_s = time.monotonic()
+        return pooled

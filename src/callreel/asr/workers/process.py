@@ -1,8 +1,7 @@
-"""One engine process and our end of its socket.
+"""One worker process and our end of its socket.
 
-It knows neither jobs that are given again nor other processes: `host` does. It is a plain child process and not one of
-`multiprocessing`, which would import the program's own main module, and with it the web side, in each child.
-On Linux the kernel ends the process together with the thread that began it, which is the event loop's.
+It is a plain child process: `multiprocessing` would import the program's own main module, and with it the web side, in
+each child. On Linux the kernel ends the process together with the thread that started it, the event loop's.
 """
 
 import asyncio
@@ -10,12 +9,15 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
-from callreel.asr.engine import Capabilities, Heard
+from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers import wire
+from callreel.audio.samples import Samples
 from callreel.domain.errors import EngineError
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -27,11 +29,11 @@ _QUIET = {
 
 
 class ProcessDiedError(Exception):
-    """The process ended, or was ended because it took too long, before it answered. It is of no more use."""
+    """The process ended, or was killed because it took too long, before it answered."""
 
 
 class EngineProcess:
-    """Made by `begin`. One question at a time; whoever gives up waiting for an answer must `kill` it."""
+    """Made by `start`. One request at a time; a caller that gives up waiting for the answer must `kill` it."""
 
     def __init__(
         self,
@@ -42,16 +44,17 @@ class EngineProcess:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._jobs = 0
 
     @classmethod
-    async def begin(cls, choice: EngineChoice, timeout_s: float) -> tuple["EngineProcess", Capabilities]:
+    async def start(cls, choice: EngineChoice, timeout_s: float) -> tuple["EngineProcess", Capabilities]:
         """A process with its engine loaded. Raises EngineError with the engine's own reason if that fails."""
         try:
             process = await cls._spawn()
         except OSError as error:
             raise EngineError(f"an engine process could not be started: {error.strerror}") from error
         try:
-            reply = await process._exchange(wire.Begin(choice.name, dict(choice.options)), timeout_s)
+            reply = await process._exchange(wire.Load(choice.name, dict(choice.options)), timeout_s)
         except ProcessDiedError as died:
             raise EngineError(f"engine {choice.name!r} could not be started: its process {died}") from died
         except BaseException:
@@ -61,7 +64,9 @@ class EngineProcess:
             return process, reply.capabilities
         await process.kill()
         raise EngineError(
-            reply.reason if isinstance(reply, wire.Failed) else "the engine process spoke out of turn"
+            reply.reason
+            if isinstance(reply, wire.Failed)
+            else "protocol error: unexpected reply from the engine process"
         )
 
     @property
@@ -72,16 +77,20 @@ class EngineProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, request: wire.Ask | wire.Feed, timeout_s: float) -> list[Heard]:
-        """Words in each segment that is asked about. Raises ProcessDiedError, and EngineError if the engine says it cannot."""
-        reply = await self._exchange(request, timeout_s)
+    async def decode(
+        self, segments: Sequence[Samples], *, partial: bool, language: str, timeout_s: float
+    ) -> list[Transcription]:
+        """One result a segment. Raises ProcessDiedError, and EngineError if the engine reports a failure."""
+        self._jobs += 1
+        audio = [np.ascontiguousarray(samples, np.int16).tobytes() for samples in segments]
+        reply = await self._exchange(wire.Decode(self._jobs, audio, partial, language), timeout_s)
         match reply:
-            case wire.Answer(job=answered, heard=heard) if answered == request.job:
-                return [Heard(one.words, language=one.language) for one in heard]
-            case wire.Failed(job=answered, reason=reason) if answered == request.job:
+            case wire.Decoded(job=self._jobs, results=results):
+                return [Transcription(one.words, language=one.language) for one in results]
+            case wire.Failed(job=self._jobs, reason=reason):
                 raise EngineError(reason)
         await self.kill()
-        raise ProcessDiedError("spoke out of turn")
+        raise ProcessDiedError("sent an unexpected reply")
 
     async def kill(self) -> None:
         """End the process and wait until it is gone. It holds nothing that could be lost."""
@@ -115,7 +124,7 @@ class EngineProcess:
             raise ProcessDiedError("ended before it answered") from error
         except msgspec.MsgspecError as error:
             await self.kill()
-            raise ProcessDiedError("spoke out of turn") from error
+            raise ProcessDiedError("sent an unexpected reply") from error
 
 
 def _child(descriptor: int) -> subprocess.Popen[bytes]:

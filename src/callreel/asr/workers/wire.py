@@ -1,7 +1,7 @@
-"""What the host and a worker process say to each other over their socket pair.
+"""The messages between the server and a worker process over their socket pair.
 
-Each message is a MessagePack document after its length in 4 bytes, most significant first. The first one goes to the
-worker and says which engine; the worker says `Ready` or `Failed` of it, and then answers each `Ask` and `Feed` in order.
+Each message is a MessagePack document after its length in 4 bytes, most significant first. The server sends `Load`; the
+worker answers `Ready` or `Failed`, and then answers each `Decode` in order.
 """
 
 import struct
@@ -13,31 +13,20 @@ from callreel.asr.engine import Capabilities, RecognizedWord
 LENGTH = struct.Struct("!I")
 
 
-class Begin(msgspec.Struct, frozen=True, tag=True):
+class Load(msgspec.Struct, frozen=True, tag=True):
     """Load this engine."""
 
     name: str
     options: dict[str, str | int | float | bool]
 
 
-class Ask(msgspec.Struct, frozen=True, tag=True):
+class Decode(msgspec.Struct, frozen=True, tag=True):
     """Decode segments of 16 kHz mono int16 samples in this machine's byte order, in a language if one is named."""
 
     job: int
     segments: list[bytes]
     partial: bool
     language: str = ""
-
-
-class Feed(msgspec.Struct, frozen=True, tag=True):
-    """The next samples of an open segment, whose stream begins with the first of them. `close`: they were the last."""
-
-    job: int
-    stream: int
-    samples: bytes
-    close: bool
-    drop: list[int]
-    """Streams that nobody asks about any more, to be dropped first."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -47,28 +36,28 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Words(msgspec.Struct, frozen=True):
-    """What was heard in a segment, and the language if the engine found out."""
+    """The words of a segment, and the language if the engine detected it."""
 
     words: list[RecognizedWord]
     language: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, tag=True):
-    """For each segment of the question, in their order."""
+class Decoded(msgspec.Struct, frozen=True, tag=True):
+    """One result for each segment of the request, in their order."""
 
     job: int
-    heard: list[Words]
+    results: list[Words]
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The engine could not be loaded (job 0) or could not decode; the worker is fit for the next job."""
+    """The engine could not be loaded (job 0) or could not decode; the worker is ready for the next job."""
 
     job: int
     reason: str
 
 
-Request = Begin | Ask | Feed
-Reply = Ready | Answer | Failed
+Request = Load | Decode
+Reply = Ready | Decoded | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

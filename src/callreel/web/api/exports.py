@@ -12,19 +12,13 @@ routes = APIRouter(tags=["transcripts"])
 
 
 @routes.get("/calls/{call_id}/transcript.{ending}", response_class=Response)
-def transcript(
-    context: Context, call_id: CallId, ending: Format, spoken: bool = False, bom: bool = False
-) -> Response:
+def transcript(context: Context, call_id: CallId, ending: Format, bom: bool = False) -> Response:
     """The newest transcript as text, subtitles, JSON or CSV: `txt`, `srt`, `vtt`, `json`, `csv`.
 
-    English text has spoken numbers, spelled letters and addresses in written form; `spoken=true` keeps the words as
-    they were said, like all other formats. `bom=true` begins CSV with a byte order mark, for Excel.
+    `bom=true` begins CSV with a byte order mark, for Excel.
     """
-    written = context.options.english and not spoken
     with context.database.read() as conn:
-        text = export_transcript(
-            conn, call_id, ending, context.options.role_names, written=written, byte_order_mark=bom
-        )
+        text = export_transcript(conn, call_id, ending, context.options.role_names, byte_order_mark=bom)
     if text is None:
         raise not_found("call")
     disposition = f'attachment; filename="transcript_{call_id}.{ending}"'

@@ -1,0 +1,265 @@
+"""Whisper decoding of short segments: features, encoder, decoder, word times, guards against invented text.
+
+It uses CTranslate2's model through the objects of faster-whisper, whose own `transcribe` pads every segment to 30 s. The
+padding here is the length of the segment plus some seconds: the encoder is nearly all of the cost, and with 10 s of padding
+the word error rate is that of 30 s at a third of the cost (docs/words.md). With less than 6 s the model repeats itself.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from callreel.asr.engine import RecognizedWord
+from callreel.audio.samples import ASR_HZ, ASR_SAMPLES_PER_MS, Samples
+
+if TYPE_CHECKING:  # seconds to import
+    from faster_whisper import WhisperModel
+
+FINAL_PADDING_S = 10.0
+PARTIAL_PADDING_S = 6.0
+_FRAMES_PER_S = 100
+_MAX_FRAMES = 3000
+_TOKENS_PER_S = 9
+"""More than the fastest speech has; with the constant below it ends a loop of repeated words early."""
+_TOKENS_AT_LEAST = 12
+_MAX_PROMPT_TOKENS = 200
+
+_NO_SPEECH = 0.6
+_UNLIKELY = -1.0
+_REPETITIVE = 2.4
+"""Characters over compressed bytes, above which a text is taken for a loop (OpenAI's threshold)."""
+_RETRY_TEMPERATURE = 0.4
+
+_LATE_MS = 90
+"""The cross-attention places words this much later than forced alignment does (median of 775 words)."""
+_ENERGY_MS = 10
+_BELOW_PEAK_DB = 30.0
+_SILENCE_MS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """`language` empty: detected. `prompt` holds custom vocabulary."""
+
+    beam: int
+    padding_s: float
+    language: str = "en"
+    prompt: str = ""
+    retry: bool = True
+    """Decode a doubtful segment again, padded to 30 s and then at a higher temperature."""
+
+
+@dataclass(slots=True)
+class _Hypothesis:
+    tokens: list[int]
+    text: str
+    likelihood: float
+    """Mean log probability of a token."""
+    no_speech: float
+
+    @property
+    def repetitive(self) -> bool:
+        raw = self.text.encode()
+        return len(raw) / len(zlib.compress(raw)) > _REPETITIVE if raw else False
+
+    @property
+    def doubtful(self) -> bool:
+        return self.repetitive or self.likelihood < _UNLIKELY
+
+    @property
+    def silence(self) -> bool:
+        return self.no_speech > _NO_SPEECH and self.likelihood < _UNLIKELY
+
+
+class WhisperDecoder:
+    """For one process. Segments must be shorter than 30 s."""
+
+    def __init__(self, model: "WhisperModel") -> None:
+        self._model = model
+        self._tokenizers: dict[str, Any] = {}
+
+    def decode(
+        self, segments: Sequence[Samples], settings: DecodeSettings
+    ) -> tuple[list[list[RecognizedWord]], str]:
+        """The words of each segment, and the language: the given one, else that of all segments together."""
+        encoded = self._encode(segments, settings.padding_s)
+        language = settings.language or self._detect(encoded)
+        found = self._generate(encoded, segments, settings, language)
+        results = self._with_times(encoded, segments, found, language)
+        for at, one in enumerate(found):
+            if one.doubtful and settings.retry:
+                results[at] = self._retry(segments[at], one, settings, language)
+        return results, language
+
+    def _retry(
+        self, samples: Samples, doubtful: _Hypothesis, settings: DecodeSettings, language: str
+    ) -> list[RecognizedWord]:
+        """The likeliest of a decode with full padding and one at a higher temperature; loops come last."""
+        encoded = self._encode([samples], _MAX_FRAMES / _FRAMES_PER_S)
+        tried = [doubtful]
+        for temperature in (0.0, _RETRY_TEMPERATURE):
+            [found] = self._generate(encoded, [samples], settings, language, temperature)
+            tried.append(found)
+            if not found.doubtful:
+                break
+        best = max(tried, key=lambda one: (not one.repetitive, one.likelihood))
+        return self._with_times(encoded, [samples], [best], language)[0]
+
+    def _encode(self, segments: Sequence[Samples], padding_s: float) -> Any:
+        """Features end in zeros, as faster-whisper pads them: silence there costs accuracy with short padding."""
+        import ctranslate2
+
+        features = [self._model.feature_extractor(samples.astype(np.float32) / 32768) for samples in segments]
+        longest = max(each.shape[1] for each in features)
+        frames = min(longest + int(padding_s * _FRAMES_PER_S), _MAX_FRAMES)
+        padded = np.zeros((len(features), features[0].shape[0], frames), np.float32)
+        for row, each in zip(padded, features, strict=True):
+            row[:, : each.shape[1]] = each[:, :frames]
+        return self._model.model.encode(ctranslate2.StorageView.from_array(padded))
+
+    def _detect(self, encoded: Any) -> str:
+        """The likeliest language of all segments together; English where the model has no other."""
+        if not self._model.model.is_multilingual:
+            return "en"
+        total: dict[str, float] = {}
+        for ranked in self._model.model.detect_language(encoded):
+            for token, probability in ranked:
+                total[token] = total.get(token, 0.0) + probability
+        return max(total, key=lambda token: total[token]).strip("<|>")
+
+    def _generate(
+        self,
+        encoded: Any,
+        segments: Sequence[Samples],
+        settings: DecodeSettings,
+        language: str,
+        temperature: float = 0.0,
+    ) -> list[_Hypothesis]:
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        tokenizer = self._tokenizer(language)
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        if settings.prompt:
+            vocabulary = tokenizer.encode(" " + settings.prompt)[:_MAX_PROMPT_TOKENS]
+            prompt = [tokenizer.sot_prev, *vocabulary, *prompt]
+        longest_s = max(samples.size for samples in segments) / ASR_HZ
+        results = self._model.model.generate(
+            encoded,
+            [prompt] * len(segments),
+            beam_size=1 if temperature else settings.beam,
+            sampling_topk=0 if temperature else 1,
+            sampling_temperature=temperature or 1.0,
+            max_length=min(
+                len(prompt) + _TOKENS_AT_LEAST + int(_TOKENS_PER_S * longest_s), self._model.max_length
+            ),
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        found = []
+        for result in results:
+            tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
+            size = len(result.sequences_ids[0])
+            found.append(
+                _Hypothesis(
+                    tokens,
+                    tokenizer.decode(tokens),
+                    result.scores[0] * size / (size + 1),
+                    result.no_speech_prob,
+                )
+            )
+        return found
+
+    def _with_times(
+        self, encoded: Any, segments: Sequence[Samples], found: Sequence[_Hypothesis], language: str
+    ) -> list[list[RecognizedWord]]:
+        tokenizer = self._tokenizer(language)
+        # A batch must not hold an empty text; the words of its stand-in are dropped.
+        texts = [one.tokens if one.text.strip() and not one.silence else [] for one in found]
+        if not any(texts):
+            return [[] for _ in found]
+        aligned = self._model.find_alignment(
+            tokenizer,
+            [text or [tokenizer.no_timestamps] for text in texts],
+            encoded,
+            [min(samples.size * _FRAMES_PER_S // ASR_HZ, _MAX_FRAMES) for samples in segments],
+        )
+        return [
+            _words(words, samples) if text else []
+            for text, words, samples in zip(texts, aligned, segments, strict=True)
+        ]
+
+    def _tokenizer(self, language: str) -> Any:
+        if language not in self._tokenizers:
+            from faster_whisper.tokenizer import Tokenizer
+
+            self._tokenizers[language] = Tokenizer(
+                self._model.hf_tokenizer,
+                self._model.model.is_multilingual,
+                task="transcribe",
+                language=language,
+            )
+        return self._tokenizers[language]
+
+
+def _words(aligned: Sequence[dict[str, Any]], samples: Samples) -> list[RecognizedWord]:
+    """Words with times; pieces without a space before them, as punctuation, belong to the word before.
+
+    A word that lies wholly in the padding was invented: there is no audio.
+    """
+    levels = _levels_db(samples)
+    length_ms = samples.size // ASR_SAMPLES_PER_MS
+    words: list[RecognizedWord] = []
+    for piece in aligned:
+        text = piece["word"].strip()
+        start_ms, end_ms = round(1000 * piece["start"]), round(1000 * piece["end"])
+        if not text or start_ms >= length_ms:
+            continue
+        start_ms, end_ms = max(0, start_ms - _LATE_MS), max(0, end_ms - _LATE_MS)
+        if words and (not piece["word"].startswith(" ") or not any(map(str.isalnum, text))):
+            before = words.pop()
+            word = RecognizedWord(before.text + text, before.start_ms, before.end_ms, before.confidence)
+        else:
+            start_ms, end_ms = _without_silence(start_ms, end_ms, levels)
+            word = RecognizedWord(text, start_ms, end_ms, float(piece["probability"]))
+        words.append(word)
+    return words
+
+
+def _levels_db(samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """The level of each 10 ms, over three of them."""
+    step = _ENERGY_MS * ASR_SAMPLES_PER_MS
+    blocks = samples[: samples.size // step * step].astype(np.float32).reshape(-1, step)
+    levels = 10 * np.log10(np.mean(blocks**2, axis=1) + 1)
+    padded = np.pad(levels, 1, mode="edge") if levels.size else levels
+    return np.convolve(padded, np.full(3, 1 / 3, np.float32), "valid").astype(np.float32)
+
+
+def _without_silence(
+    start_ms: int, end_ms: int, levels: np.ndarray[tuple[int], np.dtype[np.float32]]
+) -> tuple[int, int]:
+    """The word's span without pauses around its loudest part: attention gives each pause to a word beside it."""
+    first, last = start_ms // _ENERGY_MS, min(end_ms // _ENERGY_MS, levels.size)
+    if last - first < 3:
+        return start_ms, end_ms
+    within = levels[first:last]
+    quiet = within < np.percentile(levels, 95) - _BELOW_PEAK_DB
+    peak = int(np.argmax(within))
+    begin, finish = _pause(quiet[peak::-1]), _pause(quiet[peak:])
+    return (
+        start_ms if begin is None else (first + peak - begin + 1) * _ENERGY_MS,
+        end_ms if finish is None else (first + peak + finish) * _ENERGY_MS,
+    )
+
+
+def _pause(quiet: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int | None:
+    """Where the first run of `_SILENCE_MS` begins; None without one."""
+    run, needed = 0, _SILENCE_MS // _ENERGY_MS
+    for at, silent in enumerate(quiet):
+        run = run + 1 if silent else 0
+        if run == needed:
+            return at - needed + 1
+    return None
