@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from callreel.cluster.event_bus import EventBus, Heard, Resync
+from callreel.cluster.event_bus import EventBus, Received, Resync
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 
@@ -21,14 +21,14 @@ def passing(number: int, call_id: CallId = ONE) -> LiveEvent:
     return LiveEvent(call_id, EventKind.PARTIAL, {"number": number})
 
 
-async def rest(heard: AsyncIterator[Heard]) -> list[Heard]:
-    return [event async for event in heard]
+async def rest(received: AsyncIterator[Received]) -> list[Received]:
+    return [event async for event in received]
 
 
-def heard_by(bus: EventBus, call_id: CallId | None, *events: LiveEvent) -> list[Heard]:
+def heard_by(bus: EventBus, call_id: CallId | None, *events: LiveEvent) -> list[Received]:
     """What a listener gets who reads only after all `events` were published and the bus was closed."""
 
-    async def story() -> list[Heard]:
+    async def story() -> list[Received]:
         async with bus.subscribe(call_id) as heard:
             for event in events:
                 bus.publish(event)
@@ -69,7 +69,7 @@ def test_publishing_from_threads_keeps_the_order_of_each() -> None:
         for number in range(each):
             bus.publish(lasting(number, call_id))
 
-    async def story() -> list[Heard]:
+    async def story() -> list[Received]:
         async with bus.subscribe(None) as heard:
             threads = [threading.Thread(target=write, args=(call_id,)) for call_id in (ONE, TWO)]
             for thread in threads:
@@ -83,7 +83,7 @@ def test_publishing_from_threads_keeps_the_order_of_each() -> None:
 
 
 def test_a_cancelled_wait_loses_nothing() -> None:
-    async def story() -> Heard:
+    async def story() -> Received:
         bus = EventBus()
         async with bus.subscribe(ONE) as heard:
             with pytest.raises(TimeoutError):
@@ -96,7 +96,7 @@ def test_a_cancelled_wait_loses_nothing() -> None:
 
 
 def test_closing_ends_waiting_and_later_listeners() -> None:
-    async def story() -> list[list[Heard]]:
+    async def story() -> list[list[Received]]:
         bus = EventBus()
         async with bus.subscribe(None) as heard:
             waiting = asyncio.create_task(rest(heard))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callreel.cluster.event_bus import EventBus, Heard, Resync
+from callreel.cluster.event_bus import EventBus, Received, Resync
 from callreel.cluster.event_relay import EventRelay, Link, PeerMessage
 from callreel.cluster.local_link import LocalLink
 from callreel.cluster.postgres_link import PostgresLink
@@ -80,15 +80,15 @@ async def joined(link: Link, name: str) -> AsyncIterator[tuple[EventBus, EventRe
 
 
 async def until_heard(
-    heard: AsyncIterator[Heard], wanted: Callable[[Heard], bool], within_s: float = 20
-) -> Heard:
+    received: AsyncIterator[Received], wanted: Callable[[Received], bool], within_s: float = 20
+) -> Received:
     async with asyncio.timeout(within_s):
-        while not wanted(event := await anext(heard)):
+        while not wanted(event := await anext(received)):
             pass
     return event
 
 
-def is_partial(text: str) -> Callable[[Heard], bool]:
+def is_partial(text: str) -> Callable[[Received], bool]:
     return lambda event: isinstance(event, LiveEvent) and event.data.get("text") == text
 
 
@@ -133,7 +133,7 @@ async def test_what_waits_together_goes_once() -> None:
     texts = [note[3]["text"] for note in room.notes("passing")]
     assert texts == ["a49", "t49"]
     assert room.notes("lasting") == [["lasting", ONE]]
-    assert room.notes("word") == [["word", "leg-ended", ONE]]
+    assert room.notes("message") == [["message", "leg-ended", ONE]]
 
 
 async def test_a_word_reaches_every_other_process_and_not_its_own() -> None:
@@ -183,10 +183,10 @@ async def test_much_is_told_in_several_messages_and_too_long_a_partial_not_at_al
     [b"", b"no json", b"[]", b'{"from": "b"}', b'{"from": "b", "number": 1, "notes": 7}']
     + [
         b'{"from": "b", "number": 1, "notes": [%s]}' % note
-        for note in (b"7", b"[]", b'["new", 1]', b'["word"]')
+        for note in (b"7", b"[]", b'["new", 1]', b'["message"]')
     ]
     + [
-        b'{"from": "b", "number": 1, "notes": [["word", "unheard-of", "x"], ["passing", "x", "new-kind", {}]]}'
+        b'{"from": "b", "number": 1, "notes": [["message", "unheard-of", "x"], ["passing", "x", "new-kind", {}]]}'
     ],
 )
 async def test_what_cannot_be_read_is_left_alone(message: bytes) -> None:

@@ -5,7 +5,7 @@ import pytest
 from callreel.domain.call import Role
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ingest import layer_sync
-from callreel.ingest.layer_sync import LayerSync
+from callreel.ingest.layer_sync import sync_growing_layers
 from callreel.store.calls import layers
 from callreel.store.files.durable_files import sync_file_system
 from callreel.store.files.growing_wav import GrowingWav
@@ -29,7 +29,7 @@ def test_growing_layers_are_synced_and_finished_or_foreign_ones_left_alone(
     with GrowingWav.open(installation.blobs.root / "a.wav", 8_000) as wav:
         wav.append(speech(100))
         (installation.blobs.root / "b.wav").touch()
-        assert LayerSync(installation.database, installation.blobs.root, 1.0).sweep() == 1
+        assert sync_growing_layers(installation.database, installation.blobs.root) == 1
 
 
 def test_many_layers_are_synced_together(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,16 +37,18 @@ def test_many_layers_are_synced_together(installation: Installation, monkeypatch
     installation.blobs.root.mkdir(parents=True, exist_ok=True)
     one_by_one: list[str] = []
     monkeypatch.setattr(layer_sync, "sync_file", lambda path: one_by_one.append(path.name))
-    for count in (layer_sync.FEW, layer_sync.FEW + 1):
+    for count in (layer_sync.MAX_SINGLE_SYNCS, layer_sync.MAX_SINGLE_SYNCS + 1):
         with installation.database.write() as conn:
             for number in range(count):
                 name = f"{number}.wav"
                 (installation.blobs.root / name).touch()
                 file = LayerFile(Layer.LIVE_8K, Role.AGENT, name, 8_000, 1, 0, 44, None, LayerState.RECORDING)
                 layers.upsert(conn, call.id, file)
-        assert LayerSync(installation.database, installation.blobs.root, 1.0).sweep() == count
+        assert sync_growing_layers(installation.database, installation.blobs.root) == count
     together = sync_file_system(installation.blobs.root)
-    assert len(one_by_one) == (layer_sync.FEW if together else 2 * layer_sync.FEW + 1)
+    assert len(one_by_one) == (
+        layer_sync.MAX_SINGLE_SYNCS if together else 2 * layer_sync.MAX_SINGLE_SYNCS + 1
+    )
 
 
 def test_a_folder_that_is_gone_cannot_be_synced(tmp_path: Path) -> None:

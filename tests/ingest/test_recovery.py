@@ -14,7 +14,7 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
-from callreel.ingest.recovery import SOCKET_COMES
+from callreel.ingest.recovery import SOCKET_WAIT
 from callreel.store.calls import calls, facts, layers, streams
 from callreel.store.calls.streams import EndedBy
 from callreel.store.files.growing_wav import GrowingWav
@@ -139,7 +139,7 @@ def test_call_that_ended_without_its_live_transcript_gets_it(installation: Insta
 def test_call_that_was_never_streamed_is_ended(installation: Installation) -> None:
     tokens(installation)
     assert recovered(installation) == 0, "its socket may be on its way"
-    installation.clock.step(SOCKET_COMES.total_seconds())
+    installation.clock.step(SOCKET_WAIT.total_seconds())
     assert recovered(installation) == 1
     assert installation.call(CALL).state is CallState.ENDED
 

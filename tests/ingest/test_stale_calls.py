@@ -6,7 +6,7 @@ import pytest
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, StreamSid
-from callreel.ingest.stale_calls import SILENT_S, StaleCalls
+from callreel.ingest.stale_calls import STALE_AFTER_S, StaleCalls
 from callreel.store.calls import calls, streams
 from callreel.store.calls.streams import EndedBy, StreamRow
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
@@ -42,10 +42,10 @@ def test_a_call_whose_end_nobody_told_of_ends_as_if_the_carrier_had_said_so(
     service = silent_calls(installation, server, ended)
     server.put(PATH, says("in-progress"), says("completed"))
     assert service.sweep() == 0 and server.seen == [], "it may still be ringing"
-    installation.clock.step(SILENT_S + 1)
+    installation.clock.step(STALE_AFTER_S + 1)
     assert service.sweep() == 0 and ended == []
     assert service.sweep() == 0 and len(server.seen) == 1, "not asked for again at once"
-    installation.clock.step(SILENT_S + 1)
+    installation.clock.step(STALE_AFTER_S + 1)
     assert service.sweep() == 1 and ended == [CALL]
 
 
@@ -58,12 +58,12 @@ def test_a_call_with_a_stream_is_not_asked_for_until_long_after_it(
         streams.insert(
             conn, StreamRow(sid=STREAM, call_id=CALL, leg_sid=leg(1), origin_ms=0, started_at=NOON)
         )
-    installation.clock.step(2 * SILENT_S)
+    installation.clock.step(2 * STALE_AFTER_S)
     if not running:
         with installation.database.write() as conn:
             streams.finish(conn, STREAM, installation.clock.now(), EndedBy.STOP, {})
     service = silent_calls(installation, server, [])
-    installation.clock.step(SILENT_S - 1)
+    installation.clock.step(STALE_AFTER_S - 1)
     service.sweep()
     assert server.seen == []
     installation.clock.step(2)
@@ -75,7 +75,7 @@ def test_a_carrier_that_does_not_know_it_means_that_it_is_over(
     installation: Installation, server: RestServer
 ) -> None:
     a_call(installation)
-    installation.clock.step(SILENT_S + 1)
+    installation.clock.step(STALE_AFTER_S + 1)
     ended: list[CallId] = []
     assert silent_calls(installation, server, ended).sweep() == 1 and ended == [CALL]
 
@@ -92,7 +92,7 @@ def test_without_anybody_to_ask_a_day_decides(installation: Installation, server
 
 def test_a_carrier_that_refuses_is_left_alone(installation: Installation, server: RestServer) -> None:
     a_call(installation)
-    installation.clock.step(SILENT_S + 1)
+    installation.clock.step(STALE_AFTER_S + 1)
     server.put(PATH, Answer(429, headers={"Retry-After": "600"}), says("canceled"))
     ended: list[CallId] = []
     service = silent_calls(installation, server, ended)
@@ -108,5 +108,5 @@ def test_an_ended_call_is_nothing_to_ask_for(installation: Installation, server:
     a_call(installation)
     with installation.database.write() as conn:
         calls.set_state(conn, CALL, CallState.ENDED, NOON)
-    installation.clock.step(SILENT_S + 1)
+    installation.clock.step(STALE_AFTER_S + 1)
     assert silent_calls(installation, server, []).sweep() == 0 and server.seen == []

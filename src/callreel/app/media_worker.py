@@ -17,7 +17,7 @@ from functools import partial
 
 from callreel.app.engines import hints_of, start_engine
 from callreel.app.live import LiveSide, live_side
-from callreel.app.runtime import blob_store, link, tasks, traced
+from callreel.app.runtime import blob_store, heartbeats, link, tasks, traced
 from callreel.asr.engines.survey import Purpose
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
@@ -26,7 +26,7 @@ from callreel.cluster.failure_detector import new_name
 from callreel.cluster.group_commit import GroupCommit
 from callreel.cluster.heartbeat import Heartbeat
 from callreel.cluster.process_lock import ProcessLock
-from callreel.domain.errors import CallreelError, StoreError
+from callreel.domain.errors import CallreelError
 from callreel.ingest.media.fd_passing import WorkerStatus
 from callreel.ingest.media.worker_listener import WorkerListener
 from callreel.runtime import log as logs
@@ -42,16 +42,16 @@ async def work(settings: Settings, control: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
-        presence = ProcessLock(settings.data_dir / "processes")
-        stack.callback(presence.leave)
+        lock = ProcessLock(settings.data_dir / "processes")
+        stack.callback(lock.leave)
         name, bus = new_name(), EventBus()
-        presence.enter(name)
+        lock.enter(name)
         traced(settings, name, stack)
         heartbeat = Heartbeat(database, name, "media", Clock())
         await asyncio.to_thread(heartbeat.beat)  # before any call is taken
-        stack.callback(_leave, heartbeat)
+        stack.callback(heartbeat.leave)
         relay = EventRelay(bus, link(settings, name), name)
-        await stack.enter_async_context(tasks(relay.run(), heartbeat.run()))
+        await stack.enter_async_context(tasks(relay.run(), heartbeats(heartbeat).run()))
         hints = await asyncio.to_thread(hints_of, settings, database)
         engine = await start_engine(settings, Purpose.LIVE, hints, settings.engine_workers, stack)
         publisher = EventPublisher(database, bus, Clock())
@@ -74,13 +74,6 @@ def _status(name: str, live: LiveSide, taken: int) -> WorkerStatus:
         name, now.calls, taken, live.registry.draining, now.finals_waiting, now.lag_ms, now.partials_shed,
         now.overload, now.finals_spilled, now.spilled_total, counted,
     )  # fmt: skip
-
-
-def _leave(heartbeat: Heartbeat) -> None:
-    try:
-        heartbeat.leave()
-    except StoreError as error:
-        log.warning("the end of this process could not be noted: %s", error)
 
 
 def main(fd: int) -> int:

@@ -19,7 +19,7 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay, Link
 from callreel.cluster.failure_detector import FailureDetector, new_name
 from callreel.cluster.group_commit import GroupCommit
-from callreel.cluster.heartbeat import Heartbeat
+from callreel.cluster.heartbeat import HEARTBEAT_EVERY_S, Heartbeat
 from callreel.cluster.local_link import LocalLink
 from callreel.cluster.postgres_link import PostgresLink
 from callreel.cluster.process_lock import ProcessLock
@@ -29,6 +29,7 @@ from callreel.postcall.durable import DurableEngine
 from callreel.postcall.workflows import TRANSCRIBE_QUEUE
 from callreel.retention.offload import Offloader
 from callreel.runtime.clock import Clock
+from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.stage_times import StageTimes
 from callreel.runtime.tracing import export_to
 from callreel.settings import Settings
@@ -90,14 +91,14 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
     for folder in FOLDERS:
         await asyncio.to_thread(remove_stale_parts, blobs.path(folder))
     await asyncio.to_thread(_probe, blobs)
-    presence = ProcessLock(settings.data_dir / "processes")
+    lock = ProcessLock(settings.data_dir / "processes")
     async with AsyncExitStack() as stack:
-        stack.callback(presence.leave)
+        stack.callback(lock.leave)
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
         alone = database.dialect == "sqlite"
         if server and alone:
-            presence.enter_as_server()
+            lock.enter_as_server()
         await asyncio.to_thread(database.migrate)
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(carrier_access(settings))
@@ -109,11 +110,11 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         name = new_name()
         traced(settings, name, stack)
         durable = DurableEngine(settings.durable_database_url, name)
-        presence.enter(name)
+        lock.enter(name)
         heartbeat = Heartbeat(database, name, "server" if server else "worker", clock)
         await asyncio.to_thread(heartbeat.beat)  # before any work is taken
-        stack.callback(_leave, heartbeat)
-        peers = FailureDetector(presence, None if alone else heartbeat)
+        stack.callback(heartbeat.leave)
+        peers = FailureDetector(lock, None if alone else heartbeat)
         relay = EventRelay(bus, link(settings, name), name)
         await stack.enter_async_context(tasks(relay.run()))
         publisher = EventPublisher(database, bus, clock)
@@ -160,11 +161,9 @@ def link(settings: Settings, name: str) -> Link:
     return PostgresLink(settings.app_database_url)
 
 
-def _leave(heartbeat: Heartbeat) -> None:
-    try:
-        heartbeat.leave()
-    except StoreError as error:
-        log.warning("the end of this process could not be noted: %s", error)
+def heartbeats(heartbeat: Heartbeat) -> PeriodicJob:
+    """The job that keeps this process alive for its peers."""
+    return PeriodicJob(name="heartbeat", job=heartbeat.beat, interval_s=HEARTBEAT_EVERY_S)
 
 
 @asynccontextmanager

@@ -16,13 +16,15 @@ from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
 from callreel.app.schedules import archiving, erasing, maintenance_of, reconciler_of
 from callreel.app.workflows import running_workflows
 from callreel.asr.engines.survey import Purpose
-from callreel.cluster.leader_election import LeaderElection
+from callreel.cluster.leader_election import ELECT_EVERY_S, LeaderElection
 from callreel.domain.errors import SettingsError
 from callreel.ingest.call_registry import CallRegistry
-from callreel.ingest.layer_sync import LayerSync
+from callreel.ingest.layer_sync import sync_growing_layers
 from callreel.ingest.media.protocol import take_here
 from callreel.ingest.media.workers import MediaWorkers
+from callreel.ingest.recovery import CHECK_EVERY_S as RECOVERY_EVERY_S
 from callreel.ingest.recovery import Recovery
+from callreel.ingest.stale_calls import CHECK_EVERY_S as STALE_CHECK_EVERY_S
 from callreel.ingest.stale_calls import StaleCalls
 from callreel.live.transcription import keep_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
@@ -73,9 +75,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             lambda call_id: keep_live_transcript(runtime.database, runtime.publisher, call_id, engine.able.name),
             runtime.peers.dead, alone=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
         )  # fmt: skip
-        recovered = await asyncio.to_thread(recovery.at_start)
-        if recovered:
-            log.warning("closed %d calls that a dead process left", recovered)
+        await asyncio.to_thread(recovery.at_start)
         await stack.enter_async_context(running_workflows(runtime, server=True))
         dispatcher = Dispatcher(runtime.database, runtime.durable, runtime.clock)
         reconciler = reconciler_of(runtime)
@@ -92,34 +92,33 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             )  # fmt: skip
         )
         media = await stack.enter_async_context(media_side(settings, runtime.database, live))
-        lead = LeaderElection(runtime.database)
+        election = LeaderElection(runtime.database)
+        stack.callback(election.resign)
         health = _health(runtime, live.registry, media)
         metrics = Metrics(
             runtime.database, runtime.blobs, live.counters, health, runtime.clock, lambda: live_figures(live, media),
             stages=runtime.stage_times, work=runtime.durable,
             engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip
-        silent = StaleCalls(
+        stale = StaleCalls(
             runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.ownership)
         )
-        sync = LayerSync(runtime.database, settings.objects_dir, settings.sync_interval_s)
         app = web_app(
             runtime, engine, live, dispatcher, health, metrics, demo=demo, demo_sign_in=demo_sign_in
         )
         await stack.enter_async_context(
             tasks(
                 dispatcher.run(),
-                sync.run(),
                 PeriodicJob(
                     name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True
                 ).run(),
-                lead.run(),
-                recovery.run(lambda: lead.ours),
-                reconciler.run(lambda: lead.ours),
-                silent.run(lambda: lead.ours),
-                *(job.run() for job in maintenance_of(runtime, dispatcher).jobs(lambda: lead.ours)),
-                archiving(settings, runtime.database, runtime.blobs, runtime.clock).run(lambda: lead.ours),
-                erasing(settings, runtime, runtime.durable.unfinished).run(lambda: lead.ours),
+                *(job.run() for job in _capture_jobs(runtime, election, recovery, stale)),
+                reconciler.run(lambda: election.leads),
+                *(job.run() for job in maintenance_of(runtime, dispatcher).jobs(lambda: election.leads)),
+                archiving(settings, runtime.database, runtime.blobs, runtime.clock).run(
+                    lambda: election.leads
+                ),
+                erasing(settings, runtime, runtime.durable.unfinished).run(lambda: election.leads),
             )  # fmt: skip
         )
         config = uvicorn.Config(
@@ -161,6 +160,30 @@ class Draining:
     @property
     def calls(self) -> int:
         return self.live.registry.count + (self.media.calls if self.media is not None else 0)
+
+
+def _capture_jobs(
+    runtime: Runtime, election: LeaderElection, recovery: Recovery, stale: StaleCalls
+) -> list[PeriodicJob]:
+    """Jobs around live calls. Files are closed and synced by each server, rows by the leader."""
+    settings = runtime.settings
+
+    def leads() -> bool:
+        return election.leads
+
+    def sync() -> None:
+        sync_growing_layers(runtime.database, settings.objects_dir)
+
+    return [
+        PeriodicJob(name="leader election", job=election.elect, interval_s=ELECT_EVERY_S, immediately=True),
+        PeriodicJob(name="layer sync", job=sync, interval_s=settings.sync_interval_s),
+        PeriodicJob(name="recovery of files", job=recovery.close_files, interval_s=RECOVERY_EVERY_S),
+        PeriodicJob(
+            name="recovery of calls", job=recovery.close_calls, interval_s=RECOVERY_EVERY_S,
+            enabled=leads,
+        ),
+        PeriodicJob(name="stale calls", job=stale.sweep, interval_s=STALE_CHECK_EVERY_S, enabled=leads),
+    ]  # fmt: skip
 
 
 def _health(runtime: Runtime, registry: CallRegistry, media: MediaWorkers | None) -> Health:

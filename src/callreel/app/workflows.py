@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from callreel.app.engines import start_requested_engine
-from callreel.app.runtime import Runtime, T, tasks
+from callreel.app.runtime import Runtime, T, heartbeats, tasks
 from callreel.app.schedules import erasing
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.engines.survey import Purpose, survey
@@ -113,7 +113,7 @@ async def running_workflows(
     await asyncio.to_thread(runtime.durable.launch, _queues(settings, server, again_only))
     try:
         moving = (runtime.moving.run(),) if runtime.moving else ()
-        async with tasks(_recovery(runtime).run(), runtime.heartbeat.run(), pool.run(), *moving):
+        async with tasks(_recovery(runtime).run(), heartbeats(runtime.heartbeat).run(), pool.run(), *moving):
             yield
     finally:
         await asyncio.to_thread(runtime.durable.close)

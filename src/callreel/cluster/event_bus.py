@@ -1,9 +1,9 @@
-"""Live events between the parts of one process: who publishes never waits, who listens is never told half.
+"""Live events between the parts of one process: a publisher never waits, a listener never misses one unnoticed.
 
-It carries events and stores none: lasting events are rows first (`store/live_events`) and are published afterwards.
-Each listener has a bounded queue of its own. When a listener falls behind, its passing events go first, since what
-they say is said again; when lasting ones would have to go, all go and `Resync` tells the listener to read the
-database from where it was. Listeners of other processes are reached through `Elsewhere` (`cluster/event_relay`).
+It carries events and stores none: lasting events are rows first (`store/calls/live_events`) and are published
+afterwards. Each listener has a bounded queue. When a listener falls behind, passing events are dropped first, since later
+ones replace them; when lasting ones would be dropped, all are, and `Resync` tells the listener to read the database from
+where it was. `PeerListeners` reaches the listeners of other processes (`cluster/event_relay`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from callreel.domain.events import LiveEvent
 from callreel.domain.ids import CallId
 
 LISTENER_LIMIT: Final = 1000
-"""How many events may wait for one listener."""
+"""Events that may wait for one listener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Resync:
     """Lasting events happened that are not given here: read those after the last one you have from the database."""
 
 
-class Elsewhere(Protocol):
+class PeerListeners(Protocol):
     """The listeners of other processes. Any thread; never blocks."""
 
     def publish(self, event: LiveEvent) -> None:
-        """An event of this process, after its own listeners had it."""
+        """Forward an event that the listeners of this process have had."""
         ...
 
     def wants(self, call_id: CallId) -> bool:
@@ -38,17 +38,17 @@ class Elsewhere(Protocol):
         ...
 
     def listeners_changed(self) -> None:
-        """`EventBus.listened_to` is another now."""
+        """`EventBus.listened_to` has changed."""
         ...
 
 
-Heard: TypeAlias = LiveEvent | Resync
+Received: TypeAlias = LiveEvent | Resync
 
 
 class EventSource(Protocol):
-    """Where live events are heard."""
+    """Gives live events to listeners."""
 
-    def subscribe(self, call_id: CallId | None) -> AbstractAsyncContextManager[AsyncIterator[Heard]]:
+    def subscribe(self, call_id: CallId | None) -> AbstractAsyncContextManager[AsyncIterator[Received]]:
         """Events of one call, or of all calls for None, from the moment the context is entered until it is left.
 
         The iterator ends when the source is closed. A cancelled wait for the next event loses none.
@@ -60,42 +60,40 @@ class Listener:
     """One subscription: a bounded queue filled from any thread and read in one event loop."""
 
     def __init__(self, call_id: CallId | None, loop: asyncio.AbstractEventLoop, limit: int) -> None:
-        self._call_id = call_id
+        self.call_id = call_id
+        """None for all calls."""
         self._loop = loop
         self._limit = limit
         self._lock = threading.RLock()
-        self._waiting: deque[Heard] = deque()
+        self._waiting: deque[Received] = deque()
         self._closed = False
         self._filled = asyncio.Event()
 
-    @property
-    def call_id(self) -> CallId | None:
-        """The call it listens to, None for all."""
-        return self._call_id
-
     def put(self, event: LiveEvent) -> None:
-        """Any thread. Does nothing for another call's event; at the bound, makes room as the module says."""
-        if self._call_id is None or event.call_id == self._call_id:
+        """Any thread. Ignores another call's event; at the bound, makes room as the module describes."""
+        if self.call_id is None or event.call_id == self.call_id:
             self._put(event)
 
     def resync(self, call_id: CallId | None) -> None:
-        """Any thread. Lasting events of `call_id`, or of any call for None, are to be read from the database."""
-        if None in (call_id, self._call_id) or call_id == self._call_id:
+        """Any thread. Lasting events of `call_id`, or of any call for None, must be read from the database."""
+        if None in (call_id, self.call_id) or call_id == self.call_id:
             self._put(Resync())
 
-    def _put(self, event: Heard) -> None:
+    def _put(self, event: Received) -> None:
         with self._lock:
             asleep = not self._waiting
             if isinstance(event, Resync) and not asleep and isinstance(self._waiting[-1], Resync):
                 return
             if len(self._waiting) >= self._limit:
-                self._make_room()
+                lasting = [kept for kept in self._waiting if isinstance(kept, Resync) or kept.id is not None]
+                self._waiting.clear()
+                self._waiting.extend(lasting if len(lasting) < self._limit else [Resync()])
             self._waiting.append(event)
         if asleep:
             self._wake()
 
     def close(self) -> None:
-        """Any thread. What waits is still given out, then the iterator ends."""
+        """Any thread. Waiting events are still given out, then the iterator ends."""
         with self._lock:
             self._closed = True
         self._wake()
@@ -103,7 +101,7 @@ class Listener:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Heard:
+    async def __anext__(self) -> Received:
         while True:
             with self._lock:
                 if self._waiting:
@@ -113,15 +111,10 @@ class Listener:
                 self._filled.clear()
             await self._filled.wait()
 
-    def _make_room(self) -> None:
-        lasting = [heard for heard in self._waiting if isinstance(heard, Resync) or heard.id is not None]
-        self._waiting.clear()
-        self._waiting.extend(lasting if len(lasting) < self._limit else [Resync()])
-
     def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._filled.set)
-        except RuntimeError:  # the listener's loop is gone, and with it the listener
+        except RuntimeError:  # the listener's loop is closed, and with it the listener
             with self._lock:
                 self._waiting.clear()
 
@@ -135,54 +128,54 @@ class EventBus:
         self._limit = limit
         self._lock = threading.RLock()
         self._listeners: set[Listener] = set()
-        self._elsewhere: Elsewhere | None = None
+        self._peers: PeerListeners | None = None
         self._closed = False
 
-    def join(self, elsewhere: Elsewhere) -> None:
-        """Let the listeners of other processes hear what is published here."""
-        self._elsewhere = elsewhere
+    def connect(self, peers: PeerListeners) -> None:
+        """Forward to the listeners of other processes what is published here."""
+        self._peers = peers
 
     def has_listeners(self, call_id: CallId) -> bool:
-        """Whether anybody listens to this call now; what passes need not be made for nobody."""
+        """Whether a listener in any process listens to this call, so that its passing events are worth making."""
         here = False
-        if self._listeners:  # most calls are heard by nobody
+        if self._listeners:  # most calls have none
             with self._lock:
                 here = any(listener.call_id in (None, call_id) for listener in self._listeners)
-        return here or (self._elsewhere is not None and self._elsewhere.wants(call_id))
+        return here or (self._peers is not None and self._peers.wants(call_id))
 
     @property
     def listened_to(self) -> tuple[bool, frozenset[CallId]]:
-        """What the listeners of this process hear: whether one hears all calls, and which calls others hear."""
+        """Of this process's listeners: whether one listens to all calls, and which calls the others listen to."""
         with self._lock:
             calls = {listener.call_id for listener in self._listeners}
         return None in calls, frozenset(call_id for call_id in calls if call_id is not None)
 
     def publish(self, event: LiveEvent) -> None:
-        """Give `event` to everybody who listens now, in any process. Never blocks on a listener."""
+        """Give `event` to the current listeners in all processes. Never blocks on a listener."""
         self.publish_here(event)
-        if self._elsewhere is not None:
-            self._elsewhere.publish(event)
+        if self._peers is not None:
+            self._peers.publish(event)
 
     def publish_here(self, event: LiveEvent) -> None:
-        """The same in this process alone."""
+        """Give `event` to the current listeners of this process alone."""
         with self._lock:
             for listener in self._listeners:
                 listener.put(event)
 
     def resync(self, call_id: CallId | None = None) -> None:
-        """Make listeners of this process read the database: those of one call and of all, or everybody for None."""
+        """Make listeners of this process read the database: those of one call and of all calls, or every one for None."""
         with self._lock:
             for listener in self._listeners:
                 listener.resync(call_id)
 
     @asynccontextmanager
-    async def subscribe(self, call_id: CallId | None) -> AsyncIterator[AsyncIterator[Heard]]:
+    async def subscribe(self, call_id: CallId | None) -> AsyncIterator[AsyncIterator[Received]]:
         """See `EventSource.subscribe`. On a closed bus the iterator ends at once."""
         listener = Listener(call_id, asyncio.get_running_loop(), self._limit)
         with self._lock:
             self._listeners.add(listener)
             closed = self._closed
-        self._tell_elsewhere()
+        self._listeners_changed()
         if closed:
             listener.close()
         try:
@@ -190,11 +183,11 @@ class EventBus:
         finally:
             with self._lock:
                 self._listeners.discard(listener)
-            self._tell_elsewhere()
+            self._listeners_changed()
 
-    def _tell_elsewhere(self) -> None:
-        if self._elsewhere is not None:
-            self._elsewhere.listeners_changed()
+    def _listeners_changed(self) -> None:
+        if self._peers is not None:
+            self._peers.listeners_changed()
 
     def close(self) -> None:
         """End every subscription, now and later. The server calls it before it waits for open connections."""

@@ -1,7 +1,6 @@
-"""Telling listeners what happened: lasting events become rows in the transaction that made them true, then go out.
+"""Publishing live events: a lasting event becomes a row in the transaction of the change that it reports, then goes out.
 
-The order matters: the row first, in the same transaction as the change it tells of, then the live bus. A listener who
-missed the bus finds the row; nobody hears of what was rolled back.
+Row first, bus second: a listener that missed the bus finds the row, and none receives what was rolled back.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from callreel.store.db.database import Database
 
 
 class EventPublisher:
-    """The way out for live events. Safe from any thread."""
+    """Safe from any thread."""
 
     def __init__(self, database: Database, bus: EventBus, clock: Clock) -> None:
         self._database = database
@@ -25,7 +24,7 @@ class EventPublisher:
         self._clock = clock
 
     def record(self, conn: Connection, event: LiveEvent) -> LiveEvent:
-        """Store a lasting event within the caller's transaction; answers it with its id, for `tell` afterwards."""
+        """Store a lasting event within the caller's transaction. Returns it with its id, for `publish` after the commit."""
         return live_events.append(conn, event, self._clock.now())
 
     def record_all(self, conn: Connection, events: Sequence[LiveEvent]) -> list[LiveEvent]:
@@ -33,10 +32,10 @@ class EventPublisher:
         return live_events.append_all(conn, events, self._clock.now())
 
     def has_listeners(self, call_id: CallId) -> bool:
-        """Whether anybody would hear a passing event of this call now."""
+        """Whether a passing event of this call would reach a listener now."""
         return self._bus.has_listeners(call_id)
 
     def publish(self, *events: LiveEvent) -> None:
-        """Send events to who listens now. Never blocks."""
+        """Send events to the current listeners. Never blocks."""
         for event in events:
             self._bus.publish(event)

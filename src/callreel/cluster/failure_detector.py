@@ -1,7 +1,7 @@
-"""Who of an installation's processes is dead, by all that can be known of it.
+"""Failure detection: which of an installation's processes are dead.
 
-On one machine the kernel knows (`services/presence`). On many the database does (`services/heartbeat`), and what the
-kernel says of this machine's processes is known at once, without waiting for missing beats.
+On one machine the kernel's locks say so (`cluster/process_lock`). On many the database does (`cluster/heartbeat`); the
+locks still report this machine's dead at once, before their heartbeats are missing.
 """
 
 import os
@@ -21,13 +21,13 @@ def new_name() -> str:
 class FailureDetector:
     """The processes of one installation, seen from one of them. Blocking."""
 
-    def __init__(self, presence: ProcessLock, heartbeat: Heartbeat | None = None) -> None:
+    def __init__(self, lock: ProcessLock, heartbeat: Heartbeat | None = None) -> None:
         """Without `heartbeat` all of them run on this machine, on one data folder."""
-        self._presence = presence
+        self._lock = lock
         self._heartbeat = heartbeat
 
     def dead(self, among: Collection[str]) -> set[str]:
         """Those of `among` that are dead for certain. Raises StoreError."""
         if self._heartbeat is None:
-            return set(among) - self._presence.alive()
-        return (self._presence.dead() & set(among)) | self._heartbeat.dead(among)
+            return set(among) - self._lock.alive()
+        return (self._lock.dead() & set(among)) | self._heartbeat.dead(among)

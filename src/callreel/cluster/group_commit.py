@@ -1,8 +1,9 @@
-"""Many small writes in few transactions: what waits while one commit is on its way goes into the next, together.
+"""Group commit: many small writes in few transactions.
 
-A commit costs a sync of the disk however much is in it. So each of many callbacks at once waits for two commits at
-most, and is answered only after its own. A write that fails takes none of the others with it: then each has a
-transaction of its own. Only where the database itself is what failed, all that were in it fail.
+A commit costs a disk sync however much it holds. So writes that arrive while a commit is under way go into the next one
+together: each waits for two commits at most, and its caller continues only after its own. A write that fails takes no
+other with it: the writes of its group are then repeated in a transaction each. Only where the database itself fails do
+all writes of the group fail.
 """
 
 import asyncio
@@ -23,20 +24,20 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MOST = 100
-"""Writes in one transaction. Whoever else writes waits meanwhile: about 50 ms."""
+MAX_GROUP = 100
+"""Writes in one transaction. Other writers wait meanwhile: about 50 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write came to: lasting events, which are kept last and told once it is committed, and what is done then."""
+    """The outcome of a write: lasting events, recorded in its transaction and published after it, and follow-up work."""
 
     events: tuple[LiveEvent, ...] = ()
     after_commit: tuple[Callable[[], None], ...] = ()
 
 
 Write = Callable[[Connection], Written]
-"""Runs within a transaction, again in another when one it shared was rolled back: no effects but on the rows."""
+"""Runs in a transaction, and again in another when the first was rolled back: it must have no effect but on the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,59 +48,67 @@ class _Waiting:
 
 
 class GroupCommit:
-    """`commit` from one event loop; `commit_blocking` from any thread, for one write by itself."""
+    """One per process. `commit` from one event loop; `commit_blocking` from any thread, for a transaction of its own."""
 
     def __init__(self, database: Database, publisher: EventPublisher) -> None:
         self._database = database
         self._publisher = publisher
         self._waiting: deque[_Waiting] = deque()
-        self._emptying: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
 
     async def commit(self, write: Write, order: str = "") -> None:
-        """Returns once `write` is committed. Raises what it raised, StoreError where the database failed.
+        """Return once `write` is committed. Raises what it raised, StoreError where the database failed.
 
-        Writes of one group run in the order of `order`, then of coming: two servers whose groups touch the same rows
-        then never wait for each other in a ring. A caller that is cancelled no longer waits; its write is done.
+        Writes of one group run in the order of `order`, then of arrival: two servers whose groups touch the same rows
+        in different orders would deadlock. A cancelled caller stops waiting; its write is committed all the same.
         """
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(order, write, outcome))
-        if self._emptying is None:
-            self._emptying = asyncio.create_task(self._empty())
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_all())
         await outcome
 
     async def commit_returning(self, write: Callable[[Connection], tuple[T, Written]], order: str = "") -> T:
-        """The same for a write that finds something out besides: what it answered where it was committed."""
-        answers: list[T] = []
+        """The same for a write with a result: that of the run that was committed."""
+        results: list[T] = []
 
         def keep(conn: Connection) -> Written:
-            answer, written = write(conn)
-            answers[:] = [answer]
+            result, written = write(conn)
+            results[:] = [result]
             return written
 
         await self.commit(keep, order)
-        return answers[0]
-
-    async def _empty(self) -> None:
-        try:
-            while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-                group.sort(key=lambda waiting: waiting.order)
-                errors = await asyncio.to_thread(self._write, [waiting.write for waiting in group])
-                for waiting, error in zip(group, errors, strict=True):
-                    _settle(waiting.outcome, error)
-        finally:
-            self._emptying = None
+        return results[0]
 
     def commit_blocking(self, write: Write) -> None:
-        """One write in a transaction of its own. Blocking."""
         (error,) = self._write([write])
         if error is not None:
             raise error
 
+    async def _commit_all(self) -> None:
+        try:
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting)))]
+                group.sort(key=lambda waiting: waiting.order)
+                errors = await asyncio.to_thread(self._write, [waiting.write for waiting in group])
+                for waiting, error in zip(group, errors, strict=True):
+                    if waiting.outcome.done():
+                        continue  # its caller was cancelled
+                    if error is None:
+                        waiting.outcome.set_result(None)
+                    else:
+                        waiting.outcome.set_exception(error)
+        finally:
+            self._committing = None
+
     def _write(self, writes: Sequence[Write]) -> list[Exception | None]:
         """The outcome of each."""
         try:
-            written, events = self._commit(writes)
+            with self._database.write() as conn:
+                written = [write(conn) for write in writes]
+                # Last, and of all: a transaction with an event holds back every other one with an event
+                # (`store/calls/live_events`).
+                events = self._publisher.record_all(conn, [event for one in written for event in one.events])
         except StoreError as error:
             return [error] * len(writes)  # one by one would only wait for the same database again
         except Exception as error:
@@ -107,32 +116,10 @@ class GroupCommit:
                 return [error]
             return [outcome for write in writes for outcome in self._write([write])]
         self._publisher.publish(*events)
-        for then in dict.fromkeys(
-            then for one in written for then in one.after_commit
-        ):  # waking once is enough
-            _finally(then)
+        # A function that several writes name runs once.
+        for follow_up in dict.fromkeys(work for one in written for work in one.after_commit):
+            try:
+                follow_up()
+            except Exception:
+                log.exception("work after a commit failed")  # the write is committed: its outcome stays
         return [None] * len(writes)
-
-    def _commit(self, writes: Sequence[Write]) -> tuple[list[Written], list[LiveEvent]]:
-        with self._database.write() as conn:
-            written = [write(conn) for write in writes]
-            # Last, and of all: an event holds back every other transaction that has one (`store/live_events`).
-            events = self._publisher.record_all(conn, [event for one in written for event in one.events])
-        return written, events
-
-
-def _settle(outcome: asyncio.Future[None], error: Exception | None) -> None:
-    if outcome.done():
-        return  # nobody waits for it any more
-    if error is None:
-        outcome.set_result(None)
-    else:
-        outcome.set_exception(error)
-
-
-def _finally(then: Callable[[], None]) -> None:
-    """The write is committed: what comes of it afterwards no longer changes its answer."""
-    try:
-        then()
-    except Exception:
-        log.exception("something that follows a committed write failed")

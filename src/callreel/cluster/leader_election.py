@@ -1,10 +1,9 @@
-"""Which of several servers does what is to be done once: schedules, and closing what dead processes left.
+"""Leader election: which of several servers runs what must run once, such as scheduled jobs and recovery.
 
-On PostgreSQL the one that holds a lock in the database; when it dies another takes it within seconds. On SQLite there is
-one server. Two may believe it for an instant, after an outage; so what they do is harmless when done twice.
+On PostgreSQL the holder of a lock in the database leads; when it dies another acquires it within seconds. On SQLite the
+one server leads. After an outage two may believe for an instant that they lead, so the work is harmless when done twice.
 """
 
-import asyncio
 import logging
 
 from callreel.domain.errors import StoreError
@@ -13,33 +12,30 @@ from callreel.store.db.processes import LeaderLock
 
 log = logging.getLogger(__name__)
 
-ASK_EVERY_S = 3.0
+ELECT_EVERY_S = 3.0
 
 
 class LeaderElection:
-    """One a server. `ours` may be read from any thread."""
+    """One per server. `leads` may be read from any thread."""
 
     def __init__(self, database: Database) -> None:
         self._lock = LeaderLock(database) if database.dialect == "postgresql" else None
-        self.ours = self._lock is None
+        self.leads = self._lock is None
 
-    async def run(self) -> None:
-        """Hold the lead or wait for it, until cancelled; then let go."""
+    def elect(self) -> None:
+        """Acquire or keep the leadership, if it is free. Blocking."""
         if self._lock is None:
             return
+        led = self.leads
         try:
-            while True:
-                await asyncio.to_thread(self._ask, self._lock)
-                await asyncio.sleep(ASK_EVERY_S)
-        finally:
-            self.ours = False
-            self._lock.release()
-
-    def _ask(self, lock: LeaderLock) -> None:
-        had = self.ours
-        try:
-            self.ours = lock.acquire()
+            self.leads = self._lock.acquire()
         except StoreError:
-            self.ours = False
-        if self.ours != had:
-            log.info("this server %s after the schedules", "looks" if self.ours else "no longer looks")
+            self.leads = False
+        if self.leads != led:
+            log.info("leadership acquired" if self.leads else "leadership lost")
+
+    def resign(self) -> None:
+        """Release the leadership, so that another server has it at once."""
+        if self._lock is not None:
+            self.leads = False
+            self._lock.release()

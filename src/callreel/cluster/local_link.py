@@ -1,8 +1,8 @@
-"""Messages between the processes of one machine: a datagram socket of each in a folder that is ours alone.
+"""A link between the processes of one machine: each binds a datagram socket in a folder that only this user can read.
 
-Each process binds a socket file and sends to all others it finds there. A datagram comes whole or not at all; one whose
-receiver is busy is dropped, which the receiver sees from the numbers that follow. A socket nobody reads any more, since
-its process died, is removed by who notices.
+A process sends to all other sockets it finds there. A datagram arrives whole or not at all; one whose receiver is busy is
+dropped, which the receiver notices by the numbers that follow. A socket file whose process died is removed by whoever
+notices.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from callreel.domain.errors import StoreError
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 60_000
-_LONGEST_ADDRESS = 100
-"""Socket addresses have 104 bytes on some systems, 108 on Linux, with the zero at the end."""
+_MAX_ADDRESS = 100
+"""Socket addresses have 104 bytes on some systems, 108 on Linux, with the terminating zero."""
 
 
 class LocalLink:
@@ -28,14 +28,14 @@ class LocalLink:
     max_bytes = MAX_BYTES
 
     def __init__(self, folder: Path, name: str) -> None:
-        """`name` is unlike that of any other process. Makes the folder. Raises StoreError where it cannot be used."""
+        """`name` is unique among the processes. Makes the folder. Raises StoreError where it cannot be used."""
         self._folder = folder
         self._file = f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.sock"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise StoreError(f"the folder {folder} cannot be used: {error.strerror}") from None
+            raise StoreError(f"cannot use the folder {folder}: {error.strerror}") from None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
@@ -43,23 +43,22 @@ class LocalLink:
         except OSError as error:
             os.close(self._fd)
             self._socket.close()
-            raise StoreError(f"no socket can be made in {folder}: {error.strerror or error}") from None
+            raise StoreError(f"cannot make a socket in {folder}: {error.strerror or error}") from None
 
     async def run(self, receive: Callable[[bytes], None], gap: Callable[[], None]) -> None:
-        """Give `receive` every message of the others until cancelled. `gap` is called where some may be missing."""
+        """See `Link.run`."""
         loop = asyncio.get_running_loop()
         gap()
         while True:
             receive(await loop.sock_recv(self._socket, MAX_BYTES + 1))
 
     async def send(self, message: bytes) -> None:
-        """Tell every other process that is not too busy to hear it."""
+        """See `Link.send`."""
         for name in os.listdir(self._fd):
             if name.endswith(".sock") and name != self._file:
                 self._send_to(name, message)
 
     async def close(self) -> None:
-        """Be found no more."""
         if self._socket.fileno() < 0:
             return
         self._socket.close()
@@ -72,9 +71,9 @@ class LocalLink:
         except (ConnectionRefusedError, FileNotFoundError):
             self._remove(name)
         except BlockingIOError:
-            pass  # it has too much to read already
+            pass  # its buffer is full
         except OSError as error:
-            log.warning("a process beside us cannot be told: %s", error.strerror)
+            log.warning("message to another process failed: %s", error.strerror)
 
     def _remove(self, name: str) -> None:
         try:
@@ -84,6 +83,6 @@ class LocalLink:
 
     def _address(self, name: str) -> str:
         path = os.fspath(self._folder / name)
-        if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        if len(os.fsencode(path)) <= _MAX_ADDRESS:
             return path
         return f"/proc/self/fd/{self._fd}/{name}"  # the same folder by a short name

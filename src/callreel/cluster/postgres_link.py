@@ -1,8 +1,8 @@
-"""Messages between processes through PostgreSQL's LISTEN and NOTIFY (its manual, "Asynchronous Notification").
+"""A link between processes through PostgreSQL's LISTEN and NOTIFY (its manual, "Asynchronous Notification").
 
-Two connections of its own that commit at once: inside a business transaction a NOTIFY would make all commits wait for
-one lock, and a connection that listens cannot do anything else. What is sent while the server is away is lost, and what
-others sent meanwhile too; the receiver is told of a gap. LISTEN needs a session, so no pooler that swaps them.
+It has two connections of its own that commit at once: inside a business transaction a NOTIFY would make all commits wait
+for one lock, and a connection that listens can do nothing else. What is sent while the server is unavailable is lost; the
+receiver is told of the gap. LISTEN needs a session, so no pooler that switches sessions.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ CHANNEL = "callreel"
 MAX_BYTES = 7_500
 """PostgreSQL takes less than 8,000."""
 QUIET_S = 15.0
-"""After so long without a word, our own included, the connection is asked whether it still lives."""
-AGAIN_S = (0.2, 0.5, 1.0, 2.0)
+"""After so long without a message, our own included, the connection is checked."""
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0)
 
 
 class PostgresLink:
@@ -33,25 +33,28 @@ class PostgresLink:
         self._not_before_s = 0.0
 
     async def run(self, receive: Callable[[bytes], None], gap: Callable[[], None]) -> None:
-        """Give `receive` every message, ours too, until cancelled. `gap` is called where some may be missing."""
+        """See `Link.run`. Gives out this process's own messages too."""
         failed = 0
         while True:
             try:
                 async with await self._connected() as listener:
                     await listener.execute(f"LISTEN {CHANNEL}")
                     if failed:
-                        log.warning("events of other processes are heard again")
+                        log.warning("LISTEN connection restored")
                     failed = 0
                     gap()
-                    await _listen(listener, receive)
+                    while True:
+                        async for notification in listener.notifies(timeout=QUIET_S):
+                            receive(notification.payload.encode())
+                        await listener.execute("SELECT 1")
             except psycopg.Error as error:
                 if not failed:
-                    log.error("events of other processes are not heard: %s", type(error).__name__)
-            await asyncio.sleep(AGAIN_S[min(failed, len(AGAIN_S) - 1)])
+                    log.error("LISTEN connection lost: %s", type(error).__name__)
+            await asyncio.sleep(BACKOFF_S[min(failed, len(BACKOFF_S) - 1)])
             failed += 1
 
     async def send(self, message: bytes) -> None:
-        """Tell everybody, or nobody when the database is away."""
+        """See `Link.send`."""
         now_s = asyncio.get_running_loop().time()
         if now_s < self._not_before_s:
             return
@@ -60,11 +63,10 @@ class PostgresLink:
                 self._sender = await self._connected()
             await self._sender.execute("SELECT pg_notify(%s, %s)", (CHANNEL, message.decode()))
         except psycopg.Error:
-            self._not_before_s = now_s + AGAIN_S[-1]
+            self._not_before_s = now_s + BACKOFF_S[-1]
             await self.close()
 
     async def close(self) -> None:
-        """Give the sending connection back."""
         sender, self._sender = self._sender, None
         if sender is not None:
             await sender.close()
@@ -74,12 +76,3 @@ class PostgresLink:
             self._url, autocommit=True, connect_timeout=5, application_name="callreel events",
             keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
         )  # fmt: skip
-
-
-async def _listen(
-    listener: psycopg.AsyncConnection[tuple[object, ...]], receive: Callable[[bytes], None]
-) -> None:
-    while True:
-        async for notification in listener.notifies(timeout=QUIET_S):
-            receive(notification.payload.encode())
-        await listener.execute("SELECT 1")

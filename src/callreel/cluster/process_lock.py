@@ -1,7 +1,7 @@
-"""Which processes of this installation live on this machine: each holds a lock on a file of its own.
+"""Process locks: which processes of this installation live on this machine. Each holds a lock on a file of its own.
 
-The kernel lets go of a lock when its process dies, whatever it died of, so nothing has to be believed or timed out.
-It says nothing about other machines.
+The kernel releases a lock when its process dies, whatever the cause, so no timeout is involved. Says nothing about other
+machines.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from callreel.domain.errors import StoreError
 
 SERVER = "server"
 KEEP_S = 86_400.0
-"""How long the lock of a dead process stays as the proof of its death."""
+"""How long the lock file of a dead process is kept as proof of its death."""
 
 
 class ProcessLock:
@@ -25,7 +25,7 @@ class ProcessLock:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def enter(self, name: str) -> bool:
-        """Hold `name`; False when another process does."""
+        """Lock `name`; False when another process holds it."""
         fd = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,22 +36,22 @@ class ProcessLock:
         return True
 
     def enter_as_server(self) -> None:
-        """One server a data folder where the database is a file there. Raises StoreError when there is one."""
+        """Allow one server per data folder where the database is a file there. Raises StoreError when there is one."""
         if not self.enter(SERVER):
             raise StoreError(
                 f"another callreel serve runs on the data folder {self._folder.parent}; stop it, or set CALLREEL_DATA_DIR"
             )
 
     def alive(self) -> set[str]:
-        """Names that some process holds now."""
+        """Names that a live process holds."""
         return self._look()[0]
 
     def dead(self) -> set[str]:
-        """Names whose process died on this machine without leaving, for a day at least."""
+        """Names whose process died on this machine without leaving, for at least `KEEP_S`."""
         return self._look()[1]
 
     def _look(self) -> tuple[set[str], set[str]]:
-        """Who lives and who is dead; locks of those long dead are removed."""
+        """The living and the dead. Removes the files of those that died long ago."""
         living, dead = set(self._held), set[str]()
         for path in self._folder.glob("*.lock"):
             if path.stem in living:
@@ -72,7 +72,7 @@ class ProcessLock:
         return living, dead - {SERVER}
 
     def leave(self) -> None:
-        """Let go of all."""
+        """Release all locks."""
         for name, fd in self._held.items():
             if name != SERVER:
                 (self._folder / f"{name}.lock").unlink(missing_ok=True)

@@ -1,11 +1,10 @@
-"""What is done about calls whose process died: at the start of a server, and by its peers while they run.
+"""Recovery of calls whose process died: at the start of a server, and by its peers while they run.
 
-Their live layers are closed with the right length and marked, layer 2 is made again from layer 1 where it fell short,
-their streams end, and their calls end, so that the stages judge them as they judge any other. Files are closed by
-processes that have them at hand; rows by the one that leads (`services/lead`).
+Closes their live layers at the right length and marks them, completes layer 2 from layer 1, ends their streams and
+their calls, so that these are compared as any other calls. Files are closed by a process that can reach them; rows by
+the leader (`cluster/leader_election`).
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Collection
@@ -19,7 +18,7 @@ from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ
 from callreel.audio.source import in_blocks
 from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.domain.call import CallState, Role
-from callreel.domain.errors import AudioFileError, StoreError
+from callreel.domain.errors import AudioFileError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ingest.call_ownership import end_call
@@ -35,19 +34,19 @@ from callreel.store.files.sound_files import READ_BLOCK, SoundFile
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 5.0
-FILES_S = 8.0
-"""How long the end of a dead process's calls waits for its files to be closed by its machine."""
-SOCKET_COMES = timedelta(seconds=30)
-"""How long a socket may be on its way: a call that was given a token and whose process is gone waits for it."""
+CHECK_EVERY_S = 5.0
+FILES_WAIT_S = 8.0
+"""How long the calls of a dead process stay open so that a process of its machine can close the files first."""
+SOCKET_WAIT = timedelta(seconds=30)
+"""How long a call of a dead process stays open after a token for its stream was issued: the socket may be on its way."""
 _NAME = re.compile(
     rf"(?P<role>{'|'.join(Role)})_(?P<call_id>[0-9a-f]+)_[0-9TZ]+_(?P<rate_hz>{TELEPHONE_HZ}|{ASR_HZ})Hz\.wav"
 )
-"""Of a live layer's file (`services/live_calls`)."""
+"""A live layer's file name (`ingest/handover`)."""
 
 
 class Recovery:
-    """Blocking but for `run`. Finds nothing to do where nobody died, and may be done by two at once."""
+    """Blocking. Does nothing where no process died, and may run in two processes at once."""
 
     def __init__(
         self,
@@ -61,11 +60,9 @@ class Recovery:
         alone: bool,
         spool: str | None = None,
     ) -> None:
-        """`keep_live_transcript` (blocking) makes a call's live transcript of its final results; `dead_among` says which of
-        the given processes are dead.
-
-        `alone`: there is no other machine, so a file that is not here is nowhere. `spool`: what `data_dir` is called
-        where files move on from it.
+        """`keep_live_transcript` (blocking) saves a call's live transcript from its final results. `dead_among` returns
+        the dead ones of the given processes. `alone`: there is no other machine, so a file that is not here is lost.
+        `spool`: the name of `data_dir` where files are offloaded from it.
         """
         self._database = database
         self._commits = commits
@@ -77,83 +74,68 @@ class Recovery:
         self._spool = spool
         self._seen_s: dict[str | None, float] = {}
 
-    async def run(self, leads: Callable[[], bool]) -> None:
-        """Until cancelled; calls are closed while `leads`."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await asyncio.to_thread(self.close_files)
-                if leads():
-                    closed = await asyncio.to_thread(self.close_calls)
-                    if closed:
-                        log.warning("closed %d calls that a dead process left", closed)
-            except StoreError as error:
-                log.warning("what dead processes left cannot be closed yet: %s", error)
-            except Exception:
-                log.exception("closing what dead processes left failed; trying again")
-
     def at_start(self) -> int:
-        """All of it, before calls are taken; answers the number of calls closed."""
+        """Close files and calls before this server takes calls. Returns the number of calls closed."""
         self.close_files(without_rows=True)
         return self.close_calls()
 
     def close_files(self, *, without_rows: bool = False) -> int:
-        """Close growing files of dead processes that lie here; answers how many. Those being written are left alone."""
+        """Close the growing files of dead processes that lie here; those being written are left alone. Returns how many."""
         with self._database.read() as conn:
             dead = self._dead(layers.owners_of_growing(conn))
-            left = layers.growing(conn, dead) if dead else []
+            orphaned = layers.growing(conn, dead) if dead else []
         if without_rows:
-            left += _without_rows(self._database, self._data_dir)
+            orphaned += _without_rows(self._database, self._data_dir)
         # Layer 1 first: layer 2 is completed from it.
-        left.sort(key=lambda entry: entry[1].layer is Layer.LIVE_16K)
-        return sum(self._close_layer(call_id, layer) for call_id, layer in left)
+        orphaned.sort(key=lambda entry: entry[1].layer is Layer.LIVE_16K)
+        return sum(self._close_layer(call_id, layer) for call_id, layer in orphaned)
 
     def close_calls(self) -> int:
-        """End streams and calls of dead processes and keep their live transcripts; answers how many calls ended."""
+        """End streams and calls of dead processes and save their live transcripts. Returns how many calls ended."""
         with self._database.read() as conn:
-            unheard = calls.without_live_transcript(conn)
-            owners = (
-                {row.owner for row in unheard} | calls.owners_of_live(conn) | streams.owners_of_open(conn)
-            )
+            untranscribed = calls.without_live_transcript(conn)
+            owners = calls.owners_of_live(conn) | streams.owners_of_open(conn)
             growing = layers.owners_of_growing(conn)
+            owners |= {row.owner for row in untranscribed}
             dead = {owner for owner in self._dead(owners) if not self._waits_for_files(owner, growing)}
             if not dead:
                 return 0
             live = calls.in_state(conn, CallState.LIVE)
             open_streams = streams.open_streams(conn)
-            coming = stream_tokens.pending_calls(conn, self._clock.now() - SOCKET_COMES)
+            expected = stream_tokens.pending_calls(conn, self._clock.now() - SOCKET_WAIT)
         with self._database.write() as conn:
             for stream in open_streams:
                 if stream.owner in dead:
                     streams.finish(conn, stream.sid, self._clock.now(), EndedBy.SERVER, {})
-        ended = [row.id for row in live if row.owner in dead and row.id not in coming and self._end(row)]
-        for call_id in [*ended, *(row.id for row in unheard if row.owner in dead)]:
-            # Segments that were not decoded are in the layers; the stages wait for this, not for them.
+        ended = [row.id for row in live if row.owner in dead and row.id not in expected and self._end(row)]
+        for call_id in [*ended, *(row.id for row in untranscribed if row.owner in dead)]:
+            # Segments that were not decoded are in the layers; the stages after the call wait for this row, not for them.
             self._keep_live_transcript(call_id)
+        if ended:
+            log.warning("calls of dead processes closed calls=%d", len(ended))
         return len(ended)
 
     def _end(self, row: CallRow) -> bool:
-        ended = False
+        ended: Written | None = None
 
         def end(conn: Connection) -> Written:
             nonlocal ended
-            written = end_call(conn, row.id, self._clock.now(), owner=row.owner)
-            ended = written is not None
-            return written or Written()
+            ended = end_call(conn, row.id, self._clock.now(), owner=row.owner)
+            return ended or Written()
 
         self._commits.commit_blocking(end)
-        return ended
+        return ended is not None
 
     def _waits_for_files(self, owner: str | None, growing: Collection[str | None]) -> bool:
-        """Whether files of the dead may still be closed by a process that has them at hand; not for long."""
+        """Whether files of a dead process may still be closed by a process that can reach them."""
         now_s = self._clock.monotonic_s()
         if owner not in growing:
             self._seen_s.pop(owner, None)
             return False
-        return now_s - self._seen_s.setdefault(owner, now_s) < FILES_S
+        return now_s - self._seen_s.setdefault(owner, now_s) < FILES_WAIT_S
 
     def _dead(self, owners: Collection[str | None]) -> set[str | None]:
-        """The dead among owners; None is a server of a version that had no peers, and is gone."""
+        """The dead among owners; a row without an owner counts as a dead process's."""
         named = {owner for owner in owners if owner is not None}
         dead: set[str | None] = {*self._dead_among(named)} if named else set()
         return dead | ({None} & set(owners))
@@ -170,43 +152,38 @@ class Recovery:
             with self._database.write() as conn:
                 layers.delete(conn, layer.path)
                 facts.note(conn, lost, {"path": layer.path}, self._clock.now(), call_id)
-            log.error(
-                "a live layer cannot be closed: %s", lost, extra={"call_id": call_id, "path": layer.path}
-            )
+            log.error("live layer not recovered: %s", lost, extra={"call_id": call_id, "path": layer.path})
             return True
         file = layer_file(
             layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, self._data_dir, self._spool
         )
 
-        def keep(conn: Connection) -> Written:
+        def save(conn: Connection) -> Written:
             layers.upsert(conn, call_id, file)
             return Written((layer_event(call_id, file),))
 
-        self._commits.commit_blocking(keep)
+        self._commits.commit_blocking(save)
         return True
 
 
 def _without_rows(database: Database, data_dir: Path) -> list[tuple[CallId, LayerFile]]:
-    """Live layers whose process died between making the file and its row; their names say whose they are."""
+    """Live layers whose process died between making the file and its row; the file name says which call's it is."""
+    found: list[tuple[CallId, LayerFile]] = []
     with database.read() as conn:
         known = {file.path for file in layers.all_files(conn)}
-        found: list[tuple[CallId, LayerFile]] = []
         for path in sorted((data_dir / LIVE_FOLDER).glob("*Hz.wav")):
-            named = _NAME.fullmatch(path.name)
-            key = f"{LIVE_FOLDER}/{path.name}"
+            named, key = _NAME.fullmatch(path.name), f"{LIVE_FOLDER}/{path.name}"
             if named is None or key in known or calls.get(conn, CallId(named["call_id"])) is None:
                 continue
             rate_hz = int(named["rate_hz"])
             layer = Layer.LIVE_8K if rate_hz == TELEPHONE_HZ else Layer.LIVE_16K
-            role, state = Role(named["role"]), LayerState.RECORDING
-            found.append(
-                (CallId(named["call_id"]), LayerFile(layer, role, key, rate_hz, 1, 0, 0, None, state))
-            )
+            file = LayerFile(layer, Role(named["role"]), key, rate_hz, 1, 0, 0, None, LayerState.RECORDING)
+            found.append((CallId(named["call_id"]), file))
     return found
 
 
 def _repaired(path: Path, layer: LayerFile) -> str | None:
-    """Give the file its right length; what fact stands in the way, if one does. A damaged file is left as it is."""
+    """Give the file its right length. Returns the fact that prevents it, if any; a damaged file is left as it is."""
     if not path.exists():
         return "layer_missing"
     try:
@@ -226,10 +203,10 @@ def _complete_16k(path: Path, path_8k: Path) -> None:
     except AudioFileError:
         return
     growing = GrowingWav.open(path, ASR_HZ)
-    at, there = 0, growing.samples
+    at, present = 0, growing.samples
     try:
         for block in upsampled(in_blocks(sound.channel(), READ_BLOCK)):
-            growing.append(block[max(0, there - at) :])
+            growing.append(block[max(0, present - at) :])
             at += block.size
     finally:
         growing.close()

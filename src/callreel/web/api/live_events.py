@@ -19,7 +19,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from callreel.cluster.event_bus import EventSource, Heard, Resync
+from callreel.cluster.event_bus import EventSource, Received, Resync
 from callreel.domain.errors import StoreError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
@@ -110,7 +110,7 @@ async def event_stream(
         yield f"retry: {RETRY_MS}\n\n"
         client = _Client(database, wanted)
         loop = asyncio.get_running_loop()
-        event: Heard | None = Resync()
+        event: Received | None = Resync()
         checked_s = loop.time()
         while True:
             try:
@@ -146,7 +146,7 @@ class _Client:
     def __post_init__(self) -> None:
         self.seen = self.wanted.after
 
-    async def texts(self, event: Heard | None) -> AsyncIterator[str]:
+    async def texts(self, event: Received | None) -> AsyncIterator[str]:
         """What to send for one event of the bus; None stands for a lull. Raises StoreError."""
         if self.seen is None:
             self.seen = await asyncio.to_thread(self._newest_id)
