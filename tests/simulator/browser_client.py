@@ -1,16 +1,18 @@
-"""A browser softphone without a browser: aiortc and a WebSocket that say what `@twilio/voice-sdk` 2.18.5 says.
+"""A browser softphone without a browser: aiortc and a WebSocket that send what `@twilio/voice-sdk` 2.18.5 sends.
 
-It answers heartbeats, keeps every message that came, speaks a given voice in a loop, and keeps what it hears.
+It echoes heartbeats, records every message, plays a given voice in a loop, and records the audio that it receives.
 """
 
 import asyncio
 import contextlib
 import fractions
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import httpx2
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
@@ -19,7 +21,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from callreel.audio import mulaw
+from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
+from callreel.simulator.scenario import CallOutcome
 from callreel.simulator.signalling import messages as messages
+from callreel.twilio.access_token import mint
 
 M = TypeVar("M")
 _WAIT_S = 20.0
@@ -27,7 +32,7 @@ PIECE = 800
 
 
 class _Voice(MediaStreamTrack):
-    """Mu-law frames of `samples`, over and over; silence while muted."""
+    """Mu-law frames of `samples`, in a loop; silence while muted."""
 
     kind = "audio"
 
@@ -218,3 +223,32 @@ def best_lag(needle: Any, hay: Any) -> tuple[int, float]:
     scores = product / np.sqrt(np.maximum(windows, 1.0) * np.sum(wanted**2))
     lag = int(np.argmax(scores))
     return lag, float(scores[lag])
+
+
+def token_for(carrier: SimulatedCarrier, identity: str = "ada", **options: Any) -> str:
+    account = carrier.account
+    wanted: dict[str, Any] = {"now": datetime.now(UTC) - timedelta(seconds=2)} | options
+    application = wanted.pop("application_sid", CarrierConfig(voice_url="").application_sid)
+    return mint(account.sid, account.api_key_sid, account.api_key_secret, identity, application, **wanted)
+
+
+async def outcome_of(carrier: SimulatedCarrier) -> CallOutcome:
+    async with asyncio.timeout(20):
+        await carrier.wait_for_calls()
+    return carrier.browser_outcomes[-1]
+
+
+async def hang_up_by_rest(carrier: SimulatedCarrier, sid: str) -> None:
+    account = carrier.account
+    url = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}/Calls/{sid}.json"
+    async with httpx2.AsyncClient(auth=(account.sid, account.auth_token), trust_env=False) as rest:
+        assert (await rest.post(url, data={"Status": "completed"})).status_code == 200
+
+
+async def newest_parent(carrier: SimulatedCarrier) -> str:
+    """The parent leg of the newest call."""
+    account = carrier.account
+    url = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}/Calls.json"
+    async with httpx2.AsyncClient(auth=(account.sid, account.auth_token), trust_env=False) as rest:
+        calls = (await rest.get(url)).json()["calls"]
+    return next(str(call["sid"]) for call in calls if call["parent_call_sid"] is None)

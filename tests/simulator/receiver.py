@@ -1,5 +1,5 @@
-"""An application on loopback that the stand-in carrier calls: it checks every signature with the carrier's own library,
-answers with TwiML made by that library, takes streams, and keeps all that came, in order of arrival."""
+"""An application on loopback that the simulated carrier calls: it validates every signature with the official library,
+responds with TwiML made by that library, accepts streams, and records everything in order of arrival."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ TOKEN = "test-auth-token"
 
 @dataclass
 class Webhook:
-    """A request as it came. `at_s` is the loop's time."""
+    """A received request. `at_s` is the loop's time."""
 
     path: str
     form: dict[str, str]
@@ -50,7 +50,7 @@ class Socket:
 
 @dataclass
 class Receiver:
-    """`answers` maps a path to the statuses of its next answers; afterwards, and for other paths, it is 204."""
+    """`answers` maps a path to the statuses of its next responses; later ones, and those of other paths, are 204."""
 
     port: int
     secret: str = TOKEN
@@ -83,7 +83,7 @@ class Receiver:
         return url if self.callback_policy is None else with_overrides(url, 5, self.callback_policy)
 
     def document(self) -> str:
-        """What Callreel answers with, by the official library."""
+        """The TwiML of Callreel, made by the official library."""
         response = VoiceResponse()
         start = Start()
         stream = start.stream(
@@ -185,13 +185,14 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 (nothing tells)
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
 async def receiving(**options: Any) -> AsyncIterator[Receiver]:
-    """A receiver that listens, and afterwards no longer."""
+    """A receiver that listens. Fails the test if the block leaves a task running."""
+    before = asyncio.all_tasks()
     listener = socket.create_server(("127.0.0.1", 0))
     receiver = Receiver(listener.getsockname()[1], **options)
     config = uvicorn.Config(
@@ -204,3 +205,5 @@ async def receiving(**options: Any) -> AsyncIterator[Receiver]:
     finally:
         server.leaving.set()
         await serving
+    left = asyncio.all_tasks() - before
+    assert not left, left

@@ -1,8 +1,7 @@
-"""A call from end to end, against a receiver that checks it with the carrier's own library."""
+"""Whole calls, against a receiver that validates them with the official library."""
 
 import asyncio
 import base64
-import functools
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -15,14 +14,17 @@ from callreel.domain.errors import SettingsError
 from callreel.simulator.account import SharedKey
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, Progress, Stage
-from tests.simulator.calling import VOICE_MS, carrier_for, place, run, script, voice
+from tests.simulator.calling import VOICE_MS, carrier_for, place, script, voice
 from tests.simulator.receiver import Receiver, Socket, receiving
 
+PLAIN: list[tuple[CallOutcome, Receiver]] = []
 
-@functools.cache
-def plain() -> tuple[CallOutcome, Receiver]:
-    """An undisturbed call, for the tests that only look."""
-    return place()
+
+async def plain() -> tuple[CallOutcome, Receiver]:
+    """A call without faults, placed once for all tests that only inspect it."""
+    if not PLAIN:
+        PLAIN.append(await place())
+    return PLAIN[0]
 
 
 def payload(socket: Socket, track: Track) -> bytes:
@@ -34,8 +36,8 @@ def spoken(seed: int) -> Any:
     return mulaw.decode(mulaw.encode(voice(seed)))
 
 
-def test_a_call_goes_as_the_carrier_lets_it_go() -> None:
-    outcome, got = plain()
+async def test_call_has_the_carriers_sequence_of_webhooks() -> None:
+    outcome, got = await plain()
     assert outcome.status == "completed"
     assert not outcome.refused
     assert outcome.warnings == ()
@@ -57,8 +59,8 @@ def test_a_call_goes_as_the_carrier_lets_it_go() -> None:
     assert order[-1] == "/recording"
 
 
-def test_the_voice_request_is_a_browsers() -> None:
-    outcome, got = place(parameters={"ticket": "17"}, agent_identity="maria")
+async def test_voice_request_of_a_browser() -> None:
+    outcome, got = await place(parameters={"ticket": "17"}, agent_identity="maria")
     form = got.forms("/voice")[0]
     assert form["From"] == form["Caller"] == "client:maria"
     assert form["To"] == "+14155550123"
@@ -67,8 +69,8 @@ def test_the_voice_request_is_a_browsers() -> None:
     assert (form["Direction"], form["CallStatus"], form["ticket"]) == ("inbound", "ringing", "17")
 
 
-def test_the_recordings_callbacks_have_the_documented_parameters() -> None:
-    outcome, got = plain()
+async def test_recording_callbacks_have_the_documented_parameters() -> None:
+    outcome, got = await plain()
     started, completed = got.forms("/recording")
     assert "RecordingDuration" not in started
     assert completed["RecordingSid"] == outcome.recording_sid == started["RecordingSid"]
@@ -84,13 +86,13 @@ def test_the_recordings_callbacks_have_the_documented_parameters() -> None:
     assert parsedate_to_datetime(completed["RecordingStartTime"]).tzinfo is not None
 
 
-def test_only_the_subscribed_events_of_a_recording_are_told() -> None:
-    _, got = place(receiver={"events": "completed"})
+async def test_only_subscribed_recording_events_are_sent() -> None:
+    _, got = await place(receiver={"events": "completed"})
     assert [form["RecordingStatus"] for form in got.forms("/recording")] == ["completed"]
 
 
-def test_the_stream_follows_the_protocol() -> None:
-    outcome, got = plain()
+async def test_stream_follows_the_protocol() -> None:
+    outcome, got = await plain()
     messages = got.sockets[0].messages
     assert [message["event"] for message in messages[:2]] == ["connected", "start"]
     assert messages[-1]["event"] == "stop"
@@ -110,15 +112,15 @@ def test_the_stream_follows_the_protocol() -> None:
     assert outcome.socket_close_code is None
 
 
-def test_the_handshake_is_signed_with_a_lower_case_header() -> None:
-    _, got = plain()
+async def test_handshake_is_signed_with_a_lower_case_header() -> None:
+    _, got = await plain()
     assert got.sockets[0].valid
     assert got.sockets[0].signature_header == "x-twilio-signature"
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-def test_stream_and_recording_hold_the_very_same_samples(direction: Direction) -> None:
-    outcome, got = place(direction=direction)
+async def test_stream_and_recording_have_the_same_samples(direction: Direction) -> None:
+    outcome, got = await place(direction=direction)
     cloud, stream = outcome.cloud, outcome.streams[0]
     assert cloud is not None
     assert cloud.shape == (outcome.duration_ms * 8, 2)
@@ -131,8 +133,8 @@ def test_stream_and_recording_hold_the_very_same_samples(direction: Direction) -
 
 
 @pytest.mark.parametrize(("direction", "agent", "technician"), [("outgoing", 0, 1), ("incoming", 1, 0)])
-def test_who_is_on_which_channel(direction: str, agent: int, technician: int) -> None:
-    outcome, _ = place(direction=Direction(direction))
+async def test_channel_1_is_the_parent_leg(direction: str, agent: int, technician: int) -> None:
+    outcome, _ = await place(direction=Direction(direction))
     assert outcome.cloud is not None
     assert outcome.answered_ms == 500
     stretch = slice(500 * 8, (500 + VOICE_MS) * 8)
@@ -143,16 +145,16 @@ def test_who_is_on_which_channel(direction: str, agent: int, technician: int) ->
     assert before[:, 1].any(), "ringback is on the channel of what the parent leg is sent"
 
 
-def test_an_incoming_call_is_dialled_to_the_agents_browser() -> None:
-    _, got = place(direction=Direction.INCOMING)
+async def test_incoming_call_dials_the_agents_browser() -> None:
+    _, got = await place(direction=Direction.INCOMING)
     assert got.forms("/voice")[0]["From"] == "+14155550123"
     assert got.forms("/voice")[0]["To"] == "+14155550100"
     assert "ApplicationSid" not in got.forms("/voice")[0]
     assert {form["To"] for form in got.forms("/leg")} == {"client:agent"}
 
 
-def test_frames_keep_the_pace_without_drift() -> None:
-    outcome, got = place(voice_ms=6000, carrier={"speed": 10.0})
+async def test_frames_are_paced_without_drift() -> None:
+    outcome, got = await place(voice_ms=6000, carrier={"speed": 10.0})
     socket = got.sockets[0]
     times_s = [
         at_s
@@ -165,9 +167,9 @@ def test_frames_keep_the_pace_without_drift() -> None:
     assert slope_s == pytest.approx(0.02 / 10, rel=0.15)
 
 
-def test_the_shared_key_form_of_signatures() -> None:
+async def test_signatures_with_a_shared_key() -> None:
     key = SharedKey("webhooks_sharedkey_1", "its-own-secret")
-    outcome, got = place(carrier={"shared_key": key}, receiver={"secret": key.secret})
+    outcome, got = await place(carrier={"shared_key": key}, receiver={"secret": key.secret})
     assert outcome.status == "completed"
     assert all(hook.valid for hook in got.webhooks)
     assert got.sockets[0].valid
@@ -175,8 +177,8 @@ def test_the_shared_key_form_of_signatures() -> None:
     assert settings == "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
 
 
-def test_an_answer_that_nobody_gives() -> None:
-    outcome, got = place(answer=False)
+async def test_unanswered_call() -> None:
+    outcome, got = await place(answer=False)
     assert outcome.status == "no-answer"
     assert outcome.answered_ms is None
     assert [form["CallStatus"] for form in got.forms("/leg")] == ["initiated", "ringing", "no-answer"]
@@ -184,30 +186,30 @@ def test_an_answer_that_nobody_gives() -> None:
     assert not outcome.cloud[:, 0].any()
 
 
-def test_a_leg_that_does_not_wait_for_the_bridge_was_answered_all_the_same() -> None:
-    outcome, got = place(answer=False, receiver={"answer_on_bridge": False})
+async def test_parent_leg_without_answer_on_bridge_is_answered() -> None:
+    outcome, got = await place(answer=False, receiver={"answer_on_bridge": False})
     assert outcome.status == "completed"
     assert got.forms("/call")[0]["CallStatus"] == "completed"
 
 
-def test_a_streams_address_may_be_relative_to_the_document() -> None:
-    outcome, got = place(
+async def test_stream_url_may_be_relative() -> None:
+    outcome, got = await place(
         receiver={"twiml": lambda got: got.document().replace(f"wss://127.0.0.1:{got.port}", "")}
     )
     assert got.sockets[0].valid
     assert outcome.warnings == ()
 
 
-def test_the_dial_ends_at_its_timeout() -> None:
+async def test_dial_ends_at_its_timeout() -> None:
     def impatient(got: Receiver) -> str:
         return got.document().replace("<Dial ", '<Dial timeout="1" ')
 
-    outcome, _ = place(ring_s=20, receiver={"twiml": impatient})
+    outcome, _ = await place(ring_s=20, receiver={"twiml": impatient})
     assert (outcome.status, outcome.duration_ms) == ("no-answer", 1000)
 
 
-def test_the_agent_hangs_up_in_the_middle() -> None:
-    outcome, got = place(hang_up_at_s=1.2)
+async def test_agent_hangs_up_during_the_conversation() -> None:
+    outcome, got = await place(hang_up_at_s=1.2)
     assert outcome.status == "completed"
     assert outcome.duration_ms == 1200
     assert outcome.cloud is not None
@@ -215,14 +217,14 @@ def test_the_agent_hangs_up_in_the_middle() -> None:
     assert got.sockets[0].messages[-1]["event"] == "stop"
 
 
-def test_the_agent_hangs_up_while_it_rings() -> None:
-    outcome, got = place(hang_up_at_s=0.3)
+async def test_agent_hangs_up_while_the_phone_rings() -> None:
+    outcome, got = await place(hang_up_at_s=0.3)
     assert [form["CallStatus"] for form in got.forms("/leg")][-1] == "canceled"
     assert outcome.status == "no-answer"
 
 
-def test_the_dial_action_is_asked_for() -> None:
-    outcome, got = place(receiver={"action": True})
+async def test_dial_action_is_requested() -> None:
+    outcome, got = await place(receiver={"action": True})
     (form,) = got.forms("/action")
     assert (form["DialCallStatus"], form["DialBridged"], form["DialCallSid"]) == (
         "completed",
@@ -232,7 +234,7 @@ def test_the_dial_action_is_asked_for() -> None:
     assert form["CallStatus"] == "completed"
 
 
-def test_after_a_dial_that_failed_the_action_document_runs() -> None:
+async def test_action_document_runs_after_a_failed_dial() -> None:
     def twiml(got: Receiver) -> str:
         return (
             "<Response><Say>Nobody is there, please try again</Say></Response>"
@@ -240,7 +242,7 @@ def test_after_a_dial_that_failed_the_action_document_runs() -> None:
             else '<Response><Dial action="/again"><Number>+14155550123</Number></Dial></Response>'
         )
 
-    outcome, got = place(answer=False, receiver={"twiml": twiml})
+    outcome, got = await place(answer=False, receiver={"twiml": twiml})
     assert got.forms("/again")[0]["DialCallStatus"] == "no-answer"
     assert outcome.duration_ms > 1500, "time for saying it"
 
@@ -254,8 +256,8 @@ REFUSALS: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("document", "status"), REFUSALS)
-def test_a_document_that_dials_nobody_refuses(document: str, status: str) -> None:
-    outcome, got = place(receiver={"twiml": lambda got: document})
+async def test_document_without_a_dial_refuses_the_call(document: str, status: str) -> None:
+    outcome, got = await place(receiver={"twiml": lambda got: document})
     assert outcome.refused
     assert outcome.status == status
     assert outcome.child_sid is None
@@ -263,20 +265,20 @@ def test_a_document_that_dials_nobody_refuses(document: str, status: str) -> Non
     assert [form["CallStatus"] for form in got.forms("/call")] == [status]
 
 
-def test_a_voice_request_that_fails_ends_the_call() -> None:
-    outcome, got = place(receiver={"answers": {"/voice": [500]}})
+async def test_failed_voice_request_ends_the_call() -> None:
+    outcome, got = await place(receiver={"answers": {"/voice": [500]}})
     assert (outcome.refused, outcome.status) == (True, "failed")
     assert any(warning.startswith("11200") for warning in outcome.warnings)
 
 
-def test_the_carriers_warnings_are_told() -> None:
-    outcome, _ = place(receiver={"recording": {"track": "sideways"}})
+async def test_carrier_warnings_are_reported() -> None:
+    outcome, _ = await place(receiver={"recording": {"track": "sideways"}})
     assert [warning.split()[0] for warning in outcome.warnings] == ["13622"]
     assert outcome.status == "completed"
 
 
-def test_a_receiver_that_closes_the_socket_is_seen() -> None:
-    outcome, got = place(receiver={"close_with": 1008})
+async def test_close_code_of_the_receiver_is_reported() -> None:
+    outcome, got = await place(receiver={"close_with": 1008})
     assert outcome.socket_close_code == 1008
     assert outcome.status == "completed"
     assert [form["StreamEvent"] for form in got.forms("/stream")] == ["stream-started", "stream-stopped"]
@@ -285,33 +287,30 @@ def test_a_receiver_that_closes_the_socket_is_seen() -> None:
 @pytest.mark.parametrize(
     ("url", "code"), [("wss://127.0.0.1:{port}/elsewhere", "31920"), ("wss://127.0.0.1:1/media", "31902")]
 )
-def test_a_stream_that_cannot_be_opened_is_told(url: str, code: str) -> None:
+async def test_failed_stream_is_reported(url: str, code: str) -> None:
     def twiml(got: Receiver) -> str:
         return got.document().replace(f"wss://127.0.0.1:{got.port}/media", url.format(port=got.port))
 
-    outcome, got = place(receiver={"twiml": twiml})
+    outcome, got = await place(receiver={"twiml": twiml})
     (form,) = got.forms("/stream")
     assert form["StreamEvent"] == "stream-error"
     assert form["StreamError"].startswith(code)
     assert outcome.status == "completed"
 
 
-def test_mono_and_trimmed_recordings_as_asked_for() -> None:
-    outcome, got = place(receiver={"recording": {"channels": "mono", "trim": "trim-silence"}})
+async def test_mono_and_trimmed_recording() -> None:
+    outcome, got = await place(receiver={"recording": {"channels": "mono", "trim": "trim-silence"}})
     assert got.forms("/recording")[-1]["RecordingChannels"] == "1"
     assert outcome.cloud is not None
     assert outcome.cloud.ndim == 1
     assert len(outcome.cloud) < outcome.duration_ms * 8
 
 
-def test_progress_is_told_as_it_goes() -> None:
+async def test_progress_is_reported() -> None:
     seen: list[Progress] = []
 
-    async def work() -> CallOutcome:
-        async with receiving() as got, carrier_for(got) as carrier:
-            return await carrier.place(script(voice_ms=2500), seen.append)
-
-    outcome = run(work)
+    async with receiving() as got, carrier_for(got) as carrier:
+        outcome = await carrier.place(script(voice_ms=2500), seen.append)
     stages = [progress.stage for progress in seen]
     assert stages[:2] == [Stage.RINGING, Stage.ANSWERED]
     assert stages[-2:] == [Stage.HUNG_UP, Stage.RECORDED]
@@ -320,53 +319,86 @@ def test_progress_is_told_as_it_goes() -> None:
     assert seen[-2].position_ms == outcome.duration_ms
 
 
-def test_calls_go_on_at_once_and_are_settled() -> None:
-    async def work() -> tuple[list[CallOutcome], Receiver]:
-        async with receiving() as got, carrier_for(got) as carrier:
-            calls = [asyncio.create_task(carrier.place(script())) for _ in range(3)]
-            await asyncio.sleep(0)
-            await carrier.wait_for_calls()
-            assert all(call.done() for call in calls)
-            return [await call for call in calls], got
-
-    outcomes, got = run(work)
+async def test_calls_run_concurrently_and_are_awaited() -> None:
+    async with receiving() as got, carrier_for(got) as carrier:
+        calls = [asyncio.create_task(carrier.place(script())) for _ in range(3)]
+        await asyncio.sleep(0)
+        await carrier.wait_for_calls()
+        assert all(call.done() for call in calls)
+        outcomes = [await call for call in calls]
     assert len({outcome.call_sid for outcome in outcomes}) == 3
     assert len(got.sockets) == 3
 
 
-def test_a_cancelled_call_leaves_nothing() -> None:
-    async def work() -> int:
-        async with receiving() as got, carrier_for(got, speed=1.0) as carrier:
-            reached = asyncio.Event()
+async def test_cancelled_call_leaves_no_task() -> None:
+    async with receiving() as got, carrier_for(got, speed=1.0) as carrier:
+        reached = asyncio.Event()
 
-            def seen(progress: Progress) -> None:
-                reached.set()
+        def seen(progress: Progress) -> None:
+            reached.set()
 
-            call = asyncio.create_task(carrier.place(script(), seen))
-            await reached.wait()
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-            await carrier.wait_for_calls()
-            return len(got.webhooks)
-
-    assert run(work) >= 2
+        call = asyncio.create_task(carrier.place(script(), seen))
+        await reached.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await carrier.wait_for_calls()
+        result = len(got.webhooks)
+    assert result >= 2
 
 
-def test_a_port_in_use_is_said_in_one_line() -> None:
-    async def work() -> None:
-        config = CarrierConfig(voice_url="http://127.0.0.1:1/voice")
-        async with SimulatedCarrier(config) as carrier:
-            port = int(carrier.api_url.rpartition(":")[2])
-            with pytest.raises(SettingsError, match=f"port {port}"):
-                await SimulatedCarrier(CarrierConfig(voice_url=config.voice_url, port=port)).__aenter__()
-
-    run(work)
+async def test_port_in_use_is_reported_in_one_line() -> None:
+    config = CarrierConfig(voice_url="http://127.0.0.1:1/voice")
+    async with SimulatedCarrier(config) as carrier:
+        port = int(carrier.api_url.rpartition(":")[2])
+        with pytest.raises(SettingsError, match=f"port {port}"):
+            await SimulatedCarrier(CarrierConfig(voice_url=config.voice_url, port=port)).__aenter__()
 
 
-def test_ids_differ_from_one_run_to_the_next_unless_seeded() -> None:
-    def sid(**options: Any) -> str:
-        return place(receiver={"twiml": lambda got: "<Response/>"}, carrier=options)[0].call_sid
+async def test_ids_repeat_only_with_a_seed() -> None:
+    async def sid(**options: Any) -> str:
+        outcome, _ = await place(receiver={"twiml": lambda got: "<Response/>"}, carrier=options)
+        return outcome.call_sid
 
-    assert sid() == sid()
-    assert sid(seed=None) != sid(seed=None)
+    assert await sid() == await sid()
+    assert await sid(seed=None) != await sid(seed=None)
+
+
+async def test_voice_request_of_a_phone_has_its_call_token_and_place() -> None:
+    _, got = await place(direction=Direction.INCOMING)
+    form = got.forms("/voice")[0]
+    assert form["StirVerstat"] == "TN-Validation-Passed-A"
+    assert form["CallSid"] in form["CallToken"]
+    assert (form["FromCountry"], form["ToState"], form["CalledZip"]) == ("US", "CA", "94103")
+    _, got = await place()
+    form = got.forms("/voice")[0]
+    assert "CallToken" not in form and "StirVerstat" not in form and "FromCity" not in form
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer"])
+async def test_phone_that_does_not_answer_ends_the_dial(status: str) -> None:
+    outcome, got = await place(status, receiver={"action": True})
+    assert [form["CallStatus"] for form in got.forms("/leg")] == ["initiated", "ringing", status]
+    assert got.forms("/action")[0]["DialCallStatus"] == status
+    assert outcome.answered_ms is None
+
+
+async def test_relative_recording_callback_is_error_11200() -> None:
+    def twiml(got: Receiver) -> str:
+        return got.document().replace(f"{got.url}/recording", "/recording")
+
+    outcome, got = await place(receiver={"twiml": twiml})
+    assert got.forms("/recording") == []
+    assert {warning.split()[0] for warning in outcome.warnings} == {"11200"}
+
+
+async def test_four_forked_tracks_are_the_limit_over_several_documents() -> None:
+    stream = "<Start><Stream url='wss://127.0.0.1:{port}/media' track='both_tracks'/></Start>"
+
+    def twiml(got: Receiver) -> str:
+        streams = stream.format(port=got.port) * 2
+        return f"<Response>{streams}<Pause/><Redirect>{got.url}/again</Redirect></Response>"
+
+    outcome, got = await place(hang_up_at_s=4.0, receiver={"twiml": twiml})
+    assert len(got.sockets) == 2
+    assert {warning.split()[0] for warning in outcome.warnings} == {"31941"}

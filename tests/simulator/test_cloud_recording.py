@@ -1,4 +1,4 @@
-"""The file that a recording becomes."""
+"""The audio file of a recording."""
 
 import io
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def samples_of(recording: CloudRecording) -> Any:
     return recording.samples
 
 
-def test_channel_one_is_the_parent_leg_and_channel_two_the_child() -> None:
+def test_channel_1_is_the_parent_leg_channel_2_the_child() -> None:
     samples = samples_of(processed())
     assert samples.shape == (8000, 2)
     assert set(samples[800:4000, 0]) == {PARENT}
@@ -46,31 +46,31 @@ def test_channel_one_is_the_parent_leg_and_channel_two_the_child() -> None:
     assert not samples[6400:].any()
 
 
-def test_mono_adds_both_up() -> None:
+def test_mono_mixes_both_tracks() -> None:
     samples = samples_of(processed(channels=1))
     assert samples.shape == (8000,)
     assert set(samples[3200:4000]) == {PARENT + CHILD}
 
 
 @pytest.mark.parametrize(("track", "level"), [("inbound", PARENT), ("outbound", CHILD)])
-def test_one_side_is_mono(track: str, level: int) -> None:
+def test_one_sided_recording_is_mono(track: str, level: int) -> None:
     samples = samples_of(processed(channels=1, track=track))
     assert samples.ndim == 1
     assert set(samples) == {0, level}
 
 
-def test_a_recording_begins_where_it_was_started() -> None:
+def test_recording_begins_at_its_start() -> None:
     assert samples_of(processed(start_ms=300)).shape == (5600, 2)
 
 
-def test_trimming_takes_the_silence_of_both_parties_at_both_ends() -> None:
+def test_trimming_removes_common_silence_at_both_ends() -> None:
     samples = samples_of(processed(trim=True))
     assert len(samples) == 700 * 8
     assert samples[0, 0] == PARENT
     assert samples[-1, 1] == CHILD
 
 
-def test_a_pause_leaves_silence_or_is_cut_out() -> None:
+def test_pause_is_silence_or_cut_out() -> None:
     silent = samples_of(processed(paused=[(200, 300, False)]))
     assert len(silent) == 8000
     assert not silent[1600:2400].any()
@@ -80,11 +80,11 @@ def test_a_pause_leaves_silence_or_is_cut_out() -> None:
     assert skipped[1600, 0] == PARENT
 
 
-def test_a_pause_that_is_not_ended_lasts_to_the_end() -> None:
+def test_open_pause_lasts_to_the_end() -> None:
     assert not samples_of(processed(paused=[(450, None, False)]))[3600:].any()
 
 
-def test_the_file_is_a_wav_of_the_channels_asked_for() -> None:
+def test_wav_has_the_requested_channels() -> None:
     recording = processed()
     for channels, expected in ((None, 2), (2, 2), (1, 1)):
         samples, rate_hz = soundfile.read(io.BytesIO(recording.wav(channels)), dtype="int16", always_2d=True)

@@ -1,4 +1,4 @@
-"""Faults by name, and what those of frames do to a schedule."""
+"""Parsing of faults, and the effect of frame faults on a schedule."""
 
 from collections import Counter
 
@@ -29,7 +29,7 @@ def delivered(*names: str, seed: int = 7) -> list[ScheduledMessage]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_is_found_by_its_name(name: str) -> None:
+def test_fault_is_parsed_by_its_name(name: str) -> None:
     fault = parse_fault(name)
     assert fault == Fault(name, FAULTS[name].default or 0.0)
     assert value_of([fault], name) == (FAULTS[name].default or 0.0)
@@ -46,21 +46,21 @@ def test_each_fault_is_found_by_its_name(name: str) -> None:
         ("absent=16101", Fault("absent", 16101)),
     ],
 )
-def test_a_number_goes_behind_an_equals_sign(text: str, fault: Fault) -> None:
+def test_number_follows_an_equals_sign(text: str, fault: Fault) -> None:
     assert parse_fault(text) == fault
 
 
 @pytest.mark.parametrize("text", ["", "los", "lost=", "lost=much", "lost=-1", "lost=nan", "mono=2", "late=0"])
-def test_what_is_no_fault_is_refused(text: str) -> None:
+def test_invalid_fault_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_fault(text)
 
 
-def test_without_faults_all_is_delivered_as_due() -> None:
+def test_without_faults_the_schedule_is_unchanged() -> None:
     assert delivered() == SCHEDULE
 
 
-def test_lost_frames_are_two_percent_and_none_of_the_first_two_seconds() -> None:
+def test_two_percent_of_frames_are_lost_after_two_seconds() -> None:
     missing = {sending.message for sending in SCHEDULE} - {sending.message for sending in delivered("lost")}
     assert 10 < len(missing) < 50
     assert all(SCHEDULE[int(message)].due_ms >= SPARED_MS for message in missing)
@@ -74,7 +74,7 @@ def test_every_nth_frame_is_lost() -> None:
     )
 
 
-def test_repeated_frames_come_twice_in_a_row() -> None:
+def test_repeated_frames_are_sent_twice_in_a_row() -> None:
     sent = delivered("repeated=50")
     counts = Counter(sending.message for sending in sent)
     assert [int(message) for message, count in counts.items() if count == 2] == sorted(
@@ -83,21 +83,21 @@ def test_repeated_frames_come_twice_in_a_row() -> None:
     assert sum(counts.values()) == 1500 + 28
 
 
-def test_reordered_frames_come_after_the_next_of_their_track() -> None:
+def test_reordered_frames_follow_their_successor() -> None:
     order = [int(sending.message) for sending in delivered("reordered=50")]
     assert order[:198] == list(range(198))
     assert order[198:203] == [200, 201, 198, 199, 202]
     assert sorted(order) == list(range(1500))
 
 
-def test_late_frames_come_by_their_delay_behind() -> None:
+def test_late_frames_are_delayed() -> None:
     sent = delivered("late=300")
     late = [sending for sending in sent if sending.due_ms == SCHEDULE[int(sending.message)].due_ms + 300]
     assert len(late) == 28
     assert len(sent) == 1500
 
 
-def test_a_stall_holds_back_without_loss_and_keeps_the_order() -> None:
+def test_stall_delays_frames_in_order() -> None:
     sent = delivered("stall")
     assert [sending.message for sending in sent] == [sending.message for sending in SCHEDULE]
     held = [sending for sending in sent if sending.due_ms in (5233.0, 10233.0, 15233.0)]
@@ -106,7 +106,7 @@ def test_a_stall_holds_back_without_loss_and_keeps_the_order() -> None:
 
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from(FRAME_FAULTS), max_size=3), st.integers(0, 100))
-def test_any_mix_is_repeatable_in_order_of_time_and_invents_nothing(names: list[str], seed: int) -> None:
+def test_any_mix_is_deterministic_and_ordered(names: list[str], seed: int) -> None:
     sent = delivered(*names, seed=seed)
     assert sent == delivered(*names, seed=seed)
     dues = [sending.due_ms for sending in sent]

@@ -20,21 +20,21 @@ def said(*arrivals: tuple[float, int]) -> tuple[LegAudio, LiveInput]:
     return audio, mouth
 
 
-def test_frames_lie_as_far_apart_as_their_timestamps() -> None:
+def test_frames_keep_the_distance_of_their_timestamps() -> None:
     jitter = [0, 15, 3, 20, 1, 9, 0, 30]
     audio, mouth = said(*((1000 + 20 * n + late, n) for n, late in enumerate(jitter)))
     assert (audio.samples(Track.INBOUND, 1000 + LEAD_MS, 1160 + LEAD_MS) == VOICE[:1280]).all()
     assert mouth.slips == 0
 
 
-def test_a_lost_frame_leaves_its_place_empty() -> None:
+def test_lost_frame_leaves_a_gap() -> None:
     audio, _ = said((0, 0), (40, 2))
     heard = audio.samples(Track.INBOUND, LEAD_MS, LEAD_MS + 60)
     assert (heard[:160] == VOICE[:160]).all() and (heard[320:] == VOICE[320:480]).all()
     assert not heard[160:320].any()
 
 
-def test_what_comes_too_late_finds_a_new_place_and_what_was_heard_stays() -> None:
+def test_late_frame_is_moved_and_read_audio_is_kept() -> None:
     audio, mouth = said((0, 0))
     before = audio.samples(Track.INBOUND, 0, 500)
     mouth.write(500, 160, VOICE[160:320])
@@ -43,7 +43,7 @@ def test_what_comes_too_late_finds_a_new_place_and_what_was_heard_stays() -> Non
     assert (audio.samples(Track.INBOUND, 500 + LEAD_MS, 520 + LEAD_MS) == VOICE[160:320]).all()
 
 
-def test_a_browser_whose_clock_is_fast_does_not_run_ahead() -> None:
+def test_fast_browser_clock_is_compensated() -> None:
     audio, mouth = said(*((n * 19.9, n) for n in range(50)))
     for number in range(50, 5000):
         mouth.write(number * 19.9, number * 160, np.zeros(160, np.int16))

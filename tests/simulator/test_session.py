@@ -79,37 +79,37 @@ def sent(text: str) -> Any:
     return json.loads(text)
 
 
-def test_every_capture_is_expected() -> None:
+def test_every_capture_has_an_expectation() -> None:
     assert CASES.keys() == EVENTS.keys()
     assert {path.stem for path in (CAPTURES / "bad").iterdir()} == BAD.keys()
 
 
 @pytest.mark.parametrize("case", EVENTS)
-def test_what_the_sdk_says(case: str) -> None:
+def test_captured_message_of_the_sdk(case: str) -> None:
     assert admitted().receive(CASES[case]) == EVENTS[case]
 
 
 @pytest.mark.parametrize(
     "case", sorted(EVENTS.keys() - {"token-shown", "call-left", "call-left-with-a-reason"})
 )
-def test_a_token_comes_first(case: str) -> None:
+def test_messages_before_a_token_are_refused(case: str) -> None:
     event = SignallingSession().receive(CASES[case])
     assert isinstance(event, Unauthenticated) and event.code is RefusalCode.INVALID
 
 
-def test_a_hang_up_that_waited_for_the_socket_is_heard_before_the_token() -> None:
+def test_queued_hang_up_is_accepted_before_the_token() -> None:
     assert SignallingSession().receive(CASES["call-left"]) == CallHungUp(CA)
 
 
 @pytest.mark.parametrize(("name", "close_code"), BAD.items())
-def test_what_the_protocol_forbids(name: str, close_code: int | None) -> None:
+def test_protocol_violations(name: str, close_code: int | None) -> None:
     session = admitted()
     event = session.receive((CAPTURES / "bad" / f"{name}.txt").read_text(encoding="utf-8"))
     assert isinstance(event, ProtocolViolation) and event.close_code == close_code
     assert (session.state is SessionState.CLOSED) is (close_code is not None)
 
 
-def test_the_way_of_a_registration() -> None:
+def test_registration() -> None:
     session = SignallingSession()
     assert (session.state, session.grants) == (SessionState.AWAITING_TOKEN, None)
     session.receive(CASES["token-shown"])
@@ -125,7 +125,7 @@ def test_the_way_of_a_registration() -> None:
     assert [*states, session.state] == [SessionState.REGISTERED, SessionState.AUTHENTICATED]
 
 
-def test_a_refused_token_admits_nobody() -> None:
+def test_refused_token_does_not_authenticate() -> None:
     session = SignallingSession()
     session.receive(CASES["token-shown"])
     refused = sent(session.refuse(Refused(RefusalCode.EXPIRED, "it has expired")))
@@ -133,7 +133,7 @@ def test_a_refused_token_admits_nobody() -> None:
     assert session.state is SessionState.AWAITING_TOKEN
 
 
-def test_a_new_token_must_be_the_same_persons() -> None:
+def test_renewed_token_must_have_the_same_identity() -> None:
     session = admitted()
     later = Grants("ada", "AP1", True, datetime(2026, 11, 23, tzinfo=UTC))
     assert sent(session.admit(later, 600))["type"] == "connected"
@@ -142,7 +142,7 @@ def test_a_new_token_must_be_the_same_persons() -> None:
     assert session.grants == later
 
 
-def test_heartbeats_unknown_kinds_and_sizes() -> None:
+def test_heartbeats_unknown_types_and_sizes() -> None:
     session = SignallingSession(max_message_bytes=100)
     assert session.receive(HEARTBEAT) == HeartbeatEcho()
     assert session.receive('{"type": "presence", "payload": {}}') == UnknownMessage("presence")
@@ -152,14 +152,14 @@ def test_heartbeats_unknown_kinds_and_sizes() -> None:
     assert session.receive(CASES["registering"]) == ProtocolViolation("register while closed", None)
 
 
-def test_a_closed_socket_counts_no_more() -> None:
+def test_closed_session_ignores_messages() -> None:
     session = admitted()
     session.close()
     assert isinstance(session.receive(CASES["call-wanted"]), ProtocolViolation)
 
 
 @pytest.mark.parametrize("line", (CAPTURES / "carrier.jsonl").read_text(encoding="utf-8").splitlines())
-def test_what_the_carrier_says_is_read_and_written_alike(line: str) -> None:
+def test_carrier_messages_round_trip(line: str) -> None:
     assert (
         sent(messages.encode(messages.decode_carrier(line)))["payload"].items()
         <= sent(line)["payload"].items()
@@ -168,7 +168,7 @@ def test_what_the_carrier_says_is_read_and_written_alike(line: str) -> None:
 
 
 @given(st.text() | st.binary())
-def test_nothing_makes_it_raise(text: str | bytes) -> None:
+def test_no_message_raises(text: str | bytes) -> None:
     assert isinstance(
         SignallingSession().receive(text),
         ProtocolViolation | HeartbeatEcho | UnknownMessage | TokenPresented | Unauthenticated,

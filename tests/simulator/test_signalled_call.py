@@ -33,7 +33,7 @@ def body(message: str | None) -> tuple[str, Any]:
     return read["type"], read["payload"]
 
 
-def test_a_call_that_rings_and_is_answered() -> None:
+def test_call_rings_and_is_answered() -> None:
     call = wanted()
     assert body(call.ringing("sdp")) == ("ringing", {"callsid": CA, "sdp": "sdp"})
     assert body(call.answered("sdp")) == ("answer", {"callsid": CA, "reconnect": "opaque"})
@@ -42,11 +42,11 @@ def test_a_call_that_rings_and_is_answered() -> None:
     assert call.stage is CallStage.OVER
 
 
-def test_an_answer_without_ringing_carries_the_session() -> None:
+def test_answer_without_ringing_contains_the_sdp() -> None:
     assert body(wanted().answered("sdp"))[1]["sdp"] == "sdp"
 
 
-def test_until_it_knows_the_real_id_the_browser_is_told_the_temporary_one() -> None:
+def test_temporary_id_is_used_until_the_real_one_is_sent() -> None:
     call = wanted()
     assert body(call.ended(31002, "no")) == (
         "hangup",
@@ -55,7 +55,7 @@ def test_until_it_knows_the_real_id_the_browser_is_told_the_temporary_one() -> N
     assert call.sids == (CA, "TJS1")
 
 
-def test_an_offer_is_cancelled_and_a_taken_one_is_hung_up() -> None:
+def test_offer_is_cancelled_and_accepted_call_is_hung_up() -> None:
     call = offered()
     assert body(call.offer("sdp", {"From": "x"}))[0] == "invite"
     assert body(call.ended()) == ("cancel", {"callsid": CA})
@@ -65,7 +65,7 @@ def test_an_offer_is_cancelled_and_a_taken_one_is_hung_up() -> None:
     assert call.sids == (CA,)
 
 
-def test_who_comes_back_is_told_how_the_call_stands() -> None:
+def test_resume_returns_the_state_of_the_call() -> None:
     call = wanted()
     call.answered("sdp")
     assert call.resumed("another") is None
@@ -74,7 +74,7 @@ def test_who_comes_back_is_told_how_the_call_stands() -> None:
     assert body(call.resumed("opaque")) == ("hangup", {"callsid": CA})
 
 
-def test_what_is_no_call_at_all() -> None:
+def test_unknown_and_refused_calls() -> None:
     assert body(unknown_call("CA9"))[1]["error"]["code"] == 31404
     assert body(refused_call("TJS9", 31205, "late")) == (
         "hangup",
@@ -83,7 +83,7 @@ def test_what_is_no_call_at_all() -> None:
 
 
 @pytest.mark.parametrize("make", [wanted, offered])
-def test_when_it_is_over_nothing_more_is_said(make: Any) -> None:
+def test_ended_call_sends_nothing(make: Any) -> None:
     call = make()
     assert call.apply(Transition.HANG_UP)
     assert [call.ringing(""), call.answered(""), call.ended(), call.acknowledged("")] == [None] * 4
@@ -91,7 +91,7 @@ def test_when_it_is_over_nothing_more_is_said(make: Any) -> None:
 
 
 @given(st.booleans(), st.lists(st.sampled_from(Transition), max_size=30))
-def test_a_call_ends_once_and_is_answered_once(out: bool, moves: list[Transition]) -> None:
+def test_call_is_answered_once_and_ends_once(out: bool, moves: list[Transition]) -> None:
     call = wanted() if out else offered()
     stages = [call.stage] + [call.stage for move in moves if call.apply(move)]
     opened = [stage for before, stage in zip(stages, stages[1:], strict=False) if before is not stage]

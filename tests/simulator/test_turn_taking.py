@@ -35,7 +35,7 @@ def feed(turns: TurnTaking, frame: Samples, duration_ms: int) -> None:
         assert turns.process(frame) is None
 
 
-def test_it_greets_and_then_waits_for_the_pause() -> None:
+def test_voice_greets_and_waits_for_a_pause() -> None:
     turns = TurnTaking([LINE, LINE])
     assert until_act(turns, NOBODY)[0] == 600
     feed(turns, SPEECH, 3000)
@@ -43,7 +43,7 @@ def test_it_greets_and_then_waits_for_the_pause() -> None:
     assert at_ms == PAUSE_MS and isinstance(act, Say)
 
 
-def test_a_short_pause_is_none() -> None:
+def test_short_pause_is_ignored() -> None:
     turns = TurnTaking([LINE, LINE])
     until_act(turns, NOBODY)
     for _ in range(3):
@@ -51,20 +51,20 @@ def test_a_short_pause_is_none() -> None:
         feed(turns, NOBODY, PAUSE_MS - 40)
 
 
-def test_who_spoke_into_the_line_has_spoken() -> None:
+def test_speech_during_the_line_counts_as_a_turn() -> None:
     turns = TurnTaking([LINE, LINE])
     until_act(turns, NOBODY)
     feed(turns, SPEECH, 500)
     assert until_act(turns, NOBODY)[0] == PAUSE_MS
 
 
-def test_a_silent_person_is_waited_for_with_patience() -> None:
+def test_silent_person_gets_a_longer_wait() -> None:
     turns = TurnTaking([LINE, LINE])
     until_act(turns, NOBODY)
     assert until_act(turns, NOBODY)[0] == 1000 + NO_REPLY_MS
 
 
-def test_it_hangs_up_when_all_is_said_and_answered() -> None:
+def test_voice_hangs_up_after_the_last_reply() -> None:
     turns = TurnTaking([LINE])
     until_act(turns, NOBODY)
     feed(turns, SPEECH, 1500)
@@ -72,7 +72,7 @@ def test_it_hangs_up_when_all_is_said_and_answered() -> None:
 
 
 @pytest.mark.parametrize("level", [30, 150])
-def test_the_noise_of_a_room_is_nobody(level: int) -> None:
+def test_background_noise_is_not_speech(level: int) -> None:
     room = np.random.default_rng(3).normal(0, level, 160).astype(np.int16)
     turns = TurnTaking([LINE, LINE])
     until_act(turns, room)
@@ -80,14 +80,14 @@ def test_the_noise_of_a_room_is_nobody(level: int) -> None:
     assert until_act(turns, room)[0] == PAUSE_MS
 
 
-def test_a_recording_is_cut_into_its_lines() -> None:
+def test_recording_is_split_into_lines() -> None:
     gap = np.zeros(8000, np.int16)
     lines = split_lines(np.concatenate([gap, LINE, gap, LINE[:4000], gap]))
     assert [len(line) // 8 for line in lines] == [1200, 700]
     assert split_lines(gap) == []
 
 
-def test_the_shipped_technician_has_as_many_lines_as_turns() -> None:
+def test_included_technician_has_one_line_per_turn() -> None:
     spoken = [line for line in shipped_lines() if line.role is Role.TECHNICIAN]
     lines = split_lines(load_voice(shipped_voice(Role.TECHNICIAN)))
     assert [round(len(line) / 8000, 0) for line in lines] == pytest.approx(

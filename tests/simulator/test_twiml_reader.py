@@ -1,4 +1,4 @@
-"""TwiML as the carrier reads it: defaults, warnings, and documents that are none."""
+"""TwiML parsing: defaults, warnings, and invalid documents."""
 
 import pytest
 from hypothesis import given
@@ -73,7 +73,7 @@ def test_other_verbs() -> None:
     )
 
 
-def test_dial_takes_a_bare_number_and_several_targets() -> None:
+def test_dial_accepts_a_bare_number_and_several_targets() -> None:
     assert read("<Dial timeout='5' action='/done'>+15551234567</Dial>").verbs == (
         Dial((DialNumber("+15551234567"),), None, "/done", "POST", 5, False),
     )
@@ -99,17 +99,17 @@ def test_dial_takes_a_bare_number_and_several_targets() -> None:
         ("<Start><Stream/></Start>", 31920),
     ],
 )
-def test_a_stream_that_the_carrier_does_not_open(body: str, code: int) -> None:
+def test_invalid_stream_is_not_opened(body: str, code: int) -> None:
     script = read(body)
     assert ([warning.code for warning in script.warnings], script.verbs) == ([code], ())
 
 
-def test_a_second_stream_of_the_same_name_is_not_opened() -> None:
+def test_stream_with_a_duplicate_name_is_not_opened() -> None:
     script = read(f'<Start><Stream name="a" url="{WSS}"/></Start>' * 2)
     assert ([warning.code for warning in script.warnings], len(script.verbs)) == ([31941], 1)
 
 
-def test_a_call_has_four_forked_tracks() -> None:
+def test_four_forked_tracks_are_the_limit() -> None:
     both = f'<Start><Stream url="{WSS}" track="both_tracks"/></Start>'
     one = f'<Start><Stream url="{WSS}"/></Start>'
     assert codes(both * 2) == []
@@ -134,7 +134,7 @@ def test_recording_track_and_channels(attributes: str, code: int | None, channel
     assert script.verbs == (StartRecording(channels, track, "trim-silence", None, None),)
 
 
-def test_an_unknown_recording_event_is_warned_of_and_left_out() -> None:
+def test_unknown_recording_event_is_dropped_with_a_warning() -> None:
     script = read(
         '<Start><Recording recordingStatusCallback="/r" recordingStatusCallbackEvent="completed failed"/></Start>'
     )
@@ -144,7 +144,7 @@ def test_an_unknown_recording_event_is_warned_of_and_left_out() -> None:
     )
 
 
-def test_unknown_elements_are_warned_of() -> None:
+def test_unknown_elements_are_warnings() -> None:
     body = "<Dance/><Start><Siprec/></Start><Stop><Siprec/></Stop><Dial><Queue>q</Queue></Dial><!-- a note --><Hangup/>"
     assert codes(body) == [12200] * 4
     assert read(body).verbs[-1] == Hangup()
@@ -166,14 +166,14 @@ BOMB = '<!DOCTYPE Response [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>
         (BOMB, "DOCTYPE"),
     ],
 )
-def test_what_is_no_twiml(xml: str, reason: str) -> None:
+def test_invalid_document_is_rejected(xml: str, reason: str) -> None:
     with pytest.raises(TwimlError, match=reason) as refused:
         read_twiml(xml)
     assert refused.value.code == 12100
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     for xml in (text, f"<Response>{text}</Response>", f"<Response><Dial timeout='{text}'/></Response>"):
         try:
             read_twiml(xml)

@@ -1,7 +1,7 @@
-"""The unmodified voice SDK in a real Chromium, through the stand-in carrier: what a person's page will do.
+"""The unmodified voice SDK in a real Chromium, through the simulated carrier.
 
-The SDK is fetched by npm into pytest's cache, never into the tree. Where npm, the package or Chromium cannot be had the
-test is skipped with a line that says so; in continuous integration (CI=true) it fails instead.
+npm downloads the SDK into pytest's cache, never into the tree. Without npm, the package or Chromium the test is skipped
+with a reason; in continuous integration (CI=true) it fails instead.
 """
 
 import asyncio
@@ -29,10 +29,9 @@ from callreel.audio.resample import to_rate
 from callreel.domain.call import Track
 from callreel.simulator.carrier import SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, Technician
-from tests.simulator.browser_client import best_lag
-from tests.simulator.calling import carrier_for, run, voice
-from tests.simulator.receiver import Receiver, receiving
-from tests.simulator.test_browser_call import hang_up_by_rest, newest_parent, outcome_of, token_for
+from tests.simulator.browser_client import best_lag, hang_up_by_rest, newest_parent, outcome_of, token_for
+from tests.simulator.calling import carrier_for, voice
+from tests.simulator.receiver import receiving
 
 SDK = "@twilio/voice-sdk@2.18.5"
 PAGE = Path(__file__).with_name("voice_sdk_page.html")
@@ -129,8 +128,8 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def browser_page(chromium: str, folder: Path, origin: str, asked: list[str]) -> AsyncIterator[Page]:
-    """The test's page, open. `asked` gets the host of every request."""
+async def browser_page(chromium: str, folder: Path, origin: str, requested: list[str]) -> AsyncIterator[Page]:
+    """The test's page, open. `requested` gets the host of every request."""
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             folder / "profile",
@@ -150,7 +149,7 @@ async def browser_page(chromium: str, folder: Path, origin: str, asked: list[str
         )
         try:
             page = await context.new_page()
-            page.on("request", lambda request: asked.append(urlsplit(request.url).hostname or ""))
+            page.on("request", lambda request: requested.append(urlsplit(request.url).hostname or ""))
             await page.goto(origin)
             yield page
         finally:
@@ -214,21 +213,21 @@ async def decline(page: Page, carrier: SimulatedCarrier) -> CallOutcome:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_unmodified_sdk_calls_and_is_called(chromium: str, sdk: str, tmp_path: Path) -> None:
+async def test_unmodified_sdk_places_and_receives_calls(chromium: str, sdk: str, tmp_path: Path) -> None:
     said, line = speech(41, 1600), speech(42, 1500)
     lines = np.concatenate([line, np.zeros(8000, np.int16)] * 8)  # more than the call has time for
     write_microphone(tmp_path / "microphone.wav", said)
     (tmp_path / "index.html").write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "twilio.min.js").write_text(sdk, encoding="utf-8")
     (tmp_path / "silence.wav").write_bytes(silent_wav())
-    asked: list[str] = []
+    requested: list[str] = []
 
-    async def work(origin: str) -> tuple[list[CallOutcome], Receiver, Any, list[str]]:
-        technician = Technician(voice=lines, ring_s=0.5)
+    technician = Technician(voice=lines, ring_s=0.5)
+    with serving(tmp_path) as origin:
         async with (
             receiving() as got,
             carrier_for(got, signalling=True, technician=technician, recording_delay_s=0.1) as carrier,
-            browser_page(chromium, tmp_path, origin, asked) as page,
+            browser_page(chromium, tmp_path, origin, requested) as page,
         ):
             options = {
                 "chunderw": carrier.signal_host,
@@ -241,14 +240,11 @@ def test_the_unmodified_sdk_calls_and_is_called(chromium: str, sdk: str, tmp_pat
             await until(page, "device registered")
             outgoing, heard = await call_out(page, carrier)
             got.direction = "incoming"
-            outcomes = [outgoing, await be_called(page, carrier), await decline(page, carrier)]
+            incoming, declined = await be_called(page, carrier), await decline(page, carrier)
             await page.evaluate("device.unregister()")
             await until(page, "device unregistered")
-            return outcomes, got, heard, await page.evaluate("log")
-
-    with serving(tmp_path) as origin:
-        (outgoing, incoming, declined), got, heard, log = run(lambda: work(origin))
-    assert set(asked) == {"localhost"}
+            log = await page.evaluate("log")
+    assert set(requested) == {"localhost"}
     assert not [noted for noted in log if "error" in noted], log
     form = got.forms("/voice")[0]
     assert (form["From"], form["To"], form["ticket"]) == ("client:agent", "+14155550123", "42")
