@@ -137,7 +137,7 @@ def test_days_begin_where_the_reader_is(browser: Browser, base_url: str) -> None
     page = context.new_page()
     page.goto(f"{base_url}/statistics?from=2026-11-20&to=2026-11-24")
     expect(page.locator(".figures-table tbody th")).to_have_text("2026-11-23")
-    expect(page.locator(".figures-table caption")).to_have_text("Calls by day, newest first")
+    expect(page.locator(".figures-table caption")).to_have_text("Calls by day")
     expect(page.locator("svg.chart")).to_have_count(4)
     page.get_by_label("To", exact=True).fill("2026-11-19")
     expect(page.locator("[data-days]")).to_have_text(
@@ -220,6 +220,22 @@ def test_a_number_that_may_not_be_called_gets_no_name(page: Page, base_url: str)
     page.get_by_label("Number", exact=True).press_sequentially("911")
     expect(page.locator("[data-number-problem].problem")).to_have_text(re.compile(r"\w.*\."))
     expect(page.get_by_label("Number", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_settings_are_searched(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/settings")
+    page.get_by_role("searchbox", name="Search settings").fill("callreel port")
+    expect(page.locator(".settings > div:visible").filter(has_text="CALLREEL_PORT")).to_have_count(1)
+    expect(page.locator("[data-found]")).to_have_text(re.compile(r"^\d settings? found$"))
+    assert page.locator("[data-settings]:visible").count() < page.locator("[data-settings]").count()
+    page.get_by_role("searchbox", name="Search settings").fill("")
+    expect(page.locator("[data-settings]:visible")).to_have_count(page.locator("[data-settings]").count())
+
+
+def test_list_shows_the_running_duration_of_a_live_call(page: Page, base_url: str) -> None:
+    page.goto(base_url)
+    expect(page.locator(f"#call-{LIVE} [data-since]")).to_have_text(re.compile(r"^[\d:]+$"))
+    expect(page.locator(f"#call-{DONE} [data-since]")).to_have_count(0)
 
 
 def every_page(app: FastAPI) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Locator, Page, Response, expect
+from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 from sqlalchemy import select, update
 
 from callreel.domain.transcript import TranscriptKind
@@ -37,6 +37,7 @@ def review(page: Page, base_url: str, place: Seed) -> Iterator[Page]:
 def open_review(page: Page, base_url: str, fragment: str = "") -> None:
     page.goto(f"{base_url}/calls/{SPOKEN}{fragment}")
     expect(page.locator("call-review[data-ready]")).to_be_attached()
+    expect(page.locator("call-notes")).to_be_visible()  # from here on, its keys work
 
 
 def final_word(page: Page, text: str) -> Locator:
@@ -269,16 +270,18 @@ def test_one_word_is_corrected_where_it_stands(review: Page) -> None:
     expect(final_word(review, "elevator")).to_be_visible()
 
 
-def test_marks_and_notes_have_their_moment(review: Page) -> None:
+def test_marks_and_notes_have_their_position(review: Page) -> None:
     review.evaluate("location.hash = '#t=12.5'")
-    wait_for_place(review, 12_500, 14_000)
+    review.wait_for_function(f"() => ({PLACE_MS})() >= 12500")
     review.keyboard.press("Space")
+    review.wait_for_function(f"() => {AUDIO}.paused")
+    paused_ms = review.evaluate(PLACE_MS)
     review.keyboard.press("m")
     notes = review.locator("call-notes .note")
     expect(notes).to_have_count(1)
-    expect(notes.locator("a")).to_have_text(re.compile("0:1[234]"))
+    expect(notes.locator("a")).to_have_text(f"0:{paused_ms // 1000:02}")
     review.get_by_label("Add a note at this moment").fill("<b>ask</b> for a photo")
-    review.get_by_role("button", name="Add note").click()
+    review.get_by_role("button", name="Add note", exact=True).click()
     expect(notes).to_have_count(2)
     expect(notes.nth(1)).to_contain_text("<b>ask</b> for a photo")
     review.reload()
@@ -311,6 +314,50 @@ def test_the_downloads_are_there(review: Page) -> None:
         text = download.value.path().read_text(encoding="utf-8-sig")
         assert "repair service" in text
         assert text.startswith(begins) or ending == "txt"
+
+
+def test_player_keeps_its_speed_and_pauses_for_a_correction(review: Page) -> None:
+    review.keyboard.press(">")
+    expect(review.locator("[data-speed]")).to_have_value("1.25")
+    review.reload()
+    expect(review.locator("[data-speed]")).to_have_value("1.25")
+    assert review.evaluate(f"{AUDIO}.playbackRate") == 1.25
+    final_word(review, "calling").click()
+    review.wait_for_function(f"() => !{AUDIO}.paused")
+    review.keyboard.press("e")
+    expect(review.get_by_label("What was said")).to_be_focused()
+    assert review.evaluate(f"{AUDIO}.paused")
+
+
+COUNT_RESPONSES = """() => {
+    const text = Response.prototype.text;
+    window.handled = 0;
+    Response.prototype.text = async function () {
+        const body = await text.call(this);
+        setTimeout(() => window.handled++);
+        return body;
+    };
+}"""
+"""From now on `handled` counts the responses that the page has read and acted on."""
+
+
+def test_overtaken_response_does_not_remove_a_note(review: Page) -> None:
+    """The response to an older request arrives after a note was added: only the newest response counts."""
+    held: list[Route] = []
+    review.route(f"**/api/calls/{SPOKEN}", lambda route: held.append(route), times=1)
+    review.evaluate("document.dispatchEvent(new CustomEvent('notes-changed'))")
+    expect(review.locator("call-notes")).to_contain_text("No notes yet.")
+    while not held:
+        review.wait_for_timeout(10)
+    older = review.request.fetch(held[0].request)
+    review.get_by_label("Add a note at this moment").fill("ask for a photo")
+    review.get_by_role("button", name="Add note", exact=True).click()
+    notes = review.locator("call-notes .note")
+    expect(notes).to_contain_text("ask for a photo")
+    review.evaluate(COUNT_RESPONSES)
+    held[0].fulfill(response=older)
+    review.wait_for_function("() => window.handled > 0")
+    assert notes.count() == 1
 
 
 def test_keys_are_explained_and_do_not_act_while_typing(review: Page) -> None:

@@ -323,7 +323,7 @@ def test_the_days_are_whole_without_script(ada: TestClient) -> None:
     [figures] = re.findall(r'<script type="application/json" data-figures>(.*?)</script>', page)
     assert json.loads(figures) == told
     assert 'name="from" type="date" required value="2026-11-21"' in page
-    assert "days in UTC" in page
+    assert "Calls by day (UTC)" in page
 
 
 def test_the_days_of_an_agent_and_of_nobody(signed_in: As) -> None:

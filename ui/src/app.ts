@@ -12,6 +12,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-dashboard": () => import("./dashboard/element"),
   "phone-book": () => import("./phone_book/element"),
   "custom-vocabulary": () => import("./phone_book/vocabulary"),
+  "settings-search": () => import("./settings/element"),
   "erase-progress": () => import("./erase/element"),
   "user-accounts": () => import("./people/accounts"),
   "my-account": () => import("./people/my_account"),

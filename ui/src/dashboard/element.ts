@@ -56,7 +56,7 @@ export class CallDashboard extends HTMLElement {
       chart("Calls by verdict", days.days, [verdict("verified", "Verified"), verdict("explained", "Explained"), verdict("suspect", "Suspect"), verdict("none", "No verdict yet")], (n) => number(n)),
       chart("Call minutes", days.days, [{ key: "plain", name: "Minutes", value: (day) => day.minutes }], (n) => number(n, 1)),
       chart(
-        "Talk time in minutes",
+        "Speech in minutes",
         days.days,
         [
           { key: "agent", name: names.agent, value: (day) => minutes(day.speech_ms.agent) },

@@ -2,7 +2,7 @@
 // Without filters the server renders the list, which is fetched again on changes; with filters it is rendered here.
 
 import { el, required, roleNames } from "../page/dom";
-import { count } from "../page/format";
+import { count, duration } from "../page/format";
 import { errorMessage, get } from "../page/http";
 import { merged, pageRefresher } from "../page/refresh";
 import type { ListedCall } from "../page/api_types";
@@ -22,6 +22,7 @@ interface CallPage {
 }
 
 export class CallList extends HTMLElement {
+  private clock: ReturnType<typeof setInterval> | undefined;
   private pending: AbortController | null = null;
   private readonly refresh = pageRefresher((page) => this.replaceRows(page));
 
@@ -48,6 +49,16 @@ export class CallList extends HTMLElement {
     const update = merged(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
     subscribe(this.dataset.events ?? "/events?kinds=call,verdict", { call: update, verdict: update });
     this.addKeys();
+    this.clock = setInterval(() => this.updateDurations(), 1000);
+  }
+
+  disconnectedCallback(): void {
+    clearInterval(this.clock);
+  }
+
+  /** The durations of live calls. */
+  private updateDurations(): void {
+    for (const shown of this.querySelectorAll<HTMLElement>("[data-since]")) shown.textContent = duration(Date.now() - Date.parse(shown.dataset.since!));
   }
 
   private get form(): HTMLFormElement {

@@ -14,7 +14,7 @@ export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIEl
     { id: `call-${call.call_id}` },
     el("p.who", {}, el("a", { href: `/calls/${call.call_id}` }, ...parties(call)), call.notes ? el("span.small.soft", {}, ` · ${call.notes} ${call.notes === 1 ? "note" : "notes"}`) : null),
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
-    el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", {}, duration(call.duration_ms))),
+    el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", { "data-since": call.state === "live" && (call.answered_at ?? call.created_at) }, duration(call.duration_ms))),
     el("p.state", {}, badge(call), ...retentionBadge(call)),
     reason ? el("p.why", {}, sentence(reason.detail)) : null,
     call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,

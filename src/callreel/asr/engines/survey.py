@@ -98,7 +98,7 @@ def select(found: Sequence[Surveyed], purpose: Purpose, *, elsewhere: bool, name
         reason = _against(one, elsewhere, named)
         if reason is None:
             better = f"; {', '.join(passed)} cannot be used" if passed else ""
-            return Selected(one.choice, f"picked as the best that can be used{better}")
+            return Selected(one.choice, f"the best available engine{better}")
         passed[name] = reason
     told = "; ".join(f"{name}: {reason}" for name, reason in passed.items())
     raise EngineError(f"no engine can be used for the {purpose} transcript: {told}")

@@ -73,7 +73,7 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "percent": wording.percent_text,
         "language_name": named,
         "money": wording.money_text,
-        "role_name": lambda role: options.role_names.get(Role(role), role),
+        "role_name": lambda role: wording.label(options.role_names.get(Role(role), role)),
         "verdict_name": lambda verdict: wording.VERDICTS.get(verdict, verdict),
         "verdict_meaning": lambda verdict: wording.VERDICT_MEANINGS.get(verdict, ""),
         "erasure_step": lambda step: wording.ERASURE_STEPS.get(step, step),

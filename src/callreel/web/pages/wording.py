@@ -125,9 +125,14 @@ def clock_text(when: str | datetime) -> str:
     return f"{moment.astimezone(UTC):%d %b %Y, %H:%M} UTC".lstrip("0")
 
 
+def label(name: str) -> str:
+    """A name with a capital letter, for the start of a line."""
+    return name[:1].upper() + name[1:]
+
+
 def sentence(message: str) -> str:
     """A short message as a sentence: with a capital letter and a full stop."""
-    return f"{message[:1].upper()}{message[1:]}" + ("" if message.endswith((".", "!", "?")) else ".")
+    return label(message) + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 def percent_text(share: float | None) -> str:
