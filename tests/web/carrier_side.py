@@ -1,7 +1,7 @@
 """Our end of the carrier's requests, for the tests of its routes: an installation with its live side, and signatures."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -91,8 +91,9 @@ class CarrierSide:
 
 
 @contextmanager
-def carrier_side() -> Iterator[CarrierSide]:
-    with temporary_installation() as installation:
+def carrier_side(given: Installation | None = None) -> Iterator[CarrierSide]:
+    """On the given installation, or on a temporary one."""
+    with nullcontext(given) if given else temporary_installation() as installation:
         app, counters = FastAPI(), Counters()
         side = CarrierSide(installation, TestClient(app, base_url="http://127.0.0.1:8000"), counters)
         intake = CallbackIntake(
