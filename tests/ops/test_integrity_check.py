@@ -61,7 +61,7 @@ def test_missing_recording_is_scheduled_for_download_on_repair(kept: Installatio
     assert told(check(kept)) == [(Kind.MISSING, KEY, None)]
     assert told(check(kept, repair=True)) == [(Kind.MISSING, KEY, "scheduled for download from the carrier")]
     with kept.database.read() as conn:
-        (order,) = outbox.everything(conn)
+        (order,) = outbox.all_orders(conn)
         row = recordings.get(conn, SID)
     assert (order.workflow, order.subject) == (Workflow.FETCH, SID)
     assert row is not None and row.state is CloudState.COMPLETED

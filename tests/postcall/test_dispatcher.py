@@ -85,7 +85,7 @@ def hear(installation: Installation, sid: RecordingSid, state: CloudState) -> No
 
 def ordered(installation: Installation, sid: RecordingSid) -> bool:
     with installation.database.read() as conn:
-        return any(order.subject == sid for order in outbox.everything(conn))
+        return any(order.subject == sid for order in outbox.all_orders(conn))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_crash_between_starting_and_noting_it_starts_once(installation: Installa
     an_ended_call(installation)
     sid = a_recording(installation, CloudState.COMPLETED)
     with installation.database.read() as conn:
-        [order] = outbox.everything(conn)
+        [order] = outbox.all_orders(conn)
     stage.durable.start(order.workflow, order.key)
     eventually_blocking(lambda: stage.of(sid))
     assert Dispatcher(installation.database, stage.durable, installation.clock).sweep() == 1

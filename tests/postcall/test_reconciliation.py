@@ -119,7 +119,7 @@ def test_recording_whose_callback_was_lost_is_found(ended: Installation, server:
     assert (row.sid, row.state, row.duration_s, row.channels) == (SID, CloudState.COMPLETED, 41, 2)
     assert f"CallSid={leg(1)}" in server.seen[0].path
     with ended.database.read() as conn:
-        assert [order.subject for order in outbox.everything(conn)] == [SID], "as after a callback"
+        assert [order.subject for order in outbox.all_orders(conn)] == [SID], "as after a callback"
     told = [event for event in ended.stored_events() if event.kind is EventKind.RECORDING]
     assert [event.data["state"] for event in told] == ["completed"]
     service.sweep()
@@ -216,7 +216,7 @@ def test_late_callback_after_giving_up_still_counts(ended: Installation, server:
         recordings.upsert(
             conn, recordings.RecordingRow(SID, CALL, leg(1), CloudState.COMPLETED, ended.clock.now())
         )
-        waiting = [order.subject for order in outbox.everything(conn)]
+        waiting = [order.subject for order in outbox.all_orders(conn)]
     assert SID in waiting
 
 

@@ -67,7 +67,7 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
         made.server.put(LISTED, listed(SID))
         made.server.put(GONE_THERE, Answer(204))
         with installation.database.write() as conn:
-            for order in outbox.everything(conn):
+            for order in outbox.all_orders(conn):
                 outbox.remove(conn, order)
         yield made
 
@@ -258,11 +258,11 @@ def test_a_call_that_is_not_judged_stays(recorded: Recorded, state: CallState) -
 
 def test_work_that_is_ordered_or_runs_is_waited_for(recorded: Recorded) -> None:
     with recorded.installation.database.write() as conn:
-        recordings.fetch_again(conn, SID, recorded.installation.clock.now())
+        recordings.download_again(conn, SID, recorded.installation.clock.now())
     with pytest.raises(ErasureRefusedError, match="being checked"):
         erase(recorded)
     with recorded.installation.database.write() as conn:
-        [order] = outbox.everything(conn)
+        [order] = outbox.all_orders(conn)
         outbox.remove(conn, order)
     orders(recorded).ask(recorded.call_id, "ada")
     running = WorkItem(Workflow.FETCH, order.key, WorkState.RUNNING, NOON)

@@ -41,7 +41,7 @@ def test_erasure_counts_and_deletes_rows_and_callbacks(database: Database) -> No
         assert {"transcripts": 1, "turns": 1, "words": 2}.items() <= counts.items()
         assert "notes" not in counts and "turns" not in erasures.counts(conn, OTHER)
         erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {"a.wav": "0" * 64}))
-        assert erasures.forget_call(conn, CALL.id, [PARENT], counts, NOON)
+        assert erasures.delete_call(conn, CALL.id, [PARENT], counts, NOON)
         assert calls.get(conn, CALL.id) is None and calls.get(conn, OTHER) is not None
         for table in ("callbacks", "facts", "transcripts", "words"):
             assert conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0, table
@@ -58,8 +58,8 @@ def test_what_is_ordered_is_due_no_more_and_listed_first(database: Database) -> 
         assert (erasures.due(conn, later), holds.held(conn, [CALL.id, OTHER])) == ([CALL.id], {OTHER})
         erasures.begin(conn, ErasureRow(CallId("gone"), "ada", later, {}, later))
         erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {}))
-        assert (erasures.due(conn, later), erasures.begun(conn, [CALL.id, OTHER])) == ([], {CALL.id})
-        erasures.ask_again(conn, CALL.id, at_carrier=False)
+        assert (erasures.due(conn, later), erasures.in_progress(conn, [CALL.id, OTHER])) == ([], {CALL.id})
+        erasures.repeat_request(conn, CALL.id, at_carrier=False)
         again = erasures.get(conn, CALL.id)
         assert again is not None and again.at_carrier is False
         assert [row.call_id for row in erasures.newest(conn)] == [CALL.id, "gone"]
@@ -83,6 +83,6 @@ def test_concurrent_hold_and_erasure_exclude_each_other(database: Database) -> N
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(tried, range(16)))
     with database.read() as conn:
-        held, erasing = holds.held(conn, [CALL.id]), erasures.begun(conn, [CALL.id])
+        held, erasing = holds.held(conn, [CALL.id]), erasures.in_progress(conn, [CALL.id])
     assert len(held) + len(erasing) == 1
     bus.close()

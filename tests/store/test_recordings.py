@@ -105,7 +105,7 @@ def test_states_follow_the_rules_of_the_domain(
 
 
 def orders(conn: Connection) -> list[tuple[Workflow, str]]:
-    return [(order.workflow, order.subject) for order in outbox.everything(conn)]
+    return [(order.workflow, order.subject) for order in outbox.all_orders(conn)]
 
 
 def test_work_is_ordered_once_a_recording_is_settled(database: Database) -> None:
@@ -135,11 +135,11 @@ def test_a_recording_that_turns_up_after_all_replaces_the_order(database: Databa
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.MISSING, NOON))
-        [first] = outbox.everything(conn)
+        [first] = outbox.all_orders(conn)
         _, new = recordings.upsert(
             conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(2))
         )
-        [second] = outbox.everything(conn)
+        [second] = outbox.all_orders(conn)
     assert new and (second.workflow, second.subject) == (Workflow.FETCH, SID)
     assert second.key != first.key and {subject_of(second.key), subject_of(first.key)} == {SID}
 
@@ -148,16 +148,18 @@ def test_what_we_stored_is_not_ordered_again_but_when_it_is_lost(database: Datab
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
-        [order] = outbox.everything(conn)
+        [order] = outbox.all_orders(conn)
         outbox.remove(conn, order)
         assert recordings.set_state(conn, SID, CloudState.STORED, after(2))
         assert not recordings.set_state(conn, SID, CloudState.STORED, after(3))
         row, new = recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(4)))
         assert (row.state, new) == (CloudState.STORED, False)
         assert orders(conn) == []
-        assert recordings.fetch_again(conn, SID, after(5)) and not recordings.fetch_again(conn, SID, after(6))
+        assert recordings.download_again(conn, SID, after(5)) and not recordings.download_again(
+            conn, SID, after(6)
+        )
         assert orders(conn) == [(Workflow.FETCH, SID)]
-        [again] = outbox.everything(conn)
+        [again] = outbox.all_orders(conn)
     assert again.key != order.key, "else the engine would take it for done"
 
 
@@ -193,8 +195,8 @@ def test_an_erased_call_takes_its_orders_along(database: Database) -> None:
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
         erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {}))
-        erasures.forget_call(conn, CALL.id, [], {}, NOON)
-        assert outbox.everything(conn) == []
+        erasures.delete_call(conn, CALL.id, [], {}, NOON)
+        assert outbox.all_orders(conn) == []
 
 
 def test_calls_without_verdict_and_order_are_found(database: Database) -> None:
@@ -203,7 +205,7 @@ def test_calls_without_verdict_and_order_are_found(database: Database) -> None:
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
         assert recordings.unjudged(conn, after(60)) == [], "it is ordered"
-        [order] = outbox.everything(conn)
+        [order] = outbox.all_orders(conn)
         outbox.remove(conn, order)
         assert recordings.unjudged(conn, NOON) == [], "it may be worked on"
         assert [row.sid for row in recordings.unjudged(conn, after(60))] == [SID]

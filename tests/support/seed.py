@@ -85,7 +85,7 @@ def seed(folder: Path, url: str | None = None) -> Seed:
     _absent_call(place)
     _live_call(place)
     with place.database.write() as conn:
-        for order in outbox.everything(conn):  # all of them were worked on
+        for order in outbox.all_orders(conn):  # all of them were worked on
             outbox.remove(conn, order)
     return place
 

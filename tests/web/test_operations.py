@@ -38,7 +38,7 @@ def installation() -> Iterator[Installation]:
         with here.database.write() as conn:
             calls.set_state(conn, call.id, CallState.ENDED, NOON)
             recordings.upsert(conn, recordings.RecordingRow(SID, call.id, leg(1), CloudState.COMPLETED, NOON))
-            for order in outbox.everything(conn):
+            for order in outbox.all_orders(conn):
                 outbox.remove(conn, order)
             recordings.park(conn, SID, WHY, NOON)
         yield here

@@ -146,7 +146,7 @@ class IntegrityCheck:
                 return False
             stored = [r for r in recordings.of_call(conn, call_id) if r.state is CloudState.STORED]
             named = [r.sid for r in stored if r.sid in row.path] or [r.sid for r in stored]
-            return any([recordings.fetch_again(conn, RecordingSid(sid), self._now) for sid in named[:1]])
+            return any([recordings.download_again(conn, RecordingSid(sid), self._now) for sid in named[:1]])
 
     def _files_without_row(self, known: set[str]) -> Iterator[Finding]:
         for folder in FOLDERS:

@@ -129,7 +129,7 @@ class Metrics:
             verdicts = tallies.calls_by_verdict(conn)
             recorded = tallies.recordings_by_state(conn)
             sizes = tallies.layer_sizes(conn)
-            orders = [order for order in outbox.everything(conn) if order.workflow in ON_RECORDINGS]
+            orders = [order for order in outbox.all_orders(conn) if order.workflow in ON_RECORDINGS]
             erasing = erasures.unfinished(conn)
         yield _gauge("calls", "Calls, by state.", by_state, "state")
         yield _gauge("verdicts", "Closed calls, by verdict.", verdicts, "verdict")

@@ -138,7 +138,7 @@ class Erasing:
         if call is not None:
             with self._database.write() as conn:
                 counts = erasures.counts(conn, call_id)
-                erasures.forget_call(conn, call_id, [call.leg_sid, *sids], counts, self._clock.now())
+                erasures.delete_call(conn, call_id, [call.leg_sid, *sids], counts, self._clock.now())
             for file in files:
                 self._erase_drawn(file)  # by a reader meanwhile
             self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))

@@ -67,7 +67,7 @@ class ErasureOrders:
             if at_carrier and not self._carrier_usable and there(conn, call_id):
                 raise ErasureRefusedError(NO_CREDENTIALS)
             if erasures.get(conn, call_id) is not None:
-                erasures.ask_again(conn, call_id, at_carrier=at_carrier)
+                erasures.repeat_request(conn, call_id, at_carrier=at_carrier)
             else:
                 why = refusal(conn, call)
                 if why is not None:

@@ -96,7 +96,7 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
 
 def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Summary]:
     """Of each of these calls: whether it is `held`, and whether it is `erasing`, which is asked for and not done."""
-    held, erasing = holds.held(conn, call_ids), erasures.begun(conn, call_ids)
+    held, erasing = holds.held(conn, call_ids), erasures.in_progress(conn, call_ids)
     return {call_id: {"held": call_id in held, "erasing": call_id in erasing} for call_id in call_ids}
 
 

@@ -1,1 +1,1 @@
-"""Where rows and audio are kept: the database with its migrations, growing layer files, finished blobs."""
+"""Storage of rows and audio: the database with its migrations, growing layer files, finished files, object store."""

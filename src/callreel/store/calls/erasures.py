@@ -1,7 +1,7 @@
-"""Erasures as rows: the order to erase a call, and what stays when it is done.
+"""Erasures as rows: the request to erase a call, and then its tombstone.
 
-What stays of a call is that it was, when it went, who wanted it and why, the digests of its files, what became of its
-recordings at the carrier, how many rows went, and who had held it. No number, no name of a party, no word.
+A tombstone has the time, author and reason of the erasure, digests of the erased files, the outcome for the recordings at
+the carrier, the number of deleted rows, and the legal holds. It has no phone number, no name of a party and no transcript.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,23 +15,15 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
-from callreel.store.db.tables import (
-    callbacks,
-    calls,
-    erasures,
-    facts,
-    metadata,
-    transcripts,
-    turns,
-    words,
-)
+from callreel.store.db.rows import fetch_all, fetch_one, values_of
+from callreel.store.db.tables import callbacks, calls, erasures, facts, metadata, transcripts, turns, words
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureRow:
-    """`files` are the digests of what was erased, by path, `counts` the rows, by table. `erased_at` is None until it is
-    done. `recordings` says by the carrier's id what became of each there: an `AtCarrier` as `outcome`, and how many
-    `transcriptions` of it went. `holds` says who held the call and let it go, without their reasons.
+    """`files` are digests by path, `counts` numbers of rows by table. `erased_at` is None until the erasure is complete.
+    `recordings` has, by the carrier's id, an `AtCarrier` as `outcome` and the number of deleted `transcriptions`. `holds`
+    lists who held and released the call, without reasons.
     """
 
     call_id: CallId
@@ -47,20 +39,18 @@ class ErasureRow:
 
 
 def begin(conn: Connection, row: ErasureRow) -> bool:
-    """Note that a call is to go; False when that was noted before."""
-    return insert_new(conn, erasures, {column.name: getattr(row, column.name) for column in erasures.c})
+    """Save a request; False if there is one for this call."""
+    return insert_new(conn, erasures, values_of(erasures, row))
 
 
-def ask_again(conn: Connection, call_id: CallId, *, at_carrier: bool) -> None:
-    """Somebody asks once more for what is not done, with the carrier's copy as they now say."""
+def repeat_request(conn: Connection, call_id: CallId, *, at_carrier: bool) -> None:
+    """Update an unfinished request with the repeated one's choice for the carrier's copy."""
     again = update(erasures).where(erasures.c.call_id == call_id, erasures.c.erased_at.is_(None))
     conn.execute(again.values(at_carrier=at_carrier))
 
 
 def get(conn: Connection, call_id: CallId) -> ErasureRow | None:
-    """None where nobody asked for it."""
-    found = conn.execute(select(erasures).where(erasures.c.call_id == call_id)).first()
-    return None if found is None else ErasureRow(**found._asdict())
+    return fetch_one(conn, ErasureRow, select(erasures).where(erasures.c.call_id == call_id))
 
 
 def set_files(conn: Connection, call_id: CallId, files: dict[str, Json]) -> None:
@@ -71,21 +61,21 @@ def set_recordings(conn: Connection, call_id: CallId, recordings: dict[str, Json
     conn.execute(update(erasures).where(erasures.c.call_id == call_id).values(recordings=recordings))
 
 
-def forget_call(
+def delete_call(
     conn: Connection, call_id: CallId, sids: Sequence[str], counts: dict[str, Json], at: datetime
 ) -> bool:
-    """Delete the call's row and all that hangs on it, and the carrier's words about `sids`; whether there was a call."""
+    """Delete the call with all rows that refer to it, and the callbacks about `sids`; False if there is no such call."""
     if sids:
         conn.execute(delete(callbacks).where(or_(*(callbacks.c.key.contains(sid) for sid in sids))))
         conn.execute(delete(facts).where(facts.c.leg_sid.in_(sids)))
-    there = conn.execute(delete(calls).where(calls.c.id == call_id)).rowcount == 1
+    existed = conn.execute(delete(calls).where(calls.c.id == call_id)).rowcount == 1
     done = update(erasures).where(erasures.c.call_id == call_id)
     conn.execute(done.values(erased_at=at, counts=counts))
-    return there
+    return existed
 
 
 def counts(conn: Connection, call_id: CallId) -> dict[str, Json]:
-    """How many rows hang on a call, by table; tables with none are left out."""
+    """The number of rows that refer to a call, by table; tables without any are left out."""
     found = {}
     for table in metadata.sorted_tables:
         if any(key.column is calls.c.id for key in table.foreign_keys):
@@ -97,8 +87,8 @@ def counts(conn: Connection, call_id: CallId) -> dict[str, Json]:
     return {name: number for name, number in sorted(numbers.items()) if number}
 
 
-def begun(conn: Connection, call_ids: Collection[CallId]) -> set[CallId]:
-    """Which of these calls are to go."""
+def in_progress(conn: Connection, call_ids: Collection[CallId]) -> set[CallId]:
+    """Which of these calls have an unfinished erasure."""
     query = select(erasures.c.call_id).where(
         erasures.c.call_id.in_(list(call_ids)), erasures.c.erased_at.is_(None)
     )
@@ -106,22 +96,22 @@ def begun(conn: Connection, call_ids: Collection[CallId]) -> set[CallId]:
 
 
 def newest(conn: Connection, limit: int | None = None) -> list[ErasureRow]:
-    """The newest first, those that are not done before all others; up to `limit`."""
+    """Up to `limit` erasures: the unfinished ones first, then the newest."""
     query = (
         select(erasures)
         .order_by(erasures.c.erased_at.is_not(None), erasures.c.began_at.desc(), erasures.c.call_id)
         .limit(limit)
     )
-    return [ErasureRow(**row._asdict()) for row in conn.execute(query)]
+    return fetch_all(conn, ErasureRow, query)
 
 
 def unfinished(conn: Connection) -> list[datetime]:
-    """When each erasure that is not done was asked for."""
+    """The request times of all unfinished erasures."""
     return list(conn.execute(select(erasures.c.began_at).where(erasures.c.erased_at.is_(None))).scalars())
 
 
 def due(conn: Connection, closed_before: datetime) -> list[CallId]:
-    """Calls that were judged before then, are not held and of which nobody asked for the erasing, oldest first."""
+    """Calls that were closed before then, are not held and have no erasure, oldest first."""
     query = (
         select(calls.c.id)
         .outerjoin(erasures, erasures.c.call_id == calls.c.id)

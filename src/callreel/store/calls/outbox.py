@@ -1,8 +1,8 @@
-"""The transactional outbox: workflows that must be started.
+"""The transactional outbox: workflows to be started.
 
-An order is written in the transaction that makes it necessary, and removed once the durable engine has the workflow. The
-engine has a database of its own, and the two cannot commit together; a crash between them starts a workflow twice, which
-the engine takes for once, since both have the same key.
+An order is inserted in the transaction that makes it necessary, and deleted once the durable engine has the workflow. The
+engine has its own database, so the two cannot commit together. A crash in between starts a workflow again, which the
+engine ignores because the key is the same.
 """
 
 import secrets
@@ -15,12 +15,13 @@ from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.work import Workflow, order_key
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import calls, outbox, transcripts
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One workflow that must be started. `subject` is what it works on: a recording's SID, or a call's id."""
+    """A workflow to be started. `subject` is a recording's SID or a call's id."""
 
     id: int
     call_id: CallId
@@ -33,9 +34,9 @@ class Order:
 def put(
     conn: Connection, call_id: CallId, workflow: Workflow, subject: str, at: datetime, *, once: bool = False
 ) -> None:
-    """Order a workflow; orders on the same subject that were not started yet are replaced.
+    """Order a workflow, in place of pending orders for the same subject.
 
-    `once`: all orders of this workflow on `subject` are the same one, however often it is ordered.
+    With `once`, the engine runs this workflow only once for `subject`, however often it is ordered.
     """
     conn.execute(delete(outbox).where(outbox.c.subject == subject))
     key = subject if once else order_key(subject, secrets.token_hex(4))
@@ -47,8 +48,8 @@ def put(
 def due(conn: Connection, live_until: datetime) -> list[Order]:
     """Orders whose workflows can start now, oldest first.
 
-    Not while their call lives, since it would be judged before it is over; nor before its live transcript is kept,
-    since the verdict compares with it. Calls that ended before `live_until` are not waited for.
+    An order waits until its call has ended, and until its live transcript is saved, since the verdict compares both. Calls
+    that ended before `live_until` do not wait for the transcript.
     """
     live_done = exists().where(
         transcripts.c.call_id == outbox.c.call_id, transcripts.c.kind == TranscriptKind.LIVE
@@ -62,19 +63,19 @@ def due(conn: Connection, live_until: datetime) -> list[Order]:
         )
         .order_by(outbox.c.id)
     )
-    return [Order(**row._asdict()) for row in conn.execute(query)]
+    return fetch_all(conn, Order, query)
 
 
-def everything(conn: Connection) -> list[Order]:
+def all_orders(conn: Connection) -> list[Order]:
     """All orders, oldest first."""
-    return [Order(**row._asdict()) for row in conn.execute(select(outbox).order_by(outbox.c.id))]
+    return fetch_all(conn, Order, select(outbox).order_by(outbox.c.id))
 
 
 def remove(conn: Connection, order: Order) -> None:
-    """The durable engine has its workflow."""
+    """Delete an order whose workflow the durable engine has."""
     conn.execute(delete(outbox).where(outbox.c.id == order.id))
 
 
 def has_order(conn: Connection, call_id: CallId) -> bool:
-    """Whether a workflow for the call is still to be started."""
+    """Whether the call has a pending order."""
     return conn.execute(select(outbox.c.id).where(outbox.c.call_id == call_id)).first() is not None

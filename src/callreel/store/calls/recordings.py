@@ -1,11 +1,11 @@
-"""Cloud recordings as rows: what the carrier said of each, and whether we have it."""
+"""Cloud recordings as rows: what the carrier reported about each, and whether we have stored it."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, LiveEvent
@@ -14,32 +14,22 @@ from callreel.domain.recording import CloudState, advance
 from callreel.domain.work import Workflow
 from callreel.store.calls import outbox as outbox_rows
 from callreel.store.db.dialect import insert_new
+from callreel.store.db.rows import fetch_all, fetch_one
 from callreel.store.db.tables import calls, outbox, recordings
 
 DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING)
-"""States after which the stages after the call can run: there is a recording to fetch, or there never will be."""
+"""States in which the post-call workflow can run: the recording can be downloaded, or there will be none."""
 
 UNSETTLED = (CloudState.EXPECTED, CloudState.IN_PROGRESS)
-"""States after which the carrier will say more."""
+"""States before the carrier's last report."""
 
-_CARRIER_COLUMNS = (
-    "carrier_status",
-    "source",
-    "channels",
-    "duration_s",
-    "error_code",
-    "url",
-    "started_at",
-    "price",
-)
+_REPORTED = ("carrier_status", "source", "channels", "duration_s", "error_code", "url", "started_at", "price")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
-    """A cloud recording.
-
-    `carrier_status`, `source`, `error_code` and `price` (signed, in the account's currency) are the carrier's own words.
-    `failure` says why a PARKED one could not be fetched.
+    """`carrier_status`, `source`, `error_code` and `price` (signed, in the account's currency) are as the carrier sent
+    them. `failure` says why a PARKED recording could not be downloaded.
     """
 
     sid: RecordingSid
@@ -62,15 +52,14 @@ def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
     """Save what the carrier reported about a recording. Returns the merged row, and whether its state changed.
 
     Callbacks repeat and come in any order: the later state wins (`domain.recording.advance`), and so do the values
-    reported with it; a value missing from the report keeps its old one. A state after which there is work to do orders
-    it in the outbox, each time it changes (`absent`, then `completed`).
+    reported with it; a value missing from the report keeps its old one. Each change to a dispatchable state (`absent`,
+    then `completed`) adds a workflow to the outbox.
     """
     if insert_new(conn, recordings, asdict(report)):
         _order(conn, report)
         return report, True
-    known = _row(
-        conn.execute(select(recordings).where(recordings.c.sid == report.sid).with_for_update()).one()
-    )
+    query = select(recordings).where(recordings.c.sid == report.sid).with_for_update()
+    (known,) = fetch_all(conn, RecordingRow, query)
     merged = _merge(known, report)
     if merged != known:
         conn.execute(update(recordings).where(recordings.c.sid == report.sid).values(**asdict(merged)))
@@ -81,28 +70,23 @@ def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
 
 
 def get(conn: Connection, sid: RecordingSid) -> RecordingRow | None:
-    found = conn.execute(select(recordings).where(recordings.c.sid == sid)).first()
-    return None if found is None else _row(found)
+    return fetch_one(conn, RecordingRow, select(recordings).where(recordings.c.sid == sid))
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
-    query = (
-        select(recordings)
-        .where(recordings.c.call_id == call_id)
-        .order_by(recordings.c.started_at, recordings.c.sid)
-    )
-    return [_row(found) for found in conn.execute(query)]
+    query = select(recordings).where(recordings.c.call_id == call_id)
+    return fetch_all(conn, RecordingRow, query.order_by(recordings.c.started_at, recordings.c.sid))
 
 
 def call_ids(conn: Connection, sids: Collection[str]) -> dict[str, CallId]:
-    """The calls of these recordings, by SID."""
+    """The calls of these recordings, by recording SID."""
     query = select(recordings.c.sid, recordings.c.call_id).where(recordings.c.sid.in_(sids))
     return {sid: CallId(call_id) for sid, call_id in conn.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
 class UnsettledCall:
-    """A call that ended and of whose recording the carrier has not said the last word."""
+    """An ended call whose recording the carrier has not reported as settled."""
 
     call_id: CallId
     leg_sid: LegSid
@@ -113,17 +97,15 @@ def unsettled_calls(conn: Connection) -> list[UnsettledCall]:
     """Ended calls without a settled recording, oldest first. One query, however many calls there are."""
     settled = exists().where(recordings.c.call_id == calls.c.id, recordings.c.state.not_in(UNSETTLED))
     query = (
-        select(calls.c.id, calls.c.leg_sid, calls.c.ended_at)
+        select(calls.c.id.label("call_id"), calls.c.leg_sid, calls.c.ended_at)
         .where(calls.c.state == CallState.ENDED, calls.c.ended_at.is_not(None), ~settled)
         .order_by(calls.c.created_at, calls.c.id)
     )
-    return [
-        UnsettledCall(CallId(call_id), LegSid(leg_sid), at) for call_id, leg_sid, at in conn.execute(query)
-    ]
+    return fetch_all(conn, UnsettledCall, query)
 
 
 def unjudged(conn: Connection, ended_before: datetime) -> list[RecordingRow]:
-    """Settled recordings of calls that ended before then and have no verdict and no order in the outbox, oldest first."""
+    """Settled recordings of calls that ended before then, have no verdict and are not in the outbox, oldest first."""
     ordered = exists().where(outbox.c.call_id == calls.c.id)
     query = (
         select(recordings)
@@ -136,11 +118,11 @@ def unjudged(conn: Connection, ended_before: datetime) -> list[RecordingRow]:
         )
         .order_by(calls.c.ended_at, recordings.c.sid)
     )
-    return [_row(found) for found in conn.execute(query)]
+    return fetch_all(conn, RecordingRow, query)
 
 
-def fetch_again(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
-    """Our copy is gone: let a stored recording be fetched anew, with all that follows; whether it was one."""
+def download_again(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
+    """Order a new download of a stored recording whose copy we lost; False if it is not stored."""
     reopened = (
         update(recordings)
         .where(recordings.c.sid == sid, recordings.c.state == CloudState.STORED)
@@ -154,28 +136,24 @@ def fetch_again(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
 
 
 def order_work(conn: Connection, row: RecordingRow) -> None:
-    """Order what follows a recording's state: fetching it, or a verdict without it."""
-    there = row.state in (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
-    workflow = Workflow.FETCH if there else Workflow.NO_RECORDING
+    """Add the workflow for a recording's state to the outbox: its download, or a verdict without it."""
+    available = row.state in (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
+    workflow = Workflow.FETCH if available else Workflow.NO_RECORDING
     outbox_rows.put(conn, row.call_id, workflow, row.sid, row.updated_at)
 
 
 def park(conn: Connection, sid: RecordingSid, failure: str, at: datetime) -> bool:
-    """The recording could not be fetched for now; whether that changed its state. A stored one stays stored."""
+    """Park a recording that cannot be downloaded for now; False if that changed nothing. A stored one stays stored."""
     set_state(conn, sid, CloudState.PARKED, at)
     parked = update(recordings).where(recordings.c.sid == sid, recordings.c.state == CloudState.PARKED)
     return conn.execute(parked.values(failure=failure)).rowcount == 1
 
 
 def set_state(conn: Connection, sid: RecordingSid, state: CloudState, at: datetime) -> bool:
-    """What we ourselves found, under the same rule as `upsert`; whether it changed anything."""
+    """Move to a state that we found ourselves, under the rule of `upsert`; returns whether that changed anything."""
     earlier = [known for known in CloudState if advance(known, state) is not known]
-    moved = (
-        update(recordings)
-        .where(recordings.c.sid == sid, recordings.c.state.in_(earlier))
-        .values(state=state, updated_at=at, failure=None)
-    )
-    return conn.execute(moved).rowcount == 1
+    moved = update(recordings).where(recordings.c.sid == sid, recordings.c.state.in_(earlier))
+    return conn.execute(moved.values(state=state, updated_at=at, failure=None)).rowcount == 1
 
 
 def _order(conn: Connection, row: RecordingRow) -> None:
@@ -183,25 +161,21 @@ def _order(conn: Connection, row: RecordingRow) -> None:
         order_work(conn, row)
 
 
-def _merge(known: RecordingRow, told: RecordingRow) -> RecordingRow:
-    state = advance(known.state, told.state)
-    first, second = (told, known) if state is told.state else (known, told)
-    words = {name: _either(getattr(first, name), getattr(second, name)) for name in _CARRIER_COLUMNS}
-    merged = replace(known, state=state, **words)
-    return merged if merged == known else replace(merged, updated_at=told.updated_at)
+def _merge(known: RecordingRow, report: RecordingRow) -> RecordingRow:
+    state = advance(known.state, report.state)
+    first, second = (report, known) if state is report.state else (known, report)
+    values = {name: _either(getattr(first, name), getattr(second, name)) for name in _REPORTED}
+    merged = replace(known, state=state, **values)
+    return merged if merged == known else replace(merged, updated_at=report.updated_at)
 
 
 def _either(first: Any, second: Any) -> Any:
     return second if first is None else first
 
 
-def _row(found: Row[Any]) -> RecordingRow:
-    return RecordingRow(**found._asdict())
-
-
 def error_number(code: str | None) -> int | None:
-    """The carrier's error code, which it sends as text, as a number; None for text that is no number."""
-    return int(code) if code is not None and code.isdecimal() else None
+    """The carrier's error code as a number, None for other text. Its codes have five digits."""
+    return int(code) if code is not None and code.isdecimal() and len(code) < 10 else None
 
 
 def state_event(call_id: CallId, sid: str, state: CloudState, error_code: int | None) -> LiveEvent:

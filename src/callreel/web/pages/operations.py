@@ -24,7 +24,7 @@ routes = APIRouter(include_in_schema=False)
 def page(context: Context, pages: Pages, request: Request) -> HTMLResponse:
     items = [item for item in context.work.unfinished() if item.workflow in ON_RECORDINGS]
     with context.database.read() as conn:
-        orders = [order for order in outbox.everything(conn) if order.workflow in ON_RECORDINGS]
+        orders = [order for order in outbox.all_orders(conn) if order.workflow in ON_RECORDINGS]
         subjects = {item.subject for item in items[: 2 * SHOWN]} | {order.subject for order in orders[:SHOWN]}
         known = recordings.call_ids(conn, subjects).items()
         call_of = {sid: call for sid, call_id in known if (call := calls.get(conn, call_id)) is not None}
