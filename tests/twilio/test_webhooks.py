@@ -223,7 +223,7 @@ COMPLETE = {
     "RecordingStatus": "completed",
 }
 NEEDED = [
-    (parse_voice, ["AccountSid", "CallSid", "From"]),
+    (parse_voice, ["AccountSid", "CallSid"]),
     (parse_call_status, ["AccountSid", "CallSid", "CallStatus"]),
     (parse_stream_status, ["AccountSid", "CallSid", "StreamSid", "StreamEvent"]),
     (parse_recording_status, ["AccountSid", "CallSid", "RecordingSid", "RecordingStatus"]),

@@ -16,6 +16,7 @@ from sqlalchemy import update
 
 from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.access import UserRole
+from callreel.domain.caller import WITHHELD
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.runtime.counters import Counters
 from callreel.store.db.tables import users as users_table
@@ -237,3 +238,17 @@ def test_values_that_cannot_be_stored_are_refused(send: Send, method: str, path:
     answer = send(method, path, content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == (404 if "%00" in path.partition("?")[0] else 422)
     assert set(answer.json()["error"]) == {"code", "message"}
+
+
+@pytest.mark.parametrize("from_", ["+266696687", "Restricted", ""])
+def test_withheld_caller_is_shown_as_withheld_and_never_recent(send: Send, place: Seed, from_: str) -> None:
+    sid = "CA" + str(abs(hash(from_))).zfill(32)[:32]
+    form = {**ROUTES["/twilio/voice"], "CallSid": sid, "From": from_, "To": "+12125550100"}
+    assert send("POST", "/twilio/voice", data=form, headers=signed("/twilio/voice", form)).status_code == 200
+    (call,) = [one for one in send("GET", "/api/calls").json()["calls"] if one["call_sid"] == sid]
+    assert (call["direction"], call["number"]) == ("incoming", WITHHELD)
+    page = send("GET", f"/calls/{call['call_id']}", headers={"Accept": "text/html"}).text
+    assert "Withheld number" in page and "266" not in page.partition("</h1>")[0].partition("<h1>")[2]
+    assert WITHHELD not in [row["number"] for row in send("GET", "/api/technicians").json()["recent"]]
+    for raw in (WITHHELD, "+266696687"):
+        assert send("POST", "/api/numbers", json={"raw": raw}).json()["valid"] is False

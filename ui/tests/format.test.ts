@@ -45,4 +45,5 @@ test("counts and phone numbers", () => {
   expect(count(1200, "call")).toBe("1,200 calls");
   expect(telephone("+12125550123")).toBe("+1 212-555-0123");
   expect(telephone("+493012345")).toBe("+493012345");
+  for (const number of ["anonymous", "+266696687", "Restricted", ""]) expect(telephone(number)).toBe("Withheld number");
 });

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from callreel.asr.languages import named
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Direction, Role, Topology
+from callreel.domain.caller import caller_number
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.runtime.clock import Clock
@@ -141,7 +142,9 @@ class VoiceRequestHandler:
         A repeated request for the same leg makes no second call, only a fresh token.
         """
         if request.direction is Direction.INCOMING:
-            token = self._open(request, agent=self._options.incoming_agent, number=request.from_)
+            token = self._open(
+                request, agent=self._options.incoming_agent, number=caller_number(request.from_)
+            )
             return incoming_document(self._options, token)
         if not request.agent_identity:
             return self._refuse(request, "The call names no agent.")

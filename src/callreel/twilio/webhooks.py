@@ -138,8 +138,11 @@ def cloud_state(status: str) -> CloudState | None:
 
 
 def parse_voice(form: Mapping[str, str]) -> VoiceRequest:
-    """Read a TwiML request. Raises WebhookError without a good CallSid and AccountSid, or without From."""
-    from_ = _needed(form, "From")
+    """Read a TwiML request. Raises WebhookError without a good CallSid and AccountSid.
+
+    `From` may be empty: the caller withheld the number.
+    """
+    from_ = form.get("From", "")
     outgoing = from_.startswith(CLIENT)
     return VoiceRequest(
         leg_sid=LegSid(_sid(form, "CallSid")),

@@ -45,8 +45,16 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 }
 
+/** What carriers send instead of a withheld number; `domain/caller.py` has the same list. */
+const WITHHELD = /^\+?(anonymous|blocked|private|restricted|unavailable|unknown|withheld|266696687|2562533|7748283|7378742833|86282452253|8656696|94844353)?$/i;
+
+export function isWithheld(number: string): boolean {
+  return WITHHELD.test(number);
+}
+
 /** North American numbers with dashes; others stay in E.164. */
 export function telephone(number: string): string {
+  if (isWithheld(number)) return "Withheld number";
   const [, area, exchange, line] = /^\+1(\d{3})(\d{3})(\d{4})$/.exec(number) ?? [];
   return area ? `+1 ${area}-${exchange}-${line}` : number;
 }

@@ -121,7 +121,7 @@ export class Line {
   private incoming(call: Call): void {
     if (this.call) return call.reject();
     this.follow(call);
-    this.emit({ type: "incoming", party: this.options.nameOf(call.parameters["From"] ?? "Unknown caller") });
+    this.emit({ type: "incoming", party: this.options.nameOf(call.parameters["From"] ?? "") });
   }
 
   private follow(call: Call): void {

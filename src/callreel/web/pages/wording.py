@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 import phonenumbers
 
 from callreel.asr.delivery import LATE_MS
+from callreel.domain.caller import WITHHELD
 from callreel.domain.recording import Layer
 
 VERDICTS: Mapping[str, str] = {
@@ -112,6 +113,8 @@ def size_text(size_bytes: int) -> str:
 
 def number_text(number: str) -> str:
     """A phone number in its country's international format; anything else unchanged."""
+    if number == WITHHELD:
+        return "Withheld number"
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
