@@ -216,11 +216,14 @@ def test_browser_without_an_identity_is_refused(installation: Installation) -> N
 def test_a_call_is_heard_in_the_language_that_its_page_asks_for_or_refused(
     installation: Installation,
 ) -> None:
-    hears = {"", "de"}
+    supported = {"", "de"}
     service = answering(installation)
-    service._hears = hears.__contains__
+    service._supports = supported.__contains__
     script = read_twiml(service.answer(replace(voice_request(), parameters={"Language": "cy"})))
-    assert script.verbs == (Say("This call cannot be placed. No engine here hears Welsh."), Hangup())
+    assert script.verbs == (
+        Say("This call cannot be placed. No speech engine here supports Welsh."),
+        Hangup(),
+    )
     assert rows(installation) == (0, 0, 0)
     service.answer(replace(voice_request(), parameters={"Language": "de"}))
     with installation.database.read() as conn:

@@ -43,7 +43,7 @@ def web_app(
     answering = VoiceRequestHandler(
         runtime.database, runtime.publisher, answer_options(settings), runtime.clock,
         new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=runtime.process,
-        hears=final.supports,
+        supports=final.supports,
     )  # fmt: skip
 
     def stream_ended(stream_sid: str) -> None:

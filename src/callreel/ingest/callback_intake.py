@@ -1,7 +1,7 @@
-"""Taking in the carrier's status callbacks: each within a transaction, repeats harmless, any order.
+"""Taking in the carrier's status callbacks: each in one transaction, repeats without effect, in any order.
 
-A callback only says what the carrier knows. What follows (fetching, judging) is started from the rows by
-`services/dispatch`, so that an answer never waits for it and a crash between the two loses nothing.
+A callback says only what the carrier knows. The work after it (download, comparison) is started from the rows by
+`postcall/dispatcher`, so that the response never waits for it and a crash in between loses nothing.
 """
 
 import logging
@@ -25,7 +25,7 @@ Form = Mapping[str, str]
 
 
 class CallbackIntake:
-    """The use cases behind the three status routes: each writes within the caller's transaction (`group_commit`)."""
+    """Handles the three status routes. Each method writes within the caller's transaction (`cluster/group_commit`)."""
 
     def __init__(
         self,
@@ -35,35 +35,31 @@ class CallbackIntake:
         leg_ended: Callable[[CallId], None],
         stream_ended: Callable[[str], None],
     ) -> None:
-        """`recording_changed` wakes the dispatcher; the other two tell the live side that the carrier is done."""
+        """`recording_changed` wakes the dispatcher; the other two report to the capture side of all processes."""
         self._clock = clock
         self._recording_changed = recording_changed
         self._leg_ended = leg_ended
         self._stream_ended = stream_ended
 
     def recording(self, conn: Connection, progress: RecordingProgress, form: Form) -> Written:
-        """`in-progress`, `completed`, `absent`, `failed`, and whatever else the carrier may say."""
-        now = self._clock.now()
+        """`in-progress`, `completed`, `absent`, `failed`, and any other status."""
+        now, leg_sid = self._clock.now(), progress.leg_sid
         if not callbacks.insert(conn, "recording", f"{progress.recording_sid}:{progress.status}", form, now):
             return Written()
-        call = calls.by_leg(conn, progress.leg_sid)
+        call = calls.by_leg(conn, leg_sid)
         if call is None:
-            facts.note(conn, "recording_of_unknown_call", dict(form), now, leg_sid=progress.leg_sid)
-            warn = partial(
-                log.warning,
-                "recording callback for a call that is not ours",
-                extra={"leg_sid": progress.leg_sid},
-            )
+            facts.note(conn, "recording_of_unknown_call", dict(form), now, leg_sid=leg_sid)
+            warn = partial(log.warning, "recording callback of an unknown call", extra={"leg_sid": leg_sid})
             return Written(after_commit=(warn,))
         if progress.cloud_state is None:
-            facts.note(conn, "unknown_recording_status", dict(form), now, call.id, progress.leg_sid)
+            facts.note(conn, "unknown_recording_status", dict(form), now, call.id, leg_sid)
             return Written()
         row, changed = recordings.upsert(
             conn,
             recordings.RecordingRow(
                 sid=progress.recording_sid,
                 call_id=call.id,
-                leg_sid=progress.leg_sid,
+                leg_sid=leg_sid,
                 state=progress.cloud_state,
                 carrier_status=progress.status,
                 source=progress.source,
@@ -81,23 +77,23 @@ class CallbackIntake:
         return Written((event,), (self._recording_changed,))
 
     def stream(self, conn: Connection, progress: StreamProgress, form: Form) -> Written:
-        """`stream-started`, `stream-stopped`, `stream-error`: facts; a stop also ends a socket that hangs on."""
+        """`stream-started`, `stream-stopped`, `stream-error`. A stop also ends a socket that stays open."""
         now = self._clock.now()
         if not callbacks.insert(conn, "stream", f"{progress.stream_sid}:{progress.event}", form, now):
             return Written()
-        then: list[Callable[[], None]] = []
+        follow_ups: list[Callable[[], None]] = []
         if progress.error:
             call = calls.by_leg(conn, progress.leg_sid)
             call_id = call.id if call else None
             facts.note(conn, "stream_error", {"error": progress.error}, now, call_id, progress.leg_sid)
-            told = {"call_id": call_id, "leg_sid": progress.leg_sid}
-            then.append(partial(log.warning, "carrier reports a stream error", extra=told))
+            fields = {"call_id": call_id, "leg_sid": progress.leg_sid}
+            follow_ups.append(partial(log.warning, "carrier reported a stream error", extra=fields))
         if progress.event == STREAM_STOPPED:
-            then.append(partial(self._stream_ended, progress.stream_sid))
-        return Written(after_commit=tuple(then))
+            follow_ups.append(partial(self._stream_ended, progress.stream_sid))
+        return Written(after_commit=tuple(follow_ups))
 
     def call(self, conn: Connection, progress: CallProgress, form: Form) -> Written:
-        """Progress of a leg: the parent's, or the dialled child's, which is ours by its parent."""
+        """Progress of a leg: the parent, or the dialled child, whose call is found by its parent."""
         now = self._clock.now()
         if not callbacks.insert(conn, "call", progress.key, form, now):
             return Written()
@@ -121,11 +117,11 @@ class CallbackIntake:
                 duration_s=progress.duration_s,
             ),
         )
-        then: list[Callable[[], None]] = []
+        follow_ups: list[Callable[[], None]] = []
         if is_child and in_progress and calls.set_answered(conn, known.id, now):
-            told = {"call_id": known.id, "leg_sid": progress.leg_sid}
-            then.append(partial(log.info, "call answered", extra=told))
+            fields = {"call_id": known.id, "leg_sid": progress.leg_sid}
+            follow_ups.append(partial(log.info, "call answered", extra=fields))
         if progress.terminal and not is_child:
-            then.append(partial(self._leg_ended, known.id))
+            follow_ups.append(partial(self._leg_ended, known.id))
         event = LiveEvent(known.id, EventKind.CALL, {"leg": role, "status": progress.status})
-        return Written((event,), tuple(then))
+        return Written((event,), tuple(follow_ups))

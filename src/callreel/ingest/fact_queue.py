@@ -6,7 +6,6 @@ a fact, and a fact that cannot be stored ends no stream.
 
 import asyncio
 import logging
-import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from callreel.store.db.write_retry import SHUT_DOWN_S, retry_until_stored
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 1_000
-# PostgreSQL stores no NUL in text or JSON, and neither database a lone surrogate.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class _Fact:
     call_id: CallId
     leg_sid: LegSid
     kind: str
-    data: dict[str, str]
+    data: Mapping[str, str]
     at: datetime
 
 
@@ -55,8 +52,7 @@ class FactQueue:
         if len(self._waiting) >= MAX_WAITING:
             self._counters.add("facts_dropped")
             return
-        storable = {key: _UNSTORABLE.sub("\ufffd", value) for key, value in data.items()}
-        self._waiting.append(_Fact(call_id, leg_sid, kind, storable, self._clock.now()))
+        self._waiting.append(_Fact(call_id, leg_sid, kind, data, self._clock.now()))
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_all(), name="facts")
 

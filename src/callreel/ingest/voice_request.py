@@ -1,15 +1,13 @@
-"""Answering the carrier's voice request: who calls whom, may they, and the TwiML that records and connects the call.
+"""Answering the carrier's voice request: check who calls whom, then return the TwiML that records and connects the call.
 
-The number that a browser asks for is untrusted; the agent is who the signed `From` says. A refused call gets TwiML
-that says why, leaves a log line, and makes no call here.
+The number that a browser dials is untrusted; the agent is named by the signed `From`. A refused call gets TwiML that says
+why and a log line, and no row here.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-
-from sqlalchemy import Connection
 
 from callreel.asr.languages import named
 from callreel.cluster.event_publisher import EventPublisher
@@ -33,12 +31,12 @@ log = logging.getLogger(__name__)
 
 TOKEN_PARAMETER = "token"
 LANGUAGE_PARAMETER = "Language"
-"""What the browser's page may send besides `To`."""
+"""What the page may send besides `To`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """What the TwiML says; checked for forbidden combinations when it is made (`carrier/twiml`)."""
+    """What goes into the TwiML; `twilio/twiml` checks it for forbidden combinations."""
 
     public_url: str
     stream_url: str
@@ -56,16 +54,16 @@ class AnswerOptions:
     answer_on_bridge: bool = True
     swap_tracks: bool = False
     token_ttl_s: int = 300
-    """How long a stream may take to begin after its TwiML was given out."""
+    """How long after its TwiML a stream may begin."""
 
     def callback(self, path: str) -> str:
-        """The public URL of one of our carrier routes, with the retries that we ask for."""
+        """The public URL of one of our carrier routes, with the retries that the carrier is to make."""
         url = f"{self.public_url}/twilio/{path}"
         return with_overrides(url, self.callback_retries, self.callback_retry_policy)
 
 
 def outgoing_document(options: AnswerOptions, number: str, token: str) -> str:
-    """The TwiML of an outgoing call to `number` (E.164). Pure; `callreel doctor twiml` prints it."""
+    """The TwiML of an outgoing call to `number` (E.164); `callreel doctor twiml` prints it."""
     return twiml.outgoing_answer(
         stream=_stream(options, token),
         recording=_recording(options),
@@ -77,7 +75,7 @@ def outgoing_document(options: AnswerOptions, number: str, token: str) -> str:
 
 
 def incoming_document(options: AnswerOptions, token: str) -> str:
-    """The TwiML of an incoming call, which rings the agent's browser client. Pure."""
+    """The TwiML of an incoming call, which rings the agent's browser client."""
     return twiml.incoming_answer(
         stream=_stream(options, token),
         recording=_recording(options),
@@ -109,7 +107,7 @@ def _recording(options: AnswerOptions) -> twiml.RecordingOptions | None:
 
 
 class VoiceRequestHandler:
-    """The use case behind `POST /twilio/voice`."""
+    """Handles `POST /twilio/voice`."""
 
     def __init__(
         self,
@@ -121,14 +119,14 @@ class VoiceRequestHandler:
         new_token: Callable[[], str],
         *,
         owner: str | None = None,
-        hears: Callable[[str], bool] = lambda language: True,
+        supports: Callable[[str], bool] = lambda language: True,
     ) -> None:
-        """`owner` is this process's name: it looks after the calls that it answers until their sockets come.
+        """`owner`: this process's name; it owns the calls that it answers until their sockets come.
 
-        `hears` says whether a call can be heard in the language with that code.
+        `supports`: whether a speech engine supports the language with that code.
         """
         self._owner = owner
-        self._hears = hears
+        self._supports = supports
         self._database = database
         self._publisher = publisher
         self._options = options
@@ -142,52 +140,59 @@ class VoiceRequestHandler:
         A repeated request for the same leg makes no second call, only a fresh token.
         """
         if request.direction is Direction.INCOMING:
-            token = self._open(
+            token = self._store(
                 request, agent=self._options.incoming_agent, number=caller_number(request.from_)
             )
             return incoming_document(self._options, token)
         if not request.agent_identity:
-            return self._refuse(request, "The call names no agent.")
+            return _refusal(request, "The call names no agent.")
         if not self._options.caller_id:
-            return self._refuse(request, "No caller ID is set up here.")
+            return _refusal(request, "No caller ID is set up here.")
         decision = self._options.dial_policy.decide(request.to)
         if isinstance(decision, Refused):
-            return self._refuse(request, decision.reason)
-        if not self._hears(_language(request)):
-            return self._refuse(request, f"No engine here hears {named(_language(request)[:20])}.")
-        token = self._open(request, agent=request.agent_identity, number=decision.e164)
+            return _refusal(request, decision.reason)
+        if not self._supports(_language(request)):
+            return _refusal(request, f"No speech engine here supports {named(_language(request)[:20])}.")
+        token = self._store(request, agent=request.agent_identity, number=decision.e164)
         return outgoing_document(self._options, decision.e164, token)
 
-    def _refuse(self, request: VoiceRequest, reason: str) -> str:
-        log.warning(
-            "call refused: %s", reason, extra={"leg_sid": request.leg_sid, "number": mask(request.to)}
-        )
-        return twiml.refusal(f"This call cannot be placed. {reason}")
-
-    def _open(self, request: VoiceRequest, *, agent: str, number: str) -> str:
-        """Store call, leg and token in one transaction; answers the token."""
-        with span("voice request", request.leg_sid, direction=request.direction):
-            return self._opened(request, agent, number)
-
-    def _opened(self, request: VoiceRequest, agent: str, number: str) -> str:
+    def _store(self, request: VoiceRequest, *, agent: str, number: str) -> str:
+        """Store call, leg and token in one transaction. Returns the token."""
         token, now = self._new_token(), self._clock.now()
-        told: list[LiveEvent] = []
-        with self._database.write() as conn:
+        events: list[LiveEvent] = []
+        with (
+            span("voice request", request.leg_sid, direction=request.direction),
+            self._database.write() as conn,
+        ):
             known = calls.by_leg(conn, request.leg_sid)
             call_id = known.id if known else CallId(self._new_call_id())
             if known is None:
-                told.append(self._insert(conn, request, call_id, agent, number, now))
+                row = self._new_row(request, call_id, agent, number, now)
+                calls.insert(conn, row)
+                role = Role.AGENT if request.direction is Direction.OUTGOING else Role.TECHNICIAN
+                legs.upsert(
+                    conn,
+                    LegRow(
+                        sid=request.leg_sid,
+                        call_id=call_id,
+                        parent_sid=None,
+                        role=role,
+                        status=request.status,
+                    ),
+                )
+                data = {"state": CallState.LIVE, "direction": request.direction}
+                events.append(self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, data)))
             stream_tokens.issue(
                 conn, token_hash(token), request.leg_sid, call_id, now, self._options.token_ttl_s
             )
-        self._publisher.publish(*told)
+        self._publisher.publish(*events)
         return token
 
-    def _insert(
-        self, conn: Connection, request: VoiceRequest, call_id: CallId, agent: str, number: str, now: datetime
-    ) -> LiveEvent:
+    def _new_row(
+        self, request: VoiceRequest, call_id: CallId, agent: str, number: str, now: datetime
+    ) -> CallRow:
         topology = Topology.of(request.direction, swapped=self._options.swap_tracks)
-        row = CallRow(
+        return CallRow(
             id=call_id,
             direction=request.direction,
             state=CallState.LIVE,
@@ -199,17 +204,13 @@ class VoiceRequestHandler:
             owner=self._owner,
             language=_language(request),
         )
-        calls.insert(conn, row)
-        legs.upsert(conn, _parent_leg(request, call_id))
-        began = {"state": CallState.LIVE, "direction": request.direction}
-        return self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, began))
+
+
+def _refusal(request: VoiceRequest, reason: str) -> str:
+    log.warning("call refused: %s", reason, extra={"leg_sid": request.leg_sid, "number": mask(request.to)})
+    return twiml.refusal(f"This call cannot be placed. {reason}")
 
 
 def _language(request: VoiceRequest) -> str:
-    """The code of the language that the page wants an outgoing call to be heard in, as it says it."""
+    """The code of the language that the page asks for on an outgoing call."""
     return request.parameters.get(LANGUAGE_PARAMETER, "") if request.direction is Direction.OUTGOING else ""
-
-
-def _parent_leg(request: VoiceRequest, call_id: CallId) -> LegRow:
-    role = Role.AGENT if request.direction is Direction.OUTGOING else Role.TECHNICIAN
-    return LegRow(sid=request.leg_sid, call_id=call_id, parent_sid=None, role=role, status=request.status)
