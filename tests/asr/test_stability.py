@@ -26,7 +26,7 @@ def shown(showing: Showing) -> tuple[str, str]:
 def test_stable_words_that_the_last_answer_lacks_are_counted_by_alignment() -> None:
     stability = Stability()
     for until_ms in (1000, 1200):
-        stability.hear(said("please send the truck now"), until_ms)
+        stability.update(said("please send the truck now"), until_ms)
     assert stability.contradicted(said("Please send the truck now, will you")) == 0
     assert stability.contradicted(said("please sent the truck now")) == 1
     assert stability.contradicted(said("oh please send the truck now", word_ms=160)) == 0, "one more"
@@ -39,15 +39,15 @@ def test_stable_words_that_the_last_answer_lacks_are_counted_by_alignment() -> N
 
 def test_what_is_heard_once_is_tentative_and_twice_is_stable() -> None:
     stability = Stability(hold_ms=0)
-    assert shown(stability.hear(said("good morning this"), 800)) == ("", "good morning this")
-    assert shown(stability.hear(said("good morning that is"), 1000)) == ("good morning", "that is")
-    assert shown(stability.hear(said("good morning that is all"), 1200)) == ("good morning that is", "all")
+    assert shown(stability.update(said("good morning this"), 800)) == ("", "good morning this")
+    assert shown(stability.update(said("good morning that is"), 1000)) == ("good morning", "that is")
+    assert shown(stability.update(said("good morning that is all"), 1200)) == ("good morning that is", "all")
 
 
 def test_agreement_on_a_word_whose_end_is_young_does_not_count_yet() -> None:
     stability = Stability(hold_ms=600)
     for until_ms, stable in ((400, ""), (550, ""), (800, "one"), (1000, "one two")):
-        assert shown(stability.hear(said("one two"), until_ms))[0] == stable
+        assert shown(stability.update(said("one two"), until_ms))[0] == stable
 
 
 def test_words_that_ended_just_now_are_not_shown_yet() -> None:
@@ -59,37 +59,37 @@ def test_words_that_ended_just_now_are_not_shown_yet() -> None:
         (800, "one two"),
         (1000, "one two three"),
     ):
-        assert shown(stability.hear(said("one two three"), until_ms)) == ("", tentative)
-    assert shown(stability.hear(said("one two three"), 1200)) == ("one", "two three")
+        assert shown(stability.update(said("one two three"), until_ms)) == ("", tentative)
+    assert shown(stability.update(said("one two three"), 1200)) == ("one", "two three")
     assert texts(stability.final(said("one two three"))) == "one two three"
 
 
 def test_a_hypothesis_that_contradicts_what_is_stable_goes_on_after_it() -> None:
     stability = Stability(hold_ms=0)
     for _ in range(2):
-        stability.hear(said("send the truck"), 700)
-    assert shown(stability.hear(said("sent a truck now"), 900)) == ("send the truck", "now")
+        stability.update(said("send the truck"), 700)
+    assert shown(stability.update(said("sent a truck now"), 900)) == ("send the truck", "now")
     assert texts(stability.final(said("sent a truck now please"))) == "send the truck now please"
 
 
 def test_capitals_and_points_make_no_other_word_and_the_newer_spelling_is_taken() -> None:
     stability = Stability(hold_ms=0)
-    stability.hear(said("hello there"), 500)
-    assert shown(stability.hear(said("Hello, there general"), 700)) == ("Hello, there", "general")
+    stability.update(said("hello there"), 500)
+    assert shown(stability.update(said("Hello, there general"), 700)) == ("Hello, there", "general")
     assert texts(stability.final(said("Hello there. General Kenobi"))) == "Hello there. General Kenobi"
 
 
 def test_a_final_is_the_engines_own_where_nothing_was_shown_as_stable() -> None:
     stability = Stability(hold_ms=0)
-    stability.hear(said("wreck a nice beach"), 900)
+    stability.update(said("wreck a nice beach"), 900)
     assert texts(stability.final(said("recognise speech"))) == "recognise speech"
 
 
 def test_an_engine_that_forgets_everything_takes_nothing_back() -> None:
     stability = Stability(hold_ms=0)
     for _ in range(2):
-        stability.hear(said("still here"), 500)
-    assert shown(stability.hear((), 700)) == ("still here", "")
+        stability.update(said("still here"), 500)
+    assert shown(stability.update((), 700)) == ("still here", "")
     assert texts(stability.final(())) == "still here"
 
 
@@ -108,7 +108,7 @@ def test_what_was_shown_as_stable_is_never_taken_back(
     stability, before = Stability(hold_ms), list[str]()
     for number, (words, start_ms, word_ms) in enumerate(hypotheses):
         until_ms = 300 * (number + 1)
-        showing = stability.hear(said(" ".join(words), start_ms, word_ms), until_ms)
+        showing = stability.update(said(" ".join(words), start_ms, word_ms), until_ms)
         stable = folded(showing.stable)
         assert stable[: len(before)] == before
         assert all(word.end_ms <= until_ms - hold_ms for word in showing.stable[len(before) :])

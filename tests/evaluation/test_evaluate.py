@@ -11,14 +11,13 @@ from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.silero import SileroDetector
 from callreel.asr.workers.host import EngineHost
 from callreel.audio.samples import Samples
-from callreel.audio.segmenter import SegmenterOptions
+from callreel.audio.segmenter import SegmenterOptions, speech_spans
 from callreel.domain.call import Role
 from callreel.evaluation.decoding import Decoded, EngineDecoding, Oracle
 from callreel.evaluation.evaluate import (
     Evaluated,
     EvaluationOptions,
     by_kind,
-    cut,
     evaluate,
     figures,
 )
@@ -113,9 +112,9 @@ def test_figures_of_several_recordings_are_over_all_their_words(recorded: Record
 def test_segments_say_when_they_were_decided() -> None:
     speech = np.zeros(24_000, np.int16)
     speech[8000:12_000] = 5000
-    (piece,) = cut(speech, LoudnessDetector(), SegmenterOptions())
+    (piece,) = speech_spans([speech], LoudnessDetector(), SegmenterOptions())
     assert 500 <= piece.decided_ms - 1500 <= 540
-    (piece,) = cut(speech[:13_000], LoudnessDetector(), SegmenterOptions())
+    (piece,) = speech_spans([speech[:13_000]], LoudnessDetector(), SegmenterOptions())
     assert piece.decided_ms == 1625
 
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callreel.audio.segmenter import SpeechSpan
 from callreel.domain.call import Role
 from callreel.evaluation.scores import (
-    CutSegment,
     Segmentation,
     Spoken,
     SpokenWord,
@@ -102,18 +102,18 @@ def test_growing_texts_take_nothing_back(pieces: list[list[str]]) -> None:
 
 
 def test_a_segment_over_all_words_loses_and_cuts_none() -> None:
-    found = segmentation([turn(Role.AGENT, "the pump leaks", 1000)], [CutSegment(500, 2350, 2400)])
+    found = segmentation([turn(Role.AGENT, "the pump leaks", 1000)], [SpeechSpan(500, 2350, 2400)])
     assert found == Segmentation(words=3, turns=1, segments=1, decision_delays_ms=(500,))
 
 
 def test_words_outside_are_lost_and_words_on_an_edge_are_cut() -> None:
     # Words at 0-300, 300-600, 600-900.
-    found = segmentation([turn(Role.AGENT, "the pump leaks")], [CutSegment(400, 750, 900)])
+    found = segmentation([turn(Role.AGENT, "the pump leaks")], [SpeechSpan(400, 750, 900)])
     assert (found.words, found.lost, found.cut) == (3, 1, 2)
 
 
 def test_a_word_in_two_segments_is_cut_and_a_segment_of_nobody_is_false() -> None:
-    pieces = [CutSegment(0, 450, 500), CutSegment(450, 900, 950), CutSegment(5000, 6000, 6500)]
+    pieces = [SpeechSpan(0, 450, 500), SpeechSpan(450, 900, 950), SpeechSpan(5000, 6000, 6500)]
     found = segmentation([turn(Role.AGENT, "the pump leaks")], pieces)
     assert (found.lost, found.cut, found.false_segments) == (0, 1, 1)
     assert found.decision_delays_ms == (50,)

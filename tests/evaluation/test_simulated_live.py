@@ -16,7 +16,7 @@ from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.call import Role
 from callreel.evaluation.decoding import Decoded, Decoding, EngineDecoding, Oracle
 from callreel.evaluation.material import Recorded, read_material
-from callreel.evaluation.simulated_live import LiveRun, hear_live
+from callreel.evaluation.simulated_live import LiveRun, simulate_live
 from tests.asr.clips import FOLDER
 from tests.support.installation import LoudnessDetector
 from tests.support.two_channel_call import SECONDS, TURNS, write_call
@@ -31,7 +31,7 @@ def recorded(tmp_path: Path) -> Recorded:
 
 def live(recorded: Recorded, decoding: Decoding, workers: int = 2) -> LiveRun:
     return asyncio.run(
-        hear_live(
+        simulate_live(
             recorded,
             decoding,
             workers=workers,
@@ -49,7 +49,7 @@ def test_every_turn_has_one_final_with_all_its_words(recorded: Recorded) -> None
     run = live(recorded, Oracle())
     assert texts(run, Role.AGENT) == [text for channel, _, text in TURNS if channel == 0]
     assert texts(run, Role.TECHNICIAN) == [text for channel, _, text in TURNS if channel == 1]
-    assert (run.asked_finals, run.finals_lost) == (4, 0)
+    assert (run.finals_requested, run.finals_lost) == (4, 0)
 
 
 def test_a_final_comes_after_the_silence_that_ends_its_segment_and_the_decode(recorded: Recorded) -> None:
@@ -105,7 +105,7 @@ class _Deaf:
 
 def test_finals_that_failed_are_lost(recorded: Recorded) -> None:
     run = live(recorded, _Deaf())
-    assert (run.asked_finals, run.finals_lost, run.partials) == (4, 4, [])
+    assert (run.finals_requested, run.finals_lost, run.partials) == (4, 4, [])
 
 
 class _Slow(Oracle):
@@ -131,7 +131,7 @@ def test_three_times_what_the_machine_can_do_costs_all_but_finals(tmp_path: Path
     slow = _Slow(5)
     run = live(recorded, slow, workers=1)
     said = repeats * len(TURNS)
-    assert (run.asked_finals, len(run.finals), run.finals_lost) == (said, said, 0)
+    assert (run.finals_requested, len(run.finals), run.finals_lost) == (said, said, 0)
     assert set(run.levels) == set(OverloadLevel), "every level is passed"
     assert run.levels[-1] is OverloadLevel.NONE, "and left again"
     assert run.partials_shed > 0 and slow.cheap > 0 and run.finals_spilled > 0
@@ -184,7 +184,7 @@ def test_real_engine_at_triple_load_loses_no_final_and_recovers(tmp_path: Path) 
     again_ms = over_ms + 175_000  # a segment begins a little before its words
 
     async def hear(recorded: Recorded, decoding: Decoding) -> LiveRun:
-        return await hear_live(
+        return await simulate_live(
             recorded, decoding, workers=1, new_detector=SileroDetector, segmenter=SegmenterOptions()
         )
 
@@ -201,7 +201,7 @@ def test_real_engine_at_triple_load_loses_no_final_and_recovers(tmp_path: Path) 
 
     usual, run, slowed = asyncio.run(scene())
     assert max(usual.levels) < OverloadLevel.CHEAPER and usual.finals_lost == 0
-    assert (len(run.finals), run.finals_lost) == (run.asked_finals, 0)
+    assert (len(run.finals), run.finals_lost) == (run.finals_requested, 0)
     first = [given for given in run.finals if given.final.segment.start_ms < again_ms]
     assert len(first) == len(usual.finals)
     assert sum(len(given.final.words) for given in first) > 40

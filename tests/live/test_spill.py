@@ -20,7 +20,8 @@ from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.live import transcription as live_module
 from callreel.live.spill import Spill
-from callreel.live.transcription import LiveTranscription, keep_live_transcript
+from callreel.live.transcript import keep_live_transcript
+from callreel.live.transcription import LiveTranscription
 from callreel.store.calls import calls, layers
 from callreel.store.files.growing_wav import GrowingWav
 from callreel.store.transcripts import finals, spilled, transcripts
@@ -170,7 +171,7 @@ def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes_what_
     with grounded(tmp_path) as installation, caplog.at_level(logging.ERROR):
         a_call(installation)
         asyncio.run(stops(installation))
-        assert "1 segments' text is not kept" in caplog.text
+        assert "1 final segments were not saved" in caplog.text
         assert [final.segment.number for final in kept(installation)] == [0, 1] and waiting(installation) == 3
     with grounded(tmp_path) as installation:
         with installation.database.write() as conn:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sqlalchemy import Connection
 
 from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.asr.engines.registry import EngineChoice
@@ -16,16 +17,14 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, TranscriptKind
 from callreel.live.endpointing import NoTranscript
-from callreel.live.spill import Spill
-from callreel.live.transcription import LiveTranscription, keep_live_transcript
+from callreel.live.transcript import keep_live_transcript
+from callreel.live.transcription import LiveTranscription
 from callreel.runtime.counters import Counters
 from callreel.store.calls import calls
 from callreel.store.transcripts import finals, live_scores, transcripts
 from callreel.store.transcripts.transcripts import TranscriptRow
 from tests.support.installation import (
-    SEGMENTER,
     Installation,
-    LoudnessDetector,
     QuickHost,
     Samples,
     a_call,
@@ -378,15 +377,15 @@ def test_failure_to_store_a_final_does_not_end_the_decoding(
 def test_closing_waits_for_a_final_that_is_being_stored(installation: Installation) -> None:
     a_call(installation)
     storing, go_on = threading.Event(), threading.Event()
-    record = installation.publisher.record
+    record = installation.publisher.record_all
 
-    def slowly(conn: object, event: LiveEvent) -> LiveEvent:
-        if event.kind is EventKind.FINAL:
+    def slowly(conn: Connection, events: Sequence[LiveEvent]) -> list[LiveEvent]:
+        if any(event.kind is EventKind.FINAL for event in events):
             storing.set()
             go_on.wait(5)
-        return record(conn, event)  # type: ignore[arg-type]
+        return record(conn, events)
 
-    installation.publisher.record = slowly  # type: ignore[method-assign]
+    installation.publisher.record_all = slowly  # type: ignore[method-assign]
 
     async def scene() -> None:
         before = asyncio.all_tasks()
@@ -405,11 +404,7 @@ def test_closing_waits_for_a_final_that_is_being_stored(installation: Installati
 
 def test_call_that_nobody_listened_to_has_an_empty_transcript_too(installation: Installation) -> None:
     a_call(installation)
-    service = LiveTranscription(
-        QuickHost(), installation.database, installation.publisher, installation.commits, installation.clock,
-        Counters(),
-        workers=1, new_detector=LoudnessDetector, segmenter=SEGMENTER, spill=Spill(installation.database, installation.blobs), listen=False,
-    )  # fmt: skip
+    service = transcription(replace(installation, listen=False), QuickHost())
     say(service, Role.AGENT, 800)
     asyncio.run(service.finish_call(CALL))
     found = transcript(installation)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from callreel.asr.engine import RecognizedWord, Transcription
-from callreel.audio.segmenter import SegmenterOptions
+from callreel.audio.segmenter import SegmenterOptions, speech_spans
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
 from callreel.domain.transcript import TranscriptKind
-from callreel.postcall.transcription import FoundOut, segments
+from callreel.postcall.transcription import FoundOut
 from callreel.store.calls import calls
 from callreel.store.transcripts import finals
 from tests.support.installation import Installation, LoudnessDetector, Samples, one_word, silence, speech
@@ -138,7 +138,7 @@ def test_call_of_which_nothing_was_heard_has_an_empty_transcript(recorded: Recor
     ],
 )  # fmt: skip
 def test_segments_lie_within_the_channel_and_in_order(samples: Samples, count: int) -> None:
-    found = list(segments([samples[:1000], samples[1000:]], LoudnessDetector(), SegmenterOptions()))
+    found = list(speech_spans([samples[:1000], samples[1000:]], LoudnessDetector(), SegmenterOptions()))
     assert len(found) == count
-    edges = [edge for span in found for edge in span]
+    edges = [edge for span in found for edge in (span.start_ms, span.end_ms)]
     assert edges == sorted(edges) and all(0 <= edge <= samples.size / 8 for edge in edges)

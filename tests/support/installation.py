@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.asr.workers.host import EngineHost
+from callreel.asr.workers.pool import StartedEngine
 from callreel.audio import mulaw
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.cluster.event_bus import EventBus
@@ -31,7 +32,7 @@ from callreel.ingest.fact_queue import FactQueue
 from callreel.ingest.stream_lifecycle import StreamLifecycle
 from callreel.ingest.voice_request import TOKEN_PARAMETER, AnswerOptions, VoiceRequestHandler
 from callreel.live.spill import Spill
-from callreel.live.transcription import LiveTranscription
+from callreel.live.transcription import LiveOptions, LiveTranscription
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.simulator.calls.twiml_reader import read_twiml
@@ -315,17 +316,13 @@ def transcription(
     installation: Installation, host: EngineHost, counters: Counters | None = None, *, workers: int = 1
 ) -> LiveTranscription:
     return LiveTranscription(
-        host,
-        installation.database,
-        installation.publisher,
+        StartedEngine(host, host.capabilities, ""),
         installation.commits,
+        installation.publisher,
         installation.clock,
         counters or Counters(),
-        workers=workers,
-        new_detector=LoudnessDetector,
-        segmenter=SEGMENTER,
-        spill=Spill(installation.database, installation.blobs),
-        listen=installation.listen,
+        Spill(installation.database, installation.blobs),
+        LiveOptions(workers, LoudnessDetector, SEGMENTER, enabled=installation.listen),
     )
 
 

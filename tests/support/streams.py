@@ -10,7 +10,7 @@ from callreel.domain.recording import Layer, LayerFile
 from callreel.domain.transcript import TranscriptKind
 from callreel.ingest.call_registry import LiveStream
 from callreel.ingest.recovery import Recovery
-from callreel.live.transcription import keep_live_transcript
+from callreel.live.transcript import keep_live_transcript
 from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.store.calls import layers, streams
 from callreel.store.calls.streams import StreamRow

@@ -24,7 +24,7 @@ from callreel.ingest.media.workers import MediaWorkers
 from callreel.ingest.stream_lifecycle import StreamLifecycle
 from callreel.ingest.stream_restart import StreamRestarter, request_streams_of
 from callreel.live.spill import Spill
-from callreel.live.transcription import LiveTranscription
+from callreel.live.transcription import LiveOptions, LiveTranscription
 from callreel.ops.metrics import LiveGauges
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
@@ -76,7 +76,9 @@ async def live_side(
 ) -> AsyncIterator[LiveSide]:
     """Live calls and their transcripts, ready for sockets. `process`: this process's name among its peers."""
     counters, clock = Counters(), Clock()
-    transcription = _transcription(settings, engine, database, publisher, commits, blobs, counters)
+    transcription = LiveTranscription(
+        engine, commits, publisher, clock, counters, Spill(database, blobs), _live_options(settings)
+    )
     restarter = StreamRestarter(
         database, carrier_access(settings), answer_options(settings), clock, new_token
     )
@@ -155,27 +157,15 @@ def live_figures(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
     )
 
 
-def _transcription(
-    settings: Settings,
-    engine: StartedEngine,
-    database: Database,
-    publisher: EventPublisher,
-    commits: GroupCommit,
-    blobs: BlobStore,
-    counters: Counters,
-) -> LiveTranscription:
-    options = SegmenterOptions(
+def _live_options(settings: Settings) -> LiveOptions:
+    segmenter = SegmenterOptions(
         on=settings.vad_on_threshold,
         off=settings.vad_off_threshold,
         min_silence_ms=settings.vad_min_silence_ms,
         pre_ms=settings.vad_pre_ms,
         post_ms=settings.vad_post_ms,
     )
-    return LiveTranscription(
-        engine.host, database, publisher, commits, Clock(), counters,
-        workers=settings.engine_workers, new_detector=SileroDetector, segmenter=options,
-        spill=Spill(database, blobs), listen=settings.live_transcript, engine=engine.able, why=engine.why,
-    )  # fmt: skip
+    return LiveOptions(settings.engine_workers, SileroDetector, segmenter, enabled=settings.live_transcript)
 
 
 def leg_ended(runtime: Runtime, ownership: CallOwnership) -> Callable[[CallId], None]:

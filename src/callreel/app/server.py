@@ -26,7 +26,7 @@ from callreel.ingest.recovery import CHECK_EVERY_S as RECOVERY_EVERY_S
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import CHECK_EVERY_S as STALE_CHECK_EVERY_S
 from callreel.ingest.stale_calls import StaleCalls
-from callreel.live.transcription import keep_live_transcript
+from callreel.live.transcript import keep_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher

@@ -42,7 +42,7 @@ class Stability:
     def for_engine(cls, capabilities: Capabilities) -> "Stability":
         return cls(capabilities.settle_ms, capabilities.guess_ms)
 
-    def hear(self, words: Sequence[Word], until_ms: int) -> Showing:
+    def update(self, words: Sequence[Word], until_ms: int) -> Showing:
         """A hypothesis over the segment's audio up to `until_ms`; positions are the call's."""
         shown = continued(self._stable, words)
         agreed = _in_common(shown, continued(self._stable, self._before))

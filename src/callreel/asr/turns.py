@@ -42,7 +42,7 @@ def merge_turns(finals: Iterable[Final], *, max_pause_ms: int = MAX_PAUSE_MS) ->
     return [turn.as_turn() for turn in turns]
 
 
-def heard_ms(made: Iterable[Final]) -> int:
+def transcribed_ms(made: Iterable[Final]) -> int:
     """The audio of those segments that the engine heard which was meant to."""
     return sum(
         final.segment.end_ms - final.segment.start_ms

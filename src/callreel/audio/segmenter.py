@@ -4,11 +4,13 @@ Fed one number a step, it knows neither samples nor models nor clocks. The rule 
 silence below `off`) with pads around; the figures are those measured in reference/speech.md, sections 1 and 5.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+
+from callreel.audio.samples import SAMPLES_PER_MS, Samples
 
 
 class SpeechDetector(Protocol):
@@ -19,7 +21,7 @@ class SpeechDetector(Protocol):
         """Samples of one step: 256 at 8 kHz are 32 ms."""
         ...
 
-    def probability(self, samples: npt.NDArray[np.int16]) -> float:
+    def probability(self, samples: Samples) -> float:
         """0 to 1 for `samples` [step_samples], which follow those of the call before."""
         ...
 
@@ -187,3 +189,60 @@ class Segmenter:
         self._start_ms = self._previous_end_ms = end_ms
         self._rest = True
         return Split(start_ms, end_ms)
+
+
+class SpeechSegmenter:
+    """The one loop from a track's 8 kHz samples to its segments: detector steps in, segment events out."""
+
+    def __init__(self, detector: SpeechDetector, options: SegmenterOptions) -> None:
+        self._detector = detector
+        self._segmenter = Segmenter(options)
+        self._step_ms = options.step_ms
+        self._steps = 0
+        self._rest: Samples = np.zeros(0, np.int16)
+
+    @property
+    def position_ms(self) -> int:
+        """How far detection has come."""
+        return self._steps * self._step_ms
+
+    def push(self, samples8k: Samples) -> Iterator[SegmentEvent]:
+        """Events of the next samples, of any length. Samples count once the iterator is exhausted."""
+        samples = np.concatenate([self._rest, samples8k]) if self._rest.size else samples8k
+        step = self._detector.step_samples
+        whole = samples.size - samples.size % step
+        self._rest = samples[whole:]
+        for at in range(0, whole, step):
+            self._steps += 1
+            event = self._segmenter.push(self._detector.probability(samples[at : at + step]))
+            if event is not None:
+                yield event
+
+    def finish(self, end_ms: int) -> SegmentEvent | None:
+        """The track ended at `end_ms`: what becomes of the open segment, if there is one."""
+        return self._segmenter.finish(end_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSpan:
+    """A segment, and the position of detection at which its end was certain."""
+
+    start_ms: int
+    end_ms: int
+    decided_ms: int
+
+
+def speech_spans(
+    blocks8k: Iterable[Samples], detector: SpeechDetector, options: SegmenterOptions
+) -> Iterator[SpeechSpan]:
+    """The segments of a whole track, each as soon as it is certain. Blocks may have any length."""
+    segmenter, total = SpeechSegmenter(detector, options), 0
+    for block in blocks8k:
+        total += block.size
+        for event in segmenter.push(block):
+            if isinstance(event, Closed | Split):
+                yield SpeechSpan(event.start_ms, event.end_ms, segmenter.position_ms)
+    length_ms = total // SAMPLES_PER_MS
+    last = segmenter.finish(length_ms)
+    if isinstance(last, Closed | Split):
+        yield SpeechSpan(last.start_ms, last.end_ms, length_ms)

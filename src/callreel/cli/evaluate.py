@@ -14,7 +14,6 @@ from callreel.cli.command import configure
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from callreel.asr.workers.host import EngineHost
     from callreel.evaluation.decoding import Decoding
     from callreel.evaluation.evaluate import Evaluated, EvaluationOptions
     from callreel.evaluation.material import Recorded
@@ -48,12 +47,6 @@ def evaluate(
         bool,
         typer.Option("--offline", help="Leave out the live part, which decodes everything several times."),
     ] = False,
-    real_time: Annotated[
-        bool,
-        typer.Option(
-            "--real-time", help="Hear the live part as it would come, on the clock of this machine."
-        ),
-    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document a line, one for each engine.")
     ] = False,
@@ -63,7 +56,7 @@ def evaluate(
 ) -> None:
     """Hear recordings with known words, offline and as if live, and score what came of it.
 
-    Live runs as fast as can be, with the clock simulated, or with --real-time as long as the recordings do. How to write a manifest and what the figures mean:
+    Live runs as fast as can be, with the clock simulated. How to write a manifest and what the figures mean:
     docs/words.md. Needs the extra `evaluate` (jiwer, meeteval). Examples:
 
     - `callreel evaluate calls/manifest.tsv --report words.html`
@@ -82,7 +75,7 @@ def evaluate(
     options = _options(settings, workers, live=not offline)
     runs: list[tuple[str, str, list[Evaluated]]] = []
     for name in engine or [settings.engine]:
-        model, results = asyncio.run(_hear(settings, name, material, options, real_time))
+        model, results = asyncio.run(_hear(settings, name, material, options))
         runs.append((name, model, results))
         if as_json:
             typer.echo(json.dumps(document(name, model, results)))
@@ -102,7 +95,7 @@ def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
 
 
 async def _hear(
-    settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions, real_time: bool
+    settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions
 ) -> tuple[str, list[Evaluated]]:
     from callreel.asr.engines import registry
     from callreel.asr.workers.host import EngineHost
@@ -110,8 +103,6 @@ async def _hear(
     from callreel.settings.engines import engine_by_spec
 
     if wanted == ORACLE:
-        if real_time:
-            raise EngineError("the oracle has no engine processes, so it cannot be heard in real time")
         timed = [recorded for recorded in material if recorded.timed]
         if not timed:
             raise EngineError("the oracle needs recordings whose words have times; these have none")
@@ -120,17 +111,12 @@ async def _hear(
     choice = engine_by_spec(settings, wanted)
     await asyncio.to_thread(registry.prepare, choice)
     host = EngineHost(choice, 1)
-    live_host = EngineHost(choice, options.workers) if real_time and options.live else None
     try:
         await host.start()
-        if live_host is not None:
-            await live_host.start()
         model = host.capabilities.model
-        return model, await _all(wanted, material, EngineDecoding(host), options, live_host)
+        return model, await _all(wanted, material, EngineDecoding(host), options)
     finally:
         await host.close()
-        if live_host is not None:
-            await live_host.close()
 
 
 async def _all(
@@ -138,7 +124,6 @@ async def _all(
     material: list[Recorded],
     decoding: Decoding,
     options: EvaluationOptions,
-    live_host: EngineHost | None = None,
 ) -> list[Evaluated]:
     from rich.console import Console
     from rich.progress import track
@@ -148,7 +133,7 @@ async def _all(
 
     console = Console(stderr=True)
     heard = track(material, description=name, console=console, disable=not sys.stderr.isatty())
-    return [await hear(recorded, decoding, SileroDetector, options, live_host) for recorded in heard]
+    return [await hear(recorded, decoding, SileroDetector, options) for recorded in heard]
 
 
 def _options(settings: Settings, workers: int | None, *, live: bool) -> EvaluationOptions:

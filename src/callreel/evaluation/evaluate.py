@@ -9,18 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from callreel.asr.turns import words_from
-from callreel.asr.workers.host import EngineHost
 from callreel.audio.resample import upsample_all
 from callreel.audio.samples import ASR_SAMPLES_PER_MS, TELEPHONE_HZ, Samples
-from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, SpeechDetector, Split
+from callreel.audio.segmenter import SegmenterOptions, SpeechDetector, speech_spans
 from callreel.domain.call import Role
 from callreel.domain.transcript import Final, Segment
 from callreel.evaluation import scores
 from callreel.evaluation.decoding import Decoding
 from callreel.evaluation.material import Recorded
-from callreel.evaluation.real_time import hear_in_real_time
-from callreel.evaluation.scores import CutSegment, Segmentation, Spoken, SpokenWord, WordErrors
-from callreel.evaluation.simulated_live import Given, LiveRun, Shown, hear_live
+from callreel.evaluation.scores import Segmentation, Spoken, SpokenWord, WordErrors
+from callreel.evaluation.simulated_live import Given, LiveRun, Shown, simulate_live
 
 NewDetector = type[SpeechDetector]
 
@@ -86,22 +84,14 @@ async def evaluate(
     decoding: Decoding,
     new_detector: NewDetector,
     options: EvaluationOptions,
-    live_host: EngineHost | None = None,
 ) -> Evaluated:
-    """Hear one recording both ways. Raises MaterialError; an engine's errors become lost finals.
-
-    With `live_host`, which has been started, the live part is heard in real time by its processes.
-    """
+    """Transcribe one recording both ways. Raises MaterialError; an engine's errors become lost finals."""
     lanes = recorded.lanes()
     decoding.begin(recorded)
     offline, cpu_offline_s = await _offline(lanes, decoding, new_detector, options.offline_segmenter)
     live = LiveRun()
-    if options.live and live_host is not None:
-        live = await hear_in_real_time(
-            recorded, live_host, new_detector=new_detector, segmenter=options.live_segmenter
-        )
-    elif options.live:
-        live = await hear_live(
+    if options.live:
+        live = await simulate_live(
             recorded,
             decoding,
             workers=options.workers,
@@ -134,28 +124,13 @@ async def evaluate(
     return result
 
 
-def cut(samples8k: Samples, detector: SpeechDetector, options: SegmenterOptions) -> list[CutSegment]:
-    """The segments of one lane [n], each with the time at which it was known to be over."""
-    segmenter, step = Segmenter(options), detector.step_samples
-    found = []
-    for at in range(0, samples8k.size - step + 1, step):
-        event = segmenter.push(detector.probability(samples8k[at : at + step]))
-        if isinstance(event, Closed | Split):
-            found.append(CutSegment(event.start_ms, event.end_ms, (at + step) * 1000 // TELEPHONE_HZ))
-    length_ms = samples8k.size * 1000 // TELEPHONE_HZ
-    last = segmenter.finish(length_ms)
-    if isinstance(last, Closed | Split):
-        found.append(CutSegment(last.start_ms, last.end_ms, length_ms))
-    return found
-
-
 async def _offline(
     lanes: dict[Role, Samples], decoding: Decoding, new_detector: NewDetector, options: SegmenterOptions
 ) -> tuple[list[Final], float]:
     finals, cpu_s = [], 0.0
     for role, lane in lanes.items():
         wide = upsample_all(lane)
-        for number, piece in enumerate(cut(lane, new_detector(), options)):
+        for number, piece in enumerate(speech_spans([lane], new_detector(), options)):
             samples = wide[piece.start_ms * ASR_SAMPLES_PER_MS : piece.end_ms * ASR_SAMPLES_PER_MS]
             decoded = await decoding.decode(role, piece.start_ms, samples, partial=False)
             cpu_s += decoded.cpu_s
@@ -180,7 +155,7 @@ def _judge_times(
             (one for one in live.finals if one.final.segment.role is role),
             key=lambda one: one.final.segment.number,
         )
-        result.segmentation += scores.segmentation(turns, cut(lane, new_detector(), options))
+        result.segmentation += scores.segmentation(turns, list(speech_spans([lane], new_detector(), options)))
         result.final_delays_ms += _final_delays_ms(said, given)
         result.word_delays_ms += scores.heard_delays_ms(
             said, [(word.text, round(one.at_ms)) for one in given for word in one.final.words]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from callreel.asr.normalization import normal, normal_words
+from callreel.audio.segmenter import SpeechSpan
 
 if TYPE_CHECKING:
     from callreel.domain.call import Role
@@ -78,15 +79,6 @@ class Spoken:
     end_ms: int
     text: str
     words: tuple[SpokenWord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CutSegment:
-    """A segment as it was cut, and the time at which that was decided, in ms."""
-
-    start_ms: int
-    end_ms: int
-    decided_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +181,7 @@ def taken_back(shown: Iterable[Sequence[str]]) -> int:
     return count
 
 
-def segmentation(turns: Sequence[Spoken], segments: Sequence[CutSegment]) -> Segmentation:
+def segmentation(turns: Sequence[Spoken], segments: Sequence[SpeechSpan]) -> Segmentation:
     """Judges the segments of one track against the turns of the same track, whose words have times."""
     words = [word for turn in turns for word in turn.words]
     shares = [_shares(word, segments) for word in words]
@@ -258,7 +250,7 @@ def _alignment(wanted: list[str], got: list[str]) -> list[tuple[bool, int, int, 
     ]
 
 
-def _shares(word: SpokenWord, segments: Sequence[CutSegment]) -> list[float]:
+def _shares(word: SpokenWord, segments: Sequence[SpeechSpan]) -> list[float]:
     length = max(1, word.end_ms - word.start_ms)
     return [_common_ms(word, piece) / length for piece in segments if _common_ms(word, piece) > 0]
 
@@ -268,7 +260,7 @@ def _is_cut(shares: Sequence[float], word: SpokenWord) -> bool:
     return sum(shares) < _COVERED or sum(share * length > _TOUCHED_MS for share in shares) > 1
 
 
-def _common_ms(one: SpokenWord | Spoken, other: CutSegment) -> int:
+def _common_ms(one: SpokenWord | Spoken, other: SpeechSpan) -> int:
     return min(one.end_ms, other.end_ms) - max(one.start_ms, other.start_ms)
 
 

@@ -65,7 +65,7 @@ class LiveRun:
 
     finals: list[Given] = field(default_factory=list)
     partials: list[Shown] = field(default_factory=list)
-    asked_finals: int = 0
+    finals_requested: int = 0
     partials_shed: int = 0
     finals_spilled: int = 0
     """Closed segments that had to wait on disk."""
@@ -76,10 +76,10 @@ class LiveRun:
     @property
     def finals_lost(self) -> int:
         """Closed segments that nobody got a final for, or one that says that it failed."""
-        return self.asked_finals - sum(not given.final.failed for given in self.finals)
+        return self.finals_requested - sum(not given.final.failed for given in self.finals)
 
 
-async def hear_live(
+async def simulate_live(
     recorded: Recorded,
     decoding: Decoding,
     *,
@@ -165,7 +165,7 @@ class _Simulation:
     def _ask(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
         job = Job(_CALL, role, number, start_ms, samples, final, self._now_ms / 1000)
         if final:
-            self.run.asked_finals += 1
+            self.run.finals_requested += 1
             self._closed[role] = number
             if not self._queue.offer_final(job):
                 self.run.finals_spilled += 1
@@ -188,5 +188,5 @@ class _Simulation:
         if not decoded.failed and job.number > self._closed.get(job.role, -1):
             until_ms = job.start_ms + job.samples16k.size // ASR_SAMPLES_PER_MS
             new = Stability.for_engine(self._decoding.capabilities)
-            showing = self._open.setdefault(job.key, new).hear(words, until_ms)
+            showing = self._open.setdefault(job.key, new).update(words, until_ms)
             self.run.partials.append(Shown(job.role, job.number, self._now_ms, showing))

@@ -16,10 +16,10 @@ from callreel.audio.segmenter import (
     Closed,
     Dropped,
     Opened,
-    Segmenter,
     SegmenterOptions,
     SegmentEvent,
     SpeechDetector,
+    SpeechSegmenter,
     Split,
 )
 from callreel.domain.call import Role
@@ -105,24 +105,16 @@ class EndpointDetector:
     ) -> None:
         """`dropped(role, start_ms)`: text was asked for, but the segment that began there is none after all."""
         self._role = role
-        self._detector = detector
-        self._options = options
-        self._segmenter = Segmenter(options)
+        self._pre_ms = options.pre_ms
+        self._segmenter = SpeechSegmenter(detector, options)
         self.cadence = cadence
         self._ask = ask
         self._dropped = dropped
-        self._undetected = np.zeros(0, np.int16)
         self._samples16k = SampleStore()
         self._newest8k = SampleStore()
         self._number = first_number
         self._cut: deque[_Cut] = deque()
         self._open_since_ms: int | None = None
-        self._steps = 0
-
-    @property
-    def position_ms(self) -> int:
-        """How far detection has come."""
-        return self._steps * self._options.step_ms
 
     @property
     def held_ms(self) -> int:
@@ -133,12 +125,8 @@ class EndpointDetector:
         """The next settled samples of the lane, at both rates; the two need not reach equally far."""
         self._samples16k.append(samples16k)
         self._newest8k.append(samples8k)
-        pending = np.concatenate([self._undetected, samples8k]) if self._undetected.size else samples8k
-        step = self._detector.step_samples
-        whole = pending.size - pending.size % step
-        for at in range(0, whole, step):
-            self._step(pending[at : at + step])
-        self._undetected = pending[whole:]
+        for event in self._segmenter.push(samples8k):
+            self._handle(event)
         self._give_cut(self._certain_ms)
         self._forget()
         self._maybe_partial()
@@ -149,10 +137,6 @@ class EndpointDetector:
         self._handle(self._segmenter.finish(end_ms))
         self._give_cut(end_ms)
         self._newest8k.forget(self._newest8k.end)  # the next stream has a resampler of its own
-
-    def _step(self, samples: Samples) -> None:
-        self._steps += 1
-        self._handle(self._segmenter.push(self._detector.probability(samples)))
 
     def _handle(self, event: SegmentEvent | None) -> None:
         if isinstance(event, Opened):
@@ -197,7 +181,7 @@ class EndpointDetector:
         return np.concatenate([made, rest[missing_from - 2 * first : end - 2 * first]])
 
     def _forget(self) -> None:
-        keep_ms = self.position_ms - self._options.pre_ms - 1000
+        keep_ms = self._segmenter.position_ms - self._pre_ms - 1000
         if self._open_since_ms is not None:
             keep_ms = min(keep_ms, self._open_since_ms)
         if self._cut:

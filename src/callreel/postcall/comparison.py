@@ -73,14 +73,14 @@ class LayerComparison:
             files = layers.of_call(conn, call_id)
             recorded = recordings.of_call(conn, call_id)
             streamed = streams.of_call(conn, call_id)
-            heard_ms = sum(
+            transcribed_ms = sum(
                 f.segment.end_ms - f.segment.start_ms for f in finals.of_call(conn, call_id) if f.words
             )
         assert call is not None
         recording = _chosen(recorded)
         with ExitStack() as opened:
             comparisons, between_ms = self._compare(opened, files, streamed)
-        facts = self._facts(recording, files, streamed, between_ms, heard_ms)
+        facts = self._facts(recording, files, streamed, between_ms, transcribed_ms)
         judgement = judge(comparisons, facts, self._limits)
         self._keep(call, judgement, comparisons)
         return len(judgement.reasons)
@@ -125,7 +125,7 @@ class LayerComparison:
         files: list[LayerFile],
         streamed: list[StreamRow],
         between_ms: int,
-        heard_ms: int,
+        transcribed_ms: int,
     ) -> Facts:
         cloud = [f for f in files if f.layer is Layer.CLOUD]
         code = recording.error_code if recording else None
@@ -145,7 +145,7 @@ class LayerComparison:
             between_streams_ms=between_ms,
             tracks=self._tracks,
             recording_wanted=self._record,
-            live_speech_ms=heard_ms,
+            live_speech_ms=transcribed_ms,
         )
 
     def _keep(self, call: CallRow, judgement: Judgement, comparisons: tuple[Comparison, ...]) -> None:

@@ -1,16 +1,14 @@
 """The final transcript: each channel of the stored recording cut by voice activity, decoded, merged into turns."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-import numpy as np
-
 from callreel.asr.engine import Capabilities, Transcription
-from callreel.asr.turns import heard_ms, merge_turns, words_from
+from callreel.asr.turns import merge_turns, transcribed_ms, words_from
 from callreel.audio.resample import rate_blocks, to_rate
 from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ, Samples
-from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, SpeechDetector, Split
+from callreel.audio.segmenter import SegmenterOptions, SpeechDetector, speech_spans
 from callreel.audio.source import in_blocks
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
@@ -33,26 +31,6 @@ Decode = Callable[[Sequence[Samples], str], Sequence[Transcription]]
 
 DETECT_BLOCK = 80_000
 """Samples that are read at once: 10 s as a rule."""
-
-
-def segments(
-    blocks8k: Iterable[Samples], detector: SpeechDetector, options: SegmenterOptions
-) -> Iterator[tuple[int, int]]:
-    """Stretches of speech as (start_ms, end_ms), each as soon as it is certain. Blocks [n] may have any length."""
-    segmenter = Segmenter(options)
-    step, rest, total = detector.step_samples, np.zeros(0, np.int16), 0
-    for block in blocks8k:
-        total += block.size
-        samples = np.concatenate([rest, block])
-        whole = samples.size // step * step
-        for at in range(0, whole, step):
-            event = segmenter.push(detector.probability(samples[at : at + step]))
-            if isinstance(event, Closed | Split):
-                yield event.start_ms, event.end_ms
-        rest = samples[whole:]
-    last = segmenter.finish(total * 1000 // TELEPHONE_HZ)
-    if isinstance(last, Closed | Split):
-        yield last.start_ms, last.end_ms
 
 
 class FoundOut:
@@ -153,18 +131,18 @@ class FinalTranscriber:
     def _channel(self, role: Role, sound: SoundFile, language: str, found_out: "FoundOut") -> Iterator[Final]:
         samples, rate_hz = sound.channel(), sound.rate_hz
         narrow = rate_blocks(in_blocks(samples, DETECT_BLOCK), rate_hz, TELEPHONE_HZ)
-        spans = enumerate(segments(narrow, self._new_detector(), self._segmenter))
+        spans = enumerate(speech_spans(narrow, self._new_detector(), self._segmenter))
         while batch := list(islice(spans, self._engine.batch)):
             pieces = [
-                to_rate(samples[start_ms * rate_hz // 1000 : end_ms * rate_hz // 1000], rate_hz, ASR_HZ)
-                for _, (start_ms, end_ms) in batch
+                to_rate(
+                    samples[span.start_ms * rate_hz // 1000 : span.end_ms * rate_hz // 1000], rate_hz, ASR_HZ
+                )
+                for _, span in batch
             ]
-            for (number, (start_ms, end_ms)), heard in zip(
-                batch, self._decode(pieces, language), strict=True
-            ):
-                segment = Segment(role, number, start_ms, end_ms)
-                found_out.add(heard.language, end_ms - start_ms)
-                yield Final(segment, words_from(heard, start_ms), fallback_engine=heard.fallback_engine)
+            for (number, span), heard in zip(batch, self._decode(pieces, language), strict=True):
+                segment = Segment(role, number, span.start_ms, span.end_ms)
+                found_out.add(heard.language, span.end_ms - span.start_ms)
+                yield Final(segment, words_from(heard, span.start_ms), fallback_engine=heard.fallback_engine)
 
     def from_live(self, call_id: CallId) -> int:
         """Without a usable recording the live text is the final one, and the live engine the one that made it."""
@@ -186,7 +164,7 @@ class FinalTranscriber:
     def _keep(self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool) -> int:
         turns = merge_turns(made)
         engine = self._engine
-        kept = Provenance(run, self._why, heard_ms(made), engine.cost_per_minute, language, detected)
+        kept = Provenance(run, self._why, transcribed_ms(made), engine.cost_per_minute, language, detected)
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
             if (

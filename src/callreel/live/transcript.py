@@ -1,0 +1,97 @@
+"""Live results in the database and as events: final segments, and the live transcript made of them."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from callreel.asr.engine import Capabilities
+from callreel.asr.stability import Showing
+from callreel.asr.turns import merge_turns, transcribed_ms
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
+from callreel.domain.words import join_words
+from callreel.review.live_scoring import keep_text_score
+from callreel.store.calls import calls
+from callreel.store.db.database import Database
+from callreel.store.transcripts import finals, spilled, transcripts
+from callreel.store.transcripts.transcripts import Provenance
+
+
+def put_final(
+    conn: Connection, call_id: CallId, final: Final, *, ended: bool, engine: str
+) -> list[LiveEvent]:
+    """Store a final; the events are to be recorded in the same transaction.
+
+    The live transcript of a call that has `ended` here was stored before its spilled segments were decoded, so the last
+    one of them makes it anew.
+    """
+    events = []
+    if finals.put(conn, call_id, final):
+        events.append(LiveEvent(call_id, EventKind.FINAL, final_data(final)))
+    last = spilled.remove(conn, call_id, final.segment) and not spilled.count(conn, call_id)
+    if last and ended:
+        events.append(put_live_transcript(conn, call_id, engine))
+        keep_text_score(conn, call_id)
+    return events
+
+
+def keep_live_transcript(database: Database, publisher: EventPublisher, call_id: CallId, engine: str) -> None:
+    """Merge a call's live finals into turns and store them as its live transcript. Blocking, repeatable."""
+    with database.write() as conn:
+        event = publisher.record(conn, put_live_transcript(conn, call_id, engine))
+    publisher.publish(event)
+
+
+def put_live_transcript(
+    conn: Connection, call_id: CallId, engine: str, able: Capabilities | None = None, why: str = ""
+) -> LiveEvent:
+    """The same in a transaction; the event is to be recorded in it.
+
+    `able` gives the engine's model and price, `why` the reason for its choice.
+    """
+    made = finals.of_call(conn, call_id)
+    turns = merge_turns(made)
+    row = calls.get(conn, call_id)
+    language = row.language if row is not None else ""
+    if not language and able is not None and len(able.languages) == 1:
+        language = able.languages[0]
+    provenance = Provenance("", why, transcribed_ms(made), able.cost_per_minute if able else 0.0, language)
+    transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, able.model if able else "", turns, provenance)
+    return LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
+
+
+def partial_data(segment: Segment, showing: Showing) -> dict[str, Json]:
+    """An open segment as event data. `text` is `stable`, which will not change, and then `tentative`."""
+    return {
+        **_place(segment),
+        "text": _text(showing.words),
+        "stable": _text(showing.stable),
+        "tentative": _text(showing.tentative),
+    }
+
+
+def final_data(final: Final) -> dict[str, Json]:
+    """A final as event data."""
+    known = [word.confidence for word in final.words if word.confidence is not None]
+    return {
+        **_place(final.segment),
+        "text": final.text,
+        "confidence": round(sum(known) / len(known), 3) if known else None,
+        "failed": final.failed,
+        "fallback_engine": final.fallback_engine,
+    }
+
+
+def _place(segment: Segment) -> dict[str, Json]:
+    return {
+        "role": segment.role,
+        "number": segment.number,
+        "start_ms": segment.start_ms,
+        "end_ms": segment.end_ms,
+    }
+
+
+def _text(words: Iterable[Word]) -> str:
+    return join_words(word.text for word in words)
