@@ -160,7 +160,7 @@ def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes_what_
         layer_2(installation, np.repeat(spoken(), 2))
         await overloaded(installation, service, host)
         host.gate.set()
-        await eventually(lambda: "a final cannot be kept yet" in caplog.text)
+        await eventually(lambda: "a final not saved yet" in caplog.text)
         async with asyncio.timeout(30):
             await service.close()
 

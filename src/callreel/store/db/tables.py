@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, MetaData, Table, UniqueConstraint
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.schema import SchemaItem
 
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.call import CallState, Direction, Role
@@ -61,14 +62,17 @@ metadata = MetaData(
 )
 
 
+def _table(name: str, *columns: SchemaItem, **options: Any) -> Table:
+    return Table(name, metadata, *columns, **options)
+
+
 def _of_call(*, nullable: bool = False, index: bool = True) -> Column[Any]:
     """Erasing a call deletes the rows that refer to it."""
     return Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), nullable=nullable, index=index)
 
 
-calls = Table(
+calls = _table(
     "calls",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("direction", Enumerated(Direction), nullable=False),
     Column("state", Enumerated(CallState), nullable=False, index=True),
@@ -88,9 +92,8 @@ calls = Table(
     Column("language", Text, nullable=False),
 )
 
-legs = Table(
+legs = _table(
     "legs",
-    metadata,
     Column("sid", Text, primary_key=True),
     _of_call(),
     Column("parent_sid", Text),
@@ -101,9 +104,8 @@ legs = Table(
     Column("duration_s", Integer),
 )
 
-streams = Table(
+streams = _table(
     "streams",
-    metadata,
     Column("sid", Text, primary_key=True),
     _of_call(),
     Column("leg_sid", Text, nullable=False),
@@ -115,9 +117,8 @@ streams = Table(
     Column("owner", Text),
 )
 
-layers = Table(
+layers = _table(
     "layers",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(),
     Column("layer", Enumerated(Layer), nullable=False),
@@ -138,9 +139,8 @@ layers = Table(
     Column("stored_bytes", LargeInteger),
 )
 
-recordings = Table(
+recordings = _table(
     "recordings",
-    metadata,
     Column("sid", Text, primary_key=True),
     _of_call(),
     Column("leg_sid", Text, nullable=False),
@@ -158,9 +158,8 @@ recordings = Table(
 )
 
 # Workflows that must be started: `store/calls/outbox.py`.
-outbox = Table(
+outbox = _table(
     "outbox",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(),
     Column("workflow", Enumerated(Workflow), nullable=False),
@@ -171,9 +170,8 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
-callbacks = Table(
+callbacks = _table(
     "callbacks",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("key", Text, nullable=False),
@@ -182,9 +180,8 @@ callbacks = Table(
     UniqueConstraint("kind", "key"),
 )
 
-media_tokens = Table(
+media_tokens = _table(
     "media_tokens",
-    metadata,
     Column("token_hash", Text, primary_key=True),
     Column("leg_sid", Text, nullable=False),
     _of_call(),
@@ -193,9 +190,8 @@ media_tokens = Table(
     Column("used_at", UTCDateTime),
 )
 
-transcripts = Table(
+transcripts = _table(
     "transcripts",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("kind", Enumerated(TranscriptKind), nullable=False),
@@ -213,9 +209,8 @@ transcripts = Table(
     UniqueConstraint("call_id", "kind", "revision"),
 )
 
-turns = Table(
+turns = _table(
     "turns",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("transcript_id", LargeInteger, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
@@ -228,9 +223,8 @@ turns = Table(
     UniqueConstraint("transcript_id", "position"),
 )
 
-words = Table(
+words = _table(
     "words",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("turn_id", LargeInteger, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
@@ -241,9 +235,8 @@ words = Table(
     UniqueConstraint("turn_id", "position"),
 )
 
-finals = Table(
+finals = _table(
     "finals",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("role", Enumerated(Role), nullable=False),
@@ -257,9 +250,8 @@ finals = Table(
     UniqueConstraint("call_id", "role", "number"),
 )
 
-spilled_segments = Table(
+spilled_segments = _table(
     "spilled_segments",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("role", Enumerated(Role), nullable=False),
@@ -269,9 +261,8 @@ spilled_segments = Table(
     UniqueConstraint("call_id", "role", "number"),
 )
 
-live_scores = Table(
+live_scores = _table(
     "live_scores",
-    metadata,
     Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
     Column("live_words", Integer),
     Column("late", Integer),
@@ -283,9 +274,8 @@ live_scores = Table(
     Column("added", Integer),
 )
 
-live_events = Table(
+live_events = _table(
     "live_events",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("kind", Enumerated(EventKind), nullable=False),
@@ -296,9 +286,8 @@ live_events = Table(
     sqlite_autoincrement=True,
 )
 
-facts = Table(
+facts = _table(
     "facts",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(nullable=True),
     Column("leg_sid", Text),
@@ -307,9 +296,8 @@ facts = Table(
     Column("data", _Json, nullable=False),
 )
 
-users = Table(
+users = _table(
     "users",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("password_hash", Text, nullable=False),
@@ -319,18 +307,16 @@ users = Table(
     Column("identity", Text, nullable=False, unique=True),
 )
 
-sessions = Table(
+sessions = _table(
     "sessions",
-    metadata,
     Column("token_hash", Text, primary_key=True),
     Column("user_id", LargeInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
 )
 
-api_tokens = Table(
+api_tokens = _table(
     "api_tokens",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("user_id", LargeInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("name", Text, nullable=False),
@@ -341,17 +327,15 @@ api_tokens = Table(
     Column("last_used_at", UTCDateTime),
 )
 
-welcome_tokens = Table(
+welcome_tokens = _table(
     "welcome_tokens",
-    metadata,
     Column("token_hash", Text, primary_key=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
 )
 
-notes = Table(
+notes = _table(
     "notes",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(),
     Column("kind", Enumerated(NoteKind), nullable=False),
@@ -363,9 +347,8 @@ notes = Table(
     sqlite_autoincrement=True,
 )
 
-revisions = Table(
+revisions = _table(
     "revisions",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("transcript_id", LargeInteger, ForeignKey("transcripts.id", ondelete="CASCADE"), nullable=False),
@@ -377,9 +360,8 @@ revisions = Table(
     Index(None, "transcript_id"),
 )
 
-revised_turns = Table(
+revised_turns = _table(
     "revised_turns",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("revision_id", LargeInteger, ForeignKey("revisions.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
@@ -393,9 +375,8 @@ revised_turns = Table(
     UniqueConstraint("revision_id", "position"),
 )
 
-technicians = Table(
+technicians = _table(
     "technicians",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("name", Text, nullable=False),
     Column("number", Text, nullable=False, unique=True),
@@ -403,9 +384,8 @@ technicians = Table(
 )
 
 # The custom vocabulary, besides the settings' own phrases and the technicians' names.
-vocabulary = Table(
+vocabulary = _table(
     "vocabulary",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     Column("phrase", Text, nullable=False, unique=True),
     Column("added_by", Text, nullable=False),
@@ -414,9 +394,8 @@ vocabulary = Table(
 
 # The searchable text, one row for each displayed turn. On SQLite triggers keep `turn_fts`, made by a migration, in step
 # with `tokens`; on PostgreSQL `tokens` is a tsvector with an index.
-turn_index = Table(
+turn_index = _table(
     "turn_index",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("position", Integer, nullable=False),
@@ -429,9 +408,8 @@ turn_index = Table(
     UniqueConstraint("call_id", "position"),
 )
 
-processes = Table(
+processes = _table(
     "processes",
-    metadata,
     Column("name", Text, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("host", Text, nullable=False),
@@ -439,9 +417,8 @@ processes = Table(
     Column("heartbeat_at", UTCDateTime, nullable=False),
 )
 
-carrier_deletions = Table(
+carrier_deletions = _table(
     "carrier_deletions",
-    metadata,
     Column("sid", Text, primary_key=True),
     _of_call(),
     Column("sha256", Text, nullable=False),
@@ -451,9 +428,8 @@ carrier_deletions = Table(
 )
 
 # No foreign key: the row outlives its call.
-erasures = Table(
+erasures = _table(
     "erasures",
-    metadata,
     Column("call_id", Text, primary_key=True),
     Column("by", Text, nullable=False),
     Column("began_at", UTCDateTime, nullable=False),
@@ -468,9 +444,8 @@ erasures = Table(
 )
 
 # Legal holds. While one has no `released_at`, nothing of its call may be erased.
-holds = Table(
+holds = _table(
     "holds",
-    metadata,
     Column("id", LargeInteger, primary_key=True),
     _of_call(),
     Column("reason", Text, nullable=False),

@@ -1,7 +1,7 @@
-"""Rows that must be written although the database cannot take them now: locked, its disk full, its server away.
+"""Retries of writes while the database is locked, full or unavailable.
 
-For what is known only here and only once, such as the end of a stream. It waits and tries again for as long as the
-process lives; what a restart would find out does not need it.
+For facts that only this process knows, such as the end of a stream. It retries for as long as the process lives. What a
+restart would find out does not need it.
 """
 
 import asyncio
@@ -27,22 +27,22 @@ T = TypeVar("T")
 FIRST_S = 0.2
 LONGEST_S = 5.0
 SHUT_DOWN_S = 5.0
-"""How long a process that stops waits for rows that the database does not take."""
+"""How long a stopping process retries."""
 
 
 async def retry_in_thread(what: str, work: Callable[[], T], *, give_up_s: float | None = None) -> T:
-    """Do `work` in a thread until it raises no StoreError. After `give_up_s`, if given, the error goes through."""
+    """Run `work` in a thread until it raises no StoreError. After `give_up_s`, if given, its error is raised."""
     return await retry_until_stored(what, lambda: asyncio.to_thread(work), give_up_s=give_up_s)
 
 
 async def retry_until_stored(
     what: str, work: Callable[[], Awaitable[T]], *, give_up_s: float | None = None
 ) -> T:
-    """The same for `work` that waits by itself (`cluster/group_commit`)."""
+    """The same for asynchronous `work`, such as a commit in a group (`cluster/group_commit.py`)."""
 
     def log_first(state: RetryCallState) -> None:
         if state.attempt_number == 1 and state.outcome is not None:
-            log.error("%s cannot be kept yet: %s", what, state.outcome.exception())
+            log.error("%s not saved yet, retrying: %s", what, state.outcome.exception())
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(StoreError),
@@ -55,7 +55,7 @@ async def retry_until_stored(
     async def once() -> T:  # the library awaits coroutine functions only
         return await work()
 
-    kept: T = await retrying(once)
+    result: T = await retrying(once)
     if waited_s := retrying.statistics.get("idle_for", 0.0):
-        log.warning("%s is kept after %.0f s of trying", what, waited_s)
-    return kept
+        log.warning("%s saved after %.0f s of retrying", what, waited_s)
+    return result
