@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
+
 from callreel.app.carrier import answer_options, carrier_access, signature_check
 from callreel.app.runtime import Runtime, spool_of, tasks
 from callreel.asr.silero import SileroDetector
@@ -55,7 +57,7 @@ class LiveSide:
     restarter: StreamRestarter
     open_media: OpenMedia
 
-    def figures(self) -> LiveGauges:
+    def gauges(self) -> LiveGauges:
         live = self.transcription
         return LiveGauges(
             self.registry.count, live.finals_waiting, live.lag_ms(), live.partials_shed,
@@ -139,21 +141,24 @@ async def media_side(
         await workers.close()
 
 
-def live_figures(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
+def live_gauges(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
     """Of this process and its media workers together."""
-    own = live.figures()
+    own = live.gauges()
     if media is None:
         return own
-    theirs = media.status
+    status = media.status
+    every = [own, *(msgspec.convert(worker.gauges, LiveGauges) for worker in status.values())]
     return LiveGauges(
-        own.calls + sum(worker.calls for worker in theirs.values()),
-        own.finals_waiting + sum(worker.finals_waiting for worker in theirs.values()),
-        max([own.lag_ms, *(worker.lag_ms for worker in theirs.values())]),
-        own.partials_shed + sum(worker.partials_shed for worker in theirs.values()),
-        max([own.overload, *(worker.overload for worker in theirs.values())]),
-        max([own.finals_spilled, *(worker.finals_spilled for worker in theirs.values())]),
-        own.spilled_total + sum(worker.spilled_total for worker in theirs.values()),
-        {number: worker.calls for number, worker in theirs.items()},
+        calls=sum(each.calls for each in every),
+        finals_waiting=sum(each.finals_waiting for each in every),
+        lag_ms=max(each.lag_ms for each in every),
+        partials_shed=sum(each.partials_shed for each in every),
+        overload=max(each.overload for each in every),
+        finals_spilled=max(
+            each.finals_spilled for each in every
+        ),  # each process counts what all have spilled
+        spilled_total=sum(each.spilled_total for each in every),
+        media={number: worker.calls for number, worker in status.items()},
     )
 
 

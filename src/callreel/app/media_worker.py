@@ -1,10 +1,10 @@
-"""The composition root of a media worker: a process of `callreel serve --media-workers` that has media sockets and no more.
+"""The composition root of a media worker: a process of `callreel serve --media-workers` that serves media sockets alone.
 
     python -m callreel.app.media_worker FD
 
-`callreel serve` starts it; FD is its end of a socket pair (`ingest/media/fd_passing`). It has live calls, their transcripts and
-engines of its own. Pages, webhooks, stages and schedules are the server's; both are processes of one installation, which
-tell each other by the same relay and rows as servers on two machines.
+`callreel serve` starts it; FD is its end of a socket pair (`ingest/media/fd_passing`). It has its own live calls,
+transcripts and speech engine. Pages, webhooks, workflows and scheduled jobs stay with the server. Both are processes of
+one installation and communicate by the same relay and rows as servers on two machines.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import logging
 import socket
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 
 from callreel.app.engines import hints_of, start_engine
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 async def work(settings: Settings, control: socket.socket) -> None:
-    """Take connections from the server until it is gone, then close what is open. Raises CallreelError."""
+    """Serve connections from the server until it is gone, then close what is open. Raises CallreelError."""
     async with AsyncExitStack() as stack:
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
@@ -63,17 +64,15 @@ async def work(settings: Settings, control: socket.socket) -> None:
         )
         listener = WorkerListener(control, live.open_media, partial(_status, name, live), live.registry.drain)
         gc.collect()
-        gc.freeze()  # what lives as long as the process need not be looked through while calls go on
+        gc.freeze()  # spares collections during calls what lives as long as the process
         await listener.run()
 
 
 def _status(name: str, live: LiveSide, taken: int) -> WorkerStatus:
-    now = live.figures()
+    gauges = asdict(live.gauges())
+    del gauges["media"]
     counted = live.counters.snapshot()
-    return WorkerStatus(
-        name, now.calls, taken, live.registry.draining, now.finals_waiting, now.lag_ms, now.partials_shed,
-        now.overload, now.finals_spilled, now.spilled_total, counted,
-    )  # fmt: skip
+    return WorkerStatus(name, live.registry.count, taken, live.registry.draining, gauges, counted)
 
 
 def main(fd: int) -> int:
@@ -83,7 +82,7 @@ def main(fd: int) -> int:
     try:
         asyncio.run(work(settings, socket.socket(fileno=fd)))
     except CallreelError as error:
-        log.error("a media worker ends: %s", error)
+        log.error("media worker failed: %s", error)
         return 1
     return 0
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from callreel.app.engines import engine_load, start_engine
-from callreel.app.live import LiveSide, leg_ended, live_figures, live_side, media_side
+from callreel.app.live import LiveSide, leg_ended, live_gauges, live_side, media_side
 from callreel.app.pages import web_app
 from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
 from callreel.app.schedules import archiving, erasing, maintenance_of, reconciler_of
@@ -96,7 +96,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         stack.callback(election.resign)
         health = _health(runtime, live.registry, media)
         metrics = Metrics(
-            runtime.database, runtime.blobs, live.counters, health, runtime.clock, lambda: live_figures(live, media),
+            runtime.database, runtime.blobs, live.counters, health, runtime.clock, lambda: live_gauges(live, media),
             stages=runtime.stage_times, work=runtime.durable,
             engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip

@@ -66,18 +66,6 @@ class Transcription(Protocol):
 class LiveStream:
     """One media stream of a call, for as long as its socket is open. Not shared between tasks."""
 
-    __slots__ = (
-        "_close",
-        "call",
-        "counters",
-        "end_requested",
-        "lanes",
-        "on_end_request",
-        "over",
-        "sid",
-        "span",
-    )
-
     def __init__(
         self,
         call: "LiveCall",

@@ -65,22 +65,6 @@ class Lane:
     process loses that much. Layer 2 lags by the resampler's delay; recovery completes it from layer 1.
     """
 
-    __slots__ = (
-        "_block_samples",
-        "_listener",
-        "_max_lag_ms",
-        "_newest",
-        "_next_progress",
-        "_on_progress",
-        "_open",
-        "_unresampled",
-        "_unresampled_samples",
-        "disk_lost_ms",
-        "paths",
-        "role",
-        "samples",
-    )
-
     def __init__(
         self,
         role: Role,

@@ -19,19 +19,15 @@ _CONNECTION = b"C"
 class WorkerStatus(msgspec.Struct):
     """What a worker reports each second, and when it is told to drain.
 
-    `name`: its process among the installation's. `taken`: the connections it was given. `counted`: its counters.
+    `name`: its process among the installation's. `taken`: the connections it was given. `gauges` and `counted`: what
+    the server adds to its own metrics.
     """
 
     name: str
     calls: int = 0
     taken: int = 0
     draining: bool = False
-    finals_waiting: int = 0
-    lag_ms: int = 0
-    partials_shed: int = 0
-    overload: int = 0
-    finals_spilled: int = 0
-    spilled_total: int = 0
+    gauges: dict[str, int] = {}
     counted: dict[str, int] = {}
 
 

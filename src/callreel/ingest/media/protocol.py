@@ -144,23 +144,6 @@ def _headers(request: WSUpgradeRequest) -> Mapping[str, str]:
 class MediaSocket(WSListener):
     """One socket of the carrier, from the upgrade until it is closed. Lives in one event loop."""
 
-    __slots__ = (
-        "_changed",
-        "_command",
-        "_connections",
-        "_external_end",
-        "_facts",
-        "_fragments",
-        "_limits",
-        "_reader",
-        "_session",
-        "_source",
-        "_stream",
-        "_streams",
-        "_task",
-        "_transport",
-    )
-
     def __init__(
         self,
         streams: StreamLifecycle,
