@@ -1,14 +1,17 @@
 """Signing in and out, by a browser's eyes and in the database."""
 
+import asyncio
+
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.db.tables import sessions, users
-from callreel.web.app import WebOptions
+from callreel.web.app import WebContext, WebOptions
+from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.passwords import PasswordError, hash_password, verify_password
-from callreel.web.auth.signin import COOKIE
+from callreel.web.auth.signin import COOKIE, SignIn
 from tests.support.seed import Seed
 from tests.web.conftest import HASH, PASSWORD, MakeApp
 
@@ -90,7 +93,7 @@ def test_after_five_failures_even_the_right_password_waits(stranger: TestClient)
     answer = stranger.post("/sign-in", data={"name": "ada", "password": PASSWORD})
     assert answer.status_code == 429
     assert 0 < int(answer.headers["retry-after"]) <= 901
-    assert "Try again in 15 minutes." in answer.text
+    assert "try again in 15 minutes." in answer.text
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])
@@ -110,3 +113,20 @@ def test_without_users_the_page_says_how_to_make_one(make_app: MakeApp, place: S
 def test_missing_fields_and_long_names(stranger: TestClient) -> None:
     assert stranger.post("/sign-in", data={"name": "ada"}).status_code == 422
     assert attempt(stranger, PASSWORD, name="a" * 201) == 422
+
+
+async def test_guesses_sent_at_once_do_not_pass_the_limit(place: Seed) -> None:
+    sign_in = SignIn(WebContext(place.database, place.blobs, place.bus, WebOptions()))
+    guesses = [sign_in.enter("ada", f"guess {number}", "10.0.0.1") for number in range(60)]
+    answers = await asyncio.gather(*guesses, return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, TooManyAttemptsError)] == [None] * 5
+    with pytest.raises(TooManyAttemptsError):
+        await sign_in.enter("ada", PASSWORD, "10.0.0.1")
+    assert await sign_in.enter("ada", PASSWORD, "10.0.0.2") is not None
+
+
+async def test_waiting_hashes_are_bounded(place: Seed) -> None:
+    sign_in = SignIn(WebContext(place.database, place.blobs, place.bus, WebOptions()))
+    guesses = [sign_in.enter(f"name {number}", "guess", f"10.0.1.{number}") for number in range(60)]
+    answers = await asyncio.gather(*guesses, return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, TooManyAttemptsError)] == [None] * 40

@@ -25,6 +25,7 @@ from callreel.review.turn_edits import CorrectionError
 from callreel.store.audio.peaks import PeaksError
 from callreel.store.people.technicians import TakenError
 from callreel.store.people.users import LastAdministratorError
+from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.passwords import PasswordError
 
 log = logging.getLogger(__name__)
@@ -98,11 +99,8 @@ def status_and_message(error: CallreelError) -> tuple[int, str]:
     return status, "There is no such call." if status == 404 else sentence(error)
 
 
-def too_many(wait_s: float) -> HTTPException:
-    """Too many failed attempts; `wait_s` seconds until the next one is allowed."""
-    minutes = max(1, round(wait_s / 60))
-    message = f"Too many failed attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-    return HTTPException(429, message, headers={"Retry-After": str(int(wait_s) + 1)})
+def retry_after(error: TooManyAttemptsError) -> str:
+    return str(int(error.wait_s) + 1)
 
 
 def error_json(status: int, message: str | None = None, code: str | None = None) -> JSONResponse:
@@ -134,6 +132,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     for kind in _STATUS:
         app.add_exception_handler(kind, _on_use_case)
+    app.add_exception_handler(TooManyAttemptsError, _on_too_many)
     app.add_exception_handler(StoreAwayError, _on_unavailable)
     app.add_exception_handler(Exception, _on_bug)
 
@@ -158,6 +157,12 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 
 async def _on_use_case(request: Request, error: Exception) -> Response:
     return error_response(request, *status_and_message(cast(CallreelError, error)))
+
+
+async def _on_too_many(request: Request, error: Exception) -> Response:
+    response = error_response(request, 429, sentence(error))
+    response.headers["Retry-After"] = retry_after(cast(TooManyAttemptsError, error))
+    return response
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ from callreel.store.people.users import UserRow
 from callreel.web.auth.passwords import LONGEST_PASSWORD
 from callreel.web.auth.signin import delete_session_cookie, set_session_cookie
 from callreel.web.dependencies import Context, CurrentPerson, SignInService
-from callreel.web.errors import InvalidError, RequestConflictError, not_found, too_many
+from callreel.web.errors import InvalidError, RequestConflictError, not_found
 from callreel.web.options import WebContext
 from callreel.web.values import Body, RowId
 
@@ -77,9 +77,6 @@ async def own_password(
     if person.id is None:
         raise not_found("person")
     address = request.client.host if request.client else ""
-    wait_s = sign_in.wait_s(person.name, address)
-    if wait_s > 0:
-        raise too_many(wait_s)
     if await sign_in.proven(person.name, change.current, address) is None:
         raise InvalidError("the current password is wrong")
     hashed = await sign_in.hashed(change.new)

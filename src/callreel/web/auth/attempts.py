@@ -7,6 +7,19 @@ is dropped.
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
+from callreel.domain.errors import CallreelError
+
+
+class TooManyAttemptsError(CallreelError):
+    """The limit of failed attempts is reached; `wait_s` seconds until the next one is allowed."""
+
+    def __init__(self, wait_s: float) -> None:
+        minutes = max(1, round(wait_s / 60))
+        super().__init__(
+            f"too many failed attempts; try again in {minutes} minute{'s' if minutes > 1 else ''}"
+        )
+        self.wait_s = wait_s
+
 
 @dataclass(slots=True)
 class AttemptLimit:
@@ -28,6 +41,22 @@ class AttemptLimit:
             del self._failures[key]
             return 0.0
         return 0.0 if len(failures) < self.limit else failures[0] + self.window_s - now_s
+
+    def begin(self, key: str, now_s: float) -> None:
+        """Count an attempt as failed before its result is known. Raises TooManyAttemptsError.
+
+        Attempts that arrive together would all pass a limit that counts them afterwards.
+        """
+        wait_s = self.wait_s(key, now_s)
+        if wait_s > 0:
+            raise TooManyAttemptsError(wait_s)
+        self.failed(key, now_s)
+
+    def forgive(self, key: str, now_s: float) -> None:
+        """Take back one attempt that began at `now_s` and succeeded."""
+        failures = self._failures.get(key)
+        if failures is not None and now_s in failures:
+            failures.remove(now_s)
 
     def failed(self, key: str, now_s: float) -> None:
         failures = self._failures.setdefault(key, deque(maxlen=self.limit))

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Final
@@ -15,13 +17,15 @@ from starlette.types import Scope
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.people import api_tokens, users
 from callreel.store.people.users import UserRow
-from callreel.web.auth.attempts import AttemptLimit
+from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
 from callreel.web.auth.passwords import hash_password, verify_password
 from callreel.web.auth.person import Person, of_user
 from callreel.web.options import WebContext
 
 COOKIE: Final = "callreel_session"
 _CONCURRENT_HASHES: Final = 2
+_MOST_WAITING: Final = 40
+"""Requests that hash or wait for it; about a second of work."""
 _TOUCH_INTERVAL: Final = timedelta(minutes=1)
 """How often the last use of an API token is stored."""
 
@@ -37,29 +41,32 @@ class SignIn:
         self._by_address = AttemptLimit(limit=50)
         self.welcome_attempts = AttemptLimit(limit=20)
         self._hashing = asyncio.Semaphore(_CONCURRENT_HASHES)
-
-    def wait_s(self, name: str, address: str) -> float:
-        """Seconds until this name may be tried again from this address; 0 for now."""
-        now = self._clock.monotonic_s()
-        return max(self._by_name.wait_s(f"{name}\n{address}", now), self._by_address.wait_s(address, now))
+        self._waiting = 0
 
     async def enter(self, name: str, password: str, address: str) -> str | None:
-        """A new session's token if the password is right and the person is not disabled. Counts failures."""
+        """A new session's token if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
         user = await self.proven(name, password, address)
         return None if user is None else await self.open_session(user.id)
 
     async def proven(self, name: str, password: str, address: str) -> UserRow | None:
-        """The user, if the password is right and the person is not disabled. Counts failures."""
-        found = await asyncio.to_thread(self._find, name)
-        user = None if found is None or found.disabled else found
-        async with self._hashing:
-            right = await asyncio.to_thread(verify_password, user.password_hash if user else None, password)
+        """The user, if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
+        key, now_s = f"{name}\n{address}", self._clock.monotonic_s()
+        self._by_name.begin(key, now_s)
+        try:
+            self._by_address.begin(address, now_s)
+            async with self._hash_slot():
+                found = await asyncio.to_thread(self._find, name)
+                user = None if found is None or found.disabled else found
+                right = await asyncio.to_thread(
+                    verify_password, user.password_hash if user else None, password
+                )
+        except TooManyAttemptsError:  # not evaluated, so not counted
+            self._by_name.forgive(key, now_s)
+            raise
         if not right or user is None:
-            now = self._clock.monotonic_s()
-            self._by_name.failed(f"{name}\n{address}", now)
-            self._by_address.failed(address, now)
             return None
-        self._by_name.succeeded(f"{name}\n{address}")
+        self._by_name.succeeded(key)
+        self._by_address.forgive(address, now_s)
         return user
 
     async def by_session(self, token: str | None) -> Person | None:
@@ -77,9 +84,21 @@ class SignIn:
         return token
 
     async def hashed(self, password: str) -> str:
-        """The hash of a new password. Raises PasswordError."""
-        async with self._hashing:
+        """The hash of a new password. Raises PasswordError, TooManyAttemptsError."""
+        async with self._hash_slot():
             return await asyncio.to_thread(hash_password, password)
+
+    @asynccontextmanager
+    async def _hash_slot(self) -> AsyncIterator[None]:
+        """One of the few concurrent hashes; refuses more waiting requests than the CPU can serve soon."""
+        if self._waiting >= _MOST_WAITING:
+            raise TooManyAttemptsError(1)
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                yield
+        finally:
+            self._waiting -= 1
 
     async def leave(self, token: str | None) -> None:
         """End a session; an unknown token is ignored."""

@@ -9,11 +9,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from callreel.domain.access import LONGEST_NAME
 from callreel.web.auth import welcome
+from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.origin import local_path
 from callreel.web.auth.passwords import LONGEST_PASSWORD, PasswordError
 from callreel.web.auth.signin import SignIn, delete_session_cookie, session_token, set_session_cookie
 from callreel.web.dependencies import Context, Pages, SignInService
-from callreel.web.errors import sentence, too_many
+from callreel.web.errors import retry_after, sentence
 from callreel.web.options import WebContext
 from callreel.web.pages.render import Renderer
 from callreel.web.values import Storable
@@ -51,13 +52,12 @@ async def enter(
     target: Annotated[str, Form(alias="next")] = "/",
 ) -> Response:
     target, address = local_path(target), _address(request)
-    wait_s = sign_in.wait_s(name, address)
-    if wait_s > 0:
-        refusal = too_many(wait_s)
-        form = await _sign_in_form(sign_in, pages, request, target, name, refusal.detail, 429)
-        form.headers.update(refusal.headers or {})
+    try:
+        token = await sign_in.enter(name, password, address)
+    except TooManyAttemptsError as error:
+        form = await _sign_in_form(sign_in, pages, request, target, name, sentence(error), 429)
+        form.headers["Retry-After"] = retry_after(error)
         return form
-    token = await sign_in.enter(name, password, address)
     if token is None:
         log.info("sign-in failed", extra={"address": address})
         return await _sign_in_form(sign_in, pages, request, target, name, "Wrong name or password.", 401)
@@ -139,12 +139,13 @@ async def _link_refusal(
 ) -> Response | None:
     """The page for an invalid link. Attempts are counted, so that nobody can guess a token."""
     address, now_s = _address(request), context.clock.monotonic_s()
-    wait_s = sign_in.welcome_attempts.wait_s(address, now_s)
-    if wait_s > 0:
-        return _welcome_form(pages, request, "", too_many(wait_s).detail, 429)
+    try:
+        sign_in.welcome_attempts.begin(address, now_s)
+    except TooManyAttemptsError as error:
+        return _welcome_form(pages, request, "", sentence(error), 429)
     if await asyncio.to_thread(welcome.is_valid, context.database, context.clock, token):
+        sign_in.welcome_attempts.forgive(address, now_s)
         return None
-    sign_in.welcome_attempts.failed(address, now_s)
     return _welcome_form(pages, request, "", _USED, 404)
 
 
