@@ -122,7 +122,7 @@ async def test_events_are_told_after_the_commit_in_order(installation: Installat
         *(commits.commit(told(status)) for status in ("ringing", "in-progress", "completed"))
     )
 
-    heard = [event for event in installation.heard if "status" in event.data]
+    heard = [event for event in installation.published if "status" in event.data]
     assert [event.data["status"] for event in heard] == ["ringing", "in-progress", "completed"]
     assert installation.stored_events()[-3:] == heard
 

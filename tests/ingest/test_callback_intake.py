@@ -133,7 +133,7 @@ def test_recording_in_the_usual_order(installation: Installation) -> None:
     assert (known.channels, known.duration_s, known.error_code, known.started_at) == (2, 41, None, NOON)
     assert (known.call_id, known.leg_sid, known.url) == (CALL, leg(1), URL)
     assert hooks.woken == 2
-    told = [event.data["state"] for event in installation.heard if event.kind is EventKind.RECORDING]
+    told = [event.data["state"] for event in installation.published if event.kind is EventKind.RECORDING]
     assert told == ["in_progress", "completed"]
 
 
@@ -160,7 +160,9 @@ def _row_after(statuses: tuple[str, ...]) -> tuple[RecordingRow | None, list[str
         for status in statuses:
             hear(service, recording_form(status, error_code=16101 if status == "absent" else 0))
         told = [str(e.data["state"]) for e in installation.stored_events() if e.kind is EventKind.RECORDING]
-        assert [event for event in installation.heard if event.id is not None] == installation.stored_events()
+        assert [
+            event for event in installation.published if event.id is not None
+        ] == installation.stored_events()
         return row(installation), told
 
 
@@ -182,10 +184,10 @@ def test_repeated_callback_changes_nothing(installation: Installation) -> None:
     hooks = Hooks()
     service = intake(installation, hooks)
     hear(service, recording_form("completed"))
-    known, kept, heard = row(installation), count(installation), len(installation.heard)
+    known, kept, heard = row(installation), count(installation), len(installation.published)
     installation.clock.step(5)
     hear(service, recording_form("completed"))
-    assert (row(installation), count(installation), len(installation.heard)) == (known, kept, heard)
+    assert (row(installation), count(installation), len(installation.published)) == (known, kept, heard)
     assert hooks.woken == 1
 
 

@@ -102,7 +102,7 @@ async def test_both_tracks_become_layers_of_the_right_roles(installation: Instal
         "technician": 50,
     }
     assert [
-        (e.data["layer"], e.data["state"]) for e in installation.heard if e.kind is EventKind.LAYER
+        (e.data["layer"], e.data["state"]) for e in installation.published if e.kind is EventKind.LAYER
     ].count(("live_8k", "closed")) == 2
 
 
@@ -268,7 +268,7 @@ async def test_levels_are_told_as_audio_comes(installation: Installation) -> Non
             stream.place([Frame(TECHNICIAN, timestamp_ms, b"\xff" * 160)])
         await stream.close(EndedBy.STOP)
 
-    levels = [event for event in installation.heard if event.kind is EventKind.LEVEL]
+    levels = [event for event in installation.published if event.kind is EventKind.LEVEL]
     assert 5 <= len(levels) <= 7 and all(event.id is None for event in levels)
     agent, technician = levels[-1].data["agent_dbfs"], levels[-1].data["technician_dbfs"]
     assert isinstance(agent, float) and isinstance(technician, float)
@@ -322,11 +322,11 @@ async def test_audio_is_heard_and_written_down_while_the_call_goes_on(installati
     async with live_side(installation, host=host) as live:
         stream = await joined(live, token)
         play(stream, TECHNICIAN, np.concatenate([speech(2_000), silence(1_500)]))
-        await eventually(lambda: any(event.kind is EventKind.FINAL for event in installation.heard))
+        await eventually(lambda: any(event.kind is EventKind.FINAL for event in installation.published))
         assert installation.call(CALL).state is CallState.LIVE
         await stream.close(EndedBy.STOP)
 
-    (final,) = [event for event in installation.heard if event.kind is EventKind.FINAL]
+    (final,) = [event for event in installation.published if event.kind is EventKind.FINAL]
     assert final.data["role"] == "technician"
 
 

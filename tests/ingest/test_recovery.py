@@ -92,7 +92,7 @@ def test_call_whose_process_was_killed_is_closed_whole(installation: Installatio
     assert installation.call(CALL).state is CallState.ENDED
     assert live is not None
     assert sum(len(turn.words) for turn in live.turns) == sum(len(final.words) for final in heard)
-    told = [(e.kind, e.data.get("state")) for e in installation.heard]
+    told = [(e.kind, e.data.get("state")) for e in installation.published]
     assert told.count((EventKind.LAYER, "repaired")) == 4 and (EventKind.CALL, "ended") in told
 
     before = files(installation)
@@ -146,7 +146,7 @@ def test_call_that_was_never_streamed_is_ended(installation: Installation) -> No
 
 def test_new_installation_has_nothing_to_recover(installation: Installation) -> None:
     assert recovered(installation) == 0
-    assert installation.heard == []
+    assert installation.published == []
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_outgoing_call_is_kept(installation: Installation) -> None:
     assert (call.agent, call.remote_number) == ("ada", "+12125550123")
     assert (call.inbound_role, call.created_at, call.answered_at) == (Role.AGENT, NOON, None)
     assert kept == [LegRow(leg(1), call.id, Role.AGENT, "ringing")]
-    (told,) = installation.heard
+    (told,) = installation.published
     assert (told.kind, told.data) == (EventKind.CALL, {"state": "live", "direction": "outgoing"})
     assert installation.stored_events() == [told]
 
@@ -270,7 +270,7 @@ def test_failure_within_leaves_nothing(installation: Installation) -> None:
     with pytest.raises(Exception, match="(?i)unique"):
         service.answer(voice_request(2))
     assert rows(installation) == before
-    assert len(installation.heard) == 1
+    assert len(installation.published) == 1
 
 
 def test_callback_addresses_carry_overrides() -> None:

@@ -115,7 +115,7 @@ def test_segments_that_must_wait_on_disk_are_decoded_from_layer_2_when_there_is_
     asyncio.run(scene())
     assert [final.segment.number for final in kept(installation)] == [0, 1, 2, 3, 4]
     assert waiting(installation) == 0
-    told = [event for event in installation.heard if event.kind is EventKind.FINAL]
+    told = [event for event in installation.published if event.kind is EventKind.FINAL]
     assert sorted(str(event.data["number"]) for event in told) == ["0", "1", "2", "3", "4"]
 
 

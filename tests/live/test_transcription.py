@@ -70,7 +70,7 @@ def transcript(installation: Installation, call_id: CallId = CALL) -> Transcript
 
 
 def told(installation: Installation, kind: EventKind) -> list[LiveEvent]:
-    return [event for event in installation.heard if event.kind is kind]
+    return [event for event in installation.published if event.kind is kind]
 
 
 def test_final_is_a_row_before_it_is_told(installation: Installation) -> None:
@@ -139,7 +139,9 @@ def test_partial_that_comes_after_its_segment_has_closed_is_not_told(installatio
             assert [partial for _, partial in host.asked] == [True, True, False]
 
     asyncio.run(scene())
-    kinds = [event.kind for event in installation.heard if event.kind in (EventKind.PARTIAL, EventKind.FINAL)]
+    kinds = [
+        event.kind for event in installation.published if event.kind in (EventKind.PARTIAL, EventKind.FINAL)
+    ]
     assert kinds == [EventKind.PARTIAL, EventKind.FINAL]
     partial = told(installation, EventKind.PARTIAL)[0]
     assert partial.id is None

@@ -164,7 +164,7 @@ def test_nothing_is_left_but_a_tombstone_with_digests(recorded: Recorded, archiv
     assert {name: done.counts[name] for name in ("turns", "transcripts", "layers")} == {
         name: before[name] for name in ("turns", "transcripts", "layers")
     }
-    assert [event.data for event in installation.heard if event.kind is EventKind.CALL][-1] == {
+    assert [event.data for event in installation.published if event.kind is EventKind.CALL][-1] == {
         "state": "erased"
     }
     with pytest.raises(NoCallError, match="there is no call"):

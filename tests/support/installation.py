@@ -73,7 +73,7 @@ class SteppedClock(Clock):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Rows, files, events and time of one installation. `heard` is what the bus carried, in order."""
+    """Rows, files, events and time of one installation. `published` is what the bus carried, in order."""
 
     folder: Path
     database: Database
@@ -86,8 +86,8 @@ class Installation:
     """Whether live transcripts are made."""
 
     @property
-    def heard(self) -> list[LiveEvent]:
-        return self.bus.heard
+    def published(self) -> list[LiveEvent]:
+        return self.bus.published
 
     def stored_events(self) -> list[LiveEvent]:
         with self.database.read() as conn:
@@ -105,13 +105,13 @@ class RecordingBus(EventBus):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[LiveEvent] = []
+        self.published: list[LiveEvent] = []
 
     def has_listeners(self, call_id: CallId) -> bool:
         return True  # it listens itself
 
     def publish(self, event: LiveEvent) -> None:
-        self.heard.append(event)
+        self.published.append(event)
         super().publish(event)
 
 

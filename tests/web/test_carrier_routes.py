@@ -295,5 +295,5 @@ def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
     for path, form in ROUTES.items():
         assert client.post(path, data=form, headers=signed(path, form)).status_code in (200, 204)
         assert client.post(path, data=form).status_code == 403
-    told: list[LiveEvent] = installation.heard
+    told: list[LiveEvent] = installation.published
     assert told[0].call_id == CALL
