@@ -131,7 +131,7 @@ def rows_left(installation: Installation, call_id: CallId) -> dict[str, int]:
             if "call_id" in table.c and table.name not in OURS:
                 found = conn.execute(table.select().where(table.c.call_id == call_id)).all()
                 left[table.name] = len(found)
-        for name in ("calls", "turns", "words", "turn_index", "callbacks", "facts"):
+        for name in ("calls", "turns", "turn_index", "callbacks", "facts"):
             left[name] = conn.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one()
         hits = conn.exec_driver_sql("SELECT count(*) FROM turn_fts").scalar_one()
     return {name: count for name, count in {**left, "turn_fts": hits}.items() if count}

@@ -38,12 +38,12 @@ def test_erasure_counts_and_deletes_rows_and_callbacks(database: Database) -> No
         callbacks.insert(conn, "recording", f"{PARENT}:completed", {"From": CALL.remote_number}, NOON)
         facts.note(conn, "status_of_unknown_call", {"From": CALL.remote_number}, NOON, leg_sid=PARENT)
         counts = erasures.counts(conn, CALL.id)
-        assert {"transcripts": 1, "turns": 1, "words": 2}.items() <= counts.items()
+        assert {"transcripts": 1, "turns": 1}.items() <= counts.items()
         assert "notes" not in counts and "turns" not in erasures.counts(conn, OTHER)
         erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {"a.wav": "0" * 64}))
         assert erasures.delete_call(conn, CALL.id, [PARENT], counts, NOON)
         assert calls.get(conn, CALL.id) is None and calls.get(conn, OTHER) is not None
-        for table in ("callbacks", "facts", "transcripts", "words"):
+        for table in ("callbacks", "facts", "transcripts", "turns"):
             assert conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0, table
         done = erasures.get(conn, CALL.id)
         assert done is not None and (done.erased_at, done.counts) == (NOON, counts)

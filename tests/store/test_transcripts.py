@@ -12,7 +12,6 @@ from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.store.db.tables import turns as turn_table
-from callreel.store.db.tables import words as word_table
 from callreel.store.transcripts import transcripts
 from callreel.store.transcripts.transcripts import Provenance, TranscriptRow
 from tests.support.rows import CALL, a_call, final_revisions
@@ -48,7 +47,6 @@ def test_same_engine_replaces_its_own_transcript(database: Database) -> None:
         first = transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-us", [HELLO, YES])
         assert transcripts.put(conn, CALL.id, FINAL, "sphinx", "en-gb", [YES]) == first
         assert conn.execute(select(func.count()).select_from(turn_table)).scalar_one() == 1
-        assert conn.execute(select(func.count()).select_from(word_table)).scalar_one() == 1
     assert (newest(database).turns, newest(database).model, newest(database).revision) == ((YES,), "en-gb", 1)
 
 

@@ -16,7 +16,7 @@ from callreel.domain.ids import CallId
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, fetch_one, values_of
-from callreel.store.db.tables import callbacks, calls, erasures, facts, metadata, transcripts, turns, words
+from callreel.store.db.tables import callbacks, calls, erasures, facts, metadata, transcripts, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,6 @@ def counts(conn: Connection, call_id: CallId) -> dict[str, Json]:
             found[table.name] = select(func.count()).select_from(table).where(table.c.call_id == call_id)
     of_call = transcripts.c.call_id == call_id
     found["turns"] = select(func.count()).select_from(turns.join(transcripts)).where(of_call)
-    found["words"] = select(func.count()).select_from(words.join(turns).join(transcripts)).where(of_call)
     numbers = {name: conn.execute(query).scalar_one() for name, query in found.items()}
     return {name: number for name, number in sorted(numbers.items()) if number}
 

@@ -220,19 +220,8 @@ turns = _table(
     Column("text", Text, nullable=False),
     Column("confidence", Float),
     Column("fallback_engine", Text, nullable=False),
+    Column("words", Structured(tuple[Word, ...]), nullable=False),
     UniqueConstraint("transcript_id", "position"),
-)
-
-words = _table(
-    "words",
-    Column("id", LargeInteger, primary_key=True),
-    Column("turn_id", LargeInteger, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("start_ms", Integer, nullable=False),
-    Column("end_ms", Integer, nullable=False),
-    Column("confidence", Float),
-    UniqueConstraint("turn_id", "position"),
 )
 
 finals = _table(

@@ -1,23 +1,23 @@
 """Whole transcripts as rows, with their turns and words. Live final results, saved one by one, are in `finals.py`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from callreel.domain.cost import Heard
 from callreel.domain.ids import CallId
-from callreel.domain.transcript import TranscriptKind, Turn, Word
+from callreel.domain.transcript import TranscriptKind, Turn
+from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import calls, revisions, transcripts, utc_now
 from callreel.store.db.tables import turns as turn_table
-from callreel.store.db.tables import words as word_table
 from callreel.store.transcripts import search
 
 _AT_ONCE = 500  # values in one query
+_TURN = [field.name for field in fields(Turn)]
 
 # Statements that run at the end of every call, built once: building a statement costs more than running it.
 _LOCKED = select(calls.c.id).where(calls.c.id == bindparam("call")).with_for_update(key_share=True)
@@ -97,16 +97,26 @@ def put(
     if conn.execute(_LOCKED, {"call": call_id}).first() is None:
         raise LookupError(f"there is no call {call_id}")
     made = made or Provenance()
-    corrected = _corrected(conn, call_id)
-    same = _id_of(conn, call_id, kind, engine, made.run)
+    corrected: int | None = conn.execute(_CORRECTED, {"call": call_id}).scalar()
+    one = {"call": call_id, "of_kind": kind, "of_engine": engine, "of_run": made.run}
+    same: int | None = conn.execute(_SAME, one).scalar()
     if same is not None and same == corrected:
         return same
+    values = {"model": model, "created_at": utc_now(), **asdict(made)}
     if same is None:
-        same = _new(conn, call_id, kind, engine, model, made)
+        revision = 1 + conn.execute(_LAST, {"call": call_id, "of_kind": kind}).scalar_one()
+        values |= {"call_id": call_id, "kind": kind, "engine": engine, "revision": revision}
+        same = conn.execute(_NEW, values).scalar_one()
     else:
-        _clear(conn, same, model, made)
-    _put_turns(conn, same, turns)
-    if corrected is None and same == _shown_id(conn, call_id):
+        conn.execute(update(transcripts).where(transcripts.c.id == same).values(**values))
+        conn.execute(delete(turn_table).where(turn_table.c.transcript_id == same))
+    rows = [
+        {"transcript_id": same, "position": position, **{name: getattr(turn, name) for name in _TURN}}
+        for position, turn in enumerate(turns)
+    ]
+    if rows:
+        conn.execute(insert(turn_table), rows)
+    if corrected is None and same == conn.execute(_SHOWN, {"call": call_id}).scalar():
         search.index_turns(conn, call_id, turns)
     return same
 
@@ -135,103 +145,9 @@ def billed_audio(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, l
     return found
 
 
-def _corrected(conn: Connection, call_id: CallId) -> int | None:
-    """The transcript that the call's corrections refer to."""
-    transcript_id: int | None = conn.execute(_CORRECTED, {"call": call_id}).scalar()
-    return transcript_id
-
-
-def _shown_id(conn: Connection, call_id: CallId) -> int | None:
-    """The newest final transcript, or else the newest live one."""
-    transcript_id: int | None = conn.execute(_SHOWN, {"call": call_id}).scalar()
-    return transcript_id
-
-
-def _id_of(conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, run: str) -> int | None:
-    one = {"call": call_id, "of_kind": kind, "of_engine": engine, "of_run": run}
-    transcript_id: int | None = conn.execute(_SAME, one).scalar()
-    return transcript_id
-
-
-def _clear(conn: Connection, transcript_id: int, model: str, made: Provenance) -> None:
-    again = update(transcripts).where(transcripts.c.id == transcript_id)
-    conn.execute(again.values(model=model, created_at=utc_now(), **asdict(made)))
-    conn.execute(delete(turn_table).where(turn_table.c.transcript_id == transcript_id))
-
-
-def _new(
-    conn: Connection, call_id: CallId, kind: TranscriptKind, engine: str, model: str, made: Provenance
-) -> int:
-    revision = 1 + conn.execute(_LAST, {"call": call_id, "of_kind": kind}).scalar_one()
-    row = {
-        "call_id": call_id, "kind": kind, "engine": engine, "model": model, "revision": revision,
-        "created_at": utc_now(), **asdict(made),
-    }  # fmt: skip
-    transcript_id: int = conn.execute(_NEW, row).scalar_one()
-    return transcript_id
-
-
-def _put_turns(conn: Connection, transcript_id: int, turns: Sequence[Turn]) -> None:
-    if not turns:
-        return
-    ids = conn.execute(
-        insert(turn_table).returning(turn_table.c.id, sort_by_parameter_order=True),
-        [
-            {
-                "transcript_id": transcript_id,
-                "position": position,
-                "role": turn.role,
-                "start_ms": turn.start_ms,
-                "end_ms": turn.end_ms,
-                "text": turn.text,
-                "confidence": turn.confidence,
-                "fallback_engine": turn.fallback_engine,
-            }
-            for position, turn in enumerate(turns)
-        ],
-    ).scalars()
-    rows = [
-        {
-            "turn_id": turn_id,
-            "position": position,
-            "text": word.text,
-            "start_ms": word.start_ms,
-            "end_ms": word.end_ms,
-            "confidence": word.confidence,
-        }
-        for turn_id, turn in zip(ids, turns, strict=True)
-        for position, word in enumerate(turn.words)
-    ]
-    if rows:
-        conn.execute(insert(word_table), rows)
-
-
 def _turns(conn: Connection, transcript_id: int) -> tuple[Turn, ...]:
-    of_transcript = turn_table.c.transcript_id == transcript_id
-    spoken = conn.execute(
-        select(word_table)
-        .join(turn_table, turn_table.c.id == word_table.c.turn_id)
-        .where(of_transcript)
-        .order_by(turn_table.c.position, word_table.c.position)
-    )
-    words = {turn_id: tuple(map(_word, group)) for turn_id, group in groupby(spoken, lambda row: row.turn_id)}
-    query = select(turn_table).where(of_transcript).order_by(turn_table.c.position)
-    return tuple(
-        Turn(
-            row.role,
-            row.start_ms,
-            row.end_ms,
-            row.text,
-            row.confidence,
-            words.get(row.id, ()),
-            row.fallback_engine,
-        )
-        for row in conn.execute(query)
-    )
-
-
-def _word(row: Any) -> Word:
-    return Word(row.text, row.start_ms, row.end_ms, row.confidence)
+    query = select(*(turn_table.c[name] for name in _TURN)).where(turn_table.c.transcript_id == transcript_id)
+    return tuple(fetch_all(conn, Turn, query.order_by(turn_table.c.position)))
 
 
 def _first(conn: Connection, query: Select[Any]) -> TranscriptRow | None:

@@ -57,7 +57,6 @@ LAYER_NAMES: Mapping[Layer, str] = {
 ROW_NAMES: Mapping[str, str] = {
     "transcripts": "Live and final transcripts",
     "turns": "Transcript turns",
-    "words": "Words with timestamps",
     "finals": "Live transcript segments",
     "revisions": "Corrections",
     "notes": "Notes and marks",

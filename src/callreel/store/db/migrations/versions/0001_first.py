@@ -155,18 +155,8 @@ def upgrade() -> None:
         sa.Column("text", sa.String, nullable=False),
         sa.Column("confidence", sa.Float),
         sa.Column("fallback_engine", sa.String, nullable=False),
+        sa.Column("words", _JSON, nullable=False),
         sa.UniqueConstraint("transcript_id", "position"),
-    )
-    op.create_table(
-        "words",
-        sa.Column("id", _LARGE, primary_key=True),
-        sa.Column("turn_id", _LARGE, sa.ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
-        sa.Column("position", sa.Integer, nullable=False),
-        sa.Column("text", sa.String, nullable=False),
-        sa.Column("start_ms", sa.Integer, nullable=False),
-        sa.Column("end_ms", sa.Integer, nullable=False),
-        sa.Column("confidence", sa.Float),
-        sa.UniqueConstraint("turn_id", "position"),
     )
     op.create_table(
         "finals",
