@@ -1,5 +1,6 @@
 """Corrections of turns: what changes, what keeps its time, what is refused."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -121,3 +122,11 @@ def test_any_text_keeps_to_the_turn_and_its_order(before: str, after: str) -> No
     words = made.words if made else ()
     assert all(said.start_ms <= word.start_ms <= word.end_ms <= said.end_ms for word in words)
     assert all(one.start_ms <= next.start_ms for one, next in zip(words, words[1:], strict=False))
+
+
+def test_many_repeated_words_are_aligned_in_bounded_time() -> None:
+    long = turn("valve " * 3000)
+    began_s = time.perf_counter()
+    made = corrected([long], [Change(0, text="valve gauge " * 2000)])[0]
+    assert time.perf_counter() - began_s < 10, "SequenceMatcher takes minutes"
+    assert made is not None and len(made.words) == 4000

@@ -1,15 +1,19 @@
 """Correcting a transcript by the API: revisions, conflicts, search, exports, and the machine's text that stays."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from callreel.domain.events import EventKind
-from callreel.domain.transcript import TranscriptKind
-from callreel.store.calls import live_events
+from callreel.domain.note import NoteKind
+from callreel.domain.transcript import TranscriptKind, Turn
+from callreel.review import corrections
+from callreel.review.turn_edits import Change, corrected
+from callreel.store.calls import live_events, notes
 from callreel.store.transcripts import transcripts
-from tests.support.seed import DONE, LIVE, SAID, Seed
+from tests.support.seed import DONE, LIVE, NOON, SAID, Seed
 from tests.web.conftest import As
 
 REVISIONS = f"/api/calls/{DONE}/revisions"
@@ -131,3 +135,15 @@ def test_a_call_gets_a_language_by_code_or_name_or_none(ada: TestClient) -> None
     refused = ada.put(where, json={"language": "germn"})
     assert refused.status_code == 422 and "did you mean german" in refused.text
     assert ada.put("/api/calls/ffffffffffff/language", json={"language": "de"}).status_code == 404
+
+
+def test_words_are_aligned_outside_the_write_transaction(
+    ada: TestClient, place: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def while_aligning(turns: Sequence[Turn], changes: Iterable[Change]) -> dict[int, Turn | None]:
+        with place.database.write() as conn:  # would wait for itself inside the transaction
+            notes.add(conn, DONE, NoteKind.MARK, 1, "", "sam", NOON)
+        return corrected(turns, changes)
+
+    monkeypatch.setattr(corrections, "corrected", while_aligning)
+    assert correct(ada, 0, {"turn": 0, "text": "good evening"}).status_code == 201

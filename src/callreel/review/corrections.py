@@ -33,14 +33,18 @@ class Corrections:
         Raises ConflictError when `base` is not the newest or there is no final transcript, CorrectionError for changes
         that do not fit or change nothing.
         """
+        with self._database.read() as conn:
+            shown = revisions.shown(conn, call_id)
+        if shown is None:
+            raise ConflictError("the call has no final transcript yet")
+        if base != shown.number:
+            raise ConflictError(f"the newest revision is {shown.number}, not {base}: look at it first")
+        # Aligning words takes CPU time, so it is done before the transaction, which checks that nothing changed.
+        changed = corrected(shown.turns, changes)
         with self._database.write() as conn:
             calls.lock(conn, call_id)
-            shown = revisions.shown(conn, call_id)
-            if shown is None:
-                raise ConflictError("the call has no final transcript yet")
-            if base != shown.number:
-                raise ConflictError(f"the newest revision is {shown.number}, not {base}: look at it first")
-            changed = corrected(shown.turns, changes)
+            if revisions.shown(conn, call_id) != shown:
+                raise ConflictError("the transcript was changed meanwhile: look at the newest revision first")
             kept = [_change(change) for change in changes]
             row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now())
             turns = len(shown.turns) - sum(turn is None for turn in changed.values())

@@ -7,14 +7,14 @@ Capitals and punctuation at the edges of a word do not make it another.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from typing import Literal
 
 from callreel.domain.call import Role
 from callreel.domain.transcript import Turn, Word, words_of
+from callreel.review.word_alignment import Op, opcodes
 
-Op = Literal["equal", "replace", "insert", "delete"]
 PAUSE_MS = 400
+LONGEST_BLOCK = 10_000
+"""Words of both transcripts that are compared at once, so that memory is bounded in a call without a pause."""
 _EDGES = ".,;:!?…\"'()[]«»„“”‚‘’-–—"
 
 
@@ -56,7 +56,8 @@ def _blocks(live: Sequence[Word], final: Sequence[Word]) -> Iterator[tuple[list[
     block: tuple[list[Word], list[Word]] = ([], [])
     end_ms: int | None = None
     for word, side in both:
-        if end_ms is not None and word.start_ms > end_ms + PAUSE_MS:
+        full = len(block[0]) + len(block[1]) >= LONGEST_BLOCK
+        if end_ms is not None and (full or word.start_ms > end_ms + PAUSE_MS):
             yield block
             block = ([], [])
         block[side].append(word)
@@ -66,8 +67,7 @@ def _blocks(live: Sequence[Word], final: Sequence[Word]) -> Iterator[tuple[list[
 
 
 def _of_block(role: Role, live: Sequence[Word], final: Sequence[Word]) -> Iterator[Difference]:
-    matcher = SequenceMatcher(None, [*map(_folded, live)], [*map(_folded, final)], autojunk=len(live) > 2000)
-    for op, i, i_end, j, j_end in matcher.get_opcodes():
+    for op, i, i_end, j, j_end in opcodes([*map(_folded, live)], [*map(_folded, final)]):
         yield Difference(op, role, tuple(live[i:i_end]), tuple(final[j:j_end]))
 
 

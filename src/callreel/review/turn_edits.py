@@ -7,12 +7,12 @@ its own words only: what a person wrote, if but a capital, has no confidence.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 
 from callreel.domain.call import Role
 from callreel.domain.errors import CallreelError
 from callreel.domain.transcript import Turn, Word, spread_words, words_of
 from callreel.domain.words import join_words, split_words, spread
+from callreel.review.word_alignment import opcodes
 
 
 class CorrectionError(CallreelError):
@@ -100,7 +100,7 @@ def _rewritten(words: Sequence[Word], texts: Sequence[str], turn: Turn) -> tuple
     """The words of a turn whose text was typed anew: those that are as before keep their times."""
     before, after = [word.text.casefold() for word in words], [text.casefold() for text in texts]
     made: list[Word] = []
-    for op, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for op, i, i_end, j, j_end in opcodes(before, after):
         if op == "equal":
             made += [_spelt(word, text) for word, text in zip(words[i:i_end], texts[j:j_end], strict=True)]
         else:
