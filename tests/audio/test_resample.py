@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callreel.audio.resample import BLOCK_SAMPLES, Halver, Upsampler, to_rate, upsample_all
+from callreel.audio.resample import BLOCK_SAMPLES, Upsampler, to_rate, upsample_all
 
 NOISE = (np.random.default_rng(1).standard_normal(12_345) * 6_000).astype(np.int16)
 
@@ -90,32 +90,3 @@ def test_another_rate_keeps_the_duration(from_hz: int, to_hz: int) -> None:
 
 def test_nothing_stays_nothing_at_any_rate() -> None:
     assert to_rate(np.zeros(0, np.int16), 22_050, 8_000).size == 0
-
-
-@given(st.lists(st.integers(0, 3000), max_size=8), st.integers(0, 4000))
-def test_halving_gives_half_as_many_samples_however_they_are_cut(sizes: list[int], rest: int) -> None:
-    said = np.random.default_rng(1).normal(0, 3000, sum(sizes) + rest).astype(np.int16)
-    whole, pieces, at = Halver(), Halver(), 0
-    made = []
-    for size in sizes:
-        made.append(pieces.push(said[at : at + size]))
-        at += size
-    made += [pieces.push(said[at:]), pieces.finish()]
-    together = np.concatenate(made)
-    assert together.size == -(-said.size // 2)
-    assert np.allclose(together, np.concatenate([whole.push(said), whole.finish()]), atol=0.01)
-
-
-def test_halving_layer_2_gives_layer_1_back_below_the_edge() -> None:
-    times = np.arange(8000) / 8000
-    for hertz in (200, 1000, 2500, 3500):
-        narrow = (8000 * np.sin(2 * np.pi * hertz * times)).astype(np.int16)
-        halver = Halver()
-        back = np.concatenate([halver.push(upsample_all(narrow)), halver.finish()])
-        assert np.abs(back - narrow)[200:-200].max() < 80, hertz
-
-
-def test_halving_keeps_out_what_half_the_rate_cannot_hold() -> None:
-    halver = Halver()
-    high = (8000 * np.sin(2 * np.pi * 5000 * np.arange(16000) / 16000)).astype(np.int16)
-    assert np.abs(halver.push(high)[200:]).max() < 80

@@ -95,16 +95,6 @@ def test_the_rest_of_a_cut_segment_is_no_click() -> None:
     assert events[1:] == [Split(0, 24_900), Closed(24_900, 25_500)]
 
 
-def test_what_is_open_can_be_asked() -> None:
-    segmenter = Segmenter(OPTIONS)
-    asked = [segmenter.open_since_ms]
-    segmenter.push(0.9)
-    asked.append(segmenter.open_since_ms)
-    segmenter.finish(50)
-    asked.append(segmenter.open_since_ms)
-    assert asked == [None, 0, None]
-
-
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
     durations = st.integers(1, 200).map(lambda steps: steps * 32)

@@ -8,8 +8,6 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from callreel.audio.split import split_channels
-
 Samples = npt.NDArray[np.int16]
 
 _CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls"
@@ -53,5 +51,5 @@ def recorded(name: str) -> tuple[Samples, Samples]:
     if not path.exists():
         pytest.skip(f"no recorded calls in {_CALLS}")
     samples, _ = soundfile.read(path, dtype="int16")
-    first, second = split_channels(samples)
+    first, second = samples.T
     return first, second

@@ -176,7 +176,7 @@ async def _stream(installation: Installation, from_: str) -> CallId:
         stream = await live.streams.open(started(token, number=next(_spoken)))
         assert stream is not None
         for role, samples in ((Role.AGENT, AGENT_SAYS), (Role.TECHNICIAN, TECHNICIAN_SAYS)):
-            track: Track = topology.track_of_role(role)
+            track: Track = next(track for track in Track if topology.role_of_track(track) is role)
             for timestamp_ms, payload in frames(samples):
                 stream.place([Frame(track, timestamp_ms, payload)])
         installation.clock.step(4.5)

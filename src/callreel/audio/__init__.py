@@ -1,1 +1,1 @@
-"""Samples: mu-law, timelines, WAV headers, resampling, segments, levels, alignment. Arrays in, arrays out."""
+"""Samples: mu-law, jitter buffer, WAV headers, resampling, segments, levels, alignment. Arrays in, arrays out."""

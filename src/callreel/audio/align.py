@@ -1,10 +1,8 @@
-"""The live layer of a role held against the same role's channel of the cloud recording.
+"""Compares the live layer of a role with the same role's channel of the cloud recording.
 
-Both are captures of one voice on two paths, which begin at different times. `anchors` finds how they lie to each other;
-along that, blocks of 20 ms are compared one by one here. It measures; what the figures mean is `judge`'s business
-(`domain/verdict`).
-
-Both are read in pieces, so they may be files. Memory: some 30 MB for an hour.
+Both captured one voice on two paths and start at different times. `anchors` aligns them; blocks of 20 ms are then compared
+one by one. This module measures; `domain/verdict.judge` interprets the result. Both sources are read in pieces, so they may
+be files; an hour takes about 30 MB of memory.
 """
 
 import math
@@ -17,7 +15,7 @@ import numpy.typing as npt
 
 from callreel.audio.anchors import Line, find_lines, jumps, stretch
 from callreel.audio.envelope import block_rms, sound_threshold
-from callreel.audio.samples import Floats
+from callreel.audio.samples import TELEPHONE_HZ, Floats
 from callreel.audio.source import Source, Stretch
 from callreel.domain.call import Role
 from callreel.domain.verdict import Comparison
@@ -27,15 +25,15 @@ Flags = npt.NDArray[np.bool_]
 _BLOCK_MS = 20
 _MOST_BLOCKS = 1_500
 _ALIKE = 0.5
-"""Correlation of a block from which on the live layer holds the sound of the cloud recording."""
+"""From this correlation on, a block of the live layer contains the sound of the cloud recording."""
 _SKEW_SAMPLES = 0.4
-"""How far a piece with drift may be off from its first to its last sample."""
+"""How far the alignment may drift from the first to the last sample of a piece."""
 _TAPS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """Of each block [n] of the cloud recording: RMS in both layers, correlation, where its middle is in the live one."""
+    """For each block [n] of the cloud recording: RMS in both, correlation, and its middle's place in the live layer."""
 
     cloud: Floats
     live: Floats
@@ -47,23 +45,23 @@ def compare(
     role: Role,
     live: Source,
     cloud: Source,
-    rate_hz: int = 8_000,
+    rate_hz: int = TELEPHONE_HZ,
     *,
     known_gaps_ms: Sequence[tuple[int, int]] = (),
 ) -> Comparison:
     """How `live` [n] differs from `cloud` [m], both mono at `rate_hz`; either may be empty.
 
-    `known_gaps_ms` are stretches of the live layer that are known to be silence put in. Gain does not matter, nor does
-    noise 20 dB below the voice. The offset is found wherever it lies, exactly to the sample where there is no drift;
-    drift up to some 200 ppm, jumps within the call up to half a second. Figures are to one block, 20 ms.
+    `known_gaps_ms` are concealed gaps of the live layer. Gain does not matter, nor does noise 20 dB below the voice. Any
+    offset is found, to the sample where there is no drift; drift up to about 200 ppm; jumps within the call up to half a
+    second. Durations are multiples of one block, 20 ms.
     """
     block = rate_hz * _BLOCK_MS // 1000
     rms = [block_rms(samples, block) for samples in (live, cloud)]
-    heard = [bool(np.any(part > sound_threshold(part))) for part in rms]
-    aligned = all(heard)
+    audible = [bool(np.any(part > sound_threshold(part))) for part in rms]
+    aligned = all(audible)
     lines = find_lines(live, cloud, rate_hz) if aligned else (Line(0, live.size, 0.0, 0.0, 0),)
     # Blocks of the cloud recording begin where those of the live layer do, so a lost frame is one block and not parts of
-    # two; what lies before the first, less than 20 ms, is passed over.
+    # two; less than 20 ms before the first are skipped.
     phase = round(lines[0].offset) % block
     shifted = [replace(line, offset=line.offset - phase) for line in lines]
     blocks = _compared(live, Stretch(cloud, phase), shifted, block)
@@ -84,7 +82,7 @@ def compare(
         drift_ppm=main.slope * 1e6,
         correlation=_pooled(blocks, cloud_sound & live_sound) if aligned else None,
         unmatched_ms=int(np.count_nonzero(missing)) * _BLOCK_MS,
-        silent=not any(heard),
+        silent=not any(audible),
         missing_start_ms=int(np.count_nonzero(missing & before)) * _BLOCK_MS,
         missing_end_ms=int(np.count_nonzero(missing & after)) * _BLOCK_MS,
         in_gaps_ms=int(np.count_nonzero(missing & in_gaps)) * _BLOCK_MS,
@@ -94,7 +92,7 @@ def compare(
 
 
 def _compared(live: Source, cloud: Source, lines: Sequence[Line], block: int) -> _Blocks:
-    """All whole blocks of `cloud`, each along the line that is certain there; between two lines, along the better."""
+    """All whole blocks of `cloud`, each along the line that is valid there; between two lines, along the better one."""
     count = cloud.size // block
     edges = [0]
     for earlier, later in pairwise(lines):
@@ -111,7 +109,7 @@ def _compared(live: Source, cloud: Source, lines: Sequence[Line], block: int) ->
 
 
 def _along(live: Source, cloud: Source, line: Line, block: int, first: int, last: int) -> _Blocks:
-    """Blocks `first` to `last` of `cloud` against what lies there by `line`."""
+    """Blocks `first` to `last` of `cloud` against the live samples that `line` puts there."""
     step = _MOST_BLOCKS
     if line.slope:
         step = min(step, max(1, int(_SKEW_SAMPLES / abs(line.slope) / block)))
@@ -121,12 +119,12 @@ def _along(live: Source, cloud: Source, line: Line, block: int, first: int, last
 
 def _blocks(live: Source, cloud: Source, line: Line, block: int, first: int, last: int) -> _Blocks:
     start, count = first * block, (last - first) * block
-    # One shift for the whole piece, right in its middle.
+    # One shift for the whole piece, exact in its middle.
     live_start = line.live_at(start + count / 2) - count / 2
-    theirs = stretch(cloud, start, count).reshape(-1, block)
-    ours = _between(live, live_start, count).reshape(-1, block)
-    energies = [np.einsum("ij,ij->i", rows, rows) for rows in (theirs, ours)]
-    product = np.einsum("ij,ij->i", theirs, ours)
+    cloud_rows = stretch(cloud, start, count).reshape(-1, block)
+    live_rows = _between(live, live_start, count).reshape(-1, block)
+    energies = [np.einsum("ij,ij->i", rows, rows) for rows in (cloud_rows, live_rows)]
+    product = np.einsum("ij,ij->i", cloud_rows, live_rows)
     return _Blocks(
         cloud=np.sqrt(energies[0] / block),
         live=np.sqrt(energies[1] / block),
@@ -136,7 +134,7 @@ def _blocks(live: Source, cloud: Source, line: Line, block: int, first: int, las
 
 
 def _between(samples: Source, start: float, count: int) -> Floats:
-    """`count` samples from `start` on, between samples by a windowed sinc of 16 taps where `start` is not whole."""
+    """`count` samples from `start` on, interpolated by a windowed sinc of 16 taps where `start` is not whole."""
     whole = math.floor(start + 0.02)
     fraction = start - whole
     if abs(fraction) < 0.02:
@@ -150,7 +148,7 @@ def _between(samples: Source, start: float, count: int) -> Floats:
 def _better(one: _Blocks, other: _Blocks) -> _Blocks:
     take = other.correlation > one.correlation
     pairs = zip(_fields(one), _fields(other), strict=True)
-    return _Blocks(*(np.where(take, theirs, ours) for ours, theirs in pairs))
+    return _Blocks(*(np.where(take, second, first) for first, second in pairs))
 
 
 def _joined(parts: Sequence[_Blocks]) -> _Blocks:
@@ -164,17 +162,17 @@ def _fields(blocks: _Blocks) -> Iterator[Floats]:
 
 
 def _sound(blocks: _Blocks) -> tuple[Flags, Flags]:
-    """Which blocks hold sound in the cloud recording and in the live layer, by one measure for both."""
+    """Which blocks contain sound in the cloud recording and in the live layer, by one threshold for both."""
     cloud, live = blocks.cloud, blocks.live
     both = (cloud > sound_threshold(cloud)) & (live > sound_threshold(live))
     gain = float(np.sqrt(np.sum(cloud[both] ** 2) / np.sum(live[both] ** 2))) if np.any(both) else 1.0
-    # What would drown in the background of one layer cannot be looked for there.
+    # Sound below the background of the other layer cannot be found there.
     soft = [float(np.percentile(part, 10)) if part.size else 0.0 for part in (cloud, live)]
     return cloud > sound_threshold(cloud, soft[1] * gain), live > sound_threshold(live, soft[0] / gain)
 
 
 def _pooled(blocks: _Blocks, both: Flags) -> float | None:
-    """Correlation where both have sound, weighted by energy, 0 to 1. Slow changes of gain do not lower it."""
+    """Correlation of the blocks with sound in both, weighted by energy, 0 to 1. Slow changes of gain do not lower it."""
     weight = blocks.cloud[both] * blocks.live[both]
     total = float(np.sum(weight, dtype=np.float64))
     if not total:
@@ -192,7 +190,7 @@ def _within(live_at: Floats, gaps_ms: Sequence[tuple[int, int]], rate_hz: int, b
 
 
 def _beyond(live_rms: Floats, lines: Sequence[Line], block: int, cloud_samples: int) -> int:
-    """How many blocks of the live layer hold sound before the cloud recording begins, or after it ends."""
+    """Blocks of the live layer with sound before the cloud recording begins, or after it ends."""
     middles = (np.arange(live_rms.size) + 0.5) * block
     sound = live_rms > sound_threshold(live_rms)
     outside = (middles < lines[0].live_at(0)) | (middles >= lines[-1].live_at(cloud_samples))

@@ -1,8 +1,8 @@
-"""Where one capture of a voice lies in another: excerpts found to the sample, and straight lines through them.
+"""Aligns one capture of a voice with another: excerpts located to the sample, and straight lines through them.
 
-Envelopes say roughly where, by one correlation over the whole length, in blocks of 10 ms or more. Excerpts of a second are then looked for around
-there, all along the recording. Lines through what was found have an offset and a slope (drift); a new line begins
-where the offset jumps, as it does when a second stream was placed by another clock.
+One correlation of the whole envelopes, in blocks of 10 ms or more, gives a rough lag. Excerpts of a second are then searched
+near it, all along the recording. Lines through the matches have an offset and a slope (drift); a new line begins where the
+offset jumps, as it does when a second stream was placed by another clock.
 
 Positions are samples: `cloud position = live position * (1 + slope) + offset`.
 """
@@ -28,7 +28,7 @@ _SOUND_SHARE = 0.3
 _GOOD = 0.5
 _CERTAIN = 0.9
 _AMBIGUOUS = 0.9
-"""A second peak this high beside the first: a tone, which also fits one period on."""
+"""A second peak at least this high beside the first means a tone, which also fits one period later."""
 _AMBIGUOUS_FROM_MS = 2
 _JUMP_SAMPLES = 6.0
 _SLOPE_DOUBT = 30e-6
@@ -37,7 +37,7 @@ _MOST_SLOPE = 500e-6
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Where live samples lie in the cloud recording, found between the live positions `first` and `last`."""
+    """Where live samples lie in the cloud recording, from matches between the live positions `first` and `last`."""
 
     first: float
     last: float
@@ -54,9 +54,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """An excerpt of the live layer as found in the cloud recording.
+    """An excerpt of the live layer, located in the cloud recording.
 
-    `at` is its middle, `lag` how much further on it lies there in whole samples, `exact_lag` the same between samples.
+    `at` is its middle, `lag` how many whole samples later it lies there, `exact_lag` the same with a fraction.
     """
 
     at: float
@@ -67,9 +67,9 @@ class _Anchor:
 
 
 def find_lines(live: Source, cloud: Source, rate_hz: int) -> tuple[Line, ...]:
-    """At least one line, in order of position; `live` [n] and `cloud` [m] both hold some sound.
+    """At least one line, in order of position; `live` [n] and `cloud` [m] both contain some sound.
 
-    If nothing of `live` is in `cloud`, the one line is the best of bad guesses, and comparing along it shows that.
+    If `live` is not in `cloud`, the only line is the best of bad matches; the comparison along it then shows that.
     """
     block = rate_hz * _ENVELOPE_MS // 1000
     live_rms, cloud_rms = block_rms(live, block), block_rms(cloud, block)
@@ -98,10 +98,10 @@ def _joined(rms: Floats, join: int) -> Floats:
 
 
 def _coarse_lags(live_rms: Floats, cloud_rms: Floats, apart: int) -> list[int]:
-    """Likeliest lags of the live envelope in the cloud one, in blocks, at least `apart` blocks from each other."""
+    """The most likely lags of the live envelope in the cloud one, in blocks, at least `apart` blocks from each other."""
     size = 1 << (live_rms.size + cloud_rms.size).bit_length()
     product = np.fft.rfft(_shape(live_rms), size)
-    np.conj(product, out=product)  # in place: of hours each of these is tens of MB
+    np.conj(product, out=product)  # in place: tens of MB for hours of audio
     product *= np.fft.rfft(_shape(cloud_rms), size)
     likeness = np.fft.irfft(product, size)
     del product
@@ -116,17 +116,17 @@ def _coarse_lags(live_rms: Floats, cloud_rms: Floats, apart: int) -> list[int]:
 
 
 def _shape(rms: Floats) -> Floats:
-    """The envelope on a scale on which soft speech counts too, about its mean."""
+    """The envelope about its mean, on a logarithmic scale on which soft speech counts too."""
     shape: Floats = np.log1p(rms / np.float32(sound_threshold(rms)))
     return shape - shape.mean() if shape.size else shape
 
 
 def _excerpts(rms: Floats, block: int, length: int) -> list[int]:
-    """Where excerpts of `length` begin that hold enough sound; the one that holds most, if none does."""
+    """Where excerpts of `length` with enough sound begin; the one with most sound, if none has enough."""
     blocks = max(1, length // block)
-    heard = np.concatenate([[0], np.cumsum(rms > sound_threshold(rms))])
+    audible = np.concatenate([[0], np.cumsum(rms > sound_threshold(rms))])
     firsts = np.arange(0, max(1, rms.size - blocks + 1), max(1, blocks // 2))
-    share = (heard[np.minimum(firsts + blocks, rms.size)] - heard[firsts]) / blocks
+    share = (audible[np.minimum(firsts + blocks, rms.size)] - audible[firsts]) / blocks
     enough = firsts[share >= _SOUND_SHARE]
     chosen = enough if enough.size else firsts[[int(np.argmax(share))]]
     return [int(first) * block for first in chosen]
@@ -151,7 +151,7 @@ class _Search:
         self._size = 1 << (length + 2 * self._reach - 1).bit_length()
 
     def find(self, start: int, lag: int) -> _Anchor:
-        """The excerpt from `start` on, looked for half a second around `lag`."""
+        """The excerpt from `start` on, searched within half a second of `lag`."""
         fit = self._fit(start, lag)
         peak = int(np.argmax(fit))
         beside = np.concatenate([fit[: max(0, peak - self._tone)], fit[peak + self._tone + 1 :]])
@@ -165,12 +165,12 @@ class _Search:
         )
 
     def find_together(self, starts: Sequence[int], lag: int) -> int:
-        """The one lag that suits all excerpts best: where a tone begins and ends tells its periods apart."""
+        """The one lag that fits all excerpts best: the beginning and end of a tone tell its periods apart."""
         total = sum(self._fit(start, lag).astype(np.float64) for start in starts)
         return lag - self._reach + int(np.argmax(total))
 
     def _fit(self, start: int, lag: int) -> Floats:
-        """Correlation coefficient of the excerpt from `start` on at each place half a second around `lag`."""
+        """Correlation coefficient of the excerpt from `start` on at each place within half a second of `lag`."""
         excerpt = stretch(self._live, start, self._length)
         around = stretch(self._cloud, start + lag - self._reach, self._length + 2 * self._reach)
         product = np.fft.irfft(
@@ -179,7 +179,7 @@ class _Search:
         places = 2 * self._reach + 1
         energy = np.concatenate([[0.0], np.cumsum(np.square(around, dtype=np.float64))])
         energy = energy[self._length : self._length + places] - energy[:places]
-        # Where there is next to nothing, chance would correlate.
+        # In near silence, chance would correlate.
         energy = np.maximum(energy, 0.1 * FLOOR_RMS**2 * self._length)
         fit: Floats = (product[:places] / np.sqrt(energy * max(1.0, float(excerpt @ excerpt)))).astype(
             np.float32
@@ -188,7 +188,7 @@ class _Search:
 
 
 def _summit(fit: Floats, peak: int) -> float:
-    """Where between samples the peak lies: the top of the parabola through it and its neighbours, -0.5 to 0.5."""
+    """The peak's fraction of a sample, -0.5 to 0.5: the top of the parabola through it and its neighbours."""
     if not 0 < peak < fit.size - 1:
         return 0.0
     left, top, right = (float(value) for value in fit[peak - 1 : peak + 2])
@@ -197,7 +197,7 @@ def _summit(fit: Floats, peak: int) -> float:
 
 
 def _best(search: _Search, trials: Sequence[int], lags: Sequence[int]) -> int:
-    """The lag around which the trial excerpts are found best; the first that leaves no doubt."""
+    """The lag near which the trial excerpts match best; the first certain one ends the search."""
     best, best_fit = lags[0], -1.0
     for lag in lags:
         fit = sum(search.find(start, lag).correlation for start in trials) / len(trials)
@@ -214,7 +214,7 @@ def _lines(anchors: Sequence[_Anchor], length: int) -> tuple[Line, ...]:
 
 
 def _common_slope(anchors: Sequence[_Anchor]) -> float:
-    """Median slope between anchors some way apart: neither jumps nor false finds move it."""
+    """Median slope between anchors some way apart: robust against jumps and false matches."""
     apart = max(1, len(anchors) // 8)
     slopes = [
         (later.exact_lag - earlier.exact_lag) / (later.at - earlier.at)
@@ -225,7 +225,7 @@ def _common_slope(anchors: Sequence[_Anchor]) -> float:
 
 
 def _runs(anchors: Sequence[_Anchor], slope: float) -> list[list[_Anchor]]:
-    """`anchors` cut where the offset jumps; lone ones are false finds unless there is nothing else."""
+    """`anchors` cut where the offset jumps; lone ones are false matches unless there are no others."""
     runs = _linked([[anchor] for anchor in anchors], slope)
     return _linked([run for run in runs if len(run) > 1], slope) or [
         max(runs, key=lambda run: run[0].correlation)
@@ -260,12 +260,12 @@ def _fitted(run: Sequence[_Anchor], slope: float, length: int) -> Line:
 
 
 def jumps(lines: Sequence[Line]) -> list[float]:
-    """By how many samples the offset changes from each line to the next."""
+    """The change of the offset, in samples, from each line to the next."""
     return [later.cloud_at(later.first) - earlier.cloud_at(later.first) for earlier, later in pairwise(lines)]
 
 
 def stretch(samples: Source, start: int, count: int) -> Floats:
-    """`count` samples from `start` on, which may lie outside: nothing is there."""
+    """`count` samples from `start` on; silence outside of the source."""
     inside = samples[max(0, start) : max(0, start + count)]
     if inside.size == count:
         return inside.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Loudness of a whole recording in small blocks, and which of them hold sound. A measure, not a speech detector."""
+"""Loudness of a whole recording in small blocks, and which blocks contain sound. Not a speech detector."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from callreel.audio.samples import Floats
 from callreel.audio.source import Source
 
 FLOOR_RMS = 33.0
-"""-60 dBFS. What is softer is silence in any recording."""
+"""-60 dBFS. Anything softer is silence in any recording."""
 
 _PIECE = 1_000_000
 
@@ -24,10 +24,10 @@ def block_rms(samples: Source, block: int) -> Floats:
 
 
 def sound_threshold(rms: Floats, background: float = 0.0) -> float:
-    """RMS from which on a block holds sound: thrice the background, a tenth of the loud parts at most.
+    """The RMS from which on a block contains sound: three times the background, at most a tenth of the loud parts.
 
-    The background is the softest tenth of `rms`, or the value given where that is louder. The bound by the loud parts
-    keeps a recording of nothing but noise from counting as silence.
+    The background is the softest tenth of `rms`, or `background` if that is louder. The bound by the loud parts keeps a
+    recording of nothing but noise from counting as silence.
     """
     if not rms.size:
         return FLOOR_RMS

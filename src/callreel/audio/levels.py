@@ -1,4 +1,4 @@
-"""How loud samples are: one figure for a meter, and min/max pairs for a drawn waveform.
+"""Loudness of samples: a level for a meter, and minimum and maximum pairs for a drawn waveform.
 
 Levels are RMS in dBFS, where a square wave at full scale is 0 and a full-scale sine -3.01.
 """
@@ -8,11 +8,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from callreel.audio.samples import Samples
+
 FLOOR_DBFS = -96.0
-"""What silence, and nothing at all, is said to be: about the smallest step of 16 bits."""
+"""The level of silence and of no samples: about the smallest step of 16 bits."""
 
 
-def dbfs(samples: npt.NDArray[np.int16]) -> float:
+def dbfs(samples: Samples) -> float:
     """RMS level of `samples` [n], from `FLOOR_DBFS` to 0."""
     if not samples.size:
         return FLOOR_DBFS
@@ -21,7 +23,7 @@ def dbfs(samples: npt.NDArray[np.int16]) -> float:
     return max(FLOOR_DBFS, 10 * math.log10(mean_square)) if mean_square > 0 else FLOOR_DBFS
 
 
-def peaks(samples: npt.NDArray[np.int16], samples_per_bucket: int) -> npt.NDArray[np.int16]:
+def peaks(samples: Samples, samples_per_bucket: int) -> npt.NDArray[np.int16]:
     """Lowest and highest sample [buckets, 2] of each stretch of `samples` [n]; the last one may be shorter."""
     if samples_per_bucket < 1:
         raise ValueError(f"a bucket holds at least one sample, not {samples_per_bucket}")

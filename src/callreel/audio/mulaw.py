@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from callreel.audio.samples import Samples
+
 with warnings.catch_warnings():
     warnings.simplefilter(
         "ignore", DeprecationWarning
@@ -36,11 +38,11 @@ def _encoding_table() -> npt.NDArray[np.uint8]:
 _CODE_OF = _encoding_table()
 
 
-def decode(payload: bytes | bytearray | memoryview) -> npt.NDArray[np.int16]:
-    """Samples [n] of `payload` [n], in -32,124 to 32,124; not to be written to. A quarter of what a table in numpy costs."""
+def decode(payload: bytes | bytearray | memoryview) -> Samples:
+    """Samples [n] of `payload` [n], in -32,124 to 32,124, read-only. Costs a quarter of a table in numpy."""
     return np.frombuffer(audioop.ulaw2lin(payload, 2), np.int16)
 
 
-def encode(samples: npt.NDArray[np.int16]) -> bytes:
-    """Codes of `samples` [n], one byte each. Gives back every code that `decode` was given, but 0x7F as 0xFF."""
+def encode(samples: Samples) -> bytes:
+    """Codes of `samples` [n], one byte each. The inverse of `decode`, except that 0x7F becomes 0xFF."""
     return _CODE_OF.take(np.ascontiguousarray(samples).view(np.uint16)).tobytes()

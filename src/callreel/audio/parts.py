@@ -1,8 +1,8 @@
-"""A live layer that several streams filled, put together again by where its parts really lie.
+"""A live layer of several streams, reassembled with each part at its true place.
 
-Within a stream the stream's own clock places every sample. Where a second stream begins is known by its arrival only,
-some 100 ms off. Held against the cloud recording it is known to the sample; this moves the parts there, for comparing.
-Streams that went to different machines left a file each (`services/handover`); laid over one another they are the layer.
+Within a stream, the stream's own clock places every sample. The start of a second stream is known by its arrival alone, about
+100 ms off; the cloud recording gives it to the sample, and for comparing the parts are moved there. Streams on different
+machines wrote a file each (`ingest/handover`); the overlaid files are the layer.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from callreel.audio.source import Source, bounds
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one stream brought: samples [start, end) of the live layer."""
+    """One stream's samples [start, end) of the live layer."""
 
     start: int
     end: int
 
 
 class Moved:
-    """`live` with each part beginning at its place in `starts`, silence between; the later part wins an overlap."""
+    """`live` with its parts moved to `starts`, silence between them; where two overlap, the later one counts."""
 
     __slots__ = ("_live", "_placed", "size")
 
@@ -44,7 +44,7 @@ class Moved:
 
 
 class Overlaid:
-    """The files of one layer as one: each is silent where another has its part, and they need not reach equally far."""
+    """The files of one layer as one source. Each is silent where another has its part; their lengths may differ."""
 
     __slots__ = ("_files", "size")
 

@@ -1,7 +1,7 @@
-"""Stretches of speech on one track, from a detector's probability a step.
+"""Speech segments of one track, from the speech probability of each step.
 
-Fed one number a step, it knows neither samples nor models nor clocks. The rule is Silero's hysteresis (open at `on`,
-silence below `off`) with pads around; the figures are those measured in reference/speech.md, sections 1 and 5.
+It is fed one number a step and knows neither samples nor models nor clocks. The rule is Silero's hysteresis (open at `on`,
+silence below `off`) with padding; the values are those measured in reference/speech.md, sections 1 and 5.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from callreel.audio.samples import SAMPLES_PER_MS, Samples
 
 
 class SpeechDetector(Protocol):
-    """Says how likely a step of one track holds speech. Keeps the track's state; made and kept by `engines`."""
+    """Estimates the speech probability of each step of one track, whose state it keeps. `asr/silero` is the one in use."""
 
     @property
     def step_samples(self) -> int:
@@ -28,7 +28,7 @@ class SpeechDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SegmenterOptions:
-    """Thresholds are probabilities, the rest is time. Raises ValueError when they contradict each other."""
+    """Thresholds are probabilities, the rest is time. Raises ValueError if they contradict each other."""
 
     on: float = 0.5
     off: float = 0.35
@@ -36,11 +36,11 @@ class SegmenterOptions:
     """Silence that ends a segment."""
     pre_ms: int = 500
     post_ms: int = 450
-    """Pads before the first and after the last speech; the latter ends with `min_silence_ms` at most."""
+    """Padding before the first and after the last speech; the latter is at most `min_silence_ms`."""
     min_speech_ms: int = 100
-    """A segment with less is dropped: a click, not a word. What a cut leaves over is kept if it holds any."""
+    """A segment with less is dropped: a click, not a word. The rest of a cut segment is kept with any speech at all."""
     soft_max_ms: int = 15_000
-    """From this length on, a dip of `dip_ms` is enough to cut."""
+    """From this length on, a dip of `dip_ms` ends a segment."""
     hard_max_ms: int = 25_000
     dip_ms: int = 150
     step_ms: int = 32
@@ -69,7 +69,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The open segment was cut for its length. The next one is open from `end_ms` on, without an `Opened`."""
+    """The open segment was cut because it was long. The next one is open from `end_ms` on, without an `Opened`."""
 
     start_ms: int
     end_ms: int
@@ -77,7 +77,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The open segment held too little speech. There is none."""
+    """The open segment held too little speech to be one."""
 
     start_ms: int
 
@@ -95,19 +95,14 @@ class Segmenter:
         self._now_ms = 0
         self._previous_end_ms = 0
         self._start_ms: int | None = None
-        # Whether the open segment is what a cut left over.
+        # Whether the open segment is the rest of a cut one.
         self._rest = False
-        # Of the open segment, one a step up to now: the probability, and whether it counts as speech.
+        # For each step of the open segment: its probability, and whether it counts as speech.
         self._steps: list[float] = []
         self._voiced: list[bool] = []
 
-    @property
-    def open_since_ms(self) -> int | None:
-        """Where the open segment starts, None when there is none."""
-        return self._start_ms
-
     def push(self, probability: float) -> SegmentEvent | None:
-        """What the next step of `step_ms` brings; `probability` is 0 to 1."""
+        """Process the next step of `step_ms`; `probability` is 0 to 1."""
         self._now_ms += self._options.step_ms
         if self._start_ms is None:
             return self._open(probability) if probability >= self._options.on else None
@@ -117,7 +112,7 @@ class Segmenter:
         return self._cut_if_long(self._start_ms)
 
     def finish(self, end_ms: int) -> SegmentEvent | None:
-        """The track ended at `end_ms`: what becomes of the open segment, if there is one."""
+        """The track ended at `end_ms`: close or drop the open segment."""
         return None if self._start_ms is None else self._close(end_ms)
 
     def _open(self, probability: float) -> Opened:
@@ -134,7 +129,7 @@ class Segmenter:
         self._voiced.append(probability >= (self._options.off if was_voiced else self._options.on))
 
     def _silence_ms(self) -> int:
-        """How long the open segment has been silent by now."""
+        """Silence at the end of the open segment."""
         silent = 0
         for voiced in reversed(self._voiced):
             if voiced:
@@ -148,7 +143,7 @@ class Segmenter:
         self._start_ms = None
         spoken_until_ms = self._now_ms - self._silence_ms()
         end_ms = min(spoken_until_ms + self._options.post_ms, now_ms)
-        # A little speech is a click, unless a cut left it over: then it is the end of a word.
+        # Very little speech is a click, except in the rest of a cut segment, where it is the end of a word.
         least_ms = self._options.step_ms if self._rest else self._options.min_speech_ms
         if sum(self._voiced) * self._options.step_ms < least_ms or end_ms <= start_ms:
             return Dropped(start_ms)
@@ -160,7 +155,7 @@ class Segmenter:
         length_ms = self._now_ms - start_ms
         if length_ms < options.soft_max_ms:
             return None
-        # Never in the first half: a short piece tells an engine little.
+        # Never in the first half: engines decode short pieces badly.
         first = len(self._steps) - (length_ms - options.soft_max_ms // 2) // options.step_ms
         keep = self._longest_dip(max(1, first))
         if keep is None and length_ms >= options.hard_max_ms:
@@ -168,7 +163,7 @@ class Segmenter:
         return None if keep is None else self._cut(start_ms, keep)
 
     def _longest_dip(self, first: int) -> int | None:
-        """Step in the middle of the longest dip from `first` on, None when none is `dip_ms` long."""
+        """The step in the middle of the longest dip from `first` on; None if none is `dip_ms` long."""
         best, best_length, length = None, -(-self._options.dip_ms // self._options.step_ms) - 1, 0
         for step in range(first, len(self._steps)):
             length = 0 if self._voiced[step] else length + 1
@@ -177,13 +172,13 @@ class Segmenter:
         return best
 
     def _quietest(self, first: int) -> int:
-        """Step from `first` on around which speech is least likely, its neighbours counting half."""
+        """The step from `first` on around which speech is least likely; its neighbours count half."""
         smoothed = np.convolve(self._steps, (0.5, 1.0, 0.5), mode="same")
         # The last step has no right neighbour yet.
         return first + int(np.argmin(smoothed[first:-1])) if first < len(self._steps) - 1 else first
 
     def _cut(self, start_ms: int, keep: int) -> Split:
-        """The first `keep` steps make the segment that is given out, the rest stays open."""
+        """End the segment after its first `keep` steps; the rest stays open."""
         end_ms = self._now_ms - (len(self._steps) - keep) * self._options.step_ms
         del self._steps[:keep], self._voiced[:keep]
         self._start_ms = self._previous_end_ms = end_ms
@@ -219,7 +214,7 @@ class SpeechSegmenter:
                 yield event
 
     def finish(self, end_ms: int) -> SegmentEvent | None:
-        """The track ended at `end_ms`: what becomes of the open segment, if there is one."""
+        """The track ended at `end_ms`: close or drop the open segment."""
         return self._segmenter.finish(end_ms)
 
 

@@ -1,7 +1,7 @@
-"""Samples that need not be in memory: anything with a length that gives stretches of itself. An array is one.
+"""Samples that need not be in memory: anything with a length that can be sliced, such as an array.
 
-What works along hours of audio (envelopes, alignment, detection) asks for stretches, so it runs on arrays in tests and
-on files in production. Pure: who reads a file is elsewhere (`services/wav_files`).
+Code that works along hours of audio (envelopes, alignment, detection) reads slices, so it runs on arrays in tests and on
+files in production. `store/files/sound_files` reads the files.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from callreel.audio.samples import Samples
+from callreel.audio.samples import TELEPHONE_HZ, Samples
 
 
 class Source(Protocol):
-    """Mono samples by place. A stretch beyond the end is shorter, as of an array."""
+    """Mono samples by position. A slice beyond the end is shorter, as with an array."""
 
     @property
     def size(self) -> int: ...
@@ -22,7 +22,7 @@ class Source(Protocol):
 
 
 class Stretch:
-    """Samples `start` up to but not including `stop` of another source, counted from 0 again."""
+    """Samples [start, stop) of another source, as a source that starts at 0."""
 
     __slots__ = ("_source", "_start", "_stop")
 
@@ -41,10 +41,10 @@ class Stretch:
 
 
 def bounds(part: slice, size: int) -> tuple[int, int]:
-    """Where a stretch of `size` samples begins and ends; steps other than 1 are nobody's business here."""
+    """The start and end of the slice `part` of `size` samples. Raises ValueError for steps other than 1."""
     first, stop, step = part.indices(size)
     if step != 1:
-        raise ValueError(f"expected a stretch in steps of one sample, got steps of {step}")
+        raise ValueError(f"expected a slice in steps of one sample, got steps of {step}")
     return first, max(first, stop)
 
 
@@ -54,10 +54,10 @@ def in_blocks(source: Source, block: int) -> Iterator[Samples]:
         yield source[at : at + block]
 
 
-def last_sound(source: Source, start: int, stop: int, block: int = 8_000) -> int:
-    """The end of what is not digital silence in samples [start, stop): the place after the last such one, else `start`."""
+def last_sound(source: Source, start: int, stop: int, block: int = TELEPHONE_HZ) -> int:
+    """The position after the last sample in [start, stop) that is not digital silence; `start` if there is none."""
     for at in range(stop, start, -block):
-        sounding = np.flatnonzero(source[max(start, at - block) : at])
-        if sounding.size:
-            return max(start, at - block) + int(sounding[-1]) + 1
+        nonzero = np.flatnonzero(source[max(start, at - block) : at])
+        if nonzero.size:
+            return max(start, at - block) + int(nonzero[-1]) + 1
     return start

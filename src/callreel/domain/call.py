@@ -1,11 +1,11 @@
-"""A call, who is on it, and which party is heard on which track and channel."""
+"""A call, its parties, and which party is on which track and channel."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a party is on a call. The names that people see are settings; these are the stored ones."""
+    """The role of a party on a call, as stored. The names on the pages are settings."""
 
     AGENT = "agent"
     TECHNICIAN = "technician"
@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 
 class Direction(StrEnum):
-    """From our side: `OUTGOING` when the agent's browser calls out, `INCOMING` when somebody calls our number."""
+    """From our side: `OUTGOING` when the agent's browser calls out, `INCOMING` when a caller dials our number."""
 
     OUTGOING = "outgoing"
     INCOMING = "incoming"
@@ -33,7 +33,7 @@ class Track(StrEnum):
 
 
 class CallState(StrEnum):
-    """How far a call is.
+    """The progress of a call.
 
     LIVE --(stop, call completed, stream stopped, or silence on all of them)--> ENDED
     ENDED --(the stages after the call gave a verdict)--> CLOSED
@@ -46,7 +46,7 @@ class CallState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Who is heard where on the parent leg of a call.
+    """Which party is on which track and channel of a call's parent leg.
 
     The carrier names tracks from its own side of the leg that executes the TwiML, and numbers channels parent first
     (reference/twilio.md, section 2). The parent leg is the browser agent on an outgoing call and the outside caller on
@@ -57,15 +57,12 @@ class Topology:
 
     @classmethod
     def of(cls, direction: Direction, *, swapped: bool = False) -> "Topology":
-        """`swapped` is the setting for carriers whose mapping is the other way round."""
+        """`swapped` is the setting for carriers whose mapping is reversed."""
         parent = Role.AGENT if direction is Direction.OUTGOING else Role.TECHNICIAN
         return cls(inbound=parent.other if swapped else parent)
 
     def role_of_track(self, track: Track) -> Role:
         return self.inbound if track is Track.INBOUND else self.inbound.other
-
-    def track_of_role(self, role: Role) -> Track:
-        return Track.INBOUND if role is self.inbound else Track.OUTBOUND
 
     def role_of_channel(self, channel: int) -> Role:
         """`channel` counts from 1, as the carrier does: 1 is the parent leg, 2 the child leg."""

@@ -141,7 +141,6 @@ class LayerComparison:
             stream_started_late_ms=_late_ms(recording, streamed),
             frames_lost_ms={role: _count(streamed, role, "gap_ms") for role in Role},
             frames_late=sum(_count(streamed, role, "late") for role in Role),
-            frames_refused=sum(_count(streamed, role, "refused") for role in Role),
             between_streams_ms=between_ms,
             tracks=self._tracks,
             recording_wanted=self._record,

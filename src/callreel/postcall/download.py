@@ -4,7 +4,6 @@ import logging
 from contextlib import ExitStack
 
 from callreel.audio import wav
-from callreel.audio.split import split_channels
 from callreel.audio.wav import WavInfo
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
@@ -135,7 +134,7 @@ class RecordingDownloader:
                 output.write(wav.header(sound.samples * 2, sound.rate_hz))
             for block in sound.blocks():
                 drawing.push(block)
-                for output, channel in zip(outputs, split_channels(block), strict=True):
+                for output, channel in zip(outputs, block.T, strict=True):
                     output.write(channel.astype("<i2").tobytes())
             return [output.commit() for output in outputs], drawing.finish()
 
