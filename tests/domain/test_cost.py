@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.domain.cost import Heard, Prices, call_cost, started_minutes
+from callreel.domain.cost import Prices, TranscribedAudio, call_cost, started_minutes
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,13 @@ def test_longer_never_costs_less(one_ms: int, more_ms: int) -> None:
 
 def test_engines_that_charge_are_on_the_bill_and_others_are_not() -> None:
     price = Decimal("0.006")
-    heard = [
-        Heard("openai", 50_000, price),
-        Heard("faster-whisper", 50_000, Decimal(0)),
-        Heard("openai", 20_000, price),
+    transcribed = [
+        TranscribedAudio("openai", 50_000, price),
+        TranscribedAudio("faster-whisper", 50_000, Decimal(0)),
+        TranscribedAudio("openai", 20_000, price),
     ]
-    cost = call_cost(client_ms=0, number_ms=0, streams_ms=[], recorded_ms=0, prices=Prices(), heard=heard)
+    cost = call_cost(
+        client_ms=0, number_ms=0, streams_ms=[], recorded_ms=0, prices=Prices(), transcribed=transcribed
+    )
     assert [(item.name, item.minutes) for item in cost.items] == [("transcription by openai", 2)]
     assert cost.total == Decimal("0.012")

@@ -146,8 +146,8 @@ SUSPECT_FOR = {
         FACTS,
         {"unmatched_sound"},
     ),
-    "nothing heard live": (agent(correlation=None, unmatched_ms=9_000), FACTS, {"unmatched_sound"}),
-    "nothing heard in the cloud": (agent(correlation=None, live_only_ms=100), FACTS, {"live_only_sound"}),
+    "no sound in the live layer": (agent(correlation=None, unmatched_ms=9_000), FACTS, {"unmatched_sound"}),
+    "no sound in the cloud": (agent(correlation=None, live_only_ms=100), FACTS, {"live_only_sound"}),
     "the cloud lost sound": (agent(live_only_ms=520), FACTS, {"live_only_sound"}),
     "the callback says otherwise": (BOTH, facts(callback_duration_s=62), {"duration_differs"}),
     "the parties begin apart": (agent(offset_ms=440.0), FACTS, {"offset_differs"}),
@@ -158,17 +158,17 @@ SUSPECT_FOR = {
     "no word": ((), Facts(CloudState.MISSING), {"cloud_missing"}),
     "judged before any word": ((), Facts(CloudState.IN_PROGRESS), {"cloud_missing"}),
     "not to be fetched": ((), Facts(CloudState.PARKED), {"cloud_parked"}),
-    "silent, yet heard": (
+    "silent, despite live speech": (
         (),
         Facts(CloudState.ABSENT, "16102", live_speech_ms=2_100),
         {"absent_despite_speech"},
     ),
-    "too short, yet heard": (
+    "too short, despite live speech": (
         (),
         Facts(CloudState.ABSENT, "16101", live_speech_ms=2_100),
         {"absent_despite_speech"},
     ),
-    "absent without a reason, yet heard": (
+    "absent without a reason, despite live speech": (
         (),
         Facts(CloudState.ABSENT, live_speech_ms=2_100),
         {"absent_despite_speech"},

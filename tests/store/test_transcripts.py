@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from callreel.domain.call import Role
-from callreel.domain.cost import Heard
+from callreel.domain.cost import TranscribedAudio
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.store.calls import calls
@@ -106,4 +106,4 @@ def test_billed_audio_is_listed_by_call(database: Database) -> None:
             conn, CALL.id, FINAL, "openai", "", [HELLO], Provenance(audio_ms=5000, price_per_minute=0.006)
         )
         told = transcripts.billed_audio(conn, [CALL.id, CallId("ffffffffffff")])
-    assert told == {CALL.id: [Heard("openai", 5000, Decimal("0.006"))]}
+    assert told == {CALL.id: [TranscribedAudio("openai", 5000, Decimal("0.006"))]}

@@ -1,7 +1,7 @@
 """Who may do what: roles of people, rights, scopes of tokens, and the client identity that stands for a person.
 
-Roles of parties on a call are `domain.call.Role`; these are of people who sign in. A page asks for rights, never for
-roles, so that a rule stands in one place: here.
+Roles of parties on a call are `domain.call.Role`; these are of people who sign in. Pages check rights, never
+roles, so that every rule is in this module.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 LONGEST_NAME: Final = 100
 """Characters of a person's name."""
 LONGEST_IDENTITY: Final = 100
-"""The carrier allows 121 characters; the rest is for the number that tells people of one identity apart."""
+"""The carrier allows 121 characters; the rest is for a number that makes equal identities unique."""
 
 
 class UserRole(StrEnum):

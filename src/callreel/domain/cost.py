@@ -1,7 +1,7 @@
 """What a call costs at the carrier, from prices that are settings. An estimate: the carrier's own price is the truth.
 
 Every started minute of a leg, a stream or a recording counts whole (reference/twilio.md, section 8). Storage recurs
-every month and falls only on accounts above the carrier's free amount, so it is told beside the total, not in it.
+every month and falls only on accounts above the carrier's free amount, so it is reported beside the total, not in it.
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ class CostItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Audio that an engine was given, and what a minute of it costs there."""
+class TranscribedAudio:
+    """Audio that an engine transcribed, and its price a minute."""
 
     engine: str
     duration_ms: int
@@ -71,7 +71,7 @@ def call_cost(
     streams_ms: Sequence[int],
     recorded_ms: int,
     prices: Prices,
-    heard: Sequence[Heard] = (),
+    transcribed: Sequence[TranscribedAudio] = (),
 ) -> Cost:
     """The bill of a call from how long each leg, each media stream and the carrier's recording lasted.
 
@@ -86,15 +86,15 @@ def call_cost(
         CostItem("media stream", sum(map(started_minutes, streams_ms)), prices.stream_per_minute),
         CostItem("recording", recorded, prices.recording_per_minute),
         CostItem("storage a month", recorded, prices.storage_per_minute_month, monthly=True),
-        *_transcription(heard),
+        *_transcription(transcribed),
     )
     return Cost(prices.currency, tuple(item for item in items if item.minutes))
 
 
-def _transcription(heard: Sequence[Heard]) -> list[CostItem]:
+def _transcription(transcribed: Sequence[TranscribedAudio]) -> list[CostItem]:
     """One line for each engine and price that costs anything."""
     lengths: dict[tuple[str, Decimal], int] = {}
-    for one in heard:
+    for one in transcribed:
         key = (one.engine, one.per_minute)
         lengths[key] = lengths.get(key, 0) + one.duration_ms
     return [

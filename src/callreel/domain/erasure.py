@@ -7,7 +7,7 @@ LONGEST_REASON = 500
 
 
 class AtCarrier(StrEnum):
-    """`GONE`: the carrier had it no more when we asked. `LEFT`: whoever asked for the erasure wanted it left there."""
+    """`GONE`: the carrier no longer had it. `LEFT`: the erasure order excluded the carrier's copy."""
 
     DELETED = "deleted"
     GONE = "gone"

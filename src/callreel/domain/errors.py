@@ -1,11 +1,11 @@
 """One tree of errors. A message is a short fact: what was expected, what came, what to do.
 
-No secrets, no phone number in full and no transcript text ever stands in a message, since messages reach logs.
+A message never contains secrets, a full phone number or transcript text, since messages reach logs.
 """
 
 
 class CallreelError(Exception):
-    """Anything that Callreel itself says went wrong. The command line prints it as one line and exits with 2."""
+    """Any expected failure. The command line prints it as one line and exits with 2."""
 
 
 class SettingsError(CallreelError):
@@ -13,7 +13,7 @@ class SettingsError(CallreelError):
 
 
 class AudioFileError(CallreelError):
-    """A file that should hold audio does not."""
+    """A file contains no usable audio."""
 
 
 class StoreError(CallreelError):
@@ -21,7 +21,7 @@ class StoreError(CallreelError):
 
 
 class StoreAwayError(StoreError):
-    """A file cannot be had or kept now: the object store does not answer, or another machine still has it. Later it can."""
+    """A file cannot be read or stored now, but later: the object store does not answer, or another machine still holds it."""
 
 
 class CallErasedError(StoreError):
@@ -29,13 +29,13 @@ class CallErasedError(StoreError):
 
 
 class EngineError(CallreelError):
-    """A speech engine cannot be used: an extra is missing, a model cannot be had, or decoding failed."""
+    """A speech engine cannot be used: an extra or a model is missing, or decoding failed."""
 
 
 class CarrierError(CallreelError):
-    """The carrier answered something that we cannot use. `retryable` says whether asking again can help.
+    """A request to the carrier failed. `retryable` says whether a repetition may succeed.
 
-    `status` is None when nothing came; `retry_after_s` is what the carrier asked for, if it did.
+    `status` is None without an answer; `retry_after_s` is the wait that the carrier requested, if any.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a browser or a terminal is told while a call goes on.
+"""Live events of a call, for browsers and terminals.
 
 A lasting event is a row first and has an id, so that a listener who was away can ask for what came after the last one
 seen. A passing event (a partial, a level) has none: missing it loses nothing that is not said again.

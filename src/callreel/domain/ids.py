@@ -1,4 +1,4 @@
-"""Names of things. Each kind is a type of its own, so that one cannot be passed for another."""
+"""Ids. Each kind is a separate type, so that mypy rejects one passed for another."""
 
 from typing import NewType
 

@@ -76,11 +76,11 @@ class LayerFile:
 
 
 class CloudState(StrEnum):
-    """How far the carrier's recording is, as we know it.
+    """The known progress of the carrier's recording.
 
         EXPECTED -> IN_PROGRESS -> COMPLETED -> STORED            (fetched, checked, kept)
         any of the first two -> ABSENT | FAILED                   (the carrier has none, and says why)
-        COMPLETED -> PARKED                                       (it exists, but could not be fetched; a person is told)
+        COMPLETED -> PARKED                                       (it exists, but the download failed; shown to operators)
         EXPECTED | IN_PROGRESS -> MISSING                         (no word from the carrier, and none on its list)
 
     Later states win over earlier ones whatever the order of callbacks; see `advance`.
@@ -108,6 +108,6 @@ _RANK = {
 }
 
 
-def advance(known: CloudState, told: CloudState) -> CloudState:
-    """The state after hearing `told` while knowing `known`: callbacks come in any order, so the later state wins."""
-    return told if _RANK[told] > _RANK[known] else known
+def advance(known: CloudState, reported: CloudState) -> CloudState:
+    """The state after `reported` is received in `known`. Callbacks arrive in any order, so the later state wins."""
+    return reported if _RANK[reported] > _RANK[known] else known

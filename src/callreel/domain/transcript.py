@@ -39,7 +39,7 @@ class Final:
     """What an engine made of a closed segment. It will not change; exactly one a segment.
 
     `failed` says that no engine could decode the segment; its text is then empty and the audio is in the layers.
-    `fallback_engine` is the engine that stood in, empty for the one that was meant to.
+    `fallback_engine` is the engine that decoded it instead of the configured one; empty if that one did.
     """
 
     segment: Segment

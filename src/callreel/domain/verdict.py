@@ -1,6 +1,6 @@
-"""What comparing the layers says of a call.
+"""The verdict on a call, from comparing its layers.
 
-`Comparison` is measured by `audio/align`, one a role; `judge` turns comparisons and known facts into a verdict.
+`audio/align` measures a `Comparison` for each role; `judge` turns comparisons and known facts into a verdict.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,17 +74,16 @@ class Facts:
     stream_cut: bool = False
     """Whether a stream's socket died without a stop message."""
     stream_started_late_ms: int | None = None
-    """How long after the recording the stream began, where the wall clock knows it. For the detail only."""
+    """How long after the recording the stream began, if the wall clock shows it. For the detail only."""
     frames_lost_ms: Mapping[Role, int] = field(default_factory=dict)
     """Gaps by timestamp within the streams."""
     frames_late: int = 0
-    frames_refused: int = 0
     between_streams_ms: int = 0
     """Time between the end of one stream and the start of the next."""
     tracks: int = 2
-    """How many tracks were asked for, of the stream or the recording, whichever is fewer."""
+    """Requested tracks of the stream or the recording, whichever are fewer."""
     recording_wanted: bool = True
-    """Whether the carrier was asked to record at all."""
+    """Whether a recording was requested from the carrier."""
     paused: bool = False
     """Whether the carrier's recording was paused meanwhile. A pause never affects the streams."""
     live_speech_ms: int = 0
@@ -104,7 +103,7 @@ class Limits:
     offset_spread_ms: float = 20.0
     """Between roles, and within a call."""
     duration_ms: int = 1_000
-    heard_ms: int = 2_000
+    speech_ms: int = 2_000
     live_only_ms: int = 500
 
 
@@ -159,7 +158,7 @@ def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
 
 def _explained_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
     if not facts.recording_wanted and facts.cloud_state is not CloudState.STORED:
-        yield Reason("not_recorded", "the carrier was not asked to record, by setting")
+        yield Reason("not_recorded", "recording is switched off by a setting")
     if facts.cloud_state is CloudState.ABSENT and not _absent_despite_speech(facts, limits):
         yield Reason("cloud_absent", f"the carrier has no recording: {_absence(facts)}")
     if facts.cloud_state is CloudState.FAILED:
@@ -169,7 +168,7 @@ def _explained_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
 
 
 def _absent_despite_speech(facts: Facts, limits: Limits) -> bool:
-    return facts.cloud_error_code in (_TOO_SHORT, _SILENT, None) and facts.live_speech_ms > limits.heard_ms
+    return facts.cloud_error_code in (_TOO_SHORT, _SILENT, None) and facts.live_speech_ms > limits.speech_ms
 
 
 def _absence(facts: Facts) -> str:
@@ -219,7 +218,7 @@ def _explained_file(comparisons: Sequence[Comparison], facts: Facts, limits: Lim
     if facts.paused and (
         any(c.live_only_ms > limits.live_only_ms or c.jump_ms > limits.offset_spread_ms for c in comparisons)
     ):
-        yield Reason("paused", "the recording was paused while the streams went on")
+        yield Reason("paused", "the recording was paused while the streams continued")
 
 
 def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Iterator[Reason]:
@@ -250,8 +249,8 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
             f"{_unexplained_ms(comparison, facts, limits)} ms of the {role}'s sound are in the recording but not in the live layer",
             role,
         )
-    heard_in_both = comparison.correlation is not None
-    allowed_ms = limits.live_only_ms if heard_in_both else limits.unmatched_ms
+    sound_in_both = comparison.correlation is not None
+    allowed_ms = limits.live_only_ms if sound_in_both else limits.unmatched_ms
     if comparison.live_only_ms > allowed_ms and not facts.paused:
         yield Reason(
             "live_only_sound",

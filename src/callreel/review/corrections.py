@@ -1,4 +1,4 @@
-"""Correcting a transcript: a revision over the machine's text, indexed for search and told in one transaction."""
+"""Correcting a transcript: a revision over the machine's text, indexed for search and published in one transaction."""
 
 from collections.abc import Sequence
 
@@ -48,18 +48,18 @@ class Corrections:
             kept = [_change(change) for change in changes]
             row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now())
             turns = len(shown.turns) - sum(turn is None for turn in changed.values())
-            told: dict[str, Json] = {
+            data: dict[str, Json] = {
                 "kind": TranscriptKind.FINAL.value,
                 "turns": turns,
                 "revision": row.number,
             }
-            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, told))
+            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, data))
         self._publisher.publish(event)
         return row
 
 
 def _change(change: Change) -> dict[str, Json]:
-    """As it was asked for, without what was not said."""
+    """The change as requested, without unset fields."""
     said: dict[str, Json] = {"turn": change.turn}
     if change.word is not None:
         said["word"] = change.word

@@ -1,10 +1,10 @@
-"""What a call cost at the carrier, from its rows: the legs' lengths as the carrier told them, or as we saw them."""
+"""What a call cost at the carrier, from its rows: the legs' lengths as the carrier reported them, or from our own times."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from callreel.domain.call import Role
-from callreel.domain.cost import Cost, Heard, Prices, call_cost
+from callreel.domain.cost import Cost, Prices, TranscribedAudio, call_cost
 from callreel.domain.recording import CloudState
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
@@ -18,9 +18,9 @@ def cost_of(
     streams: Iterable[StreamRow],
     recording: RecordingRow | None,
     prices: Prices,
-    heard: Sequence[Heard] = (),
+    transcribed: Sequence[TranscribedAudio] = (),
 ) -> Cost | None:
-    """The bill of a call that is over; None while it goes on."""
+    """The bill of an ended call; None for a live one."""
     if row.ended_at is None:
         return None
     of_role: Mapping[Role, LegRow] = {leg.role: leg for leg in legs}
@@ -32,14 +32,14 @@ def cost_of(
         streams_ms=[between_ms(stream.started_at, stream.stopped_at or row.ended_at) for stream in streams],
         recorded_ms=1000 * (recording.duration_s or 0) if recording else 0,
         prices=prices,
-        heard=heard,
+        transcribed=transcribed,
     )
 
 
-def main_recording(heard: Iterable[RecordingRow]) -> RecordingRow | None:
+def main_recording(rows: Iterable[RecordingRow]) -> RecordingRow | None:
     """Of several recordings of a call, the one that is kept says most; else the newest word."""
     return max(
-        heard, key=lambda row: (row.state is CloudState.STORED, row.updated_at.isoformat()), default=None
+        rows, key=lambda row: (row.state is CloudState.STORED, row.updated_at.isoformat()), default=None
     )
 
 
@@ -49,5 +49,5 @@ def between_ms(start: datetime, end: datetime) -> int:
 
 
 def _leg_ms(leg: LegRow | None, otherwise_ms: int) -> int:
-    """A leg's length as the carrier told it, or what our own times say until it does."""
+    """A leg's length as the carrier reported it, or by our own times until then."""
     return otherwise_ms if leg is None or leg.duration_s is None else 1000 * leg.duration_s

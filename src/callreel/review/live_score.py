@@ -31,12 +31,12 @@ def live_score(live: Iterable[Turn], final: Iterable[Turn]) -> LiveScore:
     """Both on the call's clock."""
     words = same = replaced = missing = added = 0
     for run in differences(live, final):
-        heard, wanted = len(run.live), len(run.final)
-        words += wanted
+        live_words, final_words = len(run.live), len(run.final)
+        words += final_words
         if run.op == "equal":
-            same += wanted
+            same += final_words
         else:
-            replaced += min(heard, wanted)
-            missing += max(0, wanted - heard)
-            added += max(0, heard - wanted)
+            replaced += min(live_words, final_words)
+            missing += max(0, final_words - live_words)
+            added += max(0, live_words - final_words)
     return LiveScore(words, same, replaced, missing, added)

@@ -1,4 +1,4 @@
-"""Marks and notes: written while a call goes on or later, and told to everybody who watches it."""
+"""Marks and notes, written during a call or later and published as live events."""
 
 from collections.abc import Mapping
 
@@ -83,10 +83,10 @@ class Notes:
         return row
 
     def _record(self, conn: Connection, change: str, row: NoteRow) -> LiveEvent:
-        # What was removed is told by its id alone, so that its words are not kept in the row of the event.
+        # Only the id of a removed note is published, so that the stored event does not keep its text.
         note: Mapping[str, Json] = {"id": row.id} if change == "removed" else note_summary(row)
-        told: dict[str, Json] = {"change": change, "note": note}
-        return self._publisher.record(conn, LiveEvent(row.call_id, EventKind.NOTE, told))
+        data: dict[str, Json] = {"change": change, "note": note}
+        return self._publisher.record(conn, LiveEvent(row.call_id, EventKind.NOTE, data))
 
 
 def _checked(kind: NoteKind, text: str) -> str:

@@ -91,7 +91,7 @@ def day_figures(
 def _month(
     conn: Connection, zone: tzinfo, agent: str | None, prices: Prices | None, now: datetime
 ) -> dict[str, Json]:
-    """This month so far, and at its end if it goes on at the same rate. A month of storage falls on what is kept."""
+    """This month so far, and projected to its end at the same rate. A month of storage falls on what is kept."""
     today = now.astimezone(zone)
     first = today.date().replace(day=1)
     name = f"{first:%Y-%m}"
@@ -121,16 +121,16 @@ def _by_day(
     rows = figures.calls_between(conn, since, until, agent)
     legs = _by_call(figures.legs_between(conn, since, until), lambda row: row.call_id)
     streams = _by_call(figures.streams_between(conn, since, until), lambda row: row.call_id)
-    heard = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
+    recordings = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
     spoken = figures.spoken_between(conn, since, until)
     stored = figures.stored_between(conn, since, until)
     charged = transcripts.billed_audio(conn, [row.id for row in rows]) if prices is not None else {}
     for row in rows:
         found = _of_call(row, spoken.get(row.id, {}), stored.get(row.id, 0))
-        kept = [recording for recording in heard[row.id] if recording.state in _AT_CARRIER]
+        kept = [recording for recording in recordings[row.id] if recording.state in _AT_CARRIER]
         found.carrier_minutes = sum(started_minutes(1000 * (recording.duration_s or 0)) for recording in kept)
         if prices is not None:
-            main, by_engines = main_recording(heard[row.id]), charged.get(row.id, [])
+            main, by_engines = main_recording(recordings[row.id]), charged.get(row.id, [])
             cost = cost_of(row, legs[row.id], streams[row.id], main, prices, by_engines)
             found.cost = cost.total if cost else Decimal(0)
             found.monthly = found.carrier_minutes * prices.storage_per_minute_month

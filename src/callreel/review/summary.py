@@ -43,7 +43,7 @@ def call_summary(
     """All that is known of a call, or None if there is no such call.
 
     `turns` are those of the newest revision. `words` adds to each turn its words, `machine` the turns as the engine
-    wrote them. `cost` is None while the call goes on and without `prices`.
+    wrote them. `cost` is None for a live call and without `prices`.
     """
     row = calls.get(conn, call_id)
     if row is None:
@@ -72,7 +72,7 @@ def call_summary(
 
 
 def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> Summary:
-    """What a list says of a call. `names` are technicians' by number. `duration_ms` is None while it goes on; it counts
+    """What a list says of a call. `names` are technicians' by number. `duration_ms` is None for a live call; it counts
     from the answer if there was one.
     """
     began = row.answered_at or row.created_at
@@ -95,7 +95,7 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
 
 
 def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Summary]:
-    """Of each of these calls: whether it is `held`, and whether it is `erasing`, which is asked for and not done."""
+    """Of each of these calls: whether it is `held`, and whether it is `erasing`, which is ordered and not done."""
     held, erasing = holds.held(conn, call_ids), erasures.in_progress(conn, call_ids)
     return {call_id: {"held": call_id in held, "erasing": call_id in erasing} for call_id in call_ids}
 
@@ -112,7 +112,7 @@ def layer_names(files: Sequence[LayerFile]) -> list[str]:
 
 
 def note_summary(row: NoteRow) -> Summary:
-    """A mark or a note as it is told."""
+    """A mark or a note as JSON."""
     return {
         "id": row.id,
         "kind": row.kind.value,
@@ -169,7 +169,7 @@ def _transcript(row: TranscriptRow | None) -> Json:
 def live_offset_ms(row: CallRow) -> int:
     """Where the live layers begin in the recording; 0 until they were compared, or when they could not be.
 
-    The call's clock is the recording's, which begins first. While the call goes on, live positions count from the
+    The call's clock is the recording's, which begins first. During the call, live positions count from the
     stream's beginning, some 400 ms later.
     """
     known = [c for c in row.comparisons if c.correlation is not None and not c.silent]
@@ -179,7 +179,7 @@ def live_offset_ms(row: CallRow) -> int:
 def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
     """The most that the disk did not take of a party's live layers, as its streams counted at their end; silence instead.
 
-    A party's count goes on over the streams of a call.
+    A party's count accumulates over the streams of a call.
     """
     counted = (count for row in rows for count in row.counts.values() if isinstance(count, dict))
     lost = (count.get("disk_lost_ms") for count in counted)
@@ -268,8 +268,10 @@ def _recording(row: RecordingRow | None) -> Json:
 def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices: Prices | None) -> Json:
     if prices is None:
         return None
-    heard = transcripts.billed_audio(conn, [row.id]).get(row.id, [])
-    cost = cost_of(row, legs.of_call(conn, row.id), streams.of_call(conn, row.id), recording, prices, heard)
+    transcribed = transcripts.billed_audio(conn, [row.id]).get(row.id, [])
+    cost = cost_of(
+        row, legs.of_call(conn, row.id), streams.of_call(conn, row.id), recording, prices, transcribed
+    )
     if cost is None:
         return None
     return {

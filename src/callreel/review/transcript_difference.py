@@ -1,7 +1,7 @@
 """What the live and the final transcript have different, word by word and party by party.
 
 Both are on the call's clock, so words are only held against words of about the same time: the transcripts are cut where
-both are silent, and each stretch is compared by itself. That keeps a long call cheap and the differences local.
+both are silent, and each stretch is compared separately. That keeps a long call cheap and the differences local.
 Capitals and punctuation at the edges of a word do not make it another.
 """
 

@@ -102,6 +102,6 @@ def configure(
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # What these tell of each request, socket or table is nothing to an operator at this level.
+    # Per-request lines of these libraries are of no use to an operator at this level.
     for name in ("alembic", "httpx2", "httpcore2", "twilio.http_client", "websockets"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -1,7 +1,6 @@
 """Run a job periodically: the loop behind every background job, with its errors logged once and counted.
 
-The owner awaits `run` in a task of its own and ends it by cancelling that task, or by `stop`, which lets a running job
-finish. A job that raises is run again at the next interval.
+The owner runs `run` as a task and ends it by cancelling that task, or by `stop`, which lets a running job finish. A job that raises is run again at the next interval.
 """
 
 import asyncio
@@ -20,9 +19,9 @@ log = logging.getLogger(__name__)
 class PeriodicJob:
     """`job` is blocking and runs in a thread, or it is a coroutine function and runs in the loop.
 
-    `interval_s` counts from the end of one run to the start of the next; a callable is asked after each run, for jobs
+    `interval_s` counts from the end of one run to the start of the next; a callable is evaluated after each run, for jobs
     that back off. `jitter` of 0.2 spreads each interval by up to 20 % either way, so that servers that restarted together
-    do not stay in step. `enabled` is asked before each run: of many servers, the leader alone runs most jobs.
+    do not stay in step. `enabled` is evaluated before each run: of many servers, the leader alone runs most jobs.
     """
 
     name: str

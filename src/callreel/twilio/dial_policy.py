@@ -1,6 +1,6 @@
 """Which numbers an agent's browser may call: what it sends is untrusted, and some numbers cost money.
 
-A policy is a set of countries and a list of prefixes. Numbers are read and told apart by `phonenumbers` (Google's
+A policy is a set of countries and a list of prefixes. Numbers are parsed and classified by `phonenumbers` (Google's
 metadata). No reason that is given here holds a number in full, since reasons reach logs and callers.
 """
 
@@ -86,7 +86,7 @@ class DialPolicy:
         """
         region = _region(_caller_id(e164))
         if region is None:
-            raise SettingsError("the caller ID's country cannot be told; name the allowed countries")
+            raise SettingsError("the caller ID belongs to no known country; set the allowed countries")
         return cls(countries or frozenset({region}), prefixes, region)
 
     def decide(self, raw: str) -> Decision:

@@ -162,5 +162,5 @@ decode_envelope = _envelope_decoder.decode
 
 
 def encode(message: Control | Media) -> str:
-    """The message as the text that goes on the socket."""
+    """The message as text for the socket."""
     return _encoder.encode(message).decode("utf-8")

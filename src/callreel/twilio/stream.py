@@ -5,8 +5,8 @@
 the frames. `simulator/calls/stream_sender` is the carrier's end.
 
 Follows the carrier's "Media Streams: WebSocket messages" (reference/twilio.md, section 3.2); close codes are those of
-RFC 6455, section 7.4.1. An unreadable message never ends a stream, since the frames after it are audio that nobody sends
-twice; only `UNREADABLE_IN_A_ROW` of them do, or a `start` that cannot be used.
+RFC 6455, section 7.4.1. An unreadable message never ends a stream, since the frames after it are audio that is never sent
+again; only `UNREADABLE_IN_A_ROW` of them do, or a `start` that cannot be used.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """The TwiML we answer with: what a call is to do. Written here, read by `twiml_reader` at the other end.
 
 The official library writes and escapes the XML. Options are checked once, at start-up, so that a typo stops the server
-and not a call: the carrier takes bad TwiML with a warning and goes on without the recording or the stream.
+and not a call: the carrier accepts bad TwiML with a warning and continues without the recording or the stream.
 Attributes, defaults and combinations: reference/twilio.md, sections 1.1, 1.2, 3.1, 5.3, 5.4.
 """
 

@@ -68,7 +68,7 @@ class VoiceRequest:
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    """A leg went on. `sequence_number` counts from 0 within a leg, but callbacks arrive in any order."""
+    """Progress of a leg. `sequence_number` counts from 0 within a leg, but callbacks arrive in any order."""
 
     leg_sid: LegSid
     account_sid: str
@@ -108,7 +108,7 @@ class StreamProgress:
 
 @dataclass(frozen=True, slots=True)
 class RecordingProgress:
-    """The cloud recording went on. The leg is the parent leg, always.
+    """Progress of the cloud recording. The leg is always the parent leg.
 
     `cloud_state` is None for a status we do not know. `duration_s` is in whole seconds and comes with `completed` only.
     `error_code` is None where the carrier gives none or `0`; 16101 is too short, 16102 silent.

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
-from callreel.domain.cost import Heard
+from callreel.domain.cost import TranscribedAudio
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind, Turn
 from callreel.store.db.rows import fetch_all
@@ -132,16 +132,16 @@ def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> Transcrip
     return _first(conn, query.order_by(transcripts.c.revision.desc()).limit(1))
 
 
-def billed_audio(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[Heard]]:
+def billed_audio(conn: Connection, call_ids: Sequence[CallId]) -> dict[CallId, list[TranscribedAudio]]:
     """The audio of these calls that engines charged for, by call; calls without any are left out."""
-    found: dict[CallId, list[Heard]] = {}
+    found: dict[CallId, list[TranscribedAudio]] = {}
     for at in range(0, len(call_ids), _AT_ONCE):
         query = select(transcripts).where(
             transcripts.c.call_id.in_(call_ids[at : at + _AT_ONCE]), transcripts.c.price_per_minute > 0
         )
         for row in conn.execute(query.order_by(transcripts.c.id)):
-            heard = Heard(row.engine, row.audio_ms, Decimal(str(row.price_per_minute)))
-            found.setdefault(CallId(row.call_id), []).append(heard)
+            audio = TranscribedAudio(row.engine, row.audio_ms, Decimal(str(row.price_per_minute)))
+            found.setdefault(CallId(row.call_id), []).append(audio)
     return found
 
 
