@@ -132,13 +132,14 @@ class JitterBuffer:
         self._taken += size
         return settled
 
-    def finish(self) -> None:
-        """The stream is over: settle what is held, gaps as silence. `take` gives the rest."""
+    def finish(self) -> int:
+        """The stream is over: settle what is held, gaps as silence. Returns how many samples are ready to take."""
         if len(self._jump) > 1:
             self._follow_jump()
         self._refuse_jump()
         while self._held:
             self._close_gap()
+        return self._position - self._taken
 
     @property
     def counts(self) -> JitterBufferCounts:

@@ -132,8 +132,9 @@ class Lane:
         stream = self._open
         if stream is None:
             raise RuntimeError("a frame was placed on a lane without a stream")
-        if stream.jitter_buffer.place(frames) >= self._block_samples:
-            self._write_settled(stream)
+        ready = stream.jitter_buffer.place(frames)
+        if ready >= self._block_samples:
+            self._write_settled(stream, ready)
 
     def end(self) -> JitterBufferCounts:
         """The stream ended: write the rest, close both files, return the counts.
@@ -143,8 +144,7 @@ class Lane:
         stream = self._open
         if stream is None:
             raise RuntimeError("a lane without a stream was ended")
-        stream.jitter_buffer.finish()
-        self._write_settled(stream)
+        self._write_settled(stream, stream.jitter_buffer.finish())
         tail = np.concatenate([self._resampled(stream), stream.upsampler.finish()])
         stream.live_16k.append(tail)
         self._listener.push(_NOTHING, tail)
@@ -161,9 +161,10 @@ class Lane:
             sync_file(path)
         sync_folder(self.paths.live_8k.parent)
 
-    def _write_settled(self, stream: _OpenStream) -> None:
-        # In steps: a gap of hours becomes as much silence.
-        while settled := stream.jitter_buffer.take():
+    def _write_settled(self, stream: _OpenStream, ready: int) -> None:
+        while ready > 0:  # once, except after a gap of more than 30 s, which becomes as much silence
+            settled = stream.jitter_buffer.take()
+            ready -= len(settled)
             self._write(stream, mulaw.decode(settled))
 
     def _write(self, stream: _OpenStream, samples8k: Samples) -> None:
