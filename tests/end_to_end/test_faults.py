@@ -60,12 +60,7 @@ STRUCK = {
     "none": (),
     "lost": (Fault("lost", 0.05),),
     "late-stream": (Fault("late-stream", 7),),
-    "list-429": tuple(
-        Fault(name)
-        for name in ("callback-lost", "list-429", "list-500", "list-slow", "fetch-500", "fetch-slow")
-    ),
-    "socket-cut": (Fault("socket-cut", 4),),
-    "socket-cut-and-return": (Fault("socket-cut-and-return", 4),),
+    "list-429": (Fault("callback-lost"), Fault("list-429", 1), Fault("list-slow", 1)),
 }
 AT_THE_DOOR = {"forged-signature", "busy", "no-answer"}
 """Faults that end a call before anybody speaks."""
@@ -74,8 +69,7 @@ OF_REQUESTS = {
     *("list-500", "list-slow", "list-odd-rows", "fetch-429", "fetch-500", "fetch-slow"),
     *("delete-429", "delete-500", "delete-slow"),
 }
-"""Faults of single REST requests: those of lists and resources strike with `list-429`, the others in the tests of what
-requests them."""
+"""Faults of single REST requests, which the tests of what sends those requests apply."""
 
 
 @dataclass(frozen=True)

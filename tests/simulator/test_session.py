@@ -1,4 +1,4 @@
-"""A browser's signalling socket: captured messages, what is welcome when, and nothing that makes it raise."""
+"""A browser's signaling socket: captured messages, their states, and no message that raises."""
 
 import json
 from datetime import UTC, datetime
@@ -12,23 +12,12 @@ from hypothesis import strategies as st
 from callreel.simulator.signalling import messages as messages
 from callreel.simulator.signalling.session import (
     HEARTBEAT,
-    CallAccepted,
-    CallDeclined,
-    CallHungUp,
-    CallRequested,
-    DigitsPressed,
     HeartbeatEcho,
-    IceRestartRequested,
-    MessageSent,
     ProtocolViolation,
-    RegisterRequested,
-    ResumeRequested,
     SessionState,
     SignallingSession,
-    TokenPresented,
     Unauthenticated,
     UnknownMessage,
-    UnregisterRequested,
 )
 from callreel.twilio.access_token import Grants, RefusalCode, Refused
 
@@ -40,22 +29,21 @@ CASES = {
     record["case"]: json.dumps(record["message"])
     for record in map(json.loads, (CAPTURES / "browser.jsonl").read_text(encoding="utf-8").splitlines())
 }
-EVENTS = {
-    "token-shown": TokenPresented("a.b.c"),
-    "registering": RegisterRequested(),
-    "call-wanted": CallRequested(
-        TJS, SDP, {"To": "+14155550123", "ticket": "42", "note": "a b&c", "empty": ""}
-    ),
-    "call-wanted-without-parameters": CallRequested(TJS, SDP, {}),
-    "call-resumed": ResumeRequested(CA, "opaque"),
-    "call-accepted": CallAccepted(CA, SDP),
-    "restart-wanted": IceRestartRequested(CA, SDP),
-    "keys-pressed": DigitsPressed(CA, "12#*9w3"),
-    "message-sent": MessageSent(CA, "KX1", {"a": 1}),
-    "call-left": CallHungUp(CA),
-    "call-left-with-a-reason": CallHungUp(TJS),
-    "call-declined": CallDeclined(CA),
-    "unregistering": UnregisterRequested(),
+PARAMETERS = {"To": "+14155550123", "ticket": "42", "note": "a b&c", "empty": ""}
+EVENTS: dict[str, type[messages.BrowserMessage]] = {
+    "token-shown": messages.Listen,
+    "registering": messages.Register,
+    "call-wanted": messages.Invite,
+    "call-wanted-without-parameters": messages.Invite,
+    "call-resumed": messages.Invite,
+    "call-accepted": messages.Answer,
+    "restart-wanted": messages.Reinvite,
+    "keys-pressed": messages.Dtmf,
+    "message-sent": messages.UserMessage,
+    "call-left": messages.Hangup,
+    "call-left-with-a-reason": messages.Hangup,
+    "call-declined": messages.Reject,
+    "unregistering": messages.Register,
 }
 BAD = {
     "no_json": 1007,
@@ -84,9 +72,27 @@ def test_every_capture_has_an_expectation() -> None:
     assert {path.stem for path in (CAPTURES / "bad").iterdir()} == BAD.keys()
 
 
-@pytest.mark.parametrize("case", EVENTS)
-def test_captured_message_of_the_sdk(case: str) -> None:
-    assert admitted().receive(CASES[case]) == EVENTS[case]
+def payload(case: str) -> Any:
+    event = admitted().receive(CASES[case])
+    assert type(event) is EVENTS[case]
+    return event.payload
+
+
+def test_captured_messages_of_the_sdk() -> None:
+    assert payload("token-shown").token == "a.b.c"
+    assert payload("registering").media.audio and not payload("unregistering").media.audio
+    call = payload("call-wanted")
+    assert (call.callsid, call.sdp, call.reconnect, call.parameters) == (TJS, SDP, "", PARAMETERS)
+    assert payload("call-wanted-without-parameters").parameters == {}
+    resumed = payload("call-resumed")
+    assert (resumed.callsid, resumed.reconnect) == (CA, "opaque")
+    assert payload("call-accepted") == messages.SdpBody(CA, SDP)
+    assert payload("restart-wanted") == messages.SdpBody(CA, SDP)
+    assert payload("keys-pressed") == messages.DtmfBody(CA, "12#*9w3")
+    sent_message = payload("message-sent")
+    assert (sent_message.callsid, sent_message.voice_event_sid, sent_message.content) == (CA, "KX1", {"a": 1})
+    assert payload("call-left").callsid == payload("call-declined").callsid == CA
+    assert payload("call-left-with-a-reason").callsid == TJS
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_messages_before_a_token_are_refused(case: str) -> None:
 
 
 def test_queued_hang_up_is_accepted_before_the_token() -> None:
-    assert SignallingSession().receive(CASES["call-left"]) == CallHungUp(CA)
+    assert SignallingSession().receive(CASES["call-left"]) == messages.Hangup(messages.HangupBody(CA))
 
 
 @pytest.mark.parametrize(("name", "close_code"), BAD.items())
@@ -171,5 +177,10 @@ def test_carrier_messages_round_trip(line: str) -> None:
 def test_no_message_raises(text: str | bytes) -> None:
     assert isinstance(
         SignallingSession().receive(text),
-        ProtocolViolation | HeartbeatEcho | UnknownMessage | TokenPresented | Unauthenticated,
+        ProtocolViolation
+        | HeartbeatEcho
+        | UnknownMessage
+        | messages.Listen
+        | messages.Hangup
+        | Unauthenticated,
     )

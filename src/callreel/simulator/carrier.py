@@ -35,7 +35,7 @@ from callreel.simulator.calls.placed_call import PlacedCall, VoiceApplication
 from callreel.simulator.rest.app import rest_app
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Technician
 from callreel.simulator.signalling.browser_leg import BrowserLeg, BrowserTimeouts
-from callreel.simulator.signalling.session import CallRequested
+from callreel.simulator.signalling.messages import InviteBody
 from callreel.simulator.signalling.socket import SignalOptions, SignalSocket
 from callreel.simulator.signalling.switchboard import Switchboard
 from callreel.simulator.signalling.webrtc import MediaError
@@ -240,15 +240,16 @@ class SimulatedCarrier:
 
         app.add_api_websocket_route("/signal", signal)
 
-    def _place_browser_call(self, leg: BrowserLeg, request: CallRequested) -> None:
+    def _place_browser_call(self, leg: BrowserLeg, request: InviteBody) -> None:
         """A browser calls: its call goes to the application like every other call."""
         technician = self._technician
+        parameters = request.parameters or {}
         script = CallScript(
             agent_voice=_NO_VOICE,
             technician_voice=_voice_of(technician),
             agent_identity=leg.identity,
-            number=request.parameters.get("To", ""),
-            parameters={name: value for name, value in request.parameters.items() if name != "To"},
+            number=parameters.pop("To", ""),
+            parameters=parameters,
             ring_s=technician.ring_s,
             answer=technician.answers,
             ringback=technician.ringback,

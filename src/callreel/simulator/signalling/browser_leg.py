@@ -13,16 +13,7 @@ from callreel.audio import mulaw
 from callreel.audio.samples import FRAME_MS, Samples
 from callreel.domain.call import Track
 from callreel.simulator.clock import CallClock
-from callreel.simulator.signalling.session import (
-    CallAccepted,
-    CallDeclined,
-    CallEvent,
-    CallHungUp,
-    DigitsPressed,
-    IceRestartRequested,
-    MessageSent,
-    ResumeRequested,
-)
+from callreel.simulator.signalling import messages as messages
 from callreel.simulator.signalling.signalled_call import CallStage, SignalledCall, Transition, unknown_call
 from callreel.simulator.signalling.webrtc import Peer
 from callreel.simulator.sound.leg_audio import LegAudio
@@ -135,28 +126,30 @@ class BrowserLeg:
 
     # Called by the signaling socket.
 
-    def handle(self, event: CallEvent, channel: SignalingChannel) -> None:
+    def handle(self, message: messages.BrowserMessage, channel: SignalingChannel) -> None:
         """Process what the browser sent about this call on `channel`."""
-        match event:
-            case ResumeRequested(sid, token):
-                self._resume(channel, sid, token)
-            case CallAccepted(_, sdp):
+        match message:
+            case messages.Invite(body):
+                self._resume(channel, body.callsid, body.reconnect)
+            case messages.Answer(body):
                 if self._call.apply(Transition.ACCEPT):
-                    self.answer = sdp
+                    self.answer = body.sdp
                     self.decided.set()
-            case CallDeclined():
+            case messages.Reject():
                 if self._call.apply(Transition.DECLINE):
                     self.declined = True
                     self._leave()
-            case CallHungUp():
+            case messages.Hangup():
                 self._hang_up()
-            case DigitsPressed(_, keys):
+            case messages.Dtmf(body):
                 if self._call.apply(Transition.SEND_DIGITS):
-                    self.keys += keys
-            case MessageSent(_, voice_event_sid):
-                self._send(self._call.acknowledged(voice_event_sid))
-            case IceRestartRequested():
+                    self.keys += body.dtmf
+            case messages.UserMessage(body):
+                self._send(self._call.acknowledged(body.voice_event_sid))
+            case messages.Reinvite():
                 self._fail()  # aiortc does not support an ICE restart
+            case _:
+                raise AssertionError(f"{message} concerns no call")
 
     def socket_closed(self, channel: SignalingChannel) -> None:
         """A call that can be resumed waits for that; another one is over, since the SDK gives it up too."""

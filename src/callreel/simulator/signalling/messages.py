@@ -6,10 +6,12 @@ use some of the same types for different payloads, so each end has its own union
 """
 
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 
 VERSION: Final = "1.6"
+_MAX_PARAMETERS = 100
 
 
 class _Payload(msgspec.Struct, rename=lambda name: name.replace("_", ""), omit_defaults=True):
@@ -62,6 +64,14 @@ class InviteBody(_Payload):
     sdp: str
     reconnect: str = ""
     twilio: CallParameters = msgspec.field(default_factory=CallParameters)
+
+    @property
+    def parameters(self) -> dict[str, str] | None:
+        """The parameters of `Device.connect`; None if there are more than 100."""
+        try:
+            return dict(parse_qsl(self.twilio.params, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS))
+        except ValueError:
+            return None
 
 
 class SdpBody(_Payload):

@@ -12,20 +12,15 @@ from datetime import UTC, datetime
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from callreel.simulator.account import Account
+from callreel.simulator.signalling import messages as messages
 from callreel.simulator.signalling.session import (
     HEARTBEAT,
-    CallEvent,
-    CallRequested,
     HeartbeatEcho,
     ProtocolViolation,
-    RegisterRequested,
-    ResumeRequested,
     SignalEvent,
     SignallingSession,
-    TokenPresented,
     Unauthenticated,
     UnknownMessage,
-    UnregisterRequested,
 )
 from callreel.simulator.signalling.signalled_call import refused_call, unknown_call
 from callreel.simulator.signalling.switchboard import Switchboard
@@ -111,8 +106,8 @@ class SignalSocket:
         match event:
             case HeartbeatEcho():
                 pass
-            case TokenPresented(token):
-                self._authenticate(token)
+            case messages.Listen(body):
+                self._authenticate(body.token)
             case Unauthenticated(what, code):
                 self.send(self._session.refuse(Refused(code, f"a token is required first: {what}")))
             case UnknownMessage(name):
@@ -131,24 +126,20 @@ class SignalSocket:
             return
         self.send(self._session.admit(checked, int((checked.expires_at - now).total_seconds())))
 
-    def _handle_authenticated(
-        self,
-        grants: Grants | None,
-        event: RegisterRequested | UnregisterRequested | CallRequested | CallEvent,
-    ) -> None:
+    def _handle_authenticated(self, grants: Grants | None, message: messages.BrowserMessage) -> None:
         """Process a request that requires a valid token."""
         if grants is None:
             return
-        match event:
-            case RegisterRequested():
+        match message:
+            case messages.Register(body) if body.media.audio:
                 self._register(grants)
-            case UnregisterRequested():
+            case messages.Register():
                 self._switchboard.unregister(grants.identity, self)
                 self.send(self._session.offline())
-            case CallRequested():
-                self._call(grants, event)
+            case messages.Invite(body) if not body.reconnect:
+                self._call(grants, body)
             case _:
-                self._pass_to_leg(grants.identity, event)
+                self._pass_to_leg(grants.identity, message)
 
     def _register(self, grants: Grants) -> None:
         refused = self._expired(grants)
@@ -161,21 +152,22 @@ class SignalSocket:
         self._switchboard.register(grants.identity, self)
         self.send(self._session.ready())
 
-    def _call(self, grants: Grants, call: CallRequested) -> None:
+    def _call(self, grants: Grants, call: messages.InviteBody) -> None:
         refused = self._expired(grants)
         if refused is None and grants.application_sid != self._options.application_sid:
             refused = Refused(RefusalCode.NOT_GRANTED, "the token grants no calls by this application")
         if refused is not None:
-            self.send(refused_call(call.temporary_sid, int(refused.code), refused.reason))
+            self.send(refused_call(call.callsid, int(refused.code), refused.reason))
             return
         self._switchboard.request_call(grants.identity, self, call)
 
-    def _pass_to_leg(self, identity: str, event: CallEvent) -> None:
-        leg = self._switchboard.find(identity, event.sid)
+    def _pass_to_leg(self, identity: str, message: messages.BrowserMessage) -> None:
+        sid: str = message.payload.callsid  # type: ignore[union-attr]  # every other message names a call
+        leg = self._switchboard.find(identity, sid)
         if leg is not None:
-            leg.handle(event, self)
-        elif isinstance(event, ResumeRequested):
-            self.send(unknown_call(event.sid))
+            leg.handle(message, self)
+        elif isinstance(message, messages.Invite):
+            self.send(unknown_call(sid))
 
     @staticmethod
     def _expired(grants: Grants) -> Refused | None:

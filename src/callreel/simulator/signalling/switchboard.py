@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from callreel.domain.ids import LegSid
 from callreel.simulator.signalling.browser_leg import BrowserLeg, BrowserTimeouts, SignalingChannel
-from callreel.simulator.signalling.session import CallRequested
+from callreel.simulator.signalling.messages import InviteBody
 from callreel.simulator.signalling.signalled_call import SignalledCall
 
 _KEPT_LEGS = 200
@@ -20,7 +20,7 @@ class Switchboard:
 
     def __init__(
         self,
-        on_call: Callable[[BrowserLeg, CallRequested], None],
+        on_call: Callable[[BrowserLeg, InviteBody], None],
         new_sid: Callable[[], str],
         new_token: Callable[[], str],
         timeouts: BrowserTimeouts,
@@ -44,10 +44,10 @@ class Switchboard:
     def is_registered(self, identity: str) -> bool:
         return identity in self._registered
 
-    def request_call(self, identity: str, channel: SignalingChannel, call: CallRequested) -> None:
+    def request_call(self, identity: str, channel: SignalingChannel, call: InviteBody) -> None:
         """A browser places a call."""
-        if call.temporary_sid not in self._legs:
-            self._on_call(self._add(identity, channel, self._new_sid(), call.temporary_sid), call)
+        if call.callsid not in self._legs:
+            self._on_call(self._add(identity, channel, self._new_sid(), call.callsid), call)
 
     def leg_for(self, identity: str, sid: str) -> BrowserLeg | None:
         """A leg `sid` to the browser of `identity`, not yet rung; None if it is not registered."""
