@@ -105,6 +105,9 @@ class UserMessageBody(_Payload):
     message_type: str = ""
 
 
+# Messages of the browser.
+
+
 class Listen(_Message, tag="listen"):
     """Browser: first on a socket, and again with a new token."""
 
@@ -124,38 +127,26 @@ class Invite(_Message, tag="invite"):
 
 
 class Answer(_Message, tag="answer"):
-    """Browser: accepts the offered call."""
-
     payload: SdpBody
 
 
 class Reinvite(_Message, tag="reinvite"):
-    """Browser: requests an ICE restart."""
-
     payload: SdpBody
 
 
 class Hangup(_Message, tag="hangup"):
-    """Browser: hangs up."""
-
     payload: HangupBody
 
 
 class Reject(_Message, tag="reject"):
-    """Browser: declines the offered call."""
-
     payload: CallReference
 
 
 class Dtmf(_Message, tag="dtmf"):
-    """Browser: sends DTMF digits."""
-
     payload: DtmfBody
 
 
 class UserMessage(_Message, tag="message"):
-    """Browser: a user-defined message."""
-
     payload: UserMessageBody
 
 
@@ -170,9 +161,9 @@ class ConnectedBody(_Payload):
     """`edge`, `region` and `gateway` are for logs."""
 
     token: TokenBody
-    edge: str = "stand-in"
-    region: str = "stand-in"
-    gateway: str = "stand-in"
+    edge: str = "simulated"
+    region: str = "simulated"
+    gateway: str = "simulated"
 
 
 class ErrorBody(_Payload):
@@ -228,21 +219,18 @@ class FaultBody(_Payload):
     callsid: str = ""
 
 
-class Connected(_Message, tag="connected"):
-    """Carrier: the token is valid."""
+# Messages of the carrier.
 
+
+class Connected(_Message, tag="connected"):
     payload: ConnectedBody
 
 
 class Ready(_Message, tag="ready"):
-    """Carrier: registered."""
-
     payload: EmptyBody = msgspec.field(default_factory=EmptyBody)
 
 
 class Offline(_Message, tag="offline"):
-    """Carrier: unregistered."""
-
     payload: EmptyBody = msgspec.field(default_factory=EmptyBody)
 
 
@@ -253,20 +241,14 @@ class Ringing(_Message, tag="ringing"):
 
 
 class Answered(_Message, tag="answer"):
-    """Carrier: the call is answered, or resumed."""
-
     payload: AnsweredBody
 
 
 class Offer(_Message, tag="invite"):
-    """Carrier: an incoming call."""
-
     payload: OfferBody
 
 
 class Ended(_Message, tag="hangup"):
-    """Carrier: the call has ended."""
-
     payload: EndedBody
 
 
@@ -277,14 +259,10 @@ class Cancel(_Message, tag="cancel"):
 
 
 class Ack(_Message, tag="ack"):
-    """Carrier: a user-defined message arrived."""
-
     payload: AckBody
 
 
 class Fault(_Message, tag="error"):
-    """Carrier: a request is refused."""
-
     payload: FaultBody
 
 

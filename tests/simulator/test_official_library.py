@@ -1,0 +1,109 @@
+"""The official `twilio` library against the simulated carrier: every call of it that Callreel or its users need."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from requests import Session
+from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
+from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped]
+from twilio.rest import Client  # type: ignore[import-untyped]
+
+from callreel.simulator.carrier import SimulatedCarrier
+from callreel.simulator.scenario import Progress, Stage
+from tests.simulator.calling import carrier_for, script
+from tests.simulator.receiver import Receiver, receiving
+
+
+class LocalHttpClient(TwilioHttpClient):  # type: ignore[misc]  # the library has no types
+    """Sends the library's requests to the simulated carrier instead of api.twilio.com."""
+
+    def __init__(self, api_url: str) -> None:
+        super().__init__(timeout=10)
+        self._api_url = api_url
+        self.session = Session()
+        self.session.trust_env = False
+
+    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> Any:
+        local = url.replace("https://api.twilio.com", self._api_url)
+        return super().request(method, local, *arguments, **options)
+
+
+def client_of(carrier: SimulatedCarrier) -> Any:
+    account = carrier.account
+    http = LocalHttpClient(carrier.api_url)
+    return Client(account.api_key_sid, account.api_key_secret, account.sid, http_client=http)
+
+
+def use_running_call(client: Any, call_sid: str, got: Receiver) -> None:
+    """Streams and recordings of a running call."""
+    call = client.calls(call_sid)
+    assert call.fetch().status == "in-progress"
+    recording = call.recordings.create(
+        recording_channels="dual",
+        recording_status_callback=f"{got.url}/second",
+        recording_status_callback_event=["in-progress", "completed"],
+    )
+    assert (recording.status, recording.source) == ("in-progress", "StartCallRecordingAPI")
+    assert call.recordings(recording.sid).update(status="paused", pause_behavior="skip").status == "paused"
+    assert call.recordings(recording.sid).update(status="in-progress").status == "in-progress"
+    assert call.recordings(recording.sid).update(status="stopped").status == "stopped"
+    assert len(call.recordings.list()) == 2
+    stream = call.streams.create(
+        url=f"wss://127.0.0.1:{got.port}/media",
+        name="second",
+        track="outbound_track",
+        parameter1_name="token",
+        parameter1_value="x",
+    )
+    assert (stream.status, stream.name) == ("in-progress", "second")
+    assert call.streams("second").update(status="stopped").sid == stream.sid
+    with pytest.raises(TwilioRestException) as refused:
+        call.recordings.create(recording_track="sideways")
+    assert (refused.value.status, refused.value.code) == (400, 20001)
+    assert call.update(twiml="<Response><Hangup/></Response>").sid == call_sid
+
+
+def use_finished_call(client: Any, call_sid: str) -> None:
+    """Lists, pages, fetching and deletion after a call."""
+    assert [call.sid for call in client.calls.list(parent_call_sid=call_sid)] != []
+    assert {call.status for call in client.calls.list(status="completed", limit=5)} == {"completed"}
+    recordings = client.recordings.list(call_sid=call_sid, page_size=1)
+    assert len(recordings) == 2
+    assert len({recording.sid for recording in recordings}) == 2
+    first = client.recordings(recordings[0].sid).fetch()
+    assert (first.status, first.call_sid, first.channels) == ("completed", call_sid, 2)
+    assert float(first.price) < 0
+    assert client.recordings(first.sid).transcriptions.list() == []
+    assert client.recordings(first.sid).delete()
+    deleted = client.recordings(first.sid).fetch(include_soft_deleted=True)
+    assert (deleted.status, deleted.duration) == ("deleted", first.duration)
+    with pytest.raises(TwilioRestException) as missing:
+        client.recordings(first.sid).fetch()
+    assert (missing.value.status, missing.value.code) == (404, 20404)
+    assert client.calls(call_sid).delete()
+
+
+async def in_thread(work: Callable[..., None], *arguments: Any) -> None:
+    """The library blocks, and the carrier serves it from this event loop."""
+    await asyncio.to_thread(work, *arguments)
+
+
+async def test_surface_of_the_official_library() -> None:
+    async with receiving() as got, carrier_for(got, speed=10.0) as carrier:
+        answered = asyncio.Event()
+
+        def seen(progress: Progress) -> None:
+            if progress.stage is Stage.ANSWERED:
+                answered.set()
+
+        placing = asyncio.create_task(carrier.place(script(voice_ms=60000), seen))
+        await answered.wait()
+        call_sid = got.forms("/voice")[0]["CallSid"]
+        client = client_of(carrier)
+        await in_thread(use_running_call, client, call_sid, got)
+        outcome = await placing
+        assert outcome.status == "completed"
+        assert [form["RecordingStatus"] for form in got.forms("/second")] == ["in-progress", "completed"]
+        await in_thread(use_finished_call, client, call_sid)
