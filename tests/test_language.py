@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CHECKED = ("README.md", "CONTRIBUTING.md", "docs/glossary.md", "docs/operations.md", "docs/performance.md")
+CHECKED = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/glossary.md",
+    "docs/operations.md",
+    "docs/performance.md",
+    "src/callreel/ingest",
+    "src/callreel/cluster",
+    "tests/ingest",
+    "tests/cluster",
+)
 """Files and folders, relative to the repository."""
 NOT_PROSE = {"built", "node_modules", "__pycache__"}
 SUFFIXES = {".py", ".md", ".ts", ".html", ".css", ".sh"}

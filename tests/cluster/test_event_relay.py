@@ -79,7 +79,7 @@ async def joined(link: Link, name: str) -> AsyncIterator[tuple[EventBus, EventRe
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def until_heard(
+async def until_received(
     received: AsyncIterator[Received], wanted: Callable[[Received], bool], within_s: float = 20
 ) -> Received:
     async with asyncio.timeout(within_s):
@@ -99,27 +99,27 @@ async def wanted_by(bus: EventBus, call_id: CallId = ONE) -> None:
 # Over a link of this test
 
 
-async def test_a_listener_hears_what_another_process_publishes() -> None:
+async def test_listener_receives_events_of_another_process() -> None:
     room = Room()
     async with joined(room.link(), "a") as (here, _), joined(room.link(), "b") as (there, _):
         assert not here.has_listeners(ONE)
-        async with there.subscribe(ONE) as heard:
+        async with there.subscribe(ONE) as received:
             await wanted_by(here)
             assert not here.has_listeners(TWO)
             here.publish(partial("for two", call_id=TWO))
             here.publish(partial("hello"))
-            await until_heard(heard, is_partial("hello"))
+            await until_received(received, is_partial("hello"))
             here.publish(lasting(1))
-            await until_heard(heard, lambda event: event == Resync())
+            await until_received(received, lambda event: event == Resync())
         await eventually(lambda: not here.has_listeners(ONE))
         before = len(room.notes("passing"))
-        here.publish(partial("nobody listens"))
+        here.publish(partial("no listener"))
         here.publish(lasting(2))
         await eventually(lambda: room.notes("lasting").count(["lasting", ONE]) == 2)
         assert len(room.notes("passing")) == before == 1
 
 
-async def test_what_waits_together_goes_once() -> None:
+async def test_waiting_events_are_sent_together_once() -> None:
     room = Room()
     async with joined(room.link(), "a") as (here, relay), joined(room.link(), "b") as (there, _):
         async with there.subscribe(None):
@@ -136,44 +136,44 @@ async def test_what_waits_together_goes_once() -> None:
     assert room.notes("message") == [["message", "leg-ended", ONE]]
 
 
-async def test_a_word_reaches_every_other_process_and_not_its_own() -> None:
-    room, heard = Room(), list[tuple[str, str]]()
+async def test_peer_message_reaches_every_other_process() -> None:
+    room, received = Room(), list[tuple[str, str]]()
     async with joined(room.link(), "a") as (_, one), joined(room.link(), "b") as (_, two):
         for name, relay in (("a", one), ("b", two)):
-            relay.on(PeerMessage.STREAM_ENDED, lambda subject, name=name: heard.append((name, subject)))  # type: ignore[misc]
+            relay.on(PeerMessage.STREAM_ENDED, lambda subject, name=name: received.append((name, subject)))  # type: ignore[misc]
         await asyncio.to_thread(one.send, PeerMessage.STREAM_ENDED, "MZ1")
-        await eventually(lambda: heard)
-        assert heard == [("b", "MZ1")]
+        await eventually(lambda: received)
+        assert received == [("b", "MZ1")]
 
 
 async def test_a_lost_message_makes_listeners_read_the_database() -> None:
     room = Room()
     deaf = room.link()
     async with joined(deaf, "a") as (here, _), joined(room.link(), "b") as (there, _):
-        async with here.subscribe(ONE) as heard:
+        async with here.subscribe(ONE) as received:
             await wanted_by(there)
             there.publish(partial("first"))
-            await until_heard(heard, is_partial("first"))
+            await until_received(received, is_partial("first"))
             deaf.deaf = True
             there.publish(lasting(1))
             await eventually(lambda: room.notes("lasting"))
             deaf.deaf = False
             there.publish(partial("second"))
-            assert await until_heard(heard, lambda event: True) == Resync()
-            await until_heard(heard, is_partial("second"))
+            assert await until_received(received, lambda event: True) == Resync()
+            await until_received(received, is_partial("second"))
 
 
-async def test_much_is_told_in_several_messages_and_too_long_a_partial_not_at_all() -> None:
+async def test_large_batches_are_split_and_oversized_events_dropped() -> None:
     room = Room()
     async with joined(room.link(600), "a") as (here, _), joined(room.link(600), "b") as (there, _):
-        async with there.subscribe(None) as heard:
+        async with there.subscribe(None) as received:
             await wanted_by(here)
             calls = [CallId(f"{n:012x}") for n in range(100)]
             for call_id in calls:
                 here.publish(lasting(1, call_id))
             here.publish(partial("x" * 1_000))
             here.publish(partial("short", role="technician"))
-            await until_heard(heard, is_partial("short"))
+            await until_received(received, is_partial("short"))
     assert [note[1] for note in room.notes("lasting")] == calls
     assert len(room.notes("passing")) == 1
 
@@ -186,24 +186,24 @@ async def test_much_is_told_in_several_messages_and_too_long_a_partial_not_at_al
         for note in (b"7", b"[]", b'["new", 1]', b'["message"]')
     ]
     + [
-        b'{"from": "b", "number": 1, "notes": [["message", "unheard-of", "x"], ["passing", "x", "new-kind", {}]]}'
+        b'{"from": "b", "number": 1, "notes": [["message", "not-known", "x"], ["passing", "x", "new-kind", {}]]}'
     ],
 )
-async def test_what_cannot_be_read_is_left_alone(message: bytes) -> None:
+async def test_unreadable_messages_are_ignored(message: bytes) -> None:
     room = Room()
     link = room.link()
     async with joined(link, "a") as (here, _), joined(room.link(), "c") as (there, _):
-        async with here.subscribe(ONE) as heard:
+        async with here.subscribe(ONE) as received:
             await link._here.put(message)
             await wanted_by(there)
-            there.publish(partial("still heard"))
-            await until_heard(heard, is_partial("still heard"))
+            there.publish(partial("still sent"))
+            await until_received(received, is_partial("still sent"))
 
 
 # Over a machine's sockets
 
 
-async def test_processes_of_one_machine_hear_each_other(tmp_path: Path) -> None:
+async def test_processes_of_one_machine_exchange_events(tmp_path: Path) -> None:
     folder = tmp_path / ("a long name " * 9) / "processes"  # longer than the address of a socket may be
 
     dead = LocalLink(folder, "dead")
@@ -217,10 +217,10 @@ async def test_processes_of_one_machine_hear_each_other(tmp_path: Path) -> None:
     ):
         said = list[str]()
         one.on(PeerMessage.TAKEN, said.append)
-        async with there.subscribe(ONE) as heard:
+        async with there.subscribe(ONE) as received:
             await wanted_by(here)
             here.publish(partial("beside you"))
-            await until_heard(heard, is_partial("beside you"))
+            await until_received(received, is_partial("beside you"))
         two.send(PeerMessage.TAKEN, ONE)
         await eventually(lambda: said == [ONE])
         await eventually(lambda: len(list(folder.iterdir())) == 2)
@@ -228,15 +228,15 @@ async def test_processes_of_one_machine_hear_each_other(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o077 == 0
 
 
-async def test_a_process_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
+async def test_process_that_does_not_read_delays_no_other(tmp_path: Path) -> None:
     stuck = LocalLink(tmp_path, "stuck")
     link, other = LocalLink(tmp_path, "a"), LocalLink(tmp_path, "b")
-    heard = list[bytes]()
-    reading = asyncio.create_task(other.run(heard.append, lambda: None))
+    received = list[bytes]()
+    reading = asyncio.create_task(other.run(received.append, lambda: None))
     for n in range(2_000):
         await link.send(b"%d" % n)
         await asyncio.sleep(0)
-    await eventually(lambda: heard and heard[-1] == b"1999")
+    await eventually(lambda: received and received[-1] == b"1999")
     reading.cancel()
     for each in (link, other, stuck):
         await each.close()
@@ -251,7 +251,7 @@ def server() -> Iterator[PostgresServer]:
         yield running
 
 
-async def test_processes_on_postgresql_hear_each_other_and_again_after_it_was_away(
+async def test_postgresql_link_recovers_after_an_outage(
     server: PostgresServer,
 ) -> None:
     url = server.new_url()
@@ -262,16 +262,16 @@ async def test_processes_on_postgresql_hear_each_other_and_again_after_it_was_aw
     ):
         said = list[str]()
         one.on(PeerMessage.LEG_ENDED, said.append)
-        async with there.subscribe(ONE) as heard:
+        async with there.subscribe(ONE) as received:
             await wanted_by(here)
             here.publish(partial("far away"))
-            await until_heard(heard, is_partial("far away"))
+            await until_received(received, is_partial("far away"))
             two.send(PeerMessage.LEG_ENDED, ONE)
             await eventually(lambda: said == [ONE])
             await asyncio.to_thread(server.stop)
             here.publish(lasting(1))
             await asyncio.to_thread(server.start)
-            assert await until_heard(heard, lambda event: event == Resync()) == Resync()
+            assert await until_received(received, lambda event: event == Resync()) == Resync()
 
             async def again() -> None:
                 while True:
@@ -279,5 +279,5 @@ async def test_processes_on_postgresql_hear_each_other_and_again_after_it_was_aw
                     await asyncio.sleep(0.05)
 
             saying = asyncio.create_task(again())
-            await until_heard(heard, is_partial("back again"))
+            await until_received(received, is_partial("back again"))
             saying.cancel()

@@ -65,7 +65,7 @@ async def all_of(
     return await asyncio.gather(*others, return_exceptions=True)
 
 
-def test_what_waits_for_a_commit_shares_the_next(installation: Installation) -> None:
+def test_writes_that_wait_share_the_next_commit(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits, woken = GroupCommit(database, installation.publisher), list[int]()
 
@@ -79,7 +79,7 @@ def test_what_waits_for_a_commit_shares_the_next(installation: Installation) -> 
     assert woken == [41], "once, and after the commit"
 
 
-def test_one_that_fails_takes_none_of_the_others_with_it(installation: Installation) -> None:
+def test_failed_write_fails_alone(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
 
@@ -92,7 +92,7 @@ def test_one_that_fails_takes_none_of_the_others_with_it(installation: Installat
     assert kept(installation) == ["first", "one", "two"]
 
 
-def test_where_the_database_fails_nobody_is_told_that_it_was_kept(installation: Installation) -> None:
+def test_failed_database_fails_every_write(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
 
@@ -110,24 +110,24 @@ def test_where_the_database_fails_nobody_is_told_that_it_was_kept(installation: 
     assert kept(installation) == ["after it mended"]
 
 
-async def test_events_are_told_after_the_commit_in_order(installation: Installation) -> None:
+async def test_events_are_published_after_the_commit_in_order(installation: Installation) -> None:
     call = a_call(installation)
     commits = GroupCommit(installation.database, installation.publisher)
 
-    def told(status: str) -> Write:
+    def report(status: str) -> Write:
         event = LiveEvent(call.id, EventKind.CALL, {"status": status})
         return lambda conn: Written((event,))
 
     await asyncio.gather(
-        *(commits.commit(told(status)) for status in ("ringing", "in-progress", "completed"))
+        *(commits.commit(report(status)) for status in ("ringing", "in-progress", "completed"))
     )
 
-    heard = [event for event in installation.published if "status" in event.data]
-    assert [event.data["status"] for event in heard] == ["ringing", "in-progress", "completed"]
-    assert installation.stored_events()[-3:] == heard
+    published = [event for event in installation.published if "status" in event.data]
+    assert [event.data["status"] for event in published] == ["ringing", "in-progress", "completed"]
+    assert installation.stored_events()[-3:] == published
 
 
-async def test_a_caller_that_goes_away_leaves_its_write(installation: Installation) -> None:
+async def test_write_of_a_cancelled_caller_is_committed(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
 

@@ -25,12 +25,12 @@ def database(server: PostgresServer) -> Iterator[Database]:
 
 
 def age_rows(database: Database, seconds: float) -> None:
-    """As if everybody had last been heard of so much earlier: the database's own clock judges."""
+    """As if every heartbeat were so much older: the clock of the database decides."""
     with database.write() as conn:
         conn.execute(text(f"UPDATE processes SET heartbeat_at = heartbeat_at - interval '{seconds} seconds'"))
 
 
-def test_nobody_is_judged_before_a_whole_dead_time(database: Database) -> None:
+def test_no_process_is_judged_before_one_whole_timeout(database: Database) -> None:
     clock = SteppedClock()
     one = Heartbeat(database, "one", "worker", clock)
     assert one.alive() is None
@@ -41,7 +41,7 @@ def test_nobody_is_judged_before_a_whole_dead_time(database: Database) -> None:
     assert one.alive() == {"one"}
 
 
-def test_who_does_not_beat_is_dead_and_who_does_is_not(database: Database) -> None:
+def test_process_without_a_heartbeat_is_dead(database: Database) -> None:
     clock = SteppedClock()
     one, two = (Heartbeat(database, name, "worker", clock) for name in ("one", "two"))
     one.beat()
@@ -56,7 +56,7 @@ def test_who_does_not_beat_is_dead_and_who_does_is_not(database: Database) -> No
     assert one.alive() == {"one"}
 
 
-def test_who_left_is_dead_at_once_and_who_is_silent_only_when_we_may_judge(database: Database) -> None:
+def test_process_that_left_is_dead_at_once(database: Database) -> None:
     clock = SteppedClock()
     one, two = (Heartbeat(database, name, "worker", clock) for name in ("one", "two"))
     one.beat()
@@ -69,9 +69,7 @@ def test_who_left_is_dead_at_once_and_who_is_silent_only_when_we_may_judge(datab
     assert one.dead(asked) == {"gone", "two"}
 
 
-def test_after_the_database_was_away_everybody_gets_time_to_beat_again(
-    server: PostgresServer, database: Database
-) -> None:
+def test_failure_detection_is_suspended_after_an_outage(server: PostgresServer, database: Database) -> None:
     clock = SteppedClock()
     one, two = (Heartbeat(database, name, "worker", clock) for name in ("one", "two"))
     one.beat()

@@ -82,7 +82,7 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     presence.leave()
 
 
-def test_who_left_is_not_among_the_dead_and_proof_of_death_goes_after_a_day(tmp_path: Path) -> None:
+def test_lock_of_a_dead_process_is_removed_after_a_day(tmp_path: Path) -> None:
     presence = ProcessLock(tmp_path)
     presence.enter("one")
     presence.leave()
@@ -95,7 +95,7 @@ def test_who_left_is_not_among_the_dead_and_proof_of_death_goes_after_a_day(tmp_
     assert presence.dead() == set() and not lock.exists()
 
 
-def test_lock_that_vanishes_while_we_look_is_a_dead_ones(
+def test_lock_that_vanishes_during_the_look_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes clean up at once: the other was faster."""
@@ -110,7 +110,7 @@ def test_lock_that_vanishes_while_we_look_is_a_dead_ones(
     assert ProcessLock(tmp_path).alive() == set()
 
 
-def test_folder_is_for_us_alone(tmp_path: Path) -> None:
+def test_folder_is_readable_by_this_user_only(tmp_path: Path) -> None:
     presence = ProcessLock(tmp_path / "a" / "processes")
     presence.enter("one")
     assert (tmp_path / "a" / "processes").stat().st_mode & 0o077 == 0

@@ -12,16 +12,8 @@ from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import Role, Track
 from callreel.simulator.scenario import CallOutcome, CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_voice
-from tests.end_to_end.house import TECHNICIAN, House
-
-RATE_HZ = 8000
-LOST_MS_MAX = 250
-
-
-def script(voice_s: int) -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: voice_s * RATE_HZ] for role in Role)
-    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN)
+from tests.end_to_end.house import House
+from tests.end_to_end.live_files import LOST_MS_MAX, RATE_HZ, codes, live_files, script
 
 
 def begin(house: House, call: CallScript) -> tuple[threading.Thread, list[CallOutcome]]:
@@ -31,11 +23,7 @@ def begin(house: House, call: CallScript) -> tuple[threading.Thread, list[CallOu
     return placing, outcomes
 
 
-def live_files(house: House) -> list[Path]:
-    return sorted((house.data_dir / "audio_recordings").glob("*_8000Hz.wav"))
-
-
-def test_a_killed_server_loses_no_audio_that_matters(tmp_path: Path) -> None:
+def test_killed_server_loses_a_bounded_amount_of_audio(tmp_path: Path) -> None:
     """At the pace of real time, so that the bound on what is lost means what it says."""
     with House(tmp_path, speed=1.0) as house:
         placing, outcomes = begin(house, script(8))
@@ -73,7 +61,7 @@ def received_ms(sent: Any, killed_at: float, received_until: float) -> int:
     return min(int(sent.size / 8), int(4000 + 1000 * (killed_at - received_until)))
 
 
-def test_stages_that_a_kill_interrupted_are_finished_once(tmp_path: Path) -> None:
+def test_interrupted_stages_are_finished_once(tmp_path: Path) -> None:
     slow = {"CALLREEL_ENGINE_OPTIONS": "delay_s=0.7,text=please check the boiler"}
     with House(tmp_path, slow) as house:
         outcome = house.place(script(6))
@@ -92,7 +80,3 @@ def test_stages_that_a_kill_interrupted_are_finished_once(tmp_path: Path) -> Non
         assert [layer["layer"] for layer in call["layers"]].count("cloud") == 1
         kept = sorted(path.name for path in (house.data_dir / "twilio_recordings").iterdir())
         assert len(kept) == 3, kept
-
-
-def codes(call: dict[str, Any]) -> set[str]:
-    return {reason["code"] for reason in call["reasons"]}

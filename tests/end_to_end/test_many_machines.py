@@ -1,6 +1,6 @@
 """Several servers and workers on one PostgreSQL behind a load balancer: real processes, killed and cut off.
 
-Each process has a data folder of its own, so that nothing but the database tells who lives, as on machines of their own.
+Each process has a data folder of its own, so that only the database knows which processes live, as on machines of their own.
 """
 
 import json
@@ -88,7 +88,7 @@ def script(voice_s: int, *, faults: tuple[Fault, ...] = ()) -> CallScript:
 
 
 class Page:
-    """What the live page of all calls is told by one server."""
+    """The events that one server sends to the live page of all calls."""
 
     def __init__(self, url: str) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -110,7 +110,7 @@ class Page:
         except httpx2.HTTPError:
             self.open = False
 
-    def told(self, kind: str) -> list[dict[str, Any]]:
+    def received(self, kind: str) -> list[dict[str, Any]]:
         return [data for known, data in list(self.events) if known == kind]
 
 
@@ -126,7 +126,7 @@ def exact(house: House, call: dict[str, Any], outcome: CallOutcome) -> None:
         np.testing.assert_array_equal(kept, mulaw.decode(outcome.streams[0].tracks[track]))
 
 
-def test_a_cut_stream_that_comes_back_to_another_server_goes_on_there(installation: Installation) -> None:
+def test_cut_stream_continues_on_another_server(installation: Installation) -> None:
     house, two = installation.house, installation.two
     installation.media[:] = [two.port, house.port]
     outcome = house.begin(script(6, faults=(Fault("socket-cut", 2),))).result(60)
@@ -146,7 +146,7 @@ def test_a_cut_stream_that_comes_back_to_another_server_goes_on_there(installati
     assert call["live_turns"]
 
 
-def test_a_server_that_is_stopped_hands_its_call_to_another(installation: Installation) -> None:
+def test_stopped_server_hands_its_call_to_another(installation: Installation) -> None:
     """As at an upgrade: the one that stops asks for a stream, which the load balancer sends to one that stays."""
     house = installation.house
     going = installation.machine("old", "serve", "--demo", CALLREEL_DRAIN_TIMEOUT_S="0.5")
@@ -171,7 +171,7 @@ def test_a_server_that_is_stopped_hands_its_call_to_another(installation: Instal
     assert call["verdict"] == "explained"
 
 
-def test_the_page_is_live_whichever_server_has_the_socket_and_deaths_are_made_good(
+def test_page_is_live_on_every_server_and_work_survives_deaths(
     installation: Installation,
 ) -> None:
     house, two = installation.house, installation.two
@@ -180,11 +180,11 @@ def test_the_page_is_live_whichever_server_has_the_socket_and_deaths_are_made_go
     house.until(lambda: page.open, 30)
 
     first = house.begin(script(5))
-    house.until(lambda: bool(page.told("level")), 60)
-    house.until(lambda: bool(page.told("final")), 60)
+    house.until(lambda: bool(page.received("level")), 60)
+    house.until(lambda: bool(page.received("final")), 60)
     outcome = first.result(60)
     assert outcome.streams, "the socket was on the second server"
-    house.until(lambda: {"fetch", "transcribe"} <= {e["stage"] for e in page.told("stage")}, 60)
+    house.until(lambda: {"fetch", "transcribe"} <= {e["stage"] for e in page.received("stage")}, 60)
 
     before = len(live_files(house))
     second = house.begin(script(8))
@@ -211,11 +211,11 @@ def test_the_page_is_live_whichever_server_has_the_socket_and_deaths_are_made_go
     assert "stream_cut" in {reason["code"] for reason in call["reasons"]}
     assert {layer["state"] for layer in call["layers"] if layer["layer"].startswith("live")} == {"repaired"}
     assert call["turns"]
-    house.until(lambda: len(page.told("verdict")) == 2, 30)
+    house.until(lambda: len(page.received("verdict")) == 2, 30)
 
 
-def test_a_database_that_goes_away_and_comes_back_costs_nothing(installation: Installation) -> None:
-    """While a call goes on, another is worked on, and a page listens. The call ends while it is away."""
+def test_database_outage_loses_nothing(installation: Installation) -> None:
+    """During a live call, another call's workflow and an open page. The call ends during the outage."""
     house, postgres = installation.house, installation.postgres
     installation.media[:] = [house.port]
     page = Page(house.url)
@@ -238,5 +238,5 @@ def test_a_database_that_goes_away_and_comes_back_costs_nothing(installation: In
         assert call["verdict"] == "verified"
         exact(house, call, each)
     assert call["live_turns"] or call["turns"]
-    house.until(lambda: len(page.told("verdict")) == 2, 30)
+    house.until(lambda: len(page.received("verdict")) == 2, 30)
     assert house.server is not None and house.server.poll() is None

@@ -9,52 +9,13 @@ import soundfile
 
 from callreel.audio import mulaw
 from callreel.domain.call import Role, Track
-from callreel.simulator.scenario import CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_voice
-from tests.end_to_end.house import TECHNICIAN, House
+from tests.end_to_end.house import House
+from tests.end_to_end.live_files import live_files, media_workers, metric, script
 
 WORKERS = {"CALLREEL_MEDIA_WORKERS": "2"}
-RATE_HZ = 8000
 
 
-def script(voice_s: int) -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: voice_s * RATE_HZ] for role in Role)
-    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN)
-
-
-def metric(house: House, name: str) -> float | None:
-    """A sample of /metrics, None where there is none."""
-    for line in house.client.get("/metrics").text.splitlines():
-        if line.startswith(f"{name} "):
-            return float(line.rpartition(" ")[2])
-    return None
-
-
-def media_workers(house: House) -> list[int]:
-    """Process ids of the server's media workers."""
-    assert house.server is not None
-    found = []
-    for task in Path(f"/proc/{house.server.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"callreel.app.media_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
-    return found
-
-
-def holder(house: House) -> int:
-    """The worker that writes live layers."""
-    for pid in media_workers(house):
-        files = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
-        if any(name.endswith("_8000Hz.wav") for name in files):
-            return pid
-    raise AssertionError("no media worker writes a layer")
-
-
-def live_files(house: House) -> list[Path]:
-    return sorted((house.data_dir / "audio_recordings").glob("*_8000Hz.wav"))
-
-
-def test_calls_of_media_workers_are_kept_and_judged_as_any_and_waited_for(tmp_path: Path) -> None:
+def test_calls_of_media_workers_are_captured_and_drained(tmp_path: Path) -> None:
     with House(tmp_path, WORKERS) as house:
         assert len(media_workers(house)) == 2
         begun = [house.begin(script(6)) for _ in range(2)]
@@ -83,5 +44,5 @@ def test_calls_of_media_workers_are_kept_and_judged_as_any_and_waited_for(tmp_pa
         kept_last = [soundfile.read(path, dtype="int16")[0] for path in set(live_files(house)) - before]
         for track in Track:
             sent = mulaw.decode(last.streams[0].tracks[track])
-            assert any(np.array_equal(sent, samples) for samples in kept_last), "it was heard to its end"
+            assert any(np.array_equal(sent, samples) for samples in kept_last), "captured to its end"
         assert "Traceback" not in house.log

@@ -1,4 +1,4 @@
-"""Calls that nobody listens to live, whose sockets are read in turn once a block: kill -9 and SIGTERM, on PostgreSQL.
+"""Calls without live transcription, whose sockets are read in batches: kill -9 and SIGTERM, on PostgreSQL.
 
 Killed are a server that has the sockets itself, and a media worker, whose calls another continues. At the pace of real
 time, so that the bound on what is lost means what it says.
@@ -20,8 +20,16 @@ from callreel.audio.resample import upsample_all
 from callreel.domain.call import Role, Track
 from callreel.simulator.scenario import CallOutcome
 from tests.end_to_end.house import House
-from tests.end_to_end.test_kill import LOST_MS_MAX, RATE_HZ, codes, live_files, script
-from tests.end_to_end.test_media_workers import holder, media_workers, metric
+from tests.end_to_end.live_files import (
+    LOST_MS_MAX,
+    RATE_HZ,
+    codes,
+    holder,
+    live_files,
+    media_workers,
+    metric,
+    script,
+)
 from tests.support.postgres import PostgresServer, postgres_server
 
 ROLES = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
@@ -36,7 +44,7 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-def unheard(postgres: PostgresServer, **more: str) -> dict[str, str]:
+def untranscribed(postgres: PostgresServer, **more: str) -> dict[str, str]:
     return {"CALLREEL_DATABASE_URL": postgres.new_url(), "CALLREEL_LIVE_TRANSCRIPT": "false", **more}
 
 
@@ -52,16 +60,16 @@ def listen(house: House, voice_s: int) -> tuple[Future[CallOutcome], float]:
     return going, there_at
 
 
-def least(sent: np.ndarray, heard_s: float) -> int:
+def least(sent: np.ndarray, streamed_s: float) -> int:
     """Samples that must be there of a stream that ran for so long and sent so much."""
-    return 8 * (min(int(sent.size / 8), int(1000 * heard_s)) - LOST_MS_MAX)
+    return 8 * (min(int(sent.size / 8), int(1000 * streamed_s)) - LOST_MS_MAX)
 
 
-def test_a_killed_server_loses_no_audio_that_matters(tmp_path: Path, postgres: PostgresServer) -> None:
-    with House(tmp_path, unheard(postgres), speed=1.0) as house:
+def test_killed_server_loses_a_bounded_amount_of_audio(tmp_path: Path, postgres: PostgresServer) -> None:
+    with House(tmp_path, untranscribed(postgres), speed=1.0) as house:
         going, there_at = listen(house, 6)
         house.kill_server()
-        heard_s = time.monotonic() - there_at
+        streamed_s = time.monotonic() - there_at
         at_the_kill = {path: soundfile.info(path).frames for path in live_files(house)}
         house.start_server()
         outcome = going.result(60)
@@ -71,20 +79,18 @@ def test_a_killed_server_loses_no_audio_that_matters(tmp_path: Path, postgres: P
             kept, _ = soundfile.read(path, dtype="int16")
             sent = mulaw.decode(outcome.streams[0].tracks[track])
             np.testing.assert_array_equal(kept, sent[: kept.size])
-            assert kept.size >= max(at_the_kill[path], least(sent, heard_s))
+            assert kept.size >= max(at_the_kill[path], least(sent, streamed_s))
             wide, _ = soundfile.read(house.layer(call, "live_16k", role), dtype="int16")
             np.testing.assert_array_equal(wide, upsample_all(kept))
         assert call["verdict"] == "explained" and "stream_cut" in codes(call), call["reasons"]
 
 
-def test_a_worker_that_is_killed_is_started_again_and_its_call_goes_on_with_another(
-    tmp_path: Path, postgres: PostgresServer
-) -> None:
-    with House(tmp_path, unheard(postgres, CALLREEL_MEDIA_WORKERS="2"), speed=1.0) as house:
+def test_call_of_a_killed_worker_continues_on_another(tmp_path: Path, postgres: PostgresServer) -> None:
+    with House(tmp_path, untranscribed(postgres, CALLREEL_MEDIA_WORKERS="2"), speed=1.0) as house:
         going, there_at = listen(house, 12)
         workers = set(media_workers(house))
         os.kill(holder(house), signal.SIGKILL)
-        heard_s = time.monotonic() - there_at
+        streamed_s = time.monotonic() - there_at
         house.until(lambda: len(set(media_workers(house)) - workers) == 1, 30)
         outcome = going.result(60)
         assert len(outcome.streams) == 2, "the carrier was asked for another stream"
@@ -92,7 +98,7 @@ def test_a_worker_that_is_killed_is_started_again_and_its_call_goes_on_with_anot
         for role, track in ROLES:
             kept, _ = soundfile.read(house.layer(call, "live_8k", role), dtype="int16")
             before, after = (mulaw.decode(stream.tracks[track]) for stream in outcome.streams)
-            size = least(before, heard_s)
+            size = least(before, streamed_s)
             np.testing.assert_array_equal(kept[:size], before[:size])
             np.testing.assert_array_equal(kept[-after.size :], after)
         assert call["verdict"] == "explained" and "stream_interrupted" in codes(call), call["reasons"]
@@ -100,10 +106,8 @@ def test_a_worker_that_is_killed_is_started_again_and_its_call_goes_on_with_anot
         assert metric(house, 'callreel_events_total{event="media_workers_restarted"}') == 1
 
 
-def test_a_full_server_that_is_stopped_in_a_long_transcript_ends_in_time_and_goes_on(
-    tmp_path: Path, postgres: PostgresServer
-) -> None:
-    settings = unheard(
+def test_server_stops_in_time_during_a_long_transcription(tmp_path: Path, postgres: PostgresServer) -> None:
+    settings = untranscribed(
         postgres, CALLREEL_ENGINE_OPTIONS="delay_s=120,text=please check the boiler",
         CALLREEL_MAX_CALLS="1", CALLREEL_DRAIN_TIMEOUT_S="1",
     )  # fmt: skip

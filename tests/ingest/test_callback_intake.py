@@ -95,7 +95,7 @@ def write_of(service: Intake, form: Mapping[str, str]) -> Write:
     return lambda conn: service.of.call(conn, parse_call_status(form), form)
 
 
-def hear(service: Intake, form: Mapping[str, str]) -> None:
+def take_in(service: Intake, form: Mapping[str, str]) -> None:
     service.commits.commit_blocking(write_of(service, form))
 
 
@@ -124,22 +124,22 @@ def test_recording_in_the_usual_order(installation: Installation) -> None:
     a_call(installation)
     hooks = Hooks()
     service = intake(installation, hooks)
-    hear(service, recording_form("in-progress"))
+    take_in(service, recording_form("in-progress"))
     known = row(installation)
     assert known is not None and known.state is CloudState.IN_PROGRESS
-    hear(service, recording_form("completed"))
+    take_in(service, recording_form("completed"))
     known = row(installation)
     assert known is not None and known.state is CloudState.COMPLETED
     assert (known.channels, known.duration_s, known.error_code, known.started_at) == (2, 41, None, NOON)
     assert (known.call_id, known.leg_sid, known.url) == (CALL, leg(1), URL)
     assert hooks.woken == 2
-    told = [event.data["state"] for event in installation.published if event.kind is EventKind.RECORDING]
-    assert told == ["in_progress", "completed"]
+    states = [event.data["state"] for event in installation.published if event.kind is EventKind.RECORDING]
+    assert states == ["in_progress", "completed"]
 
 
 def test_absent_recording_keeps_the_carriers_reason(installation: Installation) -> None:
     a_call(installation)
-    hear(intake(installation, Hooks()), recording_form("absent", error_code=16101))
+    take_in(intake(installation, Hooks()), recording_form("absent", error_code=16101))
     known = row(installation)
     assert known is not None and (known.state, known.error_code) == (CloudState.ABSENT, 16101)
 
@@ -158,12 +158,12 @@ def _row_after(statuses: tuple[str, ...]) -> tuple[RecordingRow | None, list[str
         a_call(installation)
         service = intake(installation, Hooks())
         for status in statuses:
-            hear(service, recording_form(status, error_code=16101 if status == "absent" else 0))
-        told = [str(e.data["state"]) for e in installation.stored_events() if e.kind is EventKind.RECORDING]
+            take_in(service, recording_form(status, error_code=16101 if status == "absent" else 0))
+        states = [str(e.data["state"]) for e in installation.stored_events() if e.kind is EventKind.RECORDING]
         assert [
             event for event in installation.published if event.id is not None
         ] == installation.stored_events()
-        return row(installation), told
+        return row(installation), states
 
 
 @given(STATUSES, st.data())
@@ -172,32 +172,32 @@ def test_recording_callbacks_in_any_order_and_repeated_end_alike(
     statuses: list[str], data: st.DataObject
 ) -> None:
     again = data.draw(st.lists(st.sampled_from(statuses), max_size=3))
-    known, told = _row_after((*statuses, *again))
+    known, states = _row_after((*statuses, *again))
     expected, _ = _row_after(tuple(sorted(statuses, key=USUAL.index)))
     assert known == expected and known is not None
-    assert told[-1] == known.state
-    assert len(told) == len(set(told)), "each state is told once, at most"
+    assert states[-1] == known.state
+    assert len(states) == len(set(states)), "each state is published once, at most"
 
 
 def test_repeated_callback_changes_nothing(installation: Installation) -> None:
     a_call(installation)
     hooks = Hooks()
     service = intake(installation, hooks)
-    hear(service, recording_form("completed"))
-    known, kept, heard = row(installation), count(installation), len(installation.published)
+    take_in(service, recording_form("completed"))
+    known, kept, published = row(installation), count(installation), len(installation.published)
     installation.clock.step(5)
-    hear(service, recording_form("completed"))
-    assert (row(installation), count(installation), len(installation.published)) == (known, kept, heard)
+    take_in(service, recording_form("completed"))
+    assert (row(installation), count(installation), len(installation.published)) == (known, kept, published)
     assert hooks.woken == 1
 
 
-def test_late_word_of_an_earlier_state_is_kept_and_not_told(installation: Installation) -> None:
+def test_late_report_of_an_earlier_state_publishes_nothing(installation: Installation) -> None:
     a_call(installation)
     hooks = Hooks()
     service = intake(installation, hooks)
-    hear(service, recording_form("completed"))
+    take_in(service, recording_form("completed"))
     kept = count(installation)
-    hear(service, recording_form("in-progress"))
+    take_in(service, recording_form("in-progress"))
     assert count(installation) == (kept[0] + 1, kept[1])
     assert hooks.woken == 1
 
@@ -205,7 +205,7 @@ def test_late_word_of_an_earlier_state_is_kept_and_not_told(installation: Instal
 def test_unknown_recording_status_is_a_fact(installation: Installation) -> None:
     a_call(installation)
     hooks = Hooks()
-    hear(intake(installation, hooks), recording_form("half-done"))
+    take_in(intake(installation, hooks), recording_form("half-done"))
     assert row(installation) is None and hooks.woken == 0
     with installation.database.read() as conn:
         (fact,) = facts.of_call(conn, CALL)
@@ -228,7 +228,7 @@ def test_callback_of_an_unknown_call_is_noted(
     installation: Installation, form: dict[str, str], kind: str
 ) -> None:
     hooks = Hooks()
-    hear(intake(installation, hooks), form)
+    take_in(intake(installation, hooks), form)
     assert kinds_of_facts(installation) == [kind]
     assert hooks == Hooks()
     assert count(installation) == (1, 0)
@@ -237,18 +237,18 @@ def test_callback_of_an_unknown_call_is_noted(
 # Streams
 
 
-def test_stopped_stream_is_handed_on_once(installation: Installation) -> None:
+def test_stopped_stream_is_reported_once(installation: Installation) -> None:
     a_call(installation)
     hooks = Hooks()
     service = intake(installation, hooks)
     for event in ("stream-stopped", "stream-started", "stream-stopped", "stream-rewound"):
-        hear(service, stream_form(event))
+        take_in(service, stream_form(event))
     assert hooks == Hooks(streams=[STREAM])
 
 
 def test_stream_error_is_a_fact_of_the_call(installation: Installation) -> None:
     a_call(installation)
-    hear(intake(installation, Hooks()), stream_form("stream-error", error="31921: the socket was closed"))
+    take_in(intake(installation, Hooks()), stream_form("stream-error", error="31921: the socket was closed"))
     with installation.database.read() as conn:
         (fact,) = facts.of_call(conn, CALL)
     assert (fact.kind, fact.data) == ("stream_error", {"error": "31921: the socket was closed"})
@@ -261,7 +261,7 @@ def test_child_is_the_other_party_and_its_answer_is_the_calls(installation: Inst
     a_call(installation)
     service = intake(installation, Hooks())
     for seconds, status in enumerate(("initiated", "ringing", "in-progress", "completed")):
-        hear(service, leg_form(status, seconds, child=True))
+        take_in(service, leg_form(status, seconds, child=True))
         installation.clock.step(1)
     with installation.database.read() as conn:
         _, child = legs.of_call(conn, CALL)
@@ -274,22 +274,20 @@ def test_child_is_the_other_party_and_its_answer_is_the_calls(installation: Inst
 
 def test_child_of_an_incoming_call_is_the_agent(installation: Installation) -> None:
     a_call(installation, from_="+4989123456")
-    hear(intake(installation, Hooks()), leg_form("ringing", 1, child=True))
+    take_in(intake(installation, Hooks()), leg_form("ringing", 1, child=True))
     with installation.database.read() as conn:
         assert [leg.role for leg in legs.of_call(conn, CALL)] == [Role.TECHNICIAN, Role.AGENT]
 
 
 @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
-def test_end_of_the_parent_ends_the_live_side_and_that_of_the_child_does_not(
-    installation: Installation, status: str
-) -> None:
+def test_only_the_end_of_the_parent_leg_ends_capture(installation: Installation, status: str) -> None:
     a_call(installation)
     hooks = Hooks()
     service = intake(installation, hooks)
-    hear(service, leg_form(status, 3, child=True))
+    take_in(service, leg_form(status, 3, child=True))
     assert hooks.legs == []
     for _ in range(2):
-        hear(service, leg_form(status, 4))
+        take_in(service, leg_form(status, 4))
     assert hooks.legs == [CALL]
 
 
@@ -302,14 +300,14 @@ def _leg_after(words: tuple[tuple[str, int], ...]) -> tuple[object, ...]:
         a_call(installation)
         service = intake(installation, Hooks())
         for status, number in words:
-            hear(service, leg_form(status, number, child=True))
+            take_in(service, leg_form(status, number, child=True))
         with installation.database.read() as conn:
             return tuple(legs.of_call(conn, CALL)), installation.call(CALL).answered_at
 
 
 @given(st.permutations(LEG_WORDS), st.lists(st.sampled_from(LEG_WORDS), max_size=3))
 @settings(max_examples=10, deadline=None)
-def test_words_of_a_leg_in_any_order_and_repeated_end_alike(
+def test_leg_callbacks_in_any_order_and_repeated_end_alike(
     words: list[tuple[str, int]], again: list[tuple[str, int]]
 ) -> None:
     assert _leg_after((*words, *again)) == _leg_after(tuple(LEG_WORDS))
@@ -318,8 +316,8 @@ def test_words_of_a_leg_in_any_order_and_repeated_end_alike(
 def test_late_ringing_does_not_unanswer(installation: Installation) -> None:
     a_call(installation)
     service = intake(installation, Hooks())
-    hear(service, leg_form("in-progress", 2, child=True))
-    hear(service, leg_form("ringing", 1, child=True))
+    take_in(service, leg_form("in-progress", 2, child=True))
+    take_in(service, leg_form("ringing", 1, child=True))
     with installation.database.read() as conn:
         assert legs.of_call(conn, CALL)[1].status == "in-progress"
 
@@ -335,7 +333,7 @@ class FailingAnnouncer(EventPublisher):
 
 
 @pytest.mark.parametrize("form", [recording_form("completed"), leg_form("in-progress", 2, child=True)])
-def test_failure_within_leaves_nothing_half_written(installation: Installation, form: dict[str, str]) -> None:
+def test_failed_callback_writes_nothing(installation: Installation, form: dict[str, str]) -> None:
     a_call(installation)
     hooks = Hooks()
 
@@ -344,7 +342,7 @@ def test_failure_within_leaves_nothing_half_written(installation: Installation, 
 
     untouched = before()
     with pytest.raises(RuntimeError):
-        hear(
+        take_in(
             intake(
                 installation,
                 hooks,
@@ -353,7 +351,7 @@ def test_failure_within_leaves_nothing_half_written(installation: Installation, 
             form,
         )
     assert before() == untouched and hooks == Hooks()
-    hear(intake(installation, hooks), form)
+    take_in(intake(installation, hooks), form)
     assert count(installation)[0] == 1, "the carrier's next try is taken as the first"
 
 

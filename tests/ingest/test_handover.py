@@ -10,8 +10,8 @@ from callreel.store.files.growing_wav import GrowingWav
 from tests.support.installation import Installation, a_call, speech
 
 
-def test_a_stream_that_died_with_its_process_ends_where_its_files_do(installation: Installation) -> None:
-    """Else the time until the next stream would be sound that nobody can explain."""
+def test_stream_of_a_dead_process_ends_where_its_files_do(installation: Installation) -> None:
+    """Otherwise the silence until the next stream would count as audio without an explanation."""
     call = a_call(installation)
     died = StreamRow(
         StreamSid("MZ1"), call.id, LegSid(call.leg_sid), 0, installation.clock.now(), owner="gone"
@@ -33,7 +33,7 @@ def test_a_stream_that_died_with_its_process_ends_where_its_files_do(installatio
     with installation.database.read() as conn:
         (row,) = streams.of_call(conn, call.id)
     assert row.counts == {Role.AGENT: {"end_ms": 700}, Role.TECHNICIAN: {"end_ms": 900}}
-    # Once known it stays, whoever comes next.
+    # Once stored it stays, whichever stream follows.
     with GrowingWav.open(begun.paths[Role.AGENT].live_8k, 8_000) as growing:
         growing.append(speech(100))
     starting_point(installation.database, installation.clock, call, installation.blobs.root)

@@ -23,16 +23,16 @@ class Listening:
     """Keeps what a lane hands on."""
 
     def __init__(self) -> None:
-        self.heard8k: list[Samples] = []
-        self.heard16k: list[Samples] = []
+        self.pushed8k: list[Samples] = []
+        self.pushed16k: list[Samples] = []
         self.pauses_at: list[int] = []
 
     def push(self, samples8k: Samples, samples16k: Samples) -> None:
-        self.heard8k.append(samples8k)
-        self.heard16k.append(samples16k)
+        self.pushed8k.append(samples8k)
+        self.pushed16k.append(samples16k)
 
     def pause(self) -> None:
-        self.pauses_at.append(sum(part.size for part in self.heard16k))
+        self.pauses_at.append(sum(part.size for part in self.pushed16k))
 
 
 def frame(timestamp_ms: int, payload: bytes) -> Frame:
@@ -59,12 +59,12 @@ def test_layer_1_is_what_was_sent_and_layer_2_is_made_of_it() -> None:
     assert np.array_equal(layer8k, said)
     assert np.array_equal(layer16k, upsample_all(layer8k))
     assert (counts.frames, counts.gaps) == (len(frames(said)), 0)
-    assert np.array_equal(np.concatenate(listening.heard8k), layer8k)
-    assert np.array_equal(np.concatenate(listening.heard16k), layer16k)
-    assert listening.pauses_at == [layer16k.size], "told of the end after the last sample"
+    assert np.array_equal(np.concatenate(listening.pushed8k), layer8k)
+    assert np.array_equal(np.concatenate(listening.pushed16k), layer16k)
+    assert listening.pauses_at == [layer16k.size], "paused after the last sample"
 
 
-def test_frames_that_never_came_are_silence_of_the_right_length() -> None:
+def test_missing_frames_become_silence_of_their_length() -> None:
     said = speech(2_000)
     with a_lane() as (lane, _):
         lane.begin(0)
@@ -95,7 +95,7 @@ def test_second_stream_continues_the_same_files_after_silence() -> None:
     assert listening.pauses_at == [first.size * 2, layer16k.size]
 
 
-def test_second_stream_that_claims_to_begin_earlier_overwrites_nothing() -> None:
+def test_second_stream_with_an_early_origin_overwrites_nothing() -> None:
     first, second = speech(1_000), speech(400, seed=2)
     with a_lane() as (lane, _):
         for origin_ms, said in ((0, first), (700, second)):
@@ -121,7 +121,7 @@ def test_stream_that_begins_late_has_silence_before_it() -> None:
     repeated=st.sets(st.integers(0, 39), max_size=5),
 )
 @settings(max_examples=40, deadline=None)
-def test_never_more_than_a_block_and_the_reordering_are_unwritten(
+def test_unwritten_audio_is_bounded_by_block_and_reordering(
     order: list[int], disorder: int, lost: set[int], repeated: set[int]
 ) -> None:
     said = frames(speech(800))
@@ -149,7 +149,7 @@ def test_never_more_than_a_block_and_the_reordering_are_unwritten(
         assert not piece.any() or np.array_equal(piece, whole[start : start + FRAME_MS * 8])
 
 
-def test_misuse_of_ours_is_an_error() -> None:
+def test_misuse_of_a_lane_raises() -> None:
     with a_lane() as (lane, _):
         with pytest.raises(RuntimeError):
             lane.place([frame(0, b"\xff" * 160)])

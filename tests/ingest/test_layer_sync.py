@@ -12,7 +12,7 @@ from callreel.store.files.growing_wav import GrowingWav
 from tests.support.installation import Installation, a_call, speech
 
 
-def test_growing_layers_are_synced_and_finished_or_foreign_ones_left_alone(
+def test_only_growing_layers_on_this_disk_are_synced(
     installation: Installation,
 ) -> None:
     call = a_call(installation)
@@ -51,6 +51,6 @@ def test_many_layers_are_synced_together(installation: Installation, monkeypatch
     )
 
 
-def test_a_folder_that_is_gone_cannot_be_synced(tmp_path: Path) -> None:
+def test_missing_folder_cannot_be_synced(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         sync_file_system(tmp_path / "gone")

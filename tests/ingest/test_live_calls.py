@@ -172,7 +172,7 @@ async def test_cut_socket_lingers_longer(installation: Installation) -> None:
         assert installation.call(CALL).state is CallState.LIVE
 
 
-async def test_cut_socket_asks_for_a_new_stream_and_an_orderly_stop_does_not(
+async def test_only_a_cut_socket_requests_a_new_stream(
     installation: Installation,
 ) -> None:
     first, second = tokens(installation, 2)
@@ -203,7 +203,7 @@ async def test_end_of_the_leg_ends_the_call_at_once(installation: Installation) 
 
 
 async def test_end_of_the_leg_before_the_socket_ends(installation: Installation) -> None:
-    """The carrier's word comes first; the socket gets a moment for what is under way, then is told to end."""
+    """The carrier's report comes first; the socket gets a moment for frames under way, then the stream is ended."""
     (token,) = tokens(installation)
     said = speech(600)
 
@@ -220,7 +220,7 @@ async def test_end_of_the_leg_before_the_socket_ends(installation: Installation)
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
-async def test_word_that_the_stream_stopped_ends_a_socket_that_hangs_on(installation: Installation) -> None:
+async def test_stream_stopped_report_ends_a_socket_that_stays_open(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with live_side(installation) as live:
@@ -257,7 +257,7 @@ async def test_frames_of_a_track_that_start_did_not_name_are_counted(installatio
     assert {role for _, role in files(installation)} == {Role.AGENT}
 
 
-async def test_levels_are_told_as_audio_comes(installation: Installation) -> None:
+async def test_levels_are_published_twice_a_second(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with live_side(installation) as live:
@@ -275,7 +275,7 @@ async def test_levels_are_told_as_audio_comes(installation: Installation) -> Non
     assert agent > -20 > -60 > technician
 
 
-async def test_closing_twice_is_no_matter(installation: Installation) -> None:
+async def test_second_close_does_nothing(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with live_side(installation) as live:
@@ -298,7 +298,7 @@ async def test_facts_are_kept_with_their_call(installation: Installation) -> Non
     assert (fact.kind, fact.data) == ("digit", {"digit": "5"})
 
 
-async def test_stopping_the_server_leaves_whole_files_and_the_call_to_the_next_start(
+async def test_server_stop_leaves_whole_files_and_a_live_call(
     installation: Installation,
 ) -> None:
     (token,) = tokens(installation)
@@ -315,7 +315,7 @@ async def test_stopping_the_server_leaves_whole_files_and_the_call_to_the_next_s
     assert installation.call(CALL).state is CallState.LIVE
 
 
-async def test_audio_is_heard_and_written_down_while_the_call_goes_on(installation: Installation) -> None:
+async def test_final_results_are_published_during_the_call(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     host = QuickHost()
@@ -330,7 +330,7 @@ async def test_audio_is_heard_and_written_down_while_the_call_goes_on(installati
     assert final.data["role"] == "technician"
 
 
-async def test_recordings_are_for_us_alone(installation: Installation) -> None:
+async def test_recordings_are_readable_by_this_user_only(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with live_side(installation) as live:
@@ -358,7 +358,7 @@ async def test_second_stream_while_the_first_hangs_takes_over(installation: Inst
     assert np.array_equal(layer_1(installation, Role.AGENT), wanted)
 
 
-async def test_stream_that_comes_after_its_call_has_ended_is_refused(installation: Installation) -> None:
+async def test_stream_after_the_end_of_its_call_is_refused(installation: Installation) -> None:
     first, second = tokens(installation, 2)
 
     async with live_side(installation, cut_linger_s=0.0) as live:

@@ -50,9 +50,9 @@ DROWSY = SocketLimits(start_deadline_s=10.0, idle_s=0.2)
 SIGNED = {"X-Twilio-Signature": sign(STREAM_URL, None, AUTH_TOKEN)}
 
 
-@pytest.fixture(params=[True, False], ids=["heard", "only recorded"])
+@pytest.fixture(params=[True, False], ids=["transcribed", "recorded only"])
 def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """Sockets of calls that nobody listens to are read in turn, all others at once. Nobody may see the difference."""
+    """Sockets of calls without live transcription are read in batches, all others at once: the outcome is the same."""
     with temporary_installation() as here:
         yield replace(here, listen=request.param)
 
@@ -153,7 +153,7 @@ async def test_call_comes_through_the_socket_sample_by_sample(installation: Inst
 
     async with listening(installation) as here, here.socket() as client:
         carrier = sender()
-        # All at once: what comes while the token is looked up must not be lost.
+        # All at once: frames that arrive while the token is verified must not be lost.
         await say(
             client,
             *opening(carrier, token),
@@ -271,9 +271,7 @@ async def test_handshake_that_is_not_the_carriers_is_refused(installation: Insta
 
 
 @pytest.mark.parametrize("how", ["none", "a guess", "spent", "of another call", "expired"])
-async def test_token_that_does_not_admit_closes_with_1008_and_is_counted(
-    installation: Installation, how: str
-) -> None:
+async def test_refused_token_closes_with_1008_and_is_counted(installation: Installation, how: str) -> None:
     (token,) = tokens(installation)
     carrier = sender(2, of=leg(2) if how == "of another call" else None)
 
@@ -308,7 +306,7 @@ async def test_socket_that_does_not_start_in_time_is_closed(
     assert rows(installation) == []
 
 
-async def test_call_that_there_is_no_room_for_is_asked_to_come_again(installation: Installation) -> None:
+async def test_call_over_the_limit_closes_with_1013(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with listening(installation, max_calls=0) as here, here.socket() as client:
@@ -318,7 +316,7 @@ async def test_call_that_there_is_no_room_for_is_asked_to_come_again(installatio
     assert rows(installation) == []
 
 
-async def test_while_draining_only_calls_that_live_get_streams(installation: Installation) -> None:
+async def test_draining_server_accepts_streams_of_live_calls_only(installation: Installation) -> None:
     service = answering(installation)
     first, again, stranger = (token_in(service.answer(voice_request(number))) for number in (1, 1, 2))
     said, more = speech(400), speech(400, seed=2)
@@ -363,9 +361,7 @@ BEFORE_START = {
 
 
 @pytest.mark.parametrize("how", BEFORE_START)
-async def test_message_that_cannot_be_taken_closes_with_its_code(
-    installation: Installation, how: str
-) -> None:
+async def test_unusable_start_closes_with_its_code(installation: Installation, how: str) -> None:
     message, code = BEFORE_START[how]
 
     async with listening(installation) as here, here.socket() as client:
@@ -400,7 +396,7 @@ async def test_unreadable_message_in_the_middle_loses_no_audio(installation: Ins
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
-async def test_persisting_unreadable_messages_close_and_keep_what_came_before(
+async def test_persisting_unreadable_messages_close_and_keep_the_audio(
     installation: Installation,
 ) -> None:
     (token,) = tokens(installation)
@@ -417,7 +413,7 @@ async def test_persisting_unreadable_messages_close_and_keep_what_came_before(
     assert rows(installation)[0].ended_by is EndedBy.SOCKET
 
 
-async def test_small_faults_are_counted_and_the_stream_goes_on(installation: Installation) -> None:
+async def test_malformed_media_is_counted_and_capture_continues(installation: Installation) -> None:
     (token,) = tokens(installation)
     said = speech(200)
     strange = '{"event": "media", "media": {"track": "inbound", "timestamp": "soon", "payload": ""}}'
@@ -432,7 +428,7 @@ async def test_small_faults_are_counted_and_the_stream_goes_on(installation: Ins
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
-async def test_what_we_do_not_know_becomes_a_fact_and_the_stream_goes_on(installation: Installation) -> None:
+async def test_unknown_messages_become_facts_and_capture_continues(installation: Installation) -> None:
     (token,) = tokens(installation)
     said, unknown = speech(200), '{"event": "weather", "weather": {"is": "fine"}}'
 
@@ -482,7 +478,7 @@ async def test_fact_that_cannot_be_stored_does_not_stop_audio(installation: Inst
     assert rows(installation)[0].ended_by is EndedBy.STOP
 
 
-async def test_words_before_the_token_are_counted_and_not_kept(installation: Installation) -> None:
+async def test_unknown_messages_before_the_token_are_only_counted(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with listening(installation) as here, here.socket() as client:
@@ -530,7 +526,7 @@ async def test_other_side_closing_without_a_stop_is_a_cut(installation: Installa
     assert rows(installation)[0].ended_by is EndedBy.SOCKET
 
 
-async def test_stream_that_falls_silent_is_over(installation: Installation) -> None:
+async def test_idle_stream_is_closed(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with listening(installation, DROWSY) as here, here.socket() as client:
@@ -540,7 +536,7 @@ async def test_stream_that_falls_silent_is_over(installation: Installation) -> N
     assert rows(installation)[0].ended_by is EndedBy.SOCKET
 
 
-async def test_stream_that_speaks_is_not_taken_for_silent(installation: Installation) -> None:
+async def test_stream_with_audio_is_not_idle(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with listening(installation, SocketLimits(idle_s=0.5)) as here, here.socket() as client:
@@ -555,7 +551,7 @@ async def test_stream_that_speaks_is_not_taken_for_silent(installation: Installa
     assert rows(installation)[0].ended_by is EndedBy.STOP
 
 
-async def test_socket_that_hangs_on_after_the_carrier_said_it_is_over_is_closed(
+async def test_socket_that_stays_open_after_the_leg_ended_is_closed(
     installation: Installation,
 ) -> None:
     (token,) = tokens(installation)
@@ -588,10 +584,10 @@ async def test_stopping_the_server_ends_streams_in_order(installation: Installat
     assert installation.call(CALL).state is CallState.LIVE
 
 
-async def test_what_still_comes_while_a_stream_is_ended_hurts_nobody(
+async def test_frames_received_while_closing_a_stream_are_dropped(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its files are closed and its row waits for the database; the carrier has not heard of it yet."""
+    """Its files are closed and its row waits for the database; the carrier does not know yet."""
     (token,) = tokens(installation)
     said = speech(500)
 

@@ -85,7 +85,7 @@ async def handed(workers: MediaWorkers, request: bytes) -> str:
     return answer.decode()
 
 
-async def test_connections_are_spread_and_live_on_without_the_server() -> None:
+async def test_connections_are_spread_over_the_workers() -> None:
     counters = Counters()
     async with running(2, counters) as workers:
         answers = [await handed(workers, b"a call") for _ in range(6)]
@@ -96,7 +96,7 @@ async def test_connections_are_spread_and_live_on_without_the_server() -> None:
         assert workers.trouble() is None
 
 
-async def test_a_worker_that_dies_is_told_of_and_started_again() -> None:
+async def test_dead_worker_is_reported_and_restarted() -> None:
     counters, died = Counters(), list[str]()
     async with running(1, counters, died) as workers:
         name = workers.status[1].name
@@ -104,24 +104,24 @@ async def test_a_worker_that_dies_is_told_of_and_started_again() -> None:
         workers.take(connection, b"die", set())
         await eventually(workers.trouble, 30)
         assert "0 of 1" in str(workers.trouble())
-        nobody: Any = Accepted()
-        workers.take(nobody, b"a call", set())
-        assert nobody.said.startswith(b"HTTP/1.1 503 ")
+        refused: Any = Accepted()
+        workers.take(refused, b"a call", set())
+        assert refused.said.startswith(b"HTTP/1.1 503 ")
         await eventually(lambda: workers.status, 30)
         assert died == [name] and workers.status[1].name != name
         assert counters.snapshot()["media_workers_restarted"] == 1
         assert (await handed(workers, b"a call")).endswith("has a call")
 
 
-async def test_a_worker_that_drains_is_asked_what_goes_on_since_it_told() -> None:
+async def test_draining_waits_for_a_fresh_report_of_each_worker() -> None:
     async with running(2, Counters()) as workers:
         assert workers.calls == 0
         workers.drain()
-        assert workers.calls == 2, "neither has told what began since"
+        assert workers.calls == 2, "neither has reported since"
         await eventually(lambda: workers.calls == 0, 30)
 
 
-async def test_a_worker_that_cannot_start_is_told_at_once() -> None:
+async def test_worker_that_cannot_start_fails_at_once() -> None:
     workers = MediaWorkers(1, (sys.executable, "-c", "raise SystemExit(3)"), Counters())
     with pytest.raises(CallreelError, match="could not be started"):
         await workers.start()

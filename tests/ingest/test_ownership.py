@@ -1,4 +1,4 @@
-"""Calls among several processes: who looks after one, and how it changes hands. Each live side here is a process."""
+"""Call ownership among several processes, and its handover. Each live side here is a process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,12 +45,12 @@ from tests.support.streams import (
 
 @asynccontextmanager
 async def two_processes(
-    installation: Installation, *, other_root: Path | None = None, told: bool = True
+    installation: Installation, *, other_root: Path | None = None, notified: bool = True
 ) -> AsyncIterator[tuple[LiveSide, LiveSide]]:
-    """`told`: whether the word that a call was taken arrives."""
+    """`notified`: whether the notification that a call was taken arrives."""
     async with live_side(installation, process="one") as one:
-        hear = one.ownership.taken_elsewhere if told else lambda call_id: None
-        async with live_side(installation, process="two", root=other_root, announce_taken=hear) as two:
+        notify = one.ownership.taken_elsewhere if notified else lambda call_id: None
+        async with live_side(installation, process="two", root=other_root, announce_taken=notify) as two:
             yield one, two
 
 
@@ -65,7 +65,7 @@ def owner(installation: Installation) -> str | None:
 
 
 def leg_over(installation: Installation) -> None:
-    """The callback was taken by a process which then died, before it told anybody."""
+    """The callback was taken by a process which then died, before it notified the others."""
     intake = CallbackIntake(
         installation.clock,
         recording_changed=lambda: None,
@@ -76,7 +76,7 @@ def leg_over(installation: Installation) -> None:
     installation.commits.commit_blocking(lambda conn: intake.call(conn, ended, {}))
 
 
-async def test_a_call_belongs_to_who_answered_and_then_to_who_has_its_socket(
+async def test_process_with_the_socket_owns_the_call(
     installation: Installation,
 ) -> None:
     (token,) = tokens(installation)
@@ -102,7 +102,7 @@ def test_only_the_owner_ends_a_call(installation: Installation) -> None:
     assert installation.call(CALL).state is CallState.ENDED
 
 
-async def test_what_the_carrier_told_another_process_in_vain_is_found_in_the_rows(
+async def test_owner_finds_a_lost_notification_in_the_rows(
     installation: Installation,
 ) -> None:
     (token,) = tokens(installation)
@@ -116,7 +116,7 @@ async def test_what_the_carrier_told_another_process_in_vain_is_found_in_the_row
         await eventually(lambda: installation.call(CALL).state is CallState.ENDED)
 
 
-async def test_a_call_without_a_socket_ends_with_its_leg_although_nobody_told_its_owner(
+async def test_call_without_a_socket_ends_without_a_notification(
     installation: Installation,
 ) -> None:
     tokens(installation)
@@ -132,18 +132,18 @@ async def test_a_call_without_a_socket_ends_with_its_leg_although_nobody_told_it
     assert installation.call(CALL).state is CallState.ENDED
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
-async def test_a_stream_that_lands_on_another_process_continues_the_file(
-    installation: Installation, told: bool
+@pytest.mark.parametrize("notified", [True, False], ids=["notified", "not notified"])
+async def test_stream_on_another_process_continues_the_file(
+    installation: Installation, notified: bool
 ) -> None:
     first, second = tokens(installation, 2)
     before, after = speech(1_000, seed=1), speech(800, seed=2)
 
-    async with two_processes(installation, told=told) as (one, two):
+    async with two_processes(installation, notified=notified) as (one, two):
         old = await joined(one, first)
         play(old, AGENT, before)
         arriving = asyncio.create_task(joined(two, second, number=2))
-        if not told:
+        if not notified:
             await eventually(lambda: owner(installation) == "two")
             installation.clock.step(5)
             await one.ownership.reconcile()
@@ -158,9 +158,9 @@ async def test_a_stream_that_lands_on_another_process_continues_the_file(
         assert (one.ended, two.ended) == ([], [CALL])
 
     [file] = agent_files(installation)
-    heard = layer(installation.blobs.path(file.path), 8_000)
-    assert np.array_equal(heard[: before.size], before)
-    assert np.array_equal(heard[-after.size :], after)
+    captured = layer(installation.blobs.path(file.path), 8_000)
+    assert np.array_equal(captured[: before.size], before)
+    assert np.array_equal(captured[-after.size :], after)
     assert file.state is LayerState.CLOSED
     with installation.database.read() as conn:
         rows = streams.of_call(conn, CALL)
@@ -169,17 +169,17 @@ async def test_a_stream_that_lands_on_another_process_continues_the_file(
         (sid(1), "one", EndedBy.SOCKET), (sid(2), "two", EndedBy.STOP),
     ]  # fmt: skip
     assert 1_000 <= rows[1].origin_ms < 2_000, (
-        "it lies where it arrived, however long the other took to let go"
+        "it lies where it arrived, however long the other took to close it"
     )
     assert kept is not None and {turn.role for turn in kept.turns} == {Role.AGENT, Role.TECHNICIAN}
     assert len([turn for turn in kept.turns if turn.role is Role.AGENT]) >= 1
 
 
-async def test_a_call_comes_back_to_the_process_that_had_it(installation: Installation) -> None:
+async def test_call_returns_to_its_earlier_process(installation: Installation) -> None:
     first, second, third = tokens(installation, 3)
     parts = [speech(400, seed=seed) for seed in (1, 2, 3)]
 
-    async with two_processes(installation, told=True) as (one, two):
+    async with two_processes(installation, notified=True) as (one, two):
         play(await joined(one, first), AGENT, parts[0])
         play(await joined(two, second, number=2), AGENT, parts[1])
         back = asyncio.create_task(joined(one, third, number=3))
@@ -188,10 +188,10 @@ async def test_a_call_comes_back_to_the_process_that_had_it(installation: Instal
         play(await back, AGENT, parts[2])
 
     [file] = agent_files(installation)
-    heard = layer(installation.blobs.path(file.path), 8_000)
+    captured = layer(installation.blobs.path(file.path), 8_000)
     at = [row.origin_ms * 8 for row in stream_rows(installation)]
     for origin, part in zip(at, parts, strict=True):
-        assert np.array_equal(heard[origin : origin + part.size], part)
+        assert np.array_equal(captured[origin : origin + part.size], part)
 
 
 def stream_rows(installation: Installation) -> list[streams.StreamRow]:
@@ -199,7 +199,7 @@ def stream_rows(installation: Installation) -> list[streams.StreamRow]:
         return streams.of_call(conn, CALL)
 
 
-async def test_where_the_files_are_not_at_hand_the_call_goes_on_in_others(
+async def test_call_continues_in_new_files_on_another_machine(
     installation: Installation, tmp_path: Path
 ) -> None:
     first, second = tokens(installation, 2)
@@ -210,18 +210,18 @@ async def test_where_the_files_are_not_at_hand_the_call_goes_on_in_others(
         play(await joined(two, second, number=2), AGENT, after)
 
     one_file, two_file = agent_files(installation)
-    heard = layer(installation.blobs.path(one_file.path), 8_000)
-    assert np.array_equal(heard, before), "what the first process has is as it was"
+    captured = layer(installation.blobs.path(one_file.path), 8_000)
+    assert np.array_equal(captured, before), "what the first process has is as it was"
     rest = layer(tmp_path / two_file.path, 8_000)
     origin = stream_rows(installation)[1].origin_ms * 8
     assert origin >= before.size
     assert not rest[:origin].any() and np.array_equal(rest[origin:], after)
 
 
-async def test_a_file_that_is_still_written_is_never_continued(
+async def test_file_that_is_still_written_is_never_continued(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process before neither lets go nor dies: it is stopped, say. Its lock holds."""
+    """The previous process neither closes the file nor dies: it is suspended, say. Its lock holds."""
     monkeypatch.setattr("callreel.ingest.handover.RELEASE_WAIT_S", 0.2)
     first, second = tokens(installation, 2)
 
@@ -237,7 +237,7 @@ async def test_a_file_that_is_still_written_is_never_continued(
     assert len(agent_files(installation)) == 2
 
 
-async def test_calls_of_the_living_are_left_alone(installation: Installation) -> None:
+async def test_recovery_leaves_calls_of_live_processes_alone(installation: Installation) -> None:
     (token,) = tokens(installation)
 
     async with live_side(installation, process="one") as one:
@@ -250,7 +250,7 @@ async def test_calls_of_the_living_are_left_alone(installation: Installation) ->
         assert judged_dead.close_files() == 0, "its lock says that it writes"
 
 
-async def test_a_peer_ends_the_calls_of_the_dead_whose_files_are_not_at_hand(
+async def test_peer_ends_calls_of_a_dead_process_on_another_machine(
     installation: Installation, tmp_path: Path
 ) -> None:
     (token,) = tokens(installation)
@@ -277,7 +277,7 @@ async def test_a_peer_ends_the_calls_of_the_dead_whose_files_are_not_at_hand(
     assert peer.close_calls() == 0
 
 
-async def test_a_server_that_stops_hands_its_calls_over(installation: Installation) -> None:
+async def test_stopping_server_hands_its_calls_over(installation: Installation) -> None:
     """It asks for a stream that the load balancer sends elsewhere, and no peer ends the call in the meantime."""
     first, second = tokens(installation, 2)
     before, after = speech(600, seed=1), speech(400, seed=2)
@@ -298,12 +298,12 @@ async def test_a_server_that_stops_hands_its_calls_over(installation: Installati
     async with live_side(installation, process="two") as two:
         play(await joined(two, second, number=2), AGENT, after)
 
-    heard = layer(installation.blobs.path(agent_files(installation)[0].path), 8_000)
-    assert np.array_equal(heard[: before.size], before) and np.array_equal(heard[-after.size :], after)
+    captured = layer(installation.blobs.path(agent_files(installation)[0].path), 8_000)
+    assert np.array_equal(captured[: before.size], before) and np.array_equal(captured[-after.size :], after)
     assert owner(installation) == "two"
 
 
-async def test_a_call_that_nobody_took_over_is_ended_by_a_peer(installation: Installation) -> None:
+async def test_call_that_no_process_took_over_is_ended_by_a_peer(installation: Installation) -> None:
     (first,) = tokens(installation)
 
     async with live_side(

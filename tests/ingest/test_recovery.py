@@ -68,8 +68,8 @@ def killed(installation: Installation) -> Iterator[int]:
 def test_call_whose_process_was_killed_is_closed_whole(installation: Installation, killed: int) -> None:
     assert {file.state for file in files(installation)} == {LayerState.RECORDING}
     with installation.database.read() as conn:
-        heard = finals.of_call(conn, CALL)
-    assert heard != []
+        kept = finals.of_call(conn, CALL)
+    assert kept != []
     installation.clock.step(3_600)
     assert recovered(installation) == 1
 
@@ -87,13 +87,13 @@ def test_call_whose_process_was_killed_is_closed_whole(installation: Installatio
         (stream,) = streams.of_call(conn, CALL)
         live = transcripts.latest(conn, CALL, TranscriptKind.LIVE)
         assert layers.growing(conn) == []
-        assert finals.of_call(conn, CALL) == heard
+        assert finals.of_call(conn, CALL) == kept
     assert stream.ended_by is EndedBy.SERVER
     assert installation.call(CALL).state is CallState.ENDED
     assert live is not None
-    assert sum(len(turn.words) for turn in live.turns) == sum(len(final.words) for final in heard)
-    told = [(e.kind, e.data.get("state")) for e in installation.published]
-    assert told.count((EventKind.LAYER, "repaired")) == 4 and (EventKind.CALL, "ended") in told
+    assert sum(len(turn.words) for turn in live.turns) == sum(len(final.words) for final in kept)
+    published = [(e.kind, e.data.get("state")) for e in installation.published]
+    assert published.count((EventKind.LAYER, "repaired")) == 4 and (EventKind.CALL, "ended") in published
 
     before = files(installation)
     assert recovered(installation) == 0, "the next start finds nothing to do"
@@ -127,7 +127,7 @@ def test_call_that_an_orderly_stop_left_is_ended(installation: Installation) -> 
 
 
 def test_call_that_ended_without_its_live_transcript_gets_it(installation: Installation) -> None:
-    """The server stopped while finals were still being decoded; the stages would wait for it in vain."""
+    """The server stopped while finals were still being decoded; the workflows would wait for it forever."""
     left_live(installation)
     with installation.database.write() as conn:
         calls.set_state(conn, CALL, CallState.ENDED, NOON)
@@ -152,7 +152,7 @@ def test_new_installation_has_nothing_to_recover(installation: Installation) -> 
 @pytest.mark.parametrize(
     ("damage", "fact"), [("gone", "layer_missing"), ("empty", "layer_damaged"), ("other", "layer_damaged")]
 )
-def test_file_that_cannot_be_repaired_does_not_keep_the_server_from_starting(
+def test_damaged_file_does_not_prevent_the_start(
     installation: Installation, damage: str, fact: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     left_live(installation)
@@ -192,7 +192,7 @@ def test_layer_2_is_completed_from_layer_1(installation: Installation) -> None:
     )
 
 
-def test_a_layer_whose_row_was_never_written_gets_one(installation: Installation) -> None:
+def test_layer_without_a_row_gets_one(installation: Installation) -> None:
     """Killed between making the files and keeping their rows. A stranger's file is left alone."""
     call = a_call(installation)
     folder = installation.blobs.root / "audio_recordings"

@@ -34,9 +34,7 @@ def silent_calls(
     return StaleCalls(installation.database, carrier, installation.clock, ended.append)
 
 
-def test_a_call_whose_end_nobody_told_of_ends_as_if_the_carrier_had_said_so(
-    installation: Installation, server: RestServer
-) -> None:
+def test_stale_call_ends_once_the_carrier_says_so(installation: Installation, server: RestServer) -> None:
     a_call(installation)
     ended: list[CallId] = []
     service = silent_calls(installation, server, ended)
@@ -50,7 +48,7 @@ def test_a_call_whose_end_nobody_told_of_ends_as_if_the_carrier_had_said_so(
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_a_call_with_a_stream_is_not_asked_for_until_long_after_it(
+def test_call_is_not_checked_soon_after_its_stream(
     installation: Installation, server: RestServer, running: bool
 ) -> None:
     a_call(installation)
@@ -71,16 +69,14 @@ def test_a_call_with_a_stream_is_not_asked_for_until_long_after_it(
     assert service.sweep() == (0 if running else 1)
 
 
-def test_a_carrier_that_does_not_know_it_means_that_it_is_over(
-    installation: Installation, server: RestServer
-) -> None:
+def test_call_unknown_to_the_carrier_is_over(installation: Installation, server: RestServer) -> None:
     a_call(installation)
     installation.clock.step(STALE_AFTER_S + 1)
     ended: list[CallId] = []
     assert silent_calls(installation, server, ended).sweep() == 1 and ended == [CALL]
 
 
-def test_without_anybody_to_ask_a_day_decides(installation: Installation, server: RestServer) -> None:
+def test_without_credentials_a_day_decides(installation: Installation, server: RestServer) -> None:
     a_call(installation)
     ended: list[CallId] = []
     service = silent_calls(installation, server, ended, secret="")
@@ -90,7 +86,7 @@ def test_without_anybody_to_ask_a_day_decides(installation: Installation, server
     assert service.sweep() == 1 and server.seen == []
 
 
-def test_a_carrier_that_refuses_is_left_alone(installation: Installation, server: RestServer) -> None:
+def test_refusing_carrier_is_not_asked_again_soon(installation: Installation, server: RestServer) -> None:
     a_call(installation)
     installation.clock.step(STALE_AFTER_S + 1)
     server.put(PATH, Answer(429, headers={"Retry-After": "600"}), says("canceled"))
@@ -104,7 +100,7 @@ def test_a_carrier_that_refuses_is_left_alone(installation: Installation, server
     assert service.sweep() == 1 and ended == [CALL]
 
 
-def test_an_ended_call_is_nothing_to_ask_for(installation: Installation, server: RestServer) -> None:
+def test_ended_call_is_not_checked(installation: Installation, server: RestServer) -> None:
     a_call(installation)
     with installation.database.write() as conn:
         calls.set_state(conn, CALL, CallState.ENDED, NOON)

@@ -98,9 +98,9 @@ def test_outgoing_call_is_kept(installation: Installation) -> None:
     assert (call.agent, call.remote_number) == ("ada", "+12125550123")
     assert (call.inbound_role, call.created_at, call.answered_at) == (Role.AGENT, NOON, None)
     assert kept == [LegRow(leg(1), call.id, Role.AGENT, "ringing")]
-    (told,) = installation.published
-    assert (told.kind, told.data) == (EventKind.CALL, {"state": "live", "direction": "outgoing"})
-    assert installation.stored_events() == [told]
+    (event,) = installation.published
+    assert (event.kind, event.data) == (EventKind.CALL, {"state": "live", "direction": "outgoing"})
+    assert installation.stored_events() == [event]
 
 
 def test_token_is_kept_as_a_digest_and_admits_this_leg_alone(installation: Installation) -> None:
@@ -198,7 +198,7 @@ def test_number_that_may_not_be_called(
     assert not number.startswith("+") or len(number) < 5 or number not in shown
 
 
-def test_without_a_caller_id_nobody_can_be_called(
+def test_call_without_a_caller_id_is_refused(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = read_twiml(answering(installation, caller_id="").answer(voice_request()))
@@ -213,7 +213,7 @@ def test_browser_without_an_identity_is_refused(installation: Installation) -> N
     assert rows(installation) == (0, 0, 0)
 
 
-def test_a_call_is_heard_in_the_language_that_its_page_asks_for_or_refused(
+def test_call_in_an_unsupported_language_is_refused(
     installation: Installation,
 ) -> None:
     supported = {"", "de"}
@@ -262,10 +262,10 @@ def test_settings_reach_the_document(installation: Installation) -> None:
     assert recording == StartRecording("mono", "outbound", "trim-silence", None, wanted)
 
 
-def test_failure_within_leaves_nothing(installation: Installation) -> None:
+def test_failed_voice_request_writes_nothing(installation: Installation) -> None:
     """The token's row cannot be made, so there is no call either."""
     a_call(installation, 1)
-    service = answering(installation)  # gives out token-1 once more
+    service = answering(installation)  # issues token-1 again
     before = rows(installation)
     with pytest.raises(Exception, match="(?i)unique"):
         service.answer(voice_request(2))

@@ -11,7 +11,7 @@ from tests.support.installation import NOON, Installation
 
 
 def test_a_locked_database_is_waited_for(installation: Installation) -> None:
-    """Another program holds the write lock for longer than the database waits by itself."""
+    """Another program holds the write lock for longer than the busy timeout of the database."""
     impatient = Database.open(str(installation.folder / "callreel.db"), busy_timeout_s=0.05)
     holder = sqlite3.connect(installation.folder / "callreel.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -33,7 +33,7 @@ def test_a_locked_database_is_waited_for(installation: Installation) -> None:
     impatient.close()
 
 
-def test_it_gives_up_when_told_to() -> None:
+def test_retries_end_after_the_given_time() -> None:
     def refuse() -> None:
         raise StoreError("the disk is full")
 

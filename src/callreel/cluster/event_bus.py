@@ -2,7 +2,7 @@
 
 It carries events and stores none: lasting events are rows first (`store/calls/live_events`) and are published
 afterwards. Each listener has a bounded queue. When a listener falls behind, passing events are dropped first, since later
-ones replace them; when lasting ones would be dropped, all are, and `Resync` tells the listener to read the database from
+ones replace them; when lasting ones would be dropped, all are, and `Resync` makes the listener read the database from
 where it was. `PeerListeners` reaches the listeners of other processes (`cluster/event_relay`).
 """
 

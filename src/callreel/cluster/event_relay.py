@@ -35,7 +35,7 @@ MAX_CALLS_NAMED = 100
 
 
 class PeerMessage(StrEnum):
-    """What one process tells another besides events. The subject is a call's id, or a stream's sid."""
+    """What one process sends to another besides events. The subject is a call's id, or a stream's sid."""
 
     LEG_ENDED = "leg-ended"
     STREAM_ENDED = "stream-ended"

@@ -1,8 +1,8 @@
 """A link between the processes of one machine: each binds a datagram socket in a folder that only this user can read.
 
 A process sends to all other sockets it finds there. A datagram arrives whole or not at all; one whose receiver is busy is
-dropped, which the receiver notices by the numbers that follow. A socket file whose process died is removed by whoever
-notices.
+dropped, which the receiver notices by the numbers that follow. The first sender that notices a dead process removes its
+socket file.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 It has two connections of its own that commit at once: inside a business transaction a NOTIFY would make all commits wait
 for one lock, and a connection that listens can do nothing else. What is sent while the server is unavailable is lost; the
-receiver is told of the gap. LISTEN needs a session, so no pooler that switches sessions.
+receiver is notified of the gap. LISTEN needs a session, so no pooler that switches sessions.
 """
 
 import asyncio

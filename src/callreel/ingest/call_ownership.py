@@ -50,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the rows say that this process has not been told.
+    """Changes in the rows that this process was not notified of.
 
     `over`: calls whose parent leg the carrier ended. `gone`: calls that another process took or ended. `stopped`:
     streams that the carrier stopped.

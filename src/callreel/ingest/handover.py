@@ -1,7 +1,7 @@
 """How a process continues a call whose earlier streams another process had, or that lost its process.
 
 The previous owner is notified (`cluster/event_relay`), and this process waits until its streams are closed. Where the
-files lie on this machine and nobody writes them, the call continues in them. Otherwise it continues in new files, which
+files lie on this machine and no process writes them, the call continues in them. Otherwise it continues in new files, which
 begin with silence for the part that the others hold: no two processes ever write one file, and the parts of a layer,
 laid over one another, are complete.
 """
@@ -70,7 +70,7 @@ def starting_point(database: Database, clock: Clock, row: CallRow, root: Path) -
     with database.write() as conn:
         last = streams.of_call(conn, row.id)[-1]
         if reached_ms and not last.counts:
-            # Its process died and left no counts. Once silence follows, nobody can see how far its audio reached.
+            # Its process died and left no counts. Once silence follows, its length cannot be found again.
             counts: dict[str, Json] = {role: {"end_ms": ms} for role, ms in reached_ms.items()}
             streams.finish(conn, last.sid, now, EndedBy.SERVER, counts)
     zero_at = earlier[0].started_at - timedelta(milliseconds=earlier[0].origin_ms)
@@ -105,7 +105,7 @@ def _continuable(files: Sequence[LayerFile], root: Path) -> tuple[LanePaths | No
 
 
 def _stem(role: Role, row: CallRow, at: datetime) -> str:
-    """The beginning of a live layer's path; `at` tells apart the parts of one layer, and sorts them."""
+    """The beginning of a live layer's path; `at` distinguishes the parts of one layer, and sorts them."""
     return f"{LIVE_FOLDER}/{role}_{row.id}_{at:%Y%m%dT%H%M%SZ}"
 
 

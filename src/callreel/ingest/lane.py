@@ -1,6 +1,6 @@
 """One party's audio from frames to layers 1 and 2 during the call.
 
-A lane lives as long as its call; streams come and go on it. Between `begin` and `end` it places frames by their
+A lane lives as long as its call; streams join and leave it. Between `begin` and `end` it places frames by their
 timestamps, writes settled audio in blocks, and passes each block to its listener.
 """
 

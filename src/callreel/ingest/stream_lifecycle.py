@@ -115,7 +115,7 @@ class StreamLifecycle:
         return self._clock.now() - timedelta(seconds=self._clock.monotonic_s() - monotonic_s)
 
     async def _join(self, call: LiveCall, row: CallRow, started: Started, arrived_s: float) -> LiveStream:
-        # A stream's timestamps start at 0, so arrival alone tells where in the call the stream lies.
+        # A stream's timestamps start at 0, so only its arrival shows where in the call it lies.
         by_arrival_ms = round(1000 * (arrived_s - call.first_started_s))
         origin_ms = max(by_arrival_ms, call.length_ms, *(lane.length_ms for lane in call.lanes.values()))
         tracks = started.tracks or (Track.INBOUND, Track.OUTBOUND)

@@ -36,7 +36,7 @@ LANGUAGE_PARAMETER = "Language"
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """What goes into the TwiML; `twilio/twiml` checks it for forbidden combinations."""
+    """The options of the TwiML; `twilio/twiml` checks them for forbidden combinations."""
 
     public_url: str
     stream_url: str

@@ -2,7 +2,7 @@
 
 Both hold one end of an AF_UNIX socket pair of type SOCK_SEQPACKET, which keeps messages apart. A message with a
 descriptor (`SCM_RIGHTS`, unix(7)) is a connection and the upgrade request that was read from it: from then on the kernel
-gives the connection's bytes to the worker, and the server sees none. A message without one tells the worker to drain.
+gives the connection's bytes to the worker, and the server sees none. A message without one orders the worker to drain.
 A process that finds the other end closed knows that the other process has ended.
 """
 
@@ -17,7 +17,7 @@ _CONNECTION = b"C"
 
 
 class WorkerStatus(msgspec.Struct):
-    """What a worker reports each second, and when it is told to drain.
+    """What a worker reports each second, and when it is ordered to drain.
 
     `name`: its process among the installation's. `taken`: the connections it was given. `gauges` and `counted`: what
     the server adds to its own metrics.

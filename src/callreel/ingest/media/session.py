@@ -108,7 +108,7 @@ class MediaSession:
         return self.receive_all(held) if held else None
 
     def reject(self, code: int, why: str) -> End:
-        """The call or the clock does not allow the stream to go on."""
+        """The call or the clock does not allow the stream to continue."""
         self._counters.add("sockets_closed_by_us" if self.joined else "sockets_refused")
         log.warning("media socket closed: %s", why)
         return self._end(End(EndedBy.SOCKET, code))

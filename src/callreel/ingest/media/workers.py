@@ -51,7 +51,7 @@ class MediaWorkers:
     """`count` processes of one server. Lives in its event loop.
 
     `command` starts one; the number of its end of the socket pair is appended. `died(name)` is called when one ends
-    that was not told to, with its process's name in the installation.
+    without `close`, with its process's name in the installation.
     """
 
     def __init__(
