@@ -49,7 +49,7 @@ def test_erasure_counts_and_deletes_rows_and_callbacks(database: Database) -> No
         assert done is not None and (done.erased_at, done.counts) == (NOON, counts)
 
 
-def test_what_is_ordered_is_due_no_more_and_listed_first(database: Database) -> None:
+def test_requested_erasure_is_not_due_and_listed_first(database: Database) -> None:
     later = NOON + timedelta(minutes=1)
     closed_calls(database)
     with database.write() as conn:

@@ -108,7 +108,7 @@ def orders(conn: Connection) -> list[tuple[Workflow, str]]:
     return [(order.workflow, order.subject) for order in outbox.all_orders(conn)]
 
 
-def test_work_is_ordered_once_a_recording_is_settled(database: Database) -> None:
+def test_settled_recording_orders_its_workflow_once(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         for number, state in enumerate(CloudState):
@@ -131,7 +131,7 @@ def test_work_is_ordered_once_a_recording_is_settled(database: Database) -> None
         assert set(ordered) == set(DISPATCHABLE)
 
 
-def test_a_recording_that_turns_up_after_all_replaces_the_order(database: Database) -> None:
+def test_late_recording_replaces_the_pending_order(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.MISSING, NOON))
@@ -144,7 +144,7 @@ def test_a_recording_that_turns_up_after_all_replaces_the_order(database: Databa
     assert second.key != first.key and {subject_of(second.key), subject_of(first.key)} == {SID}
 
 
-def test_what_we_stored_is_not_ordered_again_but_when_it_is_lost(database: Database) -> None:
+def test_stored_recording_is_ordered_again_only_when_lost(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
@@ -163,7 +163,7 @@ def test_what_we_stored_is_not_ordered_again_but_when_it_is_lost(database: Datab
     assert again.key != order.key, "else the engine would take it for done"
 
 
-def test_failure_belongs_to_a_parked_recording(database: Database) -> None:
+def test_only_a_parked_recording_has_a_failure(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
@@ -177,7 +177,7 @@ def test_failure_belongs_to_a_parked_recording(database: Database) -> None:
         assert not recordings.park(conn, SID, "late", after(3))
 
 
-def test_an_order_waits_until_its_call_has_ended_and_its_live_side_is_done(database: Database) -> None:
+def test_order_waits_for_call_end_and_live_transcript(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
@@ -190,7 +190,7 @@ def test_an_order_waits_until_its_call_has_ended_and_its_live_side_is_done(datab
         assert len(outbox.due(conn, NOON - timedelta(seconds=1))) == 1
 
 
-def test_an_erased_call_takes_its_orders_along(database: Database) -> None:
+def test_erasing_a_call_deletes_its_orders(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
@@ -199,7 +199,7 @@ def test_an_erased_call_takes_its_orders_along(database: Database) -> None:
         assert outbox.all_orders(conn) == []
 
 
-def test_calls_without_verdict_and_order_are_found(database: Database) -> None:
+def test_unjudged_calls_without_an_order_are_found(database: Database) -> None:
     a_call(database)
     ended(database)
     with database.write() as conn:

@@ -10,8 +10,8 @@ from callreel.store.db.write_retry import retry_in_thread
 from tests.support.installation import NOON, Installation
 
 
-def test_a_locked_database_is_waited_for(installation: Installation) -> None:
-    """Another program holds the write lock for longer than the busy timeout of the database."""
+async def test_write_is_retried_while_the_database_is_locked(installation: Installation) -> None:
+    """Another program holds the write lock for longer than the busy timeout."""
     impatient = Database.open(str(installation.folder / "callreel.db"), busy_timeout_s=0.05)
     holder = sqlite3.connect(installation.folder / "callreel.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -21,27 +21,24 @@ def test_a_locked_database_is_waited_for(installation: Installation) -> None:
             facts.note(conn, "digit", {"digit": "5"}, NOON)
         return 7
 
-    async def scene() -> int:
-        keeping = asyncio.create_task(retry_in_thread("a digit", note))
-        await asyncio.sleep(0.3)
-        assert not keeping.done()
-        holder.execute("ROLLBACK")
-        return await keeping
-
-    assert asyncio.run(scene()) == 7
+    writing = asyncio.create_task(retry_in_thread("a digit", note))
+    await asyncio.sleep(0.3)
+    assert not writing.done()
+    holder.execute("ROLLBACK")
+    assert await writing == 7
     holder.close()
     impatient.close()
 
 
-def test_retries_end_after_the_given_time() -> None:
+async def test_retries_end_after_the_given_time() -> None:
     def refuse() -> None:
         raise StoreError("the disk is full")
 
     with pytest.raises(StoreError, match="full"):
-        asyncio.run(retry_in_thread("nothing", refuse, give_up_s=0.1))
+        await retry_in_thread("nothing", refuse, give_up_s=0.1)
 
 
-def test_a_mistake_of_ours_is_not_repeated() -> None:
+async def test_programming_errors_are_not_retried() -> None:
     tries: list[int] = []
 
     def wrong() -> None:
@@ -49,5 +46,5 @@ def test_a_mistake_of_ours_is_not_repeated() -> None:
         raise LookupError("there is no call")
 
     with pytest.raises(LookupError):
-        asyncio.run(retry_in_thread("nothing", wrong))
+        await retry_in_thread("nothing", wrong)
     assert len(tries) == 1

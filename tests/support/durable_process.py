@@ -29,7 +29,7 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
             with log.open("a") as file:
                 file.write(f"begin {name}\n")
             if mode == "begin" and name == "two":
-                os._exit(9)  # as a kill: nothing is cleaned up
+                os._exit(9)  # like a kill, without any cleanup
             if mode in ("soon", "late") and name == "two":
                 begun.set()
                 may_end.wait(30)

@@ -1,4 +1,4 @@
-"""A real database for each test: SQLite in a folder of its own, and PostgreSQL on a server of the tests' own.
+"""A real database for each test: SQLite in a temporary folder, and PostgreSQL on the test server.
 
 On PostgreSQL the tests share one database, which is emptied before each; a test that wants one without tables gets its own.
 """
@@ -18,7 +18,7 @@ from tests.support.postgres import PostgresServer, postgres_server
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with all tables and no rows, to be copied."""
+    """An SQLite file with all tables and no rows, for copying."""
     path = tmp_path_factory.mktemp("migrated") / "callreel.db"
     opened = Database.open(str(path))
     opened.migrate()
@@ -28,14 +28,14 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def store_server() -> Iterator[PostgresServer]:
-    """Started when the first test asks for it. Without PostgreSQL's programs its tests are skipped, in CI they fail."""
+    """Started with the first test that needs it. Without PostgreSQL its tests are skipped, or fail in CI."""
     with postgres_server() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def migrated_postgres(store_server: PostgresServer) -> Iterator[Database]:
-    """With all tables, and the rows of the test before."""
+    """With all tables, and the rows of the previous test."""
     opened = Database.open(store_server.new_url())
     opened.migrate()
     yield opened
@@ -68,6 +68,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 def installation() -> Iterator[Installation]:
-    """An installation of its own for each test."""
+    """A new installation for each test."""
     with temporary_installation() as here:
         yield here

@@ -1,5 +1,5 @@
-"""What the tests of the services stand on: a real database, bus and publisher in a folder, a clock that is stepped, an
-engine and a detector that cost nothing, sounds, and waiting for a condition."""
+"""Fixtures of the service tests: a real database, event bus and publisher in a folder, a manual clock, a fake engine and
+detector, audio, and waiting for a condition."""
 
 import asyncio
 import functools
@@ -52,7 +52,7 @@ FRAME_MS = 20
 
 
 class SteppedClock(Clock):
-    """Stands still at noon until it is stepped."""
+    """A manual clock that starts at noon."""
 
     __slots__ = ("_s",)
 
@@ -73,7 +73,7 @@ class SteppedClock(Clock):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Rows, files, events and time of one installation. `published` is what the bus carried, in order."""
+    """Rows, files, events and time of one installation. `published` has the events of the bus, in order."""
 
     folder: Path
     database: Database
@@ -101,7 +101,7 @@ class Installation:
 
 
 class RecordingBus(EventBus):
-    """The real bus, which also remembers."""
+    """The real bus, which also records its events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ def _migrated() -> bytes:
 
 @contextmanager
 def grounded(folder: Path) -> Iterator[Installation]:
-    """A new installation in `folder`, or the one that is there."""
+    """A new installation in `folder`, or the existing one."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "callreel.db"
     if not path.exists():
@@ -152,7 +152,7 @@ def grounded(folder: Path) -> Iterator[Installation]:
 
 @contextmanager
 def temporary_installation() -> Iterator[Installation]:
-    """One that is gone afterwards; in memory where the machine has such a folder, so that syncing costs nothing."""
+    """A temporary installation, in memory if the machine has such a folder, which makes syncing cheap."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         with grounded(Path(folder)) as installation:
@@ -178,7 +178,7 @@ def answer_options(**changes: object) -> AnswerOptions:
 
 
 def answering(installation: Installation, **changes: object) -> VoiceRequestHandler:
-    """With ids and tokens that count: `000000000001`, `token-1`."""
+    """With sequential ids and tokens: `000000000001`, `token-1`."""
     call_ids, tokens = itertools.count(1), itertools.count(1)
     return VoiceRequestHandler(
         installation.database,
@@ -205,13 +205,13 @@ def voice_request(number: int = 1, *, to: str = "+12125550123", from_: str = "cl
 
 
 def token_in(document: str) -> str:
-    """The media token that TwiML carries."""
+    """The media token in the TwiML."""
     (stream,) = (verb for verb in read_twiml(document).verbs if isinstance(verb, StartStream))
     return stream.parameters[TOKEN_PARAMETER]
 
 
 def a_call(installation: Installation, number: int = 1, *, from_: str = "client:ada") -> CallRow:
-    """A live call as answering the carrier makes it; its parent leg is `leg(number)`."""
+    """A live call as a voice request creates it; its parent leg is `leg(number)`."""
     answering(installation).answer(voice_request(number, from_=from_))
     with installation.database.read() as conn:
         row = calls.by_leg(conn, leg(number))
@@ -219,11 +219,11 @@ def a_call(installation: Installation, number: int = 1, *, from_: str = "client:
     return row
 
 
-# Sounds
+# Audio
 
 
 def speech(duration_ms: int, *, seed: int = 1, rate_hz: int = 8_000) -> Samples:
-    """Loud noise that only this seed makes. Already rounded by mu-law, so that it survives the carrier."""
+    """Loud noise, unique for its seed. It is rounded by mu-law, so that encoding it loses nothing."""
     noise = np.random.default_rng(seed).normal(0, 6_000, duration_ms * rate_hz // 1000)
     return mulaw.decode(mulaw.encode(np.clip(noise, -30_000, 30_000).astype(np.int16)))
 
@@ -239,7 +239,7 @@ def frames(samples: Samples, *, first_ms: int = 0) -> list[tuple[int, bytes]]:
 
 
 class LoudnessDetector:
-    """Takes loud for speech."""
+    """Detects loud audio as speech."""
 
     step_samples = 256
 
@@ -254,7 +254,7 @@ Decode = Callable[[Samples, bool], Sequence[RecognizedWord]]
 
 
 def one_word(samples: Samples, partial: bool) -> list[RecognizedWord]:
-    """A word as long as the audio, saying how long that is."""
+    """One word as long as the audio, which names its duration."""
     duration_ms = samples.size // 16
     return [RecognizedWord(f"{duration_ms}ms", 0, duration_ms, 0.5)]
 
@@ -298,7 +298,7 @@ async def eventually(condition: Callable[[], object], deadline_s: float = 10.0) 
 
 
 def eventually_blocking(condition: Callable[[], object], deadline_s: float = 20.0) -> None:
-    """The same outside an event loop."""
+    """The same without an event loop."""
     until = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > until:
@@ -306,7 +306,7 @@ def eventually_blocking(condition: Callable[[], object], deadline_s: float = 20.
         time.sleep(0.005)
 
 
-# The live side
+# Capture and live transcription
 
 
 SEGMENTER = SegmenterOptions()
@@ -328,7 +328,7 @@ def transcription(
 
 @dataclass(slots=True)
 class LiveSide:
-    """Capture with all it needs; `ended` are the calls whose end was handed to transcription."""
+    """Capture with its collaborators; `ended` are the calls whose end reached live transcription."""
 
     installation: Installation
     host: QuickHost

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: a server of their own, started as a normal user, on loopback, gone afterwards.
+"""A PostgreSQL server for the tests, started as a normal user on loopback and deleted afterwards.
 
 `scripts/get_postgres.sh` brings the programs where they are missing. Without them the tests that need a server are
 skipped with a line that says so, and fail where CI is set. Syncing is off: no test here
@@ -24,7 +24,7 @@ _WAIT_S = 60
 
 
 def programs() -> Path | None:
-    """The folder of `initdb` and `pg_ctl`, the newest where there are several."""
+    """The folder of `initdb` and `pg_ctl`, of the newest version."""
     on_path = shutil.which("pg_ctl")
     if on_path and (Path(on_path).resolve().parent / "initdb").exists():
         return Path(on_path).resolve().parent
@@ -43,7 +43,7 @@ class PostgresServer:
         self.port = _free_port()
 
     def create(self) -> None:
-        """Make the cluster and start it."""
+        """Create the cluster and start it."""
         self._run(
             "initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale", "-N", "-D", str(self._data)
         )
@@ -59,16 +59,16 @@ class PostgresServer:
         return self._folder / "cluster"
 
     def start(self) -> None:
-        """Start and wait until it answers."""
+        """Start it and wait until it responds."""
         log = str(self._folder / "postgres.log")
         self._run("pg_ctl", "-D", str(self._data), "-w", "-t", str(_WAIT_S), "-l", log, "start")
 
     def stop(self, mode: str = "immediate") -> None:
-        """`immediate` as a crash would, `fast` in order."""
+        """`immediate` is like a crash, `fast` is a clean shutdown."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
 
     def new_url(self, *, template: str = "template1") -> str:
-        """A new database; empty, or a copy of the one named `template`, which nobody may be using."""
+        """A new database; empty, or a copy of the one named `template`, which must have no connection."""
         name = f"test_{next(self._numbers)}"
         self._sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
@@ -77,7 +77,7 @@ class PostgresServer:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
 
     def drop(self, url: str) -> None:
-        """Drop a database, whoever is connected."""
+        """Drop a database with its connections."""
         self._sql(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
 
     def _sql(self, statement: str) -> None:
@@ -88,7 +88,7 @@ class PostgresServer:
         engine.dispose()
 
     def _run(self, program: str, *arguments: str) -> None:
-        # In a file: the server inherits these handles, and a pipe would stay open for as long as it runs.
+        # To a file, since the server inherits these handles and would keep a pipe open.
         with (self._folder / "commands.log").open("ab") as log:
             done = subprocess.run(
                 [str(self._bin / program), *arguments],
@@ -101,7 +101,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """A server for as long as the context lasts. Skips the test without PostgreSQL's programs; fails in CI."""
+    """A running server. Without PostgreSQL's programs it skips the test, or fails it in CI."""
     found = programs()
     if found is None:
         say = "PostgreSQL's programs are not installed: sh scripts/get_postgres.sh"
@@ -130,7 +130,7 @@ def _memory() -> Path | None:
 
 
 def _somebody() -> str:
-    """A normal user of this machine: the server refuses to run as root."""
+    """A normal user of this machine, since the server refuses to run as root."""
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name).pw_name

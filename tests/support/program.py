@@ -1,4 +1,4 @@
-"""Runs the program as a separate process, without the settings of this shell."""
+"""Runs the program as a separate process, without the settings of this environment."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from callreel.settings import Settings, env_names
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of this shell without any Callreel setting, plus `extra`."""
+    """This environment without any Callreel setting, plus `extra`."""
     ours = {name for field in Settings.model_fields for name in env_names(field)} | {
         "CALLREEL_CONFIG",
         "CALLREEL_DEBUG",
@@ -40,7 +40,7 @@ def callreel(
 
 
 def free_port() -> int:
-    """A port of this machine that was free a moment ago."""
+    """A free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

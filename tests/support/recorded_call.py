@@ -1,4 +1,4 @@
-"""A call that was streamed, has ended and was announced as recorded: what the stages after a call begin with."""
+"""An ended call with live layers and a completed recording: the start of the post-call stages."""
 
 import asyncio
 import itertools
@@ -54,7 +54,7 @@ from tests.support.streams import started
 SID = RecordingSid("RE" + "1" * 32)
 MEDIA = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{SID}.wav"
 LATE_MS = 300
-"""How long after the recording the stream began."""
+"""The start of the stream, after that of the recording."""
 
 AGENT_SAYS = np.concatenate([silence(400), speech(1_500), silence(2_600)])
 TECHNICIAN_SAYS = np.concatenate([silence(2_400), speech(1_300, seed=2), silence(800)])
@@ -63,7 +63,7 @@ TECHNICIAN_SAYS = np.concatenate([silence(2_400), speech(1_300, seed=2), silence
 def two_channel_wav(
     first: Samples, second: Samples, *, before_ms: int = LATE_MS, after_ms: int = 200
 ) -> bytes:
-    """What the carrier recorded: it began earlier and ended later than the stream."""
+    """The carrier's recording, which starts before and ends after the stream."""
     lanes = [np.concatenate([silence(before_ms), lane, silence(after_ms)]) for lane in (first, second)]
     return wav.header(lanes[0].size * 4, 8_000, 2) + np.stack(lanes, axis=1).tobytes()
 
@@ -74,7 +74,7 @@ def mono_wav(samples: Samples) -> bytes:
 
 @dataclass(slots=True)
 class Recorded:
-    """The call, the carrier that has its recording, and the parts that work on it."""
+    """The call, the carrier with its recording, and the services that process it."""
 
     installation: Installation
     server: RestServer
@@ -130,7 +130,7 @@ class Recorded:
         return FakeEngine(bodies, retry_policy(park_after), installation.clock)
 
     def transcribing(self, decode: "Decoder | None" = None) -> FinalTranscriber:
-        """`decode` is asked about one segment; the stage about `batch` at once."""
+        """`decode` handles one segment; the stage decodes `batch` at once."""
         installation, one = self.installation, decode or Decoder()
         return FinalTranscriber(
             installation.database, installation.blobs, installation.publisher,
@@ -153,7 +153,7 @@ class Recorded:
 
 @dataclass(slots=True)
 class Decoder:
-    """The final engine: one word a segment. Counts what it was asked."""
+    """The final engine: one word for each segment. Counts its requests."""
 
     asked: int = 0
 

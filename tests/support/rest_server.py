@@ -1,4 +1,4 @@
-"""The carrier's REST side on loopback, scripted: each path has its answers in order, the last of which stays."""
+"""A scripted carrier REST API on loopback: each path has a list of answers, the last of which repeats."""
 
 import re
 import threading
@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request as it came. `path` includes the query."""
+    """A received request; `path` includes the query."""
 
     path: str
     headers: Mapping[str, str]
@@ -75,7 +75,7 @@ def rest_server() -> Iterator[RestServer]:
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Connection", "close")
             self.end_headers()
-            with suppress(ConnectionError):  # whoever asked may be gone by now
+            with suppress(ConnectionError):  # the client may have disconnected
                 self.wfile.write(body if answer.cut_at is None else body[: answer.cut_at])
             self.close_connection = True
 

@@ -1,4 +1,4 @@
-"""Rows that tests start from."""
+"""Rows for tests, and queries that only tests need."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def after(seconds: float) -> datetime:
 
 
 def a_call(database: Database, **changes: Any) -> CallRow:
-    """A call that is in the database."""
+    """Insert a call."""
     row = replace(CALL, **changes)
     with database.write() as conn:
         assert calls.insert(conn, row)

@@ -20,7 +20,7 @@ START_S = 60.0
 
 
 class Wire:
-    """A port on loopback that is joined to another one, until it is cut: then it refuses, until it is mended."""
+    """A loopback port forwarded to another one. While it is cut it refuses connections."""
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
@@ -66,14 +66,14 @@ class Wire:
 
 
 class S3Server:
-    """A bucket in it, reached over a wire that a test can cut."""
+    """A bucket, reached through a connection that a test can cut."""
 
     def __init__(self, port: int, wire: Wire) -> None:
         self._port = port
         self.wire = wire
 
     def empty(self) -> None:
-        """Forget everything and make the bucket anew."""
+        """Delete everything and recreate the bucket."""
         base = f"http://127.0.0.1:{self._port}"
         for method, address in (("POST", f"{base}/moto-api/reset"), ("PUT", f"{base}/{BUCKET}")):
             urllib.request.urlopen(urllib.request.Request(address, method=method), timeout=START_S).read()
@@ -84,7 +84,7 @@ class S3Server:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment of a Callreel that keeps its audio here."""
+        """The environment of a Callreel that stores its audio here."""
         return {
             "CALLREEL_OBJECT_STORE_URL": f"s3://{BUCKET}/reel",
             "CALLREEL_OBJECT_STORE_OPTIONS": f"endpoint={self.endpoint},region=us-east-1",
@@ -94,7 +94,7 @@ class S3Server:
         }
 
     def store(self, prefix: str = "reel") -> ObjectStore:
-        """A client of its own."""
+        """A new client."""
         return open_object_store(
             f"s3://{BUCKET}/{prefix}",
             {"endpoint": self.endpoint, "region": "us-east-1"},
@@ -106,7 +106,7 @@ class S3Server:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """Running, its bucket empty."""
+    """Running, with an empty bucket."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A small installation: a checked call, a live one, and ones with trouble, as rows and files."""
+"""A small installation as rows and files: a verified call, a live one, and some with problems."""
 
 import hashlib
 import math
@@ -41,7 +41,7 @@ SAID = (
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What the tests of the web are given."""
+    """The installation that the web tests use."""
 
     database: Database
     blobs: BlobStore
@@ -85,13 +85,13 @@ def seed(folder: Path, url: str | None = None) -> Seed:
     _absent_call(place)
     _live_call(place)
     with place.database.write() as conn:
-        for order in outbox.all_orders(conn):  # all of them were worked on
+        for order in outbox.all_orders(conn):  # as if all workflows had run
             outbox.remove(conn, order)
     return place
 
 
 def record(place: Seed, call_id: CallId, kind: EventKind, **data: Json) -> LiveEvent:
-    """Store a lasting event, without telling anybody."""
+    """Store a persistent event without publishing it."""
     with place.database.write() as conn:
         return live_events.append(conn, LiveEvent(call_id, kind, dict(data)), NOON)
 

@@ -28,11 +28,11 @@ from tests.support.installation import (
 from tests.support.streams import started
 
 PACE = 10
-"""Times as fast as a call is."""
+"""Speed, as a multiple of real time."""
 
 
 def said(seed: int) -> Samples:
-    """Half a minute of talking and listening."""
+    """Half a minute of speech and pauses."""
     turns = [part for n in range(10) for part in (speech(1_800, seed=seed + n), silence(1_200))]
     return np.concatenate(turns)
 

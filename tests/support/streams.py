@@ -1,4 +1,4 @@
-"""Media streams of one call, as tests of capture open and feed them, and what they leave in rows and files."""
+"""Media streams of one call for tests of capture, and the rows and files that they produce."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def sid(number: int) -> StreamSid:
 def started(
     token: str, *, number: int = 1, of: LegSid | None = None, tracks: tuple[Track, ...] = BOTH
 ) -> Started:
-    """What our receiver makes of the carrier's `start`."""
+    """The receiver's event for the carrier's `start`."""
     receiver, sender = StreamReceiver(), StreamSender(sid(number), of or leg(1), ACCOUNT)
     receiver.receive(sender.connected())
     event = receiver.receive(sender.start(tracks, {"token": token} if token else {}))
@@ -63,7 +63,7 @@ def play(stream: LiveStream, track: Track, samples: Samples) -> None:
 
 
 def tokens(installation: Installation, count: int = 1, *, from_: str = "client:ada") -> list[str]:
-    """So many tokens of call 000000000001 on leg 1."""
+    """Tokens of call 000000000001 on leg 1."""
     service = answering(installation)
     return [token_in(service.answer(voice_request(from_=from_))) for _ in range(count)]
 
@@ -96,7 +96,7 @@ def layer(path: Path, rate_hz: int) -> Samples:
 def recovery(
     installation: Installation, *, alone: bool = True, alive: frozenset[str] = frozenset()
 ) -> Recovery:
-    """By a process that knows which others live."""
+    """By a process that knows which other processes are alive."""
     return Recovery(
         installation.database, installation.commits, installation.clock, installation.blobs.root,
         lambda call_id: keep_live_transcript(installation.database, installation.publisher, call_id, "quick"),

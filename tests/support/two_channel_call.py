@@ -1,4 +1,4 @@
-"""A call made of sounds, for evaluations that need no speech: each word is a burst of noise."""
+"""A synthetic call for evaluations that need no speech: each word is a burst of noise."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ WORD_S, WORD_AND_GAP_S = 0.25, 0.35
 
 
 def write_call(folder: Path, name: str = "made_call", *, repeats: int = 1) -> Path:
-    """WAV, turn list and a manifest of them in `folder`; answers the manifest. The same is said `repeats` times."""
+    """WAV, turn list and a manifest of them in `folder`; returns the manifest. The turns repeat `repeats` times."""
     samples = np.zeros((repeats * SECONDS * RATE_HZ, 2), np.int16)
     rng = np.random.default_rng(1)
     turns = []

@@ -131,9 +131,9 @@ def _match(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
     """Turns that contain any of the clauses."""
     if conn.dialect.name == "postgresql":
         return or_(*(turn_index.c.tokens.op("@@")(cast(literal(_tsquery(c)), TSQUERY)) for c in clauses))
-    asked = " OR ".join(map(_fts5, clauses))
+    expression = " OR ".join(map(_fts5, clauses))
     rows = select(literal_column("rowid", Integer)).select_from(table("turn_fts"))
-    return turn_index.c.id.in_(rows.where(literal_column("turn_fts").op("MATCH")(asked)))
+    return turn_index.c.id.in_(rows.where(literal_column("turn_fts").op("MATCH")(expression)))
 
 
 def _fts5(clause: Clause) -> str:
