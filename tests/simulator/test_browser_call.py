@@ -129,11 +129,12 @@ async def test_technician_waits_for_pauses_and_hangs_up_at_the_end() -> None:
         await client.until(messages.Ended)
         outcome = await outcome_of(carrier)
     outbound, inbound = (mulaw.decode(outcome.sent[track]) for track in (Track.OUTBOUND, Track.INBOUND))
-    second = best_lag(mulaw.decode(mulaw.encode(TECHNICIAN[16000:22400])), outbound)
-    ends = best_lag(mulaw.decode(mulaw.encode(speaks[28000:32000])), inbound)
-    assert second[1] > 0.99 and ends[1] > 0.99
-    assert len(pieces_heard(mulaw.decode(mulaw.encode(speaks[8000:32000])), inbound)) >= 24
-    assert 0.8 < (second[0] - ends[0] - 4000) / 8000 < 1.6
+    line, said = (mulaw.decode(mulaw.encode(part)) for part in (TECHNICIAN[16000:22400], speaks[8000:32000]))
+    # A busy machine may lose frames on the way, and so single pieces, but neither the rest nor the pause of the audio.
+    assert len(pieces_heard(line, outbound)) >= 6
+    assert len(pieces_heard(said, inbound)) >= 24
+    line_start, said_end = best_lag(line, outbound)[0], best_lag(said[-4000:], inbound)[0] + 4000
+    assert 0.8 < (line_start - said_end) / 8000 < 1.6
 
 
 async def test_dtmf_mute_and_user_defined_message() -> None:
