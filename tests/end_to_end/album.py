@@ -1,6 +1,6 @@
-"""Pictures of pages, light and dark, that a test takes and looks at.
+"""Pictures of pages in both color schemes, taken and checked by a test.
 
-They go to a temporary folder, or where `CALLREEL_PICTURES` says: `make pictures` has the ones of the documentation made.
+They are saved in a temporary folder, or in `CALLREEL_PICTURES`, where `make pictures` saves those of the documentation.
 """
 
 import os
@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 PICTURES = os.environ.get("CALLREEL_PICTURES")
 MOST_BYTES = 250_000
-"""What a page of the documentation should have to load for one picture."""
+"""The most that a documentation page should load for one picture."""
 PATIENCE_MS = 60_000
 _FEWEST_COLOURS = 100
 
@@ -47,15 +47,15 @@ class Album:
             self._taken.append((path, (height, width), brightness))
         page.emulate_media(color_scheme=None)
 
-    def look(self) -> set[str]:
-        """The names of the pictures, each of which was looked at. It takes a while: not while somebody speaks."""
+    def checked(self) -> set[str]:
+        """Check each picture and return their names. It is slow, so call it after the live call."""
         for path, size, brightness in self._taken:
-            _look_at(path, size, brightness)
+            _check(path, size, brightness)
         return {path.name for path, _, _ in self._taken}
 
 
-def _look_at(path: Path, size: tuple[int, int], brightness: range) -> None:
-    """It has that many pixels, of many colours, and as a whole it is as bright as its scheme."""
+def _check(path: Path, size: tuple[int, int], brightness: range) -> None:
+    """The picture has its size, many colors, and the brightness of its scheme."""
     with av.open(str(path)) as picture:
         pixels = next(picture.decode(video=0)).to_ndarray(format="rgb24")
     assert pixels.shape[:2] == size

@@ -1,4 +1,4 @@
-"""A house where people sign in, as its first administrator set it up in a browser, and the browsers of its people."""
+"""An installation with sign-in, set up by its administrator in a browser, and the browsers of its users."""
 
 import re
 from collections.abc import Iterator
@@ -19,24 +19,28 @@ ADMINISTRATOR = "ada"
 PEOPLE = {"maria": "agent", "zoe": "agent", "sam": "supervisor"}
 PASSWORD = "correct horse battery"
 WIDTH, HEIGHT = 1200, 900
-HEARD_AFTERWARDS = {"CALLREEL_FINAL_ENGINE": "faster-whisper", "CALLREEL_ENGINE_OPTIONS": ""}
-"""Final transcripts are by the default engine, so that what is searched was really heard; live words by the scripted
-one, which is never late on a busy machine."""
-HEARD = {"CALLREEL_ENGINE": "faster-whisper", "CALLREEL_ENGINE_OPTIONS": "", "CALLREEL_ENGINE_WORKERS": "2"}
-"""All by the default engine, for pictures that people are shown."""
+FINAL_BY_DEFAULT_ENGINE = {"CALLREEL_FINAL_ENGINE": "faster-whisper", "CALLREEL_ENGINE_OPTIONS": ""}
+"""The default engine makes the final transcripts, so that searched words were really recognized. The scripted engine
+makes the live words, because it is never late on a busy machine."""
+ALL_BY_DEFAULT_ENGINE = {
+    "CALLREEL_ENGINE": "faster-whisper",
+    "CALLREEL_ENGINE_OPTIONS": "",
+    "CALLREEL_ENGINE_WORKERS": "2",
+}
+"""For pictures: the default engine makes all transcripts."""
 
 
 class Office:
-    """`complaints` are what the pages' scripts and policies had to complain of."""
+    """`errors` are script errors and policy violations of all pages."""
 
     def __init__(self, house: PhoneHouse, browser: Browser) -> None:
         self.house = house
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.first_link = _first_link(house)
         self._browser = browser
 
-    def sit_down(self) -> BrowserContext:
-        """A browser of somebody who has not signed in."""
+    def new_context(self) -> BrowserContext:
+        """A browser without a session."""
         context = self._browser.new_context(
             viewport={"width": WIDTH, "height": HEIGHT},
             permissions=["microphone"],
@@ -44,27 +48,27 @@ class Office:
             timezone_id="UTC",
         )
         context.add_init_script(RAW_MICROPHONE)
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
-        context.on("console", lambda said: self._heard(said.type, said.text))
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("console", lambda message: self._on_console(message.type, message.text))
         return context
 
-    def enter(self, name: str, path: str = "/") -> Page:
-        """A page of a browser of its own, after `name` was sent to sign in from `path`, and did."""
-        page = self.sit_down().new_page()
+    def open_as(self, name: str, path: str = "/") -> Page:
+        """A page in a new browser, after `name` was redirected from `path` to sign in, and signed in."""
+        page = self.new_context().new_page()
         page.goto(self.house.url + path)
         sign_in(page, name)
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()
         assert page.url == self.house.url + path
         return page
 
-    def _heard(self, kind: str, text: str) -> None:
-        # What is refused on purpose is told on the console too.
+    def _on_console(self, kind: str, text: str) -> None:
+        # Requests that are refused on purpose are logged on the console too.
         if kind == "error" and "status of 40" not in text:
-            self.complaints.append(text)
+            self.errors.append(text)
 
 
 def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
-    """Fill the form as a person does."""
+    """Submit the sign-in form."""
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
@@ -72,11 +76,14 @@ def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
 
 @contextmanager
 def open_office(folder: Path) -> Iterator[Office]:
-    """Start it all: the administrator comes by the one-time link and lets the others in."""
-    settings = {**(HEARD if PICTURES else HEARD_AFTERWARDS), "CALLREEL_INCOMING_AGENT": "maria"}
+    """Start everything: the administrator opens the welcome link and adds the other users."""
+    settings = {
+        **(ALL_BY_DEFAULT_ENGINE if PICTURES else FINAL_BY_DEFAULT_ENGINE),
+        "CALLREEL_INCOMING_AGENT": "maria",
+    }
     with PhoneHouse(folder, settings, sign_in=True) as house, browser_with_microphone(folder) as browser:
         office = Office(house, browser)
-        page = office.sit_down().new_page()
+        page = office.new_context().new_page()
         page.goto(office.first_link)
         page.get_by_label("Name").fill(ADMINISTRATOR)
         page.get_by_label("Password").fill(PASSWORD)
@@ -95,6 +102,6 @@ def open_office(folder: Path) -> Iterator[Office]:
 
 
 def _first_link(house: PhoneHouse) -> str:
-    """What the first start told whoever looks at its log."""
+    """The welcome link, from the log of the first start."""
     [link] = re.findall(r"within a day: (\S+)", house.log)
     return str(link)

@@ -1,6 +1,6 @@
-"""A house whose stand-in carrier lets browsers in, and the browser of somebody with a microphone.
+"""An installation whose simulated carrier accepts browsers, and a browser with a microphone.
 
-The microphone is a file that Chromium plays over and over: the agent's voice that comes with Callreel.
+The microphone is a file that Chromium plays in a loop: the agent's voice that is included in Callreel.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from tests.web.chromium import CHROMIUM, QUIET, need_chromium
 T = TypeVar("T")
 
 CALLING_MS = 30_000
-"""How long a page may take for what is a matter of seconds on a quiet machine."""
+"""Timeout for what takes seconds on an idle machine."""
 CHECKED_MS = 90_000
 RAW_MICROPHONE = "if (location.protocol === 'http:') localStorage.setItem('callreel.raw-microphone', 'yes')"
 TECHNICIAN = Technician(ring_s=1.0)
 
 
 class PhoneHouse(House):
-    """Time runs as people's does. `sign_in`: nobody is let in without, and `settings` are further ones."""
+    """An installation in real time. `settings` are added to its own; with `sign_in` it requires sign-in."""
 
     def __init__(
         self, folder: Path, settings: dict[str, str] | None = None, *, sign_in: bool = False
@@ -53,17 +53,17 @@ class PhoneHouse(House):
         super().launch_server()
 
     def start_in_carrier(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start `work` where the carrier lives."""
+        """Start `work` in the carrier's event loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def set_technician(self, technician: Technician) -> None:
-        """From the next call on it is `technician` whom browsers reach."""
+        """From the next call on, `technician` answers."""
         self._loop.call_soon_threadsafe(self.carrier.set_technician, technician)
 
 
 @contextmanager
 def browser_with_microphone(folder: Path) -> Iterator[Browser]:
-    """One that is allowed to listen and to play; its microphone's file lies in `folder`."""
+    """A browser that may use the microphone and play audio; its microphone's file is saved in `folder`."""
     need_chromium()
     microphone = folder / "agent.wav"
     with wave.open(str(microphone), "wb") as file:
@@ -82,14 +82,14 @@ def browser_with_microphone(folder: Path) -> Iterator[Browser]:
 
 
 def wait_for_phone(desk: Page) -> None:
-    """Until the page's phone can be used."""
+    """Wait until the softphone is ready."""
     expect(desk.locator("[data-ready]")).to_have_text(
         "Ready for outgoing and incoming calls", timeout=CALLING_MS
     )
 
 
 def talk(desk: Page) -> None:
-    """Dial as a person does and wait for the answer."""
+    """Dial a number and wait until the technician answers."""
     desk.get_by_label("Phone number").press_sequentially("(202) 555-0177")
     expect(desk.get_by_label("Phone number")).to_have_value("+1 202-555-0177")
     desk.get_by_role("button", name="Call technician").click()
@@ -97,7 +97,7 @@ def talk(desk: Page) -> None:
 
 
 def call_id_of(desk: Page) -> str:
-    """The id of the call that the desk is on, once its words are shown."""
+    """The id of the current call, once its words are shown."""
     link = desk.locator("[data-live-words]").get_by_role("link", name="Open call page")
     expect(link).to_be_visible(timeout=CALLING_MS)
     return (link.get_attribute("href") or "").rpartition("/")[2]

@@ -1,7 +1,7 @@
-"""The phone of the first page in a real Chromium with a fake microphone: calls out and in, and what may go wrong.
+"""The softphone in a real Chromium with a fake microphone: outgoing and incoming calls, and failures.
 
-The voice SDK is the unmodified one of the built page; the carrier is the stand-in, with its signalling and WebRTC. How
-a whole day goes, with sign-in and reading the call afterwards, is in test_browser_day.py.
+The page uses the unmodified voice SDK, against the simulated carrier with its signaling and WebRTC. A whole day with
+sign-in and review is in test_browser_day.py.
 """
 
 import re
@@ -34,7 +34,7 @@ NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen nineteen twenty"
 ).split()
-"""The first of the five words of each line: none is like another, so that a lost or doubled one shows."""
+"""The first word of each line. All differ, so that a lost or repeated line is detected."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -82,34 +82,34 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def desk(browser: Browser, house: CableHouse) -> Iterator[Page]:
-    """The first page with its phone ready. Its policy and script must have nothing to complain of."""
+    """The list of calls with its softphone ready. It must cause no errors and no requests to other hosts."""
     context = browser.new_context(
         viewport={"width": 1280, "height": 900}, permissions=["microphone"], locale="en-US"
     )
     context.add_init_script(RAW_MICROPHONE)
-    page, complaints, strangers = context.new_page(), [], []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page, errors, foreign = context.new_page(), [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on(
         "request",
-        lambda asked: strangers.append(asked.url) if not asked.url.startswith(house.url) else None,
+        lambda request: foreign.append(request.url) if not request.url.startswith(house.url) else None,
     )
     page.goto(house.url)
     wait_for_phone(page)
     yield page
     context.close()
-    assert complaints == []
-    assert strangers == []
+    assert errors == []
+    assert foreign == []
 
 
-def kept_words(house: PhoneHouse, call_id: str) -> list[str]:
-    """`role:word` of all live words that are kept of a call, in their order."""
+def stored_words(house: PhoneHouse, call_id: str) -> list[str]:
+    """`role:word` of all stored live words of a call, in order."""
     turns = house.client.get(f"/api/calls/{call_id}").json()["live_turns"]
     return [f"{turn['role']}:{word}" for turn in turns for word in turn["text"].split()]
 
 
-def shown_words(page: Page) -> list[str]:
-    """The same of the settled lines on a page, which may be cut into turns elsewhere."""
+def displayed_words(page: Page) -> list[str]:
+    """The same for the final words on a page, whose turns may be cut differently."""
     said: list[str] = page.locator("[data-finals] .turn").evaluate_all(
         """turns => turns.flatMap(turn =>
             turn.querySelector('.text').firstChild.data.trim().split(/\\s+/).map(word => `${turn.dataset.role}:${word}`))"""
@@ -117,7 +117,7 @@ def shown_words(page: Page) -> list[str]:
     return said
 
 
-def test_an_incoming_call_rings_and_is_answered(desk: Page, house: CableHouse) -> None:
+def test_incoming_call_rings_and_is_answered(desk: Page, house: CableHouse) -> None:
     me = house.client.get("/api/people/me").json()["identity"]
     ringing = house.start_in_carrier(house.carrier.ring_client(me, "+12025550188"))
     expect(desk.locator("[data-status]")).to_have_text("+1 202-555-0188 is calling", timeout=CALLING_MS)
@@ -129,7 +129,7 @@ def test_an_incoming_call_rings_and_is_answered(desk: Page, house: CableHouse) -
     assert ringing.result(30).status == "completed"
 
 
-def test_an_incoming_call_is_declined(desk: Page, house: CableHouse) -> None:
+def test_incoming_call_is_declined(desk: Page, house: CableHouse) -> None:
     me = house.client.get("/api/people/me").json()["identity"]
     ringing = house.start_in_carrier(house.carrier.ring_client(me, "+12025550188"))
     desk.get_by_role("button", name="Decline").click(timeout=CALLING_MS)
@@ -137,7 +137,7 @@ def test_an_incoming_call_is_declined(desk: Page, house: CableHouse) -> None:
     ringing.result(30)
 
 
-def test_a_number_that_may_not_be_called_is_refused_with_its_reason(desk: Page) -> None:
+def test_number_that_may_not_be_called_is_refused_with_a_reason(desk: Page) -> None:
     desk.get_by_label("Phone number").fill("+882 123")
     desk.get_by_role("button", name="Call technician").click()
     expect(desk.locator("[data-number-problem].problem")).to_have_text(re.compile(r"\w.*\."))
@@ -145,7 +145,7 @@ def test_a_number_that_may_not_be_called_is_refused_with_its_reason(desk: Page) 
     expect(desk.locator("[data-status]")).to_have_text("")
 
 
-def test_no_microphone_is_said_in_words(browser: Browser, house: CableHouse) -> None:
+def test_denied_microphone_is_explained(browser: Browser, house: CableHouse) -> None:
     context = browser.new_context()
     page = context.new_page()
     page.add_init_script(
@@ -160,31 +160,31 @@ def test_no_microphone_is_said_in_words(browser: Browser, house: CableHouse) -> 
     context.close()
 
 
-def test_a_media_socket_that_drops_pauses_the_layers_and_loses_no_line(desk: Page, house: CableHouse) -> None:
+def test_lost_media_socket_pauses_the_layers_and_loses_no_words(desk: Page, house: CableHouse) -> None:
     house.set_technician(Technician(ring_s=1.0, faults=(Fault("socket-cut", 5),)))
-    house.line.hold()  # so that the request for a new stream waits until the page was seen
+    house.line.hold()  # delay the request for a new stream until the page was checked
     talk(desk)
     call_id = call_id_of(desk)
     watcher = desk.context.new_page()
     watcher.goto(f"{house.url}/calls/{call_id}")
     lights = watcher.locator("#lights .light")
     expect(watcher.locator("#lights .light.paused")).to_have_count(2, timeout=CALLING_MS)
-    expect(lights.nth(2)).to_have_class(re.compile("recording"))  # the carrier's own goes on
+    expect(lights.nth(2)).to_have_class(re.compile("recording"))  # the carrier keeps recording
     expect(desk.locator("[data-status]")).to_have_text("Talking to +1 202-555-0177")
-    before = len(kept_words(house, call_id))
+    before = len(stored_words(house, call_id))
     house.line.release()
     expect(watcher.locator("#lights .light.recording")).to_have_count(3, timeout=CALLING_MS)
-    house.until(lambda: len(kept_words(house, call_id)) >= before + 2 * WORDS, CALLING_MS / 1000)
+    house.until(lambda: len(stored_words(house, call_id)) >= before + 2 * WORDS, CALLING_MS / 1000)
     desk.get_by_role("button", name="Hang up").click()
     house.set_technician(TECHNICIAN)
     expect(watcher.locator("#head .badge")).to_have_text("Explained", timeout=CHECKED_MS)
     call = house.client.get(f"/api/calls/{call_id}").json()
     assert [reason["code"] for reason in call["reasons"]] != []
-    house.until(lambda: shown_words(desk) == kept_words(house, call_id), CALLING_MS / 1000)
+    house.until(lambda: displayed_words(desk) == stored_words(house, call_id), CALLING_MS / 1000)
     watcher.close()
 
 
-def test_a_page_that_loses_its_network_comes_back_without_a_hole(
+def test_page_without_network_catches_up_without_a_gap(
     browser: Browser, desk: Page, house: CableHouse
 ) -> None:
     talk(desk)
@@ -193,22 +193,22 @@ def test_a_page_that_loses_its_network_comes_back_without_a_hole(
     page.goto(f"{house.wired_url}/calls/{call_id}")
     expect(page.locator("[data-finals] .turn").first).to_be_visible(timeout=CALLING_MS)
     house.wire.pull()
-    seen = shown_words(page)
-    house.until(lambda: len(kept_words(house, call_id)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
-    assert len(shown_words(page)) < len(kept_words(house, call_id))
+    seen = displayed_words(page)
+    house.until(lambda: len(stored_words(house, call_id)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
+    assert len(displayed_words(page)) < len(stored_words(house, call_id))
     loss = page.get_by_role("status").filter(has_text="Connection to the server lost")
     expect(loss).to_be_visible(timeout=CALLING_MS)
     house.wire.plug()
-    house.until(lambda: len(shown_words(page)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
+    house.until(lambda: len(displayed_words(page)) >= len(seen) + 2 * WORDS, CALLING_MS / 1000)
     expect(loss).to_be_hidden()
     desk.get_by_role("button", name="Hang up").click()
     expect(page.locator("#head .badge")).to_have_text("Processing", timeout=CALLING_MS)
-    house.until(lambda: shown_words(page) == kept_words(house, call_id), CALLING_MS / 1000)
+    house.until(lambda: displayed_words(page) == stored_words(house, call_id), CALLING_MS / 1000)
     assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "navigate"
     page.context.close()
 
 
-def test_a_page_outlives_its_server(browser: Browser, house: CableHouse) -> None:
+def test_page_survives_a_server_restart(browser: Browser, house: CableHouse) -> None:
     agent, technician = (load_voice(shipped_voice(role))[: 12 * TELEPHONE_HZ] for role in Role)
     script = CallScript(agent_voice=agent, technician_voice=technician, our_number=CALLER_ID)
     placed = house.begin(script)
@@ -220,7 +220,7 @@ def test_a_page_outlives_its_server(browser: Browser, house: CableHouse) -> None
     house.kill_server()
     house.start_server()
     expect(page.locator("#head .badge")).not_to_have_text("Live now", timeout=CALLING_MS)
-    assert shown_words(page) == kept_words(house, call_id)
+    assert displayed_words(page) == stored_words(house, call_id)
     placed.result(60)
     expect(page.locator("#head .badge")).to_have_text("Explained", timeout=CHECKED_MS)
     page.context.close()

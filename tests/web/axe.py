@@ -1,4 +1,4 @@
-"""What axe-core finds wrong with a page for people who use a screen reader or a keyboard, as far as it is serious."""
+"""Serious accessibility violations of a page, found by axe-core."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ _RUN = "async () => await axe.run(document, {resultTypes: ['violations']})"
 
 
 def need_axe() -> None:
-    """Without it its tests are skipped, with a clear line; where CI is set they fail."""
+    """Skip the test if axe-core is missing; fail if CI is set."""
     if AXE.exists():
         return
     lacking = "axe-core is not here; run: make ui"
@@ -20,8 +20,8 @@ def need_axe() -> None:
     pytest.skip(lacking)
 
 
-def serious(page: Page) -> list[str]:
-    """One line for each rule that is broken: its name, the first place, what to do."""
+def serious_violations(page: Page) -> list[str]:
+    """One line per violated rule: its name, the first element, what to do."""
     page.evaluate(AXE.read_text())
     return [
         f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:160]} {one['nodes'][0].get('failureSummary', '')[:300]}"

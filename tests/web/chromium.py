@@ -33,17 +33,17 @@ QUIET = [
 
 
 expect.set_options(timeout=20_000)
-"""A busy machine is no error; what does not come at all is told 15 s later."""
+"""Long enough for a busy machine."""
 
 
 def need_chromium() -> None:
-    """Without one its tests are skipped, with a clear line; where CI is set they fail."""
+    """Skip the test if there is no Chromium; fail if CI is set."""
     if Path(CHROMIUM).exists():
         return
-    lacking = f"no Chromium at {CHROMIUM}; install the package chromium or set CALLREEL_TEST_CHROMIUM"
+    missing = f"no Chromium at {CHROMIUM}; install the package chromium or set CALLREEL_TEST_CHROMIUM"
     if os.environ.get("CI"):
-        pytest.fail(lacking)
-    pytest.skip(lacking)
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def serving(app: FastAPI, place: Seed) -> Iterator[str]:
-    """A server on loopback; at the end it must stop by itself although pages still listen."""
+    """A server on loopback. It must stop although pages still receive events."""
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -71,7 +71,7 @@ def serving(app: FastAPI, place: Seed) -> Iterator[str]:
 
 @pytest.fixture
 def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
-    """A server where nobody signs in."""
+    """A server without sign-in."""
     options = WebOptions(
         demo=True, prices=Prices(),
         dial_policy=DialPolicy.for_caller_id("+12125550100"), settings=shown_settings(Settings()),
@@ -81,21 +81,21 @@ def base_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
 
 
 @pytest.fixture
-def door_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
-    """A server where people sign in."""
+def sign_in_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
+    """A server with sign-in."""
     with serving(make_app(WebOptions(secure_cookies=False)), place) as url:
         yield url
 
 
 @pytest.fixture
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page whose script and policy must have nothing to complain of. It is closed before the test's server."""
-    for server in {"base_url", "door_url"} & set(request.fixturenames):
+    """A page that must cause no script errors or policy violations. It is closed before the test's server."""
+    for server in {"base_url", "sign_in_url"} & set(request.fixturenames):
         request.getfixturevalue(server)
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US", timezone_id="UTC")
-    opened, complaints = context.new_page(), []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    opened, errors = context.new_page(), []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield opened
     context.close()
-    assert not complaints, f"the page complained: {complaints}"
+    assert not errors, f"the page reported errors: {errors}"

@@ -1,4 +1,4 @@
-"""A finished call with the shipped voices' sound in all three layers, and words with times, for tests of the review page."""
+"""A finished call with audio of the included voices in all three layers and timed words, for tests of the review page."""
 
 import hashlib
 
@@ -23,17 +23,17 @@ from tests.support.seed import Seed, at
 SPOKEN = CallId("4123456789ab")
 LEG = LegSid("CA" + SPOKEN * 2 + "00000000")
 LIVE_OFFSET_MS = 400
-MISHEARD = {"elevator": "escalator", "library": "livery", "doors": "stores"}
+MISRECOGNIZED = {"elevator": "escalator", "library": "livery", "doors": "stores"}
 Samples = npt.NDArray[np.int16]
 
 
 def spoken_lines() -> tuple[Line, ...]:
-    """What is said in the call, with the times of its recording."""
+    """The lines of the call, with their times in the recording."""
     return shipped_lines()
 
 
 def add_spoken_call(place: Seed, began_s: float = 2400) -> CallId:
-    """The call as it is when everything after it is done. `began_s` counts from the seed's noon."""
+    """Add the call in its final state. `began_s` counts from noon of the seed."""
     voices = {role: load_voice(shipped_voice(role)) for role in Role}
     long = max(len(voice) for voice in voices.values())
     sound = {role: np.pad(voice, (0, long - len(voice))) for role, voice in voices.items()}
@@ -100,24 +100,24 @@ def _words(place: Seed) -> None:
         transcripts.put(conn, SPOKEN, TranscriptKind.FINAL, "scripted", "en", turns)
         for number, line in enumerate(spoken_lines()):
             words = tuple(
-                Word(MISHEARD.get(word.text, word.text), word.start_ms, word.end_ms, word.confidence)
+                Word(MISRECOGNIZED.get(word.text, word.text), word.start_ms, word.end_ms, word.confidence)
                 for word in _turn(line, LIVE_OFFSET_MS).words
             )
             begin = max(0, line.start_ms - LIVE_OFFSET_MS)
             segment = Segment(line.role, number, begin, max(begin + 1, line.end_ms - LIVE_OFFSET_MS))
             finals.put(conn, SPOKEN, Final(segment, words))
-        live = [_turn(line, LIVE_OFFSET_MS, MISHEARD) for line in spoken_lines()]
+        live = [_turn(line, LIVE_OFFSET_MS, MISRECOGNIZED) for line in spoken_lines()]
         transcripts.put(conn, SPOKEN, TranscriptKind.LIVE, "scripted", "en", live)
 
 
-def _turn(line: Line, earlier_ms: int = 0, heard: dict[str, str] | None = None) -> Turn:
-    """A turn whose words lie evenly; `earlier_ms` before their place in the recording."""
+def _turn(line: Line, earlier_ms: int = 0, replacements: dict[str, str] | None = None) -> Turn:
+    """A turn with evenly spaced words, `earlier_ms` before their position in the recording."""
     plain = [word.strip(".,?!").lower() for word in line.text.split()]
     each = (line.end_ms - line.start_ms) / len(plain)
     words = []
     for at_word, text in enumerate(plain):
         start = max(0, round(line.start_ms + at_word * each) - earlier_ms)
-        words.append(Word((heard or {}).get(text, text), start, start + round(each), 0.9))
+        words.append(Word((replacements or {}).get(text, text), start, start + round(each), 0.9))
     return Turn(
         line.role,
         words[0].start_ms,

@@ -1,4 +1,4 @@
-"""The pages in a real Chromium: words as they come, the list by itself, times that play, nothing refused by the policy."""
+"""Live pages in a real Chromium: words as they arrive, updates of the list, playback, no policy violations."""
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -44,7 +44,7 @@ def words(number: int, text: str, start_ms: int = 13_000) -> dict[str, Json]:
     }
 
 
-def test_words_come_settle_and_move_nothing(page: Page, base_url: str, place: Seed) -> None:
+def test_final_replaces_partial_without_moving_the_page(page: Page, base_url: str, place: Seed) -> None:
     open_live(page, base_url, place)
     partial, turns = page.locator('[data-partial="technician"]'), page.locator("[data-finals] .turn")
     top_of_next = "document.getElementById('final').getBoundingClientRect().top"
@@ -76,7 +76,7 @@ SHIFTS = """
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_shifts_while_a_call_is_heard(page: Page, base_url: str, place: Seed, width: int) -> None:
+def test_layout_does_not_shift_during_a_live_call(page: Page, base_url: str, place: Seed, width: int) -> None:
     page.add_init_script(SHIFTS)
     page.set_viewport_size({"width": width, "height": 900})
     open_live(page, base_url, place)
@@ -100,15 +100,15 @@ def test_nothing_shifts_while_a_call_is_heard(page: Page, base_url: str, place: 
     assert sum(value for value, _ in shifts) <= 0.001, shifts
 
 
-def test_a_page_that_is_refused_comes_back_and_misses_no_line(
+def test_page_reconnects_after_errors_and_misses_no_final(
     browser: Browser, base_url: str, place: Seed
 ) -> None:
-    page = browser.new_page()  # one that may complain of a 502
+    page = browser.new_page()  # without the fixture's check, because a 502 is an error on the console
     open_live(page, base_url, place)
     say(place, LIVE, EventKind.FINAL, **words(7, "before", start_ms=15_000))
     turns = page.locator("[data-finals] .turn")
     expect(turns).to_have_count(4)
-    # As behind a proxy while the server is restarted: the stream ends, and the next answer is a 502.
+    # As behind a proxy during a restart of the server: the stream ends, and the next response is a 502.
     refused: list[str] = []
 
     def refuse(route: Route) -> None:
@@ -130,9 +130,7 @@ def test_a_page_that_is_refused_comes_back_and_misses_no_line(
     page.close()
 
 
-def test_what_may_still_change_looks_so_and_what_is_stable_does_not(
-    page: Page, base_url: str, place: Seed
-) -> None:
+def test_tentative_words_look_different_from_stable_ones(page: Page, base_url: str, place: Seed) -> None:
     open_live(page, base_url, place)
     partial = page.locator('[data-partial="technician"]')
     say(place, LIVE, EventKind.PARTIAL, **words(7, "it says for"), stable="it says", tentative="for")
@@ -155,7 +153,9 @@ def test_what_may_still_change_looks_so_and_what_is_stable_does_not(
     assert partial.locator(".stable").bounding_box() == left
 
 
-def test_who_reads_above_is_not_pulled_down_and_finds_back(page: Page, base_url: str, place: Seed) -> None:
+def test_scrolled_reader_stays_and_can_jump_to_the_latest_words(
+    page: Page, base_url: str, place: Seed
+) -> None:
     open_live(page, base_url, place)
     for number in range(7, 20):
         say(place, LIVE, EventKind.FINAL, **words(number, "so many words " * 6, number * 2000))
@@ -171,10 +171,8 @@ def test_who_reads_above_is_not_pulled_down_and_finds_back(page: Page, base_url:
     expect(page.get_by_role("button", name="Latest words")).to_be_hidden()
 
 
-def test_the_last_words_of_a_call_come_below_the_phone_after_its_end(
-    page: Page, base_url: str, place: Seed
-) -> None:
-    """An engine that is behind goes on after the call; the phone has hung up by then."""
+def test_last_words_appear_below_the_phone_after_the_call(page: Page, base_url: str, place: Seed) -> None:
+    """An engine that is behind continues after the phone has hung up."""
     page.goto(base_url)
     expect(page.locator("form[data-filters]")).to_be_visible()
     with page.expect_response(lambda answer: f"/calls/{LIVE}/events" in answer.url):
@@ -190,7 +188,7 @@ def test_the_last_words_of_a_call_come_below_the_phone_after_its_end(
     expect(said.last).to_have_text("and after it")
 
 
-def test_several_people_watch_the_same_words(page: Page, base_url: str, place: Seed) -> None:
+def test_all_viewers_see_the_same_words_and_notes(page: Page, base_url: str, place: Seed) -> None:
     open_live(page, base_url, place)
     other = page.context.new_page()
     open_live(other, base_url, place)
@@ -203,7 +201,7 @@ def test_several_people_watch_the_same_words(page: Page, base_url: str, place: S
     other.close()
 
 
-def test_a_final_that_comes_late_stands_where_it_was_said(page: Page, base_url: str, place: Seed) -> None:
+def test_late_final_is_inserted_by_its_time(page: Page, base_url: str, place: Seed) -> None:
     open_live(page, base_url, place)
     say(place, LIVE, EventKind.FINAL, **words(8, "second", start_ms=20_000))
     say(place, LIVE, EventKind.FINAL, **words(7, "first", start_ms=15_000))
@@ -212,7 +210,7 @@ def test_a_final_that_comes_late_stands_where_it_was_said(page: Page, base_url: 
     assert turns.all_inner_texts()[-2:] == ["first", "second"]
 
 
-def test_the_end_of_a_call_shows_without_a_reload(page: Page, base_url: str, place: Seed) -> None:
+def test_end_of_a_call_is_shown_without_a_reload(page: Page, base_url: str, place: Seed) -> None:
     open_live(page, base_url, place)
     page.evaluate("window.notReloaded = true")
     with place.database.write() as conn:
@@ -222,7 +220,7 @@ def test_the_end_of_a_call_shows_without_a_reload(page: Page, base_url: str, pla
     assert page.evaluate("window.notReloaded") is True
 
 
-def test_the_list_follows_by_itself(page: Page, base_url: str, place: Seed) -> None:
+def test_list_updates_live(page: Page, base_url: str, place: Seed) -> None:
     page.goto(base_url)
     row = page.locator(f"#call-{LIVE} .badge")
     expect(row).to_have_text("Live now")
@@ -232,16 +230,16 @@ def test_the_list_follows_by_itself(page: Page, base_url: str, place: Seed) -> N
     expect(row).to_have_text("Processing")
 
 
-def test_a_time_in_the_transcript_plays_from_there(page: Page, base_url: str) -> None:
+def test_time_in_the_transcript_plays_from_there(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/calls/{DONE}")
     expect(page.locator("call-review[data-ready]")).to_be_attached()
     page.locator('[data-view="final"] a[href="#t=0.9"]').click()
-    # A function, not an expression: the policy forbids the page to evaluate text.
+    # A function, not an expression: the page's policy forbids eval.
     page.wait_for_function("() => document.querySelector('[data-main-audio]').currentTime >= 0.9")
     assert page.url.endswith("#t=0.9")
 
 
-def test_without_script_all_but_live_text_is_there(browser: Browser, base_url: str) -> None:
+def test_pages_without_javascript_lack_only_live_text(browser: Browser, base_url: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(base_url)

@@ -1,4 +1,4 @@
-"""The list of calls, the days and the people in a real Chromium: search, filters, address, keys; and axe on every page."""
+"""List of calls, dashboard, phone book, people and settings in a real Chromium; accessibility of every page."""
 
 import inspect
 import re
@@ -17,7 +17,7 @@ from callreel.store.people import technicians
 from callreel.store.transcripts import vocabulary
 from callreel.web.options import WebOptions
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
-from tests.web.axe import need_axe, serious
+from tests.web.axe import need_axe, serious_violations
 from tests.web.conftest import PASSWORD, MakeApp
 from tests.web.routes import endpoints
 from tests.web.spoken_call import SPOKEN, add_spoken_call
@@ -28,9 +28,7 @@ pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def test_a_spoken_word_is_found_and_its_hit_opens_the_player_there(
-    page: Page, base_url: str, place: Seed
-) -> None:
+def test_search_hit_opens_the_player_at_the_word(page: Page, base_url: str, place: Seed) -> None:
     add_spoken_call(place)
     page.goto(base_url)
     expect(page.locator("form[data-filters]")).to_be_visible()
@@ -53,7 +51,7 @@ def test_a_spoken_word_is_found_and_its_hit_opens_the_player_there(
     assert float(word.get_attribute("data-start-ms") or "nan") == pytest.approx(wanted, abs=60)
 
 
-def test_filters_live_in_the_address(page: Page, base_url: str) -> None:
+def test_filters_are_kept_in_the_url(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/?verdict=suspect")
     expect(page.locator(".call")).to_have_count(1)
     expect(page.locator(f"#call-{SUSPECT}")).to_be_visible()
@@ -68,19 +66,19 @@ def test_filters_live_in_the_address(page: Page, base_url: str) -> None:
     expect(page.locator(".call")).to_have_count(1)
 
 
-def test_a_filter_that_the_form_cannot_hold_leaves_the_address(page: Page, base_url: str) -> None:
+def test_invalid_filter_is_removed_from_the_url(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/?verdict=nonsense&from=yesterday")
     expect(page.locator(".call")).to_have_count(4)
     assert page.url == f"{base_url}/"
 
 
-def test_a_search_that_finds_nothing_says_what_to_do(page: Page, base_url: str) -> None:
+def test_search_without_hits_suggests_what_to_do(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/?q=zebra&min_s=60")
     expect(page.locator("#calls")).to_contain_text("No matching calls. Remove a filter")
     expect(page.get_by_label("Minimum duration (minutes)")).to_have_value("1")
 
 
-def test_a_filtered_list_follows_too(page: Page, base_url: str, place: Seed) -> None:
+def test_filtered_list_updates_live(page: Page, base_url: str, place: Seed) -> None:
     with page.expect_response(lambda answer: "/events" in answer.url):
         page.goto(f"{base_url}/?state=live")
     expect(page.locator(f"#call-{LIVE}")).to_be_visible()
@@ -90,7 +88,7 @@ def test_a_filtered_list_follows_too(page: Page, base_url: str, place: Seed) -> 
     expect(page.locator(".call")).to_have_count(0)
 
 
-def test_the_list_is_walked_by_keys(page: Page, base_url: str) -> None:
+def test_keys_move_through_the_list(page: Page, base_url: str) -> None:
     page.goto(base_url)
     expect(page.locator("form[data-filters]")).to_be_visible()
     page.keyboard.press("j")
@@ -103,7 +101,7 @@ def test_the_list_is_walked_by_keys(page: Page, base_url: str) -> None:
     expect(page.locator("live-transcript [data-partials]")).to_be_visible()
 
 
-def test_the_softphone_says_what_is_missing(page: Page, base_url: str) -> None:
+def test_softphone_lists_missing_settings(page: Page, base_url: str) -> None:
     page.goto(base_url)
     missing = page.locator("[data-missing]")
     expect(missing).to_contain_text("Missing settings:")
@@ -111,7 +109,7 @@ def test_the_softphone_says_what_is_missing(page: Page, base_url: str) -> None:
     expect(page.get_by_role("button", name="Call technician")).to_be_disabled()
 
 
-def test_the_days_are_drawn_and_told(page: Page, base_url: str) -> None:
+def test_dashboard_shows_charts_and_a_table(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/statistics?from=2026-11-20&to=2026-11-24")
     expect(page.locator("svg.chart")).to_have_count(4)
     row = page.locator(".figures-table tbody tr")
@@ -132,7 +130,7 @@ def test_the_days_are_drawn_and_told(page: Page, base_url: str) -> None:
     assert page.url == f"{base_url}/statistics"
 
 
-def test_days_begin_where_the_reader_is(browser: Browser, base_url: str) -> None:
+def test_dashboard_counts_days_in_the_readers_time_zone(browser: Browser, base_url: str) -> None:
     context = browser.new_context(timezone_id="Pacific/Kiritimati")
     page = context.new_page()
     page.goto(f"{base_url}/statistics?from=2026-11-20&to=2026-11-24")
@@ -148,7 +146,7 @@ def test_days_begin_where_the_reader_is(browser: Browser, base_url: str) -> None
     context.close()
 
 
-def test_days_are_told_without_script(browser: Browser, base_url: str) -> None:
+def test_dashboard_works_without_javascript(browser: Browser, base_url: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{base_url}/statistics?from=2026-11-20&to=2026-11-21")
@@ -159,7 +157,7 @@ def test_days_are_told_without_script(browser: Browser, base_url: str) -> None:
     context.close()
 
 
-def test_people_are_added_and_shut_out(page: Page, base_url: str) -> None:
+def test_account_is_added_and_disabled(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/people")
     page.get_by_label("Name", exact=True).fill("nora")
     page.get_by_label("Initial password").fill("correct horse battery")
@@ -171,7 +169,7 @@ def test_people_are_added_and_shut_out(page: Page, base_url: str) -> None:
     expect(row).to_contain_text("(disabled)")
 
 
-def test_a_number_gets_a_name_and_loses_it(page: Page, base_url: str) -> None:
+def test_phone_book_entry_is_added_edited_and_removed(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/technicians")
     expect(page.locator("tbody")).to_have_text("The phone book is empty.")
     page.get_by_role("button", name="+1 212-555-0123").click()
@@ -199,7 +197,7 @@ def test_a_number_gets_a_name_and_loses_it(page: Page, base_url: str) -> None:
     expect(page.locator("tbody")).to_have_text("The phone book is empty.")
 
 
-def test_words_to_expect_are_kept(page: Page, base_url: str, place: Seed) -> None:
+def test_vocabulary_is_merged_and_saved(page: Page, base_url: str, place: Seed) -> None:
     with place.database.write() as conn:
         vocabulary.replace(conn, ["stop cock", "Vaillant"], "sam", NOON)
     page.goto(f"{base_url}/technicians")
@@ -214,7 +212,7 @@ def test_words_to_expect_are_kept(page: Page, base_url: str, place: Seed) -> Non
     expect(field).to_have_value("Elm Street\nVaillant\nlatch")
 
 
-def test_a_number_that_may_not_be_called_gets_no_name(page: Page, base_url: str) -> None:
+def test_number_that_may_not_be_called_is_marked_invalid(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/technicians")
     page.get_by_label("Name", exact=True).fill("Nobody")
     page.get_by_label("Number", exact=True).press_sequentially("911")
@@ -239,7 +237,7 @@ def test_list_shows_the_running_duration_of_a_live_call(page: Page, base_url: st
 
 
 def every_page(app: FastAPI) -> list[str]:
-    """The address of each page of the application, and of some in a state of their own."""
+    """The address of each page of the application, and of pages in special states."""
     pages = {
         path
         for method, path, endpoint in endpoints(app.routes)
@@ -252,22 +250,22 @@ def every_page(app: FastAPI) -> list[str]:
     ]  # fmt: skip
 
 
-def settle(page: Page) -> None:
-    """Wait until the elements of the page have drawn what they asked the server for."""
+def wait_until_loaded(page: Page) -> None:
+    """Wait until the elements of the page have shown what they load."""
     expect(page.get_by_text(re.compile("^(Loading|Searching)…"))).to_have_count(0)
 
 
-def faults(page: Page, address: str, width: int) -> list[str]:
-    """What is wrong with the page there: wider than its screen, or not for everybody (axe, serious and critical)."""
+def page_faults(page: Page, address: str, width: int) -> list[str]:
+    """Faults of the page at `address`: wider than its screen, or serious accessibility violations."""
     page.goto(address)
-    settle(page)
+    wait_until_loaded(page)
     wide = page.evaluate("document.documentElement.scrollWidth")
-    return [f"{address}: {wide} px wide"] * (wide > width) + serious(page)
+    return [f"{address}: {wide} px wide"] * (wide > width) + serious_violations(page)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 2560)])
 def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
-    browser: Browser, base_url: str, door_url: str, place: Seed, make_app: MakeApp,
+    browser: Browser, base_url: str, sign_in_url: str, place: Seed, make_app: MakeApp,
     scheme: Literal["light", "dark"], width: int,
 ) -> None:  # fmt: skip
     need_axe()
@@ -279,14 +277,14 @@ def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
         erasures.begin(conn, ErasureRow(ERASED, "ada", NOON, {"a.wav": "0" * 64}, NOON, "ticket 7"))
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.new_page()
-    outside = [door_url + path for path in ("/sign-in", "/welcome", "/welcome?token=x")]
+    outside = [sign_in_url + path for path in ("/sign-in", "/welcome", "/welcome?token=x")]
     inside = [base_url + path for path in (*every_page(make_app(WebOptions())), "/nothing")]
-    found = [fault for address in outside + inside for fault in faults(page, address, width)]
-    page.goto(f"{door_url}/sign-in")
+    found = [fault for address in outside + inside for fault in page_faults(page, address, width)]
+    page.goto(f"{sign_in_url}/sign-in")
     page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{door_url}/")
-    found += faults(page, f"{door_url}/me", width)
+    page.wait_for_url(f"{sign_in_url}/")
+    found += page_faults(page, f"{sign_in_url}/me", width)
     context.close()
     assert found == []

@@ -1,4 +1,4 @@
-"""The review page in a real Chromium: the place that plays, what is heard, what is read, and what people write."""
+"""The page of a finished call in a real Chromium: player, transcripts, corrections, notes."""
 
 import re
 import struct
@@ -22,7 +22,7 @@ from tests.web.spoken_call import LIVE_OFFSET_MS, SPOKEN, add_spoken_call, spoke
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PLACE_MS = "() => Number(document.querySelector('call-review').dataset.positionMs)"
+POSITION_MS = "() => Number(document.querySelector('call-review').dataset.positionMs)"
 AUDIO = "document.querySelector('audio[data-main-audio]')"
 
 
@@ -44,12 +44,14 @@ def final_word(page: Page, text: str) -> Locator:
     return page.locator('[data-view="final"] .word', has_text=re.compile(f"^{text}$")).first
 
 
-def wait_for_place(page: Page, from_ms: float, to_ms: float) -> None:
-    page.wait_for_function(f"() => {{ const at = ({PLACE_MS})(); return at >= {from_ms} && at <= {to_ms}; }}")
+def wait_for_position(page: Page, from_ms: float, to_ms: float) -> None:
+    page.wait_for_function(
+        f"() => {{ const at = ({POSITION_MS})(); return at >= {from_ms} && at <= {to_ms}; }}"
+    )
 
 
 def loudness(place: Seed, at_ms: float, long_ms: int = 250) -> float:
-    """Of the cloud recording from there on, both parties."""
+    """Root mean square of both parties in the cloud recording from `at_ms` on."""
     with place.database.read() as conn:
         [path] = [
             file.path for file in layers.of_call(conn, SPOKEN) if file.role is None and file.channels == 2
@@ -59,17 +61,17 @@ def loudness(place: Seed, at_ms: float, long_ms: int = 250) -> float:
     return float(np.sqrt(np.mean(samples[first : first + long_ms * rate_hz // 1000] ** 2)))
 
 
-def test_a_clicked_word_plays_from_where_it_was_said(review: Page, place: Seed) -> None:
+def test_clicked_word_plays_from_its_time(review: Page, place: Seed) -> None:
     word = final_word(review, "library")
     start_ms = float(word.get_attribute("data-start-ms") or "nan")
     word.click()
     review.wait_for_function(f"() => !{AUDIO}.paused")
-    wait_for_place(review, start_ms, start_ms + 1500)
+    wait_for_position(review, start_ms, start_ms + 1500)
     assert review.url.endswith(f"#t={start_ms / 1000:.1f}")
     assert loudness(place, start_ms) > 0.02 > loudness(place, 28_000)
 
 
-def test_the_word_that_is_spoken_is_marked(review: Page) -> None:
+def test_spoken_word_is_highlighted(review: Page) -> None:
     final_word(review, "calling").click()
     expect(review.locator(".word.now").first).to_have_text(re.compile("calling|from|the|main"))
     expect(review.locator('[data-view="final"] .turn.playing')).to_have_count(1)
@@ -77,20 +79,20 @@ def test_the_word_that_is_spoken_is_marked(review: Page) -> None:
     expect(review.locator(".word.now")).to_have_count(0)
 
 
-def test_the_file_is_read_by_range_and_never_as_a_whole(page: Page, base_url: str, place: Seed) -> None:
+def test_audio_is_read_with_range_requests_only(page: Page, base_url: str, place: Seed) -> None:
     add_spoken_call(place)
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer) if ".wav" in answer.url else None)
     open_review(page, base_url, "#t=20")
-    wait_for_place(page, 20_000, 20_000)
+    wait_for_position(page, 20_000, 20_000)
     assert {answer.status for answer in answers} == {206}
     assert all("cloud" in answer.url for answer in answers)
 
 
-def test_a_call_of_two_hours_is_reviewed_by_pieces(page: Page, base_url: str, place: Seed) -> None:
-    """Its 230 MB stay on the server: the browser gets peaks, and ranges of the file where somebody listens."""
+def test_two_hour_call_is_loaded_in_parts(page: Page, base_url: str, place: Seed) -> None:
+    """Of its 230 MB the browser loads only peaks and the ranges that are played."""
     add_spoken_call(place)
-    two_hours(place)
+    extend_to_two_hours(place)
     got: list[tuple[str, int, int]] = []
 
     def count(answer: Response) -> None:
@@ -107,7 +109,7 @@ def test_a_call_of_two_hours_is_reviewed_by_pieces(page: Page, base_url: str, pl
     box = wave.bounding_box()
     assert box is not None
     wave.click(position={"x": box["width"] * 0.75, "y": 20})
-    wait_for_place(page, 5_370_000, 5_430_000)
+    wait_for_position(page, 5_370_000, 5_430_000)
     page.locator("[data-play]").click()
     page.wait_for_function(f"() => !{AUDIO}.paused && {AUDIO}.readyState >= 3 && {AUDIO}.currentTime > 5370")
     ranges = [status for address, status, _ in got if ".wav" in address]
@@ -115,12 +117,11 @@ def test_a_call_of_two_hours_is_reviewed_by_pieces(page: Page, base_url: str, pl
     [peaks] = [size for address, _, size in got if "/peaks" in address]
     assert 0 < peaks < 1_000_000
     assert page.evaluate("() => performance.memory.usedJSHeapSize") < 60_000_000
-    page.goto("about:blank")  # lets the file go, which the server would wait for
+    page.goto("about:blank")  # closes the file's connection, for which the server would wait
 
 
-def two_hours(place: Seed) -> None:
-    """The spoken call's cloud recording becomes one of two hours, silent but for its beginning and end; on disk it is
-    a file with a hole."""
+def extend_to_two_hours(place: Seed) -> None:
+    """Replace the cloud recording by one of two hours that is silent between beginning and end, as a sparse file."""
     with place.database.read() as conn:
         [file] = [one for one in layers.of_call(conn, SPOKEN) if one.role is None and one.channels == 2]
     path = place.blobs.path(file.path)
@@ -128,7 +129,7 @@ def two_hours(place: Seed) -> None:
     spoken = path.read_bytes()[44:]
     size = long_ms * file.rate_hz // 1000 * file.channels * 2
     with path.open("wb") as wav:
-        wav.write(wav_head(size, file.rate_hz, file.channels))
+        wav.write(wav_header(size, file.rate_hz, file.channels))
         wav.write(spoken)
         wav.seek(44 + size - len(spoken))
         wav.write(spoken)
@@ -140,12 +141,12 @@ def two_hours(place: Seed) -> None:
         )
 
 
-def wav_head(size: int, rate_hz: int, channels: int) -> bytes:
+def wav_header(size: int, rate_hz: int, channels: int) -> bytes:
     fmt = struct.pack("<IHHIIHH", 16, 1, channels, rate_hz, rate_hz * channels * 2, channels * 2, 16)
     return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", size)
 
 
-def test_the_waveform_shows_both_parties_and_seeks(review: Page) -> None:
+def test_waveform_shows_both_parties_and_seeks(review: Page) -> None:
     drawn = """() => {
         const canvas = document.querySelector('canvas.waveform');
         const half = canvas.height / 2;
@@ -158,41 +159,41 @@ def test_the_waveform_shows_both_parties_and_seeks(review: Page) -> None:
     assert box is not None
     wave.click(position={"x": box["width"] / 2, "y": 20})
     total_ms = spoken_lines()[-1].end_ms
-    wait_for_place(review, total_ms * 0.45, total_ms * 0.56)
-    before = review.evaluate(PLACE_MS)
+    wait_for_position(review, total_ms * 0.45, total_ms * 0.56)
+    before = review.evaluate(POSITION_MS)
     wave.press("ArrowRight")
-    wait_for_place(review, before + 4900, before + 5100)
+    wait_for_position(review, before + 4900, before + 5100)
     expect(wave).to_have_attribute("aria-valuetext", re.compile(r"^0:\d\d of 0:4\d$"))
 
 
-def test_one_party_alone_and_another_layer_keep_the_place(review: Page) -> None:
+def test_other_party_or_layer_keeps_the_position(review: Page) -> None:
     review.evaluate("location.hash = '#t=20'")
-    wait_for_place(review, 20_000, 30_000)
+    wait_for_position(review, 20_000, 30_000)
     review.keyboard.press("Space")
-    at_ms = review.evaluate(PLACE_MS)
+    at_ms = review.evaluate(POSITION_MS)
     review.locator("[data-party]").select_option("technician")
     review.wait_for_function(f"() => {AUDIO}.src.includes('cloud_channel-technician')")
-    wait_for_place(review, at_ms - 100, at_ms + 1500)
+    wait_for_position(review, at_ms - 100, at_ms + 1500)
     review.locator("[data-party]").select_option("both")
     review.locator("[data-layer]").select_option("live_8k")
     review.wait_for_function(f"() => {AUDIO}.src.includes('live_8k-agent') && {AUDIO}.readyState >= 1")
-    # The live layers began later than the recording; the place in the call stays the same.
-    assert review.evaluate(f"{PLACE_MS.replace('() => ', '')} - {AUDIO}.currentTime * 1000") == pytest.approx(
-        LIVE_OFFSET_MS, abs=60
-    )
+    # The live layers start later than the recording; the position in the call stays the same.
+    assert review.evaluate(
+        f"{POSITION_MS.replace('() => ', '')} - {AUDIO}.currentTime * 1000"
+    ) == pytest.approx(LIVE_OFFSET_MS, abs=60)
 
 
 def test_silence_is_skipped(review: Page) -> None:
     lines = spoken_lines()
     gap = max(range(1, len(lines)), key=lambda at: lines[at].start_ms - lines[at - 1].end_ms)
     end_ms, next_ms = lines[gap - 1].end_ms, lines[gap].start_ms
-    assert next_ms - end_ms > 1600, "the shipped call lost its long pause"
+    assert next_ms - end_ms > 1600, "the included call has no long pause"
     review.locator("[data-skip]").check()
     review.evaluate(f"location.hash = '#t={end_ms / 1000 + 0.6:.1f}'")
-    wait_for_place(review, next_ms - 700, next_ms + 800)
+    wait_for_position(review, next_ms - 700, next_ms + 800)
 
 
-def test_live_and_final_side_by_side(review: Page) -> None:
+def test_live_and_final_transcript_are_compared(review: Page) -> None:
     review.keyboard.press("d")
     table = review.locator("table.difference")
     expect(table.locator("del").first).to_have_text("escalator")
@@ -204,9 +205,7 @@ def test_live_and_final_side_by_side(review: Page) -> None:
     expect(review.locator('[data-view="live"] .text').nth(1)).to_contain_text("escalator in the livery")
 
 
-def test_a_turn_is_corrected_and_the_engines_text_is_kept(
-    review: Page, browser: Browser, base_url: str
-) -> None:
+def test_turn_is_corrected_and_the_original_is_kept(review: Page, browser: Browser, base_url: str) -> None:
     watching, late = browser.new_context().new_page(), browser.new_context().new_page()
     for other in (watching, late):
         open_review(other, base_url)
@@ -240,7 +239,7 @@ def test_a_turn_is_corrected_and_the_engines_text_is_kept(
         other.context.close()
 
 
-def test_what_reading_along_was_worth_and_who_stood_in(page: Page, base_url: str, place: Seed) -> None:
+def test_live_score_and_fallback_engine_are_shown(page: Page, base_url: str, place: Seed) -> None:
     add_spoken_call(place)
     with place.database.write() as conn:
         live_scores.put(conn, SPOKEN, {"words": 50, "same": 40, "live_words": 49, "late": 2, "retracted": 3})
@@ -262,7 +261,7 @@ def test_what_reading_along_was_worth_and_who_stood_in(page: Page, base_url: str
     expect(turn.first.locator(".text")).to_have_text("something else by openai")
 
 
-def test_one_word_is_corrected_where_it_stands(review: Page) -> None:
+def test_single_word_is_corrected_in_place(review: Page) -> None:
     final_word(review, "library").dblclick()
     review.get_by_label("Correct the word").fill("archive")
     review.keyboard.press("Enter")
@@ -272,10 +271,10 @@ def test_one_word_is_corrected_where_it_stands(review: Page) -> None:
 
 def test_marks_and_notes_have_their_position(review: Page) -> None:
     review.evaluate("location.hash = '#t=12.5'")
-    review.wait_for_function(f"() => ({PLACE_MS})() >= 12500")
+    review.wait_for_function(f"() => ({POSITION_MS})() >= 12500")
     review.keyboard.press("Space")
     review.wait_for_function(f"() => {AUDIO}.paused")
-    paused_ms = review.evaluate(PLACE_MS)
+    paused_ms = review.evaluate(POSITION_MS)
     review.keyboard.press("m")
     notes = review.locator("call-notes .note")
     expect(notes).to_have_count(1)
@@ -286,7 +285,7 @@ def test_marks_and_notes_have_their_position(review: Page) -> None:
     expect(notes.nth(1)).to_contain_text("<b>ask</b> for a photo")
     review.reload()
     expect(notes).to_have_count(2)
-    # A mark is a line over the whole height of the waveform, whichever came first, the notes or the player.
+    # A mark is a line over the whole height of the waveform, whether the notes or the player loaded first.
     review.wait_for_function("""() => {
         const canvas = document.querySelector('canvas.waveform');
         const [wide, high] = [canvas?.width, canvas?.height];
@@ -299,15 +298,15 @@ def test_marks_and_notes_have_their_position(review: Page) -> None:
     expect(notes).to_have_count(1)
 
 
-def test_a_link_to_a_moment_opens_there(page: Page, base_url: str, place: Seed) -> None:
+def test_link_to_a_position_opens_there(page: Page, base_url: str, place: Seed) -> None:
     add_spoken_call(place)
     open_review(page, base_url, "#t=24.0")
-    wait_for_place(page, 24_000, 24_000)
+    wait_for_position(page, 24_000, 24_000)
     page.get_by_role("button", name="Copy link to here").click()
     assert page.url.endswith("#t=24.0")
 
 
-def test_the_downloads_are_there(review: Page) -> None:
+def test_transcript_is_downloaded_in_each_format(review: Page) -> None:
     for ending, begins in (("txt", "["), ("srt", "1\n"), ("vtt", "WEBVTT"), ("json", "{"), ("csv", "")):
         with review.expect_download() as download:
             review.locator(f'a[href$="/transcript.{ending}"]').click()
@@ -338,7 +337,7 @@ COUNT_RESPONSES = """() => {
         return body;
     };
 }"""
-"""From now on `handled` counts the responses that the page has read and acted on."""
+"""Afterwards `window.handled` counts the responses that the page has processed."""
 
 
 def test_overtaken_response_does_not_remove_a_note(review: Page) -> None:
@@ -360,7 +359,7 @@ def test_overtaken_response_does_not_remove_a_note(review: Page) -> None:
     assert notes.count() == 1
 
 
-def test_keys_are_explained_and_do_not_act_while_typing(review: Page) -> None:
+def test_shortcuts_are_listed_and_ignored_while_typing(review: Page) -> None:
     review.keyboard.press("?")
     help_box = review.get_by_role("dialog", name="Keyboard shortcuts")
     expect(help_box.get_by_text("Play or pause")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The built files of the pages' script are those of the sources in `ui/`: what is installed is what is read."""
+"""The committed build of the pages' script matches its sources in `ui/`."""
 
 import json
 import os
@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[2]
 UI = ROOT / "ui"
 
 
-def test_the_built_files_are_fresh() -> None:
+def test_built_files_match_their_sources() -> None:
     assert ui_current.is_current(), "ui/ has changed since it was built; run: make ui"
 
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Path:
-    """A copy of what a demo starts from, in which somebody changed a source after the last build."""
+    """A copy of the sources in which one file was changed after the last build."""
     for name in ("scripts/ui_current.py", "src/callreel/web/static/built/sources.sha256"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -35,38 +35,38 @@ def changed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def before_a_demo(folder: Path, programs: Path) -> subprocess.CompletedProcess[str]:
+def run_before_demo(folder: Path, programs: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(folder / "scripts/ui_current.py")],
         env={**os.environ, "PATH": str(programs)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-def test_without_npm_a_demo_says_what_to_do_and_goes_on(changed: Path, tmp_path: Path) -> None:
-    done = before_a_demo(changed, tmp_path / "no programs")
+def test_demo_without_npm_warns_and_continues(changed: Path, tmp_path: Path) -> None:
+    done = run_before_demo(changed, tmp_path / "no programs")
     assert (done.returncode, done.stdout) == (0, "")
     assert "Install Node.js 20.19 or newer, then: make ui" in done.stderr
     (changed / "ui/src/app.ts").write_bytes((UI / "src/app.ts").read_bytes())
-    assert before_a_demo(changed, tmp_path / "no programs").stderr == ""
+    assert run_before_demo(changed, tmp_path / "no programs").stderr == ""
 
 
-def test_with_npm_a_demo_has_them_built(changed: Path, tmp_path: Path) -> None:
+def test_demo_with_npm_rebuilds_changed_sources(changed: Path, tmp_path: Path) -> None:
     npm = tmp_path / "bin/npm"
     npm.parent.mkdir()
     npm.write_text('#!/bin/sh\necho "npm $1 in $(basename "$PWD")"\n')
     npm.chmod(0o755)
-    done = before_a_demo(changed, Path(f"{npm.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"))
+    done = run_before_demo(changed, Path(f"{npm.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"))
     assert done.returncode == 0
     assert "npm ci in ui" in done.stdout
     assert "npm run in ui" in done.stdout
 
 
-def test_the_manifest_names_all_that_is_built() -> None:
+def test_manifest_lists_all_built_files() -> None:
     manifest = json.loads((BUILT / "manifest.json").read_bytes())
     named = {entry["file"] for entry in manifest.values()}
     assert {path.name for path in BUILT.glob("*.js")} == named
     assert manifest["src/app.ts"]["isEntry"] is True
 
 
-def test_no_registry_is_named() -> None:
+def test_package_lock_names_no_registry() -> None:
     assert "registry" not in (UI / "package-lock.json").read_text()
