@@ -1,8 +1,7 @@
-"""Sees that the pages' built files are those of `ui/`, before a demo shows them.
+"""Rebuilds the pages' script before a demo if its sources in `ui/` have changed.
 
-They come with the source and in the wheel, so as a rule there is nothing to do. Where `ui/` was changed they are built
-anew with npm; without it this says what to do, and the pages stay those of before. The digest is counted as
-`ui/vite.config.js` counts it.
+The built files are part of the source tree and of the wheel, so usually nothing is to be done. Without npm this prints
+what to do, and the old build stays. The digest is the same as in `ui/vite.config.js`.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ INPUTS = ("package.json", "package-lock.json", "vite.config.js", "tsconfig.json"
 
 
 def sources_digest() -> str:
-    """SHA-256 over the names and contents of everything that the build reads."""
+    """SHA-256 over the names and contents of all inputs of the build."""
     inputs = [UI / name for name in INPUTS]
     files = [path for item in inputs for path in ([item] if item.is_file() else item.rglob("*"))]
     named = {path.relative_to(UI).as_posix(): path for path in files if path.is_file()}
@@ -29,9 +28,9 @@ def sources_digest() -> str:
 
 
 def is_current() -> bool:
-    """Whether what was built last was built from what is there now."""
-    made_of = BUILT / "sources.sha256"
-    return made_of.is_file() and made_of.read_text().strip() == sources_digest()
+    """Whether the last build was made from the current sources."""
+    recorded = BUILT / "sources.sha256"
+    return recorded.is_file() and recorded.read_text().strip() == sources_digest()
 
 
 def main() -> int:
@@ -40,18 +39,16 @@ def main() -> int:
     npm = shutil.which("npm")
     if npm is None:
         print(
-            "callreel: ui/ was changed after the pages were built, and npm is not here: they stay as they were."
-            " Install Node.js 20.19 or newer, then: make ui",
+            "callreel: ui/ has changed since its last build, but npm is not installed. The demo uses the old build."
+            " Install Node.js 20.19 or newer, then run: make ui",
             file=sys.stderr,
         )
         return 0
-    print("callreel: ui/ was changed; building the pages", flush=True)
+    print("callreel: ui/ has changed; building it", flush=True)
     for command in (("ci", "--no-audit", "--no-fund", "--loglevel=error"), ("run", "--silent", "build")):
         done = subprocess.run([npm, *command], cwd=UI, check=False)
         if done.returncode:
-            print(
-                "callreel: the pages could not be built, see above; they stay as they were", file=sys.stderr
-            )
+            print("callreel: building ui/ failed, see above. The demo uses the old build.", file=sys.stderr)
             return done.returncode
     return 0
 

@@ -1,6 +1,6 @@
-"""Makes the softphone's sounds: twelve keypad tones (ITU-T Q.23), a ring, and the tones of dialling and hanging up.
+"""Makes the softphone's sounds: twelve keypad tones (ITU-T Q.23), a ringtone, and tones for dialling and hanging up.
 
-They are ours, small (8 kHz, 8 bit) and served by us, so that the voice SDK fetches nothing from elsewhere.
+The server serves these small files (8 kHz, 8 bit) itself, so that the voice SDK requests nothing from other hosts.
 Run from the root of the repository: .venv/bin/python scripts/ui_sounds.py
 """
 
@@ -19,10 +19,12 @@ COLUMNS_HZ = (1209, 1336, 1477)
 KEYS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "s", "0", "h")
 
 
-def tone(ms: int, *pitches_hz: float, level: float = 0.25) -> NDArray[np.float64]:
-    """Sines together, faded in and out; -1..1."""
+def tone(ms: int, *frequencies_hz: float, level: float = 0.25) -> NDArray[np.float64]:
+    """The mean of sines, faded in and out; -1..1."""
     t = np.arange(RATE_HZ * ms // 1000) / RATE_HZ
-    wave_form = sum((np.sin(2 * np.pi * hz * t) for hz in pitches_hz), np.zeros_like(t)) / len(pitches_hz)
+    wave_form = sum((np.sin(2 * np.pi * hz * t) for hz in frequencies_hz), np.zeros_like(t)) / len(
+        frequencies_hz
+    )
     ramp = np.minimum(1, np.minimum(t, t[::-1]) / (FADE_MS / 1000))
     return level * wave_form * ramp
 

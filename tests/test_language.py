@@ -20,6 +20,16 @@ CHECKED = (
     "src/callreel/cluster",
     "tests/ingest",
     "tests/cluster",
+    "docs/pages.md",
+    "ui/src",
+    "ui/tests",
+    "src/callreel/web/templates",
+    "src/callreel/web/static",
+    "src/callreel/web/pages/wording.py",
+    "src/callreel/web/pages/layer_groups.py",
+    "scripts/ui.sh",
+    "scripts/ui_current.py",
+    "scripts/ui_sounds.py",
 )
 """Files and folders, relative to the repository."""
 NOT_PROSE = {"built", "node_modules", "__pycache__"}

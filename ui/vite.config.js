@@ -1,4 +1,4 @@
-// Builds src/app.ts into the Python package, with a list of what was made from what.
+// Builds src/app.ts into the Python package, with a manifest and a digest of the sources.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
@@ -12,7 +12,7 @@ function files(path) {
   return statSync(path).isDirectory() ? readdirSync(path).flatMap((name) => files(join(path, name))) : [path];
 }
 
-/** One digest of everything the build reads; tests/web/test_built_ui.py counts it again. */
+/** One digest of all inputs of the build; tests/web/test_built_ui.py checks it. */
 function sourcesDigest() {
   const names = BUILD_INPUTS.flatMap((name) => files(join(HERE, name))).map((path) => relative(HERE, path).split(sep).join("/"));
   const digest = createHash("sha256");

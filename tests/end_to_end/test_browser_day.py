@@ -212,7 +212,7 @@ def clear_word(client: httpx2.Client, call: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_and_play(desk: Page, call_id: str, word: dict[str, Any]) -> None:
-    """Search the word, open its hit, and hear the party that said it there, but not the other."""
+    """Search the word, open its hit, and play it: only the party that said it is audible."""
     desk.get_by_role("searchbox", name="Search transcripts").fill(word["text"])
     rows = desk.locator(".call")
     expect(rows.locator(".hit mark").first).to_have_text(word["text"], ignore_case=True, timeout=CALLING_MS)
@@ -343,10 +343,10 @@ def test_agent_cannot_access_a_colleagues_call(office: Office) -> None:
         f"/api{address}",
         f"/api{address}/peaks",
     ]
-    told = page.evaluate(
+    statuses = page.evaluate(
         "async paths => await Promise.all(paths.map(async path => (await fetch(path)).status))", closed
     )
-    assert told == [404] * len(closed)
+    assert statuses == [404] * len(closed)
     noted = page.evaluate(
         """async path => (await fetch(path, {method: 'POST', headers: {'Content-Type': 'application/json'},
             body: JSON.stringify({kind: 'mark', at_ms: 0, text: ''})})).status""",

@@ -194,9 +194,9 @@ def test_all_viewers_see_the_same_words_and_notes(page: Page, base_url: str, pla
     open_live(other, base_url, place)
     page.locator("[name=text]").fill("look at this")
     page.get_by_role("button", name="Add note").click()
-    say(place, LIVE, EventKind.FINAL, **words(7, "both hear it"))
+    say(place, LIVE, EventKind.FINAL, **words(7, "both see it"))
     for watcher in (page, other):
-        expect(watcher.locator("[data-finals] .turn").last).to_contain_text("both hear it")
+        expect(watcher.locator("[data-finals] .turn").last).to_contain_text("both see it")
         expect(watcher.locator("call-notes .note")).to_contain_text("look at this")
     other.close()
 

@@ -45,7 +45,7 @@ def run_before_demo(folder: Path, programs: Path) -> subprocess.CompletedProcess
 def test_demo_without_npm_warns_and_continues(changed: Path, tmp_path: Path) -> None:
     done = run_before_demo(changed, tmp_path / "no programs")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "Install Node.js 20.19 or newer, then: make ui" in done.stderr
+    assert "Install Node.js 20.19 or newer, then run: make ui" in done.stderr
     (changed / "ui/src/app.ts").write_bytes((UI / "src/app.ts").read_bytes())
     assert run_before_demo(changed, tmp_path / "no programs").stderr == ""
 

@@ -1,4 +1,4 @@
-// A line at the bottom of the page while live events are interrupted, so that a still page is not taken for a silent call.
+// A line at the bottom of the page while live events are interrupted, because a still page looks like a silent call.
 
 import { el } from "./dom";
 

@@ -183,7 +183,7 @@ export class CallSoftphone extends HTMLElement {
         button("mute", "Mute", "talking", () => this.toggleMute(), "button quiet"),
         button("keypad", "Keypad", "talking", () => this.togglePad(), "button quiet"),
       ),
-      el("p.muted", { "data-muted": "", role: "status", hidden: true }, "You are muted. The other party cannot hear you."),
+      el("p.muted", { "data-muted": "", role: "status", hidden: true }, "You are muted. Your microphone is off."),
       el("p.digits.figure", { "data-digits": "", "aria-label": "Keys pressed" }),
       el("div.pad", { "data-pad": "", hidden: true, role: "group", "aria-label": "Keypad" }, ...KEYS.map((key) => this.padKey(key))),
     ];

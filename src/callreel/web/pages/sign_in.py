@@ -124,7 +124,7 @@ async def _sign_in_form(
 ) -> HTMLResponse:
     no_users = await sign_in.no_users()
     return pages.page(
-        request, "sign_in.html", status, next=target, name=name, problem=problem, nobody_yet=no_users
+        request, "sign_in.html", status, next=target, name=name, problem=problem, no_users=no_users
     )
 
 
