@@ -15,9 +15,10 @@ import soundfile
 
 from callreel.domain.recording import CloudState
 from callreel.simulator.carrier import SimulatedCarrier
-from callreel.simulator.scenario import CallOutcome, Progress, Stage
+from callreel.simulator.faults import Fault
+from callreel.simulator.scenario import CallOutcome, Progress, Stage, Technician
 from callreel.twilio.rest_resources import RecordingResource, recordings_of
-from tests.simulator.calling import carrier_for, script
+from tests.simulator.calling import carrier_for, script, voice
 from tests.simulator.receiver import Receiver, receiving
 
 
@@ -509,3 +510,50 @@ async def test_call_continues_with_the_document_at_a_url() -> None:
         await call.hung_up.wait()
         assert call.receiver.forms("/action")[0]["CallStatus"] == "in-progress"
     assert call.outcome.status == "completed"
+
+
+async def test_call_is_created_over_rest() -> None:
+    technician = Technician(voice=voice(2, 300), ring_s=0.2)
+    async with (
+        receiving() as got,
+        carrier_for(got, technician=technician) as carrier,
+        client_of(carrier) as client,
+    ):
+        events = {"StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"]}
+        data = {
+            "To": "+14155550123",
+            "From": "+14155550100",
+            "StatusCallback": f"{got.url}/progress",
+        } | events
+        by_url = await client.post("Calls.json", data={**data, "Url": got.voice_url})
+        assert (by_url.status_code, by_url.json()["status"]) == (201, "queued")
+        await carrier.wait_for_calls()
+        form = got.forms("/voice")[0]
+        assert (form["Direction"], form["CallStatus"]) == ("outbound-api", "in-progress")
+        progress = [form["CallStatus"] for form in got.forms("/progress")]
+        assert progress == ["initiated", "ringing", "in-progress", "completed"]
+        resource = (await client.get(f"Calls/{by_url.json()['sid']}.json")).json()
+        assert (resource["direction"], resource["status"]) == ("outbound-api", "completed")
+        assert len(got.sockets) == 1 and got.forms("/leg")[-1]["CallStatus"] == "completed"
+        carrier.set_technician(Technician(voice=voice(2, 300), ring_s=0.2, faults=(Fault("busy"),)))
+        by_twiml = await client.post("Calls.json", data={**data, "Twiml": "<Response><Pause/></Response>"})
+        await carrier.wait_for_calls()
+        assert (await client.get(f"Calls/{by_twiml.json()['sid']}.json")).json()["status"] == "busy"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ({"From": "+14155550100", "Url": "http://127.0.0.1:1/"}, 21201),
+        ({"To": "nobody", "From": "+14155550100", "Url": "http://127.0.0.1:1/"}, 21211),
+        ({"To": "+14155550123", "Url": "http://127.0.0.1:1/"}, 21212),
+        ({"To": "+14155550123", "From": "+14155550100"}, 21205),
+        ({"To": "+14155550123", "From": "+14155550100", "Url": "relative"}, 21609),
+        ({"To": "+14155550123", "From": "+14155550100", "Twiml": "<Response/>", "Timeout": "0"}, 20001),
+    ],
+)
+async def test_invalid_outgoing_call_is_refused(data: dict[str, str], code: int) -> None:
+    async with receiving() as got, carrier_for(got) as carrier, client_of(carrier) as client:
+        refused = await client.post("Calls.json", data=data)
+        assert (refused.status_code, refused.json()["code"]) == (400, code)
+        assert (await client.get("Calls.json")).json()["calls"] == []

@@ -16,6 +16,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -40,7 +41,7 @@ from callreel.simulator.signalling.socket import SignalOptions, SignalSocket
 from callreel.simulator.signalling.switchboard import Switchboard
 from callreel.simulator.signalling.webrtc import MediaError
 from callreel.simulator.sound.voices import load_voice, shipped_voice
-from callreel.simulator.state import CarrierState
+from callreel.simulator.state import CarrierState, Leg, OutgoingCall
 from callreel.simulator.webhook_delivery import WebhookSender
 
 log = logging.getLogger(__name__)
@@ -179,6 +180,7 @@ class SimulatedCarrier:
             seed=config.seed or 0,
             switchboard=self._switchboard,
         )
+        self._state.originate = self._originate
         return self
 
     async def __aexit__(
@@ -203,6 +205,24 @@ class SimulatedCarrier:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             raise
+
+    def _originate(self, order: OutgoingCall) -> Leg:
+        """Place a call of the application over REST: the technician's phone is rung."""
+        technician = self._technician
+        script = CallScript(
+            agent_voice=_NO_VOICE,
+            technician_voice=_voice_of(technician),
+            direction=Direction.INCOMING,
+            ring_s=technician.ring_s,
+            answer=technician.answers,
+            ringback=technician.ringback,
+            faults=technician.faults,
+        )
+        leg = Leg(self.sids.new("CA"), order.from_, order.to, "outbound-api", datetime.now(UTC), "queued")
+        self._state.legs[leg.sid] = leg
+        call = PlacedCall(self._services, self._application(), script, _ignore, outgoing=(leg, order))
+        self._start(call.run())
+        return leg
 
     async def ring_client(
         self,

@@ -1,17 +1,18 @@
 """The legs, recordings and running calls of the simulated carrier, in memory: what its REST API shows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from callreel.simulator.calls.cloud_recording import CloudRecording
-from callreel.simulator.calls.twiml_script import StartRecording, StartStream
+from callreel.simulator.calls.twiml_script import Callback, StartRecording, StartStream
 from callreel.simulator.faults import PendingFaults
 
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """One party's connection. `direction` is `inbound` for a parent leg, `outbound-dial` for a dialled leg."""
+    """One party's connection. `direction` is `inbound` or `outbound-api` for a parent leg, else `outbound-dial`."""
 
     sid: str
     from_: str
@@ -50,6 +51,17 @@ class Redirection:
     twiml: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class OutgoingCall:
+    """A call that the application places over REST: the phone `to` is rung, then the document runs."""
+
+    to: str
+    from_: str
+    document: Redirection
+    callback: Callback | None
+    timeout_s: int
+
+
 class LiveCall(Protocol):
     """What REST can do to a running call."""
 
@@ -76,12 +88,16 @@ class LiveCall(Protocol):
 
 @dataclass(slots=True, eq=False)
 class CarrierState:
-    """Legs and recordings by sid, oldest first; running parent legs; faults that lists of recordings still have to show."""
+    """Legs and recordings by sid, oldest first; running parent legs; faults that lists of recordings still have to show.
+
+    `originate` starts a call of the application; the running carrier sets it.
+    """
 
     legs: dict[str, Leg] = field(default_factory=dict)
     recordings: dict[str, CloudRecording] = field(default_factory=dict)
     live: dict[str, LiveCall] = field(default_factory=dict)
     list_faults: PendingFaults = field(default_factory=PendingFaults)
+    originate: Callable[[OutgoingCall], Leg] | None = None
 
     def recordings_of(self, call_sid: str) -> list[CloudRecording]:
         return [recording for recording in self.recordings.values() if recording.call_sid == call_sid]

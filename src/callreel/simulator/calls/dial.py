@@ -25,7 +25,7 @@ LAST_WORDS_MS = 500
 
 _RINGING_AFTER_MS = 100
 _PROGRESS_INTERVAL_MS = 1000
-_SEQUENCE = {"initiated": 0, "ringing": 1, "answered": 2, "completed": 3}
+SEQUENCE = {"initiated": 0, "ringing": 1, "answered": 2, "completed": 3}
 _SIP_CODES = {"completed": 200, "busy": 486, "no-answer": 480, "canceled": 487, "failed": 500}
 
 
@@ -50,6 +50,14 @@ class DialResult:
         )
 
 
+def unanswered_status(call: CallContext, timeout_s: int) -> str | None:
+    """The status of a phone that does not answer; None if it answers in time."""
+    if call.fault("busy") is not None:
+        return "busy"
+    answers = call.script.answer and call.script.ring_s < timeout_s and call.fault("no-answer") is None
+    return None if answers else "no-answer"
+
+
 class DialRunner:
     """Runs one `<Dial>` of a call once."""
 
@@ -71,7 +79,7 @@ class DialRunner:
     async def _ring_phone(self, at_ms: int) -> DialResult:
         call, script = self._call, self._call.script
         ring_ms = min(round(script.ring_s * 1000), self._dial.timeout_s * 1000)
-        failure = self._failure()
+        failure = unanswered_status(call, self._dial.timeout_s)
         answer_ms = at_ms + ring_ms
         call.audio.write(Track.OUTBOUND, at_ms, ringback(script.ringback, ring_ms))
         if await call.wait_until(at_ms + min(_RINGING_AFTER_MS, ring_ms)):
@@ -85,15 +93,6 @@ class DialRunner:
         if script.live:
             self._start_technician(Track.OUTBOUND, answer_ms)
         return await self._bridge(answer_ms)
-
-    def _failure(self) -> str | None:
-        """The status of a phone that does not answer; None if it answers."""
-        script = self._call.script
-        if self._call.fault("busy") is not None:
-            return "busy"
-        if self._call.fault("no-answer") is not None or not script.answer:
-            return "no-answer"
-        return None if script.ring_s < self._dial.timeout_s else "no-answer"
 
     async def _ring_browser(self, identity: str, at_ms: int) -> DialResult:
         """Ring the browser registered as `identity`: the agent, as the call's child leg."""
@@ -222,7 +221,7 @@ class DialRunner:
             leg_sid=LegSid(self._leg.sid),
             account_sid=self._call.services.account.sid,
             status=status,
-            sequence_number=_SEQUENCE[event],
+            sequence_number=SEQUENCE[event],
             timestamp=self._call.clock.moment(at_ms),
             from_=self._leg.from_,
             to=self._leg.to,

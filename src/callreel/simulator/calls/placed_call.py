@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from callreel.domain.call import Direction, Track
 from callreel.simulator.calls.context import CallContext, CarrierServices
-from callreel.simulator.calls.dial import DialResult, DialRunner
+from callreel.simulator.calls.dial import SEQUENCE, DialResult, DialRunner, unanswered_status
 from callreel.simulator.calls.media import CallMedia
 from callreel.simulator.calls.twiml_reader import TwimlError, read_twiml
 from callreel.simulator.calls.twiml_script import (
@@ -34,7 +34,7 @@ from callreel.simulator.calls.webhook_forms import LegEvent, call_status_form, v
 from callreel.simulator.clock import CallClock
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
-from callreel.simulator.state import Leg, Redirection
+from callreel.simulator.state import Leg, OutgoingCall, Redirection
 from callreel.simulator.webhook_delivery import Delivery
 from callreel.twilio.webhooks import CLIENT
 
@@ -74,13 +74,15 @@ class PlacedCall:
         script: CallScript,
         on_progress: Callable[[Progress], None],
         caller: BrowserLeg | None = None,
+        outgoing: tuple[Leg, OutgoingCall] | None = None,
     ) -> None:
-        """`caller` is the calling browser, whose media is negotiated already."""
+        """`caller` is the calling browser, whose media is negotiated already; `outgoing` a call placed over REST."""
         self._services = services
         self._application = application
         self._script = script
         self._on_progress = on_progress
         self._caller = caller
+        self._outgoing = outgoing
         self._speed = 1.0 if script.live else services.speed
         self._dialled: DialResult | None = None
         self._refused = True
@@ -107,6 +109,8 @@ class PlacedCall:
     def _context(self, group: asyncio.TaskGroup) -> CallContext:
         script, services = self._script, self._services
         clock = CallClock(self._speed)
+        if self._outgoing is not None:
+            return CallContext(services, script, self._outgoing[0], clock, group, self._on_progress)
         outgoing = script.direction is Direction.OUTGOING
         from_, to = (
             (CLIENT + script.agent_identity, script.number)
@@ -119,7 +123,7 @@ class PlacedCall:
 
     async def _execute_documents(self) -> None:
         call = self._call
-        document: Document | None = await self._first_document()
+        document = await (self._first_document() if self._outgoing is None else self._after_answer())
         for _ in range(_MAX_DOCUMENTS):
             if document is not None:
                 document = await self._execute(document)
@@ -128,6 +132,52 @@ class PlacedCall:
             if document is None or call.over:
                 return
         self._warn(12200, f"more than {_MAX_DOCUMENTS} documents in one call")
+
+    async def _after_answer(self) -> Document | None:
+        """Ring the phone of a call placed over REST; its document once it answers."""
+        assert self._outgoing is not None
+        call, (leg, order) = self._call, self._outgoing
+        ring_ms = min(round(call.script.ring_s * 1000), order.timeout_s * 1000)
+        failure = unanswered_status(call, order.timeout_s)
+        self._report_leg("initiated", "initiated")
+        self._report_leg("ringing", "ringing")
+        if not await call.wait_until(ring_ms):
+            leg.status = "canceled"
+            return None
+        self._at_ms = ring_ms
+        if failure is not None:
+            leg.status = failure
+            return None
+        self._refused = False
+        call.answer(ring_ms)
+        self._report_leg("answered", "in-progress")
+        call.report_progress(Stage.ANSWERED, ring_ms)
+        return await self._redirected(order.document)
+
+    def _report_leg(self, event: str, status: str) -> None:
+        """Report the progress of the parent leg to the callback that subscribed to it."""
+        call, leg = self._call, self._call.leg
+        leg.status = status
+        callback: Callback | None = None
+        if self._outgoing is not None:
+            callback = self._outgoing[1].callback
+        elif self._application.status_callback is not None:
+            callback = Callback(self._application.status_callback, "POST", ("completed",))
+        if callback is None or event not in callback.events:
+            return
+        form = call_status_form(
+            LegEvent(
+                leg_sid=call.leg_sid,
+                account_sid=self._services.account.sid,
+                status=status,
+                sequence_number=0 if self._outgoing is None else SEQUENCE[event],
+                timestamp=call.clock.moment(call.ends_ms or call.clock.now_ms()),
+                from_=leg.from_,
+                to=leg.to,
+                duration_s=leg.duration_s,
+            )
+        )
+        call.post("call", callback, form | {"Direction": leg.direction})
 
     async def _first_document(self) -> Document:
         call, script, leg = self._call, self._script, self._call.leg
@@ -261,7 +311,7 @@ class PlacedCall:
             to=call.leg.to,
             status=call.leg.status,
         )
-        response = await call.fetch(url, form | fields, method)
+        response = await call.fetch(url, form | {"Direction": call.leg.direction} | fields, method)
         self._at_ms = max(self._at_ms, call.clock.next_ms())
         return None if call.over else Document(url, response)
 
@@ -272,18 +322,7 @@ class PlacedCall:
         self._finish_leg()
         self._dismiss_caller()
         call.report_progress(Stage.HUNG_UP, ends_ms)
-        leg = LegEvent(
-            leg_sid=call.leg_sid,
-            account_sid=self._services.account.sid,
-            status=call.leg.status,
-            sequence_number=0,
-            timestamp=call.clock.moment(ends_ms),
-            from_=call.leg.from_,
-            to=call.leg.to,
-            duration_s=call.leg.duration_s,
-        )
-        if self._application.status_callback is not None:
-            call.post("call", Callback(self._application.status_callback, "POST"), call_status_form(leg))
+        self._report_leg("completed", call.leg.status)
         self._services.state.live.pop(call.leg.sid)
         self._media.end_recordings(ends_ms)
 

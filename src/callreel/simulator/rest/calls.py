@@ -1,7 +1,10 @@
-"""Calls over REST: list, fetch, update, delete (reference/twilio.md, section 6.5)."""
+"""Calls over REST: create, list, fetch, update, delete (reference/twilio.md, section 6.5)."""
+
+import re
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.datastructures import FormData
 
 from callreel.simulator.rest.protocol import (
     NOT_IN_PROGRESS,
@@ -9,6 +12,7 @@ from callreel.simulator.rest.protocol import (
     Form,
     RestContext,
     RestError,
+    callback,
     choice,
     get,
     in_days,
@@ -19,11 +23,18 @@ from callreel.simulator.rest.protocol import (
     web_url,
 )
 from callreel.simulator.rest.resources import call_json
-from callreel.simulator.state import Leg, LiveCall, Redirection
+from callreel.simulator.state import Leg, LiveCall, OutgoingCall, Redirection
 
 router = APIRouter()
 
+NO_TO_NUMBER = 21201
+NO_DOCUMENT = 21205
+INVALID_TO_NUMBER = 21211
+INVALID_FROM_NUMBER = 21212
+
 _MAX_TWIML_CHARACTERS = 4000
+_CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
+_PHONE = re.compile(r"\+[1-9][0-9]{7,14}")
 
 
 def existing_leg(context: RestContext, sid: str) -> Leg:
@@ -39,6 +50,27 @@ def running_call(context: RestContext, sid: str) -> LiveCall:
     if sid not in context.state.live:
         raise RestError(400, NOT_IN_PROGRESS, "Call is not in-progress. Cannot redirect.")
     return context.state.live[sid]
+
+
+@router.post("/Calls.json")
+async def create_call(form: Form, context: Context) -> Response:
+    """Place a call to a phone. Its document runs once the phone answers."""
+    to, from_, document = text(form, "To"), text(form, "From"), _document(form)
+    if not to:
+        raise RestError(400, NO_TO_NUMBER, "No 'To' number is specified")
+    if not _PHONE.fullmatch(to):
+        raise RestError(400, INVALID_TO_NUMBER, "The 'To' number is not a valid phone number")
+    if not _PHONE.fullmatch(from_):
+        raise RestError(400, INVALID_FROM_NUMBER, "The 'From' number is missing or not a valid phone number")
+    if document is None:
+        raise RestError(400, NO_DOCUMENT, "Url or Twiml is required")
+    timeout = text(form, "Timeout", "60")
+    if not (timeout.isascii() and timeout.isdecimal() and len(timeout) < 4 and 1 <= int(timeout) <= 600):
+        raise invalid("Timeout", "1 to 600 seconds")
+    reported = callback(form, "StatusCallback", _CALL_EVENTS, "completed")
+    assert context.state.originate is not None
+    leg = context.state.originate(OutgoingCall(to, from_, document, reported, int(timeout)))
+    return JSONResponse(call_json(leg, context.account.sid), 201)
 
 
 @get(router, "/Calls.json")
@@ -66,11 +98,9 @@ async def fetch_call(sid: str, context: Context) -> Response:
 async def update_call(sid: str, form: Form, context: Context) -> Response:
     """End a call, or continue it with another document."""
     call = running_call(context, sid)
-    twiml, url = text(form, "Twiml"), web_url(form, "Url")
-    if twiml or url:
-        if len(twiml) > _MAX_TWIML_CHARACTERS:
-            raise invalid("Twiml", f"at most {_MAX_TWIML_CHARACTERS} characters long")
-        call.redirect(Redirection(url or "", choice(form, "Method", ("GET", "POST"), "POST"), twiml))
+    document = _document(form)
+    if document is not None:
+        call.redirect(document)
     else:
         choice(form, "Status", ("completed", "canceled"))
         call.hang_up()
@@ -85,3 +115,12 @@ async def delete_call(sid: str, context: Context) -> Response:
         raise RestError(400, NOT_IN_PROGRESS, "Call is in progress. Cannot delete.")
     del context.state.legs[sid]
     return Response(status_code=204)
+
+
+def _document(form: FormData) -> Redirection | None:
+    """The document that a form names or contains; None without one. Raises RestError."""
+    twiml, url = text(form, "Twiml"), web_url(form, "Url")
+    if len(twiml) > _MAX_TWIML_CHARACTERS:
+        raise invalid("Twiml", f"at most {_MAX_TWIML_CHARACTERS} characters long")
+    method = choice(form, "Method", ("GET", "POST"), "POST")
+    return Redirection(url or "", method, twiml) if twiml or url else None
