@@ -74,7 +74,7 @@ def test_drift_is_measured_and_followed(ppm: int) -> None:
     assert comparison.unmatched_ms == 0
 
 
-def test_what_a_dead_socket_lost_is_at_the_end() -> None:
+def test_sound_after_a_dead_socket_is_missing_at_the_end() -> None:
     comparison = compared(CLOUD[LATE:160_000])
     assert comparison.offset_ms == 417.125
     assert comparison.correlation == pytest.approx(1, abs=0.001)
@@ -82,7 +82,7 @@ def test_what_a_dead_socket_lost_is_at_the_end() -> None:
     assert comparison.unmatched_ms == comparison.missing_start_ms + comparison.missing_end_ms
 
 
-def test_what_lost_frames_left_is_in_the_known_gaps() -> None:
+def test_sound_of_lost_frames_is_in_the_known_gaps() -> None:
     live = CLOUD[LATE:].copy()
     gaps_ms = [(2_000, 2_500), (5_000, 5_020), (11_000, 11_200)]
     lost = 0
@@ -132,7 +132,7 @@ def test_the_wrong_voice_for_half_of_the_call_lowers_correlation() -> None:
     assert comparison.correlation is not None and comparison.correlation < 0.9
 
 
-def test_a_truncated_cloud_recording_lacks_what_the_live_layer_has() -> None:
+def test_truncated_cloud_recording_leaves_live_only_sound() -> None:
     comparison = compared(CLOUD[LATE:], CLOUD[:120_000])
     assert_agrees(comparison)
     assert comparison.live_only_ms == pytest.approx(sound_ms(CLOUD[120_000:]), abs=40)

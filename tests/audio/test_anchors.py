@@ -14,7 +14,7 @@ def test_one_line_where_nothing_happens() -> None:
     assert line.anchors > 10
 
 
-def test_a_line_goes_both_ways() -> None:
+def test_line_maps_both_directions() -> None:
     line = Line(first=0, last=1_000, offset=400, slope=1e-4, anchors=2)
     assert line.live_at(line.cloud_at(123_456)) == pytest.approx(123_456)
 
@@ -33,7 +33,7 @@ def test_drift_is_a_slope() -> None:
     assert line.offset == pytest.approx(0, abs=0.2)
 
 
-def test_tones_are_told_apart_by_where_they_begin_and_end() -> None:
+def test_tones_are_aligned_by_their_beginning_and_end() -> None:
     tones = ringback(20)
     (line,) = find_lines(tones[3_337:], tones, 8_000)
     assert line.offset == 3_337

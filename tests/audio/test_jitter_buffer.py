@@ -164,7 +164,7 @@ def test_a_fast_clock_is_followed() -> None:
     assert counts.gaps > 0 and counts.gap_ms == pytest.approx(100, abs=5)
 
 
-def test_samples_are_given_once_and_at_once_when_nothing_is_missing() -> None:
+def test_samples_in_sequence_are_ready_at_once_and_only_once() -> None:
     jitter_buffer = JitterBuffer()
     assert jitter_buffer.place([frame(0)]) == FRAME_BYTES
     assert (jitter_buffer.take(), jitter_buffer.take()) == (b"a" * 160, b"")
@@ -190,7 +190,7 @@ def test_a_late_frame_fills_silence_that_was_not_taken() -> None:
     assert jitter_buffer.take() == b"a" * 160 + silence(20) + b"b" * 160 + silence(20) + b"a" * 480
 
 
-def test_a_late_frame_leaves_what_was_taken_alone() -> None:
+def test_late_frame_leaves_taken_samples_alone() -> None:
     jitter_buffer = JitterBuffer(reorder_ms=40)
     jitter_buffer.place([frame(0), frame(40), frame(60)])
     assert jitter_buffer.take() == b"a" * 160 + silence(20) + b"a" * 320
@@ -199,7 +199,7 @@ def test_a_late_frame_leaves_what_was_taken_alone() -> None:
     assert (jitter_buffer.counts.late, jitter_buffer.counts.gap_ms) == (1, 20)
 
 
-def test_a_frame_that_overlaps_adds_what_is_new() -> None:
+def test_overlapping_frame_adds_only_new_samples() -> None:
     samples, counts = placed([frame(0), frame(10, b"b")])
     assert samples == b"a" * 160 + b"b" * 80
     assert (counts.overlapped, counts.repeated) == (1, 0)

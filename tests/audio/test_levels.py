@@ -15,7 +15,7 @@ def test_a_square_wave_at_full_scale_is_zero() -> None:
     assert dbfs(np.array([-32_768] * 100, np.int16)) == pytest.approx(0)
 
 
-def test_a_sine_is_three_decibels_below_and_half_the_amplitude_six_more() -> None:
+def test_levels_of_a_sine_at_full_and_half_amplitude() -> None:
     assert dbfs(sine(32_767)) == pytest.approx(-3.01, abs=0.01)
     assert dbfs(sine(16_384)) == pytest.approx(-9.03, abs=0.01)
 

@@ -33,11 +33,11 @@ def test_encodes_as_libsndfile_does_to_within_one_step() -> None:
 
 @settings(max_examples=40)
 @given(st.binary())
-def test_encoding_what_was_decoded_gives_the_codes_back(codes: bytes) -> None:
+def test_encoding_reverses_decoding(codes: bytes) -> None:
     assert mulaw.encode(mulaw.decode(codes)) == codes.replace(b"\x7f", b"\xff")
 
 
-def test_each_segment_begins_at_the_decision_value_of_the_recommendation() -> None:
+def test_segments_begin_at_the_recommended_decision_values() -> None:
     # G.711, table 2a: 31, 95, 223, 479, 991, 2015, 4063 of 8159; here times four, for 16 bits.
     begins = np.array([31, 95, 223, 479, 991, 2_015, 4_063], np.int16) * 4
     for first in begins:

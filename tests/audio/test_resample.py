@@ -56,7 +56,7 @@ def test_two_upsamplers_give_the_same_bits() -> None:
     assert all(np.array_equal(first, other) for other in others)
 
 
-def test_what_the_filter_lifts_beyond_full_scale_is_clipped() -> None:
+def test_overshoot_beyond_full_scale_is_clipped() -> None:
     square = np.where(np.arange(4_000) // 20 % 2, 32_767, -32_768).astype(np.int16)
     made = upsample_all(square)
     assert made.max() == 32_767 and made.min() == -32_768

@@ -37,7 +37,7 @@ def test_nothing_begins_before_the_track_does() -> None:
     assert run([(100, 0.0), (1_000, 0.9), (600, 0.0)]) == [Opened(0), Closed(0, 1_550)]
 
 
-def test_the_next_segment_begins_where_the_last_one_ended_at_the_earliest() -> None:
+def test_next_segment_never_overlaps_the_last_one() -> None:
     events = run([(500, 0.9), (500, 0.0), (500, 0.9), (500, 0.0)])
     assert events == [Opened(0), Closed(0, 950), Opened(950), Closed(950, 1_950)]
 
@@ -46,7 +46,7 @@ def test_a_short_pause_does_not_end_a_segment() -> None:
     assert run([(500, 0.9), (450, 0.0), (500, 0.9), (500, 0.0)]) == [Opened(0), Closed(0, 1_900)]
 
 
-def test_between_the_thresholds_what_was_goes_on() -> None:
+def test_state_is_kept_between_the_thresholds() -> None:
     # Speech goes on at 0.4, silence goes on at 0.4 as well.
     assert run([(500, 0.9), (1_000, 0.4), (500, 0.0)]) == [Opened(0), Closed(0, 1_950)]
     assert run([(500, 0.9), (50, 0.2), (450, 0.4)]) == [Opened(0), Closed(0, 950)]
@@ -62,7 +62,7 @@ def test_a_dropped_segment_takes_no_room() -> None:
     assert events == [Opened(0), Dropped(0), Opened(50), Closed(50, 1_500)]
 
 
-def test_the_end_of_the_track_closes_what_is_open() -> None:
+def test_end_of_track_closes_the_open_segment() -> None:
     assert run([(1_000, 0.9)]) == [Opened(0), Closed(0, 1_000)]
     assert run([(1_000, 0.9), (200, 0.0)]) == [Opened(0), Closed(0, 1_200)]
     assert run([(50, 0.9)]) == [Opened(0), Dropped(0)]
@@ -79,7 +79,7 @@ def test_without_a_dip_it_waits_for_the_next_one() -> None:
     assert run(script) == [Opened(0), Split(0, 18_100), Closed(18_100, 20_750)]
 
 
-def test_at_the_hard_maximum_it_is_cut_where_speech_is_least_likely() -> None:
+def test_hard_maximum_cuts_where_speech_is_least_likely() -> None:
     script = [(20_000, 0.9), (50, 0.6), (10_000, 0.9), (500, 0.0)]
     first, split, closed = run(script)
     assert first == Opened(0)
@@ -103,7 +103,7 @@ def scripts(draw: st.DrawFn) -> Script:
 
 @settings(max_examples=40)
 @given(scripts())
-def test_segments_are_in_order_disjoint_bounded_and_hold_all_speech(script: Script) -> None:
+def test_segments_are_ordered_bounded_and_contain_all_speech(script: Script) -> None:
     options = SegmenterOptions()
     events = run(script, options)
     segments = [(event.start_ms, event.end_ms) for event in events if isinstance(event, Closed | Split)]

@@ -8,7 +8,7 @@ def silences(*spans: tuple[int, int]) -> Silences:
     return made
 
 
-def test_what_a_frame_covers_is_found_newest_first() -> None:
+def test_covered_silences_are_found_newest_first() -> None:
     known = silences((0, 10), (20, 30), (40, 50))
     assert [silence.start for silence in known.under(25, 45, 0)] == [40, 20]
     assert known.under(10, 20, 0) == []
@@ -19,7 +19,7 @@ def test_rounding_covers_nothing() -> None:
     assert len(silences((20, 30)).under(0, 23, tolerance=2)) == 1
 
 
-def test_what_is_filled_is_no_gap_any_more() -> None:
+def test_filled_silence_is_no_gap() -> None:
     known = silences((0, 100))
     known.shrink(known.known[0], 40, 60)
     assert known.known == (Silence(0, 40, True), Silence(60, 100, True))

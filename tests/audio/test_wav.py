@@ -91,7 +91,7 @@ def test_unknown_chunks_are_passed_over_with_their_padding() -> None:
         (riff(chunk(b"fmt ", bytes(16)), chunk(b"data", b"")), "expected channels"),
     ],
 )
-def test_what_is_not_a_wav_file_is_refused_in_one_line(head: bytes, fault: str) -> None:
+def test_other_files_are_refused_in_one_line(head: bytes, fault: str) -> None:
     with pytest.raises(WavError, match=fault) as caught:
         wav.parse(head)
     assert "\n" not in str(caught.value)
@@ -109,7 +109,7 @@ def test_no_head_raises_anything_else(junk: bytes) -> None:
 
 @settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from([1, 2]))
-def test_a_repaired_length_is_whole_sample_frames_that_the_file_has(file_size: int, channels: int) -> None:
+def test_repaired_length_counts_whole_sample_frames(file_size: int, channels: int) -> None:
     length = wav.repaired_length(file_size, channels)
     assert length % (2 * channels) == 0
     assert 0 <= length <= max(0, file_size - wav.HEADER_BYTES) < length + 2 * channels
@@ -119,7 +119,7 @@ def scanned(file: bytes) -> WavInfo:
     return wav.scan(lambda at, count: file[at : at + count], len(file))
 
 
-def test_missing_bytes_are_told_from_a_streamed_length() -> None:
+def test_missing_bytes_differ_from_a_streamed_length() -> None:
     cut = riff(FMT, b"data" + struct.pack("<I", 1_000) + bytes(100))
     streamed = riff(FMT, b"data" + struct.pack("<I", 0xFFFF_FFFF) + bytes(100))
     assert (scanned(cut).data_bytes, scanned(cut).missing_bytes) == (100, 900)

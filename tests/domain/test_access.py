@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from callreel.domain.access import RIGHTS, Right, Scope, UserRole, identity_of, rights_of
 
 
-def test_each_role_may_what_the_one_below_may() -> None:
+def test_each_role_has_the_rights_of_the_one_below() -> None:
     assert RIGHTS[UserRole.AGENT] < RIGHTS[UserRole.SUPERVISOR] < RIGHTS[UserRole.ADMINISTRATOR]
     assert RIGHTS[UserRole.ADMINISTRATOR] == set(Right)
 

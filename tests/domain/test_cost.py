@@ -35,7 +35,7 @@ def test_a_call_of_83_seconds() -> None:
     assert cost.total == Decimal("0.049")
 
 
-def test_each_stream_is_rounded_by_itself_and_nothing_is_left_out() -> None:
+def test_each_stream_is_rounded_separately() -> None:
     cost = call_cost(client_ms=0, number_ms=0, streams_ms=[1, 1, 60_001], recorded_ms=0, prices=Prices("EUR"))
     assert [(item.name, item.minutes) for item in cost.items] == [("media stream", 4)]
     assert cost.currency == "EUR"

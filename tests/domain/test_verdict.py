@@ -227,7 +227,7 @@ def test_details_hold_the_figures(comparisons: tuple[Comparison, ...], known: Fa
     assert judge(comparisons, known).reasons[0].detail == detail
 
 
-def test_what_makes_a_call_suspect_comes_first() -> None:
+def test_suspect_reasons_come_first() -> None:
     judgement = judge(agent(drift_ppm=80.0), facts(streams=2))
     assert [reason.code for reason in judgement.reasons] == ["drift", "stream_interrupted"]
 

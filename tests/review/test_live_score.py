@@ -12,7 +12,7 @@ def turn(text: str, role: Role = Role.AGENT, start_ms: int = 0) -> Turn:
     return Turn(role, start_ms, words[-1].end_ms, text, None, words)
 
 
-def test_words_are_counted_by_what_became_of_them() -> None:
+def test_words_are_counted_by_outcome() -> None:
     live = [turn("the bump is at full pressure now"), turn("yes well", Role.TECHNICIAN, 4000)]
     final = [turn("the pump is at full pressure"), turn("yes well it is", Role.TECHNICIAN, 4000)]
     found = live_score(live, final)
@@ -25,5 +25,5 @@ def test_a_call_without_a_final_word_has_no_rate() -> None:
     assert live_score([], []).rate is None
 
 
-def test_what_one_party_said_never_counts_for_the_other() -> None:
+def test_words_of_the_parties_are_scored_separately() -> None:
     assert live_score([turn("hello")], [turn("hello", Role.TECHNICIAN)]) == LiveScore(1, 0, 0, 1, 1)

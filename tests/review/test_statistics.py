@@ -38,7 +38,7 @@ def figures(installation: Installation, prices: Prices | None, **now: int) -> di
         return dict(day_figures(conn, date(2026, 11, 1), date(2026, 11, 2), UTC, None, prices, today))
 
 
-def test_the_month_goes_on_at_its_rate(tmp_path: Path) -> None:
+def test_month_is_projected_at_its_rate(tmp_path: Path) -> None:
     with grounded(tmp_path) as installation:
         for number, day in enumerate((1, 5, 10)):
             a_call(installation, number, day)

@@ -109,7 +109,7 @@ def test_last_event_id(place: Seed) -> None:
         assert live_events.last_id(conn) == 8
 
 
-def test_the_live_score_is_null_until_it_is_known_and_then_has_a_rate(place: Seed) -> None:
+def test_live_score_is_null_until_known(place: Seed) -> None:
     with place.database.write() as conn:
         summary = call_summary(conn, DONE)
         assert summary is not None and summary["live_score"] is None

@@ -22,7 +22,7 @@ def runs(live: list[Turn], final: list[Turn]) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_a_word_heard_as_another() -> None:
+def test_replaced_word() -> None:
     found = runs([turn("read the gorge please now")], [turn("read the gauge please")])
     assert found == [
         ("equal", "read the", "read the"),
@@ -36,7 +36,7 @@ def test_capitals_and_punctuation_are_no_difference() -> None:
     assert runs([turn("well then")], [turn("Well, then.")]) == [("equal", "well then", "Well, then.")]
 
 
-def test_parties_are_told_apart_and_come_in_the_order_of_time() -> None:
+def test_parties_are_compared_separately_in_order_of_time() -> None:
     live = [turn("hello"), turn("hello", 3000, Role.TECHNICIAN)]
     final = [turn("hello"), turn("hullo", 3000, Role.TECHNICIAN), turn("bye", 9000)]
     assert runs(live, final) == [

@@ -53,7 +53,7 @@ def test_a_turn_typed_anew_keeps_the_times_of_its_words() -> None:
     assert 1400 <= kept["left"] < kept["valve,"] < 1550
 
 
-def test_what_a_person_wrote_is_not_what_the_engine_was_sure_of() -> None:
+def test_corrected_words_have_no_confidence() -> None:
     made = one(Change(0, text="Close the valve please"))
     assert [word.confidence for word in made.words] == [None, 0.5, None, 0.5]
     assert made.words[0].start_ms == 1000
@@ -61,7 +61,7 @@ def test_what_a_person_wrote_is_not_what_the_engine_was_sure_of() -> None:
     assert one(Change(0, text="CLOSE THE WOLF PLEASE")).confidence is None
 
 
-def test_a_corrected_turn_still_says_which_engine_heard_it() -> None:
+def test_corrected_turn_keeps_its_engine() -> None:
     stood_in = replace(TURNS[0], fallback_engine="openai")
     made = corrected([stood_in], [Change(0, word=2, text="valve")])[0]
     assert made is not None and made.fallback_engine == "openai"
@@ -83,7 +83,7 @@ def test_an_empty_text_removes_a_turn() -> None:
     assert corrected(TURNS, [Change(1, word=0, text=""), Change(1, word=1, text="")]) == {1: None}
 
 
-def test_what_stays_the_same_is_no_change() -> None:
+def test_unchanged_text_is_no_change() -> None:
     assert corrected(TURNS, [Change(0, text="close the wolf please"), Change(1, role=Role.AGENT)]) == {}
 
 
@@ -103,7 +103,7 @@ def test_what_stays_the_same_is_no_change() -> None:
         ([Change(0, role=Role.AGENT), Change(0, role=Role.TECHNICIAN)], "the same thing"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes: list[Change], why: str) -> None:
+def test_unfitting_changes_are_refused(changes: list[Change], why: str) -> None:
     with pytest.raises(CorrectionError, match=why):
         corrected(TURNS, changes)
 

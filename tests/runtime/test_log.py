@@ -38,7 +38,7 @@ def test_phone_numbers_lose_all_but_their_last_two_digits() -> None:
     assert mask_numbers("+1234567 and 15551234567") == "+1234567 and 15551234567"
 
 
-def test_numbers_and_secrets_are_masked_wherever_they_stand() -> None:
+def test_numbers_and_secrets_are_masked_everywhere() -> None:
     formatter = Masking(JsonLines(), ["very-secret"])
     try:
         raise ValueError("very-secret of +15551234567")

@@ -36,7 +36,7 @@ def names(spans: InMemorySpanExporter) -> list[str]:
     return [found.name for found in spans.get_finished_spans()]
 
 
-def test_a_call_is_one_trace_from_the_voice_request_to_the_verdict(
+def test_call_is_one_trace_from_voice_request_to_verdict(
     installation: Installation, spans: InMemorySpanExporter
 ) -> None:
     with recorded_call(installation) as recorded:
@@ -54,7 +54,7 @@ def test_a_call_is_one_trace_from_the_voice_request_to_the_verdict(
     assert (found[1].attributes or {})["callreel.ended_by"] == "stop"
 
 
-def test_a_stage_that_fails_is_a_span_that_failed_without_its_words(
+def test_failed_stage_is_a_failed_span_without_its_message(
     installation: Installation, spans: InMemorySpanExporter
 ) -> None:
     class Grumbling(Decoder):

@@ -44,7 +44,7 @@ def signed(claims: dict[str, Any], *, cty: str = "twilio-fpa;v=1", secret: str =
     return jwt.encode(claims, secret, algorithm="HS256", headers={"cty": cty})
 
 
-def test_what_is_minted_is_good() -> None:
+def test_minted_token_is_valid() -> None:
     assert check(token(), SECRET, ACCOUNT, NOW) == Grants("ada", APP, True, NOW + timedelta(seconds=600))
     assert check(token(incoming=False, ttl_s=60), SECRET, ACCOUNT, NOW) == Grants(
         "ada", APP, False, NOW + timedelta(seconds=60)
@@ -58,7 +58,7 @@ def test_the_carriers_own_library_reads_it() -> None:
     assert read.headers["cty"] == "twilio-fpa;v=1"
 
 
-def test_what_the_carriers_own_library_makes_is_good() -> None:
+def test_token_of_the_official_library_is_valid() -> None:
     made = AccessToken(ACCOUNT, KEY, SECRET, identity="ada", ttl=600)
     made.add_grant(VoiceGrant(outgoing_application_sid=APP))
     checked = check(made.to_jwt(), SECRET, ACCOUNT, datetime.now(UTC))
@@ -95,7 +95,7 @@ def test_it_lives_from_its_beginning_to_its_end() -> None:
         (signed(CLAIMS | {"grants": CLAIMS["grants"] | {"identity": "a b"}}), 31204),
     ],
 )
-def test_what_is_worth_nothing(text: str, code: int) -> None:
+def test_invalid_tokens_are_refused(text: str, code: int) -> None:
     refused = check(text, SECRET, ACCOUNT, NOW)
     assert isinstance(refused, Refused) and refused.code == code
 
@@ -104,7 +104,7 @@ def test_what_is_worth_nothing(text: str, code: int) -> None:
     "options",
     [{"identity": "a.b"}, {"identity": ""}, {"identity": "x" * 122}, {"ttl_s": 0}, {"ttl_s": 86401}],
 )
-def test_what_is_not_minted(options: dict[str, Any]) -> None:
+def test_invalid_requests_mint_no_token(options: dict[str, Any]) -> None:
     with pytest.raises(AccessTokenError):
         token(**options)
 
@@ -120,6 +120,6 @@ def test_no_text_makes_it_raise(text: str) -> None:
 
 
 @given(st.from_regex(r"[A-Za-z0-9_]{1,121}", fullmatch=True))
-def test_every_identity_of_the_allowed_letters_comes_back(identity: str) -> None:
+def test_every_allowed_identity_survives_the_round_trip(identity: str) -> None:
     checked = check(token(identity), SECRET, ACCOUNT, NOW)
     assert is_identity(identity) and isinstance(checked, Grants) and checked.identity == identity

@@ -40,7 +40,7 @@ def test_timeouts() -> None:
 @pytest.mark.parametrize(
     "fragment", ["ct=99", "ct=10001", "rt=15001", "rc=6", "rc=-1", "rc=x", "rp=6xx", "e=x", "=", "rc"]
 )
-def test_what_is_out_of_range_or_unknown_counts_as_not_given(fragment: str) -> None:
+def test_out_of_range_or_unknown_overrides_are_ignored(fragment: str) -> None:
     assert split_overrides(f"{URL}#{fragment}") == (URL, Overrides())
 
 

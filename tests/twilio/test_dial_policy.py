@@ -80,7 +80,7 @@ def test_kinds_of_numbers(raw: str, reason: str | None) -> None:
         assert isinstance(decision, Refused) and reason in decision.reason
 
 
-def test_a_prefix_opens_what_the_country_does_not() -> None:
+def test_prefix_allows_numbers_outside_the_countries() -> None:
     policy = DialPolicy(frozenset({"US"}), ("+881", "+1900555"))
     assert policy.decide("+881612345678") == Allowed("+881612345678")
     assert policy.decide("+19005551234") == Allowed("+19005551234")

@@ -42,7 +42,7 @@ def test_every_kind_of_message_is_listed() -> None:
     assert tags | {"media"} == media_messages.EVENTS
 
 
-def test_wrong_shape_and_broken_text_are_told_apart() -> None:
+def test_wrong_shape_and_broken_text_raise_different_errors() -> None:
     with pytest.raises(msgspec.ValidationError):
         media_messages.decode_control('{"event":"mark"}')
     with pytest.raises(msgspec.DecodeError) as broken:

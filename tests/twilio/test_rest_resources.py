@@ -81,11 +81,11 @@ def test_round_trip(recording: RecordingResource) -> None:
         ("evaporated", None),
     ],
 )
-def test_what_a_status_means(status: str, state: CloudState | None) -> None:
+def test_status_maps_to_a_cloud_state(status: str, state: CloudState | None) -> None:
     assert RecordingResource(SID, LEG, status).cloud_state is state
 
 
-def test_what_is_missing_or_odd_becomes_none() -> None:
+def test_missing_or_odd_values_become_none() -> None:
     body = {
         "sid": SID,
         "call_sid": LEG,
@@ -99,7 +99,7 @@ def test_what_is_missing_or_odd_becomes_none() -> None:
 
 @pytest.mark.parametrize("key", ["sid", "call_sid", "status"])
 @pytest.mark.parametrize("value", [None, "", 7])
-def test_what_a_recording_cannot_do_without(key: str, value: object) -> None:
+def test_recording_without_a_required_key_is_refused(key: str, value: object) -> None:
     with pytest.raises(CarrierError, match=f"has no {key}$"):
         RecordingResource.from_json(written(RECORDING) | {key: value})
 
@@ -140,6 +140,14 @@ def test_following_the_pages_finds_each_recording_once(count: int, page_size: in
             break
         page, uri = page + 1, following
     assert found == recordings
+
+
+def test_one_unusable_item_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    good = written(RECORDING)
+    odd = [{key: value for key, value in good.items() if key != "call_sid"}, None, "RE1", {}]
+    read, _ = recordings_of({"recordings": [*odd[:2], good, *odd[2:]]})
+    assert read == (RECORDING,)
+    assert len(caplog.records) == 4
 
 
 def test_paging_keys() -> None:

@@ -127,16 +127,14 @@ def test_a_missing_signature_is_false() -> None:
     assert not CHECK.valid(URL, None, {"X-Twilio-Webhooks-Signature-Settings": settings_header(KEY)})
 
 
-def test_what_is_not_text_is_false() -> None:
+def test_signature_that_is_no_text_is_invalid() -> None:
     upload: dict[str, str] = {"File": b"bytes"}  # type: ignore[dict-item]
     assert not CHECK.valid(URL, upload, signed(SIGNATURE))
     assert not CHECK.valid(URL, {"a": "\ud800"}, signed(SIGNATURE))
 
 
 @given(FORMS, st.booleans())
-def test_what_we_sign_the_carriers_library_and_we_ourselves_find_valid(
-    form: dict[str, str], sha256: bool
-) -> None:
+def test_our_signature_is_valid_for_us_and_the_official_library(form: dict[str, str], sha256: bool) -> None:
     logging.getLogger("twilio").setLevel(logging.ERROR)
     url = "https://calls.example.com/twilio/voice?a=b%20c"
     secret = SECRET if sha256 else TOKEN

@@ -268,7 +268,7 @@ def spoken(sender: StreamSender, events: list[Frame | Digit | Marked]) -> Iterat
     st.lists(st.one_of(FRAMES, CONTROLS), max_size=20),
     st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=3),
 )
-def test_what_is_sent_is_what_is_received(
+def test_sent_stream_is_received_unchanged(
     events: list[Frame | Digit | Marked], parameters: dict[str, str]
 ) -> None:
     sender = StreamSender(STREAM_SID, LEG_SID, "AC" + "0" * 32)
@@ -297,7 +297,7 @@ MESSAGES = st.one_of(st.sampled_from([*GOOD, *BAD]), st.text(), st.binary(), JSO
 
 
 @given(st.lists(MESSAGES, max_size=25))
-def test_any_messages_give_one_event_each_and_no_frame_outside_a_stream(messages: list[str | bytes]) -> None:
+def test_any_message_gives_one_event_and_no_frame_out_of_order(messages: list[str | bytes]) -> None:
     receiver = StreamReceiver()
     streaming = False
     for message in messages:

@@ -153,9 +153,7 @@ def test_stream_options_that_the_carrier_forbids(options: StreamOptions, reason:
 @pytest.mark.parametrize("channels", ["mono", "dual"])
 @pytest.mark.parametrize("track", ["inbound", "outbound", "both"])
 @pytest.mark.parametrize("trim", ["trim-silence", "do-not-trim"])
-def test_what_passes_the_check_is_what_the_carrier_takes_without_a_warning(
-    channels: str, track: str, trim: str
-) -> None:
+def test_checked_options_are_valid_for_the_carrier(channels: str, track: str, trim: str) -> None:
     options = replace(RECORDING, channels=channels, track=track, trim=trim, events=("completed",))
     xml = outgoing_answer(STREAM, options, "+15550000000", "+15551234567", PROGRESS.url)
     try:

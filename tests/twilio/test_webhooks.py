@@ -51,7 +51,7 @@ def test_a_browsers_call_is_outgoing_and_names_the_agent() -> None:
     assert request.parameters == {"ticket": "4711", "note": ""}
 
 
-def test_a_browser_cannot_say_who_it_is() -> None:
+def test_browser_parameters_cannot_override_identity() -> None:
     form = voice_form(
         leg_sid=LEG,
         account_sid=ACCOUNT,

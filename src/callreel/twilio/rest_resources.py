@@ -4,6 +4,7 @@ Shapes only: `carrier_client` sends the requests, retries and downloads. Missing
 text, since the carrier sends values that its own description lacks (reference/twilio.md, sections 6.1, 6.2, 6.5).
 """
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.twilio.timestamps import read_moment
 from callreel.twilio.webhooks import SID, cloud_state
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,20 @@ class RecordingResource:
 
 
 def recordings_of(body: object) -> tuple[tuple[RecordingResource, ...], str | None]:
-    """The recordings of one page, and the path of the next page, None on the last. Raises CarrierError for no page."""
+    """The recordings of one page, and the path of the next page, None on the last.
+
+    A single unusable item is skipped and logged: it must not hide the others. Raises CarrierError if it is no page.
+    """
     items = body.get("recordings") if isinstance(body, Mapping) else None
     if not isinstance(body, Mapping) or not isinstance(items, list):
         raise CarrierError("the carrier's list of recordings is not one", retryable=False)
-    return tuple(RecordingResource.from_json(item) for item in items), _text(body.get("next_page_uri"))
+    recordings = []
+    for item in items:
+        try:
+            recordings.append(RecordingResource.from_json(item))
+        except CarrierError as error:
+            log.warning("listed recording skipped: %s", error)
+    return tuple(recordings), _text(body.get("next_page_uri"))
 
 
 def transcriptions_of(body: object) -> tuple[str, ...]:
