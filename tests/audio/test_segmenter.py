@@ -1,9 +1,11 @@
 """Scripted probabilities in, segments out. A script is pairs of (milliseconds, probability)."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from callreel.audio.samples import Samples
 from callreel.audio.segmenter import (
     Closed,
     Dropped,
@@ -11,6 +13,7 @@ from callreel.audio.segmenter import (
     Segmenter,
     SegmenterOptions,
     SegmentEvent,
+    SpeechSegmenter,
     Split,
 )
 
@@ -141,3 +144,25 @@ def assert_each_opening_ends_once(events: list[SegmentEvent]) -> None:
 def test_contradicting_options_are_refused(contradiction: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         SegmenterOptions(**contradiction)  # type: ignore[arg-type]
+
+
+class Always:
+    """A detector that finds speech in every step, and counts them."""
+
+    step_samples = 256
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def probability(self, samples: Samples) -> float:
+        self.steps += 1
+        return 0.9
+
+
+def test_long_digital_silence_ends_speech_without_detection() -> None:
+    detector = Always()
+    segmenter = SpeechSegmenter(detector, SegmenterOptions())
+    assert list(segmenter.push(np.ones(25_600, np.int16))) == [Opened(0)]
+    assert list(segmenter.push(np.zeros(3_600 * 8_000, np.int16))) == [Closed(0, 3_650)]
+    assert (detector.steps, segmenter.position_ms) == (100, 3_603_200 // 32 * 32)
+    assert list(segmenter.push(np.ones(256, np.int16))) == [Opened(3_602_700)]

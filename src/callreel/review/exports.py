@@ -1,4 +1,4 @@
-"""A call's transcript as a file in one of the formats: the newest revision, the live text before there is a final one."""
+"""A call's transcript as a file: the newest revision, or the live text until there is a final one."""
 
 from collections.abc import Mapping
 from enum import StrEnum

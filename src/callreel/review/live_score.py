@@ -1,6 +1,6 @@
-"""A call's live text held against its final one: what reading along was worth.
+"""The quality of a call's live text, measured against its final text.
 
-The final text is not the truth, only what a better look made of the same audio. Words are held against each other as
+The final text is not the truth, only a better decoding of the same audio. Words are held against each other as
 `speech.difference` does it.
 """
 

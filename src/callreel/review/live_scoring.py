@@ -1,4 +1,4 @@
-"""Keeps a call's live score: its live text against its final one, whenever either is new."""
+"""Stores a call's live score whenever its live or final text is new."""
 
 from dataclasses import asdict
 

@@ -17,15 +17,15 @@ from callreel.store.db.database import Database
 
 
 class NoteError(CallreelError):
-    """A note that is not accepted as it is."""
+    """A note is too long or empty."""
 
 
 class OthersNoteError(CallreelError):
-    """A note of somebody else, which only supervisors change."""
+    """Only supervisors change other people's notes."""
 
 
 class HeldNoteError(CallreelError):
-    """A note of a held call stays as it is."""
+    """Notes of a call on legal hold cannot be changed."""
 
 
 class Notes:
@@ -77,9 +77,9 @@ class Notes:
     ) -> NoteRow | None:
         row = notes.get(conn, call_id, note_id)
         if row is not None and row.by != by and not all_notes:
-            raise OthersNoteError("only who wrote a note, or a supervisor, changes it")
+            raise OthersNoteError("only its author or a supervisor can change a note")
         if row is not None and holds.current(conn, call_id) is not None:
-            raise HeldNoteError("the call is held: its notes stay as they are, and new ones can be added")
+            raise HeldNoteError("the call is on legal hold: its notes cannot be changed; add a new one")
         return row
 
     def _record(self, conn: Connection, change: str, row: NoteRow) -> LiveEvent:

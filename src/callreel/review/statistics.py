@@ -1,4 +1,4 @@
-"""Figures by day: calls, minutes, spoken time, verdicts, storage, cost so far and expected for the month.
+"""Statistics by day: calls, minutes, spoken time, verdicts, storage, cost so far and expected for the month.
 
 A call counts for the day on which it began, in a zone of the reader's choice. Everything is read in a few queries over
 the range, however many calls it has.

@@ -1,7 +1,4 @@
-"""A call as one JSON document: what the API answers, what the pages are made of and what the demo prints.
-
-Only rows are read here, nothing is decided: the verdict is judged, turns are merged and layers are written elsewhere.
-"""
+"""A call as one JSON document, for the API, the pages and the demo. It only reads rows."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +37,7 @@ def call_summary(
     words: bool = False,
     machine: bool = False,
 ) -> Summary | None:
-    """All that is known of a call, or None if there is no such call.
+    """The whole call, or None if there is no such call.
 
     `turns` are those of the newest revision. `words` adds to each turn its words, `machine` the turns as the engine
     wrote them. `cost` is None for a live call and without `prices`.
@@ -72,7 +69,7 @@ def call_summary(
 
 
 def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> Summary:
-    """What a list says of a call. `names` are technicians' by number. `duration_ms` is None for a live call; it counts
+    """A call as an entry of a list. `names` are technicians' by number. `duration_ms` is None for a live call; it counts
     from the answer if there was one.
     """
     began = row.answered_at or row.created_at
@@ -101,7 +98,7 @@ def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Su
 
 
 def layer_names(files: Sequence[LayerFile]) -> list[str]:
-    """A name for each file of a call, for addresses: `live_8k-agent`, `cloud`; a second one of a kind gets `-2`."""
+    """A name for each file of a call, for URLs: `live_8k-agent`, `cloud`; a second one of a kind gets `-2`."""
     seen: Counter[str] = Counter()
     names = []
     for file in files:
@@ -124,7 +121,7 @@ def note_summary(row: NoteRow) -> Summary:
 
 
 def revision_head(row: RevisionRow) -> Summary:
-    """Which revision, whose and when."""
+    """A revision's number, author and time."""
     return {"number": row.number, "by": row.by, "at": _time(row.at)}
 
 
@@ -167,7 +164,7 @@ def _transcript(row: TranscriptRow | None) -> Json:
 
 
 def live_offset_ms(row: CallRow) -> int:
-    """Where the live layers begin in the recording; 0 until they were compared, or when they could not be.
+    """Where the live layers begin in the recording; 0 if they were not compared.
 
     The call's clock is the recording's, which begins first. During the call, live positions count from the
     stream's beginning, some 400 ms later.
@@ -177,7 +174,7 @@ def live_offset_ms(row: CallRow) -> int:
 
 
 def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
-    """The most that the disk did not take of a party's live layers, as its streams counted at their end; silence instead.
+    """The longest part of a party's live layers that the disk did not take and that is silence instead.
 
     A party's count accumulates over the streams of a call.
     """
@@ -201,7 +198,7 @@ def _comparison(comparison: Comparison) -> Json:
 
 
 def live_turns(conn: Connection, row: CallRow) -> Sequence[Turn]:
-    """The live transcript once it is whole, until then its finals as they came; on the call's clock."""
+    """The live transcript once complete, until then its final results; on the call's clock."""
     live = transcripts.latest(conn, row.id, TranscriptKind.LIVE)
     if live is not None:
         return [_shifted(turn, live_offset_ms(row)) for turn in live.turns]

@@ -1,4 +1,4 @@
-"""What the live and the final transcript have different, word by word and party by party.
+"""Differences of the live and the final transcript, word by word and party by party.
 
 Both are on the call's clock, so words are only held against words of about the same time: the transcripts are cut where
 both are silent, and each stretch is compared separately. That keeps a long call cheap and the differences local.

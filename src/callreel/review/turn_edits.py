@@ -1,8 +1,8 @@
-"""What a person corrects in a transcript: the words of a turn, one word, or who spoke.
+"""Corrections of a transcript by a person: the words of a turn, one word, or the speaker.
 
-The machine's turns are never changed: a correction makes new ones. Words that stay keep their times; new ones take the
-time of those they stand for, shared by length, so that the player still finds them. How sure the engine was is said of
-its own words only: what a person wrote, if but a capital, has no confidence.
+The engine's turns are never changed: a correction makes new ones. Unchanged words keep their times; new ones share the time
+of those they replace, so that the player still finds them. A word that a person wrote has no confidence, even if it differs
+by one capital only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ class CorrectionError(CallreelError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. `turn` and `word` are places from 0 in the transcript that was looked at.
+    """One change. `turn` and `word` are indexes from 0 in the transcript that the person saw.
 
-    With `word`, `text` stands for that word; without, for the whole turn. An empty text removes. `role` is of a turn.
+    `text` replaces that word, or the whole turn without `word`; an empty text removes it. `role` is that of the turn.
     """
 
     turn: int
@@ -33,9 +33,9 @@ class Change:
 
 
 def corrected(turns: Sequence[Turn], changes: Iterable[Change]) -> dict[int, Turn | None]:
-    """The turns that become others, by place; None for one that goes. What ends up as it was is left out.
+    """The changed turns by index; None for a removed one. Turns that end up unchanged are left out.
 
-    Raises CorrectionError: a place that is not there, a change that says nothing, or two about one thing.
+    Raises CorrectionError for an index out of range, an empty change, or two changes of the same thing.
     """
     of_turn: dict[int, list[Change]] = {}
     for change in changes:
@@ -97,7 +97,7 @@ def _instead(word: Word, text: str) -> tuple[Word, ...]:
 
 
 def _rewritten(words: Sequence[Word], texts: Sequence[str], turn: Turn) -> tuple[Word, ...]:
-    """The words of a turn whose text was typed anew: those that are as before keep their times."""
+    """The words of a turn with a new text; unchanged words keep their times."""
     before, after = [word.text.casefold() for word in words], [text.casefold() for text in texts]
     made: list[Word] = []
     for op, i, i_end, j, j_end in opcodes(before, after):

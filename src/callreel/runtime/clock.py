@@ -1,4 +1,4 @@
-"""Time as the services see it. The only place that reads a clock; everything below takes time as an argument."""
+"""The system clock. Lower packages take time as an argument; tests use a clock that jumps."""
 
 import time
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The log: text for people or one JSON object a line, to standard error. Never a secret, never a whole phone number.
+"""The log on standard error: text for people, or one JSON object a line. Secrets and phone numbers are masked.
 
-A filter on the handler masks both in every line, whoever wrote it: our modules, uvicorn, a library.
+A formatter on the handler masks them in every line, of our modules and of libraries.
 """
 
 import json
@@ -23,7 +23,7 @@ _legs: OrderedDict[str, str] = OrderedDict()
 
 
 def remember(call_id: str, leg_sid: str) -> None:
-    """From now on every line of this process that names the call names its parent leg too."""
+    """Add the parent leg to every later log line of this process that has the field `call_id`."""
     _legs[call_id] = leg_sid
     _legs.move_to_end(call_id)
     while len(_legs) > _REMEMBERED:
@@ -36,7 +36,7 @@ def mask_numbers(text: str) -> str:
 
 
 class Masking(logging.Formatter):
-    """A formatter that masks what the formatter within it wrote, exceptions and extra fields included."""
+    """Masks the output of another formatter, exceptions and extra fields included."""
 
     def __init__(self, inner: logging.Formatter, secrets: Sequence[str] = ()) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tokens that open something once or for a while: media sockets, sessions, API tokens, the welcome link."""
+"""Secret tokens of media sockets, sessions, the API and the welcome link."""
 
 import hashlib
 import secrets
@@ -10,5 +10,5 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> str:
-    """What is stored of a token, its SHA-256, so that a copy of the database opens nothing."""
+    """The stored form of a token, its SHA-256, so that a copy of the database grants no access."""
     return hashlib.sha256(token.encode()).hexdigest()

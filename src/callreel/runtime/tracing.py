@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry: one a call, whichever process and stage its spans are from.
+"""OpenTelemetry traces: one for each call, over all processes and stages.
 
-Spans of a call belong together by its parent leg's id, from which the trace id is derived, so that nothing has to be handed
-from process to process. Without `CALLREEL_OTEL_ENDPOINT` they cost about a microsecond each and go nowhere. Attributes
+Spans of a call belong together by its parent leg's id, from which the trace id is derived, so that processes need not pass
+it on. Without `CALLREEL_OTEL_ENDPOINT` they cost about a microsecond each and go nowhere. Attributes
 are ids and counts, never a number or a text (specification: opentelemetry.io/docs/specs/otel/trace/api).
 """
 
@@ -19,7 +19,7 @@ Attributes = dict[str, str | int | float | bool]
 
 
 def call_context(leg_sid: str) -> Context:
-    """The trace that a call's spans are in."""
+    """The context of a call's trace."""
     digest = hashlib.sha256(leg_sid.encode()).digest()
     parent = SpanContext(
         trace_id=int.from_bytes(digest[:16]), span_id=int.from_bytes(digest[16:24]), is_remote=True,
@@ -37,7 +37,7 @@ def begin(name: str, leg_sid: str, **attributes: str | int | float | bool) -> Sp
 
 @contextmanager
 def span(name: str, leg_sid: str, **attributes: str | int | float | bool) -> Iterator[Span]:
-    """A span around a block. An exception makes it failed: with its type only, since its words may hold anything."""
+    """A span around a block. An exception marks it failed, by type only, since its message may contain anything."""
     begun = begin(name, leg_sid, **attributes)
     try:
         yield begun
@@ -49,7 +49,7 @@ def span(name: str, leg_sid: str, **attributes: str | int | float | bool) -> Ite
 
 
 def export_to(endpoint: str, process: str) -> Callable[[], None]:
-    """Send this process's spans to an OTLP collector over HTTP from now on; answers what sends the rest and ends it.
+    """Send this process's spans to an OTLP collector over HTTP from now on; returns a function that flushes and stops.
 
     Raises SettingsError without the extra.
     """

@@ -1,7 +1,7 @@
-"""Access tokens of the browser softphone: minted for our page, and checked as the carrier checks them.
+"""Access tokens of the browser softphone: minting, and checking as the carrier does.
 
 A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256 by an API key's secret. Claims and header: the carrier's
-"Access Tokens" page (reference/softphone.md, section 2). The browser's SDK checks nothing of it.
+"Access Tokens" page (reference/softphone.md, section 2). The browser's SDK does not check it.
 """
 
 import re
@@ -23,11 +23,11 @@ _IDENTITY = re.compile(r"[A-Za-z0-9_]{1,121}")
 
 
 class AccessTokenError(CallreelError):
-    """A token cannot be minted as asked."""
+    """A token cannot be minted from these values."""
 
 
 class RefusalCode(IntEnum):
-    """Why a token is refused, as the carrier numbers it. The SDK shows 31204 as 20101, 31205 as 20104 and 31201 as 20151."""
+    """The carrier's codes for refused tokens. The SDK shows 31204 as 20101, 31205 as 20104 and 31201 as 20151."""
 
     NOT_GRANTED = 31201
     NO_VALID_ACCOUNT = 31203
@@ -38,7 +38,7 @@ class RefusalCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a good token allows. `application_sid` None: no outgoing calls. `expires_at` is UTC."""
+    """What a valid token allows. `application_sid` None: no outgoing calls. `expires_at` is UTC."""
 
     identity: str
     application_sid: str | None
@@ -48,14 +48,14 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`code` goes to the browser; `reason` is a short fact without anything of the token."""
+    """`code` goes to the browser; `reason` contains nothing of the token."""
 
     code: RefusalCode
     reason: str
 
 
 def is_identity(text: str) -> bool:
-    """Whether the carrier takes it for a client's name: letters, digits and underscores, at most 121."""
+    """Whether the carrier accepts it as a client's name: letters, digits and underscores, at most 121."""
     return _IDENTITY.fullmatch(text) is not None
 
 
@@ -72,7 +72,7 @@ def mint(
 ) -> str:
     """A token with which `identity` calls through `application_sid`, valid from `now` for `ttl_s` seconds.
 
-    Raises AccessTokenError for an identity that the carrier would not take, an empty secret, or a life outside of one
+    Raises AccessTokenError for an identity that the carrier refuses, an empty secret, or a lifetime outside of one
     second to a day.
     """
     if not is_identity(identity):
@@ -82,7 +82,7 @@ def mint(
     if not api_key_secret:
         raise AccessTokenError("expected the secret of an API key, it is empty")
     if not 1 <= ttl_s <= MAX_TTL_S:
-        raise AccessTokenError(f"expected a life of 1 to {MAX_TTL_S} s, got {ttl_s}")
+        raise AccessTokenError(f"expected a lifetime of 1 to {MAX_TTL_S} s, got {ttl_s}")
     begins_s = int(now.timestamp())
     token = AccessToken(
         account_sid,
@@ -97,7 +97,7 @@ def mint(
 
 
 def check(token: str, api_key_secret: str, account_sid: str, now: datetime) -> Grants | Refused:
-    """What `token` allows at `now`, or why it is worth nothing. Never raises on what is in it."""
+    """What `token` allows at `now`, or why it is refused. Never raises because of its content."""
     try:
         decoded = jwt.decode_complete(
             token,
@@ -111,7 +111,7 @@ def check(token: str, api_key_secret: str, account_sid: str, now: datetime) -> G
             },
         )
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
-        return Refused(RefusalCode.INVALID, f"it is no token of this key ({type(error).__name__})")
+        return Refused(RefusalCode.INVALID, f"it is not a token of this key ({type(error).__name__})")
     return _granted(decoded["header"], decoded["payload"], account_sid, int(now.timestamp()))
 
 
@@ -122,15 +122,15 @@ def _granted(
     if header.get("cty") != _CONTENT:
         return Refused(RefusalCode.INVALID, f"its header lacks cty {_CONTENT}")
     if claims["sub"] != account_sid:
-        return Refused(RefusalCode.NO_VALID_ACCOUNT, "it is another account's")
+        return Refused(RefusalCode.NO_VALID_ACCOUNT, "it belongs to another account")
     if not _is_number(begins_s) or not _is_number(ends_s):
-        return Refused(RefusalCode.INVALID, "its times are no numbers")
+        return Refused(RefusalCode.INVALID, "its times are not numbers")
     if begins_s > now_s:
         return Refused(RefusalCode.INVALID, "it is not valid yet")
     if ends_s <= now_s:
         return Refused(RefusalCode.EXPIRED, "it has expired")
     if ends_s - begins_s > MAX_TTL_S:
-        return Refused(RefusalCode.LIVES_TOO_LONG, "it lives for more than a day")
+        return Refused(RefusalCode.LIVES_TOO_LONG, "its lifetime is more than a day")
     return _voice_grants(claims.get("grants"), ends_s)
 
 

@@ -1,8 +1,8 @@
-"""Connection overrides: how patient the carrier is with one of our URLs, and whether it tries again.
+"""Connection overrides: the carrier's timeouts and retries for one of our URLs.
 
-They stand in the URL's fragment (`#rc=5&rp=all`), which is neither sent nor signed. Without them the carrier retries
-once and only when it could not connect: an HTTP 500 of ours would lose a callback. Keys, defaults and ranges:
-reference/twilio.md, section 5.1. This module decides; waiting and sending are the stand-in's.
+They are in the URL's fragment (`#rc=5&rp=all`), which is neither sent nor signed. Without them the carrier retries once, and
+only if it could not connect: an HTTP 500 of ours would lose a callback. Keys, defaults and ranges: reference/twilio.md,
+section 5.1. This module decides; the simulator waits and sends.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ POLICIES = frozenset({"ct", "rt", "4xx", "5xx"})
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The carrier's defaults. `policy` holds what is retried: `ct` connect failure, `rt` read timeout, `4xx`, `5xx`."""
+    """The carrier's defaults. `policy` names what is retried: `ct` connect failure, `rt` read timeout, `4xx`, `5xx`."""
 
     connect_timeout_ms: int = 5000
     read_timeout_ms: int = 15000
@@ -32,12 +32,12 @@ class ConnectFailure:
 
 @dataclass(frozen=True, slots=True)
 class ReadTimeout:
-    """A connection was made, but no answer came in time."""
+    """Connected, but no response arrived in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpStatus:
-    """An answer came."""
+    """A response arrived."""
 
     code: int
 
@@ -62,7 +62,7 @@ def with_overrides(url: str, retries: int, policy: str) -> str:
 
 
 def split_overrides(url: str) -> tuple[str, Overrides]:
-    """The URL to be requested, and its overrides. What is unknown or out of range counts as not given."""
+    """The URL to be requested, and its overrides. Unknown or out-of-range values are ignored."""
     address, _, fragment = url.partition("#")
     given = dict(parse_qsl(fragment))
     default = Overrides()
@@ -76,7 +76,7 @@ def split_overrides(url: str) -> tuple[str, Overrides]:
 
 
 def should_retry(overrides: Overrides, attempt: int, outcome: DeliveryOutcome) -> bool:
-    """Whether to deliver again after `attempt` (the first is 1) ended so. The total budget is the caller's to watch."""
+    """Whether to retry after `attempt` (the first is 1) with this outcome. The caller enforces the total budget."""
     return attempt <= overrides.retries and _cause(outcome) in overrides.policy
 
 

@@ -1,7 +1,7 @@
-"""Which numbers an agent's browser may call: what it sends is untrusted, and some numbers cost money.
+"""Which numbers an agent's browser may call: its input is untrusted, and some numbers cost extra.
 
 A policy is a set of countries and a list of prefixes. Numbers are parsed and classified by `phonenumbers` (Google's
-metadata). No reason that is given here holds a number in full, since reasons reach logs and callers.
+metadata). Reasons never contain a full number, since they reach logs and callers.
 """
 
 import re
@@ -31,7 +31,7 @@ _COSTLY = {
     PhoneNumberType.VOICEMAIL: "a voicemail access number",
 }
 
-# Nobody has area code 555: examples and the stand-in carrier use it, and a real carrier refuses it at no cost.
+# Area code 555 is unassigned: examples and the simulator use it, and a real carrier refuses it at no cost.
 _FICTIONAL = "+1555"
 _PREFIX = re.compile(r"\+[1-9]\d{0,14}")
 _LETTER = re.compile(r"[A-Za-z]")
@@ -40,14 +40,14 @@ _SHORT_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """May be dialled. `e164` is `+`, the country's code and the number, digits only."""
+    """The number may be dialled. `e164` is `+`, the country's code and the number, digits only."""
 
     e164: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """May not. `reason` is for the log and for the caller's ear; it holds no number in full."""
+    """The number may not be dialled. `reason` is logged and spoken to the caller; it contains no full number."""
 
     reason: str
 
@@ -90,7 +90,7 @@ class DialPolicy:
         return cls(countries or frozenset({region}), prefixes, region)
 
     def decide(self, raw: str) -> Decision:
-        """Whether what was typed may be dialled, and as which number. Never raises on what is typed."""
+        """Whether the typed text may be dialled, and as which number. Never raises."""
         if self._short(raw):
             return Refused("emergency and short numbers cannot be called from here")
         try:

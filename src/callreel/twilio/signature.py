@@ -1,4 +1,4 @@
-"""The carrier's signature on its requests: made and checked.
+"""The carrier's request signatures: signing and checking.
 
 The digest is the official library's (`RequestValidator.compute_signature`, twilio 9.13). Its `validate` is not used:
 it raises on a missing header, breaks on user info and IPv6 hosts with a port, takes :80 for wss and does not compare in
@@ -27,7 +27,7 @@ _URL = re.compile(r"(?P<scheme>[a-z]+)://(?P<host>[^/?]*?)(?P<port>:\d+)?(?P<res
 
 
 class _Fields(dict[str, list[str]]):
-    """Several values a name, in the way that the library asks for them."""
+    """Several values for a name, in the form that the library expects."""
 
     def getall(self, name: str) -> list[str]:
         return self[name]
@@ -50,10 +50,10 @@ def settings_header(key_sid: str) -> str:
 
 
 class SignatureCheck:
-    """Says whether a request is the carrier's.
+    """Checks that a request is from the carrier.
 
     Without a settings header the account's Auth Token signs with SHA-1. With one it names the shared key, which signs
-    with SHA-256; a key that we do not have and any other combination are refused. An empty secret never validates.
+    with SHA-256; an unknown key and any other combination are refused. An empty secret never validates.
     """
 
     def __init__(self, auth_token: str, shared_keys: Mapping[str, str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The TwiML we answer with: what a call is to do. Written here, read by `twiml_reader` at the other end.
+"""The TwiML of our answers to voice requests. `simulator/calls/twiml_reader` reads it.
 
 The official library writes and escapes the XML. Options are checked once, at start-up, so that a typo stops the server
 and not a call: the carrier accepts bad TwiML with a warning and continues without the recording or the stream.

@@ -20,10 +20,10 @@ CLIENT = "client:"
 """What the `From` of a browser's leg and the `To` of a leg to a browser begin with."""
 
 TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-"""The statuses after which a leg has no other."""
+"""Final statuses of a leg."""
 
 SID = re.compile(r"[A-Z]{2}[0-9A-Za-z]{1,64}")
-"""An id of the carrier's. It has 32 hex digits, but what counts here is that it is safe in a file's name and a URL."""
+"""An id of the carrier. It has 32 hex digits, but only safety in file names and URLs matters here."""
 
 _CLOUD_STATES = {
     "in-progress": CloudState.IN_PROGRESS,
@@ -45,12 +45,12 @@ _VOICE_FIELDS = frozenset(
 
 
 class WebhookError(CallreelError):
-    """A callback lacks a field that it cannot do without, or that field holds something else."""
+    """A required field of a callback is missing or invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceRequest:
-    """The carrier asks what to do with a call. The leg is the parent leg.
+    """The carrier's request for TwiML. The leg is the parent leg.
 
     `from_` is signed and can be trusted; `to` and `parameters` are what the browser's page chose. `agent_identity` is
     who called by browser, None on an incoming call. `parameters` holds every field that is not one of the carrier's.
@@ -85,7 +85,7 @@ class CallProgress:
 
     @property
     def key(self) -> str:
-        """The same for a callback that repeats, and for no other."""
+        """Equal for repeated callbacks only."""
         return f"{self.leg_sid}:{self.status}:{_shown(self.sequence_number)}"
 
 
@@ -218,7 +218,7 @@ def _sid(form: Mapping[str, str], name: str) -> str:
 
 
 def _number(form: Mapping[str, str], name: str) -> int | None:
-    """A count, or None where there is none: no such field is worth refusing a callback for."""
+    """A count, or None if missing or invalid, which is no reason to refuse a callback."""
     value = form.get(name, "")
     return int(value) if value.isdecimal() and len(value) <= 9 else None
 
