@@ -1,14 +1,14 @@
 """How the messages of one media socket get from the kernel to its session: as they arrive, or read in batches.
 
 A media stream sends 100 small messages a second, and waking up for each costs more than reading it. A stream that is
-transcribed live pays for that (`TransportSource`). Any other is read once in 160 ms (`BatchedSource`), for the price of
-one wake-up; the kernel's socket buffer keeps the messages meanwhile.
+transcribed live pays for that (`FrameSource`). Any other is read once in 160 ms (`BatchedSource`), for the price of
+one wake-up; the socket buffer in the kernel keeps the messages meanwhile.
 """
 
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 from callreel.ingest.media.batched_reader import BatchedReader
 
@@ -18,65 +18,43 @@ FILL_PERCENT = 85
 """picows doubles its buffer when 90 % are filled, and never shrinks it: so a read fills less than that."""
 
 
-class FrameSource(Protocol):
-    """Where a media socket's complete messages go, and when its bytes are read."""
+class FrameSource:
+    """Delivers each message at once, as the event loop reads it: least latency. `BatchedSource` is the other way."""
 
-    accept: Callable[[bytes], None]
-    """Takes a message of the WebSocket parser. An attribute, so that a message costs no further call."""
+    def __init__(self, transport: asyncio.Transport, receive: Callable[[bytes], None]) -> None:
+        self._transport = transport
+        self.accept = receive
+        """Takes a complete message of the WebSocket parser. An attribute, so that a message costs no further call."""
 
     def start(self) -> None:
         """Read from now on."""
-        ...
+        self._transport.resume_reading()
 
     def stop(self) -> None:
         """Leave reading to the transport, which detects the socket's end and its errors."""
-        ...
 
     def deliver(self) -> None:
         """Give the session what was parsed, before a message that the parser reports in another way."""
-        ...
 
     def drain(self) -> None:
         """Give the session what the socket holds now."""
-        ...
 
 
-class TransportSource:
-    """Each message at once, as the event loop reads it: least latency."""
-
-    def __init__(self, transport: asyncio.ReadTransport, receive: Callable[[bytes], None]) -> None:
-        self._transport = transport
-        self.accept = receive
-
-    def start(self) -> None:
-        self._transport.resume_reading()
-
-    def stop(self) -> None: ...
-
-    def deliver(self) -> None: ...
-
-    def drain(self) -> None: ...
-
-
-class BatchedSource:
+class BatchedSource(FrameSource):
     """All messages of a period together. The transport's own reading stays paused while this reads.
 
-    A killed process loses nothing that the kernel held: the bound on a loss is the period.
+    A killed process loses what its socket buffers hold: one period at most.
     """
 
     def __init__(
-        self,
-        reader: BatchedReader,
-        transport: asyncio.Transport,
-        receive_all: Callable[[list[bytes]], None],
+        self, reader: BatchedReader, transport: asyncio.Transport, receive_all: Callable[[list[bytes]], None]
     ) -> None:
+        self._messages: list[bytes] = []
+        super().__init__(transport, self._messages.append)
         self._reader = reader
-        self._transport = transport
         self._protocol = cast(asyncio.BufferedProtocol, transport.get_protocol())
         self._fd: int = transport.get_extra_info("socket").fileno()
         self._receive_all = receive_all
-        self._messages: list[bytes] = []
-        self.accept: Callable[[bytes], None] = self._messages.append
         self._reading = False
 
     def start(self) -> None:

@@ -11,7 +11,7 @@ used") and `tests/ingest/test_media_socket.py` goes through a real socket.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -32,7 +32,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 from callreel.ingest.call_registry import LiveStream
 from callreel.ingest.fact_queue import FactQueue
 from callreel.ingest.media.batched_reader import BatchedReader
-from callreel.ingest.media.frame_source import BatchedSource, FrameSource, TransportSource
+from callreel.ingest.media.frame_source import BatchedSource, FrameSource
 from callreel.ingest.media.session import (
     NORMAL,
     POLICY,
@@ -97,7 +97,8 @@ def media_protocol(
 
     def open_media(connections: Connections) -> asyncio.BufferedProtocol:
         def admit(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-            if not check.valid(stream_url, None, _headers(request)):
+            headers = {name: request.headers[name] for name in request.headers}
+            if not check.valid(stream_url, None, headers):
                 counters.add("sockets_refused")
                 log.warning("media socket refused: its signature is missing or wrong")
                 return WSUpgradeResponseWithListener(
@@ -137,10 +138,6 @@ def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
         data = data[size:]
 
 
-def _headers(request: WSUpgradeRequest) -> Mapping[str, str]:
-    return {name: request.headers[name] for name in request.headers}
-
-
 class MediaSocket(WSListener):
     """One socket of the carrier, from the upgrade until it is closed. Lives in one event loop."""
 
@@ -168,7 +165,7 @@ class MediaSocket(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
-        self._source: FrameSource = TransportSource(transport.underlying_transport, self._receive)
+        self._source = FrameSource(transport.underlying_transport, self._receive)
         self._connections.add(self)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="media socket")
 
@@ -251,7 +248,7 @@ class MediaSocket(WSListener):
         command, self._command = self._command, None
         if isinstance(command, Open):
             command = await self._open(command)
-        # The end that the messages tell comes before any other: `stop` may be followed by a lost socket.
+        # An end that the messages brought precedes any other: `stop` may be followed by a lost socket.
         if isinstance(command, End):
             return command
         if self._external_end is not None:
