@@ -204,22 +204,22 @@ def test_suspect_says_what(comparisons: tuple[Comparison, ...], known: Facts, co
 @pytest.mark.parametrize(
     ("comparisons", "known", "detail"),
     [
-        (agent(correlation=0.041), FACTS, "the agent's layers correlate 0.04"),
-        (BOTH, facts(callback_duration_s=75), "the carrier said 75 s, the file has 60.0 s"),
+        (agent(correlation=0.041), FACTS, "the agent's recordings correlate only 0.04"),
+        (BOTH, facts(callback_duration_s=75), "the carrier reported 75 s, but the file has 60.0 s"),
         (
             (),
             Facts(CloudState.ABSENT, "16101", live_speech_ms=12_340),
-            "the carrier has no recording: it was too short (16101); the live layers hold 12.3 s of speech",
+            "the carrier has no recording: it was too short (16101); the live layers contain 12.3 s of speech",
         ),
         (
             both(offset_ms=4_000.4),
             facts(stream_started_late_ms=3_900),
-            "the stream began 4000 ms after the recording (3900 ms by the clock)",
+            "the stream started 4000 ms after the recording (3900 ms by the clock)",
         ),
         (
             BOTH,
             facts(frames_lost_ms={Role.AGENT: 240}, frames_late=3),
-            "240 ms of the agent never came, by timestamp; 3 frames of the call came too late",
+            "240 ms of the agent were not received, according to the timestamps; 3 frames of the call arrived too late",
         ),
     ],
 )

@@ -146,13 +146,15 @@ def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIM
 def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
     match facts.cloud_state:
         case CloudState.MISSING | CloudState.EXPECTED | CloudState.IN_PROGRESS if facts.recording_wanted:
-            yield Reason("cloud_missing", "the carrier said nothing of a finished recording, and lists none")
+            yield Reason(
+                "cloud_missing", "the carrier reported no finished recording, and its list contains none"
+            )
         case CloudState.PARKED | CloudState.COMPLETED:
-            yield Reason("cloud_parked", "the carrier has a recording that could not be fetched")
+            yield Reason("cloud_parked", "the carrier's recording could not be downloaded")
         case CloudState.ABSENT if _absent_despite_speech(facts, limits):
             yield Reason(
                 "absent_despite_speech",
-                f"the carrier has no recording: {_absence(facts)}; the live layers hold {_seconds(facts.live_speech_ms)} of speech",
+                f"the carrier has no recording: {_absence(facts)}; the live layers contain {_seconds(facts.live_speech_ms)} of speech",
             )
 
 
@@ -178,38 +180,44 @@ def _absence(facts: Facts) -> str:
 def _suspect_file(comparisons: Sequence[Comparison], facts: Facts, limits: Limits) -> Iterator[Reason]:
     """What the whole file and both roles together show."""
     file_ms = max((comparison.cloud_ms for comparison in comparisons), default=None)
-    said_s = facts.callback_duration_s
-    if said_s is not None and file_ms is not None and abs(said_s * 1000 - file_ms) > limits.duration_ms:
-        yield Reason("duration_differs", f"the carrier said {said_s} s, the file has {_seconds(file_ms)}")
+    reported_s = facts.callback_duration_s
+    if (
+        reported_s is not None
+        and file_ms is not None
+        and abs(reported_s * 1000 - file_ms) > limits.duration_ms
+    ):
+        yield Reason(
+            "duration_differs", f"the carrier reported {reported_s} s, but the file has {_seconds(file_ms)}"
+        )
     if facts.streams == 0:
-        yield Reason("live_missing", "no media stream came, so there is no live layer to compare")
+        yield Reason("live_missing", "no media stream was received, so there is no live layer to compare")
     elif facts.cloud_channels >= 2 and facts.tracks >= 2:
         compared = {comparison.role for comparison in comparisons}
         for role in Role:
             if role not in compared:
-                yield Reason("not_compared", f"the {role} was not compared", role)
+                yield Reason("not_compared", f"the {role}'s audio was not compared", role)
     offsets = [comparison.offset_ms for comparison in comparisons if _is_aligned(comparison, limits)]
     if facts.cloud_channels >= 2 and offsets and max(offsets) - min(offsets) > limits.offset_spread_ms:
         yield Reason(
             "offset_differs",
-            f"the two parties' live layers begin {max(offsets) - min(offsets):.0f} ms apart in the recording",
+            f"the two parties' live layers start {max(offsets) - min(offsets):.0f} ms apart in the recording",
         )
 
 
 def _explained_file(comparisons: Sequence[Comparison], facts: Facts, limits: Limits) -> Iterator[Reason]:
     if facts.cloud_channels < 2:
         yield Reason(
-            "mono_recording", "the recording has one channel, so the parties cannot be compared one by one"
+            "mono_recording", "the recording has one channel, so the parties cannot be compared separately"
         )
     elif facts.tracks < 2:
         yield Reason("single_track", "only one party was streamed or recorded")
     if comparisons and all(comparison.silent for comparison in comparisons):
-        yield Reason("both_silent", "neither the live layers nor the recording hold any sound")
+        yield Reason("both_silent", "the live layers and the recording are both silent")
     latest_ms = max((c.offset_ms for c in comparisons if _is_aligned(c, limits)), default=0.0)
     if latest_ms > limits.late_stream_ms:
         known = facts.stream_started_late_ms
         clock = "" if known is None else f" ({known} ms by the clock)"
-        yield Reason("late_stream", f"the stream began {latest_ms:.0f} ms after the recording{clock}")
+        yield Reason("late_stream", f"the stream started {latest_ms:.0f} ms after the recording{clock}")
     if facts.streams > 1:
         yield Reason(
             "stream_interrupted",
@@ -225,7 +233,9 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
     role = comparison.role
     if comparison.correlation is not None and comparison.correlation < limits.correlation:
         # Nothing else that was measured means anything then.
-        yield Reason("low_correlation", f"the {role}'s layers correlate {comparison.correlation:.2f}", role)
+        yield Reason(
+            "low_correlation", f"the {role}'s recordings correlate only {comparison.correlation:.2f}", role
+        )
         return
     if abs(comparison.drift_ppm) > limits.drift_ppm:
         yield Reason(
@@ -234,7 +244,7 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
     if comparison.correlation is not None and comparison.offset_ms < -limits.offset_spread_ms:
         yield Reason(
             "offset_differs",
-            f"the {role}'s live layer begins {-comparison.offset_ms:.0f} ms before the recording",
+            f"the {role}'s live layer starts {-comparison.offset_ms:.0f} ms before the recording",
             role,
         )
     if comparison.jump_ms > limits.offset_spread_ms and facts.streams < 2 and not facts.paused:
@@ -246,7 +256,7 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
     if _unexplained_ms(comparison, facts, limits) > limits.unmatched_ms:
         yield Reason(
             "unmatched_sound",
-            f"{_unexplained_ms(comparison, facts, limits)} ms of the {role}'s sound are in the recording but not in the live layer",
+            f"{_unexplained_ms(comparison, facts, limits)} ms of the {role}'s audio are in the recording but not in the live layer",
             role,
         )
     sound_in_both = comparison.correlation is not None
@@ -254,7 +264,7 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
     if comparison.live_only_ms > allowed_ms and not facts.paused:
         yield Reason(
             "live_only_sound",
-            f"{comparison.live_only_ms} ms of the {role}'s sound are in the live layer but not in the recording",
+            f"{comparison.live_only_ms} ms of the {role}'s audio are in the live layer but not in the recording",
             role,
         )
 
@@ -265,8 +275,12 @@ def _explained_role(comparison: Comparison, facts: Facts, limits: Limits) -> Ite
     if facts.streams < 2:
         lost_ms = max(lost_ms, comparison.in_gaps_ms)
     if lost_ms > limits.unmatched_ms:
-        late = f"; {facts.frames_late} frames of the call came too late" if facts.frames_late else ""
-        yield Reason("frames_lost", f"{lost_ms} ms of the {role} never came, by timestamp{late}", role)
+        late = f"; {facts.frames_late} frames of the call arrived too late" if facts.frames_late else ""
+        yield Reason(
+            "frames_lost",
+            f"{lost_ms} ms of the {role} were not received, according to the timestamps{late}",
+            role,
+        )
     ends_early_ms = comparison.cloud_ms - comparison.live_ms - round(comparison.offset_ms)
     if facts.stream_cut and (
         comparison.missing_end_ms > limits.unmatched_ms or ends_early_ms > limits.duration_ms
