@@ -102,8 +102,8 @@ def test_a_call_ends_in_the_store_and_is_played_from_there(
         assert (part.status_code, part.content) == (206, again.content[1000:2000])
     backed = command(house, server, "backup", str(tmp_path / "backup"))
     assert backed.returncode == 0, backed.stdout + backed.stderr
-    remade = command(house, server, "unarchive", "--all")
-    assert remade.returncode == 0 and "7 files of 1 calls, no calls with other bytes" in remade.stdout
+    restored = command(house, server, "unarchive", "--all")
+    assert restored.returncode == 0 and "7 files of 1 calls, no calls with differences" in restored.stdout
     assert all(blobs.digest(layer["path"]) == layer["sha256"] for layer in call["layers"])
 
 
