@@ -13,7 +13,7 @@ def test_list_is_newest_first_and_pages(ada: TestClient) -> None:
     assert rest["next_before"] is None
 
 
-def test_one_call(ada: TestClient) -> None:
+def test_one_call_has_all_its_fields(ada: TestClient) -> None:
     call = ada.get(f"/api/calls/{DONE}").json()
     assert call["call_sid"] == "CA0123456789ab0123456789ab00000000"
     assert (call["state"], call["direction"], call["agent"]) == ("closed", "outgoing", "maria")
@@ -55,7 +55,7 @@ def test_a_live_call_has_its_finals_and_no_cost(ada: TestClient) -> None:
     assert len(call["live_turns"]) == 3
 
 
-def test_the_carriers_reason_is_told(ada: TestClient) -> None:
+def test_carrier_error_code_is_reported(ada: TestClient) -> None:
     call = ada.get(f"/api/calls/{ABSENT}").json()
     assert call["recording"]["state"] == "absent"
     assert call["recording"]["error_code"] == 16101
@@ -77,5 +77,5 @@ def test_errors_have_one_shape(ada: TestClient) -> None:
     assert ada.delete("/api/calls").json()["error"]["code"] == "method_not_allowed"
 
 
-def test_health_needs_no_sign_in_and_tells_nothing(stranger: TestClient, place: Seed) -> None:
+def test_health_needs_no_sign_in_and_reveals_nothing(stranger: TestClient, place: Seed) -> None:
     assert stranger.get("/health").json() == {"status": "ok"}

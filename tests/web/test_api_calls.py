@@ -45,7 +45,7 @@ def ids(browser: TestClient, **params: str) -> list[str]:
         ({"q": "gauge", "agent": "jonas"}, []),
     ],
 )
-def test_filters(ada: TestClient, params: dict[str, str], wanted: list[str]) -> None:
+def test_filters_select_calls(ada: TestClient, params: dict[str, str], wanted: list[str]) -> None:
     assert ids(ada, **params) == wanted
 
 
@@ -60,11 +60,11 @@ def test_filters(ada: TestClient, params: dict[str, str], wanted: list[str]) -> 
         {"zone": "Mars"},
     ],
 )
-def test_odd_values(ada: TestClient, params: dict[str, str]) -> None:
+def test_invalid_filters_are_refused(ada: TestClient, params: dict[str, str]) -> None:
     assert ada.get("/api/calls", params=params).status_code == 422
 
 
-def test_a_named_number_is_told_and_found_by_its_name(ada: TestClient, place: Seed) -> None:
+def test_named_number_is_shown_and_found_by_its_name(ada: TestClient, place: Seed) -> None:
     assert {call["number_name"] for call in ada.get("/api/calls").json()["calls"]} == {None}
     with place.database.write() as conn:
         technicians.add(conn, "Lee Ann (100 %)", NUMBER, NOON)
@@ -100,7 +100,7 @@ def test_notes_are_counted(ada: TestClient, place: Seed) -> None:
     assert (call["call_id"], call["notes"]) == (DONE, 2)
 
 
-def test_filtered_pages_go_on_where_they_ended(ada: TestClient) -> None:
+def test_filtered_pages_continue_where_they_ended(ada: TestClient) -> None:
     first = ada.get("/api/calls", params={"agent": "maria", "limit": "2"}).json()
     assert [call["call_id"] for call in first["calls"]] == [LIVE, ABSENT]
     assert ids(ada, agent="maria", before=first["next_before"]) == [DONE]

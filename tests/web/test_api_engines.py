@@ -3,7 +3,7 @@ import pytest
 from tests.web.conftest import As
 
 
-def test_the_vocabulary_is_kept_as_one_list(signed_in: As) -> None:
+def test_vocabulary_is_replaced_as_a_whole(signed_in: As) -> None:
     sam, maria = signed_in("sam"), signed_in("maria")
     assert maria.get("/api/vocabulary").json() == {"phrases": [], "entries": []}
     kept = sam.put("/api/vocabulary", json={"phrases": ["stop  cock", "Vaillant", "Vaillant"]})
@@ -15,14 +15,14 @@ def test_the_vocabulary_is_kept_as_one_list(signed_in: As) -> None:
 
 
 @pytest.mark.parametrize("phrases", [[""], ["a, b"], ["x" * 81], "Vaillant", ["x"] * 1001])
-def test_a_list_that_cannot_be_used_is_refused(signed_in: As, phrases: object) -> None:
+def test_invalid_vocabulary_is_refused(signed_in: As, phrases: object) -> None:
     assert signed_in("sam").put("/api/vocabulary", json={"phrases": phrases}).status_code == 422
 
 
-def test_agents_read_the_list_and_do_not_change_it(signed_in: As) -> None:
+def test_agents_read_but_do_not_change_the_vocabulary(signed_in: As) -> None:
     assert signed_in("maria").put("/api/vocabulary", json={"phrases": []}).status_code == 403
 
 
-def test_engines_are_told_to_those_who_may_see_everything(signed_in: As) -> None:
+def test_engine_report_requires_the_right_to_read_all_calls(signed_in: As) -> None:
     assert signed_in("sam").get("/api/engines").json() == {}
     assert signed_in("maria").get("/api/engines").status_code == 403

@@ -1,4 +1,4 @@
-"""Marks and notes: written by whoever sees the call, changed by who wrote them or a supervisor, told live."""
+"""Marks and notes: added by people who see the call, changed by their author or a supervisor, published live."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from tests.web.conftest import As
 NOTES = f"/api/calls/{DONE}/notes"
 
 
-def told(place: Seed) -> list[dict[str, Any]]:
+def note_events(place: Seed) -> list[dict[str, Any]]:
     with place.database.read() as conn:
         events = live_events.after(conn, DONE, 0, 1000)
     return [dict(event.data) for event in events if event.kind is EventKind.NOTE]
 
 
-def test_a_note_is_kept_told_changed_and_removed(signed_in: As, place: Seed) -> None:
+def test_note_is_stored_published_changed_and_removed(signed_in: As, place: Seed) -> None:
     maria = signed_in("maria")
     answer = maria.post(NOTES, json={"kind": "note", "at_ms": 4200, "text": " ask for the photo "})
     assert answer.status_code == 201
@@ -32,13 +32,13 @@ def test_a_note_is_kept_told_changed_and_removed(signed_in: As, place: Seed) -> 
     assert (changed["at_ms"], changed["text"]) == (4300, "ask for the photo")
     assert maria.delete(f"{NOTES}/{note['id']}").status_code == 204
     assert maria.get(f"/api/calls/{DONE}").json()["notes"] == []
-    assert [event["change"] for event in told(place)] == ["added", "changed", "removed"]
-    assert told(place)[0]["note"] == note
-    assert told(place)[2]["note"] == {"id": note["id"]}
+    assert [event["change"] for event in note_events(place)] == ["added", "changed", "removed"]
+    assert note_events(place)[0]["note"] == note
+    assert note_events(place)[2]["note"] == {"id": note["id"]}
     assert maria.delete(f"{NOTES}/{note['id']}").status_code == 404
 
 
-def test_others_notes_are_for_supervisors(signed_in: As) -> None:
+def test_only_supervisors_edit_notes_of_others(signed_in: As) -> None:
     maria, sam = signed_in("maria"), signed_in("sam")
     mine = maria.post(NOTES, json={"kind": "mark", "at_ms": 1}).json()["id"]
     theirs = sam.post(NOTES, json={"kind": "mark", "at_ms": 2}).json()["id"]
@@ -74,7 +74,7 @@ def test_a_live_call_is_marked(ada: TestClient) -> None:
         {"kind": "mark"},
     ],
 )
-def test_odd_notes(ada: TestClient, body: dict[str, Any]) -> None:
+def test_invalid_notes_are_refused(ada: TestClient, body: dict[str, Any]) -> None:
     assert ada.post(NOTES, json=body).status_code == 422
     assert ada.get(f"/api/calls/{DONE}").json()["notes"] == []
 

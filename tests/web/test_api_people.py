@@ -33,7 +33,7 @@ def test_who_one_is(signed_in: As, demo: TestClient) -> None:
     assert (everybody["name"], everybody["role"], everybody["demo"]) == ("demo", "administrator", True)
 
 
-def test_an_administrator_lets_people_in_and_out(signed_in: As, stranger: TestClient) -> None:
+def test_administrator_manages_accounts(signed_in: As, stranger: TestClient) -> None:
     ada = signed_in("ada")
     made = ada.post("/api/people", json={"name": "Zoë R.", "password": PASSWORD, "role": "agent"})
     assert made.status_code == 201
@@ -51,7 +51,7 @@ def test_an_administrator_lets_people_in_and_out(signed_in: As, stranger: TestCl
     assert "argon2" not in ada.get("/api/people").text
 
 
-def test_a_new_password_ends_the_sessions(signed_in: As) -> None:
+def test_new_password_ends_sessions(signed_in: As) -> None:
     ada, maria = signed_in("ada"), signed_in("maria")
     people = {row["name"]: row["id"] for row in ada.get("/api/people").json()["people"]}
     changed = ada.patch(f"/api/people/{people['maria']}", json={"password": "another long one"})
@@ -59,7 +59,7 @@ def test_a_new_password_ends_the_sessions(signed_in: As) -> None:
     assert maria.get("/api/calls").status_code == 401
 
 
-def test_the_last_administrator_stays(signed_in: As) -> None:
+def test_last_administrator_cannot_be_disabled(signed_in: As) -> None:
     ada = signed_in("ada")
     me = ada.get("/api/people/me").json()["id"]
     for change in ({"role": "agent"}, {"disabled": True}):
@@ -93,7 +93,7 @@ def test_sign_out_everywhere(make_app: MakeApp, place: Seed) -> None:
     assert [browser.get("/api/calls").status_code for browser in (here, there, other)] == [401, 401, 200]
 
 
-def test_ones_own_password_is_changed_and_other_sessions_end(make_app: MakeApp, place: Seed) -> None:
+def test_changing_the_own_password_ends_other_sessions(make_app: MakeApp, place: Seed) -> None:
     app = make_app(WebOptions())
     here, there = (TestClient(app, base_url="https://calls.example") for _ in range(2))
     enter(here, place, "maria"), enter(there, place, "maria")
@@ -110,7 +110,7 @@ def test_ones_own_password_is_changed_and_other_sessions_end(make_app: MakeApp, 
         assert fresh.post("/sign-in", data={"name": "maria", "password": password}).status_code == status
 
 
-def test_guessing_ones_present_password_must_wait(signed_in: As) -> None:
+def test_guesses_of_the_current_password_are_limited(signed_in: As) -> None:
     maria = signed_in("maria")
     body = {"current": "wrong horse battery", "new": "another horse battery"}
     answers = [maria.post("/api/people/me/password", json=body) for _ in range(6)]
@@ -157,7 +157,7 @@ def nobody(make_app: MakeApp, place: Seed) -> TestClient:
     return TestClient(make_app(WebOptions()), base_url="https://calls.example", follow_redirects=False)
 
 
-def test_the_first_administrator_begins_by_the_link(nobody: TestClient, place: Seed) -> None:
+def test_welcome_link_creates_the_first_administrator(nobody: TestClient, place: Seed) -> None:
     link = first_link(place.database, Clock(), "https://calls.example")
     assert link is not None
     page = nobody.get(link)
@@ -180,7 +180,7 @@ def test_the_first_administrator_begins_by_the_link(nobody: TestClient, place: S
     assert first_link(place.database, Clock(), "https://calls.example") is None
 
 
-def test_a_link_is_replaced_by_the_next_and_ends(nobody: TestClient, place: Seed) -> None:
+def test_welcome_link_expires_and_is_replaced_by_the_next(nobody: TestClient, place: Seed) -> None:
     old, new = (first_link(place.database, Clock(), "https://calls.example") for _ in range(2))
     assert old and new
     assert nobody.get(old).status_code == 404
@@ -190,7 +190,7 @@ def test_a_link_is_replaced_by_the_next_and_ends(nobody: TestClient, place: Seed
     assert nobody.get(new).status_code == 404
 
 
-def test_once_there_is_somebody_no_link_makes_anybody(nobody: TestClient, place: Seed) -> None:
+def test_welcome_link_is_invalid_once_an_account_exists(nobody: TestClient, place: Seed) -> None:
     link = first_link(place.database, Clock(), "https://calls.example")
     assert link
     with place.database.write() as conn:

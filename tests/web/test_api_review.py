@@ -14,19 +14,19 @@ from tests.web.conftest import As
 @pytest.mark.parametrize(("layer", "duration_ms"), [("cloud", 2500), ("live_8k", 2400), ("live_16k", 2400)])
 def test_peaks_of_each_layer(ada: TestClient, place: Seed, layer: str, duration_ms: int) -> None:
     path = f"/api/calls/{DONE}/peaks?layer={layer}&per_second=20"
-    told = ada.get(path).json()
-    assert (told["per_second"], told["duration_ms"]) == (20, duration_ms)
-    assert [channel["role"] for channel in told["channels"]] == ["agent", "technician"]
-    for channel in told["channels"]:
+    body = ada.get(path).json()
+    assert (body["per_second"], body["duration_ms"]) == (20, duration_ms)
+    assert [channel["role"] for channel in body["channels"]] == ["agent", "technician"]
+    for channel in body["channels"]:
         assert len(channel["peaks"]) == duration_ms // 50
         assert set(channel["peaks"]) == {0.092}
     kept = sorted((place.blobs.root / "peaks").rglob("*.json"))
     files = ada.get(f"/api/calls/{DONE}").json()["layers"]
     assert len(kept) == len({file["sha256"] for file in files if file["layer"] == layer})
-    assert ada.get(path).json() == told
+    assert ada.get(path).json() == body
 
 
-def test_peaks_of_a_growing_layer_are_not_kept(ada: TestClient, place: Seed) -> None:
+def test_peaks_of_a_growing_layer_are_not_cached(ada: TestClient, place: Seed) -> None:
     assert ada.get(f"/api/calls/{LIVE}/peaks?layer=live_8k").json()["duration_ms"] == 1200
     assert not list((place.blobs.root / "peaks").rglob("*"))
 
@@ -66,9 +66,9 @@ def test_transcripts_are_downloaded(ada: TestClient, ending: str, media_type: st
 
 
 def test_downloads_say_what_they_are(ada: TestClient) -> None:
-    told = json.loads(ada.get(f"/calls/{DONE}/transcript.json").text)
-    assert told["call"]["number"] == NUMBER
-    assert told["transcript"] == {
+    body = json.loads(ada.get(f"/calls/{DONE}/transcript.json").text)
+    assert body["call"]["number"] == NUMBER
+    assert body["transcript"] == {
         "kind": "final",
         "engine": "faster-whisper",
         "model": "tiny.en",
@@ -81,15 +81,15 @@ def test_downloads_say_what_they_are(ada: TestClient) -> None:
 
 
 def test_days(ada: TestClient) -> None:
-    told = ada.get("/api/statistics?from=2026-11-21&to=2026-11-23").json()
-    assert [day["date"] for day in told["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]
-    day = told["days"][1]
+    body = ada.get("/api/statistics?from=2026-11-21&to=2026-11-23").json()
+    assert [day["date"] for day in body["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]
+    day = body["days"][1]
     assert (day["calls"], day["verdicts"]) == (4, {"verified": 1, "explained": 1, "suspect": 1, "none": 1})
     assert day["speech_ms"] == {"agent": 8400, "technician": 5600}
     assert (day["carrier_minutes"], day["minutes"]) == (2, 63.3)
     assert day["cost"] == pytest.approx(sum(call_cost(ada, call) for call in (DONE, SUSPECT, ABSENT)))
-    assert told["days"][0]["calls"] == told["days"][2]["calls"] == 0
-    assert told["total"] == {name: value for name, value in day.items() if name != "date"}
+    assert body["days"][0]["calls"] == body["days"][2]["calls"] == 0
+    assert body["total"] == {name: value for name, value in day.items() if name != "date"}
     layers = ada.get(f"/api/calls/{DONE}").json()["layers"]
     assert day["storage_bytes"] > sum(layer["size_bytes"] for layer in layers)
 
@@ -100,18 +100,18 @@ def call_cost(browser: TestClient, call_id: str) -> float:
 
 def test_a_day_begins_where_the_reader_is(ada: TestClient) -> None:
     asked = {"from": "2026-11-22", "to": "2026-11-23", "zone": "Pacific/Kiritimati"}
-    told = ada.get("/api/statistics", params=asked).json()
-    assert (told["zone"], [day["calls"] for day in told["days"]]) == ("Pacific/Kiritimati", [0, 4])
+    body = ada.get("/api/statistics", params=asked).json()
+    assert (body["zone"], [day["calls"] for day in body["days"]]) == ("Pacific/Kiritimati", [0, 4])
 
 
-def test_agents_have_the_figures_of_their_own_calls(signed_in: As) -> None:
+def test_agents_get_statistics_of_their_own_calls(signed_in: As) -> None:
     asked = {"from": "2026-11-22", "to": "2026-11-22"}
-    told = {
+    body = {
         name: signed_in(name).get("/api/statistics", params=asked).json()["total"]
         for name in ("maria", "zoe")
     }
-    assert (told["maria"]["calls"], told["zoe"]["calls"]) == (3, 0)
-    assert told["zoe"]["storage_bytes"] == told["zoe"]["cost"] == 0
+    assert (body["maria"]["calls"], body["zoe"]["calls"]) == (3, 0)
+    assert body["zoe"]["storage_bytes"] == body["zoe"]["cost"] == 0
 
 
 @pytest.mark.parametrize(
@@ -128,10 +128,10 @@ def test_odd_days(ada: TestClient, asked: str) -> None:
     assert ada.get(f"/api/statistics?{asked}").status_code == 422
 
 
-def test_an_agent_hears_of_own_calls_only(signed_in: As, place: Seed) -> None:
+def test_agents_get_events_of_own_calls_only(signed_in: As, place: Seed) -> None:
     record(place, SUSPECT, EventKind.VERDICT, verdict="suspect")
     place.bus.close()
-    told = {name: signed_in(name).get("/events?after=0").text for name in ("sam", "maria", "zoe")}
-    assert SUSPECT in told["sam"] and DONE in told["sam"]
-    assert DONE in told["maria"] and SUSPECT not in told["maria"]
-    assert "call_id" not in told["zoe"]
+    body = {name: signed_in(name).get("/events?after=0").text for name in ("sam", "maria", "zoe")}
+    assert SUSPECT in body["sam"] and DONE in body["sam"]
+    assert DONE in body["maria"] and SUSPECT not in body["maria"]
+    assert "call_id" not in body["zoe"]

@@ -28,7 +28,7 @@ def texts(browser: TestClient, name: str = "turns") -> list[str]:
     return [turn["text"] for turn in call[name]]
 
 
-def test_a_word_a_turn_and_a_speaker(signed_in: As, place: Seed) -> None:
+def test_word_turn_and_role_are_corrected(signed_in: As, place: Seed) -> None:
     maria = signed_in("maria")
     machine = texts(maria)
     assert maria.get(f"/api/calls/{DONE}").json()["revision"] is None
@@ -66,7 +66,7 @@ def test_a_word_a_turn_and_a_speaker(signed_in: As, place: Seed) -> None:
     ]
 
 
-def test_who_comes_second_is_told(signed_in: As) -> None:
+def test_correction_of_an_older_revision_conflicts(signed_in: As) -> None:
     maria = signed_in("maria")
     assert correct(maria, 0, {"turn": 0, "text": "one"}).status_code == 201
     late = correct(maria, 0, {"turn": 0, "text": "two"})
@@ -92,7 +92,7 @@ def test_corrections_are_searched_and_exported_at_once(ada: TestClient) -> None:
     ]
 
 
-def test_a_stage_that_repeats_does_not_undo_people(ada: TestClient, place: Seed) -> None:
+def test_repeated_transcription_keeps_corrections(ada: TestClient, place: Seed) -> None:
     correct(ada, 0, {"turn": 0, "text": "corrected"})
     with place.database.write() as conn:
         transcripts.put(conn, DONE, TranscriptKind.FINAL, "faster-whisper", "tiny.en", [])
@@ -114,7 +114,7 @@ def test_a_stage_that_repeats_does_not_undo_people(ada: TestClient, place: Seed)
         [{"turn": 0, "text": "x", "start_ms": 7}],
     ],
 )
-def test_what_does_not_fit(ada: TestClient, changes: list[dict[str, Any]]) -> None:
+def test_invalid_corrections_are_refused(ada: TestClient, changes: list[dict[str, Any]]) -> None:
     assert correct(ada, 0, *changes).status_code == 422
     assert ada.get(REVISIONS).json() == {"revisions": []}
 

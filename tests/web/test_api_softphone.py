@@ -26,7 +26,7 @@ def ready(make_app: MakeApp, place: Seed) -> TestClient:
     return enter(TestClient(make_app(options), base_url="https://calls.example"), place, "zoe")
 
 
-def test_what_is_missing_is_said_in_words(ada: TestClient) -> None:
+def test_missing_settings_are_described(ada: TestClient) -> None:
     state = ada.get("/api/softphone").json()
     assert state["ready"] is False
     assert len(state["missing"]) == 5
@@ -36,7 +36,7 @@ def test_what_is_missing_is_said_in_words(ada: TestClient) -> None:
     assert "TWILIO_API_KEY_SID" in refused.json()["error"]["message"]
 
 
-def test_a_token_is_for_oneself_and_short(ready: TestClient) -> None:
+def test_access_token_is_personal_and_short_lived(ready: TestClient) -> None:
     assert ready.get("/api/softphone").json() == {
         "ready": True,
         "missing": [],
@@ -45,16 +45,16 @@ def test_a_token_is_for_oneself_and_short(ready: TestClient) -> None:
     }
     answer = ready.post("/api/softphone/token", json={"identity": "ada"})
     assert answer.headers["cache-control"] == "no-store"
-    told = answer.json()
+    body = answer.json()
     claims = jwt.decode(
-        told["token"], READY.api_key_secret, algorithms=["HS256"], options={"verify_nbf": False}
+        body["token"], READY.api_key_secret, algorithms=["HS256"], options={"verify_nbf": False}
     )
-    assert claims["grants"]["identity"] == told["identity"] == "zoe"
-    assert claims["exp"] - claims["nbf"] == told["ttl_s"] == 600
+    assert claims["grants"]["identity"] == body["identity"] == "zoe"
+    assert claims["exp"] - claims["nbf"] == body["ttl_s"] == 600
     assert READY.api_key_secret not in answer.text
 
 
-def test_in_the_demo_the_stand_in_is_named(make_app: MakeApp) -> None:
+def test_demo_softphone_names_the_local_signalling_host(make_app: MakeApp) -> None:
     phone = SoftphoneOptions(
         **{**{name: getattr(READY, name) for name in READY.__slots__}, "local_signal": "127.0.0.1:9"}
     )
@@ -69,22 +69,22 @@ def test_in_the_demo_the_stand_in_is_named(make_app: MakeApp) -> None:
     [("(212) 555-0123", "+12125550123"), ("+1 212 555 0123", "+12125550123"), ("911", None), ("+4930123456", None),
      ("hello", None), ("", None)],
 )  # fmt: skip
-def test_numbers_are_judged_as_the_call_would_be(ready: TestClient, raw: str, e164: str | None) -> None:
-    told = ready.post("/api/numbers", json={"raw": raw}).json()
-    assert (told["valid"], told["e164"]) == (e164 is not None, e164)
-    assert (told["international"] is None) == (e164 is None)
-    assert bool(told["reason"]) == (e164 is None)
+def test_number_check_uses_the_dial_policy(ready: TestClient, raw: str, e164: str | None) -> None:
+    body = ready.post("/api/numbers", json={"raw": raw}).json()
+    assert (body["valid"], body["e164"]) == (e164 is not None, e164)
+    assert (body["international"] is None) == (e164 is None)
+    assert bool(body["reason"]) == (e164 is None)
 
 
-def test_technicians_by_name_and_the_last_numbers(signed_in: As) -> None:
+def test_technicians_are_listed_with_recent_numbers(signed_in: As) -> None:
     sam, maria, zoe = (signed_in(name) for name in ("sam", "maria", "zoe"))
     made = sam.post("/api/technicians", json={"name": "Roof unit", "number": "212-555-0123"})
     assert made.status_code == 201
     technician = made.json()
     assert technician["number"] == NUMBER
-    told = maria.get("/api/technicians").json()
-    assert told["named"] == [technician]
-    assert [(row["number"], row["name"]) for row in told["recent"]] == [(NUMBER, "Roof unit")]
+    body = maria.get("/api/technicians").json()
+    assert body["named"] == [technician]
+    assert [(row["number"], row["name"]) for row in body["recent"]] == [(NUMBER, "Roof unit")]
     assert zoe.get("/api/technicians").json()["recent"] == []
     path = f"/api/technicians/{technician['id']}"
     assert sam.patch(path, json={"name": "Cellar"}).json() == {**technician, "name": "Cellar"}

@@ -77,14 +77,14 @@ def test_voice_request_is_answered_with_twiml(side: CarrierSide) -> None:
     assert side.installation.call(CALL).agent == "ada"
 
 
-def test_forbidden_number_is_twiml_too(side: CarrierSide) -> None:
+def test_forbidden_number_is_refused_in_twiml(side: CarrierSide) -> None:
     status, text = side.post("/twilio/voice", {**VOICE, "To": "+19005550123"})
     assert status == 200 and isinstance(read_twiml(text).verbs[0], Say)
     assert stored(side) == {}
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-def test_callback_is_taken_with_204_and_a_repeat_too(called: CarrierSide, path: str) -> None:
+def test_callback_gets_204_and_a_repeat_too(called: CarrierSide, path: str) -> None:
     assert called.post(path, CALLBACKS[path]) == (204, "")
     rows = stored(called)
     assert called.post(path, CALLBACKS[path]) == (204, "")
@@ -102,7 +102,7 @@ def test_callback_is_taken_with_204_and_a_repeat_too(called: CarrierSide, path: 
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-def test_callback_of_a_call_that_is_not_ours_is_taken(side: CarrierSide, path: str) -> None:
+def test_callback_of_an_unknown_call_is_accepted(side: CarrierSide, path: str) -> None:
     assert side.post(path, CALLBACKS[path]) == (204, "")
     assert (side.woken, side.legs) == ([], [])
 
@@ -114,7 +114,7 @@ def test_shared_key_with_sha256_is_accepted(called: CarrierSide, path: str) -> N
     assert status in (200, 204)
 
 
-def test_signature_of_the_carriers_own_library_is_accepted(side: CarrierSide) -> None:
+def test_signature_of_the_official_library_is_accepted(side: CarrierSide) -> None:
     """Independent of our own signing; empty fields are part of what is signed."""
     form = {**VOICE, "CallerName": "", "FromCity": "", "Digits": ""}
     signature = RequestValidator(AUTH_TOKEN).compute_signature(f"{PUBLIC}/twilio/voice", form)
@@ -128,13 +128,13 @@ def test_empty_fields_are_part_of_what_is_signed(side: CarrierSide) -> None:
     assert side.post("/twilio/voice", with_empty, signed("/twilio/voice", {**with_empty, "X": ""}))[0] == 403
 
 
-def test_query_of_the_address_is_part_of_what_is_signed(called: CarrierSide) -> None:
+def test_signature_covers_the_query_string(called: CarrierSide) -> None:
     path = "/twilio/call-status?from=here&empty="
     assert called.post(path, LEG)[0] == 204
     assert called.post(path, LEG, signed("/twilio/call-status", LEG))[0] == 403
 
 
-def test_fields_with_signs_of_their_own_arrive_as_they_were(side: CarrierSide) -> None:
+def test_special_characters_in_fields_are_preserved(side: CarrierSide) -> None:
     form = {**VOICE, "From": "client:ada lovelace+1&co=ü", "Note": "50%=a+b"}
     assert side.post("/twilio/voice", form)[0] == 200
     assert side.installation.call(CALL).agent == "ada lovelace+1&co=ü"
@@ -153,7 +153,7 @@ FORGED = {
 @pytest.mark.parametrize(
     "how", [*FORGED, "another secret", "another path", "another field", "unknown key", "sha1 as sha256"]
 )
-def test_request_that_is_not_the_carriers_gets_403_and_leaves_a_count(
+def test_request_with_an_invalid_signature_gets_403_and_is_counted(
     side: CarrierSide, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for path, form in ROUTES.items():
@@ -181,7 +181,7 @@ def forged(how: str, path: str, form: Mapping[str, str]) -> Mapping[str, str]:
     return ways[how]
 
 
-def test_host_header_is_not_believed(side: CarrierSide) -> None:
+def test_host_header_is_ignored_in_signatures(side: CarrierSide) -> None:
     headers = {**signed("/twilio/voice", VOICE), "Host": "elsewhere.example", "X-Forwarded-Proto": "http"}
     assert side.post("/twilio/voice", VOICE, headers)[0] == 200
 
@@ -196,7 +196,7 @@ def test_only_posts_are_answered(side: CarrierSide) -> None:
 
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("damage", ["CallSid", "AccountSid", "everything"])
-def test_signed_form_without_what_it_needs_gets_400(side: CarrierSide, path: str, damage: str) -> None:
+def test_signed_form_without_a_required_field_gets_400(side: CarrierSide, path: str, damage: str) -> None:
     form = {name: value for name, value in ROUTES[path].items() if damage not in (name, "everything")}
     status, text = side.post(path, form)
     assert status == 400 and json.loads(text)["error"]["code"] == "bad_request"
@@ -204,7 +204,7 @@ def test_signed_form_without_what_it_needs_gets_400(side: CarrierSide, path: str
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_signed_form_with_an_id_that_is_none_gets_400(side: CarrierSide, path: str) -> None:
+def test_signed_form_with_an_invalid_id_gets_400(side: CarrierSide, path: str) -> None:
     status, text = side.post(path, {**ROUTES[path], "CallSid": "../../etc/passwd"})
     assert status == 400 and "CallSid is not an id" in text and "passwd" not in text
     assert stored(side) == {}
@@ -234,7 +234,7 @@ def test_largest_body_is_taken(called: CarrierSide) -> None:
     assert called.post("/twilio/call-status", {**LEG, "More": "x" * room})[0] == 204
 
 
-def test_body_that_does_not_end_is_not_read_to_its_end(side: CarrierSide) -> None:
+def test_endless_body_is_not_read_to_its_end(side: CarrierSide) -> None:
     """Whoever sends it has shown no signature yet."""
     pieces, sent = [b"x" * 10_000] * 1_000, list[Message]()
 
@@ -256,7 +256,7 @@ def test_body_that_does_not_end_is_not_read_to_its_end(side: CarrierSide) -> Non
 # Trouble of our own
 
 
-def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierSide) -> None:
+def test_internal_failure_answers_500_so_that_the_carrier_retries(side: CarrierSide) -> None:
     """What could not be stored is not acknowledged."""
 
     class Full(CallbackIntake):
@@ -279,7 +279,7 @@ def test_failure_of_ours_is_an_error_that_the_carrier_tries_again(side: CarrierS
     assert answer.status_code == 500 and "space" not in answer.text
 
 
-def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
+def test_carrier_routes_need_no_sign_in(side: CarrierSide) -> None:
     installation = side.installation
     intake = CallbackIntake(
         installation.clock,
@@ -295,5 +295,5 @@ def test_routes_stand_outside_the_sign_in(side: CarrierSide) -> None:
     for path, form in ROUTES.items():
         assert client.post(path, data=form, headers=signed(path, form)).status_code in (200, 204)
         assert client.post(path, data=form).status_code == 403
-    told: list[LiveEvent] = installation.published
-    assert told[0].call_id == CALL
+    events: list[LiveEvent] = installation.published
+    assert events[0].call_id == CALL

@@ -57,7 +57,7 @@ def is_there(place: Seed, call_id: CallId = DONE) -> bool:
         return calls.get(conn, call_id) is not None
 
 
-def test_a_call_is_erased_by_program_and_the_proof_stays(
+def test_call_is_erased_through_the_api_and_leaves_a_tombstone(
     signed_in: As, place: Seed, engine: FakeEngine
 ) -> None:
     ada = signed_in("ada")
@@ -81,7 +81,7 @@ def test_a_call_is_erased_by_program_and_the_proof_stays(
     assert [ada.get(API).status_code, ada.delete(API).status_code] == [404, 404]
 
 
-def test_what_waits_says_why_and_until_when(signed_in: As, place: Seed, engine: FakeEngine) -> None:
+def test_waiting_erasure_has_its_error_and_retry_time(signed_in: As, place: Seed, engine: FakeEngine) -> None:
     ada = signed_in("ada")
     ada.delete(API)
     assert go_on(place, engine) == 0 and is_there(place)
@@ -100,7 +100,9 @@ def test_what_waits_says_why_and_until_when(signed_in: As, place: Seed, engine: 
     ("call_id", "says"),
     [(LIVE, "The call still goes on"), (CallId("9" * 12), "There is no such call.")],
 )
-def test_what_cannot_be_erased_says_why(signed_in: As, place: Seed, call_id: CallId, says: str) -> None:
+def test_call_that_cannot_be_erased_gets_the_reason(
+    signed_in: As, place: Seed, call_id: CallId, says: str
+) -> None:
     answer = signed_in("ada").delete(f"/api/calls/{call_id}")
     assert answer.status_code == (409 if call_id == LIVE else 404)
     assert answer.json()["error"]["message"].startswith(says)
@@ -108,7 +110,7 @@ def test_what_cannot_be_erased_says_why(signed_in: As, place: Seed, call_id: Cal
         assert erasures.newest(conn) == []
 
 
-def test_a_held_call_is_refused_and_shown_as_held(signed_in: As, place: Seed) -> None:
+def test_held_call_cannot_be_erased_and_is_marked(signed_in: As, place: Seed) -> None:
     ada, sam = signed_in("ada"), signed_in("sam")
     held = sam.put(f"{API}/hold", json={"reason": "case 17"})
     assert (held.status_code, held.json()["by"], held.json()["reason"]) == (200, "sam", "case 17")
@@ -134,7 +136,7 @@ def test_a_held_call_is_refused_and_shown_as_held(signed_in: As, place: Seed) ->
     assert sam.put(f"{API}/hold", json={"reason": "too late"}).status_code == 409
 
 
-def test_only_who_may_sees_why_and_erases(signed_in: As, place: Seed) -> None:
+def test_hold_reasons_and_erasure_need_their_rights(signed_in: As, place: Seed) -> None:
     maria, sam, ada = (signed_in(name) for name in ("maria", "sam", "ada"))
     sam.put(f"{API}/hold", json={"reason": "case 17"})
     of_maria = maria.get(PAGE).text
@@ -147,7 +149,7 @@ def test_only_who_may_sees_why_and_erases(signed_in: As, place: Seed) -> None:
     assert is_there(place)
 
 
-def test_a_token_erases_only_with_its_own_scope(signed_in: As, stranger: TestClient, place: Seed) -> None:
+def test_token_needs_the_erase_scope(signed_in: As, stranger: TestClient, place: Seed) -> None:
     writes = bearer(place, "ada", Scope.READ_CALLS, Scope.WRITE_CALLS)
     assert stranger.delete(API, headers=writes).status_code == 403
     of_sam = bearer(place, "sam", Scope.ERASE_CALLS)
@@ -157,7 +159,7 @@ def test_a_token_erases_only_with_its_own_scope(signed_in: As, stranger: TestCli
     assert stranger.delete(API, headers=bearer(place, "ada", Scope.ERASE_CALLS)).status_code == 202
 
 
-def test_another_sites_form_erases_nothing(signed_in: As, place: Seed) -> None:
+def test_cross_site_erasure_forms_are_refused(signed_in: As, place: Seed) -> None:
     ada = signed_in("ada")
     for path in (f"{PAGE}/erase", f"{PAGE}/hold", f"{PAGE}/release"):
         for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
@@ -166,7 +168,9 @@ def test_another_sites_form_erases_nothing(signed_in: As, place: Seed) -> None:
         assert erasures.newest(conn) == [] and holds.all_current(conn) == []
 
 
-def test_the_pages_say_what_goes_ask_follow_and_prove(signed_in: As, place: Seed, engine: FakeEngine) -> None:
+def test_erasure_pages_preview_confirm_follow_and_prove(
+    signed_in: As, place: Seed, engine: FakeEngine
+) -> None:
     ada = signed_in("ada")
     asks = ada.get(f"{PAGE}/erase").text
     for said in ("What is deleted", "What is kept", "Live, 8 kHz: 2 files", "At the carrier: recording <code>RE",
@@ -190,7 +194,7 @@ def test_the_pages_say_what_goes_ask_follow_and_prove(signed_in: As, place: Seed
     assert f"/calls/{DONE}/erase" in ada.get("/erasures").text
 
 
-def test_a_refused_page_says_why_and_has_no_button(signed_in: As, place: Seed) -> None:
+def test_refused_erasure_page_gives_the_reason_and_no_button(signed_in: As, place: Seed) -> None:
     ada = signed_in("ada")
     page = ada.get(f"/calls/{LIVE}/erase").text
     assert "The call still goes on" in page and "Erase permanently" not in page
@@ -199,7 +203,7 @@ def test_a_refused_page_says_why_and_has_no_button(signed_in: As, place: Seed) -
     assert ada.get(f"/calls/{'9' * 12}/erase").status_code == 404
 
 
-def test_a_hold_is_set_and_let_go_by_form(signed_in: As, place: Seed) -> None:
+def test_hold_and_release_work_by_form(signed_in: As, place: Seed) -> None:
     sam = signed_in("sam")
     page = f"/calls/{SUSPECT}"
     assert sam.post(f"{page}/hold", data={"reason": ""}).status_code == 422
@@ -210,7 +214,7 @@ def test_a_hold_is_set_and_let_go_by_form(signed_in: As, place: Seed) -> None:
     assert sam.post(f"{page}/release", data={"reason": "closed"}).status_code == 409
 
 
-def test_an_erasure_of_an_earlier_version_is_shown(signed_in: As, place: Seed) -> None:
+def test_erasure_without_counts_is_shown(signed_in: As, place: Seed) -> None:
     """One that kept digests, and counted nothing."""
     gone = CallId("f" * 12)
     with place.database.write() as conn:

@@ -88,8 +88,8 @@ class Nothing:
         raise AssertionError("a request that should be refused went further than the door")
 
 
-def test_the_server_as_it_is_put_together_has_no_door_without_a_lock(place: Seed) -> None:
-    """As `test_a_stranger_gets_nothing`, with every router that the composition root adds, the carrier's too."""
+def test_every_route_of_the_composed_server_is_protected(place: Seed) -> None:
+    """As `test_every_route_requires_sign_in`, with every router that the composition root adds, the carrier's too."""
     sid = "0" * 32
     settings = load_settings({}, {"TWILIO_ACCOUNT_SID": f"AC{sid}", "TWILIO_AUTH_TOKEN": "t" * 32})
     installation: Any = Nothing(
@@ -121,21 +121,21 @@ def test_the_server_as_it_is_put_together_has_no_door_without_a_lock(place: Seed
     assert people > 40
 
 
-def test_a_route_that_somebody_forgot_is_open_to_nobody(place: Seed) -> None:
+def test_route_without_a_rule_is_not_found(place: Seed) -> None:
     forgotten = APIRouter()
 
     @forgotten.get("/secret")
     def secret() -> str:
-        return "told"
+        return "secret text"
 
     context = WebContext(place.database, place.blobs, place.bus, WebOptions(demo=True))
     app = create_app(context, routers=[forgotten])
     answer = TestClient(app, base_url="http://localhost").get("/secret")
     assert answer.status_code == 404
-    assert "told" not in answer.text
+    assert "secret text" not in answer.text
 
 
-def test_an_agent_gets_nothing_of_anothers_call_from_any_route(signed_in: As) -> None:
+def test_other_agents_calls_are_not_found_on_any_route(signed_in: As) -> None:
     zoe = signed_in("zoe")
     may = [None, *RIGHTS[UserRole.AGENT]]  # what no agent may is 403, whether there is such a call or not
     of_call = [
@@ -149,7 +149,7 @@ def test_an_agent_gets_nothing_of_anothers_call_from_any_route(signed_in: As) ->
             assert answer.json() == {"error": {"code": "not_found", "message": "There is no such call."}}
 
 
-def test_who_lacks_the_right_gets_nothing_from_any_route(signed_in: As) -> None:
+def test_missing_right_is_refused_on_every_route(signed_in: As) -> None:
     for name, role in (("maria", UserRole.AGENT), ("sam", UserRole.SUPERVISOR)):
         person = signed_in(name)
         refused = 0
@@ -162,7 +162,7 @@ def test_who_lacks_the_right_gets_nothing_from_any_route(signed_in: As) -> None:
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-def test_a_token_opens_only_what_its_scope_says(
+def test_token_has_only_the_rights_of_its_scopes(
     signed_in: As, place: Seed, stranger: TestClient, scope: Scope
 ) -> None:
     header = bearer(place, "ada", scope)
@@ -187,25 +187,23 @@ def test_an_agents_token_sees_no_more_than_the_agent(stranger: TestClient, place
     assert stranger.get(f"/api/calls/{DONE}", headers=header).status_code == 404
 
 
-def test_a_token_that_is_unknown_or_over_is_nobodys_even_beside_a_session(
-    ada: TestClient, place: Seed
-) -> None:
+def test_invalid_token_is_refused_even_with_a_session(ada: TestClient, place: Seed) -> None:
     header = bearer(place, "ada", Scope.READ_CALLS)
     with place.database.write() as conn:
         conn.execute(api_tokens.update().values(expires_at=NOON))
-    for told in (header, {"Authorization": "Bearer"}, {"Authorization": "Bearer x"}):
-        answer = ada.get("/api/calls", headers=told)
+    for headers in (header, {"Authorization": "Bearer"}, {"Authorization": "Bearer x"}):
+        answer = ada.get("/api/calls", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_token_needs_no_page_of_ours(stranger: TestClient, place: Seed) -> None:
+def test_token_requests_need_no_origin(stranger: TestClient, place: Seed) -> None:
     header = bearer(place, "ada", Scope.WRITE_CALLS) | {"Origin": "https://tool.example"}
     mark = {"kind": "mark", "at_ms": 10}
     assert stranger.post(f"/api/calls/{DONE}/notes", json=mark, headers=header).status_code == 201
 
 
-def test_a_stranger_gets_nothing_from_any_route(stranger: TestClient) -> None:
+def test_every_route_requires_sign_in(stranger: TestClient) -> None:
     for method, path in guarded(stranger):
         answer = stranger.request(method, path)
         assert answer.status_code == 401, (method, path)
@@ -214,7 +212,7 @@ def test_a_stranger_gets_nothing_from_any_route(stranger: TestClient) -> None:
         }
 
 
-def test_a_strangers_browser_is_asked_to_sign_in_and_comes_back(stranger: TestClient) -> None:
+def test_browser_without_session_is_redirected_to_sign_in_and_back(stranger: TestClient) -> None:
     for method, path in guarded(stranger):
         if method == "GET" and not path.startswith("/api/"):
             answer = stranger.get(f"{path}?after=0", headers=BROWSER)
@@ -222,7 +220,7 @@ def test_a_strangers_browser_is_asked_to_sign_in_and_comes_back(stranger: TestCl
             assert answer.headers["location"] == f"/sign-in?next={path.replace('/', '%2F')}%3Fafter%3D0"
 
 
-def test_a_wrong_or_spoilt_cookie_is_no_session(stranger: TestClient) -> None:
+def test_invalid_cookie_is_no_session(stranger: TestClient) -> None:
     for cookie in (
         b"callreel_session=x",
         b"callreel_session=",
@@ -233,7 +231,7 @@ def test_a_wrong_or_spoilt_cookie_is_no_session(stranger: TestClient) -> None:
         assert stranger.get("/api/calls", headers=[(b"Cookie", cookie)]).status_code == 401
 
 
-def test_a_websocket_outside_the_carriers_needs_a_session(place: Seed) -> None:
+def test_websocket_outside_the_carrier_routes_needs_a_session(place: Seed) -> None:
     inside = APIRouter()
 
     @inside.websocket("/talk")
@@ -261,7 +259,7 @@ def test_every_answer_has_the_security_headers(stranger: TestClient, path: str) 
         assert answer.headers[name] == value
 
 
-def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
+def test_policy_allows_no_inline_code_and_no_other_hosts() -> None:
     policy = SECURITY_HEADERS["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -269,7 +267,7 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
     assert "http" not in policy
 
 
-def test_posts_from_other_sites_change_nothing(ada: TestClient) -> None:
+def test_cross_site_posts_are_refused(ada: TestClient) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         answer = ada.post("/sign-out", headers=headers)
         assert answer.status_code == 403
@@ -283,7 +281,7 @@ def test_demo_needs_no_sign_in(demo: TestClient) -> None:
     assert demo.get("/sign-in").headers["location"] == "/"
 
 
-def test_a_demo_with_sign_in_lets_nobody_in_and_stays_on_loopback(make_app: MakeApp) -> None:
+def test_demo_with_sign_in_requires_a_session_on_loopback(make_app: MakeApp) -> None:
     app = make_app(WebOptions(demo=True, demo_sign_in=True, secure_cookies=False))
     stranger = TestClient(app, base_url="http://localhost", follow_redirects=False)
     for method, path in guarded(stranger):
@@ -294,7 +292,7 @@ def test_a_demo_with_sign_in_lets_nobody_in_and_stays_on_loopback(make_app: Make
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "192.168.1.4:8000", ""])
-def test_demo_answers_to_loopback_names_only(demo: TestClient, host: str) -> None:
+def test_demo_accepts_requests_to_loopback_names_only(demo: TestClient, host: str) -> None:
     for path in ("/", "/api/calls", "/health", "/static/app.css"):
         answer = demo.get(path, headers={"Host": host})
         assert answer.status_code == 421

@@ -42,6 +42,18 @@ async def always() -> bool:
     return True
 
 
+def stream_of(
+    place: Seed, after: int | None, *, bus: EventBus | None = None, heartbeat_s: float = 10
+) -> AsyncIterator[str]:
+    return event_stream(
+        place.database,
+        bus or place.bus,
+        Subscription(LIVE, after),
+        heartbeat_s=heartbeat_s,
+        still_allowed=always,
+    )
+
+
 def stored_ids(place: Seed, call_id: CallId | None = None) -> list[int | None]:
     with place.database.read() as conn:
         return [event.id for event in live_events.after(conn, call_id, 0, 100_000)]
@@ -85,7 +97,7 @@ def test_data_is_json_with_the_call(place: Seed, ada: TestClient) -> None:
     assert data["text"] == "good morning this is the service desk"
 
 
-def test_all_calls_begin_now_unless_asked(place: Seed, ada: TestClient) -> None:
+def test_all_calls_stream_starts_with_new_events(place: Seed, ada: TestClient) -> None:
     record(place, ABSENT, EventKind.VERDICT, verdict="explained")
     place.bus.close()
     assert ids_of(ada.get("/events").text.split("\n\n")) == []
@@ -95,28 +107,23 @@ def test_all_calls_begin_now_unless_asked(place: Seed, ada: TestClient) -> None:
     assert ada.get("/events?kinds=gossip").status_code == 422
 
 
-def test_unknown_calls_and_odd_values(ada: TestClient) -> None:
+def test_unknown_calls_and_invalid_values_are_refused(ada: TestClient) -> None:
     assert ada.get("/calls/ffffffffffff/events").status_code == 404
     assert ada.get(f"/calls/{DONE}/events?after=-1").status_code == 422
 
 
-def test_passing_events_have_no_id_and_come_live_only(place: Seed) -> None:
-    async def story() -> list[str]:
-        stream = event_stream(
-            place.database, place.bus, Subscription(LIVE, 10**6), heartbeat_s=10, still_allowed=always
-        )
-        told = await take(stream, 1)
-        place.bus.publish(partial(LIVE, "it"))
-        place.bus.publish(partial(DONE, "another call"))
-        place.bus.publish(partial(LIVE, "it says"))
-        return told + await take(stream, 2)
-
-    told = asyncio.run(story())
-    assert ids_of(told) == []
-    assert [json.loads(part.partition("data: ")[2])["text"] for part in told[1:]] == ["it", "it says"]
+async def test_transient_events_have_no_id_and_are_not_replayed(place: Seed) -> None:
+    stream = stream_of(place, 10**6)
+    first = await take(stream, 1)
+    place.bus.publish(partial(LIVE, "it"))
+    place.bus.publish(partial(DONE, "another call"))
+    place.bus.publish(partial(LIVE, "it says"))
+    sent = await take(stream, 2)
+    assert ids_of(first + sent) == []
+    assert [json.loads(part.partition("data: ")[2])["text"] for part in sent] == ["it", "it says"]
 
 
-def test_no_hole_and_no_double_between_replay_and_live(place: Seed) -> None:
+async def test_replay_and_live_events_have_no_gap_and_no_duplicate(place: Seed) -> None:
     """A writer stores and publishes throughout; listeners come at any time and must get one unbroken row."""
     total = 120
     wanted = len(stored_ids(place, LIVE)) + total
@@ -128,86 +135,67 @@ def test_no_hole_and_no_double_between_replay_and_live(place: Seed) -> None:
             place.bus.publish(partial(LIVE, str(number)))
             place.bus.publish(stored)
             if number % 7 == 0:
-                place.bus.publish(stored)  # told twice
+                place.bus.publish(stored)  # published twice
 
     async def listen(begin: asyncio.Event) -> list[int]:
         await begin.wait()
         got: list[int] = []
-        async for text in event_stream(
-            place.database, place.bus, Subscription(LIVE, 0), heartbeat_s=10, still_allowed=always
-        ):
+        async for text in stream_of(place, 0):
             got += ids_of([text])
             if len(got) == wanted:
                 return got
         raise AssertionError("ended early")
 
-    async def story() -> list[list[int]]:
-        start, begins = threading.Event(), [asyncio.Event() for _ in range(6)]
-        listeners = [asyncio.create_task(listen(begin)) for begin in begins]
-        writer = threading.Thread(target=write, args=(start,))
-        writer.start()
-        start.set()
-        for begin in begins:
-            begin.set()
-            await asyncio.to_thread(stored_ids, place)  # lets the writer get some way
-        got = await asyncio.wait_for(asyncio.gather(*listeners), 30)
-        await asyncio.to_thread(writer.join)
-        return got
-
-    for got in asyncio.run(story()):
-        assert got == stored_ids(place, LIVE)
+    start, begins = threading.Event(), [asyncio.Event() for _ in range(6)]
+    listeners = [asyncio.create_task(listen(begin)) for begin in begins]
+    writer = threading.Thread(target=write, args=(start,))
+    writer.start()
+    start.set()
+    for begin in begins:
+        begin.set()
+        await asyncio.to_thread(stored_ids, place)  # lets the writer get some way
+    got = await asyncio.wait_for(asyncio.gather(*listeners), 30)
+    await asyncio.to_thread(writer.join)
+    for ids in got:
+        assert ids == stored_ids(place, LIVE)
 
 
-def test_events_told_out_of_order_or_not_at_all_are_sent_in_order(place: Seed) -> None:
-    async def story() -> list[str]:
-        stream = event_stream(
-            place.database, place.bus, Subscription(LIVE, None), heartbeat_s=10, still_allowed=always
-        )
-        told = await take(stream, 1)
-        reading = asyncio.create_task(take(stream, 3))
-        await asyncio.to_thread(lambda: None)
-        first, second, third = (record(place, LIVE, EventKind.FINAL, number=n) for n in (7, 8, 9))
-        place.bus.publish(third)
-        place.bus.publish(first)
-        assert second.id is not None  # never published
-        return told + await reading
-
-    ids = ids_of(asyncio.run(story()))
+async def test_events_published_out_of_order_are_sent_in_order(place: Seed) -> None:
+    stream = stream_of(place, None)
+    sent = await take(stream, 1)
+    reading = asyncio.create_task(take(stream, 3))
+    await asyncio.to_thread(lambda: None)
+    first, second, third = (record(place, LIVE, EventKind.FINAL, number=n) for n in (7, 8, 9))
+    place.bus.publish(third)
+    place.bus.publish(first)
+    assert second.id is not None  # never published
+    ids = ids_of(sent + await reading)
     assert ids == sorted(ids)
     assert ids == stored_ids(place, LIVE)[-3:]
 
 
-def test_a_listener_that_fell_behind_reads_the_rest_from_the_database(place: Seed) -> None:
+async def test_slow_client_reads_dropped_events_from_the_database(place: Seed) -> None:
     bus = EventBus(limit=4)
 
-    async def story() -> list[str]:
-        stream = event_stream(
-            place.database, bus, Subscription(LIVE, 0), heartbeat_s=10, still_allowed=always
-        )
-        told = await take(stream, 1)
-        for number in range(20):
-            bus.publish(record(place, LIVE, EventKind.FINAL, number=number))
-        return told + await take(stream, len(stored_ids(place, LIVE)))
-
-    assert ids_of(asyncio.run(story())) == stored_ids(place, LIVE)
+    stream = stream_of(place, 0, bus=bus)
+    first = await take(stream, 1)
+    for number in range(20):
+        bus.publish(record(place, LIVE, EventKind.FINAL, number=number))
+    sent = first + await take(stream, len(stored_ids(place, LIVE)))
+    assert ids_of(sent) == stored_ids(place, LIVE)
 
 
-def test_a_lull_is_filled_and_a_closed_bus_ends_the_stream(place: Seed) -> None:
-    async def story() -> list[str]:
-        stream = event_stream(
-            place.database, place.bus, Subscription(LIVE, 10**6), heartbeat_s=0.01, still_allowed=always
-        )
-        told = await take(stream, 3)
-        place.bus.close()
-        return told + [text async for text in stream]
-
-    told = asyncio.run(story())
-    assert told[1:3] == [HEARTBEAT, HEARTBEAT]
-    assert set(told[3:]) <= {HEARTBEAT}
+async def test_heartbeats_fill_a_lull_and_a_closed_bus_ends_the_stream(place: Seed) -> None:
+    stream = stream_of(place, 10**6, heartbeat_s=0.01)
+    first = await take(stream, 3)
+    place.bus.close()
+    rest = [text async for text in stream]
+    assert first[1:] == [HEARTBEAT, HEARTBEAT]
+    assert set(rest) <= {HEARTBEAT}
 
 
 @pytest.mark.parametrize("change", ["sign out", "another role", "disabled"])
-def test_who_is_no_longer_in_hears_no_more(make_app: MakeApp, place: Seed, change: str) -> None:
+def test_event_stream_ends_with_the_session(make_app: MakeApp, place: Seed, change: str) -> None:
     app = make_app(WebOptions(heartbeat_s=0.05))
     sam = enter(TestClient(app, base_url="https://calls.example"), place, "sam")
     answers: list[int] = []
@@ -233,7 +221,7 @@ def test_who_is_no_longer_in_hears_no_more(make_app: MakeApp, place: Seed, chang
     assert answers == [200]
 
 
-def test_the_page_and_its_events_meet_without_a_gap(place: Seed, ada: TestClient) -> None:
+def test_events_continue_exactly_where_the_page_ends(place: Seed, ada: TestClient) -> None:
     """A page says up to which event it shows; its stream goes on right there."""
     page = ada.get(f"/calls/{LIVE}").text
     address = page.partition('data-live-call="')[2].partition('"')[0]

@@ -52,7 +52,7 @@ def test_range_after_the_end(ada: TestClient, whole: bytes) -> None:
     assert answer.json()["error"]["code"] == "range_not_satisfiable"
 
 
-def test_a_browser_that_has_the_file_keeps_it(ada: TestClient, whole: bytes) -> None:
+def test_unchanged_file_answers_304(ada: TestClient, whole: bytes) -> None:
     etag = ada.get(URL).headers["etag"]
     assert ada.get(URL, headers={"If-None-Match": etag}).status_code == 304
     assert ada.get(URL, headers={"Range": "bytes=0-9", "If-Range": etag}).content == whole[:10]
@@ -66,7 +66,7 @@ def test_head_tells_without_sending(ada: TestClient, whole: bytes) -> None:
     assert answer.content == b""
 
 
-def test_a_growing_file_is_sent_at_its_present_length(ada: TestClient, place: Seed) -> None:
+def test_growing_file_is_sent_at_its_current_length(ada: TestClient, place: Seed) -> None:
     url = f"/calls/{LIVE}/layers/live_8k-agent.wav"
     with place.database.read() as conn:
         file = layers.of_call(conn, LIVE)[0]

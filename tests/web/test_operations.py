@@ -105,7 +105,7 @@ def look(client: TestClient) -> None:
     client.app.state.health.run_checks()  # type: ignore[attr-defined]
 
 
-def test_health_says_which_check_fails_and_nothing_else(client: TestClient, wrong: list[str]) -> None:
+def test_health_names_failing_checks_and_nothing_else(client: TestClient, wrong: list[str]) -> None:
     look(client)
     for path in ("/health", "/health/ready"):
         answer = client.get(path)
@@ -122,9 +122,7 @@ def test_health_says_which_check_fails_and_nothing_else(client: TestClient, wron
     assert "disk I/O error" in client.get("/operations").text
 
 
-def test_what_is_parked_is_shown_with_its_reason_and_retried_by_one_click(
-    client: TestClient, work: FakeEngine
-) -> None:
+def test_parked_recording_is_shown_with_its_reason_and_retried(client: TestClient, work: FakeEngine) -> None:
     assert WHY in client.get("/operations").text
     answer = client.post(f"/operations/recordings/{SID}/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
@@ -134,7 +132,7 @@ def test_what_is_parked_is_shown_with_its_reason_and_retried_by_one_click(
     assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is parked no more"
 
 
-def test_all_that_is_parked_is_retried_by_one_click_and_nothing_else_is(
+def test_retry_all_retries_parked_recordings_only(
     client: TestClient, installation: Installation, work: FakeEngine
 ) -> None:
     assert "Retry all" not in client.get("/operations").text, "one has a button of its own"
@@ -157,7 +155,7 @@ def test_all_that_is_parked_is_retried_by_one_click_and_nothing_else_is(
     assert client.post("/operations/retry", follow_redirects=False).status_code == 303, "twice is no error"
 
 
-def test_what_a_person_gives_up_stays_as_it_is_and_is_shown_no_more(
+def test_skipped_recording_is_kept_and_no_longer_listed(
     client: TestClient, installation: Installation, work: FakeEngine
 ) -> None:
     assert client.post(f"/operations/recordings/{SID}/skip").status_code == 200
@@ -204,7 +202,7 @@ def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
     assert str(SID) not in text
 
 
-def test_a_stranger_sees_health_and_nothing_else(installation: Installation) -> None:
+def test_only_health_is_open_without_sign_in(installation: Installation) -> None:
     context = WebContext(
         installation.database, installation.blobs, installation.bus, WebOptions(), installation.clock
     )
@@ -235,5 +233,5 @@ def test_a_stranger_sees_health_and_nothing_else(installation: Installation) -> 
         (None, "other"),
     ],
 )
-def test_reasons_of_what_is_stuck_are_a_closed_set(error: str | None, reason: str) -> None:
+def test_reasons_of_parked_work_are_a_closed_set(error: str | None, reason: str) -> None:
     assert reason_of(error) == reason

@@ -94,7 +94,7 @@ def test_a_layer_whose_stream_was_cut_is_paused(ada: TestClient, place: Seed) ->
     assert page.count('class="light recording"') == 2  # the carrier goes on
 
 
-def test_a_layer_that_the_disk_did_not_take_has_failed(ada: TestClient, place: Seed) -> None:
+def test_layer_with_lost_disk_writes_is_failed(ada: TestClient, place: Seed) -> None:
     with place.database.write() as conn:
         counts = {"agent": {"disk_lost_ms": 0}, "technician": {"disk_lost_ms": 2300}}
         conn.execute(streams_table.update().where(streams_table.c.call_id == DONE).values(counts=counts))
@@ -104,7 +104,7 @@ def test_a_layer_that_the_disk_did_not_take_has_failed(ada: TestClient, place: S
     assert ada.get(f"/api/calls/{DONE}").json()["disk_lost_ms"] == 2300
 
 
-def test_the_carriers_reason_is_said_in_words(ada: TestClient) -> None:
+def test_carrier_error_codes_are_explained(ada: TestClient) -> None:
     page = ada.get(f"/calls/{ABSENT}").text
     assert "no recording of this call. Reason: the recording was too short to keep (16101)." in page
     assert 'class="light none"' in page
@@ -112,7 +112,7 @@ def test_the_carriers_reason_is_said_in_words(ada: TestClient) -> None:
     assert 'class="light repaired"' in page
 
 
-def test_an_unknown_call_is_a_page_for_people(ada: TestClient) -> None:
+def test_unknown_call_is_an_error_page(ada: TestClient) -> None:
     answer = ada.get("/calls/ffffffffffff", headers={"Accept": "text/html"})
     assert answer.status_code == 404
     assert "<h1>There is no such call.</h1>" in answer.text
@@ -147,7 +147,7 @@ def test_hostile_text_is_never_markup(ada: TestClient, place: Seed) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", f"/calls/{DONE}", f"/calls/{LIVE}", "/docs"])
-def test_pages_keep_to_their_own_policy(ada: TestClient, path: str) -> None:
+def test_pages_set_their_content_security_policy(ada: TestClient, path: str) -> None:
     page = ada.get(path).text
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page))
@@ -191,7 +191,7 @@ def wire_bytes(browser: TestClient, address: str) -> int:
         return sum(len(part) for part in answer.iter_raw())
 
 
-def test_static_files_are_compressed_for_who_asks_and_kept_by_browsers(stranger: TestClient) -> None:
+def test_static_files_are_compressed_and_cached(stranger: TestClient) -> None:
     [script] = re.findall(r'src="([^"]+)"', stranger.get("/sign-in").text)[:1]
     plain = stranger.get(script, headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
@@ -224,7 +224,7 @@ def test_the_phone_offers_languages_where_there_is_a_choice(make_app: MakeApp) -
     assert '<option value="de">German</option>' in phone(("de", "German"), ("cy", "Welsh"))
 
 
-def test_only_the_page_that_calls_may_reach_the_carrier(make_app: MakeApp) -> None:
+def test_only_the_softphone_page_may_connect_to_the_carrier(make_app: MakeApp) -> None:
     def policy(softphone: SoftphoneOptions, path: str = "/") -> str:
         app = make_app(WebOptions(demo=True, softphone=softphone))
         answer = TestClient(app, base_url="http://localhost").get(path)
@@ -239,13 +239,13 @@ def test_only_the_page_that_calls_may_reach_the_carrier(make_app: MakeApp) -> No
     assert local == f"{strict}; connect-src 'self' ws://127.0.0.1:8002"
 
 
-def test_an_agents_list_has_own_calls_only(signed_in: As) -> None:
+def test_list_page_of_an_agent_has_own_calls_only(signed_in: As) -> None:
     page = signed_in("maria").get("/").text
     assert re.findall(r'href="/calls/([0-9a-f]+)"', page) == [LIVE, ABSENT, DONE]
     assert 'href="/people"' not in page
 
 
-def test_a_filtered_list_is_left_to_the_script(ada: TestClient) -> None:
+def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
     page = ada.get("/?verdict=suspect").text
     assert "Searching" in page
     assert "<noscript> Searching requires JavaScript." in page
@@ -260,7 +260,7 @@ def test_a_filtered_list_is_left_to_the_script(ada: TestClient) -> None:
         ("ada", ["/", "/statistics", "/technicians", "/operations", "/people", "/settings"]),
     ],
 )
-def test_the_navigation_leads_where_one_may_go(signed_in: As, name: str, places: list[str]) -> None:
+def test_navigation_shows_permitted_pages_only(signed_in: As, name: str, places: list[str]) -> None:
     browser = signed_in(name)
     page = browser.get("/statistics").text
     [nav] = re.findall(r"<nav aria-label=\"Main\">.*?</nav>", page, re.DOTALL)
@@ -271,8 +271,8 @@ def test_the_navigation_leads_where_one_may_go(signed_in: As, name: str, places:
 
 
 def test_the_settings_are_shown_without_their_secrets(make_app: MakeApp) -> None:
-    told = {"OPENAI_API_KEY": "sk-very-secret", "CALLREEL_DATABASE_URL": "postgresql://u:db-pass@db/calls"}
-    settings = load_settings({"port": 9000}, told)
+    body = {"OPENAI_API_KEY": "sk-very-secret", "CALLREEL_DATABASE_URL": "postgresql://u:db-pass@db/calls"}
+    settings = load_settings({"port": 9000}, body)
     shown, missing = shown_settings(settings), carrier_missing(settings)
     app = make_app(WebOptions(demo=True, settings=shown, missing=missing))
     page = TestClient(app, base_url="http://localhost").get("/settings").text
@@ -311,22 +311,22 @@ def rows_of(page: str) -> list[list[str]]:
     ]
 
 
-def test_the_days_are_whole_without_script(ada: TestClient) -> None:
+def test_statistics_page_works_without_script(ada: TestClient) -> None:
     asked = "from=2026-11-21&to=2026-11-23"
     page = ada.get(f"/statistics?{asked}").text
     head, day, together = rows_of(page)
     assert head[:5] == ["Day", "Calls", "Minutes", "Agent (min)", "Technician (min)"]
     assert day[:8] == ["2026-11-22", "4", "63.3", "0.1", "0.1", "1", "1", "1"]
     assert together == ["Total", *day[1:]]
-    told = ada.get(f"/api/statistics?{asked}").json()
-    assert day[-1] == f"${told['total']['cost']:.2f}"
+    body = ada.get(f"/api/statistics?{asked}").json()
+    assert day[-1] == f"${body['total']['cost']:.2f}"
     [figures] = re.findall(r'<script type="application/json" data-figures>(.*?)</script>', page)
-    assert json.loads(figures) == told
+    assert json.loads(figures) == body
     assert 'name="from" type="date" required value="2026-11-21"' in page
     assert "Calls by day (UTC)" in page
 
 
-def test_the_days_of_an_agent_and_of_nobody(signed_in: As) -> None:
+def test_statistics_page_of_agents_with_and_without_calls(signed_in: As) -> None:
     asked = "/statistics?from=2026-11-22&to=2026-11-22"
     assert [row[1] for row in rows_of(signed_in("maria").get(asked).text)[1:]] == ["3", "3"]
     assert [row[:2] for row in rows_of(signed_in("zoe").get(asked).text)[1:]] == [
@@ -335,7 +335,7 @@ def test_the_days_of_an_agent_and_of_nobody(signed_in: As) -> None:
     ]
 
 
-def test_days_that_cannot_be_are_said_on_a_page(ada: TestClient) -> None:
+def test_invalid_period_is_an_error_page(ada: TestClient) -> None:
     answer = ada.get("/statistics?from=2026-11-23&to=2026-11-22", headers={"Accept": "text/html"})
     assert answer.status_code == 422
     assert "<h1>A period ends on or after its first day and has at most 400 days.</h1>" in answer.text
@@ -344,7 +344,7 @@ def test_days_that_cannot_be_are_said_on_a_page(ada: TestClient) -> None:
 @pytest.mark.parametrize(
     "path", ["/statistics", "/people", "/me", "/technicians", "/settings", "/operations"]
 )
-def test_further_pages_are_there_for_administrators(ada: TestClient, path: str) -> None:
+def test_administrators_get_all_pages(ada: TestClient, path: str) -> None:
     page = ada.get(path).text
     assert page.count("<h1") == page.count("<main") == 1
     assert "<noscript>" in page or path in ("/me", "/settings", "/operations")

@@ -29,13 +29,13 @@ def test_passwords_are_hashed_with_argon2id() -> None:
 
 
 @pytest.mark.parametrize("password", ["", "ninechars", "x" * 1001])
-def test_passwords_too_short_or_long_are_refused(password: str) -> None:
+def test_password_length_is_checked(password: str) -> None:
     with pytest.raises(PasswordError) as refused:
         hash_password(password)
     assert password == "" or password not in str(refused.value)
 
 
-def test_the_cookie_is_shut_away_and_only_its_hash_is_stored(stranger: TestClient, place: Seed) -> None:
+def test_cookie_is_http_only_and_stored_as_a_hash(stranger: TestClient, place: Seed) -> None:
     answer = stranger.post(
         "/sign-in", data={"name": "ada", "password": PASSWORD, "next": "/calls/x?before=1"}
     )
@@ -69,7 +69,7 @@ def test_signing_in_again_ends_the_old_session(ada: TestClient) -> None:
 @pytest.mark.parametrize(
     ("name", "password"), [("ada", "wrong password"), ("nobody", PASSWORD), ("ADA ", PASSWORD)]
 )
-def test_wrong_ones_are_told_the_same(stranger: TestClient, name: str, password: str) -> None:
+def test_wrong_name_and_wrong_password_look_the_same(stranger: TestClient, name: str, password: str) -> None:
     answer = stranger.post("/sign-in", data={"name": name, "password": password})
     assert answer.status_code == 401
     assert "Wrong name or password." in answer.text
@@ -77,7 +77,7 @@ def test_wrong_ones_are_told_the_same(stranger: TestClient, name: str, password:
     assert "set-cookie" not in answer.headers
 
 
-def test_disabled_people_and_past_sessions_are_out(ada: TestClient, place: Seed) -> None:
+def test_disabled_accounts_and_expired_sessions_are_refused(ada: TestClient, place: Seed) -> None:
     with place.database.write() as conn:
         conn.execute(sessions.update().values(expires_at=sessions.c.created_at))
     assert ada.get("/api/calls").status_code == 401
@@ -88,7 +88,7 @@ def test_disabled_people_and_past_sessions_are_out(ada: TestClient, place: Seed)
     assert attempt(ada, PASSWORD) == 401
 
 
-def test_after_five_failures_even_the_right_password_waits(stranger: TestClient) -> None:
+def test_correct_password_is_refused_after_five_failures(stranger: TestClient) -> None:
     assert [attempt(stranger, "wrong") for _ in range(5)] == [401] * 5
     answer = stranger.post("/sign-in", data={"name": "ada", "password": PASSWORD})
     assert answer.status_code == 429
@@ -97,12 +97,12 @@ def test_after_five_failures_even_the_right_password_waits(stranger: TestClient)
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])
-def test_nobody_is_sent_to_another_site(stranger: TestClient, target: str) -> None:
+def test_redirect_after_sign_in_stays_on_this_site(stranger: TestClient, target: str) -> None:
     answer = stranger.post("/sign-in", data={"name": "ada", "password": PASSWORD, "next": target})
     assert answer.headers["location"] == "/"
 
 
-def test_without_users_the_page_says_how_to_make_one(make_app: MakeApp, place: Seed) -> None:
+def test_sign_in_page_without_accounts_says_how_to_create_one(make_app: MakeApp, place: Seed) -> None:
     with place.database.write() as conn:
         conn.execute(users.delete())
     page = TestClient(make_app(WebOptions())).get("/sign-in").text
@@ -110,7 +110,7 @@ def test_without_users_the_page_says_how_to_make_one(make_app: MakeApp, place: S
     assert "<form" not in page
 
 
-def test_missing_fields_and_long_names(stranger: TestClient) -> None:
+def test_missing_fields_and_long_names_are_invalid(stranger: TestClient) -> None:
     assert stranger.post("/sign-in", data={"name": "ada"}).status_code == 422
     assert attempt(stranger, PASSWORD, name="a" * 201) == 422
 
