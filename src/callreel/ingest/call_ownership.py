@@ -8,7 +8,7 @@ owner and every end is one conditional statement, so of two processes that act a
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -46,19 +46,6 @@ class Claim:
     row: CallRow
     is_new: bool
     taken_over: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Changes in the rows that this process was not notified of.
-
-    `over`: calls whose parent leg the carrier ended. `gone`: calls that another process took or ended. `stopped`:
-    streams that the carrier stopped.
-    """
-
-    over: set[CallId]
-    gone: set[CallId]
-    stopped: set[StreamSid]
 
 
 def end_call(conn: Connection, call_id: CallId, at: datetime, *, owner: str | None) -> Written | None:
@@ -162,12 +149,19 @@ class CallOwnership:
         """Reconcile with the rows in case a notification was missed. Raises StoreError."""
         held = {call.id: call.joined for call in self._registry if call.lanes}
         open_streams = [stream.sid for stream in self._registry.streams]
-        changes = await asyncio.to_thread(self._changes, set(held), open_streams)
-        for call_id in changes.over:
+
+        def read() -> tuple[Collection[CallId], Collection[str], set[CallId]]:
+            with self._database.read() as conn:
+                owned = set(calls.owned(conn, self._options.process, CallState.LIVE))
+                keys = [f"{sid}:{STREAM_STOPPED}" for sid in open_streams]
+                return legs.parents_over(conn, owned), callbacks.existing_keys(conn, "stream", keys), owned
+
+        over, stopped_keys, owned = await asyncio.to_thread(read)
+        for call_id in over:
             self._leg_ended(call_id)
-        for sid in changes.stopped:
-            self._stream_stopped(sid)
-        for call_id in changes.gone:
+        for key in stopped_keys:
+            self._stream_stopped(StreamSid(key.partition(":")[0]))
+        for call_id in held.keys() - owned:
             await self._give_up(call_id, held[call_id])
 
     async def close(self) -> None:
@@ -178,14 +172,6 @@ class CallOwnership:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _changes(self, held: set[CallId], open_streams: list[StreamSid]) -> Changes:
-        with self._database.read() as conn:
-            owned = set(calls.owned(conn, self._options.process, CallState.LIVE))
-            over = legs.parents_over(conn, owned)
-            keys = [f"{sid}:{STREAM_STOPPED}" for sid in open_streams]
-            stopped = callbacks.existing_keys(conn, "stream", keys)
-        return Changes(set(over), held - owned, {StreamSid(key.partition(":")[0]) for key in stopped})
-
     def _leg_ended(self, call_id: CallId) -> None:
         call = self._registry.get(call_id)
         if call is None:
@@ -194,8 +180,7 @@ class CallOwnership:
         if call.leg_over:
             return
         call.leg_over = True
-        if call.linger is not None:
-            call.stop_lingering()
+        if call.stop_lingering():
             call.linger = self._spawn(self._end_after(call, 0.0))
         for stream in call.streams.values():
             self._spawn(self._end_when_quiet(stream))

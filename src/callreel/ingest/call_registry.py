@@ -141,10 +141,10 @@ class LiveCall:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a stream joins or leaves, so that the rows of one never overwrite those of the next."""
 
-    def stop_lingering(self) -> None:
-        if self.linger is not None:
-            self.linger.cancel()
-            self.linger = None
+    def stop_lingering(self) -> bool:
+        """Whether the call was lingering."""
+        linger, self.linger = self.linger, None
+        return linger is not None and linger.cancel()
 
 
 class CallRegistry:

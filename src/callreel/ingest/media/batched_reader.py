@@ -33,9 +33,6 @@ class BatchedReader:
     def __len__(self) -> int:
         return sum(map(len, self._steps))
 
-    def __contains__(self, read: Read) -> bool:
-        return any(read in step for step in self._steps)
-
     def add(self, read: Read) -> None:
         """Call `read` once a period from now on, the first time within a period."""
         min(self._steps, key=len)[read] = None
