@@ -38,20 +38,20 @@ def test_stable_words_that_the_last_answer_lacks_are_counted_by_alignment() -> N
 
 
 def test_what_is_heard_once_is_tentative_and_twice_is_stable() -> None:
-    stability = Stability(hold_ms=0)
+    stability = Stability(settle_ms=0)
     assert shown(stability.update(said("good morning this"), 800)) == ("", "good morning this")
     assert shown(stability.update(said("good morning that is"), 1000)) == ("good morning", "that is")
     assert shown(stability.update(said("good morning that is all"), 1200)) == ("good morning that is", "all")
 
 
 def test_agreement_on_a_word_whose_end_is_young_does_not_count_yet() -> None:
-    stability = Stability(hold_ms=600)
+    stability = Stability(settle_ms=600)
     for until_ms, stable in ((400, ""), (550, ""), (800, "one"), (1000, "one two")):
         assert shown(stability.update(said("one two"), until_ms))[0] == stable
 
 
 def test_words_that_ended_just_now_are_not_shown_yet() -> None:
-    stability = Stability(hold_ms=1000, guess_ms=400)
+    stability = Stability(settle_ms=1000, guess_ms=400)
     for until_ms, tentative in (
         (500, ""),
         (600, "one"),
@@ -65,7 +65,7 @@ def test_words_that_ended_just_now_are_not_shown_yet() -> None:
 
 
 def test_a_hypothesis_that_contradicts_what_is_stable_goes_on_after_it() -> None:
-    stability = Stability(hold_ms=0)
+    stability = Stability(settle_ms=0)
     for _ in range(2):
         stability.update(said("send the truck"), 700)
     assert shown(stability.update(said("sent a truck now"), 900)) == ("send the truck", "now")
@@ -73,20 +73,20 @@ def test_a_hypothesis_that_contradicts_what_is_stable_goes_on_after_it() -> None
 
 
 def test_capitals_and_points_make_no_other_word_and_the_newer_spelling_is_taken() -> None:
-    stability = Stability(hold_ms=0)
+    stability = Stability(settle_ms=0)
     stability.update(said("hello there"), 500)
     assert shown(stability.update(said("Hello, there general"), 700)) == ("Hello, there", "general")
     assert texts(stability.final(said("Hello there. General Kenobi"))) == "Hello there. General Kenobi"
 
 
 def test_a_final_is_the_engines_own_where_nothing_was_shown_as_stable() -> None:
-    stability = Stability(hold_ms=0)
+    stability = Stability(settle_ms=0)
     stability.update(said("wreck a nice beach"), 900)
     assert texts(stability.final(said("recognise speech"))) == "recognise speech"
 
 
 def test_an_engine_that_forgets_everything_takes_nothing_back() -> None:
-    stability = Stability(hold_ms=0)
+    stability = Stability(settle_ms=0)
     for _ in range(2):
         stability.update(said("still here"), 500)
     assert shown(stability.update((), 700)) == ("still here", "")
@@ -103,15 +103,15 @@ def folded(words: Sequence[Word]) -> list[str]:
 
 @given(HYPOTHESES, WORDS, st.sampled_from([0, 200, 600]))
 def test_what_was_shown_as_stable_is_never_taken_back(
-    hypotheses: list[tuple[list[str], int, int]], last: list[str], hold_ms: int
+    hypotheses: list[tuple[list[str], int, int]], last: list[str], settle_ms: int
 ) -> None:
-    stability, before = Stability(hold_ms), list[str]()
+    stability, before = Stability(settle_ms), list[str]()
     for number, (words, start_ms, word_ms) in enumerate(hypotheses):
         until_ms = 300 * (number + 1)
         showing = stability.update(said(" ".join(words), start_ms, word_ms), until_ms)
         stable = folded(showing.stable)
         assert stable[: len(before)] == before
-        assert all(word.end_ms <= until_ms - hold_ms for word in showing.stable[len(before) :])
+        assert all(word.end_ms <= until_ms - settle_ms for word in showing.stable[len(before) :])
         before = stable
     final = stability.final(said(" ".join(last), 0, 150))
     assert folded(final)[: len(before)] == before

@@ -9,10 +9,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from callreel.asr.overload import Backlog, Overload, OverloadLevel
+from callreel.audio.samples import ASR_SAMPLES_PER_MS, Samples
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
 
@@ -35,7 +33,7 @@ class Job:
     role: Role
     number: int
     start_ms: int
-    samples16k: npt.NDArray[np.int16]
+    samples16k: Samples
     final: bool
     offered_at_s: float
 
@@ -91,7 +89,9 @@ class DecodeQueue:
     @property
     def waiting_audio_ms(self) -> int:
         """Length of the audio of all waiting finals."""
-        return sum(job.samples16k.size // 16 for jobs in self._finals.values() for job in jobs)
+        return sum(
+            job.samples16k.size // ASR_SAMPLES_PER_MS for jobs in self._finals.values() for job in jobs
+        )
 
     def final_age_s(self, now_s: float) -> float:
         """How long the oldest waiting final has waited, on the clock of `offered_at_s`. 0 without any."""

@@ -7,6 +7,7 @@ It counts, fed with what was shown and when on the call's clock; whether the wor
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from callreel.asr.stability import same_word
 from callreel.domain.transcript import Word
 
 LATE_MS = 1500
@@ -36,7 +37,7 @@ class SegmentDelivery:
         """All words of the segment that are shown from `at_ms` of the call on."""
         kept = 0
         for (text, _), word in zip(self._shown, words, strict=False):
-            if text != word.text:
+            if not same_word(text, word.text):
                 break
             kept += 1
         self._taken_back += len(self._shown) - kept

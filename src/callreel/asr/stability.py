@@ -1,10 +1,9 @@
 """Which words of an open segment are shown as stable, and what a final may do to them.
 
-It judges hypotheses, each over the whole segment so far, and knows neither engines nor clocks. A word is stable when two
-successive hypotheses agree on all words up to it (LocalAgreement-2: Macháček et al., arXiv 2307.14743) and it ended
-`hold_ms` before the audio did; a streaming engine, which is asked several times a word, needs the latter too. What is
-stable is never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones.
-Of the others those are shown, as tentative, that ended `guess_ms` before the audio did.
+It judges hypotheses and knows neither engines nor clocks. A word is stable when two successive hypotheses agree on all words
+up to it (LocalAgreement-2: Macháček et al., arXiv 2307.14743) and it ended `settle_ms` before the audio did. Stable words are
+never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones. Of the others
+those are shown, as tentative, that ended `guess_ms` before the audio did.
 """
 
 from collections.abc import Sequence
@@ -32,8 +31,8 @@ class Showing:
 class Stability:
     """One for each open segment. Memory: its words, twice."""
 
-    def __init__(self, hold_ms: int = 0, guess_ms: int = 0) -> None:
-        self._hold_ms = hold_ms
+    def __init__(self, settle_ms: int = 0, guess_ms: int = 0) -> None:
+        self._settle_ms = settle_ms
         self._guess_ms = guess_ms
         self._stable: tuple[Word, ...] = ()
         self._before: tuple[Word, ...] = ()
@@ -46,7 +45,7 @@ class Stability:
         """A hypothesis over the segment's audio up to `until_ms`; positions are the call's."""
         shown = continued(self._stable, words)
         agreed = _in_common(shown, continued(self._stable, self._before))
-        old = sum(word.end_ms <= until_ms - self._hold_ms for word in shown[:agreed])
+        old = sum(word.end_ms <= until_ms - self._settle_ms for word in shown[:agreed])
         self._stable = shown[: max(len(self._stable), old)]
         self._before = tuple(words)
         tentative = shown[len(self._stable) :]
@@ -66,8 +65,10 @@ class Stability:
         if _in_common(self._stable, words) == len(self._stable):
             return 0
         end_ms = self._stable[-1].end_ms
-        instead = [_folded(word) for word in words if (word.start_ms + word.end_ms) // 2 < end_ms]
-        matcher = SequenceMatcher(None, [_folded(word) for word in self._stable], instead, autojunk=False)
+        instead = [_folded(word.text) for word in words if (word.start_ms + word.end_ms) // 2 < end_ms]
+        matcher = SequenceMatcher(
+            None, [_folded(word.text) for word in self._stable], instead, autojunk=False
+        )
         return len(self._stable) - sum(block.size for block in matcher.get_matching_blocks())
 
     def final(self, words: Sequence[Word]) -> tuple[Word, ...]:
@@ -91,9 +92,14 @@ def _in_common(one: Sequence[Word], other: Sequence[Word]) -> int:
     """How many words both begin with."""
     pairs = zip(one, other, strict=False)
     return next(
-        (at for at, (a, b) in enumerate(pairs) if _folded(a) != _folded(b)), min(len(one), len(other))
+        (at for at, (a, b) in enumerate(pairs) if not same_word(a.text, b.text)), min(len(one), len(other))
     )
 
 
-def _folded(word: Word) -> str:
-    return word.text.casefold().strip(_EDGES) or word.text
+def same_word(one: str, other: str) -> bool:
+    """Whether two texts differ in capitals and punctuation only."""
+    return one == other or _folded(one) == _folded(other)
+
+
+def _folded(text: str) -> str:
+    return text.casefold().strip(_EDGES) or text

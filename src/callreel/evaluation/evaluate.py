@@ -8,6 +8,7 @@ the two word error rates is the streaming gap, which judges our pipeline and not
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from callreel.asr.stability import same_word
 from callreel.asr.turns import words_from
 from callreel.audio.resample import upsample_all
 from callreel.audio.samples import ASR_SAMPLES_PER_MS, TELEPHONE_HZ, Samples
@@ -52,6 +53,8 @@ class Evaluated:
     """From a word's end to the final that has it."""
     final_delays_ms: list[int] = field(default_factory=list)
     """From the end of a segment's last word to its final."""
+    start_errors_ms: list[int] = field(default_factory=list)
+    """How far the start of each word of the offline finals is from where it was said."""
     words_shown: int = 0
     taken_back: int = 0
     words_stable: int = 0
@@ -119,6 +122,16 @@ async def evaluate(
         cpu_live_s=live.cpu_s,
         cpu_offline_s=cpu_offline_s,
     )
+    if recorded.timed:
+        for role in lanes:
+            said = [word for spoken in recorded.spoken if spoken.role is role for word in spoken.words]
+            starts = [
+                (word.text, word.start_ms)
+                for final in offline
+                if final.segment.role is role
+                for word in final.words
+            ]
+            result.start_errors_ms += scores.start_errors_ms(said, starts)
     if options.live and recorded.timed:
         _judge_times(result, lanes, live, new_detector, options.live_segmenter)
     return result
@@ -175,7 +188,11 @@ def _first_shown(given: Sequence[Given], shown: Sequence[Shown]) -> list[tuple[s
         texts = [partial for partial in shown if partial.number == one.final.segment.number]
         for at, word in enumerate(one.final.words):
             near = slice(max(0, at - 1), at + 2)
-            seen = (partial.at_ms for partial in texts if word.text in partial.words[near])
+            seen = (
+                partial.at_ms
+                for partial in texts
+                if any(same_word(word.text, each) for each in partial.words[near])
+            )
             first.append((word.text, round(next(seen, one.at_ms))))
     return first
 
@@ -278,6 +295,7 @@ def figures(results: Sequence[Evaluated]) -> dict[str, float | int | None]:
     made |= _delays("partial_latency", [ms for result in results for ms in result.partial_delays_ms])
     made |= _delays("stable_latency", [ms for result in results for ms in result.stable_delays_ms])
     made |= _delays("word_latency", [ms for result in results for ms in result.word_delays_ms])
+    made |= _delays("word_start_error", [ms for result in results for ms in result.start_errors_ms])
     made |= _delays("final_latency", [ms for result in results for ms in result.final_delays_ms])
     made |= _delays("turn_end_decision", pieces.decision_delays_ms)
     made |= {

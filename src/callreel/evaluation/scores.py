@@ -8,11 +8,12 @@ are imported when a function that needs them is called; without them it raises M
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from callreel.asr.normalization import normal, normal_words
+from callreel.asr.stability import same_word
 from callreel.audio.segmenter import SpeechSpan
 
 if TYPE_CHECKING:
@@ -153,18 +154,26 @@ def differences(reference: str, heard: str) -> list[Difference]:
 
 
 def heard_delays_ms(said: Sequence[SpokenWord], heard: Sequence[tuple[str, int]]) -> list[int]:
-    """From the end of each word said to when it was there, for those that were heard right. Needs jiwer.
+    """From the end of each word said to when it was shown, for those that were recognized. Needs jiwer.
 
-    `heard` is (word, time it was given) in the order of the words in the audio. Matching is by least edits.
+    `heard` is (word, time it was shown) in the order of the words in the audio. Matching is by least edits.
     """
-    wanted = [(word, spoken.end_ms) for spoken in said for word in normal_words(spoken.text)]
+    return [at_ms - spoken.end_ms for spoken, at_ms in _matched(said, heard)]
+
+
+def start_errors_ms(said: Sequence[SpokenWord], heard: Sequence[tuple[str, int]]) -> list[int]:
+    """How far the start of each recognized word is from where it was said; `heard` is (word, start)."""
+    return [abs(start_ms - spoken.start_ms) for spoken, start_ms in _matched(said, heard)]
+
+
+def _matched(
+    said: Sequence[SpokenWord], heard: Sequence[tuple[str, int]]
+) -> Iterator[tuple[SpokenWord, int]]:
+    wanted = [(word, spoken) for spoken in said for word in normal_words(spoken.text)]
     got = [(word, at_ms) for text, at_ms in heard for word in normal_words(text)]
-    return [
-        got[c + step][1] - wanted[a + step][1]
-        for same, a, b, c, _ in _alignment([word for word, _ in wanted], [word for word, _ in got])
-        if same
-        for step in range(b - a)
-    ]
+    for same, a, b, c, _ in _alignment([word for word, _ in wanted], [word for word, _ in got]):
+        if same:
+            yield from ((wanted[a + step][1], got[c + step][1]) for step in range(b - a))
 
 
 def taken_back(shown: Iterable[Sequence[str]]) -> int:
@@ -173,7 +182,7 @@ def taken_back(shown: Iterable[Sequence[str]]) -> int:
     before: tuple[str, ...] = ()
     for words in shown:
         kept = next(
-            (at for at, (old, new) in enumerate(zip(before, words, strict=False)) if old != new),
+            (at for at, (old, new) in enumerate(zip(before, words, strict=False)) if not same_word(old, new)),
             min(len(before), len(words)),
         )
         count += len(before) - kept

@@ -27,11 +27,16 @@ _TOKENS_PER_S = 9
 _TOKENS_AT_LEAST = 12
 _MAX_PROMPT_TOKENS = 200
 
-_NO_SPEECH = 0.6
+_NO_SPEECH = 0.5
+_NO_SPEECH_UNLIKELY = -0.6
+"""Speech of 11 calls stays below 0.3 and above -0.7, tones, music, clicks and noise above 0.6 and below -0.9."""
 _UNLIKELY = -1.0
 _REPETITIVE = 2.4
 """Characters over compressed bytes, above which a text is taken for a loop (OpenAI's threshold)."""
 _RETRY_TEMPERATURE = 0.4
+_LOOP = 6
+_LONGEST_LOOP = 8
+_LONGEST_WORD = 40
 
 _LATE_MS = 90
 """The cross-attention places words this much later than forced alignment does (median of 775 words)."""
@@ -67,11 +72,11 @@ class _Hypothesis:
 
     @property
     def doubtful(self) -> bool:
-        return self.repetitive or self.likelihood < _UNLIKELY
+        return not self.silence and (self.repetitive or self.likelihood < _UNLIKELY)
 
     @property
     def silence(self) -> bool:
-        return self.no_speech > _NO_SPEECH and self.likelihood < _UNLIKELY
+        return self.no_speech > _NO_SPEECH and self.likelihood < _NO_SPEECH_UNLIKELY
 
 
 class WhisperDecoder:
@@ -178,7 +183,7 @@ class WhisperDecoder:
     ) -> list[list[RecognizedWord]]:
         tokenizer = self._tokenizer(language)
         # A batch must not hold an empty text; the words of its stand-in are dropped.
-        texts = [one.tokens if one.text.strip() and not one.silence else [] for one in found]
+        texts = [one.tokens if _has_words(one.text) and not one.silence else [] for one in found]
         if not any(texts):
             return [[] for _ in found]
         aligned = self._model.find_alignment(
@@ -188,7 +193,7 @@ class WhisperDecoder:
             [min(samples.size * _FRAMES_PER_S // ASR_HZ, _MAX_FRAMES) for samples in segments],
         )
         return [
-            _words(words, samples) if text else []
+            _without_loops(_words(words, samples)) if text else []
             for text, words, samples in zip(texts, aligned, segments, strict=True)
         ]
 
@@ -205,6 +210,29 @@ class WhisperDecoder:
         return self._tokenizers[language]
 
 
+def _has_words(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _without_loops(words: list[RecognizedWord]) -> list[RecognizedWord]:
+    """A phrase that follows itself `_LOOP` times or more stands once: nobody speaks so, a decoder does."""
+    texts = [word.text.casefold().strip(".,!?") for word in words]
+    kept, at = [], 0
+    while at < len(words):
+        for size in range(1, _LONGEST_LOOP + 1):
+            phrase, times = texts[at : at + size], 1
+            while texts[at + times * size : at + (times + 1) * size] == phrase:
+                times += 1
+            if times >= _LOOP and not all(map(str.isdigit, phrase)):
+                kept += words[at : at + size]
+                at += times * size
+                break
+        else:
+            kept.append(words[at])
+            at += 1
+    return [word for word in kept if len(word.text) <= _LONGEST_WORD]
+
+
 def _words(aligned: Sequence[dict[str, Any]], samples: Samples) -> list[RecognizedWord]:
     """Words with times; pieces without a space before them, as punctuation, belong to the word before.
 
@@ -219,9 +247,11 @@ def _words(aligned: Sequence[dict[str, Any]], samples: Samples) -> list[Recogniz
         if not text or start_ms >= length_ms:
             continue
         start_ms, end_ms = max(0, start_ms - _LATE_MS), max(0, end_ms - _LATE_MS)
-        if words and (not piece["word"].startswith(" ") or not any(map(str.isalnum, text))):
+        if words and (not piece["word"].startswith(" ") or not _has_words(text)):
             before = words.pop()
             word = RecognizedWord(before.text + text, before.start_ms, before.end_ms, before.confidence)
+        elif not _has_words(text):
+            continue
         else:
             start_ms, end_ms = _without_silence(start_ms, end_ms, levels)
             word = RecognizedWord(text, start_ms, end_ms, float(piece["probability"]))

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from callreel.asr.engine import RecognizedWord
+from callreel.asr.engines.faster_whisper import FasterWhisper, load
+from callreel.asr.engines.whisper_decoding import _without_loops, _without_silence
+from callreel.audio.resample import upsample_all
+from callreel.domain.call import Role
+from callreel.simulator.sound.voices import load_voice, shipped_voice
+from tests.support.telephone_sounds import RATE, SOUNDS, line
+
+
+@pytest.fixture(scope="module")
+def engine() -> FasterWhisper:
+    return load({})
+
+
+def words(text: str) -> list[RecognizedWord]:
+    return [RecognizedWord(word, 100 * at, 100 * at + 90, 0.9) for at, word in enumerate(text.split())]
+
+
+def text(found: list[RecognizedWord]) -> str:
+    return " ".join(word.text for word in found)
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+@pytest.mark.parametrize("seconds", [1.5, 6.0])
+def test_sound_without_speech_has_no_words(engine: FasterWhisper, name: str, seconds: float) -> None:
+    """The detector rejects these sounds already; this is the engine's own guard."""
+    samples = upsample_all(line(SOUNDS[name][: 10 * RATE]))[2_000 : 2_000 + int(seconds * 16_000)]
+    for partial in (True, False):
+        assert text(engine.decode(samples, partial=partial)) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("bye bye bye bye bye bye bye", "bye"),
+        ("so thank you. Thank you. thank you thank you thank you thank you then", "so thank you. then"),
+        ("no no no I mean no", "no no no I mean no"),
+        ("it is 0 0 0 0 0 0 0 I think", "it is 0 0 0 0 0 0 0 I think"),
+        ("Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""),
+        ("", ""),
+    ],
+)
+def test_loop_of_words_stands_once_and_digits_stay(said: str, kept: str) -> None:
+    assert text(_without_loops(words(said))) == kept
+
+
+def test_pauses_around_a_word_are_not_part_of_it() -> None:
+    levels = np.zeros(200, np.float32)
+    levels[60:100] = 60
+    levels[150:200] = 60
+    assert _without_silence(100, 1_400, levels) == (600, 1_000)
+    assert _without_silence(700, 900, levels) == (700, 900)
+
+
+def test_words_of_a_voice_are_recognized_at_their_place(engine: FasterWhisper) -> None:
+    voice = load_voice(shipped_voice(Role.TECHNICIAN))[: 6 * RATE]
+    alone = engine.decode(upsample_all(voice), partial=False)
+    assert len(alone) >= 6
+    later = engine.decode(upsample_all(np.concatenate([np.zeros(2 * RATE, np.int16), voice])), partial=False)
+    assert [word.text for word in later] == [word.text for word in alone]
+    for one, other in zip(alone[1:-1], later[1:-1], strict=True):
+        assert abs(other.start_ms - one.start_ms - 2_000) <= 200
