@@ -56,32 +56,21 @@ class EngineLoad(Protocol):
     def restarts(self) -> int: ...
 
 
+@dataclass(eq=False)
 class Metrics:
-    """One for each process. `text` blocks for a few queries."""
+    """One for each process; `engines` by purpose: `live`, `final`. `text` blocks for a few queries."""
 
-    def __init__(
-        self,
-        database: Database,
-        blobs: BlobStore,
-        counters: Counters,
-        health: Health,
-        clock: Clock,
-        live: Callable[[], LiveGauges],
-        *,
-        stages: StageTimes | None = None,
-        engines: Mapping[str, EngineLoad] | None = None,
-        work: WorkQueue | None = None,
-    ) -> None:
-        """`engines` by purpose: `live`, `final`."""
-        self._database = database
-        self._blobs = blobs
-        self._counters = counters
-        self._health = health
-        self._clock = clock
-        self._live = live
-        self._stages = stages or StageTimes()
-        self._engines = dict(engines or {})
-        self._work = work or NoWork()
+    database: Database
+    blobs: BlobStore
+    counters: Counters
+    health: Health
+    clock: Clock
+    live: Callable[[], LiveGauges]
+    stages: StageTimes = field(default_factory=StageTimes, kw_only=True)
+    engines: Mapping[str, EngineLoad] = field(default_factory=dict, kw_only=True)
+    work: WorkQueue = field(default_factory=NoWork, kw_only=True)
+
+    def __post_init__(self) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -95,20 +84,18 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """All metrics for the registry."""
-        yield from self._counters.collect()
+        yield from self.counters.collect()
         yield from self._live_state()
         yield from self._rows()
-        yield from self._stages.collect()
+        yield from self.stages.collect()
         yield from self._engine_load()
-        failing = {problem.name for problem in self._health.problems()}
-        checks = {name: int(name not in failing) for name in self._health.names}
+        failing = {problem.name for problem in self.health.problems()}
+        checks = {name: int(name not in failing) for name in self.health.names}
         yield _gauge("health", "1 if a check passes, 0 if it fails.", checks, "check")
-        yield _gauge(
-            "disk_free_bytes", "Free space on the disk of the data folder.", self._blobs.free_bytes()
-        )
+        yield _gauge("disk_free_bytes", "Free space on the disk of the data folder.", self.blobs.free_bytes())
 
     def _live_state(self) -> Iterator[Metric]:
-        live = self._live()
+        live = self.live()
         yield _gauge("live_calls", "Calls whose audio is arriving at this server.", live.calls)
         yield _gauge("media_worker_calls", "Those of each media worker.", live.media, "worker")
         yield _gauge("finals_waiting", "Closed segments waiting for the engine.", live.finals_waiting)
@@ -123,8 +110,8 @@ class Metrics:
         yield CounterMetricFamily("callreel_partials_shed", "Discarded partials.", live.partials_shed)
 
     def _rows(self) -> Iterator[Metric]:
-        now = self._clock.now()
-        with self._database.read() as conn:
+        now = self.clock.now()
+        with self.database.read() as conn:
             by_state = tallies.calls_by_state(conn)
             verdicts = tallies.calls_by_verdict(conn)
             recorded = tallies.recordings_by_state(conn)
@@ -135,7 +122,7 @@ class Metrics:
         yield _gauge("verdicts", "Closed calls, by verdict.", verdicts, "verdict")
         yield _gauge("recordings", "Cloud recordings, by state.", recorded, "state")
         yield _gauge("stored_bytes", "Stored audio, by layer.", sizes, "layer")
-        items = [item for item in self._work.unfinished() if item.workflow in ON_RECORDINGS]
+        items = [item for item in self.work.unfinished() if item.workflow in ON_RECORDINGS]
         since = [("start", order.created_at) for order in orders]
         since += [
             (str(item.workflow), item.updated_at) for item in items if item.state is not WorkState.PARKED
@@ -160,14 +147,14 @@ class Metrics:
         )
 
     def _engine_load(self) -> Iterator[Metric]:
-        workers = {purpose: engine.workers for purpose, engine in self._engines.items()}
-        busy = {purpose: engine.workers - engine.idle for purpose, engine in self._engines.items()}
+        workers = {purpose: engine.workers for purpose, engine in self.engines.items()}
+        busy = {purpose: engine.workers - engine.idle for purpose, engine in self.engines.items()}
         yield _gauge("engine_processes", "Engine processes of this process.", workers, "use")
         yield _gauge("engine_busy", "Those that are decoding.", busy, "use")
         restarts = CounterMetricFamily(
             "callreel_engine_restarts", "Engine processes that died.", labels=["use"]
         )
-        for purpose, engine in self._engines.items():
+        for purpose, engine in self.engines.items():
             restarts.add_metric([purpose], engine.restarts)
         yield restarts
 
