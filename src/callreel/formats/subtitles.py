@@ -4,6 +4,7 @@ WebVTT follows the W3C Candidate Recommendation of 4 April 2019, with a voice sp
 specification: who speaks stands before the text, and what a player may take for markup is written with other signs.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from callreel.domain.call import Role
@@ -12,6 +13,8 @@ from callreel.formats.cues import cues
 
 # SubRip has no escapes. Players know HTML tags, the override codes of SubStation (`{\\an8}`) and arrows.
 _SUBRIP = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")", "\\": "/"})
+# Some parsers take any line with two such times for the head of a cue, whatever stands between them.
+_SUBRIP_TIME = re.compile(r"(\d):(\d{1,2}):(\d{1,2}[.,]\d)")
 # WebVTT, section 4.2.2: `&` and `<` begin something else, and `-->` may not stand in a cue.
 _WEBVTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -21,6 +24,7 @@ def subrip(turns: Iterable[Turn], names: Mapping[Role, str]) -> str:
     blocks = []
     for number, cue in enumerate(cues(turns), 1):
         text = f"{names[cue.role]}: {cue.text}".replace("-->", "→").translate(_SUBRIP)
+        text = _SUBRIP_TIME.sub(r"\1∶\2∶\3", text)
         blocks.append(f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n{text}\n")
     return "\n".join(blocks)
 
