@@ -1,8 +1,11 @@
 """What a route asks FastAPI for: the application's services, the person who makes the request, a call by its id."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse
 
 from callreel.domain.ids import CallId
 from callreel.retention.erasure_orders import ErasureOrders
@@ -16,6 +19,9 @@ from callreel.web.auth.signin import SignIn
 from callreel.web.errors import not_found
 from callreel.web.options import WebContext
 from callreel.web.pages.render import Renderer
+
+RenderPage = Callable[..., HTMLResponse]
+"""Renders a template for the current request: `page("people.html", here="people")`, `page("error.html", 404)`."""
 
 # Providers are coroutines where they can be: FastAPI runs a plain function in a thread.
 
@@ -32,14 +38,14 @@ async def _sign_in(request: Request) -> SignIn:
     return cast(SignIn, request.app.state.sign_in)
 
 
-async def _renderer(request: Request) -> Renderer:
-    return cast(Renderer, request.app.state.renderer)
+async def _page(request: Request) -> RenderPage:
+    return partial(cast(Renderer, request.app.state.renderer).page, request)
 
 
 Context = Annotated[WebContext, Depends(_context)]
 CurrentPerson = Annotated[Person, Depends(_person)]
 SignInService = Annotated[SignIn, Depends(_sign_in)]
-Pages = Annotated[Renderer, Depends(_renderer)]
+Page = Annotated[RenderPage, Depends(_page)]
 
 
 def _existing_call(call_id: CallId, context: Context) -> CallRow:

@@ -5,9 +5,8 @@ only open to people who may see that call; the gate checks that too. Routes unde
 signature and are not in the table.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.routing import compile_path
@@ -15,98 +14,97 @@ from starlette.routing import compile_path
 from callreel.domain.access import Right
 
 
-@dataclass(frozen=True, slots=True)
 class Rule:
     """`needs` None: any signed-in person. `open`: no sign-in needed. `session`: API tokens are refused."""
 
-    methods: frozenset[str]
-    path: str
-    needs: Right | None = None
-    open: bool = False
-    session: bool = False
-    pattern: re.Pattern[str] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pattern", compile_path(self.path)[0])
-
-
-def _rule(
-    methods: str, path: str, needs: Right | None = None, *, open: bool = False, session: bool = False
-) -> Rule:
-    named = frozenset(methods.split())
-    return Rule(named | {"HEAD"} if "GET" in named else named, path, needs, open, session)
+    def __init__(
+        self,
+        methods: str,
+        path: str,
+        needs: Right | None = None,
+        *,
+        open: bool = False,
+        session: bool = False,
+    ) -> None:
+        named = frozenset(methods.split())
+        self.methods = named | {"HEAD"} if "GET" in named else named
+        self.path = path
+        self.needs = needs
+        self.open = open
+        self.session = session
+        self.pattern = compile_path(path)[0]
 
 
 _READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
 _HOLD, _ERASE = Right.HOLD_CALLS, Right.ERASE_CALLS
 
 RULES: Final[Sequence[Rule]] = (
-    _rule("GET", "/health", open=True),
-    _rule("GET", "/health/live", open=True),
-    _rule("GET", "/health/ready", open=True),
-    _rule("GET", "/static/{path:path}", open=True),
-    _rule("GET POST", "/sign-in", open=True),
-    _rule("GET POST", "/welcome", open=True),
-    _rule("POST", "/sign-out", session=True),
+    Rule("GET", "/health", open=True),
+    Rule("GET", "/health/live", open=True),
+    Rule("GET", "/health/ready", open=True),
+    Rule("GET", "/static/{path:path}", open=True),
+    Rule("GET POST", "/sign-in", open=True),
+    Rule("GET POST", "/welcome", open=True),
+    Rule("POST", "/sign-out", session=True),
     # Pages
-    _rule("GET", "/", _READ),
-    _rule("GET", "/calls/{call_id}", _READ),
-    _rule("GET POST", "/calls/{call_id}/erase", _ERASE, session=True),
-    _rule("POST", "/calls/{call_id}/hold", _HOLD, session=True),
-    _rule("POST", "/calls/{call_id}/release", _HOLD, session=True),
-    _rule("GET", "/erasures", _HOLD, session=True),
-    _rule("GET", "/statistics", _READ),
-    _rule("GET", "/technicians", Right.WRITE_TECHNICIANS),
-    _rule("GET", "/people", _PEOPLE),
-    _rule("GET", "/settings", Right.READ_SETTINGS),
-    _rule("GET", "/me"),
-    _rule("GET", "/docs"),
-    _rule("GET", "/openapi.json"),
+    Rule("GET", "/", _READ),
+    Rule("GET", "/calls/{call_id}", _READ),
+    Rule("GET POST", "/calls/{call_id}/erase", _ERASE, session=True),
+    Rule("POST", "/calls/{call_id}/hold", _HOLD, session=True),
+    Rule("POST", "/calls/{call_id}/release", _HOLD, session=True),
+    Rule("GET", "/erasures", _HOLD, session=True),
+    Rule("GET", "/statistics", _READ),
+    Rule("GET", "/technicians", Right.WRITE_TECHNICIANS),
+    Rule("GET", "/people", _PEOPLE),
+    Rule("GET", "/settings", Right.READ_SETTINGS),
+    Rule("GET", "/me"),
+    Rule("GET", "/docs"),
+    Rule("GET", "/openapi.json"),
     # Calls
-    _rule("GET", "/events", _READ),
-    _rule("GET", "/calls/{call_id}/events", _READ),
-    _rule("GET", "/calls/{call_id}/layers/{name}.wav", _READ),
-    _rule("GET", "/calls/{call_id}/transcript.{ending}", _READ),
-    _rule("GET", "/api/calls", _READ),
-    _rule("GET", "/api/calls/{call_id}", _READ),
-    _rule("GET", "/api/calls/{call_id}/peaks", _READ),
-    _rule("GET", "/api/calls/{call_id}/difference", _READ),
-    _rule("POST", "/api/calls/{call_id}/notes", _WRITE),
-    _rule("PATCH DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE),
-    _rule("GET", "/api/calls/{call_id}/revisions", _READ),
-    _rule("POST", "/api/calls/{call_id}/revisions", _WRITE),
-    _rule("PUT", "/api/calls/{call_id}/language", _WRITE),
-    _rule("DELETE", "/api/calls/{call_id}", _ERASE),
-    _rule("GET", "/api/calls/{call_id}/erasure", _ERASE),
-    _rule("GET", "/api/erasures", _ERASE),
-    _rule("GET PUT DELETE", "/api/calls/{call_id}/hold", _HOLD),
-    _rule("GET", "/api/holds", _HOLD),
-    _rule("GET", "/api/statistics", _READ),
+    Rule("GET", "/events", _READ),
+    Rule("GET", "/calls/{call_id}/events", _READ),
+    Rule("GET", "/calls/{call_id}/layers/{name}.wav", _READ),
+    Rule("GET", "/calls/{call_id}/transcript.{ending}", _READ),
+    Rule("GET", "/api/calls", _READ),
+    Rule("GET", "/api/calls/{call_id}", _READ),
+    Rule("GET", "/api/calls/{call_id}/peaks", _READ),
+    Rule("GET", "/api/calls/{call_id}/difference", _READ),
+    Rule("POST", "/api/calls/{call_id}/notes", _WRITE),
+    Rule("PATCH DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE),
+    Rule("GET", "/api/calls/{call_id}/revisions", _READ),
+    Rule("POST", "/api/calls/{call_id}/revisions", _WRITE),
+    Rule("PUT", "/api/calls/{call_id}/language", _WRITE),
+    Rule("DELETE", "/api/calls/{call_id}", _ERASE),
+    Rule("GET", "/api/calls/{call_id}/erasure", _ERASE),
+    Rule("GET", "/api/erasures", _ERASE),
+    Rule("GET PUT DELETE", "/api/calls/{call_id}/hold", _HOLD),
+    Rule("GET", "/api/holds", _HOLD),
+    Rule("GET", "/api/statistics", _READ),
     # People
-    _rule("GET", "/api/people/me"),
-    _rule("POST", "/api/people/me/password", session=True),
-    _rule("POST", "/api/people/me/sign-out-everywhere", session=True),
-    _rule("GET POST", "/api/people", _PEOPLE),
-    _rule("PATCH", "/api/people/{person_id}", _PEOPLE),
-    _rule("GET POST", "/api/tokens", Right.WRITE_TOKENS, session=True),
-    _rule("DELETE", "/api/tokens/{token_id}", Right.WRITE_TOKENS, session=True),
+    Rule("GET", "/api/people/me"),
+    Rule("POST", "/api/people/me/password", session=True),
+    Rule("POST", "/api/people/me/sign-out-everywhere", session=True),
+    Rule("GET POST", "/api/people", _PEOPLE),
+    Rule("PATCH", "/api/people/{person_id}", _PEOPLE),
+    Rule("GET POST", "/api/tokens", Right.WRITE_TOKENS, session=True),
+    Rule("DELETE", "/api/tokens/{token_id}", Right.WRITE_TOKENS, session=True),
     # Operations
-    _rule("GET", "/operations", Right.READ_ALL_CALLS),
-    _rule("POST", "/operations/retry", Right.EDIT_ALL_NOTES, session=True),
-    _rule("POST", "/operations/recordings/{sid}/retry", Right.EDIT_ALL_NOTES, session=True),
-    _rule("POST", "/operations/recordings/{sid}/skip", Right.EDIT_ALL_NOTES, session=True),
-    _rule("GET", "/metrics", Right.READ_ALL_CALLS),
+    Rule("GET", "/operations", Right.READ_ALL_CALLS),
+    Rule("POST", "/operations/retry", Right.EDIT_ALL_NOTES, session=True),
+    Rule("POST", "/operations/recordings/{sid}/retry", Right.EDIT_ALL_NOTES, session=True),
+    Rule("POST", "/operations/recordings/{sid}/skip", Right.EDIT_ALL_NOTES, session=True),
+    Rule("GET", "/metrics", Right.READ_ALL_CALLS),
     # Placing calls
-    _rule("GET", "/api/softphone", Right.PLACE_CALLS),
-    _rule("POST", "/api/softphone/token", Right.PLACE_CALLS, session=True),
-    _rule("POST", "/api/numbers"),
-    _rule("GET", "/api/technicians", _READ),
-    _rule("POST", "/api/technicians", Right.WRITE_TECHNICIANS),
-    _rule("PATCH DELETE", "/api/technicians/{technician_id}", Right.WRITE_TECHNICIANS),
+    Rule("GET", "/api/softphone", Right.PLACE_CALLS),
+    Rule("POST", "/api/softphone/token", Right.PLACE_CALLS, session=True),
+    Rule("POST", "/api/numbers"),
+    Rule("GET", "/api/technicians", _READ),
+    Rule("POST", "/api/technicians", Right.WRITE_TECHNICIANS),
+    Rule("PATCH DELETE", "/api/technicians/{technician_id}", Right.WRITE_TECHNICIANS),
     # Engines
-    _rule("GET", "/api/engines", Right.READ_ALL_CALLS),
-    _rule("GET", "/api/vocabulary", _READ),
-    _rule("PUT", "/api/vocabulary", Right.WRITE_TECHNICIANS),
+    Rule("GET", "/api/engines", Right.READ_ALL_CALLS),
+    Rule("GET", "/api/vocabulary", _READ),
+    Rule("PUT", "/api/vocabulary", Right.WRITE_TECHNICIANS),
 )
 
 

@@ -5,7 +5,7 @@ They work without script. `web/api/erasure.py` offers the same to programs.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from callreel.domain.access import Right
@@ -18,10 +18,9 @@ from callreel.review.summary import call_head
 from callreel.store.calls import calls, erasures
 from callreel.store.people import technicians
 from callreel.web.api.erasure import erasure_summary, listed_erasures, listed_holds
-from callreel.web.dependencies import Context, CurrentPerson, Erasures, Holds, Pages
+from callreel.web.dependencies import Context, CurrentPerson, Erasures, Holds, Page
 from callreel.web.errors import not_found, status_and_message
 from callreel.web.options import WebContext
-from callreel.web.pages.render import Renderer
 from callreel.web.pages.wording import LAYER_NAMES, ROW_NAMES
 from callreel.web.values import Storable
 
@@ -32,18 +31,15 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/calls/{call_id}/erase")
-def erase_page(
-    context: Context, pages: Pages, orders: Erasures, request: Request, call_id: CallId
-) -> HTMLResponse:
-    return _page(context, pages, orders, request, call_id)
+def erase_page(context: Context, page: Page, orders: Erasures, call_id: CallId) -> HTMLResponse:
+    return _page(context, page, orders, call_id)
 
 
 @routes.post("/calls/{call_id}/erase")
 def erase(
     context: Context,
-    pages: Pages,
+    page: Page,
     orders: Erasures,
-    request: Request,
     person: CurrentPerson,
     call_id: CallId,
     reason: Reason = "",
@@ -52,7 +48,7 @@ def erase(
     try:
         orders.ask(call_id, person.name, reason, at_carrier=not here_only)
     except (ErasureRefusedError, ReasonError) as error:
-        return _page(context, pages, orders, request, call_id, error)
+        return _page(context, page, orders, call_id, error)
     return RedirectResponse(f"/calls/{call_id}/erase", 303)
 
 
@@ -71,9 +67,8 @@ def release(
 
 
 @routes.get("/erasures")
-def all_erasures(context: Context, pages: Pages, request: Request, person: CurrentPerson) -> HTMLResponse:
-    return pages.page(
-        request,
+def all_erasures(context: Context, page: Page, person: CurrentPerson) -> HTMLResponse:
+    return page(
         "erasures.html",
         here="operations",
         erasures=listed_erasures(context) if person.may(Right.ERASE_CALLS) else [],
@@ -83,9 +78,8 @@ def all_erasures(context: Context, pages: Pages, request: Request, person: Curre
 
 def _page(
     context: WebContext,
-    pages: Renderer,
+    page: Page,
     orders: ErasureOrders,
-    request: Request,
     call_id: CallId,
     refused: ErasureRefusedError | ReasonError | None = None,
 ) -> HTMLResponse:
@@ -97,8 +91,7 @@ def _page(
     if erasure is None and preview is None:
         raise not_found("call")
     status, problem = status_and_message(refused) if refused else (200, None)
-    return pages.page(
-        request,
+    return page(
         "erase.html",
         status,
         call_id=call_id,

@@ -4,7 +4,7 @@ A parked recording can be retried or skipped, and all of them can be retried, fo
 deletes anything.
 """
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from callreel.domain.ids import RecordingSid
@@ -12,7 +12,7 @@ from callreel.domain.work import ON_RECORDINGS, WorkState
 from callreel.ops.metrics import CONTENT_TYPE
 from callreel.store.calls import calls, outbox, recordings, tallies
 from callreel.store.db import processes
-from callreel.web.dependencies import Context, Pages
+from callreel.web.dependencies import Context, Page
 from callreel.web.errors import not_found
 
 SHOWN = 200
@@ -21,7 +21,7 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/operations")
-def page(context: Context, pages: Pages, request: Request) -> HTMLResponse:
+def operations(context: Context, page: Page) -> HTMLResponse:
     items = [item for item in context.work.unfinished() if item.workflow in ON_RECORDINGS]
     with context.database.read() as conn:
         orders = [order for order in outbox.all_orders(conn) if order.workflow in ON_RECORDINGS]
@@ -32,8 +32,7 @@ def page(context: Context, pages: Pages, request: Request) -> HTMLResponse:
         everybody = processes.all_processes(conn)
     parked = [item for item in items if item.state is WorkState.PARKED]
     others = [item for item in items if item.state is not WorkState.PARKED]
-    return pages.page(
-        request,
+    return page(
         "operations.html",
         here="operations",
         problems=context.health.problems() if context.health else [],

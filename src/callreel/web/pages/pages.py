@@ -21,7 +21,7 @@ from callreel.web.api.calls import call_page
 from callreel.web.api.erasure import hold_summary
 from callreel.web.api.statistics import Period, statistics_of
 from callreel.web.api.time_parameters import position_of
-from callreel.web.dependencies import Context, CurrentPerson, Pages
+from callreel.web.dependencies import Context, CurrentPerson, Page
 from callreel.web.errors import not_found
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
@@ -35,7 +35,7 @@ routes = APIRouter(include_in_schema=False)
 @routes.get("/")
 def call_list(
     context: Context,
-    pages: Pages,
+    page: Page,
     request: Request,
     person: CurrentPerson,
     before: str | None = None,
@@ -46,8 +46,7 @@ def call_list(
         after = live_events.last_id(conn)
         listed = call_page(conn, CallFilter(own=own), options.calls_per_page, position_of(before))
         agents = [] if own is not None else [user.identity for user in users.all_users(conn)]
-    page = pages.page(
-        request,
+    response = page(
         "calls.html",
         here="calls",
         filtered=any(request.query_params.get(name) for name in FILTERS),
@@ -58,14 +57,12 @@ def call_list(
         after=after,
         public_url=options.public_url or str(request.base_url).rstrip("/"),
     )
-    page.headers["Content-Security-Policy"] = calling_policy(options.softphone)
-    return page
+    response.headers["Content-Security-Policy"] = calling_policy(options.softphone)
+    return response
 
 
 @routes.get("/calls/{call_id}")
-def one_call(
-    context: Context, pages: Pages, request: Request, person: CurrentPerson, call_id: CallId
-) -> Response:
+def one_call(context: Context, page: Page, person: CurrentPerson, call_id: CallId) -> Response:
     with context.database.read() as conn:
         after = live_events.last_id(conn)
         call = call_summary(conn, call_id, context.options.prices)
@@ -75,8 +72,7 @@ def one_call(
         return RedirectResponse(f"/calls/{call_id}/erase", 303)
     if call is None:
         raise not_found("call")
-    return pages.page(
-        request,
+    return page(
         "call.html",
         call=call,
         holds=[hold_summary(row) for row in held],
@@ -91,47 +87,46 @@ def one_call(
 @routes.get("/statistics")
 def days(
     context: Context,
-    pages: Pages,
-    request: Request,
+    page: Page,
     person: CurrentPerson,
     period: Annotated[Period, Query()],
 ) -> HTMLResponse:
     figures = statistics_of(context, person.own, period)
-    return pages.page(request, "days.html", here="days", figures=figures)
+    return page("days.html", here="days", figures=figures)
 
 
 @routes.get("/technicians")
-def phone_book(context: Context, pages: Pages, request: Request) -> HTMLResponse:
+def phone_book(context: Context, page: Page) -> HTMLResponse:
     with context.database.read() as conn:
         phrases = [row.phrase for row in vocabulary.all_phrases(conn)]
-    return pages.page(request, "technicians.html", here="technicians", phrases=phrases)
+    return page("technicians.html", here="technicians", phrases=phrases)
 
 
 @routes.get("/settings")
-def settings(context: Context, pages: Pages, request: Request) -> HTMLResponse:
+def settings(context: Context, page: Page) -> HTMLResponse:
     shown = context.options.settings
     changed = sum(line.source != "default" for line in shown)
     sections = {
         section: [line for line in shown if line.section == section]
         for section in dict.fromkeys(line.section for line in shown)
     }
-    return pages.page(request, "settings.html", here="settings", sections=sections, changed=changed)
+    return page("settings.html", here="settings", sections=sections, changed=changed)
 
 
 @routes.get("/people")
-def people(pages: Pages, request: Request) -> HTMLResponse:
-    return pages.page(request, "people.html", here="people")
+def people(page: Page) -> HTMLResponse:
+    return page("people.html", here="people")
 
 
 @routes.get("/me")
-def me(pages: Pages, request: Request) -> HTMLResponse:
-    return pages.page(request, "me.html", here="me")
+def me(page: Page) -> HTMLResponse:
+    return page("me.html", here="me")
 
 
 @routes.get("/docs")
-def api_description(pages: Pages, request: Request) -> HTMLResponse:
+def api_description(page: Page, request: Request) -> HTMLResponse:
     described = operations(request.app.openapi())
-    return pages.page(request, "docs.html", here="docs", operations=described)
+    return page("docs.html", here="docs", operations=described)
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, str]]:

@@ -13,10 +13,9 @@ from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.origin import local_path
 from callreel.web.auth.passwords import LONGEST_PASSWORD, PasswordError
 from callreel.web.auth.signin import SignIn, delete_session_cookie, session_token, set_session_cookie
-from callreel.web.dependencies import Context, Pages, SignInService
+from callreel.web.dependencies import Context, Page, SignInService
 from callreel.web.errors import retry_after, sentence
 from callreel.web.options import WebContext
-from callreel.web.pages.render import Renderer
 from callreel.web.values import Storable
 
 log = logging.getLogger(__name__)
@@ -32,20 +31,20 @@ routes = APIRouter(include_in_schema=False)
 async def sign_in_page(
     context: Context,
     sign_in: SignInService,
-    pages: Pages,
+    page: Page,
     request: Request,
     target: Annotated[str, Query(alias="next")] = "/",
 ) -> Response:
     if context.options.no_sign_in or await sign_in.by_session(session_token(request.scope)):
         return RedirectResponse(local_path(target), 303)
-    return await _sign_in_form(sign_in, pages, request, local_path(target))
+    return await _sign_in_form(sign_in, page, local_path(target))
 
 
 @routes.post("/sign-in")
 async def enter(
     context: Context,
     sign_in: SignInService,
-    pages: Pages,
+    page: Page,
     request: Request,
     name: Annotated[str, Form(max_length=200), Storable],
     password: Password,
@@ -55,12 +54,12 @@ async def enter(
     try:
         token = await sign_in.enter(name, password, address)
     except TooManyAttemptsError as error:
-        form = await _sign_in_form(sign_in, pages, request, target, name, sentence(error), 429)
+        form = await _sign_in_form(sign_in, page, target, name, sentence(error), 429)
         form.headers["Retry-After"] = retry_after(error)
         return form
     if token is None:
         log.info("sign-in failed", extra={"address": address})
-        return await _sign_in_form(sign_in, pages, request, target, name, "Wrong name or password.", 401)
+        return await _sign_in_form(sign_in, page, target, name, "Wrong name or password.", 401)
     await sign_in.leave(session_token(request.scope))
     return _signed_in(context, sign_in, token, target)
 
@@ -77,76 +76,71 @@ async def leave(context: Context, sign_in: SignInService, request: Request) -> R
 async def welcome_page(
     context: Context,
     sign_in: SignInService,
-    pages: Pages,
+    page: Page,
     request: Request,
     token: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    refusal = await _link_refusal(context, sign_in, pages, request, token)
-    return refusal or _welcome_form(pages, request, token)
+    refusal = await _link_refusal(context, sign_in, page, request, token)
+    return refusal or _welcome_form(page, token)
 
 
 @routes.post("/welcome")
 async def create_administrator(
     context: Context,
     sign_in: SignInService,
-    pages: Pages,
+    page: Page,
     request: Request,
     token: Annotated[str, Form(max_length=200), Storable],
     name: Annotated[str, Form(max_length=1000), Storable],
     password: Password,
 ) -> Response:
-    refusal = await _link_refusal(context, sign_in, pages, request, token)
+    refusal = await _link_refusal(context, sign_in, page, request, token)
     if refusal is not None:
         return refusal
     name = name.strip()
     if not 1 <= len(name) <= LONGEST_NAME:
-        return _welcome_form(pages, request, token, f"A name needs 1 to {LONGEST_NAME} characters.", 422)
+        return _welcome_form(page, token, f"A name needs 1 to {LONGEST_NAME} characters.", 422)
     try:
         hashed = await sign_in.hashed(password)
     except PasswordError as error:
-        return _welcome_form(pages, request, token, sentence(error), 422)
+        return _welcome_form(page, token, sentence(error), 422)
     user = await asyncio.to_thread(
         welcome.create_administrator, context.database, context.clock, token, name, hashed
     )
     if user is None:
-        return _welcome_form(pages, request, "", _USED, 404)
+        return _welcome_form(page, "", _USED, 404)
     return _signed_in(context, sign_in, await sign_in.open_session(user.id), "/")
 
 
 async def _sign_in_form(
     sign_in: SignIn,
-    pages: Renderer,
-    request: Request,
+    page: Page,
     target: str,
     name: str = "",
     problem: str | None = None,
     status: int = 200,
 ) -> HTMLResponse:
     no_users = await sign_in.no_users()
-    return pages.page(
-        request, "sign_in.html", status, next=target, name=name, problem=problem, no_users=no_users
-    )
+    return page("sign_in.html", status, next=target, name=name, problem=problem, no_users=no_users)
 
 
-def _welcome_form(
-    pages: Renderer, request: Request, token: str, error: str | None = None, status: int = 200
-) -> HTMLResponse:
-    return pages.page(request, "welcome.html", status, token=token, error=error)
+def _welcome_form(page: Page, token: str, error: str | None = None, status: int = 200) -> HTMLResponse:
+    return page("welcome.html", status, token=token, error=error)
 
 
 async def _link_refusal(
-    context: WebContext, sign_in: SignIn, pages: Renderer, request: Request, token: str
+    context: WebContext, sign_in: SignIn, page: Page, request: Request, token: str
 ) -> Response | None:
     """The page for an invalid link. Attempts are counted, so that nobody can guess a token."""
     address, now_s = _address(request), context.clock.monotonic_s()
     try:
         sign_in.welcome_attempts.begin(address, now_s)
     except TooManyAttemptsError as error:
-        return _welcome_form(pages, request, "", sentence(error), 429)
+        return _welcome_form(page, "", sentence(error), 429)
     if await asyncio.to_thread(welcome.is_valid, context.database, context.clock, token):
         sign_in.welcome_attempts.forgive(address, now_s)
         return None
-    return _welcome_form(pages, request, "", _USED, 404)
+    return _welcome_form(page, "", _USED, 404)
 
 
 def _signed_in(context: WebContext, sign_in: SignIn, token: str, target: str) -> Response:
