@@ -56,7 +56,7 @@ def create_app(
     app.state.sign_in = SignIn(context)
     app.add_middleware(
         Gate, sign_in=app.state.sign_in, database=context.database, demo=options.demo,
-        everybody=demo_person(options.demo_identity) if options.no_sign_in else None,
+        default_person=demo_person(options.demo_identity) if options.no_sign_in else None,
     )  # fmt: skip
     app.add_middleware(SecurityHeaders)
     install_error_handlers(app)

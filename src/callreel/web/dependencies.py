@@ -1,4 +1,4 @@
-"""What a route asks FastAPI for: the application's services, the person who makes the request, a call by its id."""
+"""FastAPI dependencies of the routes: the application's services, the person who makes the request, a call by its id."""
 
 from collections.abc import Callable
 from functools import partial

@@ -46,7 +46,7 @@ routes = APIRouter(tags=["live"])
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a client asked for. `after` is the last id it has; None: only new events. `call_id` None: all calls.
+    """What a client subscribed to. `after` is the last id it has; None: only new events. `call_id` None: all calls.
 
     `own` limits the events to those of one agent's calls.
     """

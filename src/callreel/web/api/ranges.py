@@ -1,7 +1,7 @@
 """The `Range` header of HTTP for one file (RFC 9110, section 14). Pure: no file is opened here.
 
-One range is served. A request for several, or one that is not of bytes, or not well formed, is answered whole, as the
-RFC allows a server that ignores `Range`.
+One range is served. Several ranges, other units and malformed headers get the whole file: the RFC allows a server to
+ignore `Range`.
 """
 
 import re
@@ -32,7 +32,7 @@ class UnsatisfiableRangeError(ValueError):
 
 
 def parse_range(header: str | None, size: int) -> ByteRange | None:
-    """What part of a file of `size` bytes (>= 0) is asked for; None for all of it. Raises UnsatisfiableRangeError."""
+    """The requested part of a file of `size` bytes (>= 0); None for all of it. Raises UnsatisfiableRangeError."""
     match = _ONE_RANGE.fullmatch(header or "")
     if match is None:
         return None

@@ -22,7 +22,7 @@ routes = APIRouter(tags=["days"])
 
 
 class Period(BaseModel):
-    """The days asked for, both included."""
+    """The requested days, both included."""
 
     since: date | None = Field(None, alias="from", ge=FIRST_DAY, le=LAST_DAY)
     until: date | None = Field(None, alias="to", ge=FIRST_DAY, le=LAST_DAY)

@@ -60,17 +60,17 @@ class Gate:
     """Refuses requests before routing, and stores the person in the request's state.
 
     State `person` is who makes the request; `user` is the same for pages, but None where nobody can sign out. `demo`
-    admits requests to a loopback name only. `everybody` is the person behind every request where sign-in is off.
+    admits requests to a loopback name only. `default_person` makes every request where sign-in is off.
     """
 
     def __init__(
-        self, app: ASGIApp, *, sign_in: SignIn, database: Database, demo: bool, everybody: Person | None
+        self, app: ASGIApp, *, sign_in: SignIn, database: Database, demo: bool, default_person: Person | None
     ) -> None:
         self._app = app
         self._sign_in = sign_in
         self._database = database
         self._demo = demo
-        self._everybody = everybody
+        self._default_person = default_person
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or scope["path"].startswith(SIGNED):
@@ -105,12 +105,12 @@ class Gate:
         found = find(method, scope["path"])
         if found is not None and found.rule is not None and found.rule.open:
             return None
-        person = self._everybody or await self._person(scope, token)
+        person = self._default_person or await self._person(scope, token)
         if person is None:
             return _sign_in_required(scope)
         state["person"] = person
         state["session_check"] = partial(self._still_allowed, scope, token, person)
-        state["user"] = None if self._everybody else person
+        state["user"] = None if self._default_person else person
         return await self._refusal_of(person, found, scope)
 
     async def _person(self, scope: Scope, token: str | None) -> Person | None:
@@ -120,7 +120,7 @@ class Gate:
 
     async def _still_allowed(self, scope: Scope, token: str | None, person: Person) -> bool:
         """Whether the same request would still come from the same person with the same rights."""
-        return (self._everybody or await self._person(scope, token)) == person
+        return (self._default_person or await self._person(scope, token)) == person
 
     async def _refusal_of(self, person: Person, found: Found | None, scope: Scope) -> Response | None:
         """Why this person may not; None if they may. A known address with another method gets its 405 in routing."""

@@ -29,7 +29,7 @@ def operations(context: Context, page: Page) -> HTMLResponse:
         known = recordings.call_ids(conn, subjects).items()
         call_of = {sid: call for sid, call_id in known if (call := calls.get(conn, call_id)) is not None}
         states = tallies.calls_by_state(conn)
-        everybody = processes.all_processes(conn)
+        running_processes = processes.all_processes(conn)
     parked = [item for item in items if item.state is WorkState.PARKED]
     others = [item for item in items if item.state is not WorkState.PARKED]
     return page(
@@ -43,7 +43,7 @@ def operations(context: Context, page: Page) -> HTMLResponse:
         running_total=len(others) + len(orders),
         call_of=call_of,
         states={str(state): number for state, number in states.items()},
-        processes=everybody,
+        processes=running_processes,
     )
 
 

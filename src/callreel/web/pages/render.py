@@ -41,9 +41,9 @@ class Renderer:
         self._environment.filters.update(_filters(options))
 
     def page(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
-        """`template` filled in, with who is signed in and `can`, the rights of who asks; none for a stranger.
+        """The rendered template. Its context has `user`, who is signed in, and `can`, the rights of the request.
 
-        Pages are private and are not kept by caches.
+        Pages are private, so caches must not store them.
         """
         user = getattr(request.state, "user", None)
         person: Person | None = getattr(request.state, "person", None)
@@ -53,7 +53,7 @@ class Renderer:
 
 
 def render_error(request: Request, status: int, message: str) -> HTMLResponse:
-    """The page for a request that cannot be served."""
+    """The error page."""
     renderer = cast(Renderer, request.app.state.renderer)
     return renderer.page(request, "error.html", status, problem=message, number=status)
 

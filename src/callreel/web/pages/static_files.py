@@ -1,7 +1,7 @@
-"""Style, script and sounds of the pages: small on the way, and kept by browsers as long as their name holds.
+"""Style, script and sounds of the pages, compressed and cached by browsers.
 
-Built files are named after their content, and the style's address has the version of all of them, so both may be kept
-for good. Only these public files are compressed: pages hold what people may read, and are not (BREACH).
+Built files have a content hash in their name, and the stylesheet's address has a version, so both are immutable. Only
+these public files are compressed: compressing private pages would allow BREACH.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 COMPRESSED: Final = frozenset({".css", ".js", ".json", ".svg"})
-FOR_GOOD: Final = "public, max-age=31536000, immutable"
-A_WHILE: Final = "public, max-age=3600"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+ONE_HOUR: Final = "public, max-age=3600"
 
 
 class CompressedFiles(StaticFiles):
-    """The files of a folder; those that are text go out in gzip to who understands it."""
+    """The files of a folder; text files are sent as gzip to clients that accept it."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         answer = await super().get_response(path, scope)
@@ -30,30 +30,30 @@ class CompressedFiles(StaticFiles):
             return answer
         named = path.startswith("built/") and not path.endswith((".json", ".sha256"))
         versioned = "v" in parse_qs(scope["query_string"].decode("latin-1"))
-        answer.headers["Cache-Control"] = FOR_GOOD if named or versioned else A_WHILE
+        answer.headers["Cache-Control"] = IMMUTABLE if named or versioned else ONE_HOUR
         if Path(path).suffix not in COMPRESSED:
             return answer
         answer.headers["Vary"] = "Accept-Encoding"
         if (
             isinstance(answer, FileResponse)
             and scope["method"] == "GET"
-            and _takes_gzip(Headers(scope=scope))
+            and _accepts_gzip(Headers(scope=scope))
         ):
             body = await asyncio.to_thread(_compressed, str(answer.path), answer.headers["etag"])
             kept = {name: answer.headers[name] for name in ("cache-control", "last-modified", "vary")}
-            # Weak: the same file in another coding is the same for who asks whether it has changed.
+            # A weak ETag: the compressed file is equivalent to the original, not identical (RFC 9110, section 8.8.1).
             head = {**kept, "Content-Encoding": "gzip", "ETag": f"W/{answer.headers['etag']}"}
             return Response(body, headers=head, media_type=answer.media_type)
         return answer
 
 
-def _takes_gzip(headers: Headers) -> bool:
-    asked = [part.replace(" ", "") for part in headers.get("accept-encoding", "").lower().split(",")]
-    return "range" not in headers and any(part in ("gzip", "*") or _wants(part) for part in asked)
+def _accepts_gzip(headers: Headers) -> bool:
+    codings = [part.replace(" ", "") for part in headers.get("accept-encoding", "").lower().split(",")]
+    return "range" not in headers and any(part in ("gzip", "*") or _accepts(part) for part in codings)
 
 
-def _wants(part: str) -> bool:
-    """Of `gzip;q=0.5`: whether the weight is more than nothing."""
+def _accepts(part: str) -> bool:
+    """Whether a coding such as `gzip;q=0.5` is gzip with a weight above zero."""
     name, _, weight = part.partition(";q=")
     return name == "gzip" and weight not in ("", "0", "0.0", "0.00", "0.000")
 
