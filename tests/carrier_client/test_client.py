@@ -224,6 +224,25 @@ def test_all_pages_of_the_list_are_read(server: RestServer) -> None:
     assert {request.headers["Authorization"] for request in server.seen} == {BASIC}
 
 
+def test_unusable_item_does_not_hide_the_others(server: RestServer, caplog: pytest.LogCaptureFixture) -> None:
+    good = resources(1)[0]
+    odd: list[object] = [
+        {k: v for k, v in good.items() if k != "call_sid"},
+        None,
+        "RE1",
+        {},
+        {"sid": "RE/../x"},
+    ]
+    body = page_json("recordings", [good], path=LIST, page=0, page_size=100)
+    body["recordings"] = [*odd[:2], good, *odd[2:]]
+    server.put(LIST, Answer(body=json.dumps(body).encode()))
+    carrier = recordings(server.url)
+    assert [found.sid for found in carrier.of_leg(leg(1))] == [good["sid"]]
+    assert [found.sid for found in carrier.since(NOON.date())] == [good["sid"]]
+    carrier.close()
+    assert len(caplog.records) == 2 * len(odd)
+
+
 @pytest.mark.parametrize(
     ("answer", "retryable", "status"),
     [
@@ -234,7 +253,7 @@ def test_all_pages_of_the_list_are_read(server: RestServer) -> None:
         (Answer(200, b"<html>maintenance</html>"), True, None),
         (Answer(200, b"[]"), False, None),
         (Answer(200, b'{"recordings": 5}'), False, None),
-        (Answer(200, b'{"recordings": [], "next_page_uri": "@elsewhere.example/"}'), False, None),
+        (Answer(200, b'{"recordings": [], "next_page_uri": "@elsewhere.example/"}'), False, 404),
     ],
 )
 def test_list_that_cannot_be_used(

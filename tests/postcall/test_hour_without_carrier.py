@@ -12,7 +12,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.verdict import Verdict
 from callreel.domain.work import Workflow
-from callreel.postcall.reconciliation import LookAgain, Reconciler
+from callreel.postcall.reconciliation import LookupSchedule, Reconciler
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.calls import calls, outbox, recordings
 from callreel.twilio.rest_resources import RecordingResource
@@ -125,7 +125,7 @@ def test_asking_for_the_recordings_of_many_calls_is_no_hot_loop(
         installation.publisher,
         carrier,
         installation.clock,
-        LookAgain(60, 86_400),
+        LookupSchedule(60, 86_400),
         record=True,
     )
     for _ in range(HOUR_S // 20):

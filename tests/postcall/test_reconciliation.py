@@ -13,7 +13,8 @@ from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
-from callreel.postcall.reconciliation import LookAgain, Reconciler, missing_sid
+from callreel.postcall.reconciliation import LookupSchedule, Reconciler, missing_sid
+from callreel.runtime.periodic import PeriodicJob
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.calls import calls, outbox, recordings
 from callreel.store.calls.recordings import RecordingRow
@@ -68,7 +69,7 @@ def reconciler(
         installation.publisher,
         carrier,
         installation.clock,
-        LookAgain(60, 3_600),
+        LookupSchedule(60, 3_600),
         record=record,
     )
 
@@ -99,12 +100,12 @@ def states(installation: Installation) -> list[tuple[str, CloudState]]:
 )
 def test_when_to_look_again(looked_s: int | None, now_s: int, due: bool) -> None:
     looked = None if looked_s is None else NOON + timedelta(seconds=looked_s)
-    assert LookAgain(60, 3_600).due(NOON, looked, NOON + timedelta(seconds=now_s)) is due
+    assert LookupSchedule(60, 3_600).due(NOON, looked, NOON + timedelta(seconds=now_s)) is due
 
 
 @pytest.mark.parametrize(("age_s", "over"), [(3_599, False), (3_600, True)])
 def test_when_there_is_no_more_hope(age_s: int, over: bool) -> None:
-    assert LookAgain(60, 3_600).over(NOON, NOON + timedelta(seconds=age_s)) is over
+    assert LookupSchedule(60, 3_600).over(NOON, NOON + timedelta(seconds=age_s)) is over
 
 
 def test_recording_whose_callback_was_lost_is_found(ended: Installation, server: RestServer) -> None:
@@ -236,7 +237,10 @@ def test_without_credentials_a_call_is_given_up_after_the_grace(
     assert rows(ended) == []
     ended.clock.step(1)
     service.sweep()
-    assert rows(ended)[0].carrier_status == "no callback came, and no credentials to ask with"
+    assert (
+        rows(ended)[0].carrier_status
+        == "no callback came, and no credentials are set to look the recording up"
+    )
     assert server.seen == []
 
 
@@ -249,7 +253,7 @@ def test_carrier_that_cannot_be_asked_is_asked_again(
     ended.clock.step(60)
     with caplog.at_level(logging.WARNING):
         service.sweep()
-    assert rows(ended) == [] and "asking for a recording" in caplog.text
+    assert rows(ended) == [] and "looking up a recording failed" in caplog.text
     ended.clock.step(60)
     service.sweep()
     assert states(ended) == [(SID, CloudState.COMPLETED)]
@@ -305,7 +309,8 @@ def test_running_survives_a_failing_sweep(
     monkeypatch.setattr(service, "sweep", sometimes)
 
     async def scene() -> None:
-        task = asyncio.create_task(service.run(lambda: True, every_s=0.001))
+        job = PeriodicJob(name="reconcile", job=lambda: service.sweep(), interval_s=0.001)
+        task = asyncio.create_task(job.run())
         await eventually(lambda: rows(ended))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

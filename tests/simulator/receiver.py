@@ -11,8 +11,8 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
-from twilio.request_validator import RequestValidator, get_signature_algorithm  # type: ignore[import-untyped]
-from twilio.twiml.voice_response import Dial, Start, VoiceResponse  # type: ignore[import-untyped]
+from twilio.request_validator import RequestValidator, get_signature_algorithm
+from twilio.twiml.voice_response import Dial, Start, VoiceResponse
 
 from callreel.twilio.connection_overrides import with_overrides
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from requests import Session
-from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
-from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped]
-from twilio.rest import Client  # type: ignore[import-untyped]
+from twilio.base.exceptions import TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
 
 from callreel.simulator.carrier import SimulatedCarrier
 from callreel.simulator.scenario import Progress, Stage

@@ -17,9 +17,10 @@ from callreel.domain.recording import CloudState
 from callreel.simulator.carrier import SimulatedCarrier
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, Progress, Stage, Technician
-from callreel.twilio.rest_resources import RecordingResource, recordings_of
+from callreel.twilio.rest_resources import RecordingResource
 from tests.simulator.calling import carrier_for, script, voice
 from tests.simulator.receiver import Receiver, receiving
+from tests.support.rest_server import recordings_of
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from callreel.domain.errors import CarrierError
+from callreel.twilio.rest_resources import RecordingResource
+
 _RANGE = re.compile(r"bytes=(\d+)-")
 
 
@@ -94,3 +97,11 @@ def rest_server() -> Iterator[RestServer]:
             server.ended.set()
             listening.shutdown()
             thread.join()
+
+
+def recordings_of(body: object) -> tuple[tuple[RecordingResource, ...], str | None]:
+    """The recordings of one page of the carrier's list, and the path of the next page, None on the last."""
+    items = body.get("recordings") if isinstance(body, Mapping) else None
+    if not isinstance(body, Mapping) or not isinstance(items, list):
+        raise CarrierError("the carrier's list of recordings is not one", retryable=False)
+    return tuple(RecordingResource.from_json(item) for item in items), body.get("next_page_uri")

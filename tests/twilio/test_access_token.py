@@ -8,8 +8,8 @@ import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twilio.jwt.access_token import AccessToken  # type: ignore[import-untyped]
-from twilio.jwt.access_token.grants import VoiceGrant  # type: ignore[import-untyped]
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import VoiceGrant
 
 from callreel.twilio.access_token import (
     AccessTokenError,

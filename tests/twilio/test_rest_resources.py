@@ -13,7 +13,8 @@ from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.simulator.rest.resources import call_json, error_json, page_json, recording_json
 from callreel.simulator.state import Leg
-from callreel.twilio.rest_resources import RecordingResource, recordings_of
+from callreel.twilio.rest_resources import RecordingResource
+from tests.support.rest_server import recordings_of
 
 ACCOUNT = "AC" + "a" * 32
 LEG = LegSid("CA" + "1" * 32)
@@ -140,14 +141,6 @@ def test_following_the_pages_finds_each_recording_once(count: int, page_size: in
             break
         page, uri = page + 1, following
     assert found == recordings
-
-
-def test_one_unusable_item_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    good = written(RECORDING)
-    odd = [{key: value for key, value in good.items() if key != "call_sid"}, None, "RE1", {}]
-    read, _ = recordings_of({"recordings": [*odd[:2], good, *odd[2:]]})
-    assert read == (RECORDING,)
-    assert len(caplog.records) == 4
 
 
 def test_paging_keys() -> None:

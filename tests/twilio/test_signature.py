@@ -6,7 +6,7 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+from twilio.request_validator import RequestValidator
 
 from callreel.twilio.signature import SignatureCheck, settings_header, sign
 

@@ -165,7 +165,7 @@ def test_recording_progress(
         )
     )
     progress = parse_recording_status(form)
-    assert (progress.recording_sid, progress.leg_sid, progress.url) == (RECORDING, LEG, URL)
+    assert (progress.sid, progress.leg_sid, progress.url) == (RECORDING, LEG, URL)
     assert (progress.status, progress.cloud_state, progress.duration_s) == (status, state, duration_s)
     assert (progress.channels, progress.track, progress.start_time) == (2, "both", AT)
     assert progress.source == "StartCallRecordingTwiML"

@@ -24,7 +24,6 @@ from callreel.cluster.local_link import LocalLink
 from callreel.cluster.postgres_link import PostgresLink
 from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import StoreError
-from callreel.ops.integrity_check import FOLDERS
 from callreel.postcall.durable import DurableEngine
 from callreel.postcall.workflows import TRANSCRIBE_QUEUE
 from callreel.retention.offload import Offloader
@@ -35,6 +34,7 @@ from callreel.runtime.tracing import export_to
 from callreel.settings import Settings
 from callreel.settings.engines import engine_for
 from callreel.store.db.database import Database
+from callreel.store.files import folders
 from callreel.store.files.blobs import BlobStore, remove_stale_parts
 from callreel.store.files.object_store import is_object_store, open_object_store
 from callreel.store.files.spool import spool_name
@@ -88,7 +88,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     blobs = blob_store(settings)
     blobs.check_writable()
-    for folder in FOLDERS:
+    for folder in folders.AUDIO:
         await asyncio.to_thread(remove_stale_parts, blobs.path(folder))
     await asyncio.to_thread(_probe, blobs)
     lock = ProcessLock(settings.data_dir / "processes")

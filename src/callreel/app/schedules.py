@@ -9,7 +9,7 @@ from callreel.app.runtime import Runtime
 from callreel.domain.work import WorkItem
 from callreel.postcall.carrier_inventory import CarrierList
 from callreel.postcall.dispatcher import Dispatcher
-from callreel.postcall.reconciliation import LookAgain, Reconciler
+from callreel.postcall.reconciliation import LookupSchedule, Reconciler
 from callreel.retention.archive import QUIET, Archiver
 from callreel.retention.carrier_deletion import Deletion
 from callreel.retention.erasure import Erasing
@@ -21,7 +21,7 @@ from callreel.store.files.blobs import BlobStore
 
 def reconciler_of(runtime: Runtime) -> Reconciler:
     settings = runtime.settings
-    when = LookAgain(settings.recording_grace_s, settings.recording_deadline_s)
+    when = LookupSchedule(settings.recording_grace_s, settings.recording_deadline_s)
     return Reconciler(
         runtime.database, runtime.publisher, runtime.carrier, runtime.clock, when, record=settings.record
     )

@@ -30,6 +30,7 @@ from callreel.live.transcript import keep_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher
+from callreel.postcall.reconciliation import SWEEP_INTERVAL_S
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import LOOPBACK_HOSTS, MEDIA_PATH, Settings
 from callreel.web.auth.welcome import first_link
@@ -113,12 +114,17 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                     name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True
                 ).run(),
                 *(job.run() for job in _capture_jobs(runtime, election, recovery, stale)),
-                reconciler.run(lambda: election.leads),
+                PeriodicJob(
+                    name="reconcile",
+                    job=reconciler.sweep,
+                    interval_s=SWEEP_INTERVAL_S,
+                    enabled=lambda: election.leads,
+                ).run(),
                 *(job.run() for job in maintenance_of(runtime, dispatcher).jobs(lambda: election.leads)),
-                archiving(settings, runtime.database, runtime.blobs, runtime.clock).run(
-                    lambda: election.leads
-                ),
-                erasing(settings, runtime, runtime.durable.unfinished).run(lambda: election.leads),
+                archiving(settings, runtime.database, runtime.blobs, runtime.clock)
+                .job(lambda: election.leads)
+                .run(),
+                erasing(settings, runtime, runtime.durable.unfinished).job(lambda: election.leads).run(),
             )  # fmt: skip
         )
         config = uvicorn.Config(

@@ -112,7 +112,7 @@ async def running_workflows(
     runtime.durable.register(Workflow.ERASE, erase, queue=ERASE_QUEUE, decide=never_given_up)
     await asyncio.to_thread(runtime.durable.launch, _queues(settings, server, again_only))
     try:
-        moving = (runtime.moving.run(),) if runtime.moving else ()
+        moving = (runtime.moving.job().run(),) if runtime.moving else ()
         async with tasks(_recovery(runtime).run(), heartbeats(runtime.heartbeat).run(), pool.run(), *moving):
             yield
     finally:

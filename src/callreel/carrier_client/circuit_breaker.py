@@ -1,42 +1,38 @@
-"""How long the carrier is left alone after it could not be asked: the longer, the more often that was so in a row.
+"""A circuit breaker around the carrier's REST API, for jobs that poll it.
 
-One for whoever asks again and again by itself, so that an outage or a quota of an hour costs some dozen requests, however
-many calls wait for an answer. Fetching a recording has its own decisions (`retry`).
+An outage or a quota of an hour then costs some dozen requests, however many calls wait for an answer. Downloads are
+workflows with a retry policy of their own (`runtime/retry`).
 """
-
-import random
 
 from callreel.domain.errors import CarrierError
 from callreel.runtime.clock import Clock
+from callreel.runtime.retry import Backoff
 
-FIRST_S = 5.0
-LONGEST_S = 300.0
+BACKOFF = Backoff(first_s=2.0, longest_s=300.0)
 
 
 class CircuitBreaker:
-    """One thread at a time."""
+    """Open after a failed request, for longer the more failed in a row. One thread at a time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._in_vain = 0
-        self._until_s = 0.0
-        self.why = ""
-        """What was answered last, while `holds`."""
+        self._failures = 0
+        self._open_until_s = 0.0
+        self.reason = ""
+        """The last failure, until a request succeeds."""
 
     @property
-    def holds(self) -> bool:
-        """Whether the carrier is not to be asked now."""
-        return self._clock.monotonic_s() < self._until_s
+    def is_open(self) -> bool:
+        """Whether no request may be made now."""
+        return self._clock.monotonic_s() < self._open_until_s
 
-    def refused(self, error: CarrierError) -> float:
-        """It could not be asked; for how many seconds it is left alone: doubling, half of it at random, or as it says."""
-        wait_s = min(LONGEST_S, FIRST_S * 2.0 ** min(self._in_vain, 10)) * random.uniform(0.5, 1.0)
-        wait_s = max(wait_s, error.retry_after_s or 0.0)
-        self._in_vain += 1
-        self._until_s = self._clock.monotonic_s() + wait_s
-        self.why = str(error)
+    def failed(self, error: CarrierError) -> float:
+        """A request failed. Returns for how many seconds none may be made: by backoff, or as long as the carrier demands."""
+        self._failures += 1
+        wait_s = max(BACKOFF.after_s(self._failures), error.retry_after_s or 0.0)
+        self._open_until_s = self._clock.monotonic_s() + wait_s
+        self.reason = str(error)
         return wait_s
 
-    def answered(self) -> None:
-        """It answers."""
-        self._in_vain, self.why = 0, ""
+    def succeeded(self) -> None:
+        self._failures, self.reason = 0, ""

@@ -1,23 +1,32 @@
-"""Fetching the carrier's recordings: listing them, and bringing one home whole.
+"""The carrier's REST API as the server uses it: recordings listed, downloaded and deleted, legs queried.
 
-The address is built from our own settings and the recording's id; an address that a callback carries is never
-followed. A body that breaks off is resumed where the carrier allows it, else begun again; nothing is kept under its
-name before its length and its header are right.
+Requests go through the carrier's own library, over our HTTP client; downloads are streams, which the library has not. URLs
+are built from our settings and the recording's SID; one that came with a callback or a list is never followed with our
+credentials. A download that breaks off is resumed where the carrier allows it, else restarted; nothing gets its final name
+before its length and its header are right.
 """
 
+import json
 import logging
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
+from twilio.base.exceptions import TwilioException
+from twilio.http import HttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+from twilio.rest.api.v2010.account.recording import RecordingInstance, RecordingPage
 
 from callreel.audio import wav
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
-from callreel.twilio.rest_resources import RecordingResource, recordings_of, transcriptions_of
+from callreel.twilio.rest_resources import RecordingResource
 from callreel.twilio.webhooks import TERMINAL
 
 log = logging.getLogger(__name__)
@@ -39,15 +48,23 @@ class CarrierAccess:
 
 
 class CarrierRecordings:
-    """The carrier's REST API as far as recordings go. Blocking; used from the threads of the stages."""
+    """Blocking; used from the threads of workflows and jobs. Every method raises CarrierError."""
 
     def __init__(self, access: CarrierAccess) -> None:
         self._access = access
-        self._client = httpx2.Client(
+        self._http = httpx2.Client(
             auth=(access.username, access.password),
             timeout=access.timeout_s,
             follow_redirects=True,  # the client drops our credentials when a redirect leaves the host
         )
+        # An environment of our own: TWILIO_EDGE and TWILIO_REGION would move requests to another host.
+        client = Client(
+            access.username, access.password, access.account_sid,
+            http_client=_Http(self._http, access.api_url), environment={"TWILIO_EDGE": ""},
+        )  # fmt: skip
+        client.api.base_url = access.api_url
+        # Now and not when it is first needed: the library imports the API here, and a stream restart must not wait for it.
+        self._account = client.api.v2010.accounts(access.account_sid)
 
     @property
     def usable(self) -> bool:
@@ -55,94 +72,54 @@ class CarrierRecordings:
         return self._access.usable
 
     def close(self) -> None:
-        self._client.close()
-
-    def _url(self, path: str) -> str:
-        return f"{self._access.api_url}/2010-04-01/Accounts/{self._access.account_sid}/{path}"
+        self._http.close()
 
     def of_leg(self, leg_sid: LegSid) -> list[RecordingResource]:
-        """All recordings that the carrier lists for a call's parent leg. Raises CarrierError."""
-        url: str | None = self._url("Recordings.json")
-        params: dict[str, str] | None = {"CallSid": leg_sid, "PageSize": "100"}
-        found: list[RecordingResource] = []
-        while url:
-            listed, following = recordings_of(self._page(url, params))
-            found += listed
-            url, params = (self._following(following) if following else None), None
-        return found
-
-    def is_over(self, leg_sid: LegSid) -> bool:
-        """Whether a leg has come to its end, or is not known there. Raises CarrierError."""
-        try:
-            found = self._page(self._url(f"Calls/{leg_sid}.json"), None, "a question for a call")
-        except CarrierError as error:
-            if error.status == 404:
-                return True
-            raise
-        return str(found.get("status")) in TERMINAL
+        """All recordings that the carrier lists for a call's parent leg."""
+        with _readable("a list of recordings"):
+            return list(_listed(self._account.recordings.page(call_sid=leg_sid, page_size=100)))
 
     def since(self, day: date) -> Iterator[RecordingResource]:
-        """All recordings of the account that began on `day` (UTC) or later, newest first. Raises CarrierError."""
-        url: str | None = self._url("Recordings.json")
-        params: dict[str, str] | None = {"DateCreated>": day.isoformat(), "PageSize": "1000"}
-        while url:
-            listed, following = recordings_of(self._page(url, params))
-            yield from listed
-            url, params = (self._following(following) if following else None), None
+        """All recordings of the account that began on `day` (UTC) or later, newest first."""
+        with _readable("a list of recordings"):
+            # As text: the library would make it a moment, which the API's filter by day does not know.
+            first = self._account.recordings.page(date_created_after=day.isoformat(), page_size=1000)
+            yield from _listed(first)
+
+    def is_over(self, leg_sid: LegSid) -> bool:
+        """Whether a leg has ended, or is not known to the carrier."""
+        with _readable("a query for a call"):
+            try:
+                return str(self._account.calls(leg_sid).fetch().status) in TERMINAL
+            except CarrierError as error:
+                if error.status == 404:
+                    return True
+                raise
 
     def delete(self, sid: RecordingSid) -> bool:
-        """Delete the carrier's copy; False when it was gone already. Raises CarrierError."""
-        return self._delete(f"Recordings/{sid}.json", "a deletion")
+        """Delete the carrier's copy; False when it was deleted already."""
+        return _deleted(self._account.recordings(sid).delete)
 
     def delete_transcriptions(self, sid: RecordingSid) -> int:
-        """Delete what the carrier wrote down of a recording; how many texts there were. Raises CarrierError.
+        """Delete the carrier's own transcriptions of a recording; returns how many there were.
 
         These are resources of their own, beside the recording (`Recordings/{RE…}/Transcriptions/{TR…}`).
         """
-        url = self._url(f"Recordings/{sid}/Transcriptions.json")
-        try:
-            page = self._page(url, {"PageSize": "1000"}, "a list of transcriptions")
-        except CarrierError as error:
-            if error.status == 404:
-                return 0
-            raise
-        return sum(
-            self._delete(f"Transcriptions/{text}.json", "a deletion") for text in transcriptions_of(page)
-        )
+        with _readable("a list of transcriptions"):
+            try:
+                found = [
+                    text.sid for text in self._account.recordings(sid).transcriptions.list(page_size=1000)
+                ]
+            except CarrierError as error:
+                if error.status == 404:
+                    return 0
+                raise
+        return sum(_deleted(self._account.transcriptions(text).delete) for text in found)
 
-    def _delete(self, path: str, what: str) -> bool:
-        try:
-            answer = self._client.delete(self._url(path))
-        except httpx2.HTTPError as error:
-            raise CarrierError(
-                f"the carrier cannot be reached: {type(error).__name__}", retryable=True
-            ) from None
-        if answer.status_code in (200, 204, 404):
-            return answer.status_code != 404
-        raise _refusal(answer, what)
-
-    def _following(self, path: str) -> str:
-        """The address of a list's next page, which must not lead our credentials to another host."""
-        if not path.startswith("/"):
-            raise CarrierError("the next page of the carrier's list is no path on its host", retryable=False)
-        return f"{self._access.api_url}{path}"
-
-    def _page(
-        self, url: str, params: dict[str, str] | None, what: str = "a list of recordings"
-    ) -> dict[str, list[dict[str, object]]]:
-        try:
-            answer = self._client.get(url, params=params)
-        except httpx2.HTTPError as error:
-            raise CarrierError(
-                f"the carrier cannot be reached: {type(error).__name__}", retryable=True
-            ) from None
-        if answer.status_code != 200:
-            raise _refusal(answer, what)
-        try:
-            page: dict[str, list[dict[str, object]]] = answer.json()
-        except ValueError:
-            raise CarrierError(f"the carrier answered {what} with no JSON", retryable=True) from None
-        return page
+    def start_stream(self, leg_sid: LegSid, **options: str) -> None:
+        """Start a media stream of a live leg; `options` as the carrier's library names them."""
+        with _readable("a request for a stream"):
+            self._account.calls(leg_sid).streams.create(**options)
 
     def download(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
         """Download the recording's WAV into `part`, continuing what lies there; answers what its header says.
@@ -151,8 +128,9 @@ class CarrierRecordings:
         """
         have = part.stat().st_size if part.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
+        url = f"{self._access.api_url}/2010-04-01/Accounts/{self._access.account_sid}/Recordings/{sid}.wav"
         try:
-            with self._client.stream("GET", self._url(f"Recordings/{sid}.wav"), headers=headers) as answer:
+            with self._http.stream("GET", url, headers=headers) as answer:
                 expected = self._accept(answer, part, have)
                 # In the pieces that come: gathered into larger ones, the last would be lost with the connection.
                 _write(part, answer.iter_bytes(), append=answer.status_code == 206)
@@ -168,7 +146,7 @@ class CarrierRecordings:
             raise _broken("the part fetched before does not fit the file")
         if answer.status_code not in (200, 206):
             # A recording that was just announced may not be there yet (reference/twilio.md, section 6.3).
-            raise _refusal(answer, "", passing=(404,))
+            raise _refusal(answer, passing=(404,))
         length = answer.headers.get("Content-Length")
         if length is None or answer.headers.get("Content-Encoding"):
             return None
@@ -191,16 +169,115 @@ class CarrierRecordings:
         return info
 
 
+class _Http(HttpClient):  # type: ignore[misc]
+    """The carrier's library over our HTTP client, with its errors and their `Retry-After` as ours."""
+
+    def __init__(self, client: httpx2.Client, api_url: str) -> None:
+        super().__init__(log, is_async=False)
+        self._client = client
+        self._api_url = api_url
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        params: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        if not uri.startswith(f"{self._api_url}/"):
+            raise CarrierError("the carrier's list continues on another host", retryable=False)
+        try:
+            answer = self._client.request(method, uri, params=params, data=data, headers=headers, auth=auth)
+        except httpx2.HTTPError as error:
+            raise CarrierError(
+                f"the carrier cannot be reached: {type(error).__name__}", retryable=True
+            ) from None
+        if answer.status_code >= 300:
+            raise _refusal(answer)
+        return Response(answer.status_code, answer.text, answer.headers)
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """What the library cannot read, as our error; of a refusal, the request too."""
+    try:
+        yield
+    except CarrierError as error:
+        if error.status is None:
+            raise
+        raise CarrierError(
+            f"{error} to {what}",
+            retryable=error.retryable,
+            status=error.status,
+            retry_after_s=error.retry_after_s,
+        ) from None
+    except json.JSONDecodeError:
+        raise CarrierError(f"the carrier answered {what} with no JSON", retryable=True) from None
+    except (TwilioException, ValueError, KeyError, TypeError, AttributeError):
+        raise CarrierError(
+            f"the carrier's answer to {what} has an unexpected form", retryable=False
+        ) from None
+
+
+def _deleted(delete: Callable[[], bool]) -> bool:
+    """Whether there was something to delete."""
+    with _readable("a deletion"):
+        try:
+            delete()
+        except CarrierError as error:
+            if error.status == 404:
+                return False
+            raise
+    return True
+
+
+def _listed(page: RecordingPage | None) -> Iterator[RecordingResource]:
+    """The recordings of this page and those that follow. An unusable one is skipped: it must not hide the others."""
+    while page is not None:
+        while True:
+            try:
+                found = _resource(next(page))
+            except StopIteration:
+                break
+            except (CarrierError, AttributeError, TypeError, ValueError) as error:
+                log.warning("listed recording skipped: %s", error)
+            else:
+                yield found
+        page = page.next_page()
+
+
+def _resource(found: RecordingInstance) -> RecordingResource:
+    """A recording of the library's; checked as strictly as the carrier's own JSON, since its SID becomes a file's name."""
+    start_time = found.start_time if isinstance(found.start_time, datetime) else None
+    names = (
+        "sid",
+        "call_sid",
+        "status",
+        "duration",
+        "channels",
+        "source",
+        "error_code",
+        "price",
+        "price_unit",
+    )
+    body = {name: getattr(found, name) for name in (*names, "media_url")}
+    return replace(RecordingResource.from_json(body), start_time=start_time)
+
+
 def _broken(what: str) -> CarrierError:
     """What came cannot be used, and the next attempt may bring it whole."""
     return CarrierError(what, retryable=True)
 
 
-def _refusal(answer: httpx2.Response, to: str, passing: tuple[int, ...] = ()) -> CarrierError:
+def _refusal(answer: httpx2.Response, passing: tuple[int, ...] = ()) -> CarrierError:
     """An answer that is no success. Statuses in `passing` may be another one later, besides the usual ones."""
     status = answer.status_code
     return CarrierError(
-        f"the carrier answered {status}" + (f" to {to}" if to else ""),
+        f"the carrier answered {status}",
         retryable=status in (408, 429, *passing) or status >= 500,
         status=status,
         retry_after_s=_retry_after_s(answer),
@@ -208,7 +285,7 @@ def _refusal(answer: httpx2.Response, to: str, passing: tuple[int, ...] = ()) ->
 
 
 def _retry_after_s(answer: httpx2.Response) -> float | None:
-    """What the carrier asks to wait; it counts in seconds, never by a date."""
+    """The carrier sends seconds, never a date."""
     wait = answer.headers.get("Retry-After", "")
     return float(wait) if wait.isdigit() else None
 

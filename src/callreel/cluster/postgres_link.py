@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from callreel.runtime.retry import Backoff
+
 log = logging.getLogger(__name__)
 
 CHANNEL = "callreel"
@@ -18,7 +20,9 @@ MAX_BYTES = 7_500
 """PostgreSQL takes less than 8,000."""
 QUIET_S = 15.0
 """After so long without a message, our own included, the connection is checked."""
-BACKOFF_S = (0.2, 0.5, 1.0, 2.0)
+BACKOFF = Backoff(first_s=0.4, longest_s=2.0)
+RESEND_S = 2.0
+"""After a failed NOTIFY, so long without another one."""
 
 
 class PostgresLink:
@@ -50,8 +54,8 @@ class PostgresLink:
             except psycopg.Error as error:
                 if not failed:
                     log.error("LISTEN connection lost: %s", type(error).__name__)
-            await asyncio.sleep(BACKOFF_S[min(failed, len(BACKOFF_S) - 1)])
             failed += 1
+            await asyncio.sleep(BACKOFF.after_s(failed))
 
     async def send(self, message: bytes) -> None:
         """See `Link.send`."""
@@ -63,7 +67,7 @@ class PostgresLink:
                 self._sender = await self._connected()
             await self._sender.execute("SELECT pg_notify(%s, %s)", (CHANNEL, message.decode()))
         except psycopg.Error:
-            self._not_before_s = now_s + BACKOFF_S[-1]
+            self._not_before_s = now_s + RESEND_S
             await self.close()
 
     async def close(self) -> None:

@@ -44,7 +44,7 @@ class CallbackIntake:
     def recording(self, conn: Connection, progress: RecordingProgress, form: Form) -> Written:
         """`in-progress`, `completed`, `absent`, `failed`, and any other status."""
         now, leg_sid = self._clock.now(), progress.leg_sid
-        if not callbacks.insert(conn, "recording", f"{progress.recording_sid}:{progress.status}", form, now):
+        if not callbacks.insert(conn, "recording", progress.key, form, now):
             return Written()
         call = calls.by_leg(conn, leg_sid)
         if call is None:
@@ -54,23 +54,7 @@ class CallbackIntake:
         if progress.cloud_state is None:
             facts.note(conn, "unknown_recording_status", dict(form), now, call.id, leg_sid)
             return Written()
-        row, changed = recordings.upsert(
-            conn,
-            recordings.RecordingRow(
-                sid=progress.recording_sid,
-                call_id=call.id,
-                leg_sid=leg_sid,
-                state=progress.cloud_state,
-                carrier_status=progress.status,
-                source=progress.source,
-                channels=progress.channels,
-                duration_s=progress.duration_s,
-                error_code=recordings.error_number(progress.error_code),
-                url=progress.url,
-                started_at=progress.start_time,
-                updated_at=now,
-            ),
-        )
+        row, changed = recordings.upsert(conn, recordings.reported(progress, call, now))
         if not changed:
             return Written()
         event = recordings.state_event(call.id, row.sid, row.state, row.error_code)

@@ -23,9 +23,9 @@ from callreel.store.calls import layers, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.streams import EndedBy
 from callreel.store.db.database import Database
+from callreel.store.files import folders
 from callreel.store.files.growing_wav import GrowingWav, StillGrowingError
 
-LIVE_FOLDER = "audio_recordings"
 RELEASE_WAIT_S = 6.0
 """A process that missed the notification finds the new owner in the rows within five seconds."""
 _POLL_S = 0.05
@@ -106,7 +106,7 @@ def _continuable(files: Sequence[LayerFile], root: Path) -> tuple[LanePaths | No
 
 def _stem(role: Role, row: CallRow, at: datetime) -> str:
     """The beginning of a live layer's path; `at` distinguishes the parts of one layer, and sorts them."""
-    return f"{LIVE_FOLDER}/{role}_{row.id}_{at:%Y%m%dT%H%M%SZ}"
+    return f"{folders.LIVE}/{role}_{row.id}_{at:%Y%m%dT%H%M%SZ}"
 
 
 def _paths(root: Path, stem: str) -> LanePaths:

@@ -22,13 +22,13 @@ from callreel.domain.errors import AudioFileError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ingest.call_ownership import end_call
-from callreel.ingest.handover import LIVE_FOLDER
 from callreel.runtime.clock import Clock
 from callreel.store.audio.live_layers import layer_event, layer_file
 from callreel.store.calls import calls, facts, layers, stream_tokens, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.streams import EndedBy
 from callreel.store.db.database import Database
+from callreel.store.files import folders
 from callreel.store.files.growing_wav import GrowingWav, StillGrowingError, repair
 from callreel.store.files.sound_files import READ_BLOCK, SoundFile
 
@@ -171,8 +171,8 @@ def _without_rows(database: Database, data_dir: Path) -> list[tuple[CallId, Laye
     found: list[tuple[CallId, LayerFile]] = []
     with database.read() as conn:
         known = {file.path for file in layers.all_files(conn)}
-        for path in sorted((data_dir / LIVE_FOLDER).glob("*Hz.wav")):
-            named, key = _NAME.fullmatch(path.name), f"{LIVE_FOLDER}/{path.name}"
+        for path in sorted((data_dir / folders.LIVE).glob("*Hz.wav")):
+            named, key = _NAME.fullmatch(path.name), f"{folders.LIVE}/{path.name}"
             if named is None or key in known or calls.get(conn, CallId(named["call_id"])) is None:
                 continue
             rate_hz = int(named["rate_hz"])

@@ -59,18 +59,18 @@ class StaleCalls:
     def _is_over(self, call: CallRow, now: datetime) -> bool:
         if now - call.created_at >= MAX_CALL:
             return True
-        if not self._carrier.usable or self._breaker.holds:
+        if not self._carrier.usable or self._breaker.is_open:
             return False
         try:
             over = self._carrier.is_over(call.leg_sid)
         except CarrierError as error:
-            wait_s = self._breaker.refused(error)
+            wait_s = self._breaker.failed(error)
             log.warning(
                 "call status request failed: %s; retrying in %.0f s", error, wait_s,
                 extra={"call_id": call.id},
             )  # fmt: skip
             return False
-        self._breaker.answered()
+        self._breaker.succeeded()
         # A call without a stream may last for hours: the longer it has, the later the next check.
         self._next_check[call.id] = now + max(timedelta(seconds=STALE_AFTER_S), (now - call.created_at) / 2)
         return over

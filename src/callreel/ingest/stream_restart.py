@@ -7,10 +7,9 @@ started over REST, with a token of its own, and continues the call's lanes (refe
 import logging
 from collections.abc import Callable
 
-import httpx2
-
-from callreel.carrier_client.client import CarrierAccess
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import CallState
+from callreel.domain.errors import CarrierError
 from callreel.domain.ids import CallId, LegSid
 from callreel.ingest.voice_request import TOKEN_PARAMETER, AnswerOptions
 from callreel.runtime.clock import Clock
@@ -36,41 +35,33 @@ class StreamRestarter:
         new_token: Callable[[], str],
     ) -> None:
         self._database = database
-        self._access = access
         self._options = options
         self._clock = clock
         self._new_token = new_token
-        self._client = httpx2.Client(auth=(access.username, access.password), timeout=access.timeout_s)
+        self._carrier = CarrierRecordings(access)
 
     def close(self) -> None:
-        self._client.close()
+        self._carrier.close()
 
     def request(self, call_id: CallId, leg_sid: LegSid) -> bool:
         """Request a stream of `leg_sid`; whether the carrier accepted. A refusal is logged, not raised."""
-        if not self._access.usable:
+        if not self._carrier.usable:
             log.warning("stream not restarted: no carrier credentials are set", extra={"call_id": call_id})
             return False
         token = self._new_token()
         with self._database.write() as conn:
             now = self._clock.now()
             stream_tokens.issue(conn, token_hash(token), leg_sid, call_id, now, self._options.token_ttl_s)
-        account = f"{self._access.api_url}/2010-04-01/Accounts/{self._access.account_sid}"
-        form = {
-            "Url": self._options.stream_url,
-            "Track": self._options.stream_track,
-            "StatusCallback": self._options.callback("stream-status"),
-            "StatusCallbackMethod": "POST",
-            "Parameter1.Name": TOKEN_PARAMETER,
-            "Parameter1.Value": token,
-        }
         try:
-            status = self._client.post(f"{account}/Calls/{leg_sid}/Streams.json", data=form).status_code
-        except httpx2.HTTPError as error:
-            log.warning("stream restart failed: %s", type(error).__name__, extra={"call_id": call_id})
+            self._carrier.start_stream(
+                leg_sid, url=self._options.stream_url, track=self._options.stream_track,
+                status_callback=self._options.callback("stream-status"), status_callback_method="POST",
+                parameter1_name=TOKEN_PARAMETER, parameter1_value=token,
+            )  # fmt: skip
+        except CarrierError as error:
+            log.warning("stream restart failed: %s", error, extra={"call_id": call_id})
             return False
-        if status not in (200, 201):
-            log.warning("stream restart refused by the carrier status=%d", status, extra={"call_id": call_id})
-        return status in (200, 201)
+        return True
 
 
 def request_streams_of(process: str, database: Database, restarter: StreamRestarter) -> int:

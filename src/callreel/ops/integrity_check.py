@@ -19,13 +19,12 @@ from callreel.domain.recording import Archived, CloudState, Layer, LayerFile, La
 from callreel.store.audio.layer_audio import layer_digest
 from callreel.store.calls import layers, recordings
 from callreel.store.db.database import Database
+from callreel.store.files import folders
 from callreel.store.files.blobs import BlobStat, BlobStore
 from callreel.store.files.object_store import StoredObject
 
 log = logging.getLogger(__name__)
 
-FOLDERS = ("audio_recordings", "twilio_recordings")
-UNCLAIMED = "unclaimed"
 OLD = timedelta(days=1)
 
 
@@ -149,7 +148,7 @@ class IntegrityCheck:
             return any([recordings.download_again(conn, RecordingSid(sid), self._now) for sid in named[:1]])
 
     def _files_without_row(self, known: set[str]) -> Iterator[Finding]:
-        for folder in FOLDERS:
+        for folder in folders.AUDIO:
             for blob in self._blobs.local_files(folder):
                 if blob.key not in known:
                     yield self._file_without_row(blob)
@@ -165,10 +164,12 @@ class IntegrityCheck:
         if leftover:
             self._blobs.path(blob.key).unlink(missing_ok=True)
             return Finding(kind, blob.key, what, "deleted")
-        return Finding(kind, blob.key, what, f"moved to {self._blobs.move_aside(blob.key, UNCLAIMED)}")
+        return Finding(
+            kind, blob.key, what, f"moved to {self._blobs.move_aside(blob.key, folders.UNCLAIMED)}"
+        )
 
     def _objects(self) -> Iterator[StoredObject]:
-        for folder in FOLDERS if self._blobs.objects else ():
+        for folder in folders.AUDIO if self._blobs.objects else ():
             assert self._blobs.objects is not None
             yield from self._blobs.objects.list_folder(folder)
 
@@ -182,7 +183,7 @@ class IntegrityCheck:
             if found.modified_at >= self._now - OLD:
                 yield Finding(Kind.UNKNOWN, found.name, what, "left alone: younger than a day")
             elif objects is not None and self._repair:
-                done = f"moved to {objects.move_aside(found, UNCLAIMED)}"
+                done = f"moved to {objects.move_aside(found, folders.UNCLAIMED)}"
                 yield Finding(Kind.UNKNOWN, found.name, what, done)
             else:
                 yield Finding(Kind.UNKNOWN, found.name, what)

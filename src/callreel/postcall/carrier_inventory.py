@@ -13,9 +13,9 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
+from callreel.postcall.reports import save_report
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, deletions, facts, recordings
-from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.twilio.rest_resources import RecordingResource
 
@@ -71,34 +71,9 @@ class CarrierList:
         elif listed.cloud_state in _SETTLED and (known is None or known.state not in _SETTLED):
             found.taken_in.append(listed.sid)
             if not dry_run:
-                self._take_in(call, listed)
-
-    def _take_in(self, call: CallRow, listed: RecordingResource) -> None:
-        assert listed.cloud_state is not None
-        with self._database.write() as conn:
-            row, changed = recordings.upsert(
-                conn,
-                recordings.RecordingRow(
-                    sid=listed.sid,
-                    call_id=call.id,
-                    leg_sid=call.leg_sid,
-                    state=listed.cloud_state,
-                    carrier_status=listed.status,
-                    source=listed.source,
-                    channels=listed.channels,
-                    duration_s=listed.duration_s,
-                    error_code=recordings.error_number(listed.error_code),
-                    started_at=listed.start_time,
-                    updated_at=self._clock.now(),
-                ),
-            )
-            if not changed:
-                return
-            event = self._publisher.record(
-                conn, recordings.state_event(call.id, row.sid, row.state, row.error_code)
-            )
-        self._publisher.publish(event)
-        log.warning("took in a recording that nobody told of", extra={"call_id": call.id})
+                row = recordings.reported(listed, call, self._clock.now())
+                if save_report(self._database, self._publisher, row):
+                    log.warning("took in a recording without a callback", extra={"call_id": call.id})
 
     def _ours(self, since: datetime) -> set[RecordingSid]:
         """Recordings that the carrier should list: it had them, they began well within the time, nobody deleted them."""

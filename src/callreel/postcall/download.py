@@ -19,12 +19,11 @@ from callreel.store.calls import calls, erasures, layers, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
+from callreel.store.files import folders
 from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
 from callreel.store.files.sound_files import SoundFile
 
 log = logging.getLogger(__name__)
-
-FOLDER = "twilio_recordings"
 
 
 class RecordingDownloader:
@@ -61,7 +60,7 @@ class RecordingDownloader:
         if not self._carrier.usable:
             names = "TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret"
             raise CarrierError(f"no carrier credentials are set: {names}", retryable=False)
-        key = f"{FOLDER}/{call.leg_sid}_{sid}.wav"
+        key = f"{folders.CLOUD}/{call.leg_sid}_{sid}.wav"
         info = self._carrier.download(sid, self._blobs.part_path(key))
         self._keep(call, sid, self._blobs.commit_part(key), info)
 
@@ -114,7 +113,7 @@ class RecordingDownloader:
         # A call can have more than one recording; the first one has the short names.
         for stem in (call.leg_sid, f"{call.leg_sid}_{sid}"):
             try:
-                made = self._written(sound, [f"{FOLDER}/{stem}_{role}.wav" for role in roles])
+                made = self._written(sound, [f"{folders.CLOUD}/{stem}_{role}.wav" for role in roles])
                 break
             except BlobExistsError:
                 continue

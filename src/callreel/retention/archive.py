@@ -10,7 +10,6 @@ stays in the row. What does not come out bit for bit (a layer that a full disk c
 FLAC file of its own, or stays. Killed at any instant, the next sweep goes on: row first, then the file is dropped.
 """
 
-import asyncio
 import base64
 import hashlib
 import logging
@@ -29,6 +28,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.recording import Archived, Layer, LayerFile, Making
 from callreel.domain.verdict import Verdict
 from callreel.runtime.clock import Clock
+from callreel.runtime.periodic import PeriodicJob
 from callreel.store.audio import derived_cache
 from callreel.store.audio.layer_audio import layer_digest, rebuilt_wav
 from callreel.store.calls import calls, layers, streams
@@ -40,7 +40,7 @@ from callreel.store.files.sound_files import SoundFile
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 60.0
+INTERVAL_S = 60.0
 QUIET = timedelta(hours=1)
 """How long after its verdict a call is left as it is: that is when it is listened to, and judged again."""
 _HEAD_BYTES = 4096
@@ -58,7 +58,7 @@ class Size:
 
 
 class Archiver:
-    """The policy and its work. Blocking but for `run`; one call at a time."""
+    """The policy and its work. Blocking; one call at a time."""
 
     def __init__(
         self,
@@ -77,18 +77,9 @@ class Archiver:
         trusted = (Verdict.VERIFIED, Verdict.EXPLAINED)
         self._verdicts = trusted if only_trusted else tuple(Verdict)
 
-    async def run(self, leads: Callable[[], bool]) -> None:
-        """Until cancelled, while `leads`: of many servers one."""
-        while True:
-            await asyncio.sleep(EVERY_S)
-            if not leads():
-                continue
-            try:
-                await asyncio.to_thread(self.sweep)
-            except StoreAwayError as error:
-                log.warning("archiving waits: %s", error)
-            except Exception:
-                log.exception("archiving failed; trying again")
+    def job(self, leads: Callable[[], bool]) -> PeriodicJob:
+        """For every server; only the one for which `leads` is true does the work."""
+        return PeriodicJob(name="archive", job=self.sweep, interval_s=INTERVAL_S, enabled=leads)
 
     def due(self) -> list[CallId]:
         """What the policy says is to be archived now."""

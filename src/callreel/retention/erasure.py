@@ -5,7 +5,6 @@ as long as it takes. The order of the steps survives a kill: the carrier's copie
 transaction, the rows that name them; each step changes nothing twice. What was backed up before is in the backup still.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -26,6 +25,7 @@ from callreel.retention.erasure_orders import (
 )
 from callreel.retention.legal_hold import NoCallError
 from callreel.runtime.clock import Clock
+from callreel.runtime.periodic import PeriodicJob
 from callreel.store.audio import derived_cache, peaks
 from callreel.store.calls import calls, erasures, layers, legs, recordings, streams
 from callreel.store.calls.erasures import ErasureRow
@@ -35,12 +35,12 @@ from callreel.store.files.blobs import BlobStore
 
 log = logging.getLogger(__name__)
 
-POLICY_EVERY_S = 3600.0
+POLICY_INTERVAL_S = 3600.0
 BY_POLICY = "policy"
 
 
 class Erasing:
-    """Blocking but for `run`."""
+    """Blocking."""
 
     def __init__(
         self,
@@ -66,15 +66,11 @@ class Erasing:
         self._unfinished = unfinished
         self._orders = ErasureOrders(database, clock, carrier_usable=carrier.usable)
 
-    async def run(self, leads: Callable[[], bool]) -> None:
-        """Order what the policy says is due, every hour until cancelled, while `leads`: of many servers one."""
-        while True:
-            await asyncio.sleep(POLICY_EVERY_S)
-            try:
-                if leads():
-                    await asyncio.to_thread(self.ask_by_policy)
-            except Exception:
-                log.exception("ordering erasures failed; trying again")
+    def job(self, leads: Callable[[], bool]) -> PeriodicJob:
+        """Orders what the policy says is due, for every server; only the one for which `leads` is true does it."""
+        return PeriodicJob(
+            name="order-erasures", job=self.ask_by_policy, interval_s=POLICY_INTERVAL_S, enabled=leads
+        )
 
     def ask_by_policy(self) -> int:
         """Order what the policy says is due; answers how many calls. Held ones are not."""

@@ -5,27 +5,27 @@ does what is missing: a file that is still here is moved, one that is gone from 
 away everything stays and is played from here.
 """
 
-import asyncio
 import logging
 from datetime import timedelta
 
 from callreel.domain.errors import StoreAwayError, StoreError
 from callreel.domain.recording import LayerFile
-from callreel.ops.integrity_check import UNCLAIMED
-from callreel.postcall.download import FOLDER as CLOUD_FOLDER
 from callreel.runtime.clock import Clock
+from callreel.runtime.periodic import PeriodicJob
+from callreel.runtime.retry import Backoff
 from callreel.store.audio import peaks
 from callreel.store.calls import layers
 from callreel.store.db.database import Database
+from callreel.store.files import folders
 from callreel.store.files.blobs import BlobExistsError, BlobStore
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 2.0
-LONGEST_S = 60.0
+INTERVAL_S = 2.0
+_BACKOFF = Backoff(first_s=2 * INTERVAL_S, longest_s=60.0)
 AFTER_END = timedelta(seconds=3)
 """So long after its call ended a layer is left alone: a stream that joined at the last instant would make it grow."""
-MADE_FOLDERS = (CLOUD_FOLDER, peaks.FOLDER)
+MADE_FOLDERS = (folders.CLOUD, peaks.FOLDER)
 """Where stages put what they make; what lies here was to move at once and could not."""
 
 
@@ -37,19 +37,17 @@ class Offloader:
         self._blobs = blobs
         self._clock = clock
         self.spool = spool
+        self._failures = 0
         self.waiting = 0
         """Files that could not move at the last look."""
 
-    async def run(self) -> None:
-        """Until cancelled. While the store is away, at growing distances."""
-        wait_s = EVERY_S
-        while True:
-            await asyncio.sleep(wait_s)
-            try:
-                await asyncio.to_thread(self.sweep)
-            except Exception:
-                log.exception("moving files to the object store failed; trying again")
-            wait_s = min(LONGEST_S, 2 * wait_s) if self.waiting else EVERY_S
+    def job(self) -> PeriodicJob:
+        """At growing intervals while the object store is unavailable."""
+        return PeriodicJob(name="offload", job=self.sweep, interval_s=self._interval_s)
+
+    def _interval_s(self) -> float:
+        self._failures = self._failures + 1 if self.waiting else 0
+        return _BACKOFF.after_s(self._failures) if self._failures else INTERVAL_S
 
     def sweep(self) -> int:
         """Move what can move; answers how many files did."""
@@ -83,7 +81,9 @@ class Offloader:
         try:
             return self._blobs.upload(key) is not None
         except BlobExistsError as error:
-            log.error("%s; what lay on the spool is in %s", error, self._blobs.move_aside(key, UNCLAIMED))
+            log.error(
+                "%s; what lay on the spool is in %s", error, self._blobs.move_aside(key, folders.UNCLAIMED)
+            )
         except StoreAwayError:
             raise
         except StoreError as error:

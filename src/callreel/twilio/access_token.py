@@ -11,8 +11,8 @@ from enum import IntEnum
 from typing import Any, Final
 
 import jwt
-from twilio.jwt.access_token import AccessToken  # type: ignore[import-untyped]
-from twilio.jwt.access_token.grants import VoiceGrant  # type: ignore[import-untyped]
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import VoiceGrant
 
 from callreel.domain.errors import CallreelError
 

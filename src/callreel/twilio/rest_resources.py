@@ -4,7 +4,6 @@ Shapes only: `carrier_client` sends the requests, retries and downloads. Missing
 text, since the carrier sends values that its own description lacks (reference/twilio.md, sections 6.1, 6.2, 6.5).
 """
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.twilio.timestamps import read_moment
 from callreel.twilio.webhooks import SID, cloud_state
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +61,6 @@ class RecordingResource:
             start_time=read_moment(_text(body.get("start_time"))),
             media_url=_text(body.get("media_url")),
         )
-
-
-def recordings_of(body: object) -> tuple[tuple[RecordingResource, ...], str | None]:
-    """The recordings of one page, and the path of the next page, None on the last.
-
-    A single unusable item is skipped and logged: it must not hide the others. Raises CarrierError if it is no page.
-    """
-    items = body.get("recordings") if isinstance(body, Mapping) else None
-    if not isinstance(body, Mapping) or not isinstance(items, list):
-        raise CarrierError("the carrier's list of recordings is not one", retryable=False)
-    recordings = []
-    for item in items:
-        try:
-            recordings.append(RecordingResource.from_json(item))
-        except CarrierError as error:
-            log.warning("listed recording skipped: %s", error)
-    return tuple(recordings), _text(body.get("next_page_uri"))
-
-
-def transcriptions_of(body: object) -> tuple[str, ...]:
-    """The ids of the transcriptions of one page. Raises CarrierError for no page."""
-    items = body.get("transcriptions") if isinstance(body, Mapping) else None
-    if not isinstance(items, list):
-        raise CarrierError("the carrier's list of transcriptions is not one", retryable=False)
-    return tuple(_sid(item, "sid") for item in items)
 
 
 def _needed(body: Mapping[str, Any], key: str) -> str:

@@ -11,7 +11,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from twilio.request_validator import (  # type: ignore[import-untyped]
+from twilio.request_validator import (
     HMAC_SHA1,
     HMAC_SHA256,
     SIGNATURE_HEADER,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
-from twilio.twiml.voice_response import Dial, Start, VoiceResponse  # type: ignore[import-untyped]
+from twilio.twiml.voice_response import Dial, Start, VoiceResponse
 
 from callreel.domain.errors import SettingsError
 

@@ -114,7 +114,7 @@ class RecordingProgress:
     `error_code` is None where the carrier gives none or `0`; 16101 is too short, 16102 silent.
     """
 
-    recording_sid: RecordingSid
+    sid: RecordingSid
     leg_sid: LegSid
     account_sid: str
     status: str
@@ -129,7 +129,7 @@ class RecordingProgress:
 
     @property
     def key(self) -> str:
-        return f"{self.recording_sid}:{self.status}"
+        return f"{self.sid}:{self.status}"
 
 
 def cloud_state(status: str) -> CloudState | None:
@@ -188,7 +188,7 @@ def parse_recording_status(form: Mapping[str, str]) -> RecordingProgress:
     status = _needed(form, "RecordingStatus")
     error_code = form.get("ErrorCode")
     return RecordingProgress(
-        recording_sid=RecordingSid(_sid(form, "RecordingSid")),
+        sid=RecordingSid(_sid(form, "RecordingSid")),
         leg_sid=LegSid(_sid(form, "CallSid")),
         account_sid=_sid(form, "AccountSid"),
         status=status,

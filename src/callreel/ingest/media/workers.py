@@ -18,12 +18,13 @@ from callreel.domain.errors import CallreelError
 from callreel.ingest.media import fd_passing
 from callreel.ingest.media.fd_passing import WorkerStatus
 from callreel.runtime.counters import Counters
+from callreel.runtime.retry import Backoff
 
 log = logging.getLogger(__name__)
 
 START_S = 90.0
 STOP_S = 20.0
-FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.5, 30.0
+BACKOFF = Backoff(first_s=1.0, longest_s=30.0)
 STEADY_S = 60.0
 """A worker that lived for so long and dies is restarted without delay."""
 _BUSY = (
@@ -148,7 +149,7 @@ class MediaWorkers:
 
     async def _keep_running(self, number: int) -> None:
         """Run worker `number`, restarting it until `close`."""
-        backoff_s = FIRST_BACKOFF_S
+        failures = 0
         while True:
             worker = self._workers[number] = await self._spawn(number)
             code = await worker.process.wait()
@@ -164,10 +165,10 @@ class MediaWorkers:
                 return
             self._counters.add("media_workers_restarted")
             if time.monotonic() - worker.began_s > STEADY_S:
-                backoff_s = FIRST_BACKOFF_S
+                failures = 0
             else:
-                backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
-                await asyncio.sleep(backoff_s)
+                failures += 1
+                await asyncio.sleep(BACKOFF.after_s(failures))
 
     async def _spawn(self, number: int) -> _Worker:
         ours, theirs = fd_passing.socket_pair()

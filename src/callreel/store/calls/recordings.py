@@ -1,7 +1,7 @@
 """Cloud recordings as rows: what the carrier reported about each, and whether we have stored it."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +13,12 @@ from callreel.domain.ids import CallId, LegSid, RecordingSid
 from callreel.domain.recording import CloudState, advance
 from callreel.domain.work import Workflow
 from callreel.store.calls import outbox as outbox_rows
+from callreel.store.calls.calls import CallRow
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, fetch_one
 from callreel.store.db.tables import calls, outbox, recordings
+from callreel.twilio.rest_resources import RecordingResource
+from callreel.twilio.webhooks import RecordingProgress
 
 DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING)
 """States in which the post-call workflow can run: the recording can be downloaded, or there will be none."""
@@ -23,14 +26,12 @@ DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, Clou
 UNSETTLED = (CloudState.EXPECTED, CloudState.IN_PROGRESS)
 """States before the carrier's last report."""
 
-_REPORTED = ("carrier_status", "source", "channels", "duration_s", "error_code", "url", "started_at", "price")
+_REPORTED = ("carrier_status", "source", "channels", "duration_s", "error_code", "started_at")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
-    """`carrier_status`, `source`, `error_code` and `price` (signed, in the account's currency) are as the carrier sent
-    them. `failure` says why a PARKED recording could not be downloaded.
-    """
+    """`carrier_status`, `source` and `error_code` are as the carrier sent them. `failure` says why a PARKED recording could not be downloaded."""
 
     sid: RecordingSid
     call_id: CallId
@@ -42,9 +43,7 @@ class RecordingRow:
     channels: int | None = None
     duration_s: int | None = None
     error_code: int | None = None
-    url: str | None = field(default=None, repr=False)
     started_at: datetime | None = None
-    price: str | None = None
     failure: str | None = None
 
 
@@ -69,6 +68,20 @@ def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
     return merged, changed
 
 
+def reported(report: RecordingProgress | RecordingResource, call: CallRow, at: datetime) -> RecordingRow:
+    """The row that the carrier's report about a recording of `call` becomes, from a callback or from a list.
+
+    Raises ValueError for a report whose status has no meaning to us (`cloud_state` is None).
+    """
+    if report.cloud_state is None:
+        raise ValueError(f"expected a known recording status, got {report.status}")
+    return RecordingRow(
+        report.sid, call.id, call.leg_sid, report.cloud_state, at, report.status, report.source, report.channels,
+        report.duration_s, error_number(report.error_code),
+        report.start_time,
+    )  # fmt: skip
+
+
 def get(conn: Connection, sid: RecordingSid) -> RecordingRow | None:
     return fetch_one(conn, RecordingRow, select(recordings).where(recordings.c.sid == sid))
 
@@ -84,24 +97,11 @@ def call_ids(conn: Connection, sids: Collection[str]) -> dict[str, CallId]:
     return {sid: CallId(call_id) for sid, call_id in conn.execute(query)}
 
 
-@dataclass(frozen=True, slots=True)
-class UnsettledCall:
-    """An ended call whose recording the carrier has not reported as settled."""
-
-    call_id: CallId
-    leg_sid: LegSid
-    ended_at: datetime
-
-
-def unsettled_calls(conn: Connection) -> list[UnsettledCall]:
-    """Ended calls without a settled recording, oldest first. One query, however many calls there are."""
+def unsettled_calls(conn: Connection) -> list[CallRow]:
+    """Ended calls whose recording the carrier has not reported as settled, oldest first."""
     settled = exists().where(recordings.c.call_id == calls.c.id, recordings.c.state.not_in(UNSETTLED))
-    query = (
-        select(calls.c.id.label("call_id"), calls.c.leg_sid, calls.c.ended_at)
-        .where(calls.c.state == CallState.ENDED, calls.c.ended_at.is_not(None), ~settled)
-        .order_by(calls.c.created_at, calls.c.id)
-    )
-    return fetch_all(conn, UnsettledCall, query)
+    query = select(calls).where(calls.c.state == CallState.ENDED, calls.c.ended_at.is_not(None), ~settled)
+    return fetch_all(conn, CallRow, query.order_by(calls.c.created_at, calls.c.id))
 
 
 def unjudged(conn: Connection, ended_before: datetime) -> list[RecordingRow]:

@@ -150,10 +150,8 @@ recordings = _table(
     Column("channels", Integer),
     Column("duration_s", Integer),
     Column("error_code", Integer),
-    Column("url", Text),
     Column("started_at", UTCDateTime),
     Column("failure", Text),
-    Column("price", Text),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
 )
 

@@ -92,10 +92,8 @@ def upgrade() -> None:
         sa.Column("channels", sa.Integer),
         sa.Column("duration_s", sa.Integer),
         sa.Column("error_code", sa.Integer),
-        sa.Column("url", sa.String),
         sa.Column("started_at", _TIME),
         sa.Column("failure", sa.String),
-        sa.Column("price", sa.String),
         sa.Column("updated_at", _TIME, nullable=False),
     )
     op.create_table(
