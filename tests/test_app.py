@@ -10,8 +10,8 @@ from callreel.settings import Settings
 
 
 def test_the_stand_ins_softphone_is_for_the_demo_only(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "data", softphone_signaling_address="127.0.0.1:8002")
-    with pytest.raises(SettingsError, match="CALLREEL_SOFTPHONE_SIGNALING_ADDRESS is for demo mode"):
+    settings = Settings(data_dir=tmp_path / "data", softphone_signalling_address="127.0.0.1:8002")
+    with pytest.raises(SettingsError, match="CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS is for demo mode"):
         serve(settings)
     with pytest.raises(SettingsError, match="is for demo mode"):
         serve(settings, demo_sign_in=True)
@@ -19,7 +19,7 @@ def test_the_stand_ins_softphone_is_for_the_demo_only(tmp_path: Path) -> None:
 
 
 def test_the_stand_ins_softphone_is_refused_beside_the_real_carrier(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "data", softphone_signaling_address="127.0.0.1:8002")
+    settings = Settings(data_dir=tmp_path / "data", softphone_signalling_address="127.0.0.1:8002")
     for sign_in in (False, True):
         with pytest.raises(SettingsError, match="CALLREEL_CARRIER_API_URL does not"):
             serve(settings, demo=True, demo_sign_in=sign_in)

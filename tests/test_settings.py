@@ -150,17 +150,17 @@ def test_unknown_file_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
         ({"CALLREEL_DIAL_PREFIXES": "0041"}, "+1415,+49", "0041"),
         ({"CALLREEL_ACCESS_TOKEN_TTL_S": "9"}, "greater than or equal to 60", "'9'"),
         (
-            {"CALLREEL_SOFTPHONE_SIGNALING_ADDRESS": "calls.example.com:1"},
+            {"CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS": "calls.example.com:1"},
             "a loopback address and a port",
             "calls.example.com",
         ),
         (
-            {"CALLREEL_SOFTPHONE_SIGNALING_ADDRESS": "127.0.0.1"},
+            {"CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS": "127.0.0.1"},
             "a loopback address and a port",
             "'127.0.0.1'",
         ),
         (
-            {"CALLREEL_SOFTPHONE_SIGNALING_ADDRESS": "localhost:1/x"},
+            {"CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS": "localhost:1/x"},
             "a loopback address and a port",
             "'localhost:1/x'",
         ),

@@ -9,7 +9,7 @@ from callreel.demo.progress import Line, Progress
 from callreel.demo.screen import Screen, clock
 
 
-def told(*events: tuple[str, dict[str, object]]) -> Progress:
+def progress_after(*events: tuple[str, dict[str, object]]) -> Progress:
     progress = Progress()
     for kind, data in events:
         progress.apply(kind, data)  # type: ignore[arg-type]
@@ -20,7 +20,7 @@ FINAL = ("final", {"role": "agent", "start_ms": 61_500, "text": "good morning"})
 
 
 def test_final_replaces_its_partial() -> None:
-    progress = told(
+    progress = progress_after(
         ("partial", {"role": "agent", "text": "good mor"}),
         ("partial", {"role": "technician", "text": "yes"}),
         FINAL,
@@ -30,17 +30,19 @@ def test_final_replaces_its_partial() -> None:
 
 
 def test_final_without_words_adds_no_line() -> None:
-    assert told(("final", {"role": "agent", "start_ms": 0, "text": ""})).lines == []
+    assert progress_after(("final", {"role": "agent", "start_ms": 0, "text": ""})).lines == []
 
 
 def test_call_is_finished_with_a_verdict_or_a_parked_stage() -> None:
-    assert not told(("call", {"state": "ended"}), ("stage", {"stage": "fetch", "state": "parked"})).closed
-    assert told(("call", {"state": "ended"}), ("call", {"state": "closed"})).closed
-    assert told(("stage", {"stage": "judge", "state": "parked"})).closed
+    assert not progress_after(
+        ("call", {"state": "ended"}), ("stage", {"stage": "fetch", "state": "parked"})
+    ).closed
+    assert progress_after(("call", {"state": "ended"}), ("call", {"state": "closed"})).closed
+    assert progress_after(("stage", {"stage": "judge", "state": "parked"})).closed
 
 
 def test_legs_layers_recording_and_levels_are_stored() -> None:
-    progress = told(
+    progress = progress_after(
         ("call", {"leg": "technician", "status": "ringing"}),
         ("layer", {"layer": "live_8k", "role": "agent", "state": "recording"}),
         ("recording", {"state": "in_progress"}),
@@ -55,7 +57,9 @@ def test_legs_layers_recording_and_levels_are_stored() -> None:
 
 def test_without_a_terminal_each_change_is_printed_once() -> None:
     stream = io.StringIO()
-    progress = told(("call", {"state": "live"}), FINAL, ("partial", {"role": "agent", "text": "may change"}))
+    progress = progress_after(
+        ("call", {"state": "live"}), FINAL, ("partial", {"role": "agent", "text": "may change"})
+    )
     with Screen(Console(file=stream, width=80)) as screen:
         screen.step("calling")
         screen.show(progress)
@@ -77,7 +81,9 @@ def test_terminal_shows_partials() -> None:
         screen.step("starting")
         screen.step("calling")
         screen.show(
-            told(("call", {"state": "live"}), FINAL, ("partial", {"role": "agent", "text": "may change"}))
+            progress_after(
+                ("call", {"state": "live"}), FINAL, ("partial", {"role": "agent", "text": "may change"})
+            )
         )
     shown = stream.getvalue()
     assert "✓ starting" in shown

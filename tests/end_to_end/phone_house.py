@@ -47,7 +47,7 @@ class PhoneHouse(House):
             "TWILIO_API_KEY_SID": self._config.api_key_sid,
             "TWILIO_API_KEY_SECRET": self._config.api_key_secret,
             "TWILIO_TWIML_APP_SID": self._config.application_sid,
-            "CALLREEL_SOFTPHONE_SIGNALING_ADDRESS": self.carrier.signal_host,
+            "CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS": self.carrier.signal_host,
             **self._settings,
         }
         super().launch_server()

@@ -1,6 +1,6 @@
 """The softphone in a real Chromium with a fake microphone: outgoing and incoming calls, and failures.
 
-The page uses the unmodified voice SDK, against the simulated carrier with its signaling and WebRTC. A whole day with
+The page uses the unmodified voice SDK, against the simulated carrier with its signalling and WebRTC. A whole day with
 sign-in and review is in test_browser_day.py.
 """
 

@@ -41,6 +41,7 @@ PROMISES = {
     "stall": Promise("verified"),
     "socket-cut": Promise("explained", {"stream_interrupted"}, exact=False),
     "socket-cut-and-return": Promise("explained", {"stream_interrupted"}, exact=False),
+    "socket-open": Promise("verified"),
     "callback-lost": Promise("verified"),
     "callback-repeated": Promise("verified"),
     "callback-delayed": Promise("verified"),

@@ -57,7 +57,7 @@ class _Voice(MediaStreamTrack):
 
 
 class BrowserClient:
-    """One page. `said` is what came over signalling, in order, without heartbeats; `heard` the samples of the call."""
+    """One page. `said` is what came over signalling, in order, without heartbeats; `received` the samples of the call."""
 
     def __init__(self, host: str, voice: Any) -> None:
         self._url = f"ws://{host}/signal"
@@ -75,7 +75,7 @@ class BrowserClient:
         self.states: list[str] = []
 
     @property
-    def heard(self) -> Any:
+    def received(self) -> Any:
         return np.concatenate(self.frames) if self.frames else np.zeros(0, np.int16)
 
     async def open(self, token: str) -> None:
@@ -126,8 +126,8 @@ class BrowserClient:
         sdp = without_candidates(peer.localDescription.sdp)
         await self.send(messages.Answer(messages.SdpBody(offer.payload.callsid, sdp)))
 
-    async def hears(self, seconds: float) -> None:
-        """Wait until so much more was heard."""
+    async def receive_for(self, seconds: float) -> None:
+        """Wait until so much more was received."""
         wanted = sum(map(len, self.frames)) + seconds * 8000
         async with asyncio.timeout(_WAIT_S), self._came:
             await self._came.wait_for(lambda: sum(map(len, self.frames)) >= wanted)
@@ -203,11 +203,11 @@ async def page(host: str, token: str, voice: Any) -> AsyncIterator[BrowserClient
         await client.close()
 
 
-def pieces_heard(said: Any, heard: Any) -> list[int]:
-    """Where the 100 ms pieces of `said` lie in `heard`, in their order, without those that are not there as they were said.
+def pieces_received(said: Any, received: Any) -> list[int]:
+    """Where the 100 ms pieces of `said` lie in `received`, in their order, without those that are not there as they were said.
 
     What a busy machine drops or stretches harms the pieces it strikes, and none of the others."""
-    found = [best_lag(said[at : at + PIECE], heard) for at in range(0, len(said) - PIECE + 1, PIECE)]
+    found = [best_lag(said[at : at + PIECE], received) for at in range(0, len(said) - PIECE + 1, PIECE)]
     return [lag for lag, score in found if score > 0.99]
 
 

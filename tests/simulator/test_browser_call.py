@@ -1,4 +1,4 @@
-"""Calls of a browser through the simulated carrier, over its signaling socket and real WebRTC on loopback."""
+"""Calls of a browser through the simulated carrier, over its signalling socket and real WebRTC on loopback."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.simulator.browser_client import (
     hang_up_by_rest,
     outcome_of,
     page,
-    pieces_heard,
+    pieces_received,
     token_for,
 )
 from tests.simulator.calling import carrier_for, voice
@@ -60,7 +60,7 @@ async def answered(client: BrowserClient, **parameters: str) -> messages.Answere
 async def test_browser_call_is_streamed_and_recorded() -> None:
     async with house() as (carrier, client, got):
         answer = await answered(client, ticket="42", note="a b&c")
-        await client.hears(3)
+        await client.receive_for(3)
         await client.send(messages.Hangup(messages.HangupBody(answer.payload.callsid)))
         outcome, got, answer, client = await outcome_of(carrier), got, answer, client
     form = got.forms("/voice")[0]
@@ -81,19 +81,19 @@ async def test_browser_call_is_streamed_and_recorded() -> None:
     # The person's voice is on the inbound track and channel 1, as it was said.
     inbound = mulaw.decode(outcome.sent[Track.INBOUND])
     said = mulaw.decode(mulaw.encode(AGENT))
-    assert len(pieces_heard(said[:8000], inbound)) >= MOST
+    assert len(pieces_received(said[:8000], inbound)) >= MOST
     cloud = outcome.cloud
     assert cloud is not None
     begins = 8 * (outcome.streams[0].start_ms - outcome.recordings[0].start_ms)
     length = min(len(inbound), len(cloud) - begins)
     assert (cloud[begins : begins + length, 0] == inbound[:length]).all()
 
-    # The technician's first line is on the outbound track, on channel 2, and was heard by the person, as it was said.
+    # The technician's first line is on the outbound track, on channel 2, and was received by the person, as it was said.
     outbound = mulaw.decode(outcome.sent[Track.OUTBOUND])
     assert (cloud[begins : begins + length, 1] == outbound[:length]).all()
     line = mulaw.decode(mulaw.encode(TECHNICIAN[:8000]))
     assert best_lag(line, outbound)[1] > 0.999
-    found = pieces_heard(line, client.heard)
+    found = pieces_received(line, client.received)
     assert len(found) >= MOST and found == sorted(found)
 
 
@@ -103,10 +103,10 @@ async def test_browser_receives_ringback_before_the_answer() -> None:
         await client.call(To="+14155550123")
         ringing = await client.until(messages.Ringing)
         await client.take_sdp(ringing.payload.sdp)
-        await client.hears(1)
+        await client.receive_for(1)
         await client.send(messages.Hangup(messages.HangupBody(ringing.payload.callsid)))
-        heard, outcome = client.heard, await outcome_of(carrier)
-    spectrum = np.abs(np.fft.rfft(heard[-4000:].astype(float)))
+        received, outcome = client.received, await outcome_of(carrier)
+    spectrum = np.abs(np.fft.rfft(received[-4000:].astype(float)))
     assert sorted(np.argsort(spectrum)[-2:] * 2) == [440, 480]
     assert (outcome.status, outcome.answered_ms) == ("no-answer", None)
 
@@ -131,8 +131,8 @@ async def test_technician_waits_for_pauses_and_hangs_up_at_the_end() -> None:
     outbound, inbound = (mulaw.decode(outcome.sent[track]) for track in (Track.OUTBOUND, Track.INBOUND))
     line, said = (mulaw.decode(mulaw.encode(part)) for part in (TECHNICIAN[16000:22400], speaks[8000:32000]))
     # A busy machine may lose frames on the way, and so single pieces, but neither the rest nor the pause of the audio.
-    assert len(pieces_heard(line, outbound)) >= 6
-    assert len(pieces_heard(said, inbound)) >= 24
+    assert len(pieces_received(line, outbound)) >= 6
+    assert len(pieces_received(said, inbound)) >= 24
     line_start, said_end = best_lag(line, outbound)[0], best_lag(said[-4000:], inbound)[0] + 4000
     assert 0.8 < (line_start - said_end) / 8000 < 1.6
 
@@ -146,7 +146,7 @@ async def test_dtmf_mute_and_user_defined_message() -> None:
         await client.send(messages.UserMessage(body))
         ack = await client.until(messages.Ack)
         client.voice.muted = True
-        await client.hears(1.5)
+        await client.receive_for(1.5)
         await client.send(messages.Hangup(messages.HangupBody(sid)))
         outcome, ack = await outcome_of(carrier), ack
     assert outcome.keys == "12#*9"
@@ -158,7 +158,7 @@ async def test_dtmf_mute_and_user_defined_message() -> None:
 async def test_carrier_hangs_up() -> None:
     async with house() as (carrier, client, _):
         sid = (await answered(client)).payload.callsid
-        await client.hears(0.5)
+        await client.receive_for(0.5)
         await hang_up_by_rest(carrier, sid)
         ended = await client.until(messages.Ended)
         outcome, ended, sid = await outcome_of(carrier), ended, sid
@@ -168,7 +168,7 @@ async def test_carrier_hangs_up() -> None:
 
 async def test_browser_hangs_up_by_temporary_id() -> None:
     async with house() as (carrier, client, got):
-        await client.send(messages.Hangup(messages.HangupBody("TJSnever-asked-for")))
+        await client.send(messages.Hangup(messages.HangupBody("TJSunknown")))
         sid = await client.call(To="+14155550123")
         await client.send(messages.Hangup(messages.HangupBody(sid)))
         await client.register()
@@ -199,9 +199,9 @@ async def test_invalid_sdp_offer_is_refused() -> None:
 async def test_call_is_resumed_after_a_closed_socket() -> None:
     async with house() as (carrier, client, _):
         payload = (await answered(client)).payload
-        await client.hears(0.5)
+        await client.receive_for(0.5)
         await client.drop()
-        await client.hears(0.3)  # sound does not go over the socket
+        await client.receive_for(0.3)  # sound does not go over the socket
         await client.open(token_for(carrier))
         await client.until(messages.Connected)
         await client.send(messages.Invite(messages.InviteBody(payload.callsid, "v=0", "wrong")))
@@ -210,7 +210,7 @@ async def test_call_is_resumed_after_a_closed_socket() -> None:
         await client.send(messages.Invite(messages.InviteBody(payload.callsid, "v=0", payload.reconnect)))
         again = await client.until(messages.Answered)
         assert (again.payload.callsid, again.payload.sdp) == (payload.callsid, "")
-        await client.hears(0.5)
+        await client.receive_for(0.5)
         await client.send(messages.Hangup(messages.HangupBody(payload.callsid)))
         outcome = await outcome_of(carrier)
         await client.send(messages.Invite(messages.InviteBody(payload.callsid, "v=0", payload.reconnect)))
@@ -298,24 +298,24 @@ async def test_browser_is_rung_and_answers() -> None:
     async with house(receiver={"direction": "incoming"}) as (carrier, client, _):
         await client.register()
         await client.until(messages.Ready)
-        # The document of the test's application rings `agent`, who is somebody else.
+        # The document of the test's application rings `agent`, another identity.
         async with page(carrier.signal_host, token_for(carrier, "agent"), AGENT) as agent:
             await agent.register()
             await agent.until(messages.Ready)
             ringing = asyncio.create_task(carrier.ring_client("agent", "+14155550199"))
             offer = await agent.until(messages.Offer)
             await agent.accept(offer)
-            await agent.hears(3)
+            await agent.receive_for(3)
             await agent.send(messages.Hangup(messages.HangupBody(offer.payload.callsid)))
             outcome, offer, agent = await ringing, offer, agent
     assert offer.payload.callsid == outcome.child_sid
     assert offer.payload.parameters["To"] == "client:agent"
     assert (outcome.status, outcome.recordings[0].status) == ("completed", "completed")
     said = mulaw.decode(mulaw.encode(AGENT))
-    assert len(pieces_heard(said[:8000], mulaw.decode(outcome.sent[Track.OUTBOUND]))) >= MOST
+    assert len(pieces_received(said[:8000], mulaw.decode(outcome.sent[Track.OUTBOUND]))) >= MOST
     line = mulaw.decode(mulaw.encode(TECHNICIAN[:8000]))
     assert best_lag(line, mulaw.decode(outcome.sent[Track.INBOUND]))[1] > 0.999
-    found = pieces_heard(line, agent.heard)
+    found = pieces_received(line, agent.received)
     assert len(found) >= MOST and found == sorted(found)
 
 
@@ -350,11 +350,11 @@ async def test_two_browsers_call_concurrently() -> None:
     async with house() as (carrier, first, _):
         async with page(carrier.signal_host, token_for(carrier, "bob"), voice(31, 2000)) as second:
             sids = [(await answered(client)).payload.callsid for client in (first, second)]
-            await asyncio.gather(first.hears(1), second.hears(1))
+            await asyncio.gather(first.receive_for(1), second.receive_for(1))
             # A browser cannot end the call of another one.
             await second.send(messages.Hangup(messages.HangupBody(sids[0])))
             await second.send(messages.Hangup(messages.HangupBody(sids[1])))
-            await first.hears(0.5)
+            await first.receive_for(0.5)
             assert len(carrier.browser_outcomes) <= 1
             await first.send(messages.Hangup(messages.HangupBody(sids[0])))
             await outcome_of(carrier)
@@ -371,7 +371,7 @@ async def test_carrier_that_stops_during_a_call_leaves_no_task() -> None:
             await client.open(token_for(carrier))
             await client.until(messages.Connected)
             await answered(client)
-            await client.hears(0.5)
+            await client.receive_for(0.5)
         await client.close()
         said, got = client.said, got
     assert isinstance(said[-1], messages.Ended)

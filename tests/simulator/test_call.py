@@ -127,9 +127,9 @@ async def test_stream_and_recording_have_the_same_samples(direction: Direction) 
     assert stream.start_ms >= 400
     for channel, track in enumerate(Track):
         assert payload(got.sockets[0], track) == stream.tracks[track]
-        heard = mulaw.decode(stream.tracks[track])
+        received = mulaw.decode(stream.tracks[track])
         start = stream.start_ms * 8
-        assert np.array_equal(cloud[start : start + len(heard), channel], heard)
+        assert np.array_equal(cloud[start : start + len(received), channel], received)
 
 
 @pytest.mark.parametrize(("direction", "agent", "technician"), [("outgoing", 0, 1), ("incoming", 1, 0)])

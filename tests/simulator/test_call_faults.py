@@ -79,6 +79,13 @@ async def test_cut_socket_has_no_stop_and_the_call_continues() -> None:
     assert statuses(got) == ["in-progress", "completed"]
 
 
+async def test_open_socket_outlives_the_call_without_stop() -> None:
+    outcome, got = await place("socket-open=5")
+    assert got.sockets[0].messages[-1]["event"] == "media"
+    assert [form["StreamEvent"] for form in got.forms("/stream")] == ["stream-started"]
+    assert (outcome.status, outcome.socket_close_code) == ("completed", None)
+
+
 async def test_second_stream_follows_a_cut_socket() -> None:
     outcome, got = await place("socket-cut-and-return=0.5", **LONG)
     first, second = got.sockets

@@ -1,4 +1,4 @@
-"""One true copy of what is heard: for streams and recordings alike."""
+"""The audio of a leg, shared by streams and recordings."""
 
 import numpy as np
 

@@ -29,9 +29,9 @@ def test_frames_keep_the_distance_of_their_timestamps() -> None:
 
 def test_lost_frame_leaves_a_gap() -> None:
     audio, _ = said((0, 0), (40, 2))
-    heard = audio.samples(Track.INBOUND, LEAD_MS, LEAD_MS + 60)
-    assert (heard[:160] == VOICE[:160]).all() and (heard[320:] == VOICE[320:480]).all()
-    assert not heard[160:320].any()
+    received = audio.samples(Track.INBOUND, LEAD_MS, LEAD_MS + 60)
+    assert (received[:160] == VOICE[:160]).all() and (received[320:] == VOICE[320:480]).all()
+    assert not received[160:320].any()
 
 
 def test_late_frame_is_moved_and_read_audio_is_kept() -> None:

@@ -358,7 +358,7 @@ INVALID_RECORDINGS = [
     {"RecordingChannels": "dual", "RecordingTrack": "inbound"},
     {"Trim": "yes"},
     {"RecordingStatusCallback": "/relative"},
-    {"RecordingStatusCallback": "http://127.0.0.1:1/r", "RecordingStatusCallbackEvent": "begun"},
+    {"RecordingStatusCallback": "http://127.0.0.1:1/r", "RecordingStatusCallbackEvent": "started"},
     {"RecordingStatusCallback": "http://127.0.0.1:1/r", "RecordingStatusCallbackMethod": "PUT"},
 ]
 

@@ -1,4 +1,4 @@
-"""A browser's signaling socket: captured messages, their states, and no message that raises."""
+"""A browser's signalling socket: captured messages, their states, and no message that raises."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A call as its browser is told of it: the orders that make sense, and None for those that do not."""
+"""The messages of a call to its browser: valid sequences, and None for invalid ones."""
 
 import json
 from typing import Any

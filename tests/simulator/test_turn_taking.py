@@ -1,4 +1,4 @@
-"""When a recorded voice says its next line: after the person's pause, or when nobody says anything."""
+"""When a recorded voice plays its next line: after the person's pause, or after a longer silence."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_v
 from tests.simulator.calling import voice
 
 LINE = voice(1, 1000)
-NOBODY = np.zeros(160, np.int16)
+SILENCE = np.zeros(160, np.int16)
 SPEECH = voice(2, 20)
 
 
@@ -37,38 +37,38 @@ def feed(turns: TurnTaking, frame: Samples, duration_ms: int) -> None:
 
 def test_voice_greets_and_waits_for_a_pause() -> None:
     turns = TurnTaking([LINE, LINE])
-    assert until_act(turns, NOBODY)[0] == 600
+    assert until_act(turns, SILENCE)[0] == 600
     feed(turns, SPEECH, 3000)
-    at_ms, act = until_act(turns, NOBODY)
+    at_ms, act = until_act(turns, SILENCE)
     assert at_ms == PAUSE_MS and isinstance(act, Say)
 
 
 def test_short_pause_is_ignored() -> None:
     turns = TurnTaking([LINE, LINE])
-    until_act(turns, NOBODY)
+    until_act(turns, SILENCE)
     for _ in range(3):
         feed(turns, SPEECH, 1000)
-        feed(turns, NOBODY, PAUSE_MS - 40)
+        feed(turns, SILENCE, PAUSE_MS - 40)
 
 
 def test_speech_during_the_line_counts_as_a_turn() -> None:
     turns = TurnTaking([LINE, LINE])
-    until_act(turns, NOBODY)
+    until_act(turns, SILENCE)
     feed(turns, SPEECH, 500)
-    assert until_act(turns, NOBODY)[0] == PAUSE_MS
+    assert until_act(turns, SILENCE)[0] == PAUSE_MS
 
 
 def test_silent_person_gets_a_longer_wait() -> None:
     turns = TurnTaking([LINE, LINE])
-    until_act(turns, NOBODY)
-    assert until_act(turns, NOBODY)[0] == 1000 + NO_REPLY_MS
+    until_act(turns, SILENCE)
+    assert until_act(turns, SILENCE)[0] == 1000 + NO_REPLY_MS
 
 
 def test_voice_hangs_up_after_the_last_reply() -> None:
     turns = TurnTaking([LINE])
-    until_act(turns, NOBODY)
+    until_act(turns, SILENCE)
     feed(turns, SPEECH, 1500)
-    assert until_act(turns, NOBODY) == (FAREWELL_MS, HangUp())
+    assert until_act(turns, SILENCE) == (FAREWELL_MS, HangUp())
 
 
 @pytest.mark.parametrize("level", [30, 150])

@@ -86,9 +86,9 @@ def speech(seed: int, duration_ms: int) -> Any:
     return np.rint(np.fft.irfft(noise) * 1.2).astype(np.int16)
 
 
-def scores(said: Any, heard: Any) -> list[float]:
+def scores(said: Any, received: Any) -> list[float]:
     """How well each piece of 200 ms is to be found: a busy browser stretches and drops some of what it plays."""
-    return [best_lag(said[at : at + 1600], heard)[1] for at in range(0, len(said) - 1600 + 1, 1600)]
+    return [best_lag(said[at : at + 1600], received)[1] for at in range(0, len(said) - 1600 + 1, 1600)]
 
 
 def write_microphone(path: Path, samples: Any) -> None:
@@ -165,8 +165,8 @@ async def until(page: Page, line: str, count: int = 1) -> None:
         raise AssertionError(f"{line!r} never came; {await page.evaluate('log')}") from error
 
 
-async def hears(page: Page, seconds: float) -> Any:
-    """What the page heard from now on: float [8000 * seconds]."""
+async def receive_for(page: Page, seconds: float) -> Any:
+    """What the page received from now on: float [8000 * seconds]."""
     begin = await page.evaluate("heard.length")
     count = round(seconds * 8000)
     await page.wait_for_function("count => heard.length >= count", arg=begin + count, timeout=WAIT_S * 1000)
@@ -174,11 +174,11 @@ async def hears(page: Page, seconds: float) -> Any:
 
 
 async def call_out(page: Page, carrier: SimulatedCarrier) -> tuple[CallOutcome, Any]:
-    """Dial, talk, press keys, lose the socket, mute, hang up; what was heard at the beginning."""
+    """Dial, talk, press keys, lose the socket, mute, hang up; what was received at the beginning."""
     await page.evaluate("dial({To: '+14155550123', ticket: '42'})")
     await until(page, "call ringing true")
     await until(page, "call accept")
-    heard = await hears(page, 4)
+    received = await receive_for(page, 4)
     await page.evaluate("call.sendDigits('12#')")
     await page.evaluate("token => device.updateToken(token)", token_for(carrier, "agent"))
     await page.evaluate("sockets.at(-1).close()")
@@ -186,10 +186,10 @@ async def call_out(page: Page, carrier: SimulatedCarrier) -> tuple[CallOutcome, 
     await until(page, "call reconnected")
     await until(page, "device registered", 2)
     await page.evaluate("call.mute(true)")
-    await hears(page, 1.5)
+    await receive_for(page, 1.5)
     await page.evaluate("call.disconnect()")
     await until(page, "call disconnect")
-    return await outcome_of(carrier), heard
+    return await outcome_of(carrier), received
 
 
 async def be_called(page: Page, carrier: SimulatedCarrier) -> CallOutcome:
@@ -198,7 +198,7 @@ async def be_called(page: Page, carrier: SimulatedCarrier) -> CallOutcome:
     await until(page, f"device incoming {SHOWN}")
     await page.evaluate("accept()")
     await until(page, "call accept", 2)
-    await hears(page, 3.5)
+    await receive_for(page, 3.5)
     await hang_up_by_rest(carrier, await newest_parent(carrier))
     await until(page, "call disconnect", 2)
     return await ringing
@@ -238,7 +238,7 @@ async def test_unmodified_sdk_places_and_receives_calls(chromium: str, sdk: str,
             token = token_for(carrier, "agent")
             await page.evaluate("([options, token]) => void start(options, token)", [options, token])
             await until(page, "device registered")
-            outgoing, heard = await call_out(page, carrier)
+            outgoing, received = await call_out(page, carrier)
             got.direction = "incoming"
             incoming, declined = await be_called(page, carrier), await decline(page, carrier)
             await page.evaluate("device.unregister()")
@@ -252,7 +252,7 @@ async def test_unmodified_sdk_places_and_receives_calls(chromium: str, sdk: str,
     inbound = mulaw.decode(outgoing.sent[Track.INBOUND])
     assert np.median(scores(said, inbound)) > 0.9
     assert not inbound[-6400:].any()  # muted
-    assert np.median(scores(line, heard)) > 0.9
+    assert np.median(scores(line, received)) > 0.9
     assert incoming.status == "completed" and incoming.recordings[0].status == "completed"
     assert np.median(scores(said, mulaw.decode(incoming.sent[Track.OUTBOUND]))) > 0.9
     assert declined.answered_ms is None

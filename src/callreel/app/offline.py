@@ -28,7 +28,7 @@ class OfflineInstallation:
     carrier: CarrierRecordings
     clock: Clock
 
-    def known(self, call: str) -> CallId:
+    def existing_call(self, call: str) -> CallId:
         """The id of a call that is there. Raises StoreError, with where they are listed."""
         with self.database.read() as conn:
             row = calls.get(conn, CallId(call))

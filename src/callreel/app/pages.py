@@ -100,7 +100,7 @@ def carrier_missing(settings: Settings) -> list[str]:
     missing = softphone_options(settings).missing
     if settings.auth_token is None and not settings.shared_keys:
         missing.append("TWILIO_AUTH_TOKEN, the account's auth token: without it no webhook can be trusted")
-    if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_signaling_address:
+    if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_signalling_address:
         missing.append("CALLREEL_PUBLIC_URL, the address under which the carrier reaches this server")
     return missing
 
@@ -115,5 +115,5 @@ def softphone_options(settings: Settings) -> SoftphoneOptions:
         application_sid=settings.twiml_app_sid or "",
         caller_id=settings.caller_id or "",
         token_ttl_s=settings.access_token_ttl_s,
-        local_signal=settings.softphone_signaling_address,
+        local_signal=settings.softphone_signalling_address,
     )

@@ -46,7 +46,7 @@ def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False)
     """
     if demo and settings.host not in LOOPBACK_HOSTS:
         raise SettingsError(f"demo mode listens on loopback only, not on {settings.host}")
-    if settings.softphone_signaling_address:
+    if settings.softphone_signalling_address:
         _refuse_stand_in_beside_a_carrier(settings, demo)
     asyncio.run(_serve(settings, demo, demo_sign_in))
 
@@ -55,11 +55,11 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
     """Browsers may be sent to a stand-in where all of the carrier is one, and nowhere else."""
     if not demo:
         raise SettingsError(
-            "CALLREEL_SOFTPHONE_SIGNALING_ADDRESS is for demo mode; remove it, or browsers would not reach the carrier"
+            "CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS is for demo mode; remove it, or browsers would not reach the carrier"
         )
     if urlsplit(settings.carrier_api_url).hostname not in LOOPBACK_HOSTS:
         raise SettingsError(
-            "CALLREEL_SOFTPHONE_SIGNALING_ADDRESS names a stand-in, CALLREEL_CARRIER_API_URL does not; set both or neither"
+            "CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS names a stand-in, CALLREEL_CARRIER_API_URL does not; set both or neither"
         )
 
 

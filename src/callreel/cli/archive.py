@@ -36,7 +36,7 @@ def archive(
         archiver = schedules.archiving(
             settings, installation.database, installation.blobs, installation.clock
         )
-        selected = [installation.known(call)] if call else archiver.due()
+        selected = [installation.existing_call(call)] if call else archiver.due()
         plain = kept = 0
         for call_id in selected:
             size = archiver.size(call_id) if dry_run else archiver.archive(call_id)
@@ -77,7 +77,7 @@ def unarchive(
         archiver = schedules.archiving(
             settings, installation.database, installation.blobs, installation.clock
         )
-        selected = [installation.known(call or "")] if not every else []
+        selected = [installation.existing_call(call or "")] if not every else []
         if every:
             with installation.database.read() as conn:
                 selected = layers.archived_calls(conn)

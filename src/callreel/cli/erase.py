@@ -143,4 +143,4 @@ def _existing(installation: OfflineInstallation, call: str) -> CallId:
         erased = erasures.get(conn, CallId(call))
     if erased is not None and erased.erased_at is not None:
         raise StoreError(f"call {call} was erased on {erased.erased_at:%Y-%m-%d}, by {erased.by}")
-    return installation.known(call)
+    return installation.existing_call(call)

@@ -94,7 +94,7 @@ def server_environment(
         CALLREEL_PORT=str(plan.port),
         CALLREEL_PUBLIC_URL=plan.base_url,
         CALLREEL_CARRIER_API_URL=carrier.api_url,
-        CALLREEL_SOFTPHONE_SIGNALING_ADDRESS=carrier.signal_host,
+        CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS=carrier.signal_host,
         TWILIO_ACCOUNT_SID=config.account_sid,
         TWILIO_AUTH_TOKEN=config.auth_token,
         TWILIO_API_KEY_SID=config.api_key_sid,

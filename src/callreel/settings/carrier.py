@@ -205,9 +205,9 @@ class SoftphoneSettings(BaseSettings):
         le=86400,
         description="Lifetime of a browser's access token for the carrier, in seconds; the page renews it before it expires.",
     )
-    softphone_signaling_address: str | None = Field(
+    softphone_signalling_address: str | None = Field(
         default=None,
-        description="Host and port of the simulated carrier's signaling socket, such as 127.0.0.1:8002; demo mode only, loopback only.",
+        description="Host and port of the simulated carrier's signalling socket, such as 127.0.0.1:8002; demo mode only, loopback only.",
     )
     agent_name: str = Field(
         default="agent", min_length=1, max_length=40, description="Display name of the agent's role."
@@ -219,7 +219,7 @@ class SoftphoneSettings(BaseSettings):
         description="Display name of the other party's role.",
     )
 
-    @field_validator("softphone_signaling_address")
+    @field_validator("softphone_signalling_address")
     @classmethod
     def _check_loopback(cls, value: str | None) -> str | None:
         if value is None:

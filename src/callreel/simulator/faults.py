@@ -40,6 +40,9 @@ FAULTS: dict[str, FaultKind] = {
     "socket-cut-and-return": FaultKind(
         "the media socket breaks likewise, and a second stream starts 1 s later", 10
     ),
+    "socket-open": FaultKind(
+        "the media socket stays open this many seconds after the call, without stop", 20
+    ),
     "callback-lost": FaultKind("the final callback of the recording is never sent"),
     "callback-repeated": FaultKind("each callback of the recording is sent this many times", 2),
     "callback-delayed": FaultKind("the final callback of the recording is sent this many seconds late", 5),
@@ -152,23 +155,23 @@ def inject(
 
     Lazy: reads at most some 300 ms of messages ahead. The same seed affects the same frames.
     """
-    struck: Iterator[ScheduledMessage] = iter(sendings)
+    messages: Iterator[ScheduledMessage] = iter(sendings)
     for fault in faults:
         value = value_of([fault], fault.name) or 0.0
         match fault.name:
             case "lost":
-                struck = _lose(struck, value, random.Random(seed))
+                messages = _lose(messages, value, random.Random(seed))
             case "late":
-                struck = _postpone(struck, every=50, by_ms=value)
+                messages = _postpone(messages, every=50, by_ms=value)
             case "reordered":
-                struck = _postpone(struck, every=round(value), by_ms=_REORDERED_BY_MS)
+                messages = _postpone(messages, every=round(value), by_ms=_REORDERED_BY_MS)
             case "repeated":
-                struck = _repeat(struck, every=round(value))
+                messages = _repeat(messages, every=round(value))
             case "stall":
-                struck = _stall(struck, value)
+                messages = _stall(messages, value)
             case _:
                 pass
-    return struck
+    return messages
 
 
 def _numbered(sendings: Iterator[ScheduledMessage]) -> Iterator[tuple[int, ScheduledMessage]]:
@@ -188,8 +191,8 @@ def _lose(
 ) -> Iterator[ScheduledMessage]:
     for number, sending in _numbered(sendings):
         drawn = chance.random()
-        struck = drawn < share if share < 1 else number % round(share) == 0
-        if sending.due_ms < SPARED_MS or not struck:
+        affected = drawn < share if share < 1 else number % round(share) == 0
+        if sending.due_ms < SPARED_MS or not affected:
             yield sending
 
 

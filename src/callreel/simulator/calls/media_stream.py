@@ -5,6 +5,7 @@ A loopback host is connected by plain ws, since there are no certificates for it
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 from collections.abc import Iterator
@@ -123,6 +124,13 @@ class MediaStream:
                 return
             async with asyncio.timeout(_SEND_S):
                 await socket.send(sending.message)
+        open_s = self._call.fault("socket-open")
+        if open_s is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(open_s / self._call.services.speed):
+                    await socket.wait_closed()
+            self._close_code = socket.close_code
+            return
         await socket.send(self._sender.stop())
         self._notify("stream-stopped")
         await socket.close()

@@ -1,1 +1,1 @@
-"""The browser softphone side of the simulated carrier: signaling socket and WebRTC."""
+"""The browser softphone side of the simulated carrier: signalling socket and WebRTC."""

@@ -1,6 +1,6 @@
-"""One leg of a call whose party uses a browser: its signaling, its WebRTC connection, and its place in the call.
+"""One leg of a call whose party uses a browser: its signalling, its WebRTC connection, and its place in the call.
 
-`signalled_call` decides which message may follow which, `webrtc` transports the audio. The leg survives a closed signaling
+`signalled_call` decides which message may follow which, `webrtc` transports the audio. The leg survives a closed signalling
 socket until the resume timeout; then, or if no media connects, it hangs up.
 """
 
@@ -23,8 +23,8 @@ NO_MEDIA = 53405
 _SILENCE = bytes([mulaw.SILENCE]) * (FRAME_MS * 8)
 
 
-class SignalingChannel(Protocol):
-    """A signaling socket."""
+class SignallingChannel(Protocol):
+    """A signalling socket."""
 
     def send(self, message: str) -> None:
         """Queue a message. A closed socket drops it."""
@@ -33,7 +33,7 @@ class SignalingChannel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BrowserTimeouts:
-    """Timeouts in seconds: for media after the answer, and for resuming after the signaling socket closed."""
+    """Timeouts in seconds: for media after the answer, and for resuming after the signalling socket closed."""
 
     media_s: float = 15.0
     resume_s: float = 10.0
@@ -43,7 +43,7 @@ class BrowserLeg:
     """`decided` is set when the browser accepts the offered call, its SDP then being `answer`, and when it is gone."""
 
     def __init__(
-        self, call: SignalledCall, identity: str, channel: SignalingChannel, timeouts: BrowserTimeouts
+        self, call: SignalledCall, identity: str, channel: SignallingChannel, timeouts: BrowserTimeouts
     ) -> None:
         self.identity = identity
         self.keys = ""
@@ -51,7 +51,7 @@ class BrowserLeg:
         self.answer: str | None = None
         self.decided = asyncio.Event()
         self._call = call
-        self._channel: SignalingChannel | None = channel
+        self._channel: SignallingChannel | None = channel
         self._timeouts = timeouts
         self._peer = Peer(self._next_frame, self._received, self._media_changed)
         self._sdp = ""
@@ -124,9 +124,9 @@ class BrowserLeg:
         self._on_hang_up = self._input = self._output = None
         await self._peer.close()
 
-    # Called by the signaling socket.
+    # Called by the signalling socket.
 
-    def handle(self, message: messages.BrowserMessage, channel: SignalingChannel) -> None:
+    def handle(self, message: messages.BrowserMessage, channel: SignallingChannel) -> None:
         """Process what the browser sent about this call on `channel`."""
         match message:
             case messages.Invite(body):
@@ -151,7 +151,7 @@ class BrowserLeg:
             case _:
                 raise AssertionError(f"{message} concerns no call")
 
-    def socket_closed(self, channel: SignalingChannel) -> None:
+    def socket_closed(self, channel: SignallingChannel) -> None:
         """A call that can be resumed waits for that; another one is over, since the SDK gives it up too."""
         if channel is not self._channel:
             return
@@ -163,7 +163,7 @@ class BrowserLeg:
         else:
             self._hang_up()
 
-    def _resume(self, channel: SignalingChannel, sid: str, token: str) -> None:
+    def _resume(self, channel: SignallingChannel, sid: str, token: str) -> None:
         message = self._call.resumed(token)
         if message is None:
             channel.send(unknown_call(sid))

@@ -1,6 +1,6 @@
-"""The JSON messages of a browser softphone's signaling socket, as typed structs for both ends.
+"""The JSON messages of a browser softphone's signalling socket, as typed structs for both ends.
 
-Names and fields are those that `@twilio/voice-sdk` 2.18.5 sends and reads, its signaling version 1.6
+Names and fields are those that `@twilio/voice-sdk` 2.18.5 sends and reads, its signalling version 1.6
 (reference/softphone.md, section 2). Unknown fields are ignored. A message is `{"type", "version", "payload"}`; both ends
 use some of the same types for different payloads, so each end has its own union.
 """

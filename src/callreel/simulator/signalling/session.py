@@ -1,4 +1,4 @@
-"""The signaling protocol of one browser softphone, at the carrier's end, without I/O.
+"""The signalling protocol of one browser softphone, at the carrier's end, without I/O.
 
 `SignallingSession` receives each message and returns exactly one event, which is the message itself if it is allowed; it never raises for what the browser sends. It
 tracks authentication and registration; `signalled_call` tracks calls. It has no clock: its driver sends `HEARTBEAT` at

@@ -1,4 +1,4 @@
-"""The signaling WebSocket of a browser softphone: `/signal` on the port of the simulated carrier.
+"""The signalling WebSocket of a browser softphone: `/signal` on the port of the simulated carrier.
 
 A thin driver of `SignallingSession`: it validates tokens, sends heartbeats, and passes calls to the switchboard.
 """
@@ -42,7 +42,7 @@ class SignalOptions:
 
 
 class SignalSocket:
-    """One socket; runs once, by `run`. It is the `SignalingChannel` of its calls."""
+    """One socket; runs once, by `run`. It is the `SignallingChannel` of its calls."""
 
     def __init__(self, websocket: WebSocket, switchboard: Switchboard, options: SignalOptions) -> None:
         self._websocket = websocket
@@ -79,15 +79,14 @@ class SignalSocket:
             self._unanswered_heartbeats = 0
             event = self._session.receive(message.get("text") or message.get("bytes") or "")
             if isinstance(event, ProtocolViolation) and event.close_code is not None:
-                log.warning("signaling socket closed", extra={"reason": event.what})
+                log.warning("signalling socket closed", extra={"reason": event.what})
                 await self._close(event.close_code)
                 return
             self._handle(event)
 
     async def _write(self) -> None:
-        with contextlib.suppress(
-            WebSocketDisconnect, RuntimeError
-        ):  # the reader handles the end of the socket
+        # `_read` handles the end of the socket.
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             while True:
                 await self._websocket.send_text(await self._outbox.get())
 
@@ -111,9 +110,9 @@ class SignalSocket:
             case Unauthenticated(what, code):
                 self.send(self._session.refuse(Refused(code, f"a token is required first: {what}")))
             case UnknownMessage(name):
-                log.info("unknown signaling message ignored", extra={"type": name})
+                log.info("unknown signalling message ignored", extra={"type": name})
             case ProtocolViolation(what):
-                log.warning("signaling protocol violated", extra={"reason": what})
+                log.warning("signalling protocol violated", extra={"reason": what})
             case _:
                 self._handle_authenticated(self._session.grants, event)
 
@@ -121,7 +120,7 @@ class SignalSocket:
         account, now = self._options.account, datetime.now(UTC)
         checked = check(token, account.api_key_secret, account.sid, now)
         if isinstance(checked, Refused):
-            log.warning("signaling token refused", extra={"reason": checked.reason})
+            log.warning("signalling token refused", extra={"reason": checked.reason})
             self.send(self._session.refuse(checked))
             return
         self.send(self._session.admit(checked, int((checked.expires_at - now).total_seconds())))

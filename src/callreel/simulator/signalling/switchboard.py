@@ -1,4 +1,4 @@
-"""The registered browsers and their call legs: finds the leg of a signaling message, and the browser of a call.
+"""The registered browsers and their call legs: finds the leg of a signalling message, and the browser of a call.
 
 One browser per identity can be rung, the one that registered last (the carrier rings them all). Ended legs are kept for a
 while, so that a browser that resumes late gets a response.
@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from callreel.domain.ids import LegSid
-from callreel.simulator.signalling.browser_leg import BrowserLeg, BrowserTimeouts, SignalingChannel
+from callreel.simulator.signalling.browser_leg import BrowserLeg, BrowserTimeouts, SignallingChannel
 from callreel.simulator.signalling.messages import InviteBody
 from callreel.simulator.signalling.signalled_call import SignalledCall
 
@@ -29,14 +29,14 @@ class Switchboard:
         self._new_sid = new_sid
         self._new_token = new_token
         self._timeouts = timeouts
-        self._registered: dict[str, SignalingChannel] = {}
+        self._registered: dict[str, SignallingChannel] = {}
         self._legs: dict[str, BrowserLeg] = {}
         self._in_order = deque[BrowserLeg]()
 
-    def register(self, identity: str, channel: SignalingChannel) -> None:
+    def register(self, identity: str, channel: SignallingChannel) -> None:
         self._registered[identity] = channel
 
-    def unregister(self, identity: str, channel: SignalingChannel) -> None:
+    def unregister(self, identity: str, channel: SignallingChannel) -> None:
         """Unregister `identity` if `channel` is its registered one."""
         if self._registered.get(identity) is channel:
             del self._registered[identity]
@@ -44,7 +44,7 @@ class Switchboard:
     def is_registered(self, identity: str) -> bool:
         return identity in self._registered
 
-    def request_call(self, identity: str, channel: SignalingChannel, call: InviteBody) -> None:
+    def request_call(self, identity: str, channel: SignallingChannel, call: InviteBody) -> None:
         """A browser places a call."""
         if call.callsid not in self._legs:
             self._on_call(self._add(identity, channel, self._new_sid(), call.callsid), call)
@@ -59,15 +59,15 @@ class Switchboard:
         leg = self._legs.get(sid)
         return leg if leg is not None and leg.identity == identity else None
 
-    def socket_closed(self, channel: SignalingChannel) -> None:
-        """A socket closed; whoever was registered on it is no longer."""
+    def socket_closed(self, channel: SignallingChannel) -> None:
+        """Unregister the identities of a closed socket, and tell its legs."""
         for identity in [name for name, at in self._registered.items() if at is channel]:
             del self._registered[identity]
         for leg in list(self._in_order):
             leg.socket_closed(channel)
 
     def _add(
-        self, identity: str, channel: SignalingChannel, sid: str, temporary_sid: str | None
+        self, identity: str, channel: SignallingChannel, sid: str, temporary_sid: str | None
     ) -> BrowserLeg:
         call = SignalledCall(LegSid(sid), self._new_token(), temporary_sid)
         leg = BrowserLeg(call, identity, channel, self._timeouts)
