@@ -49,7 +49,7 @@ class RestContext:
     ranges: bool
 
 
-def _context(request: Request) -> RestContext:
+async def _context(request: Request) -> RestContext:  # a plain function would run in a thread
     context: RestContext = request.app.state.rest
     return context
 
