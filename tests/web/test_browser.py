@@ -29,7 +29,7 @@ LEVEL: dict[str, Json] = {
 def open_live(page: Page, base_url: str, place: Seed) -> None:
     """Open the page of the live call, and wait until it receives events that are not stored."""
     page.goto(f"{base_url}/calls/{LIVE}")
-    following = page.locator("[data-live-call][data-position-ms]")
+    following = page.locator("[data-level]:not(:empty)")
     while not following.count():
         say(place, LIVE, EventKind.LEVEL, **LEVEL)
 
@@ -199,6 +199,19 @@ def test_all_viewers_see_the_same_words_and_notes(page: Page, base_url: str, pla
         expect(watcher.locator("[data-finals] .turn").last).to_contain_text("both see it")
         expect(watcher.locator("call-notes .note")).to_contain_text("look at this")
     other.close()
+
+
+def test_note_before_the_first_event_has_the_position_of_the_call(page: Page, base_url: str) -> None:
+    page.route("**/events*", lambda route: None)  # no event arrives
+    page.goto(f"{base_url}/calls/{LIVE}")
+    last_end = page.locator("[data-finals] .turn").last.get_attribute("data-end-ms")
+    page.get_by_label("Add a note at this moment").fill("early")
+    page.get_by_role("button", name="Add note", exact=True).click()
+    position_ms = int(page.locator("[data-live-call]").get_attribute("data-position-ms") or "0")
+    assert position_ms >= int(last_end or "0") > 0
+    expect(page.locator("call-notes .note a")).to_have_text(
+        f"{position_ms // 60_000}:{position_ms // 1000 % 60:02}"
+    )
 
 
 def test_late_final_is_inserted_by_its_time(page: Page, base_url: str, place: Seed) -> None:
