@@ -25,89 +25,81 @@ async def rest(received: AsyncIterator[Received]) -> list[Received]:
     return [event async for event in received]
 
 
-def events_of(bus: EventBus, call_id: CallId | None, *events: LiveEvent) -> list[Received]:
-    """What a listener gets who reads only after all `events` were published and the bus was closed."""
-
-    async def story() -> list[Received]:
-        async with bus.subscribe(call_id) as received:
-            for event in events:
-                bus.publish(event)
-            bus.close()
-            return await rest(received)
-
-    return asyncio.run(story())
+async def events_of(bus: EventBus, call_id: CallId | None, *events: LiveEvent) -> list[Received]:
+    """What a listener receives that reads only after all `events` were published and the bus was closed."""
+    async with bus.subscribe(call_id) as received:
+        for event in events:
+            bus.publish(event)
+        bus.close()
+        return await rest(received)
 
 
-def test_one_call_or_all() -> None:
+async def test_one_call_or_all() -> None:
     events = [lasting(1), lasting(2, TWO), passing(3), lasting(4)]
-    assert events_of(EventBus(), ONE, *events) == [events[0], events[2], events[3]]
-    assert events_of(EventBus(), None, *events) == events
+    assert await events_of(EventBus(), ONE, *events) == [events[0], events[2], events[3]]
+    assert await events_of(EventBus(), None, *events) == events
 
 
-def test_passing_events_are_dropped_first() -> None:
+async def test_passing_events_are_dropped_first() -> None:
     events = [lasting(1), passing(2), lasting(3), passing(4), lasting(5), passing(6)]
-    assert events_of(EventBus(limit=4), ONE, *events) == [lasting(1), lasting(3), lasting(5), passing(6)]
+    assert await events_of(EventBus(limit=4), ONE, *events) == [
+        lasting(1),
+        lasting(3),
+        lasting(5),
+        passing(6),
+    ]
 
 
-def test_listener_is_notified_when_events_are_dropped() -> None:
+async def test_listener_is_notified_when_events_are_dropped() -> None:
     events = [lasting(number) for number in range(1, 7)]
-    assert events_of(EventBus(limit=4), ONE, *events) == [Resync(), lasting(5), lasting(6)]
+    assert await events_of(EventBus(limit=4), ONE, *events) == [Resync(), lasting(5), lasting(6)]
 
 
-def test_the_queue_never_exceeds_its_bound() -> None:
+async def test_the_queue_never_exceeds_its_bound() -> None:
     events = [lasting(n) if n % 3 else passing(n) for n in range(1, 500)]
-    received = events_of(EventBus(limit=10), ONE, *events)
+    received = await events_of(EventBus(limit=10), ONE, *events)
     assert len(received) <= 10
     assert received[-1] == events[-1]
     assert Resync() in received
 
 
-def test_publishing_from_threads_keeps_the_order_of_each() -> None:
+async def test_publishing_from_threads_keeps_the_order_of_each() -> None:
     bus, each = EventBus(limit=10_000), 500
 
     def write(call_id: CallId) -> None:
         for number in range(each):
             bus.publish(lasting(number, call_id))
 
-    async def story() -> list[Received]:
-        async with bus.subscribe(None) as received:
-            threads = [threading.Thread(target=write, args=(call_id,)) for call_id in (ONE, TWO)]
-            for thread in threads:
-                thread.start()
-            return [await asyncio.wait_for(anext(received), 10) for _ in range(2 * each)]
-
-    got = asyncio.run(story())
+    async with bus.subscribe(None) as received:
+        threads = [threading.Thread(target=write, args=(call_id,)) for call_id in (ONE, TWO)]
+        for thread in threads:
+            thread.start()
+        got = [await asyncio.wait_for(anext(received), 10) for _ in range(2 * each)]
     for call_id in (ONE, TWO):
         ids = [event.id for event in got if isinstance(event, LiveEvent) and event.call_id == call_id]
         assert ids == list(range(each))
 
 
-def test_a_cancelled_wait_loses_nothing() -> None:
-    async def story() -> Received:
-        bus = EventBus()
-        async with bus.subscribe(ONE) as received:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.01):
-                    await anext(received)
-            bus.publish(lasting(1))
-            return await anext(received)
-
-    assert asyncio.run(story()) == lasting(1)
+async def test_a_cancelled_wait_loses_nothing() -> None:
+    bus = EventBus()
+    async with bus.subscribe(ONE) as received:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(received)
+        bus.publish(lasting(1))
+        assert await anext(received) == lasting(1)
 
 
-def test_closing_ends_waiting_and_later_listeners() -> None:
-    async def story() -> list[list[Received]]:
-        bus = EventBus()
-        async with bus.subscribe(None) as received:
-            waiting = asyncio.create_task(rest(received))
-            await asyncio.sleep(0)
-            await asyncio.to_thread(bus.close)
-            bus.close()
-            first = await asyncio.wait_for(waiting, 10)
-        async with bus.subscribe(None) as received:
-            return [first, await asyncio.wait_for(rest(received), 10)]
-
-    assert asyncio.run(story()) == [[], []]
+async def test_closing_ends_waiting_and_later_listeners() -> None:
+    bus = EventBus()
+    async with bus.subscribe(None) as received:
+        waiting = asyncio.create_task(rest(received))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(bus.close)
+        bus.close()
+        assert await asyncio.wait_for(waiting, 10) == []
+    async with bus.subscribe(None) as received:
+        assert await asyncio.wait_for(rest(received), 10) == []
 
 
 def test_publishing_to_a_listener_whose_loop_is_gone_is_harmless() -> None:

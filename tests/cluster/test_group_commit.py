@@ -65,7 +65,7 @@ async def all_of(
     return await asyncio.gather(*others, return_exceptions=True)
 
 
-def test_writes_that_wait_share_the_next_commit(installation: Installation) -> None:
+async def test_writes_that_wait_share_the_next_commit(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits, woken = GroupCommit(database, installation.publisher), list[int]()
 
@@ -73,13 +73,13 @@ def test_writes_that_wait_share_the_next_commit(installation: Installation) -> N
         woken.append(len(kept(installation)))
 
     writes = [note(f"fact {n}", wake) for n in range(40)]
-    assert asyncio.run(all_of(commits, database, *writes)) == [None] * 40
+    assert await all_of(commits, database, *writes) == [None] * 40
     assert database.commits == 2
     assert kept(installation) == ["first", *(f"fact {n}" for n in range(40))]
     assert woken == [41], "once, and after the commit"
 
 
-def test_failed_write_fails_alone(installation: Installation) -> None:
+async def test_failed_write_fails_alone(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
 
@@ -87,27 +87,22 @@ def test_failed_write_fails_alone(installation: Installation) -> None:
         facts.note(conn, "half", {}, NOON)
         raise LookupError("there is no such call")
 
-    outcomes = asyncio.run(all_of(commits, database, note("one"), bad, note("two")))
+    outcomes = await all_of(commits, database, note("one"), bad, note("two"))
     assert [type(outcome) for outcome in outcomes] == [type(None), LookupError, type(None)]
     assert kept(installation) == ["first", "one", "two"]
 
 
-def test_failed_database_fails_every_write(installation: Installation) -> None:
+async def test_failed_database_fails_every_write(installation: Installation) -> None:
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
-
-    async def scene() -> list[BaseException | None]:
-        database.failing = True
-        tasks = [asyncio.create_task(commits.commit(note(f"fact {n}"))) for n in range(30)]
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        database.failing = False
-        await commits.commit(note("after it mended"))
-        return outcomes
-
-    outcomes = asyncio.run(scene())
+    database.failing = True
+    tasks = [asyncio.create_task(commits.commit(note(f"fact {n}"))) for n in range(30)]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    database.failing = False
+    await commits.commit(note("after it recovered"))
     assert {type(outcome) for outcome in outcomes} == {StoreError}
     assert database.commits <= 3, "not one try for each"
-    assert kept(installation) == ["after it mended"]
+    assert kept(installation) == ["after it recovered"]
 
 
 async def test_events_are_published_after_the_commit_in_order(installation: Installation) -> None:

@@ -15,8 +15,8 @@ _HOLD = """
 import sys
 from pathlib import Path
 from callreel.cluster.process_lock import ProcessLock
-presence = ProcessLock(Path(sys.argv[1]))
-print(presence.enter(sys.argv[2]), flush=True)
+lock = ProcessLock(Path(sys.argv[1]))
+print(lock.enter(sys.argv[2]), flush=True)
 sys.stdin.read()
 """
 
@@ -40,11 +40,11 @@ def another_process(folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_names_of_this_process_are_alive_until_it_leaves(tmp_path: Path) -> None:
     folder = tmp_path / "processes"
-    presence = ProcessLock(folder)
-    assert presence.enter("one") and presence.enter("two")
-    assert presence.alive() == {"one", "two"}
+    lock = ProcessLock(folder)
+    assert lock.enter("one") and lock.enter("two")
+    assert lock.alive() == {"one", "two"}
     assert ProcessLock(folder).alive() == {"one", "two"}, "another look within the same machine"
-    presence.leave()
+    lock.leave()
     assert ProcessLock(folder).alive() == set() and list(folder.iterdir()) == []
 
 
@@ -69,30 +69,30 @@ def test_second_server_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    presence = ProcessLock(tmp_path)
+    lock = ProcessLock(tmp_path)
     with another_process(tmp_path, "worker-1") as process:
-        assert presence.alive() == {"worker-1"}
-        assert not presence.enter("worker-1")
+        assert lock.alive() == {"worker-1"}
+        assert not lock.enter("worker-1")
         process.kill()
         process.wait()
-        assert presence.alive() == set()
-        assert presence.dead() == {"worker-1"}
-        assert presence.enter("worker-1")
-        assert presence.dead() == set()
-    presence.leave()
+        assert lock.alive() == set()
+        assert lock.dead() == {"worker-1"}
+        assert lock.enter("worker-1")
+        assert lock.dead() == set()
+    lock.leave()
 
 
 def test_lock_of_a_dead_process_is_removed_after_a_day(tmp_path: Path) -> None:
-    presence = ProcessLock(tmp_path)
-    presence.enter("one")
-    presence.leave()
-    assert presence.dead() == set()
-    lock = tmp_path / "worker-1.lock"
-    lock.touch()
-    assert presence.dead() == {"worker-1"} == presence.dead()
-    os.utime(lock, (0, time.time() - KEEP_S - 1))
-    assert presence.dead() == {"worker-1"}
-    assert presence.dead() == set() and not lock.exists()
+    lock = ProcessLock(tmp_path)
+    lock.enter("one")
+    lock.leave()
+    assert lock.dead() == set()
+    lock_file = tmp_path / "worker-1.lock"
+    lock_file.touch()
+    assert lock.dead() == {"worker-1"} == lock.dead()
+    os.utime(lock_file, (0, time.time() - KEEP_S - 1))
+    assert lock.dead() == {"worker-1"}
+    assert lock.dead() == set() and not lock_file.exists()
 
 
 def test_lock_that_vanishes_during_the_look_is_ignored(
@@ -111,8 +111,8 @@ def test_lock_that_vanishes_during_the_look_is_ignored(
 
 
 def test_folder_is_readable_by_this_user_only(tmp_path: Path) -> None:
-    presence = ProcessLock(tmp_path / "a" / "processes")
-    presence.enter("one")
+    lock = ProcessLock(tmp_path / "a" / "processes")
+    lock.enter("one")
     assert (tmp_path / "a" / "processes").stat().st_mode & 0o077 == 0
     assert (tmp_path / "a" / "processes" / "one.lock").stat().st_mode & 0o077 == 0
-    presence.leave()
+    lock.leave()

@@ -609,14 +609,10 @@ async def test_frames_received_while_closing_a_stream_are_dropped(
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_the_port_serves_pages_too(installation: Installation) -> None:
-    async def scene() -> bytes:
-        async with listening(installation) as here:
-            reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
-            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            answer = await asyncio.wait_for(reader.read(), 10)
-            writer.close()
-            return answer
-
-    answer = asyncio.run(scene())
+async def test_the_port_serves_pages_too(installation: Installation) -> None:
+    async with listening(installation) as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
     assert answer.startswith(b"HTTP/1.1 200") and b'{"status":"ok"}' in answer

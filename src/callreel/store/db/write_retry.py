@@ -1,7 +1,7 @@
-"""Retries of writes while the database is locked, full or unavailable.
+"""Retrying writes that must not be lost while the database is unavailable: locked, its disk full, its server down.
 
-For facts that only this process knows, such as the end of a stream. It retries for as long as the process lives. What a
-restart would find out does not need it.
+For facts that this process alone knows, such as the end of a stream. Retries with backoff for as long as the process
+lives. What a restart finds out from files or from the carrier does not need it.
 """
 
 import asyncio
