@@ -20,7 +20,7 @@ def test_it_asks_after_one_second_and_then_every_600_ms() -> None:
 
 def test_a_slow_engine_is_asked_less_often() -> None:
     cadence = PartialCadence()
-    cadence.decoded(800)
+    cadence.answered(800)
     assert asked_at(cadence, 0, 4000) == [1000, 2200, 3400]
 
 
@@ -44,4 +44,4 @@ def test_questions_are_never_closer_than_the_engine_can_bear(steps: list[tuple[i
         if cadence.due(0, heard_ms):
             assert heard_ms - last_ms >= gap_ms
             last_ms, gap_ms = heard_ms, 600
-        cadence.decoded(took_ms)
+        cadence.answered(took_ms)

@@ -1,17 +1,17 @@
-"""When an open segment is worth asking an engine about again.
+"""When an open segment is worth decoding again.
 
-It is neither a timer nor the queue: it answers for one (call, role) from times that it is given. Follows
-reference/speech.md, section 5, with a shorter least gap, since the queue sheds what cannot be afforded.
+It is neither a timer nor the queue: it decides for one (call, role) from times that it is given. The slower an answer comes,
+the rarer the next request, so partials thin out under load before the queue sheds any.
 """
 
 from callreel.asr.engine import Capabilities
 
 FIRST_MS = 1000
-"""An open segment shorter than this is not asked about: its text would be a guess."""
+"""A shorter open segment is not decoded: its text would be a guess."""
 
 GAP_MS = 600
-DECODES_A_GAP = 1.5
-"""A segment is asked about at most two thirds of the time, however slow the engine."""
+ANSWERS_A_GAP = 1.5
+"""A segment waits for an answer at most two thirds of the time, however slow the engine."""
 
 
 class PartialCadence:
@@ -22,27 +22,25 @@ class PartialCadence:
         self._gap_ms = gap_ms
         self._number: int | None = None
         self._next_ms = first_ms
-        self._decode_ms = 0.0
+        self._answer_ms = 0.0
 
     @classmethod
     def for_engine(cls, capabilities: Capabilities) -> "PartialCadence | None":
-        if not capabilities.partials:
-            return None
-        return cls()
+        return cls() if capabilities.partials else None
 
-    def due(self, number: int, heard_ms: int) -> bool:
-        """Whether to ask now about open segment `number`, of which `heard_ms` of audio are there.
+    def due(self, number: int, length_ms: int) -> bool:
+        """Whether to decode open segment `number` now, of which `length_ms` are there.
 
-        Answering True counts as having asked. A new number begins anew.
+        True counts as a request. A new number starts anew.
         """
         if number != self._number:
             self._number = number
             self._next_ms = self._first_ms
-        if heard_ms < self._next_ms:
+        if length_ms < self._next_ms:
             return False
-        self._next_ms = heard_ms + max(self._gap_ms, round(DECODES_A_GAP * self._decode_ms))
+        self._next_ms = length_ms + max(self._gap_ms, round(ANSWERS_A_GAP * self._answer_ms))
         return True
 
-    def decoded(self, took_ms: float) -> None:
-        """The last partial took `took_ms` from asking to answer; with faster audio, in the audio's own time."""
-        self._decode_ms = took_ms
+    def answered(self, took_ms: float) -> None:
+        """The last partial took `took_ms` from request to result, waiting for a worker included."""
+        self._answer_ms = took_ms

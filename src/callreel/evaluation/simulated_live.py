@@ -116,7 +116,7 @@ class _Simulation:
         self._decoding = decoding
         self._queue = DecodeQueue(workers)
         self._now_ms = 0.0
-        self._running: list[tuple[float, int, float, Job, Decoded]] = []
+        self._running: list[tuple[float, int, Job, Decoded]] = []
         self._order = count()
         self._cadences: dict[Role, PartialCadence] = {}
         self._closed: dict[Role, int] = {}
@@ -132,9 +132,9 @@ class _Simulation:
     async def until(self, now_ms: float) -> None:
         """Let the workers work up to `now_ms`."""
         while self._running and self._running[0][0] <= now_ms:
-            self._now_ms, _, began_ms, job, decoded = heapq.heappop(self._running)
+            self._now_ms, _, job, decoded = heapq.heappop(self._running)
             self._queue.done(job)
-            self._answered(job, decoded, self._now_ms - began_ms)
+            self._answered(job, decoded)
             await self.start()
         self._now_ms = now_ms
         self.run.partials_shed = self._queue.partials_shed
@@ -151,7 +151,7 @@ class _Simulation:
             )
             self.run.cpu_s += decoded.cpu_s
             end_ms = self._now_ms + decoded.took_ms
-            heapq.heappush(self._running, (end_ms, next(self._order), self._now_ms, job, decoded))
+            heapq.heappush(self._running, (end_ms, next(self._order), job, decoded))
 
     def _next(self) -> Job | None:
         job = self._queue.next(self._now_ms / 1000)
@@ -173,7 +173,7 @@ class _Simulation:
         else:
             self._queue.offer_partial(job)
 
-    def _answered(self, job: Job, decoded: Decoded, took_ms: float) -> None:
+    def _answered(self, job: Job, decoded: Decoded) -> None:
         words = words_from(decoded.words, job.start_ms)
         if job.final:
             end_ms = job.start_ms + job.samples16k.size // ASR_SAMPLES_PER_MS
@@ -184,7 +184,7 @@ class _Simulation:
             self.run.finals.append(Given(final, self._now_ms, stable, contradicted))
             return
         if job.role in self._cadences:
-            self._cadences[job.role].decoded(took_ms)
+            self._cadences[job.role].answered(self._now_ms - 1000 * job.offered_at_s)
         if not decoded.failed and job.number > self._closed.get(job.role, -1):
             until_ms = job.start_ms + job.samples16k.size // ASR_SAMPLES_PER_MS
             new = Stability.for_engine(self._decoding.capabilities)

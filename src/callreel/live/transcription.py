@@ -321,7 +321,6 @@ class LiveTranscription:
             progress.idle.set()
 
     async def _decode(self, job: Job) -> None:
-        began = self._clock.monotonic_s()
         failed = False
         try:
             progress = self._calls.get(job.call_id)
@@ -339,15 +338,14 @@ class LiveTranscription:
             final = Final(_segment(job), self._final_words(job, placed), failed, words.fallback_engine)
             await self._keep(job.call_id, final)
         elif not failed:
-            took_ms = 1000 * (self._clock.monotonic_s() - began)
-            self._partial(job, placed, took_ms)
+            self._partial(job, placed)
 
-    def _partial(self, job: Job, words: tuple[Word, ...], took_ms: float) -> None:
+    def _partial(self, job: Job, words: tuple[Word, ...]) -> None:
         progress = self._calls.get(job.call_id)
         if progress is None:
             return
         if job.role in progress.cadences:
-            progress.cadences[job.role].decoded(took_ms)
+            progress.cadences[job.role].answered(1000 * (self._clock.monotonic_s() - job.offered_at_s))
         shown = progress.open.get(job.key)
         if shown is not None and job.number > progress.closed.get(job.role, -1):
             segment = _segment(job)

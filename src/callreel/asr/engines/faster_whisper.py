@@ -41,7 +41,7 @@ _FINAL_BEAM = 5
 _LONGEST_SAMPLES = 29 * ASR_HZ
 _BATCH = 4
 _SETTLE_MS = 800
-_GUESS_MS = 80
+_GUESS_MS = 150
 
 MODELS = {
     "tiny": 78, "tiny.en": 78, "base": 148, "base.en": 148, "small": 486, "small.en": 486, "medium": 1530,

@@ -41,8 +41,8 @@ _LONGEST_WORD = 40
 _LATE_MS = 90
 """The cross-attention places words this much later than forced alignment does (median of 775 words)."""
 _ENERGY_MS = 10
-_BELOW_PEAK_DB = 30.0
-_SILENCE_MS = 80
+_BELOW_PEAK_DB = 35.0
+_SILENCE_MS = 120
 
 
 @dataclass(frozen=True, slots=True)
