@@ -4,12 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from callreel.audio import wav
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json
-from callreel.domain.ids import StreamSid
+from callreel.domain.ids import RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.domain.verdict import Verdict
+from callreel.review.summary import live_offset_ms
 from callreel.store.calls import layers, streams
 from callreel.store.calls.streams import EndedBy
 from callreel.store.files.growing_wav import GrowingWav
@@ -89,6 +91,98 @@ def test_recording_of_somebody_else_is_suspect(recorded: Recorded) -> None:
     assert recorded.call.verdict is Verdict.SUSPECT and "low_correlation" in codes(recorded)
 
 
+SHAPE = two_channel_wav(AGENT_SAYS, TECHNICIAN_SAYS)
+MIXED = np.clip(AGENT_SAYS.astype(np.int32) + TECHNICIAN_SAYS[: AGENT_SAYS.size], -32_768, 32_767).astype(
+    np.int16
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "offset_ms"),
+    [
+        (two_channel_wav(TECHNICIAN_SAYS, AGENT_SAYS), "channels_swapped", 0),
+        (two_channel_wav(MIXED, MIXED), "channels_equal", LATE_MS),
+        (two_channel_wav(speech(4_000, seed=11), speech(4_000, seed=12)), "unrelated_recording", 0),
+        (two_channel_wav(silence(4_000), silence(4_000)), "unrelated_recording", 0),
+    ],
+    ids=["swapped", "equal", "other call", "silent"],
+)
+def test_recording_with_unusable_channels_keeps_the_live_text(
+    recorded: Recorded, body: bytes, code: str, offset_ms: int
+) -> None:
+    fetched(recorded, body)
+    recorded.transcribing().from_recording(recorded.call_id)
+    recorded.judging().judge(recorded.call_id)
+    assert (recorded.call.verdict, codes(recorded)) == (Verdict.SUSPECT, [code])
+    live, final = recorded.transcript(TranscriptKind.LIVE), recorded.transcript(TranscriptKind.FINAL)
+    assert live is not None and final is not None
+    assert final.turns == live.turns and [turn.role for turn in final.turns] == [Role.AGENT, Role.TECHNICIAN]
+    assert live_offset_ms(recorded.call) == offset_ms
+
+
+def test_good_recording_replaces_the_live_text(recorded: Recorded) -> None:
+    fetched(recorded)
+    recorded.transcribing().from_recording(recorded.call_id)
+    final = recorded.transcript(TranscriptKind.FINAL)
+    assert final is not None and final.engine == "final"
+
+
+@pytest.mark.parametrize("behaviour", ["silence", "skip"])
+def test_pause_explains_what_the_recording_lacks(recorded: Recorded, behaviour: str) -> None:
+    paused = slice((LATE_MS + 900) * 8, (LATE_MS + 1_700) * 8)
+    lanes = np.stack(
+        [np.concatenate([silence(LATE_MS), lane, silence(200)]) for lane in (AGENT_SAYS, TECHNICIAN_SAYS)], 1
+    )
+    if behaviour == "silence":
+        lanes[paused] = 0
+    else:
+        lanes = np.delete(lanes, paused, axis=0)
+    recorded.report(CloudState.IN_PROGRESS, status="paused")
+    fetched(recorded, wav.header(lanes.nbytes, 8_000, 2) + lanes.tobytes())
+    recorded.judging().judge(recorded.call_id)
+    assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, ["paused"])
+
+
+OTHER = RecordingSid("RE" + "0" * 32)
+
+
+def lanes_between(first_ms: int, last_ms: int) -> bytes:
+    """The carrier's recording from one moment to another, as a file of its own."""
+    samples = np.frombuffer(SHAPE[44:], "<i2").reshape(-1, 2)[first_ms * 8 : last_ms * 8]
+    return wav.header(samples.nbytes, 8_000, 2) + samples.tobytes()
+
+
+@pytest.mark.parametrize("other_first", [False, True])
+@pytest.mark.parametrize(
+    ("first", "second", "start_s", "verdict"),
+    [
+        (SHAPE, lanes_between(2_000, 5_000), 2, Verdict.VERIFIED),
+        (SHAPE, mono_wav(np.concatenate([silence(LATE_MS), MIXED, silence(200)])), 0, Verdict.VERIFIED),
+        (lanes_between(0, 1_500), lanes_between(2_100, 5_000), 2, Verdict.EXPLAINED),
+    ],
+    ids=["whole and part", "two channels and one", "stopped and started"],
+)
+def test_two_recordings_give_one_verdict_in_any_order(
+    recorded: Recorded, first: bytes, second: bytes, start_s: int, verdict: Verdict, other_first: bool
+) -> None:
+    recorded.server.put(MEDIA, Answer(body=first))
+    recorded.server.put(MEDIA.replace(SID, OTHER), Answer(body=second))
+    recorded.report(CloudState.COMPLETED, OTHER, start_s=start_s)
+    for sid in (OTHER, SID) if other_first else (SID, OTHER):
+        recorded.fetching().fetch(sid)
+        recorded.fetching().split(sid)
+        recorded.transcribing().from_recording(recorded.call_id)
+        recorded.judging().judge(recorded.call_id)
+    assert recorded.call.verdict is verdict, codes(recorded)
+    assert codes(recorded) == ([] if verdict is Verdict.VERIFIED else ["paused"])
+    final = recorded.transcript(TranscriptKind.FINAL)
+    assert final is not None
+    assert [(turn.role, turn.start_ms) for turn in final.turns] == [
+        (Role.AGENT, 172),
+        (Role.TECHNICIAN, 2_188),
+    ]
+
+
 def test_wrong_duration_is_suspect(recorded: Recorded) -> None:
     recorded.installation.clock.step(1)
     with recorded.installation.database.write() as conn:
@@ -117,7 +211,7 @@ def test_call_without_a_recording(
     installation: Installation, state: CloudState, error_code: int | None, verdict: Verdict, code: str
 ) -> None:
     with recorded_call(installation, state=CloudState.EXPECTED) as recorded:
-        recorded.hear(state, error_code=error_code)
+        recorded.report(state, error_code=error_code)
         recorded.judging().judge(recorded.call_id)
         assert (recorded.call.verdict, codes(recorded)) == (verdict, [code])
         assert recorded.call.state is CallState.CLOSED

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,7 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.work import Workflow
-from callreel.store.audio.layer_audio import channel_file
-from callreel.store.calls import erasures, layers
+from callreel.store.calls import erasures, recordings
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.files.sound_files import read_wav
 from tests.support.installation import ACCOUNT, NOON, Installation, Samples, leg, silence, speech
@@ -225,15 +225,13 @@ def test_mono_recording_stays_whole(recorded: Recorded) -> None:
     assert recorded.files(Layer.CLOUD_CHANNEL) == []
 
 
-def test_second_recording_of_a_call_gets_longer_names_and_the_first_stays_the_calls(
-    recorded: Recorded,
-) -> None:
+def test_channels_of_a_second_recording_get_longer_names(recorded: Recorded) -> None:
     recorded.fetching().fetch(SID)
     recorded.fetching().split(SID)
     recorded.server.put(
         MEDIA.replace(SID, SECOND), Answer(body=two_channel_wav(speech(300, seed=7), speech(300, seed=8)))
     )
-    recorded.hear(CloudState.COMPLETED, SECOND, duration_s=1)
+    recorded.report(CloudState.COMPLETED, SECOND, duration_s=1)
     for _ in range(2):
         recorded.fetching().fetch(SECOND)
         assert recorded.fetching().split(SECOND) == 2
@@ -242,7 +240,12 @@ def test_second_recording_of_a_call_gets_longer_names_and_the_first_stays_the_ca
         f"twilio_recordings/{leg(1)}_{SECOND}_agent.wav",
         f"twilio_recordings/{leg(1)}_agent.wav",
     ]
-    with recorded.installation.database.read() as conn:
-        files = layers.of_call(conn, recorded.call_id)
-    first = channel_file(files, Role.AGENT)
-    assert first is not None and first.path == f"twilio_recordings/{leg(1)}_agent.wav"
+
+
+def test_encrypted_recording_is_parked_with_what_to_do(recorded: Recorded) -> None:
+    with recorded.installation.database.write() as conn:
+        row = recorded.recording()
+        recordings.upsert(conn, replace(row, encrypted=True))
+    with pytest.raises(CarrierError, match="Voice Recording Encryption") as raised:
+        recorded.fetching().fetch(SID)
+    assert not raised.value.retryable and recorded.files(Layer.CLOUD) == []

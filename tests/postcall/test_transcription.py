@@ -10,7 +10,7 @@ from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
 from callreel.domain.transcript import TranscriptKind
-from callreel.postcall.transcription import FoundOut
+from callreel.postcall.transcription import DetectedLanguage
 from callreel.store.calls import calls
 from callreel.store.transcripts import finals
 from tests.support.installation import Installation, LoudnessDetector, Samples, one_word, silence, speech
@@ -82,10 +82,10 @@ def test_the_language_of_most_of_the_audio_is_the_transcripts(recorded: Recorded
     assert stage.from_recording(recorded.call_id) == 2
     found = recorded.transcript(TranscriptKind.FINAL)
     assert found is not None and (found.language, found.detected) == ("de", True)
-    heard = FoundOut()
+    heard = DetectedLanguage()
     for language, length_ms in (("de", 300), ("", 9000), ("nl", 200), ("nl", 150)):
         heard.add(language, length_ms)
-    assert (heard.language, FoundOut().language) == ("nl", "")
+    assert (heard.language, DetectedLanguage().language) == ("nl", "")
 
 
 def test_transcribing_twice_keeps_one_transcript(recorded: Recorded) -> None:

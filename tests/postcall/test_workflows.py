@@ -144,7 +144,7 @@ def test_without_a_recording_the_live_side_gives_transcript_and_verdict(
     installation: Installation, state: CloudState
 ) -> None:
     with recorded_call(installation, state=CloudState.EXPECTED) as recorded:
-        recorded.hear(state)
+        recorded.report(state)
         recorded.engine().work_on(Workflow.NO_RECORDING, SID)
         assert told(recorded) == both("transcribe", "judge")
         assert recorded.server.seen == []

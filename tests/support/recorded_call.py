@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
@@ -85,11 +86,21 @@ class Recorded:
     def call(self) -> CallRow:
         return self.installation.call(self.call_id)
 
-    def hear(self, state: CloudState, sid: RecordingSid = SID, **told: int | None) -> None:
+    def report(
+        self,
+        state: CloudState,
+        sid: RecordingSid = SID,
+        *,
+        status: str = "",
+        start_s: int = 0,
+        **values: int | None,
+    ) -> None:
+        """A report of the carrier about a recording that started `start_s` after the call."""
         with self.installation.database.write() as conn:
             recordings.upsert(
                 conn, RecordingRow( sid, self.call_id, leg(1), state, self.installation.clock.now(),
-                started_at=NOON, channels=2, duration_s=told.get("duration_s"), error_code=told.get("error_code"),
+                started_at=NOON + timedelta(seconds=start_s), channels=2, duration_s=values.get("duration_s"),
+                error_code=values.get("error_code"), paused=status == "paused",
             ))  # fmt: skip
 
     def recording(self, sid: RecordingSid = SID) -> RecordingRow:
@@ -201,7 +212,7 @@ def recorded_call(
         server.put(MEDIA, Answer(body=two_channel_wav(*lanes), ranges=True))
         carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
         made = Recorded(installation, server, carrier, call_id)
-        made.hear(state, duration_s=5)
+        made.report(state, duration_s=5)
         try:
             yield made
         finally:

@@ -1,8 +1,8 @@
-"""A live layer of several streams, reassembled with each part at its true place.
+"""A layer put together from several sources: streams of one call, files of one layer, consecutive recordings.
 
-Within a stream, the stream's own clock places every sample. The start of a second stream is known by its arrival alone, about
-100 ms off; the cloud recording gives it to the sample, and for comparing the parts are moved there. Streams on different
-machines wrote a file each (`ingest/handover`); the overlaid files are the layer.
+Within a stream the stream's own clock places every sample. The start of a second stream is known by its arrival only, some
+100 ms off; aligned with the cloud recording it is known to the sample. Streams that went to different machines left a file
+each (`ingest/handover`); laid over one another they are the layer.
 """
 
 from collections.abc import Sequence
@@ -22,23 +22,22 @@ class Part:
     end: int
 
 
-class Moved:
-    """`live` with its parts moved to `starts`, silence between them; where two overlap, the later one counts."""
+class Joined:
+    """Sources at their places in `starts` (samples), silence between; a later one wins an overlap."""
 
-    __slots__ = ("_live", "_placed", "size")
+    __slots__ = ("_placed", "size")
 
-    def __init__(self, live: Source, parts: Sequence[Part], starts: Sequence[int]) -> None:
-        self._live = live
-        self._placed = list(zip(parts, starts, strict=True))
-        self.size = max((start + part.end - part.start for part, start in self._placed), default=0)
+    def __init__(self, sources: Sequence[Source], starts: Sequence[int]) -> None:
+        self._placed = list(zip(sources, starts, strict=True))
+        self.size = max((start + source.size for source, start in self._placed), default=0)
 
     def __getitem__(self, wanted: slice, /) -> Samples:
         first, stop = bounds(wanted, self.size)
         made = np.zeros(stop - first, np.int16)
-        for part, start in self._placed:
-            begins, ends = max(start, first), min(start + part.end - part.start, stop)
+        for source, start in self._placed:
+            begins, ends = max(start, first), min(start + source.size, stop)
             if begins < ends:
-                piece = self._live[part.start + begins - start : part.start + ends - start]
+                piece = source[begins - start : ends - start]
                 made[begins - first : begins - first + piece.size] = piece
         return made
 

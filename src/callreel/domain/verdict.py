@@ -6,9 +6,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from callreel.domain.call import Role
 from callreel.domain.recording import CloudState
+
+ALIGNED: Final = 0.8
+"""From this correlation on, two captures are known to hold the same sound, so that their offset means something."""
 
 
 class Verdict(StrEnum):
@@ -17,6 +21,14 @@ class Verdict(StrEnum):
     VERIFIED = "verified"
     EXPLAINED = "explained"
     SUSPECT = "suspect"
+
+
+class ChannelFault(StrEnum):
+    """Why a recording's channels cannot be attributed to the parties. The values are reason codes."""
+
+    SWAPPED = "channels_swapped"
+    EQUAL = "channels_equal"
+    UNRELATED = "unrelated_recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,10 @@ class Comparison:
     live_only_ms: int = 0
     jump_ms: float = 0.0
 
+    @property
+    def aligned(self) -> bool:
+        return self.correlation is not None and self.correlation >= ALIGNED
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -86,6 +102,8 @@ class Facts:
     """Whether a recording was requested from the carrier."""
     paused: bool = False
     """Whether the carrier's recording was paused meanwhile. A pause never affects the streams."""
+    fault: ChannelFault | None = None
+    """What is wrong with the recording as a whole, by comparing its channels crosswise."""
     live_speech_ms: int = 0
     """Speech found in the live layers, both roles together."""
 
@@ -117,6 +135,11 @@ class Judgement:
 
 _LIMITS = Limits()
 _TOO_SHORT, _SILENT = "16101", "16102"
+FAULTS = {
+    ChannelFault.SWAPPED: "the recording's channels are swapped: each party is on the other's channel",
+    ChannelFault.EQUAL: "both channels of the recording hold the same sound, so the parties cannot be told apart",
+    ChannelFault.UNRELATED: "the recording does not hold the sound of the live layers",
+}
 _ABSENT_BECAUSE = {
     _TOO_SHORT: "it was too short (16101)",
     _SILENT: "it was silent (16102)",
@@ -135,7 +158,9 @@ def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIM
     if facts.cloud_state is CloudState.STORED:
         suspect += _suspect_file(comparisons, facts, limits)
         explained += _explained_file(comparisons, facts, limits)
-        if facts.cloud_channels >= 2:
+        if facts.fault is not None:
+            suspect = [Reason(facts.fault, FAULTS[facts.fault])]
+        elif facts.cloud_channels >= 2:
             for comparison in comparisons:
                 suspect += _suspect_role(comparison, facts, limits)
                 explained += _explained_role(comparison, facts, limits)
@@ -181,13 +206,11 @@ def _suspect_file(comparisons: Sequence[Comparison], facts: Facts, limits: Limit
     """What the whole file and both roles together show."""
     file_ms = max((comparison.cloud_ms for comparison in comparisons), default=None)
     reported_s = facts.callback_duration_s
-    if (
-        reported_s is not None
-        and file_ms is not None
-        and abs(reported_s * 1000 - file_ms) > limits.duration_ms
-    ):
+    differs_ms = 0 if reported_s is None or file_ms is None else abs(reported_s * 1000 - file_ms)
+    if differs_ms > limits.duration_ms and not facts.paused:
         yield Reason(
-            "duration_differs", f"the carrier reported {reported_s} s, but the file has {_seconds(file_ms)}"
+            "duration_differs",
+            f"the carrier reported {reported_s} s, but the file has {_seconds(file_ms or 0)}",
         )
     if facts.streams == 0:
         yield Reason("live_missing", "no media stream was received, so there is no live layer to compare")
@@ -197,10 +220,11 @@ def _suspect_file(comparisons: Sequence[Comparison], facts: Facts, limits: Limit
             if role not in compared:
                 yield Reason("not_compared", f"the {role}'s audio was not compared", role)
     offsets = [comparison.offset_ms for comparison in comparisons if _is_aligned(comparison, limits)]
-    if facts.cloud_channels >= 2 and offsets and max(offsets) - min(offsets) > limits.offset_spread_ms:
+    spread_ms = max(offsets) - min(offsets) if offsets and not facts.paused else 0.0
+    if facts.cloud_channels >= 2 and spread_ms > limits.offset_spread_ms:
         yield Reason(
             "offset_differs",
-            f"the two parties' live layers start {max(offsets) - min(offsets):.0f} ms apart in the recording",
+            f"the two parties' live layers start {spread_ms:.0f} ms apart in the recording",
         )
 
 
@@ -223,16 +247,31 @@ def _explained_file(comparisons: Sequence[Comparison], facts: Facts, limits: Lim
             "stream_interrupted",
             f"the call had {facts.streams} streams, with {facts.between_streams_ms} ms between them",
         )
-    if facts.paused and (
-        any(c.live_only_ms > limits.live_only_ms or c.jump_ms > limits.offset_spread_ms for c in comparisons)
+    if (
+        facts.paused
+        and facts.fault is None
+        and any(_differs(comparison, limits) for comparison in comparisons)
     ):
         yield Reason("paused", "the recording was paused while the streams continued")
 
 
+def _differs(comparison: Comparison, limits: Limits) -> bool:
+    """Whether the two captures differ in a way that a pause of one of them explains."""
+    return (
+        comparison.live_only_ms > limits.live_only_ms
+        or comparison.unmatched_ms > limits.unmatched_ms
+        or comparison.jump_ms > limits.offset_spread_ms
+        or comparison.offset_ms < -limits.offset_spread_ms
+        or (comparison.correlation is not None and comparison.correlation < limits.correlation)
+    )
+
+
 def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Iterator[Reason]:
+    if facts.paused:
+        return  # a pause moves, silences or removes sound of the recording; the reason `paused` says so
     role = comparison.role
     if comparison.correlation is not None and comparison.correlation < limits.correlation:
-        # Nothing else that was measured means anything then.
+        # The other measurements mean nothing then.
         yield Reason(
             "low_correlation", f"the {role}'s recordings correlate only {comparison.correlation:.2f}", role
         )
@@ -247,21 +286,21 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
             f"the {role}'s live layer starts {-comparison.offset_ms:.0f} ms before the recording",
             role,
         )
-    if comparison.jump_ms > limits.offset_spread_ms and facts.streams < 2 and not facts.paused:
+    if comparison.jump_ms > limits.offset_spread_ms and facts.streams < 2:
         yield Reason(
             "offset_differs",
             f"the {role}'s live layer shifts {comparison.jump_ms:.0f} ms within the call",
             role,
         )
-    if _unexplained_ms(comparison, facts, limits) > limits.unmatched_ms:
+    unexplained_ms = _unexplained_ms(comparison, facts, limits)
+    if unexplained_ms > limits.unmatched_ms:
         yield Reason(
             "unmatched_sound",
-            f"{_unexplained_ms(comparison, facts, limits)} ms of the {role}'s audio are in the recording but not in the live layer",
+            f"{unexplained_ms} ms of the {role}'s audio are in the recording but not in the live layer",
             role,
         )
     sound_in_both = comparison.correlation is not None
-    allowed_ms = limits.live_only_ms if sound_in_both else limits.unmatched_ms
-    if comparison.live_only_ms > allowed_ms and not facts.paused:
+    if comparison.live_only_ms > (limits.live_only_ms if sound_in_both else limits.unmatched_ms):
         yield Reason(
             "live_only_sound",
             f"{comparison.live_only_ms} ms of the {role}'s audio are in the live layer but not in the recording",

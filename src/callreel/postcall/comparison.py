@@ -1,35 +1,31 @@
 """The judge stage: the live layers held against the recording, what is known besides, and the verdict."""
 
 import sys
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise, zip_longest
 
 from callreel.audio.align import compare
-from callreel.audio.parts import Moved, Overlaid, Part
-from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
+from callreel.audio.parts import Joined, Part
+from callreel.audio.samples import SAMPLES_PER_MS
 from callreel.audio.source import Source, Stretch, last_sound
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
-from callreel.domain.verdict import Comparison, Facts, Judgement, Limits, judge
+from callreel.domain.recording import CloudState, Layer
+from callreel.domain.verdict import ChannelFault, Comparison, Facts, Judgement, Limits, judge
+from callreel.postcall.call_audio import CallAudio, CallRows, channel_fault, open_call_audio, read_rows
+from callreel.review.costs import main_recording
 from callreel.review.live_scoring import keep_text_score
 from callreel.runtime.clock import Clock
-from callreel.store.audio.layer_audio import channel_file, open_layer
-from callreel.store.calls import calls, layers, recordings, streams
+from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from callreel.store.files.sound_files import at_rate
 from callreel.store.transcripts import finals
-
-FITS = 0.8
-"""From this correlation on, a part of the live layer is taken as found in the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,84 +63,48 @@ class LayerComparison:
         self._record = record
 
     def judge(self, call_id: CallId) -> int:
-        """Give the call its verdict and close it; answers the number of reasons."""
-        with self._database.read() as conn:
-            call = calls.get(conn, call_id)
-            files = layers.of_call(conn, call_id)
-            recorded = recordings.of_call(conn, call_id)
-            streamed = streams.of_call(conn, call_id)
-            transcribed_ms = sum(
-                f.segment.end_ms - f.segment.start_ms for f in finals.of_call(conn, call_id) if f.words
-            )
-        assert call is not None
-        recording = _chosen(recorded)
-        with ExitStack() as opened:
-            comparisons, between_ms = self._compare(opened, files, streamed)
-        facts = self._facts(recording, files, streamed, between_ms, transcribed_ms)
+        """Give the call its verdict and close it; returns the number of reasons."""
+        rows = read_rows(self._database, self._blobs, call_id)
+        with open_call_audio(self._blobs, rows) as audio:
+            comparisons, between_ms = _compare(audio, rows.streamed)
+            facts = self._facts(rows, audio, channel_fault(audio, comparisons), between_ms)
         judgement = judge(comparisons, facts, self._limits)
-        self._keep(call, judgement, comparisons)
+        self._keep(rows.call, judgement, comparisons)
         return len(judgement.reasons)
 
-    def _compare(
-        self, opened: ExitStack, files: list[LayerFile], streamed: list[StreamRow]
-    ) -> tuple[tuple[Comparison, ...], int]:
-        """One comparison a role, and how much time in ms lies between the streams."""
-        pairs = {role: pair for role in Role if (pair := self._pair(opened, files, role)) is not None}
-        if not pairs:
-            return (), _between_ms({role: _parts(streamed, role, None) for role in Role})
-        parts = {role: _parts(streamed, role, pair.live) for role, pair in pairs.items()}
-        between_ms = _between_ms(parts)
-        if len(streamed) > 1:
-            starts = _starts(pairs, parts)
-            pairs = {r: _Pair(Moved(pair.live, parts[r], starts), pair.cloud) for r, pair in pairs.items()}
-            parts = {r: _shifted(parts[r], starts) for r in parts}
-        comparisons = (
-            compare(role, pair.live, pair.cloud, known_gaps_ms=_gaps_ms(parts[role]))
-            for role, pair in pairs.items()
-        )
-        return tuple(comparisons), between_ms
-
-    def _pair(self, opened: ExitStack, files: list[LayerFile], role: Role) -> _Pair | None:
-        channel = channel_file(files, role)
-        live = [f for f in files if f.layer is Layer.LIVE_8K and f.role is role and self._is_here(f)]
-        if channel is None or not live:
-            return None
-        cloud = opened.enter_context(open_layer(self._blobs, channel))
-        ours = [opened.enter_context(open_layer(self._blobs, file)).channel() for file in live]
-        return _Pair(
-            ours[0] if len(ours) == 1 else Overlaid(ours), opened.enter_context(at_rate(cloud, TELEPHONE_HZ))
-        )
-
-    def _is_here(self, file: LayerFile) -> bool:
-        """Not a file that nobody closed, on the disk of a machine that died: it may never come."""
-        return file.state is not LayerState.RECORDING or self._blobs.stat(file.path) is not None
-
-    def _facts(
-        self,
-        recording: RecordingRow | None,
-        files: list[LayerFile],
-        streamed: list[StreamRow],
-        between_ms: int,
-        transcribed_ms: int,
-    ) -> Facts:
-        cloud = [f for f in files if f.layer is Layer.CLOUD]
+    def _facts(self, rows: CallRows, audio: CallAudio, fault: ChannelFault | None, between_ms: int) -> Facts:
+        streamed, parts = rows.streamed, audio.parts
+        recording = parts[0].row if parts else main_recording(rows.recorded)
         code = recording.error_code if recording else None
-        # The process died between making the files and keeping the row of the stream that they are from.
-        unnoted = not streamed and any(f.layer is Layer.LIVE_8K for f in files)
+        reported_s = [part.row.duration_s for part in parts]
+        with self._database.read() as conn:
+            live_speech_ms = sum(
+                final.segment.end_ms - final.segment.start_ms
+                for final in finals.of_call(conn, rows.call.id)
+                if final.words
+            )
+        # Between two consecutive recordings nothing was recorded, as in a pause.
+        paused = len(parts) > 1 or any(part.row.paused for part in parts)
+        # The process died between making the files and saving the row of their stream.
+        unsaved_stream = not streamed and any(f.layer is Layer.LIVE_8K for f in rows.files)
         return Facts(
             cloud_state=recording.state if recording else CloudState.MISSING,
             cloud_error_code=None if code is None else str(code),
-            cloud_channels=cloud[0].channels if cloud else 2,
-            callback_duration_s=recording.duration_s if recording else None,
-            streams=len(streamed) + unnoted,
-            stream_cut=unnoted or any(s.ended_by in (EndedBy.SOCKET, EndedBy.SERVER) for s in streamed),
+            cloud_channels=parts[0].file.channels if parts else 2,
+            callback_duration_s=reported_s[0] if len(reported_s) == 1 else None,
+            streams=len(streamed) + unsaved_stream,
+            stream_cut=unsaved_stream
+            or any(s.ended_by in (EndedBy.SOCKET, EndedBy.SERVER) for s in streamed),
             stream_started_late_ms=_late_ms(recording, streamed),
             frames_lost_ms={role: _count(streamed, role, "gap_ms") for role in Role},
             frames_late=sum(_count(streamed, role, "late") for role in Role),
             between_streams_ms=between_ms,
             tracks=self._tracks,
             recording_wanted=self._record,
-            live_speech_ms=transcribed_ms,
+            paused=paused,
+            # A pause that was cut out of the file can leave too little to align.
+            fault=None if paused and fault is ChannelFault.UNRELATED else fault,
+            live_speech_ms=live_speech_ms,
         )
 
     def _keep(self, call: CallRow, judgement: Judgement, comparisons: tuple[Comparison, ...]) -> None:
@@ -171,19 +131,28 @@ class LayerComparison:
         self._publisher.publish(*events)
 
 
-_BEST_FIRST = (
-    CloudState.STORED,
-    CloudState.PARKED,
-    CloudState.COMPLETED,
-    CloudState.FAILED,
-    CloudState.ABSENT,
-)
+def _compare(audio: CallAudio, streamed: list[StreamRow]) -> tuple[tuple[Comparison, ...], int]:
+    """One comparison a role, and how much time in ms lies between the streams."""
+    pairs = {role: _Pair(audio.live[role], audio.cloud[role]) for role in audio.compared}
+    if not pairs:
+        return (), _between_ms({role: _parts(streamed, role, None) for role in Role})
+    parts = {role: _parts(streamed, role, pair.live) for role, pair in pairs.items()}
+    between_ms = _between_ms(parts)
+    if len(streamed) > 1:
+        starts = _starts(pairs, parts)
+        pairs = {
+            role: _Pair(_moved(pair.live, parts[role], starts), pair.cloud) for role, pair in pairs.items()
+        }
+        parts = {role: _shifted(parts[role], starts) for role in parts}
+    comparisons = (
+        compare(role, pair.live, pair.cloud, known_gaps_ms=_gaps_ms(parts[role]))
+        for role, pair in pairs.items()
+    )
+    return tuple(comparisons), between_ms
 
 
-def _chosen(recorded: list[RecordingRow]) -> RecordingRow | None:
-    """The recording that the verdict is about: the best of what there is."""
-    order = {state: place for place, state in enumerate(_BEST_FIRST)}
-    return min(recorded, key=lambda row: order.get(row.state, len(order)), default=None)
+def _moved(live: Source, parts: list[Part], starts: list[int]) -> Joined:
+    return Joined([Stretch(live, part.start, part.end) for part in parts], starts)
 
 
 def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
@@ -230,8 +199,7 @@ def _starts(pairs: dict[Role, _Pair], parts: dict[Role, list[Part]]) -> list[int
             for role, pair in pairs.items()
         ]
         best = max(found, key=lambda comparison: comparison.correlation or 0.0)
-        fits = best.correlation is not None and best.correlation >= FITS
-        offsets.append(round(best.offset_ms * SAMPLES_PER_MS) if fits else None)
+        offsets.append(round(best.offset_ms * SAMPLES_PER_MS) if best.aligned else None)
     planned = [part.start for part in next(iter(parts.values()), [])]
     first = next((o - p for o, p in zip(offsets, planned, strict=True) if o is not None), 0)
     return [p if o is None else max(o - first, 0) for o, p in zip(offsets, planned, strict=True)]

@@ -60,6 +60,12 @@ class RecordingDownloader:
         if not self._carrier.usable:
             names = "TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret"
             raise CarrierError(f"no carrier credentials are set: {names}", retryable=False)
+        if recording.encrypted:
+            raise CarrierError(
+                "the recording is encrypted with the account's public key, which Callreel cannot decrypt; turn off "
+                "Voice Recording Encryption in the carrier's console for new calls, and decrypt this one yourself",
+                retryable=False,
+            )
         key = f"{folders.CLOUD}/{call.leg_sid}_{sid}.wav"
         info = self._carrier.download(sid, self._blobs.part_path(key))
         self._keep(call, sid, self._blobs.commit_part(key), info)

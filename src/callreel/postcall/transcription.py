@@ -6,56 +6,50 @@ from itertools import islice
 
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.turns import merge_turns, transcribed_ms, words_from
-from callreel.audio.resample import rate_blocks, to_rate
-from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ, Samples
+from callreel.audio.resample import to_rate
+from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 from callreel.audio.segmenter import SegmenterOptions, SpeechDetector, speech_spans
-from callreel.audio.source import in_blocks
+from callreel.audio.source import Source, in_blocks
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
-from callreel.domain.errors import CallreelError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.recording import Layer, LayerFile
 from callreel.domain.transcript import Final, Segment, TranscriptKind
+from callreel.domain.verdict import FAULTS
+from callreel.postcall.call_audio import NoAudioError, channel_fault, open_call_audio, read_rows
 from callreel.review.live_scoring import keep_text_score
-from callreel.store.audio.layer_audio import channel_file, open_layer
-from callreel.store.calls import calls, layers
+from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from callreel.store.files.sound_files import SoundFile
 from callreel.store.transcripts import finals, transcripts
 from callreel.store.transcripts.transcripts import Provenance
 
 Decode = Callable[[Sequence[Samples], str], Sequence[Transcription]]
-"""Words in each 16 kHz segment, in a language by its code; an empty one leaves that to the engine."""
+"""Decodes 16 kHz segments in a language, given by its code; with an empty one the engine detects it."""
 
 DETECT_BLOCK = 80_000
-"""Samples that are read at once: 10 s as a rule."""
+"""Samples read at once: 10 s."""
 
 
-class FoundOut:
-    """Which language an engine found in segments, by how long they are together."""
+class DetectedLanguage:
+    """The language that an engine detected in most of the audio."""
 
     def __init__(self) -> None:
-        self._heard_ms: Counter[str] = Counter()
+        self._duration_ms: Counter[str] = Counter()
 
     def add(self, language: str, length_ms: int) -> None:
-        """Empty where the engine did not say."""
+        """Count a segment; `language` is empty where the engine reported none."""
         if language:
-            self._heard_ms[language] += length_ms
+            self._duration_ms[language] += length_ms
 
     @property
     def language(self) -> str:
-        """The one of most of the audio; empty where none was found."""
-        return max(self._heard_ms, key=lambda code: self._heard_ms[code], default="")
-
-
-class NothingToHearError(CallreelError):
-    """The call has no audio that could be heard again."""
+        """Empty where none was detected."""
+        return max(self._duration_ms, key=lambda code: self._duration_ms[code], default="")
 
 
 class FinalTranscriber:
-    """The transcribe stage. `decode` blocks until an engine process has answered for each of the segments it is given."""
+    """The transcribe stage. `decode` blocks until an engine process has decoded all given segments."""
 
     def __init__(
         self,
@@ -70,9 +64,9 @@ class FinalTranscriber:
         why: str = "",
         language: str = "",
     ) -> None:
-        """`engine` is the one that is meant to hear, `why` says why it was taken.
+        """`engine` describes the engine behind `decode`, and `why` says why it was chosen.
 
-        `language` is the code of the one that all calls are to be heard in, by default each call's own.
+        `language` is the code of the language of all calls; by default each call has its own.
         """
         self._database = database
         self._blobs = blobs
@@ -85,66 +79,67 @@ class FinalTranscriber:
         self._segmenter = segmenter
 
     def from_recording(self, call_id: CallId) -> int:
-        """Transcribe both channels; answers the number of turns. Raises EngineError.
+        """Transcribe both channels of the call's recording; returns the number of turns. Raises EngineError.
 
-        Positions count from the recording's first sample, which is the start of the call.
+        Positions count from the recording's first sample, which is the start of the call. Where the channels cannot be
+        attributed to the parties, good live text is not replaced.
         """
-        return self._hear(call_id, self._channels(call_id), run="")
+        rows = read_rows(self._database, self._blobs, call_id)
+        with open_call_audio(self._blobs, rows) as audio:
+            if not audio.cloud:
+                return self.from_live(call_id)
+            fault = channel_fault(audio)
+            if fault is not None and self._has_live_text(call_id):
+                return self.from_live(call_id, f"the live text is kept: {FAULTS[fault]}")
+            return self._transcribe(rows.call, audio.cloud, run="")
 
     def from_audio(self, call_id: CallId, run: str) -> int:
-        """As `from_recording`, as a revision of its own for `run`; a call without channels is heard from its live layers."""
-        found = self._channels(call_id) or self._live_layers(call_id)
-        if not found:
-            raise NothingToHearError(f"call {call_id} has neither channels nor live layers to be heard again")
-        return self._hear(call_id, found, run)
+        """As `from_recording`, as a new revision for `run`; without usable channels the live layers are transcribed."""
+        rows = read_rows(self._database, self._blobs, call_id)
+        with open_call_audio(self._blobs, rows) as audio:
+            sources = audio.live if channel_fault(audio) and audio.live else audio.cloud or audio.live
+            if not sources:
+                raise NoAudioError(call_id)
+            return self._transcribe(rows.call, sources, run)
 
-    def _hear(self, call_id: CallId, files: Mapping[Role, LayerFile], run: str) -> int:
-        asked = self._language or self._language_of(call_id)
-        found_out = FoundOut()
-        made = self._heard(files, asked, found_out)
-        language = asked or found_out.language or (self._engine.languages or ("",))[0]
-        return self._keep(call_id, made, run, language, bool(found_out.language) and not asked)
+    def _transcribe(self, call: CallRow, sources: Mapping[Role, Source], run: str) -> int:
+        requested = self._language or call.language
+        detected = DetectedLanguage()
+        made = [
+            final
+            for role, source in sources.items()
+            for final in self._channel(role, source, requested, detected)
+        ]
+        language = requested or detected.language or (self._engine.languages or ("",))[0]
+        return self._keep(call.id, made, run, language, bool(detected.language) and not requested)
 
-    def _language_of(self, call_id: CallId) -> str:
+    def _has_live_text(self, call_id: CallId) -> bool:
         with self._database.read() as conn:
-            row = calls.get(conn, call_id)
-        return "" if row is None else row.language
+            return any(final.words for final in finals.of_call(conn, call_id))
 
-    def _channels(self, call_id: CallId) -> dict[Role, LayerFile]:
-        with self._database.read() as conn:
-            files = layers.of_call(conn, call_id)
-        found = {role: channel_file(files, role) for role in Role}
-        return {role: file for role, file in found.items() if file is not None}
-
-    def _live_layers(self, call_id: CallId) -> dict[Role, LayerFile]:
-        with self._database.read() as conn:
-            files = layers.of_call(conn, call_id)
-        return {file.role: file for file in files if file.layer is Layer.LIVE_8K and file.role is not None}
-
-    def _heard(self, files: Mapping[Role, LayerFile], language: str, found_out: "FoundOut") -> list[Final]:
-        made: list[Final] = []
-        for role, file in files.items():
-            with open_layer(self._blobs, file) as sound:
-                made += self._channel(role, sound, language, found_out)
-        return made
-
-    def _channel(self, role: Role, sound: SoundFile, language: str, found_out: "FoundOut") -> Iterator[Final]:
-        samples, rate_hz = sound.channel(), sound.rate_hz
-        narrow = rate_blocks(in_blocks(samples, DETECT_BLOCK), rate_hz, TELEPHONE_HZ)
-        spans = enumerate(speech_spans(narrow, self._new_detector(), self._segmenter))
+    def _channel(
+        self, role: Role, samples: Source, language: str, detected: "DetectedLanguage"
+    ) -> Iterator[Final]:
+        spans = enumerate(
+            speech_spans(in_blocks(samples, DETECT_BLOCK), self._new_detector(), self._segmenter)
+        )
         while batch := list(islice(spans, self._engine.batch)):
             pieces = [
                 to_rate(
-                    samples[span.start_ms * rate_hz // 1000 : span.end_ms * rate_hz // 1000], rate_hz, ASR_HZ
+                    samples[span.start_ms * SAMPLES_PER_MS : span.end_ms * SAMPLES_PER_MS],
+                    TELEPHONE_HZ,
+                    ASR_HZ,
                 )
                 for _, span in batch
             ]
             for (number, span), heard in zip(batch, self._decode(pieces, language), strict=True):
                 segment = Segment(role, number, span.start_ms, span.end_ms)
-                found_out.add(heard.language, span.end_ms - span.start_ms)
+                detected.add(heard.language, span.end_ms - span.start_ms)
                 yield Final(segment, words_from(heard, span.start_ms), fallback_engine=heard.fallback_engine)
 
-    def from_live(self, call_id: CallId) -> int:
+    def from_live(
+        self, call_id: CallId, why: str = "there is no recording of two channels: this is the live text"
+    ) -> int:
         """Without a usable recording the live text is the final one, and the live engine the one that made it."""
         with self._database.read() as conn:
             made = finals.of_call(conn, call_id)
@@ -153,9 +148,7 @@ class FinalTranscriber:
             return self._keep(call_id, made, "", "", detected=False)
         with self._database.write() as conn:
             turns = merge_turns(made)
-            kept = Provenance(
-                why="there is no recording of two channels: this is the live text", language=live.language
-            )
+            kept = Provenance(why=why, language=live.language)
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept)
             event = self._publisher.record(conn, _told(call_id, len(turns)))
         self._publisher.publish(event)

@@ -36,11 +36,25 @@ def cost_of(
     )
 
 
-def main_recording(rows: Iterable[RecordingRow]) -> RecordingRow | None:
-    """Of several recordings of a call, the one that is kept says most; else the newest word."""
-    return max(
-        rows, key=lambda row: (row.state is CloudState.STORED, row.updated_at.isoformat()), default=None
-    )
+_BEST_FIRST = (
+    CloudState.STORED,
+    CloudState.PARKED,
+    CloudState.COMPLETED,
+    CloudState.FAILED,
+    CloudState.ABSENT,
+)
+
+
+def main_recording(recorded: Iterable[RecordingRow]) -> RecordingRow | None:
+    """The recording that stands for the call in summaries: the best state, then the longest, in any order of arrival."""
+    order = {state: place for place, state in enumerate(_BEST_FIRST)}
+    return min(
+        recorded,
+        key=lambda row: (
+            order.get(row.state, len(order)), -(row.duration_s or 0), -(row.channels or 0), row.sid,
+        ),
+        default=None,
+    )  # fmt: skip
 
 
 def between_ms(start: datetime, end: datetime) -> int:

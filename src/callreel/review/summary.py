@@ -169,8 +169,8 @@ def live_offset_ms(row: CallRow) -> int:
     The call's clock is the recording's, which begins first. During the call, live positions count from the
     stream's beginning, some 400 ms later.
     """
-    known = [c for c in row.comparisons if c.correlation is not None and not c.silent]
-    return round(max(known, key=lambda c: c.correlation or 0.0).offset_ms) if known else 0
+    aligned = [comparison for comparison in row.comparisons if comparison.aligned]
+    return round(max(aligned, key=lambda c: c.correlation or 0.0).offset_ms) if aligned else 0
 
 
 def disk_lost_ms(rows: Sequence[StreamRow]) -> int:

@@ -36,6 +36,7 @@ class RecordingResource:
     price_unit: str | None = None
     start_time: datetime | None = None
     media_url: str | None = None
+    encrypted: bool = False
 
     @property
     def cloud_state(self) -> CloudState | None:
@@ -60,6 +61,7 @@ class RecordingResource:
             price_unit=_text(body.get("price_unit")),
             start_time=read_moment(_text(body.get("start_time"))),
             media_url=_text(body.get("media_url")),
+            encrypted=bool(body.get("encryption_details")),
         )
 
 

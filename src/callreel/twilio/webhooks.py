@@ -126,6 +126,8 @@ class RecordingProgress:
     source: str | None
     track: str | None
     error_code: str | None
+    encrypted: bool = False
+    """With a key of the account's owner (reference/twilio.md, section 6.6)."""
 
     @property
     def key(self) -> str:
@@ -200,6 +202,7 @@ def parse_recording_status(form: Mapping[str, str]) -> RecordingProgress:
         source=form.get("RecordingSource") or None,
         track=form.get("RecordingTrack") or None,
         error_code=None if error_code in (None, "", "0") else error_code,
+        encrypted=bool(form.get("EncryptionDetails")),
     )
 
 

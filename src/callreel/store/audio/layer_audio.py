@@ -13,9 +13,8 @@ from typing import BinaryIO
 from callreel.audio.resample import upsampled
 from callreel.audio.samples import Samples
 from callreel.audio.source import Source, Stretch, in_blocks
-from callreel.domain.call import Role
 from callreel.domain.errors import StoreAwayError, StoreError
-from callreel.domain.recording import Archived, Layer, LayerFile, Making
+from callreel.domain.recording import Archived, LayerFile, Making
 from callreel.store.audio import derived_cache
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.sound_files import READ_BLOCK, SoundFile
@@ -80,12 +79,6 @@ def upsampled_in_parts(samples8k: Source, cuts: Sequence[int]) -> Iterator[Sampl
     """Layer 2 from layer 1. Resampling restarts at each of `cuts`, where a stream ended and another one continued."""
     for first, stop in pairwise([0, *cuts, samples8k.size]):
         yield from upsampled(in_blocks(Stretch(samples8k, first, stop), READ_BLOCK))
-
-
-def channel_file(files: Sequence[LayerFile], role: Role) -> LayerFile | None:
-    """The split file of `role`, if there is one; of several, that of the first recording, which has the shortest name."""
-    split = [file for file in files if file.layer is Layer.CLOUD_CHANNEL and file.role is role]
-    return min(split, key=lambda file: len(file.path), default=None)
 
 
 def _open_archived(blobs: BlobStore, file: LayerFile, archived: Archived) -> SoundFile:

@@ -45,6 +45,12 @@ class RecordingRow:
     error_code: int | None = None
     started_at: datetime | None = None
     failure: str | None = None
+    paused: bool = False
+    """Whether the carrier ever paused it."""
+    encrypted: bool = False
+    """Whether the carrier encrypted it with the account owner's key."""
+    agreement: float | None = None
+    """How well the live layers correlate with it, 0 to 1; measured where several recordings compete."""
 
 
 def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
@@ -77,8 +83,8 @@ def reported(report: RecordingProgress | RecordingResource, call: CallRow, at: d
         raise ValueError(f"expected a known recording status, got {report.status}")
     return RecordingRow(
         report.sid, call.id, call.leg_sid, report.cloud_state, at, report.status, report.source, report.channels,
-        report.duration_s, error_number(report.error_code),
-        report.start_time,
+        report.duration_s, error_number(report.error_code), report.start_time, paused=report.status == "paused",
+        encrypted=report.encrypted,
     )  # fmt: skip
 
 
@@ -89,6 +95,11 @@ def get(conn: Connection, sid: RecordingSid) -> RecordingRow | None:
 def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
     query = select(recordings).where(recordings.c.call_id == call_id)
     return fetch_all(conn, RecordingRow, query.order_by(recordings.c.started_at, recordings.c.sid))
+
+
+def set_agreement(conn: Connection, sid: RecordingSid, agreement: float) -> None:
+    """Note how well the live layers correlate with a recording, 0 to 1."""
+    conn.execute(update(recordings).where(recordings.c.sid == sid).values(agreement=agreement))
 
 
 def call_ids(conn: Connection, sids: Collection[str]) -> dict[str, CallId]:
@@ -165,7 +176,13 @@ def _merge(known: RecordingRow, report: RecordingRow) -> RecordingRow:
     state = advance(known.state, report.state)
     first, second = (report, known) if state is report.state else (known, report)
     values = {name: _either(getattr(first, name), getattr(second, name)) for name in _REPORTED}
-    merged = replace(known, state=state, **values)
+    merged = replace(
+        known,
+        state=state,
+        paused=known.paused or report.paused,
+        encrypted=known.encrypted or report.encrypted,
+        **values,
+    )
     return merged if merged == known else replace(merged, updated_at=report.updated_at)
 
 

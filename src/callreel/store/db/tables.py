@@ -152,6 +152,9 @@ recordings = _table(
     Column("error_code", Integer),
     Column("started_at", UTCDateTime),
     Column("failure", Text),
+    Column("paused", Boolean, nullable=False, default=False),
+    Column("encrypted", Boolean, nullable=False, default=False),
+    Column("agreement", Float),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
 )
 

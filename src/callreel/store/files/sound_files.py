@@ -178,15 +178,16 @@ class Channel:
 
 
 @contextmanager
-def at_rate(sound: SoundFile, rate_hz: int) -> Iterator[Source]:
-    """Channel 1 of `sound` at `rate_hz`; resampled into a temporary file unless that is its own rate."""
+def at_rate(sound: SoundFile, rate_hz: int, number: int = 1) -> Iterator[Source]:
+    """Channel `number` of `sound` at `rate_hz`; resampled into a temporary file unless that is its own rate."""
+    channel = sound.channel(number)
     if sound.rate_hz == rate_hz:
-        yield sound.channel()
+        yield channel
         return
     with tempfile.TemporaryFile() as copy:
         copy.write(wav.header(0xFFFF_FFFF, rate_hz))
         written = 0
-        for block in rate_blocks(in_blocks(sound.channel(), READ_BLOCK), sound.rate_hz, rate_hz):
+        for block in rate_blocks(in_blocks(channel, READ_BLOCK), sound.rate_hz, rate_hz):
             copy.write(block.astype("<i2").tobytes())
             written += block.nbytes
         copy.seek(0)

@@ -94,6 +94,9 @@ def upgrade() -> None:
         sa.Column("error_code", sa.Integer),
         sa.Column("started_at", _TIME),
         sa.Column("failure", sa.String),
+        sa.Column("paused", sa.Boolean, nullable=False),
+        sa.Column("encrypted", sa.Boolean, nullable=False),
+        sa.Column("agreement", sa.Float),
         sa.Column("updated_at", _TIME, nullable=False),
     )
     op.create_table(
