@@ -48,7 +48,7 @@ _KNOWN = {
 
 
 def check(options: Options) -> Capabilities:
-    option.known_only("scripted", options, _KNOWN)
+    option.reject_unknown("scripted", options, _KNOWN)
     if "complaint" in options:
         raise EngineError(option.text(options, "complaint"))
     return Capabilities(

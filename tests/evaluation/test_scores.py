@@ -10,7 +10,7 @@ from callreel.evaluation.scores import (
     SpokenWord,
     WordErrors,
     differences,
-    heard_delays_ms,
+    display_delays_ms,
     percentile,
     segmentation,
     speaker_score,
@@ -54,9 +54,9 @@ def test_errors_agree_with_the_differences(reference: list[str], heard: list[str
     errors = word_errors(" ".join(reference), " ".join(heard))
     pieces = differences(" ".join(reference), " ".join(heard))
     assert [word for piece in pieces for word in piece.reference] == reference
-    assert [word for piece in pieces for word in piece.heard] == heard
+    assert [word for piece in pieces for word in piece.recognized] == heard
     assert errors.errors == sum(
-        max(len(piece.reference), len(piece.heard)) for piece in pieces if not piece.same
+        max(len(piece.reference), len(piece.recognized)) for piece in pieces if not piece.same
     )
     assert errors.words == len(reference)
 
@@ -70,13 +70,13 @@ def test_errors_of_two_recordings_add_up(one: list[str], two: list[str]) -> None
 def test_a_delay_counts_from_the_words_end_for_words_heard_right() -> None:
     spoken = said("the pump leaks")  # ends at 300, 600, 900
     heard = [("the", 500), ("bump", 1000), ("leaks", 1000)]
-    assert heard_delays_ms(spoken, heard) == [200, 100]
+    assert display_delays_ms(spoken, heard) == [200, 100]
 
 
 def test_delays_survive_words_that_are_many_words_when_said() -> None:
     spoken = (SpokenWord("555-0123", 0, 2000), SpokenWord("please", 2000, 2500))
     heard = [(digit, 2100) for digit in "five five five zero one two three".split()] + [("please", 3000)]
-    assert heard_delays_ms(spoken, heard) == [100] * 7 + [500]
+    assert display_delays_ms(spoken, heard) == [100] * 7 + [500]
 
 
 @pytest.mark.parametrize(

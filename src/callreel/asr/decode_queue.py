@@ -1,8 +1,7 @@
-"""What is decoded next, and what is shed, when engines cannot keep up.
+"""Which job is decoded next, and what is shed when engines cannot keep up.
 
-It is not a worker pool and holds no clock: it orders jobs for whoever owns the engine processes. Follows the order of
-sacrifice in reference/speech.md, section 5: partials are shed first and counted, finals never. When what to give up is
-judged in `speech.overload`.
+It orders jobs; the worker processes and the clock are the caller's. Partials are shed first and counted, finals never;
+`asr/overload.py` says when.
 """
 
 from collections import OrderedDict, deque
@@ -19,7 +18,7 @@ MAX_PARTIAL_AGE_S = 1.5
 
 
 SegmentKey: TypeAlias = tuple[CallId, Role, int]
-"""Call, role and start in ms: what an engine knows an open segment by."""
+"""Call, role and start in ms: the identity of a segment, open or closed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +46,7 @@ class DecodeQueue:
     """Waiting and running jobs of all calls, for `workers` engine processes.
 
     - Finals go first: the oldest of a call, calls in turn. They are never dropped. Those that are not taken in while the
-      level is `SPILLING` are for the asker to keep elsewhere, which bounds what waits here to about ten minutes of audio.
+      level is `SPILLING` are for the caller to spill, which bounds what waits here to about ten minutes of audio.
     - One partial waits for each (call, role); a newer one replaces it, and the final of its segment removes it.
     - While the level is `NO_PARTIALS` or above, no partial is taken in.
     """

@@ -14,7 +14,7 @@ from callreel.audio.samples import Samples
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do, so that the live policy need not know engines by name.
+    """What an engine can do, so that the live policy needs no engine's name.
 
     `partials`: whether decoding open segments is affordable (a paid API: no).
     `runs_here`: False when audio leaves this machine.

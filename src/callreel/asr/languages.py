@@ -1,4 +1,4 @@
-"""Languages by code: which a call may be asked to be heard in, and their names in English.
+"""Languages by code that a call may be transcribed in, and their names in English.
 
 They are those that Whisper's models know, which are also those of servers that speak OpenAI's API; each engine
 names those that it supports (`asr.engine.Capabilities`). Codes are ISO 639-1, three letters where that has none.
@@ -30,11 +30,11 @@ NAMES = {
 
 
 class LanguageError(EngineError):
-    """No language, or none that an engine hears."""
+    """Not a language, or not one that the engine supports."""
 
 
 def named(code: str) -> str:
-    """`German` for `de`; a code that is not known, as it is."""
+    """`German` for `de`; an unknown code unchanged."""
     return NAMES.get(code, code)
 
 

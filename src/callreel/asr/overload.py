@@ -1,8 +1,7 @@
-"""How far engines are behind, in the levels at which something is given up. Finals never are.
+"""Overload levels: what is shed when engines fall behind. Finals never are.
 
-Fed with what waits and with time, it holds neither jobs nor a clock: `speech.queue` asks it. Order of sacrifice and
-figures: reference/speech.md, section 5. Going up is at once; going down waits until most of the backlog is gone, so that
-a level does not come and go with every segment.
+Fed with the backlog and the time by `asr/decode_queue.py`. A level rises at once and falls when most of the backlog is gone,
+so that it does not flap with every segment.
 """
 
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ SPILL_AUDIO_MS = 600_000
 """19 MB of audio that waits in memory."""
 
 RECENT_S = 5.0
-"""For so long a partial that was given up is shown as level 1."""
+"""How long a shed partial shows as level 1."""
 
 
 class OverloadLevel(IntEnum):
-    """What is given up. Each level gives up what those below it do."""
+    """What is shed. Each level includes those below it."""
 
     NONE = 0
     COALESCED = 1
@@ -59,7 +58,7 @@ class Overload:
         return self._level
 
     def shed(self, now_s: float) -> None:
-        """A partial was given up."""
+        """A partial was shed."""
         self._shed_at_s = now_s
 
     def look(self, backlog: Backlog, now_s: float) -> OverloadLevel:
@@ -79,7 +78,7 @@ class Overload:
         return OverloadLevel.NONE
 
     def _held(self, backlog: Backlog) -> OverloadLevel:
-        """What the level of before still asks for."""
+        """The level that the previous one still requires."""
         much = backlog.oldest_s > SPILL_AFTER_S / 2 or backlog.audio_ms > SPILL_AUDIO_MS // 2
         if self._level is OverloadLevel.SPILLING and much:
             return OverloadLevel.SPILLING

@@ -21,7 +21,7 @@ _CONTEXT_SAMPLES = 32
 
 
 class SileroDetector:
-    """One for each track: the network remembers what it heard. About 0.09 ms of CPU a step.
+    """One for each track: the network keeps the track's state. About 0.09 ms of CPU a step.
 
     All detectors of a process share one session of one thread. Raises EngineError if the model is not installed.
     """

@@ -1,6 +1,6 @@
 """Which words of an open segment are shown as stable, and what a final may do to them.
 
-It judges hypotheses and knows neither engines nor clocks. A word is stable when two successive hypotheses agree on all words
+It compares hypotheses; engines and clocks are the caller's. A word is stable when two successive hypotheses agree on all words
 up to it (LocalAgreement-2: Macháček et al., arXiv 2307.14743) and it ended `settle_ms` before the audio did. Stable words are
 never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones. Of the others
 those are shown, as tentative, that ended `guess_ms` before the audio did.

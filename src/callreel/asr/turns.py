@@ -1,6 +1,6 @@
 """How the segments of two parties become the turns of a conversation.
 
-It judges times only, never text: who speaks is known from the track or channel, so nothing is guessed.
+It uses times only, never text: the track or channel says who speaks.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,10 @@ from callreel.domain.words import join_words
 MAX_PAUSE_MS = 1500
 
 
-def words_from(heard: Sequence[RecognizedWord], start_ms: int) -> tuple[Word, ...]:
+def words_from(words: Sequence[RecognizedWord], start_ms: int) -> tuple[Word, ...]:
     """An engine's words, placed on the call: `start_ms` is where the decoded audio begins."""
     return tuple(
-        Word(word.text, start_ms + word.start_ms, start_ms + word.end_ms, word.confidence) for word in heard
+        Word(word.text, start_ms + word.start_ms, start_ms + word.end_ms, word.confidence) for word in words
     )
 
 
@@ -25,7 +25,7 @@ def merge_turns(finals: Iterable[Final], *, max_pause_ms: int = MAX_PAUSE_MS) ->
     """Turns of both parties sorted by start, each word of `finals` in exactly one; segments without words are left out.
 
     Segments of one party are one turn when the pause between them is at most `max_pause_ms`, the other does not speak in
-    it and the same engine heard both. Parties who speak at once have turns that overlap; turns of one party never do. Times are those of
+    it and the same engine decoded both. Parties who speak at once have turns that overlap; turns of one party never do. Times are those of
     the words, not of the segments, which have margins. Finals may come in any order.
     """
     pieces = [_Piece.of(final) for final in finals if final.words]
@@ -43,7 +43,7 @@ def merge_turns(finals: Iterable[Final], *, max_pause_ms: int = MAX_PAUSE_MS) ->
 
 
 def transcribed_ms(made: Iterable[Final]) -> int:
-    """The audio of those segments that the engine heard which was meant to."""
+    """The audio that the chosen engine decoded, not its fallback."""
     return sum(
         final.segment.end_ms - final.segment.start_ms
         for final in made

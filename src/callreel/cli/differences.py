@@ -76,8 +76,8 @@ def _marked(said: str, heard: str) -> str:
         else:
             if piece.reference:
                 parts.append(f"<del>{escape(' '.join(piece.reference))}</del>")
-            if piece.heard:
-                parts.append(f"<ins>{escape(' '.join(piece.heard))}</ins>")
+            if piece.recognized:
+                parts.append(f"<ins>{escape(' '.join(piece.recognized))}</ins>")
     return " ".join(parts)
 
 

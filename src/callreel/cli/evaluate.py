@@ -1,4 +1,4 @@
-"""`callreel evaluate`: how well engines hear recordings whose words are known."""
+"""`callreel evaluate`: scores engines on recordings whose words are known."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME[,OPTION=VALUE…]",
-            help="Engine to hear with; may be given several times. `oracle` says the reference itself.",
+            help="Engine to evaluate; repeat it for several. `oracle` answers with the reference itself.",
             show_default="the one in the settings",
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Hear so many recordings, of each kind in turn.")
+        int | None, typer.Option(min=1, help="Use so many recordings, of each kind in turn.")
     ] = None,
     workers: Annotated[
         int | None,
@@ -54,9 +54,9 @@ def evaluate(
         Path | None, typer.Option(help="Write an HTML page with each recording's differences marked.")
     ] = None,
 ) -> None:
-    """Hear recordings with known words, offline and as if live, and score what came of it.
+    """Transcribe recordings with known words, offline and as if live, and score the results.
 
-    Live runs as fast as can be, with the clock simulated. How to write a manifest and what the figures mean:
+    The live part runs on a simulated clock. How to write a manifest and what the figures mean:
     docs/words.md. Needs the extra `evaluate` (jiwer, meeteval). Examples:
 
     - `callreel evaluate calls/manifest.tsv --report words.html`
@@ -75,7 +75,7 @@ def evaluate(
     options = _options(settings, workers, live=not offline)
     runs: list[tuple[str, str, list[Evaluated]]] = []
     for name in engine or [settings.engine]:
-        model, results = asyncio.run(_hear(settings, name, material, options))
+        model, results = asyncio.run(_evaluate(settings, name, material, options))
         runs.append((name, model, results))
         if as_json:
             typer.echo(json.dumps(document(name, model, results)))
@@ -94,7 +94,7 @@ def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
     return {"engine": name, "model": model, **figures(results), "kinds": kinds}
 
 
-async def _hear(
+async def _evaluate(
     settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions
 ) -> tuple[str, list[Evaluated]]:
     from callreel.asr.engines import registry
@@ -129,11 +129,11 @@ async def _all(
     from rich.progress import track
 
     from callreel.asr.silero import SileroDetector
-    from callreel.evaluation.evaluate import evaluate as hear
+    from callreel.evaluation.evaluate import evaluate as run
 
     console = Console(stderr=True)
-    heard = track(material, description=name, console=console, disable=not sys.stderr.isatty())
-    return [await hear(recorded, decoding, SileroDetector, options) for recorded in heard]
+    progress = track(material, description=name, console=console, disable=not sys.stderr.isatty())
+    return [await run(recorded, decoding, SileroDetector, options) for recorded in progress]
 
 
 def _options(settings: Settings, workers: int | None, *, live: bool) -> EvaluationOptions:

@@ -24,7 +24,9 @@ of its settings when it first starts.
 Engine = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Engine that the model is for.", show_default="the one that knows the name"
+        metavar="NAME",
+        help="Engine that the model is for.",
+        show_default="the engine that has a model of that name",
     ),
 ]
 
@@ -64,7 +66,7 @@ def fetch(
     model: Annotated[str, typer.Argument(help="Name from `callreel models list`, or owner/name.")],
     engine: Engine = None,
 ) -> None:
-    """Fetch a model now, with progress. What was fetched halfway goes on from there.
+    """Fetch a model now, with progress. An interrupted download resumes.
 
     Examples:
 

@@ -1,7 +1,7 @@
-"""Who answers for the words of a segment in an evaluation, and what it cost.
+"""Where the words of a segment come from in an evaluation, and what they cost.
 
-Either an engine in its processes, which hears the samples, or the oracle, which hears nothing and says what the
-reference has in that span: what is wrong with the oracle's transcript is our fault and not an engine's.
+Either an engine in its worker processes, or the oracle, which answers with the reference's words in that span: what is
+wrong with the oracle's transcript is a fault of the pipeline, not of an engine.
 """
 
 import time
@@ -47,7 +47,7 @@ class Decoding(Protocol):
 class EngineDecoding:
     """An engine in the processes of a host that has been started. One job at a time, so that times do not mix.
 
-    Where the kernel tells what the processes consumed, `took_ms` is that: waiting for a processor that others use is
+    Where the kernel reports what the processes consumed, `took_ms` is that: waiting for a processor that others use is
     left out. Elsewhere, and for an engine on another machine, it is the time on the clock.
     """
 
@@ -80,7 +80,7 @@ class EngineDecoding:
 
 
 class Oracle:
-    """Says the words of the reference whose middle lies in the span it is asked about. Needs word times."""
+    """Answers with the reference's words whose middle lies in the requested span. Needs word times."""
 
     def __init__(self, delay_ms: float = 100, *, partials: bool = True) -> None:
         self._delay_ms = delay_ms
@@ -102,14 +102,14 @@ class Oracle:
     ) -> Decoded:
         assert self._recorded is not None, "begin comes first"
         end_ms = start_ms + samples16k.size // ASR_SAMPLES_PER_MS
-        heard = [
+        words = [
             RecognizedWord(word.text, word.start_ms - start_ms, word.end_ms - start_ms, None)
             for spoken in self._recorded.spoken
             if spoken.role is role
             for word in spoken.words
             if start_ms <= (word.start_ms + word.end_ms) // 2 < end_ms
         ]
-        return Decoded(heard, self._delay_ms, 0.0)
+        return Decoded(words, self._delay_ms, 0.0)
 
 
 def cpu_seconds(pids: Sequence[int]) -> float | None:

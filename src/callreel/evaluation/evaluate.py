@@ -1,7 +1,7 @@
-"""An evaluation: recordings with known words heard by one engine, offline and as if live, and what came of it.
+"""An evaluation: recordings with known words, transcribed by one engine offline and as if live, and its figures.
 
-It runs and gathers; how a figure is reckoned stands in `speech.scores`. Offline is what the pass after a call does: the
-same detector with its longer silence, each segment decoded once. Live is `services/simulated_live`. The difference of
+Formulas are in `evaluation/scores.py`. Offline is the pass after a call: the same detector with its longer silence, each
+segment decoded once. Live is `evaluation/simulated_live.py`. The difference of
 the two word error rates is the streaming gap, which judges our pipeline and not the engine.
 """
 
@@ -19,14 +19,14 @@ from callreel.evaluation import scores
 from callreel.evaluation.decoding import Decoding
 from callreel.evaluation.material import Recorded
 from callreel.evaluation.scores import Segmentation, Spoken, SpokenWord, WordErrors
-from callreel.evaluation.simulated_live import Given, LiveRun, Shown, simulate_live
+from callreel.evaluation.simulated_live import DeliveredFinal, LiveRun, ShownPartial, simulate_live
 
 NewDetector = type[SpeechDetector]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How segments are cut live and after the call, how many decode at once, and whether live is heard at all."""
+    """How segments are cut live and after the call, how many decode at once, and whether there is a live part."""
 
     workers: int = 2
     live: bool = True
@@ -60,7 +60,7 @@ class Evaluated:
     words_stable: int = 0
     """Words that were shown as stable while their segment was open."""
     contradicted: int | None = None
-    """Stable words that the engine's own final does not have; they stayed. None where that is not known."""
+    """Stable words that the engine's own final does not have; they stayed. None where the engine's words are not available."""
     finals: int = 0
     finals_lost: int = 0
     partials_shed: int = 0
@@ -73,7 +73,7 @@ class Evaluated:
 
     @property
     def text(self) -> dict[Role, str]:
-        """What was heard live; offline where live was left out."""
+        """The live text; the offline text where live was left out."""
         return self.live_text or self.offline_text
 
     @property
@@ -133,7 +133,7 @@ async def evaluate(
             ]
             result.start_errors_ms += scores.start_errors_ms(said, starts)
     if options.live and recorded.timed:
-        _judge_times(result, lanes, live, new_detector, options.live_segmenter)
+        _score_times(result, lanes, live, new_detector, options.live_segmenter)
     return result
 
 
@@ -153,14 +153,14 @@ async def _offline(
     return finals, cpu_s
 
 
-def _judge_times(
+def _score_times(
     result: Evaluated,
     lanes: dict[Role, Samples],
     live: LiveRun,
     new_detector: NewDetector,
     options: SegmenterOptions,
 ) -> None:
-    """What needs to know when each word was said."""
+    """The figures that need the times of words."""
     for role, lane in lanes.items():
         turns = [spoken for spoken in result.recorded.spoken if spoken.role is role]
         said = [word for turn in turns for word in turn.words]
@@ -170,18 +170,18 @@ def _judge_times(
         )
         result.segmentation += scores.segmentation(turns, list(speech_spans([lane], new_detector(), options)))
         result.final_delays_ms += _final_delays_ms(said, given)
-        result.word_delays_ms += scores.heard_delays_ms(
+        result.word_delays_ms += scores.display_delays_ms(
             said, [(word.text, round(one.at_ms)) for one in given for word in one.final.words]
         )
         shown = [shown for shown in live.partials if shown.role is role]
-        result.partial_delays_ms += scores.heard_delays_ms(said, _first_shown(given, shown))
-        result.stable_delays_ms += scores.heard_delays_ms(said, _first_stable(given, shown))
+        result.partial_delays_ms += scores.display_delays_ms(said, _first_shown(given, shown))
+        result.stable_delays_ms += scores.display_delays_ms(said, _first_stable(given, shown))
     if result.recorded.two_channels:
         heard = [_as_spoken(one.final) for one in live.finals]
         result.speakers = scores.speaker_score(result.recorded.spoken, heard)
 
 
-def _first_shown(given: Sequence[Given], shown: Sequence[Shown]) -> list[tuple[str, int]]:
+def _first_shown(given: Sequence[DeliveredFinal], shown: Sequence[ShownPartial]) -> list[tuple[str, int]]:
     """Each word of the finals and when it first stood at its place, or one beside it."""
     first = []
     for one in given:
@@ -197,7 +197,7 @@ def _first_shown(given: Sequence[Given], shown: Sequence[Shown]) -> list[tuple[s
     return first
 
 
-def _first_stable(given: Sequence[Given], shown: Sequence[Shown]) -> list[tuple[str, int]]:
+def _first_stable(given: Sequence[DeliveredFinal], shown: Sequence[ShownPartial]) -> list[tuple[str, int]]:
     """Each word of the finals and when it was first shown as stable."""
     first = []
     for one in given:
@@ -208,7 +208,7 @@ def _first_stable(given: Sequence[Given], shown: Sequence[Shown]) -> list[tuple[
     return first
 
 
-def _final_delays_ms(said: Sequence[SpokenWord], given: Sequence[Given]) -> list[int]:
+def _final_delays_ms(said: Sequence[SpokenWord], given: Sequence[DeliveredFinal]) -> list[int]:
     delays = []
     for one in given:
         segment = one.final.segment

@@ -3,7 +3,7 @@
 It reads; it judges nothing. A manifest is a table of tab-separated columns with a header. Clips: `file`, `reference`
 and, if there is one, `kind`. Calls: `file` with 2 channels, the first the agent's, and beside each WAV a JSON document
 `{"turns": [{"channel": 0, "start": 4.6, "end": 8.9, "text": "…", "words": [["hi", 4.61, 5.12], …]}, …]}`, in seconds.
-Whatever the file's rate, it is heard as over a telephone: 8 kHz, mu-law.
+Whatever the file's rate, its audio passes a telephone's coding: 8 kHz, mu-law.
 """
 
 import csv
@@ -34,7 +34,7 @@ class MaterialError(CallreelError):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One row of a manifest; the audio is read when it is wanted."""
+    """One row of a manifest; the audio is read on demand."""
 
     path: Path
     kind: str

@@ -1,7 +1,7 @@
-"""How well words were heard, when they came and who was said to have said them.
+"""Scores of transcripts against references: word errors, latencies, attribution to parties.
 
-Pure arithmetic over texts and times; nothing is run here (`services/evaluate` does). Words are compared as
-`speech.normal` has them. Which figures, and why: reference/speech.md, section 6. jiwer and meeteval (extra `evaluate`)
+Pure arithmetic over texts and times; nothing is decoded here. Words are compared after `asr/normalization.py`.
+jiwer and meeteval (extra `evaluate`)
 are imported when a function that needs them is called; without them it raises ModuleNotFoundError.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from callreel.domain.call import Role
 
 TCP_COLLAR_S = 5
-"""How far from its reference a word may lie to count as heard, for tcpWER and tcORC-WER."""
+"""How far from its reference a word may lie to count as recognized, for tcpWER and tcORC-WER."""
 
 _COVERED = 0.98
 _TOUCHED_MS = 20
@@ -59,7 +59,7 @@ class Difference:
 
     same: bool
     reference: tuple[str, ...]
-    heard: tuple[str, ...]
+    recognized: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class SpokenWord:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """Something a party said, or was heard to say. `words` may be empty where their times are not known."""
+    """Something a party said, in the reference or in a transcript. `words` may be empty where their times are not known."""
 
     role: Role
     start_ms: int
@@ -94,7 +94,7 @@ class Segmentation:
     turns: int = 0
     segments: int = 0
     false_segments: int = 0
-    """Segments in which nobody speaks."""
+    """Segments without speech."""
     decision_delays_ms: tuple[int, ...] = ()
     """From the end of each turn to the decision that its last segment is over."""
 
@@ -117,7 +117,7 @@ class SpeakerScore:
     cp_wer: float
     """Words and who said them."""
     orc_wer: float
-    """Words alone, whoever is said to have said them."""
+    """Words alone, whatever their party."""
     tcp_wer: float
     """As `cp_wer`, but a word must lie within `TCP_COLLAR_S` of where it was said."""
     misattributed_in_time: float
@@ -125,55 +125,56 @@ class SpeakerScore:
 
     @property
     def misattributed(self) -> float:
-        """0 when every word stands with whom it belongs to and all that were said are right.
+        """0 when every word is right and attributed to its party.
 
         With wrong words it may be above 0 by chance: ORC-WER puts each turn on the channel where it costs fewest errors,
-        even one of which not a word is heard on either, if surplus words of another time are there to be its
+        even one of which not a word is recognized on either, if surplus words of another time are there to be its
         substitutions. That needs no word on the wrong party, and `misattributed_in_time` does not count it.
         """
         return self.cp_wer - self.orc_wer
 
 
-def word_errors(reference: str, heard: str) -> WordErrors:
+def word_errors(reference: str, recognized: str) -> WordErrors:
     """Substituted, missing and added words of `heard`. Needs jiwer."""
-    wanted, got = normal(reference), normal(heard)
-    if not wanted:
+    expected, got = normal(reference), normal(recognized)
+    if not expected:
         return WordErrors(insertions=len(got.split()))
     import jiwer
 
-    found = jiwer.process_words(wanted, got)
-    return WordErrors(len(wanted.split()), found.substitutions, found.deletions, found.insertions)
+    found = jiwer.process_words(expected, got)
+    return WordErrors(len(expected.split()), found.substitutions, found.deletions, found.insertions)
 
 
-def differences(reference: str, heard: str) -> list[Difference]:
+def differences(reference: str, recognized: str) -> list[Difference]:
     """Both texts in normal words, in order, cut where they begin or cease to agree. Needs jiwer."""
-    wanted, got = normal_words(reference), normal_words(heard)
+    expected, got = normal_words(reference), normal_words(recognized)
     return [
-        Difference(same, tuple(wanted[a:b]), tuple(got[c:d])) for same, a, b, c, d in _alignment(wanted, got)
+        Difference(same, tuple(expected[a:b]), tuple(got[c:d]))
+        for same, a, b, c, d in _alignment(expected, got)
     ]
 
 
-def heard_delays_ms(said: Sequence[SpokenWord], heard: Sequence[tuple[str, int]]) -> list[int]:
+def display_delays_ms(said: Sequence[SpokenWord], recognized: Sequence[tuple[str, int]]) -> list[int]:
     """From the end of each word said to when it was shown, for those that were recognized. Needs jiwer.
 
     `heard` is (word, time it was shown) in the order of the words in the audio. Matching is by least edits.
     """
-    return [at_ms - spoken.end_ms for spoken, at_ms in _matched(said, heard)]
+    return [at_ms - spoken.end_ms for spoken, at_ms in _matched(said, recognized)]
 
 
-def start_errors_ms(said: Sequence[SpokenWord], heard: Sequence[tuple[str, int]]) -> list[int]:
+def start_errors_ms(said: Sequence[SpokenWord], recognized: Sequence[tuple[str, int]]) -> list[int]:
     """How far the start of each recognized word is from where it was said; `heard` is (word, start)."""
-    return [abs(start_ms - spoken.start_ms) for spoken, start_ms in _matched(said, heard)]
+    return [abs(start_ms - spoken.start_ms) for spoken, start_ms in _matched(said, recognized)]
 
 
 def _matched(
-    said: Sequence[SpokenWord], heard: Sequence[tuple[str, int]]
+    said: Sequence[SpokenWord], recognized: Sequence[tuple[str, int]]
 ) -> Iterator[tuple[SpokenWord, int]]:
-    wanted = [(word, spoken) for spoken in said for word in normal_words(spoken.text)]
-    got = [(word, at_ms) for text, at_ms in heard for word in normal_words(text)]
-    for same, a, b, c, _ in _alignment([word for word, _ in wanted], [word for word, _ in got]):
+    expected = [(word, spoken) for spoken in said for word in normal_words(spoken.text)]
+    got = [(word, at_ms) for text, at_ms in recognized for word in normal_words(text)]
+    for same, a, b, c, _ in _alignment([word for word, _ in expected], [word for word, _ in got]):
         if same:
-            yield from ((wanted[a + step][1], got[c + step][1]) for step in range(b - a))
+            yield from ((expected[a + step][1], got[c + step][1]) for step in range(b - a))
 
 
 def taken_back(shown: Iterable[Sequence[str]]) -> int:
@@ -212,16 +213,16 @@ def segmentation(turns: Sequence[Spoken], segments: Sequence[SpeechSpan]) -> Seg
     )
 
 
-def speaker_score(reference: Sequence[Spoken], heard: Sequence[Spoken]) -> SpeakerScore | None:
+def speaker_score(reference: Sequence[Spoken], recognized: Sequence[Spoken]) -> SpeakerScore | None:
     """Of one call with both parties' words; None without a reference word. Needs meeteval."""
-    wanted = [spoken for spoken in reference if normal(spoken.text)]
-    if not wanted:
+    expected = [spoken for spoken in reference if normal(spoken.text)]
+    if not expected:
         return None
     from meeteval import wer
     from meeteval.io import SegLST
 
-    turns = SegLST(_rows(wanted)), SegLST(_rows(heard) or _nothing(wanted))
-    words = SegLST(_rows(_each_word(wanted))), SegLST(_rows(_each_word(heard)) or _nothing(wanted))
+    turns = SegLST(_rows(expected)), SegLST(_rows(recognized) or _nothing(expected))
+    words = SegLST(_rows(_each_word(expected))), SegLST(_rows(_each_word(recognized)) or _nothing(expected))
     in_time = turns[0], words[1]
     tcp = float(wer.tcpwer(*in_time, collar=TCP_COLLAR_S)["call"].error_rate)
     tc_orc = float(wer.tcorcwer(*in_time, collar=TCP_COLLAR_S)["call"].error_rate)
@@ -240,13 +241,13 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
     return sorted(values)[max(0, math.ceil(percent / 100 * len(values)) - 1)]
 
 
-def _alignment(wanted: list[str], got: list[str]) -> list[tuple[bool, int, int, int, int]]:
-    """(same, from, to, from, to) in order: half-open spans of `wanted` and `got`."""
-    if not wanted or not got:
-        return [(False, 0, len(wanted), 0, len(got))] if wanted or got else []
+def _alignment(expected: list[str], got: list[str]) -> list[tuple[bool, int, int, int, int]]:
+    """(same, from, to, from, to) in order: half-open spans of `expected` and `got`."""
+    if not expected or not got:
+        return [(False, 0, len(expected), 0, len(got))] if expected or got else []
     import jiwer
 
-    chunks = jiwer.process_words(" ".join(wanted), " ".join(got)).alignments[0]
+    chunks = jiwer.process_words(" ".join(expected), " ".join(got)).alignments[0]
     return [
         (
             chunk.type == "equal",
@@ -297,5 +298,5 @@ def _each_word(spoken: Sequence[Spoken]) -> list[Spoken]:
     return words
 
 
-def _nothing(wanted: Sequence[Spoken]) -> list[dict[str, object]]:
-    return [{**_rows(wanted)[0], "words": ""}]
+def _nothing(expected: Sequence[Spoken]) -> list[dict[str, object]]:
+    return [{**_rows(expected)[0], "words": ""}]

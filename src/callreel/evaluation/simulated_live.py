@@ -1,7 +1,7 @@
-"""A recording heard as if it were live, as fast as can be: the clock is simulated, endpointer and queue are the real ones.
+"""A recording transcribed as if it were live, faster than real time: the clock is simulated, endpointing and queue are real.
 
-Both lanes come frame by frame, as they do from `services/lane`; `EndpointDetector` cuts and asks; `DecodeQueue` orders and sheds;
-so many workers are busy for as long as each decode took. What is left out is the network, the database and the browser.
+Both lanes come frame by frame; `EndpointDetector` cuts segments, `DecodeQueue` orders and sheds jobs, and a worker is busy
+for the processor time of each decode. Network, database and browser are left out.
 """
 
 import heapq
@@ -28,12 +28,12 @@ from callreel.evaluation.material import Recorded
 from callreel.live.endpointing import EndpointDetector
 
 BLOCK_MS = 20
-"""A media message: what a lane hears at once."""
+"""A media message: what a lane gets at once."""
 _CALL = CallId("evaluated")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownPartial:
     """A partial as a listener got it."""
 
     role: Role
@@ -48,7 +48,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class DeliveredFinal:
     """A final as a listener got it."""
 
     final: Final
@@ -56,26 +56,26 @@ class Given:
     stable: int = 0
     """How many of its words had been shown as stable."""
     contradicted: int | None = None
-    """How many of those the engine did not have in the end. They stayed. None where its own words are not known."""
+    """How many of those the engine's own final does not have. They stayed."""
 
 
 @dataclass(slots=True)
 class LiveRun:
-    """What came of one recording. Times count from its start."""
+    """The events of one recording. Times count from its start."""
 
-    finals: list[Given] = field(default_factory=list)
-    partials: list[Shown] = field(default_factory=list)
+    finals: list[DeliveredFinal] = field(default_factory=list)
+    partials: list[ShownPartial] = field(default_factory=list)
     finals_requested: int = 0
     partials_shed: int = 0
     finals_spilled: int = 0
     """Closed segments that had to wait on disk."""
     levels: list[OverloadLevel] = field(default_factory=list)
-    """What was given up, one level after the other as they came and went."""
+    """Overload levels in the order in which they were reached."""
     cpu_s: float = 0.0
 
     @property
     def finals_lost(self) -> int:
-        """Closed segments that nobody got a final for, or one that says that it failed."""
+        """Closed segments without a final, or with a failed one."""
         return self.finals_requested - sum(not given.final.failed for given in self.finals)
 
 
@@ -127,7 +127,7 @@ class _Simulation:
         cadence = PartialCadence.for_engine(self._decoding.capabilities)
         if cadence is not None:
             self._cadences[role] = cadence
-        return EndpointDetector(role, detector, options, cadence, self._ask)
+        return EndpointDetector(role, detector, options, cadence, self._request)
 
     async def until(self, now_ms: float) -> None:
         """Let the workers work up to `now_ms`."""
@@ -162,7 +162,7 @@ class _Simulation:
             return self._next()
         return job
 
-    def _ask(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
+    def _request(self, role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
         job = Job(_CALL, role, number, start_ms, samples, final, self._now_ms / 1000)
         if final:
             self.run.finals_requested += 1
@@ -181,7 +181,7 @@ class _Simulation:
             stability = self._open.pop(job.key, Stability())
             final = Final(segment, stability.final(words), decoded.failed)
             stable, contradicted = len(stability.stable), stability.contradicted(words)
-            self.run.finals.append(Given(final, self._now_ms, stable, contradicted))
+            self.run.finals.append(DeliveredFinal(final, self._now_ms, stable, contradicted))
             return
         if job.role in self._cadences:
             self._cadences[job.role].answered(self._now_ms - 1000 * job.offered_at_s)
@@ -189,4 +189,4 @@ class _Simulation:
             until_ms = job.start_ms + job.samples16k.size // ASR_SAMPLES_PER_MS
             new = Stability.for_engine(self._decoding.capabilities)
             showing = self._open.setdefault(job.key, new).update(words, until_ms)
-            self.run.partials.append(Shown(job.role, job.number, self._now_ms, showing))
+            self.run.partials.append(ShownPartial(job.role, job.number, self._now_ms, showing))

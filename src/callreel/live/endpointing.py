@@ -1,6 +1,6 @@
-"""Finding segments in one lane and asking for their text: voice activity, then jobs for the engines.
+"""Endpointing of one lane: voice activity detection cuts segments and requests their decoding.
 
-It runs on the receive path, so it only cuts: a step of detection costs about 0.1 ms. Decoding is `services/live`.
+It runs on the receive path: a step of detection costs about 0.1 ms. `live/transcription.py` decodes.
 """
 
 from collections import deque
@@ -29,7 +29,7 @@ SETTLE_MS = 25
 
 
 class SampleStore:
-    """The newest samples of a track by their absolute position; `forget` bounds it to what is still wanted."""
+    """The newest samples of a track by their absolute position; `forget` bounds its memory."""
 
     def __init__(self) -> None:
         self._pieces: deque[Samples] = deque()
@@ -53,11 +53,11 @@ class SampleStore:
 
     def between(self, start: int, end: int) -> Samples:
         """Samples [start, end), as far as they are held."""
-        at, wanted = self._first, [np.zeros(0, np.int16)]
+        at, found = self._first, [np.zeros(0, np.int16)]
         for piece in self._pieces:
-            wanted.append(piece[max(start - at, 0) : max(end - at, 0)])
+            found.append(piece[max(start - at, 0) : max(end - at, 0)])
             at += piece.size
-        return np.concatenate(wanted)
+        return np.concatenate(found)
 
     def forget(self, before: int) -> None:
         """Drop whole pieces that end before position `before`."""
@@ -85,10 +85,10 @@ class NoTranscript:
 
 
 class EndpointDetector:
-    """Segments of one role: `ask(number, start_ms, samples16k, final)` is called when text is wanted.
+    """Segments of one role; `request(role, number, start_ms, samples16k, final)` is called when one is to be decoded.
 
-    Open or closed, a segment is given as far as the lane has heard it: 16 kHz samples come up to 115 ms later than the
-    8 kHz ones that they are made of, so the last of a segment are made apart, and may differ by one from layer 2's.
+    A segment is complete up to the newest 8 kHz sample: the resampler holds 16 kHz samples back for up to 115 ms, so the
+    last ones are resampled here, and may differ by one from layer 2's.
     Holds them from the beginning of the oldest segment that is not given, or of the pre-roll before a next one: at
     most 27 s, about 860 kB.
     """
@@ -99,16 +99,16 @@ class EndpointDetector:
         detector: SpeechDetector,
         options: SegmenterOptions,
         cadence: PartialCadence | None,
-        ask: Callable[[Role, int, int, Samples, bool], None],
+        request: Callable[[Role, int, int, Samples, bool], None],
         first_number: int = 0,
         dropped: Callable[[Role, int], None] = lambda role, start_ms: None,
     ) -> None:
-        """`dropped(role, start_ms)`: text was asked for, but the segment that began there is none after all."""
+        """`dropped(role, start_ms)`: the segment that began there held too little speech; partials may have been requested."""
         self._role = role
         self._pre_ms = options.pre_ms
         self._segmenter = SpeechSegmenter(detector, options)
         self.cadence = cadence
-        self._ask = ask
+        self._request = request
         self._dropped = dropped
         self._samples16k = SampleStore()
         self._newest8k = SampleStore()
@@ -127,7 +127,7 @@ class EndpointDetector:
         self._newest8k.append(samples8k)
         for event in self._segmenter.push(samples8k):
             self._handle(event)
-        self._give_cut(self._certain_ms)
+        self._request_closed(self._certain_ms)
         self._forget()
         self._maybe_partial()
 
@@ -135,7 +135,7 @@ class EndpointDetector:
         """The stream ended and all its samples are there: close what is open."""
         end_ms = self._samples16k.end // ASR_SAMPLES_PER_MS
         self._handle(self._segmenter.finish(end_ms))
-        self._give_cut(end_ms)
+        self._request_closed(end_ms)
         self._newest8k.forget(self._newest8k.end)  # the next stream has a resampler of its own
 
     def _handle(self, event: SegmentEvent | None) -> None:
@@ -154,21 +154,21 @@ class EndpointDetector:
             return
         now_ms = self._certain_ms
         if self.cadence.due(self._number, now_ms - self._open_since_ms):
-            self._give(_Cut(self._number, self._open_since_ms, now_ms), final=False)
+            self._request_segment(_Cut(self._number, self._open_since_ms, now_ms), final=False)
 
     @property
     def _certain_ms(self) -> int:
-        """How far 16 kHz samples are known, or can be made of the newest 8 kHz ones."""
+        """How far 16 kHz samples exist, or can be resampled from the newest 8 kHz ones."""
         made_ms = self._newest8k.end // SAMPLES_PER_MS - SETTLE_MS
         return max(made_ms, self._samples16k.end // ASR_SAMPLES_PER_MS)
 
-    def _give_cut(self, heard_ms: int) -> None:
+    def _request_closed(self, heard_ms: int) -> None:
         while self._cut and self._cut[0].end_ms <= heard_ms:
-            self._give(self._cut.popleft(), final=True)
+            self._request_segment(self._cut.popleft(), final=True)
 
-    def _give(self, cut: _Cut, *, final: bool) -> None:
+    def _request_segment(self, cut: _Cut, *, final: bool) -> None:
         samples = self._between(cut.start_ms * ASR_SAMPLES_PER_MS, cut.end_ms * ASR_SAMPLES_PER_MS)
-        self._ask(self._role, cut.number, cut.start_ms, samples, final)
+        self._request(self._role, cut.number, cut.start_ms, samples, final)
 
     def _between(self, start: int, end: int) -> Samples:
         """Samples [start, end) at 16 kHz; what the lane's resampler still holds back is made here."""

@@ -1,7 +1,7 @@
-"""Closed segments that the engines have no time for now: rows until there is room, their audio read back from layer 2.
+"""Spilled segments: closed, but without room in the decode queue. Rows in the database; their audio is read from layer 2.
 
-It chooses no time: `services/live` spills and takes back as `speech.queue` says. Rows of a process that died are taken by
-whoever has room, as soon as their call is not live any more.
+`live/transcription.py` decides when to spill and take back. Any process with room takes the rows of a dead one, once
+their call is not live any more.
 """
 
 import asyncio
@@ -45,18 +45,18 @@ class Spill:
         """How many this process has spilled."""
 
     async def look(self) -> None:
-        """See what is there; others may have died and left some."""
+        """Count waiting segments; a dead process may have left some."""
         self.waiting = await asyncio.to_thread(self._count)
 
     async def put(self, call_id: CallId, segment: Segment) -> None:
-        """Keep the segment; its samples may be forgotten afterwards."""
+        """Store the segment; its samples may be dropped afterwards."""
 
         def keep() -> None:
             with self._database.write() as conn:
                 spilled.put(conn, call_id, segment)
 
         self.total += 1
-        await retry_in_thread("a segment that waits", keep)
+        await retry_in_thread("a spilled segment", keep)
         self.waiting += 1
 
     async def take(self, of: Collection[CallId]) -> Spilled | None:

@@ -25,7 +25,7 @@ def put_final(
     """Store a final; the events are to be recorded in the same transaction.
 
     The live transcript of a call that has `ended` here was stored before its spilled segments were decoded, so the last
-    one of them makes it anew.
+    one of them stores it again.
     """
     events = []
     if finals.put(conn, call_id, final):

@@ -199,14 +199,20 @@ class LiveTranscription:
         if cadence is not None:
             progress.cadences[role] = cadence
 
-        def ask(role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
+        def request(role: Role, number: int, start_ms: int, samples: Samples, final: bool) -> None:
             self._offer(Job(call_id, role, number, start_ms, samples, final, self._clock.monotonic_s()))
 
         def dropped(role: Role, start_ms: int) -> None:
             progress.open.pop((call_id, role, start_ms), None)
 
         return EndpointDetector(
-            role, self._options.new_detector(), self._options.segmenter, cadence, ask, first_number, dropped
+            role,
+            self._options.new_detector(),
+            self._options.segmenter,
+            cadence,
+            request,
+            first_number,
+            dropped,
         )
 
     def _offer(self, job: Job) -> None:

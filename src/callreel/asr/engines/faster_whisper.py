@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.engines import hub, packaged_model
-from callreel.asr.engines.options import known_only, one_of, phrases, text, whole
+from callreel.asr.engines.options import one_of, phrases, reject_unknown, text, whole
 from callreel.asr.engines.registry import Options
 from callreel.asr.engines.whisper_decoding import (
     FINAL_PADDING_S,
@@ -47,12 +47,12 @@ MODELS = {
     "tiny": 78, "tiny.en": 78, "base": 148, "base.en": 148, "small": 486, "small.en": 486, "medium": 1530,
     "medium.en": 1530, "large-v3": 3090, "large-v3-turbo": 1620, "distil-large-v3": 1510,
 }  # fmt: skip
-"""Names to fetch by, with their megabytes as published. The package knows a few more."""
+"""Names to fetch by, with their megabytes as published. The package has a few more."""
 
 
 def check(options: Options) -> Capabilities:
     """Raises NotFetchedError if the model is only not here yet, else EngineError with what is missing."""
-    known_only("faster-whisper", options, _OPTIONS)
+    reject_unknown("faster-whisper", options, _OPTIONS)
     one_of(options, "device", ("auto", "cpu", "cuda"))
     if importlib.util.find_spec("faster_whisper") is None:
         raise EngineError("engine faster-whisper is not installed: pip install faster-whisper")
@@ -120,7 +120,7 @@ def load(options: Options) -> "FasterWhisper":
         raise EngineError(f"engine faster-whisper: the model could not be loaded: {reason}") from error
     language = text(options, "language", "en")
     if language and language not in model.supported_languages:
-        raise EngineError(f"engine faster-whisper: the model does not know the language {language!r}")
+        raise EngineError(f"engine faster-whisper: the model does not support the language {language!r}")
     known = [code for code in model.supported_languages if code in NAMES]
     capabilities = replace(capabilities, on_request=tuple(known) if len(known) > 1 else ())
     hints = ", ".join(phrases(options, "hints"))

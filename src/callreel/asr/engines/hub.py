@@ -1,8 +1,8 @@
 """Model files by the name of their repository at the public model hub: which are here, and fetching the others.
 
-It knows no engines: they say which repository and which files. Files are kept where the hub's own client keeps them
-(`HF_HOME`), so that other programs share them; an interrupted fetch goes on where it was. The client checks the sizes
-of what it fetched and that a snapshot is complete. Only `fetch` talks to anybody.
+Engines name the repository and the files. Files are kept where the hub's own client keeps them
+(`HF_HOME`), so that other programs share them; an interrupted download resumes. The client checks the sizes
+of what it fetched and that a snapshot is complete. Only `fetch` makes requests.
 """
 
 import importlib.util
@@ -21,14 +21,14 @@ _TIMEOUT_S = 10.0
 
 
 class NotFetchedError(EngineError):
-    """Nothing is wrong but that a model has to be fetched first."""
+    """Only the model is missing: it has to be fetched first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
     """The models of one engine, by a folder or by a name.
 
-    `mark`: the file by which a folder is known for one. `files`: patterns of what a model needs of its repository.
+    `mark`: the file that marks a model folder. `files`: patterns of what a model needs of its repository.
     `sizes_mb`: its names, with their megabytes. `repository`: where another name leads; raises EngineError.
     """
 
@@ -68,7 +68,7 @@ class Models:
 
 
 def here(repository: str, files: Sequence[str]) -> Path | None:
-    """The folder with all `files` (patterns as `vocabulary.*`) of the repository, or None. Asks nobody."""
+    """The folder with all `files` (patterns as `vocabulary.*`) of the repository, or None. Makes no request."""
     if not _client():
         return None
     from huggingface_hub import snapshot_download
@@ -80,7 +80,7 @@ def here(repository: str, files: Sequence[str]) -> Path | None:
 
 
 def fetch(repository: str, files: Sequence[str], progress: Progress | None = None) -> Path:
-    """The folder, once all is there. Blocking, for as long as it takes. Raises EngineError with what stood in the way."""
+    """Download what is missing and return the folder. Blocking. Raises EngineError with the reason."""
     if not _client():
         raise EngineError(
             "models cannot be fetched without the package huggingface_hub; give a folder instead"
@@ -96,7 +96,9 @@ def fetch(repository: str, files: Sequence[str], progress: Progress | None = Non
             tqdm_class=_bar(progress or (lambda done, whole: None)),
         )
     except GatedRepoError as error:
-        raise EngineError(f"the model hub gives {repository} only to those whom it knows") from error
+        raise EngineError(
+            f"{repository} at the model hub requires an account; give a folder with the model"
+        ) from error
     except RepositoryNotFoundError as error:
         raise EngineError(f"the model hub has no {repository}") from error
     except Exception as error:  # the client lets its HTTP library's errors through
@@ -118,14 +120,14 @@ def _kind(error: BaseException) -> str:
 
 
 def _bar(progress: Progress) -> Any:
-    """A class for the client that draws nothing and tells the bytes. The bar that is furthest counts: the client has
-    one for what comes over the network and one for what is on the disk."""
+    """A progress bar class for the client that draws nothing and reports bytes. The client has one bar for the network and
+    one for the disk; the one that is furthest counts."""
     from tqdm import tqdm
 
     lock = threading.Lock()
     furthest = [0]
 
-    class Told(tqdm):  # type: ignore[misc]  # it has no types
+    class ByteProgress(tqdm):  # type: ignore[misc]  # it has no types
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
             self._bytes = kwargs.get("unit") == "B"
@@ -140,4 +142,4 @@ def _bar(progress: Progress) -> Any:
                     progress(furthest[0], max(int(self.total or 0), furthest[0]))
             return None
 
-    return Told
+    return ByteProgress

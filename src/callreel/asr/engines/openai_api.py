@@ -5,7 +5,7 @@ Options: `api_key` (needed without `base_url`), `base_url`, `model` (default `gp
 2027-02-26), `language` (empty to let the server find out), `hints` (words to expect, with commas between them: keywords
 of `gpt-transcribe`, part of the prompt of others), `prompt`, `word_times` (true asks for `verbose_json` with word times,
 which servers of the older kind give), `timeout_s` (default 30, for each try), `retries` (default 4; the client waits
-longer each time, and as long as a server that is asked too often says; what it says to one process holds for all of this
+longer each time, and as long as the server demands with status 429; that holds for all processes of this
 machine, up to a minute), `price_per_minute` (default 0).
 """
 
@@ -45,8 +45,8 @@ _SHORTEST_SAMPLES = 1600  # 100 ms, the least that the API takes
 
 
 def check(options: Options) -> Capabilities:
-    """Raises EngineError if the extra or the key is missing. Asks no server."""
-    option.known_only("openai", options, _OPTIONS)
+    """Raises EngineError if the extra or the key is missing. Makes no request."""
+    option.reject_unknown("openai", options, _OPTIONS)
     if importlib.util.find_spec("openai") is None:
         raise EngineError("engine openai is not installed: pip install 'callreel[openai]'")
     if not options.get("api_key") and not options.get("base_url"):
@@ -83,7 +83,7 @@ def _here(base_url: str) -> bool:
 
 
 def load(options: Options) -> "OpenAIEngine":
-    """The engine; connects when it is first asked."""
+    """The engine; connects with its first request."""
     able = check(options)
     from openai import DefaultHttpxClient, OpenAI
 
@@ -92,10 +92,10 @@ def load(options: Options) -> "OpenAIEngine":
 
     def heed(response: "Response") -> None:
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            pause.begin(_told_to_wait_s(response.headers))
+            pause.begin(_retry_after_s(response.headers))
 
     client = OpenAI(
-        api_key=api_key or "none",  # a server of one's own asks for none
+        api_key=api_key or "none",  # a local server needs none
         http_client=DefaultHttpxClient(
             event_hooks={"request": [lambda request: pause.keep()], "response": [heed]}
         ),
@@ -138,11 +138,9 @@ class OpenAIEngine:
         import openai
 
         try:
-            return self._ask(samples, language or self._language)
+            return self._request(samples, language or self._language)
         except openai.RateLimitError as error:
-            raise EngineError(
-                "engine openai: the server has been asked too often, or the account is empty"
-            ) from error
+            raise EngineError("engine openai: rate limit exceeded, or the account has no credit") from error
         except openai.APIStatusError as error:
             raise EngineError(f"engine openai: the server answered {error.status_code}") from error
         except openai.APITimeoutError as error:
@@ -150,7 +148,7 @@ class OpenAIEngine:
         except openai.APIError as error:
             raise EngineError(f"engine openai: no usable answer ({type(error).__name__})") from error
 
-    def _ask(self, samples: npt.NDArray[np.int16], wanted: str) -> list[RecognizedWord]:
+    def _request(self, samples: npt.NDArray[np.int16], wanted: str) -> list[RecognizedWord]:
         from openai import omit
 
         create = self._client.audio.transcriptions.create
@@ -188,7 +186,7 @@ def _timed(verbose: "TranscriptionVerbose", duration_ms: int) -> list[Recognized
     return timed(((word.word, word.start, word.end) for word in verbose.words), duration_ms)
 
 
-def _told_to_wait_s(headers: Mapping[str, str]) -> float:
+def _retry_after_s(headers: Mapping[str, str]) -> float:
     """What the server says in seconds or, of its own kind, milliseconds; 0 if it says nothing, or a date."""
     for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
         with suppress(KeyError, ValueError):

@@ -9,7 +9,7 @@ from callreel.asr.engines.registry import Options
 from callreel.domain.errors import EngineError
 
 
-def known_only(engine: str, options: Options, known: set[str]) -> None:
+def reject_unknown(engine: str, options: Options, known: set[str]) -> None:
     """Refuse options that `engine` does not have, since a mistyped one would silently do nothing."""
     unknown = sorted(set(options) - known)
     if unknown:

@@ -1,6 +1,6 @@
-"""Engines by name, imported only when asked for, so that an extra that is not installed costs nothing.
+"""Engines by name, imported on demand, so that an extra that is not installed costs nothing.
 
-It neither loads nor runs an engine: `host` does, in processes of its own. An engine module has two functions:
+`asr/workers/host.py` loads and runs engines, in worker processes. An engine module has two functions:
 `check(options) -> Capabilities`, quick and for any process, and `load(options) -> Engine`, for a worker. One whose model
 has to be fetched also has `fetch(options, progress)`.
 """
@@ -55,17 +55,17 @@ def check(choice: EngineChoice) -> Capabilities:
     """What the chosen engine can do, without loading it.
 
     Raises EngineError, one line, if it is unknown, its extra is missing, its model is not there or it has no API key;
-    NotFetchedError if all it lacks is a model that `prepare` would fetch. Asks nobody.
+    NotFetchedError if all it lacks is a model that `prepare` would fetch. Makes no request.
     """
     return _module(choice).check(choice.options)
 
 
 def capabilities(choice: EngineChoice) -> Capabilities:
-    """What the engine can do where it is not ready to: as far as its module tells without its model and its key."""
+    """What the engine can do, as far as its module can say without its model and its key."""
     module = _module(choice)
     if hasattr(module, "capabilities"):
-        told: Capabilities = module.capabilities(choice.options)
-        return told
+        declared: Capabilities = module.capabilities(choice.options)
+        return declared
     return Capabilities(
         choice.name, "", partials=False, word_times=False, confidence=False, runs_here=True, languages=()
     )

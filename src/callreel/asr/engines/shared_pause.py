@@ -1,7 +1,7 @@
-"""A pause that all processes of this machine keep which ask the same server with the same key.
+"""A back-off that all processes of this machine share which send requests to the same server with the same key.
 
-An empty file in the folder for temporary files, whose time of change is when the pause ends; it belongs to one user, and
-another's is not heeded. It is no rate limit: nobody is slowed down before the server has said that it is asked too often.
+An empty file in the temporary folder whose modification time is the end of the pause; files of other users are ignored. It is
+no rate limit: it starts when the server answers that requests come too often.
 """
 
 import hashlib
@@ -13,18 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 
 LONGEST_S = 60.0
-"""A server that wants longer is asked all the same: whoever waits for the words gives up after two minutes."""
+"""Also where the server demands more: a job times out after two minutes."""
 
 
 class SharedPause:
-    """By what is asked: an address and a key. A machine without a writable folder has no shared pause, and no error."""
+    """Identified by the server's address and the key. Without a writable folder there is no shared pause, and no error."""
 
-    def __init__(self, *asked: str, folder: Path | None = None) -> None:
-        digest = hashlib.sha256("\0".join(asked).encode()).hexdigest()[:24]
+    def __init__(self, *identity: str, folder: Path | None = None) -> None:
+        digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
         self._path = Path(folder or tempfile.gettempdir(), f"callreel-pause-{os.getuid()}-{digest}")
 
     def begin(self, seconds: float) -> None:
-        """Nobody asks for so long from now, or for as long as was said before if that ends later."""
+        """No requests for so long from now; an earlier pause that ends later stays."""
         until_s = time.time() + min(max(seconds, 0.0), LONGEST_S)
         with suppress(OSError):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -46,7 +46,7 @@ class Surveyed:
 
 
 def facts(one: Surveyed) -> dict[str, Json]:
-    """What is told of an engine: by the command line and the API."""
+    """An engine as the command line and the API report it."""
     able = one.capabilities
     return {
         "engine": one.name,
@@ -100,8 +100,8 @@ def select(found: Sequence[Surveyed], purpose: Purpose, *, elsewhere: bool, name
             better = f"; {', '.join(passed)} cannot be used" if passed else ""
             return Selected(one.choice, f"the best available engine{better}")
         passed[name] = reason
-    told = "; ".join(f"{name}: {reason}" for name, reason in passed.items())
-    raise EngineError(f"no engine can be used for the {purpose} transcript: {told}")
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in passed.items())
+    raise EngineError(f"no engine can be used for the {purpose} transcript: {reasons}")
 
 
 def _against(one: Surveyed, elsewhere: bool, named: bool) -> str | None:

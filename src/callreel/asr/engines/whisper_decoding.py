@@ -215,7 +215,7 @@ def _has_words(text: str) -> bool:
 
 
 def _without_loops(words: list[RecognizedWord]) -> list[RecognizedWord]:
-    """A phrase that follows itself `_LOOP` times or more stands once: nobody speaks so, a decoder does."""
+    """A phrase that follows itself `_LOOP` times or more stands once: it is a decoder loop, not speech."""
     texts = [word.text.casefold().strip(".,!?") for word in words]
     kept, at = [], 0
     while at < len(words):
