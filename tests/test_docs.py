@@ -202,3 +202,13 @@ def test_every_metric_is_documented_and_every_one_that_is_named_is_there() -> No
         }
     named = {name for page in PAGES for name in METRIC.findall(text(page))}
     assert named == known
+
+
+PATH_STEP = re.compile(r"^\| \d+ \| `([\w/]+\.py):[\w.]+`", re.MULTILINE)
+
+
+@pytest.mark.parametrize("heading", ["The path of a frame", "The path of a recording callback"])
+def test_paths_are_short_enough_to_read(heading: str) -> None:
+    section = docs("architecture.md").split(f"## {heading}\n")[1].split("\n## ")[0]
+    files = PATH_STEP.findall(section)
+    assert 15 <= len(files) <= 25 and len(set(files)) <= 19, files

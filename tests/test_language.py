@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 CHECKED = (
     "README.md",
     "CONTRIBUTING.md",
+    "docs/architecture.md",
     "docs/glossary.md",
     "docs/operations.md",
     "docs/performance.md",
