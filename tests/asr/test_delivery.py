@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from callreel.asr.delivery import LATE_MS, Delivered, SegmentDelivery
 from callreel.domain.transcript import Word
-from callreel.evaluation.scores import taken_back
+from callreel.evaluation.scores import retracted
 
 
 def said(text: str) -> list[Word]:
@@ -17,18 +17,18 @@ def test_a_word_is_late_when_it_first_stood_there_late() -> None:
     delivery = SegmentDelivery()
     delivery.show(said("one"), 900)
     delivery.show(said("one two"), 1400 + LATE_MS)
-    assert delivery.final(said("one two three"), 2401 + LATE_MS) == Delivered(3, late=1, taken_back=0)
+    assert delivery.final(said("one two three"), 2401 + LATE_MS) == Delivered(3, late=1, retracted=0)
 
 
-def test_a_word_that_changed_counts_as_taken_back_and_from_its_last_showing() -> None:
+def test_a_word_that_changed_counts_as_retracted_and_from_its_last_showing() -> None:
     delivery = SegmentDelivery()
     delivery.show(said("wreck a nice"), 2500)
     delivery.show(said("recognise"), 2600)
-    assert delivery.final(said("recognise speech"), 2700) == Delivered(2, late=1, taken_back=3)
+    assert delivery.final(said("recognise speech"), 2700) == Delivered(2, late=1, retracted=3)
 
 
 def test_a_segment_without_partials_is_as_late_as_its_final() -> None:
-    assert SegmentDelivery().final(said("one two"), 5000) == Delivered(2, late=2, taken_back=0)
+    assert SegmentDelivery().final(said("one two"), 5000) == Delivered(2, late=2, retracted=0)
     assert Delivered(2, 1, 0) + Delivered(3, 0, 2) == Delivered(5, 1, 2)
 
 
@@ -38,4 +38,4 @@ def test_it_takes_back_what_an_evaluation_says(texts: Sequence[Sequence[str]]) -
     for text in texts:
         delivery.show(said(" ".join(text)), 0)
     last = texts[-1] if texts else []
-    assert delivery.final(said(" ".join(last)), 0).taken_back == taken_back(texts)
+    assert delivery.final(said(" ".join(last)), 0).retracted == retracted(texts)

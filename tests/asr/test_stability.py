@@ -102,7 +102,7 @@ def folded(words: Sequence[Word]) -> list[str]:
 
 
 @given(HYPOTHESES, WORDS, st.sampled_from([0, 200, 600]))
-def test_what_was_shown_as_stable_is_never_taken_back(
+def test_what_was_shown_as_stable_is_never_retracted(
     hypotheses: list[tuple[list[str], int, int]], last: list[str], settle_ms: int
 ) -> None:
     stability, before = Stability(settle_ms), list[str]()

@@ -43,7 +43,7 @@ def test_the_oracle_makes_no_error_offline_or_live(recorded: Recorded) -> None:
     assert (found["words"], found["wer_offline"], found["wer_live"]) == (18, 0, 0)
     assert (found["streaming_gap"], found["cp_wer_minus_orc_wer"], found["tcp_wer"]) == (0, 0, 0)
     assert found["tcp_wer_minus_tcorc_wer"] == 0
-    assert (found["finals"], found["finals_lost"], found["taken_back"]) == (4, 0, 0)
+    assert (found["finals"], found["finals_lost"], found["retracted"]) == (4, 0, 0)
     assert (found["words_lost"], found["words_cut"], found["false_segments"]) == (0, 0, 0)
 
 
@@ -75,7 +75,7 @@ def test_an_engines_errors_are_counted_live_and_offline_alike(recorded: Recorded
     found = figures([judged(recorded, _Stumbling())])
     assert found["wer_offline"] == found["wer_live"] == pytest.approx(4 / 18, abs=1e-3)
     assert found["streaming_gap"] == 0
-    assert found["taken_back"] is not None and found["taken_back"] > 0.1
+    assert found["retracted"] is not None and found["retracted"] > 0.1
     assert found["core_s_per_s_live"] is not None and found["core_s_per_s_live"] > 0
 
 
@@ -163,7 +163,7 @@ def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
         ("tcp_wer_minus_tcorc_wer", 0),
         ("partial_latency_p50_ms", 600),
         ("partial_latency_p95_ms", 1000),
-        ("taken_back", 0.3),
+        ("retracted", 0.3),
         ("words_lost", 0.005),
     ):
         value = found[name]

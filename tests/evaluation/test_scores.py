@@ -12,9 +12,9 @@ from callreel.evaluation.scores import (
     differences,
     display_delays_ms,
     percentile,
+    retracted,
     segmentation,
     speaker_score,
-    taken_back,
     word_errors,
 )
 
@@ -89,8 +89,8 @@ def test_delays_survive_words_that_are_many_words_when_said() -> None:
         ([["a"], ["b"], ["a"]], 2),
     ],
 )
-def test_words_shown_and_replaced_are_taken_back(shown: list[list[str]], count: int) -> None:
-    assert taken_back(shown) == count
+def test_words_shown_and_replaced_are_retracted(shown: list[list[str]], count: int) -> None:
+    assert retracted(shown) == count
 
 
 @given(st.lists(TEXTS))
@@ -98,7 +98,7 @@ def test_growing_texts_take_nothing_back(pieces: list[list[str]]) -> None:
     grown: list[list[str]] = [[]]
     for piece in pieces:
         grown.append(grown[-1] + piece)
-    assert taken_back(grown) == 0
+    assert retracted(grown) == 0
 
 
 def test_a_segment_over_all_words_loses_and_cuts_none() -> None:

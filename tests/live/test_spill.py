@@ -20,7 +20,7 @@ from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.live import transcription as live_module
 from callreel.live.spill import Spill
-from callreel.live.transcript import keep_live_transcript
+from callreel.live.transcript import save_live_transcript
 from callreel.live.transcription import LiveTranscription
 from callreel.store.calls import calls, layers
 from callreel.store.files.growing_wav import GrowingWav
@@ -201,7 +201,7 @@ def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_wh
     with grounded(tmp_path) as installation:
         with installation.database.write() as conn:  # as recovery does it
             calls.set_state(conn, CALL, CallState.ENDED, NOON)
-        keep_live_transcript(installation.database, installation.publisher, CALL, "quick")
+        save_live_transcript(installation.database, installation.publisher, CALL, "quick")
         asyncio.run(comes_back(installation))
         assert [final.segment.number for final in kept(installation)] == [2, 3, 4]
         with installation.database.read() as conn:

@@ -17,7 +17,7 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, TranscriptKind
 from callreel.live.endpointing import NoTranscript
-from callreel.live.transcript import keep_live_transcript
+from callreel.live.transcript import save_live_transcript
 from callreel.live.transcription import LiveTranscription
 from callreel.runtime.counters import Counters
 from callreel.store.calls import calls
@@ -342,7 +342,7 @@ def test_with_a_real_engine_process_that_dies(installation: Installation) -> Non
 def test_keeping_the_transcript_twice_keeps_one(installation: Installation) -> None:
     a_call(installation)
     for _ in range(2):
-        keep_live_transcript(installation.database, installation.publisher, CALL, "quick")
+        save_live_transcript(installation.database, installation.publisher, CALL, "quick")
     found = transcript(installation)
     assert found is not None and found.revision == 1
 

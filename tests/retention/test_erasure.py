@@ -206,7 +206,7 @@ def test_nothing_goes_here_while_the_carrier_cannot(recorded: Recorded) -> None:
     recorded.installation.clock.step(3600)
     engine.work_due()
     assert files_left(recorded.installation) == [] and not engine.waiting
-    assert stone(recorded).recordings == {SID: {"outcome": "gone", "transcriptions": 0}}
+    assert stone(recorded).recordings == {SID: {"outcome": "already_deleted", "transcriptions": 0}}
 
 
 def test_the_carriers_copy_can_be_left_also_after_it_could_not_go(recorded: Recorded) -> None:
@@ -214,7 +214,7 @@ def test_the_carriers_copy_can_be_left_also_after_it_could_not_go(recorded: Reco
     with pytest.raises(CarrierError):
         erase(recorded)
     done = erase(recorded, at_carrier=False)
-    assert done.recordings == {SID: {"outcome": "left", "transcriptions": 0}}
+    assert done.recordings == {SID: {"outcome": "kept", "transcriptions": 0}}
     assert files_left(recorded.installation) == []
 
 

@@ -12,7 +12,7 @@ from callreel.domain.cost import Prices
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind, Turn
-from callreel.review.live_scoring import keep_delivery, keep_text_score
+from callreel.review.live_scoring import save_delivery, save_text_score
 from callreel.review.summary import call_summary, layer_names
 from callreel.store.calls import calls, legs, live_events, recordings
 from callreel.store.transcripts import transcripts
@@ -113,7 +113,7 @@ def test_live_score_is_null_until_known(place: Seed) -> None:
     with place.database.write() as conn:
         summary = call_summary(conn, DONE)
         assert summary is not None and summary["live_score"] is None
-        keep_delivery(conn, DONE, Delivered(words=9, late=2, taken_back=3))
+        save_delivery(conn, DONE, Delivered(words=9, late=2, retracted=3))
         summary = call_summary(conn, DONE)
         assert summary is not None
         assert summary["live_score"] == {
@@ -125,7 +125,7 @@ def test_live_score_is_null_until_known(place: Seed) -> None:
         )
         transcripts.put(conn, DONE, TranscriptKind.LIVE, "a", "", live)
         transcripts.put(conn, DONE, TranscriptKind.FINAL, "b", "", final)
-        keep_text_score(conn, DONE)
+        save_text_score(conn, DONE)
         summary = call_summary(conn, DONE)
     assert summary is not None and isinstance(summary["live_score"], dict)
     score = summary["live_score"]
@@ -134,6 +134,6 @@ def test_live_score_is_null_until_known(place: Seed) -> None:
 
 def test_a_call_with_one_text_has_no_score(place: Seed) -> None:
     with place.database.write() as conn:
-        keep_text_score(conn, LIVE)
+        save_text_score(conn, LIVE)
         summary = call_summary(conn, LIVE)
     assert summary is not None and summary["live_score"] is None

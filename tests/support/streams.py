@@ -10,7 +10,7 @@ from callreel.domain.recording import Layer, LayerFile
 from callreel.domain.transcript import TranscriptKind
 from callreel.ingest.call_registry import LiveStream
 from callreel.ingest.recovery import Recovery
-from callreel.live.transcript import keep_live_transcript
+from callreel.live.transcript import save_live_transcript
 from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.store.calls import layers, streams
 from callreel.store.calls.streams import StreamRow
@@ -99,7 +99,7 @@ def recovery(
     """By a process that knows which other processes are alive."""
     return Recovery(
         installation.database, installation.commits, installation.clock, installation.blobs.root,
-        lambda call_id: keep_live_transcript(installation.database, installation.publisher, call_id, "quick"),
+        lambda call_id: save_live_transcript(installation.database, installation.publisher, call_id, "quick"),
         lambda names: names - alive,
         alone=alone,
     )  # fmt: skip

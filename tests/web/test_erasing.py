@@ -76,7 +76,7 @@ def test_call_is_erased_through_the_api_and_leaves_a_tombstone(
     proof = ada.get(f"{API}/erasure").json()
     assert (proof["state"], proof["step"], proof["last_error"]) == ("done", None, None)
     assert {file["path"]: file["sha256"] for file in proof["files"]} == digests
-    assert proof["recordings"][0]["outcome"] == "left" and proof["rows"]["turns"] > 0
+    assert proof["recordings"][0]["outcome"] == "kept" and proof["rows"]["turns"] > 0
     assert ada.get("/api/erasures").json()["erasures"] == [proof]
     assert [ada.get(API).status_code, ada.delete(API).status_code] == [404, 404]
 

@@ -68,7 +68,7 @@ def hints_of(settings: Settings, database: Database) -> list[str]:
         return vocabulary.hints(conn, settings.vocabulary)
 
 
-def engines_told(settings: Settings, begun: Mapping[Purpose, StartedEngine | None]) -> dict[str, Json]:
+def engine_report(settings: Settings, begun: Mapping[Purpose, StartedEngine | None]) -> dict[str, Json]:
     """What `GET /api/engines` answers: who hears, why, who stands in now, and what each can do."""
     told: dict[str, Json] = {}
     for purpose, engine in begun.items():

@@ -40,7 +40,7 @@ class OfflineInstallation:
 
 
 @contextmanager
-def at_rest(settings: Settings) -> Iterator[OfflineInstallation]:
+def open_installation(settings: Settings) -> Iterator[OfflineInstallation]:
     """Open what a command needs. Raises StoreError."""
     database, clock = Database.open(settings.app_database_url), Clock()
     carrier = CarrierRecordings(carrier_access(settings))

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 
 from callreel.app.carrier import answer_options, signature_check
-from callreel.app.engines import engines_told
+from callreel.app.engines import engine_report
 from callreel.app.live import LiveSide, leg_ended
 from callreel.app.runtime import Runtime
 from callreel.asr.engines.survey import Purpose
@@ -62,7 +62,7 @@ def web_app(
         demo_sign_in=demo_sign_in,
         secure_cookies=settings.public_url.startswith("https:"),
         role_names={Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name},
-        engine_report=lambda: engines_told(settings, {Purpose.LIVE: engine, Purpose.FINAL: runtime.final}),
+        engine_report=lambda: engine_report(settings, {Purpose.LIVE: engine, Purpose.FINAL: runtime.final}),
         check_language=final.language_option,
         languages=sorted(((code, named(code)) for code in final.on_request), key=lambda pair: pair[1]),
         prices=settings.prices,

@@ -26,7 +26,7 @@ from callreel.ingest.recovery import CHECK_EVERY_S as RECOVERY_EVERY_S
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import CHECK_EVERY_S as STALE_CHECK_EVERY_S
 from callreel.ingest.stale_calls import StaleCalls
-from callreel.live.transcript import keep_live_transcript
+from callreel.live.transcript import save_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
 from callreel.postcall.dispatcher import Dispatcher
@@ -73,7 +73,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             await engine.host.close()  # the workers have engines of their own; what it can do is known now
         recovery = Recovery(
             runtime.database, runtime.commits, runtime.clock, settings.objects_dir,
-            lambda call_id: keep_live_transcript(runtime.database, runtime.publisher, call_id, engine.able.name),
+            lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine.able.name),
             runtime.peers.dead, alone=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
         )  # fmt: skip
         await asyncio.to_thread(recovery.at_start)

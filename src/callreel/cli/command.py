@@ -47,9 +47,9 @@ def configure(overrides: Mapping[str, object] | None = None, *, quiet: bool = Tr
 def offline() -> Iterator[tuple[Settings, OfflineInstallation]]:
     """Settings, database, files and carrier access for a command that needs no running server."""
     settings = configure()
-    from callreel.app.offline import at_rest
+    from callreel.app.offline import open_installation
 
-    with at_rest(settings) as installation:
+    with open_installation(settings) as installation:
         yield settings, installation
 
 

@@ -57,7 +57,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Figure], str]], ...] = (
     ("final s\nP50", "final_latency_p50_ms", _seconds),
     ("\nP95", "final_latency_p95_ms", _seconds),
     ("turn end\ns P90", "turn_end_decision_p90_ms", _seconds),
-    ("taken\nback %", "taken_back", _percent),
+    ("retracted\n%", "retracted", _percent),
     ("lost /\ncut %", "words_lost", _percent),
     ("\n", "words_cut", _percent),
     ("wrong party\n% cp-ORC", "cp_wer_minus_orc_wer", _percent),

@@ -7,8 +7,8 @@ LONGEST_REASON = 500
 
 
 class AtCarrier(StrEnum):
-    """`GONE`: the carrier no longer had it. `LEFT`: the erasure order excluded the carrier's copy."""
+    """`ALREADY_DELETED`: the carrier no longer had it. `KEPT`: the erasure order excluded the carrier's copy."""
 
     DELETED = "deleted"
-    GONE = "gone"
-    LEFT = "left"
+    ALREADY_DELETED = "already_deleted"
+    KEPT = "kept"

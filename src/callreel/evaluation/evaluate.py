@@ -56,7 +56,7 @@ class Evaluated:
     start_errors_ms: list[int] = field(default_factory=list)
     """How far the start of each word of the offline finals is from where it was said."""
     words_shown: int = 0
-    taken_back: int = 0
+    retracted: int = 0
     words_stable: int = 0
     """Words that were shown as stable while their segment was open."""
     contradicted: int | None = None
@@ -111,7 +111,7 @@ async def evaluate(
         live_text={role: _text(live_finals, role) for role in lanes} if options.live else {},
         segmentation=Segmentation(),
         words_shown=sum(len(final.words) for final in live_finals),
-        taken_back=_taken_back(live),
+        retracted=_retracted(live),
         words_stable=sum(given.stable for given in live.finals),
         contradicted=_sum_known(given.contradicted for given in live.finals),
         finals=len(live_finals),
@@ -222,7 +222,7 @@ def _final_delays_ms(said: Sequence[SpokenWord], given: Sequence[DeliveredFinal]
     return delays
 
 
-def _taken_back(live: LiveRun) -> int:
+def _retracted(live: LiveRun) -> int:
     count = 0
     for one in live.finals:
         segment = one.final.segment
@@ -231,7 +231,7 @@ def _taken_back(live: LiveRun) -> int:
             for shown in live.partials
             if (shown.role, shown.number) == (segment.role, segment.number)
         ]
-        count += scores.taken_back([*texts, [word.text for word in one.final.words]])
+        count += scores.retracted([*texts, [word.text for word in one.final.words]])
     return count
 
 
@@ -299,7 +299,7 @@ def figures(results: Sequence[Evaluated]) -> dict[str, float | int | None]:
     made |= _delays("final_latency", [ms for result in results for ms in result.final_delays_ms])
     made |= _delays("turn_end_decision", pieces.decision_delays_ms)
     made |= {
-        "taken_back": _share(sum(result.taken_back for result in results), shown),
+        "retracted": _share(sum(result.retracted for result in results), shown),
         "words_stable": sum(result.words_stable for result in results),
         "stable_contradicted": _share(
             _sum_known(result.contradicted for result in results),

@@ -177,7 +177,7 @@ def _matched(
             yield from ((expected[a + step][1], got[c + step][1]) for step in range(b - a))
 
 
-def taken_back(shown: Iterable[Sequence[str]]) -> int:
+def retracted(shown: Iterable[Sequence[str]]) -> int:
     """How many words were shown and then replaced or removed, over the successive texts of one segment."""
     count = 0
     before: tuple[str, ...] = ()

@@ -54,13 +54,13 @@ class Recovery:
         commits: GroupCommit,
         clock: Clock,
         data_dir: Path,
-        keep_live_transcript: Callable[[CallId], None],
+        save_live_transcript: Callable[[CallId], None],
         dead_among: Callable[[set[str]], set[str]],
         *,
         alone: bool,
         spool: str | None = None,
     ) -> None:
-        """`keep_live_transcript` (blocking) saves a call's live transcript from its final results. `dead_among` returns
+        """`save_live_transcript` (blocking) saves a call's live transcript from its final results. `dead_among` returns
         the dead ones of the given processes. `alone`: there is no other machine, so a file that is not here is lost.
         `spool`: the name of `data_dir` where files are offloaded from it.
         """
@@ -68,7 +68,7 @@ class Recovery:
         self._commits = commits
         self._clock = clock
         self._data_dir = data_dir
-        self._keep_live_transcript = keep_live_transcript
+        self._save_live_transcript = save_live_transcript
         self._dead_among = dead_among
         self._alone = alone
         self._spool = spool
@@ -110,7 +110,7 @@ class Recovery:
         ended = [row.id for row in live if row.owner in dead and row.id not in expected and self._end(row)]
         for call_id in [*ended, *(row.id for row in untranscribed if row.owner in dead)]:
             # Segments that were not decoded are in the layers; the stages after the call wait for this row, not for them.
-            self._keep_live_transcript(call_id)
+            self._save_live_transcript(call_id)
         if ended:
             log.warning("calls of dead processes closed calls=%d", len(ended))
         return len(ended)

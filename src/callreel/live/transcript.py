@@ -12,7 +12,7 @@ from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
 from callreel.domain.words import join_words
-from callreel.review.live_scoring import keep_text_score
+from callreel.review.live_scoring import save_text_score
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.store.transcripts import finals, spilled, transcripts
@@ -33,11 +33,11 @@ def put_final(
     last = spilled.remove(conn, call_id, final.segment) and not spilled.count(conn, call_id)
     if last and ended:
         events.append(put_live_transcript(conn, call_id, engine))
-        keep_text_score(conn, call_id)
+        save_text_score(conn, call_id)
     return events
 
 
-def keep_live_transcript(database: Database, publisher: EventPublisher, call_id: CallId, engine: str) -> None:
+def save_live_transcript(database: Database, publisher: EventPublisher, call_id: CallId, engine: str) -> None:
     """Merge a call's live finals into turns and store them as its live transcript. Blocking, repeatable."""
     with database.write() as conn:
         event = publisher.record(conn, put_live_transcript(conn, call_id, engine))

@@ -33,7 +33,7 @@ from callreel.domain.transcript import Final, Segment, Word
 from callreel.live.endpointing import EndpointDetector, NoTranscript
 from callreel.live.spill import Spill
 from callreel.live.transcript import partial_data, put_final, put_live_transcript
-from callreel.review.live_scoring import keep_delivery
+from callreel.review.live_scoring import save_delivery
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.store.db.write_retry import SHUT_DOWN_S, retry_until_stored
@@ -244,7 +244,7 @@ class LiveTranscription:
         def write(conn: Connection) -> Written:
             event = put_live_transcript(conn, call_id, engine.name, engine, self._chosen.why)
             if delivered is not None:
-                keep_delivery(conn, call_id, delivered)
+                save_delivery(conn, call_id, delivered)
             return Written((event,))
 
         await retry_until_stored("a live transcript", lambda: self._commits.commit(write))

@@ -17,7 +17,7 @@ from callreel.domain.recording import CloudState, Layer
 from callreel.domain.verdict import ChannelFault, Comparison, Facts, Judgement, Limits, judge
 from callreel.postcall.call_audio import CallAudio, CallRows, channel_fault, open_call_audio, read_rows
 from callreel.review.costs import main_recording
-from callreel.review.live_scoring import keep_text_score
+from callreel.review.live_scoring import save_text_score
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
@@ -120,7 +120,7 @@ class LayerComparison:
                 judgement.reasons,
             )
             calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
-            keep_text_score(conn, call.id)  # now it is known where the live text lies in the recording
+            save_text_score(conn, call.id)  # now it is known where the live text lies in the recording
             if same and not closed:
                 return  # the step was cut off after this transaction and runs again
             told = LiveEvent(call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons})

@@ -17,7 +17,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.domain.verdict import FAULTS
 from callreel.postcall.call_audio import NoAudioError, channel_fault, open_call_audio, read_rows
-from callreel.review.live_scoring import keep_text_score
+from callreel.review.live_scoring import save_text_score
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
@@ -163,7 +163,7 @@ class FinalTranscriber:
             if (
                 run
             ):  # else the judge stage does it, when it is known where the live text lies in the recording
-                keep_text_score(conn, call_id)
+                save_text_score(conn, call_id)
             event = self._publisher.record(conn, _told(call_id, len(turns)))
         self._publisher.publish(event)
         return len(turns)

@@ -164,7 +164,7 @@ class Erasing:
         self._refuse_elsewhere(files)
         became = dict(ordered.recordings)
         if not ordered.at_carrier:
-            became |= {sid: {"outcome": AtCarrier.LEFT.value, "transcriptions": 0} for sid in known}
+            became |= {sid: {"outcome": AtCarrier.KEPT.value, "transcriptions": 0} for sid in known}
             with self._database.write() as conn:
                 erasures.set_recordings(conn, call_id, became)
             return
@@ -177,7 +177,7 @@ class Erasing:
             if sid in became:
                 continue
             texts = self._carrier.delete_transcriptions(sid)
-            outcome = AtCarrier.DELETED if self._carrier.delete(sid) else AtCarrier.GONE
+            outcome = AtCarrier.DELETED if self._carrier.delete(sid) else AtCarrier.ALREADY_DELETED
             became[sid] = {"outcome": outcome.value, "transcriptions": texts}
             with self._database.write() as conn:
                 erasures.set_recordings(conn, call_id, became)

@@ -13,7 +13,7 @@ from callreel.store.calls import calls
 from callreel.store.transcripts import live_scores, transcripts
 
 
-def keep_text_score(conn: Connection, call_id: CallId) -> None:
+def save_text_score(conn: Connection, call_id: CallId) -> None:
     """In the transaction that has made one of the texts, or placed them against each other. Nothing without both."""
     row = calls.get(conn, call_id)
     live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
@@ -23,7 +23,7 @@ def keep_text_score(conn: Connection, call_id: CallId) -> None:
     live_scores.put(conn, call_id, asdict(live_score(live_turns(conn, row), final.turns)))
 
 
-def keep_delivery(conn: Connection, call_id: CallId, delivered: Delivered) -> None:
+def save_delivery(conn: Connection, call_id: CallId, delivered: Delivered) -> None:
     """How the words came, counted by the process that gave them out."""
-    counts = {"live_words": delivered.words, "late": delivered.late, "retracted": delivered.taken_back}
+    counts = {"live_words": delivered.words, "late": delivered.late, "retracted": delivered.retracted}
     live_scores.put(conn, call_id, counts)

@@ -74,8 +74,8 @@ ERASURE_STEPS: Mapping[str, str] = {
 
 AT_CARRIER: Mapping[str, str] = {
     "deleted": "deleted",
-    "gone": "already deleted",
-    "left": "kept, as requested",
+    "already_deleted": "already deleted",
+    "kept": "kept, as requested",
 }
 
 CARRIER_ERRORS: Mapping[str, str] = {
