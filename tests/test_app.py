@@ -9,7 +9,7 @@ from callreel.domain.errors import SettingsError
 from callreel.settings import Settings
 
 
-def test_the_stand_ins_softphone_is_for_the_demo_only(tmp_path: Path) -> None:
+def test_simulated_softphone_is_for_the_demo_only(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", softphone_signalling_address="127.0.0.1:8002")
     with pytest.raises(SettingsError, match="CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS is for demo mode"):
         serve(settings)
@@ -18,7 +18,7 @@ def test_the_stand_ins_softphone_is_for_the_demo_only(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_the_stand_ins_softphone_is_refused_beside_the_real_carrier(tmp_path: Path) -> None:
+def test_simulated_softphone_is_refused_with_the_real_carrier(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", softphone_signalling_address="127.0.0.1:8002")
     for sign_in in (False, True):
         with pytest.raises(SettingsError, match="CALLREEL_CARRIER_API_URL does not"):
@@ -26,7 +26,7 @@ def test_the_stand_ins_softphone_is_refused_beside_the_real_carrier(tmp_path: Pa
     assert not (tmp_path / "data").exists()
 
 
-def test_the_demo_listens_on_loopback_only(tmp_path: Path) -> None:
+def test_demo_listens_on_loopback_only(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", host="0.0.0.0")
     with pytest.raises(SettingsError, match="loopback only"):
         serve(settings, demo=True)

@@ -57,7 +57,7 @@ def steps_a_frame(work: Callable[[], object]) -> float:
     return statistics.median(ratios)
 
 
-def test_parsing_and_placing_a_frame() -> None:
+def test_parsing_and_placing_a_frame_stays_cheap() -> None:
     said = messages()
 
     def work() -> None:
@@ -72,7 +72,7 @@ def test_parsing_and_placing_a_frame() -> None:
     assert steps_a_frame(work) < PARSE_AND_PLACE_BOUND
 
 
-def test_the_whole_way_of_a_frame_into_both_layers(tmp_path: Path) -> None:
+def test_writing_a_frame_to_both_layers_stays_cheap(tmp_path: Path) -> None:
     """As for a call that nobody listens to: eight frames of a track are read at once and written."""
     said = messages()
     reads = [said[2 + at : 10 + at] for at in range(0, FRAMES, 8)]

@@ -51,7 +51,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_existing_targets(page: Path) -> None:
     for link in LINK.findall(text(page)):
         if re.match(r"[a-z]+:", link):
             continue
@@ -62,7 +62,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_modules_that_are_named_are_there(page: Path) -> None:
+def test_named_modules_exist(page: Path) -> None:
     for path, name in MODULE.findall(text(page)):
         places = [place for place in (SOURCE / path, ROOT / path) if place.is_file()]
         assert places or "/" not in path, path
@@ -73,7 +73,7 @@ def test_modules_that_are_named_are_there(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_variables_that_are_named_are_settings(page: Path) -> None:
+def test_named_variables_are_settings(page: Path) -> None:
     known = {name for field in Settings.model_fields for name in env_names(field)} | NOT_SETTINGS
     for variable in set(VARIABLE.findall(text(page))):
         assert variable in known or variable.startswith("CALLREEL_TEST_"), variable
@@ -106,7 +106,7 @@ def routes() -> Iterator[str]:
             yield path if in_full else f"/twilio{path}"
 
 
-def test_every_route_says_who_may_use_it() -> None:
+def test_every_route_states_its_access() -> None:
     found = set(routes())
     assert {"/twilio/voice", "/twilio/recording-status", "/health", "/calls/{call_id}"} <= found
     for route in found:
@@ -128,7 +128,7 @@ def test_every_fault_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("name", PROMISES)
-def test_the_table_of_faults_promises_what_is_tested(name: str) -> None:
+def test_fault_table_states_the_tested_promises(name: str) -> None:
     assert name not in AT_THE_DOOR
     promise, cells = PROMISES[name], rows(docs("reliability.md"))[name].split("|")
     verdict, layer = cells[4], cells[5]
@@ -143,7 +143,7 @@ def test_every_reason_is_in_the_glossary() -> None:
         assert f"`{code}`" in docs("glossary.md"), code
 
 
-def test_every_dependency_has_its_line() -> None:
+def test_every_dependency_has_its_row() -> None:
     project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
     extras = project["optional-dependencies"].values()
     lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
@@ -153,7 +153,7 @@ def test_every_dependency_has_its_line() -> None:
     assert named == set(rows(told))
 
 
-def test_every_test_that_the_faults_name_exists() -> None:
+def test_every_test_named_in_the_fault_tables_exists() -> None:
     named = set(re.findall(r"`(?:tests/[\w/]+/)?(test_\w+)(?:\.py)?[`\[(]", docs("reliability.md")))
     files = [path for path in (ROOT / "tests").rglob("test_*.py")]
     there = {path.stem for path in files}
@@ -174,7 +174,7 @@ def alerts() -> Iterator[set[str]]:
             yield set(METRIC.findall(cells[0]))
 
 
-def test_every_alert_says_what_to_do_when_it_fires() -> None:
+def test_every_alert_has_an_entry_with_what_to_do() -> None:
     fires = docs("operations.md").split("## When an alert fires")[1].split("\n## ")[0]
     entries = [
         set(METRIC.findall(line.split(" | ")[0]))
@@ -188,7 +188,7 @@ def test_every_alert_says_what_to_do_when_it_fires() -> None:
     assert set().union(*entries) <= set().union(*found), "an entry for what nobody is told of"
 
 
-def test_every_metric_is_documented_and_every_one_that_is_named_is_there() -> None:
+def test_documented_metrics_are_the_exported_ones() -> None:
     with temporary_installation() as installation:
         clock = installation.clock
         installation.blobs.check_writable()

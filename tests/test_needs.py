@@ -29,7 +29,7 @@ NEEDS = [
 
 
 @pytest.mark.parametrize(("need", "what_to_do"), NEEDS)
-def test_a_person_without_it_is_told_and_the_test_skipped(
+def test_missing_requirement_skips_with_instructions(
     need: Callable[[], None], what_to_do: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
@@ -38,7 +38,7 @@ def test_a_person_without_it_is_told_and_the_test_skipped(
 
 
 @pytest.mark.parametrize(("need", "what_to_do"), NEEDS)
-def test_in_ci_the_test_fails(
+def test_missing_requirement_fails_in_ci(
     need: Callable[[], None], what_to_do: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")

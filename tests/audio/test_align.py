@@ -106,7 +106,7 @@ def test_each_lost_frame_is_one_block() -> None:
     assert comparison.correlation == pytest.approx(1, abs=0.001)
 
 
-def test_a_second_stream_may_lie_elsewhere() -> None:
+def test_second_stream_may_have_another_offset() -> None:
     # 20 s in, a second stream was placed 60 ms too late, after a second without any.
     live = np.concatenate([CLOUD[LATE:160_000], np.zeros(8_000 + 480, np.int16), CLOUD[168_000:]])
     gap_ms = ((160_000 - LATE) // 8, (168_480 - LATE) // 8)
@@ -139,17 +139,17 @@ def test_truncated_cloud_recording_leaves_live_only_sound() -> None:
 
 
 @pytest.mark.parametrize("late", [0, 500, 1_600])
-def test_one_second_is_enough(late: int) -> None:
+def test_one_second_is_enough_to_align(late: int) -> None:
     second = CLOUD[8_000:16_000]
     assert_agrees(compared(second[late:], second), late / 8)
 
 
-def test_ringback_alone_is_enough() -> None:
+def test_ringback_alone_is_enough_to_align() -> None:
     tones = ringback(20)
     assert_agrees(compared(mulaw.decode(mulaw.encode(tones[LATE:])), tones))
 
 
-def test_a_word_in_a_long_silence_is_enough() -> None:
+def test_one_word_in_a_long_silence_is_enough_to_align() -> None:
     quiet = np.zeros(400_000, np.int16)
     quiet[300_000:301_600] = CLOUD[np.argmax(np.abs(CLOUD)) - 800 :][:1_600]
     assert_agrees(compared(quiet[LATE:], quiet))
@@ -169,7 +169,7 @@ def test_two_silences_agree(live: Samples, cloud: Samples) -> None:
 
 
 @pytest.mark.parametrize("silence", [NOTHING, CLOUD * 0], ids=["none", "silence"])
-def test_one_silence_lacks_all_that_the_other_has(silence: Samples) -> None:
+def test_silent_layer_lacks_all_sound_of_the_other(silence: Samples) -> None:
     no_live, no_cloud = compared(silence, CLOUD), compared(CLOUD, silence)
     assert no_live.unmatched_ms == no_cloud.live_only_ms == sound_ms(CLOUD) > 10_000
     assert no_live.correlation is no_cloud.correlation is None
@@ -177,7 +177,7 @@ def test_one_silence_lacks_all_that_the_other_has(silence: Samples) -> None:
 
 
 @pytest.mark.parametrize("name", ["real_chromecast", "real_katie_steve"])
-def test_calls_between_people(name: str) -> None:
+def test_recorded_conversations_are_aligned(name: str) -> None:
     agent, other = recorded(name)
     live = mulaw.decode(mulaw.encode(agent[LATE:]))
     assert_agrees(compared(live, agent))

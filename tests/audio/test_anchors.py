@@ -8,7 +8,7 @@ from tests.audio.voices import ringback, voice
 VOICE = voice(30)
 
 
-def test_one_line_where_nothing_happens() -> None:
+def test_constant_offset_gives_one_line() -> None:
     (line,) = find_lines(VOICE[3_337:], VOICE, 8_000)
     assert (line.offset, line.slope) == (3_337.0, 0.0)
     assert line.anchors > 10
@@ -19,7 +19,7 @@ def test_line_maps_both_directions() -> None:
     assert line.live_at(line.cloud_at(123_456)) == pytest.approx(123_456)
 
 
-def test_a_new_line_where_the_offset_jumps() -> None:
+def test_offset_jump_starts_a_new_line() -> None:
     live = np.concatenate([VOICE[2_000:100_000], np.zeros(700, np.int16), VOICE[101_000:]])
     lines = find_lines(live, VOICE, 8_000)
     assert [line.offset for line in lines] == [2_000.0, 2_300.0]
@@ -39,7 +39,7 @@ def test_tones_are_aligned_by_their_beginning_and_end() -> None:
     assert line.offset == 3_337
 
 
-def test_a_wrong_voice_still_gives_a_line() -> None:
+def test_different_voice_still_gives_a_line() -> None:
     assert len(find_lines(voice(10, seed=4), VOICE, 8_000)) == 1
 
 
@@ -54,5 +54,5 @@ def test_a_wrong_voice_still_gives_a_line() -> None:
         (9, 2, [0, 0]),
     ],
 )
-def test_outside_of_a_recording_there_is_nothing(start: int, count: int, expected: list[int]) -> None:
+def test_samples_outside_a_recording_are_silence(start: int, count: int, expected: list[int]) -> None:
     assert stretch(np.array([1, 2, 3], np.int16), start, count).tolist() == expected

@@ -11,7 +11,7 @@ def test_rms_is_of_whole_blocks() -> None:
     assert block_rms(samples[:3], 4).size == 0
 
 
-def test_working_in_pieces_changes_nothing() -> None:
+def test_result_is_independent_of_block_sizes() -> None:
     samples = np.tile(voice(20), 7)
     assert np.array_equal(block_rms(samples, 80), np.tile(block_rms(voice(20), 80), 7))
 

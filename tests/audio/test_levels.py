@@ -32,6 +32,6 @@ def test_peaks_are_the_extremes_of_each_bucket(samples: np.ndarray, bucket: int)
     assert peaks(samples, bucket).tolist() == [[part.min(), part.max()] for part in buckets]
 
 
-def test_a_bucket_of_nothing_is_misuse() -> None:
+def test_empty_bucket_raises() -> None:
     with pytest.raises(ValueError, match="at least one sample"):
         peaks(np.zeros(4, np.int16), 0)

@@ -45,7 +45,7 @@ def test_segments_begin_at_the_recommended_decision_values() -> None:
         assert (below >> 4, at >> 4) == ((at >> 4) + 1, at >> 4)
 
 
-def test_silence_is_the_code_of_nothing() -> None:
+def test_silence_code_decodes_to_zero() -> None:
     assert mulaw.encode(np.zeros(3, np.int16)) == bytes([mulaw.SILENCE] * 3)
     assert not mulaw.decode(bytes([mulaw.SILENCE] * 3)).any()
 

@@ -18,11 +18,11 @@ def pushed(samples: np.ndarray, cuts: list[int]) -> np.ndarray:
 
 @settings(max_examples=25)
 @given(st.lists(st.integers(0, NOISE.size), max_size=12))
-def test_how_samples_are_cut_into_pieces_changes_no_bit(cuts: list[int]) -> None:
+def test_output_is_independent_of_block_sizes(cuts: list[int]) -> None:
     assert np.array_equal(pushed(NOISE, cuts), upsample_all(NOISE))
 
 
-def test_frames_of_twenty_milliseconds_change_no_bit_either() -> None:
+def test_20_ms_frames_give_the_same_output() -> None:
     assert np.array_equal(pushed(NOISE, list(range(160, NOISE.size, 160))), upsample_all(NOISE))
 
 
@@ -39,7 +39,7 @@ def test_a_tone_keeps_its_pitch_level_and_place() -> None:
     assert np.max(np.abs(upsample_all(tone)[inside] - expected[inside])) < 12
 
 
-def test_no_more_is_held_back_than_the_docstring_says() -> None:
+def test_delay_is_at_most_the_documented_one() -> None:
     upsampler = Upsampler()
     given_back = 0
     held_ms = []
@@ -64,7 +64,7 @@ def test_overshoot_beyond_full_scale_is_clipped() -> None:
     assert np.all(np.sign(made[10:-10:40].astype(int)) == np.sign(square[5:-5:20].astype(int)))
 
 
-def test_the_callers_array_may_be_used_again() -> None:
+def test_input_array_may_be_reused() -> None:
     scratch = NOISE[:500].copy()
     upsampler = Upsampler()
     first = upsampler.push(scratch)
@@ -72,7 +72,7 @@ def test_the_callers_array_may_be_used_again() -> None:
     assert np.array_equal(np.concatenate([first, upsampler.finish()]), upsample_all(NOISE[:500]))
 
 
-def test_a_finished_upsampler_takes_nothing_more() -> None:
+def test_finished_upsampler_refuses_samples() -> None:
     upsampler = Upsampler()
     upsampler.finish()
     with pytest.raises(ValueError, match="finished"):
@@ -88,5 +88,5 @@ def test_another_rate_keeps_the_duration(from_hz: int, to_hz: int) -> None:
     assert abs(to_rate(NOISE, from_hz, to_hz).size - NOISE.size * to_hz / from_hz) <= 1
 
 
-def test_nothing_stays_nothing_at_any_rate() -> None:
+def test_empty_input_stays_empty_at_any_rate() -> None:
     assert to_rate(np.zeros(0, np.int16), 22_050, 8_000).size == 0

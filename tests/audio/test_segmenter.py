@@ -36,7 +36,7 @@ def test_speech_is_padded_on_both_sides() -> None:
     assert run([(2_000, 0.0), (1_000, 0.9), (1_000, 0.0)]) == [Opened(1_500), Closed(1_500, 3_450)]
 
 
-def test_nothing_begins_before_the_track_does() -> None:
+def test_segment_never_begins_before_its_track() -> None:
     assert run([(100, 0.0), (1_000, 0.9), (600, 0.0)]) == [Opened(0), Closed(0, 1_550)]
 
 
@@ -60,7 +60,7 @@ def test_a_click_is_dropped() -> None:
     assert run([(1_000, 0.0), (50, 0.9), (1_000, 0.0)]) == [Opened(500), Dropped(500)]
 
 
-def test_a_dropped_segment_takes_no_room() -> None:
+def test_dropped_segment_leaves_room_for_padding() -> None:
     events = run([(50, 0.9), (500, 0.0), (500, 0.9), (500, 0.0)])
     assert events == [Opened(0), Dropped(0), Opened(50), Closed(50, 1_500)]
 
@@ -76,7 +76,7 @@ def test_a_long_segment_is_cut_in_its_longest_dip() -> None:
     assert run(script) == [Opened(0), Split(0, 10_400), Closed(10_400, 17_050)]
 
 
-def test_without_a_dip_it_waits_for_the_next_one() -> None:
+def test_without_a_dip_the_cut_waits_for_the_next_one() -> None:
     script = [(18_000, 0.9), (300, 0.0), (2_000, 0.9), (500, 0.0)]
     # The dip counts as soon as it is 150 ms long.
     assert run(script) == [Opened(0), Split(0, 18_100), Closed(18_100, 20_750)]
@@ -90,7 +90,7 @@ def test_hard_maximum_cuts_where_speech_is_least_likely() -> None:
     assert closed == Closed(split.end_ms, 30_500)
 
 
-def test_the_rest_of_a_cut_segment_is_no_click() -> None:
+def test_rest_of_a_cut_segment_is_not_dropped_as_a_click() -> None:
     # The cut falls two steps before the speech ends; those two are the end of a word.
     events = run(
         [(24_900, 0.9), (50, 0.6), (100, 0.9), (500, 0.0)], SegmenterOptions(step_ms=50, min_speech_ms=200)

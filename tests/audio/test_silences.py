@@ -35,6 +35,6 @@ def test_the_beginning_of_a_stream_is_not_counted() -> None:
     assert (known.gaps, known.gap_samples, len(known.known)) == (0, 0, 1)
 
 
-def test_old_ones_are_forgotten_but_stay_counted() -> None:
+def test_old_silences_are_dropped_but_stay_counted() -> None:
     known = silences(*((at, at + 1) for at in range(0, 10_000, 2)))
     assert (known.gaps, len(known.known)) == (5_000, 4_096)

@@ -32,7 +32,7 @@ FMT = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 2, 8_000, 32_000, 4, 16))
     rate_hz=st.sampled_from([8_000, 16_000]),
     channels=st.sampled_from([1, 2]),
 )
-def test_our_head_is_read_by_others_as_meant(samples: int, rate_hz: int, channels: int) -> None:
+def test_written_header_is_read_by_libsndfile(samples: int, rate_hz: int, channels: int) -> None:
     data = np.arange(samples * channels, dtype=np.int16)
     file = io.BytesIO(wav.header(data.nbytes, rate_hz, channels) + data.tobytes())
     with wave.open(file) as reader:
@@ -45,7 +45,7 @@ def test_our_head_is_read_by_others_as_meant(samples: int, rate_hz: int, channel
 
 @settings(max_examples=40)
 @given(st.integers(0, 2**33), st.sampled_from([8_000, 16_000]), st.sampled_from([1, 2]))
-def test_our_head_is_read_by_us_as_meant(half_bytes: int, rate_hz: int, channels: int) -> None:
+def test_written_header_is_read_back(half_bytes: int, rate_hz: int, channels: int) -> None:
     head = wav.header(2 * half_bytes, rate_hz, channels)
     assert len(head) == wav.HEADER_BYTES
     assert wav.parse(head) == WavInfo(rate_hz, channels, 16, wav.PCM, 44, min(2 * half_bytes, 0xFFFF_FFFF))
@@ -72,7 +72,7 @@ def test_an_extensible_head_says_its_true_format() -> None:
     assert wav.parse(file.getvalue()).format == wav.PCM
 
 
-def test_unknown_chunks_are_passed_over_with_their_padding() -> None:
+def test_unknown_chunks_are_skipped_with_their_padding() -> None:
     info = wav.parse(riff(chunk(b"JUNK", b"odd"), FMT, chunk(b"LIST", b"INFO?"), chunk(b"data", bytes(8))))
     assert (info.channels, info.data_bytes) == (2, 8)
 
@@ -99,7 +99,7 @@ def test_other_files_are_refused_in_one_line(head: bytes, fault: str) -> None:
 
 @settings(max_examples=40)
 @given(st.binary(max_size=80))
-def test_no_head_raises_anything_else(junk: bytes) -> None:
+def test_any_header_is_read_or_raises_a_wav_error(junk: bytes) -> None:
     for head in (junk, riff(FMT) + junk, riff(junk)):
         try:
             assert wav.parse(head).data_offset <= len(head)
@@ -135,7 +135,7 @@ def test_a_rate_outside_of_4_to_192_khz_is_refused() -> None:
 
 @settings(max_examples=40)
 @given(st.binary(max_size=200))
-def test_scanning_any_bytes_ends_in_an_answer_or_a_wav_error(junk: bytes) -> None:
+def test_any_bytes_are_scanned_or_raise_a_wav_error(junk: bytes) -> None:
     for file in (junk, b"RIFF\0\0\0\0WAVE" + junk):
         try:
             assert 0 <= scanned(file).data_bytes <= len(file)

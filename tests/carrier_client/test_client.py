@@ -74,7 +74,7 @@ def problem(url: str, part: Path) -> Problem:
 # One recording
 
 
-def test_recording_comes_home_whole(server: RestServer, part: Path) -> None:
+def test_recording_is_downloaded_whole(server: RestServer, part: Path) -> None:
     server.put(MEDIA, Answer(body=WAV))
     info = bring(server.url, part)
     assert (info.rate_hz, info.channels, info.duration_ms) == (8_000, 2, 500)
@@ -94,7 +94,7 @@ def test_recording_comes_home_whole(server: RestServer, part: Path) -> None:
         (Answer(429, headers={"Retry-After": "Sun, 06 Nov 1994"}), Problem("the carrier answered 429", 429)),
     ],
 )
-def test_refusal_says_what_the_carrier_said(
+def test_refused_download_raises_status_and_retry_after(
     server: RestServer, part: Path, answer: Answer, expected: Problem
 ) -> None:
     server.put(MEDIA, answer)
@@ -102,7 +102,7 @@ def test_refusal_says_what_the_carrier_said(
     assert not part.exists()
 
 
-def test_refusal_keeps_what_came_before(server: RestServer, part: Path) -> None:
+def test_refused_download_keeps_the_earlier_part(server: RestServer, part: Path) -> None:
     server.put(MEDIA, Answer(body=WAV, cut_at=1_000), Answer(503), Answer(body=WAV, ranges=True))
     problem(server.url, part)
     assert problem(server.url, part).status == 503
@@ -111,7 +111,7 @@ def test_refusal_keeps_what_came_before(server: RestServer, part: Path) -> None:
     assert [request.headers.get("Range") for request in server.seen] == [None, "bytes=1000-", "bytes=1000-"]
 
 
-def test_cut_body_is_resumed(server: RestServer, part: Path) -> None:
+def test_cut_download_is_resumed(server: RestServer, part: Path) -> None:
     server.put(MEDIA, Answer(body=WAV, cut_at=1_000), Answer(body=WAV, ranges=True))
     found = problem(server.url, part)
     assert found.status is None and "broke" in found.what
@@ -121,14 +121,14 @@ def test_cut_body_is_resumed(server: RestServer, part: Path) -> None:
     assert server.seen[1].headers["Range"] == "bytes=1000-"
 
 
-def test_cut_body_is_begun_again_where_the_carrier_knows_no_ranges(server: RestServer, part: Path) -> None:
+def test_download_restarts_when_ranges_are_unsupported(server: RestServer, part: Path) -> None:
     server.put(MEDIA, Answer(body=WAV, cut_at=1_000), Answer(body=WAV))
     problem(server.url, part)
     bring(server.url, part)
     assert part.read_bytes() == WAV
 
 
-def test_body_that_is_cut_again_and_again_gets_there(server: RestServer, part: Path) -> None:
+def test_repeatedly_cut_download_completes(server: RestServer, part: Path) -> None:
     cuts = [Answer(body=WAV, cut_at=500, ranges=True)] * 3
     server.put(MEDIA, *cuts, Answer(body=WAV, ranges=True))
     for length in (500, 1_000, 1_500):
@@ -138,7 +138,7 @@ def test_body_that_is_cut_again_and_again_gets_there(server: RestServer, part: P
     assert part.read_bytes() == WAV
 
 
-def test_part_that_is_whole_already_is_fetched_anew(server: RestServer, part: Path) -> None:
+def test_complete_part_is_downloaded_again(server: RestServer, part: Path) -> None:
     """The process died between fetching and keeping: the carrier has no bytes after the last one."""
     part.parent.mkdir()
     part.write_bytes(WAV)
@@ -148,7 +148,7 @@ def test_part_that_is_whole_already_is_fetched_anew(server: RestServer, part: Pa
     assert part.read_bytes() == WAV
 
 
-def test_answer_to_another_range_is_not_joined(server: RestServer, part: Path) -> None:
+def test_response_with_another_range_is_discarded(server: RestServer, part: Path) -> None:
     part.parent.mkdir()
     part.write_bytes(WAV[:1_000])
     ranged = {"Content-Range": f"bytes 0-{len(WAV) - 1001}/{len(WAV)}"}
@@ -159,20 +159,20 @@ def test_answer_to_another_range_is_not_joined(server: RestServer, part: Path) -
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>maintenance</html>", WAV[:30], b"RIFF" + b"\0" * 5_000])
-def test_what_is_no_whole_wav_is_not_kept(server: RestServer, part: Path, body: bytes) -> None:
+def test_incomplete_or_invalid_wav_is_discarded(server: RestServer, part: Path, body: bytes) -> None:
     server.put(MEDIA, Answer(body=body))
     found = problem(server.url, part)
     assert found.status is None and "WAV" in found.what
     assert not part.exists()
 
 
-def test_length_in_the_head_gives_way_to_the_one_of_http(server: RestServer, part: Path) -> None:
+def test_http_length_overrides_the_wav_header(server: RestServer, part: Path) -> None:
     server.put(MEDIA, Answer(body=WAV[:-100]))
     info = bring(server.url, part)
     assert (info.data_offset + info.data_bytes, part.stat().st_size) == (len(WAV) - 100, len(WAV) - 100)
 
 
-def test_nobody_listens(part: Path) -> None:
+def test_refused_connection_is_a_carrier_error(part: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     found = problem(f"http://127.0.0.1:{port}", part)
@@ -256,7 +256,7 @@ def test_unusable_item_does_not_hide_the_others(server: RestServer, caplog: pyte
         (Answer(200, b'{"recordings": [], "next_page_uri": "@elsewhere.example/"}'), False, 404),
     ],
 )
-def test_list_that_cannot_be_used(
+def test_unusable_list_raises_a_carrier_error(
     server: RestServer, answer: Answer, retryable: bool, status: int | None
 ) -> None:
     server.put(LIST, answer)
@@ -268,7 +268,7 @@ def test_list_that_cannot_be_used(
     assert "secret" not in str(refused.value)
 
 
-def test_list_of_a_carrier_that_is_away() -> None:
+def test_unreachable_carrier_is_a_retryable_list_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     carrier = recordings(f"http://127.0.0.1:{port}")
@@ -282,5 +282,7 @@ def test_list_of_a_carrier_that_is_away() -> None:
     ("account", "username", "password", "usable"),
     [("AC1", "SK1", "x", True), ("", "SK1", "x", False), ("AC1", "", "x", False), ("AC1", "SK1", "", False)],
 )
-def test_usable_with_all_credentials(account: str, username: str, password: str, usable: bool) -> None:
+def test_access_is_usable_only_with_all_credentials(
+    account: str, username: str, password: str, usable: bool
+) -> None:
     assert CarrierAccess("https://api.twilio.com", account, username, password).usable is usable

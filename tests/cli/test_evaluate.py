@@ -21,7 +21,7 @@ from tests.support.two_channel_call import write_call
 CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls" / "manifest.tsv"
 
 
-def test_the_oracle_hears_a_recorded_call_without_an_error(tmp_path: Path) -> None:
+def test_oracle_engine_has_no_word_errors(tmp_path: Path) -> None:
     if not CALLS.is_file():
         pytest.skip(f"needs the test recordings of {CALLS.parent}")
     report = tmp_path / "words.html"
@@ -36,11 +36,11 @@ def test_the_oracle_hears_a_recorded_call_without_an_error(tmp_path: Path) -> No
     assert not re.search("<(del|ins)>(?!said|heard)", report.read_text())
 
 
-def test_a_manifest_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_missing_manifest_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "absent.tsv cannot be read" in the_line(callreel("evaluate", "absent.tsv", folder=tmp_path))
 
 
-def test_an_engine_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_missing_engine_is_reported_in_one_line(tmp_path: Path) -> None:
     manifest = write_call(tmp_path)
     run = callreel("evaluate", str(manifest), "--engine", "dragon", folder=tmp_path)
     assert "expected an engine out of faster-whisper" in the_line(run)
@@ -54,7 +54,7 @@ def test_an_engine_is_chosen_with_its_options() -> None:
         engine_by_spec(settings, "faster-whisper,wide")
 
 
-def test_the_report_marks_what_differs_and_escapes_what_was_said(tmp_path: Path) -> None:
+def test_report_marks_differences_and_escapes_text(tmp_path: Path) -> None:
     (recorded,) = read_material(write_call(tmp_path))
     heard = {Role.AGENT: "is the bump at full pressure <b> now please shut the valve", Role.TECHNICIAN: ""}
     said = "is the pump at full pressure now please shut the valve"
@@ -66,7 +66,7 @@ def test_the_report_marks_what_differs_and_escapes_what_was_said(tmp_path: Path)
     assert "dragon &amp; co" in made and "<b>" not in made
 
 
-def test_the_table_has_a_row_for_each_kind_and_one_for_all(tmp_path: Path) -> None:
+def test_table_has_a_row_for_each_kind_and_for_all(tmp_path: Path) -> None:
     (recorded,) = read_material(write_call(tmp_path))
     errors = word_errors("is the pump at full pressure now", "is the bump at full pressure")
     result = Evaluated(recorded, 16, errors, errors, {}, {}, Segmentation())

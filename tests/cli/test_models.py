@@ -24,7 +24,7 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield hub
 
 
-def test_a_model_is_fetched_once_by_its_name_and_then_works(hub: ModelHub, tmp_path: Path) -> None:
+def test_model_is_fetched_once_and_then_loads(hub: ModelHub, tmp_path: Path) -> None:
     fetched = callreel("models", "fetch", "tiny", folder=tmp_path)
     assert fetched.returncode == 0, fetched.stderr
     name, place = fetched.stdout.strip().split("\t")
@@ -41,7 +41,7 @@ def test_a_model_is_fetched_once_by_its_name_and_then_works(hub: ModelHub, tmp_p
     assert [line.split()[-1] for line in listed if line.startswith(("tiny ", "base "))] == ["yes", "no"]
 
 
-def test_a_folder_is_tried_where_it_is(folder: Path, tmp_path: Path) -> None:
+def test_model_folder_is_checked_in_place(folder: Path, tmp_path: Path) -> None:
     worked = callreel("models", "check", str(folder), folder=tmp_path)
     assert worked.returncode == 0, worked.stderr
 
@@ -55,13 +55,13 @@ def test_a_folder_is_tried_where_it_is(folder: Path, tmp_path: Path) -> None:
         (("check", "tiny"), "callreel models fetch tiny"),
     ],
 )
-def test_what_cannot_be_had_is_one_line(
+def test_unavailable_model_is_reported_in_one_line(
     hub: ModelHub, tmp_path: Path, words: tuple[str, str], complaint: str
 ) -> None:
     assert complaint in the_line(callreel("models", *words, folder=tmp_path))
 
 
-def test_without_the_hub_a_fetch_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     ended = callreel("models", "fetch", "tiny", folder=tmp_path)

@@ -23,5 +23,5 @@ def test_a_token_never_allows_more_than_its_owner_may(role: UserRole, scopes: se
 
 
 @given(st.text(max_size=200))
-def test_the_carrier_takes_every_identity(name: str) -> None:
+def test_every_identity_is_valid_for_the_carrier(name: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_]{1,100}", identity_of(name))

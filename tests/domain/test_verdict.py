@@ -188,14 +188,18 @@ def test_verified_has_no_reasons(comparisons: tuple[Comparison, ...], known: Fac
 
 
 @pytest.mark.parametrize(("comparisons", "known", "codes"), EXPLAINED_BY.values(), ids=EXPLAINED_BY)
-def test_explained_says_why(comparisons: tuple[Comparison, ...], known: Facts, codes: set[str]) -> None:
+def test_explained_verdict_has_its_reasons(
+    comparisons: tuple[Comparison, ...], known: Facts, codes: set[str]
+) -> None:
     judgement = judge(comparisons, known)
     assert {reason.code for reason in judgement.reasons} == codes
     assert judgement.verdict is EXPLAINED
 
 
 @pytest.mark.parametrize(("comparisons", "known", "codes"), SUSPECT_FOR.values(), ids=SUSPECT_FOR)
-def test_suspect_says_what(comparisons: tuple[Comparison, ...], known: Facts, codes: set[str]) -> None:
+def test_suspect_verdict_has_its_reasons(
+    comparisons: tuple[Comparison, ...], known: Facts, codes: set[str]
+) -> None:
     judgement = judge(comparisons, known)
     assert {reason.code for reason in judgement.reasons} == codes
     assert judgement.verdict is SUSPECT
@@ -232,6 +236,6 @@ def test_suspect_reasons_come_first() -> None:
     assert [reason.code for reason in judgement.reasons] == ["drift", "stream_interrupted"]
 
 
-def test_limits_are_the_callers() -> None:
+def test_limits_are_arguments() -> None:
     lenient = Limits(drift_ppm=100.0)
     assert judge(agent(drift_ppm=80.0), FACTS, lenient).verdict is VERIFIED

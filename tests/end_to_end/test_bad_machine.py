@@ -69,7 +69,7 @@ def ready(house: House) -> tuple[int, dict[str, str]]:
     [(errno.ENOSPC, ("full", "No space left")), (errno.EROFS, ("readonly", "Read-only"))],
     ids=["full", "read-only"],
 )
-def test_a_disk_that_fails_in_mid_call(tmp_path: Path, error: int, words: tuple[str, str]) -> None:
+def test_disk_failure_during_a_call_loses_nothing(tmp_path: Path, error: int, words: tuple[str, str]) -> None:
     """Audio waits in memory, rows wait, the page and /health say why; when it mends, everything is there."""
     machine = BadMachine(tmp_path, tmp_path / "data")
     with House(tmp_path, machine.environment, speed=2.0) as house:
@@ -87,7 +87,7 @@ def test_a_disk_that_fails_in_mid_call(tmp_path: Path, error: int, words: tuple[
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_database_that_another_program_locks_in_mid_call(tmp_path: Path) -> None:
+def test_locked_database_during_a_call_loses_nothing(tmp_path: Path) -> None:
     """Longer than the call lasts: its end, its finals and its callbacks wait."""
     with House(tmp_path, speed=4.0) as house:
         with call_going_on(house) as outcomes:
@@ -104,7 +104,7 @@ def test_a_database_that_another_program_locks_in_mid_call(tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("step_s", [HOUR_S, -HOUR_S], ids=["forward", "back"])
-def test_a_clock_that_is_stepped_in_mid_call(tmp_path: Path, step_s: int) -> None:
+def test_clock_step_during_a_call_moves_no_position(tmp_path: Path, step_s: int) -> None:
     """Positions come from the stream, waits from the monotonic clock."""
     machine = BadMachine(tmp_path, tmp_path / "data")
     with House(tmp_path, machine.environment, speed=4.0) as house:

@@ -21,7 +21,7 @@ def test_kills_at_random_instants_lose_and_double_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_same_on_postgresql(tmp_path: Path) -> None:
+def test_kills_lose_and_double_nothing_on_postgresql(tmp_path: Path) -> None:
     with postgres_server() as server:
         report = chaos.run(4, 2, tmp_path, database_url=server.new_url(), seed=5)
     assert report.clean, report.findings

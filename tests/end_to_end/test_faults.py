@@ -99,7 +99,7 @@ def test_every_fault_has_a_promise() -> None:
 
 
 @pytest.mark.parametrize("name", PROMISES)
-def test_a_fault_ends_as_promised(street: Street, name: str) -> None:
+def test_fault_ends_with_its_promised_verdict(street: Street, name: str) -> None:
     call, promise = street.calls[name], PROMISES[name]
     assert (call["verdict"], {reason["code"] for reason in call["reasons"]}) == (
         promise.verdict,
@@ -110,7 +110,7 @@ def test_a_fault_ends_as_promised(street: Street, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, promise in PROMISES.items() if promise.exact])
-def test_layer_1_holds_the_very_samples_that_were_sent(street: Street, name: str) -> None:
+def test_layer_1_equals_the_sent_samples(street: Street, name: str) -> None:
     for track, role in ((Track.INBOUND, "agent"), (Track.OUTBOUND, "technician")):
         kept, rate_hz = read(street.house.layer(street.calls[name], "live_8k", role))
         sent = mulaw.decode(street.outcomes[name].sent[track])
@@ -119,7 +119,7 @@ def test_layer_1_holds_the_very_samples_that_were_sent(street: Street, name: str
 
 
 @pytest.mark.parametrize("name", ["none", "media-truncated", "callback-lost"])
-def test_layer_3_is_the_carriers_own(street: Street, name: str) -> None:
+def test_layer_3_equals_the_carriers_recording(street: Street, name: str) -> None:
     recorded = street.outcomes[name].cloud
     assert recorded is not None
     whole, _ = soundfile.read(street.house.layer(street.calls[name], "cloud", None), dtype="int16")
@@ -129,7 +129,7 @@ def test_layer_3_is_the_carriers_own(street: Street, name: str) -> None:
         np.testing.assert_array_equal(kept, recorded[:, channel])
 
 
-def test_a_cut_stream_comes_back_and_only_the_time_between_is_lost(street: Street) -> None:
+def test_restarted_stream_loses_only_the_interruption(street: Street) -> None:
     first, second, *_ = street.outcomes["socket-cut"].streams
     kept, _ = read(street.house.layer(street.calls["socket-cut"], "live_8k", "agent"))
     before = mulaw.decode(first.tracks[Track.INBOUND])
@@ -138,14 +138,14 @@ def test_a_cut_stream_comes_back_and_only_the_time_between_is_lost(street: Stree
     np.testing.assert_array_equal(kept[-after.size + RATE_HZ :], after[RATE_HZ:])
 
 
-def test_a_forged_call_is_nobodys(street: Street) -> None:
+def test_forged_requests_leave_no_call(street: Street) -> None:
     outcome = street.house.place(script(Fault("forged-signature")))
     assert outcome.refused
     assert street.house.call(outcome.call_sid) is None
     assert {attempt for delivery in outcome.deliveries for attempt in delivery.attempts} == {403}
 
 
-def test_no_number_and_no_word_is_in_the_log(street: Street) -> None:
+def test_log_contains_no_number_and_no_spoken_word(street: Street) -> None:
     log = street.house.log
     assert TECHNICIAN.lstrip("+") not in log
     assert "boiler" not in log

@@ -38,7 +38,7 @@ def script(direction: Direction = Direction.OUTGOING, number: str = TECHNICIAN) 
     ("direction", "agents_track"),
     [(Direction.OUTGOING, Track.INBOUND), (Direction.INCOMING, Track.OUTBOUND)],
 )
-def test_a_call_is_kept_three_times_under_the_right_names(
+def test_three_layers_hold_each_party_under_its_role(
     house: House, direction: Direction, agents_track: Track
 ) -> None:
     outcome = house.place(script(direction))
@@ -57,7 +57,7 @@ def test_a_call_is_kept_three_times_under_the_right_names(
         np.testing.assert_array_equal(cloud, outcome.cloud[:, 0 if track is Track.INBOUND else 1])
 
 
-def test_the_summary_says_what_the_demo_promises(house: House) -> None:
+def test_summary_matches_the_files_of_the_call(house: House) -> None:
     call = house.closed_call(house.place(script()).call_sid)
     assert {turn["role"] for turn in call["turns"]} == {"agent", "technician"}
     for turn in call["turns"] + call["live_turns"]:
@@ -72,14 +72,14 @@ def test_the_summary_says_what_the_demo_promises(house: House) -> None:
 
 
 @pytest.mark.parametrize("number", ["+19005550199", "+4930123456", "911", "not a number", ""])
-def test_a_forbidden_number_makes_no_call(house: House, number: str) -> None:
+def test_forbidden_number_places_no_call(house: House, number: str) -> None:
     outcome = house.place(script(number=number))
     assert outcome.refused
     assert outcome.streams == ()
     assert house.call(outcome.call_sid) is None
 
 
-def test_callbacks_are_answered_with_204_and_quickly(house: House) -> None:
+def test_callbacks_are_answered_with_204(house: House) -> None:
     outcome = house.place(script())
     answers = [d.attempts for d in outcome.deliveries if not d.url.endswith("/voice")]
     assert answers and set(answers) == {(204,)}

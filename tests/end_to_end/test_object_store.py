@@ -64,9 +64,7 @@ def command(house: House, server: S3Server, *arguments: str) -> subprocess.Compl
     )
 
 
-def test_a_call_ends_in_the_store_and_is_played_from_there(
-    house: House, server: S3Server, tmp_path: Path
-) -> None:
+def test_call_is_moved_to_the_object_store_and_played(house: House, server: S3Server, tmp_path: Path) -> None:
     outcome = house.place(script())
     call = house.closed_call(outcome.call_sid)
     assert (call["verdict"], call["reasons"]) == ("verified", [])
@@ -107,9 +105,7 @@ def test_a_call_ends_in_the_store_and_is_played_from_there(
     assert all(blobs.digest(layer["path"]) == layer["sha256"] for layer in call["layers"])
 
 
-def test_while_the_store_is_away_nothing_is_lost_and_everything_moves_later(
-    house: House, server: S3Server
-) -> None:
+def test_object_store_outage_loses_nothing(house: House, server: S3Server) -> None:
     server.wire.cut()
     try:
         outcome = house.place(script())
@@ -135,7 +131,7 @@ def test_while_the_store_is_away_nothing_is_lost_and_everything_moves_later(
     house.until(lambda: house.client.get("/health").json()["status"] == "ok", MOVED_S)
 
 
-def test_killed_while_files_move_they_are_moved_by_the_next_start(house: House, server: S3Server) -> None:
+def test_moves_interrupted_by_a_kill_are_finished_at_startup(house: House, server: S3Server) -> None:
     outcome = house.place(script())
     house.until(lambda: (house.call(outcome.call_sid) or {}).get("state") != "live", MOVED_S)
     house.kill_server()

@@ -19,7 +19,7 @@ def test_cues_break_at_pauses() -> None:
     assert [cue.text for cue in cues([joined])] == ["one two", "three"]
 
 
-def test_words_that_are_not_the_text_are_spread_over_the_turn() -> None:
+def test_mismatched_words_are_spread_over_the_turn() -> None:
     said = Turn(Role.AGENT, 100, 100, "a  b\nc", None)
     assert [(cue.start_ms, cue.end_ms, cue.text) for cue in cues([said])] == [(100, 101, "a b c")]
 

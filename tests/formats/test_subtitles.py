@@ -11,21 +11,21 @@ from callreel.formats.subtitles import subrip, webvtt
 from tests.formats.said import NAMES, TURNS, turn
 
 
-def test_subrip() -> None:
+def test_subrip_text_is_exact() -> None:
     written = subrip([turn("hello", 3_723_004), turn("yes", 3_725_000, Role.TECHNICIAN)], NAMES)
     assert written == (
         "1\n01:02:03,004 --> 01:02:03,284\nAgent: hello\n\n2\n01:02:05,000 --> 01:02:05,280\nR&D ‹tech›: yes\n"
     )
 
 
-def test_webvtt() -> None:
+def test_webvtt_text_is_exact() -> None:
     written = webvtt([turn("a --> b & <c>", 0, Role.TECHNICIAN)], NAMES)
     assert written == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.480\n<v R&amp;D &lt;tech&gt;>a --&gt; b &amp; &lt;c&gt;\n"
     )
 
 
-def test_without_turns() -> None:
+def test_without_turns_files_are_empty() -> None:
     assert subrip([], NAMES) == ""
     assert webvtt([], NAMES) == "WEBVTT\n"
 

@@ -119,7 +119,7 @@ def test_token_expires(installation: Installation) -> None:
         assert stream_tokens.redeem(conn, token_hash(token), leg(1), installation.clock.now()) is None
 
 
-def test_agent_is_who_the_signed_field_says(installation: Installation) -> None:
+def test_agent_comes_from_the_signed_field(installation: Installation) -> None:
     form = voice_form(
         leg_sid=leg(1),
         account_sid=ACCOUNT,
@@ -155,7 +155,9 @@ def test_incoming_call_rings_the_agents_client(installation: Installation) -> No
         ("+4989123456", True, Role.AGENT),
     ],
 )
-def test_who_is_inbound(installation: Installation, from_: str, swapped: bool, inbound: Role) -> None:
+def test_inbound_party_follows_the_topology(
+    installation: Installation, from_: str, swapped: bool, inbound: Role
+) -> None:
     answering(installation, swap_tracks=swapped).answer(voice_request(from_=from_))
     assert installation.call(CallId("000000000001")).inbound_role is inbound
 

@@ -80,7 +80,7 @@ def judged(installation: Installation) -> Iterator[Judged]:
         yield Judged(recorded)
 
 
-def test_of_three_layers_only_flac_is_kept_and_every_byte_comes_back(judged: Judged) -> None:
+def test_archive_keeps_only_flac_and_returns_every_byte(judged: Judged) -> None:
     archiving = judged.archiving()
     assert archiving.sweep() == [], "it was judged just now"
     judged.installation.clock.step(QUIET.total_seconds() + 1)
@@ -109,7 +109,7 @@ def test_of_three_layers_only_flac_is_kept_and_every_byte_comes_back(judged: Jud
     assert set(kept_files(judged.files())) == set(judged.on_disk())
 
 
-def test_remaking_puts_every_file_back_equal_by_digest_and_leaves_it(judged: Judged) -> None:
+def test_unarchiving_restores_every_file_by_digest(judged: Judged) -> None:
     archiving = judged.archiving(timedelta(0))
     judged.installation.clock.step(1)
     archiving.sweep()
@@ -120,7 +120,7 @@ def test_remaking_puts_every_file_back_equal_by_digest_and_leaves_it(judged: Jud
     assert archiving.remake(judged.recorded.call_id) == 0
 
 
-def test_an_archived_call_is_drawn_judged_split_and_transcribed_as_before(judged: Judged) -> None:
+def test_archived_call_is_processed_as_before(judged: Judged) -> None:
     before = judged.recorded.call
     drawn = layer_peaks(judged.blobs, judged.files(), Layer.LIVE_16K, before.topology, 10)
     judged.archiving().archive(judged.recorded.call_id)
@@ -146,7 +146,7 @@ def test_an_archived_call_is_drawn_judged_split_and_transcribed_as_before(judged
         (Verdict.VERIFIED, None, False, 0),
     ],
 )
-def test_the_policy_says_which_and_when(
+def test_policy_selects_calls_by_verdict_and_age(
     judged: Judged, verdict: Verdict, after: timedelta | None, only_trusted: bool, due: int
 ) -> None:
     with judged.installation.database.write() as conn:
@@ -155,7 +155,7 @@ def test_the_policy_says_which_and_when(
     assert len(judged.archiving(after, only_trusted=only_trusted).due()) == due
 
 
-def test_what_does_not_come_out_as_it_was_gets_a_file_of_its_own(judged: Judged) -> None:
+def test_layer_that_cannot_be_rederived_is_archived_whole(judged: Judged) -> None:
     """A layer 2 that is not the resampling of layer 1, as after a disk that was full."""
     path = next(file.path for file in judged.files() if file.layer is Layer.LIVE_16K)
     spoiled = bytearray(judged.before[path])
@@ -167,7 +167,7 @@ def test_what_does_not_come_out_as_it_was_gets_a_file_of_its_own(judged: Judged)
     assert b"".join(layer_range(judged.blobs, file, 0, file.size_bytes)) == bytes(spoiled)
 
 
-def test_a_recording_with_chunks_around_its_samples_keeps_them(judged: Judged) -> None:
+def test_archived_recording_keeps_its_extra_chunks(judged: Judged) -> None:
     path = next(file.path for file in judged.files() if file.layer is Layer.CLOUD)
     whole = judged.before[path] + b"LIST\x04\x00\x00\x00abcd"
     replace_file(judged, path, whole)
@@ -178,7 +178,7 @@ def test_a_recording_with_chunks_around_its_samples_keeps_them(judged: Judged) -
     assert b"".join(layer_range(judged.blobs, file, len(whole) - 6, len(whole))) == b"\x00\x00abcd"[-6:]
 
 
-def test_what_is_no_16_bit_sound_stays_and_is_not_looked_at_again(judged: Judged) -> None:
+def test_file_without_16_bit_audio_stays_unarchived(judged: Judged) -> None:
     path = next(file.path for file in judged.files() if file.layer is Layer.LIVE_8K)
     replace_file(judged, path, b"no sound at all, but kept")
     archiving = judged.archiving(timedelta(0))
@@ -188,15 +188,13 @@ def test_what_is_no_16_bit_sound_stays_and_is_not_looked_at_again(judged: Judged
     assert Form.PLAIN in judged.forms()
 
 
-def test_nothing_is_dropped_when_the_archive_gives_other_bytes(
-    judged: Judged, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archive_with_different_bytes_drops_no_file(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "layer_digest", lambda blobs, file: "0" * 64)
     judged.archiving().archive(judged.recorded.call_id)
     assert {key: judged.blobs.path(key).read_bytes() for key in judged.on_disk()} == judged.before
 
 
-def test_a_damaged_archive_is_found_and_not_played_as_if_it_were_whole(judged: Judged) -> None:
+def test_damaged_archive_is_reported_and_not_played(judged: Judged) -> None:
     judged.archiving().archive(judged.recorded.call_id)
     cloud = next(file for file in judged.files() if file.layer is Layer.CLOUD)
     layer1 = next(file for file in judged.files() if file.layer is Layer.LIVE_8K)
@@ -211,7 +209,7 @@ def test_a_damaged_archive_is_found_and_not_played_as_if_it_were_whole(judged: J
         open_layer(judged.blobs, cloud)
 
 
-def test_the_cache_of_what_was_made_again_is_bounded(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_of_derived_files_is_bounded(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     judged.archiving().archive(judged.recorded.call_id)
     wide = [file for file in judged.files() if file.layer is Layer.LIVE_16K]
     monkeypatch.setattr(derived_cache, "MAX_BYTES", wide[0].size_bytes + 10)
@@ -253,9 +251,7 @@ archiving.Archiver(
 
 
 @pytest.mark.parametrize("instant", [0, 1, 3, 9, 17])
-def test_killed_at_any_instant_nothing_is_lost_and_the_next_sweep_goes_on(
-    judged: Judged, instant: int
-) -> None:
+def test_killed_archiving_loses_nothing_and_resumes(judged: Judged, instant: int) -> None:
     arguments = [str(judged.installation.folder), judged.recorded.call_id, str(instant)]
     died = subprocess.run([sys.executable, "-c", KILLED, *arguments], timeout=60)
     assert died.returncode == -9
@@ -273,7 +269,9 @@ def server() -> Iterator[S3Server]:
         yield running
 
 
-def test_in_an_object_store(judged: Judged, server: S3Server, tmp_path: Path) -> None:
+def test_archive_in_an_object_store_is_read_elsewhere(
+    judged: Judged, server: S3Server, tmp_path: Path
+) -> None:
     server.empty()
     blobs = BlobStore(judged.blobs.root, server.store())
     for path in judged.before:
@@ -295,7 +293,7 @@ def test_in_an_object_store(judged: Judged, server: S3Server, tmp_path: Path) ->
     assert all(elsewhere.digest(file.path) == file.sha256 for file in judged.files())
 
 
-def test_speech_takes_less_than_thirty_percent(tmp_path: Path) -> None:
+def test_archived_speech_is_under_30_percent_of_the_size(tmp_path: Path) -> None:
     """Of the plain layout: both live layers, the recording whole and split. Noise, of which the other tests are made, does not."""
     lanes = [np.resize(load_voice(shipped_voice(role)), 60 * 8_000) for role in Role]
     both = np.stack([mulaw.decode(mulaw.encode(lane)) for lane in lanes], axis=1)

@@ -60,9 +60,7 @@ def tombstones(installation: Installation) -> list[tuple[str, bool]]:
         return [(row.sid, row.already_deleted) for row in deletions.all_deletions(conn)]
 
 
-def test_a_verified_copy_lets_the_carriers_go_once_after_its_days(
-    kept: Installation, server: RestServer
-) -> None:
+def test_verified_recording_is_deleted_once_after_its_days(kept: Installation, server: RestServer) -> None:
     policy = deletion(kept, server)
     age(kept, 6.9)
     assert policy.sweep() == [] and server.seen == []
@@ -73,18 +71,18 @@ def test_a_verified_copy_lets_the_carriers_go_once_after_its_days(
     assert len(server.seen) == 1 and tombstones(kept) == [(SID, False)]
 
 
-def test_never_means_never(kept: Installation, server: RestServer) -> None:
+def test_without_a_period_nothing_is_deleted(kept: Installation, server: RestServer) -> None:
     age(kept, 1_000)
     assert deletion(kept, server, None).sweep() == [] and server.seen == []
 
 
-def test_a_dry_run_says_what_would_go_and_asks_for_nothing(kept: Installation, server: RestServer) -> None:
+def test_dry_run_lists_deletions_without_requests(kept: Installation, server: RestServer) -> None:
     age(kept, 8)
     (outcome,) = deletion(kept, server).sweep(dry_run=True)
     assert outcome.why is None and server.seen == [] and tombstones(kept) == []
 
 
-def test_what_the_carrier_no_longer_has_counts_as_done(kept: Installation, server: RestServer) -> None:
+def test_missing_carrier_copy_counts_as_deleted(kept: Installation, server: RestServer) -> None:
     server.put(COPY, Answer(404))
     age(kept, 8)
     assert [outcome.why for outcome in deletion(kept, server).sweep()] == [None]
@@ -95,7 +93,7 @@ def test_what_the_carrier_no_longer_has_counts_as_done(kept: Installation, serve
     ("harm", "why"),
     [("bytes", "another digest"), ("length", "should have 1000"), ("gone", "our copy is gone")],
 )
-def test_a_copy_that_is_not_whole_on_the_disk_keeps_the_carriers(
+def test_damaged_local_copy_prevents_the_deletion(
     kept: Installation, server: RestServer, harm: str, why: str
 ) -> None:
     path = kept.blobs.path(KEY)
@@ -110,7 +108,9 @@ def test_a_copy_that_is_not_whole_on_the_disk_keeps_the_carriers(
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
-def test_a_refusal_leaves_it_for_the_next_time(kept: Installation, server: RestServer, status: int) -> None:
+def test_refused_deletion_is_retried_by_the_next_sweep(
+    kept: Installation, server: RestServer, status: int
+) -> None:
     server.put(COPY, Answer(status), Answer(204))
     age(kept, 8)
     policy = deletion(kept, server)
@@ -119,7 +119,7 @@ def test_a_refusal_leaves_it_for_the_next_time(kept: Installation, server: RestS
     assert [outcome.why for outcome in policy.sweep()] == [None]
 
 
-def test_the_carriers_copy_of_a_suspect_call_stays(kept: Installation, server: RestServer) -> None:
+def test_carrier_copy_of_a_suspect_call_is_kept(kept: Installation, server: RestServer) -> None:
     with kept.database.write() as conn:
         (call,) = all_calls(conn)
         calls.set_verdict(conn, call.id, Verdict.SUSPECT, (), ())

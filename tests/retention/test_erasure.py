@@ -138,7 +138,7 @@ def rows_left(installation: Installation, call_id: CallId) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("archived", [False, True])
-def test_nothing_is_left_but_a_tombstone_with_digests(recorded: Recorded, archived: bool) -> None:
+def test_erasure_leaves_only_a_tombstone_with_digests(recorded: Recorded, archived: bool) -> None:
     installation = recorded.installation
     with installation.database.read() as conn:
         files = layers.of_call(conn, recorded.call_id)
@@ -171,7 +171,7 @@ def test_nothing_is_left_but_a_tombstone_with_digests(recorded: Recorded, archiv
         orders(recorded).ask(recorded.call_id, "ada")
 
 
-def test_what_nobody_told_us_of_and_what_the_carrier_wrote_down_goes_too(recorded: Recorded) -> None:
+def test_unreported_recordings_and_transcriptions_are_erased(recorded: Recorded) -> None:
     other = RecordingSid("RE" + "2" * 32)
     text = f"{ROOT}/Transcriptions/TR{'3' * 32}.json"
     recorded.server.put(LISTED, listed(SID, other))
@@ -188,7 +188,7 @@ def test_what_nobody_told_us_of_and_what_the_carrier_wrote_down_goes_too(recorde
     assert paths.index(text) < paths.index(GONE_THERE)
 
 
-def test_nothing_goes_here_while_the_carrier_cannot(recorded: Recorded) -> None:
+def test_local_files_stay_while_the_carrier_cannot_delete(recorded: Recorded) -> None:
     before = files_left(recorded.installation)
     recorded.server.put(GONE_THERE, Answer(503, headers={"Retry-After": "3600"}), Answer(404))
     with pytest.raises(CarrierError):
@@ -209,7 +209,7 @@ def test_nothing_goes_here_while_the_carrier_cannot(recorded: Recorded) -> None:
     assert stone(recorded).recordings == {SID: {"outcome": "already_deleted", "transcriptions": 0}}
 
 
-def test_the_carriers_copy_can_be_left_also_after_it_could_not_go(recorded: Recorded) -> None:
+def test_carrier_copy_can_be_kept_after_a_failed_deletion(recorded: Recorded) -> None:
     recorded.server.put(GONE_THERE, Answer(503))
     with pytest.raises(CarrierError):
         erase(recorded)
@@ -218,7 +218,7 @@ def test_the_carriers_copy_can_be_left_also_after_it_could_not_go(recorded: Reco
     assert files_left(recorded.installation) == []
 
 
-def test_without_credentials_it_waits_and_says_so(recorded: Recorded) -> None:
+def test_erasure_without_credentials_is_refused(recorded: Recorded) -> None:
     recorded.carrier = CarrierRecordings(CarrierAccess(recorded.server.url, ACCOUNT, "", "", timeout_s=5))
     with pytest.raises(StoreError, match="no carrier credentials are set"):
         erase(recorded)
@@ -230,7 +230,7 @@ def test_without_credentials_it_waits_and_says_so(recorded: Recorded) -> None:
     recorded.carrier.close()
 
 
-def test_no_word_and_no_number_is_left_in_the_files_of_the_database(recorded: Recorded) -> None:
+def test_erased_words_and_numbers_leave_the_database_files(recorded: Recorded) -> None:
     """Read as bytes: freed pages, the search index and the write-ahead log too."""
     installation = recorded.installation
     with installation.database.read() as conn:
@@ -248,15 +248,17 @@ def test_no_word_and_no_number_is_left_in_the_files_of_the_database(recorded: Re
 
 
 @pytest.mark.parametrize("state", [CallState.LIVE, CallState.ENDED])
-def test_a_call_that_is_not_judged_stays(recorded: Recorded, state: CallState) -> None:
+def test_unfinished_call_cannot_be_erased(recorded: Recorded, state: CallState) -> None:
     with recorded.installation.database.write() as conn:
         conn.exec_driver_sql(f"UPDATE calls SET state = '{state.value}'")
-    with pytest.raises(ErasureRefusedError, match="still goes on" if state is CallState.LIVE else "checked"):
+    with pytest.raises(
+        ErasureRefusedError, match="is still in progress" if state is CallState.LIVE else "checked"
+    ):
         erase(recorded)
     assert files_left(recorded.installation)
 
 
-def test_work_that_is_ordered_or_runs_is_waited_for(recorded: Recorded) -> None:
+def test_erasure_waits_for_ordered_and_running_work(recorded: Recorded) -> None:
     with recorded.installation.database.write() as conn:
         recordings.download_again(conn, SID, recorded.installation.clock.now())
     with pytest.raises(ErasureRefusedError, match="being checked"):
@@ -294,7 +296,7 @@ class Dying(BlobStore):
         return super().delete(key)
 
 
-def test_killed_between_any_two_files_it_goes_on(recorded: Recorded) -> None:
+def test_erasure_resumes_after_a_kill_between_any_two_files(recorded: Recorded) -> None:
     files = orders(recorded).ask(recorded.call_id, "ada").files
     assert len(files) == 7
     for gone in range(len(files)):
@@ -310,7 +312,7 @@ def test_killed_between_any_two_files_it_goes_on(recorded: Recorded) -> None:
     assert len([seen for seen in recorded.server.seen if seen.path == GONE_THERE]) == 1
 
 
-def test_killed_at_the_carrier_it_goes_on_at_the_next_start(recorded: Recorded, tmp_path: Path) -> None:
+def test_erasure_killed_at_the_carrier_resumes_at_startup(recorded: Recorded, tmp_path: Path) -> None:
     """A real process, `kill -9`, while the carrier has not answered the deletion."""
     recorded.server.put(GONE_THERE, Answer(204, stays=True), Answer(404))
     data = recorded.installation.folder
@@ -339,7 +341,7 @@ def test_killed_at_the_carrier_it_goes_on_at_the_next_start(recorded: Recorded, 
     )
 
 
-def test_the_policy_erases_after_its_days_and_not_what_is_held(recorded: Recorded) -> None:
+def test_policy_erases_old_calls_unless_held(recorded: Recorded) -> None:
     assert erasing(recorded).ask_by_policy() == 0
     policy = erasing(recorded, timedelta(days=30))
     recorded.installation.clock.step(29 * 86_400)
@@ -358,7 +360,7 @@ def test_the_policy_erases_after_its_days_and_not_what_is_held(recorded: Recorde
     assert done.holds == [{"by": "sam", "at": at, "released_by": "sam", "released_at": at}]
 
 
-def test_a_held_call_is_not_erased_deleted_at_the_carrier_or_changed(recorded: Recorded) -> None:
+def test_held_call_is_not_erased_deleted_or_changed(recorded: Recorded) -> None:
     installation, call_id = recorded.installation, recorded.call_id
     notes = Notes(installation.database, installation.publisher, installation.clock)
     note = notes.add(call_id, NoteKind.NOTE, 0, "kept", "ada")
@@ -387,7 +389,7 @@ def test_a_held_call_is_not_erased_deleted_at_the_carrier_or_changed(recorded: R
     assert erase(recorded).recordings == {}
 
 
-def test_archiving_a_held_call_loses_nothing(recorded: Recorded) -> None:
+def test_archiving_a_held_call_keeps_every_digest(recorded: Recorded) -> None:
     installation, call_id = recorded.installation, recorded.call_id
     holding(recorded).hold(call_id, "case 17", "sam")
     Archiver(
@@ -399,13 +401,13 @@ def test_archiving_a_held_call_loses_nothing(recorded: Recorded) -> None:
     assert all(layer_digest(installation.blobs, file) == file.sha256 for file in files)
 
 
-def test_what_is_being_erased_can_be_held_no_more(recorded: Recorded) -> None:
+def test_call_being_erased_cannot_be_held(recorded: Recorded) -> None:
     orders(recorded).ask(recorded.call_id, "ada")
     with pytest.raises(HoldRefusedError, match="being erased"):
         holding(recorded).hold(recorded.call_id, "too late", "sam")
 
 
-def test_a_hold_needs_a_call_and_a_reason(recorded: Recorded) -> None:
+def test_hold_needs_a_call_and_a_reason(recorded: Recorded) -> None:
     with pytest.raises(ReasonError, match="a reason is needed"):
         holding(recorded).hold(recorded.call_id, "  ", "sam")
     with pytest.raises(ReasonError, match="at most 500"):
@@ -414,7 +416,7 @@ def test_a_hold_needs_a_call_and_a_reason(recorded: Recorded) -> None:
         holding(recorded).hold(CallId("0" * 12), "case", "sam")
 
 
-def test_what_would_go_is_said_before(recorded: Recorded) -> None:
+def test_preview_lists_what_an_erasure_deletes(recorded: Recorded) -> None:
     would_go = orders(recorded).would_go(recorded.call_id)
     assert would_go is not None and would_go.refusal is None
     assert (len(would_go.files), would_go.recordings) == (7, [SID])

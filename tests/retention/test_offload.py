@@ -72,7 +72,7 @@ def house(installation: Installation, server: S3Server) -> House:
     return House(installation, server)
 
 
-def test_a_live_layer_moves_when_its_call_is_over(house: House) -> None:
+def test_live_layer_is_moved_after_its_call_ended(house: House) -> None:
     assert house.moving.sweep() == 0 and house.blobs.path(house.file.path).exists()
     house.end(seconds_ago=1)
     assert house.moving.sweep() == 0, "a stream may still join"
@@ -84,15 +84,13 @@ def test_a_live_layer_moves_when_its_call_is_over(house: House) -> None:
     assert house.moving.sweep() == 0
 
 
-def test_a_layer_that_grows_stays(house: House) -> None:
+def test_growing_layer_stays_on_the_spool(house: House) -> None:
     house.end()
     house.keep(replace(house.file, state=LayerState.RECORDING, sha256=None))
     assert house.moving.sweep() == 0 and house.blobs.path(house.file.path).exists()
 
 
-def test_while_the_store_is_away_files_stay_are_readable_and_move_later_by_themselves(
-    house: House, server: S3Server
-) -> None:
+def test_files_wait_readable_on_the_spool_during_an_outage(house: House, server: S3Server) -> None:
     house.end()
     server.wire.cut()
     try:
@@ -109,7 +107,7 @@ def test_while_the_store_is_away_files_stay_are_readable_and_move_later_by_thems
     assert house.row.spool is None
 
 
-def test_killed_between_the_move_and_its_row_the_next_sweep_writes_the_row(house: House) -> None:
+def test_sweep_completes_the_row_of_a_killed_move(house: House) -> None:
     house.end()
     house.blobs.upload(house.file.path)
     before = house.row
@@ -119,7 +117,7 @@ def test_killed_between_the_move_and_its_row_the_next_sweep_writes_the_row(house
     assert house.names == [house.file.path]
 
 
-def test_another_machine_says_whose_spool_has_it_until_it_has_moved(house: House) -> None:
+def test_file_on_another_spool_is_unavailable_until_moved(house: House) -> None:
     elsewhere = BlobStore(house.installation.folder / "another machine", house.objects)
     other = Offloader(house.installation.database, elsewhere, house.installation.clock, "other-2")
     house.end()
@@ -131,7 +129,7 @@ def test_another_machine_says_whose_spool_has_it_until_it_has_moved(house: House
         assert sound.samples == 3_200
 
 
-def test_a_waveform_that_could_not_be_kept_moves_later(house: House, server: S3Server) -> None:
+def test_peaks_saved_during_an_outage_are_moved_later(house: House, server: S3Server) -> None:
     server.wire.cut()
     try:
         save_peaks(house.blobs, "ab" * 32, 20, FilePeaks(100, ((0.5, 0.25),)))
@@ -141,7 +139,7 @@ def test_a_waveform_that_could_not_be_kept_moves_later(house: House, server: S3S
     assert [found.key for found in house.objects.list_folder("peaks")] == [f"peaks/{'ab' * 32}/20.json"]
 
 
-def test_other_bytes_under_a_taken_name_are_set_aside_and_replace_nothing(house: House) -> None:
+def test_different_bytes_under_a_used_name_are_set_aside(house: House) -> None:
     house.end()
     house.moving.sweep()
     house.installation.blobs.put(house.file.path, [b"something else"])

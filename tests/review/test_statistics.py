@@ -49,7 +49,7 @@ def test_month_is_projected_at_its_rate(tmp_path: Path) -> None:
     assert [day["calls"] for day in told["days"]] == [1, 0]
 
 
-def test_the_first_hour_is_not_taken_for_the_rule(tmp_path: Path) -> None:
+def test_forecast_assumes_at_least_one_day(tmp_path: Path) -> None:
     with grounded(tmp_path) as installation:
         a_call(installation, 1, 1)
         told = figures(installation, Prices(), day=1, hour=13)

@@ -40,7 +40,7 @@ def test_names_of_layers_are_distinct() -> None:
     assert layer_names(files) == ["live_8k-agent", "live_8k-agent-2", "cloud", "cloud_channel-technician"]
 
 
-def test_no_such_call(place: Seed) -> None:
+def test_missing_call_has_no_summary(place: Seed) -> None:
     with place.database.read() as conn:
         assert call_summary(conn, CallId("f" * 12)) is None
 
@@ -53,7 +53,7 @@ def test_without_prices_there_is_no_cost(place: Seed) -> None:
         assert live is not None and live["cost"] is None
 
 
-def test_the_carriers_leg_durations_win_over_our_clock(place: Seed) -> None:
+def test_carrier_leg_durations_override_our_clock(place: Seed) -> None:
     with place.database.write() as conn:
         call = calls.get(conn, DONE)
         assert call is not None
@@ -66,7 +66,7 @@ def test_the_carriers_leg_durations_win_over_our_clock(place: Seed) -> None:
     assert (items[0]["name"], items[0]["minutes"]) == ("browser leg", 3)
 
 
-def test_of_several_recordings_the_stored_one_speaks(place: Seed) -> None:
+def test_stored_recording_is_preferred_to_a_failed_one(place: Seed) -> None:
     later = RecordingSid("RE" + "f" * 32)
     with place.database.write() as conn:
         call = calls.get(conn, DONE)
@@ -79,7 +79,7 @@ def test_of_several_recordings_the_stored_one_speaks(place: Seed) -> None:
     assert summary["recording"]["state"] == "stored"
 
 
-def test_a_whole_live_transcript_replaces_its_finals(place: Seed) -> None:
+def test_live_transcript_replaces_its_finals(place: Seed) -> None:
     turns = [Turn(Role.AGENT, 0, 900, "merged", None)]
     with place.database.write() as conn:
         transcripts.put(conn, LIVE, TranscriptKind.LIVE, "faster-whisper", "tiny.en", turns)
@@ -104,7 +104,7 @@ def test_duration_counts_from_the_answer(place: Seed) -> None:
             assert summary is not None and summary["duration_ms"] == duration_ms
 
 
-def test_last_event_id(place: Seed) -> None:
+def test_last_event_id_is_the_newest(place: Seed) -> None:
     with place.database.read() as conn:
         assert live_events.last_id(conn) == 8
 

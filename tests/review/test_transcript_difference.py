@@ -51,7 +51,7 @@ def test_the_same_word_at_another_time_is_not_the_same() -> None:
     assert runs([turn("yes", 0)], [turn("yes", 60_000)]) == [("delete", "yes", ""), ("insert", "", "yes")]
 
 
-def test_nothing_at_all() -> None:
+def test_empty_transcripts_have_no_differences() -> None:
     assert runs([], []) == []
 
 

@@ -30,7 +30,7 @@ def one(*changes: Change) -> Turn:
     return made[0]
 
 
-def test_one_word() -> None:
+def test_one_word_is_corrected() -> None:
     made = one(Change(0, word=2, text="valve"))
     assert made.text == "close the valve please"
     assert made.words[2] == Word("valve", 1400, 1550)
@@ -45,7 +45,7 @@ def test_a_word_becomes_two_or_none() -> None:
     assert made.words[2].end_ms == made.words[3].start_ms
 
 
-def test_a_turn_typed_anew_keeps_the_times_of_its_words() -> None:
+def test_retyped_turn_keeps_the_times_of_its_words() -> None:
     made = one(Change(0, text="Now close  the left valve, please"))
     assert made.text == "Now close the left valve, please"
     kept = {word.text: word.start_ms for word in made.words}
@@ -67,13 +67,13 @@ def test_corrected_turn_keeps_its_engine() -> None:
     assert made is not None and made.fallback_engine == "openai"
 
 
-def test_another_party_changes_nothing_else() -> None:
+def test_changed_party_keeps_text_and_words() -> None:
     made = one(Change(0, role=Role.TECHNICIAN))
     assert made.role is Role.TECHNICIAN
     assert (made.text, made.words) == (TURNS[0].text, TURNS[0].words)
 
 
-def test_a_text_and_a_party_at_once() -> None:
+def test_text_and_party_change_together() -> None:
     made = one(Change(0, text="no", role=Role.TECHNICIAN))
     assert (made.text, made.role, made.confidence) == ("no", Role.TECHNICIAN, None)
 
@@ -108,7 +108,7 @@ def test_unfitting_changes_are_refused(changes: list[Change], why: str) -> None:
         corrected(TURNS, changes)
 
 
-def test_words_that_are_not_the_text_are_spread_over_the_turn() -> None:
+def test_mismatched_words_are_spread_over_the_turn() -> None:
     said = Turn(Role.AGENT, 0, 1000, "a bcd", None, (Word("a", 0, 10),))
     assert words_of(said) == (Word("a", 0, 250), Word("bcd", 250, 1000))
     assert spread_words("", 0, 10) == ()

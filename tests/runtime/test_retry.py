@@ -62,16 +62,16 @@ def broken(what: str = "the file broke off") -> CarrierError:
         (StoreAwayError("no answer"), 11, Retry("no answer", 1024.0)),
     ],
 )  # fmt: skip
-def test_decisions(error: CarrierError, failure: int, decision: Retry) -> None:
+def test_error_and_attempt_decide_the_retry(error: CarrierError, failure: int, decision: Retry) -> None:
     assert decide(error, failure, park_after=12, jitter=1.0) == decision
 
 
-def test_jitter_takes_away_up_to_half() -> None:
+def test_jitter_shortens_the_wait_by_up_to_half() -> None:
     assert decide(answered(500), 4, park_after=12, jitter=0.0).after_s == 4.0
     assert decide(answered(500), 4, park_after=12, jitter=0.5).after_s == 6.0
 
 
-def test_broken_bodies_end_sooner_where_fewer_attempts_are_allowed() -> None:
+def test_broken_downloads_park_after_the_allowed_attempts() -> None:
     assert decide(broken("it broke"), 2, park_after=2, jitter=0.0) == Retry("it broke, 2 times", 60.0, True)
 
 
@@ -82,7 +82,7 @@ def test_broken_bodies_end_sooner_where_fewer_attempts_are_allowed() -> None:
     jitter=st.floats(0, 1),
     wait_s=st.one_of(st.none(), st.floats(0, 86_400)),
 )
-def test_every_problem_ends(
+def test_every_error_ends_in_bounded_retries(
     status: int | None, failure: int, most: int, jitter: float, wait_s: float | None
 ) -> None:
     error = CarrierError(
@@ -110,9 +110,7 @@ def test_every_problem_ends(
         (ValueError("a fault of ours"), False),
     ],
 )
-def test_what_passes_is_tried_again_within_a_minute_before_it_is_parked(
-    error: Exception, passes: bool
-) -> None:
+def test_transient_errors_are_retried_for_31_s_before_parking(error: Exception, passes: bool) -> None:
     decisions = [decide(error, failure, park_after=8, jitter=1.0) for failure in range(1, LOCAL_ATTEMPTS)]
     assert [decision.parked for decision in decisions] == [not passes] * len(decisions)
     if passes:
@@ -121,7 +119,7 @@ def test_what_passes_is_tried_again_within_a_minute_before_it_is_parked(
         assert [decision.after_s for decision in decisions] == [FIRST_PARKED_S] * len(decisions)
 
 
-def test_what_is_parked_is_tried_again_ever_later_and_at_last_by_a_person() -> None:
+def test_parked_work_is_retried_ever_later_then_manually() -> None:
     waits = [decide(answered(401), n, park_after=8, jitter=1.0).after_s for n in (1, 6, 8, 12, 14, 16)]
     assert waits == [60, 60, 128, 2_048, 8_192, LONGEST_S]
     assert decide(answered(401), LAST_ATTEMPT + 1, park_after=8, jitter=1.0).after_s is None
@@ -129,11 +127,11 @@ def test_what_is_parked_is_tried_again_ever_later_and_at_last_by_a_person() -> N
     assert 2.5 * 86_400 < three_days_s < 3.5 * 86_400
 
 
-def test_an_erasure_is_tried_for_as_long_as_it_takes() -> None:
+def test_erasure_is_retried_without_a_limit() -> None:
     assert decide(answered(503), 1_000, park_after=8, jitter=1.0, last=None).after_s == LONGEST_S
 
 
-def test_work_on_an_erased_call_ends() -> None:
+def test_work_on_an_erased_call_is_not_retried() -> None:
     assert decide(CallErasedError("erased"), 1, park_after=8, jitter=1.0) == Retry("erased", None)
 
 

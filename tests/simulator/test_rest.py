@@ -363,7 +363,7 @@ INVALID_RECORDINGS = [
 ]
 
 
-async def test_invalid_recording_parameters_are_refused_and_the_call_continues() -> None:
+async def test_invalid_recording_parameters_do_not_end_the_call() -> None:
     async with running_call() as call:
         path = f"Calls/{call.sid}/Recordings.json"
         for data in INVALID_RECORDINGS:

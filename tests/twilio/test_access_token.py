@@ -51,7 +51,7 @@ def test_minted_token_is_valid() -> None:
     )
 
 
-def test_the_carriers_own_library_reads_it() -> None:
+def test_official_library_reads_our_token() -> None:
     now = datetime.now(UTC)
     read = AccessToken.from_jwt(token(now=now), SECRET)
     assert read.payload["sub"] == ACCOUNT and read.payload["grants"] == CLAIMS["grants"]
@@ -66,7 +66,7 @@ def test_token_of_the_official_library_is_valid() -> None:
     assert replace(checked, expires_at=NOW) == Grants("ada", APP, False, NOW)
 
 
-def test_it_lives_from_its_beginning_to_its_end() -> None:
+def test_token_is_valid_between_its_two_times() -> None:
     second = timedelta(seconds=1)
     assert check(token(), SECRET, ACCOUNT, NOW - second) == Refused(
         RefusalCode.INVALID, "it is not valid yet"
@@ -109,13 +109,13 @@ def test_invalid_requests_mint_no_token(options: dict[str, Any]) -> None:
         token(**options)
 
 
-def test_without_a_secret_nothing_is_minted() -> None:
+def test_without_a_secret_no_token_is_minted() -> None:
     with pytest.raises(AccessTokenError):
         mint(ACCOUNT, KEY, "", "ada", APP, now=NOW)
 
 
 @given(st.text(max_size=200))
-def test_no_text_makes_it_raise(text: str) -> None:
+def test_no_token_text_raises(text: str) -> None:
     assert isinstance(check(text, SECRET, ACCOUNT, NOW), Refused)
 
 

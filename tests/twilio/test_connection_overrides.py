@@ -33,7 +33,7 @@ def test_without_overrides_the_carriers_defaults_hold() -> None:
     assert split_overrides(URL) == (URL, Overrides(5000, 15000, 15000, 1, frozenset({"ct"})))
 
 
-def test_timeouts() -> None:
+def test_timeout_overrides_are_parsed() -> None:
     assert split_overrides(f"{URL}#ct=250&rt=1000&tt=9000")[1] == Overrides(250, 1000, 9000)
 
 

@@ -75,7 +75,7 @@ def test_header_names_have_no_case(name: str) -> None:
         ("https://a.example/x?a=1&b=2", "https://a.example/x?b=2&a=1", False),
     ],
 )
-def test_forms_of_the_url(given_to_carrier: str, seen_by_us: str, valid: bool) -> None:
+def test_signature_is_valid_for_equivalent_urls(given_to_carrier: str, seen_by_us: str, valid: bool) -> None:
     assert CHECK.valid(seen_by_us, FORM, signed(sign(given_to_carrier, FORM, TOKEN))) is valid
 
 
@@ -111,7 +111,7 @@ def test_empty_secrets_never_validate() -> None:
     assert not bare.valid(URL, FORM, signed(sign(URL, FORM, "", sha256=True), settings_header(KEY)))
 
 
-def test_empty_fields_count() -> None:
+def test_empty_fields_are_signed() -> None:
     form = {**FORM, "Note": ""}
     assert CHECK.valid(URL, form, signed(sign(URL, form, TOKEN)))
     assert sign(URL, form, TOKEN) != SIGNATURE
@@ -147,7 +147,7 @@ def test_our_signature_is_valid_for_us_and_the_official_library(form: dict[str, 
 
 
 @given(st.text(), FORMS, st.dictionaries(st.text(), st.text()), st.text(), st.text())
-def test_nothing_raises(
+def test_no_signature_input_raises(
     url: str, form: dict[str, str], headers: dict[str, str], signature: str, settings: str
 ) -> None:
     assert not CHECK.valid(url, form, headers | signed(signature, settings))

@@ -137,7 +137,7 @@ def test_persisting_unreadable_messages_close_the_stream() -> None:
     assert receiver.closed
 
 
-def test_byte_order_mark_is_passed_over() -> None:
+def test_byte_order_mark_is_skipped() -> None:
     events = receive_all(["\ufeff" + CONNECTED, b"\xef\xbb\xbf" + START.encode(), "\ufeff" + GOOD[2]])
     assert [type(event) for event in events] == [Connected, Started, Frame]
 
@@ -185,7 +185,7 @@ def test_stop_with_any_body_ends_the_stream(body: str) -> None:
     assert receive_all([START, f'{{"event":"stop","stop":{body}}}'])[1] == Stopped()
 
 
-def test_start_without_connected_is_let_in() -> None:
+def test_start_without_connected_is_accepted() -> None:
     assert isinstance(StreamReceiver().receive(START), Started)
 
 
@@ -224,7 +224,7 @@ def test_message_at_the_bound_is_taken_and_one_over_is_noted() -> None:
     assert violation == Violation(f"a message is over {len(CONNECTED) - 1} bytes", None)
 
 
-def test_nothing_counts_after_a_violation_that_closes() -> None:
+def test_messages_after_a_closing_violation_are_ignored() -> None:
     receiver = StreamReceiver()
     receiver.receive((CAPTURES / "bad" / "start_with_l16.json").read_text())
     assert receiver.closed

@@ -13,7 +13,7 @@ MOMENTS = st.datetimes(
 ).map(lambda moment: moment.replace(microsecond=0))
 
 
-def test_the_carriers_forms() -> None:
+def test_carrier_time_formats_are_parsed() -> None:
     moment = datetime(2026, 3, 24, 18, 15, 40, 250000, tzinfo=UTC)
     assert rfc2822(moment) == "Tue, 24 Mar 2026 18:15:40 +0000"
     assert iso8601(moment) == "2026-03-24T18:15:40.250Z"

@@ -81,7 +81,7 @@ def test_incoming_call_rings_the_agents_browser() -> None:
     )
 
 
-def test_without_recording_there_is_none() -> None:
+def test_recording_attributes_are_absent_when_disabled() -> None:
     verbs = read_twiml(outgoing_answer(STREAM, None, "+15550000000", "+15551234567", PROGRESS.url)).verbs
     assert [type(verb) for verb in verbs] == [StartStream, Dial]
 

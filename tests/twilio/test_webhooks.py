@@ -240,7 +240,7 @@ def test_a_missing_field_is_named_in_one_line(parse: object, names: list[str]) -
 
 
 @pytest.mark.parametrize("sid", ["../../etc/passwd", "CA1/..", "CA", "ca11", "CA1\n", "CA" + "1" * 65])
-def test_an_id_that_is_none_is_refused(sid: str) -> None:
+def test_invalid_id_is_refused(sid: str) -> None:
     with pytest.raises(WebhookError, match="^CallSid is not an id of the carrier"):
         parse_voice(COMPLETE | {"CallSid": sid})
 
@@ -248,7 +248,7 @@ def test_an_id_that_is_none_is_refused(sid: str) -> None:
 @given(
     st.dictionaries(st.sampled_from([*COMPLETE, "RecordingDuration", "Timestamp", "ErrorCode"]), st.text())
 )
-def test_any_form_is_read_or_refused_in_our_own_words(form: dict[str, str]) -> None:
+def test_any_form_is_parsed_or_refused(form: dict[str, str]) -> None:
     for parse, _ in NEEDED:
         for fields in (form, COMPLETE | form):
             try:

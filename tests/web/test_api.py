@@ -41,7 +41,7 @@ def test_one_call_has_all_its_fields(ada: TestClient) -> None:
     assert call["cost"]["total"] == 0.049
 
 
-def test_words_on_request(ada: TestClient) -> None:
+def test_words_are_included_on_request(ada: TestClient) -> None:
     call = ada.get(f"/api/calls/{DONE}?words=true").json()
     assert call["turns"][0]["words"] == [
         {"text": "good", "start_ms": 900, "end_ms": 1200, "confidence": 0.91}

@@ -14,13 +14,13 @@ def shape(address: str) -> str:
     return re.sub(r"\{\w+\}", "{}", address)
 
 
-def test_every_address_is_described() -> None:
+def test_every_route_is_described() -> None:
     described = {shape(found) for found in re.findall(ADDRESS, DOCS)}
     ours = {shape(rule.path) for rule in RULES if rule.path.startswith(("/api/", "/calls/"))}
     assert ours - described - {"/calls/{}"} == set()  # the page of a call is no API
 
 
-def test_what_is_described_is_there() -> None:
+def test_every_described_route_exists() -> None:
     known = {shape(rule.path) for rule in RULES}
     described = {shape(found) for found in re.findall(rf"(?:GET|POST|PUT|PATCH|DELETE) ({ADDRESS})", DOCS)}
     assert described <= known

@@ -19,7 +19,7 @@ from tests.support.seed import DONE, NOON, Seed
 from tests.web.conftest import PASSWORD, As, MakeApp, enter
 
 
-def test_who_one_is(signed_in: As, demo: TestClient) -> None:
+def test_own_account_lists_role_and_rights(signed_in: As, demo: TestClient) -> None:
     maria = signed_in("maria").get("/api/people/me").json()
     assert (maria["name"], maria["role"], maria["identity"], maria["demo"]) == (
         "maria",
@@ -78,7 +78,7 @@ def test_last_administrator_cannot_be_disabled(signed_in: As) -> None:
         ({"name": "kim", "password": PASSWORD, "role": "king"}, 422),
     ],
 )
-def test_odd_people(ada: TestClient, body: dict[str, str], status: int) -> None:
+def test_invalid_accounts_are_refused(ada: TestClient, body: dict[str, str], status: int) -> None:
     answer = ada.post("/api/people", json=body)
     assert answer.status_code == status
     assert body["password"] not in answer.text
@@ -93,7 +93,7 @@ def test_sign_out_everywhere(make_app: MakeApp, place: Seed) -> None:
     assert [browser.get("/api/calls").status_code for browser in (here, there, other)] == [401, 401, 200]
 
 
-def test_changing_the_own_password_ends_other_sessions(make_app: MakeApp, place: Seed) -> None:
+def test_changing_ones_password_ends_other_sessions(make_app: MakeApp, place: Seed) -> None:
     app = make_app(WebOptions())
     here, there = (TestClient(app, base_url="https://calls.example") for _ in range(2))
     enter(here, place, "maria"), enter(there, place, "maria")
@@ -138,7 +138,7 @@ def test_a_token_is_shown_once_and_stored_as_its_hash(
     assert stranger.get("/api/calls", headers=header).status_code == 401
 
 
-def test_odd_tokens(ada: TestClient, demo: TestClient) -> None:
+def test_invalid_token_requests_are_refused(ada: TestClient, demo: TestClient) -> None:
     for body in (
         {"name": "x", "scopes": []},
         {"name": "x", "scopes": ["all"]},
@@ -200,6 +200,6 @@ def test_welcome_link_is_invalid_once_an_account_exists(nobody: TestClient, plac
     assert nobody.post("/welcome", data=form).status_code == 404
 
 
-def test_links_are_not_guessed(nobody: TestClient) -> None:
+def test_guesses_of_welcome_links_are_limited(nobody: TestClient) -> None:
     answers = [nobody.get("/welcome?token=guess").status_code for _ in range(21)]
     assert answers == [404] * 20 + [429]

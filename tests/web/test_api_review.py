@@ -42,7 +42,7 @@ def test_peaks_of_a_growing_layer_are_not_cached(ada: TestClient, place: Seed) -
         (f"/api/calls/{DONE}/peaks?per_second=7", 422),
     ],
 )
-def test_no_peaks(ada: TestClient, path: str, status: int) -> None:
+def test_invalid_peak_requests_are_refused(ada: TestClient, path: str, status: int) -> None:
     assert ada.get(path).status_code == status
 
 
@@ -65,7 +65,7 @@ def test_transcripts_are_downloaded(ada: TestClient, ending: str, media_type: st
     assert ada.get(f"/calls/ffffffffffff/transcript.{ending}").status_code == 404
 
 
-def test_downloads_say_what_they_are(ada: TestClient) -> None:
+def test_downloads_name_their_kind_and_engine(ada: TestClient) -> None:
     body = json.loads(ada.get(f"/calls/{DONE}/transcript.json").text)
     assert body["call"]["number"] == NUMBER
     assert body["transcript"] == {
@@ -80,7 +80,7 @@ def test_downloads_say_what_they_are(ada: TestClient) -> None:
     assert ada.get(f"/calls/{DONE}/transcript.pdf").status_code == 422
 
 
-def test_days(ada: TestClient) -> None:
+def test_statistics_count_each_day(ada: TestClient) -> None:
     body = ada.get("/api/statistics?from=2026-11-21&to=2026-11-23").json()
     assert [day["date"] for day in body["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]
     day = body["days"][1]
@@ -98,7 +98,7 @@ def call_cost(browser: TestClient, call_id: str) -> float:
     return float(browser.get(f"/api/calls/{call_id}").json()["cost"]["total"])
 
 
-def test_a_day_begins_where_the_reader_is(ada: TestClient) -> None:
+def test_day_begins_in_the_requested_time_zone(ada: TestClient) -> None:
     asked = {"from": "2026-11-22", "to": "2026-11-23", "zone": "Pacific/Kiritimati"}
     body = ada.get("/api/statistics", params=asked).json()
     assert (body["zone"], [day["calls"] for day in body["days"]]) == ("Pacific/Kiritimati", [0, 4])
@@ -124,7 +124,7 @@ def test_agents_get_statistics_of_their_own_calls(signed_in: As) -> None:
         "to=x",
     ],
 )
-def test_odd_days(ada: TestClient, asked: str) -> None:
+def test_invalid_statistics_requests_are_refused(ada: TestClient, asked: str) -> None:
     assert ada.get(f"/api/statistics?{asked}").status_code == 422
 
 

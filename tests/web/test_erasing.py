@@ -98,7 +98,7 @@ def test_waiting_erasure_has_its_error_and_retry_time(signed_in: As, place: Seed
 
 @pytest.mark.parametrize(
     ("call_id", "says"),
-    [(LIVE, "The call still goes on"), (CallId("9" * 12), "There is no such call.")],
+    [(LIVE, "The call is still in progress"), (CallId("9" * 12), "There is no such call.")],
 )
 def test_call_that_cannot_be_erased_gets_the_reason(
     signed_in: As, place: Seed, call_id: CallId, says: str
@@ -197,9 +197,9 @@ def test_erasure_pages_preview_confirm_follow_and_prove(
 def test_refused_erasure_page_gives_the_reason_and_no_button(signed_in: As, place: Seed) -> None:
     ada = signed_in("ada")
     page = ada.get(f"/calls/{LIVE}/erase").text
-    assert "The call still goes on" in page and "Erase permanently" not in page
+    assert "The call is still in progress" in page and "Erase permanently" not in page
     posted = ada.post(f"/calls/{LIVE}/erase", data={})
-    assert posted.status_code == 409 and "The call still goes on" in posted.text
+    assert posted.status_code == 409 and "The call is still in progress" in posted.text
     assert ada.get(f"/calls/{'9' * 12}/erase").status_code == 404
 
 

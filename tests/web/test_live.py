@@ -59,7 +59,7 @@ def stored_ids(place: Seed, call_id: CallId | None = None) -> list[int | None]:
         return [event.id for event in live_events.after(conn, call_id, 0, 100_000)]
 
 
-def test_the_wire_format() -> None:
+def test_event_has_the_sse_wire_format() -> None:
     text = event_text(LiveEvent(DONE, EventKind.CALL, {"state": "live", "note": "a\nb\u2028é"}, 7))
     assert (
         text
@@ -231,5 +231,5 @@ def test_events_continue_exactly_where_the_page_ends(place: Seed, ada: TestClien
 
 
 @pytest.mark.parametrize("path", ["/events", f"/calls/{DONE}/events"])
-def test_a_stranger_hears_nothing(stranger: TestClient, path: str) -> None:
+def test_event_streams_require_sign_in(stranger: TestClient, path: str) -> None:
     assert stranger.get(path).status_code == 401

@@ -17,7 +17,7 @@ def whole(place: Seed) -> bytes:
     return place.blobs.path(file.path).read_bytes()
 
 
-def test_whole_file(ada: TestClient, whole: bytes) -> None:
+def test_whole_file_is_sent(ada: TestClient, whole: bytes) -> None:
     answer = ada.get(URL)
     assert answer.status_code == 200
     assert answer.content == whole
@@ -36,7 +36,9 @@ def test_whole_file(ada: TestClient, whole: bytes) -> None:
         ("bytes=40-9999999", 40, None),
     ],
 )
-def test_part(ada: TestClient, whole: bytes, asked: str, first: int, stop: int | None) -> None:
+def test_requested_range_is_sent(
+    ada: TestClient, whole: bytes, asked: str, first: int, stop: int | None
+) -> None:
     answer = ada.get(URL, headers={"Range": asked})
     assert answer.status_code == 206
     assert answer.content == whole[first:stop]
@@ -45,7 +47,7 @@ def test_part(ada: TestClient, whole: bytes, asked: str, first: int, stop: int |
     assert answer.headers["content-length"] == str(len(answer.content))
 
 
-def test_range_after_the_end(ada: TestClient, whole: bytes) -> None:
+def test_range_after_the_end_gets_416(ada: TestClient, whole: bytes) -> None:
     answer = ada.get(URL, headers={"Range": f"bytes={len(whole)}-"})
     assert answer.status_code == 416
     assert answer.headers["content-range"] == f"bytes */{len(whole)}"
@@ -59,7 +61,7 @@ def test_unchanged_file_answers_304(ada: TestClient, whole: bytes) -> None:
     assert ada.get(URL, headers={"Range": "bytes=0-9", "If-Range": '"other"'}).content == whole
 
 
-def test_head_tells_without_sending(ada: TestClient, whole: bytes) -> None:
+def test_head_returns_headers_only(ada: TestClient, whole: bytes) -> None:
     answer = ada.head(URL)
     assert answer.status_code == 200
     assert answer.headers["content-length"] == str(len(whole))
@@ -81,7 +83,7 @@ def test_growing_file_is_sent_at_its_current_length(ada: TestClient, place: Seed
     assert after.content == b"\x01\x02" * 160
 
 
-def test_every_layer_has_an_address(ada: TestClient) -> None:
+def test_every_layer_has_a_url(ada: TestClient) -> None:
     files = ada.get(f"/api/calls/{DONE}").json()["layers"]
     assert len(files) == 7
     assert len({file["url"] for file in files}) == 7
@@ -92,11 +94,11 @@ def test_every_layer_has_an_address(ada: TestClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["0", "8", "cloud-agent", "live_8k", "..", "%2e%2e%2fcallreel", "²"])
-def test_unknown_layers(ada: TestClient, name: str) -> None:
+def test_unknown_layer_is_not_found(ada: TestClient, name: str) -> None:
     assert ada.get(f"/calls/{DONE}/layers/{name}.wav").status_code == 404
 
 
-def test_a_row_without_its_file(ada: TestClient, place: Seed) -> None:
+def test_layer_without_its_file_is_not_found(ada: TestClient, place: Seed) -> None:
     with place.database.read() as conn:
         place.blobs.path(layers.of_call(conn, DONE)[0].path).unlink()
     answer = ada.get(URL)

@@ -166,7 +166,7 @@ def test_skipped_recording_is_kept_and_no_longer_listed(
     assert not work.waiting and not work.queue
 
 
-def test_what_is_ordered_and_not_started_is_shown(client: TestClient, installation: Installation) -> None:
+def test_ordered_work_not_yet_started_is_shown(client: TestClient, installation: Installation) -> None:
     with installation.database.write() as conn:
         row = recordings.get(conn, SID)
         assert row is not None
@@ -175,7 +175,7 @@ def test_what_is_ordered_and_not_started_is_shown(client: TestClient, installati
     assert 'callreel_queue_length{queue="start"} 1.0' in client.get("/metrics").text
 
 
-def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
+def test_metrics_are_parsed_by_prometheus(client: TestClient) -> None:
     look(client)
     text = client.get("/metrics").text
     read = {

@@ -8,7 +8,7 @@ from callreel.web.auth.origin import is_loopback_name, is_own_request, local_pat
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "127.8.9.1", "[::1]:80", "a.localhost"]
 )
-def test_loopback_names(host: str) -> None:
+def test_loopback_names_are_recognized(host: str) -> None:
     assert is_loopback_name(host)
 
 
@@ -16,7 +16,7 @@ def test_loopback_names(host: str) -> None:
     "host",
     ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "[bad", "evil@x"],
 )
-def test_other_names(host: str) -> None:
+def test_other_names_are_not_loopback(host: str) -> None:
     assert not is_loopback_name(host)
 
 
@@ -34,7 +34,7 @@ def test_other_names(host: str) -> None:
         ({"origin": "https://a.example"}, False),
     ],
 )
-def test_posts(headers: dict[str, str], own: bool) -> None:
+def test_only_same_origin_posts_are_own_requests(headers: dict[str, str], own: bool) -> None:
     assert is_own_request("POST", headers) is own
     assert is_own_request("GET", headers)
 
@@ -42,7 +42,7 @@ def test_posts(headers: dict[str, str], own: bool) -> None:
 @pytest.mark.parametrize(
     "target", [None, "", "https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil", "x"]
 )
-def test_nobody_is_sent_away(target: str | None) -> None:
+def test_foreign_targets_become_the_start_page(target: str | None) -> None:
     assert local_path(target) == "/"
 
 

@@ -352,7 +352,7 @@ def test_administrators_get_all_pages(ada: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/people", "/me", "/technicians"])
-def test_what_only_script_can_send_is_not_sent_before_the_script_is_there(ada: TestClient, path: str) -> None:
+def test_script_only_forms_are_inert_until_the_script_runs(ada: TestClient, path: str) -> None:
     """A browser would put the fields, a password too, into the address."""
     forms = [form for form in re.findall(r"<form[^>]*>", ada.get(path).text) if "action=" not in form]
     assert forms and all("inert" in form for form in forms)

@@ -19,14 +19,14 @@ from callreel.web.api.ranges import ByteRange, UnsatisfiableRangeError, parse_ra
         ("BYTES= 0-1 ", 10, (0, 1)),
     ],
 )
-def test_one_range(header: str, size: int, wanted: tuple[int, int]) -> None:
+def test_single_range_is_parsed(header: str, size: int, wanted: tuple[int, int]) -> None:
     assert parse_range(header, size) == ByteRange(*wanted, size)
 
 
 @pytest.mark.parametrize(
     "header", [None, "", "bytes=", "bytes=-", "bytes=5-2", "bytes=0-1,4-5", "lines=1-2", "bytes=a-b"]
 )
-def test_answered_whole(header: str | None) -> None:
+def test_other_range_headers_return_the_whole_file(header: str | None) -> None:
     assert parse_range(header, 10) is None
 
 
@@ -34,13 +34,13 @@ def test_answered_whole(header: str | None) -> None:
     ("header", "size"),
     [("bytes=10-", 10), ("bytes=99-100", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-5", 0)],
 )
-def test_not_satisfiable(header: str, size: int) -> None:
+def test_range_outside_the_file_is_unsatisfiable(header: str, size: int) -> None:
     with pytest.raises(UnsatisfiableRangeError):
         parse_range(header, size)
 
 
 @given(st.text(max_size=30) | st.from_regex(r"bytes=\d*-\d*", fullmatch=True), st.integers(0, 10**12))
-def test_never_outside_the_file(header: str, size: int) -> None:
+def test_any_range_lies_within_the_file(header: str, size: int) -> None:
     try:
         part = parse_range(header, size)
     except UnsatisfiableRangeError:

@@ -103,7 +103,7 @@ def refusal(conn: Connection, call: CallRow) -> str | None:
     if held is not None:
         return f"the call is held by {held.by} since {held.at:%Y-%m-%d}; it can be erased once it is let go"
     if call.state is CallState.LIVE:
-        return "the call still goes on; it can be erased when it has ended and is checked"
+        return "the call is still in progress; it can be erased when it has ended and is checked"
     if call.state is not CallState.CLOSED or outbox.has_order(conn, call.id):
         return "the call is still being checked; it can be erased when that is done, minutes after its end as a rule"
     return None
