@@ -46,69 +46,51 @@ async def recovered(host: FailoverEngine) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_while_the_first_works_the_second_is_not_even_begun(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(tmp_path / "trouble") as host:
-            assert await text(host) == ("first", "")
-            assert len(host.pids) == 1
-            assert not host.failure
-
-    asyncio.run(scene())
+async def test_while_the_first_works_the_second_is_not_even_begun(tmp_path: Path) -> None:
+    async with running(tmp_path / "trouble") as host:
+        assert await text(host) == ("first", "")
+        assert len(host.pids) == 1
+        assert not host.failure
 
 
-def test_a_job_that_the_first_cannot_do_is_done_by_the_second_and_says_so(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(tmp_path / "trouble") as host:
-            (tmp_path / "trouble").touch()
-            assert await text(host) == ("second", "scripted")
-            assert not host.failure
-            (tmp_path / "trouble").unlink()
-            assert await text(host) == ("first", "")
-
-    asyncio.run(scene())
-
-
-def test_after_two_in_a_row_the_second_stands_in_until_the_first_works_again(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(tmp_path / "trouble", retry_s=0.05) as host:
-            (tmp_path / "trouble").touch()
-            assert [await text(host) for _ in range(3)] == [("second", "scripted")] * 3
-            assert "in trouble" in host.failure
-            (tmp_path / "trouble").unlink()
-            await recovered(host)
-            assert await text(host) == ("first", "")
-
-    asyncio.run(scene())
-
-
-def test_a_first_that_cannot_be_loaded_is_tried_again_and_comes_back(tmp_path: Path) -> None:
-    async def scene() -> None:
+async def test_a_job_that_the_first_cannot_do_is_done_by_the_second_and_says_so(tmp_path: Path) -> None:
+    async with running(tmp_path / "trouble") as host:
         (tmp_path / "trouble").touch()
-        async with running(tmp_path / "trouble", retry_s=0.05) as host:
-            assert host.failure
-            assert await text(host) == ("second", "scripted")
-            (tmp_path / "trouble").unlink()
-            await recovered(host)
-            assert await text(host) == ("first", "")
-
-    asyncio.run(scene())
+        assert await text(host) == ("second", "scripted")
+        assert not host.failure
+        (tmp_path / "trouble").unlink()
+        assert await text(host) == ("first", "")
 
 
-def test_jobs_at_once_are_each_answered_while_it_changes_hands(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(tmp_path / "trouble") as host:
-            (tmp_path / "trouble").touch()
-            answers = await asyncio.gather(*(text(host) for _ in range(8)))
-            assert answers == [("second", "scripted")] * 8
+async def test_after_two_in_a_row_the_second_stands_in_until_the_first_works_again(tmp_path: Path) -> None:
+    async with running(tmp_path / "trouble", retry_s=0.05) as host:
+        (tmp_path / "trouble").touch()
+        assert [await text(host) for _ in range(3)] == [("second", "scripted")] * 3
+        assert "in trouble" in host.failure
+        (tmp_path / "trouble").unlink()
+        await recovered(host)
+        assert await text(host) == ("first", "")
 
-    asyncio.run(scene())
+
+async def test_a_first_that_cannot_be_loaded_is_tried_again_and_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "trouble").touch()
+    async with running(tmp_path / "trouble", retry_s=0.05) as host:
+        assert host.failure
+        assert await text(host) == ("second", "scripted")
+        (tmp_path / "trouble").unlink()
+        await recovered(host)
+        assert await text(host) == ("first", "")
 
 
-def test_when_neither_can_be_loaded_the_second_says_why() -> None:
-    async def scene() -> None:
-        host = FailoverEngine(lambda: scripted(complaint="no"), lambda: scripted(complaint="neither"))
-        with pytest.raises(EngineError, match="neither"):
-            await host.start()
-        await host.close()
+async def test_jobs_at_once_are_each_answered_while_it_changes_hands(tmp_path: Path) -> None:
+    async with running(tmp_path / "trouble") as host:
+        (tmp_path / "trouble").touch()
+        answers = await asyncio.gather(*(text(host) for _ in range(8)))
+        assert answers == [("second", "scripted")] * 8
 
-    asyncio.run(scene())
+
+async def test_when_neither_can_be_loaded_the_second_says_why() -> None:
+    host = FailoverEngine(lambda: scripted(complaint="no"), lambda: scripted(complaint="neither"))
+    with pytest.raises(EngineError, match="neither"):
+        await host.start()
+    await host.close()

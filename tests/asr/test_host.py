@@ -56,32 +56,28 @@ async def text(host: EngineHost, samples: npt.NDArray[np.int16], *, partial: boo
     return " ".join(word.text for word in (await host.decode([samples], partial=partial))[0])
 
 
-def test_words_come_back_with_their_times() -> None:
-    async def scene() -> None:
-        async with running(scripted(text="good day|bye")) as host:
-            assert host.capabilities.name == "scripted"
-            assert (host.idle, host.workers, host.restarts) == (1, 1, 0)
-            [words] = await host.decode([audio()])
-            assert [(word.text, word.start_ms, word.end_ms) for word in words] == [
-                ("good", 0, 571),
-                ("day", 571, 1000),
-            ]
-            assert await text(host, audio()) == "bye"
-            assert await text(host, audio(), partial=True) == "good"
-
-    asyncio.run(scene())
+async def test_words_come_back_with_their_times() -> None:
+    async with running(scripted(text="good day|bye")) as host:
+        assert host.capabilities.name == "scripted"
+        assert (host.idle, host.workers, host.restarts) == (1, 1, 0)
+        [words] = await host.decode([audio()])
+        assert [(word.text, word.start_ms, word.end_ms) for word in words] == [
+            ("good", 0, 571),
+            ("day", 571, 1000),
+        ]
+        assert await text(host, audio()) == "bye"
+        assert await text(host, audio(), partial=True) == "good"
 
 
-def test_each_of_many_jobs_gets_its_own_answer() -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True), workers=2) as host:
-            answers = await asyncio.gather(*(text(host, audio(number)) for number in range(40)))
-            assert answers == [str(number) for number in range(40)]
-
-    asyncio.run(scene())
+async def test_each_of_many_jobs_gets_its_own_answer() -> None:
+    async with running(scripted(echo=True), workers=2) as host:
+        answers = await asyncio.gather(*(text(host, audio(number)) for number in range(40)))
+        assert answers == [str(number) for number in range(40)]
 
 
-def test_segments_at_once_are_answered_one_by_one_also_when_a_process_dies_of_them(tmp_path: Path) -> None:
+async def test_segments_at_once_are_answered_one_by_one_also_when_a_process_dies_of_them(
+    tmp_path: Path,
+) -> None:
     """A batch is as large as the engine likes; each of its segments has exactly one answer, in their order."""
 
     async def scene(batch: int, deaths: int) -> list[str]:
@@ -91,127 +87,97 @@ def test_segments_at_once_are_answered_one_by_one_also_when_a_process_dies_of_th
             assert [words.language for words in heard] == ["xx"] * 5
             return [" ".join(word.text for word in words) for words in heard]
 
-    assert asyncio.run(scene(1, 0)) == [f"de {number}" for number in range(5)]
+    assert await scene(1, 0) == [f"de {number}" for number in range(5)]
     several = [f"de {number} of2" for number in range(4)]
-    assert asyncio.run(scene(2, 1)) == [*several, "de 4"]
+    assert await scene(2, 1) == [*several, "de 4"]
 
 
-def test_a_batch_with_an_answer_too_few_is_refused() -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True, batch=3, short=True)) as host:
-            with pytest.raises(EngineError, match="answered for 2 of 3 segments"):
-                await host.decode([audio(number) for number in range(3)])
-            assert await text(host, audio(7)) == "7"
-
-    asyncio.run(scene())
+async def test_a_batch_with_an_answer_too_few_is_refused() -> None:
+    async with running(scripted(echo=True, batch=3, short=True)) as host:
+        with pytest.raises(EngineError, match="answered for 2 of 3 segments"):
+            await host.decode([audio(number) for number in range(3)])
+        assert await text(host, audio(7)) == "7"
 
 
-def test_a_language_that_the_engine_does_not_hear_is_refused_in_one_line() -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True, languages="de")) as host:
-            [words] = await host.decode([audio(1)], language="en")
-            assert words[0].text == "1", "it expects English anyway"
-            [words] = await host.decode([audio(1)], language="de")
-            assert [word.text for word in words] == ["de", "1"]
-            with pytest.raises(LanguageError, match=r"does not transcribe Welsh \(cy\), only en, de"):
-                await host.decode([audio(1)], language="cy")
-
-    asyncio.run(scene())
+async def test_a_language_that_the_engine_does_not_hear_is_refused_in_one_line() -> None:
+    async with running(scripted(echo=True, languages="de")) as host:
+        [words] = await host.decode([audio(1)], language="en")
+        assert words[0].text == "1", "it expects English anyway"
+        [words] = await host.decode([audio(1)], language="de")
+        assert [word.text for word in words] == ["de", "1"]
+        with pytest.raises(LanguageError, match=r"does not transcribe Welsh \(cy\), only en, de"):
+            await host.decode([audio(1)], language="cy")
 
 
-def test_a_job_whose_process_is_killed_is_answered_exactly_once(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True, deaths=1, folder=str(tmp_path)), workers=2) as host:
-            answers = await asyncio.gather(*(text(host, audio(number)) for number in range(6)))
-            assert answers == ["0", "1", "2", "3", "4", "5"]
-            assert host.restarts == 1
-
-    asyncio.run(scene())
+async def test_a_job_whose_process_is_killed_is_answered_exactly_once(tmp_path: Path) -> None:
+    async with running(scripted(echo=True, deaths=1, folder=str(tmp_path)), workers=2) as host:
+        answers = await asyncio.gather(*(text(host, audio(number)) for number in range(6)))
+        assert answers == ["0", "1", "2", "3", "4", "5"]
+        assert host.restarts == 1
 
 
-def test_a_job_that_kills_two_processes_is_given_up_and_the_next_one_is_not(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True, deaths=2, folder=str(tmp_path))) as host:
-            with pytest.raises(EngineError, match="in 2 tries"):
-                await host.decode([audio(1)])
-            assert await text(host, audio(2)) == "2"
-            assert host.restarts == 2
-
-    asyncio.run(scene())
+async def test_a_job_that_kills_two_processes_is_given_up_and_the_next_one_is_not(tmp_path: Path) -> None:
+    async with running(scripted(echo=True, deaths=2, folder=str(tmp_path))) as host:
+        with pytest.raises(EngineError, match="in 2 tries"):
+            await host.decode([audio(1)])
+        assert await text(host, audio(2)) == "2"
+        assert host.restarts == 2
 
 
-def test_a_process_that_dies_while_idle_costs_nobody_a_job() -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True)) as host:
-            (pid,) = host.pids
-            os.kill(pid, signal.SIGKILL)
-            assert await text(host, audio(7)) == "7"
-            assert host.restarts == 1
-            assert host.pids != [pid]
-
-    asyncio.run(scene())
+async def test_a_process_that_dies_while_idle_costs_nobody_a_job() -> None:
+    async with running(scripted(echo=True)) as host:
+        (pid,) = host.pids
+        os.kill(pid, signal.SIGKILL)
+        assert await text(host, audio(7)) == "7"
+        assert host.restarts == 1
+        assert host.pids != [pid]
 
 
-def test_a_job_that_takes_too_long_is_given_up() -> None:
-    async def scene() -> None:
-        async with running(scripted(hang=True), job_timeout_s=0.1) as host:
-            with pytest.raises(EngineError, match=r"took longer than 0\.1 s"):
-                await host.decode([audio()])
-
-    asyncio.run(scene())
+async def test_a_job_that_takes_too_long_is_given_up() -> None:
+    async with running(scripted(hang=True), job_timeout_s=0.1) as host:
+        with pytest.raises(EngineError, match=r"took longer than 0\.1 s"):
+            await host.decode([audio()])
 
 
-def test_giving_up_waiting_does_not_disturb_the_next_answer() -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True, delay_s=0.05)) as host:
-            given_up = asyncio.create_task(host.decode([audio(1)]))
-            waiting = asyncio.create_task(host.decode([audio(2)]))
-            await asyncio.sleep(0)
-            assert host.idle == 0
-            given_up.cancel()
-            waiting.cancel()
-            assert await text(host, audio(3)) == "3"
-            assert host.restarts == 0
-
-    asyncio.run(scene())
+async def test_giving_up_waiting_does_not_disturb_the_next_answer() -> None:
+    async with running(scripted(echo=True, delay_s=0.05)) as host:
+        given_up = asyncio.create_task(host.decode([audio(1)]))
+        waiting = asyncio.create_task(host.decode([audio(2)]))
+        await asyncio.sleep(0)
+        assert host.idle == 0
+        given_up.cancel()
+        waiting.cancel()
+        assert await text(host, audio(3)) == "3"
+        assert host.restarts == 0
 
 
-def test_what_the_engine_says_is_wrong_is_passed_on_and_its_process_lives() -> None:
-    async def scene() -> None:
-        async with running(scripted(grumble="the audio is not to my taste")) as host:
-            pids = host.pids
-            with pytest.raises(EngineError, match="not to my taste"):
-                await host.decode([audio()])
-            with pytest.raises(EngineError, match="not to my taste"):
-                await host.decode([audio()])
-            assert host.pids == pids
-
-    asyncio.run(scene())
+async def test_what_the_engine_says_is_wrong_is_passed_on_and_its_process_lives() -> None:
+    async with running(scripted(grumble="the audio is not to my taste")) as host:
+        pids = host.pids
+        with pytest.raises(EngineError, match="not to my taste"):
+            await host.decode([audio()])
+        with pytest.raises(EngineError, match="not to my taste"):
+            await host.decode([audio()])
+        assert host.pids == pids
 
 
-def test_a_foreign_exception_is_told_by_its_kind_alone() -> None:
-    async def scene() -> None:
-        async with running(scripted(echo=True)) as host:
-            with pytest.raises(EngineError, match=r"IndexError at scripted\.py") as told:
-                await host.decode([np.zeros(0, np.int16)])
-            assert "out of bounds" not in str(told.value)
-
-    asyncio.run(scene())
+async def test_a_foreign_exception_is_told_by_its_kind_alone() -> None:
+    async with running(scripted(echo=True)) as host:
+        with pytest.raises(EngineError, match=r"IndexError at scripted\.py") as told:
+            await host.decode([np.zeros(0, np.int16)])
+        assert "out of bounds" not in str(told.value)
 
 
-def test_closing_ends_unfinished_and_waiting_jobs() -> None:
-    async def scene() -> None:
-        async with running(scripted(hang=True)) as host:
-            jobs = [asyncio.create_task(host.decode([audio()])) for _ in range(3)]
-            await asyncio.sleep(0)
-            await host.close()
-            outcomes = await asyncio.gather(*jobs, return_exceptions=True)
-            assert [type(outcome) for outcome in outcomes] == [EngineError] * 3
-            assert host.idle == 0
-            with pytest.raises(EngineError, match="not running"):
-                await host.decode([audio()])
-
-    asyncio.run(scene())
+async def test_closing_ends_unfinished_and_waiting_jobs() -> None:
+    async with running(scripted(hang=True)) as host:
+        jobs = [asyncio.create_task(host.decode([audio()])) for _ in range(3)]
+        await asyncio.sleep(0)
+        await host.close()
+        outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [EngineError] * 3
+        assert host.idle == 0
+        with pytest.raises(EngineError, match="not running"):
+            await host.decode([audio()])
 
 
 @pytest.mark.parametrize(
@@ -223,24 +189,18 @@ def test_closing_ends_unfinished_and_waiting_jobs() -> None:
         (EngineChoice("python:no.such.module"), "needs the module no"),
     ],
 )
-def test_an_engine_that_cannot_be_loaded_says_why(choice: EngineChoice, reason: str) -> None:
-    async def scene() -> None:
-        host = EngineHost(choice, 2)
-        with pytest.raises(EngineError, match=reason):
-            await host.start()
-        assert host.pids == []
-
-    asyncio.run(scene())
+async def test_an_engine_that_cannot_be_loaded_says_why(choice: EngineChoice, reason: str) -> None:
+    host = EngineHost(choice, 2)
+    with pytest.raises(EngineError, match=reason):
+        await host.start()
+    assert host.pids == []
 
 
-def test_an_engine_that_is_slow_to_load_is_given_up() -> None:
-    async def scene() -> None:
-        host = EngineHost(scripted(), 1, start_timeout_s=0.001)
-        with pytest.raises(EngineError, match=r"could not be started.*longer than 0\.001 s"):
-            await host.start()
-        assert host.pids == []
-
-    asyncio.run(scene())
+async def test_an_engine_that_is_slow_to_load_is_given_up() -> None:
+    host = EngineHost(scripted(), 1, start_timeout_s=0.001)
+    with pytest.raises(EngineError, match=r"could not be started.*longer than 0\.001 s"):
+        await host.start()
+    assert host.pids == []
 
 
 PROGRAM = """

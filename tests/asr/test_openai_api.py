@@ -1,4 +1,3 @@
-import asyncio
 import email
 import io
 import json
@@ -176,7 +175,7 @@ def test_a_server_that_is_asked_too_often_is_left_alone_for_as_long_as_it_says_a
     assert len(stub.requests) == 3
 
 
-def test_what_the_server_says_to_one_process_holds_for_the_others_of_the_machine() -> None:
+async def test_what_the_server_says_to_one_process_holds_for_the_others_of_the_machine() -> None:
     with serving((429, {}), (200, {"text": "hello"})) as stub:
         stub.retry_after_ms = "3000"
         options: dict[str, str | int | float | bool] = {"base_url": stub.url, "retries": 0}
@@ -191,7 +190,7 @@ def test_what_the_server_says_to_one_process_holds_for_the_others_of_the_machine
             finally:
                 await host.close()
 
-        assert [word.text for word in asyncio.run(scene())] == ["hello"]
+        assert [word.text for word in await scene()] == ["hello"]
     refused_s, asked_s = stub.asked_at_s
     assert asked_s - refused_s > 2.9
 

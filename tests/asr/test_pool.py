@@ -7,7 +7,7 @@ from callreel.asr.workers.host import EngineHost
 from callreel.asr.workers.pool import EnginePool, StartedEngine
 
 
-def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) -> None:
+async def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) -> None:
     begun: list[str] = []
 
     async def begin(name: str) -> StartedEngine:
@@ -34,4 +34,4 @@ def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) ->
         await pool.close()
         assert pool.names == set()
 
-    asyncio.run(scene())
+    await scene()

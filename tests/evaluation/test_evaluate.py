@@ -79,8 +79,8 @@ def test_an_engines_errors_are_counted_live_and_offline_alike(recorded: Recorded
     assert found["core_s_per_s_live"] is not None and found["core_s_per_s_live"] > 0
 
 
-def test_without_the_live_part_the_offline_figures_stand_alone(recorded: Recorded) -> None:
-    result = asyncio.run(evaluate(recorded, Oracle(), LoudnessDetector, EvaluationOptions(live=False)))
+async def test_without_the_live_part_the_offline_figures_stand_alone(recorded: Recorded) -> None:
+    result = await evaluate(recorded, Oracle(), LoudnessDetector, EvaluationOptions(live=False))
     found = figures([result])
     assert (found["wer_offline"], found["wer_live"], found["streaming_gap"]) == (0, None, None)
     assert result.text == result.offline_text and result.errors == result.offline
@@ -120,12 +120,12 @@ def test_segments_say_when_they_were_decided() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["real call", "vcon call"])
-def test_on_recorded_speech_nothing_of_ours_costs_a_word(kind: str) -> None:
+async def test_on_recorded_speech_nothing_of_ours_costs_a_word(kind: str) -> None:
     """The gate of issue 5 in its short form: see docs/words.md for the whole."""
     if not CALLS.is_file():
         pytest.skip(f"needs the test recordings of {CALLS.parent}")
     recorded = next(one for one in read_material(CALLS) if one.kind == kind)
-    found = figures([asyncio.run(evaluate(recorded, Oracle(), SileroDetector, EvaluationOptions()))])
+    found = figures([await evaluate(recorded, Oracle(), SileroDetector, EvaluationOptions())])
     assert (found["wer_offline"], found["streaming_gap"], found["cp_wer_minus_orc_wer"]) == (0, 0, 0)
     for name, most in (
         ("words_lost", 0.005),
@@ -140,7 +140,7 @@ def test_on_recorded_speech_nothing_of_ours_costs_a_word(kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
+async def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
     """The gate with a real engine, on one call. Its decodes take simulated time by what they cost the processor."""
     if not CALLS.is_file():
         pytest.skip(f"needs the test recordings of {CALLS.parent}")
@@ -155,7 +155,7 @@ def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
         finally:
             await host.close()
 
-    found = asyncio.run(scene())
+    found = await scene()
     for name, most in (
         ("wer_offline", 0.04),
         ("wer_live", 0.04),

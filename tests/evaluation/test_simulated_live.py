@@ -171,7 +171,7 @@ class _Slowed:
 
 
 @pytest.mark.slow
-def test_real_engine_at_triple_load_loses_no_final_and_recovers(tmp_path: Path) -> None:
+async def test_real_engine_at_triple_load_loses_no_final_and_recovers(tmp_path: Path) -> None:
     """One worker; the engine is slowed until the finals alone need three, and after a pause runs at full speed again."""
     if not CALLS.is_file():
         pytest.skip(f"needs the test recordings of {CALLS.parent}")
@@ -199,7 +199,7 @@ def test_real_engine_at_triple_load_loses_no_final_and_recovers(tmp_path: Path) 
         finally:
             await host.close()
 
-    usual, run, slowed = asyncio.run(scene())
+    usual, run, slowed = await scene()
     assert max(usual.levels) < OverloadLevel.CHEAPER and usual.finals_lost == 0
     assert (len(run.finals), run.finals_lost) == (run.finals_requested, 0)
     first = [given for given in run.finals if given.final.segment.start_ms < again_ms]

@@ -92,54 +92,48 @@ async def overloaded(installation: Installation, service: LiveTranscription, hos
     await eventually(lambda: waiting(installation) == 3 and service.finals_spilled == 3)
 
 
-def test_segments_that_must_wait_on_disk_are_decoded_from_layer_2_when_there_is_room(
+async def test_segments_that_must_wait_on_disk_are_decoded_from_layer_2_when_there_is_room(
     installation: Installation,
 ) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        host = QuickHost(partials=False)
-        async with live(installation, host) as service:
-            layer_2(installation, np.repeat(spoken(), 2))
-            await overloaded(installation, service, host)
-            assert service.overload is OverloadLevel.SPILLING
-            assert (service.finals_spilled, service.spilled_total, service.finals_waiting) == (3, 3, 1)
-            host.gate.set()
-            await service.finish_call(CALL)
-            assert (service.finals_spilled, service.overload) == (0, OverloadLevel.NONE)
-            whole = np.repeat(spoken(), 2)
-            for final, heard in zip(kept(installation), host.finals, strict=True):
-                start, end = final.segment.start_ms * 16, final.segment.end_ms * 16
-                assert np.array_equal(heard, whole[start:end])
-
-    asyncio.run(scene())
+    host = QuickHost(partials=False)
+    async with live(installation, host) as service:
+        layer_2(installation, np.repeat(spoken(), 2))
+        await overloaded(installation, service, host)
+        assert service.overload is OverloadLevel.SPILLING
+        assert (service.finals_spilled, service.spilled_total, service.finals_waiting) == (3, 3, 1)
+        host.gate.set()
+        await service.finish_call(CALL)
+        assert (service.finals_spilled, service.overload) == (0, OverloadLevel.NONE)
+        whole = np.repeat(spoken(), 2)
+        for final, heard in zip(kept(installation), host.finals, strict=True):
+            start, end = final.segment.start_ms * 16, final.segment.end_ms * 16
+            assert np.array_equal(heard, whole[start:end])
     assert [final.segment.number for final in kept(installation)] == [0, 1, 2, 3, 4]
     assert waiting(installation) == 0
     told = [event for event in installation.published if event.kind is EventKind.FINAL]
     assert sorted(str(event.data["number"]) for event in told) == ["0", "1", "2", "3", "4"]
 
 
-def test_one_whose_audio_has_not_reached_the_disk_waits_for_it(installation: Installation) -> None:
+async def test_one_whose_audio_has_not_reached_the_disk_waits_for_it(installation: Installation) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        host = QuickHost(partials=False)
-        async with live(installation, host) as service:
-            await overloaded(installation, service, host)
-            host.gate.set()
-            await eventually(lambda: len(kept(installation)) == 2)
-            assert waiting(installation) == 3
-            layer_2(installation, np.repeat(spoken(), 2))
-            endpointer = service.endpointer(CALL, Role.TECHNICIAN)
-            said = np.concatenate([speech(400), silence(1_000)])
-            endpointer.push(said, np.repeat(said, 2))  # whatever wakes a worker
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+    host = QuickHost(partials=False)
+    async with live(installation, host) as service:
+        await overloaded(installation, service, host)
+        host.gate.set()
+        await eventually(lambda: len(kept(installation)) == 2)
+        assert waiting(installation) == 3
+        layer_2(installation, np.repeat(spoken(), 2))
+        endpointer = service.endpointer(CALL, Role.TECHNICIAN)
+        said = np.concatenate([speech(400), silence(1_000)])
+        endpointer.push(said, np.repeat(said, 2))  # whatever wakes a worker
+        await service.finish_call(CALL)
     assert len(kept(installation)) == 6 and waiting(installation) == 0
 
 
-def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes_what_was_not_kept(
+async def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes_what_was_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The database goes while the first spilled segment is decoded again: its final can never be kept."""
@@ -170,17 +164,19 @@ def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes_what_
 
     with grounded(tmp_path) as installation, caplog.at_level(logging.ERROR):
         a_call(installation)
-        asyncio.run(stops(installation))
+        await stops(installation)
         assert "1 final segments were not saved" in caplog.text
         assert [final.segment.number for final in kept(installation)] == [0, 1] and waiting(installation) == 3
     with grounded(tmp_path) as installation:
         with installation.database.write() as conn:
             calls.set_state(conn, CALL, CallState.ENDED, NOON)
-        asyncio.run(comes_back(installation))
+        await comes_back(installation)
         assert [final.segment.number for final in kept(installation)] == [0, 1, 2, 3, 4]
 
 
-def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_whole(tmp_path: Path) -> None:
+async def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_whole(
+    tmp_path: Path,
+) -> None:
     async def dies(installation: Installation) -> None:
         host = QuickHost(partials=False)
         service = transcription(installation, host)
@@ -196,37 +192,36 @@ def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_wh
 
     with grounded(tmp_path) as installation:
         a_call(installation)
-        asyncio.run(dies(installation))
+        await dies(installation)
         assert waiting(installation) == 3
     with grounded(tmp_path) as installation:
         with installation.database.write() as conn:  # as recovery does it
             calls.set_state(conn, CALL, CallState.ENDED, NOON)
         save_live_transcript(installation.database, installation.publisher, CALL, "quick")
-        asyncio.run(comes_back(installation))
+        await comes_back(installation)
         assert [final.segment.number for final in kept(installation)] == [2, 3, 4]
         with installation.database.read() as conn:
             row = transcripts.latest(conn, CALL, TranscriptKind.LIVE)
         assert row is not None and sum(len(turn.words) for turn in row.turns) == 3
 
 
-def test_a_live_calls_segments_are_left_to_the_process_that_has_it(installation: Installation) -> None:
+async def test_a_live_calls_segments_are_left_to_the_process_that_has_it(installation: Installation) -> None:
     a_call(installation)
     layer_2(installation, np.repeat(spoken(), 2))
     segment = Segment(Role.AGENT, 7, 0, 500)
 
-    async def scene() -> None:
-        spill = Spill(installation.database, installation.blobs)
-        await spill.put(CALL, segment)
-        assert await spill.take([]) is None
-        found = await spill.take([CALL])
-        assert found is not None and (found.segment, found.samples16k.size) == (segment, 8_000)
-        assert await spill.take([CALL]) is None, "it is given out once"
-
-    asyncio.run(scene())
+    spill = Spill(installation.database, installation.blobs)
+    await spill.put(CALL, segment)
+    assert await spill.take([]) is None
+    found = await spill.take([CALL])
+    assert found is not None and (found.segment, found.samples16k.size) == (segment, 8_000)
+    assert await spill.take([CALL]) is None, "it is given out once"
 
 
 @pytest.mark.parametrize("layer", [True, False])
-def test_one_whose_audio_is_gone_has_a_final_all_the_same(installation: Installation, layer: bool) -> None:
+async def test_one_whose_audio_is_gone_has_a_final_all_the_same(
+    installation: Installation, layer: bool
+) -> None:
     a_call(installation)
     if layer:
         layer_2(installation, np.repeat(silence(100), 2))
@@ -234,10 +229,7 @@ def test_one_whose_audio_is_gone_has_a_final_all_the_same(installation: Installa
         spilled.put(conn, CALL, Segment(Role.AGENT, 0, 5_000, 6_000))
         calls.set_state(conn, CALL, CallState.ENDED, NOON)
 
-    async def scene() -> None:
-        async with live(installation, QuickHost(partials=False)):
-            await eventually(lambda: waiting(installation) == 0)
-
-    asyncio.run(scene())
+    async with live(installation, QuickHost(partials=False)):
+        await eventually(lambda: waiting(installation) == 0)
     (final,) = kept(installation)
     assert (final.segment.start_ms, final.segment.end_ms, final.failed) == (5_000, 6_000, True)

@@ -73,7 +73,7 @@ def told(installation: Installation, kind: EventKind) -> list[LiveEvent]:
     return [event for event in installation.published if event.kind is kind]
 
 
-def test_final_is_a_row_before_it_is_told(installation: Installation) -> None:
+async def test_final_is_a_row_before_it_is_told(installation: Installation) -> None:
     a_call(installation)
     rows_at_telling: list[int] = []
     publish = installation.bus.publish
@@ -86,24 +86,18 @@ def test_final_is_a_row_before_it_is_told(installation: Installation) -> None:
 
     installation.bus.publish = look_first  # type: ignore[method-assign]
 
-    async def scene() -> None:
-        async with live(installation, QuickHost(partials=False)) as service:
-            say(service, Role.AGENT, 800, 600)
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+    async with live(installation, QuickHost(partials=False)) as service:
+        say(service, Role.AGENT, 800, 600)
+        await service.finish_call(CALL)
     assert rows_at_telling == [1, 2]
 
 
-def test_words_lie_where_the_segment_lies(installation: Installation) -> None:
+async def test_words_lie_where_the_segment_lies(installation: Installation) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        async with live(installation, QuickHost(partials=False)) as service:
-            say(service, Role.AGENT, 800, 600)
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+    async with live(installation, QuickHost(partials=False)) as service:
+        say(service, Role.AGENT, 800, 600)
+        await service.finish_call(CALL)
     first, second = kept(installation)
     assert (first.segment.role, first.segment.number, first.segment.start_ms) == (Role.AGENT, 0, 0)
     assert first.segment.end_ms == first.words[0].end_ms and first.text == f"{first.segment.end_ms}ms"
@@ -118,27 +112,26 @@ def test_words_lie_where_the_segment_lies(installation: Installation) -> None:
     assert (data["confidence"], data["failed"]) == (0.5, False)
 
 
-def test_partial_that_comes_after_its_segment_has_closed_is_not_told(installation: Installation) -> None:
+async def test_partial_that_comes_after_its_segment_has_closed_is_not_told(
+    installation: Installation,
+) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        host = QuickHost()
-        async with live(installation, host) as service:
-            endpointer = service.endpointer(CALL, Role.AGENT)
-            said = speech(1_600)
-            endpointer.push(said, np.repeat(said, 2))
-            await eventually(lambda: host.asked)
-            assert told(installation, EventKind.PARTIAL) != []
-            host.gate.clear()
-            endpointer.push(said, np.repeat(said, 2))
-            await eventually(lambda: len(host.asked) == 2)
-            quiet = silence(1_000)
-            endpointer.push(quiet, np.repeat(quiet, 2))
-            host.gate.set()
-            await service.finish_call(CALL)
-            assert [partial for _, partial in host.asked] == [True, True, False]
-
-    asyncio.run(scene())
+    host = QuickHost()
+    async with live(installation, host) as service:
+        endpointer = service.endpointer(CALL, Role.AGENT)
+        said = speech(1_600)
+        endpointer.push(said, np.repeat(said, 2))
+        await eventually(lambda: host.asked)
+        assert told(installation, EventKind.PARTIAL) != []
+        host.gate.clear()
+        endpointer.push(said, np.repeat(said, 2))
+        await eventually(lambda: len(host.asked) == 2)
+        quiet = silence(1_000)
+        endpointer.push(quiet, np.repeat(quiet, 2))
+        host.gate.set()
+        await service.finish_call(CALL)
+        assert [partial for _, partial in host.asked] == [True, True, False]
     kinds = [
         event.kind for event in installation.published if event.kind in (EventKind.PARTIAL, EventKind.FINAL)
     ]
@@ -148,25 +141,22 @@ def test_partial_that_comes_after_its_segment_has_closed_is_not_told(installatio
     assert (partial.data["role"], partial.data["number"], partial.data["text"]) == ("agent", 0, "1600ms")
 
 
-def test_a_partial_that_shows_nothing_new_is_not_told(installation: Installation) -> None:
+async def test_a_partial_that_shows_nothing_new_is_not_told(installation: Installation) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        host = QuickHost(lambda samples, partial: [RecognizedWord("hello", 0, 300, 0.5)])
-        async with live(installation, host) as service:
-            endpointer = service.endpointer(CALL, Role.AGENT)
-            said = speech(1_600)
+    host = QuickHost(lambda samples, partial: [RecognizedWord("hello", 0, 300, 0.5)])
+    async with live(installation, host) as service:
+        endpointer = service.endpointer(CALL, Role.AGENT)
+        said = speech(1_600)
 
-            async def say_more() -> None:
-                before = len(host.asked)
-                endpointer.push(said, np.repeat(said, 2))
-                await eventually(lambda: len(host.asked) > before)
+        async def say_more() -> None:
+            before = len(host.asked)
+            endpointer.push(said, np.repeat(said, 2))
+            await eventually(lambda: len(host.asked) > before)
 
-            for _ in range(3):
-                await say_more()
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+        for _ in range(3):
+            await say_more()
+        await service.finish_call(CALL)
     assert [
         (event.data["stable"], event.data["tentative"]) for event in told(installation, EventKind.PARTIAL)
     ] == [
@@ -175,7 +165,7 @@ def test_a_partial_that_shows_nothing_new_is_not_told(installation: Installation
     ]
 
 
-def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engine_has_it_not(
+async def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engine_has_it_not(
     installation: Installation,
 ) -> None:
     a_call(installation)
@@ -192,19 +182,16 @@ def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engine_has
             asked.append(language)
             return await super().decode(segments, partial=partial)
 
-    async def scene() -> None:
-        async with live(installation, Polyglot(partials=False)) as service:
-            said = np.concatenate([speech(800), silence(1_000)])
-            service.endpointer(CALL, Role.AGENT, language="de").push(said, np.repeat(said, 2))
-            await eventually(lambda: asked)
-            assert isinstance(service.endpointer(CALL, Role.TECHNICIAN, language="cy"), NoTranscript)
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+    async with live(installation, Polyglot(partials=False)) as service:
+        said = np.concatenate([speech(800), silence(1_000)])
+        service.endpointer(CALL, Role.AGENT, language="de").push(said, np.repeat(said, 2))
+        await eventually(lambda: asked)
+        assert isinstance(service.endpointer(CALL, Role.TECHNICIAN, language="cy"), NoTranscript)
+        await service.finish_call(CALL)
     assert asked == ["de"]
 
 
-def test_engine_that_cannot_decode_leaves_a_failed_final_and_the_call_finishes(
+async def test_engine_that_cannot_decode_leaves_a_failed_final_and_the_call_finishes(
     installation: Installation,
 ) -> None:
     a_call(installation)
@@ -213,12 +200,9 @@ def test_engine_that_cannot_decode_leaves_a_failed_final_and_the_call_finishes(
     def grumble(samples: Samples, partial: bool) -> list[RecognizedWord]:
         raise EngineError("no words for this")
 
-    async def scene() -> None:
-        async with live(installation, QuickHost(grumble), counters=counters) as service:
-            say(service, Role.TECHNICIAN, 1_500)
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+    async with live(installation, QuickHost(grumble), counters=counters) as service:
+        say(service, Role.TECHNICIAN, 1_500)
+        await service.finish_call(CALL)
     (final,) = kept(installation)
     assert (final.failed, final.words) == (True, ())
     assert told(installation, EventKind.FINAL)[0].data["failed"] is True
@@ -227,23 +211,20 @@ def test_engine_that_cannot_decode_leaves_a_failed_final_and_the_call_finishes(
     assert found is not None and found.turns == ()
 
 
-def test_finishing_waits_for_every_final_and_keeps_the_transcript(installation: Installation) -> None:
+async def test_finishing_waits_for_every_final_and_keeps_the_transcript(installation: Installation) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        host = QuickHost(partials=False)
-        host.gate.clear()
-        async with live(installation, host) as service:
-            say(service, Role.AGENT, 800, 600)
-            say(service, Role.TECHNICIAN, 700)
-            finishing = asyncio.create_task(service.finish_call(CALL))
-            await eventually(lambda: host.asked)
-            assert service.finals_waiting == 2
-            assert not finishing.done() and transcript(installation) is None
-            host.gate.set()
-            await asyncio.wait_for(finishing, 10)
-
-    asyncio.run(scene())
+    host = QuickHost(partials=False)
+    host.gate.clear()
+    async with live(installation, host) as service:
+        say(service, Role.AGENT, 800, 600)
+        say(service, Role.TECHNICIAN, 700)
+        finishing = asyncio.create_task(service.finish_call(CALL))
+        await eventually(lambda: host.asked)
+        assert service.finals_waiting == 2
+        assert not finishing.done() and transcript(installation) is None
+        host.gate.set()
+        await asyncio.wait_for(finishing, 10)
     found = transcript(installation)
     assert found is not None and (found.engine, found.kind) == ("quick", TranscriptKind.LIVE)
     assert sorted((turn.role, turn.text.count("ms")) for turn in found.turns) == [
@@ -254,19 +235,16 @@ def test_finishing_waits_for_every_final_and_keeps_the_transcript(installation: 
     assert event.data == {"kind": "live", "turns": 2} and event in installation.stored_events()
 
 
-def test_call_without_a_word_has_an_empty_transcript(installation: Installation) -> None:
+async def test_call_without_a_word_has_an_empty_transcript(installation: Installation) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        async with live(installation, QuickHost()) as service:
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+    async with live(installation, QuickHost()) as service:
+        await service.finish_call(CALL)
     found = transcript(installation)
     assert found is not None and found.turns == ()
 
 
-def test_slow_engine_sheds_partials_and_never_finals(installation: Installation) -> None:
+async def test_slow_engine_sheds_partials_and_never_finals(installation: Installation) -> None:
     a_call(installation)
 
     async def scene() -> tuple[int, int]:
@@ -286,35 +264,32 @@ def test_slow_engine_sheds_partials_and_never_finals(installation: Installation)
             await service.finish_call(CALL)
             return service.partials_shed, len(host.asked)
 
-    shed, decoded = asyncio.run(scene())
+    shed, decoded = await scene()
     assert [final.segment.number for final in kept(installation)] == list(range(6))
     assert decoded == 6
     assert shed >= 5, "of six segments that each wanted a partial, one was being decoded"
 
 
-def test_calls_take_turns(installation: Installation) -> None:
+async def test_calls_take_turns(installation: Installation) -> None:
     """A call with much to decode does not keep another one waiting for all of it."""
     busy, other = a_call(installation, 1).id, CallId("other0000000")
     with installation.database.write() as conn:
         calls.insert(conn, replace(installation.call(busy), id=other, leg_sid=leg(2)))
 
-    async def scene() -> None:
-        host = QuickHost(partials=False)
-        host.gate.clear()
-        async with live(installation, host) as service:
-            say(service, Role.AGENT, *[600] * 5, call_id=busy)
-            await eventually(lambda: host.asked)
-            say(service, Role.AGENT, 600, call_id=other)
-            host.gate.set()
-            await service.finish_call(other)
-            await service.finish_call(busy)
-
-    asyncio.run(scene())
+    host = QuickHost(partials=False)
+    host.gate.clear()
+    async with live(installation, host) as service:
+        say(service, Role.AGENT, *[600] * 5, call_id=busy)
+        await eventually(lambda: host.asked)
+        say(service, Role.AGENT, 600, call_id=other)
+        host.gate.set()
+        await service.finish_call(other)
+        await service.finish_call(busy)
     order = [event.call_id for event in told(installation, EventKind.FINAL)]
     assert order.index(other) <= 2 and len(order) == 6
 
 
-def test_with_a_real_engine_process_that_dies(installation: Installation) -> None:
+async def test_with_a_real_engine_process_that_dies(installation: Installation) -> None:
     a_call(installation)
     script = EngineChoice(
         "python:tests.asr.scripted",
@@ -332,7 +307,7 @@ def test_with_a_real_engine_process_that_dies(installation: Installation) -> Non
             await host.close()
         return host.restarts
 
-    assert asyncio.run(scene()) == 1
+    assert await scene() == 1
     assert [final.text for final in kept(installation)] == ["good morning", "good bye"]
     found = transcript(installation)
     assert found is not None and found.engine == "scripted"
@@ -362,21 +337,18 @@ def failing_once(installation: Installation) -> Iterator[list[int]]:
     yield failures
 
 
-def test_failure_to_store_a_final_does_not_end_the_decoding(
+async def test_failure_to_store_a_final_does_not_end_the_decoding(
     installation: Installation, failing_once: list[int]
 ) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        async with live(installation, QuickHost(partials=False)) as service:
-            say(service, Role.AGENT, 800, 600)
-            await asyncio.wait_for(service.finish_call(CALL), 1)
-
-    asyncio.run(scene())
+    async with live(installation, QuickHost(partials=False)) as service:
+        say(service, Role.AGENT, 800, 600)
+        await asyncio.wait_for(service.finish_call(CALL), 1)
     assert 1 in [final.segment.number for final in kept(installation)]
 
 
-def test_closing_waits_for_a_final_that_is_being_stored(installation: Installation) -> None:
+async def test_closing_waits_for_a_final_that_is_being_stored(installation: Installation) -> None:
     a_call(installation)
     storing, go_on = threading.Event(), threading.Event()
     record = installation.publisher.record_all
@@ -389,49 +361,43 @@ def test_closing_waits_for_a_final_that_is_being_stored(installation: Installati
 
     installation.publisher.record_all = slowly  # type: ignore[method-assign]
 
-    async def scene() -> None:
-        before = asyncio.all_tasks()
-        try:
-            async with live(installation, QuickHost(partials=False)) as service:
-                say(service, Role.AGENT, 800)
-                await eventually(storing.is_set)
-                asyncio.get_running_loop().call_later(0.05, go_on.set)
-            assert asyncio.all_tasks() - before == set()
-        finally:
-            go_on.set()
-
-    asyncio.run(scene())
+    before = asyncio.all_tasks()
+    try:
+        async with live(installation, QuickHost(partials=False)) as service:
+            say(service, Role.AGENT, 800)
+            await eventually(storing.is_set)
+            asyncio.get_running_loop().call_later(0.05, go_on.set)
+        assert asyncio.all_tasks() - before == set()
+    finally:
+        go_on.set()
     assert len(kept(installation)) == 1
 
 
-def test_call_that_nobody_listened_to_has_an_empty_transcript_too(installation: Installation) -> None:
+async def test_call_that_nobody_listened_to_has_an_empty_transcript_too(installation: Installation) -> None:
     a_call(installation)
     service = transcription(replace(installation, listen=False), QuickHost())
     say(service, Role.AGENT, 800)
-    asyncio.run(service.finish_call(CALL))
+    await service.finish_call(CALL)
     found = transcript(installation)
     assert found is not None and found.turns == ()
 
 
-def test_what_reading_along_was_worth_is_kept_with_the_call(installation: Installation) -> None:
+async def test_what_reading_along_was_worth_is_kept_with_the_call(installation: Installation) -> None:
     a_call(installation)
 
-    async def scene() -> None:
-        host = QuickHost()
-        async with live(installation, host) as service:
-            endpointer = service.endpointer(CALL, Role.AGENT)
-            said = speech(1_600)
-            endpointer.push(said, np.repeat(said, 2))
-            await eventually(lambda: told(installation, EventKind.PARTIAL))
-            host.gate.clear()
-            quiet = silence(1_000)
-            endpointer.push(quiet, np.repeat(quiet, 2))
-            await eventually(lambda: host.finals)
-            installation.clock.step(3)
-            host.gate.set()
-            await service.finish_call(CALL)
-
-    asyncio.run(scene())
+    host = QuickHost()
+    async with live(installation, host) as service:
+        endpointer = service.endpointer(CALL, Role.AGENT)
+        said = speech(1_600)
+        endpointer.push(said, np.repeat(said, 2))
+        await eventually(lambda: told(installation, EventKind.PARTIAL))
+        host.gate.clear()
+        quiet = silence(1_000)
+        endpointer.push(quiet, np.repeat(quiet, 2))
+        await eventually(lambda: host.finals)
+        installation.clock.step(3)
+        host.gate.set()
+        await service.finish_call(CALL)
     with installation.database.read() as conn:
         score = live_scores.of_call(conn, CALL)
     assert score is not None
