@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from callreel.domain.call import Role
+from callreel.domain.errors import StoreError
 from callreel.evaluation.material import MaterialError, read_material
 from tests.support.two_channel_call import SECONDS, TURNS, write_call, write_manifest
 
@@ -93,3 +94,11 @@ def test_a_recording_that_is_no_wav_or_has_one_channel_too_few_is_refused(tmp_pa
     recorded.path.write_bytes(b"no sound")
     with pytest.raises(MaterialError, match="cannot be read"):
         recorded.lanes()
+
+
+@pytest.mark.parametrize("name", ["../a.wav", "/etc/hostname", "link.wav", ""])
+def test_recording_outside_the_manifests_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link.wav").symlink_to("/etc/hostname")
+    manifest = write_manifest(tmp_path, [{"file": name, "reference": "one"}])
+    with pytest.raises(StoreError, match="path"):
+        read_material(manifest)

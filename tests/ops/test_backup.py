@@ -1,3 +1,4 @@
+import hashlib
 import json
 import sqlite3
 import threading
@@ -121,3 +122,37 @@ def test_interrupted_backup_is_refused(installation: Installation, tmp_path: Pat
     (tmp_path / "copy/manifest.json").write_text(json.dumps({"format": "callreel-backup-9", "files": []}))
     with pytest.raises(StoreError, match="another version"):
         verify(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("name", ["files//{outside}", "files/../{outside}", "../outside.txt", "{outside}", "files/", "",
+                                  "config/x", "files/a\0b", "files/a\\b", "files/./a"])  # fmt: skip
+def test_manifest_that_names_a_path_outside_is_refused(
+    name: str, installation: Installation, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_bytes(b"secret")
+    copied(installation, tmp_path / "copy")
+    _name_in_manifest(tmp_path / "copy", name.replace("{outside}", str(outside)), b"secret")
+    with pytest.raises(StoreError, match="outside|path|names"):
+        verify(tmp_path / "copy")
+    outside.unlink()
+    with pytest.raises(StoreError):
+        restore(tmp_path / "copy", tmp_path / "new", tmp_path / "new", say=quiet)
+    assert not outside.exists() and not (tmp_path / "new").exists()
+
+
+def test_backup_with_a_link_is_refused(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    copied(installation, tmp_path / "copy")
+    (tmp_path / "copy/files").mkdir(exist_ok=True)
+    (tmp_path / "copy/files/link").symlink_to(tmp_path / "secret")
+    _name_in_manifest(tmp_path / "copy", "files/link", b"secret")
+    with pytest.raises(StoreError, match="symbolic link"):
+        restore(tmp_path / "copy", tmp_path / "new", tmp_path / "new", say=quiet)
+
+
+def _name_in_manifest(folder: Path, name: str, content: bytes) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    entry = {"path": name, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["files"].append(entry)
+    (folder / "manifest.json").write_text(json.dumps(manifest))

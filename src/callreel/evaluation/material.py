@@ -20,6 +20,7 @@ from callreel.audio.samples import TELEPHONE_HZ, Samples
 from callreel.domain.call import Role
 from callreel.domain.errors import CallreelError
 from callreel.evaluation.scores import Spoken, SpokenWord
+from callreel.store.files.durable_files import path_inside
 from callreel.store.files.sound_files import read_wav
 
 ROLES = (Role.AGENT, Role.TECHNICIAN)
@@ -68,7 +69,8 @@ class Recorded:
 def read_material(place: Path, limit: int | None = None) -> list[Recorded]:
     """Recordings of a manifest, or of a folder with `manifest.tsv` and `calls/manifest.tsv`, either or both.
 
-    With a `limit`, so many, taken from each kind in turn. Raises MaterialError.
+    With a `limit`, so many, taken from each kind in turn. Raises MaterialError, and StoreError for a
+    file that is not below the folder of its manifest.
     """
     if place.is_dir():
         manifests = [
@@ -103,7 +105,7 @@ def _rows(manifest: Path) -> Iterable[Recorded]:
             f"{manifest}: expected columns file and reference (clips), or file and turns (calls)"
         )
     for row in rows:
-        path = manifest.parent / row["file"]
+        path = path_inside(manifest.parent, row["file"] or "")
         yield _clip(path, row) if "reference" in columns else _call(path, row)
 
 

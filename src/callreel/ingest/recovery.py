@@ -29,6 +29,7 @@ from callreel.store.calls.calls import CallRow
 from callreel.store.calls.streams import EndedBy
 from callreel.store.db.database import Database
 from callreel.store.files import folders
+from callreel.store.files.durable_files import path_inside
 from callreel.store.files.growing_wav import GrowingWav, StillGrowingError, repair
 from callreel.store.files.sound_files import READ_BLOCK, SoundFile
 
@@ -141,7 +142,7 @@ class Recovery:
         return dead | ({None} & set(owners))
 
     def _close_layer(self, call_id: CallId, layer: LayerFile) -> bool:
-        path = self._data_dir / layer.path
+        path = path_inside(self._data_dir, layer.path)
         if not self._alone and not path.exists():
             return False  # it lies on another machine, whose processes close it
         try:

@@ -23,7 +23,7 @@ from callreel.store.calls import layers
 from callreel.store.db.database import Database
 from callreel.store.db.snapshot import copy_sqlite
 from callreel.store.files.blobs import BlobStore
-from callreel.store.files.durable_files import make_folder, sha256_of, sync_file, sync_folder
+from callreel.store.files.durable_files import make_folder, path_inside, sha256_of, sync_file, sync_folder
 
 FORMAT = "callreel-backup-1"
 MANIFEST = "manifest.json"
@@ -106,7 +106,7 @@ def kept_files(rows: Iterable[LayerFile]) -> dict[str, str | None]:
 def _copy_file(target: Path, objects: BlobStore, key: str, sha256: str | None) -> Entry | None:
     if objects.stat(key) is None:
         return None
-    copy = target / FILES / key
+    copy = path_inside(target / FILES, key)
     make_folder(copy.parent)
     entry = Entry(f"{FILES}/{key}", *_copied(objects.reader(key), copy))
     return entry if sha256 is None or entry.sha256 == sha256 else None
@@ -160,12 +160,15 @@ def _write_manifest(target: Path, backup: Backup) -> None:
 
 
 def read_manifest(folder: Path) -> Backup:
-    """Raises StoreError for a folder that is no complete backup."""
+    """Raises StoreError for a folder that is no complete backup, or whose manifest names a path outside it."""
     try:
         body = json.loads((folder / MANIFEST).read_text())
         if body["format"] != FORMAT:
             raise StoreError(f"{folder} is a backup of another version ({body['format']})")
         entries = tuple(Entry(**entry) for entry in body["files"])
+        for entry in entries:
+            path_inside(folder, entry.path)
+            _target(folder, folder, entry)
         return Backup(body["made_at"], entries, tuple(body["missing"]))
     except FileNotFoundError:
         raise StoreError(f"{folder} is no backup: it has no {MANIFEST}") from None
@@ -177,7 +180,7 @@ def verify(folder: Path) -> list[str]:
     """The problems of a backup, one line for each file; empty if everything matches the manifest."""
     wrong = []
     for entry in read_manifest(folder).entries:
-        path = folder / entry.path
+        path = path_inside(folder, entry.path)
         if not path.is_file():
             wrong.append(f"{entry.path}: missing")
         elif path.stat().st_size != entry.size_bytes or sha256_of(path) != entry.sha256:
@@ -200,11 +203,10 @@ def restore(folder: Path, data_dir: Path, objects_dir: Path, *, say: Callable[[s
     say("restoring")
     try:
         for entry in sorted(backup.entries, key=lambda entry: "/" not in entry.path):
-            is_file = entry.path.startswith(f"{FILES}/")
-            target = objects_dir / entry.path.removeprefix(f"{FILES}/") if is_file else data_dir / entry.path
+            target = _target(data_dir, objects_dir, entry)
             make_folder(target.parent)
             part = target.with_name(f"{target.name}.restored.part")
-            shutil.copyfile(folder / entry.path, part)
+            shutil.copyfile(path_inside(folder, entry.path), part)
             part.chmod(0o600)
             sync_file(part)
             part.rename(target)
@@ -212,3 +214,13 @@ def restore(folder: Path, data_dir: Path, objects_dir: Path, *, say: Callable[[s
     except OSError as error:
         raise StoreError(f"the backup cannot be restored to {data_dir}: {error.strerror}") from error
     return backup
+
+
+def _target(data_dir: Path, objects_dir: Path, entry: Entry) -> Path:
+    """Where an entry is restored: a file below `objects_dir`, a database directly in `data_dir`. Raises StoreError."""
+    folder, _, key = entry.path.partition("/")
+    if folder == FILES:
+        return path_inside(objects_dir, key)
+    if key:
+        raise StoreError(f"the manifest names {entry.path!r}, which is neither a database nor below {FILES}/")
+    return path_inside(data_dir, entry.path)

@@ -49,7 +49,7 @@ def delete(blobs: BlobStore, file: LayerFile) -> None:
 
 
 def _path(blobs: BlobStore, file: LayerFile) -> Path:
-    return blobs.root / FOLDER / f"{file.sha256}.wav"
+    return blobs.path(f"{FOLDER}/{file.sha256}.wav")
 
 
 def _store(path: Path, file: LayerFile, chunks: Iterable[bytes]) -> BinaryIO:

@@ -21,11 +21,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from callreel.domain.errors import StoreAwayError, StoreError
-from callreel.store.files.durable_files import make_folder, sha256_of, sync_file, sync_folder, write_at
+from callreel.store.files.durable_files import (
+    make_folder,
+    path_inside,
+    sha256_of,
+    sync_file,
+    sync_folder,
+    write_at,
+)
 from callreel.store.files.object_store import BLOCK_BYTES, ObjectStore, StoredObject
 
 if TYPE_CHECKING:
@@ -68,14 +75,8 @@ class BlobStore:
         self.objects = objects
 
     def path(self, key: str) -> Path:
-        """The place of `key` on this machine. Raises StoreError for a key that leaves the root, also through a link."""
-        parts = PurePosixPath(key)
-        if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in key or "\\" in key:
-            raise StoreError(f"expected a key that is a path below the data folder, got {key!r}")
-        path = self.root / parts
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            raise StoreError(f"the key {key!r} leads out of the data folder by a link")
-        return path
+        """The place of `key` on this machine. Raises StoreError for a key that leaves the root or leads through a link."""
+        return path_inside(self.root, key)
 
     def put(self, key: str, chunks: Iterable[bytes]) -> BlobInfo:
         """Store the bytes of `chunks`. Repeating it changes nothing; other bytes raise BlobExistsError.
@@ -210,7 +211,7 @@ class BlobStore:
                 found = path.stat()
             except FileNotFoundError:
                 continue  # moved meanwhile
-            if path.is_file():
+            if path.is_file() and not path.is_symlink():
                 yield self._stat_of(path, found)
 
     def free_bytes(self) -> int:

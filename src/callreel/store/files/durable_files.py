@@ -1,12 +1,39 @@
-"""Durable files: a name survives a power cut once its folder was synced, the bytes once the file was."""
+"""Durable files: a name survives a power cut once its folder was synced, the bytes once the file was.
+
+`path_inside` resolves every path that comes from outside: keys, rows, manifests.
+"""
 
 import ctypes
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from callreel.domain.errors import StoreError
 
 _BLOCK_BYTES = 1 << 20
 _syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)  # Linux has it, Python does not name it
+
+
+def path_inside(root: Path, name: str) -> Path:
+    """The path of `name` below `root`, for a name that comes from outside. Raises StoreError.
+
+    The name is relative, in its shortest form, with `/`. Nothing below the root may be a symbolic link, even one that
+    leads back into the root: what is written by one name could be read or replaced by another.
+    """
+    parts = PurePosixPath(name)
+    forbidden = not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in name or "\\" in name
+    if forbidden or str(parts) != name:
+        raise StoreError(f"expected a relative path without '..' and '//', got {name!r}")
+    path = root
+    for part in parts.parts:
+        path = path / part
+        try:
+            linked = path.is_symlink()
+        except OSError as error:
+            raise StoreError(f"the path {name!r} cannot be used: {error.strerror}") from None
+        if linked:
+            raise StoreError(f"the path {name!r} leads through the symbolic link {part!r}; links are refused")
+    return path
 
 
 def make_folder(folder: Path) -> None:
