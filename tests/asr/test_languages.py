@@ -1,6 +1,6 @@
 import pytest
 
-from callreel.asr.languages import NAMES, LanguageError, code_of, named
+from callreel.asr.languages import NAMES, LanguageError, code_of, named, normalized
 
 
 def test_a_language_is_known_by_code_and_by_name() -> None:
@@ -16,3 +16,16 @@ def test_what_is_none_is_refused_with_what_is_near(wanted: str, hint: str) -> No
     with pytest.raises(LanguageError, match=hint) as told:
         code_of(wanted)
     assert len(str(told.value)) < 150
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        ("en-US", "en"), ("en_GB.UTF-8", "en"), ("English", "en"), ("EN-us", "en"), ("de-CH-1996", "de"), ("eng", "en"),
+        ("zh-Hant-TW", "zh"), ("cmn-Hans-CN", "zh"), ("zh-yue-HK", "yue"), ("iw", "he"), ("nb-NO", "no"),
+        ("haitian creole", "ht"), ("english-us", "en"), ("en\x00", "en"), ("\x1ben-US\u2028", "en"), ("sr-Latn", "sr"),
+        ("x-klingon", ""), ("tlh", ""), ("", ""), ("\x01", ""), ("<en>", ""), ("en--US", ""), ("\ud83d", ""), ("e" * 9999, ""),
+    ],
+)  # fmt: skip
+def test_tags_are_read_by_their_language_subtag(tag: str, code: str) -> None:
+    assert normalized(tag) == code

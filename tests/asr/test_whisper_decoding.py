@@ -3,7 +3,7 @@ import pytest
 
 from callreel.asr.engine import RecognizedWord
 from callreel.asr.engines.faster_whisper import FasterWhisper, load
-from callreel.asr.engines.whisper_decoding import _without_loops, _without_silence
+from callreel.asr.engines.whisper_decoding import _without_silence
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import Role
 from callreel.simulator.sound.voices import load_voice, shipped_voice
@@ -13,10 +13,6 @@ from tests.support.telephone_sounds import RATE, SOUNDS, line
 @pytest.fixture(scope="module")
 def engine() -> FasterWhisper:
     return load({})
-
-
-def words(text: str) -> list[RecognizedWord]:
-    return [RecognizedWord(word, 100 * at, 100 * at + 90, 0.9) for at, word in enumerate(text.split())]
 
 
 def text(found: list[RecognizedWord]) -> str:
@@ -30,21 +26,6 @@ def test_sound_without_speech_has_no_words(engine: FasterWhisper, name: str, sec
     samples = upsample_all(line(SOUNDS[name][: 10 * RATE]))[2_000 : 2_000 + int(seconds * 16_000)]
     for partial in (True, False):
         assert text(engine.decode(samples, partial=partial)) == ""
-
-
-@pytest.mark.parametrize(
-    ("said", "kept"),
-    [
-        ("bye bye bye bye bye bye bye", "bye"),
-        ("so thank you. Thank you. thank you thank you thank you thank you then", "so thank you. then"),
-        ("no no no I mean no", "no no no I mean no"),
-        ("it is 0 0 0 0 0 0 0 I think", "it is 0 0 0 0 0 0 0 I think"),
-        ("Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""),
-        ("", ""),
-    ],
-)
-def test_loop_of_words_stands_once_and_digits_stay(said: str, kept: str) -> None:
-    assert text(_without_loops(words(said))) == kept
 
 
 def test_pauses_around_a_word_are_not_part_of_it() -> None:

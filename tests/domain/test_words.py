@@ -16,6 +16,8 @@ from callreel.domain.words import join_words, split_words, spread
         (["กรุณา", "ตรวจสอบ"], "กรุณาตรวจสอบ"),
         (["보일러를", "확인해", "주세요"], "보일러를 확인해 주세요"),
         (["用", "iPhone", "打"], "用 iPhone 打"),
+        (["well…", "then"], "well… then"),
+        (["好…", "是"], "好…是"),
         (["", "a", "", "b"], "a b"),
         ([], ""),
     ],

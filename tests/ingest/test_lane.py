@@ -114,6 +114,21 @@ def test_stream_that_begins_late_has_silence_before_it() -> None:
         assert np.array_equal(layer(lane.paths.live_16k, 16_000), silence(600))
 
 
+def test_silence_between_streams_is_written_in_bounded_blocks() -> None:
+    said = speech(200)
+    with a_lane() as (lane, listening):
+        lane.begin(0)
+        lane.place([frame(*each) for each in frames(said)])
+        lane.end()
+        lane.begin(95_010)
+        lane.place([frame(*each) for each in frames(said)])
+        lane.end()
+        layer8k, layer16k = layer(lane.paths.live_8k, 8_000), layer(lane.paths.live_16k, 16_000)
+    assert np.array_equal(layer8k, np.concatenate([said, silence(94_810), said]))
+    assert layer16k.size == 2 * layer8k.size
+    assert max(part.size for part in listening.pushed8k) == 30 * 8_000
+
+
 @given(
     order=st.permutations(range(40)),
     disorder=st.integers(0, 39),

@@ -233,6 +233,20 @@ def test_call_in_an_unsupported_language_is_refused(
     assert row.language == "de"
 
 
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [("en-US", "en"), ("English", "en"), ("de-AT", "de"), ("en\x01", "en"), ("\x00\x1b", ""), ("klingon", ""), ("<&>", "")],
+)  # fmt: skip
+def test_language_tag_never_refuses_a_call(installation: Installation, tag: str, code: str) -> None:
+    service = answering(installation)
+    service._supports = {"", "en", "de"}.__contains__
+    script = read_twiml(service.answer(replace(voice_request(), parameters={"Language": tag})))
+    assert [type(verb) for verb in script.verbs] == [StartStream, StartRecording, Dial]
+    with installation.database.read() as conn:
+        (row,) = all_calls(conn)
+    assert row.language == code
+
+
 def test_recording_can_be_switched_off(installation: Installation) -> None:
     script = read_twiml(answering(installation, record=False).answer(voice_request()))
     assert [type(verb) for verb in script.verbs] == [StartStream, Dial]

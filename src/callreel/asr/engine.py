@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from callreel.asr.languages import LanguageError, named
+from callreel.asr.languages import LanguageError, named, normalized
 from callreel.audio.samples import Samples
 
 
@@ -43,17 +43,29 @@ class Capabilities:
 
     def supports(self, language: str) -> bool:
         """Whether a call in that language can be transcribed; an empty code leaves the language to the engine."""
-        return not language or language in self.languages or language in self.on_request
+        return not language or self._tag_of(language) is not None
 
     def language_option(self, language: str) -> str:
-        """The `language` to pass to `decode`; empty where the engine expects it anyway. Raises LanguageError."""
-        if not self.supports(language):
+        """The `language` to pass to `decode`, as the engine spells it; empty where the engine expects it anyway.
+
+        Raises LanguageError.
+        """
+        tag = self._tag_of(language) if language else ""
+        if tag is None:
             known = ", ".join(dict.fromkeys([*self.languages, *self.on_request]))
             raise LanguageError(
                 f"engine {self.name} {self.model} does not transcribe {named(language)} ({language}), only {known}; "
                 "choose a multilingual model, for example CALLREEL_ENGINE_MODEL=small"
             )
-        return "" if self.languages == (language,) else language
+        return "" if self.languages == (tag,) else tag
+
+    def _tag_of(self, language: str) -> str | None:
+        """The engine's tag for a language, equal or of the same code: an engine may name `en-US` what a call names `en`."""
+        tags = (*self.languages, *self.on_request)
+        if language in tags:
+            return language
+        code = normalized(language) or language
+        return next((tag for tag in tags if normalized(tag) == code), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ REORDER_MS = 80
 """How long a gap is held open for frames out of order; with a block of 160 ms, a kill loses at most 240 ms."""
 METER_MS = 160
 LEVEL_EVERY_MS = 500
+_SILENCE_BLOCK = np.zeros(30 * TELEPHONE_HZ, np.int16)
+"""The silence between two streams is written in such blocks: a stream may return after hours."""
 
 _NOTHING: Samples = np.zeros(0, np.int16)
 
@@ -123,9 +125,9 @@ class Lane:
             JitterBuffer(reorder_ms=REORDER_MS),
         )
         self.samples = self._open.live_8k.samples
-        missing = origin_ms * SAMPLES_PER_MS - self.samples
-        if missing > 0:
-            self._write(self._open, np.zeros(missing, np.int16))
+        end = origin_ms * SAMPLES_PER_MS
+        while self.samples < end:
+            self._write(self._open, _SILENCE_BLOCK[: end - self.samples])
 
     def place(self, frames: Sequence[Piece]) -> None:
         """Take frames in the order of arrival. They are only placed until a block is full."""

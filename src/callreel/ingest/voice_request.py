@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from callreel.asr.languages import named
+from callreel.asr.languages import named, normalized
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Direction, Role, Topology
 from callreel.domain.caller import caller_number
@@ -151,12 +151,13 @@ class VoiceRequestHandler:
         decision = self._options.dial_policy.decide(request.to)
         if isinstance(decision, Refused):
             return _refusal(request, decision.reason)
-        if not self._supports(_language(request)):
-            return _refusal(request, f"No speech engine here supports {named(_language(request)[:20])}.")
-        token = self._store(request, agent=request.agent_identity, number=decision.e164)
+        language = _language(request)
+        if not self._supports(language):
+            return _refusal(request, f"No speech engine here supports {named(language)}.")
+        token = self._store(request, agent=request.agent_identity, number=decision.e164, language=language)
         return outgoing_document(self._options, decision.e164, token)
 
-    def _store(self, request: VoiceRequest, *, agent: str, number: str) -> str:
+    def _store(self, request: VoiceRequest, *, agent: str, number: str, language: str = "") -> str:
         """Store call, leg and token in one transaction. Returns the token."""
         token, now = self._new_token(), self._clock.now()
         events: list[LiveEvent] = []
@@ -167,7 +168,7 @@ class VoiceRequestHandler:
             known = calls.by_leg(conn, request.leg_sid)
             call_id = known.id if known else CallId(self._new_call_id())
             if known is None:
-                row = self._new_row(request, call_id, agent, number, now)
+                row = self._new_row(request, call_id, agent, number, language, now)
                 calls.insert(conn, row)
                 role = Role.AGENT if request.direction is Direction.OUTGOING else Role.TECHNICIAN
                 legs.upsert(
@@ -189,7 +190,7 @@ class VoiceRequestHandler:
         return token
 
     def _new_row(
-        self, request: VoiceRequest, call_id: CallId, agent: str, number: str, now: datetime
+        self, request: VoiceRequest, call_id: CallId, agent: str, number: str, language: str, now: datetime
     ) -> CallRow:
         topology = Topology.of(request.direction, swapped=self._options.swap_tracks)
         return CallRow(
@@ -202,7 +203,7 @@ class VoiceRequestHandler:
             inbound_role=topology.inbound,
             created_at=now,
             owner=self._owner,
-            language=_language(request),
+            language=language,
         )
 
 
@@ -212,5 +213,9 @@ def _refusal(request: VoiceRequest, reason: str) -> str:
 
 
 def _language(request: VoiceRequest) -> str:
-    """The code of the language that the page asks for on an outgoing call."""
-    return request.parameters.get(LANGUAGE_PARAMETER, "") if request.direction is Direction.OUTGOING else ""
+    """The code of the language that the page requests; empty, the engine's default, if it names no known one."""
+    tag = request.parameters.get(LANGUAGE_PARAMETER, "")
+    code = normalized(tag)
+    if tag and not code:
+        log.warning("unknown language ignored language=%r", tag[:20], extra={"leg_sid": request.leg_sid})
+    return code

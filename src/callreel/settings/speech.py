@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final, TypeAlias
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
+from callreel.asr.languages import normalized
 from callreel.settings.values import Options, Phrases, web_address
 
 AUTO: Final = "auto"
@@ -50,7 +51,7 @@ class SpeechSettings(BaseSettings):
     engine_language: str = Field(
         default="en",
         pattern=r"^([a-z]{2,3}|detect)$",
-        description="Spoken language as a code of two or three letters, or detect to detect it in each segment.",
+        description="Spoken language as a code or tag such as en or en-US, or detect to detect it in each segment.",
     )
     engine_options: Options = Field(
         default={},
@@ -91,6 +92,11 @@ class SpeechSettings(BaseSettings):
     vad_post_ms: int = Field(
         default=450, ge=0, le=2000, description="Audio included after speech ends, in milliseconds."
     )
+
+    @field_validator("engine_language", mode="before")
+    @classmethod
+    def _normalize_language(cls, value: object) -> object:
+        return (normalized(value) or value) if isinstance(value, str) else value
 
     @field_validator("openai_base_url")
     @classmethod

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.engines import hub, packaged_model
+from callreel.asr.engines.options import language as language_of
 from callreel.asr.engines.options import one_of, phrases, reject_unknown, text, whole
 from callreel.asr.engines.registry import Options
 from callreel.asr.engines.whisper_decoding import (
@@ -58,7 +59,7 @@ def check(options: Options) -> Capabilities:
         raise EngineError("engine faster-whisper is not installed: pip install faster-whisper")
     _folder(options)
     able = capabilities(options)
-    language = text(options, "language", "en")
+    language = language_of(options, "en")
     if able.model.endswith(_ENGLISH_ONLY) and language != "en":
         wanted = f"{named(language)} ({language})" if language else "language detection"
         raise EngineError(
@@ -71,7 +72,7 @@ def check(options: Options) -> Capabilities:
 def capabilities(options: Options) -> Capabilities:
     """What it can do with its model, whether that is here or not."""
     model = Path(text(options, "model", _DEFAULT_MODEL)).name
-    language = text(options, "language", "en")
+    language = language_of(options, "en")
     return Capabilities(
         name="faster-whisper",
         model=model,
@@ -118,7 +119,7 @@ def load(options: Options) -> "FasterWhisper":
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise EngineError(f"engine faster-whisper: the model could not be loaded: {reason}") from error
-    language = text(options, "language", "en")
+    language = language_of(options, "en")
     if language and language not in model.supported_languages:
         raise EngineError(f"engine faster-whisper: the model does not support the language {language!r}")
     known = [code for code in model.supported_languages if code in NAMES]

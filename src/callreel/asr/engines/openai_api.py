@@ -58,7 +58,7 @@ def check(options: Options) -> Capabilities:
 
 def capabilities(options: Options) -> Capabilities:
     """What it can do, with a key or without."""
-    language = option.text(options, "language")
+    language = option.language(options)
     return Capabilities(
         name="openai",
         model=option.text(options, "model", _DEFAULT_MODEL),
@@ -107,7 +107,7 @@ def load(options: Options) -> "OpenAIEngine":
     return OpenAIEngine(
         able,
         client,
-        language=option.text(options, "language"),
+        language=option.language(options),
         prompt=option.text(options, "prompt"),
         hints=hints,
     )

@@ -6,6 +6,7 @@ The names of the options are each engine module's own business; they are listed 
 from collections.abc import Sequence
 
 from callreel.asr.engines.registry import Options
+from callreel.asr.languages import normalized
 from callreel.domain.errors import EngineError
 
 
@@ -20,6 +21,12 @@ def reject_unknown(engine: str, options: Options, known: set[str]) -> None:
 
 def text(options: Options, name: str, default: str = "") -> str:
     return str(options.get(name, default))
+
+
+def language(options: Options, default: str = "") -> str:
+    """The code of the option `language`, which may be a name or a tag such as `en-US`; empty to detect it."""
+    tag = text(options, "language", default)
+    return normalized(tag) or tag
 
 
 def phrases(options: Options, name: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Times for words that an engine gives without, or with unusable ones."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from numbers import Real
 
 from callreel.asr.engine import RecognizedWord
 from callreel.domain import words as wording
@@ -19,26 +20,22 @@ def timed(words: Iterable[tuple[str, object, object]], duration_ms: int) -> list
     A word whose times are missing or no numbers gets the room between its neighbours. No word lies outside of the audio or
     before the one before it.
     """
-    kept = [(text.strip(), _ms(start, duration_ms), _ms(end, duration_ms)) for text, start, end in words]
-    return list(_placed([word for word in kept if word[0]], duration_ms))
+    kept = ((text.strip(), _ms(start, duration_ms), _ms(end, duration_ms)) for text, start, end in words)
+    placed = wording.placed_between((word for word in kept if word[0]), duration_ms)
+    return [RecognizedWord(*word, None) for word in placed]
 
 
-def _placed(words: list[tuple[str, int | None, int | None]], duration_ms: int) -> Iterator[RecognizedWord]:
-    waiting: list[str] = []
-    at_ms = 0
-    for text, start_ms, end_ms in words:
-        if start_ms is None or end_ms is None:
-            waiting.append(text)
-            continue
-        start_ms = max(start_ms, at_ms)
-        yield from (RecognizedWord(*word, None) for word in wording.spread(waiting, at_ms, start_ms))
-        waiting.clear()
-        at_ms = max(start_ms, end_ms)
-        yield RecognizedWord(text, start_ms, at_ms, None)
-    yield from (RecognizedWord(*word, None) for word in wording.spread(waiting, at_ms, duration_ms))
-
-
-def _ms(seconds: object, duration_ms: int) -> int | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+def finite(value: object) -> float | None:
+    """A number as an engine or server gives it; None for anything else, as NaN or text."""
+    if isinstance(value, bool) or not isinstance(value, Real):
         return None
-    return min(max(0, round(seconds * 1000)), duration_ms)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _ms(value: object, duration_ms: int) -> int | None:
+    seconds = finite(value)
+    return None if seconds is None else round(min(max(0.0, seconds * 1000), duration_ms))

@@ -34,8 +34,6 @@ _UNLIKELY = -1.0
 _REPETITIVE = 2.4
 """Characters over compressed bytes, above which a text is taken for a loop (OpenAI's threshold)."""
 _RETRY_TEMPERATURE = 0.4
-_LOOP = 6
-_LONGEST_LOOP = 8
 _LONGEST_WORD = 40
 
 _LATE_MS = 90
@@ -193,7 +191,7 @@ class WhisperDecoder:
             [min(samples.size * _FRAMES_PER_S // ASR_HZ, _MAX_FRAMES) for samples in segments],
         )
         return [
-            _without_loops(_words(words, samples)) if text else []
+            _words(words, samples) if text else []
             for text, words, samples in zip(texts, aligned, segments, strict=True)
         ]
 
@@ -212,25 +210,6 @@ class WhisperDecoder:
 
 def _has_words(text: str) -> bool:
     return any(map(str.isalnum, text))
-
-
-def _without_loops(words: list[RecognizedWord]) -> list[RecognizedWord]:
-    """A phrase that follows itself `_LOOP` times or more stands once: it is a decoder loop, not speech."""
-    texts = [word.text.casefold().strip(".,!?") for word in words]
-    kept, at = [], 0
-    while at < len(words):
-        for size in range(1, _LONGEST_LOOP + 1):
-            phrase, times = texts[at : at + size], 1
-            while texts[at + times * size : at + (times + 1) * size] == phrase:
-                times += 1
-            if times >= _LOOP and not all(map(str.isdigit, phrase)):
-                kept += words[at : at + size]
-                at += times * size
-                break
-        else:
-            kept.append(words[at])
-            at += 1
-    return [word for word in kept if len(word.text) <= _LONGEST_WORD]
 
 
 def _words(aligned: Sequence[dict[str, Any]], samples: Samples) -> list[RecognizedWord]:
@@ -256,7 +235,7 @@ def _words(aligned: Sequence[dict[str, Any]], samples: Samples) -> list[Recogniz
             start_ms, end_ms = _without_silence(start_ms, end_ms, levels)
             word = RecognizedWord(text, start_ms, end_ms, float(piece["probability"]))
         words.append(word)
-    return words
+    return [word for word in words if len(word.text) <= _LONGEST_WORD]
 
 
 def _levels_db(samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -11,15 +11,15 @@ import signal
 import socket
 import sys
 import traceback
-from dataclasses import replace
 from io import BufferedRWPair
 from typing import cast
 
 import numpy as np
 
-from callreel.asr.engine import BatchEngine, Engine, RecognizedWord, Transcription
+from callreel.asr.engine import BatchEngine, Engine, Transcription
 from callreel.asr.engines import registry
 from callreel.asr.workers import wire
+from callreel.asr.workers.answers import checked, detected
 from callreel.audio.samples import ASR_HZ
 from callreel.domain.errors import EngineError
 
@@ -60,10 +60,10 @@ def _serve(stream: BufferedRWPair) -> None:
         request = _receive(stream)
         assert isinstance(request, wire.Decode)
         try:
-            reply: wire.Reply = wire.Decoded(request.job, _decode(engine, request))
+            reply = wire.pack(wire.Decoded(request.job, _decode(engine, request)))
         except Exception as error:
-            reply = wire.Failed(request.job, _reason(error))
-        _send(stream, wire.pack(reply))
+            reply = wire.pack(wire.Failed(request.job, _reason(error)))
+        _send(stream, reply)
 
 
 def _decode(engine: Engine, request: wire.Decode) -> list[wire.Words]:
@@ -77,21 +77,11 @@ def _decode(engine: Engine, request: wire.Decode) -> list[wire.Words]:
         raise EngineError(f"the engine answered for {len(results)} of {len(segments)} segments")
     return [
         wire.Words(
-            [_within(word, _length_ms(samples.size)) for word in words],
-            words.language if isinstance(words, Transcription) else "",
+            checked(words, samples.size * 1000 // ASR_HZ),
+            detected(words.language) if isinstance(words, Transcription) else "",
         )
         for words, samples in zip(results, segments, strict=True)
     ]
-
-
-def _length_ms(samples: int) -> int:
-    return samples * 1000 // ASR_HZ
-
-
-def _within(word: RecognizedWord, duration_ms: int) -> RecognizedWord:
-    """Some engines place a last word beyond the audio, in their own padding."""
-    end_ms = min(max(word.end_ms, 0), duration_ms)
-    return replace(word, start_ms=min(max(word.start_ms, 0), end_ms), end_ms=end_ms)
 
 
 def _reason(error: Exception) -> str:
