@@ -78,6 +78,13 @@ def test_search_without_hits_suggests_what_to_do(page: Page, base_url: str) -> N
     expect(page.get_by_label("Minimum duration (minutes)")).to_have_value("1")
 
 
+def test_search_without_letters_or_digits_says_so(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/?q=%3F!")
+    expect(page.locator("#calls")).to_have_text(
+        "The search text has no letter or digit. Search for a word or a number."
+    )
+
+
 def test_filtered_list_updates_live(page: Page, base_url: str, place: Seed) -> None:
     with page.expect_response(lambda answer: "/events" in answer.url):
         page.goto(f"{base_url}/?state=live")

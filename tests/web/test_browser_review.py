@@ -261,6 +261,17 @@ def test_live_score_and_fallback_engine_are_shown(page: Page, base_url: str, pla
     expect(turn.first.locator(".text")).to_have_text("something else by openai")
 
 
+def test_words_of_a_script_without_spaces_are_shown_without(review: Page) -> None:
+    review.locator("[data-view=final] .turn").first.get_by_role("button", name="Correct").click()
+    review.get_by_label("What was said").fill("請檢查鍋爐，OK 嗎")
+    review.get_by_role("button", name="Save").click()
+    text = review.locator("[data-view=final] .turn .text").first
+    expect(text.locator(".word")).to_have_count(7)
+    expect(text).to_contain_text("請檢查鍋爐，OK 嗎")
+    review.get_by_role("radio", name="Side by side").check()
+    expect(review.locator(".difference ins").first).to_have_text("請檢查鍋爐，OK 嗎")
+
+
 def test_single_word_is_corrected_in_place(review: Page) -> None:
     final_word(review, "library").dblclick()
     review.get_by_label("Correct the word").fill("archive")

@@ -19,6 +19,8 @@ const PAGE_SIZE = 50;
 interface CallPage {
   calls: ListedCall[];
   next_before: string | null;
+  /** The search text has no letter or digit. */
+  unsearchable: boolean;
 }
 
 export class CallList extends HTMLElement {
@@ -120,10 +122,13 @@ export class CallList extends HTMLElement {
     return get<CallPage>(`/api/calls?${query}`, signal);
   }
 
-  private draw({ calls, next_before }: CallPage, filters: Filters): void {
+  private draw({ calls, next_before, unsearchable }: CallPage, filters: Filters): void {
     const found = next_before ? `The newest ${calls.length} matching calls` : `${count(calls.length, "call")} found`;
     this.announce(calls.length ? found : "No matching calls.");
-    if (!calls.length) return this.rows.replaceChildren(el("p.card", {}, "No matching calls. Remove a filter, or search for fewer words."));
+    if (!calls.length) {
+      const advice = unsearchable ? "The search text has no letter or digit. Search for a word or a number." : "No matching calls. Remove a filter, or search for fewer words.";
+      return this.rows.replaceChildren(el("p.card", {}, advice));
+    }
     const focused = document.activeElement?.closest(".call")?.id;
     const list = el("ol.calls", {}, ...calls.map((call) => callRow(call, roleNames(this))));
     this.rows.replaceChildren(list, next_before ? this.older(list, next_before, filters) : "");

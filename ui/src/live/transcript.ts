@@ -4,6 +4,7 @@
 import { el, roleNames } from "../page/dom";
 import { duration, fragment } from "../page/format";
 import { ROLES, type Role } from "../page/api_types";
+import { gap } from "../page/words";
 import { INITIAL, meterShare, reduce, statusText, type Levels, type LiveEvent, type LiveState, type LiveTurn } from "./state";
 
 const NEAR_END_PX = 48;
@@ -60,9 +61,10 @@ export class LiveTranscript extends HTMLElement {
     for (const role of ROLES) {
       const line = this.querySelector(`[data-partial="${role}"]`);
       const { stable, tentative } = this.state.partials[role];
-      const text = [stable, tentative].filter(Boolean).join(" ");
+      const space = gap(stable, tentative);
+      const text = stable + space + tentative;
       if (!line || (line.textContent === text && line.firstChild?.textContent === stable)) continue;
-      line.replaceChildren(...(text ? [el("span.stable", {}, stable), stable && tentative ? " " : "", el("span.tentative", {}, tentative)] : []));
+      line.replaceChildren(...(text ? [el("span.stable", {}, stable), space, el("span.tentative", {}, tentative)] : []));
       line.scrollTop = line.scrollHeight; // two lines are reserved; a longer text shows its end
     }
   }

@@ -6,6 +6,7 @@ import { duration, fragment } from "../page/format";
 import { ApiError, errorMessage, get, getOrNull, send } from "../page/http";
 import { localTime } from "../page/times";
 import { toast } from "../page/toast";
+import { gap, spaced } from "../page/words";
 import { agreement, rowsOf, type Difference, type Piece, type Row } from "./difference";
 import { describeChange, TurnList } from "./turns";
 
@@ -156,9 +157,12 @@ export class Transcripts {
 }
 
 function words(pieces: readonly Piece[], mark: "ins" | "del"): (Node | string)[] {
+  let before = "";
   return pieces.flatMap((piece) => {
-    const spans = piece.words.flatMap((word) => [el("span.word", { "data-start-ms": word.start_ms }, word.text), " "]);
-    return piece.same ? spans : [el(mark, {}, ...spans.slice(0, -1)), " "];
+    const spans = spaced(piece.words.map((word) => el("span.word", { "data-start-ms": word.start_ms }, word.text)));
+    const space = gap(before, piece.words[0]?.text ?? "");
+    before = piece.words.at(-1)?.text ?? before;
+    return [space, ...(piece.same ? spans : [el(mark, {}, ...spans)])];
   });
 }
 

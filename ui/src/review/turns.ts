@@ -3,6 +3,7 @@
 import { el } from "../page/dom";
 import { duration, fragment } from "../page/format";
 import { ROLES, type Change, type Role, type Turn, type Word } from "../page/api_types";
+import { spaced } from "../page/words";
 import { lastIndexAt } from "./peaks";
 
 export interface TurnsOptions {
@@ -78,7 +79,7 @@ export class TurnList {
   private item(turn: Turn, at: number): HTMLLIElement {
     const spans = (turn.words ?? []).map((word, number) => this.word(word, at, number));
     this.wordSpans[at] = spans;
-    const text = spans.length ? spans.flatMap((span) => [span, " "]) : [turn.text];
+    const text = spans.length ? spaced(spans) : [turn.text];
     const correct = this.options.correct && el("button.link.correct", { type: "button", title: "Correct this turn (E)", onclick: () => this.editTurn(at) }, "Correct");
     return el(
       `li.turn.${turn.role}`,

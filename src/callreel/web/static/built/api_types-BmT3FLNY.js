@@ -1,1 +1,0 @@
-var e=[`agent`,`technician`];export{e as t};
