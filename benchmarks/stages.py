@@ -19,7 +19,7 @@ from benchmarks.server import machine
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.silero import SileroDetector
 from callreel.audio.segmenter import SegmenterOptions
-from callreel.postcall.transcription import FinalTranscriber
+from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 
 
 def transcribing(call: LongCall) -> FinalTranscriber:
@@ -29,8 +29,7 @@ def transcribing(call: LongCall) -> FinalTranscriber:
         return [Transcription() for _ in segments]
 
     return FinalTranscriber(
-        call.database, call.blobs, call.publisher, decode=decode,
-        engine=Capabilities("none", "none", False, True, True, True),
+        call.database, call.blobs, call.publisher, FinalEngine(Capabilities("none", "none", False, True, True, True), decode),
         new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 

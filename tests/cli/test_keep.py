@@ -100,7 +100,7 @@ def test_reconcile_dry_run_lists_deletions_and_savings(tmp_path: Path) -> None:
     assert [line.split() for line in lines[:3]] == [
         ["recording", "call", "minutes", "saved", "per", "month", "at", "the", "carrier"],
         [f"RE{1:032x}", f"{1:012x}", "2", "0.0010", "would", "be", "deleted"],
-        [f"RE{2:032x}", f"{2:012x}", "4", "kept:", "our", "copy", "is", "gone"],
+        [f"RE{2:032x}", f"{2:012x}", "4", "kept:", "our", "copy", "is", "missing"],
     ]
     assert lines[3].startswith("callreel: 1 would be deleted at the carrier, saving 0.0010 ")
     assert set(requested) == {listing}, "only the list was requested"

@@ -81,7 +81,7 @@ def test_crash_between_the_file_and_its_row_is_mended_by_running_again(
 
     fetching = recorded.fetching()
     with monkeypatch.context() as patched:
-        patched.setattr(fetching, "_keep", crash)
+        patched.setattr(fetching, "_save", crash)
         with pytest.raises(RuntimeError):
             fetching.fetch(SID)
     assert recorded.installation.blobs.stat(CLOUD_KEY) is not None

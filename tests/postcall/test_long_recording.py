@@ -10,7 +10,7 @@ from benchmarks.long_call import CALL, SID, LongCall, long_call
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.verdict import Verdict
-from callreel.postcall.transcription import FinalTranscriber
+from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.store.calls import calls
 from tests.support.installation import LoudnessDetector, one_word
 
@@ -23,8 +23,7 @@ BOUND = 16_000_000
 def transcribing(call: LongCall) -> FinalTranscriber:
     return FinalTranscriber(
         call.database, call.blobs, call.publisher, 
-        decode=lambda segments, language: [Transcription(one_word(samples, False)) for samples in segments],
-        engine=Capabilities("final", "model", False, True, True, True),
+        FinalEngine(Capabilities("final", "model", False, True, True, True), lambda segments, language: [Transcription(one_word(samples, False)) for samples in segments]),
         new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 

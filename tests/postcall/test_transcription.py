@@ -10,7 +10,7 @@ from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
 from callreel.domain.transcript import TranscriptKind
-from callreel.postcall.transcription import DetectedLanguage
+from callreel.postcall.transcription import DetectedLanguage, FinalEngine
 from callreel.store.calls import calls
 from callreel.store.transcripts import finals
 from tests.support.installation import Installation, LoudnessDetector, Samples, one_word, silence, speech
@@ -64,10 +64,10 @@ def test_segments_go_to_the_engine_so_many_at_once_in_the_calls_own_language(rec
         asked.append((len(segments), language))
         return [Transcription(one_word(samples, False), language="fr") for samples in segments]
 
-    able = replace(recorded.transcribing()._engine, batch=4)
+    able = replace(recorded.transcribing()._engine.able, batch=4)
     for language, kept in (("", "de"), ("nl", "nl")):
         stage = recorded.transcribing()
-        stage._decode, stage._engine, stage._language = decode, able, language
+        stage._engine = FinalEngine(able, decode, language=language)
         assert stage.from_audio(recorded.call_id, f"run-{kept}") == 2
         found = recorded.transcript(TranscriptKind.FINAL)
         assert found is not None and (found.language, found.detected) == (kept, False)

@@ -91,7 +91,7 @@ def test_missing_carrier_copy_counts_as_deleted(kept: Installation, server: Rest
 
 @pytest.mark.parametrize(
     ("harm", "why"),
-    [("bytes", "another digest"), ("length", "should have 1000"), ("gone", "our copy is gone")],
+    [("bytes", "the digest of our copy"), ("length", "expected 1000"), ("gone", "our copy is missing")],
 )
 def test_damaged_local_copy_prevents_the_deletion(
     kept: Installation, server: RestServer, harm: str, why: str

@@ -108,7 +108,7 @@ def holding(recorded: Recorded) -> LegalHolds:
 
 
 def erase(recorded: Recorded, *, at_carrier: bool = True) -> ErasureRow:
-    orders(recorded).ask(recorded.call_id, "ada", "ticket 7", at_carrier=at_carrier)
+    orders(recorded).request(recorded.call_id, "ada", "ticket 7", at_carrier=at_carrier)
     return erasing(recorded).erase(recorded.call_id)
 
 
@@ -168,7 +168,7 @@ def test_erasure_leaves_only_a_tombstone_with_digests(recorded: Recorded, archiv
         "state": "erased"
     }
     with pytest.raises(NoCallError, match="there is no call"):
-        orders(recorded).ask(recorded.call_id, "ada")
+        orders(recorded).request(recorded.call_id, "ada")
 
 
 def test_unreported_recordings_and_transcriptions_are_erased(recorded: Recorded) -> None:
@@ -225,8 +225,8 @@ def test_erasure_without_credentials_is_refused(recorded: Recorded) -> None:
     assert files_left(recorded.installation)
     without = ErasureOrders(recorded.installation.database, recorded.installation.clock, carrier_usable=False)
     with pytest.raises(ErasureRefusedError, match="no carrier credentials are set"):
-        without.ask(recorded.call_id, "ada")
-    without.ask(recorded.call_id, "ada", at_carrier=False)
+        without.request(recorded.call_id, "ada")
+    without.request(recorded.call_id, "ada", at_carrier=False)
     recorded.carrier.close()
 
 
@@ -242,7 +242,7 @@ def test_erased_words_and_numbers_leave_the_database_files(recorded: Recorded) -
         return [written.count(secret) for secret in secrets]
 
     assert all(found())
-    orders(recorded).ask(recorded.call_id, "ada")
+    orders(recorded).request(recorded.call_id, "ada")
     ordered(recorded).work()
     assert found() == [0, 0]
 
@@ -266,7 +266,7 @@ def test_erasure_waits_for_ordered_and_running_work(recorded: Recorded) -> None:
     with recorded.installation.database.write() as conn:
         [order] = outbox.all_orders(conn)
         outbox.remove(conn, order)
-    orders(recorded).ask(recorded.call_id, "ada")
+    orders(recorded).request(recorded.call_id, "ada")
     running = WorkItem(Workflow.FETCH, order.key, WorkState.RUNNING, NOON)
     with pytest.raises(StoreError, match="being worked on"):
         erasing(recorded, unfinished=[running]).erase(recorded.call_id)
@@ -297,7 +297,7 @@ class Dying(BlobStore):
 
 
 def test_erasure_resumes_after_a_kill_between_any_two_files(recorded: Recorded) -> None:
-    files = orders(recorded).ask(recorded.call_id, "ada").files
+    files = orders(recorded).request(recorded.call_id, "ada").files
     assert len(files) == 7
     for gone in range(len(files)):
         dying = Dying(recorded.installation.blobs.root)
@@ -342,15 +342,15 @@ def test_erasure_killed_at_the_carrier_resumes_at_startup(recorded: Recorded, tm
 
 
 def test_policy_erases_old_calls_unless_held(recorded: Recorded) -> None:
-    assert erasing(recorded).ask_by_policy() == 0
+    assert erasing(recorded).order_due() == 0
     policy = erasing(recorded, timedelta(days=30))
     recorded.installation.clock.step(29 * 86_400)
-    assert policy.ask_by_policy() == 0
+    assert policy.order_due() == 0
     recorded.installation.clock.step(2 * 86_400)
     holding(recorded).hold(recorded.call_id, "case 17", "sam")
-    assert policy.ask_by_policy() == 0
+    assert policy.order_due() == 0
     holding(recorded).release(recorded.call_id, "closed", "sam")
-    assert policy.ask_by_policy() == 1
+    assert policy.order_due() == 1
     ordered(recorded).work()
     with recorded.installation.database.read() as conn:
         assert calls.get(conn, recorded.call_id) is None
@@ -402,7 +402,7 @@ def test_archiving_a_held_call_keeps_every_digest(recorded: Recorded) -> None:
 
 
 def test_call_being_erased_cannot_be_held(recorded: Recorded) -> None:
-    orders(recorded).ask(recorded.call_id, "ada")
+    orders(recorded).request(recorded.call_id, "ada")
     with pytest.raises(HoldRefusedError, match="being erased"):
         holding(recorded).hold(recorded.call_id, "too late", "sam")
 

@@ -75,7 +75,7 @@ def test_concurrent_hold_and_erasure_exclude_each_other(database: Database) -> N
 
     def tried(ask: int) -> bool:
         try:
-            _ = holding.hold(CALL.id, "case", "sam") if ask % 2 else orders.ask(CALL.id, "ada")
+            _ = holding.hold(CALL.id, "case", "sam") if ask % 2 else orders.request(CALL.id, "ada")
         except CallreelError:
             return False
         return True

@@ -22,7 +22,7 @@ from callreel.domain.work import Workflow
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import Body
-from callreel.postcall.transcription import FinalTranscriber
+from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.postcall.workflows import PostCallWorkflows
 from callreel.store.calls import layers, recordings
 from callreel.store.calls.calls import CallRow
@@ -145,8 +145,7 @@ class Recorded:
         installation, one = self.installation, decode or Decoder()
         return FinalTranscriber(
             installation.database, installation.blobs, installation.publisher,
-            decode=lambda segments, language: [_transcription(one(samples)) for samples in segments],
-            engine=Capabilities("final", "model-1", False, True, True, True),
+            FinalEngine(Capabilities("final", "model-1", False, True, True, True), lambda segments, language: [_transcription(one(samples)) for samples in segments]),
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
 

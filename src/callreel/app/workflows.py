@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from callreel.app.engines import start_requested_engine
 from callreel.app.runtime import Runtime, T, heartbeats, tasks
 from callreel.app.schedules import erasing
-from callreel.asr.engine import Capabilities, Transcription
+from callreel.asr.engine import Transcription
 from callreel.asr.engines.survey import Purpose, survey
 from callreel.asr.silero import SileroDetector
 from callreel.asr.workers.pool import EnginePool
@@ -23,7 +23,7 @@ from callreel.postcall import retranscription
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import RetryPolicy, Steps
-from callreel.postcall.transcription import Decode, FinalTranscriber
+from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.postcall.workflows import TRANSCRIBE_QUEUE, PostCallWorkflows
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.retry import LAST_ATTEMPT, Retry, decide
@@ -52,65 +52,15 @@ def _queues(settings: Settings, server: bool, again_only: bool) -> dict[str, int
 async def running_workflows(
     runtime: Runtime, *, server: bool = False, again_only: bool = False
 ) -> AsyncIterator[None]:
-    """The durable workflows, and recovering those of dead processes.
+    """Run durable workflows in this process, and recover those of dead ones.
 
-    `server`: whether calls are erased here too. `again_only` takes up nothing but calls to be transcribed again.
+    `server`: whether calls are erased here too. `again_only` runs nothing but calls to be transcribed again.
     """
-    loop = asyncio.get_running_loop()
-    settings = runtime.settings
-    pool = EnginePool(lambda spec: start_requested_engine(settings, spec, runtime.hints))
-
-    def wait(work: Coroutine[object, object, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
-
-    def transcribing_with(
-        able: Capabilities, why: str, decode: Decode, language: str = ""
-    ) -> FinalTranscriber:
-        return FinalTranscriber(
-            runtime.database, runtime.blobs, runtime.publisher, decode=decode, engine=able, why=why, language=language,
-            new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
-        )  # fmt: skip
-
-    def transcribing_again(spec: str) -> FinalTranscriber:
-        engine = wait(pool.engine(spec))
-
-        def decode(segments: Sequence[Samples], language: str) -> Sequence[Transcription]:
-            return wait(pool.decode(spec, segments, language=language))
-
-        return transcribing_with(engine.able, engine.why, decode, language_in(spec))
-
-    def decode(segments: Sequence[Samples], language: str) -> Sequence[Transcription]:
-        if runtime.final is None:
-            raise EngineError("this process transcribes nothing after calls")
-        return wait(runtime.final.host.decode(segments, language=language))
-
-    downloader = RecordingDownloader(
-        runtime.database, runtime.blobs, runtime.publisher, runtime.carrier, runtime.clock
-    )
-    if runtime.final is not None:
-        transcribing = transcribing_with(runtime.final.able, runtime.final.why, decode)
-    else:
-        selected = await asyncio.to_thread(engine_for, settings, Purpose.FINAL)
-        transcribing = transcribing_with(survey(selected.choice).capabilities, selected.why, decode)
-    both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
-    judging = LayerComparison(
-        runtime.database, runtime.blobs, runtime.publisher, runtime.clock,
-        Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
-    )  # fmt: skip
-    workflows = PostCallWorkflows(
-        runtime.database, runtime.publisher, downloader, transcribing, judging, runtime.stage_times
-    )
-    workflows.register(runtime.durable, _policy(settings))
-    retranscription.Retranscription(transcribing_again).register(runtime.durable)
-    erasures = erasing(settings, runtime, runtime.durable.unfinished)
-
-    def erase(steps: Steps, key: str) -> None:
-        for name, work in erasures.steps(CallId(subject_of(key))):
-            steps.run(name, work)
-
-    never_given_up = _policy(settings, last=None)
-    runtime.durable.register(Workflow.ERASE, erase, queue=ERASE_QUEUE, decide=never_given_up)
-    await asyncio.to_thread(runtime.durable.launch, _queues(settings, server, again_only))
+    pool = EnginePool(lambda spec: start_requested_engine(runtime.settings, spec, runtime.hints))
+    await _register_post_call(runtime)
+    retranscription.Retranscription(_pooled_transcriber(runtime, pool)).register(runtime.durable)
+    _register_erasure(runtime)
+    await asyncio.to_thread(runtime.durable.launch, _queues(runtime.settings, server, again_only))
     try:
         moving = (runtime.moving.job().run(),) if runtime.moving else ()
         async with tasks(_recovery(runtime).run(), heartbeats(runtime.heartbeat).run(), pool.run(), *moving):
@@ -118,6 +68,72 @@ async def running_workflows(
     finally:
         await asyncio.to_thread(runtime.durable.close)
         await pool.close()
+
+
+async def _register_post_call(runtime: Runtime) -> None:
+    settings, loop = runtime.settings, asyncio.get_running_loop()
+    final = runtime.final
+
+    def decode(segments: Sequence[Samples], language: str) -> Sequence[Transcription]:
+        if final is None:
+            raise EngineError("this process transcribes nothing after calls")
+        return _result(loop, final.host.decode(segments, language=language))
+
+    if final is not None:
+        engine = FinalEngine(final.able, decode, final.why)
+    else:
+        selected = await asyncio.to_thread(engine_for, settings, Purpose.FINAL)
+        engine = FinalEngine(survey(selected.choice).capabilities, decode, selected.why)
+    both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
+    comparison = LayerComparison(
+        runtime.database, runtime.blobs, runtime.publisher, runtime.clock,
+        Limits(late_stream_ms=settings.late_stream_ms), tracks=2 if both else 1, record=settings.record,
+    )  # fmt: skip
+    downloader = RecordingDownloader(
+        runtime.database, runtime.blobs, runtime.publisher, runtime.carrier, runtime.clock
+    )
+    workflows = PostCallWorkflows(
+        runtime.database, runtime.publisher, downloader, _transcriber(runtime, engine), comparison,
+        runtime.stage_times,
+    )  # fmt: skip
+    workflows.register(runtime.durable, _policy(settings))
+
+
+def _register_erasure(runtime: Runtime) -> None:
+    erasures = erasing(runtime.settings, runtime, runtime.durable.unfinished)
+
+    def erase(steps: Steps, key: str) -> None:
+        for name, work in erasures.steps(CallId(subject_of(key))):
+            steps.run(name, work)
+
+    never_given_up = _policy(runtime.settings, last=None)
+    runtime.durable.register(Workflow.ERASE, erase, queue=ERASE_QUEUE, decide=never_given_up)
+
+
+def _transcriber(runtime: Runtime, engine: FinalEngine) -> FinalTranscriber:
+    return FinalTranscriber(
+        runtime.database, runtime.blobs, runtime.publisher, engine,
+        new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
+    )  # fmt: skip
+
+
+def _pooled_transcriber(runtime: Runtime, pool: EnginePool) -> Callable[[str], FinalTranscriber]:
+    """Gives the transcriber with a named engine, which is started when it is first needed."""
+    loop = asyncio.get_running_loop()
+
+    def transcriber(spec: str) -> FinalTranscriber:
+        def decode(segments: Sequence[Samples], language: str) -> Sequence[Transcription]:
+            return _result(loop, pool.decode(spec, segments, language=language))
+
+        engine = _result(loop, pool.engine(spec))
+        return _transcriber(runtime, FinalEngine(engine.able, decode, engine.why, language_in(spec)))
+
+    return transcriber
+
+
+def _result(loop: asyncio.AbstractEventLoop, work: Coroutine[object, object, T]) -> T:
+    """Run `work` on the loop from a workflow's thread, and wait for it."""
+    return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
 def _policy(settings: Settings, last: int | None = LAST_ATTEMPT) -> RetryPolicy:

@@ -56,7 +56,7 @@ def erase(
                 f"Erase call {call} permanently: {files} files here, {remote} recordings at the carrier, all text and notes?",
                 abort=True,
             )
-        orders.ask(call_id, by, reason, at_carrier=not here_only)
+        orders.request(call_id, by, reason, at_carrier=not here_only)
         try:
             done = schedules.erasing(settings, installation, unfinished).erase(call_id)
         except CallreelError as error:

@@ -1,7 +1,7 @@
-"""The carrier's list of recordings held against ours: what only it knows is taken in, what only we know is noted.
+"""Compares the carrier's whole list of recordings with ours, and saves what is missing on our side.
 
-`services/reconcile` asks about single calls soon after they end. This asks for everything of the last days, so that a
-day without callbacks, or a database restored from yesterday's copy, ends with nothing missing.
+`reconciliation.py` looks up single calls soon after they end. This reads the list of the last days, so that a day without
+callbacks, or a database restored from yesterday's backup, ends with nothing missing.
 """
 
 import logging
@@ -28,8 +28,9 @@ _KEPT_THERE = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
 
 @dataclass(slots=True)
 class Review:
-    """`taken_in`: recordings of our calls that we knew nothing settled of. `not_there`: ours, which the carrier no
-    longer lists and we did not delete. `foreign`: of calls that are not ours. `listed`: all that the carrier has."""
+    """`listed`: all recordings that the carrier has. `foreign`: those of calls that are not ours. `taken_in`: those of our
+    calls that were missing or not settled here. `not_there`: ours that the carrier no longer lists, and that we did not
+    delete."""
 
     listed: int = 0
     foreign: int = 0
@@ -38,7 +39,7 @@ class Review:
 
 
 class CarrierList:
-    """Blocking; one transaction for each recording that is taken in."""
+    """Blocking; one transaction for each recording that is saved."""
 
     def __init__(
         self, database: Database, publisher: EventPublisher, carrier: CarrierRecordings, clock: Clock
@@ -49,7 +50,7 @@ class CarrierList:
         self._clock = clock
 
     def review(self, days: int, *, dry_run: bool = False) -> Review:
-        """Compare what began in the last `days`. Raises CarrierError when the list cannot be had."""
+        """Compare the recordings of the last `days`. Raises CarrierError."""
         since = self._clock.now() - timedelta(days=days)
         found, seen = Review(), set[RecordingSid]()
         for listed in self._carrier.since(since.date()):
@@ -76,7 +77,7 @@ class CarrierList:
                     log.warning("took in a recording without a callback", extra={"call_id": call.id})
 
     def _ours(self, since: datetime) -> set[RecordingSid]:
-        """Recordings that the carrier should list: it had them, they began well within the time, nobody deleted them."""
+        """Recordings that the carrier should list: it had them, they began well within the time, and were not deleted."""
         with self._database.read() as conn:
             gone = {row.sid for row in deletions.all_deletions(conn)}
             recent = [

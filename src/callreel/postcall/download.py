@@ -44,7 +44,7 @@ class RecordingDownloader:
         self._clock = clock
 
     def rows(self, sid: RecordingSid) -> tuple[CallRow, RecordingRow]:
-        """The recording and its call. Raises CallErasedError where nothing may be made of it any more."""
+        """The recording and its call. Raises CallErasedError, so that no work on an erased call begins."""
         with self._database.read() as conn:
             recording = recordings.get(conn, sid)
             call = calls.get(conn, recording.call_id) if recording else None
@@ -53,7 +53,7 @@ class RecordingDownloader:
         return call, recording
 
     def fetch(self, sid: RecordingSid) -> None:
-        """Download a recording and store it. Raises CarrierError, StoreError or OSError; what came is continued then."""
+        """Download a recording and store it. Raises CarrierError, StoreError or OSError; the next attempt resumes it."""
         call, recording = self.rows(sid)
         if recording.state is CloudState.STORED:
             return
@@ -68,9 +68,9 @@ class RecordingDownloader:
             )
         key = f"{folders.CLOUD}/{call.leg_sid}_{sid}.wav"
         info = self._carrier.download(sid, self._blobs.part_path(key))
-        self._keep(call, sid, self._blobs.commit_part(key), info)
+        self._save(call, sid, self._blobs.commit_part(key), info)
 
-    def _keep(self, call: CallRow, sid: RecordingSid, blob: BlobInfo, info: WavInfo) -> None:
+    def _save(self, call: CallRow, sid: RecordingSid, blob: BlobInfo, info: WavInfo) -> None:
         file = LayerFile(
             Layer.CLOUD, None, blob.key, info.rate_hz, info.channels, info.duration_ms, blob.size_bytes, blob.sha256,
             LayerState.CLOSED,
@@ -78,14 +78,14 @@ class RecordingDownloader:
         with self._database.write() as conn:
             layers.upsert(conn, call.id, file)
             recordings.set_state(conn, sid, CloudState.STORED, self._clock.now())
-            told = [
+            events = [
                 self._publisher.record(conn, layer_event(call.id, file)),
                 self._publisher.record(conn, recordings.state_event(call.id, sid, CloudState.STORED, None)),
             ]
-        self._publisher.publish(*told)
+        self._publisher.publish(*events)
 
     def park(self, sid: RecordingSid, why: str) -> None:
-        """Note that the recording could not be fetched for now, and why."""
+        """Save that the recording could not be downloaded for now, and why."""
         call = self.rows(sid)[0]
         with self._database.write() as conn:
             if not recordings.park(conn, sid, why, self._clock.now()):
@@ -97,57 +97,57 @@ class RecordingDownloader:
         log.warning("recording parked: %s", why, extra={"call_id": call.id})
 
     def split(self, sid: RecordingSid) -> int:
-        """One file a role from a two-channel recording; answers the number of channels found.
+        """Write one file per role from a two-channel recording; returns the number of channels found.
 
-        A recording of one track, being mono, is that party's; one of both mixed together is nobody's and stays whole.
+        A mono recording stays whole: it is of one party, or of both mixed and cannot be attributed.
         """
         call, _ = self.rows(sid)
         with self._database.read() as conn:
             files = layers.of_call(conn, call.id)
         whole = next((f for f in files if f.layer is Layer.CLOUD and sid in f.path), None)
         if whole is None:
-            raise StoreError(f"recording {sid} should have a file, and has none")
+            raise StoreError(f"recording {sid} has no file to split")
         with open_layer(self._blobs, whole) as sound:
             if sound.channels == 2:
                 self._split(call, sid, whole, sound)
             return sound.channels
 
     def _split(self, call: CallRow, sid: RecordingSid, whole: LayerFile, sound: SoundFile) -> None:
-        """Once through the file: both channels, their digests, and the waveforms of all three."""
+        """Read the file once: both channels, their digests, and the waveforms of all three."""
         topology = Topology(call.inbound_role)
         roles = [topology.role_of_channel(number) for number in (1, 2)]
         # A call can have more than one recording; the first one has the short names.
         for stem in (call.leg_sid, f"{call.leg_sid}_{sid}"):
             try:
-                made = self._written(sound, [f"{folders.CLOUD}/{stem}_{role}.wav" for role in roles])
+                made = self._write_channels(sound, [f"{folders.CLOUD}/{stem}_{role}.wav" for role in roles])
                 break
             except BlobExistsError:
                 continue
         else:
-            raise StoreError(f"the channels of recording {sid} are kept already, with other samples")
-        blobs, drawn = made
-        self._draw(whole.sha256, drawn)
+            raise StoreError(f"the channels of recording {sid} are stored already, with other samples")
+        blobs, waveform = made
+        self._save_peaks(whole.sha256, waveform)
         for number, (role, blob) in enumerate(zip(roles, blobs, strict=True)):
-            self._draw(blob.sha256, FilePeaks(drawn.duration_ms, (drawn.channels[number],)))
-            self._keep_channel(call, role, sound, blob)
+            self._save_peaks(blob.sha256, FilePeaks(waveform.duration_ms, (waveform.channels[number],)))
+            self._save_channel(call, role, sound, blob)
 
-    def _written(self, sound: SoundFile, keys: list[str]) -> tuple[list[BlobInfo], FilePeaks]:
-        drawing = PeakBuilder(sound.rate_hz, sound.channels, DEFAULT_PER_SECOND)
+    def _write_channels(self, sound: SoundFile, keys: list[str]) -> tuple[list[BlobInfo], FilePeaks]:
+        peaks = PeakBuilder(sound.rate_hz, sound.channels, DEFAULT_PER_SECOND)
         with ExitStack() as stack:
             outputs = [stack.enter_context(self._blobs.open_writer(key)) for key in keys]
             for output in outputs:
                 output.write(wav.header(sound.samples * 2, sound.rate_hz))
             for block in sound.blocks():
-                drawing.push(block)
+                peaks.push(block)
                 for output, channel in zip(outputs, block.T, strict=True):
                     output.write(channel.astype("<i2").tobytes())
-            return [output.commit() for output in outputs], drawing.finish()
+            return [output.commit() for output in outputs], peaks.finish()
 
-    def _draw(self, sha256: str | None, drawn: FilePeaks) -> None:
+    def _save_peaks(self, sha256: str | None, waveform: FilePeaks) -> None:
         if sha256 is not None:
-            save_peaks(self._blobs, sha256, DEFAULT_PER_SECOND, drawn)
+            save_peaks(self._blobs, sha256, DEFAULT_PER_SECOND, waveform)
 
-    def _keep_channel(self, call: CallRow, role: Role, sound: SoundFile, blob: BlobInfo) -> None:
+    def _save_channel(self, call: CallRow, role: Role, sound: SoundFile, blob: BlobInfo) -> None:
         file = LayerFile(
             Layer.CLOUD_CHANNEL, role, blob.key, sound.rate_hz, 1, sound.duration_ms, blob.size_bytes,
             blob.sha256, LayerState.CLOSED,

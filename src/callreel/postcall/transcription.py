@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from callreel.asr.engine import Capabilities, Transcription
@@ -48,33 +49,36 @@ class DetectedLanguage:
         return max(self._duration_ms, key=lambda code: self._duration_ms[code], default="")
 
 
+@dataclass(frozen=True, slots=True)
+class FinalEngine:
+    """The engine of the final transcript. `decode` blocks until all given segments are decoded.
+
+    `why` says why the engine was chosen; `language`, a code, replaces the calls' own languages.
+    """
+
+    able: Capabilities
+    decode: Decode
+    why: str = ""
+    language: str = ""
+
+
 class FinalTranscriber:
-    """The transcribe stage. `decode` blocks until an engine process has decoded all given segments."""
+    """The transcribe stage. Blocking; each method may run twice."""
 
     def __init__(
         self,
         database: Database,
         blobs: BlobStore,
         publisher: EventPublisher,
+        engine: FinalEngine,
         *,
-        decode: Decode,
-        engine: Capabilities,
         new_detector: Callable[[], SpeechDetector],
         segmenter: SegmenterOptions,
-        why: str = "",
-        language: str = "",
     ) -> None:
-        """`engine` describes the engine behind `decode`, and `why` says why it was chosen.
-
-        `language` is the code of the language of all calls; by default each call has its own.
-        """
         self._database = database
         self._blobs = blobs
         self._publisher = publisher
-        self._decode = decode
         self._engine = engine
-        self._why = why
-        self._language = language
         self._new_detector = new_detector
         self._segmenter = segmenter
 
@@ -103,14 +107,14 @@ class FinalTranscriber:
             return self._transcribe(rows.call, sources, run)
 
     def _transcribe(self, call: CallRow, sources: Mapping[Role, Source], run: str) -> int:
-        requested = self._language or call.language
+        requested = self._engine.language or call.language
         detected = DetectedLanguage()
         made = [
             final
             for role, source in sources.items()
             for final in self._channel(role, source, requested, detected)
         ]
-        language = requested or detected.language or (self._engine.languages or ("",))[0]
+        language = requested or detected.language or (self._engine.able.languages or ("",))[0]
         return self._keep(call.id, made, run, language, bool(detected.language) and not requested)
 
     def _has_live_text(self, call_id: CallId) -> bool:
@@ -123,7 +127,7 @@ class FinalTranscriber:
         spans = enumerate(
             speech_spans(in_blocks(samples, DETECT_BLOCK), self._new_detector(), self._segmenter)
         )
-        while batch := list(islice(spans, self._engine.batch)):
+        while batch := list(islice(spans, self._engine.able.batch)):
             pieces = [
                 to_rate(
                     samples[span.start_ms * SAMPLES_PER_MS : span.end_ms * SAMPLES_PER_MS],
@@ -132,7 +136,7 @@ class FinalTranscriber:
                 )
                 for _, span in batch
             ]
-            for (number, span), heard in zip(batch, self._decode(pieces, language), strict=True):
+            for (number, span), heard in zip(batch, self._engine.decode(pieces, language), strict=True):
                 segment = Segment(role, number, span.start_ms, span.end_ms)
                 detected.add(heard.language, span.end_ms - span.start_ms)
                 yield Final(segment, words_from(heard, span.start_ms), fallback_engine=heard.fallback_engine)
@@ -156,13 +160,13 @@ class FinalTranscriber:
 
     def _keep(self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool) -> int:
         turns = merge_turns(made)
-        engine = self._engine
-        kept = Provenance(run, self._why, transcribed_ms(made), engine.cost_per_minute, language, detected)
+        engine = self._engine.able
+        kept = Provenance(
+            run, self._engine.why, transcribed_ms(made), engine.cost_per_minute, language, detected
+        )
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
-            if (
-                run
-            ):  # else the judge stage does it, when it is known where the live text lies in the recording
+            if run:  # otherwise the judge stage does it, when the live text's place in the recording is known
                 save_text_score(conn, call_id)
             event = self._publisher.record(conn, _told(call_id, len(turns)))
         self._publisher.publish(event)

@@ -1,13 +1,13 @@
-"""An archived call: of its three layers only what cannot be made again is kept, as FLAC, and the files are dropped.
+"""Archives a call: of its three layers, what cannot be derived again is kept as FLAC, and the files are deleted.
 
     layer 1                   -> FLAC
     layer 2                   -> layer 1, resampled again
     layer 3, whole            -> FLAC
     layer 3, split            -> the channels of the whole
 
-A file is dropped when, and only when, the very bytes of it came out of the FLAC file as it lies in the store: by digest, which
-stays in the row. What does not come out bit for bit (a layer that a full disk cut, a recording in another format) gets a
-FLAC file of its own, or stays. Killed at any instant, the next sweep goes on: row first, then the file is dropped.
+A file is deleted only when its exact bytes were rebuilt from the stored FLAC file, by the digest in its row. What is not
+rebuilt bit for bit (a layer that a full disk cut, a recording in another format) gets a FLAC file of its own, or stays.
+After a kill at any instant the next sweep continues: first the row is updated, then the file is deleted.
 """
 
 import base64
@@ -42,23 +42,23 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
 QUIET = timedelta(hours=1)
-"""How long after its verdict a call is left as it is: that is when it is listened to, and judged again."""
+"""A call is not archived before this time after its verdict: meanwhile people listen to it, and it may be judged again."""
 _HEAD_BYTES = 4096
 _MOST_TAIL_BYTES = 65_536
 _ORDER = (Layer.LIVE_8K, Layer.CLOUD, Layer.LIVE_16K, Layer.CLOUD_CHANNEL)
-"""What is made of another comes after it."""
+"""A layer comes after the one it is derived from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a call took and takes, in bytes. `plain` counts all its layers as WAV files."""
+    """Storage of a call in bytes: `plain` with all layers as WAV files, `kept` as it is."""
 
     plain: int
     kept: int
 
 
 class Archiver:
-    """The policy and its work. Blocking; one call at a time."""
+    """Blocking; one call at a time."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Archiver:
         after: timedelta | None,
         only_trusted: bool,
     ) -> None:
-        """`after`: how long after its verdict a call is archived; None is never. `only_trusted`: not if it is `suspect`."""
+        """`after`: how long after its verdict a call is archived; None is never. `only_trusted` leaves out `suspect` calls."""
         self._database = database
         self._blobs = blobs
         self._clock = clock
@@ -82,14 +82,14 @@ class Archiver:
         return PeriodicJob(name="archive", job=self.sweep, interval_s=INTERVAL_S, enabled=leads)
 
     def due(self) -> list[CallId]:
-        """What the policy says is to be archived now."""
+        """The calls that the policy archives now."""
         if self._after is None:
             return []
         with self._database.read() as conn:
             return layers.to_archive(conn, self._clock.now() - self._after, self._verdicts)
 
     def sweep(self) -> list[Size]:
-        """Archive what is due. Raises StoreAwayError; a call of which a file cannot be read is passed over."""
+        """Archive what is due. Raises StoreAwayError; skips a call with an unreadable file."""
         made = []
         for call_id in self.due():
             try:
@@ -97,11 +97,11 @@ class Archiver:
             except StoreAwayError:
                 raise
             except StoreError as error:
-                log.error("a call cannot be archived: %s", error, extra={"call_id": call_id})
+                log.error("archiving a call failed: %s", error, extra={"call_id": call_id})
         return made
 
     def archive(self, call_id: CallId) -> Size:
-        """Archive one call, or what is left to archive of it. Raises StoreError, StoreAwayError."""
+        """Archive one call, or the rest of it. Raises StoreError, StoreAwayError."""
         with self._database.read() as conn:
             files = layers.of_call(conn, call_id)
             forms = layers.forms(conn, call_id)
@@ -121,18 +121,18 @@ class Archiver:
                 self._blobs.delete(file.path)
                 self._note(file, Form.ARCHIVE, file.archived)
         size = self.size(call_id)
-        log.info("archived: %d of %d bytes are kept", size.kept, size.plain, extra={"call_id": call_id})
+        log.info("call archived kept_bytes=%d of=%d", size.kept, size.plain, extra={"call_id": call_id})
         return size
 
     def size(self, call_id: CallId) -> Size:
-        """What the call's layers take."""
+        """The storage of the call's layers."""
         with self._database.read() as conn:
             return size_of(layers.of_call(conn, call_id))
 
     def remake(self, call_id: CallId) -> int:
-        """Put every file of the call back in its place, equal by digest; answers how many were. It is not archived again.
+        """Restore every file of the call, equal by digest; returns how many. The call is not archived again.
 
-        Raises StoreError where one does not come out as it was; what was put back until then stays.
+        Raises StoreError where one differs; those restored before stay.
         """
         with self._database.read() as conn:
             files = [file for file in layers.of_call(conn, call_id) if file.archived is not None]
@@ -145,7 +145,7 @@ class Archiver:
                     writing.write(block)
                 if digest.hexdigest() != file.sha256:
                     raise derived_cache.DigestMismatchError(
-                        f"{file.path} comes out of the archive with other bytes than it had"
+                        f"{file.path}: the file rebuilt from the archive has other bytes"
                     )
                 writing.commit()
         for file in files:
@@ -156,16 +156,16 @@ class Archiver:
         return len(files)
 
     def verify(self, call_id: CallId) -> tuple[int, list[str]]:
-        """Make everything again and keep nothing: how many files come out as they were, and a line for each other one."""
+        """Rebuild every file without storing it: how many are identical, and a line for each one that differs."""
         with self._database.read() as conn:
             files = [file for file in layers.of_call(conn, call_id) if file.archived is not None]
         wrong = [file.path for file in files if layer_digest(self._blobs, file) != file.sha256]
-        return len(files) - len(wrong), [f"{path} comes out with other bytes than it had" for path in wrong]
+        return len(files) - len(wrong), [f"{path}: the rebuilt file has other bytes" for path in wrong]
 
     def _note(self, file: LayerFile, form: Form, archived: Archived | None) -> None:
         with self._database.write() as conn:
             if not layers.set_form(conn, file, form, archived):
-                raise StoreError(f"{file.path} became another file meanwhile")
+                raise StoreError(f"{file.path} was replaced meanwhile")
 
     def _archived(
         self,
@@ -174,13 +174,13 @@ class Archiver:
         topology: Topology,
         cuts: dict[Role, tuple[int, ...]],
     ) -> Archived | None:
-        """What `file` comes out of bit for bit, proven; None when it has to stay."""
+        """What `file` was rebuilt from bit for bit; None if it has to stay."""
         try:
             head, tail = self._around(file)
         except AudioFileError:
             return None
         for candidate in _candidates(file, done, topology, cuts, head, tail):
-            if self._comes_out(file, candidate):
+            if self._rebuilds(file, candidate):
                 return candidate
         try:
             flac = self._flac(file)
@@ -189,13 +189,13 @@ class Archiver:
         if flac is None:
             return None
         whole = Archived(flac.key, flac.size_bytes, flac.sha256, Making.WHOLE, head, tail)
-        if self._comes_out(file, whole):
+        if self._rebuilds(file, whole):
             return whole
-        log.warning("%s stays: it does not come out of FLAC as it was", file.path)
+        log.warning("%s is not archived: FLAC does not rebuild it bit for bit", file.path)
         self._blobs.delete(flac.key)
         return None
 
-    def _comes_out(self, file: LayerFile, archived: Archived) -> bool:
+    def _rebuilds(self, file: LayerFile, archived: Archived) -> bool:
         try:
             return layer_digest(self._blobs, replace(file, archived=archived)) == file.sha256
         except StoreAwayError:
@@ -209,10 +209,10 @@ class Archiver:
             head = opened.read(_HEAD_BYTES)
             info = wav.parse(head)
             if (info.format, info.bits) != (wav.PCM, 16) or not info.data_bytes:
-                raise AudioFileError(f"{file.path} holds no 16-bit samples")
+                raise AudioFileError(f"{file.path} has no 16-bit samples")
             end = info.data_offset + info.data_bytes // info.frame_bytes * info.frame_bytes
             if not end <= file.size_bytes <= end + _MOST_TAIL_BYTES:
-                raise AudioFileError(f"{file.path} has another length than its head says")
+                raise AudioFileError(f"the length of {file.path} is not the one in its header")
             opened.seek(end)
             tail = opened.read()
         return base64.b64encode(head[: info.data_offset]).decode(), base64.b64encode(tail).decode()
@@ -243,7 +243,7 @@ class Archiver:
         try:
             return self._blobs.commit_part(key)
         except BlobExistsError:
-            # Of an encoder of another version, or of samples that were fetched again: made anew, and proven anew.
+            # Made by another encoder version, or from a recording downloaded again: encode and verify again.
             if any(other.archived and other.archived.key == key for other in self._others(file)):
                 return None
             self._blobs.delete(key)
@@ -256,7 +256,7 @@ class Archiver:
 
 
 def size_of(files: Sequence[LayerFile]) -> Size:
-    """What layers take, and would take as the files that they were."""
+    """The storage of layers, and what they would take as WAV files."""
     shared = {file.archived.key: file.archived.size_bytes for file in files if file.archived is not None}
     plain = sum(file.size_bytes for file in files if file.archived is None)
     return Size(sum(file.size_bytes for file in files), plain + sum(shared.values()))
@@ -270,7 +270,7 @@ def _candidates(
     head: str,
     tail: str,
 ) -> Iterator[Archived]:
-    """What `file` might be made of, the likeliest first."""
+    """What `file` may be derived from, the likeliest first."""
     for source in done:
         flac = source.archived
         if flac is None or flac.making is not Making.WHOLE:
@@ -288,7 +288,7 @@ def _candidates(
 
 
 def _cuts(streamed: Sequence[StreamRow], role: Role) -> tuple[int, ...]:
-    """The samples of layer 1 at which a stream ended and another went on."""
+    """The samples of layer 1 at which a stream ended and another one continued."""
     ends = []
     for stream in streamed[:-1]:
         found = stream.counts.get(role)

@@ -1,8 +1,8 @@
-"""Deleting recordings at the carrier once our copy is safe, if the policy says so. Never by itself: the default is never.
+"""Deletes recordings at the carrier once our copy is safe, where the policy says so. The default is never.
 
-A copy counts as safe when it was read again from the store, whole, and has the length and digest of its row; what was
-true when it was written does not count. A recording that the carrier no longer has counts as done. Each deletion leaves
-a tombstone in the same step, so that it is done once and reconciliation does not miss it.
+A copy is safe when it was read again from the store, complete, with the length and digest of its row; a check at writing
+time does not count. A recording that the carrier no longer has counts as deleted. Each deletion leaves a tombstone, so
+that it happens once and reconciliation does not report the recording as missing.
 """
 
 import logging
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one recording that is due. `why` says what kept it; None when it went, or would go."""
+    """The outcome for one recording that is due. `why` says why it was kept; None where it is deleted."""
 
     sid: RecordingSid
     call_id: CallId
@@ -48,7 +48,7 @@ class Deletion:
         *,
         after_days: int | None,
     ) -> None:
-        """`after_days`: how long after its call was closed a recording goes; None is never."""
+        """`after_days`: how long after its call was closed a recording is deleted; None is never."""
         self._database = database
         self._blobs = blobs
         self._carrier = carrier
@@ -56,9 +56,9 @@ class Deletion:
         self._after_days = after_days
 
     def sweep(self, *, dry_run: bool = False) -> list[Outcome]:
-        """Delete what is due; with `dry_run` check everything as if, and delete nothing.
+        """Delete what is due; with `dry_run` check everything and delete nothing.
 
-        Ends at the first refusal that the next deletion would meet too; the rest waits for the next time.
+        Stops at the first failure that the next deletion would meet too; the rest waits for the next run.
         """
         if self._after_days is None:
             return []
@@ -70,9 +70,9 @@ class Deletion:
             try:
                 outcomes.append(self._one(sid, call_id, dry_run))
             except CarrierError as error:
-                # The same would come of the next one: credentials, a quota, a carrier that is away.
+                # The next one would fail too: credentials, a quota, an outage.
                 outcomes.append(Outcome(sid, call_id, 0, str(error)))
-                log.warning("deleting at the carrier stops here for now: %s", error)
+                log.warning("deletion at the carrier stopped: %s", error)
                 break
         return outcomes
 
@@ -86,19 +86,19 @@ class Deletion:
         if why is None and not dry_run:
             why = self._delete(sid, call_id, kept)
         if why is not None:
-            log.warning("the carrier's copy stays: %s", why, extra={"call_id": call_id})
+            log.warning("the carrier's copy is kept: %s", why, extra={"call_id": call_id})
         return Outcome(sid, call_id, kept.duration_ms, why)
 
     def _doubt(self, kept: LayerFile) -> str | None:
-        """Why our copy, read now, is not good enough."""
+        """Why our copy, read now, is not safe."""
         try:
             size_bytes = layer_size(self._blobs, kept)
             if size_bytes is None:
-                return "our copy is gone"
+                return "our copy is missing"
             if size_bytes != kept.size_bytes:
-                return f"our copy has {size_bytes} bytes and should have {kept.size_bytes}"
+                return f"our copy has {size_bytes} bytes, expected {kept.size_bytes}"
             if layer_digest(self._blobs, kept) != kept.sha256:
-                return "our copy has another digest than its row"
+                return "the digest of our copy is not the one of its row"
         except StoreError as error:
             return f"our copy cannot be read: {error}"
         return None
@@ -119,10 +119,10 @@ class Deletion:
                     sid, call_id, kept.sha256 or "", kept.duration_ms, not was_there, self._clock.now()
                 ),
             )
-        log.info("deleted the carrier's copy of a recording", extra={"call_id": call_id})
+        log.info("carrier recording deleted", extra={"call_id": call_id})
         return None
 
 
 def saved_a_month(durations_ms: Sequence[int], prices: Prices) -> Decimal:
-    """What no longer storing these costs less each month, at the price of storage beyond the free minutes."""
+    """What the carrier no longer charges each month, at the price of storage beyond the free minutes."""
     return sum(map(started_minutes, durations_ms), 0) * prices.storage_per_minute_month

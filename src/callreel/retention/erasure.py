@@ -1,8 +1,8 @@
-"""Erasing a call: its audio in every form, its text, its numbers, here and at the carrier.
+"""Erases a call: its audio in every form, its text, its numbers, here and at the carrier.
 
-The row in `erasures` is the order, and what stays when it is done; a durable workflow carries it out and tries again for
-as long as it takes. The order of the steps survives a kill: the carrier's copies, our files, and last, in one
-transaction, the rows that name them; each step changes nothing twice. What was backed up before is in the backup still.
+The row in `erasures` is the order, and the tombstone when it is done; a durable workflow carries it out and retries for as
+long as it takes. The steps are in an order that survives a kill: the carrier's copies, our files, and last, in one
+transaction, the rows that name them. Each step is idempotent. Backups made before keep their copies.
 """
 
 import logging
@@ -53,9 +53,9 @@ class Erasing:
         after: timedelta | None,
         unfinished: Callable[..., Sequence[WorkItem]],
     ) -> None:
-        """`after`: how long after its verdict a call is erased by itself; None is never.
+        """`after`: how long after its verdict the policy erases a call; None is never.
 
-        `unfinished` answers the workflows on recordings (by SID) that have not ended.
+        `unfinished` returns the workflows on recordings, by SID, that have not ended.
         """
         self._database = database
         self._blobs = blobs
@@ -67,37 +67,37 @@ class Erasing:
         self._orders = ErasureOrders(database, clock, carrier_usable=carrier.usable)
 
     def job(self, leads: Callable[[], bool]) -> PeriodicJob:
-        """Orders what the policy says is due, for every server; only the one for which `leads` is true does it."""
+        """Orders what the policy says is due; of all servers, the one for which `leads` is true does the work."""
         return PeriodicJob(
-            name="order-erasures", job=self.ask_by_policy, interval_s=POLICY_INTERVAL_S, enabled=leads
+            name="order-erasures", job=self.order_due, interval_s=POLICY_INTERVAL_S, enabled=leads
         )
 
-    def ask_by_policy(self) -> int:
-        """Order what the policy says is due; answers how many calls. Held ones are not."""
+    def order_due(self) -> int:
+        """Order what the policy says is due, except held calls; returns how many calls."""
         if self._after is None:
             return 0
         with self._database.read() as conn:
             due = erasures.due(conn, self._clock.now() - self._after)
-        asked = 0
+        ordered = 0
         for call_id in due:
             try:
-                self._orders.ask(call_id, BY_POLICY)
-                asked += 1
+                self._orders.request(call_id, BY_POLICY)
+                ordered += 1
             except (NoCallError, ErasureRefusedError) as error:
-                log.info("a call is not erased by the policy yet: %s", error, extra={"call_id": call_id})
-        return asked
+                log.info("policy does not erase a call yet: %s", error, extra={"call_id": call_id})
+        return ordered
 
     def erase(self, call_id: CallId) -> ErasureRow:
-        """Carry out an order, or what is left of it; answers what stays.
+        """Carry out an order, or the rest of it; returns the tombstone.
 
-        Raises StoreError, StoreAwayError, CarrierError or OSError where it cannot be done now.
+        Raises StoreError, StoreAwayError, CarrierError or OSError when it cannot be completed now.
         """
         for _, work in self.steps(call_id):
             work()
         return self._order(call_id)
 
     def steps(self, call_id: CallId) -> Sequence[tuple[str, Callable[[], None]]]:
-        """The steps of it by name, in their order. Each may run twice."""
+        """The steps of an erasure by name, in their order. Each may run twice."""
         return (
             ("carrier", lambda: self._erase_at_carrier(call_id)),
             ("files", lambda: self._erase_files(call_id)),
@@ -124,7 +124,7 @@ class Erasing:
             raise StoreError(f"{len(left)} of {len(files)} files are still there after they were deleted")
 
     def _erase_rows(self, call_id: CallId) -> None:
-        """In one transaction; then what was deleted is made unreadable in the database's files."""
+        """Delete the rows in one transaction, and make them unreadable in the database's files."""
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
             files = layers.of_call(conn, call_id)
@@ -136,7 +136,7 @@ class Erasing:
                 counts = erasures.counts(conn, call_id)
                 erasures.delete_call(conn, call_id, [call.leg_sid, *sids], counts, self._clock.now())
             for file in files:
-                self._erase_drawn(file)  # by a reader meanwhile
+                self._erase_derived(file)  # a reader may have made them meanwhile
             self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))
             log.info("call erased files=%d", len(files), extra={"call_id": call_id})
         scrub(self._database)
@@ -149,7 +149,7 @@ class Erasing:
                 )
 
     def _erase_at_carrier(self, call_id: CallId) -> None:
-        """The carrier's recordings of the call, also those that no callback reported, and the texts it made of them."""
+        """Delete the carrier's recordings of the call, also those without a callback, and its transcriptions of them."""
         ordered = self._order(call_id)
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
@@ -157,16 +157,16 @@ class Erasing:
             files = layers.of_call(conn, call_id)
             sids = [row.sid for row in recordings.of_call(conn, call_id)]
         if call is None:
-            return  # another process was faster
+            return  # another process completed it
         if sids and any(item.state is WorkState.RUNNING for item in self._unfinished(*sids)):
             # No other work on it begins any more: each looks for the order first (`CallErasedError`).
             raise StoreError("a recording of the call is being worked on; erasing waits for it")
         self._refuse_elsewhere(files)
-        became = dict(ordered.recordings)
+        outcomes = dict(ordered.recordings)
         if not ordered.at_carrier:
-            became |= {sid: {"outcome": AtCarrier.KEPT.value, "transcriptions": 0} for sid in known}
+            outcomes |= {sid: {"outcome": AtCarrier.KEPT.value, "transcriptions": 0} for sid in known}
             with self._database.write() as conn:
-                erasures.set_recordings(conn, call_id, became)
+                erasures.set_recordings(conn, call_id, outcomes)
             return
         if not self._carrier.usable:
             if not known:
@@ -174,28 +174,28 @@ class Erasing:
             raise StoreError(NO_CREDENTIALS)
         listed = [found.sid for found in self._carrier.of_leg(call.leg_sid) if found.cloud_state is not None]
         for sid in dict.fromkeys([*known, *listed]):
-            if sid in became:
+            if sid in outcomes:
                 continue
             texts = self._carrier.delete_transcriptions(sid)
             outcome = AtCarrier.DELETED if self._carrier.delete(sid) else AtCarrier.ALREADY_DELETED
-            became[sid] = {"outcome": outcome.value, "transcriptions": texts}
+            outcomes[sid] = {"outcome": outcome.value, "transcriptions": texts}
             with self._database.write() as conn:
-                erasures.set_recordings(conn, call_id, became)
+                erasures.set_recordings(conn, call_id, outcomes)
 
     def _erase_file(self, file: LayerFile) -> None:
         self._blobs.delete(file.path)
         if file.archived is not None:
             self._blobs.delete(file.archived.key)
-        self._erase_drawn(file)
+        self._erase_derived(file)
 
-    def _erase_drawn(self, file: LayerFile) -> None:
-        """What was made of the file for pages and players."""
+    def _erase_derived(self, file: LayerFile) -> None:
+        """Delete what was derived from the file for pages and players."""
         if file.sha256 is None:
             return
         derived_cache.delete(self._blobs, file)
         folder = f"{peaks.FOLDER}/{file.sha256}"
-        drawn = {blob.key for blob in self._blobs.local_files(folder)}
+        derived = {blob.key for blob in self._blobs.local_files(folder)}
         if self._blobs.objects is not None:
-            drawn |= {found.key for found in self._blobs.objects.list_folder(folder)}
-        for key in drawn:
+            derived |= {found.key for found in self._blobs.objects.list_folder(folder)}
+        for key in derived:
             self._blobs.delete(key)

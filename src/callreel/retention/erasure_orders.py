@@ -1,7 +1,7 @@
-"""Asking for a call to be erased: whether it may be, what would go, and the order as a row. `services/erasing` does the work.
+"""Orders the erasure of a call: whether it is allowed, what it would delete, and the order as a row.
 
-The row is the order: it is written in one transaction with the look at what forbids it, so that a call which is held in the
-same instant is either held or erased, never both.
+The order is written in the transaction that checks what forbids it, so that a call that is held at the same instant is
+either held or erased, never both. `erasure.py` carries it out.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ _THERE = (CloudState.STORED, CloudState.COMPLETED, CloudState.PARKED)
 
 
 class ErasureRefusedError(CallreelError):
-    """A call cannot be erased as it is now; the words say why."""
+    """A call cannot be erased in its present state; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class WouldGo:
-    """What erasing a call destroys. `counts` are rows by table; `refusal` says why it cannot be now."""
+    """What erasing a call deletes. `counts` are rows by table; `refusal` says why it cannot be erased now."""
 
     files: list[LayerFile]
     recordings: list[RecordingSid]
@@ -43,7 +43,7 @@ class WouldGo:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files as they were made."""
+        """Of all files, in their original form."""
         return sum(file.size_bytes for file in self.files)
 
 
@@ -56,10 +56,10 @@ class ErasureOrders:
         self._database = database
         self._clock = clock
 
-    def ask(self, call_id: CallId, by: str, reason: str = "", *, at_carrier: bool = True) -> ErasureRow:
-        """Order the erasing of a call; asked again, what is not done goes on at once. `by` and `reason` stay.
+    def request(self, call_id: CallId, by: str, reason: str = "", *, at_carrier: bool = True) -> ErasureRow:
+        """Order the erasure of a call; ordered again, a retry that waits runs at once. The first `by` and `reason` stay.
 
-        With `at_carrier` the carrier's copies go first. Raises NoCallError, ErasureRefusedError, ReasonError.
+        With `at_carrier` the carrier's copies are deleted first. Raises NoCallError, ErasureRefusedError, ReasonError.
         """
         reason = checked_reason(reason, needed=False)
         with self._database.write() as conn:
@@ -84,7 +84,7 @@ class ErasureOrders:
         return ordered
 
     def would_go(self, call_id: CallId) -> WouldGo | None:
-        """What erasing it would destroy; None if there is no such call."""
+        """What erasing it would delete; None if there is no such call."""
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
             if call is None:
@@ -110,7 +110,7 @@ def refusal(conn: Connection, call: CallRow) -> str | None:
 
 
 def there(conn: Connection, call_id: CallId) -> list[RecordingSid]:
-    """The call's recordings that the carrier should still have."""
+    """The call's recordings that the carrier should still have a copy of."""
     gone = deletions.sids_of_call(conn, call_id)
     return [
         row.sid for row in recordings.of_call(conn, call_id) if row.state in _THERE and row.sid not in gone

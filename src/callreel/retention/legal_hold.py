@@ -1,7 +1,7 @@
-"""Holding a call: while it is held nothing of it is erased, here or at the carrier, by a person or by a policy.
+"""Legal holds: while a call is held, no person and no policy erases any of it, here or at the carrier.
 
-Archiving goes on: it keeps the very samples, proven by digest, so nothing is lost by it. Each hold stays as a row, with who
-set it and why, and who let the call go and why.
+Archiving continues: it keeps the exact samples, proven by digest. Each hold stays as a row, with who set it and why, and who
+released it and why.
 """
 
 import logging
@@ -23,19 +23,19 @@ log = logging.getLogger(__name__)
 
 
 class NoCallError(CallreelError):
-    """There is no such call, or none any more."""
+    """There is no such call, or it was erased."""
 
 
 class HoldRefusedError(CallreelError):
-    """A call cannot be held, or let go, as it is now."""
+    """A call cannot be held or released in its present state."""
 
 
 class ReasonError(CallreelError):
-    """A reason that is none, or too long."""
+    """A reason is missing or too long."""
 
 
 class LegalHolds:
-    """Holding and letting go. Blocking; safe from any thread."""
+    """Blocking; safe from any thread."""
 
     def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database
@@ -54,12 +54,12 @@ class LegalHolds:
                 raise HoldRefusedError(f"the call is held already, by {held.by} since {held.at:%Y-%m-%d}")
             row = holds.add(conn, call_id, reason, by, self._clock.now())
             event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": True}))
-        log.info("a call is held", extra={"call_id": call_id})
+        log.info("legal hold set", extra={"call_id": call_id})
         self._publisher.publish(event)
         return row
 
     def release(self, call_id: CallId, reason: str, by: str) -> HoldRow:
-        """Let a held call go; nothing is erased by that. Raises ReasonError, NoCallError, HoldRefusedError."""
+        """Release a held call; this erases nothing. Raises ReasonError, NoCallError, HoldRefusedError."""
         reason = checked_reason(reason)
         with self._database.write() as conn:
             locked(conn, call_id)
@@ -68,13 +68,13 @@ class LegalHolds:
                 raise HoldRefusedError("the call is not held")
             row = holds.release(conn, held.id, reason, by, self._clock.now())
             event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, {"held": False}))
-        log.info("a call is held no more", extra={"call_id": call_id})
+        log.info("legal hold released", extra={"call_id": call_id})
         self._publisher.publish(event)
         return row
 
 
 def locked(conn: Connection, call_id: CallId) -> CallRow:
-    """The call, which nobody else holds, lets go, erases or corrects until this transaction is over. Raises NoCallError."""
+    """The call, locked against other holds, releases, erasures and corrections until the transaction ends. Raises NoCallError."""
     calls.lock(conn, call_id)
     call = calls.get(conn, call_id)
     if call is None:
@@ -83,7 +83,7 @@ def locked(conn: Connection, call_id: CallId) -> CallRow:
 
 
 def checked_reason(reason: str, *, needed: bool = True) -> str:
-    """A reason without the blanks around it. Raises ReasonError."""
+    """The reason without surrounding spaces. Raises ReasonError."""
     reason = reason.strip()
     if needed and not reason:
         raise ReasonError("a reason is needed; it stays with the record")

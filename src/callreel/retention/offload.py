@@ -1,8 +1,8 @@
-"""Files move from this machine's spool to the object store: live layers when their call is over, others that had to wait.
+"""Moves files from this machine's spool to the object store: live layers after their call, and others that had to wait.
 
-A file is uploaded, read back, and only then gone from here; then its row says so. Killed at any instant, the next sweep
-does what is missing: a file that is still here is moved, one that is gone from here is in the store. While the store is
-away everything stays and is played from here.
+A file is uploaded, read back, and only then deleted here; then its row is updated. After a kill at any instant, the next
+sweep completes the move: a file that is still here is moved, one that is not is in the store. While the store is
+unavailable, everything stays on the spool and is played from there.
 """
 
 import logging
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 2.0
 _BACKOFF = Backoff(first_s=2 * INTERVAL_S, longest_s=60.0)
 AFTER_END = timedelta(seconds=3)
-"""So long after its call ended a layer is left alone: a stream that joined at the last instant would make it grow."""
+"""A layer is not moved before this time after its call: a stream that joined at the last instant may still append to it."""
 MADE_FOLDERS = (folders.CLOUD, peaks.FOLDER)
-"""Where stages put what they make; what lies here was to move at once and could not."""
+"""Folders of files that post-call stages make; one that is still here could not be uploaded at once."""
 
 
 class Offloader:
-    """One task a process that has a spool. `sweep` blocks; two at once do no harm."""
+    """Blocking; two at once do no harm."""
 
     def __init__(self, database: Database, blobs: BlobStore, clock: Clock, spool: str) -> None:
         self._database = database
@@ -39,7 +39,7 @@ class Offloader:
         self.spool = spool
         self._failures = 0
         self.waiting = 0
-        """Files that could not move at the last look."""
+        """Files that could not be moved in the last sweep."""
 
     def job(self) -> PeriodicJob:
         """At growing intervals while the object store is unavailable."""
@@ -50,7 +50,7 @@ class Offloader:
         return _BACKOFF.after_s(self._failures) if self._failures else INTERVAL_S
 
     def sweep(self) -> int:
-        """Move what can move; answers how many files did."""
+        """Move what can be moved; returns how many files were."""
         with self._database.read() as conn:
             due = layers.on_spool(conn, self.spool, self._clock.now() - AFTER_END)
         made = self._made()

@@ -41,7 +41,7 @@ def erase(
     at_carrier: bool = True,
 ) -> JSONResponse:
     """Erase a call for good. `at_carrier=false` keeps the carrier's copy of the recording."""
-    row = orders.ask(call_id, person.name, reason, at_carrier=at_carrier)
+    row = orders.request(call_id, person.name, reason, at_carrier=at_carrier)
     return JSONResponse(
         erasure_summary(context, row), 202, headers={"Location": f"/api/calls/{call_id}/erasure"}
     )

@@ -46,7 +46,7 @@ def erase(
     here_only: Annotated[bool, Form()] = False,
 ) -> Response:
     try:
-        orders.ask(call_id, person.name, reason, at_carrier=not here_only)
+        orders.request(call_id, person.name, reason, at_carrier=not here_only)
     except (ErasureRefusedError, ReasonError) as error:
         return _page(context, page, orders, call_id, error)
     return RedirectResponse(f"/calls/{call_id}/erase", 303)
