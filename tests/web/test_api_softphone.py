@@ -36,6 +36,15 @@ def test_missing_settings_are_described(ada: TestClient) -> None:
     assert "TWILIO_API_KEY_SID" in refused.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("name", ["zoe", "sam"])
+def test_missing_settings_are_named_to_administrators_only(signed_in: As, name: str) -> None:
+    browser = signed_in(name)
+    answers = [browser.get("/api/softphone"), browser.post("/api/softphone/token")]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert answers[0].json()["ready"] is False and answers[0].json()["missing"] == []
+    assert not any("TWILIO" in answer.text for answer in answers)
+
+
 def test_access_token_is_personal_and_short_lived(ready: TestClient) -> None:
     assert ready.get("/api/softphone").json() == {
         "ready": True,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from callreel.domain.access import Right
 from callreel.domain.events import Json
 from callreel.store.people import technicians
 from callreel.store.people.technicians import TechnicianRow
@@ -46,11 +47,16 @@ class TechnicianChange(Body):
 
 @routes.get("/api/softphone")
 def state(context: Context, person: CurrentPerson) -> JSONResponse:
-    """Whether you can place calls, and which settings are missing if not."""
+    """Whether you can place calls. If not, administrators also get the missing settings."""
     phone = context.options.softphone
     local = {"signal_host": phone.local_signal, "sounds": SOUNDS} if phone.local_signal else None
     return JSONResponse(
-        {"ready": not phone.missing, "missing": phone.missing, "identity": person.identity, "local": local}
+        {
+            "ready": not phone.missing,
+            "missing": phone.missing if person.may(Right.READ_SETTINGS) else [],
+            "identity": person.identity,
+            "local": local,
+        }
     )
 
 
@@ -59,9 +65,8 @@ def token(context: Context, person: CurrentPerson) -> JSONResponse:
     """An access token for yourself, for the carrier's library in the browser."""
     phone = context.options.softphone
     if phone.missing:
-        raise RequestConflictError(
-            f"calls cannot be placed; settings are missing: {'; '.join(phone.missing)}"
-        )
+        named = f": {'; '.join(phone.missing)}" if person.may(Right.READ_SETTINGS) else ""
+        raise RequestConflictError(f"calls cannot be placed; settings are missing{named}")
     minted = mint(
         phone.account_sid,
         phone.api_key_sid,
