@@ -1,6 +1,7 @@
 """The web application: middleware, routes, static files. `callreel.app` builds the services that it uses.
 
-A request passes the security headers, then the gate (host, origin, sign-in, rights), then its route.
+A request passes the security headers, then the gate (host, origin, sign-in, rights), then the limits of
+its body, then its route.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from callreel.web.api import (
 from callreel.web.auth.gate import Gate, SecurityHeaders
 from callreel.web.auth.person import demo_person
 from callreel.web.auth.signin import SignIn
+from callreel.web.body_limits import BodyLimits
 from callreel.web.carrier import webhooks
 from callreel.web.errors import install_error_handlers
 from callreel.web.options import WebContext, WebOptions
@@ -54,6 +56,7 @@ def create_app(
     app.state.carrier = carrier
     app.state.renderer = Renderer(options)
     app.state.sign_in = SignIn(context)
+    app.add_middleware(BodyLimits)
     app.add_middleware(
         Gate, sign_in=app.state.sign_in, database=context.database, demo=options.demo,
         default_person=demo_person(options.demo_identity) if options.no_sign_in else None,
