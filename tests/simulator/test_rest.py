@@ -513,6 +513,42 @@ async def test_call_continues_with_the_document_at_a_url() -> None:
     assert call.outcome.status == "completed"
 
 
+async def test_time_limit_and_callback_of_an_update() -> None:
+    async with running_call() as call:
+        path = f"Calls/{call.sid}.json"
+        for refused in ({"TimeLimit": "0"}, {"TimeLimit": "1e3"}, {"StatusCallback": "relative"}, {}):
+            assert (await call.client.post(path, data=refused)).status_code == 400
+        data = {"TimeLimit": "3", "StatusCallback": f"{call.receiver.url}/elsewhere"}
+        assert (await call.client.post(path, data=data)).status_code == 200
+        await call.hung_up.wait()
+    assert call.outcome.answered_ms is not None
+    assert call.outcome.duration_ms == call.outcome.answered_ms + 3000
+    assert [form["CallStatus"] for form in call.receiver.forms("/elsewhere")] == ["completed"]
+    assert call.receiver.forms("/call") == []
+
+
+async def test_created_call_is_recorded_and_limited() -> None:
+    technician = Technician(voice=voice(2, 300), ring_s=0.2)
+    async with (
+        receiving() as got,
+        carrier_for(got, technician=technician) as carrier,
+        client_of(carrier) as client,
+    ):
+        data = {"To": "+14155550123", "From": "+14155550100", "TimeLimit": "5", "Record": "true"}
+        data |= {
+            "Twiml": "<Response><Pause length='60'/></Response>",
+            "Trim": "do-not-trim",
+            "RecordingChannels": "dual",
+            "RecordingStatusCallback": f"{got.url}/made",
+        }
+        created = (await client.post("Calls.json", data=data)).json()
+        await carrier.wait_for_calls()
+        (form,) = got.forms("/made")
+        assert (form["RecordingSource"], form["RecordingChannels"]) == ("OutboundAPI", "2")
+        assert (form["CallSid"], form["RecordingDuration"]) == (created["sid"], "5")
+        assert (await client.get(f"Calls/{created['sid']}.json")).json()["duration"] == "5"
+
+
 async def test_call_is_created_over_rest() -> None:
     technician = Technician(voice=voice(2, 300), ring_s=0.2)
     async with (

@@ -53,13 +53,18 @@ class Redirection:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCall:
-    """A call that the application places over REST: the phone `to` is rung, then the document runs."""
+    """A call that the application places over REST: the phone `to` is rung, then the document runs.
+
+    `recording` begins with the answer. `time_limit_s` counts from the answer.
+    """
 
     to: str
     from_: str
     document: Redirection
     callback: Callback | None
     timeout_s: int
+    time_limit_s: int | None = None
+    recording: StartRecording | None = None
 
 
 class LiveCall(Protocol):
@@ -68,6 +73,10 @@ class LiveCall(Protocol):
     def hang_up(self) -> None: ...
 
     def redirect(self, redirection: Redirection) -> None: ...
+
+    def amend(self, time_limit_s: int | None, callback: Callback | None) -> None:
+        """Replace the time limit, counted from the answer, and the callback of the call's end; None keeps them."""
+        ...
 
     def start_stream(self, order: StartStream) -> StreamState:
         """Raises StreamRefusedError."""

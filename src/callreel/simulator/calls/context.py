@@ -43,7 +43,8 @@ class CarrierServices:
 class CallContext:
     """Created when a call starts; every task of the call belongs to `group`.
 
-    `ends_ms` is known in advance once two recorded voices are placed; with a live person it is set when the call ends.
+    `planned_ms`, the end without regard to the time limit, is known in advance once two recorded voices are placed; with a live person it is set when the call ends.
+    `callback` receives the progress of the parent leg. `time_limit_s` counts from its answer.
     `interrupted` is set when the call has ended, and while a redirection waits. `caller` is the parent leg's browser, if any.
     """
 
@@ -54,14 +55,19 @@ class CallContext:
     group: asyncio.TaskGroup
     on_progress: Callable[[Progress], None]
     caller: BrowserLeg | None = None
+    callback: Callback | None = None
+    time_limit_s: int | None = None
     keys: str = ""
     audio: LegAudio = field(default_factory=LegAudio)
-    ends_ms: int | None = None
+    planned_ms: int | None = None
     redirection: Redirection | None = None
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: list[Delivery] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _answered_ms: int = 0
+    _limit_ms: int | None = None
+    _limit: asyncio.Task[None] | None = None
     _last_delivery: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     @property
@@ -74,6 +80,12 @@ class CallContext:
 
     def report_progress(self, stage: Stage, position_ms: float) -> None:
         self.on_progress(Progress(stage, round(position_ms)))
+
+    @property
+    def ends_ms(self) -> int | None:
+        """The position at which the call ends or ended; None while that is open."""
+        ends = [end_ms for end_ms in (self.planned_ms, self._limit_ms) if end_ms is not None]
+        return min(ends, default=None)
 
     @property
     def over(self) -> bool:
@@ -103,7 +115,7 @@ class CallContext:
 
     def end(self, at_ms: int) -> None:
         """The call is over at `at_ms`, or at its planned end if that is earlier."""
-        self.ends_ms = at_ms if self.ends_ms is None else min(at_ms, self.ends_ms)
+        self.planned_ms = at_ms if self.ends_ms is None else min(at_ms, self.ends_ms)
         self.ended.set()
         self.interrupted.set()
 
@@ -115,7 +127,7 @@ class CallContext:
         """Stop the current document after the current frame and continue with another one."""
         if not self.over:
             self.redirection = redirection
-            self.ends_ms = None
+            self.planned_ms = None
             self.audio.cut_all(self.clock.next_ms())
             self.interrupted.set()
 
@@ -130,8 +142,28 @@ class CallContext:
         """Answer the parent leg, unless it is answered already, and notify its browser."""
         if self.leg.answered_at is None:
             self.leg.answered_at, self.leg.status = self.clock.moment(at_ms), "in-progress"
+            self._answered_ms = at_ms
             if self.caller is not None:
                 self.caller.answered()
+            if self.time_limit_s is not None:
+                self.limit(self.time_limit_s)
+
+    def limit(self, time_limit_s: int) -> None:
+        """End the call when it has lasted that long; replaces an earlier limit."""
+        self.time_limit_s = time_limit_s
+        if self._limit is not None:
+            self._limit.cancel()
+        if self.leg.answered_at is not None:
+            limit_ms = max(self._answered_ms + time_limit_s * 1000, self.clock.next_ms())
+            self._limit_ms = limit_ms
+            self._limit = self.spawn(self._end_at(limit_ms))
+
+    async def _end_at(self, at_ms: int) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, self.clock.seconds_until(at_ms))):
+                await self.ended.wait()
+        except TimeoutError:
+            self.end(at_ms)
 
     async def fetch(self, url: str, form: Mapping[str, str], method: str = "POST") -> Delivery:
         """Deliver and wait for the response: for TwiML."""

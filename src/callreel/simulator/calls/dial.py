@@ -182,7 +182,7 @@ class DialRunner:
         call.audio.write(technician, answer_ms, script.technician_voice)
         spoken_ms = max(len(script.agent_voice), len(script.technician_voice)) // 8
         planned_ms = answer_ms + spoken_ms + LAST_WORDS_MS
-        call.ends_ms = planned_ms if call.ends_ms is None else min(call.ends_ms, planned_ms)
+        call.planned_ms = planned_ms if call.ends_ms is None else min(call.ends_ms, planned_ms)
 
     async def _bridge(self, answer_ms: int) -> DialResult:
         call = self._call

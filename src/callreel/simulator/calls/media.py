@@ -7,7 +7,7 @@ from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.media_stream import MediaStream
 from callreel.simulator.calls.recording_callbacks import RecordingCallbacks
-from callreel.simulator.calls.twiml_script import StartRecording, StartStream, StreamRefusedError
+from callreel.simulator.calls.twiml_script import Callback, StartRecording, StartStream, StreamRefusedError
 from callreel.simulator.faults import LIST_FAULTS, RECORDING_REST_FAULTS
 from callreel.simulator.scenario import RecordingOutcome, StreamOutcome
 from callreel.simulator.state import Redirection, StreamState
@@ -40,6 +40,11 @@ class CallMedia:
 
     def redirect(self, redirection: Redirection) -> None:
         self._call.redirect(redirection)
+
+    def amend(self, time_limit_s: int | None, callback: Callback | None) -> None:
+        self._call.callback = callback or self._call.callback
+        if time_limit_s is not None:
+            self._call.limit(time_limit_s)
 
     def start_stream(self, order: StartStream) -> StreamState:
         """Raises StreamRefusedError."""

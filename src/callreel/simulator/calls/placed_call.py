@@ -110,7 +110,10 @@ class PlacedCall:
         script, services = self._script, self._services
         clock = CallClock(self._speed)
         if self._outgoing is not None:
-            return CallContext(services, script, self._outgoing[0], clock, group, self._on_progress)
+            leg, order = self._outgoing
+            call = CallContext(services, script, leg, clock, group, self._on_progress)
+            call.callback, call.time_limit_s = order.callback, order.time_limit_s
+            return call
         outgoing = script.direction is Direction.OUTGOING
         from_, to = (
             (CLIENT + script.agent_identity, script.number)
@@ -119,7 +122,9 @@ class PlacedCall:
         )
         sid = services.sids.new("CA") if self._caller is None else self._caller.sid
         leg = Leg(sid, from_, to, "inbound", clock.began_at)
-        return CallContext(services, script, leg, clock, group, self._on_progress, self._caller)
+        url = self._application.status_callback
+        reported = None if url is None else Callback(url, "POST", ("completed",))
+        return CallContext(services, script, leg, clock, group, self._on_progress, self._caller, reported)
 
     async def _execute_documents(self) -> None:
         call = self._call
@@ -150,6 +155,8 @@ class PlacedCall:
             return None
         self._refused = False
         call.answer(ring_ms)
+        if order.recording is not None:
+            self._media.begin_recording(order.recording, "OutboundAPI", ring_ms)
         self._report_leg("answered", "in-progress")
         call.report_progress(Stage.ANSWERED, ring_ms)
         return await self._redirected(order.document)
@@ -158,11 +165,7 @@ class PlacedCall:
         """Report the progress of the parent leg to the callback that subscribed to it."""
         call, leg = self._call, self._call.leg
         leg.status = status
-        callback: Callback | None = None
-        if self._outgoing is not None:
-            callback = self._outgoing[1].callback
-        elif self._application.status_callback is not None:
-            callback = Callback(self._application.status_callback, "POST", ("completed",))
+        callback = call.callback
         if callback is None or event not in callback.events:
             return
         form = call_status_form(
@@ -195,7 +198,7 @@ class PlacedCall:
         if self._caller is not None:
             self._caller.join(call.audio, call.clock, Track.INBOUND, call.hang_up)
         if script.hang_up_at_s is not None:
-            call.ends_ms = round(script.hang_up_at_s * 1000)
+            call.planned_ms = round(script.hang_up_at_s * 1000)
         return Document(self._application.voice_url, response)
 
     async def _redirected(self, redirection: Redirection) -> Document | None:

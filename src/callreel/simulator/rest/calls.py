@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData
 
+from callreel.simulator.calls.twiml_script import StartRecording
 from callreel.simulator.rest.protocol import (
     NOT_IN_PROGRESS,
     Context,
@@ -19,6 +20,8 @@ from callreel.simulator.rest.protocol import (
     invalid,
     not_found,
     page_of,
+    recording_order,
+    seconds,
     text,
     web_url,
 )
@@ -33,6 +36,9 @@ INVALID_TO_NUMBER = 21211
 INVALID_FROM_NUMBER = 21212
 
 _MAX_TWIML_CHARACTERS = 4000
+_DEFAULT_RING_S = 60
+_MAX_RING_S = 600
+_MAX_CALL_S = 86400
 _CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
 _PHONE = re.compile(r"\+[1-9][0-9]{7,14}")
 
@@ -64,12 +70,17 @@ async def create_call(form: Form, context: Context) -> Response:
         raise RestError(400, INVALID_FROM_NUMBER, "The 'From' number is missing or not a valid phone number")
     if document is None:
         raise RestError(400, NO_DOCUMENT, "Url or Twiml is required")
-    timeout = text(form, "Timeout", "60")
-    if not (timeout.isascii() and timeout.isdecimal() and len(timeout) < 4 and 1 <= int(timeout) <= 600):
-        raise invalid("Timeout", "1 to 600 seconds")
-    reported = callback(form, "StatusCallback", _CALL_EVENTS, "completed")
+    order = OutgoingCall(
+        to,
+        from_,
+        document,
+        callback=callback(form, "StatusCallback", _CALL_EVENTS, "completed"),
+        timeout_s=seconds(form, "Timeout", _MAX_RING_S) or _DEFAULT_RING_S,
+        time_limit_s=seconds(form, "TimeLimit", _MAX_CALL_S),
+        recording=_requested_recording(form),
+    )
     assert context.state.originate is not None
-    leg = context.state.originate(OutgoingCall(to, from_, document, reported, int(timeout)))
+    leg = context.state.originate(order)
     return JSONResponse(call_json(leg, context.account.sid), 201)
 
 
@@ -96,13 +107,17 @@ async def fetch_call(sid: str, context: Context) -> Response:
 
 @router.post("/Calls/{sid}.json")
 async def update_call(sid: str, form: Form, context: Context) -> Response:
-    """End a call, or continue it with another document."""
+    """End a call, continue it with another document, limit its duration, or report its end elsewhere."""
     call = running_call(context, sid)
-    document = _document(form)
+    document, time_limit_s = _document(form), seconds(form, "TimeLimit", _MAX_CALL_S)
+    reported = callback(form, "StatusCallback", ("completed",), "completed")
+    amended = time_limit_s is not None or reported is not None
+    if text(form, "Status") or not (document or amended):
+        choice(form, "Status", ("completed", "canceled"))
+    call.amend(time_limit_s, reported)
     if document is not None:
         call.redirect(document)
-    else:
-        choice(form, "Status", ("completed", "canceled"))
+    elif text(form, "Status"):
         call.hang_up()
     return JSONResponse(call_json(existing_leg(context, sid), context.account.sid))
 
@@ -115,6 +130,12 @@ async def delete_call(sid: str, context: Context) -> Response:
         raise RestError(400, NOT_IN_PROGRESS, "Call is in progress. Cannot delete.")
     del context.state.legs[sid]
     return Response(status_code=204)
+
+
+def _requested_recording(form: FormData) -> StartRecording | None:
+    """The recording of a new call: `Record` requests it, the other parameters are validated in any case."""
+    order = recording_order(form, "trim-silence")
+    return order if choice(form, "Record", ("true", "false"), "false") == "true" else None
 
 
 def _document(form: FormData) -> Redirection | None:

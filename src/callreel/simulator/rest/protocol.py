@@ -13,9 +13,10 @@ from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
 
 from callreel.simulator.account import Account
-from callreel.simulator.calls.twiml_script import Callback
+from callreel.simulator.calls.twiml_script import Callback, StartRecording
 from callreel.simulator.rest.resources import page_json
 from callreel.simulator.state import CarrierState
+from callreel.twilio.twiml import RECORDING_CHANNELS, RECORDING_EVENTS, RECORDING_TRACKS, RECORDING_TRIMS
 
 NOT_AUTHENTICATED = 20003
 NOT_FOUND = 20404
@@ -113,6 +114,29 @@ def callback(form: FormData, name: str, events: Collection[str] = (), default: s
     if not set(subscribed) <= set(events):
         raise invalid(f"{name}Event", f"from {', '.join(events)}")
     return None if url is None else Callback(url, method, subscribed)
+
+
+def recording_order(form: FormData, trim: str) -> StartRecording:
+    """The recording that a form requests. `trim` is the default of its `Trim`. Raises RestError."""
+    channels = choice(form, "RecordingChannels", RECORDING_CHANNELS, "mono")
+    track = choice(form, "RecordingTrack", RECORDING_TRACKS, "both")
+    if channels == "dual" and track != "both":
+        raise invalid("RecordingChannels", "mono if RecordingTrack is inbound or outbound")
+    return StartRecording(
+        channels=channels,
+        track=track,
+        trim=choice(form, "Trim", RECORDING_TRIMS, trim),
+        name=None,
+        callback=callback(form, "RecordingStatusCallback", RECORDING_EVENTS, "completed"),
+    )
+
+
+def seconds(form: FormData, name: str, most: int) -> int | None:
+    """A number of seconds from 1 to `most`; None if the parameter is absent. Raises RestError."""
+    value = text(form, name)
+    if value and not 1 <= _number(value, 0) <= most:
+        raise invalid(name, f"1 to {most} seconds")
+    return int(value) if value else None
 
 
 def in_days(query: Mapping[str, str], name: str, moment: datetime | None) -> bool:

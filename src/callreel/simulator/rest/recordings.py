@@ -5,10 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.datastructures import FormData
 
 from callreel.simulator.calls.cloud_recording import CloudRecording
-from callreel.simulator.calls.twiml_script import StartRecording
 from callreel.simulator.faults import PendingFaults
 from callreel.simulator.rest.calls import existing_leg
 from callreel.simulator.rest.downloads import download
@@ -20,16 +18,14 @@ from callreel.simulator.rest.protocol import (
     Form,
     RestContext,
     RestError,
-    callback,
     choice,
     get,
     in_days,
-    invalid,
     not_found,
     page_of,
+    recording_order,
 )
 from callreel.simulator.rest.resources import call_level_json, foreign_rows, recording_json_of
-from callreel.twilio.twiml import RECORDING_CHANNELS, RECORDING_EVENTS, RECORDING_TRACKS, RECORDING_TRIMS
 
 router = APIRouter()
 
@@ -62,7 +58,7 @@ async def list_of_call(call_sid: str, request: Request, context: Context) -> Res
 async def start(call_sid: str, form: Form, context: Context) -> Response:
     """Start a recording. While one that was started over REST runs, the carrier returns that one, with 200."""
     existing_leg(context, call_sid)
-    order = _recording_order(form)
+    order = recording_order(form, "do-not-trim")
     call = context.state.live.get(call_sid)
     if call is None:
         raise RestError(404, NOT_FOUND, f"The call {call_sid} is not in progress")
@@ -129,20 +125,6 @@ async def fetch(name: str, request: Request, context: Context) -> Response:
         return await download(recording, extension, request, ranges=context.ranges)
     await _apply_faults(recording.faults, "fetch")
     return JSONResponse(recording_json_of(recording, context.account.sid, context.api_url))
-
-
-def _recording_order(form: FormData) -> StartRecording:
-    channels = choice(form, "RecordingChannels", RECORDING_CHANNELS, "mono")
-    track = choice(form, "RecordingTrack", RECORDING_TRACKS, "both")
-    if channels == "dual" and track != "both":
-        raise invalid("RecordingChannels", "mono if RecordingTrack is inbound or outbound")
-    return StartRecording(
-        channels=channels,
-        track=track,
-        trim=choice(form, "Trim", RECORDING_TRIMS, "do-not-trim"),
-        name=None,
-        callback=callback(form, "RecordingStatusCallback", RECORDING_EVENTS, "completed"),
-    )
 
 
 def _existing(context: RestContext, sid: str, deleted_too: bool = False) -> CloudRecording:
