@@ -159,8 +159,9 @@ def lanes_between(first_ms: int, last_ms: int) -> bytes:
         (SHAPE, lanes_between(2_000, 5_000), 2, Verdict.VERIFIED),
         (SHAPE, mono_wav(np.concatenate([silence(LATE_MS), MIXED, silence(200)])), 0, Verdict.VERIFIED),
         (lanes_between(0, 1_500), lanes_between(2_100, 5_000), 2, Verdict.EXPLAINED),
+        (lanes_between(0, 1_500), lanes_between(2_100, 5_000), 0, Verdict.EXPLAINED),
     ],
-    ids=["whole and part", "two channels and one", "stopped and started"],
+    ids=["whole and part", "two channels and one", "stopped and started", "started later than reported"],
 )
 def test_two_recordings_give_one_verdict_in_any_order(
     recorded: Recorded, first: bytes, second: bytes, start_s: int, verdict: Verdict, other_first: bool

@@ -6,6 +6,7 @@ from callreel.asr.engine import RecognizedWord
 from callreel.domain.call import CallState, Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
+from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, Layer
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
@@ -137,6 +138,21 @@ def test_mono_recording_is_not_taken_apart_and_the_live_text_stands(recorded: Re
     recorded.engine(decoder).work_on(Workflow.FETCH, SID)
     assert decoder.asked == 0 and final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
     assert [reason.code for reason in recorded.call.reasons] == ["mono_recording"]
+
+
+@pytest.mark.parametrize("state", [CloudState.COMPLETED, CloudState.FAILED])
+def test_second_recording_without_text_never_replaces_the_text_of_the_first(
+    recorded: Recorded, state: CloudState
+) -> None:
+    other = RecordingSid("RE" + "0" * 32)
+    recorded.engine().work_on(Workflow.FETCH, SID)
+    before = recorded.transcript(TranscriptKind.FINAL)
+    recorded.server.put(MEDIA.replace(SID, other), Answer(body=mono_wav(AGENT_SAYS)))
+    recorded.report(state, other)
+    completed = state is CloudState.COMPLETED
+    recorded.engine().work_on(Workflow.FETCH if completed else Workflow.NO_RECORDING, other)
+    assert before is not None and recorded.transcript(TranscriptKind.FINAL) == before
+    assert recorded.call.verdict is Verdict.VERIFIED, recorded.call.reasons
 
 
 @pytest.mark.parametrize("state", [CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING])

@@ -89,16 +89,15 @@ def read_rows(database: Database, blobs: BlobStore, call_id: CallId) -> CallRows
     competing = [part for part in _stored(found) if part.file.channels >= 2]
     if len(competing) < 2 or all(part.row.agreement is not None for part in competing):
         return found
-    measured = {part.row.sid: _agreement(blobs, found, part) for part in competing}
+    measured = {part.row.sid: _measured(blobs, found, part) for part in competing}
     with database.write() as conn:
-        for sid, agreement in measured.items():
-            recordings.set_agreement(conn, sid, agreement)
-    recorded = [replace(row, agreement=measured.get(row.sid, row.agreement)) for row in found.recorded]
-    return replace(found, recorded=recorded)
+        for sid, row in measured.items():
+            recordings.set_agreement(conn, sid, row.agreement or 0.0, row.live_start_ms)
+    return replace(found, recorded=[measured.get(row.sid, row) for row in found.recorded])
 
 
 def chosen_parts(rows: CallRows) -> tuple[RecordingPart, ...]:
-    """The recording of the call, by the carrier's start times; empty when none is stored."""
+    """The recording of the call; empty when none is stored. Its parts lie where the live layers or the carrier place them."""
     stored = {part.row.sid: part for part in _stored(rows)}
     chosen = choose(
         [
@@ -151,21 +150,41 @@ def channel_fault(audio: CallAudio, compared: Iterable[Comparison] | None = None
 
 
 def _stored(rows: CallRows) -> list[RecordingPart]:
-    """Recordings whose file is here; `start_ms` counts from the earliest start, as the carrier reported it."""
+    """Recordings whose file is here; `start_ms` counts from the earliest start."""
     found = []
     for row in rows.recorded:
         file = next((f for f in rows.files if f.layer is Layer.CLOUD and row.sid in f.path), None)
         if row.state is CloudState.STORED and file is not None:
             found.append((row, file))
-    starts = [row.started_at for row, _ in found if row.started_at is not None]
-    first = min(starts, default=None)
+    starts = _starts_by_content([row for row, _ in found])
     return [
-        RecordingPart(
-            row, file,
-            round((row.started_at - first).total_seconds() * 1000) if row.started_at and first else 0,
-        )
-        for row, file in found
-    ]  # fmt: skip
+        RecordingPart(row, file, start - min(starts))
+        for (row, file), start in zip(found, starts, strict=True)
+    ]
+
+
+def _starts_by_content(rows: Sequence[RecordingRow]) -> list[int]:
+    """Where each recording starts: as measured in the live layers, else as the carrier reported it, relative to those.
+
+    The carrier's time is that of its command, which the audio may follow by seconds.
+    """
+    first = min((row.started_at for row in rows if row.started_at is not None), default=None)
+    reported = [
+        round((row.started_at - first).total_seconds() * 1000) if row.started_at and first else 0
+        for row in rows
+    ]
+    shift = next(
+        (
+            row.live_start_ms - at
+            for row, at in zip(rows, reported, strict=True)
+            if row.live_start_ms is not None
+        ),
+        0,
+    )
+    return [
+        at + shift if row.live_start_ms is None else row.live_start_ms
+        for row, at in zip(rows, reported, strict=True)
+    ]
 
 
 def _live(stack: ExitStack, blobs: BlobStore, files: Sequence[LayerFile], role: Role) -> Source | None:
@@ -211,21 +230,27 @@ def _starts(
 
 def _live_offset(live: Mapping[Role, Source], part: Mapping[Role, Source]) -> int | None:
     """The sample of `part` at which the live layers start (negative: before it); None where they do not fit."""
-    best = max(
-        (compare(role, live[role], part[role]) for role in live),
-        key=lambda one: one.correlation or 0.0, default=None,
-    )  # fmt: skip
+    best = _best_fit(live, part)
     return round(best.offset_ms * SAMPLES_PER_MS) if best is not None and best.aligned else None
 
 
-def _agreement(blobs: BlobStore, rows: CallRows, part: RecordingPart) -> float:
+def _measured(blobs: BlobStore, rows: CallRows, part: RecordingPart) -> RecordingRow:
+    """The recording's row with its agreement with the live layers, and its start in them."""
     with ExitStack() as stack:
         channels = _channels(stack, blobs, rows.call, part.file)
         live = {role: source for role in Role if (source := _live(stack, blobs, rows.files, role))}
-        compared = [
-            compare(role, live[role], channels[role]) for role in Role if role in live and role in channels
-        ]
-        return max((one.correlation or 0.0 for one in compared), default=0.0)
+        best = _best_fit(live, channels)
+    if best is None:
+        return replace(part.row, agreement=0.0, live_start_ms=None)
+    start_ms = -round(best.offset_ms) if best.aligned else None
+    return replace(part.row, agreement=best.correlation or 0.0, live_start_ms=start_ms)
+
+
+def _best_fit(live: Mapping[Role, Source], channels: Mapping[Role, Source]) -> Comparison | None:
+    return max(
+        (compare(role, live[role], channels[role]) for role in Role if role in live and role in channels),
+        key=lambda one: one.correlation or 0.0, default=None,
+    )  # fmt: skip
 
 
 def _same_sound(first: Source, second: Source) -> bool:

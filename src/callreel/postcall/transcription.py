@@ -17,7 +17,7 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.domain.verdict import FAULTS
-from callreel.postcall.call_audio import NoAudioError, channel_fault, open_call_audio, read_rows
+from callreel.postcall.call_audio import NoAudioError, channel_fault, chosen_parts, open_call_audio, read_rows
 from callreel.review.live_scoring import save_text_score
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
@@ -96,6 +96,16 @@ class FinalTranscriber:
             if fault is not None and self._has_live_text(call_id):
                 return self.from_live(call_id, f"the live text is kept: {FAULTS[fault]}")
             return self._transcribe(rows.call, audio.cloud, run="")
+
+    def without_recording(self, call_id: CallId) -> int:
+        """One recording gives no text: as `from_live`, unless the call has another one that does."""
+        try:
+            parts = chosen_parts(read_rows(self._database, self._blobs, call_id))
+        except NoAudioError:
+            parts = ()
+        if parts and all(part.file.channels == 2 for part in parts):
+            return 0
+        return self.from_live(call_id)
 
     def from_audio(self, call_id: CallId, run: str) -> int:
         """As `from_recording`, as a new revision for `run`; without usable channels the live layers are transcribed."""

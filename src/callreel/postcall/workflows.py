@@ -3,8 +3,8 @@
     fetch: download the recording, split it, then transcribe
     transcribe: transcribe both channels, then judge
     judge: compare the layers and give the verdict
-    no-recording: keep the live transcript as the final one, then give the verdict (the carrier has no recording, or
-                  one whose channels cannot be told apart)
+    no-recording: keep the live transcript as the final one unless another recording of the call gives its text, then
+                  give the verdict (the carrier has no recording, or one whose channels cannot be told apart)
 
 Each workflow waits in a queue, which processes work on as their settings say: fetching costs the network, transcribing
 an engine, judging a moment of processor time. Each step is idempotent and keyed by the recording. Where a workflow is
@@ -89,7 +89,7 @@ class PostCallWorkflows:
     def no_recording(self, steps: Steps, key: str) -> None:
         """Give the call the transcript and the verdict that its live layers allow."""
         sid = RecordingSid(subject_of(key))
-        self._stage(steps, "transcribe", sid, self._transcriber.from_live)
+        self._stage(steps, "transcribe", sid, self._transcriber.without_recording)
         self._stage(steps, "judge", sid, self._comparison.judge)
 
     def _stage(self, steps: Steps, name: str, sid: RecordingSid, work: Callable[[CallId], T]) -> T:

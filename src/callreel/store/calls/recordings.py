@@ -51,6 +51,8 @@ class RecordingRow:
     """Whether the carrier encrypted it with the account owner's key."""
     agreement: float | None = None
     """How well the live layers correlate with it, 0 to 1; measured where several recordings compete."""
+    live_start_ms: int | None = None
+    """Where it starts in the live layers, measured with `agreement`; None where they do not align."""
 
 
 def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
@@ -97,9 +99,10 @@ def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
     return fetch_all(conn, RecordingRow, query.order_by(recordings.c.started_at, recordings.c.sid))
 
 
-def set_agreement(conn: Connection, sid: RecordingSid, agreement: float) -> None:
-    """Note how well the live layers correlate with a recording, 0 to 1."""
-    conn.execute(update(recordings).where(recordings.c.sid == sid).values(agreement=agreement))
+def set_agreement(conn: Connection, sid: RecordingSid, agreement: float, live_start_ms: int | None) -> None:
+    """Store how well the live layers correlate with a recording, 0 to 1, and where it starts in them."""
+    values = {"agreement": agreement, "live_start_ms": live_start_ms}
+    conn.execute(update(recordings).where(recordings.c.sid == sid).values(**values))
 
 
 def call_ids(conn: Connection, sids: Collection[str]) -> dict[str, CallId]:

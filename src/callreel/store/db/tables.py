@@ -155,6 +155,7 @@ recordings = _table(
     Column("paused", Boolean, nullable=False, default=False),
     Column("encrypted", Boolean, nullable=False, default=False),
     Column("agreement", Float),
+    Column("live_start_ms", Integer),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
 )
 

@@ -97,6 +97,7 @@ def upgrade() -> None:
         sa.Column("paused", sa.Boolean, nullable=False),
         sa.Column("encrypted", sa.Boolean, nullable=False),
         sa.Column("agreement", sa.Float),
+        sa.Column("live_start_ms", sa.Integer),
         sa.Column("updated_at", _TIME, nullable=False),
     )
     op.create_table(
