@@ -1,8 +1,7 @@
-"""What holds for every test: a property is judged by what it finds, never by how long a busy machine took, and what
-needs the processor at its moment has no second one of its kind beside it.
+"""Settings of all tests: no property test has a deadline, and tests that need the processor in time do not run in parallel.
 
-`make test` lets two processes share the files (`-n 2 --dist loadfile`), since most of the long tests wait for calls. A
-file stays whole, in one process. Those of `IN_REAL_TIME` stay together too, one after the other.
+`make test` shares the files among two processes (`-n 2 --dist loadfile`), since most long tests wait for calls. The tests
+of a file run in one process. The files of `IN_REAL_TIME` run in one process too, one after the other.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""What the server refuses before it starts anything."""
+"""Settings that the server refuses before it starts anything."""
 
 from pathlib import Path
 

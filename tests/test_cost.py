@@ -1,4 +1,4 @@
-"""What a frame costs in our own code may not grow unnoticed: as a ratio to a fixed loop timed beside it, not in seconds."""
+"""The cost of a frame in our code has a bound: a ratio to a fixed loop that is timed beside it, not seconds."""
 
 import statistics
 import time
@@ -19,15 +19,15 @@ FRAMES = 1_000
 ROUNDS = 15
 STEPS_A_FRAME = 10
 
-# Steps of the fixed loop that a frame costs: 1.5 times the 16 and 72 of when this was written (docs/performance.md).
+# Steps of the fixed loop that a frame costs: 1.5 times the 16 and 72 that were measured (docs/performance.md).
 PARSE_AND_PLACE_BOUND = 24.0
-WHOLE_WAY_BOUND = 108.0
+WRITE_BOUND = 108.0
 
 PAYLOADS = [bytes([65 + at % 60]) * 160 for at in range(FRAMES)]
 
 
 def fixed_loop() -> int:
-    """Plain work of the interpreter: names, calls, small numbers, a list."""
+    """Typical work of the interpreter: names, calls, small numbers, a list."""
     kept: list[int] = []
     total = 0
     for at in range(FRAMES * STEPS_A_FRAME):
@@ -73,7 +73,7 @@ def test_parsing_and_placing_a_frame_stays_cheap() -> None:
 
 
 def test_writing_a_frame_to_both_layers_stays_cheap(tmp_path: Path) -> None:
-    """As for a call that nobody listens to: eight frames of a track are read at once and written."""
+    """As for a call without listeners: eight frames of a track are read at once and written."""
     said = messages()
     reads = [said[2 + at : 10 + at] for at in range(0, FRAMES, 8)]
 
@@ -95,4 +95,4 @@ def test_writing_a_frame_to_both_layers_stays_cheap(tmp_path: Path) -> None:
         for path in (tmp_path / "8k.wav", tmp_path / "16k.wav"):
             path.unlink()
 
-    assert steps_a_frame(work) < WHOLE_WAY_BOUND
+    assert steps_a_frame(work) < WRITE_BOUND

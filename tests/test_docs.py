@@ -1,4 +1,4 @@
-"""What the documentation says is there, and what is there is in the documentation."""
+"""The documentation names only what exists, and all that must be documented."""
 
 import importlib
 import re
@@ -20,7 +20,7 @@ from callreel.settings import Settings, env_names
 from callreel.settings.carrier import MEDIA_PATH
 from callreel.settings.load import NOT_SETTINGS
 from callreel.simulator.faults import FAULTS
-from tests.end_to_end.test_faults import AT_THE_DOOR, PROMISES
+from tests.support.fault_promises import PROMISES, WITHOUT_CONVERSATION
 from tests.support.installation import temporary_installation
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def test_named_variables_are_settings(page: Path) -> None:
 
 
 def commands(group: TyperGroup, name: str) -> Iterator[str]:
-    """All that can be run: commands, and groups that do something by themselves."""
+    """All that can be run: commands, and groups that also run without a subcommand."""
     for sub, command in group.commands.items():
         in_full = f"{name} {sub}"
         if isinstance(command, TyperGroup):
@@ -119,7 +119,7 @@ def test_the_carriers_routes_are_in_the_account_guide() -> None:
 
 
 def rows(page: str) -> dict[str, str]:
-    """Lines of tables by the name in backticks that stands first."""
+    """Rows of tables by the name in backticks in their first cell."""
     return {match[1]: match[0] for match in re.finditer(r"^\| `([\w.-]+)`.*$", page, re.MULTILINE)}
 
 
@@ -129,7 +129,7 @@ def test_every_fault_has_its_row() -> None:
 
 @pytest.mark.parametrize("name", PROMISES)
 def test_fault_table_states_the_tested_promises(name: str) -> None:
-    assert name not in AT_THE_DOOR
+    assert name not in WITHOUT_CONVERSATION
     promise, cells = PROMISES[name], rows(docs("reliability.md"))[name].split("|")
     verdict, layer = cells[4], cells[5]
     assert set(re.findall(r"`(\w+)`", verdict)) == {promise.verdict, *promise.codes}
@@ -149,8 +149,8 @@ def test_every_dependency_has_its_row() -> None:
     lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
     named = {re.split(r"[^\w.-]", line)[0] for line in lines}
     assert "numpy" in named
-    told = docs("dependencies.md").partition("## Ways not taken")[0]
-    assert named == set(rows(told))
+    used = docs("dependencies.md").partition("## Ways not taken")[0]
+    assert named == set(rows(used))
 
 
 def test_every_test_named_in_the_fault_tables_exists() -> None:
@@ -166,7 +166,7 @@ METRIC = re.compile(r"\bcallreel_[a-z][a-z_]*[a-z]\b")
 
 
 def alerts() -> Iterator[set[str]]:
-    """The metrics of each line of the table that says when to alert."""
+    """The metrics of each row of the table of alerts."""
     table = docs("operations.md").split("## Metrics and alerts")[1].split("\n## ")[0]
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -185,7 +185,7 @@ def test_every_alert_has_an_entry_with_what_to_do() -> None:
     assert {"callreel_health"} in found and len(found) > 10
     for names in found:
         assert any(names & entry for entry in entries), f"no entry for {sorted(names)}"
-    assert set().union(*entries) <= set().union(*found), "an entry for what nobody is told of"
+    assert set().union(*entries) <= set().union(*found), "an entry without an alert"
 
 
 def test_documented_metrics_are_the_exported_ones() -> None:

@@ -1,4 +1,4 @@
-"""What tests need and do not find skips them with a line that says what to do, and fails them where CI is set."""
+"""A missing requirement skips its tests with a line that says what to do, and fails them if CI is set."""
 
 from collections.abc import Callable
 from pathlib import Path

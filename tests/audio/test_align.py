@@ -26,7 +26,7 @@ def compared(
 
 
 def sound_ms(samples: Samples) -> int:
-    """By the ear of the comparison itself: all that a silent live layer lacks."""
+    """The sound that the comparison itself finds: what a silent live layer lacks."""
     return compared(np.zeros_like(samples), samples).unmatched_ms
 
 

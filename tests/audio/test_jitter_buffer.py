@@ -24,7 +24,7 @@ def frame(timestamp_ms: int, letter: bytes = b"a", ms: int = FRAME_MS) -> Frame:
 
 
 def frames(count: int, start_ms: int = 0) -> list[Frame]:
-    """Frames in sequence; each holds a byte of its own, never silence."""
+    """Frames in sequence; each holds a different byte, never silence."""
     return [frame(start_ms + FRAME_MS * number, bytes([number % 250])) for number in range(count)]
 
 

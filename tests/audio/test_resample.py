@@ -1,4 +1,4 @@
-"""The upsampler's promise: layer 2 is the same bytes however layer 1 came, and can be made again."""
+"""The upsampler's promise: layer 2 has the same bytes however layer 1 was divided, and can be recreated."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,7 @@ def test_a_short_pause_does_not_end_a_segment() -> None:
 
 
 def test_state_is_kept_between_the_thresholds() -> None:
-    # Speech goes on at 0.4, silence goes on at 0.4 as well.
+    # 0.4 lies between the thresholds: speech stays speech, and silence stays silence.
     assert run([(500, 0.9), (1_000, 0.4), (500, 0.0)]) == [Opened(0), Closed(0, 1_950)]
     assert run([(500, 0.9), (50, 0.2), (450, 0.4)]) == [Opened(0), Closed(0, 950)]
     assert run([(2_000, 0.4)]) == []

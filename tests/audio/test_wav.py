@@ -1,4 +1,4 @@
-"""Heads of ours read by soundfile and the standard library, heads of theirs read by us."""
+"""Our headers read by soundfile and the standard library, and their headers read by us."""
 
 import io
 import struct

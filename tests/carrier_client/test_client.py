@@ -19,7 +19,7 @@ from tests.support.rest_server import Answer, RestServer, rest_server
 
 
 class Problem(NamedTuple):
-    """What a CarrierError says."""
+    """The fields of a CarrierError."""
 
     what: str
     status: int | None = None
@@ -139,7 +139,7 @@ def test_repeatedly_cut_download_completes(server: RestServer, part: Path) -> No
 
 
 def test_complete_part_is_downloaded_again(server: RestServer, part: Path) -> None:
-    """The process died between fetching and keeping: the carrier has no bytes after the last one."""
+    """The process died between download and commit: the carrier has no bytes after the last one."""
     part.parent.mkdir()
     part.write_bytes(WAV)
     server.put(MEDIA, Answer(body=WAV, ranges=True))

@@ -33,7 +33,7 @@ def test_oracle_engine_has_no_word_errors(tmp_path: Path) -> None:
     assert (document["engine"], document["recordings"]) == ("oracle", 1)
     assert (document["wer_live"], document["streaming_gap"], document["finals_lost"]) == (0, 0, 0)
     assert list(document["kinds"]) == ["composed call"]
-    assert not re.search("<(del|ins)>(?!said|heard)", report.read_text())
+    assert not re.search("<(del|ins)>(?!said|recognized)", report.read_text())
 
 
 def test_missing_manifest_is_reported_in_one_line(tmp_path: Path) -> None:
@@ -56,10 +56,13 @@ def test_an_engine_is_chosen_with_its_options() -> None:
 
 def test_report_marks_differences_and_escapes_text(tmp_path: Path) -> None:
     (recorded,) = read_material(write_call(tmp_path))
-    heard = {Role.AGENT: "is the bump at full pressure <b> now please shut the valve", Role.TECHNICIAN: ""}
+    hypotheses = {
+        Role.AGENT: "is the bump at full pressure <b> now please shut the valve",
+        Role.TECHNICIAN: "",
+    }
     said = "is the pump at full pressure now please shut the valve"
-    errors = word_errors(said, heard[Role.AGENT])
-    result = Evaluated(recorded, 16, errors, errors, heard, heard, Segmentation())
+    errors = word_errors(said, hypotheses[Role.AGENT])
+    result = Evaluated(recorded, 16, errors, errors, hypotheses, hypotheses, Segmentation())
     made = page([("dragon & co", [result])])
     assert "<del>pump</del> <ins>bump</ins>" in made
     assert "<del>no it has leaked since monday done</del>" in made

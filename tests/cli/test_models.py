@@ -47,18 +47,18 @@ def test_model_folder_is_checked_in_place(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("arguments", "message"),
     [
         (("fetch", "smoll"), "did you mean small?"),
-        (("fetch", "nobody/nothing"), "the model hub has no nobody/nothing"),
+        (("fetch", "someone/nothing"), "the model hub has no someone/nothing"),
         (("check", "./nowhere"), "there is no ./nowhere"),
         (("check", "tiny"), "callreel models fetch tiny"),
     ],
 )
 def test_unavailable_model_is_reported_in_one_line(
-    hub: ModelHub, tmp_path: Path, words: tuple[str, str], complaint: str
+    hub: ModelHub, tmp_path: Path, arguments: tuple[str, str], message: str
 ) -> None:
-    assert complaint in the_line(callreel("models", *words, folder=tmp_path))
+    assert message in the_line(callreel("models", *arguments, folder=tmp_path))
 
 
 def test_unreachable_hub_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ async def test_write_of_a_cancelled_caller_is_committed(installation: Installati
 
 
 async def test_writes_of_a_group_run_in_their_order(installation: Installation) -> None:
-    """Two servers whose groups touch the same rows would else wait for each other in a ring."""
+    """Otherwise two servers whose groups change the same rows could deadlock."""
     database = CountedDatabase.of(installation.database)
     commits = GroupCommit(database, installation.publisher)
 

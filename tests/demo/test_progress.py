@@ -1,4 +1,4 @@
-"""What a call's events add up to, and how that is shown."""
+"""The state that results from a call's events, and its display."""
 
 import io
 

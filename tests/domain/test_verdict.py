@@ -1,4 +1,4 @@
-"""The table of verdicts: what was measured and known, and what is said of the call."""
+"""The table of verdicts: the measured facts, and the verdict and reasons of the call."""
 
 from dataclasses import replace
 

@@ -11,10 +11,10 @@ SOURCE = Path(__file__).with_suffix(".c")
 
 
 class BadMachine:
-    """Well until it is told otherwise. `environment` is for the processes that are to suffer."""
+    """Without faults until one is set. `environment` is for the processes that get the faults."""
 
     def __init__(self, folder: Path, data_dir: Path) -> None:
-        """`folder`: for what is built here. `data_dir`: the disk that can fail."""
+        """`folder`: for the compiled library. `data_dir`: the disk that can fail."""
         compiler = shutil.which("cc")
         if compiler is None:
             pytest.skip("no C compiler (cc) here to build the failing disk with")
@@ -22,7 +22,7 @@ class BadMachine:
         library, self._state = folder / "bad_machine.so", folder / "bad_machine"
         subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
         self._errno = self._clock_s = 0
-        self._tell()
+        self._write_state()
         self.environment = {
             "LD_PRELOAD": str(library),
             "BAD_MACHINE": str(self._state),
@@ -30,15 +30,15 @@ class BadMachine:
         }
 
     def disk(self, error: int) -> None:
-        """From now on every write to the disk fails with this errno; 0 mends it."""
+        """Let every write to the disk fail with this errno from now on; 0 ends the fault."""
         self._errno = error
-        self._tell()
+        self._write_state()
 
     def clock(self, seconds: int) -> None:
-        """The wall clock is so far from the truth."""
+        """Shift the wall clock by so many seconds."""
         self._clock_s = seconds
-        self._tell()
+        self._write_state()
 
-    def _tell(self) -> None:
+    def _write_state(self) -> None:
         with self._state.open("r+b" if self._state.exists() else "wb") as file:
             file.write(struct.pack("=ii", self._errno, self._clock_s))

@@ -39,11 +39,11 @@ class Cable:
         self._loop.close()
 
     def plug(self) -> None:
-        """Connections are taken from now on."""
+        """Accept connections from now on."""
         self._do(self._listen())
 
     def pull(self) -> None:
-        """Every connection breaks, and new ones are refused."""
+        """Break every connection and refuse new ones."""
         self._do(self._break())
 
     def hold(self) -> None:
@@ -85,7 +85,7 @@ class Cable:
                 far_writer.transport.abort()
                 self._writers.discard(far_writer)
         except OSError:
-            pass  # the far side is down; so is this one
+            pass  # the server is down, so this connection ends too
         finally:
             writer.transport.abort()
             self._writers.discard(writer)

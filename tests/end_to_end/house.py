@@ -1,6 +1,6 @@
-"""A whole Callreel beside a stand-in carrier: the server in a process of its own, the carrier in a thread of this one.
+"""A complete installation and a simulated carrier: the server in its own process, the carrier in a thread of this one.
 
-Both are real and talk over loopback sockets; only the engine is scripted, so that what is tested is ours.
+Both are real and talk over loopback sockets; only the engine is scripted, so that the tests cover our code.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[2]
 ACCOUNT = "AC" + "5" * 32
-AUTH_TOKEN = "a token of the stand-in"
+AUTH_TOKEN = "a token of the simulator"
 CALLER_ID = "+12025550123"
 TECHNICIAN = "+12025550177"
 START_S = 60.0
@@ -54,7 +54,7 @@ class House:
         ranges: bool = False,
         public_url: str | None = None,
     ) -> None:
-        """`public_url` is what the carrier connects to, where that is not the server itself."""
+        """`public_url` is the address that the carrier uses, if it is not the server's."""
         self.folder = folder
         self.data_dir = folder / "data"
         self.port = free_port()
@@ -123,12 +123,12 @@ class House:
             "CALLREEL_ENGINE_WORKERS": "1",
             "CALLREEL_RECORDING_GRACE_S": "2",
             "CALLREEL_LATE_STREAM_MS": "4000",  # sped up, and on a busy machine
-            "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}",  # the code beside these tests
+            "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}",  # the sources of this checkout
             **self._settings,
         }
 
     def launch_server(self) -> None:
-        """Start the server and wait for nothing."""
+        """Start the server without waiting for it."""
         with (self.folder / "server.log").open("ab") as log:
             self.server = subprocess.Popen(
                 [sys.executable, "-m", "callreel", *self.arguments],
@@ -145,35 +145,35 @@ class House:
             return False
 
     def stop_server(self) -> int:
-        """As SIGTERM does; answers the exit code."""
+        """Stop the server by SIGTERM; returns its exit code."""
         assert self.server is not None
         self.server.terminate()
         return self.server.wait(30)
 
     def kill_server(self) -> None:
-        """As a crash does."""
+        """Kill the server, like a crash."""
         assert self.server is not None
         self.server.kill()
         self.server.wait(30)
 
     def in_carrier(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` where the carrier lives."""
+        """Run `work` in the carrier's event loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def place(self, script: CallScript) -> CallOutcome:
-        """One call from beginning to its last callback."""
+        """Place one call and wait for its last callback."""
         return self.in_carrier(self.carrier.place(script))
 
     def begin(self, script: CallScript) -> Future[CallOutcome]:
-        """One call, without waiting for it."""
+        """Place one call without waiting for it."""
         return asyncio.run_coroutine_threadsafe(self.carrier.place(script), self._loop)
 
     def place_all(self, scripts: dict[str, CallScript]) -> dict[str, CallOutcome]:
-        """Many calls by name, some at once: with time sped up, a crowd at one instant would make streams late."""
-        room = asyncio.Semaphore(CALLS_AT_ONCE)
+        """Many calls by name, a few at once: with time sped up, more at one instant would make streams late."""
+        slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
         async def one(script: CallScript) -> CallOutcome:
-            async with room:
+            async with slots:
                 return await self.carrier.place(script)
 
         async def all_of_them() -> list[CallOutcome]:
@@ -182,7 +182,7 @@ class House:
         return dict(zip(scripts, self.in_carrier(all_of_them()), strict=True))
 
     def call(self, call_sid: str) -> dict[str, Any] | None:
-        """What the API says of a call, None while it is not known."""
+        """The call as the API returns it, None before it is stored."""
         listed = self.client.get("/api/calls").json()["calls"]
         found = [call for call in listed if call["call_sid"] == call_sid]
         if not found:
@@ -202,7 +202,7 @@ class House:
         return call
 
     def until(self, condition: Callable[[], bool], within_s: float) -> None:
-        """Wait for `condition`; past the deadline the server's log is the message."""
+        """Wait for `condition`; after the deadline, fail with the server's log."""
         deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, (

@@ -28,7 +28,7 @@ def codes(call: dict[str, Any]) -> set[str]:
 
 
 def metric(house: House, name: str) -> float | None:
-    """A sample of /metrics, None where there is none."""
+    """A sample of /metrics, None if it is absent."""
     for line in house.client.get("/metrics").text.splitlines():
         if line.startswith(f"{name} "):
             return float(line.rpartition(" ")[2])

@@ -1,6 +1,6 @@
-"""More machines for a `House`: processes with data folders of their own, and what stands before them all.
+"""More machines for a `House`: processes with separate data folders, and the load balancer before them.
 
-They share what machines share: a database, and a folder for audio in the place of an object store.
+They share a database, and a folder for audio in place of an object store.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ class Machine:
         return self._log.read_text()
 
     def answers(self) -> bool:
-        """Whether it serves."""
+        """Whether it answers requests."""
         assert self._process.poll() is None, f"{self.name} ended: {self.log}"
         try:
             return httpx2.get(f"http://127.0.0.1:{self.port}/health", timeout=10).status_code == 200
@@ -96,17 +96,17 @@ class Machine:
             return False
 
     def works(self) -> bool:
-        """Whether it works on queues."""
+        """Whether it takes work from queues."""
         assert self._process.poll() is None, f"{self.name} ended: {self.log}"
         return "working on" in self.log
 
     def kill(self) -> None:
-        """As a crash does."""
+        """Kill the process, like a crash."""
         self._process.kill()
         self._process.wait(30)
 
     def stop(self) -> int:
-        """As SIGTERM does; answers the exit code."""
+        """Stop the process by SIGTERM; returns its exit code."""
         self._process.terminate()
         return self._process.wait(30)
 

@@ -1,4 +1,4 @@
-"""What the machine does to a running server in mid-call, and that nothing which was accepted is lost."""
+"""Faults of the machine during a call: a running server loses nothing that it has accepted."""
 
 import errno
 import sqlite3
@@ -31,8 +31,8 @@ def script() -> CallScript:
 
 
 @contextmanager
-def call_going_on(house: House) -> Iterator[list[CallOutcome]]:
-    """Inside it audio comes in; afterwards the call is over, and its outcome in the list."""
+def call_in_progress(house: House) -> Iterator[list[CallOutcome]]:
+    """In the block, audio arrives; afterwards the call has ended and its outcome is in the list."""
     outcomes: list[CallOutcome] = []
     placing = threading.Thread(target=lambda: outcomes.append(house.place(script())))
     placing.start()
@@ -42,8 +42,8 @@ def call_going_on(house: House) -> Iterator[list[CallOutcome]]:
     placing.join()
 
 
-def is_whole(house: House, outcome: CallOutcome) -> dict[str, Any]:
-    """The call, after its layers were held against what was sent and recorded: nothing is missing."""
+def checked_call(house: House, outcome: CallOutcome) -> dict[str, Any]:
+    """The call, after checking that its layers hold all that was sent and recorded."""
     call = house.closed_call(outcome.call_sid)
     for role, track in ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND)):
         kept, _ = soundfile.read(house.layer(call, "live_8k", role), dtype="int16")
@@ -70,10 +70,10 @@ def ready(house: House) -> tuple[int, dict[str, str]]:
     ids=["full", "read-only"],
 )
 def test_disk_failure_during_a_call_loses_nothing(tmp_path: Path, error: int, words: tuple[str, str]) -> None:
-    """Audio waits in memory, rows wait, the page and /health say why; when it mends, everything is there."""
+    """Audio and rows wait in memory, and the page and /health give the reason; afterwards everything is stored."""
     machine = BadMachine(tmp_path, tmp_path / "data")
     with House(tmp_path, machine.environment, speed=2.0) as house:
-        with call_going_on(house) as outcomes:
+        with call_in_progress(house) as outcomes:
             machine.disk(error)
             house.until(lambda: ready(house)[0] == 503, 30)
             assert ready(house)[1]["folder"] == "failed"
@@ -81,23 +81,23 @@ def test_disk_failure_during_a_call_loses_nothing(tmp_path: Path, error: int, wo
             assert any(word in page for word in words), page
             assert house.client.get("/health/live").status_code == 200
             machine.disk(0)
-        is_whole(house, outcomes[0])
+        checked_call(house, outcomes[0])
         house.until(lambda: ready(house)[0] == 200, 30)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_locked_database_during_a_call_loses_nothing(tmp_path: Path) -> None:
-    """Longer than the call lasts: its end, its finals and its callbacks wait."""
+    """The lock lasts longer than the call: its end, finals and callbacks wait."""
     with House(tmp_path, speed=4.0) as house:
-        with call_going_on(house) as outcomes:
+        with call_in_progress(house) as outcomes:
             holder = sqlite3.connect(house.data_dir / "app.db", isolation_level=None, check_same_thread=False)
             holder.execute("BEGIN IMMEDIATE")
             live = house.data_dir / "audio_recordings"
             before = sum(path.stat().st_size for path in live.iterdir())
             house.until(lambda: sum(path.stat().st_size for path in live.iterdir()) > before + 16_000, 30)
             threading.Timer(4.0, lambda: holder.execute("ROLLBACK")).start()
-        is_whole(house, outcomes[0])
+        checked_call(house, outcomes[0])
         holder.close()
 
 
@@ -108,8 +108,8 @@ def test_clock_step_during_a_call_moves_no_position(tmp_path: Path, step_s: int)
     """Positions come from the stream, waits from the monotonic clock."""
     machine = BadMachine(tmp_path, tmp_path / "data")
     with House(tmp_path, machine.environment, speed=4.0) as house:
-        with call_going_on(house) as outcomes:
+        with call_in_progress(house) as outcomes:
             machine.clock(step_s)
-        call = is_whole(house, outcomes[0])
+        call = checked_call(house, outcomes[0])
         ends_ms = [turn["end_ms"] for turn in call["turns"]]
         assert ends_ms and max(ends_ms) <= 1000 * (VOICE_S + 4)

@@ -1,4 +1,4 @@
-"""The benchmarks in their short form: they run, and what they measure is right. Their figures say nothing here."""
+"""The short form of the benchmarks: they run and measure correctly. Their figures mean nothing here."""
 
 import json
 import shutil
@@ -19,15 +19,15 @@ def figures(module: str, *options: str) -> dict[str, Any]:
     command = [sys.executable, "-m", f"benchmarks.{module}", *options, "--json"]
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=240)
     assert run.returncode == 0, run.stderr[-2000:]
-    told: dict[str, Any] = json.loads(run.stdout)
-    return told
+    report: dict[str, Any] = json.loads(run.stdout)
+    return report
 
 
 @needs_compiler
 def test_ingest_beside_the_bare_server_loses_nothing() -> None:
-    told = figures("ingest", "--calls", "4", "--seconds", "3", "--against", "bare")
-    assert (told["lost_frames"], told["bit_exact"], told["refused"], told["cut"]) == (0, True, 0, 0)
-    assert (told["bare_lost_frames"], told["bare_bit_exact"]) == (0, True)
+    report = figures("ingest", "--calls", "4", "--seconds", "3", "--against", "bare")
+    assert (report["lost_frames"], report["bit_exact"], report["refused"], report["cut"]) == (0, True, 0, 0)
+    assert (report["bare_lost_frames"], report["bare_bit_exact"]) == (0, True)
     for name in (
         "us_per_message",
         "calls_per_core",
@@ -36,13 +36,13 @@ def test_ingest_beside_the_bare_server_loses_nothing() -> None:
         "ratio",
         "begin_ms_per_call",
     ):
-        assert told[name] > 0
+        assert report[name] > 0
 
 
 @needs_compiler
 def test_soak_leaves_no_files_descriptors_or_threads() -> None:
-    told = figures("soak", "--hours", "0.02", "--calls", "40")
-    assert told["stray_files"] == 0
+    report = figures("soak", "--hours", "0.02", "--calls", "40")
+    assert report["stray_files"] == 0
     # One socket, task or file that a call leaves behind would be 40.
-    assert told["after"]["descriptors"] < told["before"]["descriptors"] + 36
-    assert told["after"]["threads"] < told["before"]["threads"] + 36
+    assert report["after"]["descriptors"] < report["before"]["descriptors"] + 36
+    assert report["after"]["threads"] < report["before"]["threads"] + 36

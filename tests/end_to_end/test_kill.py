@@ -1,4 +1,4 @@
-"""kill -9 in the middle: what was received is kept, playable, marked, and judged after the next start."""
+"""kill -9 during a call: received audio is kept, playable and marked, and gets its verdict after the next start."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ def begin(house: House, call: CallScript) -> tuple[threading.Thread, list[CallOu
 
 
 def test_killed_server_loses_a_bounded_amount_of_audio(tmp_path: Path) -> None:
-    """At the pace of real time, so that the bound on what is lost means what it says."""
+    """In real time, so that the bound on lost audio applies."""
     with House(tmp_path, speed=1.0) as house:
         placing, outcomes = begin(house, script(8))
         house.until(lambda: len(live_files(house)) == 2, 30)
@@ -57,7 +57,7 @@ def test_killed_server_loses_a_bounded_amount_of_audio(tmp_path: Path) -> None:
 
 
 def received_ms(sent: Any, killed_at: float, received_until: float) -> int:
-    """What had reached the server for certain: the stream ran for four seconds after both files were there."""
+    """The least that had reached the server: the stream ran for four seconds after both files existed."""
     return min(int(sent.size / 8), int(4000 + 1000 * (killed_at - received_until)))
 
 

@@ -1,4 +1,4 @@
-"""The main job on real sockets and files: outgoing, incoming, refused, and what is kept of each."""
+"""The main job on real sockets and files: outgoing, incoming, refused, and what is stored of each."""
 
 from collections.abc import Iterator
 

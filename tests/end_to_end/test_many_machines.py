@@ -1,6 +1,6 @@
 """Several servers and workers on one PostgreSQL behind a load balancer: real processes, killed and cut off.
 
-Each process has a data folder of its own, so that only the database knows which processes live, as on machines of their own.
+Each process has its own data folder, so that only the database shows which processes are alive, as on separate machines.
 """
 
 import json
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(600)
 
 RATE_HZ = 8000
 AWAY_S = float(os.environ.get("CALLREEL_TEST_AWAY_S", "5"))
-"""How long the database is away; as long as wanted by hand."""
+"""Duration of the database outage; a manual run may set a longer one."""
 TRACKS = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
 START_S = 180.0
 TAKEN_OVER_S = 60.0
@@ -119,7 +119,7 @@ def live_files(house: House) -> list[Any]:
 
 
 def exact(house: House, call: dict[str, Any], outcome: CallOutcome) -> None:
-    """Layer 1 is what the carrier sent."""
+    """Check that layer 1 equals the audio that the carrier sent."""
     for role, track in TRACKS:
         [path] = [e["path"] for e in call["layers"] if (e["layer"], e["role"]) == ("live_8k", role)]
         kept, _ = soundfile.read(house.folder / "audio" / path, dtype="int16")
@@ -147,7 +147,7 @@ def test_cut_stream_continues_on_another_server(installation: Installation) -> N
 
 
 def test_stopped_server_hands_its_call_to_another(installation: Installation) -> None:
-    """As at an upgrade: the one that stops asks for a stream, which the load balancer sends to one that stays."""
+    """As in an upgrade: the stopping server requests a stream, which the load balancer sends to another one."""
     house = installation.house
     going = installation.machine("old", "serve", "--demo", CALLREEL_DRAIN_TIMEOUT_S="0.5")
     house.until(going.answers, START_S)

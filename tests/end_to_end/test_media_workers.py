@@ -1,4 +1,4 @@
-"""Media in processes of their own: the call's audio passes the server by. One that is killed: `test_read_in_turn.py`."""
+"""Media workers: a call's audio bypasses the server process. A killed worker: `test_read_in_turn.py`."""
 
 import os
 import signal
@@ -18,14 +18,14 @@ WORKERS = {"CALLREEL_MEDIA_WORKERS": "2"}
 def test_calls_of_media_workers_are_captured_and_drained(tmp_path: Path) -> None:
     with House(tmp_path, WORKERS) as house:
         assert len(media_workers(house)) == 2
-        begun = [house.begin(script(6)) for _ in range(2)]
-        # Each of two calls is with a worker of its own.
+        placed_calls = [house.begin(script(6)) for _ in range(2)]
+        # Each worker has one of the two calls.
         house.until(
             lambda: [metric(house, f'callreel_media_worker_calls{{worker="{n}"}}') for n in (1, 2)] == [1, 1],
             30,
         )
         assert metric(house, "callreel_live_calls") == 2
-        for outcome in [placed.result(60) for placed in begun]:
+        for outcome in [placed.result(60) for placed in placed_calls]:
             call = house.closed_call(outcome.call_sid)
             assert call["verdict"] == "verified"
             assert call["live_turns"], "words came from the worker's engine"
@@ -35,7 +35,7 @@ def test_calls_of_media_workers_are_captured_and_drained(tmp_path: Path) -> None
         before = set(live_files(house))
         placed = house.begin(script(8))
         house.until(lambda: len(set(live_files(house)) - before) == 2, 30)
-        # The server waits for what its workers have. As a terminal does it: the signal goes to them too.
+        # The server waits for the calls of its workers. The signal goes to the workers too, as from a terminal.
         assert house.server is not None
         for pid in (*media_workers(house), house.server.pid):
             os.kill(pid, signal.SIGTERM)
@@ -44,5 +44,5 @@ def test_calls_of_media_workers_are_captured_and_drained(tmp_path: Path) -> None
         kept_last = [soundfile.read(path, dtype="int16")[0] for path in set(live_files(house)) - before]
         for track in Track:
             sent = mulaw.decode(last.streams[0].tracks[track])
-            assert any(np.array_equal(sent, samples) for samples in kept_last), "captured to its end"
+            assert any(np.array_equal(sent, samples) for samples in kept_last), "captured to the end"
         assert "Traceback" not in house.log

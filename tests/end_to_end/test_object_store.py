@@ -1,4 +1,4 @@
-"""Whole calls whose audio ends in an object store: a real server process that speaks S3, and an outage of it."""
+"""Calls whose audio is moved to an object store: a real server process that speaks S3, and an outage of it."""
 
 import hashlib
 import os
@@ -117,8 +117,8 @@ def test_object_store_outage_loses_nothing(house: House, server: S3Server) -> No
         live = [layer for layer in call["layers"] if layer["layer"] == "live_8k"]
         assert len(live) == 2
         for layer in live:
-            heard = house.client.get(layer["url"])
-            assert heard.status_code == 200 and len(heard.content) > 8_000
+            response = house.client.get(layer["url"])
+            assert response.status_code == 200 and len(response.content) > 8_000
         assert len(spooled(house)) >= 4
     finally:
         server.wire.mend()

@@ -1,7 +1,7 @@
 """Calls without live transcription, whose sockets are read in batches: kill -9 and SIGTERM, on PostgreSQL.
 
-Killed are a server that has the sockets itself, and a media worker, whose calls another continues. At the pace of real
-time, so that the bound on what is lost means what it says.
+The tests kill a server that reads the sockets itself, and a media worker, whose calls another one continues. They run in
+real time, so that the bound on lost audio applies.
 """
 
 import os
@@ -33,7 +33,7 @@ from tests.end_to_end.live_files import (
 from tests.support.postgres import PostgresServer, postgres_server
 
 ROLES = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
-HEARD_S = 3.0
+PLAYABLE_S = 3.0
 STOPS_WITHIN_S = 25.0
 """SIGTERM to exit: a second of drain, five for stages, five for rows, and a busy machine."""
 
@@ -49,11 +49,11 @@ def untranscribed(postgres: PostgresServer, **more: str) -> dict[str, str]:
 
 
 def listen(house: House, voice_s: int) -> tuple[Future[CallOutcome], float]:
-    """A call whose files were playable for `HEARD_S`; and when they were there."""
+    """A call whose files were playable for `PLAYABLE_S`, and the time when they appeared."""
     going = house.begin(script(voice_s))
     house.until(lambda: len(live_files(house)) == 2, 30)
     there_at = time.monotonic()
-    while time.monotonic() < there_at + HEARD_S:
+    while time.monotonic() < there_at + PLAYABLE_S:
         for path in live_files(house):
             assert soundfile.info(path).samplerate == RATE_HZ, "playable at any instant"
         time.sleep(0.05)
@@ -61,7 +61,7 @@ def listen(house: House, voice_s: int) -> tuple[Future[CallOutcome], float]:
 
 
 def least(sent: np.ndarray, streamed_s: float) -> int:
-    """Samples that must be there of a stream that ran for so long and sent so much."""
+    """The least number of samples that a stream of this length must have stored."""
     return 8 * (min(int(sent.size / 8), int(1000 * streamed_s)) - LOST_MS_MAX)
 
 

@@ -1,4 +1,4 @@
-"""Turns that the tests of formats write."""
+"""Turns for the tests of formats."""
 
 from hypothesis import strategies as st
 
@@ -30,4 +30,4 @@ TURNS = st.lists(
     ),
     max_size=6,
 )
-"""Also with what means something to the formats."""
+"""Includes text that is markup in one of the formats."""

@@ -1,4 +1,4 @@
-"""Facts beside audio: they wait for the database, within a bound, and never disturb what puts them."""
+"""Facts beside audio: they wait for the database, within a bound, and never block their producers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -20,7 +20,7 @@ BLOCK_MS = 160
 
 
 class Listening:
-    """Keeps what a lane hands on."""
+    """Records the audio that a lane passes on."""
 
     def __init__(self) -> None:
         self.pushed8k: list[Samples] = []

@@ -1,4 +1,4 @@
-"""What the messages of a socket ask for, without a socket: however many a read brings, it is the same."""
+"""The commands of a media session, without a socket: the same however many messages a read has."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ from callreel.twilio.stream import Frame
 
 
 def said() -> list[bytes]:
-    """One stream as the carrier sends it, and what may come in between."""
+    """One stream as the carrier sends it, and other messages in between."""
     carrier = StreamSender(StreamSid("MZ1"), LegSid("CA1"), "AC1")
     audio = [carrier.media(Track.INBOUND, 20 * at, bytes([at]) * 160) for at in range(12)]
     return [text.encode() for text in (carrier.connected(), carrier.start(), *audio, carrier.stop())]
@@ -35,7 +35,7 @@ BETWEEN = st.sampled_from(
 
 
 class Driven:
-    """A session whose commands are carried out at once, recording all that it asked for, noted and placed."""
+    """A session whose commands are carried out at once, recording its commands, facts and frames."""
 
     def __init__(self) -> None:
         self.counters = Counters()

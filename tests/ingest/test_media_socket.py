@@ -173,7 +173,7 @@ async def test_call_comes_through_the_socket_sample_by_sample(installation: Inst
 
 
 async def test_audio_is_on_the_disk_without_waiting_for_more(installation: Installation) -> None:
-    """100 ms, less than a block: what a kill would find."""
+    """100 ms, less than a block, must be on the disk before a kill."""
     (token,) = tokens(installation)
     said = speech(100)
 
@@ -587,7 +587,7 @@ async def test_stopping_the_server_ends_streams_in_order(installation: Installat
 async def test_frames_received_while_closing_a_stream_are_dropped(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its files are closed and its row waits for the database; the carrier does not know yet."""
+    """Its files are closed and its row waits for the database; the carrier has not been informed."""
     (token,) = tokens(installation)
     said = speech(500)
 

@@ -278,7 +278,7 @@ async def test_peer_ends_calls_of_a_dead_process_on_another_machine(
 
 
 async def test_stopping_server_hands_its_calls_over(installation: Installation) -> None:
-    """It asks for a stream that the load balancer sends elsewhere, and no peer ends the call in the meantime."""
+    """It requests a stream that the load balancer sends elsewhere, and no peer ends the call in the meantime."""
     first, second = tokens(installation, 2)
     before, after = speech(600, seed=1), speech(400, seed=2)
     asked: list[tuple[CallId, LegSid]] = []

@@ -1,4 +1,3 @@
-import asyncio
 import logging
 import subprocess
 import sys
@@ -100,15 +99,11 @@ def test_call_whose_process_was_killed_is_closed_whole(installation: Installatio
     assert files(installation) == before
 
 
-def left_live(installation: Installation) -> None:
-    """What an orderly stop leaves: whole files and a live call."""
+async def stop_during_a_call(installation: Installation) -> None:
+    """Stop capture in order, which leaves whole files and a live call."""
     (token,) = tokens(installation)
-
-    async def scene() -> None:
-        async with live_side(installation) as live:
-            play(await joined(live, token), AGENT, speech(1_000))
-
-    asyncio.run(scene())
+    async with live_side(installation) as live:
+        play(await joined(live, token), AGENT, speech(1_000))
 
 
 def pretend_growing(installation: Installation) -> None:
@@ -116,8 +111,8 @@ def pretend_growing(installation: Installation) -> None:
         conn.exec_driver_sql("UPDATE layers SET state = 'recording', sha256 = NULL")
 
 
-def test_call_that_an_orderly_stop_left_is_ended(installation: Installation) -> None:
-    left_live(installation)
+async def test_call_that_an_orderly_stop_left_is_ended(installation: Installation) -> None:
+    await stop_during_a_call(installation)
     closed = files(installation)
     assert recovered(installation) == 1
     assert installation.call(CALL).state is CallState.ENDED
@@ -126,9 +121,9 @@ def test_call_that_an_orderly_stop_left_is_ended(installation: Installation) -> 
         assert transcripts.latest(conn, CALL, TranscriptKind.LIVE) is not None
 
 
-def test_call_that_ended_without_its_live_transcript_gets_it(installation: Installation) -> None:
+async def test_call_that_ended_without_its_live_transcript_gets_it(installation: Installation) -> None:
     """The server stopped while finals were still being decoded; the workflows would wait for it forever."""
-    left_live(installation)
+    await stop_during_a_call(installation)
     with installation.database.write() as conn:
         calls.set_state(conn, CALL, CallState.ENDED, NOON)
     assert recovered(installation) == 0
@@ -152,10 +147,10 @@ def test_new_installation_has_nothing_to_recover(installation: Installation) -> 
 @pytest.mark.parametrize(
     ("damage", "fact"), [("gone", "layer_missing"), ("empty", "layer_damaged"), ("other", "layer_damaged")]
 )
-def test_damaged_file_does_not_prevent_the_start(
+async def test_damaged_file_does_not_prevent_the_start(
     installation: Installation, damage: str, fact: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    left_live(installation)
+    await stop_during_a_call(installation)
     pretend_growing(installation)
     lost = next(
         file for file in files(installation) if (file.layer, file.role) == (Layer.LIVE_8K, Role.AGENT)
@@ -178,8 +173,8 @@ def test_damaged_file_does_not_prevent_the_start(
     assert recovered(installation) == 0
 
 
-def test_layer_2_is_completed_from_layer_1(installation: Installation) -> None:
-    left_live(installation)
+async def test_layer_2_is_completed_from_layer_1(installation: Installation) -> None:
+    await stop_during_a_call(installation)
     pretend_growing(installation)
     eight, sixteen = (file for file in files(installation) if file.role is Role.AGENT)
     path = installation.blobs.path(sixteen.path)

@@ -21,11 +21,11 @@ from tests.support.rows import all_calls
 
 
 def quiet(_: str) -> None:
-    """Says nothing."""
+    """Prints nothing."""
 
 
 def with_files(installation: Installation) -> dict[str, bytes]:
-    """A call with a finished file and one that grows; their bytes."""
+    """A call with a finished and a growing file; returns their bytes."""
     call = a_call(installation)
     blob = installation.blobs.put("twilio_recordings/one.wav", [b"the carrier's"])
     finished = LayerFile(
@@ -63,7 +63,7 @@ def test_restore_reproduces_the_installation(installation: Installation, tmp_pat
 
 
 def test_copy_under_load_is_one_snapshot(installation: Installation, tmp_path: Path) -> None:
-    """Somebody adds rows in pairs all the while; the copy never holds half a pair, and ends."""
+    """A writer keeps adding pairs of rows; the copy never holds half a pair, and it ends."""
     ended = threading.Event()
 
     def add_pairs() -> None:

@@ -1,4 +1,4 @@
-"""Why a recording is not what it should be: each state has its line, and what to do."""
+"""Explanations of incomplete recordings: each state has a line, and problems have advice."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

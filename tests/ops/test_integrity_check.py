@@ -32,12 +32,12 @@ def check(installation: Installation, *, repair: bool = False) -> CheckReport:
     return IntegrityCheck(installation.database, installation.blobs, NOON, repair=repair).run()
 
 
-def told(checked: CheckReport) -> list[tuple[Kind, str, str | None]]:
+def findings(checked: CheckReport) -> list[tuple[Kind, str, str | None]]:
     return [(finding.kind, finding.path, finding.done) for finding in checked.findings]
 
 
 def put_aged(path: Path, age: timedelta) -> None:
-    path.write_bytes(b"what is this")
+    path.write_bytes(b"unknown")
     moment = (NOON - age).timestamp()
     os.utime(path, (moment, moment))
 
@@ -50,7 +50,7 @@ def test_intact_files_give_no_findings(kept: Installation) -> None:
 @pytest.mark.parametrize("bytes_now", [b"audiO", b"audio and more", b""])
 def test_changed_bytes_are_reported_and_never_touched(kept: Installation, bytes_now: bytes) -> None:
     kept.blobs.path(KEY).write_bytes(bytes_now)
-    assert told(check(kept, repair=True)) == [(Kind.DAMAGED, KEY, None)]
+    assert findings(check(kept, repair=True)) == [(Kind.DAMAGED, KEY, None)]
     assert kept.blobs.path(KEY).read_bytes() == bytes_now
 
 
@@ -58,8 +58,10 @@ def test_missing_recording_is_scheduled_for_download_on_repair(kept: Installatio
     with kept.database.write() as conn:
         conn.exec_driver_sql("UPDATE calls SET state = 'closed'")
     kept.blobs.path(KEY).unlink()
-    assert told(check(kept)) == [(Kind.MISSING, KEY, None)]
-    assert told(check(kept, repair=True)) == [(Kind.MISSING, KEY, "scheduled for download from the carrier")]
+    assert findings(check(kept)) == [(Kind.MISSING, KEY, None)]
+    assert findings(check(kept, repair=True)) == [
+        (Kind.MISSING, KEY, "scheduled for download from the carrier")
+    ]
     with kept.database.read() as conn:
         (order,) = outbox.all_orders(conn)
         row = recordings.get(conn, SID)
@@ -71,13 +73,13 @@ def test_old_file_without_a_row_is_moved_aside(kept: Installation) -> None:
     folder = kept.blobs.path(KEY).parent
     put_aged(folder / "new.wav", timedelta(hours=23))
     put_aged(folder / "old.wav", timedelta(hours=25))
-    assert told(check(kept)) == [
+    assert findings(check(kept)) == [
         (Kind.UNKNOWN, "twilio_recordings/new.wav", "left alone: younger than a day"),
         (Kind.UNKNOWN, "twilio_recordings/old.wav", None),
     ]
     check(kept, repair=True)
     assert not (folder / "old.wav").exists()
-    assert (kept.blobs.root / "unclaimed/twilio_recordings/old.wav").read_bytes() == b"what is this"
+    assert (kept.blobs.root / "unclaimed/twilio_recordings/old.wav").read_bytes() == b"unknown"
     assert (folder / "new.wav").exists()
 
 
@@ -85,7 +87,7 @@ def test_old_leftovers_of_dead_processes_are_deleted(kept: Installation) -> None
     folder = kept.blobs.path(KEY).parent
     put_aged(folder / ".x.wav.abc.part", timedelta(days=2))
     put_aged(folder / "resumed.wav.part", timedelta(hours=2))
-    done = {path: done for _, path, done in told(check(kept, repair=True))}
+    done = {path: done for _, path, done in findings(check(kept, repair=True))}
     assert done == {
         "twilio_recordings/.x.wav.abc.part": "deleted",
         "twilio_recordings/resumed.wav.part": "left alone: younger than a day",

@@ -1,4 +1,4 @@
-"""An archived call: fewer bytes, the same samples, and every file back as it was."""
+"""An archived call has fewer bytes and the same samples, and every file can be restored."""
 
 import hashlib
 import subprocess
@@ -35,7 +35,7 @@ from tests.support.s3_server import S3Server, s3_server
 
 
 class Judged:
-    """A call after its last stage, and what archives it."""
+    """A call after its last stage, and its archiver."""
 
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
@@ -82,7 +82,7 @@ def judged(installation: Installation) -> Iterator[Judged]:
 
 def test_archive_keeps_only_flac_and_returns_every_byte(judged: Judged) -> None:
     archiving = judged.archiving()
-    assert archiving.sweep() == [], "it was judged just now"
+    assert archiving.sweep() == [], "its verdict is too recent"
     judged.installation.clock.step(QUIET.total_seconds() + 1)
     [size] = archiving.sweep()
     assert size.plain == sum(map(len, judged.before.values()))
@@ -156,7 +156,7 @@ def test_policy_selects_calls_by_verdict_and_age(
 
 
 def test_layer_that_cannot_be_rederived_is_archived_whole(judged: Judged) -> None:
-    """A layer 2 that is not the resampling of layer 1, as after a disk that was full."""
+    """A layer 2 that is not the resampling of layer 1, as after a full disk."""
     path = next(file.path for file in judged.files() if file.layer is Layer.LIVE_16K)
     spoiled = bytearray(judged.before[path])
     spoiled[40_000:40_400] = bytes(400)
@@ -294,7 +294,7 @@ def test_archive_in_an_object_store_is_read_elsewhere(
 
 
 def test_archived_speech_is_under_30_percent_of_the_size(tmp_path: Path) -> None:
-    """Of the plain layout: both live layers, the recording whole and split. Noise, of which the other tests are made, does not."""
+    """Of both live layers and the recording, whole and split. Noise, which the other tests use, compresses less."""
     lanes = [np.resize(load_voice(shipped_voice(role)), 60 * 8_000) for role in Role]
     both = np.stack([mulaw.decode(mulaw.encode(lane)) for lane in lanes], axis=1)
     turn = TURN_S * 8_000
@@ -308,7 +308,7 @@ def test_archived_speech_is_under_30_percent_of_the_size(tmp_path: Path) -> None
 
 
 def replace_file(judged: Judged, path: str, data: bytes) -> None:
-    """Other bytes, with a row that says so."""
+    """Replace the bytes of a file and the digest in its row."""
     judged.blobs.path(path).write_bytes(data)
     [file] = [file for file in judged.files() if file.path == path]
     with judged.installation.database.write() as conn:

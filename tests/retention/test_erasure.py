@@ -1,4 +1,4 @@
-"""Erasing a call: nothing of it is left but that it was, whatever happens on the way; and a held call stays."""
+"""Erasing a call leaves only a tombstone, whatever fails on the way; a held call is not erased."""
 
 import json
 import signal
@@ -42,7 +42,7 @@ from tests.support.recorded_call import SID, Recorded, recorded_call
 from tests.support.rest_server import Answer
 
 ROOT = f"/2010-04-01/Accounts/{ACCOUNT}"
-GONE_THERE = f"{ROOT}/Recordings/{SID}.json"
+CARRIER_COPY = f"{ROOT}/Recordings/{SID}.json"
 LISTED = f"{ROOT}/Recordings.json"
 TEXTS = f"{ROOT}/Recordings/{SID}/Transcriptions.json"
 OURS = ("erasures", "alembic_version", "turn_fts")
@@ -65,7 +65,7 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
         made.transcribing().from_recording(made.call_id)
         made.judging().judge(made.call_id)
         made.server.put(LISTED, listed(SID))
-        made.server.put(GONE_THERE, Answer(204))
+        made.server.put(CARRIER_COPY, Answer(204))
         with installation.database.write() as conn:
             for order in outbox.all_orders(conn):
                 outbox.remove(conn, order)
@@ -86,7 +86,7 @@ def erasing(
 
 
 def ordered(recorded: Recorded) -> FakeEngine:
-    """The durable engine with the order that is in the outbox; `work` goes on with it."""
+    """The durable engine with the erasure that is in the outbox; `work` runs it."""
 
     def erase(steps: Steps, key: str) -> None:
         for name, work in erasing(recorded).steps(CallId(key)):
@@ -124,7 +124,7 @@ def files_left(installation: Installation) -> list[str]:
 
 
 def rows_left(installation: Installation, call_id: CallId) -> dict[str, int]:
-    """Rows that name the call, or hang on one that did."""
+    """Counts of rows that belong to the call, by table."""
     left = {}
     with installation.database.read() as conn:
         for table in metadata.sorted_tables:
@@ -157,7 +157,7 @@ def test_erasure_leaves_only_a_tombstone_with_digests(recorded: Recorded, archiv
     assert files_left(installation) and before
     done = erase(recorded)
     assert files_left(installation) == [] and rows_left(installation, recorded.call_id) == {}
-    assert len([seen for seen in recorded.server.seen if seen.path == GONE_THERE]) == 1
+    assert len([seen for seen in recorded.server.seen if seen.path == CARRIER_COPY]) == 1
     assert (done.by, done.reason, done.erased_at) == ("ada", "ticket 7", installation.clock.now())
     assert done.files == {file.path: file.sha256 for file in files}
     assert done.recordings == {SID: {"outcome": "deleted", "transcriptions": 0}}
@@ -185,16 +185,16 @@ def test_unreported_recordings_and_transcriptions_are_erased(recorded: Recorded)
         other: {"outcome": "deleted", "transcriptions": 0},
     }
     paths = [seen.path for seen in recorded.server.seen]
-    assert paths.index(text) < paths.index(GONE_THERE)
+    assert paths.index(text) < paths.index(CARRIER_COPY)
 
 
 def test_local_files_stay_while_the_carrier_cannot_delete(recorded: Recorded) -> None:
     before = files_left(recorded.installation)
-    recorded.server.put(GONE_THERE, Answer(503, headers={"Retry-After": "3600"}), Answer(404))
+    recorded.server.put(CARRIER_COPY, Answer(503, headers={"Retry-After": "3600"}), Answer(404))
     with pytest.raises(CarrierError):
         erase(recorded)
     assert files_left(recorded.installation) == before
-    recorded.server.put(GONE_THERE, Answer(503, headers={"Retry-After": "3600"}), Answer(404))
+    recorded.server.put(CARRIER_COPY, Answer(503, headers={"Retry-After": "3600"}), Answer(404))
     engine = ordered(recorded)
     engine.work()
     [waiting] = engine.unfinished(recorded.call_id)
@@ -210,7 +210,7 @@ def test_local_files_stay_while_the_carrier_cannot_delete(recorded: Recorded) ->
 
 
 def test_carrier_copy_can_be_kept_after_a_failed_deletion(recorded: Recorded) -> None:
-    recorded.server.put(GONE_THERE, Answer(503))
+    recorded.server.put(CARRIER_COPY, Answer(503))
     with pytest.raises(CarrierError):
         erase(recorded)
     done = erase(recorded, at_carrier=False)
@@ -231,7 +231,7 @@ def test_erasure_without_credentials_is_refused(recorded: Recorded) -> None:
 
 
 def test_erased_words_and_numbers_leave_the_database_files(recorded: Recorded) -> None:
-    """Read as bytes: freed pages, the search index and the write-ahead log too."""
+    """The files are read as bytes: freed pages, the search index and the write-ahead log too."""
     installation = recorded.installation
     with installation.database.read() as conn:
         said = str(conn.exec_driver_sql("SELECT text FROM turn_index").scalars().first())
@@ -271,17 +271,17 @@ def test_erasure_waits_for_ordered_and_running_work(recorded: Recorded) -> None:
     with pytest.raises(StoreError, match="being worked on"):
         erasing(recorded, unfinished=[running]).erase(recorded.call_id)
     assert files_left(recorded.installation)
-    assert not _asked(recorded)
+    assert not deletion_requested(recorded)
     parked = replace(running, state=WorkState.PARKED)
     assert erasing(recorded, unfinished=[parked]).erase(recorded.call_id).erased_at is not None
 
 
-def _asked(recorded: Recorded) -> bool:
-    return any(seen.path == GONE_THERE for seen in recorded.server.seen)
+def deletion_requested(recorded: Recorded) -> bool:
+    return any(seen.path == CARRIER_COPY for seen in recorded.server.seen)
 
 
 class Killed(BaseException):
-    """As if the process ended here."""
+    """Ends the erasure here, like a kill."""
 
 
 class Dying(BlobStore):
@@ -309,12 +309,12 @@ def test_erasure_resumes_after_a_kill_between_any_two_files(recorded: Recorded) 
     assert (
         files_left(recorded.installation) == [] and rows_left(recorded.installation, recorded.call_id) == {}
     )
-    assert len([seen for seen in recorded.server.seen if seen.path == GONE_THERE]) == 1
+    assert len([seen for seen in recorded.server.seen if seen.path == CARRIER_COPY]) == 1
 
 
 def test_erasure_killed_at_the_carrier_resumes_at_startup(recorded: Recorded, tmp_path: Path) -> None:
     """A real process, `kill -9`, while the carrier has not answered the deletion."""
-    recorded.server.put(GONE_THERE, Answer(204, stays=True), Answer(404))
+    recorded.server.put(CARRIER_COPY, Answer(204, stays=True), Answer(404))
     data = recorded.installation.folder
     settings = {
         "CALLREEL_DATA_DIR": str(data),
@@ -329,11 +329,11 @@ def test_erasure_killed_at_the_carrier_resumes_at_startup(recorded: Recorded, tm
         cwd=tmp_path, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
-        eventually_blocking(lambda: _asked(recorded) or process.poll() is not None, 60)
+        eventually_blocking(lambda: deletion_requested(recorded) or process.poll() is not None, 60)
     finally:
         process.send_signal(signal.SIGKILL)
-        said = process.communicate()
-    assert _asked(recorded), said
+        output = process.communicate()
+    assert deletion_requested(recorded), output
     assert stone(recorded).erased_at is None and files_left(recorded.installation)
     ordered(recorded).work()
     assert (

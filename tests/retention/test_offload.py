@@ -1,4 +1,4 @@
-"""Files that move from the spool to the object store, while it answers, while it does not, and from another machine."""
+"""Files that move from the spool to the object store, also after an outage and with another machine."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,15 +28,15 @@ def server() -> Iterator[S3Server]:
         yield running
 
 
-class House:
-    """One machine with a spool, an object store, and a call that has a live layer."""
+class Machine:
+    """A machine with a spool, an object store, and a call with a live layer."""
 
     def __init__(self, installation: Installation, server: S3Server) -> None:
         server.empty()
         self.installation = installation
         self.objects = server.store()
         self.blobs = BlobStore(installation.blobs.root, self.objects)
-        self.moving = Offloader(installation.database, self.blobs, installation.clock, SPOOL)
+        self.offloader = Offloader(installation.database, self.blobs, installation.clock, SPOOL)
         self.call = a_call(installation)
         path = installation.blobs.path("audio_recordings/agent_8000Hz.wav")
         installation.blobs.put(
@@ -45,9 +45,9 @@ class House:
         self.file = layer_file(
             Layer.LIVE_8K, Role.AGENT, path, 8_000, LayerState.CLOSED, installation.blobs.root, SPOOL
         )
-        self.keep(self.file)
+        self.save_row(self.file)
 
-    def keep(self, file: LayerFile) -> None:
+    def save_row(self, file: LayerFile) -> None:
         with self.installation.database.write() as conn:
             layers.upsert(conn, self.call.id, file)
 
@@ -68,82 +68,84 @@ class House:
 
 
 @pytest.fixture
-def house(installation: Installation, server: S3Server) -> House:
-    return House(installation, server)
+def machine(installation: Installation, server: S3Server) -> Machine:
+    return Machine(installation, server)
 
 
-def test_live_layer_is_moved_after_its_call_ended(house: House) -> None:
-    assert house.moving.sweep() == 0 and house.blobs.path(house.file.path).exists()
-    house.end(seconds_ago=1)
-    assert house.moving.sweep() == 0, "a stream may still join"
-    house.installation.clock.step(10)
-    assert house.moving.sweep() == 1
-    assert not house.blobs.path(house.file.path).exists() and house.names == [house.file.path]
-    assert house.row == replace(house.file, spool=None)
-    assert house.blobs.digest(house.file.path) == house.file.sha256
-    assert house.moving.sweep() == 0
+def test_live_layer_is_moved_after_its_call_ended(machine: Machine) -> None:
+    assert machine.offloader.sweep() == 0 and machine.blobs.path(machine.file.path).exists()
+    machine.end(seconds_ago=1)
+    assert machine.offloader.sweep() == 0, "a stream may still join"
+    machine.installation.clock.step(10)
+    assert machine.offloader.sweep() == 1
+    assert not machine.blobs.path(machine.file.path).exists() and machine.names == [machine.file.path]
+    assert machine.row == replace(machine.file, spool=None)
+    assert machine.blobs.digest(machine.file.path) == machine.file.sha256
+    assert machine.offloader.sweep() == 0
 
 
-def test_growing_layer_stays_on_the_spool(house: House) -> None:
-    house.end()
-    house.keep(replace(house.file, state=LayerState.RECORDING, sha256=None))
-    assert house.moving.sweep() == 0 and house.blobs.path(house.file.path).exists()
+def test_growing_layer_stays_on_the_spool(machine: Machine) -> None:
+    machine.end()
+    machine.save_row(replace(machine.file, state=LayerState.RECORDING, sha256=None))
+    assert machine.offloader.sweep() == 0 and machine.blobs.path(machine.file.path).exists()
 
 
-def test_files_wait_readable_on_the_spool_during_an_outage(house: House, server: S3Server) -> None:
-    house.end()
+def test_files_wait_readable_on_the_spool_during_an_outage(machine: Machine, server: S3Server) -> None:
+    machine.end()
     server.wire.cut()
     try:
-        assert house.moving.sweep() == 0
-        assert house.moving.waiting == 1
-        trouble = house.moving.trouble()
+        assert machine.offloader.sweep() == 0
+        assert machine.offloader.waiting == 1
+        trouble = machine.offloader.trouble()
         assert trouble is not None and "cannot be used" in trouble and "1 files wait on the spool" in trouble
-        with open_layer(house.blobs, house.row) as sound:
+        with open_layer(machine.blobs, machine.row) as sound:
             assert sound.samples == 3_200
     finally:
         server.wire.mend()
-    assert house.moving.sweep() == 1
-    assert not house.moving.waiting
-    assert house.row.spool is None
+    assert machine.offloader.sweep() == 1
+    assert not machine.offloader.waiting
+    assert machine.row.spool is None
 
 
-def test_sweep_completes_the_row_of_a_killed_move(house: House) -> None:
-    house.end()
-    house.blobs.upload(house.file.path)
-    before = house.row
+def test_sweep_completes_the_row_of_a_killed_move(machine: Machine) -> None:
+    machine.end()
+    machine.blobs.upload(machine.file.path)
+    before = machine.row
     assert before.spool == SPOOL
-    house.moving.sweep()
-    assert house.row == replace(before, spool=None)
-    assert house.names == [house.file.path]
+    machine.offloader.sweep()
+    assert machine.row == replace(before, spool=None)
+    assert machine.names == [machine.file.path]
 
 
-def test_file_on_another_spool_is_unavailable_until_moved(house: House) -> None:
-    elsewhere = BlobStore(house.installation.folder / "another machine", house.objects)
-    other = Offloader(house.installation.database, elsewhere, house.installation.clock, "other-2")
-    house.end()
+def test_file_on_another_spool_is_unavailable_until_moved(machine: Machine) -> None:
+    elsewhere = BlobStore(machine.installation.folder / "another machine", machine.objects)
+    other = Offloader(machine.installation.database, elsewhere, machine.installation.clock, "other-2")
+    machine.end()
     assert other.sweep() == 0
     with pytest.raises(StoreAwayError, match="still on the spool of here-1"):
-        open_layer(elsewhere, house.row)
-    house.moving.sweep()
-    with open_layer(elsewhere, house.row) as sound:
+        open_layer(elsewhere, machine.row)
+    machine.offloader.sweep()
+    with open_layer(elsewhere, machine.row) as sound:
         assert sound.samples == 3_200
 
 
-def test_peaks_saved_during_an_outage_are_moved_later(house: House, server: S3Server) -> None:
+def test_peaks_saved_during_an_outage_are_moved_later(machine: Machine, server: S3Server) -> None:
     server.wire.cut()
     try:
-        save_peaks(house.blobs, "ab" * 32, 20, FilePeaks(100, ((0.5, 0.25),)))
+        save_peaks(machine.blobs, "ab" * 32, 20, FilePeaks(100, ((0.5, 0.25),)))
     finally:
         server.wire.mend()
-    assert house.moving.sweep() == 1
-    assert [found.key for found in house.objects.list_folder("peaks")] == [f"peaks/{'ab' * 32}/20.json"]
+    assert machine.offloader.sweep() == 1
+    assert [found.key for found in machine.objects.list_folder("peaks")] == [f"peaks/{'ab' * 32}/20.json"]
 
 
-def test_different_bytes_under_a_used_name_are_set_aside(house: House) -> None:
-    house.end()
-    house.moving.sweep()
-    house.installation.blobs.put(house.file.path, [b"something else"])
-    house.keep(replace(house.file, spool=SPOOL))
-    house.moving.sweep()
-    assert house.blobs.digest(house.file.path) == house.file.sha256
-    assert (house.installation.blobs.root / "unclaimed" / house.file.path).read_bytes() == b"something else"
+def test_different_bytes_under_a_used_name_are_set_aside(machine: Machine) -> None:
+    machine.end()
+    machine.offloader.sweep()
+    machine.installation.blobs.put(machine.file.path, [b"something else"])
+    machine.save_row(replace(machine.file, spool=SPOOL))
+    machine.offloader.sweep()
+    assert machine.blobs.digest(machine.file.path) == machine.file.sha256
+    assert (
+        machine.installation.blobs.root / "unclaimed" / machine.file.path
+    ).read_bytes() == b"something else"

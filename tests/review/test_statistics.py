@@ -1,4 +1,4 @@
-"""The month that is expected. Sums by day are in tests/web/test_api_review.py, beside the calls they sum."""
+"""The forecast of the month. Sums by day are tested in tests/web/test_api_review.py, beside the calls they sum."""
 
 from datetime import UTC, date, timedelta
 from pathlib import Path
@@ -42,23 +42,23 @@ def test_month_is_projected_at_its_rate(tmp_path: Path) -> None:
     with grounded(tmp_path) as installation:
         for number, day in enumerate((1, 5, 10)):
             a_call(installation, number, day)
-        told = figures(installation, Prices(), day=16, hour=0)
-    assert told["month"] == "2026-11"
-    assert told["month_cost"] == pytest.approx(0.012)
-    assert told["month_forecast"] == pytest.approx(0.024)  # 15 of 30 days are over
-    assert [day["calls"] for day in told["days"]] == [1, 0]
+        report = figures(installation, Prices(), day=16, hour=0)
+    assert report["month"] == "2026-11"
+    assert report["month_cost"] == pytest.approx(0.012)
+    assert report["month_forecast"] == pytest.approx(0.024)  # 15 of 30 days are over
+    assert [day["calls"] for day in report["days"]] == [1, 0]
 
 
 def test_forecast_assumes_at_least_one_day(tmp_path: Path) -> None:
     with grounded(tmp_path) as installation:
         a_call(installation, 1, 1)
-        told = figures(installation, Prices(), day=1, hour=13)
-    assert told["month_forecast"] == pytest.approx(30 * told["month_cost"])
+        report = figures(installation, Prices(), day=1, hour=13)
+    assert report["month_forecast"] == pytest.approx(30 * report["month_cost"])
 
 
 def test_without_prices_there_is_no_cost(tmp_path: Path) -> None:
     with grounded(tmp_path) as installation:
         a_call(installation, 1, 1)
-        told = figures(installation, None, day=2)
-    assert (told["currency"], told["month_cost"], told["month_forecast"]) == (None, None, None)
-    assert told["days"][0]["cost"] is None
+        report = figures(installation, None, day=2)
+    assert (report["currency"], report["month_cost"], report["month_forecast"]) == (None, None, None)
+    assert report["days"][0]["cost"] is None

@@ -1,4 +1,4 @@
-"""The summary of a call, beyond what the API's tests see."""
+"""The summary of a call, beyond the tests of the API."""
 
 from collections.abc import Iterator
 from dataclasses import replace

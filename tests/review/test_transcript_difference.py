@@ -1,4 +1,4 @@
-"""Live against final, word by word."""
+"""Comparison of live and final transcripts, word by word."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,8 +67,8 @@ TURNS = st.lists(
 def test_every_word_is_in_one_run(live: list[Turn], final: list[Turn]) -> None:
     found = differences(live, final)
     for side, turns in (("live", live), ("final", final)):
-        told = sorted((w.start_ms, w.text) for run in found for w in getattr(run, side))
-        assert told == sorted((w.start_ms, w.text) for said in turns for w in said.words)
+        listed = sorted((w.start_ms, w.text) for run in found for w in getattr(run, side))
+        assert listed == sorted((w.start_ms, w.text) for said in turns for w in said.words)
     for run in found:
         assert bool(run.live) == (run.op != "insert")
         assert bool(run.final) == (run.op != "delete")

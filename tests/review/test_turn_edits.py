@@ -62,8 +62,8 @@ def test_corrected_words_have_no_confidence() -> None:
 
 
 def test_corrected_turn_keeps_its_engine() -> None:
-    stood_in = replace(TURNS[0], fallback_engine="openai")
-    made = corrected([stood_in], [Change(0, word=2, text="valve")])[0]
+    by_fallback = replace(TURNS[0], fallback_engine="openai")
+    made = corrected([by_fallback], [Change(0, word=2, text="valve")])[0]
     assert made is not None and made.fallback_engine == "openai"
 
 

@@ -1,4 +1,4 @@
-"""The log: one line a fact, and neither a secret nor a whole phone number in it."""
+"""The log: one line per event, without secrets and complete phone numbers."""
 
 import io
 import json

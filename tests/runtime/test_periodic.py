@@ -1,4 +1,4 @@
-"""Jobs that run at intervals: when they run, how they end, and what becomes of their errors."""
+"""Jobs that run at intervals: when they run, how they end, and how their errors are logged."""
 
 import asyncio
 import logging

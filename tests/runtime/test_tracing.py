@@ -1,4 +1,4 @@
-"""Traces as the SDK's own exporter in memory gets them."""
+"""Traces as the SDK's in-memory exporter receives them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _EXPORTER = InMemorySpanExporter()
 
 @pytest.fixture
 def spans() -> Iterator[InMemorySpanExporter]:
-    """The provider of a process can be set once; a cleared exporter is what each test gets."""
+    """The provider of a process can be set only once, so each test gets a cleared exporter."""
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(_EXPORTER))

@@ -57,7 +57,7 @@ class _Voice(MediaStreamTrack):
 
 
 class BrowserClient:
-    """One page. `said` is what came over signalling, in order, without heartbeats; `received` the samples of the call."""
+    """One page. `said` has the signalling messages in order, without heartbeats; `received` the samples of the call."""
 
     def __init__(self, host: str, voice: Any) -> None:
         self._url = f"ws://{host}/signal"
@@ -105,7 +105,7 @@ class BrowserClient:
                 await self._came.wait()
 
     async def call(self, **parameters: str) -> str:
-        """Ask for a call; its temporary id."""
+        """Request a call; returns its temporary id."""
         peer = self._new_peer()
         await peer.setLocalDescription(await peer.createOffer())
         sid = f"TJS{uuid4()}"
@@ -127,7 +127,7 @@ class BrowserClient:
         await self.send(messages.Answer(messages.SdpBody(offer.payload.callsid, sdp)))
 
     async def receive_for(self, seconds: float) -> None:
-        """Wait until so much more was received."""
+        """Wait until this much more audio was received."""
         wanted = sum(map(len, self.frames)) + seconds * 8000
         async with asyncio.timeout(_WAIT_S), self._came:
             await self._came.wait_for(lambda: sum(map(len, self.frames)) >= wanted)
@@ -156,11 +156,11 @@ class BrowserClient:
         known = RTCRtpSender.getCapabilities("audio").codecs
         for transceiver in peer.getTransceivers():  # the SDK's order: mu-law, then Opus
             transceiver.setCodecPreferences(sorted(known, key=lambda codec: codec.mimeType != "audio/PCMU"))
-        peer.on("track", self._hear)
+        peer.on("track", self._start_receiving)
         peer.on("connectionstatechange", lambda: self.states.append(peer.connectionState))
         return peer
 
-    def _hear(self, track: MediaStreamTrack) -> None:
+    def _start_receiving(self, track: MediaStreamTrack) -> None:
         self._listening = asyncio.create_task(self._listen(track))
 
     async def _listen(self, track: MediaStreamTrack) -> None:

@@ -237,7 +237,7 @@ async def test_dial_action_is_requested() -> None:
 async def test_action_document_runs_after_a_failed_dial() -> None:
     def twiml(got: Receiver) -> str:
         return (
-            "<Response><Say>Nobody is there, please try again</Say></Response>"
+            "<Response><Say>No one is available, please try again</Say></Response>"
             if got.forms("/again")
             else '<Response><Dial action="/again"><Number>+14155550123</Number></Dial></Response>'
         )

@@ -1,4 +1,4 @@
-"""Where a live person's frames come to lie on a call."""
+"""Where a live person's frames are placed on a call."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ VOICE = mulaw.decode(mulaw.encode(voice(5, 1000)))
 
 
 def said(*arrivals: tuple[float, int]) -> tuple[LegAudio, LiveInput]:
-    """A mouth that said frame number n at that time, for each (time, n)."""
+    """A person who spoke frame number n at that time, for each (time, n)."""
     audio = LegAudio()
     mouth = LiveInput(audio, Track.INBOUND)
     for now_ms, number in arrivals:

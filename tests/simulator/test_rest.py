@@ -349,7 +349,7 @@ async def test_unknown_resources_are_404_in_the_carriers_envelope() -> None:
             body = answer.json()
             assert (answer.status_code, body["status"]) == (404, 404)
             assert set(body) == {"code", "message", "more_info", "status"}
-            assert (await client.get(path, auth=("nobody", "wrong"))).status_code == 401
+            assert (await client.get(path, auth=("unknown", "wrong"))).status_code == 401
 
 
 INVALID_RECORDINGS = [
@@ -582,7 +582,7 @@ async def test_call_is_created_over_rest() -> None:
     ("data", "code"),
     [
         ({"From": "+14155550100", "Url": "http://127.0.0.1:1/"}, 21201),
-        ({"To": "nobody", "From": "+14155550100", "Url": "http://127.0.0.1:1/"}, 21211),
+        ({"To": "someone", "From": "+14155550100", "Url": "http://127.0.0.1:1/"}, 21211),
         ({"To": "+14155550123", "Url": "http://127.0.0.1:1/"}, 21212),
         ({"To": "+14155550123", "From": "+14155550100"}, 21205),
         ({"To": "+14155550123", "From": "+14155550100", "Url": "relative"}, 21609),

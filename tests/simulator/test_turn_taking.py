@@ -23,7 +23,7 @@ SPEECH = voice(2, 20)
 
 
 def until_act(turns: TurnTaking, frame: Samples, limit_ms: int = 60_000) -> tuple[int, Say | HangUp]:
-    """After how many ms of that frame it does something, and what."""
+    """The first act of the voice, and after how many ms of that frame."""
     for at_ms in range(20, limit_ms, 20):
         if (act := turns.process(frame)) is not None:
             return at_ms, act

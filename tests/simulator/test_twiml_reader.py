@@ -159,7 +159,7 @@ BOMB = '<!DOCTYPE Response [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>
         ("", "not well-formed"),
         ("<Response>", "not well-formed"),
         ("<Response><Say>Fish & chips</Say></Response>", "not well-formed"),
-        ("<Response><Say>&unheard;</Say></Response>", "not well-formed"),
+        ("<Response><Say>&undefined;</Say></Response>", "not well-formed"),
         ("<html/>", "must be <Response>, not <html>"),
         ("<!DOCTYPE Response><Response/>", "DOCTYPE"),
         ('<!DOCTYPE r SYSTEM "file:///etc/passwd"><Response/>', "DOCTYPE"),

@@ -87,7 +87,7 @@ def speech(seed: int, duration_ms: int) -> Any:
 
 
 def scores(said: Any, received: Any) -> list[float]:
-    """How well each piece of 200 ms is to be found: a busy browser stretches and drops some of what it plays."""
+    """How well each piece of 200 ms matches: a busy browser stretches and drops some of what it plays."""
     return [best_lag(said[at : at + 1600], received)[1] for at in range(0, len(said) - 1600 + 1, 1600)]
 
 
@@ -107,7 +107,7 @@ def silent_wav() -> bytes:
 
 
 class Files(SimpleHTTPRequestHandler):
-    """A folder over HTTP, without a word."""
+    """A folder over HTTP, without log lines."""
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -115,7 +115,7 @@ class Files(SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The folder's address. A real one: to what a test makes up Chromium denies loopback (local network access)."""
+    """The folder's address. A real server, because Chromium denies intercepted requests access to loopback (local network access)."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -167,10 +167,12 @@ async def until(page: Page, line: str, count: int = 1) -> None:
 
 async def receive_for(page: Page, seconds: float) -> Any:
     """What the page received from now on: float [8000 * seconds]."""
-    begin = await page.evaluate("heard.length")
+    begin = await page.evaluate("received.length")
     count = round(seconds * 8000)
-    await page.wait_for_function("count => heard.length >= count", arg=begin + count, timeout=WAIT_S * 1000)
-    return np.array(await page.evaluate("([from, to]) => heard.slice(from, to)", [begin, begin + count]))
+    await page.wait_for_function(
+        "count => received.length >= count", arg=begin + count, timeout=WAIT_S * 1000
+    )
+    return np.array(await page.evaluate("([from, to]) => received.slice(from, to)", [begin, begin + count]))
 
 
 async def call_out(page: Page, carrier: SimulatedCarrier) -> tuple[CallOutcome, Any]:

@@ -1,4 +1,4 @@
-"""The shipped voices and files of a person's own."""
+"""The included voices, and other sound files."""
 
 from pathlib import Path
 

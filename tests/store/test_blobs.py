@@ -109,7 +109,7 @@ def test_commit_without_a_download_fails(store: BlobStore) -> None:
 
 
 def test_kill_between_link_and_unlink_leaves_the_file_unchanged(store: BlobStore) -> None:
-    """Both names are then one file; a download that resumed there would write into what is kept."""
+    """Both names are then one file; a resumed download would overwrite the stored one."""
     store.put(KEY, [SOUND])
     os.link(store.path(KEY), store.path(KEY + ".part"))
     with store.part_path(KEY).open("ab") as file:
@@ -177,7 +177,7 @@ def test_unusable_folder_gives_a_one_line_error(tmp_path: Path) -> None:
 
 
 def test_next_writer_removes_parts_of_killed_processes(tmp_path: Path) -> None:
-    """And what a living one writes now stays."""
+    """The part of a living process stays."""
     store = BlobStore(tmp_path)
     folder = store.part_path(KEY).parent
     name = store.path(KEY).name
@@ -194,7 +194,7 @@ def test_next_writer_removes_parts_of_killed_processes(tmp_path: Path) -> None:
 
 
 def test_startup_removes_stale_parts_beside_finished_files(tmp_path: Path) -> None:
-    """A process killed between the link and the end of the temporary name: nobody writes that file again."""
+    """A process was killed between the link and the end of the temporary name; no later writer cleans up."""
     store = BlobStore(tmp_path)
     store.put(KEY, [SOUND])
     folder = store.path(KEY).parent

@@ -99,13 +99,15 @@ def test_first_end_time_stays(database: Database) -> None:
 
 def test_call_state_never_moves_back(database: Database) -> None:
     order = list(CallState)
-    for n, (known, told) in enumerate((known, told) for known in order for told in order):
+    for n, (known, reported) in enumerate((known, reported) for known in order for reported in order):
         row = a_call(database, id=CallId(f"{n:012}"), leg_sid=LegSid(f"CA{n:032}"), state=known)
         with database.write() as conn:
-            assert calls.set_state(conn, row.id, told, NOON) == (order.index(told) > order.index(known))
+            assert calls.set_state(conn, row.id, reported, NOON) == (
+                order.index(reported) > order.index(known)
+            )
             changed = calls.get(conn, row.id)
         assert changed is not None
-        assert changed.state is max(known, told, key=order.index)
+        assert changed.state is max(known, reported, key=order.index)
 
 
 def test_newer_verdict_replaces_the_older(database: Database) -> None:

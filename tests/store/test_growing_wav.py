@@ -21,7 +21,7 @@ BLOCK = 1600
 
 
 def ramp(start: int, count: int) -> npt.NDArray[np.int16]:
-    """Samples that say where they belong."""
+    """Samples whose values are their positions."""
     return (np.arange(start, start + count) % 30_000).astype(np.int16)
 
 
@@ -180,7 +180,7 @@ for then in ("again", "silence", "nothing"):
 
 
 def test_append_can_be_repeated_after_a_full_disk(tmp_path: Path) -> None:
-    """The limit on a file's size stands in for the disk. It holds for a process, hence one of its own."""
+    """A limit on the size of files replaces a full disk. It applies to a process, hence a separate one."""
     run = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, check=True)
     silence = np.zeros(100, np.int16)
     expected = {"again": ramp(100, 100), "silence": silence, "nothing": silence[:0]}
@@ -210,7 +210,7 @@ while True:
 
 @pytest.mark.parametrize(("block", "reports"), [(BLOCK, 1), (1999, 12), (100_000, 4)])
 def test_kill_loses_no_appended_sample(tmp_path: Path, block: int, reports: int) -> None:
-    """The writer goes on until the pipe holds as many reports as it can; each one taken lets it append again."""
+    """The writer appends until the pipe is full of reports; reading one lets it append again."""
     path = tmp_path / "agent.wav"
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, path, str(block)], stdout=subprocess.PIPE, pipesize=4096
@@ -222,11 +222,11 @@ def test_kill_loses_no_appended_sample(tmp_path: Path, block: int, reports: int)
         assert len(now) >= appended
         assert np.array_equal(now, ramp(0, len(now)))
     writer.stdout.readline()
-    os.kill(writer.pid, signal.SIGKILL)  # in the midst of the append that this let begin, or close to it
+    os.kill(writer.pid, signal.SIGKILL)  # during the next append, or close to it
     rest, _ = writer.communicate()
     appended = max([appended, *(int(line) for line in rest.split(b"\n")[:-1])])
     now = played(path)
-    assert len(now) >= appended  # playable before anybody repairs it
+    assert len(now) >= appended  # playable before a repair
     found = repair(path)
     assert found.samples >= appended
     assert np.array_equal(played(path), ramp(0, found.samples))

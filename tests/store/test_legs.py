@@ -15,13 +15,13 @@ def test_leg_callbacks_merge_in_any_order(database: Database) -> None:
     with database.write() as conn:
         for number, order in enumerate(orders):
             sid = LegSid(f"CA{number:032}")
-            told = [
+            reports = [
                 LegRow(sid, CALL.id, Role.TECHNICIAN, "ringing", parent_sid=PARENT),
                 LegRow(sid, CALL.id, Role.TECHNICIAN, "in-progress", started_at=after(5)),
                 LegRow(sid, CALL.id, Role.TECHNICIAN, "completed", ended_at=after(60), duration_s=55),
             ]
             for index in order:
-                known = legs.upsert(conn, told[index])
+                known = legs.upsert(conn, reports[index])
             assert known in legs.of_call(conn, CALL.id)
             assert known == LegRow(
                 sid, CALL.id, Role.TECHNICIAN, "completed", PARENT, after(5), after(60), 55

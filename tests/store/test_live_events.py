@@ -52,44 +52,49 @@ def test_transient_event_is_refused(two_calls: Database) -> None:
 
 
 def test_event_ids_become_visible_in_order(two_calls: Database) -> None:
-    def say() -> None:
+    def insert() -> None:
         for _ in range(25):
             with two_calls.write() as conn:
                 live_events.append(conn, LiveEvent(CALL.id, EventKind.FINAL), NOON)
 
-    speakers = [threading.Thread(target=say) for _ in range(4)]
-    for speaker in speakers:
-        speaker.start()
-    heard: list[int | None] = []
-    while len(heard) < 100 and (any(map(threading.Thread.is_alive, speakers)) or waiting(two_calls, heard)):
-        heard += waiting(two_calls, heard)
-    for speaker in speakers:
-        speaker.join()
-    assert len(heard) == 100
+    writers = [threading.Thread(target=insert) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    received: list[int | None] = []
+    while len(received) < 100 and (
+        any(map(threading.Thread.is_alive, writers)) or waiting(two_calls, received)
+    ):
+        received += waiting(two_calls, received)
+    for writer in writers:
+        writer.join()
+    assert len(received) == 100
 
 
-def waiting(database: Database, heard: list[int | None]) -> list[int | None]:
+def waiting(database: Database, received: list[int | None]) -> list[int | None]:
     with database.read() as conn:
-        return [event.id for event in live_events.after(conn, CALL.id, (heard[-1] or 0) if heard else 0, 100)]
+        return [
+            event.id
+            for event in live_events.after(conn, CALL.id, (received[-1] or 0) if received else 0, 100)
+        ]
 
 
 def test_event_and_transcript_of_a_call_do_not_deadlock() -> None:
-    """On PostgreSQL, where the one holds back events and the other holds the call."""
+    """On PostgreSQL, where one transaction locks events and the other the call."""
     with postgres_server() as server:
         database = Database.open(server.new_url())
         database.migrate()
         a_call(database)
         event = LiveEvent(CALL.id, EventKind.CALL, {"state": "live"})
-        told = threading.Event()
+        inserted = threading.Event()
 
         def another() -> None:
             with database.write() as conn:
                 live_events.append(conn, event, NOON)
-            told.set()
+            inserted.set()
 
         with database.write() as conn:
             transcripts.put(conn, CALL.id, TranscriptKind.LIVE, "engine", "", [])
             threading.Thread(target=another).start()
-            assert told.wait(20), "it refers to the call, and waits for nobody"
+            assert inserted.wait(20), "inserting an event must not wait for the row of its call"
             live_events.append(conn, event, NOON)
         database.close()

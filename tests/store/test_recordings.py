@@ -88,19 +88,19 @@ def test_late_report_of_an_early_state_only_fills_gaps(database: Database) -> No
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(CloudState), st.booleans()), min_size=1, max_size=6))
 def test_states_follow_the_rules_of_the_domain(
-    database: Database, told: list[tuple[CloudState, bool]]
+    database: Database, reports: list[tuple[CloudState, bool]]
 ) -> None:
     with database.write() as conn:
         calls.insert(conn, CALL)
         conn.execute(delete(recording_table))
         recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, CloudState.EXPECTED, NOON))
-        for state, ours in told:
+        for state, ours in reports:
             if ours:
                 recordings.set_state(conn, SID, state, NOON)
             else:
                 recordings.upsert(conn, RecordingRow(SID, CALL.id, PARENT, state, NOON))
         row = known(recordings.get(conn, SID))
-    assert row.state is reduce(advance, (state for state, _ in told), CloudState.EXPECTED)
+    assert row.state is reduce(advance, (state for state, _ in reports), CloudState.EXPECTED)
 
 
 def orders(conn: Connection) -> list[tuple[Workflow, str]]:

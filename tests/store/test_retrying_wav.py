@@ -1,4 +1,4 @@
-"""The disk refuses for real: a limit on the size of files, as a full disk has one."""
+"""A limit on the size of files makes writes fail, like a full disk."""
 
 import resource
 import signal
@@ -52,7 +52,7 @@ def test_temporarily_full_disk_loses_no_audio(path: Path) -> None:
         for block in blocks[1:4]:
             wav.append(block)
         assert wav.error is not None
-        assert wav.samples == 4 * 800, "positions go on"
+        assert wav.samples == 4 * 800, "positions advance"
         np.testing.assert_array_equal(kept(path), blocks[0])  # still playable
     wav.append(blocks[4])
     wav.append(blocks[5])

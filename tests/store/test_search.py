@@ -1,4 +1,4 @@
-"""Search on each database, against what the same query finds in plain Python."""
+"""Search on each database, compared with the same query in plain Python."""
 
 import random
 
@@ -84,20 +84,20 @@ def test_search_finds_calls(database: Database, typed: str, wanted: str) -> None
 def test_hits_start_at_the_matching_word(database: Database) -> None:
     call_id = say(database, "0", SAID["0"])
     with database.read() as conn:
-        told = search.hits_of(conn, [call_id], parse("left forty"))[call_id]
-    assert told.total == 2
-    assert [hit.start_ms for hit in told.first] == [800, 10_200]
-    assert [part.text for part in told.first[0].parts if part.hit] == ["left"]
+        result = search.hits_of(conn, [call_id], parse("left forty"))[call_id]
+    assert result.total == 2
+    assert [hit.start_ms for hit in result.first] == [800, 10_200]
+    assert [part.text for part in result.first[0].parts if part.hit] == ["left"]
 
 
 def test_hits_are_limited_and_counted(database: Database) -> None:
     call_id = say(database, "0", ("the valve",) * 8)
     other = say(database, "1", ("no such thing",))
     with database.read() as conn:
-        told = search.hits_of(conn, [call_id, other], parse("valve"), most=3)
+        result = search.hits_of(conn, [call_id, other], parse("valve"), most=3)
         assert search.hits_of(conn, [call_id], parse("-valve")) == {}
-    assert list(told) == [call_id]
-    assert (len(told[call_id].first), told[call_id].total) == (3, 8)
+    assert list(result) == [call_id]
+    assert (len(result[call_id].first), result[call_id].total) == (3, 8)
 
 
 def test_final_transcript_replaces_the_live_one_in_the_index(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Reading what people type, finding it in a text and showing it."""
+"""Parsing queries, finding their hits in a text, and marking them."""
 
 import pytest
 from hypothesis import given

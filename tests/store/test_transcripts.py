@@ -69,7 +69,7 @@ def test_transcript_without_a_call_raises(database: Database) -> None:
 
 times = st.integers(0, 2**31 - 1)
 chances = st.none() | st.floats(0, 1)
-# PostgreSQL keeps no NUL in text, and no engine says one.
+# PostgreSQL keeps no NUL in text, and no engine returns one.
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
 some_words = st.lists(st.builds(Word, texts, times, times, chances), max_size=4).map(tuple)
 some_turns = st.lists(
@@ -105,5 +105,5 @@ def test_billed_audio_is_listed_by_call(database: Database) -> None:
         transcripts.put(
             conn, CALL.id, FINAL, "openai", "", [HELLO], Provenance(audio_ms=5000, price_per_minute=0.006)
         )
-        told = transcripts.billed_audio(conn, [CALL.id, CallId("ffffffffffff")])
-    assert told == {CALL.id: [TranscribedAudio("openai", 5000, Decimal("0.006"))]}
+        billed = transcripts.billed_audio(conn, [CALL.id, CallId("ffffffffffff")])
+    assert billed == {CALL.id: [TranscribedAudio("openai", 5000, Decimal("0.006"))]}

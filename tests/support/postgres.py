@@ -21,6 +21,8 @@ from sqlalchemy import create_engine, text
 
 USER = "callreel"
 _WAIT_S = 60
+_UNPRIVILEGED_UID = 65534
+"""The user without rights of every Linux distribution."""
 
 
 def programs() -> Path | None:
@@ -109,7 +111,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             pytest.fail(say)
         pytest.skip(say)
     folder = Path(tempfile.mkdtemp(prefix="callreel-postgres-", dir=_memory()))
-    owner = _somebody() if os.geteuid() == 0 else None
+    owner = _unprivileged_user() if os.geteuid() == 0 else None
     if owner:
         shutil.chown(folder, owner)
     server = PostgresServer(found, folder, owner)
@@ -129,14 +131,15 @@ def _memory() -> Path | None:
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30 else None
 
 
-def _somebody() -> str:
-    """A normal user of this machine, since the server refuses to run as root."""
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_name
-        except KeyError:
-            continue
-    raise RuntimeError("there is no user postgres or nobody to run PostgreSQL as")
+def _unprivileged_user() -> str:
+    """A user of this machine without privileges, since the server refuses to run as root."""
+    for user in pwd.getpwall():
+        if user.pw_name == "postgres":
+            return user.pw_name
+    try:
+        return pwd.getpwuid(_UNPRIVILEGED_UID).pw_name
+    except KeyError:
+        raise RuntimeError(f"no user postgres and no user {_UNPRIVILEGED_UID} to run PostgreSQL as") from None
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""A server that speaks S3, in a process of its own on loopback: moto, whose conditional writes, listings and multipart
+"""A server that speaks S3, in a separate process on loopback: moto, whose conditional writes, listings and multipart
 uploads behave as the real ones do (reference/engine.md, section 4). It keeps everything in memory and checks no signature.
 """
 

@@ -1,7 +1,7 @@
 """A process that streams a call into its lanes until it is killed, for `test_recovery`.
 
 Usage: python -m tests.support.streaming_process FOLDER
-The number of frames that a track has been given stands in FOLDER/placed, which outlives the process.
+FOLDER/placed has the number of frames that each track was given, and outlives the process.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Access tokens: ours against the carrier's own library, and every way in which one is worth nothing."""
+"""Access tokens: ours against the carrier's library, and every kind of invalid token."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

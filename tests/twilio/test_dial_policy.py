@@ -1,4 +1,4 @@
-"""The dial policy. Numbers are fictional or of ranges that the metadata knows; none is called."""
+"""The dial policy. Numbers are fictional or of ranges in the metadata; none is called."""
 
 import pytest
 from hypothesis import given

@@ -33,7 +33,7 @@ CONNECTED, START, STOP = GOOD[0], GOOD[1], GOOD[-1]
 STREAM_SID = StreamSid("MZ" + "0" * 32)
 LEG_SID = LegSid("CA" + "0" * 32)
 
-# Each bad message under captures/bad, what came before it, and the close code that it gets.
+# Each bad message under captures/bad, the messages before it, and the close code that it gets.
 FAULTS: dict[str, tuple[list[str], int | None]] = {
     "cut_short": ([CONNECTED, START], None),
     "empty": ([], None),

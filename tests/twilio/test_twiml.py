@@ -1,4 +1,4 @@
-"""The TwiML we answer with: checked, written, and read back by the stand-in's reader."""
+"""The TwiML we answer with: checked, written, and read back by the simulator's reader."""
 
 from dataclasses import replace
 from xml.etree import ElementTree

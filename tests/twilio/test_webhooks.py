@@ -1,4 +1,4 @@
-"""What the carrier posts, held against what the stand-in posts."""
+"""The carrier's forms, compared with those of the simulator."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""A seeded installation in a folder of its own, and browsers before it: signed in, not signed in, in demo mode."""
+"""A seeded installation in a temporary folder, and its browsers: signed in, not signed in, in demo mode."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ MakeApp = Callable[[WebOptions], FastAPI]
 
 @pytest.fixture(scope="session")
 def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once; tests work on copies."""
+    """Created once; tests use copies."""
     folder = tmp_path_factory.mktemp("seed")
     place = seed(folder)
     with place.database.write() as conn:
@@ -51,7 +51,7 @@ def place(seeded_folder: Path, tmp_path: Path) -> Iterator[Seed]:
 
 @pytest.fixture
 def engine() -> FakeEngine:
-    """The durable engine of which the pages show what waits and runs."""
+    """The durable engine whose waiting and running work the pages show."""
     return FakeEngine(clock=Clock())
 
 
@@ -65,13 +65,13 @@ def make_app(place: Seed, engine: FakeEngine) -> MakeApp:
 
 @pytest.fixture
 def stranger(make_app: MakeApp) -> TestClient:
-    """A browser of somebody who has not signed in; `ada` is a user."""
+    """A browser without a session; `ada` is a user."""
     app = make_app(WebOptions(prices=Prices()))
     return TestClient(app, base_url="https://calls.example", follow_redirects=False)
 
 
 def enter(browser: TestClient, place: Seed, name: str) -> TestClient:
-    """The browser after `name` has signed in (how that goes is in test_signin.py)."""
+    """The browser after `name` has signed in (signing in is tested in test_signin.py)."""
     token = new_token()
     with place.database.write() as conn:
         user = users.get_by_name(conn, name)
@@ -83,7 +83,7 @@ def enter(browser: TestClient, place: Seed, name: str) -> TestClient:
 
 @pytest.fixture
 def ada(stranger: TestClient, place: Seed) -> TestClient:
-    """The same browser after ada has signed in, who is an administrator."""
+    """The same browser after the administrator ada has signed in."""
     return enter(stranger, place, "ada")
 
 
@@ -92,7 +92,7 @@ As = Callable[[str], TestClient]
 
 @pytest.fixture
 def signed_in(make_app: MakeApp, place: Seed) -> As:
-    """Browsers of several people before one server: sam sees all calls, maria and zoe are agents, zoe has no calls."""
+    """Browsers of several people on one server: sam sees all calls, maria and zoe are agents, zoe has no calls."""
     app = make_app(WebOptions(prices=Prices(), dial_policy=DialPolicy.for_caller_id("+12125550100")))
 
     def browser(name: str) -> TestClient:
@@ -114,6 +114,6 @@ def bearer(place: Seed, name: str, *scopes: Scope) -> dict[str, str]:
 
 @pytest.fixture
 def demo(make_app: MakeApp) -> TestClient:
-    """A browser on the machine of a demo, where nobody signs in."""
+    """A browser on the machine of a demo, without sign-in."""
     app = make_app(WebOptions(demo=True, secure_cookies=False, prices=Prices()))
     return TestClient(app, base_url="http://localhost:8000", follow_redirects=False)

@@ -1,4 +1,4 @@
-"""Every address of the API is in docs/api.md, and nothing is there that is not in the API."""
+"""docs/api.md describes every route of the API, and no others."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ ADDRESS = r"/[\w{}/-]+(?:\.[\w{}]+)?"
 
 
 def shape(address: str) -> str:
-    """An address without the names of its parameters."""
+    """A path without the names of its parameters."""
     return re.sub(r"\{\w+\}", "{}", address)
 
 

@@ -150,56 +150,56 @@ def test_invalid_token_requests_are_refused(ada: TestClient, demo: TestClient) -
 
 
 @pytest.fixture
-def nobody(make_app: MakeApp, place: Seed) -> TestClient:
-    """A browser before a server without users."""
+def new_server(make_app: MakeApp, place: Seed) -> TestClient:
+    """A browser of a server without users."""
     with place.database.write() as conn:
         conn.execute(user_table.delete())
     return TestClient(make_app(WebOptions()), base_url="https://calls.example", follow_redirects=False)
 
 
-def test_welcome_link_creates_the_first_administrator(nobody: TestClient, place: Seed) -> None:
+def test_welcome_link_creates_the_first_administrator(new_server: TestClient, place: Seed) -> None:
     link = first_link(place.database, Clock(), "https://calls.example")
     assert link is not None
-    page = nobody.get(link)
+    page = new_server.get(link)
     assert page.status_code == 200
     token = link.partition("token=")[2]
     assert f'value="{token}"' in page.text
     with place.database.read() as conn:
         assert token not in conn.execute(select(welcome_tokens.c.token_hash)).scalars().all()
     form = {"token": token, "name": " grace ", "password": "short"}
-    assert "10 to 1000" in nobody.post("/welcome", data=form).text
-    arrived = nobody.post("/welcome", data={**form, "password": PASSWORD})
+    assert "10 to 1000" in new_server.post("/welcome", data=form).text
+    arrived = new_server.post("/welcome", data={**form, "password": PASSWORD})
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
-    assert nobody.cookies[COOKIE]
-    assert nobody.get("/api/people/me").json()["role"] == "administrator"
-    assert nobody.get("/api/people/me").json()["name"] == "grace"
-    nobody.cookies.clear()
-    for again in (nobody.get(link), nobody.post("/welcome", data={**form, "password": PASSWORD})):
+    assert new_server.cookies[COOKIE]
+    assert new_server.get("/api/people/me").json()["role"] == "administrator"
+    assert new_server.get("/api/people/me").json()["name"] == "grace"
+    new_server.cookies.clear()
+    for again in (new_server.get(link), new_server.post("/welcome", data={**form, "password": PASSWORD})):
         assert again.status_code == 404
         assert "already used" in again.text
     assert first_link(place.database, Clock(), "https://calls.example") is None
 
 
-def test_welcome_link_expires_and_is_replaced_by_the_next(nobody: TestClient, place: Seed) -> None:
+def test_welcome_link_expires_and_is_replaced_by_the_next(new_server: TestClient, place: Seed) -> None:
     old, new = (first_link(place.database, Clock(), "https://calls.example") for _ in range(2))
     assert old and new
-    assert nobody.get(old).status_code == 404
-    assert nobody.get(new).status_code == 200
+    assert new_server.get(old).status_code == 404
+    assert new_server.get(new).status_code == 200
     with place.database.write() as conn:
         conn.execute(welcome_tokens.update().values(expires_at=NOON - timedelta(days=1)))
-    assert nobody.get(new).status_code == 404
+    assert new_server.get(new).status_code == 404
 
 
-def test_welcome_link_is_invalid_once_an_account_exists(nobody: TestClient, place: Seed) -> None:
+def test_welcome_link_is_invalid_once_an_account_exists(new_server: TestClient, place: Seed) -> None:
     link = first_link(place.database, Clock(), "https://calls.example")
     assert link
     with place.database.write() as conn:
         users.add(conn, "kim", "hash", UserRole.AGENT, NOON)
-    assert nobody.get(link).status_code == 404
+    assert new_server.get(link).status_code == 404
     form = {"token": link.partition("token=")[2], "name": "eve", "password": PASSWORD}
-    assert nobody.post("/welcome", data=form).status_code == 404
+    assert new_server.post("/welcome", data=form).status_code == 404
 
 
-def test_guesses_of_welcome_links_are_limited(nobody: TestClient) -> None:
-    answers = [nobody.get("/welcome?token=guess").status_code for _ in range(21)]
+def test_guesses_of_welcome_links_are_limited(new_server: TestClient) -> None:
+    answers = [new_server.get("/welcome?token=guess").status_code for _ in range(21)]
     assert answers == [404] * 20 + [429]

@@ -1,4 +1,4 @@
-"""What the review page asks for: peaks, downloads, days; and who hears of what."""
+"""The requests of the review page: peaks, downloads, statistics; and the events that each role receives."""
 
 import csv
 import json
@@ -99,15 +99,15 @@ def call_cost(browser: TestClient, call_id: str) -> float:
 
 
 def test_day_begins_in_the_requested_time_zone(ada: TestClient) -> None:
-    asked = {"from": "2026-11-22", "to": "2026-11-23", "zone": "Pacific/Kiritimati"}
-    body = ada.get("/api/statistics", params=asked).json()
+    query = {"from": "2026-11-22", "to": "2026-11-23", "zone": "Pacific/Kiritimati"}
+    body = ada.get("/api/statistics", params=query).json()
     assert (body["zone"], [day["calls"] for day in body["days"]]) == ("Pacific/Kiritimati", [0, 4])
 
 
 def test_agents_get_statistics_of_their_own_calls(signed_in: As) -> None:
-    asked = {"from": "2026-11-22", "to": "2026-11-22"}
+    query = {"from": "2026-11-22", "to": "2026-11-22"}
     body = {
-        name: signed_in(name).get("/api/statistics", params=asked).json()["total"]
+        name: signed_in(name).get("/api/statistics", params=query).json()["total"]
         for name in ("maria", "zoe")
     }
     assert (body["maria"]["calls"], body["zoe"]["calls"]) == (3, 0)
@@ -115,7 +115,7 @@ def test_agents_get_statistics_of_their_own_calls(signed_in: As) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "query",
     [
         "from=2026-11-23&to=2026-11-22",
         "from=2020-01-01&to=2026-01-01",
@@ -124,8 +124,8 @@ def test_agents_get_statistics_of_their_own_calls(signed_in: As) -> None:
         "to=x",
     ],
 )
-def test_invalid_statistics_requests_are_refused(ada: TestClient, asked: str) -> None:
-    assert ada.get(f"/api/statistics?{asked}").status_code == 422
+def test_invalid_statistics_requests_are_refused(ada: TestClient, query: str) -> None:
+    assert ada.get(f"/api/statistics?{query}").status_code == 422
 
 
 def test_agents_get_events_of_own_calls_only(signed_in: As, place: Seed) -> None:

@@ -1,4 +1,4 @@
-"""The softphone's API: what is missing, tokens for oneself, numbers as typed, technicians."""
+"""The softphone's API: missing settings, personal tokens, typed numbers, technicians."""
 
 import jwt
 import pytest

@@ -1,4 +1,4 @@
-"""The limit on failed sign-ins, on a clock of its own."""
+"""The limit on failed sign-ins, with a manual clock."""
 
 from callreel.web.auth.attempts import AttemptLimit
 

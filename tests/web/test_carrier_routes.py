@@ -115,7 +115,7 @@ def test_shared_key_with_sha256_is_accepted(called: CarrierSide, path: str) -> N
 
 
 def test_signature_of_the_official_library_is_accepted(side: CarrierSide) -> None:
-    """Independent of our own signing; empty fields are part of what is signed."""
+    """Independent of our own signing; empty fields are signed too."""
     form = {**VOICE, "CallerName": "", "FromCity": "", "Digits": ""}
     signature = RequestValidator(AUTH_TOKEN).compute_signature(f"{PUBLIC}/twilio/voice", form)
     status, _ = side.post("/twilio/voice", form, {"X-Twilio-Signature": signature})
@@ -230,12 +230,12 @@ def test_body_that_is_too_large_gets_413(side: CarrierSide, path: str) -> None:
 
 
 def test_largest_body_is_taken(called: CarrierSide) -> None:
-    room = MAX_FORM_BYTES - len(urlencode({**LEG, "More": ""}))
-    assert called.post("/twilio/call-status", {**LEG, "More": "x" * room})[0] == 204
+    padding = MAX_FORM_BYTES - len(urlencode({**LEG, "More": ""}))
+    assert called.post("/twilio/call-status", {**LEG, "More": "x" * padding})[0] == 204
 
 
 def test_endless_body_is_not_read_to_its_end(side: CarrierSide) -> None:
-    """Whoever sends it has shown no signature yet."""
+    """The signature of its sender is not verified yet."""
     pieces, sent = [b"x" * 10_000] * 1_000, list[Message]()
 
     async def receive() -> Message:
@@ -253,11 +253,11 @@ def test_endless_body_is_not_read_to_its_end(side: CarrierSide) -> None:
     assert len(pieces) > 990
 
 
-# Trouble of our own
+# Internal failures
 
 
 def test_internal_failure_answers_500_so_that_the_carrier_retries(side: CarrierSide) -> None:
-    """What could not be stored is not acknowledged."""
+    """A callback that cannot be stored is not acknowledged."""
 
     class Full(CallbackIntake):
         def call(self, conn: object, progress: object, form: object) -> Written:

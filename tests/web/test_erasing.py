@@ -1,4 +1,4 @@
-"""Erasing and holding by page and by API: who may, what is said before, while and after, and what is refused."""
+"""Erasing and holding by page and by API: rights, the preview, progress, the result, and refusals."""
 
 import re
 from datetime import timedelta
@@ -24,10 +24,10 @@ from tests.web.conftest import As, bearer
 API = f"/api/calls/{DONE}"
 PAGE = f"/calls/{DONE}"
 AWAY = "http://127.0.0.1:9"
-"""Nobody listens there."""
+"""No server listens on this port."""
 
 
-def go_on(place: Seed, engine: FakeEngine, *, credentials: bool = True) -> int:
+def run_erasures(place: Seed, engine: FakeEngine, *, credentials: bool = True) -> int:
     """What the server does with orders while the carrier is unreachable; returns how many calls were erased."""
     access = CarrierAccess(AWAY, ACCOUNT, *(("SK1", "secret") if credentials else ("", "")), timeout_s=1)
     carrier, clock = CarrierRecordings(access), Clock()
@@ -72,7 +72,7 @@ def test_call_is_erased_through_the_api_and_leaves_a_tombstone(
     listed = {call["call_id"]: call["erasing"] for call in ada.get("/api/calls").json()["calls"]}
     assert [call_id for call_id, erasing in listed.items() if erasing] == [DONE]
     assert ada.delete(API, params={"at_carrier": "false"}).status_code == 202, "asked twice is asked once"
-    assert go_on(place, engine) == 1 and not is_there(place)
+    assert run_erasures(place, engine) == 1 and not is_there(place)
     proof = ada.get(f"{API}/erasure").json()
     assert (proof["state"], proof["step"], proof["last_error"]) == ("done", None, None)
     assert {file["path"]: file["sha256"] for file in proof["files"]} == digests
@@ -84,7 +84,7 @@ def test_call_is_erased_through_the_api_and_leaves_a_tombstone(
 def test_waiting_erasure_has_its_error_and_retry_time(signed_in: As, place: Seed, engine: FakeEngine) -> None:
     ada = signed_in("ada")
     ada.delete(API)
-    assert go_on(place, engine) == 0 and is_there(place)
+    assert run_erasures(place, engine) == 0 and is_there(place)
     waiting = ada.get(f"{API}/erasure").json()
     assert (waiting["state"], waiting["step"], waiting["attempts"]) == ("waiting", "carrier", 1)
     assert "cannot be reached" in waiting["last_error"] and waiting["retry_at"] > waiting["requested_at"]
@@ -93,7 +93,7 @@ def test_waiting_erasure_has_its_error_and_retry_time(signed_in: As, place: Seed
     assert '<noscript><meta http-equiv="refresh"' in page
     again = ada.post(f"{PAGE}/erase", data={"here_only": "true"})
     assert again.status_code == 303
-    assert go_on(place, engine) == 1
+    assert run_erasures(place, engine) == 1
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_erasure_pages_preview_confirm_follow_and_prove(
     under_way = ada.get(f"{PAGE}/erase").text
     assert "This call is being erased" in under_way and "ticket &lt;7&gt;" in under_way
     assert "Being erased" in ada.get("/").text and "Show progress" in ada.get(PAGE).text
-    assert go_on(place, engine) == 1
+    assert run_erasures(place, engine) == 1
     proof = ada.get(f"{PAGE}/erase").text
     assert "This call is erased" in proof and "kept, as requested" in proof
     assert re.search(r"<code>audio_recordings/[^<]+</code> <code[^>]*>[0-9a-f]{64}</code>", proof)
@@ -215,7 +215,7 @@ def test_hold_and_release_work_by_form(signed_in: As, place: Seed) -> None:
 
 
 def test_erasure_without_counts_is_shown(signed_in: As, place: Seed) -> None:
-    """One that kept digests, and counted nothing."""
+    """A tombstone with digests and without counts."""
     gone = CallId("f" * 12)
     with place.database.write() as conn:
         erasures.begin(

@@ -1,4 +1,4 @@
-"""Who gets in. Every route of the application is walked, so that a new one cannot be forgotten."""
+"""Access control. The tests walk every route of the application, so that none can be forgotten."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -137,7 +137,7 @@ def test_route_without_a_rule_is_not_found(place: Seed) -> None:
 
 def test_other_agents_calls_are_not_found_on_any_route(signed_in: As) -> None:
     zoe = signed_in("zoe")
-    may = [None, *RIGHTS[UserRole.AGENT]]  # what no agent may is 403, whether there is such a call or not
+    may = [None, *RIGHTS[UserRole.AGENT]]  # without the right it is 403, whether the call exists or not
     of_call = [
         (method, path) for method, path in guarded(zoe) if DONE in path and rule_of(method, path).needs in may
     ]

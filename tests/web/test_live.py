@@ -1,4 +1,4 @@
-"""Live events: replay and live make one row of events, with no hole and no double."""
+"""Live events: replay and live events form one sequence without gaps and duplicates."""
 
 import asyncio
 import json
@@ -124,7 +124,7 @@ async def test_transient_events_have_no_id_and_are_not_replayed(place: Seed) -> 
 
 
 async def test_replay_and_live_events_have_no_gap_and_no_duplicate(place: Seed) -> None:
-    """A writer stores and publishes throughout; listeners come at any time and must get one unbroken row."""
+    """A writer stores and publishes throughout; listeners connect at any time and must get one unbroken sequence."""
     total = 120
     wanted = len(stored_ids(place, LIVE)) + total
 
@@ -153,7 +153,7 @@ async def test_replay_and_live_events_have_no_gap_and_no_duplicate(place: Seed) 
     start.set()
     for begin in begins:
         begin.set()
-        await asyncio.to_thread(stored_ids, place)  # lets the writer get some way
+        await asyncio.to_thread(stored_ids, place)  # lets the writer advance
     got = await asyncio.wait_for(asyncio.gather(*listeners), 30)
     await asyncio.to_thread(writer.join)
     for ids in got:
@@ -222,7 +222,7 @@ def test_event_stream_ends_with_the_session(make_app: MakeApp, place: Seed, chan
 
 
 def test_events_continue_exactly_where_the_page_ends(place: Seed, ada: TestClient) -> None:
-    """A page says up to which event it shows; its stream goes on right there."""
+    """A page names the last event that it shows; its stream starts after it."""
     page = ada.get(f"/calls/{LIVE}").text
     address = page.partition('data-live-call="')[2].partition('"')[0]
     later = record(place, LIVE, EventKind.FINAL, role=Role.AGENT, number=4, text="later")

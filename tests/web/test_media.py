@@ -1,4 +1,4 @@
-"""Layer files over HTTP: whole, in part, while they grow, and not at all."""
+"""Layer files over HTTP: whole, ranges, growing files, and missing ones."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -28,7 +28,7 @@ def test_whole_file_is_sent(ada: TestClient, whole: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "first", "stop"),
+    ("header", "first", "stop"),
     [
         ("bytes=0-99", 0, 100),
         ("bytes=100-", 100, None),
@@ -37,9 +37,9 @@ def test_whole_file_is_sent(ada: TestClient, whole: bytes) -> None:
     ],
 )
 def test_requested_range_is_sent(
-    ada: TestClient, whole: bytes, asked: str, first: int, stop: int | None
+    ada: TestClient, whole: bytes, header: str, first: int, stop: int | None
 ) -> None:
-    answer = ada.get(URL, headers={"Range": asked})
+    answer = ada.get(URL, headers={"Range": header})
     assert answer.status_code == 206
     assert answer.content == whole[first:stop]
     start = first % len(whole)

@@ -46,7 +46,7 @@ def installation() -> Iterator[Installation]:
 
 @pytest.fixture
 def work() -> FakeEngine:
-    """With the attempt at it that waits."""
+    """With a waiting attempt at that recording."""
     engine = FakeEngine()
     engine.park(Workflow.FETCH, f"{SID}#1", "fetch", WHY)
     return engine
@@ -54,7 +54,7 @@ def work() -> FakeEngine:
 
 @dataclass(frozen=True)
 class Engines:
-    """As an engine host tells of its processes."""
+    """The process counts of an engine host."""
 
     workers: int
     idle: int
@@ -63,7 +63,7 @@ class Engines:
 
 @pytest.fixture
 def wrong() -> list[str]:
-    """What the database check says, when something is put here."""
+    """Errors that the database check reports; a test may add one."""
     return []
 
 
@@ -135,7 +135,7 @@ def test_parked_recording_is_shown_with_its_reason_and_retried(client: TestClien
 def test_retry_all_retries_parked_recordings_only(
     client: TestClient, installation: Installation, work: FakeEngine
 ) -> None:
-    assert "Retry all" not in client.get("/operations").text, "one has a button of its own"
+    assert "Retry all" not in client.get("/operations").text, "a single item has its own button"
     others = [RecordingSid("RE" + n * 32) for n in "23"]
     with installation.database.write() as conn:
         row = recordings.get(conn, SID)

@@ -1,4 +1,4 @@
-"""Which names are loopback, which requests are our own, where a person may be sent."""
+"""Loopback names, same-origin requests, and allowed redirect targets."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the pages say, and that nothing that people or carriers say becomes markup."""
+"""The contents of the pages, and that no text of people or carriers becomes markup."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def test_a_layer_whose_stream_was_cut_is_paused(ada: TestClient, place: Seed) ->
             layers.upsert(conn, LIVE, replace(file, state=LayerState.CLOSED))
     page = ada.get(f"/calls/{LIVE}").text
     assert page.count('class="light paused"') == 4
-    assert page.count('class="light recording"') == 2  # the carrier goes on
+    assert page.count('class="light recording"') == 2  # the carrier keeps recording
 
 
 def test_layer_with_lost_disk_writes_is_failed(ada: TestClient, place: Seed) -> None:
@@ -119,7 +119,7 @@ def test_unknown_call_is_an_error_page(ada: TestClient) -> None:
 
 
 def hostile_call(database: Database) -> CallId:
-    """A call in which every text that comes from outside is an attack."""
+    """A call in which every text from outside is an attack."""
     call_id = CallId("badbadbadbad")
     turn = Turn(Role.AGENT, 0, 900, HOSTILE, 0.5, (Word(HOSTILE, 0, 900, 0.5),))
     with database.write() as conn:
@@ -173,7 +173,7 @@ def test_static_files_are_small_and_ours(stranger: TestClient) -> None:
 
 
 def test_the_first_page_is_light_without_the_voice_sdk(ada: TestClient) -> None:
-    """What goes over the wire: the page as it is, and every script that there is, although it needs only some."""
+    """The transferred bytes: the page and every script, although it needs only some."""
     page = ada.get("/")
     files = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
     assert len(files) >= 3
@@ -353,7 +353,7 @@ def test_administrators_get_all_pages(ada: TestClient, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/people", "/me", "/technicians"])
 def test_script_only_forms_are_inert_until_the_script_runs(ada: TestClient, path: str) -> None:
-    """A browser would put the fields, a password too, into the address."""
+    """A browser would put the fields, even a password, into the URL."""
     forms = [form for form in re.findall(r"<form[^>]*>", ada.get(path).text) if "action=" not in form]
     assert forms and all("inert" in form for form in forms)
 

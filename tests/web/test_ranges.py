@@ -1,4 +1,4 @@
-"""Range headers, each form of RFC 9110, section 14, and whatever else may come."""
+"""Range headers: each form of RFC 9110, section 14, and arbitrary text."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Signing in and out, by a browser's eyes and in the database."""
+"""Signing in and out, as a browser sees it and in the database."""
 
 import asyncio
 
@@ -60,14 +60,14 @@ def test_sign_out_ends_the_session_not_just_the_cookie(ada: TestClient) -> None:
 
 def test_signing_in_again_ends_the_old_session(ada: TestClient) -> None:
     old = ada.cookies[COOKIE]
-    # The page that asks sends signed-in people on, but a form from before may still be open.
+    # The sign-in page redirects signed-in people, but an older form may still be open.
     assert attempt(ada, PASSWORD) == 303
     assert ada.cookies[COOKIE] != old
     assert ada.get("/api/calls", headers={"Cookie": f"{COOKIE}={old}"}).status_code == 401
 
 
 @pytest.mark.parametrize(
-    ("name", "password"), [("ada", "wrong password"), ("nobody", PASSWORD), ("ADA ", PASSWORD)]
+    ("name", "password"), [("ada", "wrong password"), ("unknown", PASSWORD), ("ADA ", PASSWORD)]
 )
 def test_wrong_name_and_wrong_password_look_the_same(stranger: TestClient, name: str, password: str) -> None:
     answer = stranger.post("/sign-in", data={"name": name, "password": password})

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page: what was said beside what was heard, with the differences marked.
+"""An evaluation as one HTML page: what was said beside what was recognized, with the differences marked.
 
 The page holds transcripts and is for those who may read them. It fetches nothing from anywhere.
 """
@@ -27,8 +27,8 @@ def page(runs: Sequence[tuple[str, Sequence[Evaluated]]]) -> str:
     """For each engine each recording, its text against the reference, the worst first."""
     parts = [
         "<!doctype html>\n<html lang=en><meta charset=utf-8><title>Callreel: words</title>",
-        f"<style>{_STYLE}</style><h1>What was said, and what was heard</h1>",
-        "<p>Words <del>said and not heard</del>, <ins>heard and not said</ins>; live text (offline where live was"
+        f"<style>{_STYLE}</style><h1>What was said, and what was recognized</h1>",
+        "<p>Words <del>said and not recognized</del>, <ins>recognized and not said</ins>; live text (offline where live was"
         " left out), compared in lower case without punctuation.</p>",
     ]
     for name, results in runs:
