@@ -346,6 +346,30 @@ async def test_browser_is_rung_and_does_not_answer(way: str) -> None:
     assert cancelled is (way != "declines")
 
 
+async def test_first_of_two_rung_browsers_to_accept_is_bridged() -> None:
+    def twiml(got: Receiver) -> str:
+        report = f"statusCallbackEvent='ringing completed' statusCallback='{got.url}"
+        clients = f"<Client {report}/a'>ada</Client><Client {report}/b'>bob</Client>"
+        return f"<Response><Dial timeout='20'>{clients}</Dial></Response>"
+
+    async with house(receiver={"twiml": twiml}) as (carrier, ada, got):
+        async with page(carrier.signal_host, token_for(carrier, "bob"), AGENT) as bob:
+            for client in (ada, bob):
+                await client.register()
+                await client.until(messages.Ready)
+            ringing = asyncio.create_task(carrier.ring_client("bob", "+14155550199"))
+            await ada.until(messages.Offer)
+            offer = await bob.until(messages.Offer)
+            await bob.accept(offer)
+            await ada.until(messages.Cancel)
+            await bob.receive_for(1)
+            await bob.send(messages.Hangup(messages.HangupBody(offer.payload.callsid)))
+            outcome = await ringing
+    assert outcome.child_sid == offer.payload.callsid
+    assert [form["CallStatus"] for form in got.forms("/a")] == ["ringing", "canceled"]
+    assert [form["CallStatus"] for form in got.forms("/b")] == ["ringing", "completed"]
+
+
 async def test_two_browsers_call_concurrently() -> None:
     async with house() as (carrier, first, _):
         async with page(carrier.signal_host, token_for(carrier, "bob"), voice(31, 2000)) as second:

@@ -247,6 +247,92 @@ async def test_action_document_runs_after_a_failed_dial() -> None:
     assert outcome.duration_ms > 1500, "time for saying it"
 
 
+def dial_of(got: Receiver, inner: str, **attributes: str) -> str:
+    """A `<Dial>`. In `inner`, URL stands for the receiver's."""
+    named = "".join(f" {name}='{value}'" for name, value in attributes.items())
+    report = f"statusCallbackEvent='initiated ringing answered completed' statusCallback='{got.url}"
+    inner = inner.replace("REPORT", report).replace("URL", got.url)
+    return f"<Response><Dial action='{got.url}/action'{named}>{inner}</Dial></Response>"
+
+
+def statuses(got: Receiver, path: str) -> list[str]:
+    return [form["CallStatus"] for form in got.forms(path)]
+
+
+async def test_first_of_several_targets_to_answer_is_bridged() -> None:
+    inner = "<Number REPORT/a'>+14155550199</Number><Number REPORT/b'>+14155550123</Number><Client REPORT/c'>x</Client>"
+    outcome, got = await place(receiver={"twiml": lambda got: dial_of(got, inner)})
+    assert statuses(got, "/b") == ["initiated", "ringing", "in-progress", "completed"]
+    assert statuses(got, "/a") == statuses(got, "/c") == ["initiated", "ringing", "canceled"]
+    assert got.forms("/c")[-1]["SipResponseCode"] == "487"
+    (form,) = got.forms("/action")
+    assert form["DialCallSid"] == outcome.child_sid == got.forms("/b")[0]["CallSid"]
+    assert form["DialCallStatus"] == "completed"
+
+
+async def test_no_target_of_several_answers() -> None:
+    inner = "<Number REPORT/a'>+14155550199</Number><Number REPORT/b'>+14155550123</Number>"
+    _, got = await place(answer=False, receiver={"twiml": lambda got: dial_of(got, inner)})
+    assert statuses(got, "/a") == statuses(got, "/b") == ["initiated", "ringing", "no-answer"]
+    assert got.forms("/action")[0]["DialCallStatus"] == "no-answer"
+
+
+async def test_document_of_a_number_runs_before_the_bridge() -> None:
+    def twiml(got: Receiver) -> str:
+        if got.forms("/again"):
+            return "<Response><Pause length='2'/></Response>"
+        return dial_of(got, "<Number url='/again' REPORT/a'>+14155550123</Number>", answerOnBridge="true")
+
+    outcome, got = await place(receiver={"twiml": twiml})
+    (form,) = got.forms("/again")
+    assert (form["CallSid"], form["Direction"]) == (outcome.child_sid, "outbound-dial")
+    assert form["ParentCallSid"] == outcome.call_sid
+    assert outcome.answered_ms is not None and outcome.answered_ms >= 500 + 2000
+    assert outcome.duration_ms == outcome.answered_ms + VOICE_MS + 500
+    (action,) = got.forms("/action")
+    assert action["DialCallDuration"] == got.forms("/a")[-1]["CallDuration"]
+    assert int(action["DialCallDuration"]) >= 4, "the document is part of the leg"
+
+
+async def test_document_of_a_number_may_hang_up() -> None:
+    def twiml(got: Receiver) -> str:
+        if got.forms("/again"):
+            return "<Response><Hangup/></Response>"
+        return dial_of(got, "<Number url='/again' REPORT/a'>+14155550123</Number>")
+
+    outcome, got = await place(receiver={"twiml": twiml})
+    assert statuses(got, "/a") == ["initiated", "ringing", "in-progress", "completed"]
+    assert outcome.answered_ms is None
+    assert (got.forms("/action")[0]["DialCallStatus"], got.forms("/action")[0]["DialBridged"]) == (
+        "completed",
+        "false",
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "channels", "start_ms"),
+    [
+        ("record-from-answer", "1", 500),
+        ("record-from-ringing-dual", "2", 0),
+        ("true", "1", 500),
+    ],
+)
+async def test_dial_is_recorded(record: str, channels: str, start_ms: int) -> None:
+    def twiml(got: Receiver) -> str:
+        number = "<Number>+14155550123</Number>"
+        return dial_of(got, number, record=record, recordingStatusCallback=f"{got.url}/made")
+
+    outcome, got = await place(receiver={"twiml": twiml})
+    (form,) = got.forms("/made")
+    assert (form["RecordingSource"], form["RecordingChannels"]) == ("DialVerb", channels)
+    assert form["CallSid"] == outcome.call_sid
+    assert got.forms("/action")[0]["RecordingUrl"] == form["RecordingUrl"]
+    (recording,) = outcome.recordings
+    assert recording.start_ms == start_ms
+    assert recording.samples is not None
+    assert len(recording.samples) == (outcome.duration_ms - start_ms) * 8
+
+
 REFUSALS: list[tuple[str, str]] = [
     ("<Response><Say>This number cannot be called</Say><Hangup/></Response>", "completed"),
     ('<Response><Reject reason="busy"/></Response>', "busy"),

@@ -144,6 +144,32 @@ def test_unknown_recording_event_is_dropped_with_a_warning() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("record", "channels", "ringing"),
+    [
+        ("do-not-record", None, False),
+        ("false", None, False),
+        ("true", "mono", False),
+        ("record-from-answer", "mono", False),
+        ("record-from-answer-dual", "dual", False),
+        ("record-from-ringing", "mono", True),
+        ("record-from-ringing-dual", "dual", True),
+    ],
+)
+def test_record_values_of_a_dial(record: str, channels: str | None, ringing: bool) -> None:
+    (dial,) = read(f'<Dial record="{record}">+15551234567</Dial>').verbs
+    assert isinstance(dial, Dial)
+    expected = None if channels is None else StartRecording(channels, "both", "do-not-trim", None, None)
+    assert (dial.recording, dial.records_ringing) == (expected, ringing)
+
+
+def test_unknown_record_value_of_a_dial_is_a_warning() -> None:
+    assert codes('<Dial record="always">+15551234567</Dial>') == [13622]
+    (dial,) = read('<Dial record="record-from-ringing" recordingTrack="inbound">+15551234567</Dial>').verbs
+    assert isinstance(dial, Dial) and dial.recording is not None
+    assert (dial.recording.track, dial.recording.channels) == ("inbound", "mono")
+
+
 def test_unknown_elements_are_warnings() -> None:
     body = "<Dance/><Start><Siprec/></Start><Stop><Siprec/></Stop><Dial><Queue>q</Queue></Dial><!-- a note --><Hangup/>"
     assert codes(body) == [12200] * 4

@@ -8,6 +8,7 @@ from callreel.audio.samples import FRAME_MS
 from callreel.domain.ids import LegSid
 from callreel.simulator.account import Account, Sids
 from callreel.simulator.calls.twiml_script import Callback
+from callreel.simulator.calls.webhook_forms import API_VERSION
 from callreel.simulator.clock import CallClock
 from callreel.simulator.faults import value_of
 from callreel.simulator.scenario import CallScript, Progress, Stage
@@ -37,6 +38,10 @@ class CarrierServices:
     stream_delay_s: float
     seed: int
     switchboard: Switchboard | None = None
+
+    def recording_url(self, sid: str) -> str:
+        """Where the file of a recording is; without an extension."""
+        return f"{self.api_url}/{API_VERSION}/Accounts/{self.account.sid}/Recordings/{sid}"
 
 
 @dataclass(slots=True, eq=False)
@@ -87,10 +92,6 @@ class CallContext:
         ends = [end_ms for end_ms in (self.planned_ms, self._limit_ms) if end_ms is not None]
         return min(ends, default=None)
 
-    @property
-    def over(self) -> bool:
-        return self.ended.is_set()
-
     async def wait_until(self, position_ms: float) -> bool:
         """Wait for that position; False if the call ended or was redirected before it."""
         return await self._wait(position_ms, self.interrupted)
@@ -125,7 +126,7 @@ class CallContext:
 
     def redirect(self, redirection: Redirection) -> None:
         """Stop the current document after the current frame and continue with another one."""
-        if not self.over:
+        if not self.ended.is_set():
             self.redirection = redirection
             self.planned_ms = None
             self.audio.cut_all(self.clock.next_ms())
@@ -134,9 +135,9 @@ class CallContext:
     def take_redirection(self) -> Redirection | None:
         """The waiting redirection, which then no longer interrupts the call."""
         redirection, self.redirection = self.redirection, None
-        if redirection is not None and not self.over:
+        if redirection is not None and not self.ended.is_set():
             self.interrupted.clear()
-        return None if self.over else redirection
+        return None if self.ended.is_set() else redirection
 
     def answer(self, at_ms: int) -> None:
         """Answer the parent leg, unless it is answered already, and notify its browser."""

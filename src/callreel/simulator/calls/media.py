@@ -64,8 +64,12 @@ class CallMedia:
     def resume_recording(self, recording: CloudRecording) -> None:
         recording.resume(round(self._call.clock.now_ms()))
 
-    def stop_recording(self, recording: CloudRecording) -> None:
-        self._end(recording, self._call.clock.next_ms())
+    def stop_recording(self, recording: CloudRecording, at_ms: int | None = None) -> None:
+        """Stop a recording unless it has ended already."""
+        if recording.ended:
+            return
+        recording.end(self._call.clock.next_ms() if at_ms is None else at_ms)
+        self._call.spawn(self._callbacks[recording.sid].finish())
 
     def begin_stream(self, order: StartStream, at_ms: int) -> None:
         """Start a stream for TwiML; a refused one is a warning."""
@@ -106,12 +110,8 @@ class CallMedia:
     def end_recordings(self, at_ms: int, name: str | None = None) -> None:
         """Stop all running recordings, or the one of that name."""
         for recording in self._recordings():
-            if not recording.ended and name in (None, recording.name):
-                self._end(recording, at_ms)
-
-    def _end(self, recording: CloudRecording, at_ms: int) -> None:
-        recording.end(at_ms)
-        self._call.spawn(self._callbacks[recording.sid].finish())
+            if name in (None, recording.name):
+                self.stop_recording(recording, at_ms)
 
     def _begin_stream(self, order: StartStream, at_ms: int) -> MediaStream:
         """A stream whose timestamp 0 is at `at_ms`, or later if its socket connects later."""

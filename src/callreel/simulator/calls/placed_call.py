@@ -14,7 +14,7 @@ from callreel.domain.call import Direction, Track
 from callreel.simulator.calls.context import CallContext, CarrierServices
 from callreel.simulator.calls.dial import SEQUENCE, DialResult, DialRunner, unanswered_status
 from callreel.simulator.calls.media import CallMedia
-from callreel.simulator.calls.twiml_reader import TwimlError, read_twiml
+from callreel.simulator.calls.twiml_reader import TwimlError, read_document
 from callreel.simulator.calls.twiml_script import (
     Callback,
     Dial,
@@ -40,8 +40,6 @@ from callreel.twilio.webhooks import CLIENT
 
 log = logging.getLogger(__name__)
 
-_SPOKEN_MS_PER_CHARACTER = 60
-_PLAYED_MS = 1000
 _DECLINED = 31002  # the SDK's error for a call that the application did not accept
 _MAX_DOCUMENTS = 20
 """Redirects and Dial actions in a row, after which the carrier gives up too."""
@@ -134,7 +132,7 @@ class PlacedCall:
                 document = await self._execute(document)
             if (redirection := call.take_redirection()) is not None:
                 document = await self._redirected(redirection)
-            if document is None or call.over:
+            if document is None or call.ended.is_set():
                 return
         self._warn(12200, f"more than {_MAX_DOCUMENTS} documents in one call")
 
@@ -231,19 +229,13 @@ class PlacedCall:
 
     def _verbs(self, response: Delivery) -> Sequence[Verb]:
         """The verbs of a document; an invalid one fails the call."""
-        problem: tuple[int, str] | None = None
         if not response.accepted:
             self._call.leg.status = "failed"
             return ()
-        if "xml" not in response.content_type:
-            problem = 12300, f"the content type is {response.content_type or 'missing'}, expected text/xml"
-        else:
-            try:
-                script = read_twiml(response.body)
-            except TwimlError as error:
-                problem = error.code, str(error)
-        if problem is not None:
-            self._warn(*problem)
+        try:
+            script = read_document(response.content_type, response.body)
+        except TwimlError as error:
+            self._warn(error.code, str(error))
             self._call.leg.status = "failed"
             return ()
         for warning in script.warnings:
@@ -262,12 +254,8 @@ class PlacedCall:
                 media.begin_recording(verb, "StartCallRecordingTwiML", self._at_ms)
             case StopRecording():
                 media.end_recordings(self._at_ms, name=verb.name)
-            case Say():
-                await self._pass(len(verb.text) * verb.loop * _SPOKEN_MS_PER_CHARACTER)
-            case Play():
-                await self._pass(_PLAYED_MS * verb.loop)
-            case Pause():
-                await self._pass(verb.length_s * 1000)
+            case Say() | Play() | Pause():
+                await self._pass(verb.duration_ms)
             case _:
                 raise AssertionError(f"{verb} ends a document")
 
@@ -287,12 +275,10 @@ class PlacedCall:
         if not verb.targets:
             self._warn(13221, "a Dial has no target")
             return None
-        if len(verb.targets) > 1:
-            log.info("dialled only the first of several targets", extra={"targets": len(verb.targets)})
         self._refused = False
         if not verb.answer_on_bridge:
             self._answer_leg()
-        dialled = self._dialled = await DialRunner(call, verb).run(self._at_ms)
+        dialled = self._dialled = await DialRunner(call, self._media, verb, url).run(self._at_ms)
         self._at_ms = dialled.ended_ms
         if call.redirection is not None:
             return None
@@ -300,7 +286,7 @@ class PlacedCall:
             call.end(dialled.ended_ms)
         if not verb.action:
             return None
-        if call.over:
+        if call.ended.is_set():
             self._finish_leg()
         return await self._follow(urljoin(url, verb.action), verb.method, dialled.action_fields)
 
@@ -316,7 +302,7 @@ class PlacedCall:
         )
         response = await call.fetch(url, form | {"Direction": call.leg.direction} | fields, method)
         self._at_ms = max(self._at_ms, call.clock.next_ms())
-        return None if call.over else Document(url, response)
+        return None if call.ended.is_set() else Document(url, response)
 
     def _close(self) -> None:
         call = self._call

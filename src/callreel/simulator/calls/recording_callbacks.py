@@ -76,7 +76,7 @@ class RecordingCallbacks:
                 leg_sid=self._call.leg_sid,
                 account_sid=account_sid,
                 status=status,
-                url=f"{self._call.services.api_url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}",
+                url=self._call.services.recording_url(recording.sid),
                 start_time=recording.began_at,
                 channels=recording.channels,
                 track=recording.track,

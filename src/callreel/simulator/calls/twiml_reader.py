@@ -42,11 +42,21 @@ from callreel.twilio.twiml import (
 )
 
 BAD_DOCUMENT = 12100
+BAD_CONTENT_TYPE = 12300
 BAD_EVENT = 13621
 BAD_RECORDING = 13622
 BAD_STREAM = 31941
 BAD_STREAM_URL = 31920
 UNKNOWN_ELEMENT = 12200
+DIAL_RECORDS = (
+    "do-not-record",
+    "record-from-answer",
+    "record-from-answer-dual",
+    "record-from-ringing",
+    "record-from-ringing-dual",
+    "true",
+    "false",
+)
 
 
 class TwimlError(CallreelError):
@@ -63,6 +73,15 @@ def read_twiml(xml: str) -> Script:
     if root.tag != "Response":
         raise TwimlError(f"the root element of TwiML must be <Response>, not <{root.tag[:40]}>")
     return _Reader().read(root)
+
+
+def read_document(content_type: str, body: str) -> Script:
+    """The verbs of a response. Raises TwimlError, also for a content type that is not XML."""
+    if "xml" not in content_type:
+        raise TwimlError(
+            f"the content type is {content_type or 'missing'}, expected text/xml", BAD_CONTENT_TYPE
+        )
+    return read_twiml(body)
 
 
 class _NoDoctype(TreeBuilder):
@@ -207,8 +226,25 @@ class _Reader:
             method=_method(element),
             timeout_s=_number(element, "timeout", 30),
             answer_on_bridge=element.get("answerOnBridge") == "true",
+            recording=self._dial_recording(element),
+            records_ringing=element.get("record", "").startswith("record-from-ringing"),
         )
         self._verbs.append(dial)
+
+    def _dial_recording(self, element: Element) -> StartRecording | None:
+        """`record`: the older values `true` and `false` are `record-from-answer` and `do-not-record`."""
+        record = self._choice(element, "record", DIAL_RECORDS, "do-not-record")
+        if record in ("do-not-record", "false"):
+            return None
+        callback = _callback(element, "recordingStatusCallback", events="completed")
+        track = self._choice(element, "recordingTrack", RECORDING_TRACKS, "both")
+        return StartRecording(
+            channels="dual" if record.endswith("-dual") and track == "both" else "mono",
+            track=track,
+            trim=self._choice(element, "trim", RECORDING_TRIMS, "do-not-trim"),
+            name=None,
+            callback=None if callback is None else self._known_events(callback),
+        )
 
     def _play(self, element: Element) -> None:
         self._verbs.append(Play(_text(element), _number(element, "loop", 1), element.get("digits")))

@@ -12,6 +12,11 @@ MAX_FORKED_TRACKS = 4
 """Per call, over all its running streams; `both_tracks` counts as two."""
 
 
+SPOKEN_MS_PER_CHARACTER = 60
+PLAYED_MS = 1000
+"""Nothing is synthesised or downloaded: speech and sounds are silence of about the duration that they would have."""
+
+
 class StreamRefusedError(CallreelError):
     """The carrier does not start this stream on this call."""
 
@@ -101,7 +106,10 @@ class DialClient:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Rings all targets and bridges the first that answers. With an `action`, the verbs after it are never executed."""
+    """Rings all targets and bridges the first that answers. With an `action`, the verbs after it are never executed.
+
+    `recording` begins when the call is bridged, or with the ringing.
+    """
 
     targets: tuple[DialNumber | DialClient, ...]
     caller_id: str | None
@@ -109,6 +117,8 @@ class Dial:
     method: str
     timeout_s: int
     answer_on_bridge: bool
+    recording: StartRecording | None = None
+    records_ringing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,10 @@ class Say:
 
     text: str
     loop: int = 1
+
+    @property
+    def duration_ms(self) -> int:
+        return len(self.text) * self.loop * SPOKEN_MS_PER_CHARACTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +141,20 @@ class Play:
     loop: int = 1
     digits: str | None = None
 
+    @property
+    def duration_ms(self) -> int:
+        return PLAYED_MS * self.loop
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     """Waits in silence."""
 
     length_s: int
+
+    @property
+    def duration_ms(self) -> int:
+        return self.length_s * 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,10 +175,12 @@ def recording_status_form(recording: RecordingEvent) -> dict[str, str]:
 
 
 def dial_action_fields(
-    *, child_sid: LegSid | None, status: str, duration_s: int, bridged: bool
+    *, child_sid: LegSid | None, status: str, duration_s: int, bridged: bool, recording_url: str | None = None
 ) -> dict[str, str]:
     """The fields that the `<Dial action>` request has in addition to those of a voice request."""
     fields = {"DialCallStatus": status, "DialBridged": str(bridged).lower()}
     if child_sid is not None:
         fields |= {"DialCallSid": child_sid, "DialCallDuration": str(duration_s)}
+    if recording_url is not None:
+        fields["RecordingUrl"] = recording_url
     return fields
