@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,7 @@ class Receiver:
     twiml: Callable[["Receiver"], str] | None = None
     stream_token: str = "one-time"
     close_with: int | None = None
+    on_message: Callable[[WebSocket, dict[str, Any]], Awaitable[None]] | None = None
     callback_policy: str | None = "all"
     events: str = "in-progress completed absent"
     recording: dict[str, str] = field(default_factory=dict)
@@ -158,6 +159,8 @@ def _app(receiver: Receiver) -> FastAPI:
             while True:
                 came.messages.append(json.loads(await websocket.receive_text()))
                 came.times_s.append(asyncio.get_running_loop().time())
+                if receiver.on_message is not None:
+                    await receiver.on_message(websocket, came.messages[-1])
                 if receiver.close_with and came.messages[-1]["event"] == "start":
                     await websocket.close(receiver.close_with)
                     return

@@ -18,6 +18,8 @@ class CallScript:
     `live`: the agent is a person at a browser. Then `agent_voice` is unused, the technician's lines wait for the person's
     pauses, and the call ends when one of them hangs up. Its speed is 1.
 
+    `keys` are the DTMF digits that the caller presses on a bidirectional stream, one a second.
+
     `number` is the technician's, `our_number` is called on an incoming call. `parameters` are those of the page's
     `Device.connect` except `To`. `hang_up_at_s` counts from the start of the TwiML; None: half a second after the longer
     voice. Without `answer` the other phone rings for `ring_s` unanswered.
@@ -36,6 +38,7 @@ class CallScript:
     hang_up_at_s: float | None = None
     faults: tuple[Fault, ...] = ()
     live: bool = False
+    keys: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -71,12 +71,13 @@ class CallMedia:
         recording.end(self._call.clock.next_ms() if at_ms is None else at_ms)
         self._call.spawn(self._callbacks[recording.sid].finish())
 
-    def begin_stream(self, order: StartStream, at_ms: int) -> None:
+    def begin_stream(self, order: StartStream, at_ms: int) -> MediaStream | None:
         """Start a stream for TwiML; a refused one is a warning."""
         try:
-            self._begin_stream(order, at_ms)
+            return self._begin_stream(order, at_ms)
         except StreamRefusedError as refused:
             self._call.warnings.append(f"{BAD_STREAM} {refused}")
+            return None
 
     def end_stream(self, sid_or_name: str, at_ms: int) -> list[MediaStream]:
         """Stop the stream of that sid or name; returns it."""
@@ -115,7 +116,7 @@ class CallMedia:
 
     def _begin_stream(self, order: StartStream, at_ms: int) -> MediaStream:
         """A stream whose timestamp 0 is at `at_ms`, or later if its socket connects later."""
-        order.check_beside(stream.order for stream in self._streams if stream.running)
+        order.check_beside(stream.order for stream in self._streams if not stream.over.is_set())
         late_ms = round(1000 * (self._call.fault("late-stream") or 0))
         stream = self._new_stream(order)
         self._call.spawn(self._run_stream(stream, at_ms + late_ms))

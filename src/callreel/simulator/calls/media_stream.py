@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+from collections import deque
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from callreel.audio.samples import FRAME_MS
 from callreel.domain.call import Track
 from callreel.domain.ids import StreamSid
 from callreel.simulator.calls.context import CallContext
+from callreel.simulator.calls.stream_playback import StreamPlayback
 from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.simulator.calls.twiml_script import StartStream
 from callreel.simulator.calls.webhook_forms import stream_status_form
@@ -52,7 +54,9 @@ class MediaStream:
         self._close_code: int | None = None
         self._error: str | None = None
         self.cut = False
-        self.running = True
+        self._playback = StreamPlayback(call)
+        self._keys = deque[str]()
+        self.over = asyncio.Event()
 
     @property
     def outcome(self) -> StreamOutcome:
@@ -68,7 +72,7 @@ class MediaStream:
         try:
             await self._connect_and_stream(start_ms, cut_ms)
         finally:
-            self.running = False
+            self.over.set()
 
     async def _connect_and_stream(self, start_ms: int, cut_ms: float | None) -> None:
         if not await self._call.wait_in_call(start_ms - _CONNECT_AHEAD_MS):
@@ -116,6 +120,40 @@ class MediaStream:
         await socket.send(self._sender.connected())
         await socket.send(self._sender.start(self._tracks, self.order.parameters))
         self._notify("stream-started")
+        if not self.order.connects:
+            await self._send_frames(socket, cut_ms)
+            return
+        answers = [asyncio.create_task(self._play(socket)), asyncio.create_task(self._press_keys())]
+        try:
+            await self._send_frames(socket, cut_ms)
+        finally:
+            for task in answers:
+                task.cancel()
+            await asyncio.gather(*answers, return_exceptions=True)
+
+    async def _play(self, socket: ClientConnection) -> None:
+        """Play what the application sends."""
+        async for message in socket:
+            self._playback.receive(message)
+
+    async def _press_keys(self) -> None:
+        """The caller presses keys: those of the script, one a second, and those at a browser."""
+        call = self._call
+        if call.caller is not None:
+            call.caller.on_keys = self._keys.extend
+        for number, key in enumerate(call.script.keys, 1):
+            await call.clock.reach(self._start_ms + number * 1000)
+            self._keys.append(key)
+
+    async def _send_events(self, socket: ClientConnection) -> None:
+        """Send marks and keys. They follow a frame, so that sequence numbers ascend."""
+        for name in self._playback.take_marks():
+            await socket.send(self._sender.mark(name))
+        while self._keys:
+            await socket.send(self._sender.dtmf(self._keys.popleft()))
+
+    async def _send_frames(self, socket: ClientConnection, cut_ms: float | None) -> None:
+        """Send every frame in time, then the end of the stream."""
         for sending in inject(self._sendings(), self._call.script.faults, self._call.services.seed):
             await self._call.clock.reach(self._start_ms + sending.due_ms)
             if cut_ms is not None and sending.due_ms > cut_ms:
@@ -124,6 +162,7 @@ class MediaStream:
                 return
             async with asyncio.timeout(_SEND_S):
                 await socket.send(sending.message)
+            await self._send_events(socket)
         open_s = self._call.fault("socket-open")
         if open_s is not None:
             with contextlib.suppress(TimeoutError):

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from callreel.domain.call import Direction, Track
 from callreel.simulator.calls.context import CallContext, CarrierServices
-from callreel.simulator.calls.dial import SEQUENCE, DialResult, DialRunner, unanswered_status
+from callreel.simulator.calls.dial import LAST_WORDS_MS, SEQUENCE, DialResult, DialRunner, unanswered_status
 from callreel.simulator.calls.media import CallMedia
 from callreel.simulator.calls.twiml_reader import TwimlError, read_document
 from callreel.simulator.calls.twiml_script import (
@@ -34,6 +34,7 @@ from callreel.simulator.calls.webhook_forms import LegEvent, call_status_form, v
 from callreel.simulator.clock import CallClock
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
+from callreel.simulator.sound.technician import run_technician
 from callreel.simulator.state import Leg, OutgoingCall, Redirection
 from callreel.simulator.webhook_delivery import Delivery
 from callreel.twilio.webhooks import CLIENT
@@ -247,7 +248,11 @@ class PlacedCall:
         match verb:
             case StartStream():
                 order = replace(verb, url=_socket_url(url, verb.url))
-                media.begin_stream(order, self._at_ms + round(self._services.stream_delay_s * 1000))
+                start_ms = self._at_ms + round(self._services.stream_delay_s * 1000)
+                if order.connects:
+                    await self._connect(order, start_ms)
+                else:
+                    media.begin_stream(order, start_ms)
             case StopStream():
                 media.end_stream(verb.name, self._at_ms)
             case StartRecording():
@@ -258,6 +263,39 @@ class PlacedCall:
                 await self._pass(verb.duration_ms)
             case _:
                 raise AssertionError(f"{verb} ends a document")
+
+    async def _connect(self, order: StartStream, start_ms: int) -> None:
+        """Let the application talk with the caller until one of them, or a redirection, ends the stream."""
+        call = self._call
+        self._answer_leg()
+        stream = self._media.begin_stream(order, start_ms)
+        if stream is None:
+            return
+        self._refused = False
+        self._let_caller_speak(start_ms)
+        ends = {asyncio.create_task(event.wait()) for event in (stream.over, call.interrupted)}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
+        if not stream.over.is_set():
+            stream.stop(call.clock.next_ms())
+            await stream.over.wait()
+        self._at_ms = max(self._at_ms, call.clock.next_ms())
+        if call.ends_ms is not None and call.ends_ms <= self._at_ms:
+            call.end(call.ends_ms)
+
+    def _let_caller_speak(self, start_ms: int) -> None:
+        """The caller of a scripted call speaks, and hangs up; one at a browser does both itself."""
+        call, script = self._call, self._script
+        voice = script.agent_voice if script.direction is Direction.OUTGOING else script.technician_voice
+        if not script.live:
+            call.audio.write(Track.INBOUND, start_ms, voice)
+            planned_ms = start_ms + len(voice) // 8 + LAST_WORDS_MS
+            call.planned_ms = planned_ms if call.ends_ms is None else min(call.ends_ms, planned_ms)
+        elif self._caller is None:
+            call.spawn(run_technician(call, voice, speaks=Track.INBOUND, from_ms=start_ms))
 
     async def _pass(self, duration_ms: int) -> None:
         """Let time pass."""

@@ -108,6 +108,7 @@ class _Reader:
         self._read: dict[str, Callable[[Element], None]] = {
             "Start": self._start,
             "Stop": self._stop,
+            "Connect": self._connect,
             "Dial": self._dial,
             "Say": lambda element: self._verbs.append(Say(_text(element), _number(element, "loop", 1))),
             "Play": self._play,
@@ -137,6 +138,13 @@ class _Reader:
             else:
                 self._unknown(noun)
 
+    def _connect(self, element: Element) -> None:
+        for noun in element:
+            if noun.tag == "Stream":
+                self._stream(noun, connects=True)
+            else:
+                self._unknown(noun)
+
     def _stop(self, element: Element) -> None:
         for noun in element:
             if noun.tag == "Stream":
@@ -146,7 +154,7 @@ class _Reader:
             else:
                 self._unknown(noun)
 
-    def _stream(self, noun: Element) -> None:
+    def _stream(self, noun: Element, *, connects: bool = False) -> None:
         stream = StartStream(
             url=noun.get("url", ""),
             track=noun.get("track", "inbound_track"),
@@ -156,6 +164,7 @@ class _Reader:
                 parameter.get("name", ""): parameter.get("value", "")
                 for parameter in noun.iterfind("Parameter")
             },
+            connects=connects,
         )
         fault = _url_fault(stream.url) or self._stream_fault(stream)
         if fault is None:
@@ -164,7 +173,9 @@ class _Reader:
             self._warnings.append(fault)
 
     def _stream_fault(self, stream: StartStream) -> TwimlWarning | None:
-        others = [verb for verb in self._verbs if isinstance(verb, StartStream)]
+        others = [verb for verb in self._verbs if isinstance(verb, StartStream) and not stream.connects]
+        if stream.connects and stream.track != "inbound_track":
+            return TwimlWarning(BAD_STREAM, "a bidirectional stream has the inbound track only")
         if stream.track not in STREAM_TRACKS:
             return TwimlWarning(BAD_STREAM, f"unknown stream track {stream.track[:40]}")
         try:

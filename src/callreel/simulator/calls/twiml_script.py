@@ -40,13 +40,17 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class StartStream:
-    """`<Start><Stream>`. The URL may be relative to the document's."""
+    """`<Start><Stream>`, or `<Connect><Stream>`: then the application talks to the caller while the document waits.
+
+    The URL may be relative to the document's.
+    """
 
     url: str
     track: str
     name: str | None
     callback: Callback | None
     parameters: Mapping[str, str]
+    connects: bool = False
 
     @property
     def forked_tracks(self) -> int:
@@ -55,6 +59,8 @@ class StartStream:
     def check_beside(self, others: Iterable["StartStream"]) -> None:
         """Raise StreamRefusedError if it cannot run beside these streams of the same call."""
         others = tuple(others)
+        if self.connects and any(other.connects for other in others):
+            raise StreamRefusedError("a call has at most one bidirectional stream")
         if self.name is not None and self.name in {other.name for other in others}:
             raise StreamRefusedError(f"the call already has a stream named {self.name[:40]}")
         if sum(other.forked_tracks for other in others) + self.forked_tracks > MAX_FORKED_TRACKS:

@@ -47,6 +47,7 @@ class BrowserLeg:
     ) -> None:
         self.identity = identity
         self.keys = ""
+        self.on_keys: Callable[[str], None] | None = None
         self.declined = False
         self.answer: str | None = None
         self.decided = asyncio.Event()
@@ -144,6 +145,8 @@ class BrowserLeg:
             case messages.Dtmf(body):
                 if self._call.apply(Transition.SEND_DIGITS):
                     self.keys += body.dtmf
+                    if self.on_keys is not None:
+                        self.on_keys(body.dtmf)
             case messages.UserMessage(body):
                 self._send(self._call.acknowledged(body.voice_event_sid))
             case messages.Reinvite():
