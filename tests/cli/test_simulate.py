@@ -25,6 +25,7 @@ def settings() -> dict[str, str]:
         "CALLREEL_CARRIER_API_URL": f"http://127.0.0.1:{free_port()}",
         "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
         "TWILIO_AUTH_TOKEN": "a-token-for-tests",
+        "CALLREEL_SHARED_KEYS": "webhooks_sharedkey_1=a-key-for-tests",
         "TWILIO_PHONE_NUMBER": "+12025550123",
         "CALLREEL_ENGINE_WORKERS": "1",
     }
@@ -93,6 +94,19 @@ def test_simulated_call_is_explained_by_doctor(
 def test_refused_call_has_exit_code_1(folder: Path, settings: dict[str, str]) -> None:
     run = callreel("simulate", "--to", "+4930123456", "--speed", "10", folder=folder, extra=settings)
     assert run.returncode == 1, run.stderr
+
+
+@pytest.mark.slow
+def test_webhooks_may_be_signed_with_a_shared_key(folder: Path, settings: dict[str, str]) -> None:
+    arguments = ("simulate", "--to", "+4930123456", "--json", "--shared-key")
+    run = callreel(*arguments, "webhooks_sharedkey_1", folder=folder, extra=settings)
+    assert json.loads(run.stdout)["webhooks"][0]["attempts"] == [200], run.stderr
+    unknown = {**settings, "CALLREEL_SHARED_KEYS": "webhooks_sharedkey_2=another-key"}
+    assert "webhooks_sharedkey_1 is unknown" in the_line(
+        callreel(*arguments, "webhooks_sharedkey_1", folder=folder, extra=unknown)
+    )
+    other = callreel(*arguments, "webhooks_sharedkey_2", folder=folder, extra=unknown)
+    assert json.loads(other.stdout)["webhooks"][0]["attempts"] == [403], other.stderr
 
 
 def test_list_faults_needs_no_settings(tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ def test_recording_track_and_channels(attributes: str, code: int | None, channel
     assert script.verbs == (StartRecording(channels, track, "trim-silence", None, None),)
 
 
+def test_connected_stream_has_the_inbound_track_only() -> None:
+    script = read(
+        f'<Connect><Stream url="{WSS}" name="bot"><Parameter name="a" value="1"/></Stream></Connect>'
+    )
+    assert script == Script((StartStream(WSS, "inbound_track", "bot", None, {"a": "1"}, connects=True),), ())
+    assert codes(f'<Connect><Stream url="{WSS}" track="both_tracks"/></Connect>') == [31941]
+    assert codes("<Connect><Room>daily</Room></Connect>") == [12200]
+
+
 def test_unknown_recording_event_is_dropped_with_a_warning() -> None:
     script = read(
         '<Start><Recording recordingStatusCallback="/r" recordingStatusCallbackEvent="completed failed"/></Start>'

@@ -14,6 +14,7 @@ from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
     from callreel.settings import Settings
+    from callreel.simulator.account import SharedKey
     from callreel.simulator.carrier import CarrierConfig
     from callreel.simulator.scenario import CallOutcome, CallScript
 
@@ -45,6 +46,13 @@ class SimulateOptions(VoiceOptions):
     stay: Annotated[
         bool, typer.Option("--stay", help="Keep the REST API running after the call, until Ctrl-C.")
     ] = False
+    shared_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Sign webhooks with SHA-256 by this key of CALLREEL_SHARED_KEYS.",
+            show_default="the auth token with SHA-1",
+        ),
+    ] = None
     as_json: AsJson = False
 
 
@@ -155,8 +163,23 @@ def _config(options: SimulateOptions, settings: Settings) -> CarrierConfig:
         auth_token=token,
         api_key_sid=settings.api_key_sid or settings.account_sid,
         api_key_secret=secret.get_secret_value() if secret else token,
+        shared_key=_shared_key(options, settings),
         speed=options.speed,
     )
+
+
+def _shared_key(options: SimulateOptions, settings: Settings) -> SharedKey | None:
+    from callreel.simulator.account import SharedKey
+
+    if options.shared_key is None:
+        return None
+    secret = settings.shared_keys.get(options.shared_key)
+    if secret is None:
+        raise SettingsError(
+            f"the shared key {options.shared_key} is unknown: add it to CALLREEL_SHARED_KEYS as sid=secret,"
+            " for the server and for this command"
+        )
+    return SharedKey(options.shared_key, secret.get_secret_value())
 
 
 def _place(config: CarrierConfig, script: CallScript, options: SimulateOptions) -> CallOutcome:
