@@ -102,7 +102,7 @@ def test_a_partial_that_waited_too_long_is_shed() -> None:
     assert queue.partials_shed == 1
 
 
-def test_partials_are_refused_from_the_third_final_of_a_call_until_none_waits() -> None:
+def test_third_waiting_final_of_a_call_turns_partials_off() -> None:
     queue = DecodeQueue(4)
     waiting = partial(TWO, 0)
     queue.offer_partial(waiting)
@@ -116,7 +116,7 @@ def test_partials_are_refused_from_the_third_final_of_a_call_until_none_waits() 
     assert queue.offer_partial(partial(TWO, 0))
 
 
-def test_partials_are_refused_when_more_finals_wait_than_there_are_workers() -> None:
+def test_more_waiting_finals_than_workers_turn_partials_off() -> None:
     queue = DecodeQueue(1)
     queue.offer_final(final(ONE, 0))
     before = queue.partials_on
@@ -124,7 +124,7 @@ def test_partials_are_refused_when_more_finals_wait_than_there_are_workers() -> 
     assert (before, queue.partials_on) == (True, False)
 
 
-def test_gauges_tell_how_far_behind_it_is() -> None:
+def test_gauges_show_the_backlog() -> None:
     queue = DecodeQueue(1)
     queue.offer_final(final(ONE, 0, at_s=5.0))
     queue.offer_final(final(TWO, 0, at_s=7.0))
@@ -133,7 +133,7 @@ def test_gauges_tell_how_far_behind_it_is() -> None:
     assert (queue.finals_waiting, queue.waiting_audio_ms, queue.final_age_s(9.0)) == (0, 0, 0.0)
 
 
-def test_misuse_is_told() -> None:
+def test_misuse_raises() -> None:
     queue = DecodeQueue(1)
     with pytest.raises(ValueError, match="partial"):
         queue.offer_final(partial(ONE, 0))
@@ -155,7 +155,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.integers(1, 3))
-def test_whatever_happens_no_final_is_lost_and_every_partial_is_answered_or_counted(
+def test_no_final_is_lost_and_every_partial_is_decoded_or_counted(
     steps: list[tuple[str, CallId, Role]], workers: int
 ) -> None:
     queue = DecodeQueue(workers)
@@ -196,9 +196,7 @@ def test_whatever_happens_no_final_is_lost_and_every_partial_is_answered_or_coun
         assert numbers == sorted(numbers)
 
 
-def test_a_final_is_left_to_the_asker_when_the_oldest_has_waited_too_long_and_is_taken_back_when_there_is_room() -> (
-    None
-):
+def test_final_is_spilled_after_a_long_wait_and_taken_back() -> None:
     queue = DecodeQueue(1)
     early, late = final(ONE, 0, at_s=0.0), final(ONE, 1, at_s=61.0)
     assert queue.offer_final(early)

@@ -20,7 +20,7 @@ def test_a_word_is_late_when_it_first_stood_there_late() -> None:
     assert delivery.final(said("one two three"), 2401 + LATE_MS) == Delivered(3, late=1, retracted=0)
 
 
-def test_a_word_that_changed_counts_as_retracted_and_from_its_last_showing() -> None:
+def test_changed_word_is_retracted_and_timed_from_its_last_display() -> None:
     delivery = SegmentDelivery()
     delivery.show(said("wreck a nice"), 2500)
     delivery.show(said("recognise"), 2600)

@@ -46,14 +46,14 @@ async def recovered(host: FailoverEngine) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_while_the_first_works_the_second_is_not_even_begun(tmp_path: Path) -> None:
+async def test_second_engine_is_not_started_while_the_first_works(tmp_path: Path) -> None:
     async with running(tmp_path / "trouble") as host:
         assert await text(host) == ("first", "")
         assert len(host.pids) == 1
         assert not host.failure
 
 
-async def test_a_job_that_the_first_cannot_do_is_done_by_the_second_and_says_so(tmp_path: Path) -> None:
+async def test_failed_job_goes_to_the_fallback_and_names_it(tmp_path: Path) -> None:
     async with running(tmp_path / "trouble") as host:
         (tmp_path / "trouble").touch()
         assert await text(host) == ("second", "scripted")
@@ -62,7 +62,7 @@ async def test_a_job_that_the_first_cannot_do_is_done_by_the_second_and_says_so(
         assert await text(host) == ("first", "")
 
 
-async def test_after_two_in_a_row_the_second_stands_in_until_the_first_works_again(tmp_path: Path) -> None:
+async def test_two_failures_switch_until_the_first_recovers(tmp_path: Path) -> None:
     async with running(tmp_path / "trouble", retry_s=0.05) as host:
         (tmp_path / "trouble").touch()
         assert [await text(host) for _ in range(3)] == [("second", "scripted")] * 3

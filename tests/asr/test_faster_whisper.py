@@ -26,9 +26,7 @@ def hiss(duration_s: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
 
 
 @pytest.mark.parametrize("partial", [True, False])
-def test_a_real_model_is_loaded_and_its_words_come_with_times_and_confidence(
-    model: str, partial: bool
-) -> None:
+def test_real_model_gives_words_with_times_and_confidence(model: str, partial: bool) -> None:
     words = load({"model": model}).decode(hiss(3), partial=partial)
     assert " ".join(word.text for word in words) == SENTENCE
     times = [time for word in words for time in (word.start_ms, word.end_ms)]
@@ -37,17 +35,15 @@ def test_a_real_model_is_loaded_and_its_words_come_with_times_and_confidence(
     assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in words)
 
 
-def test_domain_words_and_a_detected_language_change_nothing_for_this_model(model: str) -> None:
+def test_vocabulary_and_detection_change_nothing_for_this_model(model: str) -> None:
     engine = load({"model": model, "hints": "boiler, valve", "language": ""})
     assert [word.text for word in engine.decode(hiss(1), partial=False)] == SENTENCE.split()
 
 
-def test_segments_at_once_are_answered_one_by_one_as_they_would_be_by_themselves(
-    model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batch_gives_each_segment_its_own_result(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Searched greedily: a beam ends this model's sentence early, and its text would be doubtful."""
     monkeypatch.setattr("callreel.asr.engines.faster_whisper._FINAL_BEAM", 1)
-    engine = load({"model": model})
+    engine = load({"model": model, "batch": 4})
     segments = [hiss(3), hiss(0.05), hiss(2.5), hiss(4.2)]
     assert engine.capabilities.batch == 4
     heard = engine.decode_many(segments)
@@ -80,9 +76,7 @@ def test_doubtful_segment_of_a_batch_is_decoded_again_alone(
     assert [" ".join(word.text for word in words) for words in heard] == [SENTENCE, SENTENCE]
 
 
-def test_a_language_is_found_out_or_asked_for_and_an_english_model_has_only_that(
-    model: str, tmp_path: Path
-) -> None:
+def test_language_is_detected_or_requested_except_by_english_models(model: str, tmp_path: Path) -> None:
     many = load({"model": str(build(tmp_path / "many", SENTENCE, languages=("de", "en"))), "language": ""})
     assert many.capabilities.languages == () and "de" in many.capabilities.on_request
     found = many.decode(hiss(2), partial=False)
@@ -114,24 +108,24 @@ def test_it_is_named_after_its_model(model: str) -> None:
         ({"modle": "base"}, "no option 'modle'"),
     ],
 )
-def test_what_cannot_be_had_is_told_in_one_line(options: dict[str, str], reason: str) -> None:
+def test_wrong_option_is_a_one_line_error(options: dict[str, str], reason: str) -> None:
     with pytest.raises(EngineError, match=reason) as told:
         check(options)
     assert "\n" not in str(told.value)
 
 
-def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="expected a model.bin"):
         check({"model": str(tmp_path)})
 
 
-def test_a_broken_model_is_told(tmp_path: Path) -> None:
+def test_broken_model_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"not a model")
     with pytest.raises(EngineError, match="could not be loaded"):
         load({"model": str(tmp_path)})
 
 
-def test_a_language_that_the_model_lacks_is_told(model: str) -> None:
+def test_language_that_the_model_lacks_is_an_error(model: str) -> None:
     with pytest.raises(EngineError, match="language 'de'"):
         load({"model": model, "language": "de"})
 
@@ -162,7 +156,7 @@ def test_packaged_model_transcribes_a_recorded_sentence() -> None:
     assert " ".join(word.text for word in words) == "in being comparatively modern."
 
 
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_whisper", None)  # as if it were not installed
     with pytest.raises(EngineError, match=r"pip install faster-whisper"):
         check({})

@@ -75,7 +75,7 @@ async def test_each_of_many_jobs_gets_its_own_answer() -> None:
         assert answers == [str(number) for number in range(40)]
 
 
-async def test_segments_at_once_are_answered_one_by_one_also_when_a_process_dies_of_them(
+async def test_batch_is_answered_in_order_after_a_process_death(
     tmp_path: Path,
 ) -> None:
     """A batch is as large as the engine likes; each of its segments has exactly one answer, in their order."""
@@ -99,7 +99,7 @@ async def test_a_batch_with_an_answer_too_few_is_refused() -> None:
         assert await text(host, audio(7)) == "7"
 
 
-async def test_a_language_that_the_engine_does_not_hear_is_refused_in_one_line() -> None:
+async def test_unsupported_language_is_refused_in_one_line() -> None:
     async with running(scripted(echo=True, languages="de")) as host:
         [words] = await host.decode([audio(1)], language="en")
         assert words[0].text == "1", "it expects English anyway"
@@ -116,7 +116,7 @@ async def test_a_job_whose_process_is_killed_is_answered_exactly_once(tmp_path: 
         assert host.restarts == 1
 
 
-async def test_a_job_that_kills_two_processes_is_given_up_and_the_next_one_is_not(tmp_path: Path) -> None:
+async def test_job_that_kills_two_processes_fails_and_the_next_works(tmp_path: Path) -> None:
     async with running(scripted(echo=True, deaths=2, folder=str(tmp_path))) as host:
         with pytest.raises(EngineError, match="in 2 tries"):
             await host.decode([audio(1)])
@@ -124,7 +124,7 @@ async def test_a_job_that_kills_two_processes_is_given_up_and_the_next_one_is_no
         assert host.restarts == 2
 
 
-async def test_a_process_that_dies_while_idle_costs_nobody_a_job() -> None:
+async def test_process_that_dies_while_idle_costs_no_job() -> None:
     async with running(scripted(echo=True)) as host:
         (pid,) = host.pids
         os.kill(pid, signal.SIGKILL)
@@ -151,7 +151,7 @@ async def test_giving_up_waiting_does_not_disturb_the_next_answer() -> None:
         assert host.restarts == 0
 
 
-async def test_what_the_engine_says_is_wrong_is_passed_on_and_its_process_lives() -> None:
+async def test_engine_error_is_passed_on_and_its_process_lives() -> None:
     async with running(scripted(grumble="the audio is not to my taste")) as host:
         pids = host.pids
         with pytest.raises(EngineError, match="not to my taste"):
@@ -161,7 +161,7 @@ async def test_what_the_engine_says_is_wrong_is_passed_on_and_its_process_lives(
         assert host.pids == pids
 
 
-async def test_a_foreign_exception_is_told_by_its_kind_alone() -> None:
+async def test_foreign_exception_is_reported_by_type_only() -> None:
     async with running(scripted(echo=True)) as host:
         with pytest.raises(EngineError, match=r"IndexError at scripted\.py") as told:
             await host.decode([np.zeros(0, np.int16)])

@@ -3,7 +3,7 @@ import pytest
 from callreel.asr.languages import NAMES, LanguageError, code_of, named, normalized
 
 
-def test_a_language_is_known_by_code_and_by_name() -> None:
+def test_language_is_found_by_code_and_by_name() -> None:
     assert (code_of("de"), code_of(" German "), code_of("EN")) == ("de", "de", "en")
     assert (named("de"), named("tlh")) == ("German", "tlh")
     assert all(code == code.lower() and 2 <= len(code) <= 3 for code in NAMES)

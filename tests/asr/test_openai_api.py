@@ -83,7 +83,7 @@ def test_a_segment_is_sent_as_a_wav_and_its_words_share_its_time() -> None:
         assert np.array_equal(np.frombuffer(sent.readframes(sent.getnframes()), "<i2"), SAMPLES)
 
 
-def test_a_compatible_server_is_asked_for_word_times() -> None:
+def test_word_times_are_requested_from_a_compatible_server() -> None:
     said = {
         "text": "hi there",
         "language": "en",
@@ -106,14 +106,14 @@ def test_a_server_that_leaves_word_times_out_is_borne() -> None:
         assert [word.text for word in engine.decode(SAMPLES, partial=False)] == ["hi", "there"]
 
 
-def test_a_busy_server_is_asked_again() -> None:
+def test_busy_server_is_retried() -> None:
     with serving((503, {}), (200, {"text": "hello"})) as stub:
         engine = load({"base_url": stub.url, "retries": 1})
         assert [word.text for word in engine.decode(SAMPLES, partial=False)] == ["hello"]
     assert len(stub.requests) == 2
 
 
-def test_a_refusal_is_told_without_the_key() -> None:
+def test_refusal_is_reported_without_the_key() -> None:
     with serving((401, {"error": {"message": "Incorrect API key provided: sk-test"}})) as stub:
         engine = load({"base_url": stub.url, "api_key": "sk-test"})
         with pytest.raises(EngineError, match="answered 401") as told:
@@ -121,7 +121,7 @@ def test_a_refusal_is_told_without_the_key() -> None:
     assert "sk-test" not in str(told.value)
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_unreachable_server_is_an_error() -> None:
     with serving((200, {})) as stub:
         gone = stub.url
     with pytest.raises(EngineError, match="no usable answer"):
@@ -134,29 +134,29 @@ def test_audio_too_short_for_the_api_is_not_sent() -> None:
     assert stub.requests == []
 
 
-def test_it_never_hears_open_segments_and_audio_leaves_the_machine() -> None:
+def test_open_segments_are_never_sent_and_audio_leaves_the_machine() -> None:
     capabilities = check({"api_key": "sk-test"})
     assert (capabilities.partials, capabilities.runs_here, capabilities.word_times) == (False, False, False)
 
 
-def test_a_missing_key_is_told() -> None:
+def test_missing_key_is_an_error() -> None:
     with pytest.raises(EngineError, match="no API key"):
         check({})
 
 
-def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)  # as if it were not installed
     with pytest.raises(EngineError, match=r"pip install 'callreel\[openai\]'"):
         check({"api_key": "sk-test"})
 
 
 @pytest.mark.parametrize("options", [{"timeout_s": "soon"}, {"retries": -1}, {"word_times": "maybe"}])
-def test_a_wrong_option_is_told(options: dict[str, str | int]) -> None:
+def test_wrong_engine_option_is_an_error(options: dict[str, str | int]) -> None:
     with pytest.raises(EngineError, match=f"option {next(iter(options))}"):
         load({"api_key": "sk-test", **options})
 
 
-def test_words_to_expect_are_keywords_of_the_newest_model_and_part_of_the_prompt_of_others() -> None:
+def test_vocabulary_is_keywords_or_part_of_the_prompt() -> None:
     with serving((200, {"text": "hi"})) as stub:
         load({"base_url": stub.url, "hints": "Vaillant, stopcock"}).decode(SAMPLES, partial=False)
     with serving((200, {"text": "hi"})) as older:
@@ -168,14 +168,14 @@ def test_words_to_expect_are_keywords_of_the_newest_model_and_part_of_the_prompt
     assert not any(name.startswith("keywords") for name in prompted)
 
 
-def test_a_server_that_is_asked_too_often_is_left_alone_for_as_long_as_it_says_and_asked_again() -> None:
+def test_rate_limited_server_is_retried_after_its_delay() -> None:
     with serving((429, {}), (429, {}), (200, {"text": "hello"})) as stub:
         words = load({"base_url": stub.url}).decode(SAMPLES, partial=False)
     assert [word.text for word in words] == ["hello"]
     assert len(stub.requests) == 3
 
 
-async def test_what_the_server_says_to_one_process_holds_for_the_others_of_the_machine() -> None:
+async def test_rate_limit_of_one_process_holds_for_the_machine() -> None:
     with serving((429, {}), (200, {"text": "hello"})) as stub:
         stub.retry_after_ms = "3000"
         options: dict[str, str | int | float | bool] = {"base_url": stub.url, "retries": 0}
@@ -204,14 +204,14 @@ def test_another_key_is_not_paused() -> None:
         assert [word.text for word in other.decode(SAMPLES, partial=False)] == ["hello"]
 
 
-def test_a_server_that_stays_unwilling_is_told() -> None:
+def test_permanently_rate_limited_server_is_an_error() -> None:
     with serving((429, {})) as stub:
         with pytest.raises(EngineError, match="rate limit exceeded, or the account has no credit"):
             load({"base_url": stub.url, "retries": 1}).decode(SAMPLES, partial=False)
     assert len(stub.requests) == 2
 
 
-def test_a_minute_costs_what_the_settings_say_and_a_server_on_this_machine_is_here() -> None:
+def test_price_is_the_settings_and_a_loopback_server_is_local() -> None:
     assert check({"api_key": "sk-test", "price_per_minute": 0.006}).cost_per_minute == 0.006
     assert check({"base_url": "http://127.0.0.1:9000/v1"}).runs_here
     assert not check({"base_url": "https://speech.example/v1"}).runs_here

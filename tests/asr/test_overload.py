@@ -31,7 +31,7 @@ def test_a_partial_that_was_given_up_is_seen_for_some_seconds() -> None:
     assert [overload.look(Backlog(), at_s) for at_s in (10.0, 14.9, 15.1)] == [COALESCED, COALESCED, NONE]
 
 
-def test_a_backlog_that_grows_and_goes_passes_all_levels_and_comes_down_late() -> None:
+def test_growing_backlog_passes_all_levels_and_falls_late() -> None:
     overload, seen = Overload(workers=1), []
     up = [(0, 0), (2, 1), (5, 11), (30, 61)]
     down = [(30, 45), (20, 25), (9, 8), (4, 4), (1, 1), (0, 0)]
@@ -57,7 +57,7 @@ BACKLOGS = st.builds(
 
 
 @given(st.lists(BACKLOGS, max_size=20))
-def test_the_level_is_never_below_what_the_backlog_asks_for(backlogs: list[Backlog]) -> None:
+def test_level_is_never_below_what_the_backlog_requires(backlogs: list[Backlog]) -> None:
     overload = Overload(workers=2)
     for at_s, backlog in enumerate(backlogs):
         assert overload.look(backlog, at_s) >= Overload(workers=2).look(backlog, at_s)

@@ -14,11 +14,11 @@ def asked_at(cadence: PartialCadence, number: int, until_ms: int) -> list[int]:
     return [heard_ms for heard_ms in range(0, until_ms + 1, 20) if cadence.due(number, heard_ms)]
 
 
-def test_it_asks_after_one_second_and_then_every_600_ms() -> None:
+def test_first_request_after_one_second_then_every_600_ms() -> None:
     assert asked_at(PartialCadence(), 0, 3000) == [1000, 1600, 2200, 2800]
 
 
-def test_a_slow_engine_is_asked_less_often() -> None:
+def test_slow_answers_make_requests_rarer() -> None:
     cadence = PartialCadence()
     cadence.answered(800)
     assert asked_at(cadence, 0, 4000) == [1000, 2200, 3400]

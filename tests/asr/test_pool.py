@@ -7,7 +7,7 @@ from callreel.asr.workers.host import EngineHost
 from callreel.asr.workers.pool import EnginePool, StartedEngine
 
 
-async def test_an_engine_is_begun_once_and_ended_when_nobody_asks(tmp_path: object) -> None:
+async def test_engine_starts_once_and_ends_when_idle(tmp_path: object) -> None:
     begun: list[str] = []
 
     async def begin(name: str) -> StartedEngine:

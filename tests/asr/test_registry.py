@@ -31,7 +31,7 @@ def test_an_engine_of_ones_own_is_named_by_its_module() -> None:
         ("python:json", "expected a module with check and load"),
     ],
 )
-def test_a_wrong_name_is_told_in_one_line(name: str, reason: str) -> None:
+def test_wrong_name_is_a_one_line_error(name: str, reason: str) -> None:
     with pytest.raises(EngineError) as told:
         registry.check(EngineChoice(name))
     assert reason in str(told.value)

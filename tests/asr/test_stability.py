@@ -23,7 +23,7 @@ def shown(showing: Showing) -> tuple[str, str]:
     return texts(showing.stable), texts(showing.tentative)
 
 
-def test_stable_words_that_the_last_answer_lacks_are_counted_by_alignment() -> None:
+def test_contradicted_stable_words_are_counted_by_alignment() -> None:
     stability = Stability()
     for until_ms in (1000, 1200):
         stability.update(said("please send the truck now"), until_ms)
@@ -37,7 +37,7 @@ def test_stable_words_that_the_last_answer_lacks_are_counted_by_alignment() -> N
     assert Stability().contradicted(said("anything")) == 0
 
 
-def test_what_is_heard_once_is_tentative_and_twice_is_stable() -> None:
+def test_word_is_tentative_once_and_stable_when_repeated() -> None:
     stability = Stability(settle_ms=0)
     assert shown(stability.update(said("good morning this"), 800)) == ("", "good morning this")
     assert shown(stability.update(said("good morning that is"), 1000)) == ("good morning", "that is")
@@ -64,7 +64,7 @@ def test_words_that_ended_just_now_are_not_shown_yet() -> None:
     assert texts(stability.final(said("one two three"))) == "one two three"
 
 
-def test_a_hypothesis_that_contradicts_what_is_stable_goes_on_after_it() -> None:
+def test_contradicting_hypothesis_continues_after_the_stable_words() -> None:
     stability = Stability(settle_ms=0)
     for _ in range(2):
         stability.update(said("send the truck"), 700)
@@ -72,14 +72,14 @@ def test_a_hypothesis_that_contradicts_what_is_stable_goes_on_after_it() -> None
     assert texts(stability.final(said("sent a truck now please"))) == "send the truck now please"
 
 
-def test_capitals_and_points_make_no_other_word_and_the_newer_spelling_is_taken() -> None:
+def test_capitals_and_punctuation_do_not_change_a_word() -> None:
     stability = Stability(settle_ms=0)
     stability.update(said("hello there"), 500)
     assert shown(stability.update(said("Hello, there general"), 700)) == ("Hello, there", "general")
     assert texts(stability.final(said("Hello there. General Kenobi"))) == "Hello there. General Kenobi"
 
 
-def test_a_final_is_the_engines_own_where_nothing_was_shown_as_stable() -> None:
+def test_final_is_the_engines_own_without_stable_words() -> None:
     stability = Stability(settle_ms=0)
     stability.update(said("wreck a nice beach"), 900)
     assert texts(stability.final(said("recognise speech"))) == "recognise speech"

@@ -50,12 +50,12 @@ def test_a_model_is_fetched_only_when_somebody_named_it() -> None:
     assert picked(*engines, named=True) == "faster-whisper"
 
 
-def test_with_nothing_usable_each_reason_is_told() -> None:
+def test_without_a_usable_engine_each_reason_is_listed() -> None:
     with pytest.raises(EngineError, match="faster-whisper: has no model"):
         picked(found("faster-whisper", "has no model"))
 
 
-def test_what_is_missing_is_told_without_the_engines_name() -> None:
+def test_missing_part_is_named_without_the_engine() -> None:
     one = survey(EngineChoice("openai"))
     assert not one.usable and one.missing.startswith("has no API key")
     assert one.capabilities.model == "gpt-transcribe"

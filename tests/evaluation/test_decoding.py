@@ -31,7 +31,7 @@ def by_engine(options: dict[str, str | int | float | bool]) -> Decoded:
     return asyncio.run(run())
 
 
-def test_the_oracle_says_the_words_of_one_party_whose_middle_is_in_the_span(tmp_path: Path) -> None:
+def test_oracle_answers_with_the_words_of_the_span(tmp_path: Path) -> None:
     oracle = Oracle(delay_ms=70)
     oracle.begin(read_material(write_call(tmp_path))[0])
     # Words of the agent are at 1.00-1.25, 1.35-1.60, 1.70-1.95, ...
@@ -64,6 +64,6 @@ def test_an_engine_that_cannot_decode_has_failed() -> None:
     assert decoded.failed and list(decoded.words) == []
 
 
-def test_the_oracle_is_told_the_recording_first() -> None:
+def test_oracle_needs_its_recording_first() -> None:
     with pytest.raises(AssertionError, match="begin"):
         ask(Oracle(), Role.AGENT, 0, 1)

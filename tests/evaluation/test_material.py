@@ -79,14 +79,14 @@ def test_a_manifest_that_says_something_else_is_refused(
         read_material(write_manifest(tmp_path, [row]))
 
 
-def test_a_folder_without_a_manifest_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None:
+def test_missing_manifest_or_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MaterialError, match="found none"):
         read_material(tmp_path)
     with pytest.raises(MaterialError, match="cannot be read: No such file"):
         read_material(tmp_path / "absent.tsv")
 
 
-def test_a_recording_that_is_no_wav_or_has_one_channel_too_few_is_refused(tmp_path: Path) -> None:
+def test_recording_without_wav_or_channel_is_refused(tmp_path: Path) -> None:
     (recorded,) = read_material(write_call(tmp_path))
     write_clip(tmp_path, "made_call.wav", 8000)
     with pytest.raises(MaterialError, match="expected 2 channels, found 1"):

@@ -44,7 +44,7 @@ def test_spelling_is_no_error() -> None:
     assert word_errors("It's 555-0123, OK?", "its five five five zero one two three okay").errors == 0
 
 
-def test_without_a_reference_there_is_no_rate_but_words_count_as_added() -> None:
+def test_without_a_reference_words_count_as_added() -> None:
     assert word_errors("", "thank you") == WordErrors(insertions=2)
     assert word_errors("", "").rate is None
 
@@ -67,7 +67,7 @@ def test_errors_of_two_recordings_add_up(one: list[str], two: list[str]) -> None
     assert total.words == len(one) + len(two)
 
 
-def test_a_delay_counts_from_the_words_end_for_words_heard_right() -> None:
+def test_delay_counts_from_the_end_of_recognized_words() -> None:
     spoken = said("the pump leaks")  # ends at 300, 600, 900
     heard = [("the", 500), ("bump", 1000), ("leaks", 1000)]
     assert display_delays_ms(spoken, heard) == [200, 100]
@@ -112,7 +112,7 @@ def test_words_outside_are_lost_and_words_on_an_edge_are_cut() -> None:
     assert (found.words, found.lost, found.cut) == (3, 1, 2)
 
 
-def test_a_word_in_two_segments_is_cut_and_a_segment_of_nobody_is_false() -> None:
+def test_word_in_two_segments_is_cut_and_empty_segment_false() -> None:
     pieces = [SpeechSpan(0, 450, 500), SpeechSpan(450, 900, 950), SpeechSpan(5000, 6000, 6500)]
     found = segmentation([turn(Role.AGENT, "the pump leaks")], pieces)
     assert (found.lost, found.cut, found.false_segments) == (0, 1, 1)
@@ -148,7 +148,7 @@ def test_words_on_the_wrong_party_are_misattributed() -> None:
     assert score.misattributed_in_time == pytest.approx(score.misattributed)
 
 
-def test_surplus_words_of_the_other_party_may_look_misattributed_but_not_in_time() -> None:
+def test_surplus_words_are_not_misattributed_in_time() -> None:
     """ORC-WER gives `express please` to the agent, who was not heard to say either: `a perfect` are as good as two others."""
     said = [
         turn(Role.AGENT, "would you like to ship it regular or express", 0),
@@ -170,7 +170,7 @@ def test_words_at_the_wrong_time_count_only_where_times_count() -> None:
     assert score is not None and score.cp_wer == 0 and score.tcp_wer > 0.9
 
 
-def test_nothing_heard_is_all_wrong_and_nothing_said_has_no_score() -> None:
+def test_empty_transcript_is_all_wrong_and_empty_reference_unscored() -> None:
     silent = speaker_score(REFERENCE, [])
     assert silent is not None and silent.cp_wer == 1 and silent.misattributed == 0
     assert speaker_score([], REFERENCE) is None

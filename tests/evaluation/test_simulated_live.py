@@ -52,7 +52,7 @@ def test_every_turn_has_one_final_with_all_its_words(recorded: Recorded) -> None
     assert (run.finals_requested, run.finals_lost) == (4, 0)
 
 
-def test_a_final_comes_after_the_silence_that_ends_its_segment_and_the_decode(recorded: Recorded) -> None:
+def test_final_comes_after_closing_silence_and_decode(recorded: Recorded) -> None:
     run = live(recorded, Oracle(delay_ms=100))
     ends_ms = sorted(spoken.end_ms for spoken in recorded.spoken)
     for given, end_ms in zip(run.finals, ends_ms, strict=True):
@@ -69,12 +69,12 @@ def test_partials_come_while_the_segment_is_open_and_only_grow(recorded: Recorde
         assert after.words[: len(before.words)] == before.words
 
 
-def test_an_engine_without_partials_is_not_asked_for_any(recorded: Recorded) -> None:
+def test_simulation_requests_no_partials_from_engines_without(recorded: Recorded) -> None:
     run = live(recorded, Oracle(partials=False))
     assert run.partials == [] and len(run.finals) == 4
 
 
-def test_an_engine_that_cannot_keep_up_costs_partials_and_time_but_no_final(recorded: Recorded) -> None:
+def test_slow_engine_costs_partials_and_time_but_no_final(recorded: Recorded) -> None:
     slow = live(recorded, Oracle(delay_ms=12_000), workers=1)
     assert slow.finals_lost == 0 and len(slow.finals) == 4
     assert texts(slow, Role.AGENT) == texts(live(recorded, Oracle()), Role.AGENT)

@@ -89,7 +89,7 @@ def test_segments_hold_the_samples_of_their_place() -> None:
     assert asked.partials == []
 
 
-def test_a_segment_is_given_once_its_closing_silence_is_heard_however_far_the_resampler_is() -> None:
+def test_closed_segment_does_not_wait_for_the_resampler() -> None:
     """Speech to 900 ms and half a second of silence: nothing of the resampler's delay is added to it."""
     asked, said = Asked(), np.concatenate([speech(900), silence(1_000)])
     endpointer, upsampler = a_hearing(asked), Upsampler(0)
@@ -105,7 +105,7 @@ def test_a_segment_is_given_once_its_closing_silence_is_heard_however_far_the_re
     assert is_the_stretch(asked.finals[0][2], upsample_all(said)[start_ms * 16 : end_ms * 16])
 
 
-def test_an_open_segment_is_given_as_far_as_it_is_heard_however_far_the_resampler_is() -> None:
+def test_open_segment_does_not_wait_for_the_resampler() -> None:
     asked, said = Asked(), speech(2_000)
     endpointer, upsampler = a_hearing(asked, cadence=PartialCadence(first_ms=500, gap_ms=20)), Upsampler(0)
     behind = []
@@ -154,7 +154,7 @@ def test_partials_come_at_the_cadence_and_begin_with_their_segment() -> None:
         assert is_the_stretch(samples[:shared], final[:shared])
 
 
-def test_engine_without_partials_is_not_asked_for_any() -> None:
+def test_engine_without_partials_gets_no_requests_for_them() -> None:
     asked = Asked()
     play(a_hearing(asked), speech(5_000))
     assert asked.partials == [] and len(asked.finals) == 1

@@ -92,7 +92,7 @@ async def overloaded(installation: Installation, service: LiveTranscription, hos
     await eventually(lambda: waiting(installation) == 3 and service.finals_spilled == 3)
 
 
-async def test_segments_that_must_wait_on_disk_are_decoded_from_layer_2_when_there_is_room(
+async def test_spilled_segments_are_decoded_from_layer_2(
     installation: Installation,
 ) -> None:
     a_call(installation)
@@ -133,7 +133,7 @@ async def test_one_whose_audio_has_not_reached_the_disk_waits_for_it(installatio
     assert len(kept(installation)) == 6 and waiting(installation) == 0
 
 
-async def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes_what_was_not_kept(
+async def test_stop_without_a_database_ends_and_the_next_start_decodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The database goes while the first spilled segment is decoded again: its final can never be kept."""
@@ -174,7 +174,7 @@ async def test_a_stop_while_the_database_is_away_ends_and_the_next_start_decodes
         assert [final.segment.number for final in kept(installation)] == [0, 1, 2, 3, 4]
 
 
-async def test_a_restart_takes_up_what_a_dead_process_left_and_makes_the_transcript_whole(
+async def test_restart_decodes_what_a_dead_process_spilled(
     tmp_path: Path,
 ) -> None:
     async def dies(installation: Installation) -> None:

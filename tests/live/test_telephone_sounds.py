@@ -90,13 +90,13 @@ def test_speech_after_two_minutes_of_silence_lies_where_it_was_said(voice: Sampl
 
 
 @pytest.mark.parametrize("sound", ["ringback", "keys", "hold music"])
-def test_speech_over_or_beside_a_sound_is_still_heard(voice: Samples, sound: str) -> None:
+def test_speech_over_a_sound_is_still_detected(voice: Samples, sound: str) -> None:
     behind = 0.15 * np.resize(SOUNDS[sound], voice.size)
     mixed = line(voice / 32768 + behind)
     assert spoken_ms(hear(agent=mixed), Role.AGENT) >= 0.6 * spoken_ms(hear(agent=voice), Role.AGENT)
 
 
-def test_parties_who_speak_at_once_are_heard_each_by_itself(voice: Samples) -> None:
+def test_parties_who_speak_at_once_have_their_own_segments(voice: Samples) -> None:
     shifted = np.concatenate([np.zeros(700 * 8, np.int16), voice])
     both = hear(agent=voice, technician=shifted)
     for role, samples in ((Role.AGENT, voice), (Role.TECHNICIAN, shifted)):

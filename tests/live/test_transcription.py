@@ -73,7 +73,7 @@ def told(installation: Installation, kind: EventKind) -> list[LiveEvent]:
     return [event for event in installation.published if event.kind is kind]
 
 
-async def test_final_is_a_row_before_it_is_told(installation: Installation) -> None:
+async def test_final_is_stored_before_it_is_published(installation: Installation) -> None:
     a_call(installation)
     rows_at_telling: list[int] = []
     publish = installation.bus.publish
@@ -112,7 +112,7 @@ async def test_words_lie_where_the_segment_lies(installation: Installation) -> N
     assert (data["confidence"], data["failed"]) == (0.5, False)
 
 
-async def test_partial_that_comes_after_its_segment_has_closed_is_not_told(
+async def test_partial_of_a_closed_segment_is_not_published(
     installation: Installation,
 ) -> None:
     a_call(installation)
@@ -141,7 +141,7 @@ async def test_partial_that_comes_after_its_segment_has_closed_is_not_told(
     assert (partial.data["role"], partial.data["number"], partial.data["text"]) == ("agent", 0, "1600ms")
 
 
-async def test_a_partial_that_shows_nothing_new_is_not_told(installation: Installation) -> None:
+async def test_unchanged_partial_is_not_published(installation: Installation) -> None:
     a_call(installation)
 
     host = QuickHost(lambda samples, partial: [RecognizedWord("hello", 0, 300, 0.5)])
@@ -165,7 +165,7 @@ async def test_a_partial_that_shows_nothing_new_is_not_told(installation: Instal
     ]
 
 
-async def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engine_has_it_not(
+async def test_call_is_decoded_in_its_language_if_supported(
     installation: Installation,
 ) -> None:
     a_call(installation)
@@ -191,7 +191,7 @@ async def test_a_call_is_heard_in_its_own_language_and_not_at_all_where_the_engi
     assert asked == ["de"]
 
 
-async def test_engine_that_cannot_decode_leaves_a_failed_final_and_the_call_finishes(
+async def test_engine_failure_leaves_a_failed_final_and_ends_the_call(
     installation: Installation,
 ) -> None:
     a_call(installation)
@@ -373,7 +373,7 @@ async def test_closing_waits_for_a_final_that_is_being_stored(installation: Inst
     assert len(kept(installation)) == 1
 
 
-async def test_call_that_nobody_listened_to_has_an_empty_transcript_too(installation: Installation) -> None:
+async def test_call_without_live_transcription_has_an_empty_transcript(installation: Installation) -> None:
     a_call(installation)
     service = transcription(replace(installation, listen=False), QuickHost())
     say(service, Role.AGENT, 800)

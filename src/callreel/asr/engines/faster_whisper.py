@@ -3,8 +3,8 @@
 Options, all optional: `model` (a folder with a converted model, or a name such as `small` that is fetched once; default
 `tiny.en`, whose weights are installed with Callreel), `language` (default `en`; empty to detect it in each segment), `hints` (domain words with commas between them),
 `device` (`auto`, `cpu` or `cuda`; default `auto`: CUDA where there is a card), `compute_type` (default `int8` on a
-processor, `float16` on a card), `cpu_threads` (default 1), `batch` (whole segments that are decoded at once after a call,
-default 4, each with memory of its own; 1 for one after the other).
+processor, `float16` on a card), `cpu_threads` (default 1), `batch` (whole segments that are decoded together after a call,
+default 1; more pays on a card only: on a processor four together cost a fifth more).
 How it decodes: `asr/engines/whisper_decoding.py`.
 """
 
@@ -40,7 +40,6 @@ _FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.jso
 _SHORTEST_SAMPLES = 1600  # 100 ms
 _FINAL_BEAM = 5
 _LONGEST_SAMPLES = 29 * ASR_HZ
-_BATCH = 4
 _SETTLE_MS = 800
 _GUESS_MS = 150
 
@@ -83,7 +82,7 @@ def capabilities(options: Options) -> Capabilities:
         languages=("en",) if model.endswith(_ENGLISH_ONLY) else (language,) if language else (),
         on_request=() if model.endswith(_ENGLISH_ONLY) else tuple(NAMES),
         hints=True,
-        batch=whole(options, "batch", _BATCH),
+        batch=whole(options, "batch", 1),
         settle_ms=_SETTLE_MS,
         guess_ms=_GUESS_MS,
     )
