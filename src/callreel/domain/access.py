@@ -33,6 +33,7 @@ class Right(StrEnum):
     PLACE_CALLS = "calls:place"
     EDIT_ALL_NOTES = "notes:edit_all"
     HOLD_CALLS = "calls:hold"
+    SWAP_ROLES = "calls:swap_roles"
     ERASE_CALLS = "calls:erase"
     WRITE_TECHNICIANS = "technicians:write"
     WRITE_PEOPLE = "people:write"
@@ -51,7 +52,7 @@ class Scope(StrEnum):
 
 _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
 _SUPERVISOR = _AGENT | {
-    Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.WRITE_TECHNICIANS,
+    Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
@@ -62,7 +63,9 @@ RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
 
 _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
     Scope.READ_CALLS: frozenset({Right.READ_CALLS, Right.READ_ALL_CALLS}),
-    Scope.WRITE_CALLS: frozenset({Right.WRITE_CALLS, Right.EDIT_ALL_NOTES, Right.WRITE_TECHNICIANS}),
+    Scope.WRITE_CALLS: frozenset(
+        {Right.WRITE_CALLS, Right.EDIT_ALL_NOTES, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS}
+    ),
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),
     Scope.WRITE_PEOPLE: frozenset({Right.WRITE_PEOPLE}),
 }

@@ -4,20 +4,37 @@ A lasting event is a row first and has an id, so that a listener who was away ca
 seen. A passing event (a partial, a level) has none: missing it loses nothing that is not said again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from callreel.domain.call import Role
 from callreel.domain.ids import CallId
 
 Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
+def swap_roles(document: Mapping[str, Json]) -> dict[str, Json]:
+    """JSON about a call with agent and technician exchanged: in each `role`, and in each `detail`, a sentence about one."""
+    return {name: _swapped(name, value) for name, value in document.items()}
+
+
+def _swapped(name: str, value: Json) -> Json:
+    if isinstance(value, str):
+        if name not in ("role", "detail"):
+            return value
+        return re.sub(r"\b(agent|technician)\b", lambda found: Role(found[0]).other.value, value)
+    if isinstance(value, Mapping):
+        return swap_roles(value)
+    return [_swapped("", item) for item in value] if isinstance(value, Sequence) else value
+
+
 class EventKind(StrEnum):
     """Kind of a live event; `LASTING` holds those that are stored and replayed."""
 
-    CALL = "call"  # {state, direction, ...}: a call began, was answered, ended, was closed
+    CALL = "call"  # {state, direction, ...}: a call began, was answered, ended, was closed; {roles_swapped}
     LAYER = "layer"  # {layer, role, state}: a light changed
     FINAL = "final"  # {role, number, start_ms, end_ms, text, confidence}
     RECORDING = "recording"  # {state, recording_sid, error_code}

@@ -12,7 +12,7 @@ from callreel.formats.plain_text import plain_text
 from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
-from callreel.review.summary import call_head, live_turns, revision_head
+from callreel.review.summary import call_head, displayed_turns, live_turns, revision_head
 from callreel.store.calls import calls
 from callreel.store.people import technicians
 from callreel.store.transcripts import revisions
@@ -53,7 +53,7 @@ def export_transcript(
     if row is None:
         return None
     shown = revisions.shown(conn, call_id)
-    turns = shown.turns if shown else live_turns(conn, row)
+    turns = displayed_turns(row, shown.turns if shown else live_turns(conn, row))
     match wanted:
         case Format.SUBRIP:
             return subrip(turns, names)

@@ -9,13 +9,13 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from callreel.domain.cost import Prices
-from callreel.domain.events import Json
+from callreel.domain.events import Json, swap_roles
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile
 from callreel.domain.transcript import Final, TranscriptKind, Turn
 from callreel.domain.verdict import Comparison, Reason
 from callreel.review.costs import between_ms, cost_of, main_recording
-from callreel.store.calls import calls, erasures, holds, layers, legs, notes, recordings, streams
+from callreel.store.calls import calls, erasures, facts, holds, layers, legs, notes, recordings, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.notes import NoteRow
 from callreel.store.calls.recordings import RecordingRow
@@ -27,6 +27,9 @@ from callreel.store.transcripts.revisions import RevisionRow
 from callreel.store.transcripts.transcripts import TranscriptRow
 
 Summary = dict[str, Json]
+
+ROLES_SWAPPED = "roles_swapped"
+"""A fact: `{swapped, by}`."""
 
 
 def call_summary(
@@ -50,19 +53,23 @@ def call_summary(
     turns = {"turns": shown.turns if shown else (), "live_turns": live_turns(conn, row)}
     if machine:
         turns["machine_turns"] = shown.machine.turns if shown else ()
+    by_role: Summary = {
+        "layers": _layers(call_id, layers.of_call(conn, call_id)),
+        **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
+        "comparisons": [_comparison(comparison) for comparison in row.comparisons],
+    }
     return {
         **call_head(row, technicians.names_of(conn, [row.remote_number])),
         **standings(conn, [call_id])[call_id],
-        "layers": _layers(call_id, layers.of_call(conn, call_id)),
+        **(swap_roles(by_role) if row.roles_swapped else by_role),
+        "role_swaps": role_swaps(conn, call_id),
         "language": row.language or None,
         "transcript": _transcript(shown.machine if shown else None),
-        **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
         "revision": revision_head(shown.revision) if shown and shown.revision else None,
         "live_offset_ms": live_offset_ms(row),
         "disk_lost_ms": disk_lost_ms(streams.of_call(conn, call_id)),
         "live_score": _live_score(live_scores.of_call(conn, call_id)),
         "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
-        "comparisons": [_comparison(comparison) for comparison in row.comparisons],
         "recording": _recording(recording),
         "cost": _cost(conn, row, recording, prices),
     }
@@ -73,6 +80,7 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
     from the answer if there was one.
     """
     began = row.answered_at or row.created_at
+    reasons: Summary = {"reasons": [_reason(reason) for reason in row.reasons]}
     return {
         "call_id": row.id,
         "call_sid": row.leg_sid,
@@ -86,7 +94,8 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
         "ended_at": _time(row.ended_at),
         "duration_ms": between_ms(began, row.ended_at) if row.ended_at else None,
         "verdict": row.verdict.value if row.verdict else None,
-        "reasons": [_reason(reason) for reason in row.reasons],
+        **(swap_roles(reasons) if row.roles_swapped else reasons),
+        "roles_swapped": row.roles_swapped,
         "demo": row.demo,
     }
 
@@ -95,6 +104,21 @@ def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Su
     """Of each of these calls: whether it is `held`, and whether it is `erasing`, which is ordered and not done."""
     held, erasing = holds.held(conn, call_ids), erasures.in_progress(conn, call_ids)
     return {call_id: {"held": call_id in held, "erasing": call_id in erasing} for call_id in call_ids}
+
+
+def role_swaps(conn: Connection, call_id: CallId) -> list[Json]:
+    """Who swapped the roles of the call, or restored them, and when; newest first."""
+    listed: list[Json] = [
+        {**fact.data, "at": _time(fact.at)}
+        for fact in facts.of_call(conn, call_id)
+        if fact.kind == ROLES_SWAPPED
+    ]
+    return listed[::-1]
+
+
+def displayed_turns(row: CallRow, turns: Sequence[Turn]) -> Sequence[Turn]:
+    """`turns`, which have the recorded roles, with the displayed ones."""
+    return [replace(turn, role=row.displayed(turn.role)) for turn in turns] if row.roles_swapped else turns
 
 
 def layer_names(files: Sequence[LayerFile]) -> list[str]:
@@ -198,7 +222,7 @@ def _comparison(comparison: Comparison) -> Json:
 
 
 def live_turns(conn: Connection, row: CallRow) -> Sequence[Turn]:
-    """The live transcript once complete, until then its final results; on the call's clock."""
+    """The live transcript once complete, until then its final results; on the call's clock, with the recorded roles."""
     live = transcripts.latest(conn, row.id, TranscriptKind.LIVE)
     if live is not None:
         return [_shifted(turn, live_offset_ms(row)) for turn in live.turns]

@@ -20,6 +20,7 @@ from callreel.web.api import (
     notes,
     people,
     revisions,
+    roles,
     softphone,
     statistics,
     tokens,
@@ -41,8 +42,8 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
-    webhooks, pages, sign_in, calls, notes, revisions, waveform, statistics, people, tokens, softphone, engines,
-    erasure, erasure_pages, exports, live_events, layer_audio, health, operations,
+    webhooks, pages, sign_in, calls, notes, revisions, roles, waveform, statistics, people, tokens, softphone,
+    engines, erasure, erasure_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from callreel.retention.erasure_orders import ErasureOrders
 from callreel.retention.legal_hold import LegalHolds
 from callreel.review.corrections import Corrections
 from callreel.review.notes import Notes
+from callreel.review.role_swap import RoleSwaps
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.web.auth.person import Person, person_of
@@ -72,8 +73,13 @@ async def _corrections(context: Context) -> Corrections:
     return Corrections(context.database, context.publisher, context.clock)
 
 
+async def _roles(context: Context) -> RoleSwaps:
+    return RoleSwaps(context.database, context.publisher, context.clock)
+
+
 ExistingCall = Annotated[CallRow, Depends(_existing_call)]
 Erasures = Annotated[ErasureOrders, Depends(_erasures)]
 Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]
 CallCorrections = Annotated[Corrections, Depends(_corrections)]
+CallRoles = Annotated[RoleSwaps, Depends(_roles)]

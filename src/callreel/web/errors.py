@@ -21,6 +21,7 @@ from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
 from callreel.review.corrections import ConflictError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
+from callreel.review.role_swap import LiveRolesError
 from callreel.review.turn_edits import CorrectionError
 from callreel.store.audio.peaks import PeaksError
 from callreel.store.people.technicians import TakenError
@@ -70,6 +71,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     HeldNoteError: 409,
     HoldRefusedError: 409,
     LastAdministratorError: 409,
+    LiveRolesError: 409,
     RequestConflictError: 409,
     TakenError: 409,
     CorrectionError: 422,

@@ -37,7 +37,8 @@ export function followCall(page: HTMLElement): void {
     },
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
-    call: ({ state }: { state?: string }) => (state === "erased" ? location.reload() : storedChange()),
+    call: ({ state, roles_swapped }: { state?: string; roles_swapped?: boolean }) =>
+      state === "erased" || roles_swapped !== undefined ? location.reload() : storedChange(),
     transcript: () => (closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh()),
   });
 }

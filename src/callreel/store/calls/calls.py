@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, case, exists, func, or_, select, update
 
 from callreel.domain.call import CallState, Direction, Role, Topology
 from callreel.domain.ids import CallId, LegSid
@@ -14,7 +14,7 @@ from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.runtime.log import remember
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, fetch_one, values_of
-from callreel.store.db.tables import calls, legs, streams, transcripts
+from callreel.store.db.tables import calls, legs, streams, transcripts, turn_index
 
 _ORDER = (CallState.LIVE, CallState.ENDED, CallState.CLOSED)
 
@@ -51,6 +51,7 @@ class CallRow:
 
     `language` is the code of the requested language, empty for the engine's default. `owner` is the process that
     handles the call while it is live: first the one that answered it, then the one that has its media socket.
+    Rows and files keep the recorded roles; with `roles_swapped` everything displayed has them exchanged.
     """
 
     id: CallId
@@ -70,6 +71,7 @@ class CallRow:
     demo: bool = False
     owner: str | None = None
     language: str = ""
+    roles_swapped: bool = False
 
     def __post_init__(self) -> None:
         remember(self.id, self.leg_sid)
@@ -77,6 +79,10 @@ class CallRow:
     @property
     def topology(self) -> Topology:
         return Topology(inbound=self.inbound_role)
+
+    def displayed(self, role: Role) -> Role:
+        """The displayed role of a recorded one, and the recorded role of a displayed one."""
+        return role.other if self.roles_swapped else role
 
 
 def insert(conn: Connection, row: CallRow) -> bool:
@@ -96,6 +102,19 @@ def get(conn: Connection, call_id: CallId) -> CallRow | None:
 def set_language(conn: Connection, call_id: CallId, language: str) -> None:
     """Request a language from now on; empty for the engine's default."""
     conn.execute(update(calls).where(calls.c.id == call_id).values(language=language))
+
+
+def set_roles_swapped(conn: Connection, call_id: CallId, swapped: bool) -> bool:
+    """Display the roles swapped or as recorded, and return whether that changed anything.
+
+    The search index, which also counts each role's speech, has the displayed roles.
+    """
+    changed = update(calls).where(calls.c.id == call_id, calls.c.roles_swapped != swapped)
+    if conn.execute(changed.values(roles_swapped=swapped)).rowcount == 0:
+        return False
+    other = case((turn_index.c.role == Role.AGENT, Role.TECHNICIAN.value), else_=Role.AGENT.value)
+    conn.execute(update(turn_index).where(turn_index.c.call_id == call_id).values(role=other))
+    return True
 
 
 def by_leg(conn: Connection, leg_sid: LegSid) -> CallRow | None:

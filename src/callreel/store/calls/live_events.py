@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
-from callreel.domain.events import LASTING, LiveEvent
+from callreel.domain.events import LASTING, LiveEvent, swap_roles
 from callreel.domain.ids import CallId
 from callreel.store.db.dialect import advisory_lock
 from callreel.store.db.tables import calls, live_events
@@ -42,17 +43,23 @@ def after(
 ) -> list[LiveEvent]:
     """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None.
 
-    `agent` selects the calls of one identity.
+    `agent` selects the calls of one identity. Roles are the displayed ones.
     """
-    query = select(live_events).where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
+    query = select(live_events, calls.c.roles_swapped).join(calls, calls.c.id == live_events.c.call_id)
+    query = query.where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
     if call_id is not None:
         query = query.where(live_events.c.call_id == call_id)
     if agent is not None:
-        query = query.join(calls, calls.c.id == live_events.c.call_id).where(calls.c.agent == agent)
-    return [LiveEvent(row.call_id, row.kind, row.data, row.id) for row in conn.execute(query)]
+        query = query.where(calls.c.agent == agent)
+    return [_event(row) for row in conn.execute(query)]
 
 
 def last_id(conn: Connection) -> int:
     """The newest persistent event's id, 0 before the first: where a listener starts that has read the rows."""
     newest: int = conn.execute(select(func.coalesce(func.max(live_events.c.id), 0))).scalar_one()
     return newest
+
+
+def _event(row: Row[Any]) -> LiveEvent:
+    data = swap_roles(row.data) if row.roles_swapped else row.data
+    return LiveEvent(row.call_id, row.kind, data, row.id)

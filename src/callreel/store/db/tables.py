@@ -90,6 +90,7 @@ calls = _table(
     Column("demo", Boolean, nullable=False),
     Column("owner", Text),
     Column("language", Text, nullable=False),
+    Column("roles_swapped", Boolean, nullable=False),
 )
 
 legs = _table(

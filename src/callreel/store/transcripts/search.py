@@ -7,7 +7,7 @@ tokens and `search_query` parses the query. A row of the index is one turn of a 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import (
     ColumnElement,
@@ -55,12 +55,15 @@ class Hits:
     total: int = 0
 
 
+_SWAPPED = select(calls.c.roles_swapped).where(calls.c.id == bindparam("call"))
 _FORGET = delete(turn_index).where(turn_index.c.call_id == bindparam("call"))
 
 
 def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> None:
-    """Replace the indexed turns of a call by those of its displayed transcript."""
+    """Replace the indexed turns of a call by those of its displayed transcript; `turns` have the recorded roles."""
     conn.execute(_FORGET, {"call": call_id})
+    if conn.execute(_SWAPPED, {"call": call_id}).scalar():
+        turns = [replace(turn, role=turn.role.other) for turn in turns]
     rows = [_index_row(conn, call_id, position, turn) for position, turn in enumerate(turns)]
     if rows:
         conn.execute(insert(turn_index), rows)

@@ -8,12 +8,13 @@ from pydantic import Field
 
 from callreel.asr.languages import code_of
 from callreel.domain.call import Role
-from callreel.domain.events import Json
+from callreel.domain.events import Json, swap_roles
 from callreel.domain.transcript import Word
 from callreel.review.summary import live_turns, revision_head
 from callreel.review.transcript_difference import differences
 from callreel.review.turn_edits import Change
 from callreel.store.calls import calls
+from callreel.store.calls.calls import CallRow
 from callreel.store.transcripts import revisions
 from callreel.store.transcripts.revisions import RevisionRow
 from callreel.web.dependencies import CallCorrections, Context, CurrentPerson, ExistingCall
@@ -52,8 +53,12 @@ def correct(
     corrections: CallCorrections, person: CurrentPerson, call: ExistingCall, revision: Revision
 ) -> JSONResponse:
     """Correct words, turns or roles; the engine's text is kept."""
-    changes = [Change(change.turn, change.word, change.text, change.role) for change in revision.changes]
-    return JSONResponse(_revision(corrections.correct(call.id, revision.base, changes, person.name)), 201)
+    changes = [
+        Change(change.turn, change.word, change.text, change.role and call.displayed(change.role))
+        for change in revision.changes
+    ]
+    made = corrections.correct(call.id, revision.base, changes, person.name)
+    return JSONResponse(_revision(made, call), 201)
 
 
 @routes.get("/api/calls/{call_id}/revisions")
@@ -61,7 +66,7 @@ def history(context: Context, call: ExistingCall) -> JSONResponse:
     """Who corrected what and when, newest first."""
     with context.database.read() as conn:
         rows = revisions.of_call(conn, call.id)
-    return JSONResponse({"revisions": [_revision(row) for row in rows]})
+    return JSONResponse({"revisions": [_revision(row, call) for row in rows]})
 
 
 @routes.put("/api/calls/{call_id}/language")
@@ -84,15 +89,21 @@ def difference(context: Context, call: ExistingCall) -> JSONResponse:
     return JSONResponse(
         {
             "difference": [
-                {"op": run.op, "role": run.role.value, "live": _words(run.live), "final": _words(run.final)}
+                {
+                    "op": run.op,
+                    "role": call.displayed(run.role).value,
+                    "live": _words(run.live),
+                    "final": _words(run.final),
+                }
                 for run in runs
             ]
         }
     )
 
 
-def _revision(row: RevisionRow) -> dict[str, Json]:
-    return {**revision_head(row), "changes": row.changes}
+def _revision(row: RevisionRow, call: CallRow) -> dict[str, Json]:
+    made = {**revision_head(row), "changes": row.changes}
+    return swap_roles(made) if call.roles_swapped else made
 
 
 def _words(words: Iterable[Word]) -> list[Json]:

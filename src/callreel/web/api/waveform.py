@@ -34,5 +34,8 @@ def waveform(
     if found is None:
         raise not_found("layer of this call")
     duration_ms, channels = found
-    by_party = [{"role": channel.role, "peaks": channel.peaks} for channel in channels]
+    by_party = [
+        {"role": channel.role and call.displayed(channel.role), "peaks": channel.peaks}
+        for channel in channels
+    ]
     return JSONResponse({"per_second": per_second, "duration_ms": duration_ms, "channels": by_party})

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("demo", sa.Boolean, nullable=False),
         sa.Column("owner", sa.String),
         sa.Column("language", sa.String, nullable=False),
+        sa.Column("roles_swapped", sa.Boolean, nullable=False),
     )
     op.create_table(
         "legs",
