@@ -130,6 +130,7 @@ def test_unknown_file_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
             "'siri'",
         ),
         ({"CALLREEL_RECORDING_EVENTS": "begun"}, "'in-progress', 'completed' or 'absent'", "'begun'"),
+        ({"CALLREEL_TRUSTED_PROXIES": "10.0.0.5/8"}, "IP addresses or networks", "10.0.0.5/8"),
         ({"CALLREEL_PUBLIC_URL": "http://calls.example.com"}, "https://", "'http://calls.example.com'"),
         (
             {"CALLREEL_PUBLIC_URL": "calls.example.com"},

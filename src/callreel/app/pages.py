@@ -71,6 +71,7 @@ def web_app(
         softphone=softphone_options(settings),
         dial_policy=answer_options(settings).dial_policy,
         demo_identity=settings.incoming_agent,
+        trusted_proxies=settings.trusted_proxies,
         settings=shown_settings(settings),
         missing=carrier_missing(settings),
     )

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from ipaddress import ip_network
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
@@ -36,6 +37,23 @@ class AddressSettings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
+
+    trusted_proxies: Words = Field(
+        default=(),
+        description="IP addresses and networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.5 or 10.1.0.0/16. Limits by address then count the client instead of the proxy. Default: none is trusted.",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(
+                    "should be IP addresses or networks such as 10.0.0.5 or 10.1.0.0/16"
+                ) from None
+        return value
 
     @field_validator("public_url", "media_url")
     @classmethod

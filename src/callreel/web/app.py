@@ -7,6 +7,7 @@ its body, then its route.
 from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from callreel import __version__
 from callreel.web.api import (
@@ -63,6 +64,8 @@ def create_app(
         default_person=demo_person(options.demo_identity) if options.no_sign_in else None,
     )  # fmt: skip
     app.add_middleware(SecurityHeaders)
+    if options.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.trusted_proxies))
     install_error_handlers(app)
     for module in _ROUTED:
         if module is not webhooks or carrier is not None:

@@ -69,7 +69,8 @@ class WebOptions:
     makes the answer of `GET /api/engines`. `check_language` raises LanguageError for a language code that no engine
     here supports; `languages` are those offered for a call, code and name. `prices` None hides costs. `carrier_usable`: credentials are set to delete
     recordings at the carrier. `public_url` None: pages show the address that the browser used. `demo_identity` is the
-    carrier's client identity of the demo administrator. `missing` describes each required setting that is not set.
+    carrier's client identity of the demo administrator. `trusted_proxies` are the IP addresses and networks whose
+    `X-Forwarded-For` is believed. `missing` describes each required setting that is not set.
     """
 
     title: str = "Callreel"
@@ -89,6 +90,7 @@ class WebOptions:
     session_hours: int = 12
     heartbeat_s: float = 10.0
     calls_per_page: int = 50
+    trusted_proxies: Sequence[str] = ()
     settings: Sequence[ShownSetting] = ()
     missing: Sequence[str] = ()
 

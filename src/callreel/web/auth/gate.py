@@ -19,10 +19,11 @@ from callreel.domain.ids import CallId
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.web.auth.access import Found, find
-from callreel.web.auth.origin import is_loopback_name, is_own_request
+from callreel.web.auth.attempts import TooManyAttemptsError
+from callreel.web.auth.origin import is_loopback_name, is_own_request, limited_address
 from callreel.web.auth.person import Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
-from callreel.web.errors import error_json, error_response, wants_page
+from callreel.web.errors import error_json, error_response, retry_after, sentence, wants_page
 from callreel.web.values import is_storable
 
 SIGNED: Final = "/twilio/"
@@ -105,7 +106,13 @@ class Gate:
         found = find(method, scope["path"])
         if found is not None and found.rule is not None and found.rule.open:
             return None
-        person = self._default_person or await self._person(scope, token)
+        address = limited_address(scope.get("client"))
+        try:
+            person = self._default_person or await self._person(scope, token, address)
+        except TooManyAttemptsError as error:
+            refusal = _refused(scope, 429, sentence(error))
+            refusal.headers["Retry-After"] = retry_after(error)
+            return refusal
         if person is None:
             return _sign_in_required(scope)
         state["person"] = person
@@ -113,9 +120,9 @@ class Gate:
         state["user"] = None if self._default_person else person
         return await self._refusal_of(person, found, scope)
 
-    async def _person(self, scope: Scope, token: str | None) -> Person | None:
+    async def _person(self, scope: Scope, token: str | None, address: str | None = None) -> Person | None:
         if token is not None:
-            return await self._sign_in.by_token(token)
+            return await self._sign_in.by_token(token, address)
         return await self._sign_in.by_session(session_token(scope))
 
     async def _still_allowed(self, scope: Scope, token: str | None, person: Person) -> bool:

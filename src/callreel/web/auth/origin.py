@@ -9,6 +9,9 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+IPV6_CUSTOMER_BITS = 64
+"""A customer of an IPv6 provider has a network of this prefix, and so 2**64 addresses to come from."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -24,6 +27,21 @@ def is_loopback_name(host_header: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def limited_address(client: tuple[str, int] | None) -> str:
+    """What limits by address count a client by: its IPv4 address, its IPv6 network, or its name if it has no address."""
+    if client is None:
+        return ""
+    try:
+        address = ipaddress.ip_address(client[0])
+    except ValueError:
+        return client[0][:100]
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), IPV6_CUSTOMER_BITS), strict=False))
 
 
 def is_own_request(method: str, headers: Mapping[str, str]) -> bool:

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -22,10 +24,14 @@ from callreel.web.auth.passwords import hash_password, verify_password
 from callreel.web.auth.person import Person, of_user
 from callreel.web.options import WebContext
 
+log = logging.getLogger(__name__)
+
 COOKIE: Final = "callreel_session"
 _CONCURRENT_HASHES: Final = 2
 _MOST_WAITING: Final = 40
 """Requests that hash or wait for it; about a second of work."""
+_MOST_PROVEN: Final = 10_000
+"""Tokens that were valid lately; a wrong token is not among them, so they are not counted as attempts."""
 _TOUCH_INTERVAL: Final = timedelta(minutes=1)
 """How often the last use of an API token is stored."""
 
@@ -40,6 +46,9 @@ class SignIn:
         self._by_name = AttemptLimit(limit=5)
         self._by_address = AttemptLimit(limit=50)
         self.welcome_attempts = AttemptLimit(limit=20)
+        self._token_attempts = AttemptLimit(limit=50)
+        self._proven_tokens: OrderedDict[str, None] = OrderedDict()
+        self._token_lock = asyncio.Lock()
         self._hashing = asyncio.Semaphore(_CONCURRENT_HASHES)
         self._waiting = 0
 
@@ -73,9 +82,34 @@ class SignIn:
         """The owner of a session, until it expires."""
         return await asyncio.to_thread(self._session_owner, token) if token else None
 
-    async def by_token(self, token: str) -> Person | None:
-        """The owner of an API token, with the rights that its scopes leave."""
-        return await asyncio.to_thread(self._token_owner, token)
+    async def by_token(self, token: str, address: str | None = None) -> Person | None:
+        """The owner of an API token, with the rights that its scopes leave. Raises TooManyAttemptsError.
+
+        With an `address`, wrong tokens are counted by it. Tokens that were valid lately are not counted, so programs keep
+        working behind an address that others guess from.
+        """
+        hashed = token_hash(token)
+        if address is None or hashed in self._proven_tokens:
+            owner = await asyncio.to_thread(self._token_owner, hashed)
+            if owner is None:
+                self._proven_tokens.pop(hashed, None)
+            return owner
+        async with self._token_lock:  # one after the other: guesses sent at once do not pass the limit
+            now_s = self._clock.monotonic_s()
+            self._token_attempts.begin(address, now_s)
+            try:
+                owner = await asyncio.to_thread(self._token_owner, hashed)
+            except Exception:
+                self._token_attempts.forgive(address, now_s)
+                raise
+            if owner is None:
+                log.info("API token refused", extra={"address": address})
+                return None
+            self._token_attempts.forgive(address, now_s)
+            self._proven_tokens[hashed] = None
+            if len(self._proven_tokens) > _MOST_PROVEN:
+                self._proven_tokens.popitem(last=False)
+            return owner
 
     async def open_session(self, user_id: int) -> str:
         """A new session's token."""
@@ -122,10 +156,10 @@ class SignIn:
             user = users.by_session(conn, token_hash(token), self._clock.now())
         return of_user(user) if user else None
 
-    def _token_owner(self, token: str) -> Person | None:
+    def _token_owner(self, hashed: str) -> Person | None:
         now = self._clock.now()
         with self._database.read() as conn:
-            found = api_tokens.owner_of(conn, token_hash(token), now)
+            found = api_tokens.owner_of(conn, hashed, now)
         if found is None:
             return None
         user, row = found

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from callreel.domain.access import LONGEST_NAME
 from callreel.web.auth import welcome
 from callreel.web.auth.attempts import TooManyAttemptsError
-from callreel.web.auth.origin import local_path
+from callreel.web.auth.origin import limited_address, local_path
 from callreel.web.auth.passwords import LONGEST_PASSWORD, PasswordError
 from callreel.web.auth.signin import SignIn, delete_session_cookie, session_token, set_session_cookie
 from callreel.web.dependencies import Context, Page, SignInService
@@ -150,4 +150,4 @@ def _signed_in(context: WebContext, sign_in: SignIn, token: str, target: str) ->
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    return limited_address(request.scope.get("client"))
