@@ -34,6 +34,7 @@ from callreel.postcall.reconciliation import SWEEP_INTERVAL_S
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import LOOPBACK_HOSTS, MEDIA_PATH, Settings
 from callreel.web.auth.welcome import first_link
+from callreel.web.connection_limits import ConnectionLimits, connections_within, raise_open_files
 from callreel.web.uvicorn_server import DrainingServer, http_with_media
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         config = uvicorn.Config(
             app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
-            http=http_with_media(MEDIA_PATH, media.take if media else take_here(live.open_media)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
+            http=http_with_media(MEDIA_PATH, media.take if media else take_here(live.open_media), _connection_limits(settings)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
             ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
         )  # fmt: skip
         log.info("listening on http://%s:%d", settings.host, settings.port)
@@ -140,6 +141,16 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         await DrainingServer(
             config, Draining(live, media), settings.drain_timeout_s, before_exit=runtime.bus.close
         ).serve()
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections_within(raise_open_files(), settings.max_connections, settings.max_calls),
+        settings.max_connections_per_address,
+        settings.request_timeout_s,
+        settings.body_timeout_s,
+        proxies=settings.trusted_proxies,
+    )
 
 
 async def _tell_first_link(runtime: Runtime) -> None:

@@ -47,6 +47,30 @@ class LimitSettings(BaseSettings):
         le=100000,
         description="Maximum number of calls that one process records at once; further media streams are refused with code 1013.",
     )
+    max_connections: int = Field(
+        default=2000,
+        ge=64,
+        le=100000,
+        description="Maximum number of open connections for pages and callbacks. At the maximum, the connection that has waited longest for a request is closed for a new one. Fewer if the process may not open enough files: those of CALLREEL_MAX_CALLS calls are reserved.",
+    )
+    max_connections_per_address: int = Field(
+        default=200,
+        ge=1,
+        le=100000,
+        description="Maximum number of open connections from one address; further ones are refused. Trusted proxies and this machine are exempt.",
+    )
+    request_timeout_s: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="A connection without a complete request head after this long is closed, in seconds.",
+    )
+    body_timeout_s: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="A connection whose request body is incomplete after this long is closed, in seconds.",
+    )
     drain_timeout_s: float = Field(
         default=20,
         ge=0,

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from callreel.asr.languages import LanguageError
@@ -135,6 +136,7 @@ def install_error_handlers(app: FastAPI) -> None:
     for kind in _STATUS:
         app.add_exception_handler(kind, _on_use_case)
     app.add_exception_handler(TooManyAttemptsError, _on_too_many)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(StoreAwayError, _on_unavailable)
     app.add_exception_handler(Exception, _on_bug)
 
@@ -165,6 +167,11 @@ async def _on_too_many(request: Request, error: Exception) -> Response:
     response = error_response(request, 429, sentence(error))
     response.headers["Retry-After"] = retry_after(cast(TooManyAttemptsError, error))
     return response
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    """The client closed the connection, or its time for the body ran out: nobody reads the answer, nothing is wrong here."""
+    return error_response(request, 400)
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:

@@ -19,21 +19,99 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from callreel.web.connection_limits import DEFAULT, ConnectionLimits, OpenConnections
+
 log = logging.getLogger(__name__)
 
 DRAIN_POLL_S = 0.1
 
 
+class LimitedHttp(H11Protocol):
+    """Uvicorn's protocol, with deadlines for the head and the body of each request and a cap on connections.
+
+    Uvicorn limits an idle connection only until its next byte. Here the deadline of a head starts when the connection opens or
+    the last response is complete, and no byte but the last one of the head ends it.
+    """
+
+    connection_limits: ConnectionLimits
+    open_connections: OpenConnections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._limited = True
+        self._phase: object = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        if self.open_connections.admit(self, self.client):
+            self._watch()
+        else:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(self.connection_limits.stalled_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.leave_limits()
+        super().connection_lost(exc)
+
+    def expire(self) -> None:
+        """Close; what a peer does not read within the time of a body is dropped."""
+        self.transport.close()
+        self._stall = self.loop.call_later(self.connection_limits.body_s, self.transport.abort)
+
+    def leave_limits(self) -> None:
+        """The connection was lost, or is no longer one for requests."""
+        self._limited = False
+        self.open_connections.release(self)
+        for timer in (self._deadline, self._stall):
+            if timer is not None:
+                timer.cancel()
+
+    def _watch(self) -> None:
+        """Start the deadline of what the client sends next, if that has changed."""
+        phase = self.conn.their_state
+        if not self._limited or phase is self._phase:
+            return
+        self._phase = phase
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self.open_connections.mark(self, waiting=phase is h11.IDLE)
+        seconds = {h11.IDLE: self.connection_limits.request_s, h11.SEND_BODY: self.connection_limits.body_s}
+        if phase in seconds:
+            self._deadline = self.loop.call_later(seconds[phase], self.expire)
+
+
 def http_with_media(
-    path: str, take: Callable[[asyncio.Transport, bytes, set[Any]], None]
+    path: str,
+    take: Callable[[asyncio.Transport, bytes, set[Any]], None],
+    limits: ConnectionLimits = DEFAULT,
 ) -> type[H11Protocol]:
     """Uvicorn's `http` protocol class, which gives upgrades of `path` to `take` with the connection.
 
     `take(transport, request, connections)` also gets the upgrade request as bytes and the server's open connections.
     """
+    opened = OpenConnections(limits)
 
-    class HttpWithMedia(H11Protocol):
+    class HttpWithMedia(LimitedHttp):
+        connection_limits = limits
+        open_connections = opened
+
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            self.leave_limits()
             if self.scope["path"] != path:
                 super().handle_websocket_upgrade(event)
                 return
