@@ -1,6 +1,5 @@
 import base64
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from callreel.domain.ids import RecordingSid
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, leg, speech
+from tests.support.program import free_port
 from tests.support.rest_server import Answer, RestServer, rest_server
 
 
@@ -173,10 +173,7 @@ def test_http_length_overrides_the_wav_header(server: RestServer, part: Path) ->
 
 
 def test_refused_connection_is_a_carrier_error(part: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    found = problem(f"http://127.0.0.1:{port}", part)
-    assert found == Problem("the connection broke (ConnectError)")
+    assert problem(f"http://127.0.0.1:{free_port()}", part) == Problem("the connection broke (ConnectError)")
 
 
 def test_redirect_to_another_host_carries_no_credentials(server: RestServer, part: Path) -> None:
@@ -269,9 +266,7 @@ def test_unusable_list_raises_a_carrier_error(
 
 
 def test_unreachable_carrier_is_a_retryable_list_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    carrier = recordings(f"http://127.0.0.1:{port}")
+    carrier = recordings(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(CarrierError, match="cannot be reached: ConnectError") as refused:
         carrier.of_leg(leg(1))
     carrier.close()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Self
 
-from tests.end_to_end.house import free_port
+from tests.support.program import free_port
 
 _CHUNK = 1 << 16
 

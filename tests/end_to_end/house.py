@@ -5,7 +5,6 @@ Both are real and talk over loopback sockets; only the engine is scripted, so th
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import httpx2
 
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, CallScript
+from tests.support.program import free_port
 
 T = TypeVar("T")
 
@@ -30,13 +30,6 @@ TECHNICIAN = "+12025550177"
 START_S = 60.0
 ANSWER_S = 60.0
 CALLS_AT_ONCE = 5
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class House:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx2
 
-from tests.end_to_end.house import House, free_port
+from tests.end_to_end.house import House
+from tests.support.program import free_port
 
 MEDIA = b"GET /twilio/media-stream "
 

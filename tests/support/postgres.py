@@ -9,7 +9,6 @@ import itertools
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+
+from tests.support.program import free_port
 
 USER = "callreel"
 _WAIT_S = 60
@@ -42,7 +43,7 @@ class PostgresServer:
         self._folder = folder
         self._owner = owner
         self._numbers = itertools.count(1)
-        self.port = _free_port()
+        self.port = free_port()
 
     def create(self) -> None:
         """Create the cluster and start it."""
@@ -140,10 +141,3 @@ def _unprivileged_user() -> str:
         return pwd.getpwuid(_UNPRIVILEGED_UID).pw_name
     except KeyError:
         raise RuntimeError(f"no user postgres and no user {_UNPRIVILEGED_UID} to run PostgreSQL as") from None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
