@@ -12,14 +12,17 @@ Name it `python:tests.asr.scripted`. Options, all optional:
 - `partials`: false for an engine that is not asked about open segments.
 - `batch`: how many segments it takes at once; each answers as `echo` does, and how many there were is its confidence.
 - `languages`: codes with `|` between them that it hears on request; the one it is asked for is said before all words.
+- `times`: false gives each word NaN as its start and end, and a NUL before its text.
 - `short`: true leaves the last answer of a batch out.
 """
 
+import math
 import os
 import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +47,7 @@ _KNOWN = {
     "batch",
     "languages",
     "short",
+    "times",
 }
 
 
@@ -103,7 +107,11 @@ class Scripted:
         return heard[:-1] if option.flag(self._options, "short", False) else heard
 
     def _say(self, text: str, samples: npt.NDArray[np.int16]) -> list[RecognizedWord]:
-        return spread(text, 0, samples.size // 16, confidence=0.9)
+        words = spread(text, 0, samples.size // 16, confidence=0.9)
+        if option.flag(self._options, "times", True):
+            return words
+        nan = cast(int, math.nan)
+        return [RecognizedWord("\0" + word.text, nan, nan, math.nan) for word in words]
 
     def _misbehave(self) -> None:
         _complain(self._options)

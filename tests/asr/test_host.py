@@ -69,6 +69,16 @@ async def test_words_come_back_with_their_times() -> None:
         assert await text(host, audio(), partial=True) == "good"
 
 
+async def test_word_without_usable_times_costs_neither_its_segment_nor_its_process() -> None:
+    async with running(scripted(text="good day", times=False)) as host:
+        [words] = await host.decode([audio()])
+        assert [(word.text, word.start_ms, word.end_ms, word.confidence) for word in words] == [
+            ("good", 0, 571, None),
+            ("day", 571, 1000, None),
+        ]
+        assert (host.idle, host.restarts) == (1, 0)
+
+
 async def test_each_of_many_jobs_gets_its_own_answer() -> None:
     async with running(scripted(echo=True), workers=2) as host:
         answers = await asyncio.gather(*(text(host, audio(number)) for number in range(40)))
