@@ -199,7 +199,7 @@ def test_local_files_stay_while_the_carrier_cannot_delete(recorded: Recorded) ->
     engine.work()
     [waiting] = engine.unfinished(recorded.call_id)
     assert (waiting.step, waiting.attempt, waiting.state) == ("carrier", 1, WorkState.PARKED)
-    assert waiting.failure == "the carrier answered 503 to a deletion and asks to wait 3600 s"
+    assert waiting.failure == "the carrier answered 503 to a deletion and requests a wait of 3600 s"
     assert waiting.retry_at == recorded.installation.clock.now() + timedelta(hours=1)
     engine.work_due()
     assert files_left(recorded.installation) == before

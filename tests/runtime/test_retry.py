@@ -50,7 +50,7 @@ def broken(what: str = "the file broke off") -> CarrierError:
         (answered(429), 1, Retry("the carrier answered 429", 1.0)),
         (answered(429, 7.0), 1, Retry("the carrier answered 429", 7.0)),
         (answered(429, 7.0), 5, Retry("the carrier answered 429", 16.0)),
-        (answered(429, 3600.0), 1, Retry("the carrier answered 429 and asks to wait 3600 s", 3600.0, True)),
+        (answered(429, 3600.0), 1, Retry("the carrier answered 429 and requests a wait of 3600 s", 3600.0, True)),
         (answered(500), 3, Retry("the carrier answered 500", 4.0)),
         (answered(503, 30.0), 12, Retry("the carrier answered 503, 12 times", 2048.0, True)),
         (answered(401), 1, Retry(f"the carrier refused our credentials (401): {CREDENTIALS}", 60.0, True)),

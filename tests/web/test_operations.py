@@ -222,7 +222,7 @@ def test_only_health_is_open_without_sign_in(installation: Installation) -> None
             "no carrier credentials are set: TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret",
             "credentials",
         ),
-        ("the carrier answered 429 and asks to wait 900 s", "quota"),
+        ("the carrier answered 429 and requests a wait of 900 s", "quota"),
         ("the carrier answered 404, 8 times", "not_there"),
         ("the carrier answered 503, 8 times", "carrier"),
         ("the connection broke (ConnectError), 6 times", "carrier"),

@@ -1,4 +1,4 @@
-"""What the settings say of the carrier, as the rooms below take it: how requests are signed, answered and made."""
+"""The carrier's part of the settings as options of the lower packages: signatures, TwiML, REST access."""
 
 from callreel.carrier_client.client import CarrierAccess
 from callreel.ingest.voice_request import AnswerOptions
@@ -8,13 +8,13 @@ from callreel.twilio.signature import SignatureCheck
 
 
 def signature_check(settings: Settings) -> SignatureCheck:
-    """Checks the carrier's signatures with the configured secrets; without any, nothing is valid."""
+    """The check of webhook signatures with the configured secrets; without any, it rejects every request."""
     token = settings.auth_token.get_secret_value() if settings.auth_token else ""
     return SignatureCheck(token, {sid: key.get_secret_value() for sid, key in settings.shared_keys.items()})
 
 
 def answer_options(settings: Settings) -> AnswerOptions:
-    """What the TwiML says, from the settings."""
+    """The options of the TwiML, from the settings."""
     countries, prefixes = frozenset(settings.dial_countries), settings.dial_prefixes
     policy = (
         DialPolicy.for_caller_id(settings.caller_id, countries, prefixes)
@@ -42,7 +42,7 @@ def answer_options(settings: Settings) -> AnswerOptions:
 
 
 def carrier_access(settings: Settings) -> CarrierAccess:
-    """An API key if there is one, else the account's own token, which is for trying things out."""
+    """Credentials for the REST API: the API key if one is set, else the account's auth token, for trials."""
     key, token = settings.api_key_secret, settings.auth_token
     username = settings.api_key_sid if key else settings.account_sid
     secret = key or token

@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 
 def engine_load(final: StartedEngine | None, live: StartedEngine | None) -> dict[str, EngineLoad]:
-    """The engine processes of this process, by what they are for. Media workers have their own."""
-    begun = {"live": live, "final": final}
-    return {use: engine.host for use, engine in begun.items() if engine is not None}
+    """The engine hosts of this process by purpose. Media workers have their own."""
+    started = {"live": live, "final": final}
+    return {purpose: engine.host for purpose, engine in started.items() if engine is not None}
 
 
 async def start_engine(
@@ -54,7 +54,7 @@ async def start_engine(
 
 
 async def start_requested_engine(settings: Settings, spec: str, hints: Sequence[str]) -> StartedEngine:
-    """Start the engine of a repeated transcription, without a fallback: the words must be its own."""
+    """Start the engine of a repeated transcription. It has no fallback: only this engine's words are wanted."""
     choice = engine_by_spec(settings, spec, hints)
     able = await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     host = EngineHost(choice, 1)
@@ -63,24 +63,24 @@ async def start_requested_engine(settings: Settings, spec: str, hints: Sequence[
 
 
 def hints_of(settings: Settings, database: Database) -> list[str]:
-    """Custom vocabulary: of the settings, of supervisors, and the technicians' names."""
+    """The custom vocabulary: from the settings, from supervisors, and the technicians' names."""
     with database.read() as conn:
         return vocabulary.hints(conn, settings.vocabulary)
 
 
-def engine_report(settings: Settings, begun: Mapping[Purpose, StartedEngine | None]) -> dict[str, Json]:
-    """What `GET /api/engines` answers: who hears, why, who stands in now, and what each can do."""
-    told: dict[str, Json] = {}
-    for purpose, engine in begun.items():
+def engine_report(settings: Settings, started: Mapping[Purpose, StartedEngine | None]) -> dict[str, Json]:
+    """The response of `GET /api/engines`: the engines in use with their reasons and fallbacks, and all capabilities."""
+    report: dict[str, Json] = {}
+    for purpose, engine in started.items():
         if engine is None:
-            told[purpose.value] = None  # other processes of the installation do it
+            report[purpose.value] = None  # other processes of the installation transcribe
             continue
         trouble = engine.host.failure if isinstance(engine.host, FailoverEngine) else ""
-        told[purpose.value] = {
+        report[purpose.value] = {
             "engine": engine.able.name,
             "model": engine.able.model,
             "reason": engine.why,
             "fallback": engine.host.capabilities.name if trouble else "",
             "error": trouble,
         }
-    return {**told, "engines": [facts(one) for one in surveyed(settings)]}
+    return {**report, "engines": [facts(one) for one in surveyed(settings)]}

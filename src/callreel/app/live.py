@@ -1,4 +1,4 @@
-"""The live side of a process: calls with their lanes and transcripts, and the sockets that bring their audio."""
+"""Builds the live part of a process: calls with their lanes and transcripts, and the sockets that receive their audio."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ this long. With Python's default of 5 ms, serving 150 sockets once took seconds 
 
 @dataclass(frozen=True, slots=True)
 class LiveSide:
-    """What a process needs to take media streams in."""
+    """Everything that a process needs to receive media streams."""
 
     engine: StartedEngine
     counters: Counters
@@ -76,7 +76,7 @@ async def live_side(
     process: str,
     blobs: BlobStore,
 ) -> AsyncIterator[LiveSide]:
-    """Live calls and their transcripts, ready for sockets. `process`: this process's name among its peers."""
+    """Live calls and their transcripts, ready for sockets. `process` is the name of this process."""
     counters, clock = Counters(), Clock()
     transcription = LiveTranscription(
         engine, commits, publisher, clock, counters, Spill(database, blobs), _live_options(settings)
@@ -120,7 +120,7 @@ async def live_side(
 async def media_side(
     settings: Settings, database: Database, live: LiveSide
 ) -> AsyncIterator[MediaWorkers | None]:
-    """The processes that have the media sockets; None where this one has them."""
+    """The media workers; None if this process handles the media sockets."""
     if not settings.media_workers:
         yield None
         return
@@ -142,7 +142,7 @@ async def media_side(
 
 
 def live_gauges(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
-    """Of this process and its media workers together."""
+    """The gauges of this process and its media workers together."""
     own = live.gauges()
     if media is None:
         return own
@@ -156,7 +156,7 @@ def live_gauges(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
         overload=max(each.overload for each in every),
         finals_spilled=max(
             each.finals_spilled for each in every
-        ),  # each process counts what all have spilled
+        ),  # every process counts the segments that all processes spilled
         spilled_total=sum(each.spilled_total for each in every),
         media={number: worker.calls for number, worker in status.items()},
     )
@@ -174,7 +174,7 @@ def _live_options(settings: Settings) -> LiveOptions:
 
 
 def leg_ended(runtime: Runtime, ownership: CallOwnership) -> Callable[[CallId], None]:
-    """Handles the end of a parent leg, here and in other processes: one of those may own its call."""
+    """Processes the end of a parent leg, here and in other processes, one of which may own the call."""
 
     def leg_ended(call_id: CallId) -> None:
         ownership.leg_ended(call_id)

@@ -1,5 +1,5 @@
 """Maintenance jobs of an installation: reconciling with the carrier's list of recordings, deletion at the carrier, and
-ordering lost work again."""
+orders for lost work."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ ROWS_EVERY_S = 60.0
 
 
 class MaintenanceJobs:
-    """The methods block; `jobs` gives the loops that call them."""
+    """The methods block; `jobs` returns the periodic jobs that call them."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class MaintenanceJobs:
         days: int,
         usable: bool,
     ) -> None:
-        """`days` is how far back the carrier's list is read. `usable` says whether there are credentials for the carrier."""
+        """`days` limits the age of the listed recordings. `usable`: whether credentials for the carrier are set."""
         self._dispatcher = dispatcher
         self._listing = listing
         self._deletion = deletion
@@ -36,7 +36,7 @@ class MaintenanceJobs:
         self._usable = usable
 
     def jobs(self, leads: Callable[[], bool]) -> tuple[PeriodicJob, PeriodicJob]:
-        """To be run by every server; only the one for which `leads` is true does the work."""
+        """For every server; the jobs run only on the one for which `leads` is true."""
         return (
             PeriodicJob(
                 name="lost-work", job=self._dispatcher.reorder_lost, interval_s=ROWS_EVERY_S, enabled=leads
@@ -51,7 +51,7 @@ class MaintenanceJobs:
         )
 
     def review_carrier(self) -> None:
-        """Reconcile with the carrier's list of recordings and delete what is due there, once."""
+        """Reconcile once with the carrier's list of recordings, and delete the recordings there that are due."""
         if not self._usable:
             return
         try:

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 async def work(settings: Settings, control: socket.socket) -> None:
-    """Serve connections from the server until it is gone, then close what is open. Raises CallreelError."""
+    """Serve connections from the server until it ends, then close the open ones. Raises CallreelError."""
     async with AsyncExitStack() as stack:
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
@@ -49,7 +49,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
         lock.enter(name)
         traced(settings, name, stack)
         heartbeat = Heartbeat(database, name, "media", Clock())
-        await asyncio.to_thread(heartbeat.beat)  # before any call is taken
+        await asyncio.to_thread(heartbeat.beat)  # peers must see this process before it accepts a call
         stack.callback(heartbeat.leave)
         relay = EventRelay(bus, link(settings, name), name)
         await stack.enter_async_context(tasks(relay.run(), heartbeats(heartbeat).run()))
@@ -64,7 +64,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
         )
         listener = WorkerListener(control, live.open_media, partial(_status, name, live), live.registry.drain)
         gc.collect()
-        gc.freeze()  # spares collections during calls what lives as long as the process
+        gc.freeze()  # garbage collections during calls then skip the objects that live as long as the process
         await listener.run()
 
 
@@ -76,7 +76,7 @@ def _status(name: str, live: LiveSide, taken: int) -> WorkerStatus:
 
 
 def main(fd: int) -> int:
-    """The exit code."""
+    """Run the worker; returns the exit code."""
     settings = load_settings()
     logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
     try:

@@ -1,4 +1,4 @@
-"""An installation as commands use it that need no server: its rows and files, and nothing that runs."""
+"""An installation for commands that need no server: rows, files and carrier access, without background tasks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from callreel.store.files.blobs import BlobStore
 
 @dataclass(frozen=True, slots=True)
 class OfflineInstallation:
-    """Rows, files and the carrier for a command beside the server, which takes no calls and runs no stages."""
+    """Rows, files and carrier access. It accepts no calls and runs no stages, so a server may run meanwhile."""
 
     database: Database
     blobs: BlobStore
@@ -29,7 +29,7 @@ class OfflineInstallation:
     clock: Clock
 
     def existing_call(self, call: str) -> CallId:
-        """The id of a call that is there. Raises StoreError, with where they are listed."""
+        """The id of an existing call. Raises StoreError."""
         with self.database.read() as conn:
             row = calls.get(conn, CallId(call))
         if row is None:
@@ -41,7 +41,7 @@ class OfflineInstallation:
 
 @contextmanager
 def open_installation(settings: Settings) -> Iterator[OfflineInstallation]:
-    """Open what a command needs. Raises StoreError."""
+    """Open database, files and carrier access. Raises StoreError."""
     database, clock = Database.open(settings.app_database_url), Clock()
     carrier = CarrierRecordings(carrier_access(settings))
     try:

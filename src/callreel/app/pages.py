@@ -37,7 +37,7 @@ def web_app(
     demo: bool,
     demo_sign_in: bool,
 ) -> FastAPI:
-    """Every route of the server except the media socket, which `http_with_media` takes over."""
+    """All routes of the server except the media socket, which `http_with_media` handles."""
     settings = runtime.settings
     final = runtime.final.able if runtime.final is not None else engine.able
     answering = VoiceRequestHandler(

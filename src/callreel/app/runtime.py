@@ -1,4 +1,4 @@
-"""What every process of an installation stands on: database, files, events, peers. Opened in one order, closed in the reverse."""
+"""The resources of every process of an installation: database, files, events, peers. Closed in the reverse order of opening."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the server and a worker share: rows, files, events, the clock, the stages."""
+    """The resources that the server and a worker have in common."""
 
     settings: Settings
     database: Database
@@ -54,7 +54,7 @@ class Runtime:
     bus: EventBus
     publisher: EventPublisher
     commits: GroupCommit
-    """The one of this process: writes of all its parts share transactions."""
+    """One per process, so that writes of all its parts share transactions."""
     clock: Clock
     carrier: CarrierRecordings
     durable: DurableEngine
@@ -62,26 +62,26 @@ class Runtime:
     peers: FailureDetector
     relay: EventRelay
     final: StartedEngine | None
-    """The engine of the final pass; None where this process transcribes nothing after calls."""
+    """The engine of final transcripts; None if this process makes none."""
     hints: Sequence[str]
     stage_times: StageTimes
     moving: Offloader | None
 
     @property
     def process(self) -> str:
-        """This process's name among its peers."""
+        """The name of this process, by which its peers refer to it."""
         return self.heartbeat.name
 
 
 def traced(settings: Settings, name: str, stack: AsyncExitStack) -> None:
-    """Send the traces of the process of this name where the settings say, until `stack` is left."""
+    """Export the traces of the process `name` to the configured endpoint until `stack` closes."""
     if settings.otel_endpoint:
         stack.callback(export_to(settings.otel_endpoint, name))
 
 
 @asynccontextmanager
 async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Runtime]:
-    """Open everything that both kinds of process need; the order of closing is the reverse."""
+    """Open the resources of a server (`server`) or a worker; closed in the reverse order."""
     transcribing = settings.work_queues.get(TRANSCRIBE_QUEUE, 0)
     for purpose in [*([Purpose.LIVE] if server else []), *([Purpose.FINAL] if transcribing else [])]:
         choice = (await asyncio.to_thread(engine_for, settings, purpose)).choice
@@ -112,7 +112,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         durable = DurableEngine(settings.durable_database_url, name)
         lock.enter(name)
         heartbeat = Heartbeat(database, name, "server" if server else "worker", clock)
-        await asyncio.to_thread(heartbeat.beat)  # before any work is taken
+        await asyncio.to_thread(heartbeat.beat)  # peers must see this process before it accepts work
         stack.callback(heartbeat.leave)
         peers = FailureDetector(lock, None if alone else heartbeat)
         relay = EventRelay(bus, link(settings, name), name)
@@ -127,7 +127,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
 
 
 def blob_store(settings: Settings) -> BlobStore:
-    """Where audio is kept: a folder, or an object store with the data folder as its spool. Raises SettingsError."""
+    """The store of audio files: a folder, or an object store with the data folder as its spool. Raises SettingsError."""
     url = settings.object_store_url
     if url is None or not is_object_store(url):
         return BlobStore(settings.objects_dir)
@@ -140,35 +140,35 @@ def blob_store(settings: Settings) -> BlobStore:
 
 
 def spool_of(blobs: BlobStore) -> str | None:
-    """What this machine's spool is called; None where files lie in their place at once."""
+    """The name of this machine's spool; None without an object store."""
     return spool_name(blobs.root) if blobs.objects else None
 
 
 def _probe(blobs: BlobStore) -> None:
-    """Say at the start when the object store cannot be used. Calls are taken all the same: they grow on the spool."""
+    """Log an unusable object store at startup. The process accepts calls all the same: their files stay on the spool."""
     if blobs.objects is None:
         return
     try:
         blobs.objects.probe()
     except StoreError as error:
-        log.error("%s; recordings stay on the spool until it can", error)
+        log.error("object store unusable, recordings stay on the spool: %s", error)
 
 
 def link(settings: Settings, name: str) -> Link:
-    """The way to the other processes of this installation."""
+    """The transport to the other processes of this installation."""
     if settings.app_database_url.startswith("sqlite:"):
         return LocalLink(settings.data_dir / "processes", name)
     return PostgresLink(settings.app_database_url)
 
 
 def heartbeats(heartbeat: Heartbeat) -> PeriodicJob:
-    """The job that keeps this process alive for its peers."""
+    """The job that sends this process's heartbeats."""
     return PeriodicJob(name="heartbeat", job=heartbeat.beat, interval_s=HEARTBEAT_EVERY_S)
 
 
 @asynccontextmanager
 async def tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Own background tasks: they end with the context."""
+    """Run background tasks until the context ends, which cancels them."""
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
         yield

@@ -37,7 +37,7 @@ def maintenance_of(runtime: Runtime, dispatcher: Dispatcher) -> MaintenanceJobs:
 
 
 def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: Clock) -> Archiver:
-    """The policy of the settings."""
+    """The archiver with the policy of the settings."""
     after = {
         "never": None,
         "after_verified": QUIET,
@@ -55,7 +55,7 @@ def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: C
 def erasing(
     settings: Settings, runtime: Runtime | OfflineInstallation, unfinished: Callable[..., Sequence[WorkItem]]
 ) -> Erasing:
-    """What carries out erasures, and the policy of the settings. `unfinished`: as of the durable engine."""
+    """Carries out erasures, with the policy of the settings. `unfinished` is that of the durable engine."""
     days = settings.erase_after_days
     after = None if days is None else timedelta(days=days)
     return Erasing(
@@ -65,5 +65,5 @@ def erasing(
 
 
 def delete_after_days(settings: Settings) -> int | None:
-    """How many days after its verdict a recording is deleted at the carrier; None is never."""
+    """Days between a recording's verdict and its deletion at the carrier; None means never."""
     return settings.delete_after_days if settings.delete_at_carrier == "after_days" else None

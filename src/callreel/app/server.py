@@ -1,4 +1,4 @@
-"""`callreel serve`: one process with pages, callbacks, media sockets and, unless told otherwise, stages."""
+"""`callreel serve`: one process with pages, webhooks, media sockets and, by default, the stages after a call."""
 
 import asyncio
 import gc
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import uvicorn
+from fastapi import FastAPI
 
 from callreel.app.engines import engine_load, start_engine
 from callreel.app.live import LiveSide, leg_ended, live_gauges, live_side, media_side
@@ -20,7 +21,7 @@ from callreel.cluster.leader_election import ELECT_EVERY_S, LeaderElection
 from callreel.domain.errors import SettingsError
 from callreel.ingest.call_registry import CallRegistry
 from callreel.ingest.layer_sync import sync_growing_layers
-from callreel.ingest.media.protocol import take_here
+from callreel.ingest.media.protocol import TakeConnection, take_here
 from callreel.ingest.media.workers import MediaWorkers
 from callreel.ingest.recovery import CHECK_EVERY_S as RECOVERY_EVERY_S
 from callreel.ingest.recovery import Recovery
@@ -41,9 +42,9 @@ log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False) -> None:
-    """Run the server until SIGINT or SIGTERM. Raises CallreelError before it takes anything in.
+    """Run the server until SIGINT or SIGTERM. Raises CallreelError if it cannot start.
 
-    `demo` is for this machine alone and lets everybody on it in; with `demo_sign_in` people sign in all the same.
+    `demo` listens on loopback only and requires no sign-in; `demo_sign_in` requires it all the same.
     """
     if demo and settings.host not in LOOPBACK_HOSTS:
         raise SettingsError(f"demo mode listens on loopback only, not on {settings.host}")
@@ -53,7 +54,7 @@ def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False)
 
 
 def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
-    """Browsers may be sent to a stand-in where all of the carrier is one, and nowhere else."""
+    """Browsers may connect to a stand-in carrier only if the server uses the stand-in for everything else too."""
     if not demo:
         raise SettingsError(
             "CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS is for demo mode; remove it, or browsers would not reach the carrier"
@@ -71,7 +72,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             settings, Purpose.LIVE, runtime.hints, 1 if apart else settings.engine_workers, stack
         )
         if apart:
-            await engine.host.close()  # the workers have engines of their own; what it can do is known now
+            await engine.host.close()  # started for its capabilities only: each media worker runs its own
         recovery = Recovery(
             runtime.database, runtime.commits, runtime.clock, settings.objects_dir,
             lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine.able.name),
@@ -80,7 +81,6 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         await asyncio.to_thread(recovery.at_start)
         await stack.enter_async_context(running_workflows(runtime, server=True))
         dispatcher = Dispatcher(runtime.database, runtime.durable, runtime.clock)
-        reconciler = reconciler_of(runtime)
         live = await stack.enter_async_context(
             live_side(
                 settings,
@@ -108,39 +108,46 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         app = web_app(
             runtime, engine, live, dispatcher, health, metrics, demo=demo, demo_sign_in=demo_sign_in
         )
-        await stack.enter_async_context(
-            tasks(
-                dispatcher.run(),
-                PeriodicJob(
-                    name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True
-                ).run(),
-                *(job.run() for job in _capture_jobs(runtime, election, recovery, stale)),
-                PeriodicJob(
-                    name="reconcile",
-                    job=reconciler.sweep,
-                    interval_s=SWEEP_INTERVAL_S,
-                    enabled=lambda: election.leads,
-                ).run(),
-                *(job.run() for job in maintenance_of(runtime, dispatcher).jobs(lambda: election.leads)),
-                archiving(settings, runtime.database, runtime.blobs, runtime.clock)
-                .job(lambda: election.leads)
-                .run(),
-                erasing(settings, runtime, runtime.durable.unfinished).job(lambda: election.leads).run(),
-            )  # fmt: skip
-        )
-        config = uvicorn.Config(
-            app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
-            http=http_with_media(MEDIA_PATH, media.take if media else take_here(live.open_media), _connection_limits(settings)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
-            ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
-        )  # fmt: skip
+        jobs = [
+            PeriodicJob(name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True),
+            *_capture_jobs(runtime, election, recovery, stale),
+            *_scheduled_jobs(runtime, election, dispatcher),
+        ]
+        await stack.enter_async_context(tasks(dispatcher.run(), *(job.run() for job in jobs)))
+        config = _uvicorn_config(app, settings, media.take if media else take_here(live.open_media))
         log.info("listening on http://%s:%d", settings.host, settings.port)
         if demo_sign_in or not demo:
-            await _tell_first_link(runtime)
+            await _log_first_link(runtime)
         gc.collect()
-        gc.freeze()  # what lives as long as the process need not be looked through while calls go on
+        gc.freeze()  # garbage collections during calls then skip the objects that live as long as the process
         await DrainingServer(
             config, Draining(live, media), settings.drain_timeout_s, before_exit=runtime.bus.close
         ).serve()
+
+
+def _scheduled_jobs(runtime: Runtime, election: LeaderElection, dispatcher: Dispatcher) -> list[PeriodicJob]:
+    """Jobs that only the leader runs: reconciliation, maintenance, archive and erasure."""
+    settings = runtime.settings
+
+    def leads() -> bool:
+        return election.leads
+
+    return [
+        PeriodicJob(
+            name="reconcile", job=reconciler_of(runtime).sweep, interval_s=SWEEP_INTERVAL_S, enabled=leads
+        ),
+        *maintenance_of(runtime, dispatcher).jobs(leads),
+        archiving(settings, runtime.database, runtime.blobs, runtime.clock).job(leads),
+        erasing(settings, runtime, runtime.durable.unfinished).job(leads),
+    ]
+
+
+def _uvicorn_config(app: FastAPI, settings: Settings, take: TakeConnection) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
+        http=http_with_media(MEDIA_PATH, take, _connection_limits(settings)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
+        ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
+    )  # fmt: skip
 
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:
@@ -153,18 +160,19 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-async def _tell_first_link(runtime: Runtime) -> None:
-    """Without anybody who may sign in, say once how the first administrator does."""
+async def _log_first_link(runtime: Runtime) -> None:
+    """Log the one-time link for the first administrator while there is no account."""
     link = await asyncio.to_thread(first_link, runtime.database, runtime.clock, runtime.settings.public_url)
     if link:
         log.warning(
-            "nobody can sign in yet; the first administrator begins here, once, within a day: %s", link
+            "there is no account yet; create the first administrator with this link, valid once and for a day: %s",
+            link,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    """Ending without cutting calls: no new ones, and how many go on."""
+    """Graceful shutdown: refuses new calls and counts the active ones."""
 
     live: LiveSide
     media: MediaWorkers | None
@@ -182,7 +190,7 @@ class Draining:
 def _capture_jobs(
     runtime: Runtime, election: LeaderElection, recovery: Recovery, stale: StaleCalls
 ) -> list[PeriodicJob]:
-    """Jobs around live calls. Files are closed and synced by each server, rows by the leader."""
+    """Periodic jobs for live calls. Each server syncs and closes its own files; the leader updates the rows."""
     settings = runtime.settings
 
     def leads() -> bool:
@@ -204,12 +212,12 @@ def _capture_jobs(
 
 
 def _health(runtime: Runtime, registry: CallRegistry, media: MediaWorkers | None) -> Health:
-    room = disk_space_check(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
+    disk_space = disk_space_check(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
     checks = {
         "database": runtime.heartbeat.trouble,
         "folder": check_runs(runtime.blobs.check_writable),
-        "room": room,
-        "stopping": lambda: "the server stops and takes no new calls" if registry.draining else None,
+        "disk_space": disk_space,
+        "stopping": lambda: "the server is stopping and accepts no new calls" if registry.draining else None,
     }
     if media is not None:
         checks["media"] = media.trouble

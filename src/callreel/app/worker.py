@@ -1,4 +1,4 @@
-"""`callreel work` and `callreel transcribe --again`: stages after calls, without a page or a socket."""
+"""`callreel work` and `callreel transcribe --again`: the stages after a call, without pages and sockets."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from callreel.settings import Settings
 
 log = logging.getLogger(__name__)
 
-AGAIN_LOOK_S = 1.0
+PROGRESS_INTERVAL_S = 1.0
 
 
 def work(settings: Settings) -> None:
@@ -26,36 +26,37 @@ def work(settings: Settings) -> None:
 def transcribe_again(
     settings: Settings,
     spec: str,
-    choose: Callable[[Connection], Sequence[CallId]],
-    tell: Callable[[retranscription.Run, retranscription.Progress], None],
+    select: Callable[[Connection], Sequence[CallId]],
+    report: Callable[[retranscription.Run, retranscription.Progress], None],
 ) -> tuple[retranscription.Run, retranscription.Progress]:
-    """Hear the chosen calls again by engine `spec` and answer how it went, telling it every second meanwhile.
+    """Transcribe the selected calls again with engine `spec`; `report` receives the progress every second.
 
-    A run of that engine that was cut off goes on first; calls that it has are not begun twice. Other processes of the
-    installation help, and go on when this one ends.
+    An interrupted run of that engine continues, without repeating its finished calls. Other processes of the
+    installation take part, and continue when this one ends.
     """
-    return asyncio.run(_transcribe_again(settings, spec, choose, tell))
+    return asyncio.run(_transcribe_again(settings, spec, select, report))
 
 
 async def _transcribe_again(
     settings: Settings,
     spec: str,
-    choose: Callable[[Connection], Sequence[CallId]],
-    tell: Callable[[retranscription.Run, retranscription.Progress], None],
+    select: Callable[[Connection], Sequence[CallId]],
+    report: Callable[[retranscription.Run, retranscription.Progress], None],
 ) -> tuple[retranscription.Run, retranscription.Progress]:
-    apart = settings.model_copy(update={"work_queues": {}})  # the run brings an engine of its own
-    async with open_runtime(apart, server=False) as runtime, running_workflows(runtime, again_only=True):
+    # The run starts its own engine, so this process needs none of the ordinary queues.
+    alone = settings.model_copy(update={"work_queues": {}})
+    async with open_runtime(alone, server=False) as runtime, running_workflows(runtime, again_only=True):
         run = await asyncio.to_thread(retranscription.unfinished_run, runtime.durable, spec)
         run = run or retranscription.Run.at(runtime.clock.now(), spec)
         with runtime.database.read() as conn:
-            chosen = choose(conn)
-        await asyncio.to_thread(retranscription.begin, runtime.durable, run, chosen)
+            selected = select(conn)
+            await asyncio.to_thread(retranscription.begin, runtime.durable, run, selected)
         while True:
             progress = await asyncio.to_thread(retranscription.progress, runtime.durable, run)
-            tell(run, progress)
+            report(run, progress)
             if not progress.waiting:
                 return run, progress
-            await asyncio.sleep(AGAIN_LOOK_S)
+            await asyncio.sleep(PROGRESS_INTERVAL_S)
 
 
 async def _work(settings: Settings) -> None:

@@ -1,6 +1,6 @@
-"""An evaluation as one HTML page: what was said beside what was recognized, with the differences marked.
+"""An evaluation as one HTML page: reference and transcript of each recording, with the differences marked.
 
-The page holds transcripts and is for those who may read them. It fetches nothing from anywhere.
+The page contains transcripts, so only people who may read them should get it. It loads nothing from the network.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ del { background: #5a1d1a; color: #ffd9d6; } ins { background: #1d4a22; color: #
 
 
 def page(runs: Sequence[tuple[str, Sequence[Evaluated]]]) -> str:
-    """For each engine each recording, its text against the reference, the worst first."""
+    """For each engine, every recording's transcript against its reference, the worst first."""
     parts = [
         "<!doctype html>\n<html lang=en><meta charset=utf-8><title>Callreel: words</title>",
-        f"<style>{_STYLE}</style><h1>What was said, and what was recognized</h1>",
-        "<p>Words <del>said and not recognized</del>, <ins>recognized and not said</ins>; live text (offline where live was"
+        f"<style>{_STYLE}</style><h1>Transcripts against their references</h1>",
+        "<p>Words <del>missing from the transcript</del>, <ins>added by the engine</ins>; live text (offline if live was"
         " left out), compared in lower case without punctuation.</p>",
     ]
     for name, results in runs:
@@ -59,18 +59,18 @@ def _recording(result: Evaluated) -> str:
 
     rates = f"{_rate(result.live.errors, result.live.words)} live, {_rate(result.offline.errors, result.offline.words)} offline"
     parts = [f"<h3>{escape(result.recorded.name)}: {rates}</h3>"]
-    for role, heard in result.text.items():
+    for role, text in result.text.items():
         parts.append(
-            f"<p class=who>{escape(role)}</p><p>{_marked(reference(result.recorded, role), heard)}</p>"
+            f"<p class=who>{escape(role)}</p><p>{_marked(reference(result.recorded, role), text)}</p>"
         )
     return "".join(parts)
 
 
-def _marked(said: str, heard: str) -> str:
+def _marked(expected: str, text: str) -> str:
     from callreel.evaluation.scores import differences
 
     parts = []
-    for piece in differences(said, heard):
+    for piece in differences(expected, text):
         if piece.same:
             parts.append(escape(" ".join(piece.reference)))
         else:

@@ -42,8 +42,8 @@ def engines(
         typer.echo(json.dumps({**picked, "engines": [facts(one) for one in found]}, indent=1))
         return
     _show(found, picked)
-    for purpose, chosen in picked.items():
-        typer.echo(f"{purpose}: {chosen['engine'] or 'none'} ({chosen['reason']})")
+    for purpose, choice in picked.items():
+        typer.echo(f"{purpose}: {choice['engine'] or 'none'} ({choice['reason']})")
 
 
 def _picked(settings: Settings) -> dict[str, dict[str, str]]:
@@ -51,19 +51,19 @@ def _picked(settings: Settings) -> dict[str, dict[str, str]]:
     from callreel.asr.engines.survey import Purpose
     from callreel.settings.engines import engine_for, fallback_for
 
-    chosen = {}
+    choices = {}
     for purpose in Purpose:
         try:
             selected = engine_for(settings, purpose)
         except EngineError as error:
-            chosen[purpose.value] = {"engine": "", "reason": str(error), "fallback": ""}
+            choices[purpose.value] = {"engine": "", "reason": str(error), "fallback": ""}
             continue
         other = fallback_for(settings, selected.choice, purpose)
         why = selected.why + (f"; {other.name} is the fallback" if other else "")
-        chosen[purpose.value] = {
+        choices[purpose.value] = {
             "engine": selected.choice.name, "reason": why, "fallback": other.name if other else "",
         }  # fmt: skip
-    return chosen
+    return choices
 
 
 def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
@@ -85,7 +85,7 @@ def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
     table = Table(*headings, box=None, pad_edge=False)
     for one in found:
         able = one.capabilities
-        uses = [purpose for purpose, chosen in picked.items() if chosen["engine"] == one.name]
+        uses = [purpose for purpose, choice in picked.items() if choice["engine"] == one.name]
         state = one.missing or ("in use: " + ", ".join(uses) if uses else "usable")
         opened = "yes" if able.partials else "no"
         cost = f"{able.cost_per_minute:g}" if able.cost_per_minute else "0"

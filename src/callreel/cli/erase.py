@@ -83,7 +83,7 @@ def hold(
     reason: Annotated[str, typer.Option("--reason", help="Reason; recorded.")] = "",
     by: _By = "command line",
 ) -> None:
-    """Place a call under legal hold, or list the calls under legal hold. Nobody and no policy can erase such a call.
+    """Place a call under legal hold, or list the calls under legal hold. No person and no policy can erase such a call.
 
     Archiving continues, since it preserves every sample.
 

@@ -1,4 +1,4 @@
-"""`callreel evaluate`: scores engines on recordings whose words are known."""
+"""`callreel evaluate`: scores engines on recordings with reference transcripts."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME[,OPTION=VALUE…]",
-            help="Engine to evaluate; repeat it for several. `oracle` answers with the reference itself.",
+            help="Engine to evaluate; repeatable. `oracle` returns the reference itself.",
             show_default="the one in the settings",
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Use so many recordings, of each kind in turn.")
+        int | None, typer.Option(min=1, help="Number of recordings to use, of each kind in turn.")
     ] = None,
     workers: Annotated[
         int | None,
@@ -45,19 +45,20 @@ def evaluate(
     ] = None,
     offline: Annotated[
         bool,
-        typer.Option("--offline", help="Leave out the live part, which decodes everything several times."),
+        typer.Option(
+            "--offline", help="Skip the simulated live transcription, which decodes everything several times."
+        ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document a line, one for each engine.")
+        bool, typer.Option("--json", help="Print one JSON document per line, one for each engine.")
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML page with each recording's differences marked.")
     ] = None,
 ) -> None:
-    """Transcribe recordings with known words, offline and as if live, and score the results.
+    """Transcribe recordings that have reference transcripts, offline and as if live, and score the results.
 
-    The live part runs on a simulated clock. How to write a manifest and what the figures mean:
-    docs/words.md. Needs the extra `evaluate` (jiwer, meeteval). Examples:
+    docs/words.md explains the manifest, the simulation and the figures. Requires the extra `evaluate`. Examples:
 
     - `callreel evaluate calls/manifest.tsv --report words.html`
 
@@ -67,34 +68,40 @@ def evaluate(
     """
     settings = configure()
     _require_extra()
-    from callreel.cli import differences, figures
+    from callreel.cli import figures
     from callreel.evaluation import evaluate as evaluation
     from callreel.evaluation.material import read_material
 
     material = read_material(manifest, limit)
     options = _options(settings, workers, live=not offline)
-    runs: list[tuple[str, str, list[Evaluated]]] = []
-    for name in engine or [settings.engine]:
-        model, results = asyncio.run(_evaluate(settings, name, material, options))
-        runs.append((name, model, results))
-        if as_json:
-            typer.echo(json.dumps(document(name, model, results)))
+    runs = [
+        (name, _evaluate_engine(settings, name, material, options, as_json=as_json))
+        for name in engine or [settings.engine]
+    ]
     if not as_json:
-        figures.show([(name, evaluation.by_kind(results)) for name, _, results in runs])
+        figures.show([(name, evaluation.by_kind(results)) for name, results in runs])
     if report is not None:
-        report.write_text(differences.page([(name, results) for name, _, results in runs]), encoding="utf-8")
-        typer.echo(f"callreel: differences are in {report}", err=True)
+        _write_page(runs, report)
 
 
 def document(name: str, model: str, results: list[Evaluated]) -> dict[str, Any]:
-    """What `--json` prints of one engine: all figures of all recordings, then of each kind."""
+    """The output of `--json` for one engine: the figures of all recordings, then of each kind."""
     from callreel.evaluation.evaluate import by_kind, figures
 
     kinds = {kind: figures(some) for kind, some in by_kind(results).items()}
     return {"engine": name, "model": model, **figures(results), "kinds": kinds}
 
 
-async def _evaluate(
+def _evaluate_engine(
+    settings: Settings, name: str, material: list[Recorded], options: EvaluationOptions, *, as_json: bool
+) -> list[Evaluated]:
+    model, results = asyncio.run(_decode_all(settings, name, material, options))
+    if as_json:
+        typer.echo(json.dumps(document(name, model, results)))
+    return results
+
+
+async def _decode_all(
     settings: Settings, wanted: str, material: list[Recorded], options: EvaluationOptions
 ) -> tuple[str, list[Evaluated]]:
     from callreel.asr.engines import registry
@@ -129,11 +136,11 @@ async def _all(
     from rich.progress import track
 
     from callreel.asr.silero import SileroDetector
-    from callreel.evaluation.evaluate import evaluate as run
+    from callreel.evaluation.evaluate import evaluate as evaluate_recording
 
     console = Console(stderr=True)
-    progress = track(material, description=name, console=console, disable=not sys.stderr.isatty())
-    return [await run(recorded, decoding, SileroDetector, options) for recorded in progress]
+    tracked = track(material, description=name, console=console, disable=not sys.stderr.isatty())
+    return [await evaluate_recording(recorded, decoding, SileroDetector, options) for recorded in tracked]
 
 
 def _options(settings: Settings, workers: int | None, *, live: bool) -> EvaluationOptions:
@@ -148,6 +155,13 @@ def _options(settings: Settings, workers: int | None, *, live: bool) -> Evaluati
         post_ms=settings.vad_post_ms,
     )
     return EvaluationOptions(workers=workers or settings.engine_workers, live=live, live_segmenter=segmenter)
+
+
+def _write_page(runs: list[tuple[str, list[Evaluated]]], path: Path) -> None:
+    from callreel.cli import differences
+
+    path.write_text(differences.page(runs), encoding="utf-8")
+    typer.echo(f"callreel: differences are in {path}", err=True)
 
 
 def _require_extra() -> None:

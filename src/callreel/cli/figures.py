@@ -68,7 +68,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Figure], str]], ...] = (
 )
 
 _CAPTION = (
-    "partial: from a word's end to its first showing; final: from the segment's last word to its final text;"
-    " lost, cut: words by segmentation; wrong party: cpWER - ORC-WER, then with words held to their times,"
-    " which leaves out what wrong words gain by chance. Live is simulated (docs/words.md)."
+    "partial: from a word's end to its first display; final: from the segment's last word to its final text;"
+    " lost, cut: words by segmentation; wrong party: cpWER - ORC-WER, then with time-constrained words,"
+    " which excludes chance matches of wrong words. Live is simulated (docs/words.md)."
 )

@@ -102,7 +102,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return _fail("stopped", code)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        # The reader of our output has gone. Python would report that again when it flushes at exit.
+        # The reader of our output closed the pipe. Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (CallreelError, TyperException) as error:

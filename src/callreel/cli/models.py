@@ -1,4 +1,4 @@
-"""`callreel models`: the engines' models that can be had by name, fetching them, and trying whether one works."""
+"""`callreel models`: lists, fetches and checks the models of the engines."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ if TYPE_CHECKING:
     from callreel.asr.engines.registry import EngineChoice
     from callreel.settings import Settings
 
-_HELP = """Models of the engines: which are here, fetching one, trying one.
+_HELP = """List, fetch and check the models of the engines.
 
-A model is named as in `callreel models list`, by its repository at the model hub (`owner/name`), or by its folder.
-Fetched ones are kept where the hub's client keeps them (HF_HOME), shared with other programs. A server fetches the model
-of its settings when it first starts.
+Name a model as in `callreel models list`, by its repository at the model hub (`owner/name`), or by its folder. Fetched
+models are in the cache of the hub's client (HF_HOME), shared with other programs. A server fetches its configured model
+when it first starts.
 """
 
 Engine = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Engine that the model is for.",
-        show_default="the engine that has a model of that name",
-    ),
+    typer.Option(metavar="NAME", help="Engine of the model.", show_default="the one that lists the name"),
 ]
 
 
@@ -36,7 +32,7 @@ app = typer.Typer(name="models", help=_HELP, no_args_is_help=True)
 
 @app.command("list")
 def list_models() -> None:
-    """Models by name: for which engine, how large, and whether they are here.
+    """List the models by name, with their engine, their size and whether they are on this machine.
 
     Example: `callreel models list`
     """
@@ -66,7 +62,7 @@ def fetch(
     model: Annotated[str, typer.Argument(help="Name from `callreel models list`, or owner/name.")],
     engine: Engine = None,
 ) -> None:
-    """Fetch a model now, with progress. An interrupted download resumes.
+    """Fetch a model now, with progress. An interrupted download continues.
 
     Examples:
 
@@ -96,7 +92,7 @@ def check(
     model: Annotated[str, typer.Argument(help="Name, owner/name, or folder of the model.")],
     engine: Engine = None,
 ) -> None:
-    """Load a model as a server would and give it a second of noise; exit code 2 and what is wrong if it does not work.
+    """Load a model as a server would and decode a second of noise. Exit code 2 if that fails, with the reason.
 
     Example: `callreel models check ./my-converted-model`
     """
@@ -121,7 +117,7 @@ def _choice(settings: Settings, engine: str, model: str) -> EngineChoice:
 
 
 def _engine_of(settings: Settings, model: str) -> str:
-    """The engine that lists the name; of a folder, the one that finds its files there."""
+    """The engine that lists the name; for a folder, the one that finds its files there."""
     from callreel.asr.engines import registry
 
     for engine, models in registry.models().items():

@@ -1,4 +1,4 @@
-"""`callreel transcribe --again`: transcribes calls once more, with another engine or a better model."""
+"""`callreel transcribe --again`: transcribes calls again, with another engine or a better model."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceOptions:
-    """The voices of a simulated call, its speed, and what goes wrong on it."""
+    """The voices of a simulated call, its speed and its faults."""
 
     agent: Annotated[
         Path | None,

@@ -17,7 +17,7 @@ LONGEST_IDENTITY: Final = 100
 
 
 class UserRole(StrEnum):
-    """`AGENT` has own calls, `SUPERVISOR` all of them, `ADMINISTRATOR` also the people and the settings."""
+    """`AGENT` sees their own calls, `SUPERVISOR` all of them; `ADMINISTRATOR` also manages accounts and sees the settings."""
 
     AGENT = "agent"
     SUPERVISOR = "supervisor"
@@ -42,7 +42,7 @@ class Right(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a token is for. It never allows more than its owner may."""
+    """The purpose of a token. A token never grants more than its owner's role."""
 
     READ_CALLS = "calls:read"
     WRITE_CALLS = "calls:write"
@@ -74,12 +74,12 @@ _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
 def rights_of(role: UserRole, scopes: Iterable[Scope] | None = None) -> frozenset[Right]:
     """What a person of `role` may do, by session (`scopes` None) or by a token of these scopes.
 
-    A token that reads calls reads those that its owner sees; one that only writes reads nothing.
+    A token with read access sees the calls that its owner sees; one that only writes sees none.
     """
     if scopes is None:
         return RIGHTS[role]
     allowed = frozenset[Right]().union(*(_OF_SCOPE[scope] for scope in scopes))
-    # Whose calls a person may change does not depend on the token, only whether.
+    # A token decides whether calls may be changed; whose calls depends on its owner's role.
     of_calls = allowed & {Right.READ_CALLS, Right.WRITE_CALLS, Right.ERASE_CALLS}
     reach = RIGHTS[role] & {Right.READ_ALL_CALLS} if of_calls else set()
     return (RIGHTS[role] & allowed) | reach
@@ -88,7 +88,7 @@ def rights_of(role: UserRole, scopes: Iterable[Scope] | None = None) -> frozense
 def identity_of(name: str) -> str:
     """The client identity for a person's name: what the carrier allows of it, letters, digits and underscores.
 
-    Two names may give the same one; who keeps people makes it unique.
+    Two names may give the same identity; `store/people/users` makes it unique.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     identity = re.sub(r"[^A-Za-z0-9_]+", "_", plain.strip())[:LONGEST_IDENTITY]

@@ -36,7 +36,7 @@ class CallState(StrEnum):
     """The progress of a call.
 
     LIVE --(stop, call completed, stream stopped, or silence on all of them)--> ENDED
-    ENDED --(the stages after the call gave a verdict)--> CLOSED
+    ENDED --(the stages after the call reached a verdict)--> CLOSED
     """
 
     LIVE = "live"

@@ -2,7 +2,7 @@
 
 A call can have several: another tool starts a second one, or recording stops and starts again. The choice depends on the
 facts alone, never on names or on the order in which callbacks arrive: how much of the call is covered, then the number of
-channels, then how well the live layers agree. Consecutive recordings are joined. The others are kept, and not used.
+channels, then how well the live layers agree. Consecutive recordings are joined. The others are stored, but not used.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Callers without a number: what carriers send as `From` when the number is withheld. Pure.
+"""Callers who withhold their number: the values that carriers send as `From` instead. Pure.
 
 Carriers write a word (RFC 3323 uses `anonymous`), spell the word on a telephone keypad as if it were a number
 (`+266696687` is ANONYMOUS), or send nothing.

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """A minute of each thing, in `currency`. `storage_per_minute_month` is a month of one stored minute."""
+    """Prices per minute, in `currency`. `storage_per_minute_month` is the price of storing one minute for a month."""
 
     currency: str = "USD"
     client_leg_per_minute: Decimal = Decimal("0.004")
@@ -23,7 +23,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """One line of the bill: `minutes` started minutes at `per_minute`; `monthly` ones recur and are not in the total."""
+    """One line of the bill: `minutes` started minutes at `per_minute`. `monthly` items recur and are not in the total."""
 
     name: str
     minutes: int
@@ -37,7 +37,7 @@ class CostItem:
 
 @dataclass(frozen=True, slots=True)
 class TranscribedAudio:
-    """Audio that an engine transcribed, and its price a minute."""
+    """Audio that an engine transcribed, and its price per minute."""
 
     engine: str
     duration_ms: int
@@ -46,21 +46,21 @@ class TranscribedAudio:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The bill of one call. Items of no minutes are left out."""
+    """The bill of one call, without items of zero minutes."""
 
     currency: str
     items: tuple[CostItem, ...]
 
     @property
     def total(self) -> Decimal:
-        """What the call costs once, without what recurs every month."""
+        """The cost of the call without the items that recur monthly."""
         return sum((item.amount for item in self.items if not item.monthly), Decimal(0))
 
 
 def started_minutes(duration_ms: int) -> int:
-    """Whole minutes charged for `duration_ms` (>= 0): each started minute counts, nothing counts nothing."""
+    """Whole minutes charged for `duration_ms` (>= 0): each started minute counts."""
     if duration_ms < 0:
-        raise ValueError(f"a duration is 0 ms or more, not {duration_ms}")
+        raise ValueError(f"expected a duration of 0 ms or more, got {duration_ms}")
     return -(-duration_ms // 60_000)
 
 
@@ -73,11 +73,10 @@ def call_cost(
     prices: Prices,
     transcribed: Sequence[TranscribedAudio] = (),
 ) -> Cost:
-    """The bill of a call from how long each leg, each media stream and the carrier's recording lasted.
+    """The bill of a call, from the durations of its legs, its media streams and the carrier's recording.
 
-    `client_ms` is the browser leg, `number_ms` the telephone leg, `streams_ms` one duration a media stream (both
-    tracks of a stream are one charge), `recorded_ms` the recording (dual channel costs as much as mono); 0 where
-    there was none.
+    `client_ms` is the browser leg, `number_ms` the telephone leg, `streams_ms` one duration per media stream (both
+    tracks of a stream are one charge), `recorded_ms` the recording (dual channel costs as much as mono); 0 means none.
     """
     recorded = started_minutes(recorded_ms)
     items = (
@@ -92,7 +91,7 @@ def call_cost(
 
 
 def _transcription(transcribed: Sequence[TranscribedAudio]) -> list[CostItem]:
-    """One line for each engine and price that costs anything."""
+    """One line for each engine and price, without free ones."""
     lengths: dict[tuple[str, Decimal], int] = {}
     for one in transcribed:
         key = (one.engine, one.per_minute)

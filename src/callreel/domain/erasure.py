@@ -1,4 +1,4 @@
-"""Erasing a call for good: what became of a recording at the carrier."""
+"""Erasing a call permanently: the outcome for a recording at the carrier."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""One tree of errors. A message is a short fact: what was expected, what came, what to do.
+"""All expected errors in one hierarchy. A message says what failed, what was expected, and what to do.
 
 A message never contains secrets, a full phone number or transcript text, since messages reach logs.
 """
@@ -21,11 +21,11 @@ class StoreError(CallreelError):
 
 
 class StoreAwayError(StoreError):
-    """A file cannot be read or stored now, but later: the object store does not answer, or another machine still holds it."""
+    """A file is temporarily unavailable: the object store does not respond, or the file is still on another machine."""
 
 
 class CallErasedError(StoreError):
-    """The call was erased, or an erasure of it was ordered: no work on it begins any more."""
+    """The call was erased or its erasure was ordered, so no new work on it may start."""
 
 
 class EngineError(CallreelError):

@@ -1,7 +1,7 @@
 """Live events of a call, for browsers and terminals.
 
-A lasting event is a row first and has an id, so that a listener who was away can ask for what came after the last one
-seen. A passing event (a partial, a level) has none: missing it loses nothing that is not said again.
+A persistent event is saved as a row first and has an id, so that a listener who reconnects can request the events after
+the last one it saw. A transient event (a partial, a level) has none: a later one replaces it.
 """
 
 import re
@@ -32,19 +32,17 @@ def _swapped(name: str, value: Json) -> Json:
 
 
 class EventKind(StrEnum):
-    """Kind of a live event; `LASTING` holds those that are stored and replayed."""
+    """Kind of a live event; `LASTING` holds the persistent ones, which are stored and replayed."""
 
     CALL = "call"  # {state, direction, ...}: a call began, was answered, ended, was closed; {roles_swapped}
-    LAYER = "layer"  # {layer, role, state}: a light changed
+    LAYER = "layer"  # {layer, role, state}: a layer's state changed
     FINAL = "final"  # {role, number, start_ms, end_ms, text, confidence}
     RECORDING = "recording"  # {state, recording_sid, error_code}
-    STAGE = "stage"  # {stage, state}: a stage after the call began, was done or parked
-    TRANSCRIPT = (
-        "transcript"  # {kind, turns, revision?}: a whole transcript is there, or somebody corrected it
-    )
+    STAGE = "stage"  # {stage, state}: a stage after the call started, finished or was parked
+    TRANSCRIPT = "transcript"  # {kind, turns, revision?}: a whole transcript was saved or corrected
     VERDICT = "verdict"  # {verdict, reasons}
-    NOTE = "note"  # {change: added | changed | removed, note}: somebody marked or noted a moment
-    PARTIAL = "partial"  # {role, number, start_ms, end_ms, text, stable, tentative}: text is the other two
+    NOTE = "note"  # {change: added | changed | removed, note}: a person changed a mark or note
+    PARTIAL = "partial"  # {role, number, start_ms, end_ms, text, stable, tentative}: text joins stable and tentative
     LEVEL = "level"
     # {agent_dbfs, technician_dbfs, position_ms, lag_ms, partials_shed, finals_waiting, finals_spilled, overload: 0 to 4}
 
@@ -65,7 +63,7 @@ LASTING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """`id` grows over all calls of an installation and is None for passing events. `data` is JSON."""
+    """`id` increases over all calls of an installation and is None for transient events. `data` is JSON."""
 
     call_id: CallId
     kind: EventKind

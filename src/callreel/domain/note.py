@@ -1,4 +1,4 @@
-"""What people write beside a call: a mark at a moment, or a note with words."""
+"""People's annotations of a call: a mark at a position, or a note with text."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,7 +8,7 @@ LONGEST_NOTE: Final = 4000
 
 
 class NoteKind(StrEnum):
-    """A `MARK` says "look here" and may be without words; a `NOTE` has words."""
+    """A `MARK` highlights a position, and its text may be empty; a `NOTE` has a text."""
 
     MARK = "mark"
     NOTE = "note"

@@ -1,4 +1,4 @@
-"""The three layers in which a call is kept, and the state of the carrier's recording."""
+"""The three layers of a call's audio, and the state of the carrier's recording."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,9 +24,9 @@ class LayerState(StrEnum):
 
 
 class Making(StrEnum):
-    """How a layer's samples come out of the FLAC file that an archived call keeps.
+    """How a layer's samples are derived from the FLAC file of an archived call.
 
-    `WHOLE` they are in it; `CHANNEL` they are one channel of it; `UPSAMPLED` they are its samples at 16 kHz.
+    `WHOLE`: all of its samples; `CHANNEL`: one channel of it; `UPSAMPLED`: its samples resampled to 16 kHz.
     """
 
     WHOLE = "whole"
@@ -36,11 +36,11 @@ class Making(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """What a layer file can be made of again, bit for bit: it was proven by digest before the file was dropped.
+    """The source from which a deleted layer file can be rebuilt bit for bit, as its digest proved before the deletion.
 
     `key`, `size_bytes` and `sha256` are of the FLAC file, which several layers may share. `head` and `tail` are the bytes
     of the WAV file before and after its samples, in base64. `channel` counts from 1; `cuts` are the samples of
-    layer 1 at which resampling began anew, since a stream ended there.
+    layer 1 at which resampling restarted, because a stream ended there.
     """
 
     key: str
@@ -58,8 +58,8 @@ class LayerFile:
     """One file of one layer. `role` is None for the carrier's own file, which holds both parties.
 
     `path` is relative to the data folder. `sha256` is of the whole file, None while it still grows. `spool` names the
-    machine's spool on which it lies until it has moved to the object store; None where it lies in its place.
-    `archived`, where it was dropped for what it can be made of again: size and digest stay those of the file.
+    machine's spool that has the file until it moves to the object store; None once it is at its final place. `archived` is
+    set if the file was deleted and can be rebuilt; size and digest remain those of the file.
     """
 
     layer: Layer
@@ -78,7 +78,7 @@ class LayerFile:
 class CloudState(StrEnum):
     """The known progress of the carrier's recording.
 
-        EXPECTED -> IN_PROGRESS -> COMPLETED -> STORED            (fetched, checked, kept)
+        EXPECTED -> IN_PROGRESS -> COMPLETED -> STORED   (downloaded, checked, saved)
         any of the first two -> ABSENT | FAILED                   (the carrier has none, and says why)
         COMPLETED -> PARKED                                       (it exists, but the download failed; shown to operators)
         EXPECTED | IN_PROGRESS -> MISSING                         (no word from the carrier, and none on its list)

@@ -8,7 +8,7 @@ from callreel.domain.words import join_words, split_words, spread
 
 
 class TranscriptKind(StrEnum):
-    """`LIVE` came while people spoke, `FINAL` from the stored recording after the call."""
+    """`LIVE` was made during the call, `FINAL` from the stored recording after it."""
 
     LIVE = "live"
     FINAL = "final"
@@ -26,7 +26,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech of one party, `number` counting from 0 within the role. What an engine is given."""
+    """A stretch of speech of one party, the unit that an engine decodes. `number` counts from 0 within the role."""
 
     role: Role
     number: int
@@ -36,7 +36,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """What an engine made of a closed segment. It will not change; exactly one a segment.
+    """The final result of a closed segment: exactly one per segment, which never changes.
 
     `failed` says that no engine could decode the segment; its text is then empty and the audio is in the layers.
     `fallback_engine` is the engine that decoded it instead of the configured one; empty if that one did.
@@ -54,8 +54,8 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Consecutive words of one party, as shown. `confidence` is the mean over its words, None without any. `fallback_engine` as in
-    `Final`."""
+    """Consecutive words of one party, as displayed. `confidence` is the mean over its words, None without any;
+    `fallback_engine` as in `Final`."""
 
     role: Role
     start_ms: int
@@ -67,7 +67,7 @@ class Turn:
 
 
 def words_of(turn: Turn) -> tuple[Word, ...]:
-    """The words of a turn's text: the engine's where they are the text, else spread over the turn."""
+    """The words of a turn's text: the engine's if they match the text, else spread evenly over the turn."""
     if "".join("".join(word.text.split()) for word in turn.words) == "".join(turn.text.split()):
         return turn.words
     return spread_words(turn.text, turn.start_ms, turn.end_ms)

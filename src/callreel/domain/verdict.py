@@ -12,11 +12,11 @@ from callreel.domain.call import Role
 from callreel.domain.recording import CloudState
 
 ALIGNED: Final = 0.8
-"""From this correlation on, two captures are known to hold the same sound, so that their offset means something."""
+"""At this correlation or above, two captures contain the same sound, so their offset is meaningful."""
 
 
 class Verdict(StrEnum):
-    """`VERIFIED`: two independent captures agree. `EXPLAINED`: they differ, and we know why. `SUSPECT`: look at it."""
+    """`VERIFIED`: two independent captures agree. `EXPLAINED`: they differ for a known cause. `SUSPECT`: for none."""
 
     VERIFIED = "verified"
     EXPLAINED = "explained"
@@ -42,18 +42,18 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Layer 1 of one role held against that role's channel of layer 3.
+    """The measured differences between layer 1 of one role and that role's channel of layer 3.
 
-    `offset_ms`: where the live layer's first sample lies in the cloud recording (positive: the stream began later).
+    `offset_ms`: the position of the live layer's first sample in the cloud recording (positive: the stream began later).
     `drift_ppm`: by how much the live clock runs slower (positive) or faster than the cloud one, parts per million.
-    `correlation`: 0 to 1, of the samples where both have sound, after alignment. None when never both have sound.
+    `correlation`: 0 to 1, of the samples where both have sound, after alignment. None if they never do.
     `unmatched_ms`: how much of the sound in the cloud recording has no counterpart in the live layer at its place.
-    `silent`: whether both are silent throughout (nothing to compare, and nothing lost).
+    `silent`: whether both are silent throughout, so that there is nothing to compare.
 
     Of `unmatched_ms`: `missing_start_ms` lies before the live layer's first sample, `missing_end_ms` after its last,
-    `in_gaps_ms` in its known gaps; the rest has no place that we know.
+    `in_gaps_ms` in its known gaps; the rest has no known cause.
     `live_only_ms`: how much of the sound in the live layer has no counterpart in the cloud recording.
-    `jump_ms`: the largest change of the offset within the call, 0 when it is one line throughout.
+    `jump_ms`: the largest sudden change of the offset within the call, 0 without one.
     """
 
     role: Role
@@ -77,20 +77,20 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a call besides its samples."""
+    """Facts about a call from outside its samples: callbacks, rows and settings."""
 
     cloud_state: CloudState
     cloud_error_code: str | None = None
     """The carrier's code for a recording that is absent or failed, such as 16101 (too short) or 16102 (silent)."""
     cloud_channels: int = 2
     callback_duration_s: int | None = None
-    """What the carrier's callback said, in its whole seconds."""
+    """The duration in the carrier's callback, in whole seconds."""
     streams: int = 1
     """How many media streams the call had; 0 means no live layer."""
     stream_cut: bool = False
-    """Whether a stream's socket died without a stop message."""
+    """Whether a stream's socket closed without a stop message."""
     stream_started_late_ms: int | None = None
-    """How long after the recording the stream began, if the wall clock shows it. For the detail only."""
+    """The stream's start relative to the recording's by the wall clock, if known. Only for the reason's detail."""
     frames_lost_ms: Mapping[Role, int] = field(default_factory=dict)
     """Gaps by timestamp within the streams."""
     frames_late: int = 0
@@ -103,19 +103,19 @@ class Facts:
     paused: bool = False
     """Whether the carrier's recording was paused meanwhile. A pause never affects the streams."""
     fault: ChannelFault | None = None
-    """What is wrong with the recording as a whole, by comparing its channels crosswise."""
+    """A fault of the recording as a whole, found by comparing each role with both channels."""
     live_speech_ms: int = 0
     """Speech found in the live layers, both roles together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much two captures of one call may differ and still be called the same."""
+    """The differences up to which two captures of a call count as the same."""
 
     correlation: float = 0.95
     drift_ppm: float = 50.0
     unmatched_ms: int = 60
-    """Also how much may be lost by timestamp: three frames."""
+    """Also the tolerated loss by timestamp: three frames."""
     late_stream_ms: int = 2_000
     """A stream usually begins 300 to 600 ms after the recording."""
     offset_spread_ms: float = 20.0
@@ -137,8 +137,8 @@ _LIMITS = Limits()
 _TOO_SHORT, _SILENT = "16101", "16102"
 FAULTS = {
     ChannelFault.SWAPPED: "the recording's channels are swapped: each party is on the other's channel",
-    ChannelFault.EQUAL: "both channels of the recording hold the same sound, so the parties cannot be told apart",
-    ChannelFault.UNRELATED: "the recording does not hold the sound of the live layers",
+    ChannelFault.EQUAL: "both channels of the recording contain the same sound, so the parties cannot be distinguished",
+    ChannelFault.UNRELATED: "the recording does not contain the sound of the live layers",
 }
 _ABSENT_BECAUSE = {
     _TOO_SHORT: "it was too short (16101)",
@@ -148,10 +148,10 @@ _ABSENT_BECAUSE = {
 
 
 def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIMITS) -> Judgement:
-    """The verdict on a call: `comparisons` has one a role at most, and none when the cloud recording is not stored.
+    """The verdict on a call: `comparisons` has at most one per role, and none if the cloud recording is not stored.
 
-    Verified is what agrees in every measure. A difference with a known cause makes it explained, one without suspect;
-    a suspect call keeps the explanations of what else differs.
+    A call is verified if every measure agrees, explained if each difference has a known cause, otherwise suspect. A
+    suspect call also lists its explained differences.
     """
     suspect = [*_suspect_cloud(facts, limits)]
     explained = [*_explained_cloud(facts, limits)]
@@ -203,7 +203,7 @@ def _absence(facts: Facts) -> str:
 
 
 def _suspect_file(comparisons: Sequence[Comparison], facts: Facts, limits: Limits) -> Iterator[Reason]:
-    """What the whole file and both roles together show."""
+    """Reasons that concern the whole file, or both roles together."""
     file_ms = max((comparison.cloud_ms for comparison in comparisons), default=None)
     reported_s = facts.callback_duration_s
     differs_ms = 0 if reported_s is None or file_ms is None else abs(reported_s * 1000 - file_ms)
@@ -271,7 +271,7 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
         return  # a pause moves, silences or removes sound of the recording; the reason `paused` says so
     role = comparison.role
     if comparison.correlation is not None and comparison.correlation < limits.correlation:
-        # The other measurements mean nothing then.
+        # Without correlation the other measurements are meaningless.
         yield Reason(
             "low_correlation", f"the {role}'s recordings correlate only {comparison.correlation:.2f}", role
         )
@@ -332,10 +332,10 @@ def _explained_role(comparison: Comparison, facts: Facts, limits: Limits) -> Ite
 
 
 def _unexplained_ms(comparison: Comparison, facts: Facts, limits: Limits) -> int:
-    """Sound only in the cloud recording for which no fact accounts."""
+    """How much sound is only in the cloud recording and has no known cause."""
     elsewhere_ms = comparison.unmatched_ms - comparison.missing_start_ms - comparison.missing_end_ms
-    known_ms = facts.frames_lost_ms.get(comparison.role, 0) + facts.between_streams_ms
-    unexplained_ms = max(0, elsewhere_ms - max(comparison.in_gaps_ms, known_ms))
+    lost_ms = facts.frames_lost_ms.get(comparison.role, 0) + facts.between_streams_ms
+    unexplained_ms = max(0, elsewhere_ms - max(comparison.in_gaps_ms, lost_ms))
     if not facts.stream_cut:
         unexplained_ms += comparison.missing_end_ms
     # Before the stream began, sound is expected only in the recording; `late_stream` says so when that is unusual.
@@ -343,7 +343,7 @@ def _unexplained_ms(comparison: Comparison, facts: Facts, limits: Limits) -> int
 
 
 def _is_aligned(comparison: Comparison, limits: Limits) -> bool:
-    """Whether the offset means anything."""
+    """Whether the offset is meaningful."""
     return comparison.correlation is not None and comparison.correlation >= limits.correlation
 
 

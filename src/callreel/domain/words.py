@@ -1,4 +1,4 @@
-"""Text made of words and cut into words, by script: Chinese, Japanese, Thai and others are written without spaces."""
+"""Joins words to text and splits text into words, also in scripts without spaces such as Chinese, Japanese and Thai."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ _PIECE = re.compile(
 
 
 def join_words(words: Iterable[str]) -> str:
-    """The text of `words`: with a space between two of them, except where their script has none."""
+    """The text of `words`, with a space between two of them unless their script uses none."""
     joined: list[str] = []
     for word in words:
         if word and joined and _spaced(joined[-1], word):
@@ -34,9 +34,9 @@ def split_words(text: str) -> list[str]:
 
 
 def spread(words: Sequence[str], start_ms: int, end_ms: int) -> list[tuple[str, int, int]]:
-    """`words` without gaps from `start_ms` to `end_ms`, each as long as its letters.
+    """`words` without gaps from `start_ms` to `end_ms`, each for a time proportional to its letters.
 
-    Not a measurement, but near enough to follow a playback by.
+    This is an estimate, close enough for highlighting words during playback.
     """
     letters = [max(1, len(word)) for word in words]
     whole, before = sum(letters), 0
@@ -78,7 +78,7 @@ def _spaced(before: str, after: str) -> bool:
 
 
 def _pieces(token: str) -> Iterator[str]:
-    """`token` cut where joining puts no space."""
+    """`token` split wherever `join_words` would insert no space."""
     start = 0
     for piece in _PIECE.finditer(token):
         end = piece.end()

@@ -1,4 +1,4 @@
-"""Durable work on a call: the workflows by name, and one of them as the operations page shows it."""
+"""Durable work on a call: the names of the workflows, their state for the operations page, and the work queue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Workflow(StrEnum):
-    """What the durable engine runs. The value is part of each workflow's id."""
+    """The workflows of the durable engine. The value is part of each workflow's id."""
 
     FETCH = "fetch"
     TRANSCRIBE = "transcribe"
@@ -23,7 +23,7 @@ ON_RECORDINGS = (Workflow.FETCH, Workflow.TRANSCRIBE, Workflow.JUDGE, Workflow.N
 
 
 class WorkState(StrEnum):
-    """`QUEUED` waits for a process; `RETRYING` waits for its next attempt; `PARKED` does too, and a person should know."""
+    """`QUEUED` waits for a process, `RETRYING` for its next attempt; `PARKED` does too, and needs a person's attention."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -35,8 +35,8 @@ class WorkState(StrEnum):
 class WorkItem:
     """A workflow that has not ended.
 
-    `attempt` counts its failures so far, `failure` is what the last one was and `step` where. `retry_at` is None where
-    the next attempt waits for a person.
+    `attempt` counts its failures; `failure` and `step` are the message and the step of the last one. `retry_at` is None
+    if only a person can start the next attempt.
     """
 
     workflow: Workflow
@@ -50,15 +50,15 @@ class WorkItem:
 
     @property
     def subject(self) -> str:
-        """What the work is about: a recording's SID, or a call's id."""
+        """The recording's SID or the call's id."""
         return subject_of(self.key)
 
 
 class WorkQueue(Protocol):
-    """The durable engine as those see it who order work, show it, or hurry it. Blocking."""
+    """The durable engine's interface for ordering, listing and accelerating work. Blocking."""
 
     def start(self, workflow: Workflow, key: str) -> None:
-        """Queue a workflow, once for each `key`; where its next attempt waits, that runs now."""
+        """Queue a workflow, once for each `key`. If it exists and waits for its next attempt, that runs now."""
         ...
 
     def unfinished(self, *prefixes: str) -> Sequence[WorkItem]:
@@ -66,16 +66,16 @@ class WorkQueue(Protocol):
         ...
 
     def run_now(self, workflow: Workflow, key: str) -> int:
-        """Let attempts whose keys begin with `key` and that wait for their time run now; answers how many."""
+        """Run waiting attempts of workflows whose keys begin with `key` now; returns their number."""
         ...
 
     def cancel(self, workflow: Workflow, key: str) -> int:
-        """Drop attempts that wait for their time; answers how many."""
+        """Cancel workflows that wait for their next attempt; returns their number."""
         ...
 
 
 class NoWork(WorkQueue):
-    """Of an installation without a durable engine."""
+    """The work queue of an installation without a durable engine."""
 
     def start(self, workflow: Workflow, key: str) -> None:
         pass
@@ -91,7 +91,7 @@ class NoWork(WorkQueue):
 
 
 def order_key(subject: str, token: str) -> str:
-    """The key of one order to work on `subject`; `token` tells it from earlier orders."""
+    """The key of one order for `subject`; `token` distinguishes it from earlier orders."""
     return f"{subject}#{token}"
 
 

@@ -1,1 +1,1 @@
-"""A transcript or a call as a document for people and programs: text, JSON."""
+"""Writes a transcript as a file: plain text, subtitles, CSV, JSON."""

@@ -1,7 +1,7 @@
-"""Turns cut into subtitle cues that can be read while they are shown. What SubRip and WebVTT have in common.
+"""Divides turns into subtitle cues that are short enough to read, for SubRip and WebVTT.
 
-Cues break between words, at a pause where there is one; a word too long for a cue is cut. Cues of one party never overlap;
-those of two who speak at once do, as their turns did.
+A cue ends between words, at a pause if there is one; a word that is too long for a cue is split. Cues of one party never
+overlap; cues of two parties who speak at the same time do.
 """
 
 import unicodedata
@@ -30,7 +30,7 @@ class Cue:
 
 
 def cues(turns: Iterable[Turn]) -> list[Cue]:
-    """The cues of all turns that say something, sorted by start."""
+    """The cues of all turns with text, sorted by start."""
     found = [_cue(turn.role, group) for turn in turns for group in _groups(turn)]
     return sorted(found, key=lambda cue: (cue.start_ms, cue.role))
 
@@ -55,7 +55,7 @@ def _groups(turn: Turn) -> Iterator[Sequence[Word]]:
 
 
 def _short(word: Word) -> Iterator[Word]:
-    """`word` itself, or pieces of it that each fit a cue."""
+    """The word, or pieces of it that each fit a cue."""
     text = " ".join(word.text.split())
     most = LONGEST_TEXT if _width(text) == len(text) else LONGEST_TEXT // 2
     pieces = [text[at : at + most] for at in range(0, len(text), most)]

@@ -1,4 +1,4 @@
-"""A transcript as text for people: a head, then a line a turn with its time and who speaks."""
+"""A transcript as plain text: a header, then one line per turn with its time and speaker."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ from callreel.domain.transcript import Turn
 
 
 def plain_text(head: Sequence[tuple[str, str]], turns: Iterable[Turn], names: Mapping[Role, str]) -> str:
-    """The whole file. `head` are lines of a name and a value that stand before the turns."""
+    """The whole file. `head` has the name and value of each header line."""
     lines = [f"{name}: {' '.join(value.split())}" for name, value in head]
     said = [f"[{_time(turn.start_ms)}] {names[turn.role]}: {' '.join(turn.text.split())}" for turn in turns]
     return "".join(f"{line}\n" for line in [*lines, *([""] if lines and said else []), *said])

@@ -1,7 +1,7 @@
 """A transcript as subtitles: SubRip (.srt) and WebVTT (.vtt).
 
-WebVTT follows the W3C Candidate Recommendation of 4 April 2019, with a voice span for who speaks. SubRip has no
-specification: who speaks stands before the text, and what a player may take for markup is written with other signs.
+WebVTT follows the W3C Candidate Recommendation of 4 April 2019, with a voice span for the speaker. SubRip has no
+specification: the speaker's name precedes the text, and characters that players may interpret as markup are replaced.
 """
 
 import re
@@ -11,11 +11,11 @@ from callreel.domain.call import Role
 from callreel.domain.transcript import Turn
 from callreel.formats.cues import cues
 
-# SubRip has no escapes. Players know HTML tags, the override codes of SubStation (`{\\an8}`) and arrows.
+# SubRip has no escapes. Players interpret HTML tags, the override codes of SubStation (`{\\an8}`) and arrows.
 _SUBRIP = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")", "\\": "/"})
-# Some parsers take any line with two such times for the head of a cue, whatever stands between them.
+# Some parsers read any line with two such times as the start of a cue, whatever is between the times.
 _SUBRIP_TIME = re.compile(r"(\d):(\d{1,2}):(\d{1,2}[.,]\d)")
-# WebVTT, section 4.2.2: `&` and `<` begin something else, and `-->` may not stand in a cue.
+# WebVTT, section 4.2.2: `&` and `<` start markup, and `-->` is not allowed within a cue.
 _WEBVTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 

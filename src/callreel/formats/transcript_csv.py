@@ -1,8 +1,8 @@
-"""A transcript as CSV (RFC 4180), a line a turn, for spreadsheets.
+"""A transcript as CSV (RFC 4180), one row per turn, for spreadsheets.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, also with their full-width forms and behind
-characters that are not shown. What was said comes from outside, so such a text gets an apostrophe before it, which
-spreadsheets show as text (OWASP, CSV injection).
+A spreadsheet evaluates a cell that begins with `=`, `+`, `-` or `@` as a formula, also with their full-width forms and
+after invisible characters. A transcript is untrusted text, so such a cell gets a leading apostrophe, which makes
+spreadsheets show it as text (OWASP, CSV injection).
 """
 
 import csv
@@ -18,9 +18,9 @@ _FORMULA = frozenset("=+-@|%")
 
 
 def transcript_csv(turns: Iterable[Turn], names: Mapping[Role, str], *, byte_order_mark: bool = False) -> str:
-    """The whole file, with a head line. `names` are what the parties are called.
+    """The whole file, with a header row. `names` has the display name of each role.
 
-    Without `byte_order_mark` Excel takes the file for its country's old encoding; most programs need none.
+    Without `byte_order_mark` Excel assumes the legacy encoding of its locale; most programs need none.
     """
     lines = _Lines()
     rows = csv.writer(lines)
@@ -50,7 +50,7 @@ def _guarded(cell: str) -> str:
 
 def _begins_formula(cell: str) -> bool:
     for letter in cell:
-        # Not shown: spaces, controls, and format characters such as the zero-width ones.
+        # Skip invisible characters: spaces, controls, and format characters such as the zero-width ones.
         if letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf"):
             continue
         return unicodedata.normalize("NFKC", letter)[0] in _FORMULA

@@ -1,4 +1,4 @@
-"""A transcript as JSON for programs: what is known of the call, then turns with their words and times."""
+"""A transcript as JSON for programs: properties of the call, then turns with their words and times."""
 
 import json
 from collections.abc import Iterable, Mapping

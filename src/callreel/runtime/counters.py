@@ -30,7 +30,7 @@ class Counters:
             self._events.labels(name).inc(n)
 
     def snapshot(self) -> dict[str, int]:
-        """The counts so far, by the names that `add` got."""
+        """The counts so far, by the names passed to `add`."""
         gap_ms = round(1000 * sum(_totals(self._gap).values()))
         frames = {f"{_FRAMES}{outcome}": round(count) for outcome, count in _totals(self._frames).items()}
         events = {name: round(count) for name, count in _totals(self._events).items()}

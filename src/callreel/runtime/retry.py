@@ -1,8 +1,8 @@
-"""Whether and when to try again: a pure function from an error, and how often it happened, to a decision.
+"""Retry policy: a pure function from an error and the number of failures to a decision.
 
-The wait doubles from a second to four hours. What a later attempt cannot mend by itself, or did not mend for a while, is
-parked: a person sees it with its reason, and work that can do without it goes on. It is tried again all the same, for
-about three days; then only a person does.
+The wait doubles from a second to four hours. Work that fails permanently, or for too long, is parked: the operations page
+shows it with its reason, and other work that does not need its result continues. Parked work is retried for about three
+days; after that only a person can retry it.
 """
 
 import random
@@ -16,19 +16,19 @@ FIRST_S = 1.0
 LONGEST_S = 4 * 3600.0
 FIRST_PARKED_S = 60.0
 LONGEST_UNPARKED_S = 64.0
-"""The carrier may ask for a longer wait; then a person should know of it."""
+"""If the carrier requests a longer wait, the work is parked, so that a person sees it."""
 CUT_ATTEMPTS = 6
-"""A download that breaks off this often is not a passing fault."""
+"""A download that breaks off this often is not a transient fault."""
 LOCAL_ATTEMPTS = 6
-"""A database, disk or engine that fails for a minute is not a passing fault."""
+"""A database, disk or engine that fails for a minute is not a transient fault."""
 LAST_ATTEMPT = 32
 """About three days after the first failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """`why` is one line for people, without secrets. `after_s` is None where only a person tries again, or, of what is
-    not parked, where there is nothing left to do."""
+    """`why` is one line for people, without secrets. `after_s` is None if only a person can retry, or, for work that is not
+    parked, if nothing is left to do."""
 
     why: str
     after_s: float | None
@@ -42,7 +42,7 @@ class Backoff:
         self._wait = wait_exponential(multiplier=first_s, max=longest_s)
 
     def after_s(self, failure: int, jitter: float | None = None) -> float:
-        """The wait after failure number `failure` (from 1). Up to half of it is taken away at random: `jitter` in 0..1."""
+        """The wait after failure number `failure` (from 1), shortened at random by up to half: `jitter` in 0..1."""
         state = RetryCallState(Retrying(), None, (), {})
         state.attempt_number = failure
         return self._wait(state) * (0.5 + 0.5 * (random.random() if jitter is None else jitter))
@@ -54,28 +54,28 @@ _BACKOFF = Backoff(FIRST_S, LONGEST_S)
 def decide(
     error: Exception, failure: int, *, park_after: int, jitter: float, last: int | None = LAST_ATTEMPT
 ) -> Retry:
-    """What to do after failure number `failure` (from 1) of one piece of work.
+    """The decision after failure number `failure` (from 1) of one piece of work.
 
-    `park_after`: how many failures in a row of something that passes are normal at the carrier. `last`: after which one
-    only a person tries again; None is never. `jitter` in 0..1 is random.
+    `park_after` is the number of consecutive transient failures of the carrier after which work is parked. After failure
+    `last` only a person can retry; None means never. `jitter` in 0..1 is random.
     """
     if isinstance(error, CallErasedError):
         return Retry(str(error), None)
     why, limit = _reason(error, park_after)
-    asked_s = error.retry_after_s if isinstance(error, CarrierError) else None
+    requested_s = error.retry_after_s if isinstance(error, CarrierError) else None
     parked = failure >= limit
     if limit > 1 and parked:
         why = f"{why}, {failure} times"
-    elif asked_s is not None and asked_s > LONGEST_UNPARKED_S:
-        why, parked = f"{why} and asks to wait {asked_s:.0f} s", True
+    elif requested_s is not None and requested_s > LONGEST_UNPARKED_S:
+        why, parked = f"{why} and requests a wait of {requested_s:.0f} s", True
     if last is not None and failure > last:
         return Retry(why, None, True)
     wait_s = _BACKOFF.after_s(failure, jitter)
-    return Retry(why, max(wait_s, asked_s or 0.0, FIRST_PARKED_S if parked else 0.0), parked)
+    return Retry(why, max(wait_s, requested_s or 0.0, FIRST_PARKED_S if parked else 0.0), parked)
 
 
 def _reason(error: Exception, park_after: int) -> tuple[str, int]:
-    """What went wrong in words, and how many failures of this kind in a row may be a passing fault."""
+    """The error as one line, and the number of consecutive failures of this kind after which it is not transient."""
     if isinstance(error, CarrierError):
         if error.status in (401, 403):
             hint = "check TWILIO_API_KEY_SID and its secret"

@@ -13,7 +13,7 @@ BUCKETS_S = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 
 
 class StageTimes:
-    """Safe from any thread. A stage that was interrupted and ran again counts twice."""
+    """Safe from any thread. A stage that is interrupted and runs again counts twice."""
 
     def __init__(self) -> None:
         self._seconds = Histogram(

@@ -1,6 +1,6 @@
 """OpenTelemetry traces: one for each call, over all processes and stages.
 
-Spans of a call belong together by its parent leg's id, from which the trace id is derived, so that processes need not pass
+The trace id of a call is derived from its parent leg's id, so that processes need not pass
 it on. Without `CALLREEL_OTEL_ENDPOINT` they cost about a microsecond each and go nowhere. Attributes
 are ids and counts, never a number or a text (specification: opentelemetry.io/docs/specs/otel/trace/api).
 """
@@ -37,15 +37,15 @@ def begin(name: str, leg_sid: str, **attributes: str | int | float | bool) -> Sp
 
 @contextmanager
 def span(name: str, leg_sid: str, **attributes: str | int | float | bool) -> Iterator[Span]:
-    """A span around a block. An exception marks it failed, by type only, since its message may contain anything."""
-    begun = begin(name, leg_sid, **attributes)
+    """A span around a block. An exception marks it as failed by its type only: the message might contain private data."""
+    started = begin(name, leg_sid, **attributes)
     try:
-        yield begun
+        yield started
     except BaseException as error:
-        begun.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        started.set_status(Status(StatusCode.ERROR, type(error).__name__))
         raise
     finally:
-        begun.end()
+        started.end()
 
 
 def export_to(endpoint: str, process: str) -> Callable[[], None]:

@@ -80,7 +80,7 @@ class StorageSettings(BaseSettings):
 
     @property
     def durable_database_url(self) -> str:
-        """SQLAlchemy URL of the workflow database: on PostgreSQL a schema of its own in the database of the calls."""
+        """SQLAlchemy URL of the workflow database: on PostgreSQL a separate schema in the database of the calls."""
         shared = (
             self.database_url if self.database_url and not self.database_url.startswith("sqlite") else None
         )
