@@ -20,9 +20,9 @@ NOTHING = np.zeros(0, np.int16)
 
 
 def compared(
-    live: Samples, cloud: Samples = CLOUD, known_gaps_ms: Sequence[tuple[int, int]] = ()
+    live: Samples, cloud: Samples = CLOUD, concealed_gaps_ms: Sequence[tuple[int, int]] = ()
 ) -> Comparison:
-    return compare(Role.AGENT, live, cloud, known_gaps_ms=known_gaps_ms)
+    return compare(Role.AGENT, live, cloud, concealed_gaps_ms=concealed_gaps_ms)
 
 
 def sound_ms(samples: Samples) -> int:
@@ -89,7 +89,7 @@ def test_sound_of_lost_frames_is_in_the_known_gaps() -> None:
     for start_ms, end_ms in gaps_ms:
         lost += sound_ms(live[start_ms * 8 : end_ms * 8])
         live[start_ms * 8 : end_ms * 8] = 0
-    known, unknown = compared(live, known_gaps_ms=gaps_ms), compared(live)
+    known, unknown = compared(live, concealed_gaps_ms=gaps_ms), compared(live)
     assert known.correlation == pytest.approx(1, abs=0.01)
     assert known.in_gaps_ms == known.unmatched_ms - known.missing_start_ms == pytest.approx(lost, abs=80)
     assert (unknown.unmatched_ms, unknown.in_gaps_ms) == (known.unmatched_ms, 0)
@@ -110,7 +110,7 @@ def test_second_stream_may_have_another_offset() -> None:
     # 20 s in, a second stream was placed 60 ms too late, after a second without any.
     live = np.concatenate([CLOUD[LATE:160_000], np.zeros(8_000 + 480, np.int16), CLOUD[168_000:]])
     gap_ms = ((160_000 - LATE) // 8, (168_480 - LATE) // 8)
-    comparison = compared(live, known_gaps_ms=[gap_ms])
+    comparison = compared(live, concealed_gaps_ms=[gap_ms])
     assert comparison.offset_ms == 417.125
     assert comparison.jump_ms == 60
     assert comparison.correlation == pytest.approx(1, abs=0.01)

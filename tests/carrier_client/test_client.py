@@ -143,7 +143,7 @@ def test_complete_part_is_downloaded_again(server: RestServer, part: Path) -> No
     part.parent.mkdir()
     part.write_bytes(WAV)
     server.put(MEDIA, Answer(body=WAV, ranges=True))
-    assert problem(server.url, part).what == "the part fetched before does not fit the file"
+    assert problem(server.url, part).what == "the part downloaded before does not match the file"
     bring(server.url, part)
     assert part.read_bytes() == WAV
 
@@ -153,7 +153,7 @@ def test_response_with_another_range_is_discarded(server: RestServer, part: Path
     part.write_bytes(WAV[:1_000])
     ranged = {"Content-Range": f"bytes 0-{len(WAV) - 1001}/{len(WAV)}"}
     server.put(MEDIA, Answer(206, WAV[:-1_000], ranged), Answer(body=WAV, ranges=True))
-    assert problem(server.url, part).what == "the part fetched before does not fit the file"
+    assert problem(server.url, part).what == "the part downloaded before does not match the file"
     bring(server.url, part)
     assert part.read_bytes() == WAV
 

@@ -95,12 +95,12 @@ def test_unchanged_text_is_no_change() -> None:
         ([Change(0, word=4, text="x")], "there is no word 4"),
         ([Change(0, word=-1, text="x")], "there is no word -1"),
         ([Change(0)], "a text, a role or both"),
-        ([Change(0, word=1)], "has a text and no role"),
-        ([Change(0, word=1, text="x", role=Role.AGENT)], "has a text and no role"),
-        ([Change(0, text="x"), Change(0, text="y")], "the same thing"),
-        ([Change(0, word=1, text="x"), Change(0, word=1, text="y")], "the same thing"),
-        ([Change(0, text="x"), Change(0, word=1, text="y")], "the same thing"),
-        ([Change(0, role=Role.AGENT), Change(0, role=Role.TECHNICIAN)], "the same thing"),
+        ([Change(0, word=1)], "needs a text and no role"),
+        ([Change(0, word=1, text="x", role=Role.AGENT)], "needs a text and no role"),
+        ([Change(0, text="x"), Change(0, text="y")], "the same word or turn"),
+        ([Change(0, word=1, text="x"), Change(0, word=1, text="y")], "the same word or turn"),
+        ([Change(0, text="x"), Change(0, word=1, text="y")], "the same word or turn"),
+        ([Change(0, role=Role.AGENT), Change(0, role=Role.TECHNICIAN)], "the same word or turn"),
     ],
 )
 def test_unfitting_changes_are_refused(changes: list[Change], why: str) -> None:

@@ -49,9 +49,9 @@ def test_out_of_range_or_unknown_overrides_are_ignored(fragment: str) -> None:
     [
         (6, "all", "0 to 5"),
         (-1, "all", "0 to 5"),
-        (1, "always", "not always"),
-        (1, "", "not empty"),
-        (1, "ct,3xx", "not 3xx"),
+        (1, "always", "got always"),
+        (1, "", "got nothing"),
+        (1, "ct,3xx", "got 3xx"),
     ],
 )
 def test_wrong_settings_are_refused_with_the_reason(retries: int, policy: str, reason: str) -> None:

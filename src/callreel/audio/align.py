@@ -1,6 +1,6 @@
 """Compares the live layer of a role with the same role's channel of the cloud recording.
 
-Both captured one voice on two paths and start at different times. `anchors` aligns them; blocks of 20 ms are then compared
+Both captured the same voice on different paths, and start at different times. `anchors` aligns them; blocks of 20 ms are then compared
 one by one. This module measures; `domain/verdict.judge` interprets the result. Both sources are read in pieces, so they may
 be files; an hour takes about 30 MB of memory.
 """
@@ -47,11 +47,11 @@ def compare(
     cloud: Source,
     rate_hz: int = TELEPHONE_HZ,
     *,
-    known_gaps_ms: Sequence[tuple[int, int]] = (),
+    concealed_gaps_ms: Sequence[tuple[int, int]] = (),
 ) -> Comparison:
     """How `live` [n] differs from `cloud` [m], both mono at `rate_hz`; either may be empty.
 
-    `known_gaps_ms` are concealed gaps of the live layer. Gain does not matter, nor does noise 20 dB below the voice. Any
+    `concealed_gaps_ms` are gaps of the live layer. Gain does not matter, nor does noise 20 dB below the voice. Any
     offset is found, to the sample where there is no drift; drift up to about 200 ppm; jumps within the call up to half a
     second. Durations are multiples of one block, 20 ms.
     """
@@ -69,7 +69,7 @@ def compare(
     different = blocks.correlation < _ALIKE
     missing = cloud_sound & different
     before, after = blocks.live_at < 0, blocks.live_at >= live.size
-    in_gaps = _within(blocks.live_at, known_gaps_ms, rate_hz, block) & ~before & ~after
+    in_gaps = _within(blocks.live_at, concealed_gaps_ms, rate_hz, block) & ~before & ~after
     extra = np.count_nonzero(live_sound & ~cloud_sound & different) + _beyond(
         rms[0], lines, block, cloud.size
     )

@@ -165,7 +165,7 @@ class _Search:
         )
 
     def find_together(self, starts: Sequence[int], lag: int) -> int:
-        """The one lag that fits all excerpts best: the beginning and end of a tone tell its periods apart."""
+        """The one lag that fits all excerpts best: the beginning and end of a tone distinguish its periods."""
         total = sum(self._fit(start, lag).astype(np.float64) for start in starts)
         return lag - self._reach + int(np.argmax(total))
 

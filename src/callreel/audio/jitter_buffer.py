@@ -1,6 +1,6 @@
-"""Frames of one track, put by their stream timestamps into one continuous run of mu-law bytes.
+"""Arranges the frames of one track by their stream timestamps into one continuous run of mu-law bytes.
 
-Timestamps alone decide where audio lies; arrival times, sockets and files are unknown here. They are the carrier's, in
+Only timestamps decide the position of audio; arrival times, sockets and files play no part. They are the carrier's, in
 milliseconds since its stream began (reference/twilio.md, section 3.2); a frame may have any length. A frame that starts
 where the last one ended costs a few operations; everything else takes the slow path.
 """
@@ -17,38 +17,38 @@ from callreel.audio.silences import Silence, Silences
 
 _TOLERANCE: Final = 2 * SAMPLES_PER_MS
 _FAR: Final = 1_000 * SAMPLES_PER_MS
-"""Up to here a frame ahead is a gap, and one behind is late. Beyond, its timestamp has to be confirmed by others."""
+"""Within this distance a frame ahead means a gap, and one behind is late. Beyond it, other frames must confirm the timestamp."""
 _AGREEING: Final = 3
 """Frames that confirm a jump. Two are enough at the end of the stream, where no third can come."""
 _LONGEST: Final = 24 * 3_600_000 * SAMPLES_PER_MS
-"""A day, the longest call of the carrier: silence never reaches beyond it."""
+"""A day, the carrier's longest call: silence never extends beyond it."""
 _SECOND_OF_SILENCE: Final = bytes((SILENCE,)) * TELEPHONE_HZ
 TAKE_SAMPLES: Final = 30 * TELEPHONE_HZ
 
 
 @dataclass(frozen=True, slots=True)
 class JitterBufferCounts:
-    """What became of the frames. Silence before the first frame is the stream's beginning, not a gap."""
+    """Outcomes of the frames. Silence before the first frame is the stream's beginning, not a gap."""
 
     frames: int = 0
-    """Frames given to `place`, whatever became of them."""
+    """All frames passed to `place`."""
     repeated: int = 0
-    """Dropped: their place was taken by audio."""
+    """Dropped: their position already had audio."""
     late: int = 0
-    """Came when their place was silence already; they fill it unless it was taken."""
+    """Arrived after silence had replaced them; they fill it unless `take` already returned it."""
     reordered: int = 0
-    """Came after a later one, in time to be put where they belong."""
+    """Arrived after a later frame, but in time for their position."""
     gaps: int = 0
     gap_ms: int = 0
-    """Silence put where no frame was, in all."""
+    """Total silence inserted for missing frames."""
     overlapped: int = 0
-    """Began inside audio already there; what reached beyond it was kept."""
+    """Overlapped existing audio; only the part beyond it was used."""
     refused: int = 0
     """Dropped: the timestamp was negative, or an outlier that no other frame confirmed."""
 
 
 class Piece(Protocol):
-    """A frame: mu-law bytes, and where they lie in the stream in milliseconds."""
+    """A frame: mu-law bytes, and their position in the stream in milliseconds."""
 
     @property
     def timestamp_ms(self) -> int: ...
@@ -58,17 +58,17 @@ class Piece(Protocol):
 
 
 class JitterBuffer:
-    """Places frames; gives back samples (one byte each) in order, contiguous and exactly once.
+    """Places frames, and returns samples (one byte each) in order, contiguous and exactly once.
 
-    A timestamp at most 2 ms (half a short frame) off where the last frame ended counts as contiguous, so rounded
+    A timestamp within 2 ms (half a short frame) of the end of the last frame counts as contiguous, so rounded
     timestamps neither insert nor drop samples. Deviations do not add up: each is measured against the samples.
 
-    Frames beyond a gap are held until `reorder_ms` of them have come; then the gap becomes silence. A gap longer than
+    Frames beyond a gap are held until `reorder_ms` of them have arrived; then the gap becomes silence. A gap longer than
     `reorder_ms` needs three such frames, so one wrong timestamp moves nothing. A jump of more than a second, forward or
     backward, needs three frames that agree; a frame in sequence meanwhile proves them to be outliers. Forward the jump
-    becomes silence. Backward the stream's timestamps have begun again, and the audio continues without a gap.
+    becomes silence. Backward it means that the stream's timestamps restarted, and the audio continues without a gap.
 
-    Memory: what was settled since the last `take`, `reorder_ms` of held audio or three frames, and two frames of an
+    Memory: the samples settled since the last `take`, `reorder_ms` of held audio or three frames, and two frames of an
     unconfirmed jump. Silence takes 8 bytes a second, however long the gap.
     """
 
@@ -84,7 +84,7 @@ class JitterBuffer:
         self._ready: list[bytes] = []
         self._held: list[tuple[int, bytes]] = []
         self._held_samples = 0
-        # Where frames are held that later frames in sequence contradict.
+        # Start of held frames that later frames in sequence contradict.
         self._doubtful: set[int] = set()
         self._jump: list[tuple[int, bytes]] = []
         self._silences = Silences()
@@ -92,9 +92,9 @@ class JitterBuffer:
         self._counts = dict.fromkeys(("repeated", "late", "reordered", "overlapped", "refused"), 0)
 
     def place(self, pieces: Sequence[Piece]) -> int:
-        """Put each frame where its timestamp says, in the order given; returns how many samples are ready to take.
+        """Place each frame at its timestamp, in the given order; returns the number of samples that `take` can return.
 
-        Never raises on what a peer may send.
+        Never raises because of what a peer sends.
         """
         ready, base, position = self._ready, self._base, self._position
         in_sequence = not (self._held or self._jump)
@@ -133,7 +133,7 @@ class JitterBuffer:
         return settled
 
     def finish(self) -> int:
-        """The stream is over: settle what is held, gaps as silence. Returns how many samples are ready to take."""
+        """The stream is over: settle the held frames, with gaps as silence. Returns the number of samples that `take` can return."""
         if len(self._jump) > 1:
             self._follow_jump()
         self._refuse_jump()
@@ -178,7 +178,7 @@ class JitterBuffer:
         self._join_held(confirmed=False)
 
     def _suspect(self, at: int, payload: bytes, far: int) -> None:
-        """Remember a frame far off; follow it once enough others agree."""
+        """Remember a frame with a distant timestamp, and jump there once enough others agree."""
         if any(at == other for other, _ in self._jump):
             self._counts["repeated"] += 1
             return
@@ -221,15 +221,15 @@ class JitterBuffer:
             self._close_gap()
 
     def _close_gap(self) -> None:
-        """Silence up to the first frame held, and after it all that has become contiguous."""
+        """Insert silence up to the first held frame, then place all frames that are now contiguous."""
         first = self._held[0][0]
         if first > self._position:
             self._put_silence(first)
         self._join_held(confirmed=True)
 
     def _join_held(self, *, confirmed: bool) -> None:
-        """Place the held frames that are contiguous now. Without a frame beyond it that confirms it, a doubtful one waits:
-        if its timestamp is wrong, the frame that belongs there comes next and takes its place."""
+        """Place the held frames that are contiguous now. A doubtful frame waits until a frame beyond it confirms it: if its
+        timestamp is wrong, the right frame for that position arrives next and replaces it."""
         while self._held:
             at, payload = self._held[0]
             tolerance = min(_TOLERANCE, len(payload) // 2)
@@ -270,7 +270,7 @@ class JitterBuffer:
         self._position = end
 
     def _fill(self, at: int, payload: bytes, tolerance: int) -> bool:
-        """Write a late frame into silence at its place, as far as that was not taken. False when none was there."""
+        """Write a late frame over silence at its position, as far as `take` has not returned it. False if there was none."""
         hit = self._silences.under(at, at + len(payload), tolerance)
         for silence in hit:
             first, last = max(at, silence.start, self._taken), min(at + len(payload), silence.end)

@@ -1,4 +1,4 @@
-"""Loudness of samples: a level for a meter, and minimum and maximum pairs for a drawn waveform.
+"""Loudness of samples: a level for a meter, and minimum and maximum pairs for a waveform.
 
 Levels are RMS in dBFS, where a square wave at full scale is 0 and a full-scale sine -3.01.
 """
@@ -26,7 +26,7 @@ def dbfs(samples: Samples) -> float:
 def peaks(samples: Samples, samples_per_bucket: int) -> npt.NDArray[np.int16]:
     """Lowest and highest sample [buckets, 2] of each stretch of `samples` [n]; the last one may be shorter."""
     if samples_per_bucket < 1:
-        raise ValueError(f"a bucket holds at least one sample, not {samples_per_bucket}")
+        raise ValueError(f"expected at least one sample per bucket, got {samples_per_bucket}")
     starts = np.arange(0, samples.size, samples_per_bucket)
     if not starts.size:
         return np.zeros((0, 2), np.int16)

@@ -14,7 +14,7 @@ from callreel.audio.samples import Samples
 with warnings.catch_warnings():
     warnings.simplefilter(
         "ignore", DeprecationWarning
-    )  # of Python 3.11 and 3.12; later ones have it from audioop-lts
+    )  # part of Python 3.11 and 3.12; audioop-lts provides it for later versions
     import audioop
 
 SILENCE = 0xFF

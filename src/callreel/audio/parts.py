@@ -1,8 +1,8 @@
-"""A layer put together from several sources: streams of one call, files of one layer, consecutive recordings.
+"""Combines several sources into one layer: streams of a call, files of a layer, or consecutive recordings.
 
-Within a stream the stream's own clock places every sample. The start of a second stream is known by its arrival only, some
-100 ms off; aligned with the cloud recording it is known to the sample. Streams that went to different machines left a file
-each (`ingest/handover`); laid over one another they are the layer.
+Within a stream the stream's own clock places every sample. The start of a second stream is first estimated from its
+arrival, with an error of some 100 ms; alignment with the cloud recording makes it exact. Streams on different machines
+wrote one file each (`ingest/handover`); overlaid, these files are the layer.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Part:
 
 
 class Joined:
-    """Sources at their places in `starts` (samples), silence between; a later one wins an overlap."""
+    """Sources at the positions `starts` (in samples), with silence in between; in an overlap the later one wins."""
 
     __slots__ = ("_placed", "size")
 
@@ -43,7 +43,7 @@ class Joined:
 
 
 class Overlaid:
-    """The files of one layer as one source. Each is silent where another has its part; their lengths may differ."""
+    """The files of one layer as one source. Each is silent where another has audio; their lengths may differ."""
 
     __slots__ = ("_files", "size")
 

@@ -13,10 +13,10 @@ import soxr
 from callreel.audio.samples import ASR_HZ, TELEPHONE_HZ, Floats, Samples
 
 BLOCK_SAMPLES = 1_600
-"""200 ms. Input is gathered into such blocks: pieces of 20 ms cost three times as much (reference/ingest.md)."""
+"""200 ms. Input is collected into blocks of this size: pieces of 20 ms cost three times as much (reference/ingest.md)."""
 
 CUT_SAMPLES = 4_000
-"""0.5 s. Longer input goes through the filter in such pieces; where it is cut does not change the samples.
+"""0.5 s. Longer input passes through the filter in pieces of this size, which does not change the samples.
 
 The filter keeps a buffer as large as the largest piece: 360 kB for 1 s, 210 for 0.5 s, 130 for 0.2 s. One second in one
 piece costs 61 us, in halves 67, in fifths 76 (docs/performance.md).
@@ -57,7 +57,7 @@ class Upsampler:
         return self._filtered()
 
     def finish(self) -> Samples:
-        """The rest, so that all output together has exactly twice the samples of all input."""
+        """The remaining output, so that all output together has exactly twice the samples of all input."""
         if self._finished:
             raise ValueError("the upsampler is finished")
         self._finished = True
@@ -98,7 +98,7 @@ def to_rate(samples: Samples, from_hz: int, to_hz: int) -> Samples:
 
 
 def rate_blocks(blocks: Iterable[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:
-    """`blocks` [n] at another rate, as a stream. For engines and for comparing, not for layers."""
+    """`blocks` [n] at another rate, as a stream. For engines and comparisons, not for layers."""
     if from_hz == to_hz:
         yield from blocks
         return

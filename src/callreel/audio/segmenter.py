@@ -1,6 +1,6 @@
 """Speech segments of one track, from the speech probability of each step.
 
-It is fed one number a step and knows neither samples nor models nor clocks. The rule is Silero's hysteresis (open at `on`,
+It receives one probability per step and is independent of samples, models and clocks. The rule is Silero's hysteresis (open at `on`,
 silence below `off`) with padding; the values are those measured in reference/speech.md, sections 1 and 5.
 """
 
@@ -38,9 +38,9 @@ class SegmenterOptions:
     post_ms: int = 450
     """Padding before the first and after the last speech; the latter is at most `min_silence_ms`."""
     min_speech_ms: int = 100
-    """A segment with less is dropped: a click, not a word. The rest of a cut segment is kept with any speech at all."""
+    """A segment with less speech is dropped as a click. The rest of a cut segment is kept with any speech at all."""
     soft_max_ms: int = 15_000
-    """From this length on, a dip of `dip_ms` ends a segment."""
+    """Beyond this length, a dip of `dip_ms` ends a segment."""
     hard_max_ms: int = 25_000
     dip_ms: int = 150
     step_ms: int = 32
@@ -69,7 +69,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The open segment was cut because it was long. The next one is open from `end_ms` on, without an `Opened`."""
+    """The open segment was cut because it was long. The next one starts at `end_ms`, without an `Opened`."""
 
     start_ms: int
     end_ms: int
@@ -77,7 +77,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The open segment held too little speech to be one."""
+    """The open segment contained too little speech."""
 
     start_ms: int
 
@@ -86,7 +86,7 @@ SegmentEvent: TypeAlias = Opened | Closed | Split | Dropped
 
 
 class Segmenter:
-    """One track's segments, in order; they never overlap. Memory: one number a step of the open segment."""
+    """One track's segments, in order; they never overlap. Memory: one number per step of the open segment."""
 
     __slots__ = ("_options", "_now_ms", "_previous_end_ms", "_rest", "_start_ms", "_steps", "_voiced")
 
@@ -172,7 +172,7 @@ class Segmenter:
         return best
 
     def _quietest(self, first: int) -> int:
-        """The step from `first` on around which speech is least likely; its neighbours count half."""
+        """The step after `first` around which speech is least likely; its neighbours count half."""
         smoothed = np.convolve(self._steps, (0.5, 1.0, 0.5), mode="same")
         # The last step has no right neighbour yet.
         return first + int(np.argmin(smoothed[first:-1])) if first < len(self._steps) - 1 else first
@@ -187,7 +187,7 @@ class Segmenter:
 
 
 class SpeechSegmenter:
-    """The one loop from a track's 8 kHz samples to its segments: detector steps in, segment events out."""
+    """Segments a track's 8 kHz samples: runs the detector on each step and returns the segment events."""
 
     def __init__(self, detector: SpeechDetector, options: SegmenterOptions) -> None:
         self._detector = detector
@@ -198,7 +198,7 @@ class SpeechSegmenter:
 
     @property
     def position_ms(self) -> int:
-        """How far detection has come."""
+        """The position up to which speech detection has run."""
         return self._steps * self._step_ms
 
     def push(self, samples8k: Samples) -> Iterator[SegmentEvent]:

@@ -1,4 +1,4 @@
-"""Where the jitter buffer put silence because no frame was there: tells a late frame from a repeated one, and counts.
+"""The stretches of silence that the jitter buffer inserted for missing frames; they distinguish a late frame from a repeated one.
 
 Positions are samples since the buffer's first.
 """
@@ -11,7 +11,7 @@ _KEPT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Samples from `start` to `end`. `gap` is False for the beginning of a stream, where no frame was lost."""
+    """Samples from `start` to `end`. `gap` is False at the beginning of a stream, where no frame was lost."""
 
     start: int
     end: int
@@ -19,7 +19,7 @@ class Silence:
 
 
 class Silences:
-    """In order of position; the last 4,096 are remembered, all are counted."""
+    """In order of position. The last 4,096 are kept; all are counted."""
 
     __slots__ = ("_known", "gap_samples", "gaps")
 
@@ -33,7 +33,7 @@ class Silences:
         return tuple(self._known)
 
     def add(self, silence: Silence) -> None:
-        """Remember one that lies after all others."""
+        """Add one after all others."""
         self._known.append(silence)
         del self._known[:-_KEPT]
         self._count(silence, 1)
@@ -44,7 +44,7 @@ class Silences:
         return [silence for silence in after if min(end, silence.end) - max(start, silence.start) > tolerance]
 
     def shrink(self, silence: Silence, start: int, end: int) -> None:
-        """Audio now lies from `start` to `end` within `silence`; what is left of it stays."""
+        """Remove the part from `start` to `end`, which now has audio, from `silence`."""
         left = [
             Silence(first, last, silence.gap)
             for first, last in ((silence.start, start), (end, silence.end))

@@ -1,4 +1,4 @@
-"""Samples that need not be in memory: anything with a length that can be sliced, such as an array.
+"""Samples that need not be in memory: any object with a length and slices, such as an array.
 
 Code that works along hours of audio (envelopes, alignment, detection) reads slices, so it runs on arrays in tests and on
 files in production. `store/files/sound_files` reads the files.
@@ -55,7 +55,7 @@ def in_blocks(source: Source, block: int) -> Iterator[Samples]:
 
 
 def last_sound(source: Source, start: int, stop: int, block: int = TELEPHONE_HZ) -> int:
-    """The position after the last sample in [start, stop) that is not digital silence; `start` if there is none."""
+    """The position after the last sample in [start, stop) that is not digital silence; `start` if all are."""
     for at in range(stop, start, -block):
         nonzero = np.flatnonzero(source[max(start, at - block) : at])
         if nonzero.size:

@@ -1,8 +1,8 @@
 """WAV heads: writing one that is valid at any instant while the file grows, and reading those of other programs.
 
 Written heads are the plain 44 bytes: RIFF, a 16-byte `fmt ` chunk (PCM, 16 bits), `data`. The head is rewritten after each
-append; `repaired_length` is for files whose writer died in between. No I/O here: heads are bytes, files are a function that
-reads at a place. Follows Microsoft's "Multiple Channel Audio Data and WAVE Files"; RF64: EBU Tech 3306.
+append; `repaired_length` is for files whose writer died in between. No I/O here: heads are bytes, and files are a function
+that reads at an offset. Follows Microsoft's "Multiple Channel Audio Data and WAVE Files"; RF64: EBU Tech 3306.
 """
 
 import struct
@@ -19,14 +19,14 @@ _SAMPLE_BYTES = 2
 _HEAD = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _MAX_U32 = 0xFFFF_FFFF
 _STREAMED = 0x7FFF_0000
-"""Writers that cannot go back leave this length or more: 7FFFF000, 7FFFFFFF, FFFFFFFF."""
+"""Writers that cannot seek back leave this length or more: 7FFFF000, 7FFFFFFF, FFFFFFFF."""
 LOWEST_HZ, HIGHEST_HZ = 4_000, 192_000
 _MOST_CHUNKS = 1_000
 _MOST_CHANNELS = 1_024
 _KNOWN = frozenset({b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"cue ", b"smpl", b"id3 "})
 
 ReadAt = Callable[[int, int], bytes]
-"""`read_at(offset, count)`: the bytes there, fewer at the end of the file."""
+"""`read_at(offset, count)`: the bytes at that offset, fewer at the end of the file."""
 
 
 class WavError(AudioFileError):
@@ -35,10 +35,10 @@ class WavError(AudioFileError):
 
 @dataclass(frozen=True, slots=True)
 class WavInfo:
-    """What a head says. `format` is 1 for PCM, 7 for mu-law, others as the file has them.
+    """The contents of a head. `format` is 1 for PCM, 7 for mu-law, others as in the file.
 
-    `data_bytes` is what the head claims (`parse`) or what the file holds (`scan`). `missing_bytes` is how much more the head
-    promises than the file holds; 0 where its length is one that streaming writers leave there.
+    `data_bytes` is the length in the head (`parse`) or in the file (`scan`). `missing_bytes` is how many bytes the file lacks
+    according to the head; 0 for the placeholder lengths of streaming writers.
     """
 
     rate_hz: int
@@ -62,14 +62,14 @@ class WavInfo:
 def header(data_bytes: int, rate_hz: int, channels: int = 1) -> bytes:
     """The 44 bytes before `data_bytes` of 16-bit PCM.
 
-    Lengths are 32 bits: from 4 GiB on (74 hours of 8 kHz mono) they stay at their maximum, which readers take for
+    Lengths have 32 bits: from 4 GiB (74 hours of 8 kHz mono) they stay at their maximum, which readers interpret as
     "to the end of the file". 16-bit data has an even length, so no pad byte follows.
     """
     return plain_head(WavInfo(rate_hz, channels, 8 * _SAMPLE_BYTES, PCM, HEADER_BYTES, data_bytes))
 
 
 def plain_head(info: WavInfo) -> bytes:
-    """The 44 bytes that say of its data what `info` does, for a file whose own head misleads."""
+    """A plain head of 44 bytes with the properties in `info`, for a file whose own head is misleading."""
     return _HEAD.pack(
         b"RIFF", min(info.data_bytes + HEADER_BYTES - 8, _MAX_U32), b"WAVE",
         b"fmt ", 16, info.format, info.channels, info.rate_hz, info.rate_hz * info.frame_bytes, info.frame_bytes, info.bits,
@@ -78,13 +78,13 @@ def plain_head(info: WavInfo) -> bytes:
 
 
 def repaired_length(file_size: int, channels: int = 1) -> int:
-    """The `data_bytes` of a file of ours that is `file_size` long: what follows the head, in whole sample frames."""
+    """The `data_bytes` of a file that we wrote, from its size: everything after the head, in whole sample frames."""
     frame_bytes = channels * _SAMPLE_BYTES
     return max(0, file_size - HEADER_BYTES) // frame_bytes * frame_bytes
 
 
 def parse(head: bytes) -> WavInfo:
-    """What `head` says, which must reach to the start of the data; a few kB do for any file met in practice.
+    """The contents of `head`, which must extend to the start of the data; in practice a few kB suffice.
 
     Raises WavError if it is not RIFF WAVE, has no usable `fmt `, or ends before the data.
     """
@@ -92,9 +92,9 @@ def parse(head: bytes) -> WavInfo:
 
 
 def scan(read_at: ReadAt, size_bytes: int) -> WavInfo:
-    """What a whole file of `size_bytes` says and holds, wherever its chunks lie.
+    """The properties of a whole file of `size_bytes`, wherever its chunks are.
 
-    A length that is 0, more than the file has, or the maximum that streaming writers leave there counts as "to the end of
+    A length that is 0, exceeds the file, or is a placeholder of streaming writers counts as "to the end of
     the file". Raises WavError as `parse` does.
     """
     info = _walk(read_at, size_bytes)
@@ -109,7 +109,7 @@ def scan(read_at: ReadAt, size_bytes: int) -> WavInfo:
 
 
 def _walk(read_at: ReadAt, size_bytes: int) -> WavInfo:
-    """Chunks we do not know are passed over, and WAVE_FORMAT_EXTENSIBLE is looked into."""
+    """Skips unknown chunks, and reads the sub-format of WAVE_FORMAT_EXTENSIBLE."""
     head = read_at(0, 12)
     if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
         raise WavError(f"expected a WAV file (RIFF ... WAVE), got {_shown(head)}")
@@ -131,15 +131,15 @@ def _walk(read_at: ReadAt, size_bytes: int) -> WavInfo:
         # Chunks are padded to even lengths, but some writers forget it.
         if size % 2 and read_at(at, 4) not in _KNOWN:
             at += 1
-    raise WavError(f"expected a data chunk, the WAV head ends after {size_bytes} bytes without one")
+    raise WavError(f"expected a data chunk, but the WAV head ends after {size_bytes} bytes without one")
 
 
-def _is_chunk(name_and_size: bytes, room: int) -> bool:
-    """Whether a chunk begins here, so that the data before it was empty; or nothing at all."""
+def _is_chunk(name_and_size: bytes, available: int) -> bool:
+    """Whether another chunk or the end of the file is here, so that the data before it was empty."""
     if len(name_and_size) < 8:
         return True
     name, size = struct.unpack("<4sI", name_and_size)
-    return name in _KNOWN and size <= room - 8
+    return name in _KNOWN and size <= available - 8
 
 
 def _info(fmt: bytes | None, data_offset: int, data_bytes: int) -> WavInfo:

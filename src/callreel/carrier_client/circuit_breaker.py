@@ -1,7 +1,7 @@
 """A circuit breaker around the carrier's REST API, for jobs that poll it.
 
-An outage or a quota of an hour then costs some dozen requests, however many calls wait for an answer. Downloads are
-workflows with a retry policy of their own (`runtime/retry`).
+An outage or a quota of an hour then costs some dozen requests, however many calls wait for a response. Downloads do not use
+it: they are workflows with the retry policy of `runtime/retry`.
 """
 
 from callreel.domain.errors import CarrierError
@@ -12,7 +12,7 @@ BACKOFF = Backoff(first_s=2.0, longest_s=300.0)
 
 
 class CircuitBreaker:
-    """Open after a failed request, for longer the more failed in a row. One thread at a time."""
+    """Open after a failed request, for longer with each consecutive failure. For one thread at a time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -23,11 +23,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether no request may be made now."""
+        """Whether requests are blocked now."""
         return self._clock.monotonic_s() < self._open_until_s
 
     def failed(self, error: CarrierError) -> float:
-        """A request failed. Returns for how many seconds none may be made: by backoff, or as long as the carrier demands."""
+        """Record a failed request; returns the seconds until the next one may be made, by backoff or as the carrier requests."""
         self._failures += 1
         wait_s = max(BACKOFF.after_s(self._failures), error.retry_after_s or 0.0)
         self._open_until_s = self._clock.monotonic_s() + wait_s

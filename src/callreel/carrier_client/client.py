@@ -1,9 +1,9 @@
-"""The carrier's REST API as the server uses it: recordings listed, downloaded and deleted, legs queried.
+"""The carrier's REST API as the server uses it: list, download and delete recordings, query legs, start streams.
 
-Requests go through the carrier's own library, over our HTTP client; downloads are streams, which the library has not. URLs
-are built from our settings and the recording's SID; one that came with a callback or a list is never followed with our
-credentials. A download that breaks off is resumed where the carrier allows it, else restarted; nothing gets its final name
-before its length and its header are right.
+Requests use the carrier's own library, with our HTTP client; it lacks streaming downloads, which use that client directly.
+URLs are built from our settings and the recording's SID: our credentials are never sent to a URL from a callback or a list.
+An interrupted download is resumed if the carrier allows it, else restarted; a file gets its final name only when its length
+and its header are correct.
 """
 
 import json
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CarrierAccess:
-    """Where the carrier's REST API is and who we are there. `username` is an API key SID or the account SID."""
+    """Address and credentials of the carrier's REST API. `username` is an API key SID or the account SID."""
 
     api_url: str
     account_sid: str
@@ -57,13 +57,13 @@ class CarrierRecordings:
             timeout=access.timeout_s,
             follow_redirects=True,  # the client drops our credentials when a redirect leaves the host
         )
-        # An environment of our own: TWILIO_EDGE and TWILIO_REGION would move requests to another host.
+        # Without this environment, TWILIO_EDGE and TWILIO_REGION would redirect requests to another host.
         client = Client(
             access.username, access.password, access.account_sid,
             http_client=_Http(self._http, access.api_url), environment={"TWILIO_EDGE": ""},
         )  # fmt: skip
         client.api.base_url = access.api_url
-        # Now and not when it is first needed: the library imports the API here, and a stream restart must not wait for it.
+        # Here rather than at first use: the library imports the API now, and a stream restart must not wait for that.
         self._account = client.api.v2010.accounts(access.account_sid)
 
     @property
@@ -82,12 +82,12 @@ class CarrierRecordings:
     def since(self, day: date) -> Iterator[RecordingResource]:
         """All recordings of the account that began on `day` (UTC) or later, newest first."""
         with _readable("a list of recordings"):
-            # As text: the library would make it a moment, which the API's filter by day does not know.
+            # As text: the library would convert a date to a time, which the API's filter by day does not support.
             first = self._account.recordings.page(date_created_after=day.isoformat(), page_size=1000)
             yield from _listed(first)
 
     def is_over(self, leg_sid: LegSid) -> bool:
-        """Whether a leg has ended, or is not known to the carrier."""
+        """Whether a leg has ended, or is unknown to the carrier."""
         with _readable("a query for a call"):
             try:
                 return str(self._account.calls(leg_sid).fetch().status) in TERMINAL
@@ -103,7 +103,7 @@ class CarrierRecordings:
     def delete_transcriptions(self, sid: RecordingSid) -> int:
         """Delete the carrier's own transcriptions of a recording; returns how many there were.
 
-        These are resources of their own, beside the recording (`Recordings/{RE…}/Transcriptions/{TR…}`).
+        They are separate resources (`Recordings/{RE…}/Transcriptions/{TR…}`), which remain when the recording is deleted.
         """
         with _readable("a list of transcriptions"):
             try:
@@ -122,9 +122,9 @@ class CarrierRecordings:
             self._account.calls(leg_sid).streams.create(**options)
 
     def download(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
-        """Download the recording's WAV into `part`, continuing what lies there; answers what its header says.
+        """Download the recording's WAV into `part`, continuing a partial file; returns the contents of its header.
 
-        Raises CarrierError; `part` then holds what came, for the next attempt.
+        Raises CarrierError; `part` then has the bytes received so far, for the next attempt.
         """
         have = part.stat().st_size if part.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
@@ -132,20 +132,20 @@ class CarrierRecordings:
         try:
             with self._http.stream("GET", url, headers=headers) as answer:
                 expected = self._accept(answer, part, have)
-                # In the pieces that come: gathered into larger ones, the last would be lost with the connection.
+                # Written in the received pieces: with larger buffers, a broken connection would lose the last one.
                 _write(part, answer.iter_bytes(), append=answer.status_code == 206)
         except httpx2.HTTPError as error:
             raise _broken(f"the connection broke ({type(error).__name__})") from None
         return self._check(part, expected)
 
     def _accept(self, answer: httpx2.Response, part: Path, have: int) -> int | None:
-        """The length that the whole file should have, if the carrier says; raises CarrierError on a refusal."""
+        """The length of the whole file, if the carrier states it. Raises CarrierError for an error response."""
         other_range = not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status_code == 416 or (answer.status_code == 206 and other_range):
             part.unlink(missing_ok=True)
-            raise _broken("the part fetched before does not fit the file")
+            raise _broken("the part downloaded before does not match the file")
         if answer.status_code not in (200, 206):
-            # A recording that was just announced may not be there yet (reference/twilio.md, section 6.3).
+            # A recording may not be available yet right after its callback (reference/twilio.md, section 6.3).
             raise _refusal(answer, passing=(404,))
         length = answer.headers.get("Content-Length")
         if length is None or answer.headers.get("Content-Encoding"):
@@ -161,8 +161,8 @@ class CarrierRecordings:
                 info = wav.scan(lambda at, count: os.pread(file.fileno(), count, at), size)
         except wav.WavError as error:
             part.unlink()
-            raise _broken(f"what came is no WAV file: {error}") from None
-        # With the length that HTTP gave, a head that promises more is only wrong; without, the connection may have broken.
+            raise _broken(f"the download is not a WAV file: {error}") from None
+        # With a length from HTTP, a header that states more is merely wrong; without one, the connection may have broken.
         if expected is None and info.missing_bytes:
             part.unlink()
             raise _broken(f"the file broke off {info.missing_bytes} bytes before its end")
@@ -170,7 +170,7 @@ class CarrierRecordings:
 
 
 class _Http(HttpClient):  # type: ignore[misc]
-    """The carrier's library over our HTTP client, with its errors and their `Retry-After` as ours."""
+    """Our HTTP client for the carrier's library; raises error responses, with their `Retry-After`, as CarrierError."""
 
     def __init__(self, client: httpx2.Client, api_url: str) -> None:
         super().__init__(log, is_async=False)
@@ -203,7 +203,7 @@ class _Http(HttpClient):  # type: ignore[misc]
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """What the library cannot read, as our error; of a refusal, the request too."""
+    """Raise responses that the library cannot parse as CarrierError, and add the request to error responses."""
     try:
         yield
     except CarrierError as error:
@@ -236,7 +236,7 @@ def _deleted(delete: Callable[[], bool]) -> bool:
 
 
 def _listed(page: RecordingPage | None) -> Iterator[RecordingResource]:
-    """The recordings of this page and those that follow. An unusable one is skipped: it must not hide the others."""
+    """The recordings of this page and the next ones. An unusable one is skipped, so that it does not hide the others."""
     while page is not None:
         while True:
             try:
@@ -251,7 +251,7 @@ def _listed(page: RecordingPage | None) -> Iterator[RecordingResource]:
 
 
 def _resource(found: RecordingInstance) -> RecordingResource:
-    """A recording of the library's; checked as strictly as the carrier's own JSON, since its SID becomes a file's name."""
+    """Converts the library's recording, as strictly as JSON from the carrier, since its SID becomes a file name."""
     start_time = found.start_time if isinstance(found.start_time, datetime) else None
     names = (
         "sid",
@@ -269,12 +269,12 @@ def _resource(found: RecordingInstance) -> RecordingResource:
 
 
 def _broken(what: str) -> CarrierError:
-    """What came cannot be used, and the next attempt may bring it whole."""
+    """The error for an incomplete download, which the next attempt may complete."""
     return CarrierError(what, retryable=True)
 
 
 def _refusal(answer: httpx2.Response, passing: tuple[int, ...] = ()) -> CarrierError:
-    """An answer that is no success. Statuses in `passing` may be another one later, besides the usual ones."""
+    """The error for an unsuccessful response. Statuses in `passing` count as transient, besides the usual ones."""
     status = answer.status_code
     return CarrierError(
         f"the carrier answered {status}",

@@ -145,7 +145,7 @@ def _compare(audio: CallAudio, streamed: list[StreamRow]) -> tuple[tuple[Compari
         }
         parts = {role: _shifted(parts[role], starts) for role in parts}
     comparisons = (
-        compare(role, pair.live, pair.cloud, known_gaps_ms=_gaps_ms(parts[role]))
+        compare(role, pair.live, pair.cloud, concealed_gaps_ms=_gaps_ms(parts[role]))
         for role, pair in pairs.items()
     )
     return tuple(comparisons), between_ms

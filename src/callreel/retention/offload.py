@@ -97,7 +97,7 @@ class Offloader:
         if not finished:
             return []
         with self._database.read() as conn:
-            known = layers.known_paths(conn, finished)
+            known = layers.finished_paths(conn, finished)
         return [key for key in finished if key in known or key.startswith(f"{peaks.FOLDER}/")]
 
     def trouble(self) -> str | None:

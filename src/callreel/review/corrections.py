@@ -16,7 +16,7 @@ from callreel.store.transcripts.revisions import RevisionRow
 
 
 class ConflictError(CallreelError):
-    """Somebody else corrected meanwhile, or there is nothing to correct yet."""
+    """Another person has corrected the transcript meanwhile, or there is none yet."""
 
 
 class Corrections:
@@ -28,7 +28,7 @@ class Corrections:
         self._clock = clock
 
     def correct(self, call_id: CallId, base: int, changes: Sequence[Change], by: str) -> RevisionRow:
-        """Keep `changes` to revision `base` (0: the machine's text) as the next one.
+        """Save `changes` to revision `base` (0: the engine's text) as the next revision.
 
         Raises ConflictError when `base` is not the newest or there is no final transcript, CorrectionError for changes
         that do not fit or change nothing.
@@ -38,13 +38,15 @@ class Corrections:
         if shown is None:
             raise ConflictError("the call has no final transcript yet")
         if base != shown.number:
-            raise ConflictError(f"the newest revision is {shown.number}, not {base}: look at it first")
+            raise ConflictError(
+                f"expected changes to revision {shown.number}, got {base}: reload the transcript"
+            )
         # Aligning words takes CPU time, so it is done before the transaction, which checks that nothing changed.
         changed = corrected(shown.turns, changes)
         with self._database.write() as conn:
             calls.lock(conn, call_id)
             if revisions.shown(conn, call_id) != shown:
-                raise ConflictError("the transcript was changed meanwhile: look at the newest revision first")
+                raise ConflictError("another person changed the transcript meanwhile: reload it")
             kept = [_change(change) for change in changes]
             row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now())
             turns = len(shown.turns) - sum(turn is None for turn in changed.values())

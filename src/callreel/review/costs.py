@@ -1,4 +1,4 @@
-"""What a call cost at the carrier, from its rows: the legs' lengths as the carrier reported them, or from our own times."""
+"""The cost of a call at the carrier, from its rows: durations as the carrier reported them, or by our own times."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -46,7 +46,7 @@ _BEST_FIRST = (
 
 
 def main_recording(recorded: Iterable[RecordingRow]) -> RecordingRow | None:
-    """The recording that stands for the call in summaries: the best state, then the longest, in any order of arrival."""
+    """The recording that represents the call in summaries: the one in the best state, then the longest."""
     order = {state: place for place, state in enumerate(_BEST_FIRST)}
     return min(
         recorded,
@@ -63,5 +63,5 @@ def between_ms(start: datetime, end: datetime) -> int:
 
 
 def _leg_ms(leg: LegRow | None, otherwise_ms: int) -> int:
-    """A leg's length as the carrier reported it, or by our own times until then."""
+    """A leg's duration as the carrier reported it, or by our own times until then."""
     return otherwise_ms if leg is None or leg.duration_s is None else 1000 * leg.duration_s

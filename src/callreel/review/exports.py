@@ -45,7 +45,7 @@ def export_transcript(
     *,
     byte_order_mark: bool = False,
 ) -> str | None:
-    """The file's text, or None if there is no such call. `names` are what the parties are called.
+    """The file's text, or None if there is no such call. `names` has the display name of each role.
 
     `byte_order_mark` is for CSV alone.
     """

@@ -1,7 +1,7 @@
 """The quality of a call's live text, measured against its final text.
 
-The final text is not the truth, only a better decoding of the same audio. Words are held against each other as
-`speech.difference` does it.
+The final text may be wrong too; it is a better decoding of the same audio. Words are aligned as in
+`review/transcript_difference`.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from callreel.review.transcript_difference import differences
 
 @dataclass(frozen=True, slots=True)
 class LiveScore:
-    """Counts of words. `words` is those of the final text: `same`, `replaced` and `missing` of them, and `added` others."""
+    """Counts of words: `words` in the final text, of which `same`, `replaced` and `missing`; `added` are only in the live text."""
 
     words: int
     same: int
@@ -28,7 +28,7 @@ class LiveScore:
 
 
 def live_score(live: Iterable[Turn], final: Iterable[Turn]) -> LiveScore:
-    """Both on the call's clock."""
+    """The score of two transcripts on the call's clock."""
     words = same = replaced = missing = added = 0
     for run in differences(live, final):
         live_words, final_words = len(run.live), len(run.final)

@@ -1,4 +1,4 @@
-"""Stores a call's live score whenever its live or final text is new."""
+"""Saves a call's live score whenever its live or final text changes."""
 
 from dataclasses import asdict
 
@@ -14,7 +14,7 @@ from callreel.store.transcripts import live_scores, transcripts
 
 
 def save_text_score(conn: Connection, call_id: CallId) -> None:
-    """In the transaction that has made one of the texts, or placed them against each other. Nothing without both."""
+    """Save the score if both texts exist, in the transaction that saved or aligned one of them."""
     row = calls.get(conn, call_id)
     live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
     final = transcripts.latest(conn, call_id, TranscriptKind.FINAL)
@@ -24,6 +24,6 @@ def save_text_score(conn: Connection, call_id: CallId) -> None:
 
 
 def save_delivery(conn: Connection, call_id: CallId, delivered: Delivered) -> None:
-    """How the words came, counted by the process that gave them out."""
+    """Save how the words were displayed, counted by the process that published them."""
     counts = {"live_words": delivered.words, "late": delivered.late, "retracted": delivered.retracted}
     live_scores.put(conn, call_id, counts)

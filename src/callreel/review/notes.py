@@ -29,7 +29,7 @@ class HeldNoteError(CallreelError):
 
 
 class Notes:
-    """Writing, changing and removing. Blocking; safe from any thread."""
+    """Adds, changes and removes marks and notes. Blocking; safe from any thread."""
 
     def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class Notes:
         self._clock = clock
 
     def add(self, call_id: CallId, kind: NoteKind, at_ms: int, text: str, by: str) -> NoteRow:
-        """A new note on a call that is there. Raises NoteError."""
+        """Add a note to an existing call. Raises NoteError."""
         text = _checked(kind, text)
         with self._database.write() as conn:
             row = notes.add(conn, call_id, kind, at_ms, text, by, self._clock.now())
@@ -48,7 +48,7 @@ class Notes:
     def change(
         self, call_id: CallId, note_id: int, at_ms: int | None, text: str | None, *, by: str, all_notes: bool
     ) -> NoteRow | None:
-        """Change what is given; None if there is no such note. Raises NoteError, OthersNoteError, HeldNoteError."""
+        """Change the given fields; None if there is no such note. Raises NoteError, OthersNoteError, HeldNoteError."""
         with self._database.write() as conn:
             row = self._own(conn, call_id, note_id, by, all_notes)
             if row is None:
@@ -62,7 +62,7 @@ class Notes:
         return changed
 
     def remove(self, call_id: CallId, note_id: int, *, by: str, all_notes: bool) -> bool:
-        """Whether there was such a note. Raises OthersNoteError, HeldNoteError."""
+        """Remove a note; False if there was none. Raises OthersNoteError, HeldNoteError."""
         with self._database.write() as conn:
             row = self._own(conn, call_id, note_id, by, all_notes)
             if row is None:
@@ -92,7 +92,7 @@ class Notes:
 def _checked(kind: NoteKind, text: str) -> str:
     text = text.strip()
     if len(text) > LONGEST_NOTE:
-        raise NoteError(f"a note has at most {LONGEST_NOTE} characters, not {len(text)}")
+        raise NoteError(f"a note has at most {LONGEST_NOTE} characters, got {len(text)}")
     if kind is NoteKind.NOTE and not text:
-        raise NoteError("a note has a text; a mark may be without one")
+        raise NoteError("a note needs a text; only a mark may have none")
     return text

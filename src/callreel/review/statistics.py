@@ -1,7 +1,7 @@
-"""Statistics by day: calls, minutes, spoken time, verdicts, storage, cost so far and expected for the month.
+"""Statistics by day: calls, minutes, spoken time, verdicts, storage, cost so far and projected for the month.
 
-A call counts for the day on which it began, in a zone of the reader's choice. Everything is read in a few queries over
-the range, however many calls it has.
+A call counts for the day on which it began, in the reader's time zone. A few queries over the range read everything,
+however many calls it has.
 """
 
 import calendar
@@ -32,7 +32,7 @@ _AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
 
 @dataclass(slots=True)
 class Figures:
-    """Sums over some calls. `carrier_minutes` are recordings that the carrier keeps, in its started minutes."""
+    """Sums over some calls. `carrier_minutes` are the started minutes of recordings stored at the carrier."""
 
     calls: int = 0
     duration_ms: int = 0
@@ -72,7 +72,7 @@ def day_figures(
 ) -> dict[str, Json]:
     """Each day from `first` to `last`, both included, their total, and the month of `now`.
 
-    `agent` is the identity of the one whose calls count, None for all. Figures of money are None without `prices`.
+    `agent` is the identity whose calls count, None for all. Costs are None without `prices`.
     """
     days = _by_day(conn, first, last, zone, agent, prices)
     total = Figures()
@@ -91,7 +91,7 @@ def day_figures(
 def _month(
     conn: Connection, zone: tzinfo, agent: str | None, prices: Prices | None, now: datetime
 ) -> dict[str, Json]:
-    """This month so far, and projected to its end at the same rate. A month of storage falls on what is kept."""
+    """This month so far, and projected to its end at the same rate. Storage is charged for all stored recordings."""
     today = now.astimezone(zone)
     first = today.date().replace(day=1)
     name = f"{first:%Y-%m}"
@@ -101,10 +101,10 @@ def _month(
     for figures_of_day in _by_day(conn, first, today.date(), zone, agent, prices).values():
         so_far.add(figures_of_day)
     long_days = calendar.monthrange(first.year, first.month)[1]
-    begun = datetime.combine(first, time(), zone)
-    # Not less than a day, so that one call in the first hour is not thought to come every hour.
-    gone_days = max(1.0, (today - begun) / timedelta(days=1))
-    expected = (so_far.cost + so_far.monthly) * Decimal(long_days / gone_days)
+    month_start = datetime.combine(first, time(), zone)
+    # At least one day, so that a call in the first hour is not projected to every hour.
+    elapsed_days = max(1.0, (today - month_start) / timedelta(days=1))
+    expected = (so_far.cost + so_far.monthly) * Decimal(long_days / elapsed_days)
     return {
         "month": name,
         "month_cost": round(float(so_far.cost), 4),

@@ -40,10 +40,10 @@ def call_summary(
     words: bool = False,
     machine: bool = False,
 ) -> Summary | None:
-    """The whole call, or None if there is no such call.
+    """All data of a call, or None if there is no such call.
 
-    `turns` are those of the newest revision. `words` adds to each turn its words, `machine` the turns as the engine
-    wrote them. `cost` is None for a live call and without `prices`.
+    `turns` are those of the newest revision. `words` adds each turn's words, `machine` the engine's original turns.
+    `cost` is None for a live call and without `prices`.
     """
     row = calls.get(conn, call_id)
     if row is None:
@@ -101,7 +101,7 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
 
 
 def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Summary]:
-    """Of each of these calls: whether it is `held`, and whether it is `erasing`, which is ordered and not done."""
+    """For each of these calls: whether it is `held`, and whether it is `erasing` (ordered, but not done)."""
     held, erasing = holds.held(conn, call_ids), erasures.in_progress(conn, call_ids)
     return {call_id: {"held": call_id in held, "erasing": call_id in erasing} for call_id in call_ids}
 
@@ -188,7 +188,7 @@ def _transcript(row: TranscriptRow | None) -> Json:
 
 
 def live_offset_ms(row: CallRow) -> int:
-    """Where the live layers begin in the recording; 0 if they were not compared.
+    """The position of the live layers' start in the recording; 0 if they were not compared.
 
     The call's clock is the recording's, which begins first. During the call, live positions count from the
     stream's beginning, some 400 ms later.
@@ -198,7 +198,7 @@ def live_offset_ms(row: CallRow) -> int:
 
 
 def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
-    """The longest part of a party's live layers that the disk did not take and that is silence instead.
+    """How much audio of a party's live layers is silence because the disk failed; the larger value of the two parties.
 
     A party's count accumulates over the streams of a call.
     """
@@ -208,7 +208,7 @@ def disk_lost_ms(rows: Sequence[StreamRow]) -> int:
 
 
 def _live_score(row: LiveScoreRow | None) -> Json:
-    """How good the live text was. The word error rate is against the engine's final text."""
+    """The quality of the live text. The word error rate is against the engine's final text."""
     if row is None:
         return None
     rate = None

@@ -1,8 +1,8 @@
 """Differences of the live and the final transcript, word by word and party by party.
 
-Both are on the call's clock, so words are only held against words of about the same time: the transcripts are cut where
-both are silent, and each stretch is compared separately. That keeps a long call cheap and the differences local.
-Capitals and punctuation at the edges of a word do not make it another.
+Both are on the call's clock, so only words of about the same time are compared: the transcripts are divided where both are
+silent, and each stretch is compared separately. That keeps a long call cheap and the differences local. Case and
+punctuation at the edges of a word are ignored.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from callreel.review.word_alignment import Op, opcodes
 
 PAUSE_MS = 400
 LONGEST_BLOCK = 10_000
-"""Words of both transcripts that are compared at once, so that memory is bounded in a call without a pause."""
+"""The number of words that are compared at once, to bound memory in a call without a pause."""
 _EDGES = ".,;:!?…\"'()[]«»„“”‚‘’-–—"
 
 
@@ -49,7 +49,7 @@ def _of_role(role: Role, live: Sequence[Word], final: Sequence[Word]) -> list[Di
 
 
 def _blocks(live: Sequence[Word], final: Sequence[Word]) -> Iterator[tuple[list[Word], list[Word]]]:
-    """Stretches between which both are silent for longer than PAUSE_MS."""
+    """Stretches separated by more than PAUSE_MS of silence in both."""
     both = sorted(
         [(word, 0) for word in live] + [(word, 1) for word in final], key=lambda said: said[0].start_ms
     )

@@ -1,8 +1,8 @@
 """Corrections of a transcript by a person: the words of a turn, one word, or the speaker.
 
-The engine's turns are never changed: a correction makes new ones. Unchanged words keep their times; new ones share the time
-of those they replace, so that the player still finds them. A word that a person wrote has no confidence, even if it differs
-by one capital only.
+The engine's turns never change: a correction creates new ones. Unchanged words keep their times; new ones share the time of
+those they replace, so that the player can still highlight them. A word that a person wrote has no confidence, even if only
+its case differs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ def corrected(turns: Sequence[Turn], changes: Iterable[Change]) -> dict[int, Tur
     of_turn: dict[int, list[Change]] = {}
     for change in changes:
         if not 0 <= change.turn < len(turns):
-            raise CorrectionError(f"there is no turn {change.turn}, the transcript has {len(turns)}")
+            raise CorrectionError(f"there is no turn {change.turn}: the transcript has {len(turns)}")
         of_turn.setdefault(change.turn, []).append(change)
     made = {place: _corrected(turns[place], listed) for place, listed in of_turn.items()}
     return {place: turn for place, turn in sorted(made.items()) if turn != turns[place]}
@@ -52,11 +52,11 @@ def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
     texts = [change.text for change in changes if change.word is None and change.text is not None]
     about = len(roles) + len(texts) + sum(change.word is not None for change in changes)
     if any(change.word is not None and (change.text is None or change.role) for change in changes):
-        raise CorrectionError("a change of a word has a text and no role")
+        raise CorrectionError("a change of a word needs a text and no role")
     if any(change.text is None and change.role is None for change in changes):
-        raise CorrectionError("a change has a text, a role or both")
+        raise CorrectionError("a change needs a text, a role or both")
     if about != bool(roles) + bool(texts) + len(of_words) or (texts and of_words):
-        raise CorrectionError("two changes are about the same thing")
+        raise CorrectionError("two changes are for the same word or turn")
     words = words_of(turn)
     if texts:
         words = _rewritten(words, split_words(texts[0]), turn)
@@ -73,7 +73,7 @@ def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
         role=roles[0] if roles else turn.role,
         start_ms=turn.start_ms,
         end_ms=turn.end_ms,
-        # A text typed as a whole keeps its spaces, which Thai sets between phrases.
+        # A turn's new text keeps its spaces, which Thai uses between phrases.
         text=" ".join(texts[0].split()) if texts else join_words(word.text for word in words),
         confidence=sum(sure) / len(sure) if sure else None,
         words=words,
@@ -84,7 +84,7 @@ def _corrected(turn: Turn, changes: Sequence[Change]) -> Turn | None:
 def _reworded(words: Sequence[Word], texts: dict[int, str | None]) -> tuple[Word, ...]:
     for place in texts:
         if not 0 <= place < len(words):
-            raise CorrectionError(f"there is no word {place}, the turn has {len(words)}")
+            raise CorrectionError(f"there is no word {place}: the turn has {len(words)}")
     return tuple(
         new
         for place, word in enumerate(words)

@@ -1,4 +1,4 @@
-"""Access tokens of the browser softphone: minting, and checking as the carrier does.
+"""Access tokens of the browser softphone: minting them, and validating them as the carrier does.
 
 A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256 by an API key's secret. Claims and header: the carrier's
 "Access Tokens" page (reference/softphone.md, section 2). The browser's SDK does not check it.

@@ -51,13 +51,13 @@ def with_overrides(url: str, retries: int, policy: str) -> str:
     Raises SettingsError for retries outside 0 to 5, for an unknown policy and for a URL that has a fragment already.
     """
     if not 0 <= retries <= MAX_RETRIES:
-        raise SettingsError(f"callback retries are 0 to {MAX_RETRIES}, not {retries}")
+        raise SettingsError(f"expected 0 to {MAX_RETRIES} callback retries, got {retries}")
     if policy != "all" and (unknown := sorted(set(policy.split(",")) - POLICIES)):
         raise SettingsError(
-            f"callback retry policy is all or of ct, rt, 4xx, 5xx, not {', '.join(unknown) or 'empty'}"
+            f"expected all or a list of ct, rt, 4xx, 5xx as callback retry policy, got {', '.join(unknown) or 'nothing'}"
         )
     if "#" in url:
-        raise SettingsError("a callback URL has a fragment, where connection overrides belong")
+        raise SettingsError("expected a callback URL without a fragment, which the connection overrides use")
     return f"{url}#rc={retries}&rp={policy}"
 
 

@@ -40,7 +40,7 @@ _SHORT_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The number may be dialled. `e164` is `+`, the country's code and the number, digits only."""
+    """The number may be dialled. `e164` is `+`, country code and number, digits only."""
 
     e164: str
 
@@ -70,19 +70,19 @@ class DialPolicy:
     def __post_init__(self) -> None:
         for country in sorted(self.countries):
             if country not in phonenumbers.SUPPORTED_REGIONS:
-                raise SettingsError(f"an allowed country is a code like US or DE, not {country[:20]}")
+                raise SettingsError(f"expected allowed countries as codes such as US or DE, got {country[:20]}")
         for prefix in self.prefixes:
             if not _PREFIX.fullmatch(prefix):
-                raise SettingsError(f"an allowed prefix is + and digits like +4989, not {prefix[:20]}")
+                raise SettingsError(f"expected allowed prefixes of + and digits such as +4989, got {prefix[:20]}")
 
     @classmethod
     def for_caller_id(
         cls, e164: str, countries: frozenset[str] = frozenset(), prefixes: tuple[str, ...] = ()
     ) -> "DialPolicy":
-        """The policy of a caller ID: without `countries` its own, and numbers without `+` are read as local to it.
+        """The policy for a caller ID: `countries` default to its own, and numbers without `+` are local to it.
 
-        In the +1 area that is one region and not all: a US caller ID does not open the Caribbean. Raises SettingsError
-        for a caller ID that is no number in E.164.
+        In the +1 area that is one region only: a US caller ID does not allow the Caribbean. Raises SettingsError
+        for a caller ID that is not a number in E.164.
         """
         region = _region(_caller_id(e164))
         if region is None:
@@ -126,7 +126,7 @@ class DialPolicy:
 
 
 def mask(number: str) -> str:
-    """A number for logs: its country's code and its last two digits, `+1…67`. Names such as `client:ada` stay."""
+    """A number for logs: its country code and its last two digits, `+1…67`. Names such as `client:ada` are unchanged."""
     digits = _digits(number)
     if len(digits) <= _SHORT_DIGITS:
         return re.sub(r"\d", "·", number) if not _LETTER.search(number) else number
@@ -141,7 +141,7 @@ def _caller_id(e164: str) -> PhoneNumber:
     try:
         number = phonenumbers.parse(e164)
     except phonenumbers.NumberParseException:
-        raise SettingsError("the caller ID must be a number like +15551234567") from None
+        raise SettingsError("the caller ID must be a number such as +15551234567") from None
     if not phonenumbers.is_possible_number(number):
         raise SettingsError("the caller ID has too few or too many digits")
     return number

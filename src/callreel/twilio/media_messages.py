@@ -14,7 +14,7 @@ from callreel.domain.call import Track
 
 RATE_HZ: Final = 8_000
 TIMESTAMP_DIGITS: Final = 9
-"""Of milliseconds: 11 days. A call of the carrier's lasts one day at most."""
+"""11 days in milliseconds. The carrier's calls last at most one day."""
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):
@@ -26,7 +26,7 @@ class _Message(msgspec.Struct, rename="camel", tag_field="event", tag=str.lower,
 
 
 class MediaFormat(_Body):
-    """What the payloads hold. The carrier always says `audio/x-mulaw`, 8000 and 1."""
+    """The format of the payloads. The carrier always sends `audio/x-mulaw`, 8000 and 1."""
 
     encoding: str = "audio/x-mulaw"
     sample_rate: int = RATE_HZ
@@ -34,7 +34,7 @@ class MediaFormat(_Body):
 
 
 class StartBody(_Body):
-    """Which stream this is. `custom_parameters` are the `<Parameter>`s of the TwiML."""
+    """The stream's ids and format. `custom_parameters` are the `<Parameter>`s of the TwiML."""
 
     stream_sid: str
     account_sid: str
@@ -56,7 +56,7 @@ class MediaBody(_Body):
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One payload as received: mu-law bytes of any length (0 too), `timestamp_ms` from the start of the stream.
 
-    99 of 100 messages hold one, so only what is used is read: 0.4 instead of 0.9 us each (docs/performance.md).
+    99 of 100 messages contain one, so only the used fields are decoded: 0.4 instead of 0.9 us each (docs/performance.md).
     """
 
     track: Track
@@ -71,34 +71,34 @@ class _FrameMessage(msgspec.Struct, tag_field="event", tag="media", gc=False):
 
 
 class DtmfBody(_Body):
-    """A key that was pressed. `track` is the TwiML's word, for example `inbound_track`."""
+    """A pressed key. `track` is the name in the TwiML, for example `inbound_track`."""
 
     digit: Any
     track: Any = ""
 
 
 class MarkBody(_Body):
-    """The name of a mark that we sent, come back."""
+    """The name of a mark that we sent, echoed by the carrier."""
 
     name: Any
 
 
 class StopBody(_Body):
-    """Whose stream ended."""
+    """The account and leg of the ended stream."""
 
     account_sid: str = ""
     call_sid: str = ""
 
 
 class Connected(_Message):
-    """First on a socket; has neither number nor stream."""
+    """The first message on a socket; has neither sequence number nor stream."""
 
     protocol: Any = "Call"
     version: Any = "1.0.0"
 
 
 class Start(_Message):
-    """Second on a socket, number 1."""
+    """The second message on a socket, with sequence number 1."""
 
     start: StartBody
     sequence_number: Any = ""
@@ -130,7 +130,7 @@ class Mark(_Message):
 
 
 class Stop(_Message):
-    """Last on a socket."""
+    """The last message on a socket."""
 
     stop: Any = None
     sequence_number: Any = ""
@@ -138,7 +138,7 @@ class Stop(_Message):
 
 
 class Envelope(msgspec.Struct):
-    """Any message of which only the name is wanted."""
+    """Any message, of which only the event name is decoded."""
 
     event: str
 
@@ -152,13 +152,13 @@ _envelope_decoder = msgspec.json.Decoder(Envelope)
 _encoder = msgspec.json.Encoder()
 
 decode_frame = _frame_decoder.decode
-"""Of a media message, given as text or bytes: its `media` is a `Frame`. Its timestamp may be text or a number."""
+"""Decodes a media message from text or bytes; its `media` is a `Frame`. The timestamp may be text or a number."""
 
 decode_control = _control_decoder.decode
-"""Any other message. Both raise msgspec.ValidationError (a wrong shape) or msgspec.DecodeError (no JSON)."""
+"""Decodes any other message. Both raise msgspec.ValidationError (a wrong shape) or msgspec.DecodeError (invalid JSON)."""
 
 decode_envelope = _envelope_decoder.decode
-"""Any message, of which only `event` matters."""
+"""Decodes only the event name of any message."""
 
 
 def encode(message: Control | Media) -> str:

@@ -21,8 +21,8 @@ from callreel.twilio.webhooks import SID, cloud_state
 class RecordingResource:
     """A cloud recording as REST shows it.
 
-    `duration_s` and `price` are None while it is in flight. `price` is in the currency of `price_unit`, negative for
-    what we pay. `media_url` has no ending; `.wav` or `.mp3` go after it.
+    `duration_s` and `price` are None until it is completed. `price` is in the currency of `price_unit`, negative for a
+    charge. `media_url` has no extension; append `.wav` or `.mp3`.
     """
 
     sid: RecordingSid
@@ -40,7 +40,7 @@ class RecordingResource:
 
     @property
     def cloud_state(self) -> CloudState | None:
-        """What the status means to us; None for `deleted` and for what we do not know."""
+        """The state that the status means; None for `deleted` and unknown ones."""
         return cloud_state(self.status)
 
     @classmethod
@@ -75,7 +75,7 @@ def _needed(body: Mapping[str, Any], key: str) -> str:
 def _sid(body: Mapping[str, Any], key: str) -> str:
     value = _needed(body, key)
     if not SID.fullmatch(value):
-        raise CarrierError(f"the carrier's recording has a {key} that is none of its ids", retryable=False)
+        raise CarrierError(f"the carrier's recording has an invalid {key}", retryable=False)
     return value
 
 

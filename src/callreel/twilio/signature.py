@@ -1,7 +1,7 @@
-"""The carrier's request signatures: signing and checking.
+"""The carrier's request signatures: signing and validating.
 
 The digest is the official library's (`RequestValidator.compute_signature`, twilio 9.13). Its `validate` is not used:
-it raises on a missing header, breaks on user info and IPv6 hosts with a port, takes :80 for wss and does not compare in
+it raises on a missing header, fails on user info and IPv6 hosts with a port, assumes :80 for wss and does not compare in
 constant time (reference/twilio.md, section 4.2). The rule itself: section 4.1; sockets: section 3.5.
 
 Nothing here reads Host headers: the URL is built from the configured public address by the caller.
@@ -36,7 +36,7 @@ class _Fields(dict[str, list[str]]):
 def sign(url: str, params: Params, secret: str, *, sha256: bool = False) -> str:
     """The signature of a request: base64 of HMAC-SHA1 (or SHA-256, for a shared key) over the URL and sorted fields.
 
-    The fragment of the URL, where connection overrides stand, is left out.
+    The URL's fragment, which contains the connection overrides, is not signed.
     """
     algorithm = HMAC_SHA256 if sha256 else HMAC_SHA1
     address = url.partition("#")[0]
@@ -76,13 +76,13 @@ class SignatureCheck:
             TypeError,
             ValueError,
             AttributeError,
-        ):  # not text: nothing that the carrier could have signed
+        ):  # not text, so the carrier cannot have signed it
             return False
         matches = [_same(given, signature) for signature in expected]
         return any(matches)
 
     def _secret(self, settings: str) -> tuple[str, bool]:
-        """The secret that must have signed, empty for none, and whether with SHA-256."""
+        """The secret of a valid signature, empty if there is none, and whether it uses SHA-256."""
         parts = dict(_pair(part) for part in settings.split(",")) if settings else {}
         algorithm = parts.get("algorithm", HMAC_SHA1).upper()
         key = parts.get("key")

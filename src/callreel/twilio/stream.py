@@ -1,8 +1,8 @@
 """Our end of one media stream's protocol, without a socket.
 
-`StreamReceiver` is handed each message and returns exactly one event. It never raises on what the peer sends: a
-`Violation` says what was wrong and whether to close. It knows neither clocks, gaps nor roles: `audio/jitter_buffer` places
-the frames. `simulator/calls/stream_sender` is the carrier's end.
+`StreamReceiver` returns exactly one event for each message. It never raises because of what the peer sends: a `Violation`
+says what was wrong and whether to close. Clocks, gaps and roles are handled elsewhere: `audio/jitter_buffer` places the
+frames. `simulator/calls/stream_sender` is the carrier's end.
 
 Follows the carrier's "Media Streams: WebSocket messages" (reference/twilio.md, section 3.2); close codes are those of
 RFC 6455, section 7.4.1. An unreadable message never ends a stream, since the frames after it are audio that is never sent
@@ -25,9 +25,9 @@ from callreel.twilio.media_messages import Frame as Frame
 NOT_OUR_AUDIO: Final = 1003
 UNREADABLE: Final = 1007
 MAX_MESSAGE_BYTES: Final = 1 << 20
-"""Of one message (characters, for text). A frame of 20 ms takes about 400."""
+"""The limit of one message in bytes (characters, for text). A frame of 20 ms takes about 400."""
 UNREADABLE_IN_A_ROW: Final = 100
-"""So many unreadable messages, with none between that can be read, and the peer speaks another protocol."""
+"""After this many consecutive unreadable messages the peer evidently uses another protocol."""
 
 _KEPT_CHARS = 2000
 _FACT_CHARS = 200
@@ -35,7 +35,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class StreamState(StrEnum):
-    """What the receiver waits for."""
+    """States of the receiver."""
 
     CONNECTED_WANTED = "waiting for connected"
     START_WANTED = "waiting for start"
@@ -53,7 +53,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Which leg is streamed, and what the TwiML's `<Parameter>`s said. Tracks of unknown names are left out."""
+    """The streamed leg and the TwiML's `<Parameter>`s. Tracks with unknown names are left out."""
 
     stream_sid: StreamSid
     leg_sid: LegSid
@@ -67,7 +67,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """A key was pressed. `track` is the carrier's word, for example `inbound_track`."""
+    """A key was pressed. `track` is the carrier's name, for example `inbound_track`."""
 
     track: str
     digit: str
@@ -75,19 +75,19 @@ class Digit:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A mark came back."""
+    """The carrier echoed a mark."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The stream ended in order. Nothing that follows counts."""
+    """The stream ended normally. Later messages are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A message of a kind we do not know, kept as a fact. `body` is its first 2,000 characters."""
+    """A message of an unknown kind, saved as a fact. `body` is its first 2,000 characters."""
 
     name: str
     body: str
@@ -95,7 +95,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """The peer did what the protocol forbids. `close_code` None: count it and keep the stream."""
+    """A protocol violation by the peer. `close_code` None: count it and continue the stream."""
 
     what: str
     close_code: int | None
@@ -106,7 +106,7 @@ StreamEvent = Connected | Started | Frame | Digit | Marked | Stopped | Unknown |
 _STREAMING = StreamState.STREAMING
 _decode_frame = media_messages.decode_frame
 
-# Which messages each state allows, and the state after them. `start` may come without `connected`.
+# The messages that each state allows, and the next state. `start` may arrive without `connected`.
 _NEXT: dict[StreamState, dict[type[Control], StreamState]] = {
     StreamState.CONNECTED_WANTED: {
         media_messages.Connected: StreamState.START_WANTED,
@@ -132,7 +132,7 @@ class StreamReceiver:
         self._max_message_bytes = max_message_bytes
         self._state = StreamState.CONNECTED_WANTED
         self._unreadable = 0
-        """Messages in a row that could not be read."""
+        """Consecutive unreadable messages."""
 
     @property
     def state(self) -> StreamState:
@@ -144,7 +144,7 @@ class StreamReceiver:
         return self._state is StreamState.STOPPED
 
     def receive(self, message: str | bytes) -> StreamEvent:
-        """What one message of the socket means. Never raises on what is in it."""
+        """Process one message of the socket. Never raises because of its content."""
         if self._state is _STREAMING and len(message) <= self._max_message_bytes:
             try:  # 99 of 100 messages are audio
                 frame = _decode_frame(message).media
@@ -155,9 +155,9 @@ class StreamReceiver:
         return self._receive_other(message)
 
     def receive_audio(self, messages: Sequence[bytes]) -> list[Frame] | None:
-        """What `messages` mean, one or more, if all of them are audio. None if one is not: then none has been received.
+        """Process one or more messages if all of them are audio; otherwise return None and process none of them.
 
-        For what one read of a socket brought: half the cost of receiving each.
+        For the messages of one read from a socket: half the cost of processing each separately.
         """
         if self._state is not _STREAMING or max(map(len, messages)) > self._max_message_bytes:
             return None
@@ -191,7 +191,7 @@ class StreamReceiver:
         return _event(message)
 
     def _explain(self, message: str | bytes, error: Exception) -> StreamEvent:
-        """An unknown kind of message is a fact of the call; everything else that cannot be decoded is a violation."""
+        """An unknown kind of message becomes a fact of the call; any other undecodable message is a violation."""
         try:
             name = media_messages.decode_envelope(message).event
         except msgspec.ValidationError:
@@ -264,7 +264,7 @@ def _started(start: media_messages.StartBody) -> Started:
 
 
 def _as_text(value: Any) -> str:
-    """A value that should be text: a number as it is written, null as nothing."""
+    """A value that should be text: a number as written, null as empty text."""
     if value is None:
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode("utf-8")

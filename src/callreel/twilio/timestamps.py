@@ -5,7 +5,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 
 def read_moment(text: str | None) -> datetime | None:
-    """The time in UTC, or None for no text and for text that is no time. One without a zone is taken for UTC."""
+    """The time in UTC, or None for missing or invalid text. A time without a zone is interpreted as UTC."""
     if not text:
         return None
     for read in (parsedate_to_datetime, datetime.fromisoformat):

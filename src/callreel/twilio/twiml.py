@@ -1,7 +1,7 @@
-"""The TwiML of our answers to voice requests. `simulator/calls/twiml_reader` reads it.
+"""The TwiML of our responses to voice requests. `simulator/calls/twiml_reader` parses it.
 
-The official library writes and escapes the XML. Options are checked once, at start-up, so that a typo stops the server
-and not a call: the carrier accepts bad TwiML with a warning and continues without the recording or the stream.
+The official library writes and escapes the XML. Options are validated once, at startup, since the carrier accepts invalid
+TwiML with a warning and continues the call without the recording or the stream.
 Attributes, defaults and combinations: reference/twilio.md, sections 1.1, 1.2, 3.1, 5.3, 5.4.
 """
 
@@ -19,7 +19,7 @@ RECORDING_TRACKS = ("inbound", "outbound", "both")
 RECORDING_TRIMS = ("trim-silence", "do-not-trim")
 RECORDING_EVENTS = ("in-progress", "completed", "absent")
 PARAMETER_CHARS = 500
-"""A `<Parameter>`'s name and value together stay below this."""
+"""The carrier's limit for a `<Parameter>`'s name and value together."""
 
 _PROGRESS = "initiated ringing answered completed"
 _POST = "POST"
@@ -48,7 +48,7 @@ class RecordingOptions:
 
 
 def check_stream_options(options: StreamOptions) -> None:
-    """Raises SettingsError with the reason for what the carrier would refuse or silently not do."""
+    """Raise SettingsError for options that the carrier would reject or silently ignore."""
     address = _address(options.url)
     if address.scheme != "wss" or not address.hostname:
         raise SettingsError("a stream's URL must be wss://, since the carrier connects to nothing else")
@@ -67,7 +67,7 @@ def check_stream_options(options: StreamOptions) -> None:
 
 
 def check_recording_options(options: RecordingOptions) -> None:
-    """Raises SettingsError with the reason for unknown values and combinations that the carrier forbids."""
+    """Raise SettingsError for unknown values and for combinations that the carrier forbids."""
     _one_of("recording channels", options.channels, RECORDING_CHANNELS)
     _one_of("recording track", options.track, RECORDING_TRACKS)
     _one_of("recording trim", options.trim, RECORDING_TRIMS)
@@ -192,5 +192,5 @@ def _absolute(what: str, url: str) -> None:
 def _address(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # brackets that hold no IPv6 address
+    except ValueError:  # brackets without an IPv6 address
         return SplitResult("", "", "", "", "")

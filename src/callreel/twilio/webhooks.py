@@ -1,7 +1,7 @@
-"""Requests of the carrier, read from their form fields into values. `simulator/calls/webhook_forms` writes the same fields.
+"""Parses the form fields of the carrier's webhooks. `simulator/calls/webhook_forms` writes the same fields.
 
-Signatures are checked elsewhere (`signature`). Statuses and sources are kept as the carrier's words, since it sends
-some that its own lists lack; what we know of them stands beside. Field names: reference/twilio.md, sections 1.4
+`signature` validates the signatures. Statuses and sources keep the carrier's values, since it sends some that its own
+documentation lacks; `cloud_state` interprets the known ones. Field names: reference/twilio.md, sections 1.4
 (recording), 3.3 (stream), 5.2 (voice request), 5.4 (call progress).
 """
 
@@ -17,7 +17,7 @@ from callreel.domain.recording import CloudState
 from callreel.twilio.timestamps import read_moment
 
 CLIENT = "client:"
-"""What the `From` of a browser's leg and the `To` of a leg to a browser begin with."""
+"""The prefix of `From` for a browser's leg, and of `To` for a leg to a browser."""
 
 TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """Final statuses of a leg."""
@@ -35,7 +35,7 @@ _CLOUD_STATES = {
     "failed": CloudState.FAILED,
 }
 
-# Every field that a voice request is known to bring; any other came from the browser's `Device.connect`.
+# All documented fields of a voice request; any other field is from the browser's `Device.connect`.
 _VOICE_FIELDS = frozenset(
     "AccountSid ApiVersion ApplicationSid CallSid CallStatus CallToken CallerId CallerName ConfirmRejected Digits Direction "
     "FinishedOnKey ForwardedFrom ParentCallSid SipResponseCode StirPassportToken StirStatus StirVerstat "
@@ -52,8 +52,8 @@ class WebhookError(CallreelError):
 class VoiceRequest:
     """The carrier's request for TwiML. The leg is the parent leg.
 
-    `from_` is signed and can be trusted; `to` and `parameters` are what the browser's page chose. `agent_identity` is
-    who called by browser, None on an incoming call. `parameters` holds every field that is not one of the carrier's.
+    `from_` is set by the carrier and can be trusted; `to` and `parameters` are from the browser's page. `agent_identity` is
+    the identity of a calling browser, None on an incoming call. `parameters` has all fields that are not the carrier's.
     """
 
     leg_sid: LegSid
@@ -91,7 +91,7 @@ class CallProgress:
 
 @dataclass(frozen=True, slots=True)
 class StreamProgress:
-    """`event` is `stream-started`, `stream-stopped`, `stream-error`, or a word we do not know. `error` is its text."""
+    """`event` is `stream-started`, `stream-stopped`, `stream-error`, or unknown. `error` is the text of an error."""
 
     stream_sid: StreamSid
     leg_sid: LegSid
@@ -110,8 +110,8 @@ class StreamProgress:
 class RecordingProgress:
     """Progress of the cloud recording. The leg is always the parent leg.
 
-    `cloud_state` is None for a status we do not know. `duration_s` is in whole seconds and comes with `completed` only.
-    `error_code` is None where the carrier gives none or `0`; 16101 is too short, 16102 silent.
+    `cloud_state` is None for an unknown status. `duration_s` is in whole seconds and present with `completed` only.
+    `error_code` is None if the carrier sends none or `0`; 16101 is too short, 16102 silent.
     """
 
     sid: RecordingSid
@@ -127,7 +127,7 @@ class RecordingProgress:
     track: str | None
     error_code: str | None
     encrypted: bool = False
-    """With a key of the account's owner (reference/twilio.md, section 6.6)."""
+    """Whether it is encrypted with a key of the account's owner (reference/twilio.md, section 6.6)."""
 
     @property
     def key(self) -> str:
@@ -135,12 +135,12 @@ class RecordingProgress:
 
 
 def cloud_state(status: str) -> CloudState | None:
-    """The state that a recording's status means, in callbacks and in REST; None for one we do not know."""
+    """The state for a recording's status, in callbacks and in REST; None if unknown."""
     return _CLOUD_STATES.get(status)
 
 
 def parse_voice(form: Mapping[str, str]) -> VoiceRequest:
-    """Read a TwiML request. Raises WebhookError without a good CallSid and AccountSid.
+    """Parse a TwiML request. Raises WebhookError without a valid CallSid and AccountSid.
 
     `From` may be empty: the caller withheld the number.
     """
@@ -159,7 +159,7 @@ def parse_voice(form: Mapping[str, str]) -> VoiceRequest:
 
 
 def parse_call_status(form: Mapping[str, str]) -> CallProgress:
-    """Read a progress callback of a leg. Raises WebhookError without CallSid, AccountSid or CallStatus."""
+    """Parse a progress callback of a leg. Raises WebhookError without CallSid, AccountSid or CallStatus."""
     return CallProgress(
         leg_sid=LegSid(_sid(form, "CallSid")),
         account_sid=_sid(form, "AccountSid"),
@@ -173,7 +173,7 @@ def parse_call_status(form: Mapping[str, str]) -> CallProgress:
 
 
 def parse_stream_status(form: Mapping[str, str]) -> StreamProgress:
-    """Read a stream's callback. Raises WebhookError without StreamSid, CallSid, AccountSid or StreamEvent."""
+    """Parse a stream's callback. Raises WebhookError without StreamSid, CallSid, AccountSid or StreamEvent."""
     return StreamProgress(
         stream_sid=StreamSid(_sid(form, "StreamSid")),
         leg_sid=LegSid(_sid(form, "CallSid")),
@@ -186,7 +186,7 @@ def parse_stream_status(form: Mapping[str, str]) -> StreamProgress:
 
 
 def parse_recording_status(form: Mapping[str, str]) -> RecordingProgress:
-    """Read a recording's callback. Raises WebhookError without RecordingSid, CallSid, AccountSid or RecordingStatus."""
+    """Parse a recording's callback. Raises WebhookError without RecordingSid, CallSid, AccountSid or RecordingStatus."""
     status = _needed(form, "RecordingStatus")
     error_code = form.get("ErrorCode")
     return RecordingProgress(
@@ -216,12 +216,12 @@ def _needed(form: Mapping[str, str], name: str) -> str:
 def _sid(form: Mapping[str, str], name: str) -> str:
     value = _needed(form, name)
     if not SID.fullmatch(value):
-        raise WebhookError(f"{name} is not an id of the carrier (two capitals, then letters and digits)")
+        raise WebhookError(f"expected an id of the carrier in {name} (two capitals, then letters and digits)")
     return value
 
 
 def _number(form: Mapping[str, str], name: str) -> int | None:
-    """A count, or None if missing or invalid, which is no reason to refuse a callback."""
+    """A number, or None if missing or invalid, since that is no reason to reject a callback."""
     value = form.get(name, "")
     return int(value) if value.isdecimal() and len(value) <= 9 else None
 

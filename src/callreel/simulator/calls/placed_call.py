@@ -354,7 +354,7 @@ class PlacedCall:
         self._media.end_recordings(ends_ms)
 
     def _dismiss_caller(self) -> None:
-        """Tell the browser that its call is over, with an error if the application did not accept it."""
+        """Notify the browser that its call is over, with an error if the application did not accept it."""
         if self._caller is None:
             return
         self._call.keys += self._caller.keys

@@ -60,7 +60,7 @@ class Switchboard:
         return leg if leg is not None and leg.identity == identity else None
 
     def socket_closed(self, channel: SignallingChannel) -> None:
-        """Unregister the identities of a closed socket, and tell its legs."""
+        """Unregister the identities of a closed socket, and notify its legs."""
         for identity in [name for name, at in self._registered.items() if at is channel]:
             del self._registered[identity]
         for leg in list(self._in_order):

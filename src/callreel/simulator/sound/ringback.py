@@ -1,4 +1,4 @@
-"""The ringback tone that a caller hears while the other phone rings, as 8 kHz samples.
+"""The ringback tone that is played to a caller while the other phone rings, as 8 kHz samples.
 
 Cadences and frequencies: North American precise tone plan (440 + 480 Hz, 2 s on, 4 s off) and ITU-T E.180 supplement 2
 for Germany and much of Europe (425 Hz, 1 s on, 4 s off).

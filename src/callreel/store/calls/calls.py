@@ -148,7 +148,7 @@ def without_live_transcript(conn: Connection) -> list[CallRow]:
 
 
 def claim(conn: Connection, call_id: CallId, owner: str) -> bool:
-    """Make `owner` the owner of a live call, whoever owned it before. False when the call is not live any more."""
+    """Make `owner` the owner of a live call, regardless of its previous owner. False if the call is no longer live."""
     return conn.execute(_CLAIM, {"call_id": call_id, "new_owner": owner}).rowcount == 1
 
 

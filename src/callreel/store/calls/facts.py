@@ -1,4 +1,4 @@
-"""Facts: observations with no table of their own, such as unknown carrier events and protocol violations."""
+"""Facts: observations without a separate table, such as unknown carrier events and protocol violations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

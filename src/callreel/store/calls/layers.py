@@ -140,7 +140,7 @@ def set_form(conn: Connection, file: LayerFile, form: Form, archived: Archived |
     return conn.execute(kept.values(form=form, archived=archived, stored_bytes=stored_bytes)).rowcount == 1
 
 
-def known_paths(conn: Connection, paths: Sequence[str]) -> set[str]:
+def finished_paths(conn: Connection, paths: Sequence[str]) -> set[str]:
     """Which of `paths` belong to finished files."""
     query = select(layers.c.path).where(layers.c.path.in_(paths), layers.c.state != LayerState.RECORDING)
     return {row.path for row in conn.execute(query)}
@@ -171,7 +171,7 @@ def clear_spool(conn: Connection, path: str, spool: str) -> bool:
 def calls_with_audio(
     conn: Connection, since: datetime | None = None, until: datetime | None = None
 ) -> list[CallId]:
-    """Ended calls with a file of a single party, begun in [since, until), oldest first."""
+    """Ended calls that started in [since, until) and have a file of a single party, oldest first."""
     separate = select(layers.c.call_id).where(
         layers.c.layer.in_([Layer.CLOUD_CHANNEL, Layer.LIVE_8K]), layers.c.state != LayerState.RECORDING
     )
@@ -184,5 +184,5 @@ def calls_with_audio(
 
 
 def delete(conn: Connection, path: str) -> bool:
-    """Delete a file's row; False if there is none. The caller deletes the bytes."""
+    """Delete a file's row; False without one. The caller deletes the bytes."""
     return conn.execute(delete_from(layers).where(layers.c.path == path)).rowcount == 1

@@ -1,4 +1,4 @@
-"""Persistent live events as rows, so that a listener who reconnects gets what came after the last one it saw."""
+"""Persistent live events as rows, so that a listener who reconnects gets the events after the last one it saw."""
 
 from collections.abc import Sequence
 from dataclasses import replace

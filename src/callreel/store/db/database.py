@@ -30,7 +30,7 @@ _URL_FORMS = "sqlite:///path, a path, or postgresql://user@host/name"
 
 
 class Database:
-    """One open database, shared by threads. Whoever opens it closes it."""
+    """One open database, shared by threads. The code that opens it must close it."""
 
     def __init__(self, writer: Engine, reader: Engine, busy_timeout_s: float) -> None:
         self._writer = writer

@@ -78,7 +78,7 @@ class Integer(TypeDecorator[int]):
 class LargeInteger(Integer):
     """The same with 64 bits."""
 
-    # SQLite numbers the rows of a table by itself only where the type of its key is exactly INTEGER.
+    # SQLite assigns row numbers automatically only if the key's type is exactly INTEGER.
     impl = BigInteger().with_variant(PlainInteger, "sqlite")  # type: ignore[assignment]  # the stub admits a class only
     cache_ok = True
     bits = 64

@@ -161,7 +161,7 @@ class BlobStore:
         return _blocks(file, stop - start)
 
     def reader(self, key: str) -> BinaryIO:
-        """The file, seekable; close it. An open file stays readable while it moves. Raises StoreError if there is none."""
+        """The file, seekable; close it. An open file stays readable while it moves. Raises StoreError if it does not exist."""
         path = self.path(key)
         with _one_line_errors(f"{key} cannot be read"):
             try:
@@ -333,11 +333,11 @@ class _ObjectFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        room = memoryview(buffer).cast("B")
-        stop = min(self._at + len(room), self._stored.size_bytes)
+        target = memoryview(buffer).cast("B")
+        stop = min(self._at + len(target), self._stored.size_bytes)
         filled = 0
         for block in self._objects.read(self._stored, self._at, stop):
-            room[filled : filled + len(block)] = block
+            target[filled : filled + len(block)] = block
             filled += len(block)
         self._at += filled
         return filled
@@ -360,7 +360,7 @@ def _one_line_errors(what: str) -> Iterator[None]:
 
 
 def _locked_part(path: Path) -> tuple[int, Path]:
-    """A temporary file for `path`. Its lock tells other processes that this one is alive."""
+    """A temporary file for `path`. Its lock shows other processes that this one is alive."""
     while True:
         fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
         fcntl.flock(fd, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
 """Readers of finished audio files, WAV of any kind and FLAC, block by block, for local files and objects alike.
 
 Samples come as 16 bits; memory holds only the requested ones; `read_wav` is for short files. libsndfile reads the samples.
-Where a WAV head misleads it (no or a wrong length, RF64, chunks without padding), it is given a plain head instead.
+If a WAV head misleads it (no or a wrong length, RF64, chunks without padding), it gets a plain head instead.
 """
 
 import io
@@ -156,7 +156,7 @@ class _Reheaded(io.RawIOBase):
 
 
 def _from_floats(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
-    """Full scale is 1.0; what lies beyond is clipped, and what is no number is silence."""
+    """Full scale is 1.0; larger values are clipped, and NaN becomes silence."""
     wide = np.rint(np.nan_to_num(samples, posinf=1.0, neginf=-1.0) * np.float32(32_768))
     scaled: npt.NDArray[np.int16] = np.clip(wide, -32_768, 32_767).astype(np.int16)
     return scaled

@@ -16,7 +16,7 @@ from callreel.store.people.users import UserRow
 
 @dataclass(frozen=True, slots=True)
 class ApiTokenRow:
-    """A token as its owner sees it. `expires_at` None: valid until it is deleted."""
+    """A token as displayed to its owner. `expires_at` None: valid until it is deleted."""
 
     id: int
     user_id: int
@@ -76,6 +76,6 @@ def touch(conn: Connection, token_id: int, at: datetime) -> None:
 
 
 def remove(conn: Connection, user_id: int, token_id: int) -> bool:
-    """Delete a token of this user; False if there is none."""
+    """Delete a token of this user; False without one."""
     own = (api_tokens.c.id == token_id, api_tokens.c.user_id == user_id)
     return conn.execute(delete(api_tokens).where(*own)).rowcount == 1

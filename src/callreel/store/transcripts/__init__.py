@@ -1,1 +1,1 @@
-"""Rows about what was said: transcripts, revisions, search, custom vocabulary."""
+"""Rows about the text of calls: transcripts, revisions, search, custom vocabulary."""

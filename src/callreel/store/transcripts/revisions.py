@@ -45,7 +45,7 @@ class Shown:
 
 
 def shown(conn: Connection, call_id: CallId) -> Shown | None:
-    """The displayed final transcript of a call; None while there is none."""
+    """The displayed final transcript of a call; None until it exists."""
     newest = conn.execute(
         select(revisions).where(revisions.c.call_id == call_id).order_by(revisions.c.number.desc()).limit(1)
     ).first()

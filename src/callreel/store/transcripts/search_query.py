@@ -113,7 +113,7 @@ def snippet(text: str, found: Sequence[tuple[int, int]], around: int = 60, longe
 
 
 def _after_space(text: str, wanted: int, latest: int) -> int:
-    """The first start of a word from `wanted` on, `latest` if there is none before it."""
+    """The first start of a word after `wanted`, at most `latest`."""
     if wanted <= 0:
         return 0
     space = text.find(" ", wanted, latest)

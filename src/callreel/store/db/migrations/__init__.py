@@ -1,6 +1,6 @@
 """The history of the tables: `versions/` holds one file for each step. A released step never changes.
 
-For a new step change `tables.py`, run `python scripts/draft_migration.py "what changes"`, and review the file it writes.
+For a new step, change `tables.py`, run `python scripts/draft_migration.py "DESCRIPTION"`, and review the file it writes.
 """
 
 from pathlib import Path
