@@ -35,7 +35,7 @@ class Change:
 def corrected(turns: Sequence[Turn], changes: Iterable[Change]) -> dict[int, Turn | None]:
     """The changed turns by index; None for a removed one. Turns that end up unchanged are left out.
 
-    Raises CorrectionError for an index out of range, an empty change, or two changes of the same thing.
+    Raises CorrectionError for an index out of range, an empty change, or two changes of the same word or turn.
     """
     of_turn: dict[int, list[Change]] = {}
     for change in changes:

@@ -70,10 +70,14 @@ class DialPolicy:
     def __post_init__(self) -> None:
         for country in sorted(self.countries):
             if country not in phonenumbers.SUPPORTED_REGIONS:
-                raise SettingsError(f"expected allowed countries as codes such as US or DE, got {country[:20]}")
+                raise SettingsError(
+                    f"expected allowed countries as codes such as US or DE, got {country[:20]}"
+                )
         for prefix in self.prefixes:
             if not _PREFIX.fullmatch(prefix):
-                raise SettingsError(f"expected allowed prefixes of + and digits such as +4989, got {prefix[:20]}")
+                raise SettingsError(
+                    f"expected allowed prefixes of + and digits such as +4989, got {prefix[:20]}"
+                )
 
     @classmethod
     def for_caller_id(
