@@ -16,7 +16,7 @@ from benchmarks.long_call import SID as LONG_SID
 from callreel.audio import mulaw
 from callreel.domain.call import Role
 from callreel.domain.errors import StoreError
-from callreel.domain.recording import Layer, LayerFile, Making
+from callreel.domain.recording import Derivation, Layer, LayerFile
 from callreel.domain.verdict import Verdict
 from callreel.ops.backup import kept_files
 from callreel.ops.integrity_check import IntegrityCheck, Kind
@@ -91,8 +91,8 @@ def test_archive_keeps_only_flac_and_returns_every_byte(judged: Judged) -> None:
     assert judged.forms() == {Form.ARCHIVE} and archiving.sweep() == []
     for file in judged.files():
         assert file.archived is not None
-        expected = {Layer.LIVE_16K: Making.UPSAMPLED, Layer.CLOUD_CHANNEL: Making.CHANNEL}
-        assert file.archived.making is expected.get(file.layer, Making.WHOLE)
+        expected = {Layer.LIVE_16K: Derivation.UPSAMPLED, Layer.CLOUD_CHANNEL: Derivation.CHANNEL}
+        assert file.archived.derivation is expected.get(file.layer, Derivation.WHOLE)
         assert layer_digest(judged.blobs, file) == file.sha256
         whole = judged.before[file.path]
         assert b"".join(layer_range(judged.blobs, file, 0, file.size_bytes)) == whole
@@ -114,10 +114,10 @@ def test_unarchiving_restores_every_file_by_digest(judged: Judged) -> None:
     judged.installation.clock.step(1)
     archiving.sweep()
     assert archiving.verify(judged.recorded.call_id) == (len(judged.before), [])
-    assert archiving.remake(judged.recorded.call_id) == len(judged.before)
+    assert archiving.restore_files(judged.recorded.call_id) == len(judged.before)
     assert {key: judged.blobs.path(key).read_bytes() for key in judged.on_disk()} == judged.before
     assert archiving.sweep() == [] and judged.check() == []
-    assert archiving.remake(judged.recorded.call_id) == 0
+    assert archiving.restore_files(judged.recorded.call_id) == 0
 
 
 def test_archived_call_is_processed_as_before(judged: Judged) -> None:
@@ -163,7 +163,7 @@ def test_layer_that_cannot_be_rederived_is_archived_whole(judged: Judged) -> Non
     replace_file(judged, path, bytes(spoiled))
     judged.archiving().archive(judged.recorded.call_id)
     [file] = [file for file in judged.files() if file.path == path]
-    assert file.archived is not None and file.archived.making is Making.WHOLE
+    assert file.archived is not None and file.archived.derivation is Derivation.WHOLE
     assert b"".join(layer_range(judged.blobs, file, 0, file.size_bytes)) == bytes(spoiled)
 
 
@@ -289,7 +289,7 @@ def test_archive_in_an_object_store_is_read_elsewhere(
     elsewhere = BlobStore(tmp_path / "another machine", server.store())
     for file in judged.files():
         assert b"".join(layer_range(elsewhere, file, 900, 1_100)) == judged.before[file.path][900:1_100]
-    archiving.remake(judged.recorded.call_id)
+    archiving.restore_files(judged.recorded.call_id)
     assert all(elsewhere.digest(file.path) == file.sha256 for file in judged.files())
 
 

@@ -268,7 +268,7 @@ def test_erasure_waits_for_ordered_and_running_work(recorded: Recorded) -> None:
         outbox.remove(conn, order)
     orders(recorded).request(recorded.call_id, "ada")
     running = WorkItem(Workflow.FETCH, order.key, WorkState.RUNNING, NOON)
-    with pytest.raises(StoreError, match="being worked on"):
+    with pytest.raises(StoreError, match="processing a recording"):
         erasing(recorded, unfinished=[running]).erase(recorded.call_id)
     assert files_left(recorded.installation)
     assert not deletion_requested(recorded)
@@ -408,7 +408,7 @@ def test_call_being_erased_cannot_be_held(recorded: Recorded) -> None:
 
 
 def test_hold_needs_a_call_and_a_reason(recorded: Recorded) -> None:
-    with pytest.raises(ReasonError, match="a reason is needed"):
+    with pytest.raises(ReasonError, match="a reason is required"):
         holding(recorded).hold(recorded.call_id, "  ", "sam")
     with pytest.raises(ReasonError, match="at most 500"):
         holding(recorded).hold(recorded.call_id, "x" * 501, "sam")
@@ -417,9 +417,9 @@ def test_hold_needs_a_call_and_a_reason(recorded: Recorded) -> None:
 
 
 def test_preview_lists_what_an_erasure_deletes(recorded: Recorded) -> None:
-    would_go = orders(recorded).would_go(recorded.call_id)
-    assert would_go is not None and would_go.refusal is None
-    assert (len(would_go.files), would_go.recordings) == (7, [SID])
-    assert would_go.counts["layers"] == 7 and would_go.counts["turns"]
+    preview = orders(recorded).preview(recorded.call_id)
+    assert preview is not None and preview.refusal is None
+    assert (len(preview.files), preview.recordings) == (7, [SID])
+    assert preview.counts["layers"] == 7 and preview.counts["turns"]
     done = erase(recorded)
-    assert {**done.counts, **would_go.counts} == done.counts
+    assert {**done.counts, **preview.counts} == done.counts

@@ -83,7 +83,7 @@ def unarchive(
                 selected = layers.archived_calls(conn)
         for call_id in selected:
             try:
-                found = _verified(archiver, call_id) if verify else archiver.remake(call_id)
+                found = _verified(archiver, call_id) if verify else archiver.restore_files(call_id)
                 files += found
                 typer.echo(f"{call_id}\t{found} files {'verified' if verify else 'restored'}")
             except DigestMismatchError as error:

@@ -47,7 +47,7 @@ def erase(
             installation.database, installation.clock, carrier_usable=installation.carrier.usable
         )
         call_id = _existing(installation, call)
-        plan = orders.would_go(call_id)
+        plan = orders.preview(call_id)
         if plan is not None and plan.refusal is not None and not _ordered(installation, call_id):
             raise ErasureRefusedError(plan.refusal)
         if not yes and plan is not None:

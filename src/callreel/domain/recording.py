@@ -23,7 +23,7 @@ class LayerState(StrEnum):
     REPAIRED = "repaired"
 
 
-class Making(StrEnum):
+class Derivation(StrEnum):
     """How a layer's samples are derived from the FLAC file of an archived call.
 
     `WHOLE`: all of its samples; `CHANNEL`: one channel of it; `UPSAMPLED`: its samples resampled to 16 kHz.
@@ -46,7 +46,7 @@ class Archived:
     key: str
     size_bytes: int
     sha256: str
-    making: Making
+    derivation: Derivation
     head: str
     tail: str = ""
     channel: int = 1

@@ -24,7 +24,7 @@ from callreel.store.calls import erasures, outbox, tallies
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times, which no dashboard uses
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

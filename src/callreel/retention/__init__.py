@@ -1,1 +1,1 @@
-"""How long what is kept: archive, offload, legal hold, erasure, deletion at the carrier."""
+"""Retention of calls: archive, offload, legal hold, erasure, deletion at the carrier."""

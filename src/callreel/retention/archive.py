@@ -25,7 +25,7 @@ from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ
 from callreel.domain.call import Role, Topology
 from callreel.domain.errors import AudioFileError, StoreAwayError, StoreError
 from callreel.domain.ids import CallId
-from callreel.domain.recording import Archived, Layer, LayerFile, Making
+from callreel.domain.recording import Archived, Derivation, Layer, LayerFile
 from callreel.domain.verdict import Verdict
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
@@ -129,7 +129,7 @@ class Archiver:
         with self._database.read() as conn:
             return size_of(layers.of_call(conn, call_id))
 
-    def remake(self, call_id: CallId) -> int:
+    def restore_files(self, call_id: CallId) -> int:
         """Restore every file of the call, equal by digest; returns how many. The call is not archived again.
 
         Raises StoreError where one differs; those restored before stay.
@@ -174,7 +174,7 @@ class Archiver:
         topology: Topology,
         cuts: dict[Role, tuple[int, ...]],
     ) -> Archived | None:
-        """What `file` was rebuilt from bit for bit; None if it has to stay."""
+        """The source that rebuilds `file` bit for bit; None if the file has to stay."""
         try:
             head, tail = self._around(file)
         except AudioFileError:
@@ -188,7 +188,7 @@ class Archiver:
             return None
         if flac is None:
             return None
-        whole = Archived(flac.key, flac.size_bytes, flac.sha256, Making.WHOLE, head, tail)
+        whole = Archived(flac.key, flac.size_bytes, flac.sha256, Derivation.WHOLE, head, tail)
         if self._rebuilds(file, whole):
             return whole
         log.warning("%s is not archived: FLAC does not rebuild it bit for bit", file.path)
@@ -273,18 +273,18 @@ def _candidates(
     """What `file` may be derived from, the likeliest first."""
     for source in done:
         flac = source.archived
-        if flac is None or flac.making is not Making.WHOLE:
+        if flac is None or flac.derivation is not Derivation.WHOLE:
             continue
         if file.layer is Layer.LIVE_16K and source.path == file.path.replace(
             f"_{ASR_HZ}Hz", f"_{TELEPHONE_HZ}Hz"
         ):
-            made = replace(flac, making=Making.UPSAMPLED, head=head, tail=tail)
+            made = replace(flac, derivation=Derivation.UPSAMPLED, head=head, tail=tail)
             of_streams = cuts[file.role] if file.role else ()
             yield from [replace(made, cuts=each) for each in dict.fromkeys([of_streams, ()])]
         if file.layer is Layer.CLOUD_CHANNEL and source.layer is Layer.CLOUD and source.channels == 2:
             numbers = sorted((1, 2), key=lambda number: topology.role_of_channel(number) is not file.role)
             for number in numbers:
-                yield replace(flac, making=Making.CHANNEL, channel=number, head=head, tail=tail)
+                yield replace(flac, derivation=Derivation.CHANNEL, channel=number, head=head, tail=tail)
 
 
 def _cuts(streamed: Sequence[StreamRow], role: Role) -> tuple[int, ...]:

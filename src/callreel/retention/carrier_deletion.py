@@ -90,7 +90,7 @@ class Deletion:
         return Outcome(sid, call_id, kept.duration_ms, why)
 
     def _doubt(self, kept: LayerFile) -> str | None:
-        """Why our copy, read now, is not safe."""
+        """The reason why our copy, read now, is not safe; None if it is."""
         try:
             size_bytes = layer_size(self._blobs, kept)
             if size_bytes is None:

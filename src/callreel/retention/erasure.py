@@ -21,7 +21,7 @@ from callreel.retention.erasure_orders import (
     NO_CREDENTIALS,
     ErasureOrders,
     ErasureRefusedError,
-    there,
+    copies_at_carrier,
 )
 from callreel.retention.legal_hold import NoCallError
 from callreel.runtime.clock import Clock
@@ -121,7 +121,7 @@ class Erasing:
             self._erase_file(file)
         left = [file.path for file in files if self._blobs.stat(file.path) is not None]
         if left:
-            raise StoreError(f"{len(left)} of {len(files)} files are still there after they were deleted")
+            raise StoreError(f"{len(left)} of {len(files)} files still exist after their deletion")
 
     def _erase_rows(self, call_id: CallId) -> None:
         """Delete the rows in one transaction, and make them unreadable in the database's files."""
@@ -145,7 +145,7 @@ class Erasing:
         for file in files:
             if file.spool is not None and not self._blobs.path(file.path).is_file():
                 raise StoreAwayError(
-                    f"{file.path} is still on the spool of {file.spool}; erasing waits for it"
+                    f"{file.path} is still on the spool of {file.spool}; the erasure waits for it"
                 )
 
     def _erase_at_carrier(self, call_id: CallId) -> None:
@@ -153,14 +153,14 @@ class Erasing:
         ordered = self._order(call_id)
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
-            known = there(conn, call_id)
+            known = copies_at_carrier(conn, call_id)
             files = layers.of_call(conn, call_id)
             sids = [row.sid for row in recordings.of_call(conn, call_id)]
         if call is None:
             return  # another process completed it
         if sids and any(item.state is WorkState.RUNNING for item in self._unfinished(*sids)):
-            # No other work on it begins any more: each looks for the order first (`CallErasedError`).
-            raise StoreError("a recording of the call is being worked on; erasing waits for it")
+            # No other work on it can start: each workflow checks for the order first (`CallErasedError`).
+            raise StoreError("a workflow is processing a recording of the call; the erasure waits for it")
         self._refuse_elsewhere(files)
         outcomes = dict(ordered.recordings)
         if not ordered.at_carrier:

@@ -33,7 +33,7 @@ class ErasureRefusedError(CallreelError):
 
 
 @dataclass(frozen=True, slots=True)
-class WouldGo:
+class ErasurePreview:
     """What erasing a call deletes. `counts` are rows by table; `refusal` says why it cannot be erased now."""
 
     files: list[LayerFile]
@@ -43,7 +43,7 @@ class WouldGo:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files, in their original form."""
+        """The size of all files in their original form."""
         return sum(file.size_bytes for file in self.files)
 
 
@@ -64,7 +64,7 @@ class ErasureOrders:
         reason = checked_reason(reason, needed=False)
         with self._database.write() as conn:
             call = locked(conn, call_id)
-            if at_carrier and not self._carrier_usable and there(conn, call_id):
+            if at_carrier and not self._carrier_usable and copies_at_carrier(conn, call_id):
                 raise ErasureRefusedError(NO_CREDENTIALS)
             if erasures.get(conn, call_id) is not None:
                 erasures.repeat_request(conn, call_id, at_carrier=at_carrier)
@@ -83,25 +83,25 @@ class ErasureOrders:
             assert ordered is not None
         return ordered
 
-    def would_go(self, call_id: CallId) -> WouldGo | None:
-        """What erasing it would delete; None if there is no such call."""
+    def preview(self, call_id: CallId) -> ErasurePreview | None:
+        """What erasing the call would delete; None if there is no such call."""
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
             if call is None:
                 return None
-            return WouldGo(
+            return ErasurePreview(
                 layers.of_call(conn, call_id),
-                there(conn, call_id),
+                copies_at_carrier(conn, call_id),
                 erasures.counts(conn, call_id),
                 refusal(conn, call),
             )
 
 
 def refusal(conn: Connection, call: CallRow) -> str | None:
-    """Why a call cannot be erased now; None where it can."""
+    """The reason why a call cannot be erased now; None if it can."""
     held = holds.current(conn, call.id)
     if held is not None:
-        return f"the call is held by {held.by} since {held.at:%Y-%m-%d}; it can be erased once it is let go"
+        return f"the call is held by {held.by} since {held.at:%Y-%m-%d}; it can be erased once it is released"
     if call.state is CallState.LIVE:
         return "the call is still in progress; it can be erased when it has ended and is checked"
     if call.state is not CallState.CLOSED or outbox.has_order(conn, call.id):
@@ -109,7 +109,7 @@ def refusal(conn: Connection, call: CallRow) -> str | None:
     return None
 
 
-def there(conn: Connection, call_id: CallId) -> list[RecordingSid]:
+def copies_at_carrier(conn: Connection, call_id: CallId) -> list[RecordingSid]:
     """The call's recordings that the carrier should still have a copy of."""
     gone = deletions.sids_of_call(conn, call_id)
     return [

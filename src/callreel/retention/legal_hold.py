@@ -48,7 +48,7 @@ class LegalHolds:
         with self._database.write() as conn:
             locked(conn, call_id)
             if erasures.get(conn, call_id) is not None:
-                raise HoldRefusedError("the call is being erased already, and can be held no more")
+                raise HoldRefusedError("the call is being erased, so it can no longer be held")
             held = holds.current(conn, call_id)
             if held is not None:
                 raise HoldRefusedError(f"the call is held already, by {held.by} since {held.at:%Y-%m-%d}")
@@ -86,7 +86,7 @@ def checked_reason(reason: str, *, needed: bool = True) -> str:
     """The reason without surrounding spaces. Raises ReasonError."""
     reason = reason.strip()
     if needed and not reason:
-        raise ReasonError("a reason is needed; it stays with the record")
+        raise ReasonError("a reason is required; it is saved with the record")
     if len(reason) > LONGEST_REASON:
         raise ReasonError(f"a reason has at most {LONGEST_REASON} characters, not {len(reason)}")
     return reason

@@ -42,7 +42,7 @@ class Offloader:
         """Files that could not be moved in the last sweep."""
 
     def job(self) -> PeriodicJob:
-        """At growing intervals while the object store is unavailable."""
+        """The job that runs `sweep`, at growing intervals while the object store is unavailable."""
         return PeriodicJob(name="offload", job=self.sweep, interval_s=self._interval_s)
 
     def _interval_s(self) -> float:
@@ -66,7 +66,7 @@ class Offloader:
             self.waiting = len(due) + len(made) - moved
             return moved
         if self.waiting:
-            log.warning("the object store takes files again")
+            log.warning("object store recovered, moving files again")
         self.waiting = 0
         return moved
 
@@ -82,16 +82,18 @@ class Offloader:
             return self._blobs.upload(key) is not None
         except BlobExistsError as error:
             log.error(
-                "%s; what lay on the spool is in %s", error, self._blobs.move_aside(key, folders.UNCLAIMED)
+                "%s; the file of the spool was moved to %s",
+                error,
+                self._blobs.move_aside(key, folders.UNCLAIMED),
             )
         except StoreAwayError:
             raise
         except StoreError as error:
-            log.error("a file cannot move: %s", error)
+            log.error("moving a file to the object store failed: %s", error)
         return False
 
     def _made(self) -> list[str]:
-        """Finished files of the stages, which have a row or are drawn from one."""
+        """Finished files of the stages: layers with a row, and files derived from them."""
         here = [blob.key for folder in MADE_FOLDERS for blob in self._blobs.local_files(folder)]
         finished = [key for key in here if not key.endswith(".part")]
         if not finished:
@@ -101,7 +103,7 @@ class Offloader:
         return [key for key in finished if key in known or key.startswith(f"{peaks.FOLDER}/")]
 
     def trouble(self) -> str | None:
-        """What keeps files here, for the health check. Asks the store. Blocking."""
+        """The reason why files wait on the spool, for the health check. Sends a request to the store. Blocking."""
         if self._blobs.objects is None:
             return None
         try:

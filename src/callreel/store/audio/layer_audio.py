@@ -14,7 +14,7 @@ from callreel.audio.resample import upsampled
 from callreel.audio.samples import Samples
 from callreel.audio.source import Source, Stretch, in_blocks
 from callreel.domain.errors import StoreAwayError, StoreError
-from callreel.domain.recording import Archived, LayerFile, Making
+from callreel.domain.recording import Archived, Derivation, LayerFile
 from callreel.store.audio import derived_cache
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.sound_files import READ_BLOCK, SoundFile
@@ -46,7 +46,7 @@ def layer_range(blobs: BlobStore, file: LayerFile, start: int, stop: int) -> Ite
     archived = file.archived
     if archived is None:
         return blobs.open_range(file.path, start, stop)
-    if archived.making is Making.UPSAMPLED:
+    if archived.derivation is Derivation.UPSAMPLED:
         return derived_cache.read_range(_upsampled(blobs, file, archived), start, stop)
     return _wav_range(_open_archived(blobs, file, archived), archived, start, stop)
 
@@ -63,7 +63,7 @@ def layer_digest(blobs: BlobStore, file: LayerFile) -> str:
 
 def rebuilt_wav(blobs: BlobStore, file: LayerFile, archived: Archived) -> Iterator[bytes]:
     """The original WAV file of an archived layer, in blocks. The caller verifies its digest."""
-    if archived.making is Making.UPSAMPLED:
+    if archived.derivation is Derivation.UPSAMPLED:
         yield base64.b64decode(archived.head)
         with SoundFile(blobs.reader(archived.key), archived.key) as sound:
             for samples in upsampled_in_parts(sound.channel(), archived.cuts):
@@ -82,11 +82,11 @@ def upsampled_in_parts(samples8k: Source, cuts: Sequence[int]) -> Iterator[Sampl
 
 
 def _open_archived(blobs: BlobStore, file: LayerFile, archived: Archived) -> SoundFile:
-    if archived.making is Making.UPSAMPLED:
+    if archived.derivation is Derivation.UPSAMPLED:
         return SoundFile(_upsampled(blobs, file, archived), file.path)
     if blobs.stat(archived.key) is None:
         raise StoreError(f"there is no file {archived.key}, from which {file.path} is rebuilt")
-    only = archived.channel if archived.making is Making.CHANNEL else None
+    only = archived.channel if archived.derivation is Derivation.CHANNEL else None
     return SoundFile(blobs.reader(archived.key), archived.key, only=only)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete as delete_from
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
-from callreel.domain.recording import Archived, Layer, LayerFile, LayerState, Making
+from callreel.domain.recording import Archived, Derivation, Layer, LayerFile, LayerState
 from callreel.domain.verdict import Verdict
 from callreel.store.db.dialect import insert
 from callreel.store.db.tables import Form, calls, layers
@@ -135,7 +135,7 @@ def set_form(conn: Connection, file: LayerFile, form: Form, archived: Archived |
     if archived is None:
         stored_bytes = None
     else:
-        stored_bytes = archived.size_bytes if archived.making is Making.WHOLE else 0
+        stored_bytes = archived.size_bytes if archived.derivation is Derivation.WHOLE else 0
     kept = update(layers).where(layers.c.path == file.path, layers.c.sha256 == file.sha256)
     return conn.execute(kept.values(form=form, archived=archived, stored_bytes=stored_bytes)).rowcount == 1
 

@@ -12,7 +12,7 @@ from callreel.domain.access import Right
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError, WouldGo
+from callreel.retention.erasure_orders import ErasureOrders, ErasurePreview, ErasureRefusedError
 from callreel.retention.legal_hold import ReasonError
 from callreel.review.summary import call_head
 from callreel.store.calls import calls, erasures
@@ -87,7 +87,7 @@ def _page(
         erasure = erasures.get(conn, call_id)
         call = calls.get(conn, call_id)
         names = technicians.names_of(conn, [call.remote_number]) if call else {}
-    preview = orders.would_go(call_id) if erasure is None else None
+    preview = orders.preview(call_id) if erasure is None else None
     if erasure is None and preview is None:
         raise not_found("call")
     status, problem = status_and_message(refused) if refused else (200, None)
@@ -98,7 +98,7 @@ def _page(
         call=call_head(call, names) if call else None,
         erasure=erasure_summary(context, erasure) if erasure else None,
         rows=named_rows(erasure.counts if erasure else preview.counts if preview else {}),
-        would_go=preview,
+        preview=preview,
         files=named_files(preview) if preview else [],
         problem=problem,
         longest=LONGEST_REASON,
@@ -113,7 +113,7 @@ def named_rows(counts: dict[str, Json]) -> list[tuple[str, int]]:
     return [*named, ("Other rows: legs, streams, file and recording records", others)] if others else named
 
 
-def named_files(preview: WouldGo) -> list[tuple[str, int, int]]:
+def named_files(preview: ErasurePreview) -> list[tuple[str, int, int]]:
     """For each layer: its name, the number of files, and their bytes."""
     found = []
     for layer, name in LAYER_NAMES.items():
