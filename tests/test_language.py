@@ -98,7 +98,7 @@ def prose_files() -> Iterator[Path]:
                 yield path
 
 
-@pytest.mark.parametrize("path", prose_files(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(prose_files()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_text_uses_standard_terms(path: Path) -> None:
     found = [
         f"line {number}: {match[0]!r}"
