@@ -1,5 +1,5 @@
 """The composition root: builds every part from the settings, hands it down, and runs a server or a worker.
 
 This is the only package that depends on all others. Lower ones receive plain values and each other, never the settings.
-thing that is put together; `runtime` is what all of them stand on.
+Each module builds one part; `runtime` opens the resources that all parts need.
 """

@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 SWITCH_S = 0.000_5
 """How long a thread may hold the interpreter while the event loop waits for it, in a process that has media sockets.
 
-Each read and write of the loop lets other threads run, and one that computes (rows, stages) keeps the interpreter for
-this long. With Python's default of 5 ms, serving 150 sockets once took seconds while calls began.
+Each read and write of the loop lets other threads run, and a thread that computes (rows, stages) then holds the interpreter
+for this long. With Python's default of 5 ms, serving 150 sockets once took seconds while calls began.
 """
 
 

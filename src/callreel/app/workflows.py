@@ -118,7 +118,7 @@ def _transcriber(runtime: Runtime, engine: FinalEngine) -> FinalTranscriber:
 
 
 def _pooled_transcriber(runtime: Runtime, pool: EnginePool) -> Callable[[str], FinalTranscriber]:
-    """Gives the transcriber with a named engine, which is started when it is first needed."""
+    """Returns transcribers by engine spec; each engine starts when it is first needed."""
     loop = asyncio.get_running_loop()
 
     def transcriber(spec: str) -> FinalTranscriber:

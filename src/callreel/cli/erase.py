@@ -21,7 +21,7 @@ _By = Annotated[str, typer.Option("--by", help="Who requests it; recorded.")]
 
 def erase(
     call: _Call,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     here_only: Annotated[
         bool, typer.Option("--here-only", help="Do not delete the carrier's copy of the recording.")
     ] = False,

@@ -1,4 +1,4 @@
-"""Who may do what: roles of people, rights, scopes of tokens, and the client identity that stands for a person.
+"""Who may do what: roles of people, rights, scopes of tokens, and the client identity of a person.
 
 Roles of parties on a call are `domain.call.Role`; these are of people who sign in. Pages check rights, never
 roles, so that every rule is in this module.

@@ -108,6 +108,6 @@ _RANK = {
 }
 
 
-def advance(known: CloudState, reported: CloudState) -> CloudState:
-    """The state after `reported` is received in `known`. Callbacks arrive in any order, so the later state wins."""
-    return reported if _RANK[reported] > _RANK[known] else known
+def advance(current: CloudState, reported: CloudState) -> CloudState:
+    """The state after `reported` is received in state `current`. Callbacks arrive in any order, so the later state wins."""
+    return reported if _RANK[reported] > _RANK[current] else current

@@ -16,7 +16,7 @@ class TranscriptKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`confidence` is 0 to 1, or None where the engine gives none."""
+    """`confidence` is 0 to 1, or None if the engine reports none."""
 
     text: str
     start_ms: int

@@ -62,11 +62,11 @@ class Corrections:
 
 def _change(change: Change) -> dict[str, Json]:
     """The change as requested, without unset fields."""
-    said: dict[str, Json] = {"turn": change.turn}
+    document: dict[str, Json] = {"turn": change.turn}
     if change.word is not None:
-        said["word"] = change.word
+        document["word"] = change.word
     if change.text is not None:
-        said["text"] = change.text
+        document["text"] = change.text
     if change.role is not None:
-        said["role"] = change.role.value
-    return said
+        document["role"] = change.role.value
+    return document

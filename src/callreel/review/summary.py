@@ -252,7 +252,7 @@ def _turn_of(final: Final) -> Turn:
 
 
 def _turn(turn: Turn, words: bool) -> Json:
-    said: dict[str, Json] = {
+    document: dict[str, Json] = {
         "role": turn.role.value,
         "start_ms": turn.start_ms,
         "end_ms": turn.end_ms,
@@ -261,7 +261,7 @@ def _turn(turn: Turn, words: bool) -> Json:
         "fallback_engine": turn.fallback_engine,
     }
     if words:
-        said["words"] = [
+        document["words"] = [
             {
                 "text": word.text,
                 "start_ms": word.start_ms,
@@ -270,7 +270,7 @@ def _turn(turn: Turn, words: bool) -> Json:
             }
             for word in turn.words
         ]
-    return said
+    return document
 
 
 def _recording(row: RecordingRow | None) -> Json:

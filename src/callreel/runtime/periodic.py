@@ -29,7 +29,7 @@ class PeriodicJob:
     interval_s: float | Callable[[], float]
     jitter: float = 0.0
     immediately: bool = False
-    """Whether the first run comes at once instead of after an interval."""
+    """Whether the first run starts at once instead of after an interval."""
     enabled: Callable[[], bool] = lambda: True
     failures: int = 0
     """Runs that raised, since the start."""
@@ -44,7 +44,7 @@ class PeriodicJob:
         if not self.immediately:
             await self._wait()
         while not self._stopping:
-            # Cleared before the run: a wake-up that comes during it starts another one.
+            # Cleared before the run: a wake-up during it starts another one.
             self._woken.clear()
             await self._run_once()
             await self._wait()

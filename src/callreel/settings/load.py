@@ -147,7 +147,7 @@ def _one_line(error: ValidationError, sources: Mapping[str, str]) -> str:
     text = (
         text.replace("Input should", "should").replace("String should", "should").partition(", unable to")[0]
     )
-    came = "" if is_secret(name) else f", not {shown(first['input'])!r}"
+    actual = "" if is_secret(name) else f", not {shown(first['input'])!r}"
     source = sources.get(name, "given")
     label = name if source.endswith(".toml") else env_name(name)
     default = default_shown(name)
@@ -156,7 +156,7 @@ def _one_line(error: ValidationError, sources: Mapping[str, str]) -> str:
         if default == NOT_SET
         else f"correct it, or remove it for the default {default}"
     )
-    return f"{label} ({source}) {text}{came}; {remedy}{others}"
+    return f"{label} ({source}) {text}{actual}; {remedy}{others}"
 
 
 _ENGINES = f"{', '.join((AUTO, *BUILT_IN_ENGINES))} or python:your.module"

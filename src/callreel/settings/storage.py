@@ -95,7 +95,7 @@ class StorageSettings(BaseSettings):
 
 
 class RetentionSettings(BaseSettings):
-    """What is kept, and for how long."""
+    """Archive, erasure and deletion at the carrier."""
 
     title: ClassVar[str] = "Retention"
 

@@ -261,7 +261,7 @@ class SimulatedCarrier:
         app.add_api_websocket_route("/signal", signal)
 
     def _place_browser_call(self, leg: BrowserLeg, request: InviteBody) -> None:
-        """A browser calls: its call goes to the application like every other call."""
+        """Place a browser's call, which the application handles like every other call."""
         technician = self._technician
         parameters = request.parameters or {}
         script = CallScript(

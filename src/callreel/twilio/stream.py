@@ -275,8 +275,10 @@ def _format_fault(audio: media_messages.MediaFormat | None) -> str | None:
         "audio/x-mulaw", media_messages.RATE_HZ, 1,
     ):  # fmt: skip
         return None
-    came = f"{audio.encoding[:40]} at {audio.sample_rate} Hz with {audio.channels} channels"
-    return f"start announces {came}, expected audio/x-mulaw at {media_messages.RATE_HZ} Hz with 1 channel"
+    announced = f"{audio.encoding[:40]} at {audio.sample_rate} Hz with {audio.channels} channels"
+    return (
+        f"start announces {announced}, expected audio/x-mulaw at {media_messages.RATE_HZ} Hz with 1 channel"
+    )
 
 
 def _text(body: str | bytes) -> str:

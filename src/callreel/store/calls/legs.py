@@ -30,7 +30,7 @@ class LegRow:
 def upsert(conn: Connection, row: LegRow) -> LegRow:
     """Save what was reported about a leg, and return the merged row.
 
-    Callbacks come in any order: a known time stays, and the status of an earlier phase (no end, no answer) does not
+    Callbacks arrive in any order: a known time stays, and the status of an earlier phase (no end, no answer) does not
     replace that of a later one.
     """
     if insert_new(conn, legs, asdict(row)):

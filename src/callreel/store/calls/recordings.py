@@ -58,7 +58,7 @@ class RecordingRow:
 def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
     """Save what the carrier reported about a recording. Returns the merged row, and whether its state changed.
 
-    Callbacks repeat and come in any order: the later state wins (`domain.recording.advance`), and so do the values
+    Callbacks repeat and arrive in any order: the later state wins (`domain.recording.advance`), and so do the values
     reported with it; a value missing from the report keeps its old one. Each change to a dispatchable state (`absent`,
     then `completed`) adds a workflow to the outbox.
     """

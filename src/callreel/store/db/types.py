@@ -2,7 +2,7 @@
 
 PostgreSQL refuses NUL in text and JSON, integers beyond a column's width and NaN in JSON; SQLite's driver refuses lone
 surrogates and integers beyond 64 bits; Python refuses times that leave its calendar when they change zone. Such values
-come from carriers and clients, also in lookups, and must neither fail a transaction nor differ between the databases.
+arrive from carriers and clients, also in lookups, and must neither fail a transaction nor differ between the databases.
 So text loses what neither database stores, and numbers and times saturate at the limits of their column.
 """
 

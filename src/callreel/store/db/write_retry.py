@@ -1,6 +1,6 @@
 """Retrying writes that must not be lost while the database is unavailable: locked, its disk full, its server down.
 
-For facts that this process alone knows, such as the end of a stream. Retries with backoff for as long as the process
+For facts that only this process has, such as the end of a stream. Retries with backoff for as long as the process
 lives. What a restart finds out from files or from the carrier does not need it.
 """
 

@@ -111,7 +111,7 @@ def _hit(role: Role, start_ms: int, text: str, word_starts: Sequence[int], wante
 
 
 def _index_row(conn: Connection, call_id: CallId, position: int, turn: Turn) -> dict[str, object]:
-    said = tokens(turn.text)
+    turn_tokens = tokens(turn.text)
     return {
         "call_id": call_id,
         "position": position,
@@ -120,7 +120,9 @@ def _index_row(conn: Connection, call_id: CallId, position: int, turn: Turn) -> 
         "end_ms": turn.end_ms,
         "text": turn.text,
         "word_starts": _word_starts(turn),
-        "tokens": _tsvector(said) if conn.dialect.name == "postgresql" else " ".join(t.text for t in said),
+        "tokens": _tsvector(turn_tokens)
+        if conn.dialect.name == "postgresql"
+        else " ".join(t.text for t in turn_tokens),
     }
 
 

@@ -58,18 +58,18 @@ def _clause(found: re.Match[str]) -> Clause | None:
     plain, quoted = found["plain"], found["quoted"]
     if plain == "AND" and not found["sign"]:
         return None
-    said = tuple(token.text for token in tokens(plain if quoted is None else quoted))
+    words = tuple(token.text for token in tokens(plain if quoted is None else quoted))
     prefix = bool(found["star"]) if plain is None else plain.endswith("*")
-    return Clause(said, prefix, bool(found["sign"])) if said else None
+    return Clause(words, prefix, bool(found["sign"])) if words else None
 
 
-def hits(said: Sequence[Token], wanted: Sequence[Clause]) -> list[tuple[int, int]]:
-    """Where in the text of `said` the clauses match, as sorted (start, end); matches that touch are joined."""
+def hits(text_tokens: Sequence[Token], wanted: Sequence[Clause]) -> list[tuple[int, int]]:
+    """Where in the text of `text_tokens` the clauses match, as sorted (start, end); matches that touch are joined."""
     found = [
-        (said[first].start, said[first + len(clause.tokens) - 1].end)
+        (text_tokens[first].start, text_tokens[first + len(clause.tokens) - 1].end)
         for clause in wanted
-        for first in range(len(said) - len(clause.tokens) + 1)
-        if _matches(said, first, clause)
+        for first in range(len(text_tokens) - len(clause.tokens) + 1)
+        if _matches(text_tokens, first, clause)
     ]
     joined: list[tuple[int, int]] = []
     for start, end in sorted(found):
