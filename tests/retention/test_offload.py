@@ -8,7 +8,7 @@ import pytest
 
 from callreel.audio import wav
 from callreel.domain.call import CallState, Role
-from callreel.domain.errors import StoreAwayError
+from callreel.domain.errors import StoreUnavailableError
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.retention.offload import Offloader
 from callreel.store.audio.layer_audio import open_layer
@@ -122,10 +122,10 @@ def test_file_on_another_spool_is_unavailable_until_moved(machine: Machine) -> N
     other = Offloader(machine.installation.database, elsewhere, machine.installation.clock, "other-2")
     machine.end()
     assert other.sweep() == 0
-    with pytest.raises(StoreAwayError, match="still on the spool of here-1"):
-        open_layer(elsewhere, machine.row)
-    machine.offloader.sweep()
-    with open_layer(elsewhere, machine.row) as sound:
+    with pytest.raises(StoreUnavailableError, match="still on the spool of here-1"):
+        open_layer(elsewhere, house.row)
+    house.moving.sweep()
+    with open_layer(elsewhere, house.row) as sound:
         assert sound.samples == 3_200
 
 

@@ -7,8 +7,8 @@ from callreel.domain.errors import (
     CallErasedError,
     CarrierError,
     EngineError,
-    StoreAwayError,
     StoreError,
+    StoreUnavailableError,
 )
 from callreel.runtime.retry import (
     CUT_ATTEMPTS,
@@ -59,7 +59,7 @@ def broken(what: str = "the file broke off") -> CarrierError:
         (answered(410), 1, Retry("the carrier refused the request (410)", 60.0, True)),
         (broken(), 5, Retry("the file broke off", 16.0)),
         (broken(), CUT_ATTEMPTS, Retry("the file broke off, 6 times", 60.0, True)),
-        (StoreAwayError("no answer"), 11, Retry("no answer", 1024.0)),
+        (StoreUnavailableError("no answer"), 11, Retry("no answer", 1024.0)),
     ],
 )  # fmt: skip
 def test_error_and_attempt_decide_the_retry(error: CarrierError, failure: int, decision: Retry) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from callreel.audio import wav
-from callreel.domain.errors import SettingsError, StoreAwayError, StoreError
+from callreel.domain.errors import SettingsError, StoreError, StoreUnavailableError
 from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
 from callreel.store.files.object_store import ObjectStore, object_name, open_object_store
 from callreel.store.files.sound_files import SoundFile
@@ -112,14 +112,14 @@ def test_file_stays_on_the_spool_while_the_store_is_away(
 ) -> None:
     server.wire.cut()
     try:
-        with pytest.raises(StoreAwayError, match="cannot be"):
+        with pytest.raises(StoreUnavailableError, match="cannot be"):
             store.put(KEY, [SOUND])
         assert files_in(store.root) == [KEY] and b"".join(store.open_range(KEY, 10, 20)) == SOUND[10:20]
-        with pytest.raises(StoreAwayError):
+        with pytest.raises(StoreUnavailableError):
             store.upload(KEY)
-        with pytest.raises(StoreAwayError):
+        with pytest.raises(StoreUnavailableError):
             store.stat("twilio_recordings/unknown.wav")
-        with pytest.raises(StoreAwayError):
+        with pytest.raises(StoreUnavailableError):
             objects.check()
     finally:
         server.wire.mend()
@@ -173,7 +173,7 @@ def test_probe_reports_the_problem(server: S3Server, objects: ObjectStore) -> No
         secret="anything",
         timeout_s=20,
     )
-    with pytest.raises(StoreAwayError, match="s3://no-such-bucket/reel cannot be used"):
+    with pytest.raises(StoreUnavailableError, match="s3://no-such-bucket/reel cannot be used"):
         missing.probe()
 
 

@@ -20,7 +20,7 @@ class StoreError(CallreelError):
     """The database or the data folder cannot be used as configured."""
 
 
-class StoreAwayError(StoreError):
+class StoreUnavailableError(StoreError):
     """A file is temporarily unavailable: the object store does not respond, or the file is still on another machine."""
 
 

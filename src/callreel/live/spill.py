@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from callreel.audio.samples import ASR_SAMPLES_PER_MS
-from callreel.domain.errors import CallreelError, StoreAwayError
+from callreel.domain.errors import CallreelError, StoreUnavailableError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Layer, LayerFile
 from callreel.domain.transcript import Segment
@@ -82,7 +82,7 @@ class Spill:
         start, end = segment.start_ms * ASR_SAMPLES_PER_MS, segment.end_ms * ASR_SAMPLES_PER_MS
         try:
             samples = self._between(mine, start, end)
-        except StoreAwayError:
+        except StoreUnavailableError:
             return None
         if live and samples.size < end - start:
             return None
@@ -93,14 +93,14 @@ class Spill:
     def _between(self, files: Collection[LayerFile], start: int, end: int) -> npt.NDArray[np.int16]:
         """Samples [start, end) of the file that has most of them; the older one where a call went on in another.
 
-        Raises StoreAwayError while a file is elsewhere.
+        Raises StoreUnavailableError while a file is elsewhere.
         """
         best = np.zeros(0, np.int16)
         for file in files:
             try:
                 with open_layer(self._blobs, file) as sound:
                     samples = sound.read(min(start, sound.samples), min(end, sound.samples))[:, 0]
-            except StoreAwayError:
+            except StoreUnavailableError:
                 raise
             except CallreelError:
                 continue  # not there, or no sound

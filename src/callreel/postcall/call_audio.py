@@ -113,7 +113,7 @@ def chosen_parts(rows: CallRows) -> tuple[RecordingPart, ...]:
 
 @contextmanager
 def open_call_audio(blobs: BlobStore, rows: CallRows) -> Iterator[CallAudio]:
-    """Open the audio of both captures. Raises StoreError, StoreAwayError or AudioFileError."""
+    """Open the audio of both captures. Raises StoreError, StoreUnavailableError or AudioFileError."""
     with ExitStack() as stack:
         live = {role: source for role in Role if (source := _live(stack, blobs, rows.files, role))}
         parts = chosen_parts(rows)

@@ -23,7 +23,7 @@ import soundfile
 from callreel.audio import wav
 from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ
 from callreel.domain.call import Role, Topology
-from callreel.domain.errors import AudioFileError, StoreAwayError, StoreError
+from callreel.domain.errors import AudioFileError, StoreError, StoreUnavailableError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import Archived, Derivation, Layer, LayerFile
 from callreel.domain.verdict import Verdict
@@ -89,19 +89,19 @@ class Archiver:
             return layers.to_archive(conn, self._clock.now() - self._after, self._verdicts)
 
     def sweep(self) -> list[Size]:
-        """Archive what is due. Raises StoreAwayError; skips a call with an unreadable file."""
+        """Archive what is due. Raises StoreUnavailableError; skips a call with an unreadable file."""
         made = []
         for call_id in self.due():
             try:
                 made.append(self.archive(call_id))
-            except StoreAwayError:
+            except StoreUnavailableError:
                 raise
             except StoreError as error:
                 log.error("archiving a call failed: %s", error, extra={"call_id": call_id})
         return made
 
     def archive(self, call_id: CallId) -> Size:
-        """Archive one call, or the rest of it. Raises StoreError, StoreAwayError."""
+        """Archive one call, or the rest of it. Raises StoreError, StoreUnavailableError."""
         with self._database.read() as conn:
             files = layers.of_call(conn, call_id)
             forms = layers.forms(conn, call_id)
@@ -198,7 +198,7 @@ class Archiver:
     def _rebuilds(self, file: LayerFile, archived: Archived) -> bool:
         try:
             return layer_digest(self._blobs, replace(file, archived=archived)) == file.sha256
-        except StoreAwayError:
+        except StoreUnavailableError:
             raise
         except (StoreError, AudioFileError):
             return False

@@ -12,7 +12,7 @@ from datetime import timedelta
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.erasure import AtCarrier
-from callreel.domain.errors import StoreAwayError, StoreError
+from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile
@@ -90,7 +90,7 @@ class Erasing:
     def erase(self, call_id: CallId) -> ErasureRow:
         """Carry out an order, or the rest of it; returns the tombstone.
 
-        Raises StoreError, StoreAwayError, CarrierError or OSError when it cannot be completed now.
+        Raises StoreError, StoreUnavailableError, CarrierError or OSError when it cannot be completed now.
         """
         for _, work in self.steps(call_id):
             work()
@@ -144,7 +144,7 @@ class Erasing:
     def _refuse_elsewhere(self, files: Sequence[LayerFile]) -> None:
         for file in files:
             if file.spool is not None and not self._blobs.path(file.path).is_file():
-                raise StoreAwayError(
+                raise StoreUnavailableError(
                     f"{file.path} is still on the spool of {file.spool}; the erasure waits for it"
                 )
 

@@ -8,7 +8,7 @@ unavailable, everything stays on the spool and is played from there.
 import logging
 from datetime import timedelta
 
-from callreel.domain.errors import StoreAwayError, StoreError
+from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.domain.recording import LayerFile
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
@@ -60,7 +60,7 @@ class Offloader:
                 moved += self._move(file)
             for key in made:
                 moved += self._settle(key)
-        except StoreAwayError as error:
+        except StoreUnavailableError as error:
             if not self.waiting:
                 log.warning("files stay on the spool: %s", error)
             self.waiting = len(due) + len(made) - moved
@@ -86,7 +86,7 @@ class Offloader:
                 error,
                 self._blobs.move_aside(key, folders.UNCLAIMED),
             )
-        except StoreAwayError:
+        except StoreUnavailableError:
             raise
         except StoreError as error:
             log.error("moving a file to the object store failed: %s", error)
@@ -108,6 +108,6 @@ class Offloader:
             return None
         try:
             self._blobs.objects.check()
-        except StoreAwayError as error:
+        except StoreUnavailableError as error:
             return f"{error}; {self.waiting} files wait on the spool"
         return None

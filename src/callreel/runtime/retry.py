@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, wait_exponential
 
-from callreel.domain.errors import CallErasedError, CarrierError, EngineError, StoreAwayError, StoreError
+from callreel.domain.errors import (
+    CallErasedError,
+    CarrierError,
+    EngineError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 FIRST_S = 1.0
 LONGEST_S = 4 * 3600.0
@@ -85,7 +91,7 @@ def _reason(error: Exception, park_after: int) -> tuple[str, int]:
         if not error.retryable:
             return str(error), 1
         return str(error), park_after if error.status is not None else min(park_after, CUT_ATTEMPTS)
-    if isinstance(error, StoreAwayError):
+    if isinstance(error, StoreUnavailableError):
         return str(error), park_after
     if isinstance(error, StoreError | EngineError | OSError):
         return f"{type(error).__name__}: {error}", LOCAL_ATTEMPTS

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from callreel.asr.languages import LanguageError
-from callreel.domain.errors import CallreelError, StoreAwayError
+from callreel.domain.errors import CallreelError, StoreUnavailableError
 from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
 from callreel.review.corrections import ConflictError
@@ -137,7 +137,7 @@ def install_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _on_use_case)
     app.add_exception_handler(TooManyAttemptsError, _on_too_many)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(StoreAwayError, _on_unavailable)
+    app.add_exception_handler(StoreUnavailableError, _on_unavailable)
     app.add_exception_handler(Exception, _on_bug)
 
 

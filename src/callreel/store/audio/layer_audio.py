@@ -13,7 +13,7 @@ from typing import BinaryIO
 from callreel.audio.resample import upsampled
 from callreel.audio.samples import Samples
 from callreel.audio.source import Source, Stretch, in_blocks
-from callreel.domain.errors import StoreAwayError, StoreError
+from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.domain.recording import Archived, Derivation, LayerFile
 from callreel.store.audio import derived_cache
 from callreel.store.files.blobs import BlobStore
@@ -21,23 +21,23 @@ from callreel.store.files.sound_files import READ_BLOCK, SoundFile
 
 
 def open_layer(blobs: BlobStore, file: LayerFile) -> SoundFile:
-    """The layer's samples; close it. Raises StoreError if the file is missing, StoreAwayError while it is elsewhere."""
+    """The layer's samples; close it. Raises StoreError if the file is missing, StoreUnavailableError while it is elsewhere."""
     if file.archived is not None:
         return _open_archived(blobs, file, file.archived)
     if file.spool is not None and blobs.stat(file.path) is None:
-        raise StoreAwayError(
+        raise StoreUnavailableError(
             f"{file.path} is still on the spool of {file.spool} and not in the object store yet"
         )
     return SoundFile(blobs.reader(file.path), file.path)
 
 
 def layer_size(blobs: BlobStore, file: LayerFile) -> int | None:
-    """The current size of the layer's WAV file; None if it is missing. Raises StoreAwayError while it is elsewhere."""
+    """The current size of the layer's WAV file; None if it is missing. Raises StoreUnavailableError while it is elsewhere."""
     if file.archived is not None:
         return file.size_bytes if blobs.stat(file.archived.key) is not None else None
     stat = blobs.stat(file.path)
     if stat is None and file.spool is not None:
-        raise StoreAwayError(f"{file.path} is still on the spool of {file.spool}")
+        raise StoreUnavailableError(f"{file.path} is still on the spool of {file.spool}")
     return None if stat is None else stat.size_bytes
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from callreel.audio.levels import peaks
 from callreel.domain.call import Role, Topology
-from callreel.domain.errors import CallreelError, StoreAwayError
+from callreel.domain.errors import CallreelError, StoreUnavailableError
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.files.blobs import BlobStore
@@ -89,7 +89,7 @@ def save_peaks(blobs: BlobStore, sha256: str, per_second: int, made: FilePeaks) 
     kept = json.dumps({"duration_ms": made.duration_ms, "channels": made.channels}, separators=(",", ":"))
     try:
         blobs.put(_key(sha256, per_second), [kept.encode()])
-    except StoreAwayError as error:
+    except StoreUnavailableError as error:
         log.info("waveform left on the spool: %s", error)
 
 

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from callreel.domain.errors import StoreAwayError, StoreError
+from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.store.files.durable_files import (
     make_folder,
     path_inside,
@@ -81,7 +81,7 @@ class BlobStore:
     def put(self, key: str, chunks: Iterable[bytes]) -> BlobInfo:
         """Store the bytes of `chunks`. Repeating it changes nothing; other bytes raise BlobExistsError.
 
-        Stores nothing if `chunks` raises. Raises StoreError if the disk fails, and StoreAwayError if the object store
+        Stores nothing if `chunks` raises. Raises StoreError if the disk fails, and StoreUnavailableError if the object store
         does: then the file is complete on the spool, and a repeated `put` resumes there.
         """
         with self.open_writer(key) as writer:
@@ -126,7 +126,7 @@ class BlobStore:
     def upload(self, key: str) -> BlobInfo | None:
         """Move a finished file from the spool to the object store, if there is one. None if it is not on this machine.
 
-        Raises StoreAwayError, and the file stays; BlobExistsError if the object store has other bytes under the key.
+        Raises StoreUnavailableError, and the file stays; BlobExistsError if the object store has other bytes under the key.
         """
         path = self.path(key)
         with _one_line_errors(f"{key} cannot be read"):
@@ -195,7 +195,7 @@ class BlobStore:
         return self._stat_of(path, found) if path.is_file() else None
 
     def delete(self, key: str) -> bool:
-        """Delete the file everywhere; False if there was none. Raises StoreError, StoreAwayError."""
+        """Delete the file everywhere; False if there was none. Raises StoreError, StoreUnavailableError."""
         path = self.path(key)
         with _one_line_errors(f"{key} cannot be deleted"):
             local = path.is_file()
@@ -234,7 +234,7 @@ class BlobStore:
         """Give a synced file its name, unless the key has other bytes."""
         try:
             stored = self.objects.versions(key) if self.objects else []
-        except StoreAwayError:
+        except StoreUnavailableError:
             stored = []  # `_move` finds out later
         if any(each.sha256 != sha256 for each in stored):
             raise BlobExistsError(f"{key} already exists with other bytes")

@@ -22,7 +22,7 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore as AnyStore
 from obstore.store import from_url
 
-from callreel.domain.errors import SettingsError, StoreAwayError, StoreError
+from callreel.domain.errors import SettingsError, StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -80,7 +80,7 @@ def is_object_store(url: str) -> bool:
 
 
 class ObjectStore:
-    """Objects below one prefix. Blocking; threads may share it. Methods raise StoreAwayError while it is unavailable."""
+    """Objects below one prefix. Blocking; threads may share it. Methods raise StoreUnavailableError while it is unavailable."""
 
     def __init__(self, store: AnyStore, where: str) -> None:
         self._store = store
@@ -106,7 +106,7 @@ class ObjectStore:
             raise StoreError(f"the object store returned other bytes than it received for {key}")
         found = self.find(key, sha256)
         if found is None:
-            raise StoreAwayError(f"the object store does not list {key} right after its upload")
+            raise StoreUnavailableError(f"the object store does not list {key} right after its upload")
         self._cache_object(found)
         return found
 
@@ -151,7 +151,7 @@ class ObjectStore:
                 expected -= len(piece)
                 yield piece
         if expected:
-            raise StoreAwayError(f"the object store closed the connection while {key} was read")
+            raise StoreUnavailableError(f"the object store closed the connection while {key} was read")
 
     def digest(self, found: StoredObject) -> str:
         """The SHA-256 of the object's bytes, read now, in hex."""
@@ -183,7 +183,7 @@ class ObjectStore:
                 yield StoredObject(named["key"], name, size_bytes, named["sha256"], modified_at)
 
     def check(self) -> None:
-        """Check that it responds, with one HEAD request. Raises StoreAwayError."""
+        """Check that it responds, with one HEAD request. Raises StoreUnavailableError."""
         with self._available(f"the object store {self.where} cannot be used"):
             try:
                 obstore.head(self._store, _PROBE)
@@ -228,11 +228,11 @@ class ObjectStore:
 
     @contextmanager
     def _available(self, what: str) -> Iterator[None]:
-        """Turn errors into a StoreAwayError of one line. A missing bucket may be created later."""
+        """Turn errors into a StoreUnavailableError of one line. A missing bucket may be created later."""
         try:
             yield
         except (BaseError, OSError) as error:
-            raise StoreAwayError(f"{what}: {_first_line(error)}") from error
+            raise StoreUnavailableError(f"{what}: {_first_line(error)}") from error
 
 
 def object_name(key: str, sha256: str) -> str:

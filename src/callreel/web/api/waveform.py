@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from callreel.domain.errors import AudioFileError, StoreAwayError, StoreError
+from callreel.domain.errors import AudioFileError, StoreError, StoreUnavailableError
 from callreel.domain.recording import Layer
 from callreel.store.audio.peaks import DEFAULT_PER_SECOND, MAX_PER_SECOND, layer_peaks
 from callreel.store.calls import layers
@@ -27,7 +27,7 @@ def waveform(
         files = layers.of_call(conn, call.id)
     try:
         found = layer_peaks(context.blobs, files, Layer(layer), call.topology, per_second)
-    except StoreAwayError:
+    except StoreUnavailableError:
         raise
     except (AudioFileError, StoreError):
         raise not_found("layer of this call") from None
