@@ -149,8 +149,8 @@ def test_every_dependency_has_its_row() -> None:
     lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
     named = {re.split(r"[^\w.-]", line)[0] for line in lines}
     assert "numpy" in named
-    told = docs("dependencies.md").partition("## Alternatives not chosen")[0]
-    assert named == set(rows(told))
+    used = docs("dependencies.md").partition("## Alternatives not chosen")[0]
+    assert named == set(rows(used))
 
 
 def test_every_test_named_in_the_fault_tables_exists() -> None:

@@ -123,9 +123,9 @@ def test_file_on_another_spool_is_unavailable_until_moved(machine: Machine) -> N
     machine.end()
     assert other.sweep() == 0
     with pytest.raises(StoreUnavailableError, match="still on the spool of here-1"):
-        open_layer(elsewhere, house.row)
-    house.moving.sweep()
-    with open_layer(elsewhere, house.row) as sound:
+        open_layer(elsewhere, machine.row)
+    machine.offloader.sweep()
+    with open_layer(elsewhere, machine.row) as sound:
         assert sound.samples == 3_200
 
 
