@@ -23,7 +23,7 @@ PLAIN: list[tuple[CallOutcome, Receiver]] = []
 async def plain() -> tuple[CallOutcome, Receiver]:
     """A call without faults, placed once for all tests that only inspect it."""
     if not PLAIN:
-        PLAIN.append(await place())
+        PLAIN.append(await place(carrier={"recording_delay_s": 10.0}))  # 0.4 s: the stream ends before
     return PLAIN[0]
 
 
