@@ -10,7 +10,7 @@ import soundfile
 
 Samples = npt.NDArray[np.int16]
 
-_CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls"
+CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls"
 
 
 @cache
@@ -47,9 +47,9 @@ def noisy(samples: Samples, below_db: float) -> Samples:
 
 def recorded(name: str) -> tuple[Samples, Samples]:
     """Both channels of one of the calls beside the repository; skips the test where they are absent."""
-    path = _CALLS / f"{name}.wav"
+    path = CALLS / f"{name}.wav"
     if not path.exists():
-        pytest.skip(f"no recorded calls in {_CALLS}")
+        pytest.skip(f"no recorded calls in {CALLS}")
     samples, _ = soundfile.read(path, dtype="int16")
     first, second = samples.T
     return first, second

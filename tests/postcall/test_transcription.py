@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from callreel.asr.engine import RecognizedWord, Transcription
-from callreel.audio.segmenter import SegmenterOptions, speech_spans
+from callreel.audio.segmenter import SegmenterOptions, SpeechSpan, speech_spans
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
-from callreel.domain.transcript import TranscriptKind
-from callreel.postcall.transcription import DetectedLanguage, FinalEngine
+from callreel.domain.transcript import Segment, TranscriptKind
+from callreel.postcall.transcription import DetectedLanguage, FinalEngine, own_speech
 from callreel.store.calls import calls
 from callreel.store.transcripts import finals
+from tests.audio.voices import voice
 from tests.support.installation import Installation, LoudnessDetector, Samples, one_word, silence, speech
 from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorded_call
 
@@ -142,3 +143,14 @@ def test_segments_lie_within_the_channel_and_in_order(samples: Samples, count: i
     assert len(found) == count
     edges = [edge for span in found for edge in (span.start_ms, span.end_ms)]
     assert edges == sorted(edges) and all(0 <= edge <= samples.size / 8 for edge in edges)
+
+
+def test_segment_that_is_the_other_partys_leaking_voice_is_left_out() -> None:
+    other = voice(10, seed=1)
+    samples = np.concatenate([np.zeros(480, np.int16), other[:-480] // 10])  # 60 ms later, 20 dB softer
+    samples[56_000:] = voice(3, seed=2)
+    spans = [SpeechSpan(1_000, 6_000, 6_000), SpeechSpan(7_000, 10_000, 10_000)]
+    left_out: list[Segment] = []
+    kept = list(own_speech(Role.AGENT, samples, other, spans, left_out))
+    assert kept == [(1, spans[1])] and left_out == [Segment(Role.AGENT, 0, 1_000, 6_000)]
+    assert len(list(own_speech(Role.AGENT, samples, None, spans, left_out))) == 2

@@ -1,15 +1,17 @@
 """The final transcript: each channel of the stored recording cut by voice activity, decoded, merged into turns."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.turns import merge_turns, transcribed_ms, words_from
+from callreel.audio.anchors import stretch
+from callreel.audio.crosstalk import LOOKBACK, is_crosstalk
 from callreel.audio.resample import to_rate
 from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ, Samples
-from callreel.audio.segmenter import SegmenterOptions, SpeechDetector, speech_spans
+from callreel.audio.segmenter import SegmenterOptions, SpeechDetector, SpeechSpan, speech_spans
 from callreel.audio.source import Source, in_blocks
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
@@ -119,23 +121,36 @@ class FinalTranscriber:
     def _transcribe(self, call: CallRow, sources: Mapping[Role, Source], run: str) -> int:
         requested = self._engine.language or call.language
         detected = DetectedLanguage()
+        crosstalk: list[Segment] = []
         made = [
             final
             for role, source in sources.items()
-            for final in self._channel(role, source, requested, detected)
+            for final in self._channel(role, source, sources.get(role.other), requested, detected, crosstalk)
         ]
         language = requested or detected.language or (self._engine.able.languages or ("",))[0]
-        return self._keep(call.id, made, run, language, bool(detected.language) and not requested)
+        found = bool(detected.language) and not requested
+        return self._keep(call.id, made, run, language, found, len(crosstalk))
 
     def _has_live_text(self, call_id: CallId) -> bool:
         with self._database.read() as conn:
             return any(final.words for final in finals.of_call(conn, call_id))
 
     def _channel(
-        self, role: Role, samples: Source, language: str, detected: "DetectedLanguage"
+        self,
+        role: Role,
+        samples: Source,
+        other: Source | None,
+        language: str,
+        detected: "DetectedLanguage",
+        crosstalk: list[Segment],
     ) -> Iterator[Final]:
-        spans = enumerate(
-            speech_spans(in_blocks(samples, DETECT_BLOCK), self._new_detector(), self._segmenter)
+        """The finals of one channel; segments that are the voice of `other` go to `crosstalk` and are not decoded."""
+        spans = own_speech(
+            role,
+            samples,
+            other,
+            speech_spans(in_blocks(samples, DETECT_BLOCK), self._new_detector(), self._segmenter),
+            crosstalk,
         )
         while batch := list(islice(spans, self._engine.able.batch)):
             pieces = [
@@ -168,11 +183,13 @@ class FinalTranscriber:
         self._publisher.publish(event)
         return len(turns)
 
-    def _keep(self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool) -> int:
+    def _keep(
+        self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool, crosstalk: int = 0
+    ) -> int:
         turns = merge_turns(made)
         engine = self._engine.able
         kept = Provenance(
-            run, self._engine.why, transcribed_ms(made), engine.cost_per_minute, language, detected
+            run, self._engine.why, transcribed_ms(made), engine.cost_per_minute, language, detected, crosstalk
         )
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
@@ -181,6 +198,24 @@ class FinalTranscriber:
             event = self._publisher.record(conn, _told(call_id, len(turns)))
         self._publisher.publish(event)
         return len(turns)
+
+
+def own_speech(
+    role: Role,
+    samples: Source,
+    other: Source | None,
+    spans: Iterable[SpeechSpan],
+    crosstalk: list[Segment],
+) -> Iterator[tuple[int, SpeechSpan]]:
+    """Numbered spans without those in which the voice of `other` leaks into `samples`."""
+    for number, span in enumerate(spans):
+        first, stop = span.start_ms * SAMPLES_PER_MS, span.end_ms * SAMPLES_PER_MS
+        if other is not None and is_crosstalk(
+            samples[first:stop], stretch(other, first - LOOKBACK, stop - first + LOOKBACK)
+        ):
+            crosstalk.append(Segment(role, number, span.start_ms, span.end_ms))
+        else:
+            yield number, span
 
 
 def _told(call_id: CallId, turns: int) -> LiveEvent:

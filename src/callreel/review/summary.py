@@ -182,6 +182,7 @@ def _transcript(row: TranscriptRow | None) -> Json:
         "why": row.why,
         "language": row.language or None,
         "detected": row.detected,
+        "crosstalk": row.crosstalk,
         "revision": row.revision,
         "created_at": _time(row.created_at),
     }

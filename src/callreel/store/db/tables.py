@@ -208,6 +208,7 @@ transcripts = _table(
     Column("price_per_minute", Float, nullable=False),
     Column("language", Text, nullable=False),
     Column("detected", Boolean, nullable=False),
+    Column("crosstalk", Integer, nullable=False),
     UniqueConstraint("call_id", "kind", "engine", "run"),
     UniqueConstraint("call_id", "kind", "revision"),
 )

@@ -46,7 +46,7 @@ class TranscriptRow:
 
     `run` names the repeated transcription that made it, empty for the first pass; `why` says why this engine was chosen;
     `audio_ms` is the duration of the decoded audio, at `price_per_minute`; `language` is a code, empty if unknown, and
-    `detected` says that the engine detected it.
+    `detected` says that the engine detected it; `crosstalk` counts segments left out because the other party's voice leaked.
     """
 
     id: int
@@ -62,6 +62,7 @@ class TranscriptRow:
     price_per_minute: float
     language: str
     detected: bool
+    crosstalk: int
     turns: tuple[Turn, ...] = field(repr=False)
 
 
@@ -75,6 +76,7 @@ class Provenance:
     price_per_minute: float = 0.0
     language: str = ""
     detected: bool = False
+    crosstalk: int = 0
 
 
 def put(

@@ -144,6 +144,7 @@ def upgrade() -> None:
         sa.Column("price_per_minute", sa.Float, nullable=False),
         sa.Column("language", sa.String, nullable=False),
         sa.Column("detected", sa.Boolean, nullable=False),
+        sa.Column("crosstalk", sa.Integer, nullable=False),
         sa.UniqueConstraint("call_id", "kind", "engine", "run"),
         sa.UniqueConstraint("call_id", "kind", "revision"),
     )
