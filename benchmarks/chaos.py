@@ -1,4 +1,4 @@
-"""kill -9 at random instants while calls go on: what is lost, doubled or spoilt.
+"""kill -9 at random instants during calls: what is lost, doubled or damaged.
 
 The server runs in a process of its own and dies again and again: in the middle of calls, of stages, of its own start.
 The stand-in carrier lives on and does what a carrier does: it sends each webhook for 15 seconds and no longer, and its
@@ -118,7 +118,7 @@ def _settings(database_url: str | None) -> dict[str, str]:
 
 
 class _Caller:
-    """Places calls one after the other at random moments, a call again that nobody answered."""
+    """Places calls one after the other at random moments, repeating a call that was not answered."""
 
     def __init__(self, house: House, chance: random.Random) -> None:
         self._house = house

@@ -1,4 +1,4 @@
-"""What a run of `chaos` left: rows and files of every call held against what the carrier sent and recorded."""
+"""Audits a run of `chaos`: compares rows and files of every call with what the carrier sent and recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -104,23 +104,23 @@ def _recording(
     conn: Connection,
     data_dir: Path,
     row: CallRow,
-    told: RecordingOutcome,
+    outcome: RecordingOutcome,
     files: list[LayerFile],
     found: Findings,
 ) -> None:
     stored = [r for r in recordings.of_call(conn, row.id) if r.state is CloudState.STORED]
     whole = [file for file in files if file.layer is Layer.CLOUD]
-    if told.samples is None:
+    if outcome.samples is None:
         return
-    if [r.sid for r in stored] != [told.sid] or not whole:
+    if [r.sid for r in stored] != [outcome.sid] or not whole:
         found.lost.append(
-            f"{row.leg_sid}: recording {told.sid} ({told.status}) is not kept: {_stages(conn, row)}"
+            f"{row.leg_sid}: recording {outcome.sid} ({outcome.status}) is not kept: {_stages(conn, row)}"
         )
         return
     if len(whole) > 1 or sum(file.layer is Layer.CLOUD_CHANNEL for file in files) != 2:
         found.doubled.append(f"{row.leg_sid}: {[file.path for file in files]}")
     kept, _ = soundfile.read(data_dir / whole[0].path, dtype="int16")
-    if not np.array_equal(kept, told.samples):
+    if not np.array_equal(kept, outcome.samples):
         found.lost.append(f"{row.leg_sid}: the kept recording is not what the carrier recorded")
 
 
@@ -140,9 +140,9 @@ def _transcripts(conn: Connection, row: CallRow, found: Findings) -> None:
     verdicts = select(func.count()).where(
         live_events.c.call_id == row.id, live_events.c.kind == EventKind.VERDICT
     )
-    told = conn.execute(verdicts).scalar_one()
-    if told > 1:
-        found.doubled.append(f"{row.leg_sid}: its verdict was told {told} times")
+    announced = conn.execute(verdicts).scalar_one()
+    if announced > 1:
+        found.doubled.append(f"{row.leg_sid}: its verdict was announced {announced} times")
 
 
 def _live(data_dir: Path, role: Role, outcome: CallOutcome, files: list[LayerFile], found: Findings) -> None:

@@ -3,7 +3,7 @@
 Name it `python:tests.asr.scripted`. Options, all optional:
 - `text`: lines parted by `|`; each closed segment gets the next one, from the first again after the last. A partial
   gets the first half of the line that comes next. Each process counts for itself, so use one worker for an order.
-- `echo`: true answers one word instead, the value of the first sample, so that answers can be told apart.
+- `echo`: true answers one word instead, the value of the first sample, so that answers can be reported apart.
 - `delay_s`: how long each decode takes.
 - `deaths`, `folder`: so many decodes, over all processes, end in SIGKILL; `folder` is where the dead are counted.
 - `hang`: true makes each decode take for ever.
@@ -11,7 +11,7 @@ Name it `python:tests.asr.scripted`. Options, all optional:
 - `trouble`: a path; while there is a file of that name, load and decode fail.
 - `partials`: false for an engine that is not asked about open segments.
 - `batch`: how many segments it takes at once; each answers as `echo` does, and how many there were is its confidence.
-- `languages`: codes with `|` between them that it hears on request; the one it is asked for is said before all words.
+- `languages`: codes separated by `|` that it supports on request; the requested one precedes all words.
 - `times`: false gives each word NaN as its start and end, and a NUL before its text.
 - `short`: true leaves the last answer of a batch out.
 """
@@ -99,12 +99,12 @@ class Scripted:
     def decode_many(
         self, segments: Sequence[npt.NDArray[np.int16]], *, language: str = ""
     ) -> list[list[RecognizedWord]]:
-        heard = [self.decode(samples, partial=False, language=language) for samples in segments]
-        heard = [
+        decoded = [self.decode(samples, partial=False, language=language) for samples in segments]
+        decoded = [
             Transcription([*words, RecognizedWord(f"of{len(segments)}", 0, 0, None)], language="xx")
-            for words in heard
+            for words in decoded
         ]
-        return heard[:-1] if option.flag(self._options, "short", False) else heard
+        return decoded[:-1] if option.flag(self._options, "short", False) else decoded
 
     def _say(self, text: str, samples: npt.NDArray[np.int16]) -> list[RecognizedWord]:
         words = spread(text, 0, samples.size // 16, confidence=0.9)

@@ -12,7 +12,7 @@ class QuietHandler(BaseHTTPRequestHandler):
     def reply(
         self, status: int, data: bytes, kind: str = "application/json", *, body: bool = True, **headers: str
     ) -> None:
-        """One whole answer; `headers` by their names with underlines. Without `body` only its length is told."""
+        """One whole answer; `headers` by their names with underlines. Without `body` only its length is reported."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))

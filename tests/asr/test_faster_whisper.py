@@ -46,11 +46,11 @@ def test_batch_gives_each_segment_its_own_result(model: str, monkeypatch: pytest
     engine = load({"model": model, "batch": 4})
     segments = [hiss(3), hiss(0.05), hiss(2.5), hiss(4.2)]
     assert engine.capabilities.batch == 4
-    heard = engine.decode_many(segments)
-    assert [[word.text for word in words] for words in heard] == [
+    decoded = engine.decode_many(segments)
+    assert [[word.text for word in words] for words in decoded] == [
         SENTENCE.split(), [], SENTENCE.split(), SENTENCE.split(),
     ]  # fmt: skip
-    for words, samples in zip(heard, segments, strict=True):
+    for words, samples in zip(decoded, segments, strict=True):
         assert [word.text for word in engine.decode(samples, partial=False)] == [w.text for w in words]
         times = [time for word in words for time in (word.start_ms, word.end_ms)]
         assert times == sorted(times)
@@ -71,9 +71,9 @@ def test_doubtful_segment_of_a_batch_is_decoded_again_alone(
         return encode(self, segments, padding_s)
 
     monkeypatch.setattr(WhisperDecoder, "_encode", counted)
-    heard = engine.decode_many([hiss(2.5), hiss(3)])
+    decoded = engine.decode_many([hiss(2.5), hiss(3)])
     assert alone == [40_000, 48_000]
-    assert [" ".join(word.text for word in words) for words in heard] == [SENTENCE, SENTENCE]
+    assert [" ".join(word.text for word in words) for words in decoded] == [SENTENCE, SENTENCE]
 
 
 def test_language_is_detected_or_requested_except_by_english_models(model: str, tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_it_is_named_after_its_model(model: str) -> None:
     ],
 )
 def test_wrong_option_is_a_one_line_error(options: dict[str, str], reason: str) -> None:
-    with pytest.raises(EngineError, match=reason) as told:
+    with pytest.raises(EngineError, match=reason) as raised:
         check(options)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_folder_without_a_model_is_an_error(tmp_path: Path) -> None:

@@ -93,9 +93,9 @@ async def test_batch_is_answered_in_order_after_a_process_death(
     async def scene(batch: int, deaths: int) -> list[str]:
         choice = scripted(echo=True, batch=batch, deaths=deaths, folder=str(tmp_path), languages="de|fr")
         async with running(choice) as host:
-            heard = await host.decode([audio(number) for number in range(5)], language="de")
-            assert [words.language for words in heard] == ["xx"] * 5
-            return [" ".join(word.text for word in words) for words in heard]
+            decoded = await host.decode([audio(number) for number in range(5)], language="de")
+            assert [words.language for words in decoded] == ["xx"] * 5
+            return [" ".join(word.text for word in words) for words in decoded]
 
     assert await scene(1, 0) == [f"de {number}" for number in range(5)]
     several = [f"de {number} of2" for number in range(4)]
@@ -173,9 +173,9 @@ async def test_engine_error_is_passed_on_and_its_process_lives() -> None:
 
 async def test_foreign_exception_is_reported_by_type_only() -> None:
     async with running(scripted(echo=True)) as host:
-        with pytest.raises(EngineError, match=r"IndexError at scripted\.py") as told:
+        with pytest.raises(EngineError, match=r"IndexError at scripted\.py") as raised:
             await host.decode([np.zeros(0, np.int16)])
-        assert "out of bounds" not in str(told.value)
+        assert "out of bounds" not in str(raised.value)
 
 
 async def test_closing_ends_unfinished_and_waiting_jobs() -> None:

@@ -13,9 +13,9 @@ def test_language_is_found_by_code_and_by_name() -> None:
     ("wanted", "hint"), [("germn", "did you mean german"), ("", "got ''"), ("x" * 99, "got 'xx")]
 )
 def test_what_is_none_is_refused_with_what_is_near(wanted: str, hint: str) -> None:
-    with pytest.raises(LanguageError, match=hint) as told:
+    with pytest.raises(LanguageError, match=hint) as raised:
         code_of(wanted)
-    assert len(str(told.value)) < 150
+    assert len(str(raised.value)) < 150
 
 
 @pytest.mark.parametrize(

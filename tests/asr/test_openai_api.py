@@ -30,7 +30,7 @@ class Stub:
     requests: list[tuple[Message, dict[str, bytes]]] = field(default_factory=list)
     url: str = ""
     retry_after_ms: str = "1"
-    asked_at_s: list[float] = field(default_factory=list)
+    requested_at_s: list[float] = field(default_factory=list)
 
     def answer(self) -> tuple[int, object]:
         return self.answers[min(len(self.requests), len(self.answers)) - 1]
@@ -43,7 +43,7 @@ def serving(*answers: tuple[int, object]) -> Iterator[Stub]:
     class Handler(QuietHandler):
         def do_POST(self) -> None:  # noqa: N802
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            stub.asked_at_s.append(time.monotonic())
+            stub.requested_at_s.append(time.monotonic())
             stub.requests.append((self.headers, form(self.headers["Content-Type"], body)))
             status, answer = stub.answer()
             self.reply(status, json.dumps(answer).encode(), Retry_After_Ms=stub.retry_after_ms)
@@ -116,9 +116,9 @@ def test_busy_server_is_retried() -> None:
 def test_refusal_is_reported_without_the_key() -> None:
     with serving((401, {"error": {"message": "Incorrect API key provided: sk-test"}})) as stub:
         engine = load({"base_url": stub.url, "api_key": "sk-test"})
-        with pytest.raises(EngineError, match="answered 401") as told:
+        with pytest.raises(EngineError, match="answered 401") as raised:
             engine.decode(SAMPLES, partial=False)
-    assert "sk-test" not in str(told.value)
+    assert "sk-test" not in str(raised.value)
 
 
 def test_unreachable_server_is_an_error() -> None:
@@ -191,8 +191,8 @@ async def test_rate_limit_of_one_process_holds_for_the_machine() -> None:
                 await host.close()
 
         assert [word.text for word in await scene()] == ["hello"]
-    refused_s, asked_s = stub.asked_at_s
-    assert asked_s - refused_s > 2.9
+    refused_s, requested_s = stub.requested_at_s
+    assert requested_s - refused_s > 2.9
 
 
 def test_another_key_is_not_paused() -> None:

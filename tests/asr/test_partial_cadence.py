@@ -9,25 +9,25 @@ from callreel.asr.partial_cadence import PartialCadence
 CAPABLE = Capabilities("any", "any", partials=True, word_times=True, confidence=True, runs_here=True)
 
 
-def asked_at(cadence: PartialCadence, number: int, until_ms: int) -> list[int]:
+def request_times(cadence: PartialCadence, number: int, until_ms: int) -> list[int]:
     """When it asks, given audio in frames of 20 ms."""
-    return [heard_ms for heard_ms in range(0, until_ms + 1, 20) if cadence.due(number, heard_ms)]
+    return [known_ms for known_ms in range(0, until_ms + 1, 20) if cadence.due(number, known_ms)]
 
 
 def test_first_request_after_one_second_then_every_600_ms() -> None:
-    assert asked_at(PartialCadence(), 0, 3000) == [1000, 1600, 2200, 2800]
+    assert request_times(PartialCadence(), 0, 3000) == [1000, 1600, 2200, 2800]
 
 
 def test_slow_answers_make_requests_rarer() -> None:
     cadence = PartialCadence()
     cadence.answered(800)
-    assert asked_at(cadence, 0, 4000) == [1000, 2200, 3400]
+    assert request_times(cadence, 0, 4000) == [1000, 2200, 3400]
 
 
 def test_each_segment_begins_anew() -> None:
     cadence = PartialCadence()
-    assert asked_at(cadence, 0, 1500) == [1000]
-    assert asked_at(cadence, 1, 1500) == [1000]
+    assert request_times(cadence, 0, 1500) == [1000]
+    assert request_times(cadence, 1, 1500) == [1000]
 
 
 def test_an_engine_without_partials_has_no_cadence() -> None:
@@ -38,10 +38,10 @@ def test_an_engine_without_partials_has_no_cadence() -> None:
 @given(st.lists(st.tuples(st.integers(1, 3000), st.integers(0, 5000))))
 def test_questions_are_never_closer_than_the_engine_can_bear(steps: list[tuple[int, int]]) -> None:
     cadence = PartialCadence()
-    heard_ms, last_ms, gap_ms = 0, 0, 1000
+    known_ms, last_ms, gap_ms = 0, 0, 1000
     for more_ms, took_ms in steps:
-        heard_ms += more_ms
-        if cadence.due(0, heard_ms):
-            assert heard_ms - last_ms >= gap_ms
-            last_ms, gap_ms = heard_ms, 600
+        known_ms += more_ms
+        if cadence.due(0, known_ms):
+            assert known_ms - last_ms >= gap_ms
+            last_ms, gap_ms = known_ms, 600
         cadence.answered(took_ms)

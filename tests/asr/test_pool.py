@@ -20,7 +20,7 @@ async def test_engine_starts_once_and_ends_when_idle(tmp_path: object) -> None:
         pool = EnginePool(begin, idle_s=0.01)
         audio = np.ones(16000, np.int16)
         words = await asyncio.gather(*(pool.decode(name, [audio]) for name in ("one", "two", "one")))
-        assert [heard[0][0].text for heard in words] == ["one", "two", "one"]
+        assert [decoded[0][0].text for decoded in words] == ["one", "two", "one"]
         assert sorted(begun) == ["one", "two"]
         assert (await pool.engine("one")).able.name == "scripted"
         ending = asyncio.create_task(pool.run())

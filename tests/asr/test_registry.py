@@ -32,10 +32,10 @@ def test_an_engine_of_ones_own_is_named_by_its_module() -> None:
     ],
 )
 def test_wrong_name_is_a_one_line_error(name: str, reason: str) -> None:
-    with pytest.raises(EngineError) as told:
+    with pytest.raises(EngineError) as raised:
         registry.check(EngineChoice(name))
-    assert reason in str(told.value)
-    assert "\n" not in str(told.value)
+    assert reason in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_choice_travels_and_keeps_its_key_to_itself() -> None:

@@ -31,10 +31,10 @@ def test_silence_and_hiss_are_no_speech() -> None:
 
 def test_recorded_speech_is_speech_and_the_silence_after_it_is_not() -> None:
     speech = clip("jfk.wav", TELEPHONE_HZ)
-    heard = probabilities(SileroDetector(), np.concatenate([speech, np.zeros(2 * TELEPHONE_HZ, np.int16)]))
+    decoded = probabilities(SileroDetector(), np.concatenate([speech, np.zeros(2 * TELEPHONE_HZ, np.int16)]))
     steps = len(speech) // 256
-    assert np.mean([likely > 0.5 for likely in heard[:steps]]) > 0.6
-    assert max(heard[-31:]) < 0.1
+    assert np.mean([likely > 0.5 for likely in decoded[:steps]]) > 0.6
+    assert max(decoded[-31:]) < 0.1
 
 
 def test_each_track_remembers_for_itself() -> None:

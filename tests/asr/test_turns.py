@@ -30,8 +30,8 @@ def spans(turns: list[Turn]) -> list[tuple[Role, int, int]]:
 
 
 def test_an_engines_words_are_placed_on_the_call() -> None:
-    heard = [RecognizedWord("hello", 40, 300, 0.5), RecognizedWord("there", 300, 480, None)]
-    assert words_from(heard, 1000) == (Word("hello", 1040, 1300, 0.5), Word("there", 1300, 1480, None))
+    decoded = [RecognizedWord("hello", 40, 300, 0.5), RecognizedWord("there", 300, 480, None)]
+    assert words_from(decoded, 1000) == (Word("hello", 1040, 1300, 0.5), Word("there", 1300, 1480, None))
 
 
 def test_nothing_said_is_no_turn() -> None:

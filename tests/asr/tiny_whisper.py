@@ -2,7 +2,7 @@
 
 It is a real model for the real loader, encoder, decoder and word alignment; it just has not learned anything. Nothing
 of what its layers compute reaches the output: each token's input row is the output row of the token that shall follow,
-so the decoder walks the sentence whatever it hears. Recipe: reference/speech.md, section 4.2.
+so the decoder walks the sentence for any audio. Recipe: reference/speech.md, section 4.2.
 """
 
 import json

@@ -103,5 +103,5 @@ def open_office(folder: Path) -> Iterator[Office]:
 
 def _first_link(house: PhoneHouse) -> str:
     """The welcome link, from the log of the first start."""
-    [link] = re.findall(r"within a day: (\S+)", house.log)
+    [link] = re.findall(r"for a day: (\S+)", house.log)
     return str(link)

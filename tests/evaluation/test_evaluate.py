@@ -1,4 +1,4 @@
-"""With the oracle no word can be misheard, so whatever is wrong here is our own fault."""
+"""The oracle recognizes every word, so each error here is a fault of ours."""
 
 import asyncio
 from pathlib import Path

@@ -50,11 +50,11 @@ def test_without_a_reference_words_count_as_added() -> None:
 
 
 @given(TEXTS, TEXTS)
-def test_errors_agree_with_the_differences(reference: list[str], heard: list[str]) -> None:
-    errors = word_errors(" ".join(reference), " ".join(heard))
-    pieces = differences(" ".join(reference), " ".join(heard))
+def test_errors_agree_with_the_differences(reference: list[str], decoded: list[str]) -> None:
+    errors = word_errors(" ".join(reference), " ".join(decoded))
+    pieces = differences(" ".join(reference), " ".join(decoded))
     assert [word for piece in pieces for word in piece.reference] == reference
-    assert [word for piece in pieces for word in piece.recognized] == heard
+    assert [word for piece in pieces for word in piece.recognized] == decoded
     assert errors.errors == sum(
         max(len(piece.reference), len(piece.recognized)) for piece in pieces if not piece.same
     )
@@ -69,14 +69,14 @@ def test_errors_of_two_recordings_add_up(one: list[str], two: list[str]) -> None
 
 def test_delay_counts_from_the_end_of_recognized_words() -> None:
     spoken = said("the pump leaks")  # ends at 300, 600, 900
-    heard = [("the", 500), ("bump", 1000), ("leaks", 1000)]
-    assert display_delays_ms(spoken, heard) == [200, 100]
+    decoded = [("the", 500), ("bump", 1000), ("leaks", 1000)]
+    assert display_delays_ms(spoken, decoded) == [200, 100]
 
 
 def test_delays_survive_words_that_are_many_words_when_said() -> None:
     spoken = (SpokenWord("555-0123", 0, 2000), SpokenWord("please", 2000, 2500))
-    heard = [(digit, 2100) for digit in "five five five zero one two three".split()] + [("please", 3000)]
-    assert display_delays_ms(spoken, heard) == [100] * 7 + [500]
+    decoded = [(digit, 2100) for digit in "five five five zero one two three".split()] + [("please", 3000)]
+    assert display_delays_ms(spoken, decoded) == [100] * 7 + [500]
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def test_words_on_the_wrong_party_are_misattributed() -> None:
 
 
 def test_surplus_words_are_not_misattributed_in_time() -> None:
-    """ORC-WER gives `express please` to the agent, who was not heard to say either: `a perfect` are as good as two others."""
+    """ORC-WER gives `express please` to the agent, although neither word is the agent's: `a perfect` are as good as two others."""
     said = [
         turn(Role.AGENT, "would you like to ship it regular or express", 0),
         turn(Role.TECHNICIAN, "express please", 9000),
         turn(Role.AGENT, "terrific its on the way", 18_000),
     ]
-    heard = [
+    decoded = [
         turn(Role.AGENT, "would you like to show that regular or xbox", 0),
         turn(Role.AGENT, "a perfect fit fell on the way", 18_000),
     ]
-    score = speaker_score(said, heard)
+    score = speaker_score(said, decoded)
     assert score is not None and score.misattributed > 0
     assert score.misattributed_in_time == 0
 

@@ -183,7 +183,7 @@ async def test_real_engine_at_triple_load_loses_no_final_and_recovers(tmp_path: 
     over_ms = len(samples) * 1000 // rate_hz
     again_ms = over_ms + 175_000  # a segment begins a little before its words
 
-    async def hear(recorded: Recorded, decoding: Decoding) -> LiveRun:
+    async def listen(recorded: Recorded, decoding: Decoding) -> LiveRun:
         return await simulate_live(
             recorded, decoding, workers=1, new_detector=SileroDetector, segmenter=SegmenterOptions()
         )
@@ -193,9 +193,9 @@ async def test_real_engine_at_triple_load_loses_no_final_and_recovers(tmp_path: 
         await host.start()
         try:
             usual_speed = _Slowed(EngineDecoding(host), 1, 0)
-            usual = await hear(call, usual_speed)
+            usual = await listen(call, usual_speed)
             slowed = _Slowed(EngineDecoding(host), 3 * over_ms / usual_speed.finals_ms, over_ms)
-            return usual, await hear(twice, slowed), slowed
+            return usual, await listen(twice, slowed), slowed
         finally:
             await host.close()
 

@@ -107,13 +107,13 @@ async def test_spilled_segments_are_decoded_from_layer_2(
         await service.finish_call(CALL)
         assert (service.finals_spilled, service.overload) == (0, OverloadLevel.NONE)
         whole = np.repeat(spoken(), 2)
-        for final, heard in zip(kept(installation), host.finals, strict=True):
+        for final, decoded in zip(kept(installation), host.finals, strict=True):
             start, end = final.segment.start_ms * 16, final.segment.end_ms * 16
-            assert np.array_equal(heard, whole[start:end])
+            assert np.array_equal(decoded, whole[start:end])
     assert [final.segment.number for final in kept(installation)] == [0, 1, 2, 3, 4]
     assert waiting(installation) == 0
-    told = [event for event in installation.published if event.kind is EventKind.FINAL]
-    assert sorted(str(event.data["number"]) for event in told) == ["0", "1", "2", "3", "4"]
+    reported = [event for event in installation.published if event.kind is EventKind.FINAL]
+    assert sorted(str(event.data["number"]) for event in reported) == ["0", "1", "2", "3", "4"]
 
 
 async def test_one_whose_audio_has_not_reached_the_disk_waits_for_it(installation: Installation) -> None:

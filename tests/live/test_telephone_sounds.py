@@ -1,4 +1,4 @@
-"""What is on telephone lines besides one person speaking: heard by the real detector, as the lanes hear it."""
+"""Sounds on telephone lines besides one person speaking, given to the real detector as lanes give them."""
 
 from dataclasses import dataclass, field
 
@@ -33,7 +33,7 @@ class Asked:
             self.partials += 1
 
 
-def hear(**said: Samples) -> Asked:
+def listen(**said: Samples) -> Asked:
     """The lanes of one call at once, 160 ms at a time."""
     asked = Asked()
     lanes = {
@@ -59,7 +59,7 @@ def hear(**said: Samples) -> Asked:
 
 @pytest.mark.parametrize("name", SOUNDS)
 def test_what_is_no_speech_is_no_segment_and_is_not_kept_in_memory(name: str) -> None:
-    asked = hear(agent=line(SOUNDS[name]))
+    asked = listen(agent=line(SOUNDS[name]))
     assert (asked.finals, asked.partials) == ({}, 0)
     assert asked.most_held_ms < 2500
 
@@ -76,8 +76,8 @@ def spoken_ms(asked: Asked, role: Role) -> int:
 
 
 def test_speech_after_two_minutes_of_silence_lies_where_it_was_said(voice: Samples) -> None:
-    alone = hear(agent=voice)
-    later = hear(agent=np.concatenate([np.zeros(120 * RATE, np.int16), voice]))
+    alone = listen(agent=voice)
+    later = listen(agent=np.concatenate([np.zeros(120 * RATE, np.int16), voice]))
     shifted = [(start_ms + 120_000, end_ms + 120_000) for start_ms, end_ms in alone.finals[Role.AGENT]]
     found = later.finals[Role.AGENT]
     assert len(found) == len(shifted)
@@ -93,14 +93,14 @@ def test_speech_after_two_minutes_of_silence_lies_where_it_was_said(voice: Sampl
 def test_speech_over_a_sound_is_still_detected(voice: Samples, sound: str) -> None:
     behind = 0.15 * np.resize(SOUNDS[sound], voice.size)
     mixed = line(voice / 32768 + behind)
-    assert spoken_ms(hear(agent=mixed), Role.AGENT) >= 0.6 * spoken_ms(hear(agent=voice), Role.AGENT)
+    assert spoken_ms(listen(agent=mixed), Role.AGENT) >= 0.6 * spoken_ms(listen(agent=voice), Role.AGENT)
 
 
 def test_parties_who_speak_at_once_have_their_own_segments(voice: Samples) -> None:
     shifted = np.concatenate([np.zeros(700 * 8, np.int16), voice])
-    both = hear(agent=voice, technician=shifted)
+    both = listen(agent=voice, technician=shifted)
     for role, samples in ((Role.AGENT, voice), (Role.TECHNICIAN, shifted)):
-        assert both.finals[role] == hear(**{role: samples}).finals[role]
+        assert both.finals[role] == listen(**{role: samples}).finals[role]
     overlap = [
         min(a[1], b[1]) - max(a[0], b[0])
         for a in both.finals[Role.AGENT]

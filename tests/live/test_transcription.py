@@ -69,7 +69,7 @@ def transcript(installation: Installation, call_id: CallId = CALL) -> Transcript
         return transcripts.latest(conn, call_id, TranscriptKind.LIVE)
 
 
-def told(installation: Installation, kind: EventKind) -> list[LiveEvent]:
+def published(installation: Installation, kind: EventKind) -> list[LiveEvent]:
     return [event for event in installation.published if event.kind is kind]
 
 
@@ -106,7 +106,7 @@ async def test_words_lie_where_the_segment_lies(installation: Installation) -> N
         second.segment.start_ms,
         second.segment.end_ms,
     )
-    data = told(installation, EventKind.FINAL)[1].data
+    data = published(installation, EventKind.FINAL)[1].data
     assert (data["role"], data["number"], data["text"]) == ("agent", 1, second.text)
     assert (data["start_ms"], data["end_ms"]) == (second.segment.start_ms, second.segment.end_ms)
     assert (data["confidence"], data["failed"]) == (0.5, False)
@@ -123,7 +123,7 @@ async def test_partial_of_a_closed_segment_is_not_published(
         said = speech(1_600)
         endpointer.push(said, np.repeat(said, 2))
         await eventually(lambda: host.asked)
-        assert told(installation, EventKind.PARTIAL) != []
+        assert published(installation, EventKind.PARTIAL) != []
         host.gate.clear()
         endpointer.push(said, np.repeat(said, 2))
         await eventually(lambda: len(host.asked) == 2)
@@ -136,7 +136,7 @@ async def test_partial_of_a_closed_segment_is_not_published(
         event.kind for event in installation.published if event.kind in (EventKind.PARTIAL, EventKind.FINAL)
     ]
     assert kinds == [EventKind.PARTIAL, EventKind.FINAL]
-    partial = told(installation, EventKind.PARTIAL)[0]
+    partial = published(installation, EventKind.PARTIAL)[0]
     assert partial.id is None
     assert (partial.data["role"], partial.data["number"], partial.data["text"]) == ("agent", 0, "1600ms")
 
@@ -158,7 +158,8 @@ async def test_unchanged_partial_is_not_published(installation: Installation) ->
             await say_more()
         await service.finish_call(CALL)
     assert [
-        (event.data["stable"], event.data["tentative"]) for event in told(installation, EventKind.PARTIAL)
+        (event.data["stable"], event.data["tentative"])
+        for event in published(installation, EventKind.PARTIAL)
     ] == [
         ("", "hello"),
         ("hello", ""),
@@ -205,7 +206,7 @@ async def test_engine_failure_leaves_a_failed_final_and_ends_the_call(
         await service.finish_call(CALL)
     (final,) = kept(installation)
     assert (final.failed, final.words) == (True, ())
-    assert told(installation, EventKind.FINAL)[0].data["failed"] is True
+    assert published(installation, EventKind.FINAL)[0].data["failed"] is True
     assert counters.snapshot()["segments_failed"] >= 1
     found = transcript(installation)
     assert found is not None and found.turns == ()
@@ -231,7 +232,7 @@ async def test_finishing_waits_for_every_final_and_keeps_the_transcript(installa
         (Role.AGENT, 2),
         (Role.TECHNICIAN, 1),
     ]
-    (event,) = told(installation, EventKind.TRANSCRIPT)
+    (event,) = published(installation, EventKind.TRANSCRIPT)
     assert event.data == {"kind": "live", "turns": 2} and event in installation.stored_events()
 
 
@@ -285,7 +286,7 @@ async def test_calls_take_turns(installation: Installation) -> None:
         host.gate.set()
         await service.finish_call(other)
         await service.finish_call(busy)
-    order = [event.call_id for event in told(installation, EventKind.FINAL)]
+    order = [event.call_id for event in published(installation, EventKind.FINAL)]
     assert order.index(other) <= 2 and len(order) == 6
 
 
@@ -390,7 +391,7 @@ async def test_what_reading_along_was_worth_is_kept_with_the_call(installation: 
         endpointer = service.endpointer(CALL, Role.AGENT)
         said = speech(1_600)
         endpointer.push(said, np.repeat(said, 2))
-        await eventually(lambda: told(installation, EventKind.PARTIAL))
+        await eventually(lambda: published(installation, EventKind.PARTIAL))
         host.gate.clear()
         quiet = silence(1_000)
         endpointer.push(quiet, np.repeat(quiet, 2))

@@ -234,8 +234,8 @@ def test_a_step_that_runs_twice_tells_its_verdict_once(recorded: Recorded) -> No
     fetched(recorded)
     recorded.judging().judge(recorded.call_id)
     recorded.judging().judge(recorded.call_id)
-    told = [event for event in recorded.installation.stored_events() if event.kind is EventKind.VERDICT]
-    assert len(told) == 1
+    reported = [event for event in recorded.installation.stored_events() if event.kind is EventKind.VERDICT]
+    assert len(reported) == 1
 
 
 def test_call_whose_process_died_between_its_files_and_their_stream_is_judged(recorded: Recorded) -> None:
@@ -274,7 +274,7 @@ def test_a_live_layer_in_parts_is_judged_as_one(recorded: Recorded) -> None:
 
 
 def test_what_a_killed_process_lost_before_the_next_stream_is_explained(recorded: Recorded) -> None:
-    """Nobody kept how far its stream came; its layers are silent from there to where the next one began."""
+    """The end of its stream is unknown; its layers are silent from there to the start of the next one."""
     fetched(recorded)
     speaking = np.abs(AGENT_SAYS.astype(np.int32))
     lost = [int(speaking[at : at + 3_200].sum()) for at in range(8_000, AGENT_SAYS.size - 16_000, 800)]
@@ -298,7 +298,7 @@ def test_what_a_killed_process_lost_before_the_next_stream_is_explained(recorded
     assert "2 streams, with 4" in reason.detail, "some 400 ms, as the layers show"
 
 
-def test_the_time_between_streams_is_told_of_a_recording_of_one_channel_too(recorded: Recorded) -> None:
+def test_mono_recording_reports_the_time_between_streams(recorded: Recorded) -> None:
     fetched(recorded, mono_wav(AGENT_SAYS))
     with recorded.installation.database.write() as conn:
         (stream,) = streams.of_call(conn, recorded.call_id)
@@ -307,8 +307,8 @@ def test_the_time_between_streams_is_told_of_a_recording_of_one_channel_too(reco
         )
         streams.insert(conn, replace(stream, sid=StreamSid("MZ" + "2" * 32), origin_ms=1_500, counts={}))
     recorded.judging().judge(recorded.call_id)
-    told = {reason.code: reason.detail for reason in recorded.call.reasons}
-    assert told["stream_interrupted"] == "the call had 2 streams, with 500 ms between them"
+    reported = {reason.code: reason.detail for reason in recorded.call.reasons}
+    assert reported["stream_interrupted"] == "the call had 2 streams, with 500 ms between them"
 
 
 def test_the_live_text_is_scored_where_the_verdict_has_placed_it(recorded: Recorded) -> None:

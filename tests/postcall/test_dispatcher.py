@@ -74,11 +74,11 @@ _numbers = iter(range(1, 1000))
 
 def a_recording(installation: Installation, state: CloudState) -> RecordingSid:
     sid = RecordingSid(f"RE{next(_numbers):032x}")
-    hear(installation, sid, state)
+    listen(installation, sid, state)
     return sid
 
 
-def hear(installation: Installation, sid: RecordingSid, state: CloudState) -> None:
+def listen(installation: Installation, sid: RecordingSid, state: CloudState) -> None:
     with installation.database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(sid, CALL, leg(1), state, installation.clock.now()))
 
@@ -189,7 +189,7 @@ def test_absent_that_completes_after_all_is_worked_on_again(installation: Instal
     dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
     dispatcher.sweep()
     eventually_blocking(lambda: stage.of(sid))
-    hear(installation, sid, CloudState.COMPLETED)
+    listen(installation, sid, CloudState.COMPLETED)
     assert dispatcher.sweep() == 1
     eventually_blocking(lambda: len(stage.of(sid)) == 2)
     assert stage.of(sid) == [Workflow.NO_RECORDING, Workflow.FETCH]
@@ -206,7 +206,7 @@ def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
     def start_slowly(name: Workflow, key: str) -> None:
         start(name, key)
         if name == Workflow.NO_RECORDING:
-            hear(installation, sid, CloudState.COMPLETED)
+            listen(installation, sid, CloudState.COMPLETED)
 
     monkeypatch.setattr(stage.durable, "start", start_slowly)
     dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)

@@ -86,7 +86,7 @@ def test_fetching_is_parked_with_its_reason_and_resumes(recorded: Recorded, refu
     hour.pass_until(begin_s + 2.5 * HOUR_S)
     row = recorded.recording()
     assert (row.state, row.failure) == (CloudState.STORED, None)
-    assert recorded.call.verdict is Verdict.VERIFIED, "and judged anew"
+    assert recorded.call.verdict is Verdict.VERIFIED, "and judged again"
 
 
 def test_one_click_resumes_at_once(recorded: Recorded) -> None:

@@ -53,7 +53,7 @@ def server() -> Iterator[RestServer]:
 
 @pytest.fixture
 def ended(installation: Installation) -> Installation:
-    """A call that ended at noon, of whose recording nobody has said anything."""
+    """A call that ended at noon, without any report about its recording."""
     a_call(installation)
     with installation.database.write() as conn:
         calls.set_state(conn, CALL, CallState.ENDED, NOON)
@@ -121,14 +121,14 @@ def test_recording_whose_callback_was_lost_is_found(ended: Installation, server:
     assert f"CallSid={leg(1)}" in server.seen[0].path
     with ended.database.read() as conn:
         assert [order.subject for order in outbox.all_orders(conn)] == [SID], "as after a callback"
-    told = [event for event in ended.stored_events() if event.kind is EventKind.RECORDING]
-    assert [event.data["state"] for event in told] == ["completed"]
+    reported = [event for event in ended.stored_events() if event.kind is EventKind.RECORDING]
+    assert [event.data["state"] for event in reported] == ["completed"]
     service.sweep()
     assert len(server.seen) == 1, "what is settled is not looked up again"
 
 
 def test_a_look_at_many_ended_calls_is_one_query(ended: Installation, server: RestServer) -> None:
-    """A thousand calls that wait for their verdict, and one hundred of which nothing has been heard."""
+    """A thousand calls that wait for their verdict, and one hundred without any report."""
     first = ended.call(CALL)
     with ended.database.write() as conn:
         for number in range(2, 1_101):
@@ -139,14 +139,14 @@ def test_a_look_at_many_ended_calls_is_one_query(ended: Installation, server: Re
                 recordings.upsert(conn, RecordingRow(sid, call_id, leg(number), state, NOON))
     asked: list[str] = []
     service = reconciler(ended, server)
-    event.listen(ended.database._reader, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    event.listen(ended.database._reader, "before_cursor_execute", lambda *reported: asked.append(reported[2]))
     ended.clock.step(59)
     service.sweep()
     assert len([query for query in asked if query.startswith("SELECT")]) == 1, asked
     assert server.seen == []
     ended.clock.step(1)
     service.sweep()
-    assert len(server.seen) == 100, "those of which nothing was heard, and no others"
+    assert len(server.seen) == 100, "those without a report, and no others"
     assert len([query for query in asked if query.startswith("SELECT")]) == 2, asked
 
 
@@ -284,15 +284,15 @@ def test_live_and_closed_calls_are_left_alone(installation: Installation, server
     assert server.seen == []
 
 
-def test_what_is_known_already_is_not_told_again(ended: Installation, server: RestServer) -> None:
+def test_known_recording_publishes_no_second_event(ended: Installation, server: RestServer) -> None:
     server.put(LIST, listed((SID, "processing", None)))
     service = reconciler(ended, server)
     for step_s in (60, 60, 120):
         ended.clock.step(step_s)
         service.sweep()
     assert len(server.seen) == 3
-    told = [event for event in ended.stored_events() if event.kind is EventKind.RECORDING]
-    assert len(told) == 1
+    reported = [event for event in ended.stored_events() if event.kind is EventKind.RECORDING]
+    assert len(reported) == 1
 
 
 def test_running_survives_a_failing_sweep(

@@ -41,7 +41,7 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
         yield made
 
 
-def test_a_call_that_is_heard_again_gets_a_new_revision_and_keeps_the_one_before(recorded: Recorded) -> None:
+def test_new_transcription_is_a_new_revision(recorded: Recorded) -> None:
     again = Retranscription(lambda spec: recorded.transcribing())
     steps = steps_of(recorded.call_id)
     for _ in range(2):  # a workflow that was cut off runs again
@@ -58,7 +58,7 @@ def test_a_call_that_is_heard_again_gets_a_new_revision_and_keeps_the_one_before
     assert shown is not None and shown.machine.revision == 2
 
 
-def test_the_live_text_is_scored_against_what_was_heard_again(recorded: Recorded) -> None:
+def test_live_text_is_scored_against_the_new_transcription(recorded: Recorded) -> None:
     def words() -> int | None:
         with recorded.installation.database.read() as conn:
             score = live_scores.of_call(conn, recorded.call_id)
@@ -78,14 +78,14 @@ def test_a_step_that_is_done_twice_makes_one_revision(recorded: Recorded) -> Non
     assert found is not None and found.revision == 2
 
 
-def test_a_call_without_channels_is_heard_from_its_live_layers(installation: Installation) -> None:
+def test_call_without_channels_uses_its_live_layers(installation: Installation) -> None:
     with recorded_call(installation) as made:
         decoder = Decoder()
         assert made.transcribing(decoder).from_audio(made.call_id, "run") > 0
         assert decoder.asked > 0
 
 
-def test_what_cannot_be_heard_again_is_told_and_the_run_goes_on(recorded: Recorded) -> None:
+def test_failed_call_is_reported_and_the_run_continues(recorded: Recorded) -> None:
     def broken(spec: str) -> object:
         raise EngineError("no such model")
 
@@ -93,8 +93,8 @@ def test_what_cannot_be_heard_again_is_told_and_the_run_goes_on(recorded: Record
     broken_engine = Retranscription(broken)  # type: ignore[arg-type]
     assert broken_engine.transcribe(steps_of(call_id), RUN.key(call_id)) == "no such model"
     good_engine = Retranscription(lambda spec: recorded.transcribing())
-    told = good_engine.transcribe(steps_of(other), RUN.key(other))
-    assert "neither channels nor live layers" in told
+    reported = good_engine.transcribe(steps_of(other), RUN.key(other))
+    assert "neither channels nor live layers" in reported
 
 
 def test_calls_are_chosen_by_when_they_began(recorded: Recorded) -> None:

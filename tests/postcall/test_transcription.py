@@ -83,10 +83,10 @@ def test_the_language_of_most_of_the_audio_is_the_transcripts(recorded: Recorded
     assert stage.from_recording(recorded.call_id) == 2
     found = recorded.transcript(TranscriptKind.FINAL)
     assert found is not None and (found.language, found.detected) == ("de", True)
-    heard = DetectedLanguage()
+    decoded = DetectedLanguage()
     for language, length_ms in (("de", 300), ("", 9000), ("nl", 200), ("nl", 150)):
-        heard.add(language, length_ms)
-    assert (heard.language, DetectedLanguage().language) == ("nl", "")
+        decoded.add(language, length_ms)
+    assert (decoded.language, DetectedLanguage().language) == ("nl", "")
 
 
 def test_transcribing_twice_keeps_one_transcript(recorded: Recorded) -> None:
@@ -117,7 +117,7 @@ def test_without_a_recording_the_live_text_is_the_final_one(recorded: Recorded) 
     assert final.turns == live.turns != ()
 
 
-def test_call_of_which_nothing_was_heard_has_an_empty_transcript(recorded: Recorded) -> None:
+def test_call_without_speech_has_an_empty_transcript(recorded: Recorded) -> None:
     with recorded.installation.database.write() as conn:
         conn.exec_driver_sql("DELETE FROM finals")
         assert finals.of_call(conn, recorded.call_id) == []

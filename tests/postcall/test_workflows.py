@@ -22,7 +22,7 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
         yield made
 
 
-def told(recorded: Recorded) -> list[tuple[object, object]]:
+def published(recorded: Recorded) -> list[tuple[object, object]]:
     events = recorded.installation.stored_events()
     return [(e.data["stage"], e.data["state"]) for e in events if e.kind is EventKind.STAGE]
 
@@ -39,7 +39,7 @@ def final_roles(recorded: Recorded) -> list[Role]:
 
 def test_recording_goes_through_all_stages(recorded: Recorded) -> None:
     recorded.engine().work_on(Workflow.FETCH, SID)
-    assert told(recorded) == both("fetch", "split", "transcribe", "judge")
+    assert published(recorded) == both("fetch", "split", "transcribe", "judge")
     assert recorded.recording().state is CloudState.STORED
     assert len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
     assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
@@ -88,8 +88,8 @@ def test_refused_credentials_park_the_recording_and_the_call_gets_its_verdict(re
     engine.work_on(Workflow.FETCH, SID)
     why = "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"
     assert (recorded.recording().state, recorded.recording().failure) == (CloudState.PARKED, why)
-    assert told(recorded)[:2] == [("fetch", "running"), ("fetch", "parked")]
-    assert told(recorded)[2:] == both("transcribe", "judge")
+    assert published(recorded)[:2] == [("fetch", "running"), ("fetch", "parked")]
+    assert published(recorded)[2:] == both("transcribe", "judge")
     parked = [event for event in recorded.installation.stored_events() if event.data.get("state") == "parked"]
     assert why in [event.data.get("why") for event in parked]
     live = recorded.transcript(TranscriptKind.LIVE)
@@ -123,7 +123,7 @@ def test_engine_that_fails_parks_its_step_and_the_call_is_judged(recorded: Recor
     assert engine.work_through() == [1.0, 2.0, 4.0, 8.0, 16.0]
     [item] = engine.unfinished()
     assert (item.step, item.failure) == ("transcribe", "EngineError: no model, 6 times")
-    assert told(recorded)[-4:] == [
+    assert published(recorded)[-4:] == [
         ("transcribe", "running"),
         ("transcribe", "parked"),
         *both("judge"),
@@ -162,7 +162,7 @@ def test_without_a_recording_the_live_side_gives_transcript_and_verdict(
     with recorded_call(installation, state=CloudState.EXPECTED) as recorded:
         recorded.report(state)
         recorded.engine().work_on(Workflow.NO_RECORDING, SID)
-        assert told(recorded) == both("transcribe", "judge")
+        assert published(recorded) == both("transcribe", "judge")
         assert recorded.server.seen == []
         assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
         assert recorded.call.state is CallState.CLOSED and recorded.call.verdict is not None

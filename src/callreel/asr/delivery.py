@@ -44,7 +44,7 @@ class SegmentDelivery:
         self._shown[kept:] = [(word.text, at_ms - word.end_ms) for word in words[kept:]]
 
     def final(self, words: Sequence[Word], at_ms: int) -> Delivered:
-        """What came of the segment, whose final words are shown from `at_ms` of the call on."""
+        """The delivery of the segment, whose final words are shown from `at_ms` of the call on."""
         self.show(words, at_ms)
         late = sum(delay_ms > LATE_MS for _, delay_ms in self._shown)
         return Delivered(len(self._shown), late, self._retracted)

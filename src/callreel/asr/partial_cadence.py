@@ -31,7 +31,7 @@ class PartialCadence:
     def due(self, number: int, length_ms: int) -> bool:
         """Whether to decode open segment `number` now, of which `length_ms` are there.
 
-        True counts as a request. A new number starts anew.
+        True counts as a request. A new number resets the cadence.
         """
         if number != self._number:
             self._number = number

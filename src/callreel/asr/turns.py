@@ -88,7 +88,7 @@ def _continues(turn: _Piece, piece: _Piece, other: _Piece | None, max_pause_ms: 
     """Pieces come sorted by start, so `other`, the other party's latest turn, began no later than `piece` does."""
     pause_ms = piece.start_ms - turn.end_ms
     if pause_ms <= 0:
-        return True  # also where another engine stood in: turns of one party never overlap
+        return True  # also across engines: turns of one party never overlap
     return (
         turn.fallback_engine == piece.fallback_engine
         and pause_ms <= max_pause_ms

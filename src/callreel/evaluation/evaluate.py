@@ -177,8 +177,8 @@ def _score_times(
         result.partial_delays_ms += scores.display_delays_ms(said, _first_shown(given, shown))
         result.stable_delays_ms += scores.display_delays_ms(said, _first_stable(given, shown))
     if result.recorded.two_channels:
-        heard = [_as_spoken(one.final) for one in live.finals]
-        result.speakers = scores.speaker_score(result.recorded.spoken, heard)
+        recognized = [_as_spoken(one.final) for one in live.finals]
+        result.speakers = scores.speaker_score(result.recorded.spoken, recognized)
 
 
 def _first_shown(given: Sequence[DeliveredFinal], shown: Sequence[ShownPartial]) -> list[tuple[str, int]]:

@@ -135,7 +135,7 @@ class SpeakerScore:
 
 
 def word_errors(reference: str, recognized: str) -> WordErrors:
-    """Substituted, missing and added words of `heard`. Needs jiwer."""
+    """Substituted, missing and added words of `recognized`. Needs jiwer."""
     expected, got = normal(reference), normal(recognized)
     if not expected:
         return WordErrors(insertions=len(got.split()))
@@ -157,13 +157,13 @@ def differences(reference: str, recognized: str) -> list[Difference]:
 def display_delays_ms(said: Sequence[SpokenWord], recognized: Sequence[tuple[str, int]]) -> list[int]:
     """From the end of each word said to when it was shown, for those that were recognized. Needs jiwer.
 
-    `heard` is (word, time it was shown) in the order of the words in the audio. Matching is by least edits.
+    `recognized` is (word, time it was shown) in the order of the words in the audio. Matching is by least edits.
     """
     return [at_ms - spoken.end_ms for spoken, at_ms in _matched(said, recognized)]
 
 
 def start_errors_ms(said: Sequence[SpokenWord], recognized: Sequence[tuple[str, int]]) -> list[int]:
-    """How far the start of each recognized word is from where it was said; `heard` is (word, start)."""
+    """How far the start of each recognized word is from where it was said; `recognized` is (word, start)."""
     return [abs(start_ms - spoken.start_ms) for spoken, start_ms in _matched(said, recognized)]
 
 
@@ -289,7 +289,7 @@ def _rows(spoken: Sequence[Spoken]) -> list[dict[str, object]]:
 
 
 def _each_word(spoken: Sequence[Spoken]) -> list[Spoken]:
-    """Each word by itself, where its time is known."""
+    """Each word separately, where its time is known."""
     words = []
     for whole in spoken:
         words += [Spoken(whole.role, word.start_ms, word.end_ms, word.text) for word in whole.words] or [

@@ -162,8 +162,8 @@ class EndpointDetector:
         made_ms = self._newest8k.end // SAMPLES_PER_MS - SETTLE_MS
         return max(made_ms, self._samples16k.end // ASR_SAMPLES_PER_MS)
 
-    def _request_closed(self, heard_ms: int) -> None:
-        while self._cut and self._cut[0].end_ms <= heard_ms:
+    def _request_closed(self, known_ms: int) -> None:
+        while self._cut and self._cut[0].end_ms <= known_ms:
             self._request_segment(self._cut.popleft(), final=True)
 
     def _request_segment(self, cut: _Cut, *, final: bool) -> None:

@@ -91,7 +91,7 @@ class Spill:
         return Spilled(call_id, segment, samples)
 
     def _between(self, files: Collection[LayerFile], start: int, end: int) -> npt.NDArray[np.int16]:
-        """Samples [start, end) of the file that has most of them; the older one where a call went on in another.
+        """Samples [start, end) of the file that has most of them; the older one where a call continued in another file.
 
         Raises StoreUnavailableError while a file is elsewhere.
         """

@@ -1,4 +1,4 @@
-"""The judge stage: the live layers held against the recording, what is known besides, and the verdict."""
+"""The judge stage: compares the live layers with the recording and gives the call its verdict."""
 
 import sys
 from dataclasses import dataclass
@@ -122,10 +122,12 @@ class LayerComparison:
             calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
             save_text_score(conn, call.id)  # now it is known where the live text lies in the recording
             if same and not closed:
-                return  # the step was cut off after this transaction and runs again
-            told = LiveEvent(call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons})
+                return  # the step was interrupted after this transaction and runs again
+            verdict = LiveEvent(
+                call.id, EventKind.VERDICT, {"verdict": judgement.verdict, "reasons": reasons}
+            )
             events = [
-                self._publisher.record(conn, told),
+                self._publisher.record(conn, verdict),
                 self._publisher.record(conn, LiveEvent(call.id, EventKind.CALL, {"state": CallState.CLOSED})),
             ]
         self._publisher.publish(*events)
@@ -165,10 +167,10 @@ def _count(streamed: list[StreamRow], role: Role, name: str) -> int:
 
 
 def _parts(streamed: list[StreamRow], role: Role, live: Source | None) -> list[Part]:
-    """What each stream brought of `role`'s layer 1, in samples. Without any stream all of it counts as one's.
+    """Each stream's part of `role`'s layer 1, in samples. Without any stream the whole layer counts as one part.
 
-    Of a stream whose process was killed nobody kept where it ended: the layer is silent from there to the next one. Without
-    the layer it counts as having reached that far.
+    The end of a stream whose process was killed is unknown: the layer is silent from there to the next stream. Without the
+    layer, the stream counts as reaching the next one.
     """
     size = live.size if live is not None else sys.maxsize
     if not streamed:
@@ -187,10 +189,10 @@ def _parts(streamed: list[StreamRow], role: Role, live: Source | None) -> list[P
 
 
 def _starts(pairs: dict[Role, _Pair], parts: dict[Role, list[Part]]) -> list[int]:
-    """Where each stream's part really begins in the live layer, by its place in the recording.
+    """Where each stream's part starts in the live layer, by its position in the recording.
 
-    A stream has one clock for both parties, so the party that fits better places both. A part in which nobody speaks
-    stays where its arrival put it.
+    A stream has one clock for both parties, so the party that correlates better places both. A part without speech stays
+    where its arrival put it.
     """
     offsets: list[int | None] = []
     for number in range(len(next(iter(parts.values()), []))):
@@ -210,7 +212,7 @@ def _shifted(parts: list[Part], starts: list[int]) -> list[Part]:
 
 
 def _gaps_ms(parts: list[Part]) -> list[tuple[int, int]]:
-    """The time between streams, in which the live layer holds silence."""
+    """The time between streams, in which the live layer is silent."""
     return [
         (before.end // SAMPLES_PER_MS, -(-after.start // SAMPLES_PER_MS))
         for before, after in pairwise(parts)
@@ -219,14 +221,14 @@ def _gaps_ms(parts: list[Part]) -> list[tuple[int, int]]:
 
 
 def _between_ms(parts: dict[Role, list[Part]]) -> int:
-    """Time in which no stream ran, between the first and the last, as far as arrival tells."""
+    """The time between streams, by their arrival."""
     gaps = [[max(after.start - before.end, 0) for before, after in pairwise(of)] for of in parts.values()]
     shared: list[int] = [min(gap) for gap in zip(*gaps, strict=True)]
     return sum(shared) // SAMPLES_PER_MS
 
 
 def _late_ms(recording: RecordingRow | None, streamed: list[StreamRow]) -> int | None:
-    """By the wall clock, which is good to a second here: the carrier tells whole seconds."""
+    """By the wall clock, to the second: the carrier reports whole seconds."""
     began: datetime | None = recording.started_at if recording else None
     if began is None or not streamed:
         return None

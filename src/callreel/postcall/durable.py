@@ -1,16 +1,15 @@
 """Durable workflows: the only module that imports the library (DBOS Transact).
 
-A workflow is a plain function `body(steps, key)`. The library keeps how far each one is, and nothing else does: our
-tables hold facts, and orders to start one (`store/calls/outbox`). A finished step answers from its record when the body
-runs again after a crash; a step that a crash cut off runs again, so every step is idempotent and a body has no effects
-outside its steps.
+A workflow is a plain function `body(steps, key)`. Only the library records its progress: our tables hold facts, and orders
+to start a workflow (`store/calls/outbox`). When the body runs again after a crash, a finished step returns its recorded
+result and an interrupted step runs again, so every step is idempotent and a body has no effects outside its steps.
 
-A step that fails ends its workflow. The next attempt is a workflow of its own, queued with a delay, so that waiting
-holds neither a thread nor a place among the workflows that run at once (`runtime/retry` decides when).
+A failed step ends its workflow. The next attempt is a separate workflow, queued with a delay, so that waiting uses neither
+a thread nor a slot among the concurrent workflows (`runtime/retry` decides when).
 
-What the library does not do by itself (reference/engine.md, section 1): it leaves SQLite's slow rollback journal, its
-default serializer is pickle, executor ids must be unique, an automatic application version strands unfinished work, and
-it never takes up the work of a dead process. Two calls are private, each with its reason; `tests/postcall/test_durable`
+What this module adds to the library (reference/engine.md, section 1): WAL mode on SQLite, a JSON serializer instead of
+pickle, unique executor ids, a fixed application version (an automatic one strands unfinished work), and recovery of the
+work of dead processes. Two calls are private, each with its reason; `tests/postcall/test_durable`
 and `test_queues` fail when an upgrade breaks them.
 """
 
@@ -56,11 +55,11 @@ VERSION = "callreel-workflows-1"
 POLL_S = 0.4
 """How often a process looks for work in each queue: 0.2 s of delay on average, about 2 % of a core while idle."""
 MOST_AT_ONCE = 1_000
-"""Of one queue in one process, where no other bound is set."""
+"""The default concurrency of one queue in one process."""
 SHUT_DOWN_S = 5.0
-"""How long a process that stops waits for steps that run."""
+"""How long a stopping process waits for running steps."""
 UNTIL_RETRIED_S = 10 * 365 * 86_400.0
-"""The delay of an attempt that only a person starts."""
+"""The delay of an attempt that only a person can start."""
 
 _KEY = re.compile(r"(?P<key>.*?)(?:~(?P<attempt>[0-9]+))?", re.DOTALL)
 _UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
@@ -77,24 +76,24 @@ class StepFailedError(Exception):
 
 
 class Steps(Protocol):
-    """What a workflow body is given."""
+    """What a workflow body uses to run its steps."""
 
     def run(self, name: str, work: Callable[[], T]) -> T:
-        """Do `work` once and keep its result, which must be JSON. Raises StepFailedError."""
+        """Run `work` once and record its result, which must be JSON. Raises StepFailedError."""
         ...
 
     def then(self, workflow: Workflow, key: str) -> None:
-        """Queue another workflow, once for each attempt of this one. Any process that works on its queue takes it up."""
+        """Queue another workflow, once for each attempt of this one. Any process that works on its queue runs it."""
         ...
 
 
 Body = Callable[[Steps, str], str | None]
 RetryPolicy = Callable[[Exception, int], Retry]
-"""From what a step raised, and how often the workflow has failed now, to what is done about it."""
+"""From a step's exception and the number of failures so far to the decision about a retry."""
 
 
 class ClosingError(BaseException):
-    """The process stops before a step could begin or its outcome be kept. No outcome: the workflow goes on elsewhere."""
+    """The process stops before a step could start or its outcome be recorded; the workflow continues elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class DurableEngine:
     def __init__(self, database_url: str, name: str) -> None:
         """`database_url`: `sqlite:///path` or `postgresql+psycopg://…`, the engine's own database.
 
-        `name` is that of this process, which no other has or had.
+        `name` identifies this process; it must never be reused.
         """
         self.executor_id = name
         self._registered: dict[str, _Registered] = {}
@@ -133,11 +132,11 @@ class DurableEngine:
         logging.getLogger("dbos").propagate = True
 
     def register(self, workflow: Workflow, body: Body, *, queue: str, decide: RetryPolicy) -> None:
-        """Make `body` known before `launch`. `decide` says when a failed one is tried again."""
+        """Register `body` before `launch`. `decide` says when a failed workflow is retried."""
 
         def run(key: str, attempt: int) -> str | None:
-            known_by = _workflow_id(workflow, key, attempt)
-            self._running_here.add(known_by)
+            workflow_id = _workflow_id(workflow, key, attempt)
+            self._running_here.add(workflow_id)
             steps = _DbosSteps(self, attempt, decide)
             try:
                 return body(steps, key)
@@ -146,16 +145,15 @@ class DurableEngine:
                 steps.unless_closing("queue retry", lambda: self._queue_retry(workflow, key, attempt, failed))
                 return str(failed)
             finally:
-                self._running_here.discard(known_by)
+                self._running_here.discard(workflow_id)
 
         run.__qualname__ = run.__name__ = str(workflow)
         self._registered[workflow] = _Registered(DBOS.workflow(name=str(workflow))(run), queue, decide)
 
     def launch(self, at_once: Mapping[str, int]) -> None:
-        """Open the database, migrate it and begin to work. Blocking, up to a second.
+        """Open the database, migrate it and start working. Blocks for up to a second.
 
-        `at_once`: how many workflows of a queue run at once in this process; queues that it does not name are left to
-        others.
+        `at_once` gives each queue's concurrency in this process; it does not work on other queues.
         """
         DBOS.listen_queues(list(at_once))
         DBOS.launch()
@@ -165,12 +163,12 @@ class DurableEngine:
         self._launched = True
 
     def start(self, workflow: Workflow, key: str) -> None:
-        """Queue a workflow, once for each `key`; where its next attempt waits, that runs now."""
+        """Queue a workflow, once for each `key`; if a delayed attempt exists, run that now."""
         if not self.run_now(workflow, key):
             self._enqueue(workflow, key, 0)
 
     def run_now(self, workflow: Workflow, key: str) -> int:
-        """Let attempts that wait for their time run now; answers how many."""
+        """Run delayed attempts now; returns how many."""
         waiting = DBOS.list_workflows(
             status="DELAYED", workflow_id_prefix=_workflow_id(workflow, key, 0), load_input=False
         )
@@ -179,7 +177,7 @@ class DurableEngine:
         return len(waiting)
 
     def cancel(self, workflow: Workflow, key: str) -> int:
-        """Drop attempts that wait for their time; answers how many."""
+        """Cancel delayed attempts; returns how many."""
         waiting = DBOS.list_workflows(
             status="DELAYED", workflow_id_prefix=_workflow_id(workflow, key, 0), load_input=False
         )
@@ -188,11 +186,11 @@ class DurableEngine:
         return len(waiting)
 
     def unfinished(self, *prefixes: str) -> list[WorkItem]:
-        """Workflows that have not ended, wherever they run; with `prefixes` only those whose keys begin with one."""
+        """Unfinished workflows of all processes; with `prefixes`, only those whose keys start with one of them."""
         return _unfinished(DBOS.list_workflows, prefixes)
 
     def outputs(self, workflow: Workflow, prefix: str) -> dict[str, str | None]:
-        """What bodies answered, by key, of workflows whose keys begin with `prefix`; None of those that have not ended."""
+        """The results of workflows whose keys start with `prefix`, by key; None for unfinished ones."""
         found = DBOS.list_workflows(workflow_id_prefix=f"{workflow}:{prefix}", load_input=False)
         return {
             _parts(status.workflow_id)[1]: None
@@ -204,19 +202,19 @@ class DurableEngine:
         }
 
     def recover(self, dead_among: Callable[[set[str]], set[str]]) -> int:
-        """Queue again what nobody works on any more; answers how many workflows. `dead_among` names dead processes.
+        """Queue abandoned workflows again; returns how many. `dead_among` selects the dead ones of the given processes.
 
-        Three kinds. Work of dead processes, judged by the executors that unfinished rows name and never by a list of
-        known processes: a slow process that was declared dead may have taken one more job (reference/engine.md,
-        section 1.2). Work that this process took up and does not run: a start that failed, or an end that could not be
-        kept; only what two looks in a row find idle, since taking up is not one instant. And work that the library gave
-        up, whose next attempt is queued in its place.
+        There are three kinds. Workflows of dead processes, by the executors that unfinished rows name and not by a list of
+        known processes: a slow process that was declared dead may have taken one more job (reference/engine.md, section
+        1.2). Workflows that this process took but does not run, because a start failed or an end was not recorded; only
+        those that two checks in a row find idle, since taking one is not instantaneous. And workflows that the library
+        gave up, for which the next attempt is queued.
         """
         pending = DBOS.list_workflows(status="PENDING", load_input=False)
         others = {w.executor_id for w in pending if w.executor_id} - {self.executor_id}
         dead = sorted(dead_among(others)) if others else []
-        # Private: the public `resume_workflow` does not ask who has the work now, so that of two processes that recover
-        # the same workflow the second would take it from whoever runs it again already.
+        # Private: the public `resume_workflow` ignores the current executor. When two processes recover the same
+        # workflow, the second one would take it from the first, which runs it already.
         recovered = len(DBOS._recover_pending_workflows(dead)) if dead else 0
         idle = {w.workflow_id for w in pending if w.executor_id == self.executor_id} - self._running_here
         lost = sorted(idle & self._idle_before)
@@ -238,9 +236,9 @@ class DurableEngine:
         return len(given_up)
 
     def close(self) -> None:
-        """Take up nothing more, wait for steps that run, `SHUT_DOWN_S` at most, and stop. Blocking, about a second on SQLite.
+        """Start nothing new, wait up to `SHUT_DOWN_S` for running steps, and stop. Blocks for about a second on SQLite.
 
-        Unfinished work goes on at the next launch, or in another process; a step that was cut off is done again.
+        Unfinished workflows continue at the next launch or in another process; an interrupted step runs again.
         """
         self._closing.set()
         if not self._launched:

@@ -1,8 +1,8 @@
-"""Calls that were transcribed before, heard again by another engine or a better one: a run over one call, a day or all.
+"""Transcribing calls again, with another or a better engine: a run over one call, a day of calls or all.
 
-Each call is a durable workflow of its own, in a queue apart from the stages after calls and one at a time in each
-process. A run that is cut off goes on where it was, in any process of the installation. What comes of a call is a new
-revision of its final transcript; the ones before stay, and what people corrected stays shown.
+Each call is a separate durable workflow in a queue of its own, one at a time in each process. An interrupted run continues
+in any process of the installation. The result is a new revision of the call's final transcript; earlier revisions stay, and
+so do people's corrections.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from callreel.postcall.transcription import FinalTranscriber
 from callreel.runtime.retry import Retry
 
 QUEUE = "again"
-"""Of its own, one call at a time in each process: nobody waits for it."""
+"""A separate queue, one call at a time in each process: this work is not urgent."""
 _PART = "|"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All calls that were asked for at once. `name` sorts by time."""
+    """The calls of one request. `name` sorts by time."""
 
     name: str
     engine: str
@@ -34,7 +34,7 @@ class Run:
 
     @property
     def prefix(self) -> str:
-        """What the keys of its calls begin with."""
+        """The prefix of the keys of its calls."""
         return f"{self.name}{_PART}{self.engine}{_PART}"
 
     def key(self, call_id: CallId) -> str:
@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come. `failed` says why by call."""
+    """The progress of a run. `failed` has the reason of each failed call."""
 
     waiting: int
     done: int
@@ -55,17 +55,17 @@ class Progress:
 
 
 class Retranscription:
-    """The workflow. `transcriber` gives the one with the named engine, which is loaded when it is first needed."""
+    """The workflow. `transcriber` returns a transcriber with the named engine, which is loaded on first use."""
 
     def __init__(self, transcriber: Callable[[str], FinalTranscriber]) -> None:
         self._transcriber = transcriber
 
     def register(self, engine: DurableEngine) -> None:
-        """Make the workflow known, before the engine is launched."""
+        """Register the workflow before the engine is launched."""
         engine.register(Workflow.TRANSCRIBE_AGAIN, self.transcribe, queue=QUEUE, decide=no_retry)
 
     def transcribe(self, steps: Steps, key: str) -> str:
-        """One call of a run. Answers why it could not be done, or nothing."""
+        """Transcribe one call of a run. Returns the reason of a failure, or an empty text."""
         run, spec, call_id = _parts(key)
         try:
             steps.run("transcribe", lambda: self._transcriber(spec).from_audio(call_id, run))
@@ -75,25 +75,25 @@ class Retranscription:
 
 
 def no_retry(error: Exception, failure: int) -> Retry:
-    """A call that cannot be transcribed again is reported, and whoever asked may ask again."""
+    """Never retry: a call that cannot be transcribed again is reported to the person who requested it."""
     return Retry(str(error) if isinstance(error, CallreelError) else type(error).__name__, None)
 
 
 def begin(engine: DurableEngine, run: Run, call_ids: Sequence[CallId]) -> None:
-    """Queue the calls of a run; those that were queued before are not queued twice."""
+    """Queue the calls of a run; calls that are already queued stay as they are."""
     for call_id in call_ids:
         engine.start(Workflow.TRANSCRIBE_AGAIN, run.key(call_id))
 
 
 def unfinished_run(engine: DurableEngine, spec: str) -> Run | None:
-    """The newest run of engine `spec` that has calls left."""
+    """The newest unfinished run of engine `spec`."""
     again = [item.key for item in engine.unfinished() if item.workflow is Workflow.TRANSCRIBE_AGAIN]
     names = [name for name, of_spec, _ in map(_parts, again) if of_spec == spec]
     return Run(max(names), spec) if names else None
 
 
 def progress(engine: DurableEngine, run: Run) -> Progress:
-    """How far it has come, whoever works on it."""
+    """The progress of a run in all processes."""
     outputs = engine.outputs(Workflow.TRANSCRIBE_AGAIN, run.prefix)
     ended = {_parts(key)[2]: failure for key, failure in outputs.items() if failure is not None}
     failed = {call_id: failure for call_id, failure in ended.items() if failure}

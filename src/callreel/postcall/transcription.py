@@ -161,10 +161,16 @@ class FinalTranscriber:
                 )
                 for _, span in batch
             ]
-            for (number, span), heard in zip(batch, self._engine.decode(pieces, language), strict=True):
+            for (number, span), transcription in zip(
+                batch, self._engine.decode(pieces, language), strict=True
+            ):
                 segment = Segment(role, number, span.start_ms, span.end_ms)
-                detected.add(heard.language, span.end_ms - span.start_ms)
-                yield Final(segment, words_from(heard, span.start_ms), fallback_engine=heard.fallback_engine)
+                detected.add(transcription.language, span.end_ms - span.start_ms)
+                yield Final(
+                    segment,
+                    words_from(transcription, span.start_ms),
+                    fallback_engine=transcription.fallback_engine,
+                )
 
     def from_live(
         self, call_id: CallId, why: str = "there is no recording of two channels: this is the live text"
@@ -179,7 +185,7 @@ class FinalTranscriber:
             turns = merge_turns(made)
             kept = Provenance(why=why, language=live.language)
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept)
-            event = self._publisher.record(conn, _told(call_id, len(turns)))
+            event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)
         return len(turns)
 
@@ -195,7 +201,7 @@ class FinalTranscriber:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
             if run:  # otherwise the judge stage does it, when the live text's place in the recording is known
                 save_text_score(conn, call_id)
-            event = self._publisher.record(conn, _told(call_id, len(turns)))
+            event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)
         return len(turns)
 
@@ -218,5 +224,5 @@ def own_speech(
             yield number, span
 
 
-def _told(call_id: CallId, turns: int) -> LiveEvent:
+def _transcript_event(call_id: CallId, turns: int) -> LiveEvent:
     return LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.FINAL, "turns": turns})

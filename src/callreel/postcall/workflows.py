@@ -4,12 +4,12 @@
     transcribe: transcribe both channels, then judge
     judge: compare the layers and give the verdict
     no-recording: keep the live transcript as the final one unless another recording of the call gives its text, then
-                  give the verdict (the carrier has no recording, or one whose channels cannot be told apart)
+                  give the verdict (the carrier has no recording, or one whose channels cannot be attributed)
 
 Each workflow waits in a queue, which processes work on as their settings say: fetching costs the network, transcribing
 an engine, judging a moment of processor time. Each step is idempotent and keyed by the recording. Where a workflow is
-parked, the next one runs all the same, so that the call gets the transcript and the verdict that can be had now; the
-parked one is tried again.
+parked, the next one runs anyway, so that the call gets the transcript and verdict that are possible now; the parked one is
+retried.
 """
 
 from collections.abc import Callable

@@ -135,7 +135,7 @@ class BodyLimits:
                 if meter is not None:
                     meter.feed(piece)
             except (HTTPException, BodyShapeError) as error:
-                if answered:  # the route did not need the body: nobody reads it
+                if answered:  # the route did not need the body, and does not read it
                     return {"type": "http.disconnect"}
                 raise error if isinstance(error, HTTPException) else HTTPException(422, str(error)) from None
             return message

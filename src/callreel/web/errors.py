@@ -170,7 +170,7 @@ async def _on_too_many(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
-    """The client closed the connection, or its time for the body ran out: nobody reads the answer, nothing is wrong here."""
+    """The client closed the connection, or its time for the body ran out; the answer is not read, and nothing is wrong here."""
     return error_response(request, 400)
 
 

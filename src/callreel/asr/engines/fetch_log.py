@@ -12,12 +12,12 @@ class FetchLog:
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
-        self._told = -1
+        self._logged_tenth = -1
 
     def __call__(self, done_bytes: int, whole_bytes: int) -> None:
         tenth = 10 * done_bytes // whole_bytes if whole_bytes else 0
-        if tenth > self._told:
-            self._told = tenth
+        if tenth > self._logged_tenth:
+            self._logged_tenth = tenth
             log.info(
                 "fetching the model of engine %s: %d of %d MB",
                 self._engine, done_bytes // _MB, whole_bytes // _MB,

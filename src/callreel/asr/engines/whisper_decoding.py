@@ -32,7 +32,7 @@ _NO_SPEECH_UNLIKELY = -0.6
 """Speech of 11 calls stays below 0.3 and above -0.7, tones, music, clicks and noise above 0.6 and below -0.9."""
 _UNLIKELY = -1.0
 _REPETITIVE = 2.4
-"""Characters over compressed bytes, above which a text is taken for a loop (OpenAI's threshold)."""
+"""Characters over compressed bytes, above which a text counts as a loop (OpenAI's threshold)."""
 _RETRY_TEMPERATURE = 0.4
 _LONGEST_WORD = 40
 

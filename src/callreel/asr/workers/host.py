@@ -147,7 +147,7 @@ class EngineHost:
                 self._own(self._replace(slot))
 
     async def _running(self, slot: _Slot) -> EngineProcess:
-        """The slot's process, started anew if it is not alive."""
+        """The slot's process, started again if it is not alive."""
         if slot.process is None or not slot.process.alive:
             await _empty(slot)
             self.restarts += 1

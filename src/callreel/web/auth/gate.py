@@ -60,7 +60,7 @@ class SecurityHeaders:
 class Gate:
     """Refuses requests before routing, and stores the person in the request's state.
 
-    State `person` is who makes the request; `user` is the same for pages, but None where nobody can sign out. `demo`
+    State `person` is who makes the request; `user` is the same for pages, but None without sign-in. `demo`
     admits requests to a loopback name only. `default_person` makes every request where sign-in is off.
     """
 

@@ -131,7 +131,7 @@ def _welcome_form(page: Page, token: str, error: str | None = None, status: int 
 async def _link_refusal(
     context: WebContext, sign_in: SignIn, page: Page, request: Request, token: str
 ) -> Response | None:
-    """The page for an invalid link. Attempts are counted, so that nobody can guess a token."""
+    """The page for an invalid link. Attempts are counted, so that tokens cannot be guessed."""
     address, now_s = _address(request), context.clock.monotonic_s()
     try:
         sign_in.welcome_attempts.begin(address, now_s)
