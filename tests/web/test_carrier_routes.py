@@ -206,7 +206,7 @@ def test_signed_form_without_a_required_field_gets_400(side: CarrierSide, path: 
 @pytest.mark.parametrize("path", ROUTES)
 def test_signed_form_with_an_invalid_id_gets_400(side: CarrierSide, path: str) -> None:
     status, text = side.post(path, {**ROUTES[path], "CallSid": "../../etc/passwd"})
-    assert status == 400 and "CallSid is not an id" in text and "passwd" not in text
+    assert status == 400 and "Expected an id of the carrier in CallSid" in text and "passwd" not in text
     assert stored(side) == {}
 
 
