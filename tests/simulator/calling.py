@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import numpy as np
 
 from callreel.domain.call import Direction
@@ -44,6 +45,15 @@ async def carrier_for(receiver: Receiver, **options: Any) -> AsyncIterator[Simul
     }
     async with SimulatedCarrier(CarrierConfig(**settings | options)) as carrier:
         yield carrier
+
+
+@contextlib.asynccontextmanager
+async def client_of(carrier: SimulatedCarrier) -> AsyncIterator[httpx2.AsyncClient]:
+    account = carrier.account
+    base = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}/"
+    auth = (account.api_key_sid, account.api_key_secret)
+    async with httpx2.AsyncClient(base_url=base, auth=auth, trust_env=False, verify=False) as client:
+        yield client
 
 
 async def place(

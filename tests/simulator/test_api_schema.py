@@ -119,6 +119,15 @@ OPERATIONS: dict[str, tuple[Fields, tuple[str, ...]]] = {
     "GET /Recordings/{RecordingSid}/Transcriptions.json": (PAGE, ("200",)),
     "POST /Calls/{CallSid}/Streams.json": (STREAM, ("200",)),
     "POST /Calls/{CallSid}/Streams/{StreamSid}.json": ({"Status": one_of("stopped")}, ("200",)),
+    "GET /Conferences.json": (CREATED | PAGE | {"FriendlyName": TEXT, "Status": TEXT}, ("200",)),
+    "GET /Conferences/{ConferenceSid}.json": ({}, ("200",)),
+    "POST /Conferences/{ConferenceSid}.json": ({"Status": one_of("completed")}, ("200",)),
+    "GET /Conferences/{ConferenceSid}/Participants.json": (PAGE | {"Hold": FLAG, "Muted": FLAG}, ("200",)),
+    "POST /Conferences/{ConferenceSid}/Participants/{ParticipantSid}.json": (
+        {"Hold": FLAG, "Muted": FLAG, "EndConferenceOnExit": FLAG, "HoldUrl": URL},
+        ("200",),
+    ),
+    "DELETE /Conferences/{ConferenceSid}/Participants/{ParticipantSid}.json": ({}, ("204",)),
 }
 
 
@@ -148,7 +157,7 @@ def document_of(operation: str, sids: dict[str, str]) -> dict[str, Any]:
 
 
 async def running_resources(carrier: SimulatedCarrier, base: str) -> dict[str, str]:
-    """The sids of a running call, of its recording and of its stream."""
+    """The sids of a running call, of its recording and of its stream, and of another call and its conference."""
     account = carrier.account
     async with httpx2.AsyncClient(auth=(account.sid, account.auth_token), trust_env=False) as client:
         placed = {"To": "+14155550123", "From": "+14155550100", "Twiml": DOCUMENT["Twiml"]["enum"][0]}
@@ -158,7 +167,17 @@ async def running_resources(carrier: SimulatedCarrier, base: str) -> dict[str, s
         call = f"{base}/Calls/{call_sid}"
         recording = (await client.post(f"{call}/Recordings.json")).json()["sid"]
         stream = (await client.post(f"{call}/Streams.json", data={"Url": STREAM["Url"]["enum"][0]})).json()
-        return {"CallSid": call_sid, "RecordingSid": recording, "StreamSid": stream["sid"]}
+        joining = {"Twiml": "<Response><Dial><Conference>room</Conference></Dial></Response>"}
+        participant = (await client.post(f"{base}/Calls.json", data=placed | joining)).json()["sid"]
+        while not (rooms := (await client.get(f"{base}/Conferences.json")).json()["conferences"]):
+            pass
+        return {
+            "CallSid": call_sid,
+            "RecordingSid": recording,
+            "StreamSid": stream["sid"],
+            "ParticipantSid": participant,
+            "ConferenceSid": rooms[0]["sid"],
+        }
 
 
 def send_generated_cases(document: dict[str, Any], base: str, auth: tuple[str, str]) -> None:
@@ -187,7 +206,7 @@ def send_generated_cases(document: dict[str, Any], base: str, auth: tuple[str, s
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_rest_api_returns_only_documented_statuses(operation: str) -> None:
-    technician = Technician(voice=voice(2, 300), ring_s=0.0)
+    technician = Technician(voice=voice(2, 240_000), ring_s=0.0)
     async with receiving() as got, carrier_for(got, technician=technician) as carrier:
         account = carrier.account
         base = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}"

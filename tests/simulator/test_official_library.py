@@ -85,6 +85,28 @@ def use_finished_call(client: Any, call_sid: str) -> None:
     assert client.calls(call_sid).delete()
 
 
+def use_conference(client: Any, call_sid: str) -> None:
+    """A running call is moved into a conference, held, muted and removed."""
+    client.calls(call_sid).update(twiml="<Response><Dial><Conference>room</Conference></Dial></Response>")
+    while not (found := client.conferences.list(friendly_name="room", status="init")):
+        pass
+    conference = client.conferences(found[0].sid)
+    assert (conference.fetch().friendly_name, conference.fetch().region) == ("room", "us1")
+    assert [each.call_sid for each in conference.participants.list(muted=False, hold=False)] == [call_sid]
+    participant = conference.participants(call_sid)
+    assert participant.update(hold=True, hold_url="https://x.example/music").hold is True
+    resumed = participant.update(hold=False, muted=True, end_conference_on_exit=True)
+    assert (resumed.hold, resumed.muted, resumed.end_conference_on_exit) == (False, True, True)
+    fetched = participant.fetch()
+    assert (fetched.status, fetched.conference_sid) == ("connected", found[0].sid)
+    assert participant.delete()
+    ended = conference.update(status="completed")
+    assert (ended.status, ended.call_sid_ending_conference) == ("completed", call_sid)
+    with pytest.raises(TwilioRestException) as missing:
+        participant.fetch()
+    assert (missing.value.status, missing.value.code) == (404, 20404)
+
+
 async def in_thread(work: Callable[..., None], *arguments: Any) -> None:
     """The library blocks, and the carrier serves it from this event loop."""
     await asyncio.to_thread(work, *arguments)
@@ -107,3 +129,17 @@ async def test_surface_of_the_official_library() -> None:
         assert outcome.status == "completed"
         assert [form["RecordingStatus"] for form in got.forms("/second")] == ["in-progress", "completed"]
         await in_thread(use_finished_call, client, call_sid)
+
+
+async def test_conferences_are_read_by_the_official_library() -> None:
+    async with receiving() as got, carrier_for(got, speed=10.0) as carrier:
+        answered = asyncio.Event()
+
+        def seen(progress: Progress) -> None:
+            if progress.stage is Stage.ANSWERED:
+                answered.set()
+
+        placing = asyncio.create_task(carrier.place(script(voice_ms=60000), seen))
+        await answered.wait()
+        await in_thread(use_conference, client_of(carrier), got.forms("/voice")[0]["CallSid"])
+        assert (await placing).status == "completed"

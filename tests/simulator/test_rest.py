@@ -18,18 +18,9 @@ from callreel.simulator.carrier import SimulatedCarrier
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, Progress, Stage, Technician
 from callreel.twilio.rest_resources import RecordingResource
-from tests.simulator.calling import carrier_for, script, voice
+from tests.simulator.calling import carrier_for, client_of, script, voice
 from tests.simulator.receiver import Receiver, receiving
 from tests.support.rest_server import recordings_of
-
-
-@contextlib.asynccontextmanager
-async def client_of(carrier: SimulatedCarrier) -> AsyncIterator[httpx2.AsyncClient]:
-    account = carrier.account
-    base = f"{carrier.api_url}/2010-04-01/Accounts/{account.sid}/"
-    auth = (account.api_key_sid, account.api_key_secret)
-    async with httpx2.AsyncClient(base_url=base, auth=auth, trust_env=False, verify=False) as client:
-        yield client
 
 
 @dataclass

@@ -9,6 +9,7 @@ from callreel.simulator.calls.twiml_script import (
     Callback,
     Dial,
     DialClient,
+    DialConference,
     DialNumber,
     Hangup,
     Pause,
@@ -214,3 +215,23 @@ def test_any_text_is_parsed_or_rejected(text: str) -> None:
             read_twiml(xml)
         except TwimlError as error:
             assert error.code == 12100
+
+
+def test_conference_has_the_carriers_defaults() -> None:
+    (plain, full) = read(
+        "<Dial><Conference> room </Conference></Dial>"
+        '<Dial action="/next"><Conference startConferenceOnEnter="false" endConferenceOnExit="true" muted="true"'
+        ' waitUrl="" statusCallback="https://x.example/c" statusCallbackEvent="start hold">room</Conference></Dial>'
+    ).verbs
+    assert isinstance(plain, Dial) and isinstance(full, Dial)
+    assert (plain.targets, plain.conference) == ((), DialConference("room"))
+    callback = Callback("https://x.example/c", "POST", ("start", "hold"))
+    assert full.conference == DialConference(
+        "room", starts_on_enter=False, ends_on_exit=True, muted=True, callback=callback
+    )
+
+
+def test_conference_without_a_name_is_no_target() -> None:
+    (dial,) = read("<Dial><Conference/></Dial>").verbs
+    assert isinstance(dial, Dial)
+    assert (dial.targets, dial.conference) == ((), None)

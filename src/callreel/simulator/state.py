@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from callreel.simulator.calls.cloud_recording import CloudRecording
+from callreel.simulator.calls.conference import Conference
 from callreel.simulator.calls.twiml_script import Callback, StartRecording, StartStream
 from callreel.simulator.faults import PendingFaults
 
@@ -97,13 +98,14 @@ class LiveCall(Protocol):
 
 @dataclass(slots=True, eq=False)
 class CarrierState:
-    """Legs and recordings by sid, oldest first; running parent legs; faults that lists of recordings still have to show.
+    """Legs, recordings and conferences by sid, oldest first; running parent legs; faults that lists of recordings still have to show.
 
     `originate` starts a call of the application; the running carrier sets it.
     """
 
     legs: dict[str, Leg] = field(default_factory=dict)
     recordings: dict[str, CloudRecording] = field(default_factory=dict)
+    conferences: dict[str, Conference] = field(default_factory=dict)
     live: dict[str, LiveCall] = field(default_factory=dict)
     list_faults: PendingFaults = field(default_factory=PendingFaults)
     originate: Callable[[OutgoingCall], Leg] | None = None

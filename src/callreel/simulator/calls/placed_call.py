@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
 from callreel.domain.call import Direction, Track
+from callreel.simulator.calls.conference import open_conference
 from callreel.simulator.calls.context import CallContext, CarrierServices
 from callreel.simulator.calls.dial import LAST_WORDS_MS, SEQUENCE, DialResult, DialRunner, unanswered_status
 from callreel.simulator.calls.media import CallMedia
@@ -18,6 +19,7 @@ from callreel.simulator.calls.twiml_reader import TwimlError, read_document
 from callreel.simulator.calls.twiml_script import (
     Callback,
     Dial,
+    DialConference,
     Hangup,
     Pause,
     Play,
@@ -30,7 +32,7 @@ from callreel.simulator.calls.twiml_script import (
     StopStream,
     Verb,
 )
-from callreel.simulator.calls.webhook_forms import LegEvent, call_status_form, voice_form
+from callreel.simulator.calls.webhook_forms import LegEvent, call_status_form, dial_action_fields, voice_form
 from callreel.simulator.clock import CallClock
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
@@ -301,7 +303,8 @@ class PlacedCall:
         """Let time pass."""
         self._answer_leg()
         self._at_ms += duration_ms
-        await self._call.wait_until(self._at_ms)
+        if not await self._call.wait_until(self._at_ms) and self._call.redirection is not None:
+            self._at_ms = min(self._at_ms, self._call.clock.next_ms())
 
     def _answer_leg(self) -> None:
         """Every verb with audio answers the parent leg; a Dial only without `answerOnBridge`."""
@@ -310,23 +313,40 @@ class PlacedCall:
     async def _dial(self, verb: Dial, url: str) -> Document | None:
         """Dial; then the `action` document, if there is one and the call continues."""
         call = self._call
-        if not verb.targets:
+        if verb.conference is not None:
+            action_fields = await self._join_conference(verb.conference)
+        elif verb.targets:
+            action_fields = await self._ring(verb, url)
+        else:
             self._warn(13221, "a Dial has no target")
             return None
+        if call.redirection is not None or not verb.action:
+            return None
+        if call.ended.is_set():
+            self._finish_leg()
+        return await self._follow(urljoin(url, verb.action), verb.method, action_fields)
+
+    async def _ring(self, verb: Dial, url: str) -> dict[str, str]:
+        """Ring the targets, until the bridge of one of them ends; the fields of the `action` request."""
+        call = self._call
         self._refused = False
         if not verb.answer_on_bridge:
             self._answer_leg()
         dialled = self._dialled = await DialRunner(call, self._media, verb, url).run(self._at_ms)
         self._at_ms = dialled.ended_ms
-        if call.redirection is not None:
-            return None
-        if dialled.answered_ms is not None:
+        if call.redirection is None and dialled.answered_ms is not None:
             call.end(dialled.ended_ms)
-        if not verb.action:
-            return None
-        if call.ended.is_set():
-            self._finish_leg()
-        return await self._follow(urljoin(url, verb.action), verb.method, dialled.action_fields)
+        return dialled.action_fields
+
+    async def _join_conference(self, order: DialConference) -> dict[str, str]:
+        """Take part until the call leaves; the fields of the `action` request, which do not name another leg."""
+        call = self._call
+        self._refused = False
+        self._answer_leg()
+        self._let_caller_speak(self._at_ms)
+        await open_conference(call, order.name).run(call, order)
+        self._at_ms = max(self._at_ms, call.clock.next_ms())
+        return dial_action_fields(child_sid=None, status="answered", duration_s=0, bridged=True)
 
     async def _follow(self, url: str, method: str, fields: dict[str, str]) -> Document | None:
         """Request a document; None if the call is over by then."""

@@ -17,6 +17,7 @@ from callreel.simulator.calls.twiml_script import (
     Callback,
     Dial,
     DialClient,
+    DialConference,
     DialNumber,
     Hangup,
     Pause,
@@ -219,6 +220,7 @@ class _Reader:
 
     def _dial(self, element: Element) -> None:
         targets: list[DialNumber | DialClient] = []
+        conference: DialConference | None = None
         if text := _text(element):
             targets.append(DialNumber(text))
         for noun in element:
@@ -228,6 +230,8 @@ class _Reader:
             elif noun.tag == "Client":
                 identity = noun.findtext("Identity") or _text(noun)
                 targets.append(DialClient(identity.strip(), callback, noun.get("url")))
+            elif noun.tag == "Conference":
+                conference = _conference(noun)
             else:
                 self._unknown(noun)
         dial = Dial(
@@ -239,6 +243,7 @@ class _Reader:
             answer_on_bridge=element.get("answerOnBridge") == "true",
             recording=self._dial_recording(element),
             records_ringing=element.get("record", "").startswith("record-from-ringing"),
+            conference=conference,
         )
         self._verbs.append(dial)
 
@@ -273,6 +278,20 @@ def _url_fault(url: str) -> TwimlWarning | None:
             BAD_STREAM_URL, "the URL of a stream must not have a query, which breaks the handshake"
         )
     return None
+
+
+def _conference(noun: Element) -> DialConference | None:
+    """None without a name. An invalid flag has its default."""
+    name = _text(noun)
+    if not name:
+        return None
+    return DialConference(
+        name=name,
+        starts_on_enter=noun.get("startConferenceOnEnter") != "false",
+        ends_on_exit=noun.get("endConferenceOnExit") == "true",
+        muted=noun.get("muted") == "true",
+        callback=_callback(noun, "statusCallback", events=""),
+    )
 
 
 def _callback(element: Element, attribute: str, events: str) -> Callback | None:

@@ -111,10 +111,21 @@ class DialClient:
 
 
 @dataclass(frozen=True, slots=True)
+class DialConference:
+    """A conference to join, by its name in the account. The music of `waitUrl` is silence here."""
+
+    name: str
+    starts_on_enter: bool = True
+    ends_on_exit: bool = False
+    muted: bool = False
+    callback: Callback | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Rings all targets and bridges the first that answers. With an `action`, the verbs after it are never executed.
 
-    `recording` begins when the call is bridged, or with the ringing.
+    `recording` begins when the call is bridged, or with the ringing. With a `conference` nothing is rung or recorded.
     """
 
     targets: tuple[DialNumber | DialClient, ...]
@@ -125,6 +136,7 @@ class Dial:
     answer_on_bridge: bool
     recording: StartRecording | None = None
     records_ringing: bool = False
+    conference: DialConference | None = None
 
 
 @dataclass(frozen=True, slots=True)

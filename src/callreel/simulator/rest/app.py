@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from callreel.simulator.account import Account
-from callreel.simulator.rest import calls, recordings, streams
+from callreel.simulator.rest import calls, conferences, recordings, streams
 from callreel.simulator.rest.protocol import NOT_AUTHENTICATED, NOT_FOUND, RestContext, RestError
 from callreel.simulator.rest.resources import error_json
 from callreel.simulator.state import CarrierState
@@ -24,7 +24,7 @@ def rest_app(account: Account, state: CarrierState, api_url: str, *, ranges: boo
     app = FastAPI(title="Simulated carrier", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.rest = RestContext(account, state, api_url, ranges)
     prefix = f"/2010-04-01/Accounts/{account.sid}"
-    for routes in (calls.router, streams.router, recordings.router):
+    for routes in (calls.router, conferences.router, streams.router, recordings.router):
         app.include_router(routes, prefix=prefix, dependencies=[Depends(_authenticate)])
 
     @app.exception_handler(RestError)

@@ -191,7 +191,7 @@ def page_json(
     A `token` is PA and the sid of the last item of the previous page: the page begins after that item. With a token, even
     an empty one, the links have tokens.
     """
-    sids = [str(item.get("sid")) for item in items]
+    sids = [str(item.get("sid") or item.get("call_sid")) for item in items]  # a participant has no own sid
     start = page * page_size
     if token and token.removeprefix("PA") in sids:
         start = sids.index(token.removeprefix("PA")) + 1
