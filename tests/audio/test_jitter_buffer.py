@@ -1,5 +1,6 @@
 """Frames in, samples out: timestamps decide where audio lies, whatever order frames arrive in."""
 
+import copy
 from collections.abc import Sequence
 from itertools import accumulate, chain
 from typing import NamedTuple
@@ -306,3 +307,15 @@ def test_unconfirmed_jumps_do_not_add_up() -> None:
 def test_frames_without_samples_leave_nothing() -> None:
     samples, counts = placed([*(Frame(timestamp_ms, b"") for timestamp_ms in (0, 500, 1_000, 20)), frame(0)])
     assert (samples, counts.frames) == (b"a" * 160, 5)
+
+
+@given(st.lists(st.integers(0, 120_000).map(lambda ms: frame(ms)), max_size=300))
+@settings(max_examples=50)
+def test_frames_that_wait_in_memory_are_bounded(sent: list[Frame]) -> None:
+    jitter_buffer = JitterBuffer(reorder_ms=80)
+    for one in sent:
+        jitter_buffer.place([one])
+        taken(jitter_buffer)
+        # The window beyond a gap and two frames of an unconfirmed jump; silence takes no memory.
+        waiting = finished(copy.deepcopy(jitter_buffer)).count(b"a")
+        assert waiting <= (80 // FRAME_MS + 3) * FRAME_BYTES

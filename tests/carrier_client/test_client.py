@@ -221,6 +221,15 @@ def test_all_pages_of_the_list_are_read(server: RestServer) -> None:
     assert {request.headers["Authorization"] for request in server.seen} == {BASIC}
 
 
+def test_encrypted_recording_is_recognized_in_the_list(server: RestServer) -> None:
+    plain, encrypted = resources(2)
+    encrypted["encryption_details"] = {"encryption_public_key_sid": "CR1", "encryption_iv": "aXY="}
+    server.put(f"{LIST}?CallSid={leg(1)}&PageSize=100", page([plain, encrypted], 0, 100))
+    carrier = recordings(server.url)
+    assert [recording.encrypted for recording in carrier.of_leg(leg(1))] == [False, True]
+    carrier.close()
+
+
 def test_unusable_item_does_not_hide_the_others(server: RestServer, caplog: pytest.LogCaptureFixture) -> None:
     good = resources(1)[0]
     odd: list[object] = [

@@ -263,6 +263,7 @@ def _resource(found: RecordingInstance) -> RecordingResource:
         "error_code",
         "price",
         "price_unit",
+        "encryption_details",
     )
     body = {name: getattr(found, name) for name in (*names, "media_url")}
     return replace(RecordingResource.from_json(body), start_time=start_time)
