@@ -204,14 +204,17 @@ def test_call_without_a_caller_id_is_refused(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = read_twiml(answering(installation, caller_id="").answer(voice_request()))
-    assert script.verbs == (Say("This call cannot be placed. No caller ID is set up here."), Hangup())
+    assert script.verbs == (
+        Say("This call cannot be placed. This server has no caller ID configured."),
+        Hangup(),
+    )
     assert rows(installation) == (0, 0, 0)
-    assert "No caller ID" in caplog.text and "+12125550123" not in caplog.text
+    assert "no caller ID" in caplog.text and "+12125550123" not in caplog.text
 
 
 def test_browser_without_an_identity_is_refused(installation: Installation) -> None:
     script = read_twiml(answering(installation).answer(voice_request(from_="client:")))
-    assert script.verbs == (Say("This call cannot be placed. The call names no agent."), Hangup())
+    assert script.verbs == (Say("This call cannot be placed. The agent is not identified."), Hangup())
     assert rows(installation) == (0, 0, 0)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from callreel.audio.samples import Samples
 
 FLOOR_DBFS = -96.0
-"""The level of silence and of no samples: about the smallest step of 16 bits."""
+"""The level of digital silence and of empty input; about one step of 16 bits."""
 
 
 def dbfs(samples: Samples) -> float:
@@ -24,7 +24,7 @@ def dbfs(samples: Samples) -> float:
 
 
 def peaks(samples: Samples, samples_per_bucket: int) -> npt.NDArray[np.int16]:
-    """Lowest and highest sample [buckets, 2] of each stretch of `samples` [n]; the last one may be shorter."""
+    """Lowest and highest sample [buckets, 2] of each bucket of `samples` [n]; the last one may be shorter."""
     if samples_per_bucket < 1:
         raise ValueError(f"expected at least one sample per bucket, got {samples_per_bucket}")
     starts = np.arange(0, samples.size, samples_per_bucket)

@@ -28,7 +28,10 @@ class SpeechDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SegmenterOptions:
-    """Thresholds are probabilities, the rest is time. Raises ValueError if they contradict each other."""
+    """`on` and `off` are the speech probabilities that open a segment and end speech; all others are in milliseconds.
+
+    Raises ValueError if they contradict each other.
+    """
 
     on: float = 0.5
     off: float = 0.35
@@ -36,9 +39,9 @@ class SegmenterOptions:
     """Silence that ends a segment."""
     pre_ms: int = 500
     post_ms: int = 450
-    """Padding before the first and after the last speech; the latter is at most `min_silence_ms`."""
+    """Padding before the first and after the last speech. More `post_ms` than `min_silence_ms` has no effect."""
     min_speech_ms: int = 100
-    """A segment with less speech is dropped as a click. The rest of a cut segment is kept with any speech at all."""
+    """A segment with less speech is dropped as a click. What remains after a split is kept however little speech it has."""
     soft_max_ms: int = 15_000
     """Beyond this length, a dip of `dip_ms` ends a segment."""
     hard_max_ms: int = 25_000
@@ -49,7 +52,7 @@ class SegmenterOptions:
         if not 0 < self.off <= self.on <= 1:
             raise ValueError(f"expected 0 < off <= on <= 1, got off {self.off} and on {self.on}")
         if not 0 < self.step_ms <= self.min_silence_ms <= self.soft_max_ms <= self.hard_max_ms:
-            raise ValueError("expected step <= min silence <= soft maximum <= hard maximum")
+            raise ValueError("expected step_ms <= min_silence_ms <= soft_max_ms <= hard_max_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ class Segmenter:
         length_ms = self._now_ms - start_ms
         if length_ms < options.soft_max_ms:
             return None
-        # Never in the first half: engines decode short pieces badly.
+        # Never within the first half of `soft_max_ms`: engines decode short pieces badly.
         first = len(self._steps) - (length_ms - options.soft_max_ms // 2) // options.step_ms
         keep = self._longest_dip(max(1, first))
         if keep is None and length_ms >= options.hard_max_ms:
@@ -202,12 +205,12 @@ class SpeechSegmenter:
         return self._steps * self._step_ms
 
     def push(self, samples8k: Samples) -> Iterator[SegmentEvent]:
-        """Events of the next samples, of any length. Samples count once the iterator is exhausted."""
+        """Events of the next samples, of any length. Samples are processed only as the iterator advances."""
         samples = np.concatenate([self._rest, samples8k]) if self._rest.size else samples8k
         step = self._detector.step_samples
         whole = samples.size - samples.size % step
         self._rest = samples[whole:]
-        # A concealed gap may last hours, and a second of detection costs 3 ms: digital silence needs none.
+        # A gap filled with silence may last hours, and a second of detection costs 3 ms: digital silence needs none.
         silent = samples.size > TELEPHONE_HZ and not samples.any()
         for at in range(0, whole, step):
             self._steps += 1

@@ -1,7 +1,7 @@
 """Answering the carrier's voice request: check who calls whom, then return the TwiML that records and connects the call.
 
-The number that a browser dials is untrusted; the agent is named by the signed `From`. A refused call gets TwiML that says
-why and a log line, and no row here.
+The number that a browser dials is untrusted; the agent is the `From` of the webhook, whose signature is verified. A refused call gets
+TwiML that says why and a log line, but no database row.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 TOKEN_PARAMETER = "token"
 LANGUAGE_PARAMETER = "Language"
-"""What the page may send besides `To`."""
+"""The parameter with which the phone page may request a language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class VoiceRequestHandler:
         owner: str | None = None,
         supports: Callable[[str], bool] = lambda language: True,
     ) -> None:
-        """`owner`: this process's name; it owns the calls that it answers until their sockets come.
+        """`owner`: this process's name; it owns the calls that it answers until their media streams connect.
 
         `supports`: whether a speech engine supports the language with that code.
         """
@@ -137,7 +137,7 @@ class VoiceRequestHandler:
     def answer(self, request: VoiceRequest) -> str:
         """The TwiML for `request`, after its call, leg and media token are stored. Blocking.
 
-        A repeated request for the same leg makes no second call, only a fresh token.
+        A repeated request for the same leg stores no second call, only a new token.
         """
         if request.direction is Direction.INCOMING:
             token = self._store(
@@ -145,9 +145,9 @@ class VoiceRequestHandler:
             )
             return incoming_document(self._options, token)
         if not request.agent_identity:
-            return _refusal(request, "The call names no agent.")
+            return _refusal(request, "The agent is not identified.")
         if not self._options.caller_id:
-            return _refusal(request, "No caller ID is set up here.")
+            return _refusal(request, "This server has no caller ID configured.")
         decision = self._options.dial_policy.decide(request.to)
         if isinstance(decision, Refused):
             return _refusal(request, decision.reason)
@@ -213,7 +213,7 @@ def _refusal(request: VoiceRequest, reason: str) -> str:
 
 
 def _language(request: VoiceRequest) -> str:
-    """The code of the language that the page requests; empty, the engine's default, if it names no known one."""
+    """The code of the language that the page requests; empty (the engine's default) if it is missing or unknown."""
     tag = request.parameters.get(LANGUAGE_PARAMETER, "")
     code = normalized(tag)
     if tag and not code:

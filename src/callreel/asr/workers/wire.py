@@ -1,6 +1,6 @@
 """The messages between the server and a worker process over their socket pair.
 
-Each message is a MessagePack document after its length in 4 bytes, most significant first. The server sends `Load`; the
+Each message is a MessagePack document, prefixed with its length as a 4-byte big-endian integer. The server sends `Load`; the
 worker answers `Ready` or `Failed`, and then answers each `Decode` in order.
 """
 
@@ -50,7 +50,7 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The engine could not be loaded (job 0) or could not decode; the worker is ready for the next job."""
+    """Job 0: the engine failed to load, and the worker exits. Any other: decoding failed, and the worker takes the next job."""
 
     job: int
     reason: str
