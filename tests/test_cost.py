@@ -1,6 +1,5 @@
 """The cost of a frame in our code has a bound: a ratio to a fixed loop that is timed beside it, not seconds."""
 
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from callreel.simulator.calls.stream_sender import StreamSender
 from callreel.twilio.stream import StreamReceiver
 
 FRAMES = 1_000
-ROUNDS = 15
+ROUNDS = 30
 STEPS_A_FRAME = 10
 
 # Steps of the fixed loop that a frame costs: 1.5 times the 16 and 72 that were measured (docs/performance.md).
@@ -47,7 +46,7 @@ def messages() -> list[bytes]:
 def steps_a_frame(work: Callable[[], object]) -> float:
     """How many steps of the fixed loop one frame of `work` is worth, of ratios taken side by side.
 
-    The lower quartile, since other load can only make a round dearer.
+    The least of them, since other load can only make a round dearer.
     """
     ratios = []
     for _ in range(ROUNDS):
@@ -57,7 +56,7 @@ def steps_a_frame(work: Callable[[], object]) -> float:
         work()
         ended = time.thread_time_ns()
         ratios.append((ended - between) / (between - began) * STEPS_A_FRAME)
-    return statistics.quantiles(ratios, n=4)[0]
+    return min(ratios)
 
 
 def test_parsing_and_placing_a_frame_stays_cheap() -> None:
