@@ -2,22 +2,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# What a demo call imports, so that only this is compiled: pip would compile 80 MB of modules that no call needs.
+IMPORTED := callreel.cli.demo, callreel.cli.simulate, callreel.app.server, callreel.simulator.signalling.webrtc, faster_whisper
 
-.PHONY: help setup demo ui test pictures bench check format browser postgres clean
+.PHONY: help setup dev demo ui test pictures bench check format browser postgres clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## put everything into .venv
+setup: $(VENV)/.installed ## put the program into .venv
 	@echo "callreel: ready, the program is $(BIN)/callreel"
 
-$(STAMP): pyproject.toml constraints.txt
+dev: $(VENV)/.dev ## put the program and what tests and checks need into .venv
+
+$(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "callreel: setting up $(VENV) (a minute or so the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "callreel needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=python3.x")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,openai]'
-	@touch $(STAMP)
+	@$(PIP) --no-compile --editable .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import $(IMPORTED)'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@echo "callreel: adding the tools of tests and checks (a minute or two the first time)"
+	@$(PIP) --editable '.[dev,openai]'
+	@touch $@
 
 demo: setup     ## one recorded, transcribed, verified call, with no account
 	@$(BIN)/python scripts/ui_current.py
@@ -26,20 +36,20 @@ demo: setup     ## one recorded, transcribed, verified call, with no account
 ui:             ## check, test and build the pages' script (Node.js 20.19 or newer; what it makes is kept in git)
 	@sh scripts/ui.sh
 
-browser: setup  ## Chromium for the browser tests (Debian's package)
+browser: dev  ## Chromium for the browser tests (Debian's package)
 	@sh scripts/get_chromium.sh
 
 postgres:       ## PostgreSQL's programs for the database tests (Debian's package)
 	@sh scripts/get_postgres.sh
 
-check: setup    ## style, types, direction of imports
+check: dev    ## style, types, direction of imports
 	@echo "callreel: ruff, mypy strict, import-linter"
 	@$(BIN)/ruff check --quiet src tests scripts benchmarks
 	@$(BIN)/ruff format --quiet --check src tests scripts benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: setup browser postgres ## the whole gate, then all tests, by two processes
+test: dev browser postgres ## the whole gate, then all tests, by two processes
 	@$(MAKE) --no-print-directory -j 2 check ui
 	@echo "callreel: tests"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -47,7 +57,7 @@ test: setup browser postgres ## the whole gate, then all tests, by two processes
 pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
 	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day
 
-bench: setup    ## capacity, stages and latency, some minutes; figures and how to read them: docs/performance.md
+bench: dev    ## capacity, stages and latency, some minutes; figures and how to read them: docs/performance.md
 	@$(BIN)/python -m benchmarks.ingest --calls 200 --seconds 15 --against bare
 	@$(BIN)/python -m benchmarks.ingest --calls 200 --seconds 15 --media-workers 1
 	@$(BIN)/python -m benchmarks.ingest --calls 40 --seconds 15 --against pipecat
@@ -55,7 +65,7 @@ bench: setup    ## capacity, stages and latency, some minutes; figures and how t
 	@$(BIN)/python -m benchmarks.stages
 	@$(BIN)/python -m benchmarks.live
 
-format: setup   ## let ruff lay the code out
+format: dev   ## let ruff lay the code out
 	@$(BIN)/ruff check --quiet --fix src tests scripts benchmarks
 	@$(BIN)/ruff format --quiet src tests scripts benchmarks
 

@@ -5,10 +5,13 @@ import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -151,6 +154,29 @@ def test_every_dependency_has_its_row() -> None:
     assert "numpy" in named
     used = docs("dependencies.md").partition("## Alternatives not chosen")[0]
     assert named == set(rows(used))
+
+
+def installed_by(name: str) -> dict[str, set[str]]:
+    """The distributions that `pip install NAME` brings, itself included, each with the extras that are asked of it."""
+    found: dict[str, set[str]] = {}
+    wanted: list[tuple[str, set[str]]] = [(name, set())]
+    while wanted:
+        name, extras = wanted.pop()
+        key = canonicalize_name(name)
+        if key not in found or not extras <= found[key]:
+            found.setdefault(key, set()).update(extras)
+            for line in map(Requirement, metadata.requires(name) or ()):
+                if not line.marker or any(line.marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+                    wanted.append((line.name, line.extras))
+    return found
+
+
+def test_installed_size_is_the_documented_one_and_within_its_bound() -> None:
+    files = [f for name in installed_by("callreel") for f in metadata.files(name) or () if f.suffix != ".pyc"]
+    megabytes = sum(f.size or 0 for f in files) / 1e6
+    stated = re.search(r"`pip install callreel` installs (\d+) MB", docs("dependencies.md"))
+    assert stated and abs(int(stated[1]) - megabytes) < 10, f"{megabytes:.0f} MB are installed"
+    assert megabytes < 720, "make demo promises a .venv of at most 750 MiB; 30 MiB of it are compiled modules"
 
 
 def test_every_test_named_in_the_fault_tables_exists() -> None:
