@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -16,6 +17,7 @@ from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.people import api_tokens, users
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebContext, WebOptions, create_app
+from callreel.web.auth import passwords
 from callreel.web.auth.passwords import hash_password
 from callreel.web.auth.signin import COOKIE
 from tests.support.fake_engine import FakeEngine
@@ -25,6 +27,16 @@ PASSWORD = "correct horse battery"
 HASH = hash_password(PASSWORD)
 
 MakeApp = Callable[[WebOptions], FastAPI]
+
+
+@pytest.fixture(scope="module")
+def cheap_hashes() -> Iterator[None]:
+    """Passwords cost almost nothing to hash and verify."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "_hasher", hasher)
+        patch.setattr(passwords, "_unknown_person_hash", hasher.hash("x"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
@@ -23,7 +22,6 @@ from callreel.store.db.tables import users as users_table
 from callreel.store.people import users
 from callreel.web import app as web
 from callreel.web.app import WebContext, WebOptions, create_app
-from callreel.web.auth import passwords
 from callreel.web.auth.attempts import AttemptLimit
 from callreel.web.carrier.webhooks import CarrierServices
 from tests.support.installation import answering
@@ -77,17 +75,8 @@ def _seeded(folder: Path, url: str | None) -> Iterator[Seed]:
     place.database.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        patch.setattr(passwords, "_hasher", hasher)
-        patch.setattr(passwords, "_unknown_person_hash", hasher.hash("x"))
-        yield
-
-
 @pytest.fixture(scope="module")
-def client(place: Seed) -> TestClient:
+def client(place: Seed, cheap_hashes: None) -> TestClient:
     context = WebContext(place.database, place.blobs, place.bus, WebOptions())
     intake = CallbackIntake(
         context.clock,

@@ -40,6 +40,7 @@ _CODES: Final = {
     405: "method_not_allowed",
     409: "conflict",
     413: "too_large",
+    415: "unsupported_type",
     416: "range_not_satisfiable",
     422: "invalid",
     429: "too_many",

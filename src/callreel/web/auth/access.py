@@ -13,9 +13,15 @@ from starlette.routing import compile_path
 
 from callreel.domain.access import Right
 
+FORM: Final = "application/x-www-form-urlencoded"
+
 
 class Rule:
-    """`needs` None: any signed-in person. `open`: no sign-in needed. `session`: API tokens are refused."""
+    """`needs` None: any signed-in person. `open`: no sign-in needed. `session`: API tokens are refused.
+
+    `body` is the only media type that a body may have, by default JSON in the API and a form elsewhere. Pages of other sites
+    can send forms and plain text without asking first, so a route must not read JSON from them.
+    """
 
     def __init__(
         self,
@@ -25,6 +31,7 @@ class Rule:
         *,
         open: bool = False,
         session: bool = False,
+        body: str | None = None,
     ) -> None:
         named = frozenset(methods.split())
         self.methods = named | {"HEAD"} if "GET" in named else named
@@ -32,6 +39,7 @@ class Rule:
         self.needs = needs
         self.open = open
         self.session = session
+        self.body = body or ("application/json" if path.startswith("/api/") else FORM)
         self.pattern = compile_path(path)[0]
 
 

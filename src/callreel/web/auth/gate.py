@@ -20,7 +20,7 @@ from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.web.auth.access import Found, find
 from callreel.web.auth.attempts import TooManyAttemptsError
-from callreel.web.auth.origin import is_loopback_name, is_own_request, limited_address
+from callreel.web.auth.origin import SAFE_METHODS, is_loopback_name, is_own_request, limited_address
 from callreel.web.auth.person import Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
 from callreel.web.errors import error_json, error_response, retry_after, sentence, wants_page
@@ -104,7 +104,10 @@ class Gate:
         if not is_storable(unquote_plus(scope["query_string"].decode("latin-1"))):
             return _refused(scope, 422, "A query parameter has control characters.")
         found = find(method, scope["path"])
-        if found is not None and found.rule is not None and found.rule.open:
+        rule = found.rule if found is not None else None
+        if rule is not None and method not in SAFE_METHODS and _has_other_body(headers, rule.body):
+            return _refused(scope, 415, f"The body must be {rule.body}.")
+        if rule is not None and rule.open:
             return None
         address = limited_address(scope.get("client"))
         try:
@@ -155,6 +158,12 @@ def _refused(scope: Scope, status: int, message: str | None = None) -> Response:
     if scope["type"] != "http":
         return error_json(status, message)
     return error_response(Request(scope), status, message)
+
+
+def _has_other_body(headers: Headers, wanted: str) -> bool:
+    """Whether there is a body, of another media type than `wanted`."""
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    return has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != wanted
 
 
 def _sign_in_required(scope: Scope) -> Response:

@@ -1,0 +1,121 @@
+"""Every route of the application and who may use it, written by hand and not derived from `web/auth/access.py`.
+
+A new route needs one line here: `test_route_matrix.py` fails without it. `scope` is what a token needs: empty if any token
+will do, `SESSION` if none will, else a scope, or a pattern of scopes of which one is enough. `status` answers those who may
+use the route, for the call of `tests/support/seed.py:DONE` and with `json` or `form` as the body.
+"""
+
+from typing import Any, NamedTuple
+
+from tests.web.carrier_side import ROUTES as CARRIER_FORMS
+from tests.web.conftest import PASSWORD
+
+EVERYONE = "everyone"
+SIGNED_IN = "signed in"
+OWN_CALLS = "agents of the call, supervisors and administrators"
+SUPERVISORS = "supervisors and administrators"
+ADMINISTRATORS = "administrators"
+CARRIER = "the carrier, by its signature"
+
+SESSION = "session"
+READ, WRITE, ERASE, ANY_CALLS, PEOPLE = "calls:read", "calls:write", "calls:erase", "calls:*", "people:write"
+
+REASON = {"reason": "a legal request"}
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    who: str
+    scope: str = ""
+    status: int | tuple[int, ...] = 200
+    json: dict[str, Any] | None = None
+    form: dict[str, str] | None = None
+
+
+_CALL, _API_CALL = "/calls/{call_id}", "/api/calls/{call_id}"
+
+TABLE = (
+    # Without sign-in
+    Route("GET", "/health", EVERYONE),
+    Route("GET", "/health/live", EVERYONE),
+    Route("GET", "/health/ready", EVERYONE),
+    Route("GET", "/static/", EVERYONE, status=404),
+    Route("GET", "/sign-in", EVERYONE, status=(200, 303)),
+    Route("POST", "/sign-in", EVERYONE, status=303, form={"name": "ada", "password": PASSWORD}),
+    Route("GET", "/welcome", EVERYONE, status=404),
+    Route("POST", "/welcome", EVERYONE, status=404, form={"token": "x", "name": "eve", "password": PASSWORD}),
+    *(Route("POST", path, CARRIER, form=dict(form)) for path, form in CARRIER_FORMS.items()),
+    # Pages
+    Route("GET", "/", SIGNED_IN, READ),
+    Route("GET", "/statistics", SIGNED_IN, READ),
+    Route("GET", "/me", SIGNED_IN),
+    Route("GET", "/docs", SIGNED_IN),
+    Route("GET", "/openapi.json", SIGNED_IN),
+    Route("HEAD", "/openapi.json", SIGNED_IN),
+    Route("POST", "/sign-out", SIGNED_IN, SESSION, 303),
+    Route("GET", _CALL, OWN_CALLS, READ),
+    Route("POST", f"{_CALL}/swap-roles", SUPERVISORS, SESSION, 303, form={"swapped": "true"}),
+    Route("POST", f"{_CALL}/hold", SUPERVISORS, SESSION, 303, form=REASON),
+    Route("POST", f"{_CALL}/release", SUPERVISORS, SESSION, 409, form=REASON),
+    Route("GET", f"{_CALL}/erase", ADMINISTRATORS, SESSION),
+    Route("POST", f"{_CALL}/erase", ADMINISTRATORS, SESSION, 303, form=REASON),
+    Route("GET", "/technicians", SUPERVISORS, WRITE),
+    Route("GET", "/erasures", SUPERVISORS, SESSION),
+    Route("GET", "/people", ADMINISTRATORS, PEOPLE),
+    Route("GET", "/settings", ADMINISTRATORS, SESSION),
+    # Calls
+    Route("GET", "/events", SIGNED_IN, READ),
+    Route("GET", f"{_CALL}/events", OWN_CALLS, READ),
+    Route("GET", f"{_CALL}/layers/{{name}}.wav", OWN_CALLS, READ),
+    Route("HEAD", f"{_CALL}/layers/{{name}}.wav", OWN_CALLS, READ),
+    Route("GET", f"{_CALL}/transcript.{{ending}}", OWN_CALLS, READ),
+    Route("GET", "/api/calls", SIGNED_IN, READ),
+    Route("GET", "/api/statistics", SIGNED_IN, READ),
+    Route("GET", _API_CALL, OWN_CALLS, READ),
+    Route("GET", f"{_API_CALL}/peaks", OWN_CALLS, READ),
+    Route("GET", f"{_API_CALL}/difference", OWN_CALLS, READ),
+    Route("POST", f"{_API_CALL}/notes", OWN_CALLS, WRITE, 201, json={"kind": "mark", "at_ms": 10}),
+    Route("PATCH", f"{_API_CALL}/notes/{{note_id}}", OWN_CALLS, WRITE, json={"text": "later"}),
+    Route("DELETE", f"{_API_CALL}/notes/{{note_id}}", OWN_CALLS, WRITE, 204),
+    Route("GET", f"{_API_CALL}/revisions", OWN_CALLS, READ),
+    Route("POST", f"{_API_CALL}/revisions", OWN_CALLS, WRITE, 201,
+          json={"base": 0, "changes": [{"turn": 0, "text": "good evening"}]}),
+    Route("PUT", f"{_API_CALL}/language", OWN_CALLS, WRITE, json={"language": "de"}),
+    Route("POST", f"{_API_CALL}/swap-roles", SUPERVISORS, WRITE, json={"swapped": True}),
+    Route("GET", f"{_API_CALL}/hold", SUPERVISORS, ERASE),
+    Route("PUT", f"{_API_CALL}/hold", SUPERVISORS, ERASE, json=REASON),
+    Route("DELETE", f"{_API_CALL}/hold", SUPERVISORS, ERASE, 422),
+    Route("GET", "/api/holds", SUPERVISORS, ERASE),
+    Route("DELETE", _API_CALL, ADMINISTRATORS, ERASE, 202),
+    Route("GET", f"{_API_CALL}/erasure", ADMINISTRATORS, ERASE, 404),
+    Route("GET", "/api/erasures", ADMINISTRATORS, ERASE),
+    # People
+    Route("GET", "/api/people/me", SIGNED_IN),
+    Route("POST", "/api/people/me/password", SIGNED_IN, SESSION, 204,
+          json={"current": PASSWORD, "new": "another long password"}),
+    Route("POST", "/api/people/me/sign-out-everywhere", SIGNED_IN, SESSION, 204),
+    Route("GET", "/api/people", ADMINISTRATORS, PEOPLE),
+    Route("POST", "/api/people", ADMINISTRATORS, PEOPLE, 201, json={"name": "eve", "password": PASSWORD}),
+    Route("PATCH", "/api/people/{person_id}", ADMINISTRATORS, PEOPLE, json={"role": "agent"}),
+    Route("GET", "/api/tokens", SIGNED_IN, SESSION),
+    Route("POST", "/api/tokens", SIGNED_IN, SESSION, 201, json={"name": "tool", "scopes": ["calls:read"]}),
+    Route("DELETE", "/api/tokens/{token_id}", SIGNED_IN, SESSION, 204),
+    # Operations
+    Route("GET", "/operations", SUPERVISORS, ANY_CALLS),
+    Route("POST", "/operations/retry", SUPERVISORS, SESSION, 303),
+    Route("POST", "/operations/recordings/{sid}/retry", SUPERVISORS, SESSION, 303),
+    Route("POST", "/operations/recordings/{sid}/skip", SUPERVISORS, SESSION, 303),
+    Route("GET", "/metrics", SUPERVISORS, ANY_CALLS),
+    Route("GET", "/api/engines", SUPERVISORS, ANY_CALLS),
+    # Placing calls
+    Route("GET", "/api/softphone", SIGNED_IN, SESSION),
+    Route("POST", "/api/softphone/token", SIGNED_IN, SESSION),
+    Route("POST", "/api/numbers", SIGNED_IN, json={"raw": "+12125550123"}),
+    Route("GET", "/api/technicians", SIGNED_IN, READ),
+    Route("POST", "/api/technicians", SUPERVISORS, WRITE, 201, json={"name": "Eve", "number": "+12125550199"}),
+    Route("PATCH", "/api/technicians/{technician_id}", SUPERVISORS, WRITE, json={"name": "Eve"}),
+    Route("DELETE", "/api/technicians/{technician_id}", SUPERVISORS, WRITE, 204),
+    Route("GET", "/api/vocabulary", SIGNED_IN, READ),
+    Route("PUT", "/api/vocabulary", SUPERVISORS, WRITE, json={"phrases": ["pump"]}),
+)  # fmt: skip
