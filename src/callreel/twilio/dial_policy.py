@@ -35,6 +35,12 @@ _COSTLY = {
 _FICTIONAL = "+1555"
 _PREFIX = re.compile(r"\+[1-9]\d{0,14}")
 _LETTER = re.compile(r"[A-Za-z]")
+_CODE = re.compile(r"[*#\uff03\uff0a]")
+_PUNCTUATION = r"\s()./\-\u2010-\u2015\uff08\uff09\uff0d-\uff0f"
+# A name in letters (1-800-FLOWERS) only at the end: the parser would read the letter O between digits as a 6.
+_ONE_NUMBER = re.compile(rf"[+\uff0b]?[\d{_PUNCTUATION}]+(?:[A-Za-z][A-Za-z{_PUNCTUATION}]{{2,}})?")
+# Contacts copied from other programs often stand between invisible marks of direction.
+_AROUND = " \t\u00a0\u200e\u200f\u202a\u202c\u2066\u2068\u2069"
 _SHORT_DIGITS = 6
 
 
@@ -94,7 +100,13 @@ class DialPolicy:
         return cls(countries or frozenset({region}), prefixes, region)
 
     def decide(self, raw: str) -> Decision:
-        """Whether the typed text may be dialled, and as which number. Never raises."""
+        """Whether the typed text may be dialled, and as which number. Never raises.
+
+        The parser would take the first number that it finds in any text, so the whole text must be one number.
+        """
+        raw = raw.strip(_AROUND).removeprefix("tel:")
+        if _CODE.search(raw):
+            return Refused("codes with a star or a hash cannot be dialled")
         if self._short(raw):
             return Refused("emergency and short numbers cannot be called from here")
         try:
@@ -103,6 +115,8 @@ class DialPolicy:
             return Refused("that is not a phone number with its country's code")
         if number.extension:
             return Refused("numbers with an extension cannot be dialled")
+        if not _ONE_NUMBER.fullmatch(raw):
+            return Refused("that is not one phone number in digits")
         if not phonenumbers.is_possible_number(number):
             return Refused("that number has too few or too many digits")
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
