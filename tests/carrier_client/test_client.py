@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx2
 import numpy as np
 import pytest
 
@@ -184,6 +185,41 @@ def test_redirect_to_another_host_carries_no_credentials(server: RestServer, par
         assert part.read_bytes() == WAV
         assert server.seen[0].headers["Authorization"] == BASIC
         assert [name for name in elsewhere.seen[0].headers if name.lower() == "authorization"] == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://127.0.0.1/x.wav",
+        "https://169.254.169.254/latest",
+        "https://[::1]/x.wav",
+        "http://media.example/x.wav",
+    ],
+)
+def test_redirect_into_a_private_network_is_not_followed(part: Path, location: str) -> None:
+    seen: list[httpx2.Request] = []
+
+    def redirect(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(302, headers={"Location": location})
+
+    access = CarrierAccess("https://api.carrier.example", ACCOUNT, "SK1", "secret", 5)
+    carrier = CarrierRecordings(access, httpx2.MockTransport(redirect))
+    with pytest.raises(CarrierError, match="redirects the download") as refused:
+        carrier.download(SID, part)
+    carrier.close()
+    assert not refused.value.retryable and not part.exists()
+    assert [request.url.host for request in seen] == ["api.carrier.example"]
+
+
+def test_redirected_list_is_refused(server: RestServer) -> None:
+    with rest_server() as elsewhere:
+        server.put(LIST, Answer(307, headers={"Location": f"{elsewhere.url}/list"}))
+        carrier = recordings(server.url)
+        with pytest.raises(CarrierError, match="answered 307"):
+            carrier.of_leg(leg(1))
+        carrier.close()
+        assert elsewhere.seen == []
 
 
 # The list

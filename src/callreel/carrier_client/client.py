@@ -26,6 +26,7 @@ from twilio.rest.api.v2010.account.recording import RecordingInstance, Recording
 from callreel.audio import wav
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
+from callreel.runtime.outgoing import AddressRefusedError, redirects_guarded
 from callreel.twilio.rest_resources import RecordingResource
 from callreel.twilio.webhooks import TERMINAL
 
@@ -50,12 +51,14 @@ class CarrierAccess:
 class CarrierRecordings:
     """Blocking; used from the threads of workflows and jobs. Every method raises CarrierError."""
 
-    def __init__(self, access: CarrierAccess) -> None:
+    def __init__(self, access: CarrierAccess, transport: httpx2.BaseTransport | None = None) -> None:
+        """`transport` leads to the API's host; by default the client's own."""
         self._access = access
         self._http = httpx2.Client(
             auth=(access.username, access.password),
             timeout=access.timeout_s,
             follow_redirects=True,  # the client drops our credentials when a redirect leaves the host
+            mounts=redirects_guarded(access.api_url, transport),
         )
         # Without this environment, TWILIO_EDGE and TWILIO_REGION would redirect requests to another host.
         client = Client(
@@ -136,6 +139,8 @@ class CarrierRecordings:
                 _write(part, answer.iter_bytes(), append=answer.status_code == 206)
         except httpx2.HTTPError as error:
             raise _broken(f"the connection broke ({type(error).__name__})") from None
+        except AddressRefusedError as error:
+            raise CarrierError(f"the carrier redirects the download, but {error}", retryable=False) from None
         return self._check(part, expected)
 
     def _accept(self, answer: httpx2.Response, part: Path, have: int) -> int | None:
@@ -191,7 +196,9 @@ class _Http(HttpClient):  # type: ignore[misc]
         if not uri.startswith(f"{self._api_url}/"):
             raise CarrierError("the carrier's list continues on another host", retryable=False)
         try:
-            answer = self._client.request(method, uri, params=params, data=data, headers=headers, auth=auth)
+            answer = self._client.request(
+                method, uri, params=params, data=data, headers=headers, auth=auth, follow_redirects=False
+            )
         except httpx2.HTTPError as error:
             raise CarrierError(
                 f"the carrier cannot be reached: {type(error).__name__}", retryable=True
