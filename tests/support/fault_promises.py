@@ -44,6 +44,7 @@ WITHOUT_CONVERSATION = {"forged-signature", "busy", "no-answer"}
 REQUEST_FAULTS = {
     *("list-429", "list-500", "list-slow", "list-odd-rows", "fetch-429", "fetch-500", "fetch-slow"),
     *("delete-429", "delete-500", "delete-slow"),
+    *("pause-refused", "pause-500", "pause-slow"),
 }
 """Faults of single REST requests: `list-429` and `list-slow` strike with `callback-lost`, the others in the tests of what
 sends those requests."""

@@ -33,6 +33,7 @@ class Seen:
 
     path: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ def rest_server() -> Iterator[RestServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:  # noqa: N802
-            answer = server.answer(Seen(self.path, dict(self.headers)))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer = server.answer(Seen(self.path, dict(self.headers), body))
             if answer.stays:
                 server.ended.wait()
             status, body, headers = answer.status, answer.body, dict(answer.headers)
@@ -82,7 +84,7 @@ def rest_server() -> Iterator[RestServer]:
                 self.wfile.write(body if answer.cut_at is None else body[: answer.cut_at])
             self.close_connection = True
 
-        do_DELETE = do_GET  # noqa: N815
+        do_DELETE = do_POST = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             pass

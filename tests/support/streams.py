@@ -57,8 +57,8 @@ async def joined(
     return stream
 
 
-def play(stream: LiveStream, track: Track, samples: Samples) -> None:
-    for timestamp_ms, payload in frames(samples):
+def play(stream: LiveStream, track: Track, samples: Samples, *, first_ms: int = 0) -> None:
+    for timestamp_ms, payload in frames(samples, first_ms=first_ms):
         stream.place([Frame(track, timestamp_ms, payload)])
 
 

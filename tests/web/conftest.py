@@ -10,8 +10,11 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.cost import Prices
+from callreel.ingest.pause_control import PauseControl, PauseServices
 from callreel.runtime.clock import Clock
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.people import api_tokens, users
@@ -68,11 +71,20 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
-def make_app(place: Seed, engine: FakeEngine) -> MakeApp:
-    def make(options: WebOptions) -> FastAPI:
-        return create_app(WebContext(place.database, place.blobs, place.bus, options, work=engine))
+def make_app(place: Seed, engine: FakeEngine) -> Iterator[MakeApp]:
+    """Applications whose carrier has no credentials."""
+    carrier, clock = CarrierRecordings(CarrierAccess("", "", "", "")), Clock()
+    publisher = EventPublisher(place.database, place.bus, clock)
+    pausing = PauseControl(
+        PauseServices(place.database, publisher, clock, carrier, notify=lambda paused, call_id: None)
+    )
 
-    return make
+    def make(options: WebOptions) -> FastAPI:
+        context = WebContext(place.database, place.blobs, place.bus, options, work=engine, pausing=pausing)
+        return create_app(context)
+
+    yield make
+    carrier.close()
 
 
 @pytest.fixture

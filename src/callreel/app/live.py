@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from callreel.app.carrier import answer_options, carrier_access, signature_check
+from callreel.app.pausing import open_pausing
 from callreel.app.runtime import Runtime, spool_of, tasks
 from callreel.asr.silero import SileroDetector
 from callreel.asr.workers.pool import StartedEngine
@@ -23,8 +24,10 @@ from callreel.ingest.call_registry import CallRegistry, CaptureOptions
 from callreel.ingest.fact_queue import FactQueue
 from callreel.ingest.media.protocol import OpenMedia, SocketLimits, media_protocol
 from callreel.ingest.media.workers import MediaWorkers
+from callreel.ingest.pause_control import PauseControl
 from callreel.ingest.stream_lifecycle import StreamLifecycle
 from callreel.ingest.stream_restart import StreamRestarter, request_streams_of
+from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveOptions, LiveTranscription
 from callreel.ops.metrics import LiveGauges
@@ -55,6 +58,7 @@ class LiveSide:
     registry: CallRegistry
     ownership: CallOwnership
     restarter: StreamRestarter
+    pausing: PauseControl
     open_media: OpenMedia
 
     def gauges(self) -> LiveGauges:
@@ -78,8 +82,16 @@ async def live_side(
 ) -> AsyncIterator[LiveSide]:
     """Live calls and their transcripts, ready for sockets. `process` is the name of this process."""
     counters, clock = Counters(), Clock()
+    registry, facts = CallRegistry(settings.max_calls), FactQueue(commits, clock, counters)
+    pausing = open_pausing(settings, registry, database, publisher, commits, clock, relay)
     transcription = LiveTranscription(
-        engine, commits, publisher, clock, counters, Spill(database, blobs), _live_options(settings)
+        engine,
+        commits,
+        publisher,
+        clock,
+        counters,
+        Spill(database, blobs),
+        _live_options(settings, pausing.phrases),
     )
     restarter = StreamRestarter(
         database, carrier_access(settings), answer_options(settings), clock, new_token
@@ -88,7 +100,6 @@ async def live_side(
         process, settings.objects_dir, settings.block_ms, spool=spool_of(blobs),
         hand_over=database.dialect == "postgresql",
     )  # fmt: skip
-    registry, facts = CallRegistry(settings.max_calls), FactQueue(commits, clock, counters)
     ownership = CallOwnership(
         registry, database, commits, clock, transcription, options,
         request_stream=restarter.request if settings.restart_streams else None,
@@ -107,13 +118,17 @@ async def live_side(
     sys.setswitchinterval(SWITCH_S)
     async with AsyncExitStack() as stack:
         stack.callback(restarter.close)
+        stack.callback(pausing.carrier.close)
         transcription.start()
         stack.push_async_callback(transcription.close)
         stack.push_async_callback(ownership.close)
         stack.push_async_callback(facts.close)
         stack.push_async_callback(streams.close_all)
-        await stack.enter_async_context(tasks(ownership.reconciling.run()))
-        yield LiveSide(engine, counters, transcription, registry, ownership, restarter, open_media)
+        stack.push_async_callback(pausing.live.close)
+        await stack.enter_async_context(tasks(ownership.reconciling.run(), pausing.live.reconciling.run()))
+        yield LiveSide(
+            engine, counters, transcription, registry, ownership, restarter, pausing.control, open_media
+        )
 
 
 @asynccontextmanager
@@ -162,7 +177,7 @@ def live_gauges(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
     )
 
 
-def _live_options(settings: Settings) -> LiveOptions:
+def _live_options(settings: Settings, phrases: PhraseWatch | None) -> LiveOptions:
     segmenter = SegmenterOptions(
         on=settings.vad_on_threshold,
         off=settings.vad_off_threshold,
@@ -170,7 +185,9 @@ def _live_options(settings: Settings) -> LiveOptions:
         pre_ms=settings.vad_pre_ms,
         post_ms=settings.vad_post_ms,
     )
-    return LiveOptions(settings.engine_workers, SileroDetector, segmenter, enabled=settings.live_transcript)
+    return LiveOptions(
+        settings.engine_workers, SileroDetector, segmenter, enabled=settings.live_transcript, phrases=phrases
+    )
 
 
 def leg_ended(runtime: Runtime, ownership: CallOwnership) -> Callable[[CallId], None]:

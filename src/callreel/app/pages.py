@@ -84,6 +84,7 @@ def web_app(
         health=health,
         metrics=metrics,
         work=runtime.durable,
+        pausing=live.pausing,
     )
     return create_app(context, carrier)
 

@@ -23,6 +23,7 @@ from callreel.ingest.call_registry import CallRegistry
 from callreel.ingest.layer_sync import sync_growing_layers
 from callreel.ingest.media.protocol import TakeConnection, take_here
 from callreel.ingest.media.workers import MediaWorkers
+from callreel.ingest.pause_control import SWEEP_EVERY_S
 from callreel.ingest.recovery import CHECK_EVERY_S as RECOVERY_EVERY_S
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import CHECK_EVERY_S as STALE_CHECK_EVERY_S
@@ -111,6 +112,12 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         jobs = [
             PeriodicJob(name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True),
             *_capture_jobs(runtime, election, recovery, stale),
+            PeriodicJob(
+                name="pauses at the carrier",
+                job=live.pausing.sweep,
+                interval_s=SWEEP_EVERY_S,
+                enabled=lambda: election.leads,
+            ),
             *_scheduled_jobs(runtime, election, dispatcher),
         ]
         await stack.enter_async_context(tasks(dispatcher.run(), *(job.run() for job in jobs)))

@@ -142,6 +142,12 @@ class JitterBuffer:
         return self._position - self._taken
 
     @property
+    def reached(self) -> int:
+        """Samples from the end of the last `take` to the end of the newest frame, whether it is settled or held."""
+        at, payload = self._held[-1] if self._held else (self._position, b"")
+        return at + len(payload) - self._taken
+
+    @property
     def counts(self) -> JitterBufferCounts:
         return JitterBufferCounts(
             frames=self._frames,

@@ -124,6 +124,12 @@ class CarrierRecordings:
         with _readable("a request for a stream"):
             self._account.calls(leg_sid).streams.create(**options)
 
+    def set_paused(self, leg_sid: LegSid, sid: str, *, paused: bool) -> None:
+        """Pause a running recording, so that it records silence and keeps its length, or resume it."""
+        status = {"status": "paused", "pause_behavior": "silence"} if paused else {"status": "in-progress"}
+        with _readable("a request to pause a recording" if paused else "a request to resume a recording"):
+            self._account.calls(leg_sid).recordings(sid).update(**status)
+
     def download(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
         """Download the recording's WAV into `part`, continuing a partial file; returns the contents of its header.
 

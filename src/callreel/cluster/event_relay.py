@@ -40,6 +40,8 @@ class PeerMessage(StrEnum):
     LEG_ENDED = "leg-ended"
     STREAM_ENDED = "stream-ended"
     TAKEN = "taken"  # another process owns the call now
+    PAUSED = "paused"  # a call's recording was paused
+    RESUMED = "resumed"
 
 
 class Link(Protocol):

@@ -41,6 +41,7 @@ class EventKind(StrEnum):
     STAGE = "stage"  # {stage, state}: a stage after the call started, finished or was parked
     TRANSCRIPT = "transcript"  # {kind, turns, revision?}: a whole transcript was saved or corrected
     VERDICT = "verdict"  # {verdict, reasons}
+    PAUSE = "pause"  # {paused, silent, start_ms, cause, carrier, ...}: `store/calls/pauses.py`
     NOTE = "note"  # {change: added | changed | removed, note}: a person changed a mark or note
     PARTIAL = "partial"  # {role, number, start_ms, end_ms, text, stable, tentative}: text joins stable and tentative
     LEVEL = "level"
@@ -56,6 +57,7 @@ LASTING = frozenset(
         EventKind.STAGE,
         EventKind.TRANSCRIPT,
         EventKind.VERDICT,
+        EventKind.PAUSE,
         EventKind.NOTE,
     }
 )

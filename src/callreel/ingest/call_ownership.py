@@ -19,14 +19,16 @@ from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid, StreamSid
+from callreel.domain.pause import PauseEnd
 from callreel.ingest.call_registry import CallRegistry, CaptureOptions, LiveCall, LiveStream, Transcription
 from callreel.ingest.handover import StartingPoint, new_starting_point, starting_point
 from callreel.ingest.stream_restart import MAX_RESTARTS
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.secret_tokens import token_hash
-from callreel.store.calls import callbacks, calls, legs, stream_tokens, streams
+from callreel.store.calls import callbacks, calls, legs, pauses, stream_tokens, streams
 from callreel.store.calls.calls import CallRow
+from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.streams import EndedBy
 from callreel.store.db.database import Database
 from callreel.store.db.write_retry import SHUT_DOWN_S, retry_in_thread, retry_until_stored
@@ -46,14 +48,17 @@ class Claim:
     row: CallRow
     is_new: bool
     taken_over: bool
+    pauses: tuple[PauseRow, ...] = ()
 
 
 def end_call(conn: Connection, call_id: CallId, at: datetime, *, owner: str | None) -> Written | None:
     """Mark a call that `owner` has as ended; None when it had ended before, or has another owner."""
     if not calls.end(conn, call_id, at, owner):
         return None
-    event = LiveEvent(call_id, EventKind.CALL, {"state": CallState.ENDED})
-    return Written((event,), (partial(log.info, "call ended", extra={"call_id": call_id}),))
+    events = [LiveEvent(call_id, EventKind.CALL, {"state": CallState.ENDED})]
+    if (paused := pauses.end(conn, call_id, PauseEnd.CALL, at)) is not None:
+        events.insert(0, paused.event)
+    return Written(tuple(events), (partial(log.info, "call ended", extra={"call_id": call_id}),))
 
 
 class CallOwnership:
@@ -100,7 +105,8 @@ class CallOwnership:
             if row is None or not calls.claim(conn, row.id, self._options.process):
                 return None, Written()
             taken_over = row.owner != self._options.process
-            return Claim(row, not streams.of_call(conn, row.id), taken_over), Written()
+            paused = tuple(pauses.of_call(conn, row.id))
+            return Claim(row, not streams.of_call(conn, row.id), taken_over, paused), Written()
 
         return await retry_until_stored(
             "stream token", lambda: self._commits.commit_returning(write, leg_sid), give_up_s=ADMIT_S

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from callreel.audio.samples import SAMPLES_PER_MS
 from callreel.domain.call import Role, Topology, Track
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.ingest.lane import Lane, LaneListener
+from callreel.ingest.paused_time import PausedTime
 from callreel.runtime.counters import Counters
 from callreel.runtime.tracing import begin
 from callreel.store.calls.streams import EndedBy
@@ -132,6 +134,9 @@ class LiveCall:
     """How far the files of the call reached when this process took it."""
     streams: dict[StreamSid, LiveStream] = field(default_factory=dict)
     next_level_samples: int = 0
+    paused: PausedTime = field(default_factory=PausedTime)
+    lead_ms: float = 0.0
+    """How far the newest audio was ahead of our clock, at most."""
     leg_over: bool = False
     restarts: int = 0
     joined: int = 0
@@ -140,6 +145,25 @@ class LiveCall:
     """Ends the call unless another stream joins in time."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a stream joins or leaves, so that the rows of one never overwrite those of the next."""
+
+    @property
+    def reached(self) -> int:
+        """The position in samples up to which audio of any party has arrived."""
+        return max((lane.reached for lane in self.lanes.values()), default=self.length_ms * SAMPLES_PER_MS)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether what arrives now was said, or pressed, during a pause."""
+        return bool(self.paused.stretches) and self.reached < self.paused.end
+
+    def note_lead(self, reached: int, now_s: float) -> None:
+        """Audio has arrived up to `reached` (samples)."""
+        self.lead_ms = max(self.lead_ms, reached / SAMPLES_PER_MS - 1000 * (now_s - self.first_started_s))
+
+    def spoken(self, now_s: float) -> int:
+        """The position in samples that is being spoken now, at the latest: audio may be on its way for seconds."""
+        by_clock_ms = 1000 * (now_s - self.first_started_s) + self.lead_ms
+        return max(self.reached, round(by_clock_ms) * SAMPLES_PER_MS)
 
     def stop_lingering(self) -> bool:
         """Whether the call was lingering."""

@@ -13,9 +13,11 @@ from sqlalchemy import Connection
 from callreel.cluster.group_commit import Written
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.domain.pause import CarrierPause
+from callreel.domain.recording import CloudState
 from callreel.ingest.call_ownership import STREAM_STOPPED
 from callreel.runtime.clock import Clock
-from callreel.store.calls import callbacks, calls, facts, legs, recordings
+from callreel.store.calls import callbacks, calls, facts, legs, pauses, recordings
 from callreel.store.calls.legs import LegRow
 from callreel.twilio.webhooks import CallProgress, RecordingProgress, StreamProgress
 
@@ -57,8 +59,12 @@ class CallbackIntake:
         row, changed = recordings.upsert(conn, recordings.reported(progress, call, now))
         if not changed:
             return Written()
-        event = recordings.state_event(call.id, row.sid, row.state, row.error_code)
-        return Written((event,), (self._recording_changed,))
+        events = [recordings.state_event(call.id, row.sid, row.state, row.error_code)]
+        if row.state is CloudState.IN_PROGRESS and (pause := pauses.open_one(conn, call.id)) is not None:
+            away = {"carrier": CarrierPause.AWAY, "carrier_why": "a recording began during the pause"}
+            if (unpaused := pauses.change(conn, pause.id, carrier_at=now, **away)) is not None:
+                events.append(unpaused.event)  # `PauseControl.sweep` requests the pause of the new recording
+        return Written(tuple(events), (self._recording_changed,))
 
     def stream(self, conn: Connection, progress: StreamProgress, form: Form) -> Written:
         """`stream-started`, `stream-stopped`, `stream-error`. A stop also ends a socket that stays open."""

@@ -17,6 +17,7 @@ from callreel.audio.jitter_buffer import JitterBuffer, JitterBufferCounts, Piece
 from callreel.audio.resample import Upsampler
 from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 from callreel.domain.call import Role
+from callreel.ingest.paused_time import PausedTime
 from callreel.store.files.durable_files import sync_file, sync_folder
 from callreel.store.files.growing_wav import GrowingWav
 from callreel.store.files.retrying_wav import RetryingWav
@@ -75,12 +76,13 @@ class Lane:
         *,
         block_ms: int,
         max_lag_ms: int = 0,
+        paused: PausedTime | None = None,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         """`max_lag_ms`: how far layer 2 and layer 1's header may lag, besides the resampler's delay.
 
         With a lag whatever is placed at once is written at once, since frames then arrive in blocks already.
-        `on_progress` is called each `LEVEL_EVERY_MS` of audio.
+        `paused` are the stretches of the call that are written as silence. `on_progress` is called each `LEVEL_EVERY_MS` of audio.
         """
         self.role = role
         self.paths = paths
@@ -91,6 +93,7 @@ class Lane:
         self._next_progress = 0
         self._block_samples = 1 if max_lag_ms else block_ms * SAMPLES_PER_MS
         self._on_progress = on_progress
+        self._paused = paused or PausedTime()
         self._open: _OpenStream | None = None
         self._newest: deque[Samples] = deque([_NOTHING], maxlen=max(1, METER_MS // block_ms))
         self.samples = 0
@@ -112,6 +115,11 @@ class Lane:
     def length_ms(self) -> int:
         """The length of layer 1, rounded up."""
         return -(-self.samples // SAMPLES_PER_MS)
+
+    @property
+    def reached(self) -> int:
+        """The position in samples up to which frames have arrived, written or not."""
+        return self.samples + (self._open.jitter_buffer.reached if self._open else 0)
 
     def begin(self, origin_ms: int) -> None:
         """A stream starts whose timestamp 0 lies at `origin_ms` of the call, at `length_ms` or later.
@@ -170,6 +178,8 @@ class Lane:
             self._write(stream, mulaw.decode(settled))
 
     def _write(self, stream: _OpenStream, samples8k: Samples) -> None:
+        if self._paused.stretches:
+            samples8k = self._paused.silenced(self.samples, samples8k)
         stream.live_8k.append(samples8k)
         self.samples += samples8k.size
         self._unresampled.append(samples8k)

@@ -23,6 +23,7 @@ from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ingest.call_ownership import CallOwnership, Claim
 from callreel.ingest.call_registry import CallRegistry, CaptureOptions, LiveCall, LiveStream, Transcription
 from callreel.ingest.lane import LEVEL_EVERY_MS, Lane, LanePaths
+from callreel.ingest.live_pauses import restore
 from callreel.ingest.voice_request import TOKEN_PARAMETER
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import GAP_MS, Counters
@@ -106,6 +107,7 @@ class StreamLifecycle:
             into_s = (self._wall_time(arrived_s) - start.zero_at).total_seconds()
             call.first_started_s = arrived_s - max(0.0, into_s)
         call.length_ms = start.length_ms
+        restore(call, claim.pauses, self._clock.monotonic_s())
         call.lanes = {
             role: self._new_lane(call, role, start.paths[role], start.first_number) for role in Role
         }
@@ -148,7 +150,7 @@ class StreamLifecycle:
         max_lag_ms = self._transcription.max_lag_ms
         block_ms = self._options.block_ms if max_lag_ms else min(TRANSCRIBED_BLOCK_MS, self._options.block_ms)
         return Lane(
-            role, paths, listener, block_ms=block_ms, max_lag_ms=max_lag_ms,
+            role, paths, listener, block_ms=block_ms, max_lag_ms=max_lag_ms, paused=call.paused,
             on_progress=lambda: self._publish_level(call),
         )  # fmt: skip
 
@@ -211,6 +213,7 @@ class StreamLifecycle:
     def _publish_level(self, call: LiveCall) -> None:
         """Publish the levels of both parties, at most once each `LEVEL_EVERY_MS` of audio."""
         reached = max(lane.samples for lane in call.lanes.values())
+        call.note_lead(reached, self._clock.monotonic_s())
         if reached < call.next_level_samples:
             return
         call.next_level_samples = reached + LEVEL_EVERY_MS * SAMPLES_PER_MS

@@ -31,6 +31,7 @@ from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, Word
 from callreel.live.endpointing import EndpointDetector, NoTranscript
+from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.spill import Spill
 from callreel.live.transcript import partial_data, put_final, put_live_transcript
 from callreel.review.live_scoring import save_delivery
@@ -77,12 +78,13 @@ class _CallProgress:
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """`enabled` False: calls are only recorded, nothing is detected or decoded live."""
+    """`enabled` False: calls are only recorded, nothing is detected or decoded live. `phrases` watches the words."""
 
     workers: int
     new_detector: Callable[[], SpeechDetector]
     segmenter: SegmenterOptions
     enabled: bool = True
+    phrases: PhraseWatch | None = None
 
 
 class LiveTranscription:
@@ -253,6 +255,8 @@ class LiveTranscription:
     def forget(self, call_id: CallId) -> None:
         """Another process owns the call now and stores its transcript; waiting segments are still decoded for it."""
         self._calls.pop(call_id, None)
+        if self._options.phrases is not None:
+            self._options.phrases.forget(call_id)
 
     async def _work(self) -> None:
         while True:
@@ -342,6 +346,8 @@ class LiveTranscription:
         placed = words_from(words, job.start_ms)
         if job.final:
             final = Final(_segment(job), self._final_words(job, placed), failed, words.fallback_engine)
+            if self._options.phrases is not None:
+                self._options.phrases.final(job.call_id, job.role, final.words)
             await self._keep(job.call_id, final)
         elif not failed:
             self._partial(job, placed)
@@ -357,6 +363,8 @@ class LiveTranscription:
             segment = _segment(job)
             showing = shown.stability.update(words, segment.end_ms)
             shown.delivery.show(showing.words, self._now_ms(job))
+            if self._options.phrases is not None:
+                self._options.phrases.stable(job.call_id, job.role, showing.stable)
             data = partial_data(segment, showing)
             before, shown.published = shown.published, (data["stable"], data["tentative"])
             if before != shown.published:

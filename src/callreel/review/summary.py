@@ -15,9 +15,21 @@ from callreel.domain.recording import LayerFile
 from callreel.domain.transcript import Final, TranscriptKind, Turn
 from callreel.domain.verdict import Comparison, Reason
 from callreel.review.costs import between_ms, cost_of, main_recording
-from callreel.store.calls import calls, erasures, facts, holds, layers, legs, notes, recordings, streams
+from callreel.store.calls import (
+    calls,
+    erasures,
+    facts,
+    holds,
+    layers,
+    legs,
+    notes,
+    pauses,
+    recordings,
+    streams,
+)
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.notes import NoteRow
+from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
 from callreel.store.people import technicians
@@ -67,6 +79,7 @@ def call_summary(
         "transcript": _transcript(shown.machine if shown else None),
         "revision": revision_head(shown.revision) if shown and shown.revision else None,
         "live_offset_ms": live_offset_ms(row),
+        "pauses": [pause_summary(pause, live_offset_ms(row)) for pause in pauses.of_call(conn, call_id)],
         "disk_lost_ms": disk_lost_ms(streams.of_call(conn, call_id)),
         "live_score": _live_score(live_scores.of_call(conn, call_id)),
         "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
@@ -141,6 +154,17 @@ def note_summary(row: NoteRow) -> Summary:
         "text": row.text,
         "by": row.by,
         "at": _time(row.at),
+    }
+
+
+def pause_summary(row: PauseRow, offset_ms: int = 0) -> Summary:
+    """A pause as JSON, with its positions on the call's clock: `offset_ms` later than in the live layers."""
+    places = {"start_ms": row.start_ms, "end_ms": row.end_ms}
+    return {
+        **row.event.data,
+        **{name: None if ms is None else ms + offset_ms for name, ms in places.items()},
+        "began_at": _time(row.began_at),
+        "ended_at": _time(row.ended_at),
     }
 
 

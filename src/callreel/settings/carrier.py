@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from callreel.domain.cost import Prices
-from callreel.settings.values import LOOPBACK_HOSTS, Words, split_pairs, web_address
+from callreel.settings.values import LOOPBACK_HOSTS, Phrases, Words, split_pairs, web_address
 
 MEDIA_PATH: Final = "/twilio/media-stream"
 
@@ -250,6 +250,27 @@ class SoftphoneSettings(BaseSettings):
         if not valid:
             raise ValueError("should be a loopback address and a port, such as 127.0.0.1:8002")
         return value
+
+
+class PauseSettings(BaseSettings):
+    """Pausing the recordings of a call."""
+
+    title: ClassVar[str] = "Pauses"
+
+    pause_max_s: int = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="A pause of the recording ends automatically after this long, in seconds, with a warning. 0: never.",
+    )
+    pause_phrases: Phrases = Field(
+        default=(),
+        description="Phrases in the live words that pause the recording, separated by commas, such as card number, security code. Default: none.",
+    )
+    pause_delete_at_carrier: Literal["never", "unconfirmed", "always"] = Field(
+        default="never",
+        description="Whether the carrier's copy of a recording with pauses is deleted after the verdict: if the carrier did not confirm a pause, always, or never. The local copy is silent in every pause.",
+    )
 
 
 class PriceSettings(BaseSettings):

@@ -11,6 +11,7 @@ from callreel.settings.carrier import (
     AccountSettings,
     AddressSettings,
     CallSettings,
+    PauseSettings,
     PriceSettings,
     SoftphoneSettings,
 )
@@ -28,6 +29,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     SoftphoneSettings,
     SpeechSettings,
     LimitSettings,
+    PauseSettings,
     RetentionSettings,
     PriceSettings,
     LogSettings,
@@ -38,6 +40,7 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
     LogSettings,
     PriceSettings,
     RetentionSettings,
+    PauseSettings,
     LimitSettings,
     SpeechSettings,
     SoftphoneSettings,

@@ -63,6 +63,9 @@ FAULTS: dict[str, FaultKind] = {
     "delete-429": FaultKind("this many deletions of the recording return 429", 2),
     "delete-500": FaultKind("this many deletions of the recording return 500", 2),
     "delete-slow": FaultKind("the next deletion of the recording takes this many seconds", 3),
+    "pause-refused": FaultKind("this many requests to pause or resume the recording return 400", 2),
+    "pause-500": FaultKind("this many requests to pause or resume the recording return 500", 2),
+    "pause-slow": FaultKind("the next request to pause or resume the recording takes this many seconds", 8),
     "wrong-duration": FaultKind("the callback reports this many seconds more than the file has", 10),
     "absent": FaultKind("there is no recording; the number is the error code", 16102),
     "failed": FaultKind("the recording fails"),
@@ -74,7 +77,7 @@ FAULTS: dict[str, FaultKind] = {
 }
 
 RECORDING_REST_FAULTS = tuple(
-    name for name in FAULTS if name.partition("-")[0] in ("media", "fetch", "delete")
+    name for name in FAULTS if name.partition("-")[0] in ("media", "fetch", "delete", "pause")
 )
 LIST_FAULTS = tuple(name for name in FAULTS if name.startswith("list-"))
 

@@ -19,6 +19,7 @@ from callreel.web.api import (
     layer_audio,
     live_events,
     notes,
+    pauses,
     people,
     revisions,
     roles,
@@ -43,7 +44,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
-    webhooks, pages, sign_in, calls, notes, revisions, roles, waveform, statistics, people, tokens, softphone,
+    webhooks, pages, sign_in, calls, notes, pauses, revisions, roles, waveform, statistics, people, tokens, softphone,
     engines, erasure, erasure_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip
 

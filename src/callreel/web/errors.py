@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from callreel.asr.languages import LanguageError
 from callreel.domain.errors import CallreelError, StoreUnavailableError
+from callreel.ingest.pause_control import PauseError
 from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
 from callreel.review.corrections import ConflictError
@@ -74,6 +75,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     HoldRefusedError: 409,
     LastAdministratorError: 409,
     LiveRolesError: 409,
+    PauseError: 409,
     RequestConflictError: 409,
     TakenError: 409,
     CorrectionError: 422,

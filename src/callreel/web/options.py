@@ -10,6 +10,7 @@ from callreel.domain.call import Role
 from callreel.domain.cost import Prices
 from callreel.domain.events import Json
 from callreel.domain.work import NoWork, WorkQueue
+from callreel.ingest.pause_control import PauseControl
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
 from callreel.runtime.clock import Clock
@@ -104,7 +105,7 @@ class WebOptions:
 class WebContext:
     """The services that routes use; `app.state.context` holds the one of an application.
 
-    Without `health` nothing is checked; without `metrics` there is no `/metrics`.
+    Without `health` nothing is checked; without `metrics` there is no `/metrics`; without `pausing` no call is paused.
     """
 
     database: Database
@@ -115,6 +116,7 @@ class WebContext:
     health: Health | None = None
     metrics: Metrics | None = None
     work: WorkQueue = field(default_factory=NoWork)
+    pausing: PauseControl | None = None
 
     @property
     def publisher(self) -> EventPublisher:

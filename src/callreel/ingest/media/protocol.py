@@ -60,6 +60,9 @@ _CLOSE_S = 5.0
 _READ_BYTES = 16_384
 _MAX_FRAME_BYTES = 2 * MAX_MESSAGE_BYTES
 """picows closes the socket at a larger WebSocket frame. A message over `MAX_MESSAGE_BYTES` is counted and skipped."""
+MASKED = "masked"
+"""Instead of a digit that was pressed during a pause, and of a message that may contain one."""
+_SPOKEN = frozenset({"digit", "body"})
 _IDLE_CHECKS = 4
 """Checks per idle timeout: a stream ends at most a quarter later than the timeout."""
 
@@ -217,6 +220,8 @@ class MediaSocket(WSListener):
     def _note(self, kind: str, data: dict[str, str]) -> None:
         if self._stream is not None:
             call = self._stream.call
+            if call.is_paused:
+                data = {name: MASKED if name in _SPOKEN else value for name, value in data.items()}
             self._facts.put(call.id, call.leg_sid, kind, data)
 
     def _end(self, end: End) -> None:

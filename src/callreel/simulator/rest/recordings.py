@@ -32,7 +32,11 @@ router = APIRouter()
 CURRENT = "Twilio.CURRENT"
 REST_SOURCE = "StartCallRecordingAPI"
 
-_FAULT_ERRORS = {"429": (429, 20429, "Too Many Requests"), "500": (500, 20500, "Internal server error")}
+_FAULT_ERRORS = {
+    "429": (429, 20429, "Too Many Requests"),
+    "500": (500, 20500, "Internal server error"),
+    "refused": (400, NOT_IN_PROGRESS, "The recording cannot be paused"),
+}
 
 
 @get(router, "/Recordings.json")
@@ -90,6 +94,8 @@ async def update_of_call(call_sid: str, sid: str, form: Form, context: Context) 
     call = context.state.live.get(call_sid)
     if call is None or recording.ended:
         raise RestError(400, NOT_IN_PROGRESS, "The recording is not in progress")
+    if status != "stopped":
+        await _apply_faults(recording.faults, "pause")
     if status == "paused":
         call.pause_recording(recording, skip=skip)
     elif status == "in-progress":

@@ -18,6 +18,7 @@ from callreel.domain.access import Scope, UserRole
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.events import EventKind
 from callreel.domain.note import NoteKind
+from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
 from callreel.domain.recording import Archived, CloudState, Layer, LayerState
 from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
@@ -158,6 +159,23 @@ recordings = _table(
     Column("agreement", Float),
     Column("live_start_ms", Integer),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
+)
+
+pauses = _table(
+    "pauses",
+    Column("id", LargeInteger, primary_key=True),
+    _of_call(),
+    Column("began_at", UTCDateTime, nullable=False),
+    Column("ended_at", UTCDateTime),
+    Column("cause", Enumerated(PauseCause), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("ended_by", Enumerated(PauseEnd)),
+    Column("start_ms", Integer),
+    Column("end_ms", Integer),
+    Column("carrier", Enumerated(CarrierPause), nullable=False),
+    Column("carrier_why", Text, nullable=False),
+    Column("carrier_resumed", Boolean, nullable=False),
+    Column("carrier_at", UTCDateTime, nullable=False),
 )
 
 # Workflows that must be started: `store/calls/outbox.py`.

@@ -80,6 +80,8 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/api/calls/{call_id}/difference", _READ),
     Rule("POST", "/api/calls/{call_id}/notes", _WRITE),
     Rule("PATCH DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE),
+    Rule("POST", "/api/calls/{call_id}/pause", _WRITE),
+    Rule("POST", "/api/calls/{call_id}/resume", _WRITE),
     Rule("GET", "/api/calls/{call_id}/revisions", _READ),
     Rule("POST", "/api/calls/{call_id}/revisions", _WRITE),
     Rule("PUT", "/api/calls/{call_id}/language", _WRITE),

@@ -316,6 +316,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("call_id", "position"),
     )
     op.create_table(
+        "pauses",
+        sa.Column("id", _LARGE, primary_key=True),
+        _of_call(),
+        sa.Column("began_at", _TIME, nullable=False),
+        sa.Column("ended_at", _TIME),
+        sa.Column("cause", sa.String, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("ended_by", sa.String),
+        sa.Column("start_ms", sa.Integer),
+        sa.Column("end_ms", sa.Integer),
+        sa.Column("carrier", sa.String, nullable=False),
+        sa.Column("carrier_why", sa.String, nullable=False),
+        sa.Column("carrier_resumed", sa.Boolean, nullable=False),
+        sa.Column("carrier_at", _TIME, nullable=False),
+    )
+    op.create_table(
         "processes",
         sa.Column("name", sa.String, primary_key=True),
         sa.Column("kind", sa.String, nullable=False),

@@ -1,0 +1,59 @@
+"""Builds what pauses the recordings of calls, in a process that may have live calls."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from callreel.app.carrier import carrier_access
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.cluster.event_relay import EventRelay, PeerMessage
+from callreel.cluster.group_commit import GroupCommit
+from callreel.domain.ids import CallId
+from callreel.domain.pause import PauseCause
+from callreel.ingest.call_registry import CallRegistry
+from callreel.ingest.live_pauses import LivePauses
+from callreel.ingest.pause_control import CARRIER_TIMEOUT_S, PauseControl, PauseServices
+from callreel.live.phrase_watch import PhraseWatch
+from callreel.runtime.clock import Clock
+from callreel.settings import Settings
+from callreel.store.db.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """`live` silences the calls of this process, `control` pauses any call; `phrases` pauses by what is said."""
+
+    live: LivePauses
+    control: PauseControl
+    phrases: PhraseWatch | None
+    carrier: CarrierRecordings
+    """Its owner closes it."""
+
+
+def open_pausing(
+    settings: Settings,
+    registry: CallRegistry,
+    database: Database,
+    publisher: EventPublisher,
+    commits: GroupCommit,
+    clock: Clock,
+    relay: EventRelay,
+) -> Pausing:
+    """Pauses reach all processes of the installation over the relay."""
+    live = LivePauses(registry, database, commits, clock)
+    relay.on(PeerMessage.PAUSED, lambda call_id: live.begun(CallId(call_id)))
+    relay.on(PeerMessage.RESUMED, lambda call_id: live.changed(CallId(call_id)))
+
+    def notify(paused: bool, call_id: CallId) -> None:
+        (live.begun if paused else live.changed)(call_id)
+        relay.send(PeerMessage.PAUSED if paused else PeerMessage.RESUMED, call_id)
+
+    carrier = CarrierRecordings(replace(carrier_access(settings), timeout_s=CARRIER_TIMEOUT_S))
+    services = PauseServices(database, publisher, clock, carrier, notify, settings.pause_max_s or None)
+    control = PauseControl(services)
+
+    def said(call_id: CallId, at_ms: int) -> None:
+        live.said(call_id, at_ms, partial(control.pause, call_id, PauseCause.PHRASE))
+
+    phrases = PhraseWatch(settings.pause_phrases, said) if settings.pause_phrases else None
+    return Pausing(live, control, phrases, carrier)

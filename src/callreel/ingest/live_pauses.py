@@ -1,0 +1,151 @@
+"""Pauses of the live calls of this process: which of their audio is written as silence.
+
+The rows say what is to be (`store/calls/pauses`); a peer message or a local call only makes it fast. A pause takes
+effect at the newest audio that has arrived. It ends where people speak now at the latest, which is later than what has
+arrived: audio of a paused stretch may still be on its way. Both positions are then stored in the row.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+
+from sqlalchemy import Connection
+
+from callreel.audio.samples import SAMPLES_PER_MS
+from callreel.cluster.group_commit import GroupCommit, Written
+from callreel.domain.errors import CallreelError
+from callreel.domain.ids import CallId
+from callreel.domain.pause import PauseEnd
+from callreel.ingest.call_registry import CallRegistry, LiveCall
+from callreel.runtime.clock import Clock
+from callreel.runtime.periodic import PeriodicJob
+from callreel.store.calls import pauses
+from callreel.store.calls.pauses import PauseRow
+from callreel.store.db.database import Database
+
+log = logging.getLogger(__name__)
+
+RECONCILE_EVERY_S = 2.0
+
+
+def restore(call: LiveCall, rows: Sequence[PauseRow], now_s: float) -> None:
+    """Pause a call that this process takes over as its rows say; before any of its audio is placed."""
+    for row in rows:
+        begin = call.reached if row.start_ms is None else row.start_ms * SAMPLES_PER_MS
+        if call.paused.open or (
+            row.ended_at is not None and row.end_ms is not None and begin < call.paused.end
+        ):
+            continue
+        call.paused.begin(begin)
+        if row.ended_at is not None:
+            call.paused.finish(call.spoken(now_s) if row.end_ms is None else row.end_ms * SAMPLES_PER_MS)
+
+
+class LivePauses:
+    """Runs on the event loop that it is made in; `begun` and `changed` on any thread."""
+
+    def __init__(
+        self, registry: CallRegistry, database: Database, commits: GroupCommit, clock: Clock
+    ) -> None:
+        self._registry = registry
+        self._database = database
+        self._commits = commits
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.reconciling = PeriodicJob(
+            name="pauses",
+            job=self.reconcile,
+            interval_s=RECONCILE_EVERY_S,
+            enabled=lambda: registry.count > 0,
+        )
+
+    def begun(self, call_id: CallId) -> None:
+        """A call was paused: silence it at once, if this process has it."""
+        self._loop.call_soon_threadsafe(self._begun, call_id)
+
+    def changed(self, call_id: CallId) -> None:
+        """A call's pauses changed: read them."""
+        self._loop.call_soon_threadsafe(self._settle_soon, call_id)
+
+    def said(self, call_id: CallId, at_ms: int, pause: Callable[[], object]) -> None:
+        """A phrase that pauses the recording ended at `at_ms` of the live layers: run `pause` in a thread.
+
+        Not if it was said before the end of an earlier pause, which a person may have ended.
+        """
+        call = self._registry.get(call_id)
+        if call is not None and at_ms * SAMPLES_PER_MS > call.paused.end:
+            self._run(asyncio.to_thread(pause))
+
+    async def reconcile(self) -> None:
+        """Reconcile with the rows in case a message was missed. Raises StoreError."""
+        rows = await asyncio.to_thread(self._unplaced)
+        for call_id in {row.call_id for row in rows}:
+            await self._settle(call_id)
+
+    async def close(self) -> None:
+        """Wait for what is being stored."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begun(self, call_id: CallId) -> None:
+        call = self._registry.get(call_id)
+        if call is not None and not call.paused.open:
+            call.paused.begin(call.reached)
+        self._settle_soon(call_id)
+
+    def _settle_soon(self, call_id: CallId) -> None:
+        if self._registry.get(call_id) is not None:
+            self._run(self._settle(call_id))
+
+    def _run(self, work: Coroutine[object, object, object]) -> None:
+        task = asyncio.create_task(self._logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _logged(self, work: Coroutine[object, object, object]) -> None:
+        try:
+            await work
+        except CallreelError as error:
+            log.error("pause not stored: %s", error)  # `reconcile` tries again
+
+    async def _settle(self, call_id: CallId) -> None:
+        """Make a call's silence what its rows say, and store where it lies."""
+        rows = await asyncio.to_thread(self._of_call, call_id)
+        call = self._registry.get(call_id)
+        if call is None or not call.lanes or not rows:
+            return
+        now_paused = rows[-1].ended_at is None
+        if now_paused and not call.paused.open:
+            call.paused.begin(call.reached)
+        elif not now_paused and call.paused.open:
+            call.paused.finish(call.spoken(self._clock.monotonic_s()))
+        for row in rows:
+            start_ms, end_ms = _place(call, row)
+            if (start_ms, end_ms) != (row.start_ms, row.end_ms):
+                await self._commits.commit(partial(_store, row.id, start_ms, end_ms), call.leg_sid)
+
+    def _of_call(self, call_id: CallId) -> list[PauseRow]:
+        with self._database.read() as conn:
+            return pauses.of_call(conn, call_id)
+
+    def _unplaced(self) -> list[PauseRow]:
+        with self._database.read() as conn:
+            return pauses.unplaced(conn)
+
+
+def _place(call: LiveCall, row: PauseRow) -> tuple[int, int | None]:
+    """Where a pause lies in the live layers, in ms; a known position stays."""
+    stretches = call.paused.stretches
+    start_ms, end_ms = row.start_ms, row.end_ms
+    if start_ms is None:
+        start_ms = (stretches[-1][0] if stretches else call.reached) // SAMPLES_PER_MS
+    if end_ms is None and row.ended_at is not None and row.ended_by is not PauseEnd.CALL:
+        end = call.reached if call.paused.open or not stretches else call.paused.end
+        end_ms = max(start_ms, -(-end // SAMPLES_PER_MS))
+    return start_ms, end_ms
+
+
+def _store(pause_id: int, start_ms: int, end_ms: int | None, conn: Connection) -> Written:
+    row = pauses.change(conn, pause_id, start_ms=start_ms, end_ms=end_ms)
+    return Written((row.event,) if row is not None else ())
