@@ -6,6 +6,7 @@ from datetime import timedelta
 from callreel.app.maintenance import MaintenanceJobs
 from callreel.app.offline import OfflineInstallation
 from callreel.app.runtime import Runtime
+from callreel.domain.pause import ANY, UNCONFIRMED, CarrierPause
 from callreel.domain.work import WorkItem
 from callreel.postcall.carrier_inventory import CarrierList
 from callreel.postcall.dispatcher import Dispatcher
@@ -29,10 +30,8 @@ def reconciler_of(runtime: Runtime) -> Reconciler:
 
 def maintenance_of(runtime: Runtime, dispatcher: Dispatcher) -> MaintenanceJobs:
     listing = CarrierList(runtime.database, runtime.publisher, runtime.carrier, runtime.clock)
-    days = delete_after_days(runtime.settings)
-    deletion = Deletion(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, after_days=days)
     return MaintenanceJobs(
-        dispatcher, listing, deletion, days=runtime.settings.reconcile_days, usable=runtime.carrier.usable,
+        dispatcher, listing, deletion_of(runtime.settings, runtime), days=runtime.settings.reconcile_days, usable=runtime.carrier.usable,
     )  # fmt: skip
 
 
@@ -64,6 +63,11 @@ def erasing(
     )  # fmt: skip
 
 
-def delete_after_days(settings: Settings) -> int | None:
-    """Days between a recording's verdict and its deletion at the carrier; None means never."""
-    return settings.delete_after_days if settings.delete_at_carrier == "after_days" else None
+def deletion_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Deletion:
+    """Deletes recordings at the carrier, with the policy of the settings."""
+    days = settings.delete_after_days if settings.delete_at_carrier == "after_days" else None
+    paused = {"never": frozenset[CarrierPause](), "unconfirmed": UNCONFIRMED, "always": ANY}
+    return Deletion(
+        runtime.database, runtime.blobs, runtime.carrier, runtime.clock, after_days=days,
+        paused=paused[settings.pause_delete_at_carrier],
+    )  # fmt: skip

@@ -30,9 +30,8 @@ def reconcile(
     - what would be deleted at the carrier: `callreel reconcile --dry-run`
     """
     with offline() as (settings, installation):
-        from callreel.app.schedules import delete_after_days
+        from callreel.app.schedules import deletion_of
         from callreel.postcall.carrier_inventory import CarrierList
-        from callreel.retention.carrier_deletion import Deletion
 
         if not installation.carrier.usable:
             raise SettingsError(
@@ -41,10 +40,7 @@ def reconcile(
             )
         database, carrier, clock = installation.database, installation.carrier, installation.clock
         review = CarrierList(database, installation.publisher, carrier, clock).review(days, dry_run=dry_run)
-        deletion = Deletion(
-            database, installation.blobs, carrier, clock, after_days=delete_after_days(settings)
-        )
-        deleted = deletion.sweep(dry_run=dry_run)
+        deleted = deletion_of(settings, installation).sweep(dry_run=dry_run)
     would = "would be " if dry_run else ""
     for sid in review.taken_in:
         typer.echo(f"{would}added\t{sid}")

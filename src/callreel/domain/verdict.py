@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -101,7 +101,11 @@ class Facts:
     recording_wanted: bool = True
     """Whether a recording was requested from the carrier."""
     paused: bool = False
-    """Whether the carrier's recording was paused meanwhile. A pause never affects the streams."""
+    """Whether the carrier's recording was paused meanwhile, other than by us: the streams continued."""
+    pauses: int = 0
+    """How often people paused all recordings of the call, which are silent then."""
+    pause_edges_ms: int = 0
+    """How much sound around those pauses one capture may lack, because the carrier does not pause at our instant."""
     fault: ChannelFault | None = None
     """A fault of the recording as a whole, found by comparing each role with both channels."""
     live_speech_ms: int = 0
@@ -253,6 +257,16 @@ def _explained_file(comparisons: Sequence[Comparison], facts: Facts, limits: Lim
         and any(_differs(comparison, limits) for comparison in comparisons)
     ):
         yield Reason("paused", "the recording was paused while the streams continued")
+    elif not facts.paused and any(_needs_edges(comparison, facts, limits) for comparison in comparisons):
+        times = "once" if facts.pauses == 1 else f"{facts.pauses} times"
+        yield Reason("paused", f"the recording was paused {times}; the captures differ around the pauses")
+
+
+def _needs_edges(comparison: Comparison, facts: Facts, limits: Limits) -> bool:
+    """Whether a difference counts as the edge of a pause of ours."""
+    without = replace(facts, pause_edges_ms=0)
+    strict, tolerant = (list(_suspect_role(comparison, known, limits)) for known in (without, facts))
+    return len(strict) > len(tolerant)
 
 
 def _differs(comparison: Comparison, limits: Limits) -> bool:
@@ -300,7 +314,8 @@ def _suspect_role(comparison: Comparison, facts: Facts, limits: Limits) -> Itera
             role,
         )
     sound_in_both = comparison.correlation is not None
-    if comparison.live_only_ms > (limits.live_only_ms if sound_in_both else limits.unmatched_ms):
+    allowed_ms = limits.live_only_ms if sound_in_both else limits.unmatched_ms
+    if comparison.live_only_ms > allowed_ms + facts.pause_edges_ms:
         yield Reason(
             "live_only_sound",
             f"{comparison.live_only_ms} ms of the {role}'s audio are in the live layer but not in the recording",
@@ -335,7 +350,7 @@ def _unexplained_ms(comparison: Comparison, facts: Facts, limits: Limits) -> int
     """How much sound is only in the cloud recording and has no known cause."""
     elsewhere_ms = comparison.unmatched_ms - comparison.missing_start_ms - comparison.missing_end_ms
     lost_ms = facts.frames_lost_ms.get(comparison.role, 0) + facts.between_streams_ms
-    unexplained_ms = max(0, elsewhere_ms - max(comparison.in_gaps_ms, lost_ms))
+    unexplained_ms = max(0, elsewhere_ms - max(comparison.in_gaps_ms, lost_ms) - facts.pause_edges_ms)
     if not facts.stream_cut:
         unexplained_ms += comparison.missing_end_ms
     # Before the stream began, sound is expected only in the recording; `late_stream` says so when that is unusual.

@@ -12,6 +12,7 @@ from itertools import chain
 from callreel.domain.call import Role
 from callreel.domain.transcript import Turn, Word, words_of
 from callreel.domain.words import join_words, spread
+from callreel.formats.paused import TEXT, Paused
 
 LONGEST_MS = 7000
 LONGEST_TEXT = 84
@@ -21,18 +22,19 @@ PAUSE_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One subtitle. `text` is one line; `end_ms` is after `start_ms`."""
+    """One subtitle. `text` is one line; `end_ms` is after `start_ms`. `role` is None for a pause of the recording."""
 
-    role: Role
+    role: Role | None
     start_ms: int
     end_ms: int
     text: str
 
 
-def cues(turns: Iterable[Turn]) -> list[Cue]:
-    """The cues of all turns with text, sorted by start."""
+def cues(turns: Iterable[Turn], pauses: Iterable[Paused] = ()) -> list[Cue]:
+    """The cues of all turns with text and of all pauses, sorted by start."""
     found = [_cue(turn.role, group) for turn in turns for group in _groups(turn)]
-    return sorted(found, key=lambda cue: (cue.start_ms, cue.role))
+    found += [Cue(None, pause.start_ms, pause.shown_until_ms, TEXT) for pause in pauses]
+    return sorted(found, key=lambda cue: (cue.start_ms, cue.role or ""))
 
 
 def _groups(turn: Turn) -> Iterator[Sequence[Word]]:

@@ -4,12 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from callreel.domain.call import Role
 from callreel.domain.transcript import Turn
+from callreel.formats.paused import TEXT, Paused
 
 
-def plain_text(head: Sequence[tuple[str, str]], turns: Iterable[Turn], names: Mapping[Role, str]) -> str:
+def plain_text(
+    head: Sequence[tuple[str, str]],
+    turns: Iterable[Turn],
+    names: Mapping[Role, str],
+    pauses: Iterable[Paused] = (),
+) -> str:
     """The whole file. `head` has the name and value of each header line."""
     lines = [f"{name}: {' '.join(value.split())}" for name, value in head]
-    said = [f"[{_time(turn.start_ms)}] {names[turn.role]}: {' '.join(turn.text.split())}" for turn in turns]
+    listed = [(turn.start_ms, f"{names[turn.role]}: {' '.join(turn.text.split())}") for turn in turns]
+    for pause in pauses:
+        at = next((at for at, (start_ms, _) in enumerate(listed) if start_ms > pause.start_ms), len(listed))
+        listed.insert(at, (pause.start_ms, TEXT))
+    said = [f"[{_time(start_ms)}] {text}" for start_ms, text in listed]
     return "".join(f"{line}\n" for line in [*lines, *([""] if lines and said else []), *said])
 
 

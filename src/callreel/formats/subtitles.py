@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from callreel.domain.call import Role
 from callreel.domain.transcript import Turn
 from callreel.formats.cues import cues
+from callreel.formats.paused import Paused
 
 # SubRip has no escapes. Players interpret HTML tags, the override codes of SubStation (`{\\an8}`) and arrows.
 _SUBRIP = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")", "\\": "/"})
@@ -19,22 +20,27 @@ _SUBRIP_TIME = re.compile(r"(\d):(\d{1,2}):(\d{1,2}[.,]\d)")
 _WEBVTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def subrip(turns: Iterable[Turn], names: Mapping[Role, str]) -> str:
+def subrip(turns: Iterable[Turn], names: Mapping[Role, str], pauses: Iterable[Paused] = ()) -> str:
     """The whole file. `names` are what the parties are called."""
     blocks = []
-    for number, cue in enumerate(cues(turns), 1):
-        text = f"{names[cue.role]}: {cue.text}".replace("-->", "→").translate(_SUBRIP)
+    for number, cue in enumerate(cues(turns, pauses), 1):
+        said = cue.text if cue.role is None else f"{names[cue.role]}: {cue.text}"
+        text = said.replace("-->", "→").translate(_SUBRIP)
         text = _SUBRIP_TIME.sub(r"\1∶\2∶\3", text)
         blocks.append(f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n{text}\n")
     return "\n".join(blocks)
 
 
-def webvtt(turns: Iterable[Turn], names: Mapping[Role, str]) -> str:
+def webvtt(turns: Iterable[Turn], names: Mapping[Role, str], pauses: Iterable[Paused] = ()) -> str:
     """The whole file. `names` are what the parties are called."""
     blocks = ["WEBVTT\n"]
-    for cue in cues(turns):
-        name, text = (" ".join(part.split()).translate(_WEBVTT) for part in (names[cue.role], cue.text))
-        blocks.append(f"{_time(cue.start_ms, '.')} --> {_time(cue.end_ms, '.')}\n<v {name}>{text}\n")
+    for cue in cues(turns, pauses):
+        name, text = (
+            " ".join(part.split()).translate(_WEBVTT)
+            for part in (names[cue.role] if cue.role else "", cue.text)
+        )
+        voice = f"<v {name}>" if name else ""
+        blocks.append(f"{_time(cue.start_ms, '.')} --> {_time(cue.end_ms, '.')}\n{voice}{text}\n")
     return "\n".join(blocks)
 
 

@@ -11,27 +11,42 @@ from collections.abc import Iterable, Mapping
 
 from callreel.domain.call import Role
 from callreel.domain.transcript import Turn
+from callreel.formats.paused import TEXT, Paused
 
 COLUMNS = ("start_ms", "end_ms", "role", "name", "text", "confidence")
 BYTE_ORDER_MARK = "\ufeff"
 _FORMULA = frozenset("=+-@|%")
 
 
-def transcript_csv(turns: Iterable[Turn], names: Mapping[Role, str], *, byte_order_mark: bool = False) -> str:
+def transcript_csv(
+    turns: Iterable[Turn],
+    names: Mapping[Role, str],
+    pauses: Iterable[Paused] = (),
+    *,
+    byte_order_mark: bool = False,
+) -> str:
     """The whole file, with a header row. `names` has the display name of each role.
 
-    Without `byte_order_mark` Excel assumes the legacy encoding of its locale; most programs need none.
+    The rows of pauses have no role. Without `byte_order_mark` Excel assumes the legacy encoding of its locale; most programs need none.
     """
     lines = _Lines()
     rows = csv.writer(lines)
     rows.writerow(COLUMNS)
+    waiting = [*pauses]
     for turn in turns:
+        while waiting and waiting[0].start_ms < turn.start_ms:
+            rows.writerow(_pause_row(waiting.pop(0)))
         confidence = "" if turn.confidence is None else round(turn.confidence, 3)
         text = _guarded(" ".join(turn.text.split()))
         rows.writerow(
             [turn.start_ms, turn.end_ms, turn.role.value, _guarded(names[turn.role]), text, confidence]
         )
+    rows.writerows(map(_pause_row, waiting))
     return (BYTE_ORDER_MARK if byte_order_mark else "") + "".join(lines.written)
+
+
+def _pause_row(pause: Paused) -> list[object]:
+    return [pause.start_ms, "" if pause.end_ms is None else pause.end_ms, "", "", TEXT, ""]
 
 
 class _Lines:

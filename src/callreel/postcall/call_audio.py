@@ -115,7 +115,7 @@ def chosen_parts(rows: CallRows) -> tuple[RecordingPart, ...]:
 def open_call_audio(blobs: BlobStore, rows: CallRows) -> Iterator[CallAudio]:
     """Open the audio of both captures. Raises StoreError, StoreUnavailableError or AudioFileError."""
     with ExitStack() as stack:
-        live = {role: source for role in Role if (source := _live(stack, blobs, rows.files, role))}
+        live = live_sources(stack, blobs, rows.files)
         parts = chosen_parts(rows)
         channels = [_channels(stack, blobs, rows.call, part.file) for part in parts]
         if not all(channels):
@@ -187,6 +187,11 @@ def _starts_by_content(rows: Sequence[RecordingRow]) -> list[int]:
     ]
 
 
+def live_sources(stack: ExitStack, blobs: BlobStore, files: Sequence[LayerFile]) -> dict[Role, Source]:
+    """Layer 1 of each role that has one, open until `stack` is closed."""
+    return {role: source for role in Role if (source := _live(stack, blobs, files, role))}
+
+
 def _live(stack: ExitStack, blobs: BlobStore, files: Sequence[LayerFile], role: Role) -> Source | None:
     # A file that still grows on the disk of a machine that died may never arrive: it is skipped.
     here = [
@@ -238,7 +243,7 @@ def _measured(blobs: BlobStore, rows: CallRows, part: RecordingPart) -> Recordin
     """The recording's row with its agreement with the live layers, and its start in them."""
     with ExitStack() as stack:
         channels = _channels(stack, blobs, rows.call, part.file)
-        live = {role: source for role in Role if (source := _live(stack, blobs, rows.files, role))}
+        live = live_sources(stack, blobs, rows.files)
         best = _best_fit(live, channels)
     if best is None:
         return replace(part.row, agreement=0.0, live_start_ms=None)

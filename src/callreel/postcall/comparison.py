@@ -13,19 +13,23 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.domain.pause import CarrierPause, PauseEnd
 from callreel.domain.recording import CloudState, Layer
 from callreel.domain.verdict import ChannelFault, Comparison, Facts, Judgement, Limits, judge
 from callreel.postcall.call_audio import CallAudio, CallRows, channel_fault, open_call_audio, read_rows
 from callreel.review.costs import main_recording
 from callreel.review.live_scoring import save_text_score
 from callreel.runtime.clock import Clock
-from callreel.store.calls import calls
+from callreel.store.calls import calls, pauses
 from callreel.store.calls.calls import CallRow
+from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 from callreel.store.transcripts import finals
+
+PAUSE_EDGE_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class LayerComparison:
         code = recording.error_code if recording else None
         reported_s = [part.row.duration_s for part in parts]
         with self._database.read() as conn:
+            paused_by_us = pauses.of_call(conn, rows.call.id)
             live_speech_ms = sum(
                 final.segment.end_ms - final.segment.start_ms
                 for final in finals.of_call(conn, rows.call.id)
@@ -85,6 +90,14 @@ class LayerComparison:
             )
         # Between two consecutive recordings nothing was recorded, as in a pause.
         paused = len(parts) > 1 or any(part.row.paused for part in parts)
+        # The carrier did not resume: its recording is silent from there on.
+        paused |= any(
+            pause.ended_at
+            and not pause.carrier_resumed
+            and pause.carrier is CarrierPause.PAUSED
+            and pause.ended_by is not PauseEnd.CALL
+            for pause in paused_by_us
+        )
         # The process died between making the files and saving the row of their stream.
         unsaved_stream = not streamed and any(f.layer is Layer.LIVE_8K for f in rows.files)
         return Facts(
@@ -102,8 +115,10 @@ class LayerComparison:
             tracks=self._tracks,
             recording_wanted=self._record,
             paused=paused,
+            pauses=len(paused_by_us),
+            pause_edges_ms=sum(map(_edges_ms, paused_by_us)),
             # A pause that was cut out of the file can leave too little to align.
-            fault=None if paused and fault is ChannelFault.UNRELATED else fault,
+            fault=None if (paused or paused_by_us) and fault is ChannelFault.UNRELATED else fault,
             live_speech_ms=live_speech_ms,
         )
 
@@ -131,6 +146,14 @@ class LayerComparison:
                 self._publisher.record(conn, LiveEvent(call.id, EventKind.CALL, {"state": CallState.CLOSED})),
             ]
         self._publisher.publish(*events)
+
+
+def _edges_ms(pause: PauseRow) -> int:
+    """How much sound around a pause one capture may lack: until the carrier resumed, and a moment at its start."""
+    resumed_ms = 0
+    if pause.ended_at is not None and pause.carrier_resumed and pause.carrier is CarrierPause.PAUSED:
+        resumed_ms = round((pause.carrier_at - pause.ended_at).total_seconds() * 1000)
+    return PAUSE_EDGE_MS + max(0, resumed_ms)
 
 
 def _compare(audio: CallAudio, streamed: list[StreamRow]) -> tuple[tuple[Comparison, ...], int]:

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import ExitStack
+from pathlib import Path
 
 from callreel.audio import wav
 from callreel.audio.wav import WavInfo
@@ -9,13 +10,16 @@ from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role, Topology
 from callreel.domain.errors import CallErasedError, CarrierError, StoreError
+from callreel.domain.events import Json
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.postcall.call_audio import CallRows
+from callreel.postcall.paused_audio import silence_pauses
 from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.audio.live_layers import layer_event
 from callreel.store.audio.peaks import DEFAULT_PER_SECOND, FilePeaks, PeakBuilder, save_peaks
-from callreel.store.calls import calls, erasures, layers, recordings
+from callreel.store.calls import calls, erasures, facts, layers, pauses, recordings, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
@@ -67,10 +71,20 @@ class RecordingDownloader:
                 retryable=False,
             )
         key = f"{folders.CLOUD}/{call.leg_sid}_{sid}.wav"
-        info = self._carrier.download(sid, self._blobs.part_path(key))
-        self._save(call, sid, self._blobs.commit_part(key), info)
+        part = self._blobs.part_path(key)
+        info = self._carrier.download(sid, part)
+        silenced_ms = self._silence_pauses(call, recording, part, info)
+        self._save(call, sid, self._blobs.commit_part(key), info, silenced_ms)
 
-    def _save(self, call: CallRow, sid: RecordingSid, blob: BlobInfo, info: WavInfo) -> None:
+    def _silence_pauses(self, call: CallRow, recording: RecordingRow, part: Path, info: WavInfo) -> int:
+        with self._database.read() as conn:
+            paused = pauses.of_call(conn, call.id)
+            rows = CallRows(call, layers.of_call(conn, call.id), [recording], streams.of_call(conn, call.id))
+        return silence_pauses(part, info, recording, rows, paused, self._blobs)
+
+    def _save(
+        self, call: CallRow, sid: RecordingSid, blob: BlobInfo, info: WavInfo, silenced_ms: int
+    ) -> None:
         file = LayerFile(
             Layer.CLOUD, None, blob.key, info.rate_hz, info.channels, info.duration_ms, blob.size_bytes, blob.sha256,
             LayerState.CLOSED,
@@ -78,6 +92,9 @@ class RecordingDownloader:
         with self._database.write() as conn:
             layers.upsert(conn, call.id, file)
             recordings.set_state(conn, sid, CloudState.STORED, self._clock.now())
+            if silenced_ms:  # the digest of our copy is then not that of the carrier's
+                data: dict[str, Json] = {"recording_sid": sid, "silenced_ms": silenced_ms}
+                facts.note(conn, "pauses_silenced", data, self._clock.now(), call.id)
             events = [
                 self._publisher.record(conn, layer_event(call.id, file)),
                 self._publisher.record(conn, recordings.state_event(call.id, sid, CloudState.STORED, None)),

@@ -6,7 +6,7 @@ that it happens once and reconciliation does not report the recording as missing
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -15,6 +15,7 @@ from callreel.carrier_client.client import CarrierRecordings
 from callreel.domain.cost import Prices, started_minutes
 from callreel.domain.errors import CarrierError, StoreError
 from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.pause import CarrierPause
 from callreel.domain.recording import Layer, LayerFile
 from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import layer_digest, layer_size
@@ -47,24 +48,30 @@ class Deletion:
         clock: Clock,
         *,
         after_days: int | None,
+        paused: Collection[CarrierPause] = (),
     ) -> None:
-        """`after_days`: how long after its call was closed a recording is deleted; None is never."""
+        """`after_days`: how long after its call was closed a recording is deleted; None is never.
+
+        `paused`: a recording with a pause in one of these states is deleted as soon as its call is closed.
+        """
         self._database = database
         self._blobs = blobs
         self._carrier = carrier
         self._clock = clock
         self._after_days = after_days
+        self._paused = paused
 
     def sweep(self, *, dry_run: bool = False) -> list[Outcome]:
         """Delete what is due; with `dry_run` check everything and delete nothing.
 
         Stops at the first failure that the next deletion would meet too; the rest waits for the next run.
         """
-        if self._after_days is None:
+        days = self._after_days
+        if days is None and not self._paused:
             return []
-        before = self._clock.now() - timedelta(days=self._after_days)
+        before = None if days is None else self._clock.now() - timedelta(days=days)
         with self._database.read() as conn:
-            due = deletions.candidates(conn, before)
+            due = deletions.candidates(conn, before, self._paused)
         outcomes: list[Outcome] = []
         for sid, call_id in due:
             try:

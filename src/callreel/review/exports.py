@@ -8,12 +8,20 @@ from sqlalchemy import Connection
 from callreel.domain.call import Role
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
+from callreel.formats.paused import Paused, ordered
 from callreel.formats.plain_text import plain_text
 from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
-from callreel.review.summary import call_head, displayed_turns, live_turns, revision_head
-from callreel.store.calls import calls
+from callreel.review.summary import (
+    call_head,
+    displayed_turns,
+    live_offset_ms,
+    live_turns,
+    pause_summary,
+    revision_head,
+)
+from callreel.store.calls import calls, pauses
 from callreel.store.people import technicians
 from callreel.store.transcripts import revisions
 
@@ -54,16 +62,22 @@ def export_transcript(
         return None
     shown = revisions.shown(conn, call_id)
     turns = displayed_turns(row, shown.turns if shown else live_turns(conn, row))
+    listed = [pause_summary(pause, live_offset_ms(row)) for pause in pauses.of_call(conn, call_id)]
+    paused = ordered(
+        Paused(pause["start_ms"], end_ms if isinstance(end_ms := pause["end_ms"], int) else None)
+        for pause in listed
+        if isinstance(pause["start_ms"], int)
+    )
     match wanted:
         case Format.SUBRIP:
-            return subrip(turns, names)
+            return subrip(turns, names, paused)
         case Format.WEBVTT:
-            return webvtt(turns, names)
+            return webvtt(turns, names, paused)
         case Format.CSV:
-            return transcript_csv(turns, names, byte_order_mark=byte_order_mark)
+            return transcript_csv(turns, names, paused, byte_order_mark=byte_order_mark)
         case Format.JSON:
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
-            return transcript_json(_json_head(head, shown), turns)
+            return transcript_json({**_json_head(head, shown), "pauses": listed}, turns)
     lines = [
         ("Call", row.id),
         ("Began", row.created_at.isoformat(timespec="seconds")),
@@ -71,7 +85,7 @@ def export_transcript(
         (names[Role.TECHNICIAN], row.remote_number),
         ("Transcript", _what(shown)),
     ]
-    return plain_text(lines, turns, names)
+    return plain_text(lines, turns, names, paused)
 
 
 def _json_head(call: Mapping[str, Json], shown: revisions.Shown | None) -> dict[str, Json]:

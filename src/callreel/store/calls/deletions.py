@@ -1,18 +1,20 @@
 """Recordings that we deleted at the carrier, as rows: a tombstone each, with the digest of our own copy."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, false, or_, select
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.pause import CarrierPause
 from callreel.domain.recording import CloudState
 from callreel.domain.verdict import Verdict
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, values_of
-from callreel.store.db.tables import calls, carrier_deletions, recordings
+from callreel.store.db.tables import calls, carrier_deletions, pauses, recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,15 @@ def sids_of_call(conn: Connection, call_id: CallId) -> set[RecordingSid]:
     return {RecordingSid(row.sid) for row in conn.execute(query)}
 
 
-def candidates(conn: Connection, closed_before: datetime) -> list[tuple[RecordingSid, CallId]]:
+def candidates(
+    conn: Connection, closed_before: datetime | None, paused: Collection[CarrierPause] = ()
+) -> list[tuple[RecordingSid, CallId]]:
     """Stored recordings without a tombstone, of calls closed before `closed_before`, neither `suspect` nor held.
 
-    The carrier's copy of a suspect call stays: it may settle the doubt.
+    The carrier's copy of a suspect call stays: it may settle the doubt. With `paused` also, whatever the age, those of
+    calls with a pause that the carrier left in one of these states.
     """
+    with_pause = exists().where(pauses.c.call_id == calls.c.id, pauses.c.carrier.in_(paused))
     query = (
         select(recordings.c.sid, recordings.c.call_id)
         .join(calls, calls.c.id == recordings.c.call_id)
@@ -58,7 +64,7 @@ def candidates(conn: Connection, closed_before: datetime) -> list[tuple[Recordin
             carrier_deletions.c.sid.is_(None),
             calls.c.state == CallState.CLOSED,
             calls.c.verdict.in_((Verdict.VERIFIED, Verdict.EXPLAINED)),
-            calls.c.closed_at < closed_before,
+            or_(calls.c.closed_at < closed_before if closed_before else false(), with_pause),
             calls.c.id.not_in(open_holds()),
         )
         .order_by(calls.c.closed_at, recordings.c.sid)

@@ -1,0 +1,144 @@
+"""Silences the pauses of a call in a recording that was just downloaded, before anything reads or keeps it.
+
+The carrier pauses a little later than we do, or not at all. Where a pause lies in the recording is found by comparing the
+audio around it with the live layers, which are silent in it; failing that by the clock, with a margin.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from callreel.audio.align import compare
+from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
+from callreel.audio.source import Source, Stretch
+from callreel.audio.wav import MULAW, WavInfo
+from callreel.domain.call import Role, Topology
+from callreel.domain.pause import PauseEnd
+from callreel.postcall.call_audio import CallRows, live_sources
+from callreel.store.calls.pauses import PauseRow
+from callreel.store.calls.recordings import RecordingRow
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.sound_files import SoundFile, at_rate
+
+AROUND_MS = 60_000
+"""How much audio on either side of a pause is looked for in the recording."""
+MARGIN_MS = 40
+CLOCK_MARGIN_MS = 2_000
+"""Where nothing aligns: the carrier reports whole seconds, and its recording starts some time after its command."""
+_ZEROS = 1 << 16
+
+
+def live_stretch_ms(pause: PauseRow) -> tuple[int, int] | None:
+    """Where a pause lies in the live layers, in ms; None if it was never placed. One to the call's end has no bound."""
+    if pause.start_ms is None:
+        return None
+    if pause.end_ms is not None:
+        return pause.start_ms, pause.end_ms
+    if pause.ended_at is None or pause.ended_by is PauseEnd.CALL:
+        return pause.start_ms, sys.maxsize
+    # Resumed in a process that was killed before it stored where.
+    lasted_ms = round((pause.ended_at - pause.began_at).total_seconds() * 1000)
+    return pause.start_ms, pause.start_ms + lasted_ms + CLOCK_MARGIN_MS
+
+
+def silence_pauses(
+    part: Path,
+    info: WavInfo,
+    recording: RecordingRow,
+    rows: CallRows,
+    paused: Sequence[PauseRow],
+    blobs: BlobStore,
+) -> int:
+    """Overwrite the pauses in the WAV file `part` with silence; returns how many ms. Repeating it changes nothing.
+
+    Raises StoreUnavailableError while a live layer is elsewhere.
+    """
+    if not paused:
+        return 0
+    with ExitStack() as stack:
+        live = live_sources(stack, blobs, rows.files)
+        sound = stack.enter_context(SoundFile(part.open("rb"), part.name))
+        topology = Topology(rows.call.inbound_role)
+        channels = [
+            (topology.role_of_channel(number), stack.enter_context(at_rate(sound, TELEPHONE_HZ, number)))
+            for number in range(1, min(sound.channels, 2) + 1)
+        ]
+        stretches = [_in_recording(pause, live, channels, recording, rows) for pause in paused]
+    silenced = 0
+    with part.open("r+b") as file:
+        for start_ms, end_ms in stretches:
+            first, last = (
+                min(max(ms, 0) * info.rate_hz // 1000 * info.frame_bytes, info.data_bytes)
+                for ms in (start_ms, end_ms)
+            )
+            file.seek(info.data_offset + first)
+            for size in _sizes(last - first):
+                file.write(_silence(info) * size)
+            silenced += max(0, last - first) // info.frame_bytes * 1000 // info.rate_hz
+    return silenced
+
+
+def _in_recording(
+    pause: PauseRow,
+    live: Mapping[Role, Source],
+    channels: Sequence[tuple[Role, Source]],
+    recording: RecordingRow,
+    rows: CallRows,
+) -> tuple[int, int]:
+    """Where a pause lies in the recording, in ms; it may reach beyond either end."""
+    place = live_stretch_ms(pause)
+    if place is None:
+        return _by_clock(pause, recording, rows)
+    start_ms, end_ms = place
+    size_ms = max((source.size for source in live.values()), default=0) // SAMPLES_PER_MS
+    before = _offset_ms(live, channels, max(0, start_ms - AROUND_MS), start_ms)
+    after = _offset_ms(live, channels, end_ms, end_ms + AROUND_MS) if end_ms < size_ms else None
+    if before is None and after is None:
+        before = _offset_ms(live, channels, 0, size_ms)
+    first, last = (before, after) if before is not None else (after, after)
+    if first is None:
+        return _by_clock(pause, recording, rows)
+    return start_ms + first - MARGIN_MS, end_ms + (first if last is None else last) + MARGIN_MS
+
+
+def _offset_ms(
+    live: Mapping[Role, Source], channels: Sequence[tuple[Role, Source]], start_ms: int, end_ms: int
+) -> int | None:
+    """How much later the live layers' stretch lies in the recording; None if it is not found there."""
+    first, last = start_ms * SAMPLES_PER_MS, end_ms * SAMPLES_PER_MS
+    found = [
+        compare(role, Stretch(source, first, last), channel)
+        for role, source in live.items()
+        for of_role, channel in channels
+        if (of_role is role or len(channels) == 1) and first < min(last, source.size)
+    ]
+    best = max(found, key=lambda one: one.correlation or 0.0, default=None)
+    return round(best.offset_ms) - start_ms if best is not None and best.aligned else None
+
+
+def _by_clock(pause: PauseRow, recording: RecordingRow, rows: CallRows) -> tuple[int, int]:
+    """By the wall clock; all of the recording if its start is not known."""
+    began = recording.started_at
+    if began is None and rows.streamed:
+        began = rows.streamed[0].started_at - timedelta(milliseconds=rows.streamed[0].origin_ms)
+    if began is None:
+        return 0, sys.maxsize
+    end_ms = sys.maxsize if pause.ended_at is None else _ms(pause.ended_at, began) + CLOCK_MARGIN_MS
+    return _ms(pause.began_at, began) - CLOCK_MARGIN_MS, end_ms
+
+
+def _ms(moment: datetime, since: datetime) -> int:
+    return round((moment - since).total_seconds() * 1000)
+
+
+def _silence(info: WavInfo) -> bytes:
+    if info.format == MULAW:
+        return b"\xff"
+    return b"\x80" if info.bits == 8 else b"\0"  # WAV files have unsigned samples of 8 bits
+
+
+def _sizes(total: int) -> Iterator[int]:
+    for at in range(0, total, _ZEROS):
+        yield min(_ZEROS, total - at)
