@@ -6,6 +6,7 @@ import { localizeTimes } from "./page/times";
 const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-softphone": () => import("./softphone/element"),
   "live-transcript": () => import("./live/transcript"),
+  "recording-pause": () => import("./live/pause"),
   "call-notes": () => import("./live/notes"),
   "call-review": () => import("./review/element"),
   "call-list": () => import("./list/element"),

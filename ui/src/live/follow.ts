@@ -1,10 +1,13 @@
 // Keeps the page of a call up to date: live words are drawn here, everything that is stored is rendered by the server.
 
+import type { Pause } from "../page/api_types";
 import { required } from "../page/dom";
 import { duration } from "../page/format";
 import { pageRefresher } from "../page/refresh";
 import { subscribe, type Subscription } from "../page/events";
 import { localizeTimes } from "../page/times";
+import "./pause";
+import type { RecordingPause } from "./pause";
 import type { Levels, Segment } from "./state";
 import { LiveTranscript } from "./transcript";
 
@@ -17,7 +20,10 @@ export function followCall(page: HTMLElement): void {
   const refresh = pageRefresher((fresh) => {
     localizeTimes(fresh);
     const state = fresh.querySelector<HTMLElement>("[data-live-call]")?.dataset.state;
-    if (state !== "live") transcript?.end();
+    if (state !== "live") {
+      transcript?.end();
+      page.querySelector("recording-pause")?.remove();
+    }
     replacePart(document.getElementById("head"), fresh.getElementById("head"));
     updateColumns(page, fresh);
     updateLights(required(document, "#layers"), document.getElementById("lights"));
@@ -35,6 +41,7 @@ export function followCall(page: HTMLElement): void {
       if (position) position.textContent = duration(data.position_ms);
       page.dataset.positionMs = String(data.position_ms);
     },
+    pause: (pause: Pause) => page.querySelector<RecordingPause>("recording-pause")?.apply(pause),
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
     call: ({ state, roles_swapped }: { state?: string; roles_swapped?: boolean }) =>
@@ -50,7 +57,9 @@ export function showLiveTranscript(callId: string, panel: HTMLElement): void {
   const transcript = document.createElement("live-transcript") as LiveTranscript;
   transcript.dataset.agent = panel.dataset.agent;
   transcript.dataset.technician = panel.dataset.technician;
-  required(panel, "[data-words]").replaceChildren(transcript);
+  const pausing = document.createElement("recording-pause") as RecordingPause;
+  pausing.dataset.call = callId;
+  required(panel, "[data-words]").replaceChildren(pausing, transcript);
   required<HTMLAnchorElement>(panel, "a[data-call-link]").href = `/calls/${callId}`;
   panel.hidden = false;
   current?.close(); // of the previous call
@@ -58,9 +67,13 @@ export function showLiveTranscript(callId: string, panel: HTMLElement): void {
     partial: (data: Segment) => transcript.apply({ kind: "partial", data }),
     final: (data: Segment) => transcript.apply({ kind: "final", data }),
     level: (data: Levels) => transcript.apply({ kind: "level", data }),
+    pause: (pause: Pause) => pausing.apply(pause),
     call: ({ state }: { state: string }) => {
       // The last words may arrive after the call has ended, until it is closed.
-      if (state === "ended" || state === "closed") transcript.end();
+      if (state === "ended" || state === "closed") {
+        transcript.end();
+        pausing.remove();
+      }
       if (state === "closed") events.close();
     },
   }));

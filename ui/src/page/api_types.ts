@@ -76,6 +76,22 @@ export interface Note {
   at: string;
 }
 
+/** A pause of all recordings of a call. Positions are null until the recorder confirms them. */
+export interface Pause {
+  id: number;
+  paused: boolean;
+  silent: boolean;
+  start_ms: number | null;
+  end_ms: number | null;
+  cause: "person" | "field" | "phrase";
+  by: string;
+  ended_by: "person" | "field" | "limit" | "call" | null;
+  carrier: "pending" | "paused" | "away" | "refused" | "none";
+  carrier_resumed: boolean;
+  /** What people must know of it, as a sentence. */
+  warning: string | null;
+}
+
 /** One correction: of a word, a turn's text or its speaker. Indexes count from 0, in the corrected revision. */
 export interface Change {
   turn: number;
@@ -99,5 +115,6 @@ export interface Call extends CallHead {
   machine_turns?: Turn[];
   live_turns: Turn[];
   live_offset_ms: number;
+  pauses: Pause[];
   notes?: Note[];
 }

@@ -55,6 +55,7 @@ export class CallReview extends HTMLElement {
     this.setSpeed(storedSpeed());
     this.transcripts = new Transcripts(this, this.address, call, () => this.player?.pause());
     this.waveform.mark((call.notes ?? []).map((note) => note.at_ms)); // later ones arrive as events
+    this.waveform.shade(call.pauses.flatMap(({ start_ms, end_ms }) => (start_ms === null ? [] : [{ start_ms, end_ms }])));
     this.load();
     this.addKeys();
     this.addListeners();

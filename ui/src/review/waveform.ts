@@ -10,11 +10,18 @@ const GAP_PX = 1;
 const LANES: readonly Role[] = ["agent", "technician"];
 const KEY_STEPS: Record<string, number> = { ArrowLeft: -5000, ArrowDown: -5000, ArrowRight: 5000, ArrowUp: 5000, PageDown: -30_000, PageUp: 30_000 };
 
+/** `end_ms` null: to the end of the call. */
+export interface Paused {
+  readonly start_ms: number;
+  readonly end_ms: number | null;
+}
+
 export class Waveform {
   readonly canvas = document.createElement("canvas");
   private peaks: Peaks | null = null;
   private turns: readonly Turn[] = [];
   private marks: readonly number[] = [];
+  private pauses: readonly Paused[] = [];
   private total = 1;
   private at = 0;
   private hover: number | null = null;
@@ -58,6 +65,12 @@ export class Waveform {
 
   mark(marks: readonly number[]): void {
     this.marks = marks;
+    this.scheduleDraw();
+  }
+
+  /** Stretches in which the recording was paused. */
+  shade(pauses: readonly Paused[]): void {
+    this.pauses = pauses;
     this.scheduleDraw();
   }
 
@@ -111,6 +124,7 @@ export class Waveform {
     context.clearRect(0, 0, wide, high);
     const colours = getComputedStyle(canvas);
     const played = (this.at / this.total) * wide;
+    this.drawPauses(context, colours, wide, high);
     LANES.forEach((role, lane) => {
       const middle = (high / 4) * (1 + 2 * lane);
       context.fillStyle = colours.getPropertyValue(`--${role}`);
@@ -153,6 +167,21 @@ export class Waveform {
       context.globalAlpha = x <= played ? 0.9 : 0.42;
       context.fillRect(x, middle - 6, Math.max(2, ((turn.end_ms - turn.start_ms) / this.total) * wide), 12);
     }
+  }
+
+  private drawPauses(context: CanvasRenderingContext2D, colours: CSSStyleDeclaration, wide: number, high: number): void {
+    context.fillStyle = colours.getPropertyValue("--warn");
+    context.font = `12px ${colours.fontFamily}`;
+    context.textBaseline = "middle";
+    for (const { start_ms, end_ms } of this.pauses) {
+      const x = (start_ms / this.total) * wide;
+      const width = Math.max(2, ((end_ms ?? this.total) / this.total) * wide - x);
+      context.globalAlpha = 0.2;
+      context.fillRect(x, 0, width, high);
+      context.globalAlpha = 1;
+      if (context.measureText("Paused").width + 8 < width) context.fillText("Paused", x + 4, high / 2);
+    }
+    context.textBaseline = "alphabetic";
   }
 
   private drawHover(context: CanvasRenderingContext2D, colours: CSSStyleDeclaration, wide: number, high: number): void {

@@ -44,7 +44,7 @@ export class CallSoftphone extends HTMLElement {
     addShortcuts(
       { key: "c", label: "Enter a number to call", run: () => this.input.focus(), when: () => !isActive(this.state) },
       { key: "m", label: "Mute or unmute your microphone", run: () => this.toggleMute(), when: () => this.state.phase === "talking" },
-      { key: "p", label: "Show or hide the keypad", run: () => this.togglePad(), when: () => this.state.phase === "talking" },
+      { key: "k", label: "Show or hide the keypad", run: () => this.togglePad(), when: () => this.state.phase === "talking" },
     );
     void this.start();
     void this.loadContacts();

@@ -1,0 +1,106 @@
+// <recording-pause>: pauses and resumes all recordings of a live call, on the phone and on the page of the call (key P).
+// A browser extension or a script of this origin does the same while a form field for secret data has the focus:
+//   document.dispatchEvent(new Event("callreel-pause")), and "callreel-resume" when the field is left (docs/privacy.md).
+
+import type { Call, Pause } from "../page/api_types";
+import { el } from "../page/dom";
+import { duration } from "../page/format";
+import { errorMessage, get, send } from "../page/http";
+import { addShortcuts } from "../page/shortcuts";
+import { toast } from "../page/toast";
+
+/** How long a pause may take to reach the process that records. */
+const CONFIRM_MS = 2000;
+const CAUSES: Record<Pause["cause"], string> = { person: "", field: " for a form field", phrase: " because of a phrase that was said" };
+
+export class RecordingPause extends HTMLElement {
+  private pause: Pause | null = null;
+  private busy = false;
+  private late: ReturnType<typeof setTimeout> | undefined;
+  private readonly button = el("button.button.quiet", { type: "button", "data-act": "pause", onclick: () => void this.toggle() });
+  private readonly state = el("p.muted", { role: "status", hidden: true, "data-pause-state": "" });
+  private readonly alert = el("p.notice", { role: "alert", hidden: true, "data-pause-warning": "" });
+
+  connectedCallback(): void {
+    if (this.contains(this.button)) return;
+    this.append(el("p.row", {}, this.button), this.state, this.alert);
+    addShortcuts({ key: "p", label: "Pause or resume recording", run: () => void this.toggle(), when: () => this.isConnected });
+    document.addEventListener("callreel-pause", this.fieldEntered);
+    document.addEventListener("callreel-resume", this.fieldLeft);
+    this.draw();
+    void this.load();
+  }
+
+  disconnectedCallback(): void {
+    clearTimeout(this.late);
+    document.removeEventListener("callreel-pause", this.fieldEntered);
+    document.removeEventListener("callreel-resume", this.fieldLeft);
+  }
+
+  /** A pause of the call changed; an older one may be reported after a newer one. */
+  apply(pause: Pause): void {
+    if (this.pause && pause.id < this.pause.id) return;
+    this.pause = pause;
+    this.draw();
+  }
+
+  private readonly fieldEntered = () => void this.change("pause", "field");
+  private readonly fieldLeft = () => {
+    if (this.pause?.paused && this.pause.cause === "field") void this.change("resume", "field"); // a person's pause stays
+  };
+
+  private get address(): string {
+    return `/api/calls/${this.dataset.call}`;
+  }
+
+  private async load(): Promise<void> {
+    const call = await get<Call>(this.address).catch(() => null);
+    const newest = call?.pauses.at(-1);
+    if (newest && !this.pause) this.apply(newest);
+  }
+
+  private toggle(): Promise<void> {
+    return this.change(this.pause?.paused ? "resume" : "pause", "person");
+  }
+
+  private async change(to: "pause" | "resume", cause: "person" | "field"): Promise<void> {
+    if (this.busy) return;
+    this.busy = true;
+    this.draw();
+    try {
+      this.apply(await send<Pause>("POST", `${this.address}/${to}`, { cause }));
+    } catch (error) {
+      toast(to === "pause" ? `The recording is not paused. ${errorMessage(error)}` : errorMessage(error));
+    } finally {
+      this.busy = false;
+      this.draw();
+    }
+  }
+
+  private draw(): void {
+    const { pause } = this;
+    const paused = pause?.paused ?? false;
+    this.button.disabled = this.busy;
+    this.button.replaceChildren(paused ? "Resume recording" : "Pause recording", " ", el("kbd", { "aria-hidden": "true" }, "P"));
+    this.state.hidden = !paused;
+    if (pause && paused) this.state.textContent = sentence(pause);
+    clearTimeout(this.late);
+    this.warn(pause?.warning ?? (pause && !paused && pause.ended_by === "limit" ? "The recording resumed automatically: the pause reached its maximum length." : ""));
+    if (pause && paused && !pause.silent)
+      this.late = setTimeout(() => this.warn(`${pause.warning ?? ""} Callreel's recorder has not confirmed the pause yet.`.trim()), CONFIRM_MS);
+  }
+
+  private warn(text: string): void {
+    if (this.alert.textContent !== text) this.alert.textContent = text;
+    this.alert.hidden = !text;
+  }
+}
+
+/** What a paused call's page says. */
+export function sentence(pause: Pause): string {
+  const since = pause.start_ms === null ? "" : ` since ${duration(pause.start_ms)}`;
+  const by = pause.by && pause.cause !== "phrase" ? ` by ${pause.by}` : "";
+  return `Recording paused${since}${by}${CAUSES[pause.cause]}.`;
+}
+
+customElements.define("recording-pause", RecordingPause);
