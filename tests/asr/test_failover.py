@@ -10,6 +10,7 @@ from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers.failover import FailoverEngine
 from callreel.asr.workers.host import EngineHost
 from callreel.domain.errors import EngineError
+from callreel.runtime.retry import Backoff
 
 AUDIO = np.ones(16000, np.int16)
 
@@ -19,12 +20,12 @@ def scripted(**options: str | int | float | bool) -> EngineHost:
 
 
 @asynccontextmanager
-async def running(trouble: Path, retry_s: float = 60) -> AsyncIterator[FailoverEngine]:
+async def running(trouble: Path, first_s: float = 60) -> AsyncIterator[FailoverEngine]:
     """The first engine fails while the file `trouble` is there."""
     host = FailoverEngine(
         lambda: scripted(text="first", trouble=str(trouble)),
         lambda: scripted(text="second"),
-        retry_s=[retry_s],
+        backoff=Backoff(first_s, first_s),
     )
     await host.start()
     try:
@@ -63,7 +64,7 @@ async def test_failed_job_goes_to_the_fallback_and_names_it(tmp_path: Path) -> N
 
 
 async def test_two_failures_switch_until_the_first_recovers(tmp_path: Path) -> None:
-    async with running(tmp_path / "trouble", retry_s=0.05) as host:
+    async with running(tmp_path / "trouble", first_s=0.05) as host:
         (tmp_path / "trouble").touch()
         assert [await text(host) for _ in range(3)] == [("second", "scripted")] * 3
         assert "in trouble" in host.failure
@@ -74,7 +75,7 @@ async def test_two_failures_switch_until_the_first_recovers(tmp_path: Path) -> N
 
 async def test_a_first_that_cannot_be_loaded_is_tried_again_and_comes_back(tmp_path: Path) -> None:
     (tmp_path / "trouble").touch()
-    async with running(tmp_path / "trouble", retry_s=0.05) as host:
+    async with running(tmp_path / "trouble", first_s=0.05) as host:
         assert host.failure
         assert await text(host) == ("second", "scripted")
         (tmp_path / "trouble").unlink()

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
+from callreel.runtime.retry import Backoff
 from callreel.simulator.account import TOKEN_HEADER, Account, Sids
 from callreel.twilio.connection_overrides import (
     ConnectFailure,
@@ -22,7 +23,7 @@ from callreel.twilio.connection_overrides import (
     split_overrides,
 )
 
-_FIRST_BACKOFF_S = 0.1
+_BACKOFF = Backoff(first_s=0.1, longest_s=15.0)
 _NO_RESPONSE = 0
 
 
@@ -79,7 +80,7 @@ class WebhookSender:
                     attempts.append(response.status_code if response else _NO_RESPONSE)
                     if not should_retry(overrides, len(attempts), outcome):
                         break
-                    await asyncio.sleep(_FIRST_BACKOFF_S * 2 ** len(attempts) / 2)
+                    await asyncio.sleep(_BACKOFF.after_s(len(attempts), jitter=1.0))
         except TimeoutError:
             attempts.append(_NO_RESPONSE)
             response = None

@@ -2,25 +2,26 @@
 
 A decorator around two `RemoteEngine`s; the second is started when it is needed. A job at which the first fails goes to the
 second at once, so no segment is lost; after two failures in a row all jobs do. The first is then probed in the background,
-after 15 s, 30 s ... 5 minutes, and takes over again when it answers. Results of the second name it
+after waits that double from 15 s to 5 minutes (`runtime/retry`), and takes over again when it answers. Results of the second name it
 (`Transcription.fallback_engine`).
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from itertools import chain, repeat
+from itertools import count
 
 from callreel.asr.engine import Capabilities, RemoteEngine, Transcription
 from callreel.asr.languages import LanguageError
 from callreel.asr.workers.model_check import noise
 from callreel.audio.samples import Samples
 from callreel.domain.errors import EngineError
+from callreel.runtime.retry import Backoff
 
 log = logging.getLogger(__name__)
 
 FAILURES_BEFORE_SWITCH = 2
-RETRY_S = (15.0, 30.0, 60.0, 120.0, 300.0)
+BACKOFF = Backoff(first_s=15.0, longest_s=300.0)
 
 
 class FailoverEngine:
@@ -31,11 +32,11 @@ class FailoverEngine:
         first: Callable[[], RemoteEngine],
         second: Callable[[], RemoteEngine],
         *,
-        retry_s: Sequence[float] = RETRY_S,
+        backoff: Backoff = BACKOFF,
     ) -> None:
         self._new_first = first
         self._new_second = second
-        self._retry_s = retry_s
+        self._backoff = backoff
         self._first: RemoteEngine | None = None
         self._second: RemoteEngine | None = None
         self._failures = 0
@@ -135,8 +136,8 @@ class FailoverEngine:
             return self._second
 
     async def _recover(self) -> None:
-        for wait_s in chain(self._retry_s, repeat(self._retry_s[-1])):
-            await asyncio.sleep(wait_s)
+        for failure in count(1):
+            await asyncio.sleep(self._backoff.after_s(failure))
             try:
                 await self._probe()
             except EngineError as error:
