@@ -14,8 +14,9 @@ from callreel.simulator.sound.turn_taking import (
     TurnTaking,
     split_lines,
 )
-from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.simulator.calling import voice
+from tests.support.service_call import shipped_lines
 
 LINE = voice(1, 1000)
 SILENCE = np.zeros(160, np.int16)

@@ -8,7 +8,8 @@ import soundfile
 
 from callreel.domain.call import Role
 from callreel.domain.errors import AudioFileError
-from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
+from tests.support.service_call import shipped_lines
 
 
 def test_included_voices_are_one_call_of_about_forty_seconds() -> None:

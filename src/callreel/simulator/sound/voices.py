@@ -4,8 +4,6 @@ A voice is int16 samples at 8 kHz mono; both voices of a call begin at the answe
 the included ones from `voices/service_call.json`.
 """
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +15,6 @@ from callreel.domain.errors import AudioFileError
 from callreel.store.files.sound_files import read_wav
 
 _FOLDER = Path(__file__).parent / "voices"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One turn of the included call: its text, speaker and time, in ms from the answer."""
-
-    role: Role
-    start_ms: int
-    end_ms: int
-    text: str
-
-
-def shipped_lines() -> tuple[Line, ...]:
-    """The turns of the included call, in order of time."""
-    call = json.loads((_FOLDER / "service_call.json").read_text(encoding="utf-8"))
-    return tuple(
-        Line(Role(turn["role"]), turn["start_ms"], turn["end_ms"], turn["text"]) for turn in call["turns"]
-    )
 
 
 def shipped_voice(role: Role) -> Path:
