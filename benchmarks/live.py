@@ -16,12 +16,12 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
-import numpy.typing as npt
 from websockets.asyncio.client import connect
 
 from benchmarks.server import ACCOUNT, Server, machine
 from callreel.audio import mulaw
 from callreel.audio.resample import to_rate
+from callreel.audio.samples import Samples
 from callreel.domain.call import Track
 from callreel.domain.ids import LegSid, StreamSid
 from callreel.simulator.calls.stream_sender import StreamSender
@@ -31,8 +31,6 @@ FRAME_MS = 20
 PAUSE_MS = 900
 MIN_SILENCE_MS, POST_MS = 500, 450
 BOUND_MS = 100.0
-
-Samples = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from callreel.audio import mulaw, wav
 from callreel.audio.resample import upsampled
+from callreel.audio.samples import Samples
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
@@ -38,8 +38,6 @@ CALL = CallId("000000000001")
 LEG = LegSid("CA" + "1" * 32)
 SID = RecordingSid("RE" + "1" * 32)
 
-Samples = npt.NDArray[np.int16]
-
 
 @dataclass(frozen=True, slots=True)
 class LongCall:
@@ -49,8 +47,8 @@ class LongCall:
     blobs: BlobStore
     publisher: EventPublisher
     clock: Clock
-    fetching: RecordingDownloader
-    judging: LayerComparison
+    downloading: RecordingDownloader
+    comparing: LayerComparison
 
 
 def turn(number: int) -> Samples:

@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.long_call import CALL, LEG, SID, LongCall, Samples, long_call
+from benchmarks.long_call import CALL, LEG, SID, LongCall, long_call
 from benchmarks.server import machine
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.silero import SileroDetector
+from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 
@@ -44,9 +45,9 @@ def measure(call: LongCall, minutes: int) -> dict[str, float]:
         took[name] = round(1000 * (time.process_time() - began) / minutes, 2)
 
     timed("digest", lambda: call.blobs.digest(f"twilio_recordings/{LEG}_{SID}.wav"))
-    timed("split", lambda: call.fetching.split(SID))
+    timed("split", lambda: call.downloading.split(SID))
     timed("detect", lambda: transcribing(call).from_recording(CALL))
-    timed("judge", lambda: call.judging.judge(CALL))
+    timed("compare", lambda: call.comparing.compare(CALL))
     return took
 
 

@@ -131,8 +131,8 @@ def test_language_that_the_model_lacks_is_an_error(model: str) -> None:
 
 
 def test_packaged_model_is_the_default_and_english_only() -> None:
-    able = check({})
-    assert (able.model, able.languages, able.on_request) == ("tiny.en", ("en",), ())
+    offered = check({})
+    assert (offered.model, offered.languages, offered.on_request) == ("tiny.en", ("en",), ())
 
 
 @pytest.mark.parametrize(

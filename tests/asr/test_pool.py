@@ -22,7 +22,7 @@ async def test_engine_starts_once_and_ends_when_idle(tmp_path: object) -> None:
         words = await asyncio.gather(*(pool.decode(name, [audio]) for name in ("one", "two", "one")))
         assert [decoded[0][0].text for decoded in words] == ["one", "two", "one"]
         assert sorted(begun) == ["one", "two"]
-        assert (await pool.engine("one")).able.name == "scripted"
+        assert (await pool.engine("one")).capabilities.name == "scripted"
         ending = asyncio.create_task(pool.run())
         async with asyncio.timeout(30):
             while pool.names:  # noqa: ASYNC110  # an end sets no event

@@ -12,10 +12,10 @@ from tests.asr.clips import clip
 
 
 def probabilities(detector: SpeechDetector, samples: npt.NDArray[np.int16]) -> list[float]:
-    step = detector.step_samples
+    window = detector.window_samples
     return [
-        detector.probability(samples[start : start + step])
-        for start in range(0, len(samples) - step + 1, step)
+        detector.probability(samples[start : start + window])
+        for start in range(0, len(samples) - window + 1, window)
     ]
 
 
@@ -32,8 +32,8 @@ def test_silence_and_hiss_are_no_speech() -> None:
 def test_recorded_speech_is_speech_and_the_silence_after_it_is_not() -> None:
     speech = clip("jfk.wav", TELEPHONE_HZ)
     decoded = probabilities(SileroDetector(), np.concatenate([speech, np.zeros(2 * TELEPHONE_HZ, np.int16)]))
-    steps = len(speech) // 256
-    assert np.mean([likely > 0.5 for likely in decoded[:steps]]) > 0.6
+    windows = len(speech) // 256
+    assert np.mean([likely > 0.5 for likely in decoded[:windows]]) > 0.6
     assert max(decoded[-31:]) < 0.1
 
 
@@ -48,7 +48,7 @@ def test_each_track_remembers_for_itself() -> None:
     assert mixed == alone
 
 
-def test_a_step_is_256_samples() -> None:
+def test_a_window_is_256_samples() -> None:
     with pytest.raises(ValueError, match="256"):
         SileroDetector().probability(np.zeros(160, np.int16))
 

@@ -7,8 +7,8 @@ from callreel.domain.errors import EngineError
 
 
 def found(name: str, missing: str = "", *, here: bool = True, to_fetch: bool = False) -> Surveyed:
-    able = Capabilities(name, "m", partials=True, word_times=True, confidence=True, runs_here=here)
-    return Surveyed(EngineChoice(name), able, missing, to_fetch)
+    offered = Capabilities(name, "m", partials=True, word_times=True, confidence=True, runs_here=here)
+    return Surveyed(EngineChoice(name), offered, missing, to_fetch)
 
 
 def picked(
@@ -34,7 +34,7 @@ def test_what_is_not_usable_is_passed_over_and_named() -> None:
         named=False,
     )
     assert selected.choice.name == "openai"
-    assert "faster-whisper cannot be used" in selected.why
+    assert "faster-whisper cannot be used" in selected.reason
 
 
 def test_audio_goes_elsewhere_only_where_that_is_allowed() -> None:

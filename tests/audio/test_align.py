@@ -9,9 +9,10 @@ import soxr
 
 from callreel.audio import mulaw
 from callreel.audio.align import compare
+from callreel.audio.samples import Samples
 from callreel.domain.call import Role
 from callreel.domain.verdict import Comparison
-from tests.audio.voices import Samples, noisy, recorded, ringback, voice
+from tests.audio.voices import noisy, recorded, ringback, voice
 
 CLOUD = voice(30)
 LATE = 3_337

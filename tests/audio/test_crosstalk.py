@@ -8,7 +8,8 @@ import pytest
 
 from callreel.audio.crosstalk import LOOKBACK, is_crosstalk
 from callreel.audio.mulaw import decode, encode
-from tests.audio.voices import CALLS, Samples, recorded, voice
+from callreel.audio.samples import Samples
+from tests.audio.voices import CALLS, recorded, voice
 
 DELAYS_MS = (20, 65, 110, 155, 200)
 Span = tuple[int, int]

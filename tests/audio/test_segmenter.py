@@ -17,18 +17,18 @@ from callreel.audio.segmenter import (
     Split,
 )
 
-# A step of 50 ms makes times in the scripts come out even.
-OPTIONS = SegmenterOptions(step_ms=50)
+# A window of 50 ms makes times in the scripts come out even.
+OPTIONS = SegmenterOptions(window_ms=50)
 Script = list[tuple[int, float]]
 
 
 def run(script: Script, options: SegmenterOptions = OPTIONS) -> list[SegmentEvent]:
     segmenter = Segmenter(options)
-    steps = [
-        probability for duration_ms, probability in script for _ in range(duration_ms // options.step_ms)
+    windows = [
+        probability for duration_ms, probability in script for _ in range(duration_ms // options.window_ms)
     ]
-    events = [segmenter.push(probability) for probability in steps]
-    events.append(segmenter.finish(len(steps) * options.step_ms))
+    events = [segmenter.push(probability) for probability in windows]
+    events.append(segmenter.finish(len(windows) * options.window_ms))
     return [event for event in events if event is not None]
 
 
@@ -91,16 +91,16 @@ def test_hard_maximum_cuts_where_speech_is_least_likely() -> None:
 
 
 def test_rest_of_a_cut_segment_is_not_dropped_as_a_click() -> None:
-    # The cut falls two steps before the speech ends; those two are the end of a word.
+    # The cut falls two windows before the speech ends; those two are the end of a word.
     events = run(
-        [(24_900, 0.9), (50, 0.6), (100, 0.9), (500, 0.0)], SegmenterOptions(step_ms=50, min_speech_ms=200)
+        [(24_900, 0.9), (50, 0.6), (100, 0.9), (500, 0.0)], SegmenterOptions(window_ms=50, min_speech_ms=200)
     )
     assert events[1:] == [Split(0, 24_900), Closed(24_900, 25_500)]
 
 
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
-    durations = st.integers(1, 200).map(lambda steps: steps * 32)
+    durations = st.integers(1, 200).map(lambda windows: windows * 32)
     return draw(st.lists(st.tuples(durations, st.sampled_from([0.0, 0.3, 0.4, 0.6, 1.0])), max_size=14))
 
 
@@ -113,7 +113,7 @@ def test_segments_are_ordered_bounded_and_contain_all_speech(script: Script) -> 
     end_ms = sum(duration_ms for duration_ms, _ in script)
     edges = [0, *(edge for segment in segments for edge in segment), end_ms]
     assert edges == sorted(edges)
-    longest = options.hard_max_ms + options.step_ms
+    longest = options.hard_max_ms + options.window_ms
     assert all(0 < end - start <= longest for start, end in segments)
     assert_each_opening_ends_once(events)
     at = 0
@@ -139,7 +139,14 @@ def assert_each_opening_ends_once(events: list[SegmentEvent]) -> None:
 
 @pytest.mark.parametrize(
     "contradiction",
-    [{"on": 0.3}, {"off": 0.0}, {"on": 1.5}, {"step_ms": 0}, {"soft_max_ms": 30_000}, {"min_silence_ms": 20}],
+    [
+        {"on": 0.3},
+        {"off": 0.0},
+        {"on": 1.5},
+        {"window_ms": 0},
+        {"soft_max_ms": 30_000},
+        {"min_silence_ms": 20},
+    ],
 )
 def test_contradicting_options_are_refused(contradiction: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
@@ -147,15 +154,15 @@ def test_contradicting_options_are_refused(contradiction: dict[str, float]) -> N
 
 
 class Always:
-    """A detector that finds speech in every step, and counts them."""
+    """A detector that finds speech in every window, and counts them."""
 
-    step_samples = 256
+    window_samples = 256
 
     def __init__(self) -> None:
-        self.steps = 0
+        self.windows = 0
 
     def probability(self, samples: Samples) -> float:
-        self.steps += 1
+        self.windows += 1
         return 0.9
 
 
@@ -164,5 +171,5 @@ def test_long_digital_silence_ends_speech_without_detection() -> None:
     segmenter = SpeechSegmenter(detector, SegmenterOptions())
     assert list(segmenter.push(np.ones(25_600, np.int16))) == [Opened(0)]
     assert list(segmenter.push(np.zeros(3_600 * 8_000, np.int16))) == [Closed(0, 3_650)]
-    assert (detector.steps, segmenter.position_ms) == (100, 3_603_200 // 32 * 32)
+    assert (detector.windows, segmenter.position_ms) == (100, 3_603_200 // 32 * 32)
     assert list(segmenter.push(np.ones(256, np.int16))) == [Opened(3_602_700)]

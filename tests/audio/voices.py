@@ -4,11 +4,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 
-Samples = npt.NDArray[np.int16]
+from callreel.audio.samples import Samples
 
 CALLS = Path(__file__).parents[3] / "shared" / "audio" / "calls"
 

@@ -35,10 +35,10 @@ def test_final_without_words_adds_no_line() -> None:
 
 def test_call_is_finished_with_a_verdict_or_a_parked_stage() -> None:
     assert not progress_after(
-        ("call", {"state": "ended"}), ("stage", {"stage": "fetch", "state": "parked"})
+        ("call", {"state": "ended"}), ("stage", {"stage": "download", "state": "parked"})
     ).closed
     assert progress_after(("call", {"state": "ended"}), ("call", {"state": "closed"})).closed
-    assert progress_after(("stage", {"stage": "judge", "state": "parked"})).closed
+    assert progress_after(("stage", {"stage": "compare", "state": "parked"})).closed
 
 
 def test_legs_layers_recording_and_levels_are_stored() -> None:

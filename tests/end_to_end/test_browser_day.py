@@ -21,7 +21,7 @@ from callreel.audio.samples import TELEPHONE_HZ
 from callreel.domain.call import Direction, Role
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_lines, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.album import PICTURES, Album
 from tests.end_to_end.house import CALLER_ID
 from tests.end_to_end.office import Office, open_office, sign_in
@@ -34,6 +34,7 @@ from tests.end_to_end.phone_house import (
     talk,
     wait_for_phone,
 )
+from tests.support.service_call import shipped_lines
 from tests.web.axe import need_axe, serious_violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -68,7 +68,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             house.in_carrier(balancer.start())
             two = Machine(house, "two", "serve", "--demo")
             slow = Machine(
-                house, "slow-worker", "work", "--queues", "fetch,transcribe,judge",
+                house, "slow-worker", "work", "--queues", "download,transcribe,compare",
                 settings={"CALLREEL_ENGINE_OPTIONS": "delay_s=1.5,text=please check the boiler"},
             )  # fmt: skip
             made = Installation(house, postgres, two, [slow], media)
@@ -184,7 +184,7 @@ def test_page_is_live_on_every_server_and_work_survives_deaths(
     house.until(lambda: bool(page.received("final")), 60)
     outcome = first.result(60)
     assert outcome.streams, "the socket was on the second server"
-    house.until(lambda: {"fetch", "transcribe"} <= {e["stage"] for e in page.received("stage")}, 60)
+    house.until(lambda: {"download", "transcribe"} <= {e["stage"] for e in page.received("stage")}, 60)
 
     before = len(live_files(house))
     second = house.begin(script(8))
@@ -195,7 +195,7 @@ def test_page_is_live_on_every_server_and_work_survives_deaths(
     two.kill()
     killed_at = time.monotonic()
     installation.media[:] = [house.port]
-    worker = installation.machine("worker", "work", "--queues", "fetch,transcribe,judge")
+    worker = installation.machine("worker", "work", "--queues", "download,transcribe,compare")
     installation.workers.append(worker)
 
     call = house.closed_call(outcome.call_sid)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
+from callreel.audio.samples import Samples
 from callreel.domain.call import Role, Track
 from callreel.ingest.lane import REORDER_MS, Lane, LanePaths
 from callreel.twilio.stream import Frame
-from tests.support.installation import FRAME_MS, Samples, frames, silence, speech
+from tests.support.installation import FRAME_MS, frames, silence, speech
 from tests.support.streams import layer
 
 BLOCK_MS = 160

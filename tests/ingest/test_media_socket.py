@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from callreel.audio.samples import Samples
 from callreel.domain.call import CallState, Role, Track
 from callreel.domain.ids import LegSid, StreamSid
 from callreel.domain.recording import LayerState
@@ -29,7 +30,6 @@ from tests.support.installation import (
     ACCOUNT,
     Installation,
     LiveSide,
-    Samples,
     answering,
     eventually,
     frames,

@@ -93,7 +93,7 @@ async def test_connections_are_spread_over_the_workers() -> None:
         pids = [answer.split()[0] for answer in answers]
         assert sorted(map(pids.count, set(pids))) == [3, 3]
         await eventually(lambda: workers.calls == counters.snapshot().get("seen") == 6, 30)
-        assert workers.trouble() is None
+        assert workers.failure() is None
 
 
 async def test_dead_worker_is_reported_and_restarted() -> None:
@@ -102,8 +102,8 @@ async def test_dead_worker_is_reported_and_restarted() -> None:
         name = workers.status[1].name
         connection: Any = Accepted()
         workers.take(connection, b"die", set())
-        await eventually(workers.trouble, 30)
-        assert "0 of 1" in str(workers.trouble())
+        await eventually(workers.failure, 30)
+        assert "0 of 1" in str(workers.failure())
         refused: Any = Accepted()
         workers.take(refused, b"a call", set())
         assert refused.said.startswith(b"HTTP/1.1 503 ")

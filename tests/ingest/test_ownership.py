@@ -243,10 +243,10 @@ async def test_recovery_leaves_calls_of_live_processes_alone(installation: Insta
     async with live_side(installation, process="one") as one:
         stream = await joined(one, token)
         play(stream, AGENT, speech(400))
-        peer = recovery(installation, alone=False, alive=frozenset({"one"}))
+        peer = recovery(installation, single_machine=False, alive=frozenset({"one"}))
         assert (peer.close_files(), peer.close_calls()) == (0, 0)
         assert installation.call(CALL).state is CallState.LIVE
-        judged_dead = recovery(installation, alone=False)
+        judged_dead = recovery(installation, single_machine=False)
         assert judged_dead.close_files() == 0, "its lock says that it writes"
 
 
@@ -261,7 +261,7 @@ async def test_peer_ends_calls_of_a_dead_process_on_another_machine(
     with installation.database.write() as conn:
         conn.exec_driver_sql("UPDATE streams SET ended_by = NULL")
         conn.exec_driver_sql("UPDATE layers SET state = 'recording', sha256 = NULL")
-    peer = recovery(installation, alone=False)
+    peer = recovery(installation, single_machine=False)
     assert peer.close_files() == 0
     assert peer.close_calls() == 0, "a process of its machine may close its files first"
     installation.clock.step(10)
@@ -293,7 +293,7 @@ async def test_stopping_server_hands_its_calls_over(installation: Installation) 
         play(await joined(one, first), AGENT, before)
     assert asked == [(CALL, leg(1))]
     assert installation.call(CALL).state is CallState.LIVE
-    peer = recovery(installation, alone=False)
+    peer = recovery(installation, single_machine=False)
     assert peer.close_calls() == 0, "its socket is on its way"
     async with live_side(installation, process="two") as two:
         play(await joined(two, second, number=2), AGENT, after)
@@ -312,5 +312,5 @@ async def test_call_that_no_process_took_over_is_ended_by_a_peer(installation: I
         play(await joined(one, first), AGENT, speech(400))
 
     assert installation.call(CALL).state is CallState.LIVE
-    assert recovery(installation, alone=False).close_calls() == 1
+    assert recovery(installation, single_machine=False).close_calls() == 1
     assert installation.call(CALL).state is CallState.ENDED

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from callreel.asr.partial_cadence import PartialCadence
 from callreel.audio.resample import Upsampler, upsample_all
+from callreel.audio.samples import Samples
 from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, Split
 from callreel.domain.call import Role
 from callreel.live.endpointing import EndpointDetector, SampleStore
-from tests.support.installation import LoudnessDetector, Samples, silence, speech
+from tests.support.installation import LoudnessDetector, silence, speech
 
 OPTIONS = SegmenterOptions()
 
@@ -101,7 +102,7 @@ def test_closed_segment_does_not_wait_for_the_resampler() -> None:
             given_at_ms = (at + 160) // 8
     assert given_at_ms is not None
     speech_end_ms = end_ms - OPTIONS.post_ms
-    assert given_at_ms <= speech_end_ms + OPTIONS.min_silence_ms + OPTIONS.step_ms + 20
+    assert given_at_ms <= speech_end_ms + OPTIONS.min_silence_ms + OPTIONS.window_ms + 20
     assert is_the_stretch(asked.finals[0][2], upsample_all(said)[start_ms * 16 : end_ms * 16])
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from callreel.asr.engine import RecognizedWord
 from callreel.asr.overload import OverloadLevel
+from callreel.audio.samples import Samples
 from callreel.domain.call import CallState, Role
 from callreel.domain.errors import StoreError
 from callreel.domain.events import EventKind
@@ -29,7 +30,6 @@ from tests.support.installation import (
     NOON,
     Installation,
     QuickHost,
-    Samples,
     a_call,
     eventually,
     grounded,

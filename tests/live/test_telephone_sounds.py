@@ -9,12 +9,12 @@ from callreel.asr.partial_cadence import PartialCadence
 from callreel.asr.silero import SileroDetector
 from callreel.asr.turns import merge_turns
 from callreel.audio.resample import Upsampler
+from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.call import Role
 from callreel.domain.transcript import Final, Segment, Word
 from callreel.live.endpointing import EndpointDetector
 from callreel.simulator.sound.voices import load_voice, shipped_voice
-from tests.support.installation import Samples
 from tests.support.telephone_sounds import RATE, SOUNDS, line
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers.host import EngineHost
+from callreel.audio.samples import Samples
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind, LiveEvent
@@ -26,7 +27,6 @@ from callreel.store.transcripts.transcripts import TranscriptRow
 from tests.support.installation import (
     Installation,
     QuickHost,
-    Samples,
     a_call,
     eventually,
     leg,

@@ -65,7 +65,7 @@ def test_missing_recording_is_scheduled_for_download_on_repair(kept: Installatio
     with kept.database.read() as conn:
         (order,) = outbox.all_orders(conn)
         row = recordings.get(conn, SID)
-    assert (order.workflow, order.subject) == (Workflow.FETCH, SID)
+    assert (order.workflow, order.subject) == (Workflow.DOWNLOAD, SID)
     assert row is not None and row.state is CloudState.COMPLETED
 
 

@@ -41,8 +41,8 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
 def fetched(recorded: Recorded, body: bytes | None = None) -> None:
     if body is not None:
         recorded.server.put(MEDIA, Answer(body=body))
-    recorded.fetching().fetch(SID)
-    recorded.fetching().split(SID)
+    recorded.downloading().download(SID)
+    recorded.downloading().split(SID)
 
 
 def codes(recorded: Recorded) -> list[str]:
@@ -51,7 +51,7 @@ def codes(recorded: Recorded) -> list[str]:
 
 def test_two_captures_that_agree_are_verified(recorded: Recorded) -> None:
     fetched(recorded)
-    assert recorded.judging().judge(recorded.call_id) == 0
+    assert recorded.comparing().compare(recorded.call_id) == 0
     call = recorded.call
     assert (call.verdict, call.state, call.closed_at) == (
         Verdict.VERIFIED,
@@ -69,10 +69,10 @@ def test_two_captures_that_agree_are_verified(recorded: Recorded) -> None:
 
 def test_judging_twice_is_judging_once(recorded: Recorded) -> None:
     fetched(recorded)
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     before = recorded.call
     recorded.installation.clock.step(60)
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert recorded.call == before
 
 
@@ -80,14 +80,14 @@ def test_sound_that_the_live_layers_lack_is_suspect(recorded: Recorded) -> None:
     more = AGENT_SAYS.copy()
     more[2_500 * 8 : 3_500 * 8] = speech(1_000, seed=9)
     fetched(recorded, two_channel_wav(more, TECHNICIAN_SAYS))
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert recorded.call.verdict is Verdict.SUSPECT and "unmatched_sound" in codes(recorded)
 
 
 def test_recording_of_somebody_else_is_suspect(recorded: Recorded) -> None:
     other = np.concatenate([silence(300), speech(3_000, seed=11), silence(1_200)])
     fetched(recorded, two_channel_wav(other, TECHNICIAN_SAYS))
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert recorded.call.verdict is Verdict.SUSPECT and "low_correlation" in codes(recorded)
 
 
@@ -112,7 +112,7 @@ def test_recording_with_unusable_channels_keeps_the_live_text(
 ) -> None:
     fetched(recorded, body)
     recorded.transcribing().from_recording(recorded.call_id)
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert (recorded.call.verdict, codes(recorded)) == (Verdict.SUSPECT, [code])
     live, final = recorded.transcript(TranscriptKind.LIVE), recorded.transcript(TranscriptKind.FINAL)
     assert live is not None and final is not None
@@ -139,7 +139,7 @@ def test_pause_explains_what_the_recording_lacks(recorded: Recorded, behaviour: 
         lanes = np.delete(lanes, paused, axis=0)
     recorded.report(CloudState.IN_PROGRESS, status="paused")
     fetched(recorded, wav.header(lanes.nbytes, 8_000, 2) + lanes.tobytes())
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, ["paused"])
 
 
@@ -170,10 +170,10 @@ def test_two_recordings_give_one_verdict_in_any_order(
     recorded.server.put(MEDIA.replace(SID, OTHER), Answer(body=second))
     recorded.report(CloudState.COMPLETED, OTHER, start_s=start_s)
     for sid in (OTHER, SID) if other_first else (SID, OTHER):
-        recorded.fetching().fetch(sid)
-        recorded.fetching().split(sid)
+        recorded.downloading().download(sid)
+        recorded.downloading().split(sid)
         recorded.transcribing().from_recording(recorded.call_id)
-        recorded.judging().judge(recorded.call_id)
+        recorded.comparing().compare(recorded.call_id)
     assert recorded.call.verdict is verdict, codes(recorded)
     assert codes(recorded) == ([] if verdict is Verdict.VERIFIED else ["paused"])
     final = recorded.transcript(TranscriptKind.FINAL)
@@ -189,13 +189,13 @@ def test_wrong_duration_is_suspect(recorded: Recorded) -> None:
     with recorded.installation.database.write() as conn:
         conn.exec_driver_sql("UPDATE recordings SET duration_s = 50")
     fetched(recorded)
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert recorded.call.verdict is Verdict.SUSPECT and "duration_differs" in codes(recorded)
 
 
 def test_mono_recording_is_explained(recorded: Recorded) -> None:
     fetched(recorded, mono_wav(np.concatenate([silence(LATE_MS), AGENT_SAYS, silence(200)])))
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, ["mono_recording"])
 
 
@@ -213,27 +213,27 @@ def test_call_without_a_recording(
 ) -> None:
     with recorded_call(installation, state=CloudState.EXPECTED) as recorded:
         recorded.report(state, error_code=error_code)
-        recorded.judging().judge(recorded.call_id)
+        recorded.comparing().compare(recorded.call_id)
         assert (recorded.call.verdict, codes(recorded)) == (verdict, [code])
         assert recorded.call.state is CallState.CLOSED
 
 
 def test_recording_that_could_not_be_fetched_is_suspect(recorded: Recorded) -> None:
-    recorded.fetching().park(SID, "the carrier refused our credentials (401)")
-    recorded.judging().judge(recorded.call_id)
+    recorded.downloading().park(SID, "the carrier refused our credentials (401)")
+    recorded.comparing().compare(recorded.call_id)
     assert (recorded.call.verdict, codes(recorded)) == (Verdict.SUSPECT, ["cloud_parked"])
 
 
 def test_one_track_alone_is_explained(recorded: Recorded) -> None:
     fetched(recorded)
-    recorded.judging(tracks=1).judge(recorded.call_id)
+    recorded.comparing(tracks=1).compare(recorded.call_id)
     assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, ["single_track"])
 
 
 def test_a_step_that_runs_twice_tells_its_verdict_once(recorded: Recorded) -> None:
     fetched(recorded)
-    recorded.judging().judge(recorded.call_id)
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     reported = [event for event in recorded.installation.stored_events() if event.kind is EventKind.VERDICT]
     assert len(reported) == 1
 
@@ -247,7 +247,7 @@ def test_call_whose_process_died_between_its_files_and_their_stream_is_judged(re
         path.unlink()
         GrowingWav.open(path, file.rate_hz).close()
     fetched(recorded)
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     assert recorded.call.state is CallState.CLOSED
     assert (recorded.call.verdict, set(codes(recorded))) == (Verdict.EXPLAINED, {"stream_cut"})
 
@@ -269,7 +269,7 @@ def test_a_live_layer_in_parts_is_judged_as_one(recorded: Recorded) -> None:
     with recorded.installation.database.write() as conn:
         for file in (replace(whole, path=later), away):
             layers.upsert(conn, recorded.call_id, file)
-    assert recorded.judging().judge(recorded.call_id) == 0
+    assert recorded.comparing().compare(recorded.call_id) == 0
     assert recorded.call.verdict is Verdict.VERIFIED
 
 
@@ -292,7 +292,7 @@ def test_what_a_killed_process_lost_before_the_next_stream_is_explained(recorded
         samples = read_wav(path)[0][:, 0].copy()
         samples[first : first + 3_200] = 0
         path.write_bytes(mono_wav(samples))
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     (reason,) = recorded.call.reasons
     assert (recorded.call.verdict, reason.code) == (Verdict.EXPLAINED, "stream_interrupted")
     assert "2 streams, with 4" in reason.detail, "some 400 ms, as the layers show"
@@ -306,7 +306,7 @@ def test_mono_recording_reports_the_time_between_streams(recorded: Recorded) -> 
             """UPDATE streams SET ended_by = 'socket', counts = '{"agent":{"end_ms":1000},"technician":{"end_ms":1000}}'"""
         )
         streams.insert(conn, replace(stream, sid=StreamSid("MZ" + "2" * 32), origin_ms=1_500, counts={}))
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     reported = {reason.code: reason.detail for reason in recorded.call.reasons}
     assert reported["stream_interrupted"] == "the call had 2 streams, with 500 ms between them"
 
@@ -319,7 +319,7 @@ def test_the_live_text_is_scored_where_the_verdict_has_placed_it(recorded: Recor
             turn = Turn(Role.AGENT, said.start_ms, said.end_ms, said.text, None, (said,))
             transcripts.put(conn, recorded.call_id, kind, "e", "", [turn])
     fetched(recorded)
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     with recorded.installation.database.read() as conn:
         score = live_scores.of_call(conn, recorded.call_id)
     assert score is not None and (score.words, score.same) == (1, 1)

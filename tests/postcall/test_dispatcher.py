@@ -1,4 +1,3 @@
-import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,12 +11,12 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.work import Workflow, subject_of
-from callreel.postcall.dispatcher import LIVE_WAIT, LOST_AFTER, Dispatcher
 from callreel.postcall.durable import DurableEngine, Steps
+from callreel.postcall.workflows import LIVE_WAIT, LOST_AFTER, Dispatcher
 from callreel.store.calls import calls, outbox, recordings
 from callreel.store.transcripts import transcripts
 from tests.support.fake_engine import FakeEngine, retry_policy
-from tests.support.installation import Installation, a_call, eventually, eventually_blocking, leg
+from tests.support.installation import Installation, a_call, eventually_blocking, leg
 
 CALL = CallId("000000000001")
 
@@ -49,7 +48,7 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder: Path = tmp_path_factory.mktemp("durable")
     made = Stage(DurableEngine(f"sqlite:///{folder / 'stages.db'}", new_name()))
-    for name in (Workflow.FETCH, Workflow.NO_RECORDING):
+    for name in (Workflow.DOWNLOAD, Workflow.NO_RECORDING):
         made.body(name)
     made.durable.launch({"all": 4})
     yield made
@@ -91,7 +90,7 @@ def ordered(installation: Installation, sid: RecordingSid) -> bool:
 @pytest.mark.parametrize(
     ("state", "workflow"),
     [
-        (CloudState.COMPLETED, Workflow.FETCH),
+        (CloudState.COMPLETED, Workflow.DOWNLOAD),
         (CloudState.ABSENT, Workflow.NO_RECORDING),
         (CloudState.FAILED, Workflow.NO_RECORDING),
         (CloudState.MISSING, Workflow.NO_RECORDING),
@@ -154,7 +153,7 @@ def test_work_that_was_lost_is_ordered_again(installation: Installation, stage: 
     installation.clock.step(LOST_AFTER.total_seconds() + 1)
     assert dispatcher.reorder_lost() == 1 and dispatcher.reorder_lost() == 0
     assert dispatcher.sweep() == 1
-    eventually_blocking(lambda: stage.of(sid) == [Workflow.FETCH, Workflow.FETCH])
+    eventually_blocking(lambda: stage.of(sid) == [Workflow.DOWNLOAD, Workflow.DOWNLOAD])
 
 
 def test_work_that_waits_or_led_to_a_verdict_is_not_lost(installation: Installation, stage: Stage) -> None:
@@ -180,7 +179,7 @@ def test_crash_between_starting_and_noting_it_starts_once(installation: Installa
     eventually_blocking(lambda: stage.of(sid))
     assert Dispatcher(installation.database, stage.durable, installation.clock).sweep() == 1
     eventually_blocking(lambda: not stage.durable.unfinished())
-    assert stage.of(sid) == [Workflow.FETCH]
+    assert stage.of(sid) == [Workflow.DOWNLOAD]
 
 
 def test_absent_that_completes_after_all_is_worked_on_again(installation: Installation, stage: Stage) -> None:
@@ -192,7 +191,7 @@ def test_absent_that_completes_after_all_is_worked_on_again(installation: Instal
     listen(installation, sid, CloudState.COMPLETED)
     assert dispatcher.sweep() == 1
     eventually_blocking(lambda: len(stage.of(sid)) == 2)
-    assert stage.of(sid) == [Workflow.NO_RECORDING, Workflow.FETCH]
+    assert stage.of(sid) == [Workflow.NO_RECORDING, Workflow.DOWNLOAD]
 
 
 def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
@@ -213,36 +212,4 @@ def test_callback_that_comes_while_the_workflow_is_started_is_not_lost(
     dispatcher.sweep()
     dispatcher.sweep()
     eventually_blocking(lambda: len(stage.of(sid)) == 2)
-    assert sorted(stage.of(sid)) == sorted([Workflow.NO_RECORDING, Workflow.FETCH])
-
-
-def test_waking_looks_at_once_and_failures_do_not_end_it(
-    installation: Installation, stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    an_ended_call(installation)
-    monkeypatch.setattr("callreel.postcall.dispatcher.SWEEP_EVERY_S", 60.0)
-    dispatcher = Dispatcher(installation.database, stage.durable, installation.clock)
-    failures = [1]
-    start = stage.durable.start
-
-    def start_badly(name: Workflow, key: str) -> None:
-        if failures and failures.pop():
-            raise RuntimeError("the stages' database is locked")
-        start(name, key)
-
-    monkeypatch.setattr(stage.durable, "start", start_badly)
-
-    async def scene() -> None:
-        dispatcher.wake()  # before it runs: no matter
-        first = a_recording(installation, CloudState.COMPLETED)
-        task = asyncio.create_task(dispatcher.run())
-        await eventually(lambda: not failures)
-        await asyncio.to_thread(dispatcher.wake)
-        await eventually(lambda: not ordered(installation, first))
-        second = a_recording(installation, CloudState.ABSENT)
-        await asyncio.to_thread(dispatcher.wake)
-        await eventually(lambda: not ordered(installation, second))
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(scene())
+    assert sorted(stage.of(sid)) == sorted([Workflow.NO_RECORDING, Workflow.DOWNLOAD])

@@ -9,14 +9,20 @@ from tests.support.postgres import postgres_server
 REPO = Path(__file__).parents[2]
 
 
-def run_lost(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.support.lost_work", str(folder)]
+def run_program(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *map(str, arguments)]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60)
+
+
+def test_queued_work_starts_at_once_and_finished_work_can_be_deleted(tmp_path: Path) -> None:
+    """Without polling: whatever is queued, retried or waits for another's end. What is deleted can be started again."""
+    ended = run_program("tests.support.signalled_work", tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "seldom 2\ndeleted 7 0\n"), ended.stderr
 
 
 def test_work_that_its_own_process_lost_or_the_library_gave_up_runs_again(tmp_path: Path) -> None:
     """The library takes what it could not start for running for as long as the process lives."""
-    ended = run_lost(tmp_path)
+    ended = run_program("tests.support.lost_work", tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "recovered 2 first look 0 left 0\n", (
         "never at the first look, which may be too early"
@@ -26,13 +32,7 @@ def test_work_that_its_own_process_lost_or_the_library_gave_up_runs_again(tmp_pa
 
 
 def run(mode: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.support.durable_process", mode, str(folder), *more],
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return run_program("tests.support.durable_process", mode, folder, *more)
 
 
 def test_work_of_a_dead_process_is_finished_by_another(tmp_path: Path) -> None:

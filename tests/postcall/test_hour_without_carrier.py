@@ -95,7 +95,7 @@ def test_one_click_resumes_at_once(recorded: Recorded) -> None:
     hour = Hour(recorded)
     hour.work()
     recorded.server.put(MEDIA, *whole)
-    assert hour.engine.run_now(Workflow.FETCH, SID) == 1
+    assert hour.engine.run_now(Workflow.DOWNLOAD, SID) == 1
     hour.work()
     assert recorded.recording().state is CloudState.STORED
     assert recorded.call.verdict is Verdict.VERIFIED

@@ -35,8 +35,8 @@ def test_no_stage_holds_a_whole_recording(tmp_path: Path) -> None:
         tracemalloc.start()
         try:
             stages: dict[str, Callable[[], int]] = {
-                "split": lambda: call.fetching.split(SID),
-                "judge": lambda: call.judging.judge(CALL),
+                "split": lambda: call.downloading.split(SID),
+                "compare": lambda: call.comparing.compare(CALL),
                 "transcribe": lambda: transcribing(call).from_recording(CALL),
             }
             for name, stage in stages.items():

@@ -63,7 +63,7 @@ def test_each_process_takes_its_queues_and_as_much_as_it_may(tmp_path: Path) -> 
         with worker(url, tmp_path, "two", "light=1,heavy=1") as two:
             eventually_blocking(lambda: "works" in two.said)
             for n in range(4):
-                one.start("fetch", f"light{n}")
+                one.start("download", f"light{n}")
             eventually_blocking(lambda: (len(one.began), len(two.began)) == (2, 1))
             for n in range(4):
                 (tmp_path / f"light{n}").touch()
@@ -86,14 +86,16 @@ def test_each_process_takes_its_queues_and_as_much_as_it_may(tmp_path: Path) -> 
     [
         ("none", {}),
         ("transcribe", {"transcribe": WORK_QUEUES["transcribe"]}),
-        (" fetch=2, judge ,", {"fetch": 2, "judge": WORK_QUEUES["judge"]}),
+        (" download=2, compare ,", {"download": 2, "compare": WORK_QUEUES["compare"]}),
     ],
 )
 def test_queues_as_they_are_written(text: str, queues: dict[str, int]) -> None:
     assert work_queues(text) == queues
 
 
-@pytest.mark.parametrize("text", ["all", "fetch=0", "fetch=x", "fetch=-1", "fetch=1001", "none,fetch", "=3"])
+@pytest.mark.parametrize(
+    "text", ["all", "download=0", "download=x", "download=-1", "download=1001", "none,download", "=3"]
+)
 def test_queues_that_mean_nothing(text: str) -> None:
-    with pytest.raises(ValueError, match="should be none, or a list of fetch, transcribe, judge"):
+    with pytest.raises(ValueError, match="should be none, or a list of download, transcribe, compare"):
         work_queues(text)

@@ -35,8 +35,8 @@ def steps_of(call_id: CallId) -> FakeSteps:
 def recorded(installation: Installation) -> Iterator[Recorded]:
     """With its recording fetched, split and transcribed once."""
     with recorded_call(installation) as made:
-        made.fetching().fetch(SID)
-        made.fetching().split(SID)
+        made.downloading().download(SID)
+        made.downloading().split(SID)
         made.transcribing().from_recording(made.call_id)
         yield made
 
@@ -64,7 +64,7 @@ def test_live_text_is_scored_against_the_new_transcription(recorded: Recorded) -
             score = live_scores.of_call(conn, recorded.call_id)
         return score.words if score else None
 
-    recorded.judging().judge(recorded.call_id)
+    recorded.comparing().compare(recorded.call_id)
     once = words()
     assert once is not None and once > 0
     recorded.transcribing(_TwoWords()).from_audio(recorded.call_id, "run")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from callreel.asr.engine import RecognizedWord, Transcription
+from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions, SpeechSpan, speech_spans
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
@@ -14,7 +15,7 @@ from callreel.postcall.transcription import DetectedLanguage, FinalEngine, own_s
 from callreel.store.calls import calls
 from callreel.store.transcripts import finals
 from tests.audio.voices import voice
-from tests.support.installation import Installation, LoudnessDetector, Samples, one_word, silence, speech
+from tests.support.installation import Installation, LoudnessDetector, one_word, silence, speech
 from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorded_call
 
 
@@ -22,8 +23,8 @@ from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorde
 def recorded(installation: Installation) -> Iterator[Recorded]:
     """With its recording fetched and split."""
     with recorded_call(installation) as made:
-        made.fetching().fetch(SID)
-        made.fetching().split(SID)
+        made.downloading().download(SID)
+        made.downloading().split(SID)
         yield made
 
 
@@ -65,10 +66,10 @@ def test_segments_go_to_the_engine_so_many_at_once_in_the_calls_own_language(rec
         asked.append((len(segments), language))
         return [Transcription(one_word(samples, False), language="fr") for samples in segments]
 
-    able = replace(recorded.transcribing()._engine.able, batch=4)
+    capabilities = replace(recorded.transcribing()._engine.capabilities, batch=4)
     for language, kept in (("", "de"), ("nl", "nl")):
         stage = recorded.transcribing()
-        stage._engine = FinalEngine(able, decode, language=language)
+        stage._engine = FinalEngine(capabilities, decode, language=language)
         assert stage.from_audio(recorded.call_id, f"run-{kept}") == 2
         found = recorded.transcript(TranscriptKind.FINAL)
         assert found is not None and (found.language, found.detected) == (kept, False)

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from callreel.asr.engine import RecognizedWord
+from callreel.audio.samples import Samples
 from callreel.domain.call import CallState, Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
@@ -11,7 +12,7 @@ from callreel.domain.recording import CloudState, Layer
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
 from callreel.domain.work import Workflow
-from tests.support.installation import Installation, Samples
+from tests.support.installation import Installation
 from tests.support.recorded_call import AGENT_SAYS, MEDIA, SID, Decoder, Recorded, mono_wav, recorded_call
 from tests.support.rest_server import Answer
 
@@ -38,8 +39,8 @@ def final_roles(recorded: Recorded) -> list[Role]:
 
 
 def test_recording_goes_through_all_stages(recorded: Recorded) -> None:
-    recorded.engine().work_on(Workflow.FETCH, SID)
-    assert published(recorded) == both("fetch", "split", "transcribe", "judge")
+    recorded.engine().work_on(Workflow.DOWNLOAD, SID)
+    assert published(recorded) == both("download", "split", "transcribe", "compare")
     assert recorded.recording().state is CloudState.STORED
     assert len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
     assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
@@ -47,7 +48,7 @@ def test_recording_goes_through_all_stages(recorded: Recorded) -> None:
     assert recorded.recording().failure is None
 
 
-STEPS = ("fetch", "split", "transcribe", "judge")
+STEPS = ("download", "split", "transcribe", "compare")
 
 
 @pytest.mark.parametrize("cut", STEPS)
@@ -56,7 +57,7 @@ def test_step_that_was_cut_off_after_its_effect_may_run_twice(installation: Inst
         engine = recorded.engine()
         engine.die_in = cut
         with pytest.raises(KeyboardInterrupt):
-            engine.work_on(Workflow.FETCH, SID)
+            engine.work_on(Workflow.DOWNLOAD, SID)
         engine.work()
         assert [engine.ran.count(name) - (name == cut) for name in STEPS] == [1, 1, 1, 1]
         assert len(recorded.files(Layer.CLOUD)) == 1 and len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
@@ -66,9 +67,9 @@ def test_step_that_was_cut_off_after_its_effect_may_run_twice(installation: Inst
 
 
 def test_whole_workflow_run_again_changes_nothing(recorded: Recorded) -> None:
-    recorded.engine().work_on(Workflow.FETCH, SID)
+    recorded.engine().work_on(Workflow.DOWNLOAD, SID)
     before = (recorded.files(Layer.CLOUD), recorded.files(Layer.CLOUD_CHANNEL), recorded.call)
-    recorded.engine().work_on(Workflow.FETCH, SID)
+    recorded.engine().work_on(Workflow.DOWNLOAD, SID)
     assert (recorded.files(Layer.CLOUD), recorded.files(Layer.CLOUD_CHANNEL), recorded.call) == before
 
 
@@ -76,37 +77,37 @@ def test_recording_that_is_not_ready_is_tried_again(recorded: Recorded) -> None:
     whole = recorded.server.answers[MEDIA]
     recorded.server.put(MEDIA, Answer(404), Answer(503), *whole)
     engine = recorded.engine()
-    engine.start(Workflow.FETCH, SID)
+    engine.start(Workflow.DOWNLOAD, SID)
     assert engine.work_through() == [1.0, 2.0]
-    assert engine.ran.count("fetch") == 3
+    assert engine.ran.count("download") == 3
     assert recorded.call.verdict is Verdict.VERIFIED
 
 
 def test_refused_credentials_park_the_recording_and_the_call_gets_its_verdict(recorded: Recorded) -> None:
     recorded.server.put(MEDIA, Answer(401))
     engine = recorded.engine()
-    engine.work_on(Workflow.FETCH, SID)
-    why = "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"
-    assert (recorded.recording().state, recorded.recording().failure) == (CloudState.PARKED, why)
-    assert published(recorded)[:2] == [("fetch", "running"), ("fetch", "parked")]
-    assert published(recorded)[2:] == both("transcribe", "judge")
+    engine.work_on(Workflow.DOWNLOAD, SID)
+    reason = "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"
+    assert (recorded.recording().state, recorded.recording().failure) == (CloudState.PARKED, reason)
+    assert published(recorded)[:2] == [("download", "running"), ("download", "parked")]
+    assert published(recorded)[2:] == both("transcribe", "compare")
     parked = [event for event in recorded.installation.stored_events() if event.data.get("state") == "parked"]
-    assert why in [event.data.get("why") for event in parked]
+    assert reason in [event.data.get("reason") for event in parked]
     live = recorded.transcript(TranscriptKind.LIVE)
     final = recorded.transcript(TranscriptKind.FINAL)
     assert live is not None and final is not None and final.turns == live.turns
     assert [reason.code for reason in recorded.call.reasons] == ["cloud_parked"]
     [item] = engine.unfinished(SID)
-    assert (item.workflow, item.step, item.failure) == (Workflow.FETCH, "fetch", why)
+    assert (item.workflow, item.step, item.failure) == (Workflow.DOWNLOAD, "download", reason)
 
 
 def test_parked_recording_that_runs_again_loses_its_failure(recorded: Recorded) -> None:
     whole = recorded.server.answers[MEDIA]
     recorded.server.put(MEDIA, Answer(401))
     engine = recorded.engine()
-    engine.work_on(Workflow.FETCH, SID)
+    engine.work_on(Workflow.DOWNLOAD, SID)
     recorded.server.put(MEDIA, *whole)
-    assert engine.run_now(Workflow.FETCH, SID) == 1
+    assert engine.run_now(Workflow.DOWNLOAD, SID) == 1
     engine.work()
     assert (recorded.recording().state, recorded.recording().failure) == (CloudState.STORED, None)
     assert engine.unfinished() == []
@@ -119,14 +120,14 @@ def test_engine_that_fails_parks_its_step_and_the_call_is_judged(recorded: Recor
             raise EngineError("no model")
 
     engine = recorded.engine(Grumbling())
-    engine.start(Workflow.FETCH, SID)
+    engine.start(Workflow.DOWNLOAD, SID)
     assert engine.work_through() == [1.0, 2.0, 4.0, 8.0, 16.0]
     [item] = engine.unfinished()
     assert (item.step, item.failure) == ("transcribe", "EngineError: no model, 6 times")
     assert published(recorded)[-4:] == [
         ("transcribe", "running"),
         ("transcribe", "parked"),
-        *both("judge"),
+        *both("compare"),
     ]
     assert recorded.call.verdict is Verdict.VERIFIED
     assert recorded.transcript(TranscriptKind.FINAL) is None
@@ -135,7 +136,7 @@ def test_engine_that_fails_parks_its_step_and_the_call_is_judged(recorded: Recor
 def test_mono_recording_is_not_taken_apart_and_the_live_text_stands(recorded: Recorded) -> None:
     recorded.server.put(MEDIA, Answer(body=mono_wav(AGENT_SAYS)))
     decoder = Decoder()
-    recorded.engine(decoder).work_on(Workflow.FETCH, SID)
+    recorded.engine(decoder).work_on(Workflow.DOWNLOAD, SID)
     assert decoder.asked == 0 and final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
     assert [reason.code for reason in recorded.call.reasons] == ["mono_recording"]
 
@@ -145,12 +146,12 @@ def test_second_recording_without_text_never_replaces_the_text_of_the_first(
     recorded: Recorded, state: CloudState
 ) -> None:
     other = RecordingSid("RE" + "0" * 32)
-    recorded.engine().work_on(Workflow.FETCH, SID)
+    recorded.engine().work_on(Workflow.DOWNLOAD, SID)
     before = recorded.transcript(TranscriptKind.FINAL)
     recorded.server.put(MEDIA.replace(SID, other), Answer(body=mono_wav(AGENT_SAYS)))
     recorded.report(state, other)
     completed = state is CloudState.COMPLETED
-    recorded.engine().work_on(Workflow.FETCH if completed else Workflow.NO_RECORDING, other)
+    recorded.engine().work_on(Workflow.DOWNLOAD if completed else Workflow.NO_RECORDING, other)
     assert before is not None and recorded.transcript(TranscriptKind.FINAL) == before
     assert recorded.call.verdict is Verdict.VERIFIED, recorded.call.reasons
 
@@ -162,7 +163,7 @@ def test_without_a_recording_the_live_side_gives_transcript_and_verdict(
     with recorded_call(installation, state=CloudState.EXPECTED) as recorded:
         recorded.report(state)
         recorded.engine().work_on(Workflow.NO_RECORDING, SID)
-        assert published(recorded) == both("transcribe", "judge")
+        assert published(recorded) == both("transcribe", "compare")
         assert recorded.server.seen == []
         assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
         assert recorded.call.state is CallState.CLOSED and recorded.call.verdict is not None

@@ -40,9 +40,9 @@ class Judged:
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
         self.installation = recorded.installation
-        recorded.fetching().fetch(SID)
-        recorded.fetching().split(SID)
-        recorded.judging().judge(recorded.call_id)
+        recorded.downloading().download(SID)
+        recorded.downloading().split(SID)
+        recorded.comparing().compare(recorded.call_id)
         self.before = {file.path: self.blobs.path(file.path).read_bytes() for file in self.files()}
 
     @property
@@ -128,9 +128,9 @@ def test_archived_call_is_processed_as_before(judged: Judged) -> None:
         assert layer_peaks(judged.blobs, judged.files(), layer, before.topology, 50) is not None
     assert layer_peaks(judged.blobs, judged.files(), Layer.LIVE_16K, before.topology, 10) == drawn
     assert judged.recorded.transcribing().from_recording(judged.recorded.call_id) == 2
-    assert judged.recorded.judging().judge(judged.recorded.call_id) == 0
+    assert judged.recorded.comparing().compare(judged.recorded.call_id) == 0
     assert judged.recorded.call == before
-    assert judged.recorded.fetching().split(SID) == 2
+    assert judged.recorded.downloading().split(SID) == 2
     judged.archiving().archive(judged.recorded.call_id)
     assert judged.check() == []
 
@@ -299,7 +299,7 @@ def test_archived_speech_is_under_30_percent_of_the_size(tmp_path: Path) -> None
     both = np.stack([mulaw.decode(mulaw.encode(lane)) for lane in lanes], axis=1)
     turn = TURN_S * 8_000
     with long_call(tmp_path, 1, lambda number: both[number * turn : (number + 1) * turn]) as call:
-        call.fetching.split(LONG_SID)
+        call.downloading.split(LONG_SID)
         archiving = Archiver(call.database, call.blobs, call.clock, after=timedelta(0), only_trusted=True)
         size = archiving.archive(CALL)
         assert archiving.verify(CALL) == (7, [])

@@ -66,7 +66,7 @@ def test_verified_recording_is_deleted_once_after_its_days(kept: Installation, s
     assert policy.sweep() == [] and server.seen == []
     age(kept, 0.2)
     (outcome,) = policy.sweep()
-    assert (outcome.sid, outcome.why, outcome.duration_ms) == (SID, None, 90_000)
+    assert (outcome.sid, outcome.reason, outcome.duration_ms) == (SID, None, 90_000)
     assert policy.sweep() == []
     assert len(server.seen) == 1 and tombstones(kept) == [(SID, False)]
 
@@ -79,22 +79,22 @@ def test_without_a_period_nothing_is_deleted(kept: Installation, server: RestSer
 def test_dry_run_lists_deletions_without_requests(kept: Installation, server: RestServer) -> None:
     age(kept, 8)
     (outcome,) = deletion(kept, server).sweep(dry_run=True)
-    assert outcome.why is None and server.seen == [] and tombstones(kept) == []
+    assert outcome.reason is None and server.seen == [] and tombstones(kept) == []
 
 
 def test_missing_carrier_copy_counts_as_deleted(kept: Installation, server: RestServer) -> None:
     server.put(COPY, Answer(404))
     age(kept, 8)
-    assert [outcome.why for outcome in deletion(kept, server).sweep()] == [None]
+    assert [outcome.reason for outcome in deletion(kept, server).sweep()] == [None]
     assert tombstones(kept) == [(SID, True)]
 
 
 @pytest.mark.parametrize(
-    ("harm", "why"),
+    ("harm", "reason"),
     [("bytes", "the digest of our copy"), ("length", "expected 1000"), ("gone", "our copy is missing")],
 )
 def test_damaged_local_copy_prevents_the_deletion(
-    kept: Installation, server: RestServer, harm: str, why: str
+    kept: Installation, server: RestServer, harm: str, reason: str
 ) -> None:
     path = kept.blobs.path(KEY)
     if harm == "gone":
@@ -103,7 +103,7 @@ def test_damaged_local_copy_prevents_the_deletion(
         path.write_bytes(bytes(1_000 if harm == "bytes" else 999))
     age(kept, 8)
     (outcome,) = deletion(kept, server).sweep()
-    assert outcome.why is not None and why in outcome.why
+    assert outcome.reason is not None and reason in outcome.reason
     assert server.seen == [] and tombstones(kept) == []
 
 
@@ -114,9 +114,9 @@ def test_refused_deletion_is_retried_by_the_next_sweep(
     server.put(COPY, Answer(status), Answer(204))
     age(kept, 8)
     policy = deletion(kept, server)
-    assert [outcome.why for outcome in policy.sweep()] == [f"the carrier answered {status} to a deletion"]
+    assert [outcome.reason for outcome in policy.sweep()] == [f"the carrier answered {status} to a deletion"]
     assert tombstones(kept) == []
-    assert [outcome.why for outcome in policy.sweep()] == [None]
+    assert [outcome.reason for outcome in policy.sweep()] == [None]
 
 
 def test_carrier_copy_of_a_suspect_call_is_kept(kept: Installation, server: RestServer) -> None:

@@ -19,11 +19,11 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.note import NoteKind
 from callreel.domain.recording import Layer
 from callreel.domain.work import Workflow, WorkItem, WorkState
-from callreel.postcall.dispatcher import Dispatcher
 from callreel.postcall.durable import Steps
+from callreel.postcall.workflows import Dispatcher
 from callreel.retention.archive import Archiver
 from callreel.retention.carrier_deletion import Deletion
-from callreel.retention.erasure import BY_POLICY, Erasing
+from callreel.retention.erasure import BY_POLICY, Eraser
 from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, LegalHolds, NoCallError, ReasonError
 from callreel.review.notes import HeldNoteError, Notes
@@ -60,10 +60,10 @@ def listed(*sids: RecordingSid) -> Answer:
 @pytest.fixture
 def recorded(installation: Installation) -> Iterator[Recorded]:
     with recorded_call(installation) as made:
-        made.fetching().fetch(SID)
-        made.fetching().split(SID)
+        made.downloading().download(SID)
+        made.downloading().split(SID)
         made.transcribing().from_recording(made.call_id)
-        made.judging().judge(made.call_id)
+        made.comparing().compare(made.call_id)
         made.server.put(LISTED, listed(SID))
         made.server.put(CARRIER_COPY, Answer(204))
         with installation.database.write() as conn:
@@ -77,9 +77,9 @@ def erasing(
     after: timedelta | None = None,
     blobs: BlobStore | None = None,
     unfinished: Sequence[WorkItem] = (),
-) -> Erasing:
+) -> Eraser:
     installation = recorded.installation
-    return Erasing(
+    return Eraser(
         installation.database, blobs or installation.blobs, recorded.carrier, installation.publisher,
         installation.clock, after=after, unfinished=lambda *sids: unfinished,
     )  # fmt: skip
@@ -267,7 +267,7 @@ def test_erasure_waits_for_ordered_and_running_work(recorded: Recorded) -> None:
         [order] = outbox.all_orders(conn)
         outbox.remove(conn, order)
     orders(recorded).request(recorded.call_id, "ada")
-    running = WorkItem(Workflow.FETCH, order.key, WorkState.RUNNING, NOON)
+    running = WorkItem(Workflow.DOWNLOAD, order.key, WorkState.RUNNING, NOON)
     with pytest.raises(StoreError, match="processing a recording"):
         erasing(recorded, unfinished=[running]).erase(recorded.call_id)
     assert files_left(recorded.installation)

@@ -96,8 +96,8 @@ def test_files_wait_readable_on_the_spool_during_an_outage(machine: Machine, ser
     try:
         assert machine.offloader.sweep() == 0
         assert machine.offloader.waiting == 1
-        trouble = machine.offloader.trouble()
-        assert trouble is not None and "cannot be used" in trouble and "1 files wait on the spool" in trouble
+        failure = machine.offloader.failure()
+        assert failure is not None and "cannot be used" in failure and "1 files wait on the spool" in failure
         with open_layer(machine.blobs, machine.row) as sound:
             assert sound.samples == 3_200
     finally:

@@ -88,7 +88,7 @@ def test_unchanged_text_is_no_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"),
+    ("changes", "reason"),
     [
         ([Change(2, text="x")], "there is no turn 2"),
         ([Change(-1, text="x")], "there is no turn -1"),
@@ -103,8 +103,8 @@ def test_unchanged_text_is_no_change() -> None:
         ([Change(0, role=Role.AGENT), Change(0, role=Role.TECHNICIAN)], "the same word or turn"),
     ],
 )
-def test_unfitting_changes_are_refused(changes: list[Change], why: str) -> None:
-    with pytest.raises(CorrectionError, match=why):
+def test_unfitting_changes_are_refused(changes: list[Change], reason: str) -> None:
+    with pytest.raises(CorrectionError, match=reason):
         corrected(TURNS, changes)
 
 

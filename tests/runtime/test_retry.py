@@ -89,7 +89,7 @@ def test_every_error_ends_in_bounded_retries(
         "it failed", retryable=status is None or status in PASSING, status=status, retry_after_s=wait_s
     )
     decision = decide(error, failure, park_after=most, jitter=jitter)
-    assert decision.why and "\n" not in decision.why
+    assert decision.reason and "\n" not in decision.reason
     if decision.after_s is not None:
         assert max(0.5, wait_s or 0) <= decision.after_s <= max(LONGEST_S, wait_s or 0)
     if not decision.parked:

@@ -11,10 +11,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from callreel.asr.engine import RecognizedWord
+from callreel.audio.samples import Samples
 from callreel.domain.errors import EngineError
 from callreel.domain.work import Workflow
 from callreel.runtime.tracing import call_context, span
-from tests.support.installation import Installation, Samples, answering, leg, voice_request
+from tests.support.installation import Installation, answering, leg, voice_request
 from tests.support.recorded_call import SID, Decoder, recorded_call
 
 _EXPORTER = InMemorySpanExporter()
@@ -40,9 +41,9 @@ def test_call_is_one_trace_from_voice_request_to_verdict(
     installation: Installation, spans: InMemorySpanExporter
 ) -> None:
     with recorded_call(installation) as recorded:
-        recorded.engine().work_on(Workflow.FETCH, SID)
+        recorded.engine().work_on(Workflow.DOWNLOAD, SID)
     assert names(spans) == [
-        "voice request", "stream", "stage fetch", "stage split", "stage transcribe", "stage judge",
+        "voice request", "stream", "stage download", "stage split", "stage transcribe", "stage compare",
     ]  # fmt: skip
     found = spans.get_finished_spans()
     assert len({one.context.trace_id for one in found}) == 1
@@ -63,7 +64,7 @@ def test_failed_stage_is_a_failed_span_without_its_message(
 
     with recorded_call(installation) as recorded:
         engine = recorded.engine(Grumbling())
-        engine.work_on(Workflow.FETCH, SID)
+        engine.work_on(Workflow.DOWNLOAD, SID)
     (failed,) = [one for one in spans.get_finished_spans() if one.status.status_code is StatusCode.ERROR]
     assert (failed.name, failed.status.description) == ("stage transcribe", "EngineError")
     assert "anybody" not in failed.to_json()

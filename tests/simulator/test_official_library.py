@@ -66,7 +66,7 @@ def use_running_call(client: Any, call_sid: str, got: Receiver) -> None:
 
 
 def use_finished_call(client: Any, call_sid: str) -> None:
-    """Lists, pages, fetching and deletion after a call."""
+    """Lists, pages, downloading and deletion after a call."""
     assert [call.sid for call in client.calls.list(parent_call_sid=call_sid)] != []
     assert {call.status for call in client.calls.list(status="completed", limit=5)} == {"completed"}
     recordings = client.recordings.list(call_sid=call_sid, page_size=1)

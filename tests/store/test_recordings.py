@@ -122,7 +122,7 @@ def test_settled_recording_orders_its_workflow_once(database: Database) -> None:
         ordered = {states[subject]: workflow for workflow, subject in orders(conn)}
         assert len(orders(conn)) == len(ordered)
         assert ordered == {
-            CloudState.COMPLETED: Workflow.FETCH,
+            CloudState.COMPLETED: Workflow.DOWNLOAD,
             **dict.fromkeys(
                 (CloudState.ABSENT, CloudState.FAILED, CloudState.MISSING), Workflow.NO_RECORDING
             ),
@@ -139,7 +139,7 @@ def test_late_recording_replaces_the_pending_order(database: Database) -> None:
             conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, after(2))
         )
         [second] = outbox.all_orders(conn)
-    assert new and (second.workflow, second.subject) == (Workflow.FETCH, SID)
+    assert new and (second.workflow, second.subject) == (Workflow.DOWNLOAD, SID)
     assert second.key != first.key and {subject_of(second.key), subject_of(first.key)} == {SID}
 
 
@@ -157,7 +157,7 @@ def test_stored_recording_is_ordered_again_only_when_lost(database: Database) ->
         assert recordings.download_again(conn, SID, after(5)) and not recordings.download_again(
             conn, SID, after(6)
         )
-        assert orders(conn) == [(Workflow.FETCH, SID)]
+        assert orders(conn) == [(Workflow.DOWNLOAD, SID)]
         [again] = outbox.all_orders(conn)
     assert again.key != order.key, "else the engine would take it for done"
 
@@ -166,10 +166,10 @@ def test_only_a_parked_recording_has_a_failure(database: Database) -> None:
     a_call(database)
     with database.write() as conn:
         recordings.upsert(conn, recordings.RecordingRow(SID, CALL.id, PARENT, CloudState.COMPLETED, NOON))
-        for why in ("the carrier answered 503, 8 times", "the carrier answered 404, 8 times"):
-            assert recordings.park(conn, SID, why, after(1))
+        for reason in ("the carrier answered 503, 8 times", "the carrier answered 404, 8 times"):
+            assert recordings.park(conn, SID, reason, after(1))
             row = known(recordings.get(conn, SID))
-            assert (row.state, row.failure) == (CloudState.PARKED, why)
+            assert (row.state, row.failure) == (CloudState.PARKED, reason)
         assert row.updated_at > NOON
         recordings.set_state(conn, SID, CloudState.STORED, after(2))
         assert known(recordings.get(conn, SID)).failure is None

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from callreel.store.files.growing_wav import GrowingWav
-from callreel.store.files.retrying_wav import RetryingWav
+from callreel.store.files.growing_wav import GrowingWav, RetryingWav
 
 RATE_HZ = 8_000
 

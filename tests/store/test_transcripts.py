@@ -95,7 +95,7 @@ def test_other_run_of_an_engine_makes_a_new_revision(database: Database) -> None
         runs = final_revisions(conn, CALL.id)
     assert runs == [("", 1), ("run-1", 2)]
     found = newest(database)
-    assert (found.model, found.why, found.turns) == ("better", "asked for", (YES,))
+    assert (found.model, found.reason, found.turns) == ("better", "asked for", (YES,))
 
 
 def test_billed_audio_is_listed_by_call(database: Database) -> None:

@@ -48,11 +48,11 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
         steps.run("sum", lambda: (folder / "sum").write_text(f"{key} {total}"))
 
     durable = DurableEngine(database_url or f"sqlite:///{folder / 'stages.db'}", new_name())
-    durable.register(Workflow.FETCH, body, queue="all", decide=retry_policy())
+    durable.register(Workflow.DOWNLOAD, body, queue="all", decide=retry_policy())
     durable.launch({"all": 2})
     if mode in ("soon", "late"):
         logging.basicConfig(level=logging.INFO)
-        durable.start(Workflow.FETCH, "a-key")
+        durable.start(Workflow.DOWNLOAD, "a-key")
         begun.wait(30)
         if mode == "soon":
             threading.Timer(0.3, may_end.set).start()
@@ -66,7 +66,7 @@ def main(mode: str, folder: Path, database_url: str | None = None) -> None:
         print("runs", len(durable._running_here), flush=True)
         return
     if mode == "begin":
-        durable.start(Workflow.FETCH, "a-key")
+        durable.start(Workflow.DOWNLOAD, "a-key")
     else:
         print("before", len(durable.unfinished()), flush=True)
         print("alive", durable.recover(lambda others: set()), flush=True)

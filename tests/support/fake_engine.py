@@ -96,7 +96,7 @@ class FakeEngine(WorkQueue):
         items = [
             WorkItem(
                 workflow, key, WorkState.PARKED if failed.retry.parked else WorkState.RETRYING, NOON, attempt,
-                failed.step, failed.retry.why,
+                failed.step, failed.retry.reason,
                 None if due_s is None else self.clock.now() + timedelta(seconds=due_s - self.clock.monotonic_s()),
             )
             for (workflow, key, attempt), (due_s, failed) in self.waiting.items()
@@ -117,9 +117,9 @@ class FakeEngine(WorkQueue):
             del self.waiting[run]
         return len(found)
 
-    def park(self, workflow: Workflow, key: str, step: str, why: str) -> None:
+    def park(self, workflow: Workflow, key: str, step: str, reason: str) -> None:
         """Make a parked attempt, as if all before it had failed."""
-        self.waiting[(workflow, key, 1)] = (None, StepFailedError(step, Retry(why, None, parked=True)))
+        self.waiting[(workflow, key, 1)] = (None, StepFailedError(step, Retry(reason, None, parked=True)))
 
 
 @dataclass(slots=True)

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.asr.workers.host import EngineHost
 from callreel.asr.workers.pool import StartedEngine
 from callreel.audio import mulaw
+from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
@@ -44,7 +44,6 @@ from callreel.store.files.blobs import BlobStore
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.twilio.webhooks import VoiceRequest
 
-Samples = npt.NDArray[np.int16]
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ACCOUNT = "AC" + "1" * 32
 PROCESS = "this-process"
@@ -241,7 +240,7 @@ def frames(samples: Samples, *, first_ms: int = 0) -> list[tuple[int, bytes]]:
 class LoudnessDetector:
     """Detects loud audio as speech."""
 
-    step_samples = 256
+    window_samples = 256
 
     def probability(self, samples: Samples) -> float:
         return 1.0 if np.abs(samples.astype(np.int32)).mean() > 500 else 0.0

@@ -51,14 +51,14 @@ def main(folder: Path) -> None:
         return Retry(str(error), 0.01)
 
     engine = DurableEngine(f"sqlite:///{folder / 'stages.db'}", "this-process")
-    engine.register(Workflow.FETCH, body, queue="all", decide=soon)
-    engine.register(Workflow.JUDGE, given_up, queue="all", decide=soon)
+    engine.register(Workflow.DOWNLOAD, body, queue="all", decide=soon)
+    engine.register(Workflow.COMPARE, given_up, queue="all", decide=soon)
     engine.launch({"all": 2})
-    engine.start(Workflow.FETCH, "a-key")
+    engine.start(Workflow.DOWNLOAD, "a-key")
     until = time.monotonic() + 40
     while not failed and time.monotonic() < until:
         time.sleep(0.02)
-    engine.start(Workflow.JUDGE, "b-key")
+    engine.start(Workflow.COMPARE, "b-key")
     looks = []
     while (engine.unfinished() or not (folder / "b-key").exists()) and time.monotonic() < until:
         looks.append(engine.recover(lambda others: set()))

@@ -29,7 +29,7 @@ def main(database_url: str, folder: Path, name: str, queues: str) -> None:
             steps.then(Workflow.TRANSCRIBE, key.replace("light", "heavy"))
 
     durable = DurableEngine(database_url, name)
-    durable.register(Workflow.FETCH, body, queue="light", decide=retry_policy())
+    durable.register(Workflow.DOWNLOAD, body, queue="light", decide=retry_policy())
     durable.register(Workflow.TRANSCRIBE, body, queue="heavy", decide=retry_policy())
     durable.launch({queue: int(n) for queue, _, n in (part.partition("=") for part in queues.split(","))})
     say("works")

@@ -11,6 +11,7 @@ import numpy as np
 
 from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.audio import wav
+from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import Role, Topology, Track
@@ -37,7 +38,6 @@ from tests.support.installation import (
     NOON,
     Installation,
     LoudnessDetector,
-    Samples,
     answering,
     eventually,
     frames,
@@ -117,7 +117,7 @@ class Recorded:
         with self.installation.database.read() as conn:
             return transcripts.latest(conn, self.call_id, kind)
 
-    def fetching(self, *, carrier: CarrierRecordings | None = None) -> RecordingDownloader:
+    def downloading(self, *, carrier: CarrierRecordings | None = None) -> RecordingDownloader:
         installation = self.installation
         return RecordingDownloader(
             installation.database, installation.blobs, installation.publisher, carrier or self.carrier,
@@ -130,12 +130,12 @@ class Recorded:
         made = PostCallWorkflows(
             installation.database,
             installation.publisher,
-            self.fetching(),
+            self.downloading(),
             self.transcribing(decode),
-            self.judging(),
+            self.comparing(),
         )
         bodies: dict[Workflow, Body] = {
-            Workflow.FETCH: made.fetch, Workflow.TRANSCRIBE: made.transcribe, Workflow.JUDGE: made.judge,
+            Workflow.DOWNLOAD: made.download, Workflow.TRANSCRIBE: made.transcribe, Workflow.COMPARE: made.compare,
             Workflow.NO_RECORDING: made.no_recording,
         }  # fmt: skip
         return FakeEngine(bodies, retry_policy(park_after), installation.clock)
@@ -149,7 +149,7 @@ class Recorded:
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
 
-    def judging(self, *, tracks: int = 2) -> LayerComparison:
+    def comparing(self, *, tracks: int = 2) -> LayerComparison:
         installation = self.installation
         return LayerComparison(
             installation.database,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from callreel.audio.samples import Samples
 from callreel.domain.call import Track
 from callreel.twilio.stream import Frame
 from tests.support.installation import (
     Installation,
-    Samples,
     answering,
     frames,
     grounded,

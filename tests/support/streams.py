@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from callreel.audio.samples import Samples
 from callreel.domain.call import Role, Track
 from callreel.domain.ids import CallId, LegSid, StreamSid
 from callreel.domain.recording import Layer, LayerFile
@@ -21,7 +22,6 @@ from tests.support.installation import (
     ACCOUNT,
     Installation,
     LiveSide,
-    Samples,
     answering,
     frames,
     leg,
@@ -94,12 +94,12 @@ def layer(path: Path, rate_hz: int) -> Samples:
 
 
 def recovery(
-    installation: Installation, *, alone: bool = True, alive: frozenset[str] = frozenset()
+    installation: Installation, *, single_machine: bool = True, alive: frozenset[str] = frozenset()
 ) -> Recovery:
     """By a process that knows which other processes are alive."""
     return Recovery(
         installation.database, installation.commits, installation.clock, installation.blobs.root,
         lambda call_id: save_live_transcript(installation.database, installation.publisher, call_id, "quick"),
         lambda names: names - alive,
-        alone=alone,
+        single_machine=single_machine,
     )  # fmt: skip

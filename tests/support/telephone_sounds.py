@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from callreel.audio import mulaw
-from tests.support.installation import Samples
+from callreel.audio.samples import Samples
 
 RATE = 8000
 Floats = npt.NDArray[np.float64]

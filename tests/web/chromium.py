@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from callreel.app.pages import shown_settings
+from callreel.app.web import shown_settings
 from callreel.domain.cost import Prices
 from callreel.settings import Settings
 from callreel.twilio.dial_policy import DialPolicy

@@ -3,28 +3,28 @@
 import hashlib
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from callreel.audio.resample import to_rate
+from callreel.audio.samples import Samples
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Comparison, Verdict
-from callreel.simulator.sound.voices import Line, load_voice, shipped_lines, shipped_voice
+from callreel.simulator.sound.voices import load_voice, shipped_voice
 from callreel.store.calls import calls, layers, legs, recordings, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.transcripts import finals, transcripts
 from tests.support.seed import Seed, at
+from tests.support.service_call import Line, shipped_lines
 
 SPOKEN = CallId("4123456789ab")
 LEG = LegSid("CA" + SPOKEN * 2 + "00000000")
 LIVE_OFFSET_MS = 400
 MISRECOGNIZED = {"elevator": "escalator", "library": "livery", "doors": "stores"}
-Samples = npt.NDArray[np.int16]
 
 
 def spoken_lines() -> tuple[Line, ...]:

@@ -11,9 +11,9 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Scope
 from callreel.domain.ids import CallId
 from callreel.domain.work import Workflow
-from callreel.postcall.dispatcher import Dispatcher
 from callreel.postcall.durable import Steps
-from callreel.retention.erasure import Erasing
+from callreel.postcall.workflows import Dispatcher
+from callreel.retention.erasure import Eraser
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, erasures, holds
 from tests.support.fake_engine import FakeEngine
@@ -32,7 +32,7 @@ def run_erasures(place: Seed, engine: FakeEngine, *, credentials: bool = True) -
     access = CarrierAccess(AWAY, ACCOUNT, *(("SK1", "secret") if credentials else ("", "")), timeout_s=1)
     carrier, clock = CarrierRecordings(access), Clock()
     publisher = EventPublisher(place.database, place.bus, clock)
-    erasing = Erasing(
+    erasing = Eraser(
         place.database, place.blobs, carrier, publisher, clock, after=None, unfinished=engine.unfinished
     )
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from callreel.app.pages import web_app
+from callreel.app.web import web_app
 from callreel.domain.access import Scope
 from callreel.ops.health import Health
 from callreel.runtime.clock import Clock
@@ -98,7 +98,7 @@ def test_every_route_of_the_composed_server_is_protected(place: Seed) -> None:
     far: Any = Nothing()
     live: Any = Nothing(calls=far, counters=Counters())
     app = web_app(
-        installation, engine=far, live=live, dispatcher=far,
+        installation, engine=far, live=live, dispatch=far,
         health=Health(Clock(), {}), metrics=far, demo=False, demo_sign_in=False,
     )  # fmt: skip
     browser = TestClient(app, base_url="https://calls.example", follow_redirects=False)

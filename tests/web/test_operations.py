@@ -48,7 +48,7 @@ def installation() -> Iterator[Installation]:
 def work() -> FakeEngine:
     """With a waiting attempt at that recording."""
     engine = FakeEngine()
-    engine.park(Workflow.FETCH, f"{SID}#1", "fetch", WHY)
+    engine.park(Workflow.DOWNLOAD, f"{SID}#1", "download", WHY)
     return engine
 
 
@@ -83,9 +83,9 @@ def client(installation: Installation, wrong: list[str], work: FakeEngine) -> It
     counters.add("frames_placed", 500)
     counters.add("gap_ms", 1_500)
     stages = StageTimes()
-    stages.timed("judge", lambda: None)
+    stages.timed("compare", lambda: None)
     with suppress(ZeroDivisionError):
-        stages.timed("judge", lambda: 1 // 0)
+        stages.timed("compare", lambda: 1 // 0)
     metrics = Metrics(
         installation.database, installation.blobs, counters, health, installation.clock, lambda: figures,
         stages=stages, engines={"final": Engines(workers=3, idle=1, restarts=4)},
@@ -126,9 +126,9 @@ def test_parked_recording_is_shown_with_its_reason_and_retried(client: TestClien
     assert WHY in client.get("/operations").text
     answer = client.post(f"/operations/recordings/{SID}/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
-    assert work.queue == [(Workflow.FETCH, f"{SID}#1", 1)]
+    assert work.queue == [(Workflow.DOWNLOAD, f"{SID}#1", 1)]
     page = client.get("/operations").text
-    assert WHY not in page and "stage fetch, queued" in page
+    assert WHY not in page and "stage download, queued" in page
     assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is parked no more"
 
 
@@ -145,12 +145,15 @@ def test_retry_all_retries_parked_recordings_only(
                 conn, recordings.RecordingRow(sid, row.call_id, leg(1), CloudState.STORED, NOON)
             )
     work.park(Workflow.TRANSCRIBE, f"{others[0]}#1", "transcribe", WHY)
-    again = (Workflow.FETCH, f"{others[1]}#1", 1)
-    work.waiting[again] = (60.0, StepFailedError("fetch", Retry("soon", 60.0)))
+    again = (Workflow.DOWNLOAD, f"{others[1]}#1", 1)
+    work.waiting[again] = (60.0, StepFailedError("download", Retry("soon", 60.0)))
     assert "Retry all" in client.get("/operations").text
     answer = client.post("/operations/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
-    assert sorted(work.queue) == [(Workflow.FETCH, f"{SID}#1", 1), (Workflow.TRANSCRIBE, f"{others[0]}#1", 1)]
+    assert sorted(work.queue) == [
+        (Workflow.DOWNLOAD, f"{SID}#1", 1),
+        (Workflow.TRANSCRIBE, f"{others[0]}#1", 1),
+    ]
     assert list(work.waiting) == [again]
     assert client.post("/operations/retry", follow_redirects=False).status_code == 303, "twice is no error"
 
@@ -189,12 +192,12 @@ def test_metrics_are_parsed_by_prometheus(client: TestClient) -> None:
     assert read["callreel_partials_shed_total",] == 4
     assert read["callreel_calls", "ended"] == 1
     assert read["callreel_recordings", "parked"] == 1
-    assert read["callreel_stages_parked", "carrier", "fetch"] == 1
+    assert read["callreel_stages_parked", "carrier", "download"] == 1
     assert read["callreel_erasures_unfinished",] == 0
     assert read["callreel_frames_total", "placed"] == 500 and ("callreel_events_total", "gap_ms") not in read
     assert read["callreel_gap_seconds_total",] == 1.5
-    assert read["callreel_stage_seconds_count", "done", "judge"] == 1
-    assert read["callreel_stage_seconds_count", "failed", "judge"] == 1
+    assert read["callreel_stage_seconds_count", "done", "compare"] == 1
+    assert read["callreel_stage_seconds_count", "failed", "compare"] == 1
     assert (read["callreel_engine_processes", "final"], read["callreel_engine_busy", "final"]) == (3, 2)
     assert read["callreel_engine_restarts_total", "final"] == 4
     assert read["callreel_health", "database"] == 1

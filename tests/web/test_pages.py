@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete
 
-from callreel.app.pages import carrier_missing, shown_settings
+from callreel.app.web import carrier_missing, shown_settings
 from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.recording import LayerState

@@ -34,7 +34,7 @@ async def start_engine(
 ) -> StartedEngine:
     """Start the engine for `purpose` with its fallback engine; the log says which and why."""
     selected = await asyncio.to_thread(engine_for, settings, purpose, hints)
-    able = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
+    capabilities = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
     other = await asyncio.to_thread(fallback_for, settings, selected.choice, purpose, hints)
     host: RemoteEngine = EngineHost(selected.choice, workers)
     if other is not None:
@@ -46,20 +46,20 @@ async def start_engine(
     log.info(
         "engine started transcript=%s engine=%s model=%s reason=%s",
         purpose,
-        able.name,
-        able.model,
-        selected.why,
+        capabilities.name,
+        capabilities.model,
+        selected.reason,
     )
-    return StartedEngine(host, able, selected.why)
+    return StartedEngine(host, capabilities, selected.reason)
 
 
 async def start_requested_engine(settings: Settings, spec: str, hints: Sequence[str]) -> StartedEngine:
     """Start the engine of a repeated transcription. It has no fallback: only this engine's words are wanted."""
     choice = engine_by_spec(settings, spec, hints)
-    able = await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
+    capabilities = await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     host = EngineHost(choice, 1)
     await host.start()
-    return StartedEngine(host, able, "requested by callreel transcribe --again")
+    return StartedEngine(host, capabilities, "requested by callreel transcribe --again")
 
 
 def hints_of(settings: Settings, database: Database) -> list[str]:
@@ -75,12 +75,12 @@ def engine_report(settings: Settings, started: Mapping[Purpose, StartedEngine | 
         if engine is None:
             report[purpose.value] = None  # other processes of the installation transcribe
             continue
-        trouble = engine.host.failure if isinstance(engine.host, FailoverEngine) else ""
+        failure = engine.host.failure if isinstance(engine.host, FailoverEngine) else ""
         report[purpose.value] = {
-            "engine": engine.able.name,
-            "model": engine.able.model,
-            "reason": engine.why,
-            "fallback": engine.host.capabilities.name if trouble else "",
-            "error": trouble,
+            "engine": engine.capabilities.name,
+            "model": engine.capabilities.model,
+            "reason": engine.reason,
+            "fallback": engine.host.capabilities.name if failure else "",
+            "error": failure,
         }
     return {**report, "engines": [facts(one) for one in surveyed(settings)]}

@@ -65,7 +65,7 @@ class Runtime:
     """The engine of final transcripts; None if this process makes none."""
     hints: Sequence[str]
     stage_times: StageTimes
-    moving: Offloader | None
+    offloader: Offloader | None
 
     @property
     def process(self) -> str:
@@ -96,8 +96,8 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         stack.callback(lock.leave)
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
-        alone = database.dialect == "sqlite"
-        if server and alone:
+        one_server = database.dialect == "sqlite"
+        if server and one_server:
             lock.enter_as_server()
         await asyncio.to_thread(database.migrate)
         bus, clock = EventBus(), Clock()
@@ -114,15 +114,15 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         heartbeat = Heartbeat(database, name, "server" if server else "worker", clock)
         await asyncio.to_thread(heartbeat.beat)  # peers must see this process before it accepts work
         stack.callback(heartbeat.leave)
-        peers = FailureDetector(lock, None if alone else heartbeat)
+        peers = FailureDetector(lock, None if one_server else heartbeat)
         relay = EventRelay(bus, link(settings, name), name)
         await stack.enter_async_context(tasks(relay.run()))
         publisher = EventPublisher(database, bus, clock)
         spool = spool_of(blobs)
-        moving = Offloader(database, blobs, clock, spool) if spool else None
+        offloader = Offloader(database, blobs, clock, spool) if spool else None
         yield Runtime(
             settings, database, blobs, bus, publisher, GroupCommit(database, publisher), clock, carrier, durable, heartbeat, peers, relay, final,
-            hints, StageTimes(), moving,
+            hints, StageTimes(), offloader,
         )  # fmt: skip
 
 

@@ -1,41 +1,81 @@
-"""Builds the scheduled jobs that the leading server of an installation runs: reconciliation, archive, erasure, deletion."""
+"""The scheduled jobs of an installation, which its leading server runs: reconciliation, archive, erasure, deletion at the
+carrier, orders for lost work, and deletion of old workflow records."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from callreel.app.maintenance import MaintenanceJobs
 from callreel.app.offline import OfflineInstallation
 from callreel.app.runtime import Runtime
+from callreel.domain.errors import CarrierError
 from callreel.domain.pause import ANY, UNCONFIRMED, CarrierPause
 from callreel.domain.work import WorkItem
 from callreel.postcall.carrier_inventory import CarrierList
-from callreel.postcall.dispatcher import Dispatcher
-from callreel.postcall.reconciliation import LookupSchedule, Reconciler
+from callreel.postcall.reconciliation import SWEEP_INTERVAL_S, LookupSchedule, Reconciler
+from callreel.postcall.workflows import Dispatcher
 from callreel.retention.archive import QUIET, Archiver
 from callreel.retention.carrier_deletion import Deletion
-from callreel.retention.erasure import Erasing
-from callreel.runtime.clock import Clock
+from callreel.retention.erasure import Eraser
+from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import Settings
-from callreel.store.db.database import Database
-from callreel.store.files.blobs import BlobStore
+
+log = logging.getLogger(__name__)
+
+CARRIER_EVERY_S = 900.0
+LOST_WORK_EVERY_S = 60.0
+HISTORY_EVERY_S = 3600.0
 
 
-def reconciler_of(runtime: Runtime) -> Reconciler:
+def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[], bool]) -> list[PeriodicJob]:
+    """For every server; the jobs run only on the one for which `leads` is true."""
     settings = runtime.settings
-    when = LookupSchedule(settings.recording_grace_s, settings.recording_deadline_s)
-    return Reconciler(
-        runtime.database, runtime.publisher, runtime.carrier, runtime.clock, when, record=settings.record
-    )
-
-
-def maintenance_of(runtime: Runtime, dispatcher: Dispatcher) -> MaintenanceJobs:
-    listing = CarrierList(runtime.database, runtime.publisher, runtime.carrier, runtime.clock)
-    return MaintenanceJobs(
-        dispatcher, listing, deletion_of(runtime.settings, runtime), days=runtime.settings.reconcile_days, usable=runtime.carrier.usable,
+    reconciler = Reconciler(
+        runtime.database, runtime.publisher, runtime.carrier, runtime.clock,
+        LookupSchedule(settings.recording_grace_s, settings.recording_deadline_s), record=settings.record,
     )  # fmt: skip
+    history = timedelta(days=settings.workflow_history_days)
+
+    def forget() -> None:
+        deleted = runtime.durable.delete_finished(runtime.clock.now() - history)
+        if deleted:
+            log.info("deleted records of finished workflows count=%d", deleted)
+
+    return [
+        PeriodicJob(name="reconcile", job=reconciler.sweep, interval_s=SWEEP_INTERVAL_S, enabled=leads),
+        PeriodicJob(
+            name="lost-work", job=dispatcher.reorder_lost, interval_s=LOST_WORK_EVERY_S, enabled=leads
+        ),
+        PeriodicJob(
+            name="carrier-list", job=_carrier_review(runtime), interval_s=CARRIER_EVERY_S, jitter=0.2,
+            enabled=leads,
+        ),
+        PeriodicJob(
+            name="workflow-history", job=forget, interval_s=HISTORY_EVERY_S, jitter=0.2, enabled=leads
+        ),
+        archiver_of(settings, runtime).job(leads),
+        eraser_of(settings, runtime, runtime.durable.unfinished).job(leads),
+    ]  # fmt: skip
 
 
-def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: Clock) -> Archiver:
+def _carrier_review(runtime: Runtime) -> Callable[[], None]:
+    """Reconciles with the carrier's list of recordings, and deletes the recordings there that are due."""
+    listing = CarrierList(runtime.database, runtime.publisher, runtime.carrier, runtime.clock)
+    deletion = deletion_of(runtime.settings, runtime)
+
+    def review() -> None:
+        if not runtime.carrier.usable:
+            return
+        try:
+            listing.review(runtime.settings.reconcile_days)
+        except CarrierError as error:
+            log.warning("listing recordings failed: %s", error)
+            return
+        deletion.sweep()
+
+    return review
+
+
+def archiver_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Archiver:
     """The archiver with the policy of the settings."""
     after = {
         "never": None,
@@ -43,21 +83,18 @@ def archiving(settings: Settings, database: Database, blobs: BlobStore, clock: C
         "after_days": timedelta(days=settings.archive_after_days),
     }
     return Archiver(
-        database,
-        blobs,
-        clock,
-        after=after[settings.archive],
+        runtime.database, runtime.blobs, runtime.clock, after=after[settings.archive],
         only_trusted=settings.archive == "after_verified",
-    )
+    )  # fmt: skip
 
 
-def erasing(
+def eraser_of(
     settings: Settings, runtime: Runtime | OfflineInstallation, unfinished: Callable[..., Sequence[WorkItem]]
-) -> Erasing:
+) -> Eraser:
     """Carries out erasures, with the policy of the settings. `unfinished` is that of the durable engine."""
     days = settings.erase_after_days
     after = None if days is None else timedelta(days=days)
-    return Erasing(
+    return Eraser(
         runtime.database, runtime.blobs, runtime.carrier, runtime.publisher, runtime.clock, after=after,
         unfinished=unfinished,
     )  # fmt: skip

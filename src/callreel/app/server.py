@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,9 +13,9 @@ from fastapi import FastAPI
 
 from callreel.app.engines import engine_load, start_engine
 from callreel.app.live import LiveSide, leg_ended, live_gauges, live_side, media_side
-from callreel.app.pages import web_app
 from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
-from callreel.app.schedules import archiving, erasing, maintenance_of, reconciler_of
+from callreel.app.schedules import scheduled_jobs
+from callreel.app.web import web_app
 from callreel.app.workflows import running_workflows
 from callreel.asr.engines.survey import Purpose
 from callreel.cluster.leader_election import ELECT_EVERY_S, LeaderElection
@@ -23,7 +24,7 @@ from callreel.ingest.call_registry import CallRegistry
 from callreel.ingest.layer_sync import sync_growing_layers
 from callreel.ingest.media.protocol import TakeConnection, take_here
 from callreel.ingest.media.workers import MediaWorkers
-from callreel.ingest.pause_control import SWEEP_EVERY_S
+from callreel.ingest.pause_control import SWEEP_EVERY_S as PAUSE_SWEEP_EVERY_S
 from callreel.ingest.recovery import CHECK_EVERY_S as RECOVERY_EVERY_S
 from callreel.ingest.recovery import Recovery
 from callreel.ingest.stale_calls import CHECK_EVERY_S as STALE_CHECK_EVERY_S
@@ -31,8 +32,7 @@ from callreel.ingest.stale_calls import StaleCalls
 from callreel.live.transcript import save_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
-from callreel.postcall.dispatcher import Dispatcher
-from callreel.postcall.reconciliation import SWEEP_INTERVAL_S
+from callreel.postcall.workflows import SWEEP_EVERY_S, Dispatcher
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import LOOPBACK_HOSTS, MEDIA_PATH, Settings
 from callreel.web.auth.welcome import first_link
@@ -68,20 +68,23 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
 
 async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
     async with open_runtime(settings, server=True) as runtime, AsyncExitStack() as stack:
-        apart = settings.media_workers > 0
+        has_workers = settings.media_workers > 0
         engine = await start_engine(
-            settings, Purpose.LIVE, runtime.hints, 1 if apart else settings.engine_workers, stack
+            settings, Purpose.LIVE, runtime.hints, 1 if has_workers else settings.engine_workers, stack
         )
-        if apart:
+        if has_workers:
             await engine.host.close()  # started for its capabilities only: each media worker runs its own
         recovery = Recovery(
             runtime.database, runtime.commits, runtime.clock, settings.objects_dir,
-            lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine.able.name),
-            runtime.peers.dead, alone=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
+            lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine.capabilities.name),
+            runtime.peers.dead, single_machine=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
         )  # fmt: skip
         await asyncio.to_thread(recovery.at_start)
         await stack.enter_async_context(running_workflows(runtime, server=True))
         dispatcher = Dispatcher(runtime.database, runtime.durable, runtime.clock)
+        dispatch = PeriodicJob(
+            name="dispatch", job=dispatcher.sweep, interval_s=SWEEP_EVERY_S, immediately=True
+        )
         live = await stack.enter_async_context(
             live_side(
                 settings,
@@ -106,21 +109,23 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         stale = StaleCalls(
             runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.ownership)
         )
-        app = web_app(
-            runtime, engine, live, dispatcher, health, metrics, demo=demo, demo_sign_in=demo_sign_in
-        )
+        app = web_app(runtime, engine, live, dispatch, health, metrics, demo=demo, demo_sign_in=demo_sign_in)
         jobs = [
+            dispatch,
             PeriodicJob(name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True),
-            *_capture_jobs(runtime, election, recovery, stale),
+            PeriodicJob(
+                name="leader election", job=election.elect, interval_s=ELECT_EVERY_S, immediately=True
+            ),
+            *_capture_jobs(runtime, recovery, stale, lambda: election.leads),
+            *scheduled_jobs(runtime, dispatcher, lambda: election.leads),
             PeriodicJob(
                 name="pauses at the carrier",
                 job=live.pausing.sweep,
-                interval_s=SWEEP_EVERY_S,
+                interval_s=PAUSE_SWEEP_EVERY_S,
                 enabled=lambda: election.leads,
             ),
-            *_scheduled_jobs(runtime, election, dispatcher),
         ]
-        await stack.enter_async_context(tasks(dispatcher.run(), *(job.run() for job in jobs)))
+        await stack.enter_async_context(tasks(*(job.run() for job in jobs)))
         config = _uvicorn_config(app, settings, media.take if media else take_here(live.open_media))
         log.info("listening on http://%s:%d", settings.host, settings.port)
         if demo_sign_in or not demo:
@@ -130,23 +135,6 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         await DrainingServer(
             config, Draining(live, media), settings.drain_timeout_s, before_exit=runtime.bus.close
         ).serve()
-
-
-def _scheduled_jobs(runtime: Runtime, election: LeaderElection, dispatcher: Dispatcher) -> list[PeriodicJob]:
-    """Jobs that only the leader runs: reconciliation, maintenance, archive and erasure."""
-    settings = runtime.settings
-
-    def leads() -> bool:
-        return election.leads
-
-    return [
-        PeriodicJob(
-            name="reconcile", job=reconciler_of(runtime).sweep, interval_s=SWEEP_INTERVAL_S, enabled=leads
-        ),
-        *maintenance_of(runtime, dispatcher).jobs(leads),
-        archiving(settings, runtime.database, runtime.blobs, runtime.clock).job(leads),
-        erasing(settings, runtime, runtime.durable.unfinished).job(leads),
-    ]
 
 
 def _uvicorn_config(app: FastAPI, settings: Settings, take: TakeConnection) -> uvicorn.Config:
@@ -195,19 +183,15 @@ class Draining:
 
 
 def _capture_jobs(
-    runtime: Runtime, election: LeaderElection, recovery: Recovery, stale: StaleCalls
+    runtime: Runtime, recovery: Recovery, stale: StaleCalls, leads: Callable[[], bool]
 ) -> list[PeriodicJob]:
     """Periodic jobs for live calls. Each server syncs and closes its own files; the leader updates the rows."""
     settings = runtime.settings
-
-    def leads() -> bool:
-        return election.leads
 
     def sync() -> None:
         sync_growing_layers(runtime.database, settings.objects_dir)
 
     return [
-        PeriodicJob(name="leader election", job=election.elect, interval_s=ELECT_EVERY_S, immediately=True),
         PeriodicJob(name="layer sync", job=sync, interval_s=settings.sync_interval_s),
         PeriodicJob(name="recovery of files", job=recovery.close_files, interval_s=RECOVERY_EVERY_S),
         PeriodicJob(
@@ -221,12 +205,12 @@ def _capture_jobs(
 def _health(runtime: Runtime, registry: CallRegistry, media: MediaWorkers | None) -> Health:
     disk_space = disk_space_check(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
     checks = {
-        "database": runtime.heartbeat.trouble,
+        "database": runtime.heartbeat.failure,
         "folder": check_runs(runtime.blobs.check_writable),
         "disk_space": disk_space,
         "stopping": lambda: "the server is stopping and accepts no new calls" if registry.draining else None,
     }
     if media is not None:
-        checks["media"] = media.trouble
-    lesser = {"objects": runtime.moving.trouble} if runtime.moving else {}
-    return Health(runtime.clock, checks, lesser)
+        checks["media"] = media.failure
+    warnings = {"objects": runtime.offloader.failure} if runtime.offloader else {}
+    return Health(runtime.clock, checks, warnings)

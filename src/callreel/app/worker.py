@@ -44,8 +44,11 @@ async def _transcribe_again(
     report: Callable[[retranscription.Run, retranscription.Progress], None],
 ) -> tuple[retranscription.Run, retranscription.Progress]:
     # The run starts its own engine, so this process needs none of the ordinary queues.
-    alone = settings.model_copy(update={"work_queues": {}})
-    async with open_runtime(alone, server=False) as runtime, running_workflows(runtime, again_only=True):
+    without_queues = settings.model_copy(update={"work_queues": {}})
+    async with (
+        open_runtime(without_queues, server=False) as runtime,
+        running_workflows(runtime, retranscription_only=True),
+    ):
         run = await asyncio.to_thread(retranscription.unfinished_run, runtime.durable, spec)
         run = run or retranscription.Run.at(runtime.clock.now(), spec)
         with runtime.database.read() as conn:

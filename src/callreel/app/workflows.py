@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from callreel.app.engines import start_requested_engine
 from callreel.app.runtime import Runtime, T, heartbeats, tasks
-from callreel.app.schedules import erasing
+from callreel.app.schedules import eraser_of
 from callreel.asr.engine import Transcription
 from callreel.asr.engines.survey import Purpose, survey
 from callreel.asr.silero import SileroDetector
@@ -22,7 +22,7 @@ from callreel.domain.work import Workflow, subject_of
 from callreel.postcall import retranscription
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
-from callreel.postcall.durable import RetryPolicy, Steps
+from callreel.postcall.durable import IDLE_POLL_S, POLL_S, RetryPolicy, Steps
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.postcall.workflows import TRANSCRIBE_QUEUE, PostCallWorkflows
 from callreel.runtime.periodic import PeriodicJob
@@ -36,9 +36,9 @@ RECOVER_EVERY_S = 10.0
 ERASE_QUEUE = "erase"
 
 
-def _queues(settings: Settings, server: bool, again_only: bool) -> dict[str, int]:
+def _queues(settings: Settings, server: bool, retranscription_only: bool) -> dict[str, int]:
     """How much of each queue this process works on at once."""
-    if again_only:
+    if retranscription_only:
         return {retranscription.QUEUE: 1}
     at_once = dict(settings.work_queues)
     if TRANSCRIBE_QUEUE in at_once:
@@ -50,20 +50,23 @@ def _queues(settings: Settings, server: bool, again_only: bool) -> dict[str, int
 
 @asynccontextmanager
 async def running_workflows(
-    runtime: Runtime, *, server: bool = False, again_only: bool = False
+    runtime: Runtime, *, server: bool = False, retranscription_only: bool = False
 ) -> AsyncIterator[None]:
     """Run durable workflows in this process, and recover those of dead ones.
 
-    `server`: whether calls are erased here too. `again_only` runs nothing but calls to be transcribed again.
+    `server`: whether calls are erased here too. `retranscription_only` runs nothing but calls to be transcribed again.
     """
     pool = EnginePool(lambda spec: start_requested_engine(runtime.settings, spec, runtime.hints))
     await _register_post_call(runtime)
     retranscription.Retranscription(_pooled_transcriber(runtime, pool)).register(runtime.durable)
     _register_erasure(runtime)
-    await asyncio.to_thread(runtime.durable.launch, _queues(runtime.settings, server, again_only))
+    await asyncio.to_thread(
+        runtime.durable.launch, _queues(runtime.settings, server, retranscription_only),
+        idle_poll_s=IDLE_POLL_S if server else POLL_S,
+    )  # fmt: skip
     try:
-        moving = (runtime.moving.job().run(),) if runtime.moving else ()
-        async with tasks(_recovery(runtime).run(), heartbeats(runtime.heartbeat).run(), pool.run(), *moving):
+        offload = (runtime.offloader.job().run(),) if runtime.offloader else ()
+        async with tasks(_recovery(runtime).run(), heartbeats(runtime.heartbeat).run(), pool.run(), *offload):
             yield
     finally:
         await asyncio.to_thread(runtime.durable.close)
@@ -80,10 +83,10 @@ async def _register_post_call(runtime: Runtime) -> None:
         return _result(loop, final.host.decode(segments, language=language))
 
     if final is not None:
-        engine = FinalEngine(final.able, decode, final.why)
+        engine = FinalEngine(final.capabilities, decode, final.reason)
     else:
         selected = await asyncio.to_thread(engine_for, settings, Purpose.FINAL)
-        engine = FinalEngine(survey(selected.choice).capabilities, decode, selected.why)
+        engine = FinalEngine(survey(selected.choice).capabilities, decode, selected.reason)
     both = settings.stream_track == "both_tracks" and settings.recording_track == "both"
     comparison = LayerComparison(
         runtime.database, runtime.blobs, runtime.publisher, runtime.clock,
@@ -100,10 +103,10 @@ async def _register_post_call(runtime: Runtime) -> None:
 
 
 def _register_erasure(runtime: Runtime) -> None:
-    erasures = erasing(runtime.settings, runtime, runtime.durable.unfinished)
+    eraser = eraser_of(runtime.settings, runtime, runtime.durable.unfinished)
 
     def erase(steps: Steps, key: str) -> None:
-        for name, work in erasures.steps(CallId(subject_of(key))):
+        for name, work in eraser.steps(CallId(subject_of(key))):
             steps.run(name, work)
 
     never_given_up = _policy(runtime.settings, last=None)
@@ -126,7 +129,9 @@ def _pooled_transcriber(runtime: Runtime, pool: EnginePool) -> Callable[[str], F
             return _result(loop, pool.decode(spec, segments, language=language))
 
         engine = _result(loop, pool.engine(spec))
-        return _transcriber(runtime, FinalEngine(engine.able, decode, engine.why, language_in(spec)))
+        return _transcriber(
+            runtime, FinalEngine(engine.capabilities, decode, engine.reason, language_in(spec))
+        )
 
     return transcriber
 
@@ -138,7 +143,9 @@ def _result(loop: asyncio.AbstractEventLoop, work: Coroutine[object, object, T])
 
 def _policy(settings: Settings, last: int | None = LAST_ATTEMPT) -> RetryPolicy:
     def policy(error: Exception, failure: int) -> Retry:
-        return decide(error, failure, park_after=settings.fetch_attempts, jitter=random.random(), last=last)
+        return decide(
+            error, failure, park_after=settings.download_attempts, jitter=random.random(), last=last
+        )
 
     return policy
 

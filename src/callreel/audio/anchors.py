@@ -79,8 +79,8 @@ def find_lines(live: Source, cloud: Source, rate_hz: int) -> tuple[Line, ...]:
     trials = _spread(starts, _TRIAL_EXCERPTS)
     # Up to five hours in blocks of 10 ms, longer ones in coarser blocks: the search around covers half a second.
     join = 1 + max(live_rms.size, cloud_rms.size) // _MOST_AT_ONCE
-    apart = max(1, rate_hz // 1000 * _SEARCH_MS // (block * join))
-    lags = _coarse_lags(_joined(live_rms, join), _joined(cloud_rms, join), apart)
+    distance = max(1, rate_hz // 1000 * _SEARCH_MS // (block * join))
+    lags = _coarse_lags(_joined(live_rms, join), _joined(cloud_rms, join), distance)
     near = _best(search, trials, [lag * block * join for lag in lags])
     starts = _spread(starts, _MOST_EXCERPTS)
     anchors = [search.find(start, near) for start in starts]
@@ -97,8 +97,8 @@ def _joined(rms: Floats, join: int) -> Floats:
     return rms[:whole].reshape(-1, join).mean(axis=1) if join > 1 else rms
 
 
-def _coarse_lags(live_rms: Floats, cloud_rms: Floats, apart: int) -> list[int]:
-    """The most likely lags of the live envelope in the cloud one, in blocks, at least `apart` blocks from each other."""
+def _coarse_lags(live_rms: Floats, cloud_rms: Floats, distance: int) -> list[int]:
+    """The most likely lags of the live envelope in the cloud one, in blocks, at least `distance` blocks from each other."""
     size = 1 << (live_rms.size + cloud_rms.size).bit_length()
     product = np.fft.rfft(_shape(live_rms), size)
     np.conj(product, out=product)  # in place: tens of MB for hours of audio
@@ -111,7 +111,7 @@ def _coarse_lags(live_rms: Floats, cloud_rms: Floats, apart: int) -> list[int]:
         if not np.isfinite(likeness[peak]):
             break
         lags.append(peak if peak < cloud_rms.size else peak - size)
-        likeness[np.arange(peak - apart, peak + apart + 1) % size] = -np.inf
+        likeness[np.arange(peak - distance, peak + distance + 1) % size] = -np.inf
     return lags
 
 
@@ -215,10 +215,10 @@ def _lines(anchors: Sequence[_Anchor], length: int) -> tuple[Line, ...]:
 
 def _common_slope(anchors: Sequence[_Anchor]) -> float:
     """Median slope between anchors some way apart: robust against jumps and false matches."""
-    apart = max(1, len(anchors) // 8)
+    distance = max(1, len(anchors) // 8)
     slopes = [
         (later.exact_lag - earlier.exact_lag) / (later.at - earlier.at)
-        for earlier, later in zip(anchors, anchors[apart:], strict=False)
+        for earlier, later in zip(anchors, anchors[distance:], strict=False)
     ]
     plausible = [slope for slope in slopes if abs(slope) <= _MOST_SLOPE]
     return float(np.median(plausible)) if len(plausible) >= 3 else 0.0
@@ -243,9 +243,9 @@ def _linked(parts: Sequence[list[_Anchor]], slope: float) -> list[list[_Anchor]]
 
 
 def _continues(earlier: _Anchor, later: _Anchor, slope: float) -> bool:
-    apart = later.at - earlier.at
-    off = later.exact_lag - earlier.exact_lag - slope * apart
-    return abs(off) <= _JUMP_SAMPLES + _SLOPE_DOUBT * apart
+    distance = later.at - earlier.at
+    off = later.exact_lag - earlier.exact_lag - slope * distance
+    return abs(off) <= _JUMP_SAMPLES + _SLOPE_DOUBT * distance
 
 
 def _fitted(run: Sequence[_Anchor], slope: float, length: int) -> Line:

@@ -94,7 +94,7 @@ class JitterBuffer:
     def place(self, pieces: Sequence[Piece]) -> int:
         """Place each frame at its timestamp, in the given order; returns the number of samples that `take` can return.
 
-        Never raises because of what a peer sends.
+        Never raises because of what the carrier sends.
         """
         ready, base, position = self._ready, self._base, self._position
         in_sequence = not (self._held or self._jump)

@@ -1,6 +1,6 @@
-"""Speech segments of one track, from the speech probability of each step.
+"""Speech segments of one track, from the speech probability of each window.
 
-It receives one probability per step and is independent of samples, models and clocks. The rule is Silero's hysteresis (open at `on`,
+It receives one probability per window and is independent of samples, models and clocks. The rule is Silero's hysteresis (open at `on`,
 silence below `off`) with padding; the values are those measured in reference/speech.md, sections 1 and 5.
 """
 
@@ -14,15 +14,15 @@ from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 
 
 class SpeechDetector(Protocol):
-    """Estimates the speech probability of each step of one track, whose state it keeps. `asr/silero` is the one in use."""
+    """Estimates the speech probability of each window of one track, whose state it keeps. `asr/silero` is the one in use."""
 
     @property
-    def step_samples(self) -> int:
-        """Samples of one step: 256 at 8 kHz are 32 ms."""
+    def window_samples(self) -> int:
+        """Samples of one window: 256 at 8 kHz are 32 ms."""
         ...
 
     def probability(self, samples: Samples) -> float:
-        """0 to 1 for `samples` [step_samples], which follow those of the call before."""
+        """0 to 1 for `samples` [window_samples], which follow those of the call before."""
         ...
 
 
@@ -46,13 +46,13 @@ class SegmenterOptions:
     """Beyond this length, a dip of `dip_ms` ends a segment."""
     hard_max_ms: int = 25_000
     dip_ms: int = 150
-    step_ms: int = 32
+    window_ms: int = 32
 
     def __post_init__(self) -> None:
         if not 0 < self.off <= self.on <= 1:
             raise ValueError(f"expected 0 < off <= on <= 1, got off {self.off} and on {self.on}")
-        if not 0 < self.step_ms <= self.min_silence_ms <= self.soft_max_ms <= self.hard_max_ms:
-            raise ValueError("expected step_ms <= min_silence_ms <= soft_max_ms <= hard_max_ms")
+        if not 0 < self.window_ms <= self.min_silence_ms <= self.soft_max_ms <= self.hard_max_ms:
+            raise ValueError("expected window_ms <= min_silence_ms <= soft_max_ms <= hard_max_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ SegmentEvent: TypeAlias = Opened | Closed | Split | Dropped
 
 
 class Segmenter:
-    """One track's segments, in order; they never overlap. Memory: one number per step of the open segment."""
+    """One track's segments, in order; they never overlap. Memory: one number per window of the open segment."""
 
-    __slots__ = ("_options", "_now_ms", "_previous_end_ms", "_rest", "_start_ms", "_steps", "_voiced")
+    __slots__ = ("_options", "_now_ms", "_previous_end_ms", "_rest", "_start_ms", "_windows", "_voiced")
 
     def __init__(self, options: SegmenterOptions | None = None) -> None:
         self._options = options or SegmenterOptions()
@@ -100,13 +100,13 @@ class Segmenter:
         self._start_ms: int | None = None
         # Whether the open segment is the rest of a cut one.
         self._rest = False
-        # For each step of the open segment: its probability, and whether it counts as speech.
-        self._steps: list[float] = []
+        # For each window of the open segment: its probability, and whether it counts as speech.
+        self._windows: list[float] = []
         self._voiced: list[bool] = []
 
     def push(self, probability: float) -> SegmentEvent | None:
-        """Process the next step of `step_ms`; `probability` is 0 to 1."""
-        self._now_ms += self._options.step_ms
+        """Process the next window of `window_ms`; `probability` is 0 to 1."""
+        self._now_ms += self._options.window_ms
         if self._start_ms is None:
             return self._open(probability) if probability >= self._options.on else None
         self._append(probability)
@@ -119,16 +119,16 @@ class Segmenter:
         return None if self._start_ms is None else self._close(end_ms)
 
     def _open(self, probability: float) -> Opened:
-        spoken_ms = self._now_ms - self._options.step_ms
+        spoken_ms = self._now_ms - self._options.window_ms
         self._start_ms = max(self._previous_end_ms, spoken_ms - self._options.pre_ms)
         self._rest = False
-        self._steps, self._voiced = [], []
+        self._windows, self._voiced = [], []
         self._append(probability)
         return Opened(self._start_ms)
 
     def _append(self, probability: float) -> None:
         was_voiced = bool(self._voiced) and self._voiced[-1]
-        self._steps.append(probability)
+        self._windows.append(probability)
         self._voiced.append(probability >= (self._options.off if was_voiced else self._options.on))
 
     def _silence_ms(self) -> int:
@@ -138,7 +138,7 @@ class Segmenter:
             if voiced:
                 break
             silent += 1
-        return silent * self._options.step_ms
+        return silent * self._options.window_ms
 
     def _close(self, now_ms: int) -> Closed | Dropped:
         start_ms = self._start_ms
@@ -147,8 +147,8 @@ class Segmenter:
         spoken_until_ms = self._now_ms - self._silence_ms()
         end_ms = min(spoken_until_ms + self._options.post_ms, now_ms)
         # Very little speech is a click, except in the rest of a cut segment, where it is the end of a word.
-        least_ms = self._options.step_ms if self._rest else self._options.min_speech_ms
-        if sum(self._voiced) * self._options.step_ms < least_ms or end_ms <= start_ms:
+        least_ms = self._options.window_ms if self._rest else self._options.min_speech_ms
+        if sum(self._voiced) * self._options.window_ms < least_ms or end_ms <= start_ms:
             return Dropped(start_ms)
         self._previous_end_ms = end_ms
         return Closed(start_ms, end_ms)
@@ -159,62 +159,62 @@ class Segmenter:
         if length_ms < options.soft_max_ms:
             return None
         # Never within the first half of `soft_max_ms`: engines decode short pieces badly.
-        first = len(self._steps) - (length_ms - options.soft_max_ms // 2) // options.step_ms
+        first = len(self._windows) - (length_ms - options.soft_max_ms // 2) // options.window_ms
         keep = self._longest_dip(max(1, first))
         if keep is None and length_ms >= options.hard_max_ms:
             keep = self._quietest(max(1, first))
         return None if keep is None else self._cut(start_ms, keep)
 
     def _longest_dip(self, first: int) -> int | None:
-        """The step in the middle of the longest dip from `first` on; None if none is `dip_ms` long."""
-        best, best_length, length = None, -(-self._options.dip_ms // self._options.step_ms) - 1, 0
-        for step in range(first, len(self._steps)):
-            length = 0 if self._voiced[step] else length + 1
+        """The window in the middle of the longest dip from `first` on; None if none is `dip_ms` long."""
+        best, best_length, length = None, -(-self._options.dip_ms // self._options.window_ms) - 1, 0
+        for window in range(first, len(self._windows)):
+            length = 0 if self._voiced[window] else length + 1
             if length > best_length:
-                best, best_length = step + 1 - length // 2, length
+                best, best_length = window + 1 - length // 2, length
         return best
 
     def _quietest(self, first: int) -> int:
-        """The step after `first` around which speech is least likely; its neighbours count half."""
-        smoothed = np.convolve(self._steps, (0.5, 1.0, 0.5), mode="same")
-        # The last step has no right neighbour yet.
-        return first + int(np.argmin(smoothed[first:-1])) if first < len(self._steps) - 1 else first
+        """The window after `first` around which speech is least likely; its neighbours count half."""
+        smoothed = np.convolve(self._windows, (0.5, 1.0, 0.5), mode="same")
+        # The last window has no right neighbour yet.
+        return first + int(np.argmin(smoothed[first:-1])) if first < len(self._windows) - 1 else first
 
     def _cut(self, start_ms: int, keep: int) -> Split:
-        """End the segment after its first `keep` steps; the rest stays open."""
-        end_ms = self._now_ms - (len(self._steps) - keep) * self._options.step_ms
-        del self._steps[:keep], self._voiced[:keep]
+        """End the segment after its first `keep` windows; the rest stays open."""
+        end_ms = self._now_ms - (len(self._windows) - keep) * self._options.window_ms
+        del self._windows[:keep], self._voiced[:keep]
         self._start_ms = self._previous_end_ms = end_ms
         self._rest = True
         return Split(start_ms, end_ms)
 
 
 class SpeechSegmenter:
-    """Segments a track's 8 kHz samples: runs the detector on each step and returns the segment events."""
+    """Segments a track's 8 kHz samples: runs the detector on each window and returns the segment events."""
 
     def __init__(self, detector: SpeechDetector, options: SegmenterOptions) -> None:
         self._detector = detector
         self._segmenter = Segmenter(options)
-        self._step_ms = options.step_ms
-        self._steps = 0
+        self._window_ms = options.window_ms
+        self._windows = 0
         self._rest: Samples = np.zeros(0, np.int16)
 
     @property
     def position_ms(self) -> int:
         """The position up to which speech detection has run."""
-        return self._steps * self._step_ms
+        return self._windows * self._window_ms
 
     def push(self, samples8k: Samples) -> Iterator[SegmentEvent]:
         """Events of the next samples, of any length. Samples are processed only as the iterator advances."""
         samples = np.concatenate([self._rest, samples8k]) if self._rest.size else samples8k
-        step = self._detector.step_samples
-        whole = samples.size - samples.size % step
+        window = self._detector.window_samples
+        whole = samples.size - samples.size % window
         self._rest = samples[whole:]
         # A gap filled with silence may last hours, and a second of detection costs 3 ms: digital silence needs none.
         silent = samples.size > TELEPHONE_HZ and not samples.any()
-        for at in range(0, whole, step):
-            self._steps += 1
-            probability = 0.0 if silent else self._detector.probability(samples[at : at + step])
+        for at in range(0, whole, window):
+            self._windows += 1
+            probability = 0.0 if silent else self._detector.probability(samples[at : at + window])
             event = self._segmenter.push(probability)
             if event is not None:
                 yield event

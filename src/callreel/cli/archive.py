@@ -33,9 +33,7 @@ def archive(
     with offline() as (settings, installation):
         from callreel.app import schedules
 
-        archiver = schedules.archiving(
-            settings, installation.database, installation.blobs, installation.clock
-        )
+        archiver = schedules.archiver_of(settings, installation)
         selected = [installation.existing_call(call)] if call else archiver.due()
         plain = kept = 0
         for call_id in selected:
@@ -74,9 +72,7 @@ def unarchive(
         from callreel.store.audio.derived_cache import DigestMismatchError
         from callreel.store.calls import layers
 
-        archiver = schedules.archiving(
-            settings, installation.database, installation.blobs, installation.clock
-        )
+        archiver = schedules.archiver_of(settings, installation)
         selected = [installation.existing_call(call or "")] if not every else []
         if every:
             with installation.database.read() as conn:

@@ -59,9 +59,9 @@ def _picked(settings: Settings) -> dict[str, dict[str, str]]:
             choices[purpose.value] = {"engine": "", "reason": str(error), "fallback": ""}
             continue
         other = fallback_for(settings, selected.choice, purpose)
-        why = selected.why + (f"; {other.name} is the fallback" if other else "")
+        reason = selected.reason + (f"; {other.name} is the fallback" if other else "")
         choices[purpose.value] = {
-            "engine": selected.choice.name, "reason": why, "fallback": other.name if other else "",
+            "engine": selected.choice.name, "reason": reason, "fallback": other.name if other else "",
         }  # fmt: skip
     return choices
 
@@ -84,23 +84,23 @@ def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
     )
     table = Table(*headings, box=None, pad_edge=False)
     for one in found:
-        able = one.capabilities
+        capabilities = one.capabilities
         uses = [purpose for purpose, choice in picked.items() if choice["engine"] == one.name]
         state = one.missing or ("in use: " + ", ".join(uses) if uses else "usable")
-        opened = "yes" if able.partials else "no"
-        cost = f"{able.cost_per_minute:g}" if able.cost_per_minute else "0"
+        opened = "yes" if capabilities.partials else "no"
+        cost = f"{capabilities.cost_per_minute:g}" if capabilities.cost_per_minute else "0"
         cells = (
-            one.name, able.model, state, opened,
-            _yes(able.word_times), _yes(able.confidence), _languages(able), _yes(able.hints), cost,
-            "here" if able.runs_here else "remote",
+            one.name, capabilities.model, state, opened,
+            _yes(capabilities.word_times), _yes(capabilities.confidence), _languages(capabilities), _yes(capabilities.hints), cost,
+            "here" if capabilities.runs_here else "remote",
         )  # fmt: skip
         table.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def _languages(able: Capabilities) -> str:
-    others = len(set(able.on_request) - set(able.languages))
-    return (", ".join(able.languages) or "detects") + (f"; {others} on request" if others else "")
+def _languages(capabilities: Capabilities) -> str:
+    others = len(set(capabilities.on_request) - set(capabilities.languages))
+    return (", ".join(capabilities.languages) or "detects") + (f"; {others} on request" if others else "")
 
 
 def _yes(value: bool) -> str:

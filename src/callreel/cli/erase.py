@@ -58,7 +58,7 @@ def erase(
             )
         orders.request(call_id, by, reason, at_carrier=not here_only)
         try:
-            done = schedules.erasing(settings, installation, unfinished).erase(call_id)
+            done = schedules.eraser_of(settings, installation, unfinished).erase(call_id)
         except CallreelError as error:
             raise StoreError(
                 f"call {call} is not erased yet: {error}. The order is stored: a running server retries it, or run"

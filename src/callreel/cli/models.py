@@ -102,9 +102,9 @@ def check(
     from callreel.asr.workers.model_check import check_model
 
     worked = asyncio.run(check_model(_choice(settings, engine or _engine_of(settings, model), model)))
-    able = worked.capabilities
+    capabilities = worked.capabilities
     typer.echo(
-        f"{able.name} {able.model}: loaded in {worked.load_s:.1f} s, a second of audio took {worked.decode_s:.2f} s"
+        f"{capabilities.name} {capabilities.model}: loaded in {worked.load_s:.1f} s, a second of audio took {worked.decode_s:.2f} s"
     )
 
 

@@ -61,7 +61,7 @@ def _report_deletions(settings: Settings, outcomes: list[Outcome], would: str) -
     if settings.delete_at_carrier == "never":
         report("nothing is deleted at the carrier (CALLREEL_DELETE_AT_CARRIER is never)")
         return
-    durations_ms = [outcome.duration_ms for outcome in outcomes if outcome.why is None]
+    durations_ms = [outcome.duration_ms for outcome in outcomes if outcome.reason is None]
     saved = saved_a_month(durations_ms, settings.prices)
     report(
         f"{len(durations_ms)} {would}deleted at the carrier, saving {saved} {settings.price_currency} of storage per month"
@@ -79,8 +79,8 @@ def _print_table(settings: Settings, outcomes: list[Outcome], would: str) -> Non
         "recording", "call", "minutes", "saved per month", "at the carrier", box=None, pad_edge=False
     )
     for outcome in outcomes:
-        kept = outcome.why is not None
+        kept = outcome.reason is not None
         saved = "" if kept else f"{saved_a_month([outcome.duration_ms], settings.prices)}"
-        state = f"kept: {outcome.why}" if kept else f"{would}deleted"
+        state = f"kept: {outcome.reason}" if kept else f"{would}deleted"
         table.add_row(outcome.sid, outcome.call_id, str(started_minutes(outcome.duration_ms)), saved, state)
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -69,8 +69,8 @@ def work(
     queues: Annotated[
         str | None,
         typer.Option(
-            help="Queues and their concurrency: fetch, transcribe, judge.",
-            show_default="CALLREEL_WORK_QUEUES or fetch=8,transcribe=1,judge=4",
+            help="Queues and their concurrency: download, transcribe, compare.",
+            show_default="CALLREEL_WORK_QUEUES or download=8,transcribe=1,compare=4",
         ),
     ] = None,
 ) -> None:
@@ -84,11 +84,11 @@ def work(
 
     - a machine with a GPU: `callreel work --queues transcribe=2`
 
-    - the other queues, elsewhere: `callreel work --queues fetch,judge`
+    - the other queues, elsewhere: `callreel work --queues download,compare`
     """
     settings = configure({"work_queues": queues}, quiet=False)
     if not settings.work_queues:
-        raise SettingsError("no queue is selected; name queues, as --queues fetch,transcribe,judge")
+        raise SettingsError("no queue is selected; name queues, as --queues download,transcribe,compare")
     from callreel.app.worker import work
 
     work(settings)

@@ -53,7 +53,7 @@ class Heartbeat:
             self._judge_from_s = now_s + DEAD_AFTER_S
         self._beat_s = now_s
 
-    def trouble(self) -> str | None:
+    def failure(self) -> str | None:
         """Why this process cannot write to the database, for the health check."""
         silent_s = self._clock.monotonic_s() - self._beat_s if self._beat_s is not None else 0.0
         if self._error is None and silent_s > DEAD_AFTER_S:

@@ -38,7 +38,7 @@ class Progress:
     @property
     def closed(self) -> bool:
         """Whether the call is finished: it has a verdict, or the verdict's stage is parked."""
-        return self.call_state == CallState.CLOSED or self.stages.get("judge") == "parked"
+        return self.call_state == CallState.CLOSED or self.stages.get("compare") == "parked"
 
     def apply(self, kind: str, data: dict[str, Json]) -> None:
         """Update the state with one event."""

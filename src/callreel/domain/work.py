@@ -10,15 +10,15 @@ from typing import Protocol
 class Workflow(StrEnum):
     """The workflows of the durable engine. The value is part of each workflow's id."""
 
-    FETCH = "fetch"
+    DOWNLOAD = "download"
     TRANSCRIBE = "transcribe"
-    JUDGE = "judge"
+    COMPARE = "compare"
     NO_RECORDING = "no-recording"
     TRANSCRIBE_AGAIN = "transcribe-again"
     ERASE = "erase"
 
 
-ON_RECORDINGS = (Workflow.FETCH, Workflow.TRANSCRIBE, Workflow.JUDGE, Workflow.NO_RECORDING)
+ON_RECORDINGS = (Workflow.DOWNLOAD, Workflow.TRANSCRIBE, Workflow.COMPARE, Workflow.NO_RECORDING)
 """Workflows whose subject is a recording."""
 
 

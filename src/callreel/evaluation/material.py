@@ -98,8 +98,8 @@ def _rows(manifest: Path) -> Iterable[Recorded]:
             columns = set(table.fieldnames or ())
             rows = list(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise MaterialError(f"{manifest} cannot be read: {why}") from error
+        cause = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise MaterialError(f"{manifest} cannot be read: {cause}") from error
     if "file" not in columns or not columns & {"reference", "turns"}:
         raise MaterialError(
             f"{manifest}: expected columns file and reference (clips), or file and turns (calls)"

@@ -1,7 +1,7 @@
 """Taking in the carrier's status callbacks: each in one transaction, repeats without effect, in any order.
 
 A callback says only what the carrier knows. The work after it (download, comparison) is started from the rows by
-`postcall/dispatcher`, so that the response never waits for it and a crash in between loses nothing.
+`postcall/workflows`, so that the response never waits for it and a crash in between loses nothing.
 """
 
 import logging

@@ -19,8 +19,7 @@ from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 from callreel.domain.call import Role
 from callreel.ingest.paused_time import PausedTime
 from callreel.store.files.durable_files import sync_file, sync_folder
-from callreel.store.files.growing_wav import GrowingWav
-from callreel.store.files.retrying_wav import RetryingWav
+from callreel.store.files.growing_wav import GrowingWav, RetryingWav
 
 REORDER_MS = 80
 """How long a gap is held open for frames out of order; with a block of 160 ms, a kill loses at most 240 ms."""

@@ -58,11 +58,11 @@ class Recovery:
         save_live_transcript: Callable[[CallId], None],
         dead_among: Callable[[set[str]], set[str]],
         *,
-        alone: bool,
+        single_machine: bool,
         spool: str | None = None,
     ) -> None:
         """`save_live_transcript` (blocking) saves a call's live transcript from its final results. `dead_among` returns
-        the dead ones of the given processes. `alone`: there is no other machine, so a file that is not here is lost.
+        the dead ones of the given processes. `single_machine`: there is no other machine, so a file that is not here is lost.
         `spool`: the name of `data_dir` where files are offloaded from it.
         """
         self._database = database
@@ -71,7 +71,7 @@ class Recovery:
         self._data_dir = data_dir
         self._save_live_transcript = save_live_transcript
         self._dead_among = dead_among
-        self._alone = alone
+        self._single_machine = single_machine
         self._spool = spool
         self._seen_s: dict[str | None, float] = {}
 
@@ -143,7 +143,7 @@ class Recovery:
 
     def _close_layer(self, call_id: CallId, layer: LayerFile) -> bool:
         path = path_inside(self._data_dir, layer.path)
-        if not self._alone and not path.exists():
+        if not self._single_machine and not path.exists():
             return False  # it lies on another machine, whose processes close it
         try:
             lost = _repaired(path, layer)

@@ -45,20 +45,30 @@ def save_live_transcript(database: Database, publisher: EventPublisher, call_id:
 
 
 def put_live_transcript(
-    conn: Connection, call_id: CallId, engine: str, able: Capabilities | None = None, why: str = ""
+    conn: Connection, call_id: CallId, engine: str, capabilities: Capabilities | None = None, reason: str = ""
 ) -> LiveEvent:
     """The same in a transaction; the event is to be recorded in it.
 
-    `able` gives the engine's model and price, `why` the reason for its choice.
+    `capabilities` gives the engine's model and price, `reason` the reason for its choice.
     """
     made = finals.of_call(conn, call_id)
     turns = merge_turns(made)
     row = calls.get(conn, call_id)
     language = row.language if row is not None else ""
-    if not language and able is not None and len(able.languages) == 1:
-        language = able.languages[0]
-    provenance = Provenance("", why, transcribed_ms(made), able.cost_per_minute if able else 0.0, language)
-    transcripts.put(conn, call_id, TranscriptKind.LIVE, engine, able.model if able else "", turns, provenance)
+    if not language and capabilities is not None and len(capabilities.languages) == 1:
+        language = capabilities.languages[0]
+    provenance = Provenance(
+        "", reason, transcribed_ms(made), capabilities.cost_per_minute if capabilities else 0.0, language
+    )
+    transcripts.put(
+        conn,
+        call_id,
+        TranscriptKind.LIVE,
+        engine,
+        capabilities.model if capabilities else "",
+        turns,
+        provenance,
+    )
     return LiveEvent(call_id, EventKind.TRANSCRIPT, {"kind": TranscriptKind.LIVE, "turns": len(turns)})
 
 

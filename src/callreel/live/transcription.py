@@ -240,11 +240,11 @@ class LiveTranscription:
         while progress is not None and progress.finals_open:
             progress.idle.clear()
             await progress.idle.wait()
-        engine = self._chosen.able
+        engine = self._chosen.capabilities
         delivered = progress.delivered if progress is not None else None
 
         def write(conn: Connection) -> Written:
-            event = put_live_transcript(conn, call_id, engine.name, engine, self._chosen.why)
+            event = put_live_transcript(conn, call_id, engine.name, engine, self._chosen.reason)
             if delivered is not None:
                 save_delivery(conn, call_id, delivered)
             return Written((event,))

@@ -120,12 +120,12 @@ def _state(row: RecordingRow) -> Finding:
         case CloudState.STORED:
             return Finding(Mark.OK, what, f"stored, {row.duration_s or 0} s")
         case CloudState.ABSENT:
-            why, advice = _ABSENT.get(
+            cause, advice = _ABSENT.get(
                 row.error_code or 0,
                 ("missing", "look the error code up in the carrier's debugger; the live layers are kept"),
             )
             return Finding(
-                Mark.BAD, what, f"absent: the carrier reports that it is {why}{_code(row)}", advice
+                Mark.BAD, what, f"absent: the carrier reports that it is {cause}{_code(row)}", advice
             )
         case CloudState.FAILED:
             advice = "if the account encrypts recordings, its public key must be set at the carrier; the live layers are kept"

@@ -36,12 +36,12 @@ class Health:
     """The results of named checks. Safe from any thread."""
 
     def __init__(
-        self, clock: Clock, checks: Mapping[str, Check], lesser: Mapping[str, Check] | None = None
+        self, clock: Clock, checks: Mapping[str, Check], warnings: Mapping[str, Check] | None = None
     ) -> None:
-        """`lesser` are checks whose failure does not stop the server from taking calls."""
+        """`warnings` are checks whose failure does not stop the server from taking calls."""
         self._clock = clock
-        self._lesser = frozenset(lesser or ())
-        self._checks = {**checks, **(lesser or {})}
+        self._warnings = frozenset(warnings or ())
+        self._checks = {**checks, **(warnings or {})}
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
         self._checked_s = clock.monotonic_s()
@@ -52,7 +52,7 @@ class Health:
 
     def blocks_calls(self, problem: Problem) -> bool:
         """Whether the server takes no calls while this problem lasts."""
-        return problem.name not in self._lesser
+        return problem.name not in self._warnings
 
     def problems(self) -> list[Problem]:
         """The current problems, in the order of the checks."""

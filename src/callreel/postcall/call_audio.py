@@ -53,11 +53,11 @@ class CallRows:
 
 @dataclass(frozen=True, slots=True)
 class RecordingPart:
-    """One file of the call's recording; `start_ms` counts from the start of the first."""
+    """One file of the call's recording; `start` counts in samples from the start of the first."""
 
     row: RecordingRow
     file: LayerFile
-    start_ms: int
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def read_rows(database: Database, blobs: BlobStore, call_id: CallId) -> CallRows
     measured = {part.row.sid: _measured(blobs, found, part) for part in competing}
     with database.write() as conn:
         for sid, row in measured.items():
-            recordings.set_agreement(conn, sid, row.agreement or 0.0, row.live_start_ms)
+            recordings.set_agreement(conn, sid, row.agreement or 0.0, row.live_start)
     return replace(found, recorded=[measured.get(row.sid, row) for row in found.recorded])
 
 
@@ -102,31 +102,28 @@ def chosen_parts(rows: CallRows) -> tuple[RecordingPart, ...]:
     chosen = choose(
         [
             StoredRecording(
-                sid, part.file.channels, part.start_ms, part.file.duration_ms, part.row.agreement or 0.0
+                sid, part.file.channels, part.start // SAMPLES_PER_MS, part.file.duration_ms,
+                part.row.agreement or 0.0,
             )
             for sid, part in stored.items()
         ]
-    )
-    first_ms = chosen[0].start_ms if chosen else 0
-    return tuple(replace(stored[one.sid], start_ms=one.start_ms - first_ms) for one in chosen)
+    )  # fmt: skip
+    parts = [stored[recording.sid] for recording in chosen]
+    return tuple(replace(part, start=part.start - parts[0].start) for part in parts)
 
 
 @contextmanager
 def open_call_audio(blobs: BlobStore, rows: CallRows) -> Iterator[CallAudio]:
     """Open the audio of both captures. Raises StoreError, StoreUnavailableError or AudioFileError."""
+    parts = chosen_parts(rows)
     with ExitStack() as stack:
         live = live_sources(stack, blobs, rows.files)
-        parts = chosen_parts(rows)
         channels = [_channels(stack, blobs, rows.call, part.file) for part in parts]
-        if not all(channels):
-            yield CallAudio(parts, live, {})
-            return
-        starts = _starts(parts, channels, live)
-        placed = tuple(
-            replace(part, start_ms=start // SAMPLES_PER_MS) for part, start in zip(parts, starts, strict=True)
-        )
-        cloud = {role: Joined([part[role] for part in channels], starts) for role in Role} if parts else {}
-        yield CallAudio(placed, live, cloud)
+        cloud: dict[Role, Source] = {}
+        if parts and all(channels):
+            starts = [part.start for part in parts]
+            cloud = {role: Joined([part[role] for part in channels], starts) for role in Role}
+        yield CallAudio(parts, live, cloud)
 
 
 def channel_fault(audio: CallAudio, compared: Iterable[Comparison] | None = None) -> ChannelFault | None:
@@ -150,7 +147,7 @@ def channel_fault(audio: CallAudio, compared: Iterable[Comparison] | None = None
 
 
 def _stored(rows: CallRows) -> list[RecordingPart]:
-    """Recordings whose file is here; `start_ms` counts from the earliest start."""
+    """Recordings whose file is here; `start` counts from the earliest start."""
     found = []
     for row in rows.recorded:
         file = next((f for f in rows.files if f.layer is Layer.CLOUD and row.sid in f.path), None)
@@ -164,45 +161,39 @@ def _stored(rows: CallRows) -> list[RecordingPart]:
 
 
 def _starts_by_content(rows: Sequence[RecordingRow]) -> list[int]:
-    """Where each recording starts: as measured in the live layers, else as the carrier reported it, relative to those.
+    """The sample at which each recording starts: as measured in the live layers, else as the carrier reported it, relative
+    to those.
 
     The carrier's time is that of its command, which the audio may follow by seconds.
     """
     first = min((row.started_at for row in rows if row.started_at is not None), default=None)
     reported = [
-        round((row.started_at - first).total_seconds() * 1000) if row.started_at and first else 0
+        round((row.started_at - first).total_seconds() * TELEPHONE_HZ) if row.started_at and first else 0
         for row in rows
     ]
-    shift = next(
-        (
-            row.live_start_ms - at
-            for row, at in zip(rows, reported, strict=True)
-            if row.live_start_ms is not None
-        ),
-        0,
+    measured = (
+        row.live_start - at for row, at in zip(rows, reported, strict=True) if row.live_start is not None
     )
+    shift = next(measured, 0)
     return [
-        at + shift if row.live_start_ms is None else row.live_start_ms
+        at + shift if row.live_start is None else row.live_start
         for row, at in zip(rows, reported, strict=True)
     ]
 
 
 def live_sources(stack: ExitStack, blobs: BlobStore, files: Sequence[LayerFile]) -> dict[Role, Source]:
-    """Layer 1 of each role that has one, open until `stack` is closed."""
-    return {role: source for role in Role if (source := _live(stack, blobs, files, role))}
-
-
-def _live(stack: ExitStack, blobs: BlobStore, files: Sequence[LayerFile], role: Role) -> Source | None:
-    # A file that still grows on the disk of a machine that died may never arrive: it is skipped.
-    here = [
-        file for file in files
-        if file.layer is Layer.LIVE_8K and file.role is role
-        and (file.state is not LayerState.RECORDING or blobs.stat(file.path) is not None)
-    ]  # fmt: skip
-    sources = [stack.enter_context(open_layer(blobs, file)).channel() for file in here]
-    if not sources:
-        return None
-    return sources[0] if len(sources) == 1 else Overlaid(sources)
+    """Each role's layer 1, in one piece, open until `stack` is closed. A file that still grows on the disk of a machine that died may never arrive: it
+    is skipped."""
+    live: dict[Role, Source] = {}
+    for role in Role:
+        sources = [
+            stack.enter_context(open_layer(blobs, file)).channel() for file in files
+            if file.layer is Layer.LIVE_8K and file.role is role
+            and (file.state is not LayerState.RECORDING or blobs.stat(file.path) is not None)
+        ]  # fmt: skip
+        if sources:
+            live[role] = sources[0] if len(sources) == 1 else Overlaid(sources)
+    return live
 
 
 def _channels(stack: ExitStack, blobs: BlobStore, call: CallRow, file: LayerFile) -> dict[Role, Source]:
@@ -218,44 +209,17 @@ def _channels(stack: ExitStack, blobs: BlobStore, call: CallRow, file: LayerFile
     }
 
 
-def _starts(
-    parts: Sequence[RecordingPart], channels: Sequence[Mapping[Role, Source]], live: Mapping[Role, Source]
-) -> list[int]:
-    """The sample at which each part starts in the recording of the call."""
-    planned = [part.start_ms * SAMPLES_PER_MS for part in parts]
-    if len(parts) < 2:
-        return planned
-    offsets = [_live_offset(live, part) for part in channels]
-    first = offsets[0]
-    return [
-        plan if first is None or offset is None else max(first - offset, 0)
-        for plan, offset in zip(planned, offsets, strict=True)
-    ]
-
-
-def _live_offset(live: Mapping[Role, Source], part: Mapping[Role, Source]) -> int | None:
-    """The sample of `part` at which the live layers start (negative: before it); None where they do not fit."""
-    best = _best_fit(live, part)
-    return round(best.offset_ms * SAMPLES_PER_MS) if best is not None and best.aligned else None
-
-
 def _measured(blobs: BlobStore, rows: CallRows, part: RecordingPart) -> RecordingRow:
     """The recording's row with its agreement with the live layers, and its start in them."""
     with ExitStack() as stack:
         channels = _channels(stack, blobs, rows.call, part.file)
         live = live_sources(stack, blobs, rows.files)
-        best = _best_fit(live, channels)
+        comparisons = [compare(role, live[role], channels[role]) for role in live if role in channels]
+    best = max(comparisons, key=lambda one: one.correlation or 0.0, default=None)
     if best is None:
-        return replace(part.row, agreement=0.0, live_start_ms=None)
-    start_ms = -round(best.offset_ms) if best.aligned else None
-    return replace(part.row, agreement=best.correlation or 0.0, live_start_ms=start_ms)
-
-
-def _best_fit(live: Mapping[Role, Source], channels: Mapping[Role, Source]) -> Comparison | None:
-    return max(
-        (compare(role, live[role], channels[role]) for role in Role if role in live and role in channels),
-        key=lambda one: one.correlation or 0.0, default=None,
-    )  # fmt: skip
+        return replace(part.row, agreement=0.0, live_start=None)
+    start = -round(best.offset_ms * SAMPLES_PER_MS) if best.aligned else None
+    return replace(part.row, agreement=best.correlation or 0.0, live_start=start)
 
 
 def _same_sound(first: Source, second: Source) -> bool:

@@ -1,4 +1,4 @@
-"""The judge stage: compares the live layers with the recording and gives the call its verdict."""
+"""The compare stage: compares the live layers with the recording and gives the call its verdict."""
 
 import sys
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class LayerComparison:
         self._tracks = tracks
         self._record = record
 
-    def judge(self, call_id: CallId) -> int:
+    def compare(self, call_id: CallId) -> int:
         """Give the call its verdict and close it; returns the number of reasons."""
         rows = read_rows(self._database, self._blobs, call_id)
         with open_call_audio(self._blobs, rows) as audio:

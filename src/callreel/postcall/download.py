@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class RecordingDownloader:
-    """The fetch and split stages. Every method is one idempotent step and blocks."""
+    """The download and split stages. Every method is one idempotent step and blocks."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class RecordingDownloader:
                 raise CallErasedError(f"the call of recording {sid} was erased, or is being erased")
         return call, recording
 
-    def fetch(self, sid: RecordingSid) -> None:
+    def download(self, sid: RecordingSid) -> None:
         """Download a recording and store it. Raises CarrierError, StoreError or OSError; the next attempt resumes it."""
         call, recording = self.rows(sid)
         if recording.state is CloudState.STORED:
@@ -101,17 +101,17 @@ class RecordingDownloader:
             ]
         self._publisher.publish(*events)
 
-    def park(self, sid: RecordingSid, why: str) -> None:
+    def park(self, sid: RecordingSid, reason: str) -> None:
         """Save that the recording could not be downloaded for now, and why."""
         call = self.rows(sid)[0]
         with self._database.write() as conn:
-            if not recordings.park(conn, sid, why, self._clock.now()):
+            if not recordings.park(conn, sid, reason, self._clock.now()):
                 return
             event = self._publisher.record(
                 conn, recordings.state_event(call.id, sid, CloudState.PARKED, None)
             )
         self._publisher.publish(event)
-        log.warning("recording parked: %s", why, extra={"call_id": call.id})
+        log.warning("recording parked: %s", reason, extra={"call_id": call.id})
 
     def split(self, sid: RecordingSid) -> int:
         """Write one file per role from a two-channel recording; returns the number of channels found.

@@ -53,9 +53,17 @@ VERSION = "callreel-workflows-1"
 """Fixed: an automatic version would strand unfinished work at each upgrade. Change it only with a drain."""
 
 POLL_S = 0.4
-"""How often a process looks for work in each queue: 0.2 s of delay on average, about 2 % of a core while idle."""
+"""How often a process looks for work that other processes queued: 0.2 s of delay on average."""
+IDLE_POLL_S = 2.0
+"""The same for a server, which queues nearly all work and starts that at once. Each look costs about 2 ms of processor time."""
+EXPECTED_S = 3.0
+"""How long a queue is polled each POLL_S after work was queued or ended here: the library queues work whose delay has ended within about a second, and counts a workflow as running until shortly after its end."""
+_LOOK_S = 0.02
+"""The library's own wait before each look, on top of ours."""
 MOST_AT_ONCE = 1_000
 """The default concurrency of one queue in one process."""
+MOST_DELETED = 500
+"""How many finished workflows are deleted in one transaction."""
 SHUT_DOWN_S = 5.0
 """How long a stopping process waits for running steps."""
 UNTIL_RETRIED_S = 10 * 365 * 86_400.0
@@ -70,7 +78,7 @@ class StepFailedError(Exception):
     """A step failed; `retry` says when its workflow is tried again. A body may act on it and must let it pass."""
 
     def __init__(self, step: str, retry: Retry) -> None:
-        super().__init__(f"{step}: {retry.why}")
+        super().__init__(f"{step}: {retry.reason}")
         self.step = step
         self.retry = retry
 
@@ -119,6 +127,7 @@ class DurableEngine:
         self._running_steps: list[str] = []
         self._running_here: set[str] = set()
         self._idle_before: set[str] = set()
+        self._signals = _Signals()
         config: DBOSConfig = {
             "name": APPLICATION,
             "system_database_url": database_url,
@@ -146,20 +155,23 @@ class DurableEngine:
                 return str(failed)
             finally:
                 self._running_here.discard(workflow_id)
+                self._signals.notify(queue)  # room for another one
 
         run.__qualname__ = run.__name__ = str(workflow)
         self._registered[workflow] = _Registered(DBOS.workflow(name=str(workflow))(run), queue, decide)
 
-    def launch(self, at_once: Mapping[str, int]) -> None:
+    def launch(self, at_once: Mapping[str, int], *, idle_poll_s: float = POLL_S) -> None:
         """Open the database, migrate it and start working. Blocks for up to a second.
 
-        `at_once` gives each queue's concurrency in this process; it does not work on other queues.
+        `at_once` gives each queue's concurrency in this process; it does not work on other queues. Work that this process
+        queues starts at once, that of other processes within `idle_poll_s`.
         """
+        self._signals.idle_s = idle_poll_s
         DBOS.listen_queues(list(at_once))
         DBOS.launch()
-        _limit_queues(at_once)
+        _control_queues(at_once, self._signals.wait)
         for queue in sorted({known.queue for known in self._registered.values()}):
-            DBOS.register_queue(queue, worker_concurrency=MOST_AT_ONCE, polling_interval_sec=POLL_S)
+            DBOS.register_queue(queue, worker_concurrency=MOST_AT_ONCE, polling_interval_sec=_LOOK_S)
         self._launched = True
 
     def start(self, workflow: Workflow, key: str) -> None:
@@ -169,21 +181,32 @@ class DurableEngine:
 
     def run_now(self, workflow: Workflow, key: str) -> int:
         """Run delayed attempts now; returns how many."""
-        waiting = DBOS.list_workflows(
-            status="DELAYED", workflow_id_prefix=_workflow_id(workflow, key, 0), load_input=False
-        )
-        for found in waiting:
-            DBOS.set_workflow_delay(found.workflow_id, delay_seconds=0)
+        waiting = _delayed(workflow, key)
+        for workflow_id in waiting:
+            DBOS.set_workflow_delay(workflow_id, delay_seconds=0)
+        self._signals.notify(self._registered[workflow].queue)
         return len(waiting)
 
     def cancel(self, workflow: Workflow, key: str) -> int:
         """Cancel delayed attempts; returns how many."""
-        waiting = DBOS.list_workflows(
-            status="DELAYED", workflow_id_prefix=_workflow_id(workflow, key, 0), load_input=False
-        )
-        for found in waiting:
-            DBOS.cancel_workflow(found.workflow_id)
+        waiting = _delayed(workflow, key)
+        if waiting:
+            DBOS.cancel_workflows(waiting)
         return len(waiting)
+
+    def delete_finished(self, before: datetime) -> int:
+        """Delete the records of workflows that ended before that time; returns how many.
+
+        A workflow that is started again for the same key after that runs again.
+        """
+        deleted = 0
+        while found := DBOS.list_workflows(
+            status=["SUCCESS", "CANCELLED"], completed_before=before.isoformat(), limit=MOST_DELETED,
+            load_input=False, load_output=False,
+        ):  # fmt: skip
+            DBOS.delete_workflows([status.workflow_id for status in found])
+            deleted += len(found)
+        return deleted
 
     def unfinished(self, *prefixes: str) -> list[WorkItem]:
         """Unfinished workflows of all processes; with `prefixes`, only those whose keys start with one of them."""
@@ -221,7 +244,10 @@ class DurableEngine:
         self._idle_before = idle.difference(lost)
         for workflow_id in lost:
             DBOS.resume_workflow(workflow_id, queue_name=self._registered[_parts(workflow_id)[0]].queue)
-        return recovered + len(lost) + self._restart_given_up()
+        recovered += len(lost) + self._restart_given_up()
+        if recovered:
+            self._signals.notify(*(known.queue for known in self._registered.values()))
+        return recovered
 
     def _restart_given_up(self) -> int:
         given_up = DBOS.list_workflows(status=_GIVEN_UP, load_input=False)
@@ -248,6 +274,7 @@ class DurableEngine:
             time.sleep(0.02)
         cut = sorted(self._running_steps)
         self._closed.set()
+        self._signals.close()
         DBOS.destroy(destroy_registry=True)
         self._launched = False
         if cut:
@@ -270,6 +297,7 @@ class DurableEngine:
             SetWorkflowAttributes(attributes),
         ):
             DBOS.enqueue_workflow(known.queue, known.run, key, attempt)
+        self._signals.notify(known.queue)
 
     def _queue_retry(self, workflow: Workflow, key: str, attempt: int, failed: StepFailedError) -> None:
         retry = failed.retry
@@ -277,9 +305,41 @@ class DurableEngine:
             return
         delay_s = UNTIL_RETRIED_S if retry.after_s is None else retry.after_s
         shown: dict[str, Json] = {
-            "step": failed.step, "failure": retry.why, "parked": retry.parked, "waits": retry.after_s is not None,
+            "step": failed.step, "failure": retry.reason, "parked": retry.parked, "waits": retry.after_s is not None,
         }  # fmt: skip
         self._enqueue(workflow, key, attempt + 1, delay_s, shown)
+
+
+class _Signals:
+    """When the threads that take work from the queues look for it. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self.idle_s = POLL_S
+        self._changed = threading.Condition()
+        self._notified_s: dict[str, float] = {}
+        self._unseen: set[str] = set()
+        self._closed = False
+
+    def notify(self, *queues: str) -> None:
+        """Look for work in these queues at once, and more often for `EXPECTED_S`."""
+        with self._changed:
+            self._notified_s.update(dict.fromkeys(queues, time.monotonic()))
+            self._unseen.update(queues)
+            self._changed.notify_all()
+
+    def wait(self, queue: str) -> None:
+        """Return when it is time to look for work in `queue`."""
+        with self._changed:
+            expected_until_s = self._notified_s.get(queue, 0.0) + EXPECTED_S
+            timeout_s = POLL_S if time.monotonic() < expected_until_s else self.idle_s
+            self._changed.wait_for(lambda: queue in self._unseen or self._closed, min(timeout_s, self.idle_s))
+            self._unseen.discard(queue)
+
+    def close(self) -> None:
+        """Release all waiting threads, now and later."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 class _DbosSteps:
@@ -300,13 +360,17 @@ class _DbosSteps:
                 retry = self._decide(error, self._attempt + 1)
                 unexpected = not isinstance(error, CallreelError | OSError)
                 log.warning(
-                    "step %s failed, attempt %d: %s", name, self._attempt + 1, retry.why, exc_info=unexpected
+                    "step %s failed, attempt %d: %s",
+                    name,
+                    self._attempt + 1,
+                    retry.reason,
+                    exc_info=unexpected,
                 )
-                return {"why": retry.why, "after_s": retry.after_s, "parked": retry.parked}
+                return {"reason": retry.reason, "after_s": retry.after_s, "parked": retry.parked}
 
         kept = self.unless_closing(name, lambda: DBOS.run_step({"name": name}, outcome))
-        if "why" in kept:
-            raise StepFailedError(name, Retry(kept["why"], kept["after_s"], kept["parked"]))
+        if "reason" in kept:
+            raise StepFailedError(name, Retry(kept["reason"], kept["after_s"], kept["parked"]))
         return cast(T, kept["result"])
 
     def then(self, workflow: Workflow, key: str) -> None:
@@ -350,6 +414,13 @@ def _unfinished(
     return [_item(status) for status in found]
 
 
+def _delayed(workflow: Workflow, key: str) -> list[str]:
+    """The ids of the attempts that wait, for keys that start with `key`."""
+    prefix = _workflow_id(workflow, key, 0)
+    found = DBOS.list_workflows(status="DELAYED", workflow_id_prefix=prefix, load_input=False)
+    return [status.workflow_id for status in found]
+
+
 def _workflow_id(workflow: str, key: str, attempt: int) -> str:
     """What a workflow is known by: queued twice for the same key and attempt, it runs once."""
     return f"{workflow}:{key}" + (f"~{attempt}" if attempt else "")
@@ -378,11 +449,12 @@ def _moment(epoch_ms: int) -> datetime:
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)
 
 
-def _limit_queues(at_once: Mapping[str, int]) -> None:
-    """Bound how many workflows of a queue this process takes up.
+def _control_queues(at_once: Mapping[str, int], wait: Callable[[str], None]) -> None:
+    """Bound how many workflows of a queue this process takes up, and decide when its threads look for them.
 
-    Private: the library keeps the bound in the database, one for all processes, and machines differ. It asks the database
-    for the queue at every look, so the answer is corrected here, and remembered.
+    Private: the library keeps the bound in the database, one for all processes, and machines differ; and it looks at fixed
+    intervals, since nothing notifies it of queued work. Each thread reads its queue from the database before each look, so
+    the answer is corrected here, and remembered, and `wait` returns when it is time to look.
     """
     sys_db = _get_dbos_instance()._sys_db
     ask, known = sys_db.get_queue, dict[str, Queue]()
@@ -392,6 +464,8 @@ def _limit_queues(at_once: Mapping[str, int]) -> None:
         if queue is not None and name in at_once:
             queue._worker_concurrency = at_once[name]
             known[name] = queue
+            if threading.current_thread().name == f"queue-worker-{name}":
+                wait(name)
         return queue
 
     vars(sys_db)["get_queue"] = get_queue

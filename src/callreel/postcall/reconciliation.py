@@ -91,9 +91,9 @@ class Reconciler:
                     self._look_up(call, over)
 
     def _look_up(self, call: CallRow, over: bool) -> None:
-        why = self._missing_because(call)
-        if why is not None and (over or not self._carrier.usable):
-            self._give_up(call, why)
+        reason = self._missing_because(call)
+        if reason is not None and (over or not self._carrier.usable):
+            self._give_up(call, reason)
 
     def _missing_because(self, call: CallRow) -> str | None:
         """Save what the carrier lists for the call. None when a recording is settled, else why none is."""
@@ -121,12 +121,12 @@ class Reconciler:
                 return None if settled else "no callback came"
         return f"no callback came, and the carrier could not be asked: {self._breaker.reason}"
 
-    def _give_up(self, call: CallRow, why: str) -> None:
+    def _give_up(self, call: CallRow, reason: str) -> None:
         with self._database.read() as conn:
             known = recordings.of_call(conn, call.id)
         sid = known[0].sid if known else missing_sid(call.id)
-        log.warning("no recording: %s", why, extra={"call_id": call.id})
+        log.warning("no recording: %s", reason, extra={"call_id": call.id})
         missing = RecordingRow(
-            sid, call.id, call.leg_sid, CloudState.MISSING, self._clock.now(), carrier_status=why
+            sid, call.id, call.leg_sid, CloudState.MISSING, self._clock.now(), carrier_status=reason
         )
         save_report(self._database, self._publisher, missing)

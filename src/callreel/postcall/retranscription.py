@@ -70,7 +70,7 @@ class Retranscription:
         try:
             steps.run("transcribe", lambda: self._transcriber(spec).from_audio(call_id, run))
         except StepFailedError as failed:
-            return failed.retry.why
+            return failed.retry.reason
         return ""
 
 

@@ -55,12 +55,12 @@ class DetectedLanguage:
 class FinalEngine:
     """The engine of the final transcript. `decode` blocks until all given segments are decoded.
 
-    `why` says why the engine was chosen; `language`, a code, replaces the calls' own languages.
+    `reason` says why the engine was chosen; `language`, a code, replaces the calls' own languages.
     """
 
-    able: Capabilities
+    capabilities: Capabilities
     decode: Decode
-    why: str = ""
+    reason: str = ""
     language: str = ""
 
 
@@ -127,7 +127,7 @@ class FinalTranscriber:
             for role, source in sources.items()
             for final in self._channel(role, source, sources.get(role.other), requested, detected, crosstalk)
         ]
-        language = requested or detected.language or (self._engine.able.languages or ("",))[0]
+        language = requested or detected.language or (self._engine.capabilities.languages or ("",))[0]
         found = bool(detected.language) and not requested
         return self._keep(call.id, made, run, language, found, len(crosstalk))
 
@@ -152,7 +152,7 @@ class FinalTranscriber:
             speech_spans(in_blocks(samples, DETECT_BLOCK), self._new_detector(), self._segmenter),
             crosstalk,
         )
-        while batch := list(islice(spans, self._engine.able.batch)):
+        while batch := list(islice(spans, self._engine.capabilities.batch)):
             pieces = [
                 to_rate(
                     samples[span.start_ms * SAMPLES_PER_MS : span.end_ms * SAMPLES_PER_MS],
@@ -173,7 +173,7 @@ class FinalTranscriber:
                 )
 
     def from_live(
-        self, call_id: CallId, why: str = "there is no recording of two channels: this is the live text"
+        self, call_id: CallId, reason: str = "there is no recording of two channels: this is the live text"
     ) -> int:
         """Without a usable recording the live text is the final one, and the live engine the one that made it."""
         with self._database.read() as conn:
@@ -183,7 +183,7 @@ class FinalTranscriber:
             return self._keep(call_id, made, "", "", detected=False)
         with self._database.write() as conn:
             turns = merge_turns(made)
-            kept = Provenance(why=why, language=live.language)
+            kept = Provenance(reason=reason, language=live.language)
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept)
             event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)
@@ -193,13 +193,21 @@ class FinalTranscriber:
         self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool, crosstalk: int = 0
     ) -> int:
         turns = merge_turns(made)
-        engine = self._engine.able
+        engine = self._engine.capabilities
         kept = Provenance(
-            run, self._engine.why, transcribed_ms(made), engine.cost_per_minute, language, detected, crosstalk
+            run,
+            self._engine.reason,
+            transcribed_ms(made),
+            engine.cost_per_minute,
+            language,
+            detected,
+            crosstalk,
         )
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
-            if run:  # otherwise the judge stage does it, when the live text's place in the recording is known
+            if (
+                run
+            ):  # otherwise the compare stage does it, when the live text's place in the recording is known
                 save_text_score(conn, call_id)
             event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)

@@ -1,33 +1,43 @@
-"""The workflows after a call, in their order.
+"""The workflows after a call, and the dispatcher that starts them. In their order:
 
-    fetch: download the recording, split it, then transcribe
-    transcribe: transcribe both channels, then judge
-    judge: compare the layers and give the verdict
+    download: download the recording, split it, then transcribe
+    transcribe: transcribe both channels, then compare
+    compare: compare the layers and give the verdict
     no-recording: keep the live transcript as the final one unless another recording of the call gives its text, then
                   give the verdict (the carrier has no recording, or one whose channels cannot be attributed)
 
-Each workflow waits in a queue, which processes work on as their settings say: fetching costs the network, transcribing
-an engine, judging a moment of processor time. Each step is idempotent and keyed by the recording. Where a workflow is
+Each workflow waits in a queue, which processes work on as their settings say: downloading costs the network, transcribing
+an engine, comparing a moment of processor time. Each step is idempotent and keyed by the recording. Where a workflow is
 parked, the next one runs anyway, so that the call gets the transcript and verdict that are possible now; the parked one is
 retried.
 """
 
+import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, RecordingSid
-from callreel.domain.work import Workflow, subject_of
+from callreel.domain.work import Workflow, WorkQueue, subject_of
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import DurableEngine, RetryPolicy, StepFailedError, Steps
 from callreel.postcall.transcription import FinalTranscriber
+from callreel.runtime.clock import Clock
 from callreel.runtime.stage_times import StageTimes
 from callreel.runtime.tracing import span
+from callreel.store.calls import outbox, recordings
 from callreel.store.db.database import Database
 
-FETCH_QUEUE, TRANSCRIBE_QUEUE, JUDGE_QUEUE = "fetch", "transcribe", "judge"
+log = logging.getLogger(__name__)
+
+DOWNLOAD_QUEUE, TRANSCRIBE_QUEUE, COMPARE_QUEUE = "download", "transcribe", "compare"
+SWEEP_EVERY_S = 2.0
+LIVE_WAIT = timedelta(minutes=15)
+"""How long after its end a call's live transcript is waited for; then the work begins with what there is."""
+LOST_AFTER = timedelta(minutes=30)
 T = TypeVar("T")
 
 
@@ -52,21 +62,21 @@ class PostCallWorkflows:
 
     def register(self, engine: DurableEngine, decide: RetryPolicy) -> None:
         """Make the workflows known, before the engine is launched."""
-        engine.register(Workflow.FETCH, self.fetch, queue=FETCH_QUEUE, decide=decide)
+        engine.register(Workflow.DOWNLOAD, self.download, queue=DOWNLOAD_QUEUE, decide=decide)
         engine.register(Workflow.TRANSCRIBE, self.transcribe, queue=TRANSCRIBE_QUEUE, decide=decide)
-        engine.register(Workflow.JUDGE, self.judge, queue=JUDGE_QUEUE, decide=decide)
-        engine.register(Workflow.NO_RECORDING, self.no_recording, queue=JUDGE_QUEUE, decide=decide)
+        engine.register(Workflow.COMPARE, self.compare, queue=COMPARE_QUEUE, decide=decide)
+        engine.register(Workflow.NO_RECORDING, self.no_recording, queue=COMPARE_QUEUE, decide=decide)
 
-    def fetch(self, steps: Steps, key: str) -> None:
+    def download(self, steps: Steps, key: str) -> None:
         """Download a recording that the carrier has ready, and split it into one file a role."""
         sid = RecordingSid(subject_of(key))
         try:
-            self._stage(steps, "fetch", sid, lambda _: self._downloader.fetch(sid))
+            self._stage(steps, "download", sid, lambda _: self._downloader.download(sid))
             channels = self._stage(steps, "split", sid, lambda _: self._downloader.split(sid))
         except StepFailedError as failed:
             if failed.retry.parked:
-                why = failed.retry.why
-                steps.run("park", lambda: self._downloader.park(sid, why))
+                reason = failed.retry.reason
+                steps.run("park", lambda: self._downloader.park(sid, reason))
                 steps.then(Workflow.NO_RECORDING, key)
             raise
         steps.then(Workflow.TRANSCRIBE if channels == 2 else Workflow.NO_RECORDING, key)
@@ -78,19 +88,19 @@ class PostCallWorkflows:
             self._stage(steps, "transcribe", sid, self._transcriber.from_recording)
         except StepFailedError as failed:
             if failed.retry.parked:
-                steps.then(Workflow.JUDGE, key)
+                steps.then(Workflow.COMPARE, key)
             raise
-        steps.then(Workflow.JUDGE, key)
+        steps.then(Workflow.COMPARE, key)
 
-    def judge(self, steps: Steps, key: str) -> None:
+    def compare(self, steps: Steps, key: str) -> None:
         """Compare the layers and give the call its verdict."""
-        self._stage(steps, "judge", RecordingSid(subject_of(key)), self._comparison.judge)
+        self._stage(steps, "compare", RecordingSid(subject_of(key)), self._comparison.compare)
 
     def no_recording(self, steps: Steps, key: str) -> None:
         """Give the call the transcript and the verdict that its live layers allow."""
         sid = RecordingSid(subject_of(key))
         self._stage(steps, "transcribe", sid, self._transcriber.without_recording)
-        self._stage(steps, "judge", sid, self._comparison.judge)
+        self._stage(steps, "compare", sid, self._comparison.compare)
 
     def _stage(self, steps: Steps, name: str, sid: RecordingSid, work: Callable[[CallId], T]) -> T:
         """One step, announced to the call's page, with its time and its span kept."""
@@ -107,15 +117,49 @@ class PostCallWorkflows:
             return steps.run(name, announced)
         except StepFailedError as failed:
             if failed.retry.parked:
-                why = failed.retry.why
-                steps.run(f"announce {name}", lambda: self._announce_parked(sid, name, why))
+                reason = failed.retry.reason
+                steps.run(f"announce {name}", lambda: self._announce_parked(sid, name, reason))
             raise
 
-    def _announce_parked(self, sid: RecordingSid, stage: str, why: str) -> None:
-        self._announce(self._downloader.rows(sid)[0].id, stage, "parked", why)
+    def _announce_parked(self, sid: RecordingSid, stage: str, reason: str) -> None:
+        self._announce(self._downloader.rows(sid)[0].id, stage, "parked", reason)
 
-    def _announce(self, call_id: CallId, stage: str, state: str, why: str | None = None) -> None:
-        change = LiveEvent(call_id, EventKind.STAGE, {"stage": stage, "state": state, "why": why})
+    def _announce(self, call_id: CallId, stage: str, state: str, reason: str | None = None) -> None:
+        change = LiveEvent(call_id, EventKind.STAGE, {"stage": stage, "state": state, "reason": reason})
         with self._database.write() as conn:
             event = self._publisher.record(conn, change)
         self._publisher.publish(event)
+
+
+class Dispatcher:
+    """Starts the workflows that the outbox orders. Blocking."""
+
+    def __init__(self, database: Database, engine: WorkQueue, clock: Clock) -> None:
+        self._database = database
+        self._engine = engine
+        self._clock = clock
+
+    def sweep(self) -> int:
+        """Start what is ordered and can start; returns how many workflows."""
+        with self._database.read() as conn:
+            due = outbox.due(conn, self._clock.now() - LIVE_WAIT)
+        for order in due:
+            self._engine.start(order.workflow, order.key)
+            with self._database.write() as conn:
+                outbox.remove(conn, order)
+        return len(due)
+
+    def reorder_lost(self) -> int:
+        """Order again the work on calls that neither have a verdict nor are worked on; returns how many.
+
+        Nothing should come to that but an engine's database that was restored from an older copy than ours, or lost.
+        """
+        now = self._clock.now()
+        with self._database.read() as conn:
+            unjudged = recordings.unjudged(conn, now - LOST_AFTER)
+        lost = [row for row in unjudged if not self._engine.unfinished(row.sid)]
+        for row in lost:
+            log.error("work on a recording was lost and is ordered again", extra={"call_id": row.call_id})
+            with self._database.write() as conn:
+                recordings.order_work(conn, row)
+        return len(lost)

@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome for one recording that is due. `why` says why it was kept; None where it is deleted."""
+    """The outcome for one recording that is due. `reason` says why it was kept; None where it is deleted."""
 
     sid: RecordingSid
     call_id: CallId
     duration_ms: int
-    why: str | None = None
+    reason: str | None = None
 
 
 class Deletion:
@@ -89,12 +89,12 @@ class Deletion:
         kept = next((file for file in files if sid in file.path), None)
         if kept is None:
             return Outcome(sid, call_id, 0, "our copy has no row")
-        why = self._doubt(kept)
-        if why is None and not dry_run:
-            why = self._delete(sid, call_id, kept)
-        if why is not None:
-            log.warning("the carrier's copy is kept: %s", why, extra={"call_id": call_id})
-        return Outcome(sid, call_id, kept.duration_ms, why)
+        reason = self._doubt(kept)
+        if reason is None and not dry_run:
+            reason = self._delete(sid, call_id, kept)
+        if reason is not None:
+            log.warning("the carrier's copy is kept: %s", reason, extra={"call_id": call_id})
+        return Outcome(sid, call_id, kept.duration_ms, reason)
 
     def _doubt(self, kept: LayerFile) -> str | None:
         """The reason why our copy, read now, is not safe; None if it is."""

@@ -39,7 +39,7 @@ POLICY_INTERVAL_S = 3600.0
 BY_POLICY = "policy"
 
 
-class Erasing:
+class Eraser:
     """Blocking."""
 
     def __init__(

@@ -69,9 +69,9 @@ class ErasureOrders:
             if erasures.get(conn, call_id) is not None:
                 erasures.repeat_request(conn, call_id, at_carrier=at_carrier)
             else:
-                why = refusal(conn, call)
-                if why is not None:
-                    raise ErasureRefusedError(why)
+                refused = refusal(conn, call)
+                if refused is not None:
+                    raise ErasureRefusedError(refused)
                 files: dict[str, Json] = {file.path: file.sha256 for file in layers.of_call(conn, call_id)}
                 held: list[Json] = [_without_reasons(row) for row in holds.of_call(conn, call_id)]
                 row = ErasureRow(

@@ -102,7 +102,7 @@ class Offloader:
             known = layers.finished_paths(conn, finished)
         return [key for key in finished if key in known or key.startswith(f"{peaks.FOLDER}/")]
 
-    def trouble(self) -> str | None:
+    def failure(self) -> str | None:
         """The reason why files wait on the spool, for the health check. Sends a request to the store. Blocking."""
         if self._blobs.objects is None:
             return None

@@ -203,7 +203,7 @@ def _transcript(row: TranscriptRow | None) -> Json:
     return {
         "engine": row.engine,
         "model": row.model,
-        "why": row.why,
+        "reason": row.reason,
         "language": row.language or None,
         "detected": row.detected,
         "crosstalk": row.crosstalk,

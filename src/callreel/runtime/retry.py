@@ -33,10 +33,10 @@ LAST_ATTEMPT = 32
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """`why` is one line for people, without secrets. `after_s` is None if only a person can retry, or, for work that is not
+    """`reason` is one line for people, without secrets. `after_s` is None if only a person can retry, or, for work that is not
     parked, if nothing is left to do."""
 
-    why: str
+    reason: str
     after_s: float | None
     parked: bool = False
 
@@ -67,17 +67,17 @@ def decide(
     """
     if isinstance(error, CallErasedError):
         return Retry(str(error), None)
-    why, limit = _reason(error, park_after)
+    reason, limit = _reason(error, park_after)
     requested_s = error.retry_after_s if isinstance(error, CarrierError) else None
     parked = failure >= limit
     if limit > 1 and parked:
-        why = f"{why}, {failure} times"
+        reason = f"{reason}, {failure} times"
     elif requested_s is not None and requested_s > LONGEST_UNPARKED_S:
-        why, parked = f"{why} and requests a wait of {requested_s:.0f} s", True
+        reason, parked = f"{reason} and requests a wait of {requested_s:.0f} s", True
     if last is not None and failure > last:
-        return Retry(why, None, True)
+        return Retry(reason, None, True)
     wait_s = _BACKOFF.after_s(failure, jitter)
-    return Retry(why, max(wait_s, requested_s or 0.0, FIRST_PARKED_S if parked else 0.0), parked)
+    return Retry(reason, max(wait_s, requested_s or 0.0, FIRST_PARKED_S if parked else 0.0), parked)
 
 
 def _reason(error: Exception, park_after: int) -> tuple[str, int]:

@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
-WORK_QUEUES: Final = {"fetch": 8, "transcribe": 1, "judge": 4}
+WORK_QUEUES: Final = {"download": 8, "transcribe": 1, "compare": 4}
 """The queues of the stages after a call, each with its default concurrency per process."""
 
 
 def work_queues(text: str) -> dict[str, int]:
-    """`fetch=8,judge` as the concurrency by queue; a queue without a number gets its default. Raises ValueError."""
+    """`download=8,compare` as the concurrency by queue; a queue without a number gets its default. Raises ValueError."""
     if text.strip() == "none":
         return {}
     found: dict[str, int] = {}
@@ -95,9 +95,9 @@ class LimitSettings(BaseSettings):
         BeforeValidator(lambda value: work_queues(value) if isinstance(value, str) else value),
     ] = Field(
         default=WORK_QUEUES,
-        description="Queues of the stages after a call that this process works on, with their concurrency: fetch, transcribe and judge, as fetch=8,transcribe=1. A name alone means its default; none leaves all work to other processes.",
+        description="Queues of the stages after a call that this process works on, with their concurrency: download, transcribe and compare, as download=8,transcribe=1. A name alone means its default; none leaves all work to other processes.",
     )
-    fetch_attempts: int = Field(
+    download_attempts: int = Field(
         default=8,
         ge=1,
         le=100,

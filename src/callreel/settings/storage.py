@@ -128,3 +128,9 @@ class RetentionSettings(BaseSettings):
         le=3650,
         description="With CALLREEL_DELETE_AT_CARRIER=after_days: days after the verdict.",
     )
+    workflow_history_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="Days after which the records of finished workflows are deleted. Calls, audio and transcripts stay.",
+    )

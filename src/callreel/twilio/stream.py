@@ -1,6 +1,6 @@
 """Our end of one media stream's protocol, without a socket.
 
-`StreamReceiver` returns exactly one event for each message. It never raises because of what the peer sends: a `Violation`
+`StreamReceiver` returns exactly one event for each message. It never raises because of what the carrier sends: a `Violation`
 says what was wrong and whether to close. Clocks, gaps and roles are handled elsewhere: `audio/jitter_buffer` places the
 frames. `simulator/calls/stream_sender` is the carrier's end.
 
@@ -27,7 +27,7 @@ UNREADABLE: Final = 1007
 MAX_MESSAGE_BYTES: Final = 1 << 20
 """The limit of one message in bytes (characters, for text). A frame of 20 ms takes about 400."""
 UNREADABLE_IN_A_ROW: Final = 100
-"""After this many consecutive unreadable messages the peer evidently uses another protocol."""
+"""After this many consecutive unreadable messages the sender evidently uses another protocol."""
 
 _KEPT_CHARS = 2000
 _FACT_CHARS = 200
@@ -95,7 +95,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A protocol violation by the peer. `close_code` None: count it and continue the stream."""
+    """A protocol violation by the sender. `close_code` None: count it and continue the stream."""
 
     what: str
     close_code: int | None

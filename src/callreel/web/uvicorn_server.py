@@ -69,7 +69,7 @@ class LimitedHttp(H11Protocol):
         super().connection_lost(exc)
 
     def expire(self) -> None:
-        """Close; what a peer does not read within the time of a body is dropped."""
+        """Close; what a client does not read within the time of a body is dropped."""
         self.transport.close()
         self._stall = self.loop.call_later(self.connection_limits.body_s, self.transport.abort)
 

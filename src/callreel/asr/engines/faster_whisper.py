@@ -57,15 +57,15 @@ def check(options: Options) -> Capabilities:
     if importlib.util.find_spec("faster_whisper") is None:
         raise EngineError("engine faster-whisper is not installed: pip install faster-whisper")
     _folder(options)
-    able = capabilities(options)
+    offered = capabilities(options)
     language = language_of(options, "en")
-    if able.model.endswith(_ENGLISH_ONLY) and language != "en":
+    if offered.model.endswith(_ENGLISH_ONLY) and language != "en":
         wanted = f"{named(language)} ({language})" if language else "language detection"
         raise EngineError(
-            f"engine faster-whisper: {able.model} transcribes English only; {wanted} needs a multilingual model, "
+            f"engine faster-whisper: {offered.model} transcribes English only; {wanted} needs a multilingual model, "
             "for example CALLREEL_ENGINE_MODEL=small"
         )
-    return able
+    return offered
 
 
 def capabilities(options: Options) -> Capabilities:

@@ -1,4 +1,4 @@
-"""Telling the log how far the fetching of a model has come: at the beginning, at each tenth, at the end."""
+"""Telling the log how far the downloading of a model has come: at the beginning, at each tenth, at the end."""
 
 import logging
 
@@ -19,6 +19,6 @@ class FetchLog:
         if tenth > self._logged_tenth:
             self._logged_tenth = tenth
             log.info(
-                "fetching the model of engine %s: %d of %d MB",
+                "downloading the model of engine %s: %d of %d MB",
                 self._engine, done_bytes // _MB, whole_bytes // _MB,
             )  # fmt: skip

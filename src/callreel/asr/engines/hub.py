@@ -1,4 +1,4 @@
-"""Model files by the name of their repository at the public model hub: which are here, and fetching the others.
+"""Model files by the name of their repository at the public model hub: which are here, and downloading the others.
 
 Engines name the repository and the files. Files are kept where the hub's own client keeps them
 (`HF_HOME`), so that other programs share them; an interrupted download resumes. The client checks the sizes

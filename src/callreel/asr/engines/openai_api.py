@@ -84,7 +84,7 @@ def _here(base_url: str) -> bool:
 
 def load(options: Options) -> "OpenAIEngine":
     """The engine; connects with its first request."""
-    able = check(options)
+    capabilities = check(options)
     from openai import DefaultHttpxClient, OpenAI
 
     api_key, base_url = option.text(options, "api_key"), option.text(options, "base_url")
@@ -105,7 +105,7 @@ def load(options: Options) -> "OpenAIEngine":
     )
     hints = option.phrases(options, "hints")
     return OpenAIEngine(
-        able,
+        capabilities,
         client,
         language=option.language(options),
         prompt=option.text(options, "prompt"),
@@ -117,12 +117,18 @@ class OpenAIEngine:
     """An `Engine`. Words get times by their length where the server gives none."""
 
     def __init__(
-        self, able: Capabilities, client: "OpenAI", *, language: str, prompt: str, hints: Sequence[str]
+        self,
+        capabilities: Capabilities,
+        client: "OpenAI",
+        *,
+        language: str,
+        prompt: str,
+        hints: Sequence[str],
     ) -> None:
-        self._capabilities = able
+        self._capabilities = capabilities
         self._client = client
         self._language = language
-        self._keywords = hints if able.model in _WITH_KEYWORDS else ()
+        self._keywords = hints if capabilities.model in _WITH_KEYWORDS else ()
         self._prompt = prompt if self._keywords else ", ".join([*([prompt] if prompt else []), *hints])
 
     @property

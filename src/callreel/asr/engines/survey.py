@@ -47,21 +47,21 @@ class Surveyed:
 
 def facts(one: Surveyed) -> dict[str, Json]:
     """An engine as the command line and the API report it."""
-    able = one.capabilities
+    capabilities = one.capabilities
     return {
         "engine": one.name,
-        "model": able.model,
+        "model": capabilities.model,
         "usable": one.usable,
         "missing": one.missing,
-        "partials": able.partials,
-        "word_times": able.word_times,
-        "confidence": able.confidence,
-        "languages": list(able.languages),
-        "languages_on_request": list(able.on_request),
-        "batch": able.batch,
-        "hints": able.hints,
-        "cost_per_minute": able.cost_per_minute,
-        "runs_here": able.runs_here,
+        "partials": capabilities.partials,
+        "word_times": capabilities.word_times,
+        "confidence": capabilities.confidence,
+        "languages": list(capabilities.languages),
+        "languages_on_request": list(capabilities.on_request),
+        "batch": capabilities.batch,
+        "hints": capabilities.hints,
+        "cost_per_minute": capabilities.cost_per_minute,
+        "runs_here": capabilities.runs_here,
     }
 
 
@@ -70,7 +70,7 @@ class Selected:
     """The engine that was picked, and why it and none that would be better."""
 
     choice: EngineChoice
-    why: str
+    reason: str
 
 
 def survey(choice: EngineChoice) -> Surveyed:

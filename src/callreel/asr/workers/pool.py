@@ -23,8 +23,8 @@ class StartedEngine:
     """A running engine, what the chosen one can do and why it was chosen. Another may decode while that one fails."""
 
     host: RemoteEngine
-    able: Capabilities
-    why: str
+    capabilities: Capabilities
+    reason: str
 
 
 @dataclass(slots=True)

@@ -70,9 +70,9 @@ def pack(message: Request | Reply) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def request(body: bytes) -> Request:
+def decode_request(body: bytes) -> Request:
     return _requests.decode(body)
 
 
-def reply(body: bytes) -> Reply:
+def decode_reply(body: bytes) -> Reply:
     return _replies.decode(body)

@@ -96,7 +96,7 @@ def _reason(error: Exception) -> str:
 
 def _receive(stream: BufferedRWPair) -> wire.Request:
     (size_bytes,) = wire.LENGTH.unpack(_exactly(stream, wire.LENGTH.size))
-    return wire.request(_exactly(stream, size_bytes))
+    return wire.decode_request(_exactly(stream, size_bytes))
 
 
 def _exactly(stream: BufferedRWPair, size_bytes: int) -> bytes:

@@ -107,10 +107,10 @@ class MediaSession:
         held, self._held = self._held, None
         return self.receive_all(held) if held else None
 
-    def reject(self, code: int, why: str) -> End:
+    def reject(self, code: int, reason: str) -> End:
         """The call or the clock does not allow the stream to continue."""
         self._counters.add("sockets_closed_by_us" if self.joined else "sockets_refused")
-        log.warning("media socket closed: %s", why)
+        log.warning("media socket closed: %s", reason)
         return self._end(End(EndedBy.SOCKET, code))
 
     def discard(self) -> None:

@@ -116,7 +116,7 @@ class MediaWorkers:
             for worker in self._ready()
         )
 
-    def trouble(self) -> str | None:
+    def failure(self) -> str | None:
         """What is wrong with them, for the health check."""
         running = len(self.status)
         if running == self._count or self._draining:

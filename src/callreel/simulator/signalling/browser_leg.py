@@ -15,7 +15,7 @@ from callreel.domain.call import Track
 from callreel.simulator.clock import CallClock
 from callreel.simulator.signalling import messages as messages
 from callreel.simulator.signalling.signalled_call import CallStage, SignalledCall, Transition, unknown_call
-from callreel.simulator.signalling.webrtc import Peer
+from callreel.simulator.signalling.webrtc import MediaConnection
 from callreel.simulator.sound.leg_audio import LegAudio
 from callreel.simulator.sound.live_sound import LiveInput, PacedOutput
 
@@ -54,7 +54,7 @@ class BrowserLeg:
         self._call = call
         self._channel: SignallingChannel | None = channel
         self._timeouts = timeouts
-        self._peer = Peer(self._next_frame, self._received, self._media_changed)
+        self._media = MediaConnection(self._next_frame, self._received, self._media_changed)
         self._sdp = ""
         self._clock: CallClock | None = None
         self._output: PacedOutput | None = None
@@ -82,16 +82,16 @@ class BrowserLeg:
 
     async def accept_offer(self, offer: str) -> None:
         """Negotiate media with a calling browser. Raises MediaError for an unusable offer."""
-        self._sdp = await self._peer.answer(offer)
+        self._sdp = await self._media.answer(offer)
 
     async def offer(self, parameters: Mapping[str, str]) -> None:
         """Ring the browser; see `decided`."""
-        self._sdp = await self._peer.offer()
+        self._sdp = await self._media.offer()
         self._send(self._call.offer(self._sdp, parameters))
 
     async def connect(self, answer: str) -> None:
         """Connect media with a browser that accepted the call. Raises MediaError."""
-        await self._peer.accept(answer)
+        await self._media.accept(answer)
         self._expect_media()
 
     def join(self, audio: LegAudio, clock: CallClock, speaks: Track, on_hang_up: Callable[[], None]) -> None:
@@ -123,7 +123,7 @@ class BrowserLeg:
         self.ended()
         self._stop_timers()
         self._on_hang_up = self._input = self._output = None
-        await self._peer.close()
+        await self._media.close()
 
     # Called by the signalling socket.
 

@@ -35,7 +35,7 @@ class MediaError(CallreelError):
     """The browser's session description is unusable."""
 
 
-class Peer:
+class MediaConnection:
     """`next_frame` is awaited for each 20 ms of mu-law to send, and paces them. `received` gets (RTP timestamp, samples
     [n]) of each received frame, `changed` each state of the connection: connecting, connected, failed, closed."""
 

@@ -51,8 +51,8 @@ class RecordingRow:
     """Whether the carrier encrypted it with the account owner's key."""
     agreement: float | None = None
     """How well the live layers correlate with it, 0 to 1; measured where several recordings compete."""
-    live_start_ms: int | None = None
-    """Where it starts in the live layers, measured with `agreement`; None where they do not align."""
+    live_start: int | None = None
+    """Where it starts in the live layers, in samples at 8 kHz, measured with `agreement`; None where they do not align."""
 
 
 def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
@@ -99,9 +99,9 @@ def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
     return fetch_all(conn, RecordingRow, query.order_by(recordings.c.started_at, recordings.c.sid))
 
 
-def set_agreement(conn: Connection, sid: RecordingSid, agreement: float, live_start_ms: int | None) -> None:
+def set_agreement(conn: Connection, sid: RecordingSid, agreement: float, live_start: int | None) -> None:
     """Store how well the live layers correlate with a recording, 0 to 1, and where it starts in them."""
-    values = {"agreement": agreement, "live_start_ms": live_start_ms}
+    values = {"agreement": agreement, "live_start": live_start}
     conn.execute(update(recordings).where(recordings.c.sid == sid).values(**values))
 
 
@@ -145,14 +145,14 @@ def download_again(conn: Connection, sid: RecordingSid, at: datetime) -> bool:
     )
     call_id = conn.execute(reopened).scalar()
     if call_id is not None:
-        outbox_rows.put(conn, CallId(call_id), Workflow.FETCH, sid, at)
+        outbox_rows.put(conn, CallId(call_id), Workflow.DOWNLOAD, sid, at)
     return call_id is not None
 
 
 def order_work(conn: Connection, row: RecordingRow) -> None:
     """Add the workflow for a recording's state to the outbox: its download, or a verdict without it."""
     available = row.state in (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
-    workflow = Workflow.FETCH if available else Workflow.NO_RECORDING
+    workflow = Workflow.DOWNLOAD if available else Workflow.NO_RECORDING
     outbox_rows.put(conn, row.call_id, workflow, row.sid, row.updated_at)
 
 

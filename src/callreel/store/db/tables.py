@@ -157,7 +157,7 @@ recordings = _table(
     Column("paused", Boolean, nullable=False, default=False),
     Column("encrypted", Boolean, nullable=False, default=False),
     Column("agreement", Float),
-    Column("live_start_ms", Integer),
+    Column("live_start", Integer),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
 )
 
@@ -221,7 +221,7 @@ transcripts = _table(
     Column("revision", Integer, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("run", Text, nullable=False),
-    Column("why", Text, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("audio_ms", Integer, nullable=False),
     Column("price_per_minute", Float, nullable=False),
     Column("language", Text, nullable=False),

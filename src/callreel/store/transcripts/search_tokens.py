@@ -65,8 +65,10 @@ def _token(letters: list[str], start: int, end: int) -> Token:
 @lru_cache(maxsize=4096)
 def _folded(character: str) -> str:
     """Letters and digits of one character, a space for a separator, nothing for a combining mark."""
-    apart = unicodedata.normalize("NFKD", character).casefold().translate(_UNDECOMPOSED)
-    kept = (c for c in unicodedata.normalize("NFKD", apart) if not unicodedata.category(c).startswith("M"))
+    decomposed = unicodedata.normalize("NFKD", character).casefold().translate(_UNDECOMPOSED)
+    kept = (
+        c for c in unicodedata.normalize("NFKD", decomposed) if not unicodedata.category(c).startswith("M")
+    )
     return "".join(c if c.isalnum() else " " for c in kept)
 
 

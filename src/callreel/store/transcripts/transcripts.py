@@ -44,7 +44,7 @@ _NEW = insert(transcripts).returning(transcripts.c.id)
 class TranscriptRow:
     """The turns of a call by one engine. `revision` counts from 1 within the call and kind.
 
-    `run` names the repeated transcription that made it, empty for the first pass; `why` says why this engine was chosen;
+    `run` names the repeated transcription that made it, empty for the first pass; `reason` says why this engine was chosen;
     `audio_ms` is the duration of the decoded audio, at `price_per_minute`; `language` is a code, empty if unknown, and
     `detected` says that the engine detected it; `crosstalk` counts segments left out because the other party's voice leaked.
     """
@@ -57,7 +57,7 @@ class TranscriptRow:
     revision: int
     created_at: datetime
     run: str
-    why: str
+    reason: str
     audio_ms: int
     price_per_minute: float
     language: str
@@ -71,7 +71,7 @@ class Provenance:
     """The origin of a transcript; fields as in `TranscriptRow`."""
 
     run: str = ""
-    why: str = ""
+    reason: str = ""
     audio_ms: int = 0
     price_per_minute: float = 0.0
     language: str = ""

@@ -98,7 +98,7 @@ def upgrade() -> None:
         sa.Column("paused", sa.Boolean, nullable=False),
         sa.Column("encrypted", sa.Boolean, nullable=False),
         sa.Column("agreement", sa.Float),
-        sa.Column("live_start_ms", sa.Integer),
+        sa.Column("live_start", sa.Integer),
         sa.Column("updated_at", _TIME, nullable=False),
     )
     op.create_table(
@@ -139,7 +139,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("run", sa.String, nullable=False),
-        sa.Column("why", sa.String, nullable=False),
+        sa.Column("reason", sa.String, nullable=False),
         sa.Column("audio_ms", sa.Integer, nullable=False),
         sa.Column("price_per_minute", sa.Float, nullable=False),
         sa.Column("language", sa.String, nullable=False),

@@ -18,7 +18,7 @@ from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
-from callreel.postcall.dispatcher import Dispatcher
+from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.secret_tokens import new_token
 from callreel.settings import LOOPBACK_HOSTS, Settings, describe
 from callreel.web.app import create_app
@@ -30,7 +30,7 @@ def web_app(
     runtime: Runtime,
     engine: StartedEngine,
     live: LiveSide,
-    dispatcher: Dispatcher,
+    dispatch: PeriodicJob,
     health: Health,
     metrics: Metrics,
     *,
@@ -39,7 +39,7 @@ def web_app(
 ) -> FastAPI:
     """All routes of the server except the media socket, which `http_with_media` handles."""
     settings = runtime.settings
-    final = runtime.final.able if runtime.final is not None else engine.able
+    final = runtime.final.capabilities if runtime.final is not None else engine.capabilities
     answering = VoiceRequestHandler(
         runtime.database, runtime.publisher, answer_options(settings), runtime.clock,
         new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=runtime.process,
@@ -51,7 +51,7 @@ def web_app(
         runtime.relay.send(PeerMessage.STREAM_ENDED, stream_sid)
 
     intake = CallbackIntake(
-        runtime.clock, recording_changed=dispatcher.wake, leg_ended=leg_ended(runtime, live.ownership),
+        runtime.clock, recording_changed=dispatch.wake, leg_ended=leg_ended(runtime, live.ownership),
         stream_ended=stream_ended,
     )  # fmt: skip
     carrier = CarrierServices(
