@@ -18,9 +18,10 @@ from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
+from callreel.runtime.loopback import is_loopback
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.secret_tokens import new_token
-from callreel.settings import LOOPBACK_HOSTS, Settings, describe
+from callreel.settings import Settings, describe
 from callreel.web.app import create_app
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.options import ShownSetting, SoftphoneOptions, WebContext, WebOptions
@@ -102,7 +103,7 @@ def carrier_missing(settings: Settings) -> list[str]:
     missing = softphone_options(settings).missing
     if settings.auth_token is None and not settings.shared_keys:
         missing.append("TWILIO_AUTH_TOKEN, the account's auth token: without it no webhook can be trusted")
-    if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_signalling_address:
+    if is_loopback(urlsplit(settings.public_url).hostname) and not settings.softphone_signalling_address:
         missing.append("CALLREEL_PUBLIC_URL, the address under which the carrier reaches this server")
     return missing
 
