@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from callreel.app.carrier import answer_options, signature_check
 from callreel.app.engines import engine_report
 from callreel.app.live import LiveSide, leg_ended
+from callreel.app.redaction import redaction_options
 from callreel.app.runtime import Runtime
 from callreel.asr.engines.survey import Purpose
 from callreel.asr.languages import named
@@ -75,6 +76,7 @@ def web_app(
         trusted_proxies=settings.trusted_proxies,
         settings=shown_settings(settings),
         missing=carrier_missing(settings),
+        redaction=redaction_options(settings),
     )
     context = WebContext(
         runtime.database,

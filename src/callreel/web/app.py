@@ -21,6 +21,7 @@ from callreel.web.api import (
     notes,
     pauses,
     people,
+    redactions,
     revisions,
     roles,
     softphone,
@@ -44,7 +45,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
-    webhooks, pages, sign_in, calls, notes, pauses, revisions, roles, waveform, statistics, people, tokens, softphone,
+    webhooks, pages, sign_in, calls, notes, redactions, pauses, revisions, roles, waveform, statistics, people, tokens, softphone,
     engines, erasure, erasure_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip
 
