@@ -6,7 +6,7 @@ import pytest
 
 from callreel.domain.call import Role
 from callreel.domain.recording import CloudState
-from callreel.domain.verdict import Comparison, Facts, Limits, Verdict, judge
+from callreel.domain.verdict import RECORDING_OFF, Comparison, Facts, Limits, Verdict, judge
 
 AGENT = Comparison(
     role=Role.AGENT,
@@ -113,7 +113,7 @@ EXPLAINED_BY = {
     "failed": ((), Facts(CloudState.FAILED, "13222", live_speech_ms=9_000), {"cloud_failed"}),
     "no recording was asked for": (
         (),
-        Facts(CloudState.MISSING, recording_wanted=False, live_speech_ms=9_000),
+        Facts(CloudState.MISSING, not_recorded=RECORDING_OFF, live_speech_ms=9_000),
         {"not_recorded"},
     ),
     "several causes": (

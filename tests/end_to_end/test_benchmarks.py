@@ -46,3 +46,10 @@ def test_soak_leaves_no_files_descriptors_or_threads() -> None:
     # One socket, task or file that a call leaves behind would be 40.
     assert report["after"]["descriptors"] < report["before"]["descriptors"] + 36
     assert report["after"]["threads"] < report["before"]["threads"] + 36
+
+
+def test_nothing_is_recorded_before_or_without_consent() -> None:
+    report = figures("consent", "--calls", "10")  # each answer in both directions once
+    assert (report["calls"], report["agreed"], report["unrecorded"], report["suspect"]) == (10, 4, 0, 0)
+    for name in ("early_recordings", "early_frames", "unconsented_recordings", "unconsented_frames"):
+        assert report[name] == 0, name

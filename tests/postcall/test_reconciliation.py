@@ -127,7 +127,7 @@ def test_recording_whose_callback_was_lost_is_found(ended: Installation, server:
     assert len(server.seen) == 1, "what is settled is not looked up again"
 
 
-def test_a_look_at_many_ended_calls_is_one_query(ended: Installation, server: RestServer) -> None:
+def test_a_look_at_many_ended_calls_is_two_queries(ended: Installation, server: RestServer) -> None:
     """A thousand calls that wait for their verdict, and one hundred without any report."""
     first = ended.call(CALL)
     with ended.database.write() as conn:
@@ -142,12 +142,12 @@ def test_a_look_at_many_ended_calls_is_one_query(ended: Installation, server: Re
     event.listen(ended.database._reader, "before_cursor_execute", lambda *reported: asked.append(reported[2]))
     ended.clock.step(59)
     service.sweep()
-    assert len([query for query in asked if query.startswith("SELECT")]) == 1, asked
+    assert len([query for query in asked if query.startswith("SELECT")]) == 2, asked
     assert server.seen == []
     ended.clock.step(1)
     service.sweep()
     assert len(server.seen) == 100, "those without a report, and no others"
-    assert len([query for query in asked if query.startswith("SELECT")]) == 2, asked
+    assert len([query for query in asked if query.startswith("SELECT")]) == 4, asked
 
 
 def test_carriers_word_that_there_is_none_is_taken(ended: Installation, server: RestServer) -> None:
@@ -225,7 +225,7 @@ def test_call_with_recording_switched_off_is_not_looked_up(ended: Installation, 
     reconciler(ended, server, record=False).sweep()
     assert server.seen == []
     assert states(ended) == [(missing_sid(CALL), CloudState.MISSING)]
-    assert rows(ended)[0].carrier_status == "recording is switched off"
+    assert rows(ended)[0].carrier_status == "recording is switched off by a setting"
 
 
 def test_without_credentials_a_call_is_given_up_after_the_grace(

@@ -50,7 +50,9 @@ class Socket:
 
 @dataclass
 class Receiver:
-    """`answers` maps a path to the statuses of its next responses; later ones, and those of other paths, are 204."""
+    """`pages` are further paths with a document. `before_answer` gets the parent leg before the dialled leg's document is sent.
+
+    `answers` maps a path to the statuses of its next responses; later ones, and those of other paths, are 204."""
 
     port: int
     secret: str = TOKEN
@@ -64,6 +66,8 @@ class Receiver:
     direction: str = "outgoing"
     action: bool = False
     answer_on_bridge: bool = True
+    pages: tuple[str, ...] = ()
+    before_answer: Callable[[str], Awaitable[None]] | None = None
     answers: dict[str, list[int]] = field(default_factory=dict)
     webhooks: list[Webhook] = field(default_factory=list)
     sockets: list[Socket] = field(default_factory=list)
@@ -136,7 +140,9 @@ def _app(receiver: Receiver) -> FastAPI:
         waiting = receiver.answers.get(f"/{path}")
         if waiting:
             return Response(status_code=waiting.pop(0))
-        if path in ("voice", "again"):
+        if path in ("voice", "again", *receiver.pages):
+            if path == "again" and receiver.before_answer is not None:
+                await receiver.before_answer(form["ParentCallSid"])
             text = receiver.document() if receiver.twiml is None else receiver.twiml(receiver)
             return Response(text, media_type="text/xml")
         if path == "action":

@@ -29,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A received request; `path` includes the query."""
+    """A received request; `path` includes the query, `body` is that of a POST."""
 
     path: str
     headers: Mapping[str, str]

@@ -70,12 +70,12 @@ def test_outgoing_call_is_streamed_recorded_and_dialled() -> None:
 
 
 def test_incoming_call_rings_the_agents_browser() -> None:
-    xml = incoming_answer(STREAM, RECORDING, "ada", PROGRESS.url, f"{HERE}/dial-done", answer_on_bridge=False)
+    xml = incoming_answer(STREAM, RECORDING, "ada", PROGRESS.url, answer_on_bridge=False)
     assert read_twiml(xml) == Script(
         verbs=(
             READ_STREAM,
             READ_RECORDING,
-            Dial((DialClient("ada", PROGRESS),), None, f"{HERE}/dial-done", "POST", 30, False),
+            Dial((DialClient("ada", PROGRESS),), None, None, "POST", 30, False),
         ),
         warnings=(),
     )

@@ -1,6 +1,6 @@
 """Our end of the carrier's requests, for the tests of its routes: an installation with its live side, and signatures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from callreel.domain.ids import CallId, RecordingSid, StreamSid
 from callreel.ingest.callback_intake import CallbackIntake
+from callreel.ingest.consent import ConsentHandler
 from callreel.runtime.counters import Counters
 from callreel.simulator.calls.webhook_forms import (
     LegEvent,
@@ -20,10 +21,19 @@ from callreel.simulator.calls.webhook_forms import (
     voice_form,
 )
 from callreel.twilio.signature import SignatureCheck, settings_header, sign
+from callreel.web.carrier import consent as consent_webhooks
 from callreel.web.carrier import webhooks
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.errors import install_error_handlers
-from tests.support.installation import ACCOUNT, NOON, Installation, answering, leg, temporary_installation
+from tests.support.installation import (
+    ACCOUNT,
+    NOON,
+    Installation,
+    answer_options,
+    answering,
+    leg,
+    temporary_installation,
+)
 
 PUBLIC = "https://calls.example"
 STREAM_URL = "wss://calls.example/twilio/media-stream"
@@ -76,6 +86,7 @@ class CarrierSide:
     woken: list[None] = field(default_factory=list)
     legs: list[CallId] = field(default_factory=list)
     streams: list[str] = field(default_factory=list)
+    granted: list[CallId] = field(default_factory=list)
 
     def post(
         self, path: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
@@ -90,6 +101,15 @@ class CarrierSide:
         return answer.status_code, answer.text
 
 
+def consenting(
+    installation: Installation, granted: Callable[[CallId], None] = lambda call_id: None
+) -> ConsentHandler:
+    return ConsentHandler(
+        installation.database, installation.commits, answer_options(), installation.clock,
+        lambda: "token-of-consent", granted,
+    )  # fmt: skip
+
+
 @contextmanager
 def carrier_side(given: Installation | None = None) -> Iterator[CarrierSide]:
     """On the given installation, or on a temporary one."""
@@ -102,9 +122,17 @@ def carrier_side(given: Installation | None = None) -> Iterator[CarrierSide]:
             leg_ended=side.legs.append,
             stream_ended=side.streams.append,
         )
+        consent = consenting(installation, side.granted.append)
         app.state.carrier = CarrierServices(
-            signature_check(), PUBLIC, answering(installation), intake, installation.commits, counters
+            signature_check(),
+            PUBLIC,
+            answering(installation),
+            consent,
+            intake,
+            installation.commits,
+            counters,
         )
         install_error_handlers(app)
         app.include_router(webhooks.routes)
+        app.include_router(consent_webhooks.routes)
         yield side

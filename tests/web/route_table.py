@@ -108,6 +108,17 @@ TABLE = (
     Route("POST", "/operations/recordings/{sid}/skip", SUPERVISORS, SESSION, 303),
     Route("GET", "/metrics", SUPERVISORS, ANY_CALLS),
     Route("GET", "/api/engines", SUPERVISORS, ANY_CALLS),
+    # Recording policy
+    Route("GET", "/notices/{sha256}.wav", EVERYONE, status=404),
+    *(
+        Route("POST", f"/twilio/consent/{page}", CARRIER, form=dict(CARRIER_FORMS["/twilio/call-status"]))
+        for page in ("notice", "played", "answer")
+    ),
+    Route("GET", "/consent", ADMINISTRATORS, SESSION),
+    Route("GET", "/api/consent", ADMINISTRATORS, SESSION),
+    Route("PUT", "/api/consent", ADMINISTRATORS, SESSION, json={"version": 0, "rules": [], "notices": []}),
+    Route("POST", "/api/consent/preview", ADMINISTRATORS, SESSION, json={"direction": "outgoing"}),
+    Route("POST", "/api/consent/sounds", ADMINISTRATORS, SESSION, 415, json={}),
     # Placing calls
     Route("GET", "/api/softphone", SIGNED_IN, SESSION),
     Route("POST", "/api/softphone/token", SIGNED_IN, SESSION),

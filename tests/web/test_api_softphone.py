@@ -51,6 +51,7 @@ def test_access_token_is_personal_and_short_lived(ready: TestClient) -> None:
         "missing": [],
         "identity": "zoe",
         "local": None,
+        "may_skip_recording": True,
     }
     answer = ready.post("/api/softphone/token", json={"identity": "ada"})
     assert answer.headers["cache-control"] == "no-store"

@@ -34,6 +34,7 @@ from tests.web.carrier_side import (
     VOICE,
     CarrierSide,
     carrier_side,
+    consenting,
     signature_check,
     signed,
     signed_with_shared_key,
@@ -167,13 +168,6 @@ def test_request_with_an_invalid_signature_gets_403_and_is_counted(
     assert "+12125550123" not in caplog.text and caplog.text.count("webhook refused path=") == len(ROUTES)
 
 
-def test_refused_caller_on_this_machine_gets_the_reason_and_the_address(side: CarrierSide) -> None:
-    local = TestClient(side.client.app, client=("127.0.0.1", 50_000))
-    message = local.post("/twilio/voice", data=dict(VOICE)).json()["error"]["message"]
-    assert "X-Twilio-Signature is missing" in message and f"{PUBLIC}/twilio/voice" in message
-    assert "callreel doctor" in message and VOICE["To"] not in message
-
-
 def forged(how: str, path: str, form: Mapping[str, str]) -> Mapping[str, str]:
     by_sha256 = {"X-Twilio-Webhooks-Signature-Settings": f"key={KEY_SID},algorithm=HMAC-SHA256"}
     other_key = {"X-Twilio-Webhooks-Signature-Settings": "key=other,algorithm=HMAC-SHA256"}
@@ -278,7 +272,7 @@ def test_internal_failure_answers_500_so_that_the_carrier_retries(side: CarrierS
     )  # fmt: skip
     service: VoiceRequestHandler = answering(installation)
     app.state.carrier = CarrierServices(
-        signature_check(), PUBLIC, service, intake, installation.commits, Counters()
+        signature_check(), PUBLIC, service, consenting(installation), intake, installation.commits, Counters()
     )
     app.include_router(webhooks.routes)
     client = TestClient(app, raise_server_exceptions=False)
@@ -293,7 +287,13 @@ def test_carrier_routes_need_no_sign_in(side: CarrierSide) -> None:
         recording_changed=lambda: None, leg_ended=lambda call_id: None, stream_ended=lambda sid: None,
     )  # fmt: skip
     carrier = CarrierServices(
-        signature_check(), PUBLIC, answering(installation), intake, installation.commits, Counters()
+        signature_check(),
+        PUBLIC,
+        answering(installation),
+        consenting(installation),
+        intake,
+        installation.commits,
+        Counters(),
     )
     app = create_app(
         WebContext(installation.database, installation.blobs, installation.bus, WebOptions()), carrier

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -27,7 +28,7 @@ from callreel.web.carrier.webhooks import CarrierServices
 from tests.support.installation import answering
 from tests.support.postgres import postgres_server
 from tests.support.seed import DONE, NOON, Seed, seed
-from tests.web.carrier_side import PUBLIC, ROUTES, signature_check, signed
+from tests.web.carrier_side import PUBLIC, ROUTES, consenting, signature_check, signed
 from tests.web.conftest import HASH, enter
 
 TEXTS = (
@@ -84,7 +85,11 @@ def client(place: Seed, cheap_hashes: None) -> TestClient:
     )  # fmt: skip
     commits = GroupCommit(place.database, context.publisher)
     voice = answering(cast(Any, context))
-    app = create_app(context, CarrierServices(signature_check(), PUBLIC, voice, intake, commits, Counters()))
+    consent = consenting(
+        cast(Any, SimpleNamespace(database=place.database, commits=commits, clock=context.clock))
+    )
+    services = CarrierServices(signature_check(), PUBLIC, voice, consent, intake, commits, Counters())
+    app = create_app(context, services)
     app.state.sign_in._by_address = app.state.sign_in.welcome_attempts = AttemptLimit(limit=10**6)
     return TestClient(app, base_url=PUBLIC, follow_redirects=False, raise_server_exceptions=False)
 
@@ -140,7 +145,10 @@ def fields(operation: dict[str, Any], schemas: dict[str, Any], kind: str) -> dic
     content = operation.get("requestBody", {}).get("content", {})
     if kind not in content:
         return {}
-    schema = schemas[content[kind]["schema"]["$ref"].rpartition("/")[2]]
+    schema = content[kind]["schema"]
+    schema = schemas[
+        schema.get("anyOf", [schema])[0]["$ref"].rpartition("/")[2]
+    ]  # an optional body has `anyOf`
     return {name: plausible(one, schemas) for name, one in schema["properties"].items()}
 
 

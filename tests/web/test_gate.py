@@ -27,11 +27,11 @@ VALUES = {
     "{name}": "1",
     "{ending}": "txt",
     "{note_id}": "1",
-    "{redaction_id}": "1",
     "{person_id}": "1",
     "{token_id}": "1",
     "{technician_id}": "1",
     "{sid}": "RE" + "0" * 32,
+    "{sha256}": "0" * 64,
 }
 OPEN = {
     ("GET", "/health"),
@@ -39,6 +39,7 @@ OPEN = {
     ("POST", "/sign-in"),
     ("GET", "/welcome"),
     ("POST", "/welcome"),
+    ("GET", "/notices/{sha256}.wav"),
 }
 BROWSER = {"Accept": "text/html"}
 
@@ -118,6 +119,9 @@ def test_every_route_of_the_composed_server_is_protected(place: Seed) -> None:
         "/twilio/recording-status",
         "/twilio/stream-status",
         "/twilio/call-status",
+        "/twilio/consent/notice",
+        "/twilio/consent/played",
+        "/twilio/consent/answer",
     }
     assert people > 40
 

@@ -38,7 +38,7 @@ from callreel.web.options import SoftphoneOptions
 from tests.support.installation import answering
 from tests.support.seed import DONE, NOON, Seed, open_seed
 from tests.web import route_table
-from tests.web.carrier_side import PUBLIC, signature_check
+from tests.web.carrier_side import PUBLIC, consenting, signature_check
 from tests.web.conftest import HASH, PASSWORD, bearer
 from tests.web.route_table import (
     ADMINISTRATORS,
@@ -200,7 +200,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
     with place.database.write() as conn:  # their use is not stored again
         conn.execute(update(token_table).values(last_used_at=now + timedelta(days=1)))
     values = {
-        "call_id": DONE, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32, "note_id": str(note.id),
+        "call_id": DONE, "sha256": "0" * 64, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32, "note_id": str(note.id),
         "person_id": str(changed.id), "technician_id": str(technician.id),
     }  # fmt: skip
     file = folder / "callreel.db"
@@ -228,6 +228,7 @@ def _app(place: Seed) -> FastAPI:
         signature_check(),
         PUBLIC,
         answering(carrier),
+        consenting(carrier),
         intake,
         GroupCommit(place.database, context.publisher),
         counters,

@@ -16,6 +16,8 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "settings-search": () => import("./settings/element"),
   "erase-progress": () => import("./erase/element"),
   "user-accounts": () => import("./people/accounts"),
+  "consent-policy": () => import("./consent/element"),
+  "recording-mark": () => import("./consent/mark"),
   "my-account": () => import("./people/my_account"),
 };
 

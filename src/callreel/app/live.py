@@ -21,6 +21,7 @@ from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId
 from callreel.ingest.call_ownership import CallOwnership
 from callreel.ingest.call_registry import CallRegistry, CaptureOptions
+from callreel.ingest.consented_capture import ConsentedCapture
 from callreel.ingest.fact_queue import FactQueue
 from callreel.ingest.media.protocol import OpenMedia, SocketLimits, media_protocol
 from callreel.ingest.media.workers import MediaWorkers
@@ -58,6 +59,7 @@ class LiveSide:
     registry: CallRegistry
     ownership: CallOwnership
     restarter: StreamRestarter
+    consented: ConsentedCapture
     pausing: PauseControl
     open_media: OpenMedia
 
@@ -93,9 +95,9 @@ async def live_side(
         Spill(database, blobs),
         _live_options(settings, pausing.phrases),
     )
-    restarter = StreamRestarter(
-        database, carrier_access(settings), answer_options(settings), clock, new_token
-    )
+    answers = answer_options(settings)
+    restarter = StreamRestarter(database, carrier_access(settings), answers, clock, new_token)
+    consented = ConsentedCapture(database, commits, restarter, answers, clock)
     options = CaptureOptions(
         process, settings.objects_dir, settings.block_ms, spool=spool_of(blobs),
         hand_over=database.dialect == "postgresql",
@@ -122,13 +124,15 @@ async def live_side(
         transcription.start()
         stack.push_async_callback(transcription.close)
         stack.push_async_callback(ownership.close)
+        stack.push_async_callback(consented.close)
         stack.push_async_callback(facts.close)
         stack.push_async_callback(streams.close_all)
         stack.push_async_callback(pausing.live.close)
         await stack.enter_async_context(tasks(ownership.reconciling.run(), pausing.live.reconciling.run()))
         yield LiveSide(
-            engine, counters, transcription, registry, ownership, restarter, pausing.control, open_media
-        )
+            engine, counters, transcription, registry, ownership, restarter, consented, pausing.control,
+            open_media,
+        )  # fmt: skip
 
 
 @asynccontextmanager

@@ -8,21 +8,21 @@ from fastapi import FastAPI
 from callreel.app.carrier import answer_options, signature_check
 from callreel.app.engines import engine_report
 from callreel.app.live import LiveSide, leg_ended
-from callreel.app.redaction import redaction_options
 from callreel.app.runtime import Runtime
+from callreel.asr.engine import Capabilities
 from callreel.asr.engines.survey import Purpose
 from callreel.asr.languages import named
 from callreel.asr.workers.pool import StartedEngine
 from callreel.cluster.event_relay import PeerMessage
 from callreel.domain.call import Role
 from callreel.ingest.callback_intake import CallbackIntake
+from callreel.ingest.consent import ConsentHandler
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
-from callreel.runtime.loopback import is_loopback
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.secret_tokens import new_token
-from callreel.settings import Settings, describe
+from callreel.settings import LOOPBACK_HOSTS, Settings, describe
 from callreel.web.app import create_app
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.options import ShownSetting, SoftphoneOptions, WebContext, WebOptions
@@ -56,10 +56,33 @@ def web_app(
         runtime.clock, recording_changed=dispatch.wake, leg_ended=leg_ended(runtime, live.ownership),
         stream_ended=stream_ended,
     )  # fmt: skip
+    consent = ConsentHandler(
+        runtime.database, runtime.commits, answer_options(settings), runtime.clock, new_token,
+        live.consented.granted,
+    )  # fmt: skip
     carrier = CarrierServices(
-        signature_check(settings), settings.public_url, answering, intake, runtime.commits, live.counters
+        signature_check(settings), settings.public_url, answering, consent, intake, runtime.commits,
+        live.counters,
+    )  # fmt: skip
+    context = WebContext(
+        runtime.database,
+        runtime.blobs,
+        runtime.bus,
+        _web_options(runtime, engine, final, demo, demo_sign_in),
+        runtime.clock,
+        health=health,
+        metrics=metrics,
+        work=runtime.durable,
+        pausing=live.pausing,
     )
-    options = WebOptions(
+    return create_app(context, carrier)
+
+
+def _web_options(
+    runtime: Runtime, engine: StartedEngine, final: Capabilities, demo: bool, demo_sign_in: bool
+) -> WebOptions:
+    settings = runtime.settings
+    return WebOptions(
         demo=demo,
         demo_sign_in=demo_sign_in,
         secure_cookies=settings.public_url.startswith("https:"),
@@ -74,22 +97,10 @@ def web_app(
         dial_policy=answer_options(settings).dial_policy,
         demo_identity=settings.incoming_agent,
         trusted_proxies=settings.trusted_proxies,
+        jurisdictions=settings.jurisdictions,
         settings=shown_settings(settings),
         missing=carrier_missing(settings),
-        redaction=redaction_options(settings),
     )
-    context = WebContext(
-        runtime.database,
-        runtime.blobs,
-        runtime.bus,
-        options,
-        runtime.clock,
-        health=health,
-        metrics=metrics,
-        work=runtime.durable,
-        pausing=live.pausing,
-    )
-    return create_app(context, carrier)
 
 
 def shown_settings(settings: Settings) -> list[ShownSetting]:
@@ -105,7 +116,7 @@ def carrier_missing(settings: Settings) -> list[str]:
     missing = softphone_options(settings).missing
     if settings.auth_token is None and not settings.shared_keys:
         missing.append("TWILIO_AUTH_TOKEN, the account's auth token: without it no webhook can be trusted")
-    if is_loopback(urlsplit(settings.public_url).hostname) and not settings.softphone_signalling_address:
+    if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_signalling_address:
         missing.append("CALLREEL_PUBLIC_URL, the address under which the carrier reaches this server")
     return missing
 

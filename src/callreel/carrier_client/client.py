@@ -1,4 +1,4 @@
-"""The carrier's REST API as the server uses it: list, download and delete recordings, query legs, start streams.
+"""The carrier's REST API as the server uses it: list, download and delete recordings, query legs, start streams and recordings.
 
 Requests use the carrier's own library, with our HTTP client; it lacks streaming downloads, which use that client directly.
 URLs are built from our settings and the recording's SID: our credentials are never sent to a URL from a callback or a list.
@@ -129,6 +129,11 @@ class CarrierRecordings:
         status = {"status": "paused", "pause_behavior": "silence"} if paused else {"status": "in-progress"}
         with _readable("a request to pause a recording" if paused else "a request to resume a recording"):
             self._account.calls(leg_sid).recordings(sid).update(**status)
+
+    def start_recording(self, leg_sid: LegSid, **options: str | list[str]) -> None:
+        """Start a recording of a live leg, or keep the one that was started so; `options` as for `start_stream`."""
+        with _readable("a request for a recording"):
+            self._account.calls(leg_sid).recordings.create(**options)
 
     def download(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
         """Download the recording's WAV into `part`, continuing a partial file; returns the contents of its header.

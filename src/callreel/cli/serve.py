@@ -53,9 +53,9 @@ def serve(
         },
         quiet=False,
     )
-    from callreel.runtime.loopback import is_loopback
+    from callreel.settings import LOOPBACK_HOSTS
 
-    if demo and not is_loopback(settings.host):
+    if demo and settings.host not in LOOPBACK_HOSTS:
         raise SettingsError(
             f"demo mode listens on loopback only, not on {settings.host}; omit --demo or --host"
         )

@@ -34,12 +34,11 @@ class Right(StrEnum):
     EDIT_ALL_NOTES = "notes:edit_all"
     HOLD_CALLS = "calls:hold"
     SWAP_ROLES = "calls:swap_roles"
-    REDACT_CALLS = "calls:redact"
-    READ_ORIGINALS = "calls:read_originals"
     ERASE_CALLS = "calls:erase"
     WRITE_TECHNICIANS = "technicians:write"
     WRITE_PEOPLE = "people:write"
     READ_SETTINGS = "settings:read"
+    WRITE_POLICY = "policy:write"
     WRITE_TOKENS = "tokens:write"
 
 
@@ -47,7 +46,6 @@ class Scope(StrEnum):
     """The purpose of a token. A token never grants more than its owner's role."""
 
     READ_CALLS = "calls:read"
-    READ_ORIGINALS = "calls:read_originals"
     WRITE_CALLS = "calls:write"
     ERASE_CALLS = "calls:erase"
     WRITE_PEOPLE = "people:write"
@@ -56,26 +54,19 @@ class Scope(StrEnum):
 _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
 _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
-    Right.REDACT_CALLS, Right.READ_ORIGINALS,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
     UserRole.AGENT: _AGENT,
     UserRole.SUPERVISOR: _SUPERVISOR,
-    UserRole.ADMINISTRATOR: _SUPERVISOR | {Right.ERASE_CALLS, Right.WRITE_PEOPLE, Right.READ_SETTINGS},
+    UserRole.ADMINISTRATOR: _SUPERVISOR
+    | {Right.ERASE_CALLS, Right.WRITE_PEOPLE, Right.READ_SETTINGS, Right.WRITE_POLICY},
 }
 
 _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
     Scope.READ_CALLS: frozenset({Right.READ_CALLS, Right.READ_ALL_CALLS}),
-    Scope.READ_ORIGINALS: frozenset({Right.READ_ORIGINALS}),
     Scope.WRITE_CALLS: frozenset(
-        {
-            Right.WRITE_CALLS,
-            Right.EDIT_ALL_NOTES,
-            Right.SWAP_ROLES,
-            Right.REDACT_CALLS,
-            Right.WRITE_TECHNICIANS,
-        }
+        {Right.WRITE_CALLS, Right.EDIT_ALL_NOTES, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS}
     ),
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),
     Scope.WRITE_PEOPLE: frozenset({Right.WRITE_PEOPLE}),

@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     VERDICT = "verdict"  # {verdict, reasons}
     PAUSE = "pause"  # {paused, silent, start_ms, cause, carrier, ...}: `store/calls/pauses.py`
     NOTE = "note"  # {change: added | changed | removed, note}: a person changed a mark or note
+    CONSENT = "consent"  # the call's consent stamp (`domain/consent.Stamp.summary`)
     PARTIAL = "partial"  # {role, number, start_ms, end_ms, text, stable, tentative}: text joins stable and tentative
     LEVEL = "level"
     # {agent_dbfs, technician_dbfs, position_ms, lag_ms, partials_shed, finals_waiting, finals_spilled, overload: 0 to 4}
@@ -59,6 +60,7 @@ LASTING = frozenset(
         EventKind.VERDICT,
         EventKind.PAUSE,
         EventKind.NOTE,
+        EventKind.CONSENT,
     }
 )
 

@@ -98,8 +98,10 @@ class Facts:
     """Time between the end of one stream and the start of the next."""
     tracks: int = 2
     """Requested tracks of the stream or the recording, whichever are fewer."""
-    recording_wanted: bool = True
-    """Whether a recording was requested from the carrier."""
+    not_recorded: Reason | None = None
+    """Why no recording was requested from the carrier; None if one was."""
+    notice_missing: Reason | None = None
+    """Set if the call was recorded, but the notice about it was not played to its end."""
     paused: bool = False
     """Whether the carrier's recording was paused meanwhile, other than by us: the streams continued."""
     pauses: int = 0
@@ -137,6 +139,7 @@ class Judgement:
     reasons: tuple[Reason, ...] = ()
 
 
+RECORDING_OFF = Reason("not_recorded", "recording is switched off by a setting")
 _LIMITS = Limits()
 _TOO_SHORT, _SILENT = "16101", "16102"
 FAULTS = {
@@ -174,7 +177,7 @@ def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIM
 
 def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
     match facts.cloud_state:
-        case CloudState.MISSING | CloudState.EXPECTED | CloudState.IN_PROGRESS if facts.recording_wanted:
+        case CloudState.MISSING | CloudState.EXPECTED | CloudState.IN_PROGRESS if facts.not_recorded is None:
             yield Reason(
                 "cloud_missing", "the carrier reported no finished recording, and its list contains none"
             )
@@ -188,8 +191,10 @@ def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
 
 
 def _explained_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:
-    if not facts.recording_wanted and facts.cloud_state is not CloudState.STORED:
-        yield Reason("not_recorded", "recording is switched off by a setting")
+    if facts.not_recorded is not None and facts.cloud_state is not CloudState.STORED:
+        yield facts.not_recorded
+    if facts.notice_missing is not None:
+        yield facts.notice_missing
     if facts.cloud_state is CloudState.ABSENT and not _absent_despite_speech(facts, limits):
         yield Reason("cloud_absent", f"the carrier has no recording: {_absence(facts)}")
     if facts.cloud_state is CloudState.FAILED:

@@ -14,7 +14,7 @@ from callreel.domain.ids import CallId, LegSid
 from callreel.ingest.voice_request import TOKEN_PARAMETER, AnswerOptions
 from callreel.runtime.clock import Clock
 from callreel.runtime.secret_tokens import token_hash
-from callreel.store.calls import calls, stream_tokens
+from callreel.store.calls import calls, consents, stream_tokens
 from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
@@ -38,22 +38,27 @@ class StreamRestarter:
         self._options = options
         self._clock = clock
         self._new_token = new_token
-        self._carrier = CarrierRecordings(access)
+        self.carrier = CarrierRecordings(access)
 
     def close(self) -> None:
-        self._carrier.close()
+        self.carrier.close()
 
     def request(self, call_id: CallId, leg_sid: LegSid) -> bool:
-        """Request a stream of `leg_sid`; whether the carrier accepted. A refusal is logged, not raised."""
-        if not self._carrier.usable:
+        """Request a stream of `leg_sid`; whether the carrier accepted. A refusal is logged, not raised.
+
+        Of a call that may not be recorded, or not yet, none is requested.
+        """
+        if not self.carrier.usable:
             log.warning("stream not restarted: no carrier credentials are set", extra={"call_id": call_id})
             return False
         token = self._new_token()
         with self._database.write() as conn:
+            if not consents.permits_recording(conn, call_id):
+                return False
             now = self._clock.now()
             stream_tokens.issue(conn, token_hash(token), leg_sid, call_id, now, self._options.token_ttl_s)
         try:
-            self._carrier.start_stream(
+            self.carrier.start_stream(
                 leg_sid, url=self._options.stream_url, track=self._options.stream_track,
                 status_callback=self._options.callback("stream-status"), status_callback_method="POST",
                 parameter1_name=TOKEN_PARAMETER, parameter1_value=token,

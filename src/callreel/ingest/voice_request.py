@@ -1,5 +1,8 @@
 """Answering the carrier's voice request: check who calls whom, then return the TwiML that records and connects the call.
 
+Whether it is recorded at once, after a notice, after consent, or not at all, is up to the recording policy
+(`domain/consent`); notice and consent are handled by `ingest/consent`.
+
 The number that a browser dials is untrusted; the agent is the `From` of the webhook, whose signature is verified. A refused call gets
 TwiML that says why and a log line, but no database row.
 """
@@ -9,22 +12,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from callreel.asr.languages import named, normalized
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Direction, Role, Topology
 from callreel.domain.caller import caller_number
+from callreel.domain.consent import Jurisdiction, Mode, OnDecline, Stamp, Subject, Wording, decide
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.ingest.consent_documents import ConsentStep, consent_event, notice_document, wording_of
 from callreel.runtime.clock import Clock
 from callreel.runtime.secret_tokens import token_hash
 from callreel.runtime.tracing import span
-from callreel.store.calls import calls, legs, stream_tokens
+from callreel.store.calls import calls, consent_policies, consents, legs, stream_tokens
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
 from callreel.store.db.database import Database
 from callreel.twilio import twiml
 from callreel.twilio.connection_overrides import with_overrides
-from callreel.twilio.dial_policy import DialPolicy, Refused, mask
+from callreel.twilio.dial_policy import DialPolicy, Refused, country_of, mask
 from callreel.twilio.webhooks import VoiceRequest
 
 log = logging.getLogger(__name__)
@@ -32,6 +39,8 @@ log = logging.getLogger(__name__)
 TOKEN_PARAMETER = "token"
 LANGUAGE_PARAMETER = "Language"
 """The parameter with which the phone page may request a language."""
+RECORD_PARAMETER = "Record"
+"""The parameter with which the phone page may request, by `no`, that the call is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +62,9 @@ class AnswerOptions:
     callback_retry_policy: str = "all"
     answer_on_bridge: bool = True
     swap_tracks: bool = False
-    redact: bool = False
-    """Whether text and audio of new calls are withheld until they are redacted."""
     token_ttl_s: int = 300
     """How long after its TwiML a stream may begin."""
+    jurisdictions: tuple[Jurisdiction, ...] = ()
 
     def callback(self, path: str) -> str:
         """The public URL of one of our carrier routes, with the retries that the carrier is to make."""
@@ -64,30 +72,36 @@ class AnswerOptions:
         return with_overrides(url, self.callback_retries, self.callback_retry_policy)
 
 
-def outgoing_document(options: AnswerOptions, number: str, token: str) -> str:
-    """The TwiML of an outgoing call to `number` (E.164); `callreel doctor twiml` prints it."""
+def outgoing_document(options: AnswerOptions, number: str, token: str, number_url: str | None = None) -> str:
+    """The TwiML of an outgoing call to `number` (E.164); `callreel doctor twiml` prints it.
+
+    Without a token it starts neither a stream nor a recording. `number_url`: the document for the dialled leg.
+    """
     return twiml.outgoing_answer(
         stream=_stream(options, token),
-        recording=_recording(options),
+        recording=_recording(options, token),
         caller_id=options.caller_id,
         number=number,
         dial_status_callback=options.callback("call-status"),
         answer_on_bridge=options.answer_on_bridge,
+        number_url=number_url,
     )
 
 
 def incoming_document(options: AnswerOptions, token: str) -> str:
-    """The TwiML of an incoming call, which rings the agent's browser client."""
+    """The TwiML of an incoming call, which rings the agent's browser client. Without a token nothing is recorded."""
     return twiml.incoming_answer(
         stream=_stream(options, token),
-        recording=_recording(options),
+        recording=_recording(options, token),
         client_identity=options.incoming_agent,
         dial_status_callback=options.callback("call-status"),
         answer_on_bridge=options.answer_on_bridge,
     )
 
 
-def _stream(options: AnswerOptions, token: str) -> twiml.StreamOptions:
+def _stream(options: AnswerOptions, token: str) -> twiml.StreamOptions | None:
+    if not token:
+        return None
     return twiml.StreamOptions(
         url=options.stream_url,
         track=options.stream_track,
@@ -96,8 +110,8 @@ def _stream(options: AnswerOptions, token: str) -> twiml.StreamOptions:
     )
 
 
-def _recording(options: AnswerOptions) -> twiml.RecordingOptions | None:
-    if not options.record:
+def _recording(options: AnswerOptions, token: str) -> twiml.RecordingOptions | None:
+    if not (options.record and token):
         return None
     return twiml.RecordingOptions(
         channels=options.recording_channels,
@@ -142,9 +156,12 @@ class VoiceRequestHandler:
         A repeated request for the same leg stores no second call, only a new token.
         """
         if request.direction is Direction.INCOMING:
-            token = self._store(
+            stamp, token = self._store(
                 request, agent=self._options.incoming_agent, number=caller_number(request.from_)
             )
+            if stamp is not None and (wording := self._wording(stamp)) is not None:
+                step = ConsentStep.of(stamp, Direction.INCOMING)
+                return notice_document(self._options.callback, self._options.public_url, stamp, wording, step)
             return incoming_document(self._options, token)
         if not request.agent_identity:
             return _refusal(request, "The agent is not identified.")
@@ -156,11 +173,18 @@ class VoiceRequestHandler:
         language = _language(request)
         if not self._supports(language):
             return _refusal(request, f"No speech engine here supports {named(language)}.")
-        token = self._store(request, agent=request.agent_identity, number=decision.e164, language=language)
-        return outgoing_document(self._options, decision.e164, token)
+        stamp, token = self._store(
+            request, agent=request.agent_identity, number=decision.e164, language=language
+        )
+        url = None
+        if stamp is not None and stamp.notice:
+            url = ConsentStep.of(stamp, Direction.OUTGOING).url(self._options.callback, "notice")
+        return outgoing_document(self._options, decision.e164, token, url)
 
-    def _store(self, request: VoiceRequest, *, agent: str, number: str, language: str = "") -> str:
-        """Store call, leg and token in one transaction. Returns the token."""
+    def _store(
+        self, request: VoiceRequest, *, agent: str, number: str, language: str = ""
+    ) -> tuple[Stamp | None, str]:
+        """Store call, leg, consent stamp and token in one transaction. The token is empty unless streaming may begin."""
         token, now = self._new_token(), self._clock.now()
         events: list[LiveEvent] = []
         with (
@@ -183,13 +207,52 @@ class VoiceRequestHandler:
                         status=request.status,
                     ),
                 )
+                stamp = self._stamp(conn, row, request)
                 data = {"state": CallState.LIVE, "direction": request.direction}
                 events.append(self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, data)))
-            stream_tokens.issue(
-                conn, token_hash(token), request.leg_sid, call_id, now, self._options.token_ttl_s
-            )
+                if stamp is not None:
+                    consents.insert(conn, stamp)
+                    events.append(self._publisher.record(conn, consent_event(stamp)))
+            else:
+                stamp = consents.of_call(conn, call_id)
+            if stamp is not None and stamp.capture_at is None:
+                token = ""
+            else:
+                stream_tokens.issue(
+                    conn, token_hash(token), request.leg_sid, call_id, now, self._options.token_ttl_s
+                )
         self._publisher.publish(*events)
-        return token
+        return stamp, token
+
+    def _wording(self, stamp: Stamp) -> Wording | None:
+        with self._database.read() as conn:
+            return wording_of(conn, stamp)
+
+    def _stamp(self, conn: Connection, call: CallRow, request: VoiceRequest) -> Stamp | None:
+        """The decision of the recording policy about a new call; None if it has no rule for it."""
+        found = consent_policies.current(conn)
+        subject = Subject(call.direction, call.remote_number, country_of(call.remote_number), call.agent)
+        decision = decide(
+            found.policy, self._options.jurisdictions, subject, language=call.language,
+            skip=request.parameters.get(RECORD_PARAMETER) == "no",
+        )  # fmt: skip
+        if decision.rule is None and not decision.skipped:
+            return None
+        rule, notice = decision.rule, decision.notice
+        # Before a notice on the caller's own leg, and before consent, nothing may start.
+        waits = decision.mode is Mode.ASK or (notice is not None and call.direction is Direction.INCOMING)
+        return Stamp(
+            call_id=call.id,
+            mode=decision.mode,
+            policy_version=found.version,
+            rule=rule.name if rule else "",
+            skipped=decision.skipped,
+            notice=notice.name if notice else "",
+            notice_version=notice.version if notice else 0,
+            language=decision.wording.language if decision.wording else "",
+            on_decline=rule.on_decline if rule else OnDecline.CONTINUE,
+            capture_at=None if waits or decision.mode is Mode.OFF else call.created_at,
+        )
 
     def _new_row(
         self, request: VoiceRequest, call_id: CallId, agent: str, number: str, language: str, now: datetime
@@ -206,7 +269,6 @@ class VoiceRequestHandler:
             created_at=now,
             owner=self._owner,
             language=language,
-            redaction_awaited=self._options.redact,
         )
 
 

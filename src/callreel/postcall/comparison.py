@@ -15,12 +15,20 @@ from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.pause import CarrierPause, PauseEnd
 from callreel.domain.recording import CloudState, Layer
-from callreel.domain.verdict import ChannelFault, Comparison, Facts, Judgement, Limits, judge
+from callreel.domain.verdict import (
+    RECORDING_OFF,
+    ChannelFault,
+    Comparison,
+    Facts,
+    Judgement,
+    Limits,
+    judge,
+)
 from callreel.postcall.call_audio import CallAudio, CallRows, channel_fault, open_call_audio, read_rows
 from callreel.review.costs import main_recording
 from callreel.review.live_scoring import save_text_score
 from callreel.runtime.clock import Clock
-from callreel.store.calls import calls, pauses
+from callreel.store.calls import calls, consents, pauses
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
@@ -83,6 +91,7 @@ class LayerComparison:
         reported_s = [part.row.duration_s for part in parts]
         with self._database.read() as conn:
             paused_by_us = pauses.of_call(conn, rows.call.id)
+            consent = consents.of_call(conn, rows.call.id)
             live_speech_ms = sum(
                 final.segment.end_ms - final.segment.start_ms
                 for final in finals.of_call(conn, rows.call.id)
@@ -113,7 +122,9 @@ class LayerComparison:
             frames_late=sum(_count(streamed, role, "late") for role in Role),
             between_streams_ms=between_ms,
             tracks=self._tracks,
-            recording_wanted=self._record,
+            not_recorded=(consent.unrecorded if consent else None)
+            or (None if self._record else RECORDING_OFF),
+            notice_missing=consent.unannounced(rows.call.answered_at is not None) if consent else None,
             paused=paused,
             pauses=len(paused_by_us),
             pause_edges_ms=sum(map(_edges_ms, paused_by_us)),

@@ -14,9 +14,10 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
+from callreel.domain.verdict import RECORDING_OFF
 from callreel.postcall.reports import save_report
 from callreel.runtime.clock import Clock
-from callreel.store.calls import recordings
+from callreel.store.calls import consents, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
@@ -77,13 +78,17 @@ class Reconciler:
         now = self._clock.now()
         with self._database.read() as conn:
             unsettled = recordings.unsettled_calls(conn)
+            stamps = consents.of_calls(conn, [call.id for call in unsettled])
         waiting = {call.id for call in unsettled}
         self._looked_up = {call_id: at for call_id, at in self._looked_up.items() if call_id in waiting}
         for call in unsettled:
             assert call.ended_at is not None
             over = self._schedule.over(call.ended_at, now)
+            stamp = stamps.get(call.id)
             if not self._record:
-                self._give_up(call, "recording is switched off")
+                self._give_up(call, RECORDING_OFF.detail)
+            elif stamp is not None and stamp.unrecorded is not None and not self._known(call):
+                self._give_up(call, stamp.unrecorded.detail)
             elif self._schedule.due(call.ended_at, self._looked_up.get(call.id), now):
                 # An open breaker postpones a lookup, unless the call has waited for so long that it is given up anyway.
                 if over or not self._breaker.is_open:
@@ -121,9 +126,12 @@ class Reconciler:
                 return None if settled else "no callback came"
         return f"no callback came, and the carrier could not be asked: {self._breaker.reason}"
 
-    def _give_up(self, call: CallRow, reason: str) -> None:
+    def _known(self, call: CallRow) -> list[RecordingRow]:
         with self._database.read() as conn:
-            known = recordings.of_call(conn, call.id)
+            return recordings.of_call(conn, call.id)
+
+    def _give_up(self, call: CallRow, reason: str) -> None:
+        known = self._known(call)
         sid = known[0].sid if known else missing_sid(call.id)
         log.warning("no recording: %s", reason, extra={"call_id": call.id})
         missing = RecordingRow(

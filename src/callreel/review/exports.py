@@ -13,17 +13,16 @@ from callreel.formats.plain_text import plain_text
 from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
-from callreel.redaction.masking import masked_turns
-from callreel.review.redacted_view import stretches_to_mask
 from callreel.review.summary import (
     call_head,
+    consent_summary,
     displayed_turns,
     live_offset_ms,
     live_turns,
     pause_summary,
     revision_head,
 )
-from callreel.store.calls import calls, pauses
+from callreel.store.calls import calls, consents, pauses
 from callreel.store.people import technicians
 from callreel.store.transcripts import revisions
 
@@ -54,18 +53,16 @@ def export_transcript(
     names: Mapping[Role, str],
     *,
     byte_order_mark: bool = False,
-    original: bool = False,
 ) -> str | None:
     """The file's text, or None if there is no such call. `names` has the display name of each role.
 
-    `byte_order_mark` is for CSV alone. Redacted words are masked unless `original`.
+    `byte_order_mark` is for CSV alone.
     """
     row = calls.get(conn, call_id)
     if row is None:
         return None
     shown = revisions.shown(conn, call_id)
-    said = () if row.withheld and not original else shown.turns if shown else live_turns(conn, row)
-    turns = displayed_turns(row, masked_turns(said, stretches_to_mask(conn, row, original=original)))
+    turns = displayed_turns(row, shown.turns if shown else live_turns(conn, row))
     listed = [pause_summary(pause, live_offset_ms(row)) for pause in pauses.of_call(conn, call_id)]
     paused = ordered(
         Paused(pause["start_ms"], end_ms if isinstance(end_ms := pause["end_ms"], int) else None)
@@ -81,6 +78,7 @@ def export_transcript(
             return transcript_csv(turns, names, paused, byte_order_mark=byte_order_mark)
         case Format.JSON:
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
+            head["consent"] = consent_summary(conn, call_id)
             return transcript_json({**_json_head(head, shown), "pauses": listed}, turns)
     lines = [
         ("Call", row.id),
@@ -89,6 +87,8 @@ def export_transcript(
         (names[Role.TECHNICIAN], row.remote_number),
         ("Transcript", _what(shown)),
     ]
+    if stamp := consents.of_call(conn, call_id):
+        lines.append(("Consent", stamp.text))
     return plain_text(lines, turns, names, paused)
 
 

@@ -12,13 +12,12 @@ from callreel.domain.cost import Prices
 from callreel.domain.events import Json, swap_roles
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile
-from callreel.domain.transcript import Final, TranscriptKind, Turn, Word
+from callreel.domain.transcript import Final, TranscriptKind, Turn
 from callreel.domain.verdict import Comparison, Reason
-from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.costs import between_ms, cost_of, main_recording
-from callreel.review.redacted_view import redaction_summary, stretches_to_mask
 from callreel.store.calls import (
     calls,
+    consents,
     erasures,
     facts,
     holds,
@@ -53,12 +52,10 @@ def call_summary(
     *,
     words: bool = False,
     machine: bool = False,
-    original: bool = False,
 ) -> Summary | None:
     """All data of a call, or None if there is no such call.
 
     `turns` are those of the newest revision. `words` adds each turn's words, `machine` the engine's original turns.
-    Redacted words are masked and text that awaits redaction is left out, unless `original`.
     `cost` is None for a live call and without `prices`.
     """
     row = calls.get(conn, call_id)
@@ -69,15 +66,9 @@ def call_summary(
     turns = {"turns": shown.turns if shown else (), "live_turns": live_turns(conn, row)}
     if machine:
         turns["machine_turns"] = shown.machine.turns if shown else ()
-    stretches = stretches_to_mask(conn, row, original=original)
-    hidden = row.withheld and not original
     by_role: Summary = {
-        "layers": _layers(call_id, layers.of_call(conn, call_id), original),
-        "redaction": redaction_summary(conn, row, original=original),
-        **{
-            name: [] if hidden else [_turn(turn, words) for turn in masked_turns(listed, stretches)]
-            for name, listed in turns.items()
-        },
+        "layers": _layers(call_id, layers.of_call(conn, call_id)),
+        **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
     }
     return {
@@ -86,6 +77,7 @@ def call_summary(
         **(swap_roles(by_role) if row.roles_swapped else by_role),
         "role_swaps": role_swaps(conn, call_id),
         "language": row.language or None,
+        "consent": consent_summary(conn, call_id),
         "transcript": _transcript(shown.machine if shown else None),
         "revision": revision_head(shown.revision) if shown and shown.revision else None,
         "live_offset_ms": live_offset_ms(row),
@@ -139,6 +131,12 @@ def role_swaps(conn: Connection, call_id: CallId) -> list[Json]:
     return listed[::-1]
 
 
+def consent_summary(conn: Connection, call_id: CallId) -> Summary | None:
+    """The consent stamp of the call; None if the recording policy has no rule for it."""
+    stamp = consents.of_call(conn, call_id)
+    return stamp.summary if stamp else None
+
+
 def displayed_turns(row: CallRow, turns: Sequence[Turn]) -> Sequence[Turn]:
     """`turns`, which have the recorded roles, with the displayed ones."""
     return [replace(turn, role=row.displayed(turn.role)) for turn in turns] if row.roles_swapped else turns
@@ -187,20 +185,16 @@ def _reason(reason: Reason) -> Json:
     return {"code": reason.code, "role": reason.role.value if reason.role else None, "detail": reason.detail}
 
 
-def _layers(call_id: CallId, files: Sequence[LayerFile], original: bool) -> list[Json]:
-    ending = ".wav?original=true" if original else ".wav"
-    return [
-        _layer(f"/calls/{call_id}/layers/{name}{ending}", file)
-        for name, file in zip(layer_names(files), files, strict=True)
-    ]
+def _layers(call_id: CallId, files: Sequence[LayerFile]) -> list[Json]:
+    return [_layer(call_id, name, file) for name, file in zip(layer_names(files), files, strict=True)]
 
 
-def _layer(url: str, file: LayerFile) -> Json:
+def _layer(call_id: CallId, name: str, file: LayerFile) -> Json:
     return {
         "layer": file.layer.value,
         "role": file.role.value if file.role else None,
         "path": file.path,
-        "url": url,
+        "url": f"/calls/{call_id}/layers/{name}.wav",
         "rate_hz": file.rate_hz,
         "channels": file.channels,
         "duration_ms": file.duration_ms,
@@ -300,19 +294,16 @@ def _turn(turn: Turn, words: bool) -> Json:
         "fallback_engine": turn.fallback_engine,
     }
     if words:
-        document["words"] = [_word(word) for word in turn.words]
+        document["words"] = [
+            {
+                "text": word.text,
+                "start_ms": word.start_ms,
+                "end_ms": word.end_ms,
+                "confidence": word.confidence,
+            }
+            for word in turn.words
+        ]
     return document
-
-
-def _word(word: Word) -> Json:
-    document: Summary = {
-        "text": word.text,
-        "start_ms": word.start_ms,
-        "end_ms": word.end_ms,
-        "confidence": word.confidence,
-    }
-    entity = entity_of(word)
-    return document | {"entity": entity.value} if entity else document
 
 
 def _recording(row: RecordingRow | None) -> Json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from callreel.audio.samples import Samples
@@ -39,6 +40,8 @@ class CallScript:
     faults: tuple[Fault, ...] = ()
     live: bool = False
     keys: str = ""
+    responses: tuple[str, ...] = ()
+    """What the phone's party answers to each `<Gather>`: keys (`1`), words (`yes please`), or nothing (empty)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -51,6 +54,7 @@ class Technician:
     answers: bool = True
     ringback: Ringback = Ringback.NORTH_AMERICA
     faults: tuple[Fault, ...] = ()
+    responses: tuple[str, ...] = ()
 
 
 class Stage(StrEnum):
@@ -73,7 +77,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StreamOutcome:
-    """One media stream. `start_ms`: the position of its timestamp 0 in the call. `tracks`: mu-law from timestamp 0, as
+    """One media stream. `start_ms`, `began_at`: the position and time of its timestamp 0. `tracks`: mu-law from timestamp 0, as
     sent without faults. `close_code`: the receiver's, None if the carrier ended the stream."""
 
     sid: str
@@ -81,6 +85,7 @@ class StreamOutcome:
     tracks: Mapping[Track, bytes]
     close_code: int | None
     error: str | None
+    began_at: datetime
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +95,18 @@ class RecordingOutcome:
     sid: str
     status: str
     start_ms: int
+    began_at: datetime
     samples: Samples | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Speech or a sound that one leg received, in call time. `what` is the text, or the URL of the sound."""
+
+    leg_sid: str
+    what: str
+    from_ms: int
+    to_ms: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +128,7 @@ class CallOutcome:
     warnings: tuple[str, ...]
     keys: str = ""
     """DTMF digits sent by a browser."""
+    prompts: tuple[Prompt, ...] = ()
 
     @property
     def stream_sids(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ failure at the receiver raises nothing; the `Delivery` records it.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import httpx2
@@ -36,6 +36,7 @@ class Delivery:
     attempts: tuple[int, ...]
     body: str = ""
     content_type: str = ""
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def status(self) -> int:
@@ -85,7 +86,7 @@ class WebhookSender:
             attempts.append(_NO_RESPONSE)
             response = None
         body, kind = (response.text, response.headers.get("content-type", "")) if response else ("", "")
-        return Delivery(address, form, tuple(attempts), body, kind)
+        return Delivery(address, form, tuple(attempts), body, kind, response.content if response else b"")
 
     async def _attempt(
         self, method: str, address: str, fields: dict[str, str], headers: dict[str, str], overrides: Overrides

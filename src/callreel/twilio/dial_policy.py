@@ -125,6 +125,14 @@ class DialPolicy:
         reason = self._against(number, e164)
         return Refused(reason) if reason else Allowed(e164)
 
+    def e164(self, raw: str) -> str:
+        """A typed number in E.164, whether it may be called or not; empty if it is none."""
+        try:
+            number = phonenumbers.parse(raw, self.default_region)
+        except phonenumbers.NumberParseException:
+            return ""
+        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
     def _short(self, raw: str) -> bool:
         digits = 0 if _LETTER.search(raw) else len(_digits(raw))
         return 0 < digits <= _SHORT_DIGITS or any(
@@ -153,6 +161,14 @@ def mask(number: str) -> str:
     except phonenumbers.NumberParseException:
         code = ""
     return f"{code}…{digits[-2:]}"
+
+
+def country_of(e164: str) -> str:
+    """The code of a number's country; empty for a number of no country, and for a withheld one."""
+    try:
+        return _region(phonenumbers.parse(e164)) or ""
+    except phonenumbers.NumberParseException:
+        return ""
 
 
 def _caller_id(e164: str) -> PhoneNumber:

@@ -84,18 +84,23 @@ def check_recording_options(options: RecordingOptions) -> None:
 
 
 def outgoing_answer(
-    stream: StreamOptions,
+    stream: StreamOptions | None,
     recording: RecordingOptions | None,
     caller_id: str,
     number: str,
     dial_status_callback: str,
-    dial_action: str | None = None,
     answer_on_bridge: bool = True,
+    number_url: str | None = None,
 ) -> str:
-    """For an agent's browser that calls out: stream and record its leg, then dial `number` (E.164) as `caller_id`."""
-    dial = _dial(dial_action, answer_on_bridge, caller_id=caller_id)
+    """For an agent's browser that calls out: stream and record its leg, then dial `number` (E.164) as `caller_id`.
+
+    The document at `number_url` runs on the dialled leg before the bridge.
+    """
+    dial = _dial(answer_on_bridge, caller_id=caller_id)
     dial.number(
         number,
+        url=number_url,
+        method=_POST if number_url is not None else None,
         status_callback=dial_status_callback,
         status_callback_event=_PROGRESS,
         status_callback_method=_POST,
@@ -104,15 +109,14 @@ def outgoing_answer(
 
 
 def incoming_answer(
-    stream: StreamOptions,
+    stream: StreamOptions | None,
     recording: RecordingOptions | None,
     client_identity: str,
     dial_status_callback: str,
-    dial_action: str | None = None,
     answer_on_bridge: bool = True,
 ) -> str:
     """For a call to our number: stream and record the caller's leg, then ring the agent's browser."""
-    dial = _dial(dial_action, answer_on_bridge)
+    dial = _dial(answer_on_bridge)
     dial.client(
         client_identity,
         status_callback=dial_status_callback,
@@ -130,9 +134,10 @@ def refusal(text: str) -> str:
     return str(response)
 
 
-def _document(stream: StreamOptions, recording: RecordingOptions | None, dial: Dial) -> str:
+def _document(stream: StreamOptions | None, recording: RecordingOptions | None, dial: Dial) -> str:
     response = VoiceResponse()
-    response.append(_start_stream(stream))
+    if stream is not None:
+        response.append(_start_stream(stream))
     if recording is not None:
         response.append(_start_recording(recording))
     response.append(dial)
@@ -167,13 +172,8 @@ def _start_recording(options: RecordingOptions) -> Start:
     return start
 
 
-def _dial(action: str | None, answer_on_bridge: bool, caller_id: str | None = None) -> Dial:
-    return Dial(
-        caller_id=caller_id,
-        answer_on_bridge=answer_on_bridge,
-        action=action,
-        method=_POST if action is not None else None,
-    )
+def _dial(answer_on_bridge: bool, caller_id: str | None = None) -> Dial:
+    return Dial(caller_id=caller_id, answer_on_bridge=answer_on_bridge)
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:

@@ -158,6 +158,11 @@ def parse_voice(form: Mapping[str, str]) -> VoiceRequest:
     )
 
 
+def leg_of(form: Mapping[str, str]) -> LegSid:
+    """The leg that a request for TwiML comes from. Raises WebhookError without a valid CallSid."""
+    return LegSid(_sid(form, "CallSid"))
+
+
 def parse_call_status(form: Mapping[str, str]) -> CallProgress:
     """Parse a progress callback of a leg. Raises WebhookError without CallSid, AccountSid or CallStatus."""
     return CallProgress(

@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from callreel import __version__
 from callreel.web.api import (
     calls,
+    consent,
     engines,
     erasure,
     exports,
@@ -21,7 +22,6 @@ from callreel.web.api import (
     notes,
     pauses,
     people,
-    redactions,
     revisions,
     roles,
     softphone,
@@ -33,6 +33,7 @@ from callreel.web.auth.gate import Gate, SecurityHeaders
 from callreel.web.auth.person import demo_person
 from callreel.web.auth.signin import SignIn
 from callreel.web.body_limits import BodyLimits
+from callreel.web.carrier import consent as consent_webhooks
 from callreel.web.carrier import webhooks
 from callreel.web.errors import install_error_handlers
 from callreel.web.options import WebContext, WebOptions
@@ -45,7 +46,8 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
-    webhooks, pages, sign_in, calls, notes, redactions, pauses, revisions, roles, waveform, statistics, people, tokens, softphone,
+    webhooks, consent_webhooks, pages, sign_in, calls, consent, notes, pauses, revisions, roles, waveform, statistics, people,
+    tokens, softphone,
     engines, erasure, erasure_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip
 
@@ -70,7 +72,7 @@ def create_app(
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.trusted_proxies))
     install_error_handlers(app)
     for module in _ROUTED:
-        if module is not webhooks or carrier is not None:
+        if module not in (webhooks, consent_webhooks) or carrier is not None:
             app.include_router(module.routes)
     for router in routers:
         app.include_router(router)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from callreel.web.auth.gate import SIGNED
 from callreel.web.errors import error_response
 
-_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+_NOT_JSON: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "audio/wav")
 _MARK: Final = re.compile(rb'["\[\]{},]')
 _INSIDE_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
@@ -39,8 +39,12 @@ DEFAULT: Final = BodyLimit()
 LARGER: Final = (
     ("POST", compile_path("/api/calls/{call_id}/revisions")[0], BodyLimit(1 << 20, items=6_000)),
     ("PUT", compile_path("/api/vocabulary")[0], BodyLimit(1 << 19, items=2_000)),
+    ("PUT", compile_path("/api/consent")[0], BodyLimit(1 << 19, depth=6, items=6_000)),
+    ("POST", compile_path("/api/consent/preview")[0], BodyLimit(1 << 19, depth=7, items=6_000)),
+    ("POST", compile_path("/api/consent/sounds")[0], BodyLimit(1 << 20)),
 )
-"""Routes with another limit: a revision has up to 1,000 changes, the vocabulary up to 1,000 phrases."""
+"""Routes with another limit: a revision has up to 1,000 changes, the vocabulary up to 1,000 phrases, the recording policy up
+to 100 rules."""
 
 
 def limit_of(method: str, path: str) -> BodyLimit:
@@ -120,8 +124,8 @@ class BodyLimits:
         if declared.isdecimal() and int(declared[:20]) > limit.size_bytes:
             await error_response(Request(scope), 413, limit.too_large)(scope, receive, send)
             return
-        form = headers.get("content-type", "").partition(";")[0].strip().lower() in _FORMS
-        meter = None if form else JsonMeter(limit)
+        other = headers.get("content-type", "").partition(";")[0].strip().lower() in _NOT_JSON
+        meter = None if other else JsonMeter(limit)
         size_bytes, answered = 0, False
 
         async def receive_measured() -> Message:

@@ -7,13 +7,13 @@ from types import MappingProxyType
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
+from callreel.domain.consent import Jurisdiction
 from callreel.domain.cost import Prices
 from callreel.domain.events import Json
 from callreel.domain.work import NoWork, WorkQueue
 from callreel.ingest.pause_control import PauseControl
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
-from callreel.review.redacting import RedactionOptions
 from callreel.runtime.clock import Clock
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
@@ -93,9 +93,9 @@ class WebOptions:
     heartbeat_s: float = 10.0
     calls_per_page: int = 50
     trusted_proxies: Sequence[str] = ()
+    jurisdictions: Sequence[Jurisdiction] = ()
     settings: Sequence[ShownSetting] = ()
     missing: Sequence[str] = ()
-    redaction: RedactionOptions = RedactionOptions()
 
     @property
     def no_sign_in(self) -> bool:

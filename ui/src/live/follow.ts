@@ -11,7 +11,7 @@ import type { RecordingPause } from "./pause";
 import type { Levels, Segment } from "./state";
 import { LiveTranscript } from "./transcript";
 
-const STORED = ["call", "layer", "recording", "stage", "verdict"] as const;
+const STORED = ["call", "consent", "layer", "recording", "stage", "verdict"] as const;
 
 /** A closed call is followed too, because others may add notes and corrections to it. */
 export function followCall(page: HTMLElement): void {
@@ -68,6 +68,7 @@ export function showLiveTranscript(callId: string, panel: HTMLElement): void {
     final: (data: Segment) => transcript.apply({ kind: "final", data }),
     level: (data: Levels) => transcript.apply({ kind: "level", data }),
     pause: (pause: Pause) => pausing.apply(pause),
+    consent: (data: object) => document.dispatchEvent(new CustomEvent("consent-changed", { detail: data })),
     call: ({ state }: { state: string }) => {
       // The last words may arrive after the call has ended, until it is closed.
       if (state === "ended" || state === "closed") {

@@ -76,7 +76,12 @@ export class CallSoftphone extends HTMLElement {
     }
   }
 
-  private async open({ local }: SoftphoneSettings): Promise<void> {
+  /** "Do not record this call". */
+  private get skip(): HTMLInputElement {
+    return required<HTMLInputElement>(this, "input[name=skip]");
+  }
+
+  private async open({ local, may_skip_recording }: SoftphoneSettings): Promise<void> {
     this.line = new Line({
       local,
       unprocessed: isUnprocessed(),
@@ -85,6 +90,7 @@ export class CallSoftphone extends HTMLElement {
       nameOf: (number) => this.nameOf(number),
     });
     required(this, "[data-local]").hidden = !local;
+    required(this, "[data-skip]").hidden = !may_skip_recording;
     await this.line.open();
   }
 
@@ -115,7 +121,8 @@ export class CallSoftphone extends HTMLElement {
     if (!checked.valid || !checked.e164) return this.input.focus();
     const name = this.contacts.find((one) => one.number === checked.e164)?.name;
     const language = this.querySelector<HTMLSelectElement>("select[name=language]")?.value;
-    await this.line?.dial(checked.e164, name || checked.international || checked.e164, language);
+    await this.line?.dial(checked.e164, name || checked.international || checked.e164, { ...(language && { Language: language }), ...(this.skip.checked && { Record: "no" }) });
+    this.skip.checked = false; // it is for one call
   }
 
   private nameOf(number: string): string {

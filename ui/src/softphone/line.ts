@@ -14,6 +14,8 @@ export interface SoftphoneSettings {
   missing: string[];
   identity: string | null;
   local: { signal_host: string } | null;
+  /** Whether an agent may choose not to record a call. */
+  may_skip_recording: boolean;
 }
 
 interface Token {
@@ -74,11 +76,12 @@ export class Line {
     await device.register();
   }
 
-  async dial(e164: string, party: string, language = ""): Promise<void> {
+  /** `options` are the parameters that the server understands: `Language`, and `Record`: `no`. */
+  async dial(e164: string, party: string, options: Record<string, string> = {}): Promise<void> {
     if (!this.device || this.call) return;
     this.emit({ type: "dialled", party });
     try {
-      this.follow(await this.device.connect({ params: { To: e164, ...(language && { Language: language }) }, ...this.constraints }));
+      this.follow(await this.device.connect({ params: { ...options, To: e164 }, ...this.constraints }));
     } catch (error) {
       this.emit({ type: "ended", note: failureText((error as { code?: number }).code) });
     }

@@ -1,6 +1,7 @@
 """State that the parts of one running call share: script, clock, audio, end, and webhook delivery."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from callreel.simulator.calls.twiml_script import Callback
 from callreel.simulator.calls.webhook_forms import API_VERSION
 from callreel.simulator.clock import CallClock
 from callreel.simulator.faults import value_of
-from callreel.simulator.scenario import CallScript, Progress, Stage
+from callreel.simulator.scenario import CallScript, Progress, Prompt, Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
 from callreel.simulator.signalling.switchboard import Switchboard
 from callreel.simulator.sound.leg_audio import LegAudio
@@ -63,6 +64,8 @@ class CallContext:
     callback: Callback | None = None
     time_limit_s: int | None = None
     keys: str = ""
+    prompts: list[Prompt] = field(default_factory=list)
+    responses: deque[str] = field(default_factory=deque)
     audio: LegAudio = field(default_factory=LegAudio)
     planned_ms: int | None = None
     redirection: Redirection | None = None
@@ -74,6 +77,9 @@ class CallContext:
     _limit_ms: int | None = None
     _limit: asyncio.Task[None] | None = None
     _last_delivery: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.responses.extend(self.script.responses)
 
     @property
     def leg_sid(self) -> LegSid:

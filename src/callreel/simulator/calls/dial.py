@@ -11,17 +11,16 @@ from urllib.parse import urljoin
 
 from callreel.domain.call import Direction, Track
 from callreel.domain.ids import LegSid
+from callreel.simulator.calls.callee_document import CalleeDocument
 from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.media import CallMedia
-from callreel.simulator.calls.twiml_reader import TwimlError, read_document
-from callreel.simulator.calls.twiml_script import Dial, DialClient, DialNumber, Hangup, Pause, Play, Say
+from callreel.simulator.calls.twiml_script import Dial, DialClient, DialNumber
 from callreel.simulator.calls.webhook_forms import (
     API_VERSION,
     LegEvent,
     call_status_form,
     dial_action_fields,
-    voice_form,
 )
 from callreel.simulator.scenario import Stage
 from callreel.simulator.signalling.browser_leg import BrowserLeg
@@ -317,31 +316,7 @@ class DialRunner:
                 await other.end("canceled", answer_ms)
         if dialled.target.url is None:
             return answer_ms
-        return await self._screen(dialled.leg, urljoin(self._url, dialled.target.url))
-
-    async def _screen(self, leg: Leg, url: str) -> int | None:
-        """Run the document that the dialled party alone receives, for instance an announcement."""
-        call = self._call
-        form = voice_form(
-            leg_sid=LegSid(leg.sid),
-            account_sid=call.services.account.sid,
-            from_=leg.from_,
-            to=leg.to,
-            status="in-progress",
-        )
-        response = await call.fetch(url, form | {"Direction": leg.direction, "ParentCallSid": call.leg.sid})
-        at_ms = call.clock.next_ms()
-        try:
-            verbs = read_document(response.content_type, response.body).verbs if response.accepted else ()
-        except TwimlError as error:
-            call.warnings.append(f"{error.code} {error}")
-            return None
-        for verb in verbs:
-            if isinstance(verb, Hangup):
-                return None
-            if isinstance(verb, Say | Play | Pause):
-                at_ms += verb.duration_ms
-        return at_ms if await call.wait_until(at_ms) else None
+        return await CalleeDocument(self._call, dialled.leg).run(urljoin(self._url, dialled.target.url))
 
     async def _bridge(self, dialled: DialledLeg, bridge_ms: int) -> DialResult:
         call = self._call

@@ -31,7 +31,9 @@ class CallMedia:
     @property
     def recording_outcomes(self) -> tuple[RecordingOutcome, ...]:
         return tuple(
-            RecordingOutcome(recording.sid, recording.status, recording.start_ms, recording.samples)
+            RecordingOutcome(
+                recording.sid, recording.status, recording.start_ms, recording.began_at, recording.samples
+            )
             for recording in self._recordings()
         )
 

@@ -6,6 +6,7 @@ A loopback host is connected by plain ws, since there are no certificates for it
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -17,7 +18,6 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from callreel.audio.samples import FRAME_MS
 from callreel.domain.call import Track
 from callreel.domain.ids import StreamSid
-from callreel.runtime.loopback import is_loopback
 from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.stream_playback import StreamPlayback
 from callreel.simulator.calls.stream_sender import StreamSender
@@ -61,7 +61,8 @@ class MediaStream:
     @property
     def outcome(self) -> StreamOutcome:
         tracks = {track: bytes(codes) for track, codes in self._sent.items()}
-        return StreamOutcome(self.sid, self._start_ms, tracks, self._close_code, self._error)
+        began_at = self._call.clock.moment(self._start_ms)
+        return StreamOutcome(self.sid, self._start_ms, tracks, self._close_code, self._error, began_at)
 
     def stop(self, at_ms: int) -> None:
         """Send no frame after `at_ms`."""
@@ -214,4 +215,14 @@ class MediaStream:
 def connect_url(url: str) -> str:
     """The URL to connect to for a stream's URL: ws for a wss URL of a loopback host, otherwise unchanged."""
     scheme, _, rest = url.partition("://")
-    return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname) else url
+    return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname or "") else url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is a loopback host."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,7 +1,6 @@
 """One call, from the signed voice request to the last callback: requests TwiML and executes it.
 
-`<Say>` and `<Play>` are not synthesised: they are silence of the duration that they would have. Order of events:
-reference/twilio.md, section 12.
+Order of events: reference/twilio.md, section 12.
 """
 
 import asyncio
@@ -15,11 +14,13 @@ from callreel.simulator.calls.conference import open_conference
 from callreel.simulator.calls.context import CallContext, CarrierServices
 from callreel.simulator.calls.dial import LAST_WORDS_MS, SEQUENCE, DialResult, DialRunner, unanswered_status
 from callreel.simulator.calls.media import CallMedia
+from callreel.simulator.calls.prompts import gather, play
 from callreel.simulator.calls.twiml_reader import TwimlError, read_document
 from callreel.simulator.calls.twiml_script import (
     Callback,
     Dial,
     DialConference,
+    Gather,
     Hangup,
     Pause,
     Play,
@@ -223,6 +224,10 @@ class PlacedCall:
                         return following
                 case Redirect():
                     return await self._follow(urljoin(document.url, verb.url), verb.method, {})
+                case Gather():
+                    fields = await self._gather(verb, document.url)
+                    if fields is not None:
+                        return await self._follow(urljoin(document.url, verb.action), verb.method, fields)
                 case Hangup() | Reject():
                     self._call.leg.status = _final_status(verb)
                     break
@@ -262,7 +267,8 @@ class PlacedCall:
             case StopRecording():
                 media.end_recordings(self._at_ms, name=verb.name)
             case Say() | Play() | Pause():
-                await self._pass(verb.duration_ms)
+                self._answer_leg()
+                await self._reach(await play(self._call, self._call.leg.sid, verb, self._at_ms, url))
             case _:
                 raise AssertionError(f"{verb} ends a document")
 
@@ -299,10 +305,16 @@ class PlacedCall:
         elif self._caller is None:
             call.spawn(run_technician(call, voice, speaks=Track.INBOUND, from_ms=start_ms))
 
-    async def _pass(self, duration_ms: int) -> None:
-        """Let time pass."""
+    async def _gather(self, verb: Gather, url: str) -> dict[str, str] | None:
+        """The fields of the request to `action`; None if the document continues, or the call is over."""
         self._answer_leg()
-        self._at_ms += duration_ms
+        at_ms, fields = await gather(self._call, self._call.leg.sid, verb, self._at_ms, url)
+        await self._reach(at_ms)
+        return None if self._call.interrupted.is_set() else fields
+
+    async def _reach(self, at_ms: int) -> None:
+        """Let time pass until `at_ms`."""
+        self._at_ms = at_ms
         if not await self._call.wait_until(self._at_ms) and self._call.redirection is not None:
             self._at_ms = min(self._at_ms, self._call.clock.next_ms())
 
@@ -402,6 +414,7 @@ class PlacedCall:
             deliveries=tuple(call.deliveries),
             warnings=tuple(call.warnings),
             keys=call.keys,
+            prompts=tuple(call.prompts),
         )
 
     def _warn(self, code: int, text: str) -> None:

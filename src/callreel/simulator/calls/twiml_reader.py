@@ -19,6 +19,7 @@ from callreel.simulator.calls.twiml_script import (
     DialClient,
     DialConference,
     DialNumber,
+    Gather,
     Hangup,
     Pause,
     Play,
@@ -113,6 +114,7 @@ class _Reader:
             "Dial": self._dial,
             "Say": lambda element: self._verbs.append(Say(_text(element), _number(element, "loop", 1))),
             "Play": self._play,
+            "Gather": self._gather,
             "Pause": lambda element: self._verbs.append(Pause(_number(element, "length", 1))),
             "Hangup": lambda element: self._verbs.append(Hangup()),
             "Reject": lambda element: self._verbs.append(Reject(element.get("reason", "rejected"))),
@@ -261,6 +263,24 @@ class _Reader:
             name=None,
             callback=None if callback is None else self._known_events(callback),
         )
+
+    def _gather(self, element: Element) -> None:
+        """The nested verbs are read as those of a document are, then moved into the `<Gather>`."""
+        first = len(self._verbs)
+        for child in element:
+            self._read.get(child.tag, self._unknown)(child)
+        nested = [verb for verb in self._verbs[first:] if isinstance(verb, Say | Play | Pause)]
+        del self._verbs[first:]
+        gather = Gather(
+            action=element.get("action", ""),
+            method=_method(element),
+            inputs=tuple(element.get("input", "dtmf").split()),
+            timeout_s=_number(element, "timeout", 5),
+            num_digits=_number(element, "numDigits", 0),
+            prompts=tuple(nested),
+            action_on_empty=element.get("actionOnEmptyResult") == "true",
+        )
+        self._verbs.append(gather)
 
     def _play(self, element: Element) -> None:
         self._verbs.append(Play(_text(element), _number(element, "loop", 1), element.get("digits")))

@@ -176,6 +176,23 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """Waits for keys or words after the nested verbs, and sends them to `action`.
+
+    Without input the document continues, or the request is sent without any with `action_on_empty`. `timeout_s` counts from
+    the end of the nested verbs. `num_digits` 0: any number.
+    """
+
+    action: str
+    method: str
+    inputs: tuple[str, ...]
+    timeout_s: int
+    num_digits: int
+    prompts: tuple[Say | Play | Pause, ...] = ()
+    action_on_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Hangup:
     """Ends the call."""
 
@@ -204,6 +221,7 @@ Verb = (
     | Say
     | Play
     | Pause
+    | Gather
     | Hangup
     | Reject
     | Redirect

@@ -58,6 +58,15 @@ def running_call(context: RestContext, sid: str) -> LiveCall:
     return context.state.live[sid]
 
 
+def answered_call(context: RestContext, sid: str) -> LiveCall:
+    """As `running_call`, and also 400 while the leg still rings: recordings and streams need an answered call (error
+    21220), with `answerOnBridge` a bridged one."""
+    call = running_call(context, sid)
+    if existing_leg(context, sid).answered_at is None:
+        raise RestError(400, NOT_IN_PROGRESS, "Call is not in-progress. It has not been answered.")
+    return call
+
+
 @router.post("/Calls.json")
 async def create_call(form: Form, context: Context) -> Response:
     """Place a call to a phone. Its document runs once the phone answers."""

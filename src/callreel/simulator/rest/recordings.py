@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.faults import PendingFaults
-from callreel.simulator.rest.calls import existing_leg
+from callreel.simulator.rest.calls import answered_call, existing_leg
 from callreel.simulator.rest.downloads import download
 from callreel.simulator.rest.protocol import (
     INVALID_PARAMETER,
@@ -63,9 +63,9 @@ async def start(call_sid: str, form: Form, context: Context) -> Response:
     """Start a recording. While one that was started over REST runs, the carrier returns that one, with 200."""
     existing_leg(context, call_sid)
     order = recording_order(form, "do-not-trim")
-    call = context.state.live.get(call_sid)
-    if call is None:
+    if call_sid not in context.state.live:
         raise RestError(404, NOT_FOUND, f"The call {call_sid} is not in progress")
+    call = answered_call(context, call_sid)
     running = next(
         (
             recording

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData
 
 from callreel.simulator.calls.twiml_script import StartStream, StreamRefusedError
-from callreel.simulator.rest.calls import running_call
+from callreel.simulator.rest.calls import answered_call, running_call
 from callreel.simulator.rest.protocol import (
     INVALID_PARAMETER,
     Context,
@@ -27,7 +27,7 @@ _MAX_PARAMETER_CHARACTERS = 500  # of name and value together
 
 @router.post("/Calls/{sid}/Streams.json")
 async def start_stream(sid: str, form: Form, context: Context) -> Response:
-    call = running_call(context, sid)
+    call = answered_call(context, sid)
     try:
         stream = call.start_stream(_stream_order(form))
     except StreamRefusedError as refused:

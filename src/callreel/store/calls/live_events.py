@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from callreel.domain.call import CallState
-from callreel.domain.events import LASTING, EventKind, LiveEvent, swap_roles
+from callreel.domain.events import LASTING, LiveEvent, swap_roles
 from callreel.domain.ids import CallId
 from callreel.store.db.dialect import advisory_lock
 from callreel.store.db.tables import calls, live_events
@@ -44,11 +43,9 @@ def after(
 ) -> list[LiveEvent]:
     """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None.
 
-    `agent` selects the calls of one identity. Roles are the displayed ones. The text of an ended call is empty, and
-    `withheld`, until it is redacted.
+    `agent` selects the calls of one identity. Roles are the displayed ones.
     """
-    flags = (calls.c.roles_swapped, calls.c.redaction_awaited, calls.c.state)
-    query = select(live_events, *flags).join(calls, calls.c.id == live_events.c.call_id)
+    query = select(live_events, calls.c.roles_swapped).join(calls, calls.c.id == live_events.c.call_id)
     query = query.where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
     if call_id is not None:
         query = query.where(live_events.c.call_id == call_id)
@@ -65,6 +62,4 @@ def last_id(conn: Connection) -> int:
 
 def _event(row: Row[Any]) -> LiveEvent:
     data = swap_roles(row.data) if row.roles_swapped else row.data
-    if row.kind is EventKind.FINAL and row.redaction_awaited and row.state is not CallState.LIVE:
-        data = {**data, "text": "", "withheld": True}
     return LiveEvent(row.call_id, row.kind, data, row.id)

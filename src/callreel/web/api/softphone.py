@@ -8,6 +8,7 @@ from pydantic import Field
 
 from callreel.domain.access import Right
 from callreel.domain.events import Json
+from callreel.store.calls import consent_policies
 from callreel.store.people import technicians
 from callreel.store.people.technicians import TechnicianRow
 from callreel.twilio.access_token import mint
@@ -49,6 +50,8 @@ class TechnicianChange(Body):
 def state(context: Context, person: CurrentPerson) -> JSONResponse:
     """Whether you can place calls. If not, administrators also get the missing settings."""
     phone = context.options.softphone
+    with context.database.read() as conn:
+        may_skip = consent_policies.current(conn).policy.agents_may_skip
     local = {"signal_host": phone.local_signal, "sounds": SOUNDS} if phone.local_signal else None
     return JSONResponse(
         {
@@ -56,6 +59,7 @@ def state(context: Context, person: CurrentPerson) -> JSONResponse:
             "missing": phone.missing if person.may(Right.READ_SETTINGS) else [],
             "identity": person.identity,
             "local": local,
+            "may_skip_recording": may_skip,
         }
     )
 

@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.ingest.callback_intake import CallbackIntake
+from callreel.ingest.consent import ConsentHandler
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
-from callreel.runtime.loopback import is_loopback
 from callreel.store.db.types import storable_text
 from callreel.twilio.signature import SignatureCheck
 from callreel.twilio.webhooks import (
@@ -47,6 +47,7 @@ class CarrierServices:
     check: SignatureCheck
     public_url: str
     voice: VoiceRequestHandler
+    consent: ConsentHandler
     intake: CallbackIntake
     commits: GroupCommit
     counters: Counters
@@ -71,22 +72,11 @@ async def _signed_form(carrier: Carrier, request: Request) -> Form:
     except ValueError:
         pairs = []
     query = f"?{request.url.query}" if request.url.query else ""
-    url = f"{carrier.public_url}{request.url.path}"
-    if fault := carrier.check.fault(f"{url}{query}", pairs, request.headers):
+    if not carrier.check.valid(f"{carrier.public_url}{request.url.path}{query}", pairs, request.headers):
         carrier.counters.add("webhooks_refused")
-        log.warning("webhook refused path=%s expected_url=%s reason=%s", request.url.path, url, fault)
-        raise HTTPException(403, _refusal(request, url, fault))
+        log.warning("webhook refused path=%s reason=signature", request.url.path)
+        raise HTTPException(403, "The signature is missing or wrong.")
     return {storable_text(name): storable_text(value) for name, value in pairs}
-
-
-def _refusal(request: Request, url: str, fault: str) -> str:
-    """The message for a refused caller, with the reason only on this machine, since it would help others to guess."""
-    if request.client is None or not is_loopback(request.client.host):
-        return "The signature is missing or wrong."
-    return (
-        f"The signature is missing or wrong: {fault}. The carrier must sign {url} (CALLREEL_PUBLIC_URL)."
-        " `callreel doctor` checks the settings; `callreel doctor twiml --to NUMBER` prints the answer to a call."
-    )
 
 
 SignedForm = Annotated[Form, Depends(_signed_form)]
@@ -94,7 +84,7 @@ SignedForm = Annotated[Form, Depends(_signed_form)]
 
 @routes.post("/twilio/voice")
 async def voice(carrier: Carrier, form: SignedForm) -> Response:
-    document = await asyncio.to_thread(carrier.voice.answer, _parsed(parse_voice, form))
+    document = await asyncio.to_thread(carrier.voice.answer, parsed(parse_voice, form))
     return Response(document, media_type="text/xml")
 
 
@@ -119,14 +109,15 @@ async def _store(
     parse: Callable[[Form], T],
     write: Callable[[Connection, T, Form], Written],
 ) -> Response:
-    progress = _parsed(parse, form)
+    progress = parsed(parse, form)
     # Callbacks of one call are written in their order of arrival.
     await carrier.commits.commit(lambda conn: write(conn, progress, form), order=form.get("CallSid", ""))
     carrier.counters.add("callbacks_taken")
     return Response(status_code=204)
 
 
-def _parsed(parse: Callable[[Form], T], form: Form) -> T:
+def parsed(parse: Callable[[Form], T], form: Form) -> T:
+    """The fields of a form. Raises HTTPException (400) for a form without a required one."""
     try:
         return parse(form)
     except WebhookError as error:

@@ -38,9 +38,6 @@ def upgrade() -> None:
         sa.Column("owner", sa.String),
         sa.Column("language", sa.String, nullable=False),
         sa.Column("roles_swapped", sa.Boolean, nullable=False),
-        sa.Column("redaction_awaited", sa.Boolean, nullable=False),
-        sa.Column("redacted_at", _TIME),
-        sa.Column("originals_destroyed_at", _TIME),
     )
     op.create_table(
         "legs",
@@ -131,6 +128,42 @@ def upgrade() -> None:
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=False),
         sa.Column("used_at", _TIME),
+    )
+    op.create_table(
+        "consents",
+        sa.Column("call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("mode", sa.String, nullable=False),
+        sa.Column("policy_version", sa.Integer, nullable=False),
+        sa.Column("rule", sa.String, nullable=False),
+        sa.Column("skipped", sa.Boolean, nullable=False),
+        sa.Column("notice", sa.String, nullable=False),
+        sa.Column("notice_version", sa.Integer, nullable=False),
+        sa.Column("language", sa.String, nullable=False),
+        sa.Column("on_decline", sa.String, nullable=False),
+        sa.Column("leg_sid", sa.String),
+        sa.Column("played_at", _TIME),
+        sa.Column("answer", sa.String, index=True),
+        sa.Column("answered_at", _TIME),
+        sa.Column("answered_by", sa.String, nullable=False),
+        sa.Column("capture_at", _TIME),
+        sa.Column("capture_claimed_until", _TIME),
+        sa.Column("failure", sa.String, nullable=False),
+    )
+    op.create_table(
+        "consent_policies",
+        sa.Column("version", sa.Integer, primary_key=True),
+        sa.Column("policy", _JSON, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "consent_sounds",
+        sa.Column("sha256", sa.String, primary_key=True),
+        sa.Column("media_type", sa.String, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("duration_ms", sa.Integer, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
     )
     op.create_table(
         "transcripts",
@@ -375,45 +408,6 @@ def upgrade() -> None:
         sa.Column("release_reason", sa.String),
         sa.Column("released_by", sa.String),
         sa.Column("released_at", _TIME),
-    )
-    op.create_table(
-        "redactions",
-        sa.Column("id", _LARGE, primary_key=True),
-        _of_call(),
-        sa.Column("role", sa.String, nullable=False),
-        sa.Column("entity", sa.String, nullable=False),
-        sa.Column("start_ms", sa.Integer, nullable=False),
-        sa.Column("end_ms", sa.Integer, nullable=False),
-        sa.Column("by", sa.String, nullable=False),
-        sa.Column("at", _TIME, nullable=False),
-        sa.Column("removed_by", sa.String),
-        sa.Column("removed_at", _TIME),
-        sqlite_autoincrement=True,
-    )
-    op.create_table(
-        "destroyed_originals",
-        sa.Column("id", _LARGE, primary_key=True),
-        _of_call(),
-        sa.Column("path", sa.String, nullable=False),
-        sa.Column("sha256", sa.String),
-        sa.Column("archive_key", sa.String),
-        sa.Column("copy_path", sa.String, nullable=False),
-        sa.Column("copy_sha256", sa.String, nullable=False),
-        sa.Column("replaced_at", _TIME, nullable=False),
-        sa.Column("destroyed_at", _TIME),
-        sa.UniqueConstraint("path", "sha256"),
-    )
-    op.create_table(
-        "expired_data",
-        sa.Column("id", _LARGE, primary_key=True),
-        sa.Column("call_id", sa.String, nullable=False),
-        sa.Column("kind", sa.String, nullable=False),
-        sa.Column("policy", sa.String, nullable=False),
-        sa.Column("ordered_at", _TIME, nullable=False),
-        sa.Column("done_at", _TIME, index=True),
-        sa.Column("files", _JSON, nullable=False),
-        sa.Column("counts", _JSON, nullable=False),
-        sa.UniqueConstraint("call_id", "kind"),
     )
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("ix_turn_index_tokens", "turn_index", ["tokens"], postgresql_using="gin")
