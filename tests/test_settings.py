@@ -52,6 +52,11 @@ def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
     assert sources["technician_name"] == "default"
 
 
+def test_default_public_address_follows_the_port(tmp_path: Path) -> None:
+    assert load_settings({"port": 8077}, {}, tmp_path).public_url == "http://localhost:8077"
+    assert "CALLREEL_PORT" in refused({"CALLREEL_PORT": "0"}, tmp_path)
+
+
 def test_every_setting_belongs_to_one_section() -> None:
     sections = [line.section for line in describe(Settings())]
     assert sections[0] == "Storage"
@@ -106,6 +111,11 @@ def test_callreel_config_replaces_the_default_file(tmp_path: Path) -> None:
 def test_unknown_variable_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     message = refused({"CALLREEL_DATADIR": "x"}, tmp_path)
     assert message == "CALLREEL_DATADIR is not a setting; did you mean CALLREEL_DATA_DIR?"
+
+
+def test_unknown_variable_without_a_near_one_names_the_list(tmp_path: Path) -> None:
+    message = refused({"CALLREEL_COLOR": "x"}, tmp_path)
+    assert message == "CALLREEL_COLOR is not a setting; docs/settings.md lists all settings"
 
 
 def test_foreign_and_test_variables_are_ignored(tmp_path: Path) -> None:

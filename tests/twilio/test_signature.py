@@ -111,6 +111,24 @@ def test_empty_secrets_never_validate() -> None:
     assert not bare.valid(URL, FORM, signed(sign(URL, FORM, "", sha256=True), settings_header(KEY)))
 
 
+@pytest.mark.parametrize(
+    ("check", "headers", "named"),
+    [
+        (CHECK, {}, "X-Twilio-Signature is missing"),
+        (SignatureCheck(""), signed(SIGNATURE), "TWILIO_AUTH_TOKEN is not set"),
+        (CHECK, signed(SIGNATURE, settings_header("webhooks_sharedkey_99")), "not in CALLREEL_SHARED_KEYS"),
+        (CHECK, signed(SIGNATURE.lower()), "another auth token, or for another URL"),
+        (CHECK, signed(SIGNATURE), ""),
+    ],
+)
+def test_the_failed_check_is_named_without_secrets(
+    check: SignatureCheck, headers: dict[str, str], named: str
+) -> None:
+    fault = check.fault(URL, FORM, headers)
+    assert named in fault and bool(named) == bool(fault)
+    assert TOKEN not in fault and SIGNATURE not in fault
+
+
 def test_empty_fields_are_signed() -> None:
     form = {**FORM, "Note": ""}
     assert CHECK.valid(URL, form, signed(sign(URL, form, TOKEN)))

@@ -168,6 +168,13 @@ def test_request_with_an_invalid_signature_gets_403_and_is_counted(
     assert "+12125550123" not in caplog.text and caplog.text.count("webhook refused path=") == len(ROUTES)
 
 
+def test_refused_caller_on_this_machine_gets_the_reason_and_the_address(side: CarrierSide) -> None:
+    local = TestClient(side.client.app, client=("127.0.0.1", 50_000))
+    message = local.post("/twilio/voice", data=dict(VOICE)).json()["error"]["message"]
+    assert "X-Twilio-Signature is missing" in message and f"{PUBLIC}/twilio/voice" in message
+    assert "callreel doctor" in message and VOICE["To"] not in message
+
+
 def forged(how: str, path: str, form: Mapping[str, str]) -> Mapping[str, str]:
     by_sha256 = {"X-Twilio-Webhooks-Signature-Settings": f"key={KEY_SID},algorithm=HMAC-SHA256"}
     other_key = {"X-Twilio-Webhooks-Signature-Settings": "key=other,algorithm=HMAC-SHA256"}

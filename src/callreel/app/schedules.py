@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from callreel.app.offline import OfflineInstallation
+from callreel.app.redaction import redactor_of
 from callreel.app.runtime import Runtime
 from callreel.domain.errors import CarrierError
 from callreel.domain.pause import ANY, UNCONFIRMED, CarrierPause
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 CARRIER_EVERY_S = 900.0
 LOST_WORK_EVERY_S = 60.0
 HISTORY_EVERY_S = 3600.0
+REDACTIONS_EVERY_S = 600.0
 
 
 def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[], bool]) -> list[PeriodicJob]:
@@ -54,6 +56,10 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
         ),
         archiver_of(settings, runtime).job(leads),
         eraser_of(settings, runtime, runtime.durable.unfinished).job(leads),
+        PeriodicJob(
+            name="order-redactions", job=redactor_of(settings, runtime).order_due, interval_s=REDACTIONS_EVERY_S,
+            enabled=leads,
+        ),
     ]  # fmt: skip
 
 

@@ -33,8 +33,9 @@ from callreel.live.transcript import save_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
 from callreel.postcall.workflows import SWEEP_EVERY_S, Dispatcher
+from callreel.runtime.loopback import is_loopback
 from callreel.runtime.periodic import PeriodicJob
-from callreel.settings import LOOPBACK_HOSTS, MEDIA_PATH, Settings
+from callreel.settings import MEDIA_PATH, Settings
 from callreel.web.auth.welcome import first_link
 from callreel.web.connection_limits import ConnectionLimits, connections_within, raise_open_files
 from callreel.web.uvicorn_server import DrainingServer, http_with_media
@@ -47,7 +48,7 @@ def serve(settings: Settings, *, demo: bool = False, demo_sign_in: bool = False)
 
     `demo` listens on loopback only and requires no sign-in; `demo_sign_in` requires it all the same.
     """
-    if demo and settings.host not in LOOPBACK_HOSTS:
+    if demo and not is_loopback(settings.host):
         raise SettingsError(f"demo mode listens on loopback only, not on {settings.host}")
     if settings.softphone_signalling_address:
         _refuse_stand_in_beside_a_carrier(settings, demo)
@@ -60,7 +61,7 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
         raise SettingsError(
             "CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS is for demo mode; remove it, or browsers would not reach the carrier"
         )
-    if urlsplit(settings.carrier_api_url).hostname not in LOOPBACK_HOSTS:
+    if not is_loopback(urlsplit(settings.carrier_api_url).hostname):
         raise SettingsError(
             "CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS names a stand-in, CALLREEL_CARRIER_API_URL does not; set both or neither"
         )

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from callreel.app.carrier import answer_options, signature_check
 from callreel.app.engines import engine_report
 from callreel.app.live import LiveSide, leg_ended
+from callreel.app.redaction import redaction_options
 from callreel.app.runtime import Runtime
 from callreel.asr.engine import Capabilities
 from callreel.asr.engines.survey import Purpose
@@ -20,9 +21,10 @@ from callreel.ingest.consent import ConsentHandler
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
+from callreel.runtime.loopback import is_loopback
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.secret_tokens import new_token
-from callreel.settings import LOOPBACK_HOSTS, Settings, describe
+from callreel.settings import Settings, describe
 from callreel.web.app import create_app
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.options import ShownSetting, SoftphoneOptions, WebContext, WebOptions
@@ -100,6 +102,7 @@ def _web_options(
         jurisdictions=settings.jurisdictions,
         settings=shown_settings(settings),
         missing=carrier_missing(settings),
+        redaction=redaction_options(settings),
     )
 
 
@@ -116,7 +119,7 @@ def carrier_missing(settings: Settings) -> list[str]:
     missing = softphone_options(settings).missing
     if settings.auth_token is None and not settings.shared_keys:
         missing.append("TWILIO_AUTH_TOKEN, the account's auth token: without it no webhook can be trusted")
-    if urlsplit(settings.public_url).hostname in LOOPBACK_HOSTS and not settings.softphone_signalling_address:
+    if is_loopback(urlsplit(settings.public_url).hostname) and not settings.softphone_signalling_address:
         missing.append("CALLREEL_PUBLIC_URL, the address under which the carrier reaches this server")
     return missing
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from callreel.app.engines import start_requested_engine
+from callreel.app.redaction import redactor_of
 from callreel.app.runtime import Runtime, T, heartbeats, tasks
 from callreel.app.schedules import eraser_of
 from callreel.asr.engine import Transcription
@@ -17,6 +18,7 @@ from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.errors import EngineError
 from callreel.domain.ids import CallId
+from callreel.domain.redaction import RedactionPolicy
 from callreel.domain.verdict import Limits
 from callreel.domain.work import Workflow, subject_of
 from callreel.postcall import retranscription
@@ -24,7 +26,7 @@ from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import IDLE_POLL_S, POLL_S, RetryPolicy, Steps
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
-from callreel.postcall.workflows import TRANSCRIBE_QUEUE, PostCallWorkflows
+from callreel.postcall.workflows import COMPARE_QUEUE, TRANSCRIBE_QUEUE, PostCallWorkflows
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.retry import LAST_ATTEMPT, Retry, decide
 from callreel.settings import Settings
@@ -97,9 +99,10 @@ async def _register_post_call(runtime: Runtime) -> None:
     )
     workflows = PostCallWorkflows(
         runtime.database, runtime.publisher, downloader, _transcriber(runtime, engine), comparison,
-        runtime.stage_times,
+        runtime.stage_times, redacts=settings.redaction is not RedactionPolicy.OFF,
     )  # fmt: skip
     workflows.register(runtime.durable, _policy(settings))
+    redactor_of(settings, runtime).register(runtime.durable, COMPARE_QUEUE, _policy(settings))
 
 
 def _register_erasure(runtime: Runtime) -> None:

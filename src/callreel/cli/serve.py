@@ -53,9 +53,9 @@ def serve(
         },
         quiet=False,
     )
-    from callreel.settings import LOOPBACK_HOSTS
+    from callreel.runtime.loopback import is_loopback
 
-    if demo and settings.host not in LOOPBACK_HOSTS:
+    if demo and not is_loopback(settings.host):
         raise SettingsError(
             f"demo mode listens on loopback only, not on {settings.host}; omit --demo or --host"
         )

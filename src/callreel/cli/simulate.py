@@ -139,7 +139,7 @@ def _script(options: SimulateOptions, settings: Settings) -> CallScript:
 def _config(options: SimulateOptions, settings: Settings) -> CarrierConfig:
     from urllib.parse import urlsplit
 
-    from callreel.settings import LOOPBACK_HOSTS
+    from callreel.runtime.loopback import is_loopback
     from callreel.simulator.carrier import CarrierConfig
 
     if settings.account_sid is None or settings.auth_token is None:
@@ -148,7 +148,7 @@ def _config(options: SimulateOptions, settings: Settings) -> CarrierConfig:
             " TWILIO_AUTH_TOKEN to the server's values"
         )
     api = urlsplit(settings.carrier_api_url)
-    if options.rest_port is None and api.hostname not in LOOPBACK_HOSTS:
+    if options.rest_port is None and not is_loopback(api.hostname):
         raise SettingsError(
             f"CALLREEL_CARRIER_API_URL is {settings.carrier_api_url}, so the server would download the recording"
             " from there; set it to http://127.0.0.1:8010 for both, or use --rest-port"

@@ -34,6 +34,8 @@ class Right(StrEnum):
     EDIT_ALL_NOTES = "notes:edit_all"
     HOLD_CALLS = "calls:hold"
     SWAP_ROLES = "calls:swap_roles"
+    REDACT_CALLS = "calls:redact"
+    READ_ORIGINALS = "calls:read_originals"
     ERASE_CALLS = "calls:erase"
     WRITE_TECHNICIANS = "technicians:write"
     WRITE_PEOPLE = "people:write"
@@ -46,6 +48,7 @@ class Scope(StrEnum):
     """The purpose of a token. A token never grants more than its owner's role."""
 
     READ_CALLS = "calls:read"
+    READ_ORIGINALS = "calls:read_originals"
     WRITE_CALLS = "calls:write"
     ERASE_CALLS = "calls:erase"
     WRITE_PEOPLE = "people:write"
@@ -54,6 +57,7 @@ class Scope(StrEnum):
 _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
 _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
+    Right.REDACT_CALLS, Right.READ_ORIGINALS,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
@@ -65,8 +69,15 @@ RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
 
 _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
     Scope.READ_CALLS: frozenset({Right.READ_CALLS, Right.READ_ALL_CALLS}),
+    Scope.READ_ORIGINALS: frozenset({Right.READ_ORIGINALS}),
     Scope.WRITE_CALLS: frozenset(
-        {Right.WRITE_CALLS, Right.EDIT_ALL_NOTES, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS}
+        {
+            Right.WRITE_CALLS,
+            Right.EDIT_ALL_NOTES,
+            Right.SWAP_ROLES,
+            Right.REDACT_CALLS,
+            Right.WRITE_TECHNICIANS,
+        }
     ),
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),
     Scope.WRITE_PEOPLE: frozenset({Right.WRITE_PEOPLE}),

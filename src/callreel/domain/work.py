@@ -16,6 +16,7 @@ class Workflow(StrEnum):
     NO_RECORDING = "no-recording"
     TRANSCRIBE_AGAIN = "transcribe-again"
     ERASE = "erase"
+    REDACT = "redact"
 
 
 ON_RECORDINGS = (Workflow.DOWNLOAD, Workflow.TRANSCRIBE, Workflow.COMPARE, Workflow.NO_RECORDING)

@@ -62,6 +62,8 @@ class AnswerOptions:
     callback_retry_policy: str = "all"
     answer_on_bridge: bool = True
     swap_tracks: bool = False
+    redact: bool = False
+    """Whether text and audio of new calls are withheld until they are redacted."""
     token_ttl_s: int = 300
     """How long after its TwiML a stream may begin."""
     jurisdictions: tuple[Jurisdiction, ...] = ()
@@ -269,6 +271,7 @@ class VoiceRequestHandler:
             created_at=now,
             owner=self._owner,
             language=language,
+            redaction_awaited=self._options.redact,
         )
 
 

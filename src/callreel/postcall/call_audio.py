@@ -86,7 +86,7 @@ def read_rows(database: Database, blobs: BlobStore, call_id: CallId) -> CallRows
     if call is None:
         raise NoAudioError(call_id)
     found = CallRows(call, *rows)
-    competing = [part for part in _stored(found) if part.file.channels >= 2]
+    competing = [part for part in stored_parts(found) if part.file.channels >= 2]
     if len(competing) < 2 or all(part.row.agreement is not None for part in competing):
         return found
     measured = {part.row.sid: _measured(blobs, found, part) for part in competing}
@@ -98,7 +98,7 @@ def read_rows(database: Database, blobs: BlobStore, call_id: CallId) -> CallRows
 
 def chosen_parts(rows: CallRows) -> tuple[RecordingPart, ...]:
     """The recording of the call; empty when none is stored. Its parts lie where the live layers or the carrier place them."""
-    stored = {part.row.sid: part for part in _stored(rows)}
+    stored = {part.row.sid: part for part in stored_parts(rows)}
     chosen = choose(
         [
             StoredRecording(
@@ -146,7 +146,7 @@ def channel_fault(audio: CallAudio, compared: Iterable[Comparison] | None = None
     return ChannelFault.UNRELATED if has_sound else None
 
 
-def _stored(rows: CallRows) -> list[RecordingPart]:
+def stored_parts(rows: CallRows) -> list[RecordingPart]:
     """Recordings whose file is here; `start` counts from the earliest start."""
     found = []
     for row in rows.recorded:

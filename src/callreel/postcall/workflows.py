@@ -2,7 +2,7 @@
 
     download: download the recording, split it, then transcribe
     transcribe: transcribe both channels, then compare
-    compare: compare the layers and give the verdict
+    compare: compare the layers and give the verdict, then redact if the policy says so
     no-recording: keep the live transcript as the final one unless another recording of the call gives its text, then
                   give the verdict (the carrier has no recording, or one whose channels cannot be attributed)
 
@@ -20,7 +20,7 @@ from typing import TypeVar
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, RecordingSid
-from callreel.domain.work import Workflow, WorkQueue, subject_of
+from callreel.domain.work import Workflow, WorkQueue, order_key, subject_of
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import DurableEngine, RetryPolicy, StepFailedError, Steps
@@ -52,7 +52,11 @@ class PostCallWorkflows:
         transcriber: FinalTranscriber,
         comparison: LayerComparison,
         times: StageTimes | None = None,
+        *,
+        redacts: bool = False,
     ) -> None:
+        """`redacts`: whether calls are redacted after their verdict."""
+        self._redacts = redacts
         self._database = database
         self._publisher = publisher
         self._downloader = downloader
@@ -94,13 +98,26 @@ class PostCallWorkflows:
 
     def compare(self, steps: Steps, key: str) -> None:
         """Compare the layers and give the call its verdict."""
-        self._stage(steps, "compare", RecordingSid(subject_of(key)), self._comparison.compare)
+        sid = RecordingSid(subject_of(key))
+        self._stage(steps, "compare", sid, self._comparison.compare)
+        self._redact(steps, sid, key)
 
     def no_recording(self, steps: Steps, key: str) -> None:
         """Give the call the transcript and the verdict that its live layers allow."""
         sid = RecordingSid(subject_of(key))
         self._stage(steps, "transcribe", sid, self._transcriber.without_recording)
         self._stage(steps, "compare", sid, self._comparison.compare)
+        self._redact(steps, sid, key)
+
+    def _redact(self, steps: Steps, sid: RecordingSid, key: str) -> None:
+        """Queue the redaction of the call, also if the policy was switched off after its text was withheld."""
+
+        def wanted() -> str:
+            call = self._downloader.rows(sid)[0]
+            return call.id if self._redacts or call.redaction_awaited else ""
+
+        if call_id := steps.run("redaction", wanted):
+            steps.then(Workflow.REDACT, order_key(call_id, key))
 
     def _stage(self, steps: Steps, name: str, sid: RecordingSid, work: Callable[[CallId], T]) -> T:
         """One step, announced to the call's page, with its time and its span kept."""

@@ -150,7 +150,7 @@ class Archiver:
                 writing.commit()
         for file in files:
             self._note(file, Form.PLAIN, None)
-            derived_cache.delete(self._blobs, file)
+            derived_cache.delete(self._blobs, file.sha256 or "")
         for key in {file.archived.key for file in files if file.archived is not None}:
             self._blobs.delete(key)
         return len(files)

@@ -16,7 +16,7 @@ from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile
-from callreel.domain.work import WorkItem, WorkState
+from callreel.domain.work import Workflow, WorkItem, WorkState
 from callreel.retention.erasure_orders import (
     NO_CREDENTIALS,
     ErasureOrders,
@@ -158,7 +158,10 @@ class Eraser:
             sids = [row.sid for row in recordings.of_call(conn, call_id)]
         if call is None:
             return  # another process completed it
-        if sids and any(item.state is WorkState.RUNNING for item in self._unfinished(*sids)):
+        if any(
+            item.state is WorkState.RUNNING and item.workflow is not Workflow.ERASE
+            for item in self._unfinished(*sids, call_id)
+        ):
             # No other work on it can start: each workflow checks for the order first (`CallErasedError`).
             raise StoreError("a workflow is processing a recording of the call; the erasure waits for it")
         self._refuse_elsewhere(files)
@@ -192,10 +195,5 @@ class Eraser:
         """Delete what was derived from the file for pages and players."""
         if file.sha256 is None:
             return
-        derived_cache.delete(self._blobs, file)
-        folder = f"{peaks.FOLDER}/{file.sha256}"
-        derived = {blob.key for blob in self._blobs.local_files(folder)}
-        if self._blobs.objects is not None:
-            derived |= {found.key for found in self._blobs.objects.list_folder(folder)}
-        for key in derived:
-            self._blobs.delete(key)
+        derived_cache.delete(self._blobs, file.sha256)
+        peaks.delete(self._blobs, file.sha256)

@@ -1,18 +1,22 @@
 """Correcting a transcript: a revision over the machine's text, indexed for search and published in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
 
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import CallreelError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind
+from callreel.redaction.masking import masked_turns
 from callreel.review.turn_edits import Change, corrected
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
-from callreel.store.transcripts import revisions
-from callreel.store.transcripts.revisions import RevisionRow
+from callreel.store.transcripts import redactions, revisions
+from callreel.store.transcripts.revisions import RevisionRow, Shown
 
 
 class ConflictError(CallreelError):
@@ -34,7 +38,7 @@ class Corrections:
         that do not fit or change nothing.
         """
         with self._database.read() as conn:
-            shown = revisions.shown(conn, call_id)
+            shown = _shown(conn, call_id)
         if shown is None:
             raise ConflictError("the call has no final transcript yet")
         if base != shown.number:
@@ -45,7 +49,7 @@ class Corrections:
         changed = corrected(shown.turns, changes)
         with self._database.write() as conn:
             calls.lock(conn, call_id)
-            if revisions.shown(conn, call_id) != shown:
+            if _shown(conn, call_id) != shown:
                 raise ConflictError("another person changed the transcript meanwhile: reload it")
             kept = [_change(change) for change in changes]
             row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now())
@@ -58,6 +62,12 @@ class Corrections:
             event = self._publisher.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, data))
         self._publisher.publish(event)
         return row
+
+
+def _shown(conn: Connection, call_id: CallId) -> Shown | None:
+    """The displayed transcript with its masks, which corrections keep."""
+    shown = revisions.shown(conn, call_id)
+    return shown and replace(shown, turns=masked_turns(shown.turns, redactions.in_force(conn, call_id)))
 
 
 def _change(change: Change) -> dict[str, Json]:

@@ -13,6 +13,8 @@ from callreel.formats.plain_text import plain_text
 from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
+from callreel.redaction.masking import masked_turns
+from callreel.review.redacted_view import stretches_to_mask
 from callreel.review.summary import (
     call_head,
     consent_summary,
@@ -53,16 +55,18 @@ def export_transcript(
     names: Mapping[Role, str],
     *,
     byte_order_mark: bool = False,
+    original: bool = False,
 ) -> str | None:
     """The file's text, or None if there is no such call. `names` has the display name of each role.
 
-    `byte_order_mark` is for CSV alone.
+    `byte_order_mark` is for CSV alone. Redacted words are masked unless `original`.
     """
     row = calls.get(conn, call_id)
     if row is None:
         return None
     shown = revisions.shown(conn, call_id)
-    turns = displayed_turns(row, shown.turns if shown else live_turns(conn, row))
+    said = () if row.withheld and not original else shown.turns if shown else live_turns(conn, row)
+    turns = displayed_turns(row, masked_turns(said, stretches_to_mask(conn, row, original=original)))
     listed = [pause_summary(pause, live_offset_ms(row)) for pause in pauses.of_call(conn, call_id)]
     paused = ordered(
         Paused(pause["start_ms"], end_ms if isinstance(end_ms := pause["end_ms"], int) else None)

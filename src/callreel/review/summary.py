@@ -12,9 +12,11 @@ from callreel.domain.cost import Prices
 from callreel.domain.events import Json, swap_roles
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile
-from callreel.domain.transcript import Final, TranscriptKind, Turn
+from callreel.domain.transcript import Final, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Comparison, Reason
+from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.costs import between_ms, cost_of, main_recording
+from callreel.review.redacted_view import redaction_summary, stretches_to_mask
 from callreel.store.calls import (
     calls,
     consents,
@@ -52,10 +54,12 @@ def call_summary(
     *,
     words: bool = False,
     machine: bool = False,
+    original: bool = False,
 ) -> Summary | None:
     """All data of a call, or None if there is no such call.
 
     `turns` are those of the newest revision. `words` adds each turn's words, `machine` the engine's original turns.
+    Redacted words are masked and text that awaits redaction is left out, unless `original`.
     `cost` is None for a live call and without `prices`.
     """
     row = calls.get(conn, call_id)
@@ -66,9 +70,15 @@ def call_summary(
     turns = {"turns": shown.turns if shown else (), "live_turns": live_turns(conn, row)}
     if machine:
         turns["machine_turns"] = shown.machine.turns if shown else ()
+    stretches = stretches_to_mask(conn, row, original=original)
+    hidden = row.withheld and not original
     by_role: Summary = {
-        "layers": _layers(call_id, layers.of_call(conn, call_id)),
-        **{name: [_turn(turn, words) for turn in listed] for name, listed in turns.items()},
+        "layers": _layers(call_id, layers.of_call(conn, call_id), original),
+        "redaction": redaction_summary(conn, row, original=original),
+        **{
+            name: [] if hidden else [_turn(turn, words) for turn in masked_turns(listed, stretches)]
+            for name, listed in turns.items()
+        },
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
     }
     return {
@@ -185,16 +195,20 @@ def _reason(reason: Reason) -> Json:
     return {"code": reason.code, "role": reason.role.value if reason.role else None, "detail": reason.detail}
 
 
-def _layers(call_id: CallId, files: Sequence[LayerFile]) -> list[Json]:
-    return [_layer(call_id, name, file) for name, file in zip(layer_names(files), files, strict=True)]
+def _layers(call_id: CallId, files: Sequence[LayerFile], original: bool) -> list[Json]:
+    ending = ".wav?original=true" if original else ".wav"
+    return [
+        _layer(f"/calls/{call_id}/layers/{name}{ending}", file)
+        for name, file in zip(layer_names(files), files, strict=True)
+    ]
 
 
-def _layer(call_id: CallId, name: str, file: LayerFile) -> Json:
+def _layer(url: str, file: LayerFile) -> Json:
     return {
         "layer": file.layer.value,
         "role": file.role.value if file.role else None,
         "path": file.path,
-        "url": f"/calls/{call_id}/layers/{name}.wav",
+        "url": url,
         "rate_hz": file.rate_hz,
         "channels": file.channels,
         "duration_ms": file.duration_ms,
@@ -294,16 +308,19 @@ def _turn(turn: Turn, words: bool) -> Json:
         "fallback_engine": turn.fallback_engine,
     }
     if words:
-        document["words"] = [
-            {
-                "text": word.text,
-                "start_ms": word.start_ms,
-                "end_ms": word.end_ms,
-                "confidence": word.confidence,
-            }
-            for word in turn.words
-        ]
+        document["words"] = [_word(word) for word in turn.words]
     return document
+
+
+def _word(word: Word) -> Json:
+    document: Summary = {
+        "text": word.text,
+        "start_ms": word.start_ms,
+        "end_ms": word.end_ms,
+        "confidence": word.confidence,
+    }
+    entity = entity_of(word)
+    return document | {"entity": entity.value} if entity else document
 
 
 def _recording(row: RecordingRow | None) -> Json:

@@ -8,10 +8,8 @@ from callreel.settings.carrier import MEDIA_PATH
 from callreel.settings.lines import SettingLine, default_shown, describe
 from callreel.settings.load import check, load_settings
 from callreel.settings.model import Settings, env_name, env_names
-from callreel.settings.values import LOOPBACK_HOSTS
 
 __all__ = [
-    "LOOPBACK_HOSTS",
     "MEDIA_PATH",
     "SettingLine",
     "Settings",

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode
 from callreel.domain.consent import Jurisdiction, read_jurisdictions
 from callreel.domain.cost import Prices
 from callreel.domain.errors import SettingsError
-from callreel.settings.values import LOOPBACK_HOSTS, Phrases, Words, split_pairs, web_address
+from callreel.runtime.loopback import is_loopback
+from callreel.settings.values import Phrases, Words, split_pairs, web_address
 
 MEDIA_PATH: Final = "/twilio/media-stream"
 INCLUDED_JURISDICTIONS: Final = Path(__file__).with_name("jurisdictions.csv")
@@ -31,17 +32,16 @@ class AddressSettings(BaseSettings):
 
     title: ClassVar[str] = "Addresses"
 
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     public_url: str = Field(
-        default="http://localhost:8000",
-        description="Address at which the carrier and browsers reach this server.",
+        default_factory=lambda values: f"http://localhost:{values['port']}",
+        description="Address at which the carrier and browsers reach this server. Default: localhost with the port.",
     )
     media_url: str | None = Field(
         default=None,
         description="Address at which the carrier reaches the media sockets, for example one that bypasses a tunnel. Default: the public address.",
     )
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
-
     trusted_proxies: Words = Field(
         default=(),
         description="IP addresses and networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.5 or 10.1.0.0/16. Limits by address then count the client instead of the proxy. Default: none is trusted.",
@@ -65,7 +65,7 @@ class AddressSettings(BaseSettings):
         if value is None:
             return None
         url = web_address(value)
-        if url.scheme == "http" and url.hostname not in LOOPBACK_HOSTS:
+        if url.scheme == "http" and not is_loopback(url.hostname):
             raise ValueError("should begin with https:// (plain http:// is for localhost only)")
         return value.rstrip("/")
 
@@ -263,7 +263,7 @@ class SoftphoneSettings(BaseSettings):
             return None
         try:
             url = urlsplit(f"//{value}")
-            valid = url.hostname in LOOPBACK_HOSTS and url.port is not None and url.netloc == value
+            valid = is_loopback(url.hostname) and url.port is not None and url.netloc == value
         except ValueError:
             valid = False
         if not valid:

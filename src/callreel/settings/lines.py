@@ -40,7 +40,8 @@ def describe(settings: Settings) -> list[SettingLine]:
 
 def default_shown(name: str) -> str:
     """The default of `name` as text."""
-    return shown(Settings.model_fields[name].get_default(call_default_factory=True))
+    field = Settings.model_fields[name]
+    return shown(field.get_default(call_default_factory=True, validated_data={"port": 8000}))
 
 
 def is_secret(name: str) -> bool:

@@ -96,8 +96,10 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all settings"
+    # Compared without the prefix, which would make any two variables similar.
+    by_rest = {item.removeprefix(PREFIX): item for item in sorted(known)}
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), by_rest, n=1, cutoff=0.75)
+    return f"; did you mean {by_rest[close[0]]}?" if close else "; docs/settings.md lists all settings"
 
 
 def _config_file(environ: Mapping[str, str], folder: Path) -> Path | None:

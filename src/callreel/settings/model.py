@@ -16,6 +16,7 @@ from callreel.settings.carrier import (
     SoftphoneSettings,
 )
 from callreel.settings.limits import LimitSettings, LogSettings
+from callreel.settings.privacy import PrivacySettings
 from callreel.settings.speech import SpeechSettings
 from callreel.settings.storage import RetentionSettings, StorageSettings
 
@@ -31,6 +32,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     LimitSettings,
     PauseSettings,
     RetentionSettings,
+    PrivacySettings,
     PriceSettings,
     LogSettings,
 )
@@ -39,6 +41,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
 class Settings(  # pydantic collects fields from the last base to the first, so the first section comes last
     LogSettings,
     PriceSettings,
+    PrivacySettings,
     RetentionSettings,
     PauseSettings,
     LimitSettings,

@@ -100,7 +100,7 @@ class RetentionSettings(BaseSettings):
     title: ClassVar[str] = "Retention"
 
     archive: Literal["after_verified", "after_days", "never"] = Field(
-        default="after_verified",
+        default="after_days",
         description="When a call's audio is converted to FLAC and its derived files are deleted: an hour after a verified or explained verdict, some days after any verdict, or never.",
     )
     archive_after_days: int = Field(

@@ -7,8 +7,6 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-
 
 def _words(value: object) -> object:
     if not isinstance(value, str):

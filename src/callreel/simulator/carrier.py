@@ -29,9 +29,9 @@ from starlette.websockets import WebSocket
 from callreel.audio.samples import Samples
 from callreel.domain.call import Direction, Role
 from callreel.domain.errors import SettingsError
+from callreel.runtime.loopback import is_loopback
 from callreel.simulator.account import Account, SharedKey, Sids
 from callreel.simulator.calls.context import CarrierServices
-from callreel.simulator.calls.media_stream import is_loopback
 from callreel.simulator.calls.placed_call import PlacedCall, VoiceApplication
 from callreel.simulator.rest.app import rest_app
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Technician

@@ -62,24 +62,29 @@ class SignatureCheck:
         self._shared_keys = dict(shared_keys or {})
 
     def valid(self, url: str, params: Params, headers: Mapping[str, str]) -> bool:
-        """Whether the signature in `headers` is right for this URL, as the carrier was given it. Never raises.
+        """Whether the signature in `headers` is right for this URL, as the carrier was given it. Never raises."""
+        return not self.fault(url, params, headers)
+
+    def fault(self, url: str, params: Params, headers: Mapping[str, str]) -> str:
+        """Which check the request fails, as half a sentence without secrets; empty if its signature is right.
 
         The carrier adds or drops the scheme's default port as it likes, so both forms are accepted.
         """
         given = _header(headers, SIGNATURE_HEADER)
-        secret, sha256 = self._secret(_header(headers, SIGNATURE_SETTINGS_HEADER))
-        if not given or not secret:
-            return False
+        settings = _header(headers, SIGNATURE_SETTINGS_HEADER)
+        secret, sha256 = self._secret(settings)
+        if not given:
+            return f"the header {SIGNATURE_HEADER} is missing"
+        if not secret:
+            if settings:
+                return f"{SIGNATURE_SETTINGS_HEADER} names a key or an algorithm that is not in CALLREEL_SHARED_KEYS"
+            return "TWILIO_AUTH_TOKEN is not set"
         try:
             expected = [sign(form, params, secret, sha256=sha256) for form in _with_and_without_port(url)]
-        except (
-            TypeError,
-            ValueError,
-            AttributeError,
-        ):  # not text, so the carrier cannot have signed it
-            return False
+        except (TypeError, ValueError, AttributeError):
+            return "the form is not text, so the carrier cannot have signed it"
         matches = [_same(given, signature) for signature in expected]
-        return any(matches)
+        return "" if any(matches) else "it was signed with another auth token, or for another URL or form"
 
     def _secret(self, settings: str) -> tuple[str, bool]:
         """The secret of a valid signature, empty if there is none, and whether it uses SHA-256."""

@@ -22,6 +22,7 @@ from callreel.web.api import (
     notes,
     pauses,
     people,
+    redactions,
     revisions,
     roles,
     softphone,
@@ -46,8 +47,8 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
-    webhooks, consent_webhooks, pages, sign_in, calls, consent, notes, pauses, revisions, roles, waveform, statistics, people,
-    tokens, softphone,
+    webhooks, consent_webhooks, pages, sign_in, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
+    statistics, people, tokens, softphone,
     engines, erasure, erasure_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip
 

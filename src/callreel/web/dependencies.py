@@ -4,14 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
+from callreel.domain.access import Right
 from callreel.domain.ids import CallId
 from callreel.retention.erasure_orders import ErasureOrders
 from callreel.retention.legal_hold import LegalHolds
 from callreel.review.corrections import Corrections
 from callreel.review.notes import Notes
+from callreel.review.redacting import Redacting
 from callreel.review.role_swap import RoleSwaps
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
@@ -77,9 +79,22 @@ async def _roles(context: Context) -> RoleSwaps:
     return RoleSwaps(context.database, context.publisher, context.clock)
 
 
+async def _redacting(context: Context) -> Redacting:
+    return Redacting(context.database, context.publisher, context.clock, context.options.redaction)
+
+
+async def _original(person: CurrentPerson, original: bool = False) -> bool:
+    """Whether originals are wanted instead of redacted text and audio. Raises 403."""
+    if original and not person.may(Right.READ_ORIGINALS):
+        raise HTTPException(403, "You do not have permission to see originals.")
+    return original
+
+
 ExistingCall = Annotated[CallRow, Depends(_existing_call)]
 Erasures = Annotated[ErasureOrders, Depends(_erasures)]
 Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]
 CallCorrections = Annotated[Corrections, Depends(_corrections)]
 CallRoles = Annotated[RoleSwaps, Depends(_roles)]
+CallRedactions = Annotated[Redacting, Depends(_redacting)]
+Original = Annotated[bool, Depends(_original)]

@@ -23,6 +23,7 @@ from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
 from callreel.review.corrections import ConflictError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
+from callreel.review.redacting import RedactionError
 from callreel.review.role_swap import LiveRolesError
 from callreel.review.turn_edits import CorrectionError
 from callreel.store.audio.peaks import PeaksError
@@ -76,6 +77,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     LastAdministratorError: 409,
     LiveRolesError: 409,
     PauseError: 409,
+    RedactionError: 409,
     RequestConflictError: 409,
     TakenError: 409,
     CorrectionError: 422,

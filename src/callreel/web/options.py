@@ -14,6 +14,7 @@ from callreel.domain.work import NoWork, WorkQueue
 from callreel.ingest.pause_control import PauseControl
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
+from callreel.review.redacting import RedactionOptions
 from callreel.runtime.clock import Clock
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
@@ -96,6 +97,7 @@ class WebOptions:
     jurisdictions: Sequence[Jurisdiction] = ()
     settings: Sequence[ShownSetting] = ()
     missing: Sequence[str] = ()
+    redaction: RedactionOptions = RedactionOptions()
 
     @property
     def no_sign_in(self) -> bool:

@@ -101,9 +101,9 @@ def media_protocol(
     def open_media(connections: Connections) -> asyncio.BufferedProtocol:
         def admit(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
             headers = {name: request.headers[name] for name in request.headers}
-            if not check.valid(stream_url, None, headers):
+            if fault := check.fault(stream_url, None, headers):
                 counters.add("sockets_refused")
-                log.warning("media socket refused: its signature is missing or wrong")
+                log.warning("media socket refused expected_url=%s reason=%s", stream_url, fault)
                 return WSUpgradeResponseWithListener(
                     WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN), None
                 )

@@ -6,7 +6,6 @@ A loopback host is connected by plain ws, since there are no certificates for it
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from callreel.audio.samples import FRAME_MS
 from callreel.domain.call import Track
 from callreel.domain.ids import StreamSid
+from callreel.runtime.loopback import is_loopback
 from callreel.simulator.calls.context import CallContext
 from callreel.simulator.calls.stream_playback import StreamPlayback
 from callreel.simulator.calls.stream_sender import StreamSender
@@ -215,14 +215,4 @@ class MediaStream:
 def connect_url(url: str) -> str:
     """The URL to connect to for a stream's URL: ws for a wss URL of a loopback host, otherwise unchanged."""
     scheme, _, rest = url.partition("://")
-    return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname or "") else url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address, is a loopback host."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return f"ws://{rest}" if scheme == "wss" and is_loopback(urlsplit(url).hostname) else url

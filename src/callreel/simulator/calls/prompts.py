@@ -13,8 +13,8 @@ import numpy as np
 from callreel.audio import wav
 from callreel.audio.samples import TELEPHONE_HZ, Samples
 from callreel.domain.call import Track
+from callreel.runtime.loopback import is_loopback
 from callreel.simulator.calls.context import FETCH_FAILED, CallContext
-from callreel.simulator.calls.media_stream import is_loopback
 from callreel.simulator.calls.twiml_script import Gather, Pause, Play, Say
 from callreel.simulator.scenario import Prompt
 
@@ -28,7 +28,7 @@ async def play(call: CallContext, leg_sid: str, verb: Say | Play | Pause, at_ms:
     if isinstance(verb, Pause) or (isinstance(verb, Play) and verb.digits is not None):
         return at_ms + verb.duration_ms
     what, duration_ms = verb.text if isinstance(verb, Say) else urljoin(url, verb.url), verb.duration_ms
-    if isinstance(verb, Play) and is_loopback(urlsplit(what).hostname or ""):
+    if isinstance(verb, Play) and is_loopback(urlsplit(what).hostname):
         samples = await _download(call, what)
         if samples is None:
             return max(at_ms, call.clock.next_ms())

@@ -44,8 +44,9 @@ def read_range(cached: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
             yield block
 
 
-def delete(blobs: BlobStore, file: LayerFile) -> None:
-    _path(blobs, file).unlink(missing_ok=True)
+def delete(blobs: BlobStore, sha256: str) -> None:
+    """Delete the cached file with this digest, if there is one."""
+    blobs.path(f"{FOLDER}/{sha256}.wav").unlink(missing_ok=True)
 
 
 def _path(blobs: BlobStore, file: LayerFile) -> Path:

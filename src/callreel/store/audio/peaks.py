@@ -93,6 +93,16 @@ def save_peaks(blobs: BlobStore, sha256: str, per_second: int, made: FilePeaks) 
         log.info("waveform left on the spool: %s", error)
 
 
+def delete(blobs: BlobStore, sha256: str) -> None:
+    """Delete all peaks of the file with this digest."""
+    folder = f"{FOLDER}/{sha256}"
+    cached = {blob.key for blob in blobs.local_files(folder)}
+    if blobs.objects is not None:
+        cached |= {found.key for found in blobs.objects.list_folder(folder)}
+    for key in cached:
+        blobs.delete(key)
+
+
 def _key(sha256: str, per_second: int) -> str:
     return f"{FOLDER}/{sha256}/{per_second}.json"
 

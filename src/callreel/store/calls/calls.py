@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, exists, func, or_, select, update
 
 from callreel.domain.call import CallState, Direction, Role, Topology
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.runtime.log import remember
+from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, fetch_one, values_of
-from callreel.store.db.tables import calls, legs, streams, transcripts, turn_index
+from callreel.store.db.tables import calls, legs, redactions, streams, transcripts, turn_index
 
 _ORDER = (CallState.LIVE, CallState.ENDED, CallState.CLOSED)
 
@@ -51,6 +52,8 @@ class CallRow:
 
     `language` is the code of the requested language, empty for the engine's default. `owner` is the process that
     handles the call while it is live: first the one that answered it, then the one that has its media socket.
+    `redaction_awaited`: sensitive data has not been looked for yet; `redacted_at` is when it last was, and
+    `originals_destroyed_at` when the last original was destroyed.
     Rows and files keep the recorded roles; with `roles_swapped` everything displayed has them exchanged.
     """
 
@@ -72,6 +75,9 @@ class CallRow:
     owner: str | None = None
     language: str = ""
     roles_swapped: bool = False
+    redaction_awaited: bool = False
+    redacted_at: datetime | None = None
+    originals_destroyed_at: datetime | None = None
 
     def __post_init__(self) -> None:
         remember(self.id, self.leg_sid)
@@ -79,6 +85,11 @@ class CallRow:
     @property
     def topology(self) -> Topology:
         return Topology(inbound=self.inbound_role)
+
+    @property
+    def withheld(self) -> bool:
+        """Whether text and audio are not shown, because they are not redacted yet."""
+        return self.redaction_awaited and self.state is not CallState.LIVE
 
     def displayed(self, role: Role) -> Role:
         """The displayed role of a recorded one, and the recorded role of a displayed one."""
@@ -115,6 +126,36 @@ def set_roles_swapped(conn: Connection, call_id: CallId, swapped: bool) -> bool:
     other = case((turn_index.c.role == Role.AGENT, Role.TECHNICIAN.value), else_=Role.AGENT.value)
     conn.execute(update(turn_index).where(turn_index.c.call_id == call_id).values(role=other))
     return True
+
+
+def set_redacted(conn: Connection, call_id: CallId, at: datetime) -> None:
+    """Save that sensitive data was looked for."""
+    conn.execute(update(calls).where(calls.c.id == call_id).values(redacted_at=at, redaction_awaited=False))
+
+
+def set_originals_destroyed(conn: Connection, call_id: CallId, at: datetime | None) -> None:
+    """Save that no original is left; None: that there are some again."""
+    conn.execute(update(calls).where(calls.c.id == call_id).values(originals_destroyed_at=at))
+
+
+def closed(conn: Connection) -> list[CallId]:
+    """All closed calls, oldest first."""
+    query = select(calls.c.id).where(calls.c.state == CallState.CLOSED)
+    return [CallId(found) for found in conn.execute(query.order_by(calls.c.created_at, calls.c.id)).scalars()]
+
+
+def to_redact(conn: Connection, *, destroy: bool) -> list[CallId]:
+    """Closed calls that were not redacted yet; with `destroy` also those with redactions whose originals exist.
+
+    Originals of held calls stay. Oldest first.
+    """
+    wanted: ColumnElement[bool] = calls.c.redacted_at.is_(None)
+    if destroy:
+        some = exists().where(redactions.c.call_id == calls.c.id, redactions.c.removed_at.is_(None))
+        left = calls.c.originals_destroyed_at.is_(None) & some & calls.c.id.not_in(open_holds())
+        wanted = or_(wanted, left)
+    query = select(calls.c.id).where(calls.c.state == CallState.CLOSED, wanted)
+    return [CallId(found) for found in conn.execute(query.order_by(calls.c.created_at, calls.c.id)).scalars()]
 
 
 def by_leg(conn: Connection, leg_sid: LegSid) -> CallRow | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from callreel.domain.events import LASTING, LiveEvent, swap_roles
+from callreel.domain.call import CallState
+from callreel.domain.events import LASTING, EventKind, LiveEvent, swap_roles
 from callreel.domain.ids import CallId
 from callreel.store.db.dialect import advisory_lock
 from callreel.store.db.tables import calls, live_events
@@ -43,9 +44,11 @@ def after(
 ) -> list[LiveEvent]:
     """Up to `limit` events with an id above `last_id`, in order; of all calls when `call_id` is None.
 
-    `agent` selects the calls of one identity. Roles are the displayed ones.
+    `agent` selects the calls of one identity. Roles are the displayed ones. The text of an ended call is empty, and
+    `withheld`, until it is redacted.
     """
-    query = select(live_events, calls.c.roles_swapped).join(calls, calls.c.id == live_events.c.call_id)
+    flags = (calls.c.roles_swapped, calls.c.redaction_awaited, calls.c.state)
+    query = select(live_events, *flags).join(calls, calls.c.id == live_events.c.call_id)
     query = query.where(live_events.c.id > last_id).order_by(live_events.c.id).limit(limit)
     if call_id is not None:
         query = query.where(live_events.c.call_id == call_id)
@@ -62,4 +65,6 @@ def last_id(conn: Connection) -> int:
 
 def _event(row: Row[Any]) -> LiveEvent:
     data = swap_roles(row.data) if row.roles_swapped else row.data
+    if row.kind is EventKind.FINAL and row.redaction_awaited and row.state is not CallState.LIVE:
+        data = {**data, "text": "", "withheld": True}
     return LiveEvent(row.call_id, row.kind, data, row.id)

@@ -32,6 +32,8 @@ from callreel.domain.events import EventKind
 from callreel.domain.note import NoteKind
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
 from callreel.domain.recording import Archived, CloudState, Layer, LayerState
+from callreel.domain.redaction import Entity
+from callreel.domain.retention import DataKind
 from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.domain.work import Workflow
@@ -104,6 +106,11 @@ calls = _table(
     Column("owner", Text),
     Column("language", Text, nullable=False),
     Column("roles_swapped", Boolean, nullable=False),
+    # Text and audio are withheld until it is redacted; a live call is shown as it is.
+    Column("redaction_awaited", Boolean, nullable=False),
+    Column("redacted_at", UTCDateTime),
+    # When the last original of a redacted call was destroyed; NULL while they are kept.
+    Column("originals_destroyed_at", UTCDateTime),
 )
 
 legs = _table(
@@ -518,6 +525,51 @@ holds = _table(
     Column("release_reason", Text),
     Column("released_by", Text),
     Column("released_at", UTCDateTime),
+)
+
+redactions = _table(
+    "redactions",
+    Column("id", LargeInteger, primary_key=True),
+    _of_call(),
+    Column("role", Enumerated(Role), nullable=False),
+    Column("entity", Enumerated(Entity), nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("removed_by", Text),
+    Column("removed_at", UTCDateTime),
+    # Ids are never reused: a page may still show a deleted one.
+    sqlite_autoincrement=True,
+)
+
+# Originals of redacted files, replaced by silenced copies: the proof that they were destroyed.
+destroyed_originals = _table(
+    "destroyed_originals",
+    Column("id", LargeInteger, primary_key=True),
+    _of_call(),
+    Column("path", Text, nullable=False),
+    Column("sha256", Text),
+    Column("archive_key", Text),
+    Column("copy_path", Text, nullable=False),
+    Column("copy_sha256", Text, nullable=False),
+    Column("replaced_at", UTCDateTime, nullable=False),
+    Column("destroyed_at", UTCDateTime),
+    UniqueConstraint("path", "sha256"),
+)
+
+# Data that retention policies deleted. No foreign key: the row outlives its call.
+expired_data = _table(
+    "expired_data",
+    Column("id", LargeInteger, primary_key=True),
+    Column("call_id", Text, nullable=False),
+    Column("kind", Enumerated(DataKind), nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("ordered_at", UTCDateTime, nullable=False),
+    Column("done_at", UTCDateTime, index=True),
+    Column("files", _Json, nullable=False),
+    Column("counts", _Json, nullable=False),
+    UniqueConstraint("call_id", "kind"),
 )
 
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")

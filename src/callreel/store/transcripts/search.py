@@ -30,7 +30,9 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Turn
+from callreel.redaction.masking import masked_turns
 from callreel.store.db.tables import calls, turn_index
+from callreel.store.transcripts import redactions
 from callreel.store.transcripts.search_query import Clause, Part, Query, hits, snippet
 from callreel.store.transcripts.search_tokens import Token, tokens
 
@@ -55,14 +57,21 @@ class Hits:
     total: int = 0
 
 
-_SWAPPED = select(calls.c.roles_swapped).where(calls.c.id == bindparam("call"))
+_FLAGS = select(calls.c.roles_swapped, calls.c.redaction_awaited).where(calls.c.id == bindparam("call"))
 _FORGET = delete(turn_index).where(turn_index.c.call_id == bindparam("call"))
 
 
 def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> None:
-    """Replace the indexed turns of a call by those of its displayed transcript; `turns` have the recorded roles."""
+    """Replace the indexed turns of a call by those of its displayed transcript; `turns` have the recorded roles.
+
+    Redacted words are not indexed, and nothing is while the call awaits redaction.
+    """
     conn.execute(_FORGET, {"call": call_id})
-    if conn.execute(_SWAPPED, {"call": call_id}).scalar():
+    flags = conn.execute(_FLAGS, {"call": call_id}).first()
+    if flags is not None and flags.redaction_awaited:
+        return
+    turns = masked_turns(turns, redactions.in_force(conn, call_id))
+    if flags is not None and flags.roles_swapped:
         turns = [replace(turn, role=turn.role.other) for turn in turns]
     rows = [_index_row(conn, call_id, position, turn) for position, turn in enumerate(turns)]
     if rows:

@@ -23,7 +23,7 @@ from callreel.store.transcripts import search
 from callreel.store.transcripts.search import Hits
 from callreel.store.transcripts.search_query import parse
 from callreel.web.api.time_parameters import end_of, position_of, start_of, zone_of
-from callreel.web.dependencies import Context, CurrentPerson
+from callreel.web.dependencies import Context, CurrentPerson, Original
 from callreel.web.errors import not_found
 
 LONGEST_QUERY = 500
@@ -81,10 +81,17 @@ def list_calls(context: Context, person: CurrentPerson, query: Annotated[CallQue
 
 
 @routes.get("/api/calls/{call_id}")
-def one_call(context: Context, call_id: CallId, words: bool = False, machine: bool = False) -> JSONResponse:
-    """One call: parties, layers, transcripts, notes, verdict, cloud recording and cost. `words` adds word times."""
+def one_call(
+    context: Context, call_id: CallId, original: Original, words: bool = False, machine: bool = False
+) -> JSONResponse:
+    """One call: parties, layers, transcripts, notes, verdict, cloud recording and cost. `words` adds word times.
+
+    `original=true` shows what is redacted, to people with the right to it.
+    """
     with context.database.read() as conn:
-        summary = call_summary(conn, call_id, context.options.prices, words=words, machine=machine)
+        summary = call_summary(
+            conn, call_id, context.options.prices, words=words, machine=machine, original=original
+        )
     if summary is None:
         raise not_found("call")
     if isinstance(recording := summary["recording"], dict):

@@ -5,20 +5,24 @@ from fastapi.responses import Response
 
 from callreel.domain.ids import CallId
 from callreel.review.exports import MEDIA_TYPES, Format, export_transcript
-from callreel.web.dependencies import Context
+from callreel.web.dependencies import Context, Original
 from callreel.web.errors import not_found
 
 routes = APIRouter(tags=["transcripts"])
 
 
 @routes.get("/calls/{call_id}/transcript.{ending}", response_class=Response)
-def transcript(context: Context, call_id: CallId, ending: Format, bom: bool = False) -> Response:
+def transcript(
+    context: Context, call_id: CallId, ending: Format, original: Original, bom: bool = False
+) -> Response:
     """The newest transcript as text, subtitles, JSON or CSV: `txt`, `srt`, `vtt`, `json`, `csv`.
 
-    `bom=true` begins CSV with a byte order mark, for Excel.
+    `bom=true` begins CSV with a byte order mark, for Excel. `original=true` shows what is redacted.
     """
     with context.database.read() as conn:
-        text = export_transcript(conn, call_id, ending, context.options.role_names, byte_order_mark=bom)
+        text = export_transcript(
+            conn, call_id, ending, context.options.role_names, byte_order_mark=bom, original=original
+        )
     if text is None:
         raise not_found("call")
     disposition = f'attachment; filename="transcript_{call_id}.{ending}"'

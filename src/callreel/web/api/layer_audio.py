@@ -4,20 +4,27 @@ A growing file is sent at the length it has when the request arrives. Its WAV he
 less, so a player ends there.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy import Connection
 
+from callreel.audio.silencing import Interval
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile, LayerState
+from callreel.postcall.redacted_audio import rows_of, silent_intervals
 from callreel.review.summary import layer_names
-from callreel.store.audio.layer_audio import layer_range, layer_size
+from callreel.store.audio.layer_audio import layer_size
+from callreel.store.audio.silenced_layer import silenced_range, silenced_tag
 from callreel.store.calls import layers
+from callreel.store.transcripts import redactions
 from callreel.web.api.ranges import UnsatisfiableRangeError, parse_range
-from callreel.web.dependencies import Context
-from callreel.web.errors import error_json, not_found
+from callreel.web.dependencies import Context, Original
+from callreel.web.errors import RequestConflictError, error_json, not_found
+from callreel.web.options import WebContext
 
 Conditional = Annotated[str | None, Header()]
 
@@ -31,17 +38,22 @@ def layer_file(
     request: Request,
     call_id: CallId,
     name: str,
+    original: Original,
     range: Conditional = None,
     if_range: Conditional = None,
     if_none_match: Conditional = None,
 ) -> Response:
-    """One file of one layer as WAV, by the name in its `url` or its number from 1. Supports range requests."""
+    """One file of one layer as WAV, by the name in its `url` or its number from 1. Supports range requests.
+
+    Redacted stretches are silent unless `original=true`, which needs the right to originals.
+    """
     with context.database.read() as conn:
         file = _named(layers.of_call(conn, call_id), name)
+        silent = file_silences(context, conn, call_id, original=original).get(file.path, ()) if file else ()
     size_bytes = layer_size(context.blobs, file) if file else None
     if file is None or size_bytes is None:
         raise not_found("layer of this call")
-    headers = _headers(file)
+    headers = _headers(file, silent)
     etag = headers.get("ETag")
     if etag and if_none_match in (etag, "*"):
         return Response(None, 304, headers)
@@ -60,7 +72,7 @@ def layer_file(
     status = 206 if part else 200
     if request.method == "HEAD":
         return Response(None, status, headers, media_type="audio/wav")
-    blocks = layer_range(context.blobs, file, first, stop)
+    blocks = silenced_range(context.blobs, file, first, stop, silent)
     return StreamingResponse(blocks, status, headers, media_type="audio/wav")
 
 
@@ -70,9 +82,22 @@ def _named(files: list[LayerFile], name: str) -> LayerFile | None:
     return dict(zip(layer_names(files), files, strict=True)).get(name)
 
 
-def _headers(file: LayerFile) -> dict[str, str]:
+def file_silences(
+    context: WebContext, conn: Connection, call_id: CallId, *, original: bool
+) -> Mapping[str, Sequence[Interval]]:
+    """What is silenced in the call's files, by path. Raises RequestConflictError while the call awaits redaction."""
+    rows = rows_of(conn, call_id)
+    if rows is None or original:
+        return {}
+    if rows.call.withheld:
+        raise RequestConflictError("the audio is withheld until sensitive data in it is redacted")
+    stretches = redactions.in_force(conn, call_id)
+    return silent_intervals(rows, stretches, context.options.redaction.margin_ms) if stretches else {}
+
+
+def _headers(file: LayerFile, silent: Sequence[Interval]) -> dict[str, str]:
     file_name = quote(file.path.rpartition("/")[2])
     headers = {"Accept-Ranges": "bytes", "Content-Disposition": f"inline; filename*=UTF-8''{file_name}"}
     if file.sha256 is None or file.state is LayerState.RECORDING:
         return headers | {"Cache-Control": "no-store"}
-    return headers | {"Cache-Control": "private, no-cache", "ETag": f'"{file.sha256}"'}
+    return headers | {"Cache-Control": "private, no-cache", "ETag": f'"{silenced_tag(file, silent)}"'}

@@ -9,15 +9,18 @@ from pydantic import Field
 from callreel.asr.languages import code_of
 from callreel.domain.call import Role
 from callreel.domain.events import Json, swap_roles
+from callreel.domain.redaction import Entity
 from callreel.domain.transcript import Word
+from callreel.redaction.masking import masked_turns
+from callreel.review.redacted_view import stretches_to_mask
 from callreel.review.summary import live_turns, revision_head
 from callreel.review.transcript_difference import differences
 from callreel.review.turn_edits import Change
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
-from callreel.store.transcripts import revisions
+from callreel.store.transcripts import redactions, revisions
 from callreel.store.transcripts.revisions import RevisionRow
-from callreel.web.dependencies import CallCorrections, Context, CurrentPerson, ExistingCall
+from callreel.web.dependencies import CallCorrections, Context, CurrentPerson, ExistingCall, Original
 from callreel.web.values import LARGEST_INTEGER, Body
 
 MOST_CHANGES = 1000
@@ -62,11 +65,21 @@ def correct(
 
 
 @routes.get("/api/calls/{call_id}/revisions")
-def history(context: Context, call: ExistingCall) -> JSONResponse:
-    """Who corrected what and when, newest first."""
+def history(context: Context, call: ExistingCall, original: Original) -> JSONResponse:
+    """Who corrected what and when, newest first. Texts that are older than a redaction are masked unless `original=true`."""
     with context.database.read() as conn:
         rows = revisions.of_call(conn, call.id)
-    return JSONResponse({"revisions": [_revision(row, call) for row in rows]})
+        redacted = [] if original else redactions.of_call(conn, call.id)
+    newest = max((one.at for one in redacted if one.removed_at is None), default=None)
+    hidden = call.withheld and not original
+    return JSONResponse(
+        {
+            "revisions": [
+                _revision(row, call, masked=hidden or (newest is not None and row.at <= newest))
+                for row in rows
+            ]
+        }
+    )
 
 
 @routes.put("/api/calls/{call_id}/language")
@@ -80,12 +93,15 @@ def set_language(context: Context, call: ExistingCall, wanted: Language) -> JSON
 
 
 @routes.get("/api/calls/{call_id}/difference")
-def difference(context: Context, call: ExistingCall) -> JSONResponse:
-    """The live and the final transcript, word by word."""
+def difference(context: Context, call: ExistingCall, original: Original) -> JSONResponse:
+    """The live and the final transcript, word by word. `original=true` shows what is redacted."""
     with context.database.read() as conn:
         shown = revisions.shown(conn, call.id)
         live = live_turns(conn, call)
-    runs = differences(live, shown.turns if shown else ())
+        stretches = stretches_to_mask(conn, call, original=original)
+    texts = (live, shown.turns if shown else ())
+    hidden = call.withheld and not original
+    runs = differences(*(() if hidden else masked_turns(turns, stretches) for turns in texts))
     return JSONResponse(
         {
             "difference": [
@@ -101,8 +117,12 @@ def difference(context: Context, call: ExistingCall) -> JSONResponse:
     )
 
 
-def _revision(row: RevisionRow, call: CallRow) -> dict[str, Json]:
-    made = {**revision_head(row), "changes": row.changes}
+def _revision(row: RevisionRow, call: CallRow, *, masked: bool = False) -> dict[str, Json]:
+    changes = [
+        {**change, "text": Entity.OTHER.mask} if masked and change.get("text") else change
+        for change in row.changes
+    ]
+    made: dict[str, Json] = {**revision_head(row), "changes": changes}
     return swap_roles(made) if call.roles_swapped else made
 
 

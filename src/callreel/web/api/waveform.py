@@ -8,8 +8,10 @@ from fastapi.responses import JSONResponse
 from callreel.domain.errors import AudioFileError, StoreError, StoreUnavailableError
 from callreel.domain.recording import Layer
 from callreel.store.audio.peaks import DEFAULT_PER_SECOND, MAX_PER_SECOND, layer_peaks
+from callreel.store.audio.silenced_layer import silenced_peaks
 from callreel.store.calls import layers
-from callreel.web.dependencies import Context, ExistingCall
+from callreel.web.api.layer_audio import file_silences
+from callreel.web.dependencies import Context, ExistingCall, Original
 from callreel.web.errors import not_found
 
 routes = APIRouter(tags=["media"])
@@ -19,12 +21,14 @@ routes = APIRouter(tags=["media"])
 def waveform(
     context: Context,
     call: ExistingCall,
+    original: Original,
     layer: Literal["cloud", "live_8k", "live_16k"] = "cloud",
     per_second: Annotated[int, Query(ge=1, le=MAX_PER_SECOND)] = DEFAULT_PER_SECOND,
 ) -> JSONResponse:
     """The peak amplitude of each interval, by party."""
     with context.database.read() as conn:
         files = layers.of_call(conn, call.id)
+        silent = file_silences(context, conn, call.id, original=original)
     try:
         found = layer_peaks(context.blobs, files, Layer(layer), call.topology, per_second)
     except StoreUnavailableError:
@@ -34,6 +38,8 @@ def waveform(
     if found is None:
         raise not_found("layer of this call")
     duration_ms, channels = found
+    cuts = [cut for file in files if file.layer is Layer(layer) for cut in silent.get(file.path, ())]
+    channels = silenced_peaks(channels, per_second, cuts)
     by_party = [
         {"role": channel.role and call.displayed(channel.role), "peaks": channel.peaks}
         for channel in channels

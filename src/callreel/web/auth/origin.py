@@ -9,6 +9,8 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from callreel.runtime.loopback import is_loopback
+
 IPV6_CUSTOMER_BITS = 64
 """A customer of an IPv6 provider has a network of this prefix, and so 2**64 addresses to come from."""
 
@@ -18,13 +20,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 def is_loopback_name(host_header: str) -> bool:
     """Whether a `Host` header names this machine by loopback: localhost, a name below it, 127.0.0.0/8 or [::1]."""
     try:
-        name = urlsplit(f"//{host_header}").hostname or ""
-    except ValueError:
-        return False
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
+        return is_loopback(urlsplit(f"//{host_header}").hostname)
     except ValueError:
         return False
 

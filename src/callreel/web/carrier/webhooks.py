@@ -19,6 +19,7 @@ from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.consent import ConsentHandler
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
+from callreel.runtime.loopback import is_loopback
 from callreel.store.db.types import storable_text
 from callreel.twilio.signature import SignatureCheck
 from callreel.twilio.webhooks import (
@@ -72,11 +73,22 @@ async def _signed_form(carrier: Carrier, request: Request) -> Form:
     except ValueError:
         pairs = []
     query = f"?{request.url.query}" if request.url.query else ""
-    if not carrier.check.valid(f"{carrier.public_url}{request.url.path}{query}", pairs, request.headers):
+    url = f"{carrier.public_url}{request.url.path}"
+    if fault := carrier.check.fault(f"{url}{query}", pairs, request.headers):
         carrier.counters.add("webhooks_refused")
-        log.warning("webhook refused path=%s reason=signature", request.url.path)
-        raise HTTPException(403, "The signature is missing or wrong.")
+        log.warning("webhook refused path=%s expected_url=%s reason=%s", request.url.path, url, fault)
+        raise HTTPException(403, _refusal(request, url, fault))
     return {storable_text(name): storable_text(value) for name, value in pairs}
+
+
+def _refusal(request: Request, url: str, fault: str) -> str:
+    """The message for a refused caller, with the reason only on this machine, since it would help others to guess."""
+    if request.client is None or not is_loopback(request.client.host):
+        return "The signature is missing or wrong."
+    return (
+        f"The signature is missing or wrong: {fault}. The carrier must sign {url} (CALLREEL_PUBLIC_URL)."
+        " `callreel doctor` checks the settings; `callreel doctor twiml --to NUMBER` prints the answer to a call."
+    )
 
 
 SignedForm = Annotated[Form, Depends(_signed_form)]

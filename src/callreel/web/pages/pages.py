@@ -21,7 +21,7 @@ from callreel.web.api.calls import call_page
 from callreel.web.api.erasure import hold_summary
 from callreel.web.api.statistics import Period, statistics_of
 from callreel.web.api.time_parameters import position_of
-from callreel.web.dependencies import Context, CurrentPerson, Page
+from callreel.web.dependencies import Context, CurrentPerson, Original, Page
 from callreel.web.errors import not_found
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
@@ -62,10 +62,12 @@ def call_list(
 
 
 @routes.get("/calls/{call_id}")
-def one_call(context: Context, page: Page, person: CurrentPerson, call_id: CallId) -> Response:
+def one_call(
+    context: Context, page: Page, person: CurrentPerson, call_id: CallId, original: Original
+) -> Response:
     with context.database.read() as conn:
         after = live_events.last_id(conn)
-        call = call_summary(conn, call_id, context.options.prices)
+        call = call_summary(conn, call_id, context.options.prices, original=original)
         erased = call is None and erasures.get(conn, call_id) is not None
         held = holds.of_call(conn, call_id) if person.may(Right.HOLD_CALLS) else []
     if erased and person.may(Right.ERASE_CALLS):

@@ -38,6 +38,9 @@ def upgrade() -> None:
         sa.Column("owner", sa.String),
         sa.Column("language", sa.String, nullable=False),
         sa.Column("roles_swapped", sa.Boolean, nullable=False),
+        sa.Column("redaction_awaited", sa.Boolean, nullable=False),
+        sa.Column("redacted_at", _TIME),
+        sa.Column("originals_destroyed_at", _TIME),
     )
     op.create_table(
         "legs",
@@ -408,6 +411,45 @@ def upgrade() -> None:
         sa.Column("release_reason", sa.String),
         sa.Column("released_by", sa.String),
         sa.Column("released_at", _TIME),
+    )
+    op.create_table(
+        "redactions",
+        sa.Column("id", _LARGE, primary_key=True),
+        _of_call(),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("entity", sa.String, nullable=False),
+        sa.Column("start_ms", sa.Integer, nullable=False),
+        sa.Column("end_ms", sa.Integer, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("removed_by", sa.String),
+        sa.Column("removed_at", _TIME),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "destroyed_originals",
+        sa.Column("id", _LARGE, primary_key=True),
+        _of_call(),
+        sa.Column("path", sa.String, nullable=False),
+        sa.Column("sha256", sa.String),
+        sa.Column("archive_key", sa.String),
+        sa.Column("copy_path", sa.String, nullable=False),
+        sa.Column("copy_sha256", sa.String, nullable=False),
+        sa.Column("replaced_at", _TIME, nullable=False),
+        sa.Column("destroyed_at", _TIME),
+        sa.UniqueConstraint("path", "sha256"),
+    )
+    op.create_table(
+        "expired_data",
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("call_id", sa.String, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("policy", sa.String, nullable=False),
+        sa.Column("ordered_at", _TIME, nullable=False),
+        sa.Column("done_at", _TIME, index=True),
+        sa.Column("files", _JSON, nullable=False),
+        sa.Column("counts", _JSON, nullable=False),
+        sa.UniqueConstraint("call_id", "kind"),
     )
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("ix_turn_index_tokens", "turn_index", ["tokens"], postgresql_using="gin")

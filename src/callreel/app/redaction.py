@@ -1,0 +1,26 @@
+"""Builds redaction from the settings: what is looked for, with which names model, and the stage after a call."""
+
+from callreel.app.offline import OfflineInstallation
+from callreel.app.runtime import Runtime
+from callreel.postcall.redaction import Redactor
+from callreel.redaction.find import FindOptions
+from callreel.review.redacting import Redacting, RedactionOptions
+from callreel.settings import Settings
+from callreel.settings.privacy import regions_of
+
+
+def redaction_options(settings: Settings) -> RedactionOptions:
+    """The policy and the recognizers of the settings."""
+    find = FindOptions(regions_of(settings.caller_id), settings.redacted_kinds)
+    return RedactionOptions(settings.redaction, find, settings.redaction_margin_ms)
+
+
+def redacting_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Redacting:
+    """Finding and masking, without destroying anything."""
+    return Redacting(runtime.database, runtime.publisher, runtime.clock, redaction_options(settings))
+
+
+def redactor_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Redactor:
+    """The redact stage."""
+    redacting = redacting_of(settings, runtime)
+    return Redactor(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, redacting)

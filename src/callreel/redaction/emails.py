@@ -1,0 +1,84 @@
+"""E-mail addresses as they are said (`maria dot lopez at example dot com`, `m a r i a at gmail`) and as engines write them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from callreel.domain.redaction import Entity
+from callreel.domain.transcript import Word
+from callreel.redaction.context import Context, Topic
+from callreel.redaction.numbers import Found
+from callreel.redaction.tokens import Token
+
+_ENDINGS: Final = frozenset("com net org edu gov io co uk ca au de fr es nl info biz".split())
+_PROVIDERS: Final = frozenset("gmail yahoo hotmail outlook icloud aol proton protonmail gmx example".split())
+_AT: Final = frozenset({"at", "@"})
+_DOT: Final = frozenset({"dot", ".", "point", "period"})
+_JOINERS: Final = _DOT | {"underscore", "dash", "hyphen", "plus"}
+_STOPS: Final = frozenset(
+    "is it's its to my your the a an e-mail email mail address me on write send contact you reach and then okay so at that"
+    " that's was use as for with in of i i'm am we he she they it's please sure yes yeah no um uh".split()
+)
+_LONGEST_NAME: Final = 24
+"""Tokens; a name may be spelled letter by letter."""
+_LONGEST_DOMAIN: Final = 16
+_ENDING = re.compile(r"dot(com|net|org)")
+
+
+def find_emails(tokens: Sequence[Token], words: Sequence[Word], context: Context) -> Iterator[Found]:
+    """The addresses in one party's tokens."""
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        last = at
+        if "@" in token.text and len(token.text) > 3:
+            yield Found(Entity.EMAIL, token.word, token.word)
+        elif token.text in _AT and (end := _domain_end(tokens, at + 1)) is not None:
+            if (first := _name_start(tokens, at)) < at:
+                last = end
+                yield Found(Entity.EMAIL, tokens[first].word, tokens[end].word)
+        elif _is_ending(tokens, at) and context.has(Topic.EMAIL, words[token.word].start_ms, 30_000):
+            # The engine wrote another word for `at`.
+            first, last = _name_start(tokens, at), at + (token.text in _DOT)
+            yield Found(Entity.EMAIL, tokens[first].word, tokens[last].word)
+        at = last + 1
+
+
+def _domain_end(tokens: Sequence[Token], start: int) -> int | None:
+    """The last token of a domain that begins at `start`."""
+    for at in range(start, min(len(tokens), start + _LONGEST_DOMAIN)):
+        if _is_ending(tokens, at):
+            end = at + (tokens[at].text in _DOT)
+            while _is_ending(tokens, end + 1):  # co.uk
+                end += 1 + (tokens[end + 1].text in _DOT)
+            return end
+        if tokens[at].text in _PROVIDERS and not _is_ending(tokens, at + 1):
+            return at
+        if at > start + 3 and not (tokens[at].is_letter or tokens[at].digits):
+            return None
+    return None
+
+
+def _is_ending(tokens: Sequence[Token], at: int) -> bool:
+    """Whether `dot com` begins at `at`, as one token or two."""
+    if at >= len(tokens):
+        return False
+    if _ENDING.fullmatch(tokens[at].text):
+        return True
+    return tokens[at].text in _DOT and at + 1 < len(tokens) and tokens[at + 1].text in _ENDINGS
+
+
+def _name_start(tokens: Sequence[Token], at: int) -> int:
+    """The first token of the name that ends before `at`."""
+    first = at
+    while first > 0 and at - first < _LONGEST_NAME:
+        before = tokens[first - 1]
+        joined = first < at and tokens[first].text in _JOINERS
+        beside = first < at and (tokens[first].is_letter or bool(tokens[first].digits))
+        spelled = before.is_letter or before.digits or before.text in _JOINERS or before.times > 1
+        if before.text in _STOPS and not joined and not (before.is_letter and (beside or first == at)):
+            break
+        if not (spelled or joined or at - first < 3):
+            break
+        first -= 1
+    return first

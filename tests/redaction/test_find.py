@@ -1,0 +1,146 @@
+"""Finding sensitive data: as engines write it, as people say it, across turns, and not where there is none."""
+
+import pytest
+
+from callreel.domain.call import Role
+from callreel.domain.redaction import Entity, Stretch
+from callreel.redaction.find import FindOptions, find_entities
+from callreel.redaction.masking import masked_turns
+from tests.redaction.conversation import conversation
+
+CARD = "4412 8890 1234 5677"
+ASKED = "A: what is your card number please"
+
+
+def masked(*lines: str) -> list[str]:
+    turns = conversation(*lines)
+    return [turn.text for turn in masked_turns(turns, find_entities(turns))]
+
+
+CASES = {
+    "written card": (["T: it is 4111 1111 1111 1111, thanks"], ["it is [card number], thanks"]),
+    "card with hyphens": (["T: 4111-1111-1111-1111 yes"], ["[card number] yes"]),
+    "card digit by digit": (
+        ["T: four one one one one one one one one one one one one one one one okay"],
+        ["[card number] okay"],
+    ),
+    "card with doubles, oh and tens": (
+        ["T: five five double five triple five four double four four double four four four four bye"],
+        ["[card number] bye"],
+    ),
+    "mixed digits and words": (
+        ["T: 41 eleven 1111 one one one one 1111 is that right"],
+        ["[card number] is that right"],
+    ),
+    "homophones between digits": (
+        [ASKED, "T: four won one one four for two to one one one one too two three four"],
+        ["what is your card number please", "[card number]"],
+    ),
+    "card across turns": (
+        [ASKED, "T: four one one one", "A: okay", "T: one one one one", "A: go ahead", "T: 1111 1111 done"],
+        [
+            "what is your card number please", "[card number]", "okay", "[card number]", "go ahead",
+            "[card number] done",
+        ],
+    ),  # fmt: skip
+    "card with a missed digit after a question": (
+        [ASKED, "T: 4111 1111 1111 111"],
+        ["what is your card number please", "[card number]"],
+    ),
+    "security code": (
+        [ASKED, "T: 4111 1111 1111 1111", "A: and the security code on the back", "T: seven three nine"],
+        [
+            "what is your card number please", "[card number]", "and the security code on the back",
+            "[security code]",
+        ],
+    ),  # fmt: skip
+    "iban": (["T: that is DE89370400440532013000."], ["that is [bank account]."]),
+    "bank account": (
+        ["A: routing number", "T: zero two one oh oh oh oh two one", "A: account number", "T: 12 34 56 78"],
+        ["routing number", "[bank account]", "account number", "[bank account]"],
+    ),
+    "social security number": (["T: my social is 536 90 4399"], ["my social is [national id]"]),
+    "national insurance number with letters": (
+        ["A: your national insurance number", "T: q q one two three four five six c"],
+        ["your national insurance number", "[national id]"],
+    ),
+    "e-mail as written": (["T: write to maria.lopez@example.com, please"], ["write to [e-mail address], please"]),
+    "e-mail as said": (
+        ["T: my email is maria dot lopez at example dot com thanks"],
+        ["my email is [e-mail address] thanks"],
+    ),
+    "e-mail spelled": (
+        ["T: it's m a r i a 4 2 at gmail.com"],
+        ["it's [e-mail address]"],
+    ),
+    "phone as written": (["T: you can reach me at (212) 555-0123."], ["you can reach me at [phone number]."]),
+    "phone digit by digit": (
+        ["T: call me on two one two five five five oh one two three"],
+        ["call me on [phone number]"],
+    ),
+    "international phone": (["T: dial +49 30 901820 now"], ["dial [phone number] now"]),
+    "date of birth": (
+        ["A: and your date of birth", "T: the fourth of may nineteen eighty two"],
+        ["and your date of birth", "the [date of birth]"],
+    ),
+    "date of birth in digits": (["T: i was born on 05/04/1982."], ["i was born on [date of birth]."]),
+    "street address": (
+        ["T: we are at 12 Baker Street, Springfield 62704"],
+        ["we are at [address]"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sensitive_data_is_masked(name: str) -> None:
+    lines, expected = CASES[name]
+    assert masked(*lines) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "A: the pressure is 42 psi and it was 40 at 10:30",
+        "T: order number 4471 2290 1187 for unit 12",
+        "T: the serial number is 2125550123 on the label",
+        "A: wait for two minutes then close the valve at ten past four",
+        "T: i'll be at home at the corner dot it is fine",
+        "A: between 1 and 2 or 3 and 4 in 2026",
+        "T: look at the unit at the back",
+        "A: call 911 if there is smoke",
+        "T: it costs $4,412 and 40 cents",
+        "A: three to five people for two days in may 2024",
+    ],
+)
+def test_ordinary_numbers_are_not_masked(line: str) -> None:
+    assert masked(line) == [line.partition(": ")[2]]
+
+
+def test_long_pause_within_a_number_is_not_redacted() -> None:
+    turns = conversation(ASKED, "T: 4111 1111", "A: one moment please i write that down", "T: 1111 1111")
+    found = find_entities(turns)
+    assert [(one.role, one.entity) for one in found] == [(Role.TECHNICIAN, Entity.CARD_NUMBER)] * 2
+    assert found[0].end_ms == turns[1].end_ms and found[1].start_ms == turns[3].start_ms
+
+
+def test_only_wanted_kinds_are_found_and_names_come_from_the_model() -> None:
+    turns = conversation("T: maria@example.com is Maria Lopez")
+
+    def names(text: str) -> list[tuple[Entity, int, int]]:
+        at = text.index("Maria Lopez")
+        return [(Entity.NAME, at, at + 11)]
+
+    options = FindOptions(kinds=frozenset({Entity.NAME}), names=names)
+    [found] = find_entities(turns, options)
+    assert (found.entity, found.start_ms, found.end_ms) == (Entity.NAME, 1800, 2600)
+
+
+def test_masking_is_stable_and_covers_words_of_another_transcript() -> None:
+    turns = conversation("T: it is 4111 1111 1111 1111 okay")
+    found = find_entities(turns)
+    once = masked_turns(turns, found)
+    assert masked_turns(once, found) == once
+    late = [Stretch(one.role, one.entity, one.start_ms + 150, one.end_ms + 150) for one in found]
+    assert masked_turns(turns, late)[0].text == "it is [card number] okay"
+    other = [Stretch(one.role.other, one.entity, one.start_ms, one.end_ms) for one in found]
+    assert masked_turns(turns, other) == tuple(turns)
