@@ -13,6 +13,7 @@ from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import RecordingSid
 from callreel.simulator.rest.resources import page_json, recording_json
+from callreel.store.files.part_file import PartFile
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, leg, speech
 from tests.support.program import free_port
@@ -59,7 +60,7 @@ def recordings(url: str) -> CarrierRecordings:
 def bring(url: str, part: Path) -> wav.WavInfo:
     carrier = recordings(url)
     try:
-        return carrier.download(SID, part)
+        return carrier.download(SID, PartFile(part))
     finally:
         carrier.close()
 
@@ -206,7 +207,7 @@ def test_redirect_into_a_private_network_is_not_followed(part: Path, location: s
     access = CarrierAccess("https://api.carrier.example", ACCOUNT, "SK1", "secret", 5)
     carrier = CarrierRecordings(access, httpx2.MockTransport(redirect))
     with pytest.raises(CarrierError, match="redirects the download") as refused:
-        carrier.download(SID, part)
+        carrier.download(SID, PartFile(part))
     carrier.close()
     assert not refused.value.retryable and not part.exists()
     assert [request.url.host for request in seen] == ["api.carrier.example"]

@@ -83,10 +83,10 @@ def test_one_of_many_concurrent_writers_wins(store: BlobStore) -> None:
 
 
 def test_download_is_resumed_and_committed(store: BlobStore) -> None:
-    part = store.part_path(KEY)
+    part = store.part_file(KEY).path
     part.write_bytes(SOUND[:1000])
     assert store.stat(KEY) is None
-    with store.part_path(KEY).open("ab") as file:
+    with store.part_file(KEY).path.open("ab") as file:
         file.write(SOUND[1000:])
     assert store.commit_part(KEY) == info_of(SOUND)
     assert store.commit_part(KEY) == info_of(SOUND)
@@ -96,14 +96,14 @@ def test_download_is_resumed_and_committed(store: BlobStore) -> None:
 
 def test_differing_download_is_refused(store: BlobStore) -> None:
     store.put(KEY, [SOUND])
-    store.part_path(KEY).write_bytes(b"other")
+    store.part_file(KEY).path.write_bytes(b"other")
     with pytest.raises(BlobExistsError):
         store.commit_part(KEY)
     assert store.path(KEY).read_bytes() == SOUND
 
 
 def test_commit_without_a_download_fails(store: BlobStore) -> None:
-    store.part_path(KEY)
+    store.part_file(KEY)
     with pytest.raises(StoreError, match="cannot be stored: there is no downloaded file"):
         store.commit_part(KEY)
 
@@ -112,7 +112,7 @@ def test_kill_between_link_and_unlink_leaves_the_file_unchanged(store: BlobStore
     """Both names are then one file; a resumed download would overwrite the stored one."""
     store.put(KEY, [SOUND])
     os.link(store.path(KEY), store.path(KEY + ".part"))
-    with store.part_path(KEY).open("ab") as file:
+    with store.part_file(KEY).path.open("ab") as file:
         file.write(b"more")
     assert store.path(KEY).read_bytes() == SOUND
 
@@ -179,7 +179,7 @@ def test_unusable_folder_gives_a_one_line_error(tmp_path: Path) -> None:
 def test_next_writer_removes_parts_of_killed_processes(tmp_path: Path) -> None:
     """The part of a living process stays."""
     store = BlobStore(tmp_path)
-    folder = store.part_path(KEY).parent
+    folder = store.part_file(KEY).path.parent
     name = store.path(KEY).name
     dead, living, other = (
         folder / file for file in (f".{name}.dead.part", f".{name}.alive.part", ".other.part")

@@ -180,9 +180,9 @@ for _ in range(50):
 """
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_concurrent_read_modify_write_loses_no_update(database: Database, tmp_path: Path) -> None:
-    if database.dialect != "sqlite":
-        pytest.skip("on PostgreSQL, who reads before writing locks the row")
+    """On PostgreSQL, who reads before writing locks the row."""
     with database.write() as conn:
         conn.execute(insert(facts).values(kind="counter", data={"n": 0}, at=NOON))
     command = [sys.executable, "-c", COUNT_UP, str(tmp_path / "callreel.db")]

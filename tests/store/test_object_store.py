@@ -91,7 +91,7 @@ def test_repeated_put_is_accepted_and_other_bytes_are_refused(store: BlobStore, 
 
 
 def test_repeated_commit_stores_one_object(store: BlobStore, objects: ObjectStore) -> None:
-    store.part_path(KEY).write_bytes(SOUND)
+    store.part_file(KEY).path.write_bytes(SOUND)
     first = store.commit_part(KEY)
     assert store.commit_part(KEY) == first == BlobInfo(KEY, len(SOUND), DIGEST)
     assert names_in(objects) == [object_name(KEY, DIGEST)]

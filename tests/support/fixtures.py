@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from callreel.store.db.database import Database
 from callreel.store.db.tables import metadata
+from tests.support.encryption import MASTER, keyring_of
 from tests.support.installation import Installation, temporary_installation
 from tests.support.postgres import PostgresServer, postgres_server
 
@@ -51,19 +52,23 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.new_url()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "sqlite encrypted", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """With all tables and no rows."""
-    if request.param == "postgresql":
-        shared: Database = request.getfixturevalue("migrated_postgres")
-        with shared.write() as conn:
+    kind, _, encrypted = request.param.partition(" ")
+    if kind == "postgresql":
+        opened: Database = request.getfixturevalue("migrated_postgres")
+        with opened.write() as conn:
             conn.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE"))
-        yield shared
-        return
-    shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "callreel.db")
-    opened = Database.open(str(tmp_path / "callreel.db"))
+    else:
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "callreel.db")
+        opened = Database.open(str(tmp_path / "callreel.db"))
+    if encrypted:
+        keyring_of(opened, MASTER)
     yield opened
-    opened.close()
+    opened.use_cipher(None)
+    if kind == "sqlite":
+        opened.close()
 
 
 @pytest.fixture

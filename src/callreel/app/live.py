@@ -100,7 +100,7 @@ async def live_side(
     consented = ConsentedCapture(database, commits, restarter, answers, clock)
     options = CaptureOptions(
         process, settings.objects_dir, settings.block_ms, spool=spool_of(blobs),
-        hand_over=database.dialect == "postgresql",
+        hand_over=database.dialect == "postgresql", keys=blobs.keys,
     )  # fmt: skip
     ownership = CallOwnership(
         registry, database, commits, clock, transcription, options,

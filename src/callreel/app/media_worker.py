@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from functools import partial
 
+from callreel.app.encryption import keyring_of
 from callreel.app.engines import hints_of, start_engine
 from callreel.app.live import LiveSide, live_side
 from callreel.app.runtime import blob_store, heartbeats, link, tasks, traced
@@ -43,6 +44,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         database = Database.open(settings.app_database_url)
         stack.callback(database.close)
+        keyring = await asyncio.to_thread(keyring_of, settings, database)
         lock = ProcessLock(settings.data_dir / "processes")
         stack.callback(lock.leave)
         name, bus = new_name(), EventBus()
@@ -57,6 +59,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
         engine = await start_engine(settings, Purpose.LIVE, hints, settings.engine_workers, stack)
         publisher = EventPublisher(database, bus, Clock())
         blobs = blob_store(settings)
+        blobs.keys = keyring
         live = await stack.enter_async_context(
             live_side(
                 settings, engine, database, publisher, GroupCommit(database, publisher), relay, name, blobs

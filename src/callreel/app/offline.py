@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from callreel.app.carrier import carrier_access
+from callreel.app.encryption import keyring_of
 from callreel.app.runtime import blob_store
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_bus import EventBus
@@ -46,8 +47,10 @@ def open_installation(settings: Settings) -> Iterator[OfflineInstallation]:
     carrier = CarrierRecordings(carrier_access(settings))
     try:
         database.migrate()
+        blobs = blob_store(settings)
+        blobs.keys = keyring_of(settings, database)
         publisher = EventPublisher(database, EventBus(), clock)
-        yield OfflineInstallation(database, blob_store(settings), publisher, carrier, clock)
+        yield OfflineInstallation(database, blobs, publisher, carrier, clock)
     finally:
         carrier.close()
         database.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from callreel.app.carrier import carrier_access
+from callreel.app.encryption import keyring_of
 from callreel.app.engines import hints_of, start_engine
 from callreel.asr.engines import registry
 from callreel.asr.engines.fetch_log import FetchLog
@@ -100,6 +101,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         if server and one_server:
             lock.enter_as_server()
         await asyncio.to_thread(database.migrate)
+        blobs.keys = await asyncio.to_thread(keyring_of, settings, database)
         bus, clock = EventBus(), Clock()
         carrier = CarrierRecordings(carrier_access(settings))
         stack.callback(carrier.close)

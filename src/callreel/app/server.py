@@ -79,6 +79,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             runtime.database, runtime.commits, runtime.clock, settings.objects_dir,
             lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine.capabilities.name),
             runtime.peers.dead, single_machine=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
+            keys=runtime.blobs.keys,
         )  # fmt: skip
         await asyncio.to_thread(recovery.at_start)
         await stack.enter_async_context(running_workflows(runtime, server=True))

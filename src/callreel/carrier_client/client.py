@@ -8,13 +8,11 @@ and its header are correct.
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx2
 from twilio.base.exceptions import TwilioException
@@ -27,6 +25,7 @@ from callreel.audio import wav
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.runtime.outgoing import AddressRefusedError, redirects_guarded
+from callreel.store.files.part_file import PartFile
 from callreel.twilio.rest_resources import RecordingResource
 from callreel.twilio.webhooks import TERMINAL
 
@@ -135,30 +134,32 @@ class CarrierRecordings:
         with _readable("a request for a recording"):
             self._account.calls(leg_sid).recordings.create(**options)
 
-    def download(self, sid: RecordingSid, part: Path) -> wav.WavInfo:
+    def download(self, sid: RecordingSid, part: PartFile) -> wav.WavInfo:
         """Download the recording's WAV into `part`, continuing a partial file; returns the contents of its header.
 
         Raises CarrierError; `part` then has the bytes received so far, for the next attempt.
         """
-        have = part.stat().st_size if part.exists() else 0
+        have = part.size_bytes
         headers = {"Range": f"bytes={have}-"} if have else {}
         url = f"{self._access.api_url}/2010-04-01/Accounts/{self._access.account_sid}/Recordings/{sid}.wav"
         try:
             with self._http.stream("GET", url, headers=headers) as answer:
                 expected = self._accept(answer, part, have)
                 # Written in the received pieces: with larger buffers, a broken connection would lose the last one.
-                _write(part, answer.iter_bytes(), append=answer.status_code == 206)
+                if answer.status_code != 206:
+                    part.clear()
+                part.append(answer.iter_bytes())
         except httpx2.HTTPError as error:
             raise _broken(f"the connection broke ({type(error).__name__})") from None
         except AddressRefusedError as error:
             raise CarrierError(f"the carrier redirects the download, but {error}", retryable=False) from None
         return self._check(part, expected)
 
-    def _accept(self, answer: httpx2.Response, part: Path, have: int) -> int | None:
+    def _accept(self, answer: httpx2.Response, part: PartFile, have: int) -> int | None:
         """The length of the whole file, if the carrier states it. Raises CarrierError for an error response."""
         other_range = not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status_code == 416 or (answer.status_code == 206 and other_range):
-            part.unlink(missing_ok=True)
+            part.clear()
             raise _broken("the part downloaded before does not match the file")
         if answer.status_code not in (200, 206):
             # A recording may not be available yet right after its callback (reference/twilio.md, section 6.3).
@@ -168,19 +169,19 @@ class CarrierRecordings:
             return None
         return int(length) + (have if answer.status_code == 206 else 0)
 
-    def _check(self, part: Path, expected: int | None) -> wav.WavInfo:
-        size = part.stat().st_size
+    def _check(self, part: PartFile, expected: int | None) -> wav.WavInfo:
+        size = part.size_bytes
         if expected is not None and size < expected:
             raise _broken(f"the file broke off at {size} of {expected} bytes")
         try:
-            with part.open("rb") as file:
-                info = wav.scan(lambda at, count: os.pread(file.fileno(), count, at), size)
+            with part.open() as file:
+                info = wav.scan(lambda at, count: _read_at(file, at, count), size)
         except wav.WavError as error:
-            part.unlink()
+            part.clear()
             raise _broken(f"the download is not a WAV file: {error}") from None
         # With a length from HTTP, a header that states more is merely wrong; without one, the connection may have broken.
         if expected is None and info.missing_bytes:
-            part.unlink()
+            part.clear()
             raise _broken(f"the file broke off {info.missing_bytes} bytes before its end")
         return info
 
@@ -309,8 +310,6 @@ def _retry_after_s(answer: httpx2.Response) -> float | None:
     return float(wait) if wait.isdigit() else None
 
 
-def _write(part: Path, chunks: Iterator[bytes], *, append: bool) -> None:
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("ab" if append else "wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
+def _read_at(file: BinaryIO, at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count)

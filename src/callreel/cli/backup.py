@@ -24,9 +24,11 @@ def backup(
     - `callreel backup --verify /mnt/backup/callreel-2026-11-22`
     """
     settings = configure()
+    from callreel.app.encryption import keyring_of
     from callreel.app.runtime import blob_store
     from callreel.ops import backup as backups
     from callreel.runtime.clock import Clock
+    from callreel.store.db.database import Database
 
     if verify:
         wrong = backups.verify(folder)
@@ -35,9 +37,14 @@ def backup(
         report(f"the backup is damaged: {len(wrong)} files" if wrong else "the backup is complete")
         raise typer.Exit(1 if wrong else 0)
     databases = [sqlite_path(settings.app_database_url), sqlite_path(settings.durable_database_url)]
+    blobs = blob_store(settings)
+    if databases[0].exists():
+        database = Database.open(settings.app_database_url)
+        blobs.keys = keyring_of(settings, database)
+        database.close()
     made = backups.make_backup(
         [path for path in databases if path.exists()],
-        blob_store(settings),
+        blobs,
         folder,
         Clock().now(),
         say=_report_step,

@@ -101,6 +101,7 @@ def call(
     Example: `callreel doctor call 145b7e35a0ae`
     """
     settings = configure()
+    from callreel.app.encryption import keyring_of
     from callreel.ops.diagnosis import explain_call
     from callreel.store.db.database import Database
 
@@ -108,6 +109,7 @@ def call(
     _require_file(url)
     database = Database.open(url)
     try:
+        keyring_of(settings, database)
         with database.read() as conn:
             found = explain_call(conn, name)
     finally:

@@ -22,6 +22,7 @@ from callreel.cli import (
     engines,
     erase,
     evaluate,
+    keys,
     models,
     reconcile,
     redact,
@@ -64,6 +65,7 @@ _PANELS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         erase.release,
         redact.redact,
         reconcile.reconcile,
+        keys.app,
     ),
     "Diagnose": (doctor.app, settings.settings, engines.engines, models.app, evaluate.evaluate),
 }

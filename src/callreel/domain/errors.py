@@ -20,6 +20,10 @@ class StoreError(CallreelError):
     """The database or the data folder cannot be used as configured."""
 
 
+class EncryptionKeyError(StoreError):
+    """A key for encrypted data is missing, unreadable or not the one that the data was encrypted with."""
+
+
 class StoreUnavailableError(StoreError):
     """A file is temporarily unavailable: the object store does not respond, or the file is still on another machine."""
 

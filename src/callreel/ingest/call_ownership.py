@@ -120,7 +120,9 @@ class CallOwnership:
             return new_starting_point(claim.row, self._options.data_dir)
         return await retry_in_thread(
             "call start",
-            lambda: starting_point(self._database, self._clock, claim.row, self._options.data_dir),
+            lambda: starting_point(
+                self._database, self._clock, claim.row, self._options.data_dir, self._options.keys
+            ),
             give_up_s=ADMIT_S,
         )
 

@@ -15,6 +15,7 @@ from callreel.ingest.paused_time import PausedTime
 from callreel.runtime.counters import Counters
 from callreel.runtime.tracing import begin
 from callreel.store.calls.streams import EndedBy
+from callreel.store.encryption.sealed_file import FileKeys
 from callreel.twilio.stream import Frame
 
 
@@ -25,7 +26,7 @@ class CaptureOptions:
     `block_ms`: audio written at once, which bounds what a kill loses.
     `stop_linger_s`: how long after an orderly `stop` another stream may continue the call. `cut_linger_s`: the same
     after a socket that died. `hangup_grace_s`: how long a socket may stay open after the carrier reported the end.
-    `hand_over`: whether other servers may take over the live calls of this one when it stops.
+    `hand_over`: whether other servers may take over the live calls of this one when it stops. `keys` encrypt the layers.
     """
 
     process: str
@@ -36,6 +37,7 @@ class CaptureOptions:
     hangup_grace_s: float = 5.0
     spool: str | None = None
     hand_over: bool = False
+    keys: FileKeys | None = None
 
 
 class Transcription(Protocol):

@@ -23,6 +23,7 @@ from callreel.store.calls import layers, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.streams import EndedBy
 from callreel.store.db.database import Database
+from callreel.store.encryption.sealed_file import DamagedFileError, FileKeys
 from callreel.store.files import folders
 from callreel.store.files.growing_wav import GrowingWav, StillGrowingError
 
@@ -51,7 +52,9 @@ def new_starting_point(row: CallRow, root: Path) -> StartingPoint:
     return StartingPoint(None, 0, 0, {role: _paths(root, _stem(role, row, row.created_at)) for role in Role})
 
 
-def starting_point(database: Database, clock: Clock, row: CallRow, root: Path) -> StartingPoint:
+def starting_point(
+    database: Database, clock: Clock, row: CallRow, root: Path, keys: FileKeys | None = None
+) -> StartingPoint:
     """Find out where the call starts or continues here. Blocks for `RELEASE_WAIT_S` at most. Raises StoreError."""
     with database.read() as conn:
         earlier = streams.of_call(conn, row.id)
@@ -62,7 +65,7 @@ def starting_point(database: Database, clock: Clock, row: CallRow, root: Path) -
     paths, length_ms = dict[Role, LanePaths](), max((file.duration_ms for file in files), default=0)
     reached_ms = dict[Role, int]()
     for role in Role:
-        found, here_ms = _continuable([file for file in files if file.role is role], root)
+        found, here_ms = _continuable([file for file in files if file.role is role], root, keys)
         paths[role] = found or _new_paths(root, {file.path for file in files}, row, role, now)
         length_ms = max(length_ms, here_ms)
         if found:
@@ -89,7 +92,9 @@ def _released_files(database: Database, row: CallRow) -> list[LayerFile]:
         time.sleep(_POLL_S)
 
 
-def _continuable(files: Sequence[LayerFile], root: Path) -> tuple[LanePaths | None, int]:
+def _continuable(
+    files: Sequence[LayerFile], root: Path, keys: FileKeys | None
+) -> tuple[LanePaths | None, int]:
     """The newest files of a role, if they lie here and no process writes them; how far they reach, in ms."""
     newest = [file.path for file in files if file.layer is Layer.LIVE_8K]  # sorted, by their time stamps
     if not newest:
@@ -98,9 +103,12 @@ def _continuable(files: Sequence[LayerFile], root: Path) -> tuple[LanePaths | No
     if not (paths.live_8k.exists() and paths.live_16k.exists()):
         return None, 0
     try:
-        with GrowingWav.open(paths.live_8k, TELEPHONE_HZ) as eight, GrowingWav.open(paths.live_16k, ASR_HZ):
+        with (
+            GrowingWav.open(paths.live_8k, TELEPHONE_HZ, keys=keys) as eight,
+            GrowingWav.open(paths.live_16k, ASR_HZ, keys=keys),
+        ):
             return paths, -(-eight.samples * 1000 // TELEPHONE_HZ)
-    except (StillGrowingError, AudioFileError):
+    except (StillGrowingError, AudioFileError, DamagedFileError):
         return None, 0
 
 

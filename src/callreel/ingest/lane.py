@@ -18,6 +18,7 @@ from callreel.audio.resample import Upsampler
 from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 from callreel.domain.call import Role
 from callreel.ingest.paused_time import PausedTime
+from callreel.store.encryption.sealed_file import FileKeys
 from callreel.store.files.durable_files import sync_file, sync_folder
 from callreel.store.files.growing_wav import GrowingWav, RetryingWav
 
@@ -77,11 +78,13 @@ class Lane:
         max_lag_ms: int = 0,
         paused: PausedTime | None = None,
         on_progress: Callable[[], None] = lambda: None,
+        keys: FileKeys | None = None,
     ) -> None:
         """`max_lag_ms`: how far layer 2 and layer 1's header may lag, besides the resampler's delay.
 
         With a lag whatever is placed at once is written at once, since frames then arrive in blocks already.
         `paused` are the stretches of the call that are written as silence. `on_progress` is called each `LEVEL_EVERY_MS` of audio.
+        With `keys` new files are encrypted.
         """
         self.role = role
         self.paths = paths
@@ -93,6 +96,7 @@ class Lane:
         self._block_samples = 1 if max_lag_ms else block_ms * SAMPLES_PER_MS
         self._on_progress = on_progress
         self._paused = paused or PausedTime()
+        self._keys = keys
         self._open: _OpenStream | None = None
         self._newest: deque[Samples] = deque([_NOTHING], maxlen=max(1, METER_MS // block_ms))
         self.samples = 0
@@ -126,8 +130,12 @@ class Lane:
         The gap up to there becomes silence.
         """
         self._open = _OpenStream(
-            RetryingWav(GrowingWav.open(self.paths.live_8k, TELEPHONE_HZ, header_lag_ms=self._max_lag_ms)),
-            RetryingWav(GrowingWav.open(self.paths.live_16k, ASR_HZ)),
+            RetryingWav(
+                GrowingWav.open(
+                    self.paths.live_8k, TELEPHONE_HZ, header_lag_ms=self._max_lag_ms, keys=self._keys
+                )
+            ),
+            RetryingWav(GrowingWav.open(self.paths.live_16k, ASR_HZ, keys=self._keys)),
             Upsampler(0),
             JitterBuffer(reorder_ms=REORDER_MS),
         )

@@ -28,10 +28,12 @@ from callreel.store.calls import calls, facts, layers, stream_tokens, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.streams import EndedBy
 from callreel.store.db.database import Database
+from callreel.store.encryption.sealed_file import DamagedFileError, FileKeys
 from callreel.store.files import folders
 from callreel.store.files.durable_files import path_inside
 from callreel.store.files.growing_wav import GrowingWav, StillGrowingError, repair
 from callreel.store.files.sound_files import READ_BLOCK, SoundFile
+from callreel.store.files.stored_file import open_stored
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,11 @@ class Recovery:
         *,
         single_machine: bool,
         spool: str | None = None,
+        keys: FileKeys | None = None,
     ) -> None:
         """`save_live_transcript` (blocking) saves a call's live transcript from its final results. `dead_among` returns
         the dead ones of the given processes. `single_machine`: there is no other machine, so a file that is not here is lost.
-        `spool`: the name of `data_dir` where files are offloaded from it.
+        `spool`: the name of `data_dir` where files are offloaded from it. `keys` decrypt the files.
         """
         self._database = database
         self._commits = commits
@@ -73,6 +76,7 @@ class Recovery:
         self._dead_among = dead_among
         self._single_machine = single_machine
         self._spool = spool
+        self._keys = keys
         self._seen_s: dict[str | None, float] = {}
 
     def at_start(self) -> int:
@@ -146,7 +150,7 @@ class Recovery:
         if not self._single_machine and not path.exists():
             return False  # it lies on another machine, whose processes close it
         try:
-            lost = _repaired(path, layer)
+            lost = _repaired(path, layer, self._keys)
         except StillGrowingError:
             return False
         if lost is not None:
@@ -156,7 +160,14 @@ class Recovery:
             log.error("live layer not recovered: %s", lost, extra={"call_id": call_id, "path": layer.path})
             return True
         file = layer_file(
-            layer.layer, layer.role, path, layer.rate_hz, LayerState.REPAIRED, self._data_dir, self._spool
+            layer.layer,
+            layer.role,
+            path,
+            layer.rate_hz,
+            LayerState.REPAIRED,
+            self._data_dir,
+            self._spool,
+            self._keys,
         )
 
         def save(conn: Connection) -> Written:
@@ -183,27 +194,27 @@ def _without_rows(database: Database, data_dir: Path) -> list[tuple[CallId, Laye
     return found
 
 
-def _repaired(path: Path, layer: LayerFile) -> str | None:
+def _repaired(path: Path, layer: LayerFile, keys: FileKeys | None) -> str | None:
     """Give the file its right length. Returns the fact that prevents it, if any; a damaged file is left as it is."""
     if not path.exists():
         return "layer_missing"
     try:
-        repair(path)
-    except AudioFileError:
+        repair(path, keys)
+    except (AudioFileError, DamagedFileError):
         return "layer_damaged"
     path_8k = path.with_name(path.name.replace(f"_{ASR_HZ}Hz", f"_{TELEPHONE_HZ}Hz"))
     if layer.layer is Layer.LIVE_16K and path_8k.exists():
-        _complete_16k(path, path_8k)
+        _complete_16k(path, path_8k, keys)
     return None
 
 
-def _complete_16k(path: Path, path_8k: Path) -> None:
+def _complete_16k(path: Path, path_8k: Path, keys: FileKeys | None) -> None:
     """Append what the resampler still held when its process died, from layer 1, which is ahead of layer 2."""
     try:
-        sound = SoundFile(path_8k.open("rb"), path_8k.name)
-    except AudioFileError:
+        sound = SoundFile(open_stored(path_8k, keys, complete=False), path_8k.name)
+    except (AudioFileError, DamagedFileError):
         return
-    growing = GrowingWav.open(path, ASR_HZ)
+    growing = GrowingWav.open(path, ASR_HZ, keys=keys)
     at, present = 0, growing.samples
     try:
         for block in upsampled(in_blocks(sound.channel(), READ_BLOCK)):

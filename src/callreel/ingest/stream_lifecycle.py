@@ -151,7 +151,7 @@ class StreamLifecycle:
         block_ms = self._options.block_ms if max_lag_ms else min(TRANSCRIBED_BLOCK_MS, self._options.block_ms)
         return Lane(
             role, paths, listener, block_ms=block_ms, max_lag_ms=max_lag_ms, paused=call.paused,
-            on_progress=lambda: self._publish_level(call),
+            on_progress=lambda: self._publish_level(call), keys=self._options.keys,
         )  # fmt: skip
 
     async def _close(self, stream: LiveStream, ended_by: EndedBy) -> None:
@@ -202,7 +202,16 @@ class StreamLifecycle:
 
     def _layer_files(self, lanes: Sequence[Lane], state: LayerState) -> list[LayerFile]:
         return [
-            layer_file(layer, lane.role, path, rate_hz, state, self._options.data_dir, self._options.spool)
+            layer_file(
+                layer,
+                lane.role,
+                path,
+                rate_hz,
+                state,
+                self._options.data_dir,
+                self._options.spool,
+                self._options.keys,
+            )
             for lane in lanes
             for layer, path, rate_hz in (
                 (Layer.LIVE_8K, lane.paths.live_8k, TELEPHONE_HZ),

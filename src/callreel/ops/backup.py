@@ -4,7 +4,8 @@
 
 The databases are copied first, each as of one instant, then every file that a row of the copy names. Finished files never
 change, so a later copy still matches its row. A growing layer is copied up to its current end; the first start after a
-restore repairs it, as after a kill. The manifest, with all digests, is written last: a folder without one is no backup.
+restore repairs it, as after a kill. Encrypted files are copied as they are; the digests in the manifest are of the stored
+bytes, so that a backup is verified and restored without keys. The manifest, with all digests, is written last: a folder without one is no backup.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from callreel.store.db.database import Database
 from callreel.store.db.snapshot import copy_sqlite
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.durable_files import make_folder, path_inside, sha256_of, sync_file, sync_folder
+from callreel.store.files.stored_file import stored_digest
 
 FORMAT = "callreel-backup-1"
 MANIFEST = "manifest.json"
@@ -104,12 +106,12 @@ def kept_files(rows: Iterable[LayerFile]) -> dict[str, str | None]:
 
 
 def _copy_file(target: Path, objects: BlobStore, key: str, sha256: str | None) -> Entry | None:
-    if objects.stat(key) is None:
+    if not objects.exists(key):
         return None
     copy = path_inside(target / FILES, key)
     make_folder(copy.parent)
-    entry = Entry(f"{FILES}/{key}", *_copied(objects.reader(key), copy))
-    return entry if sha256 is None or entry.sha256 == sha256 else None
+    entry = Entry(f"{FILES}/{key}", *_copied(objects.raw_reader(key), copy))
+    return entry if sha256 is None or stored_digest(copy, objects.keys) == sha256 else None
 
 
 def _copied(source: BinaryIO, copy: Path) -> tuple[int, str]:

@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import ExitStack
-from pathlib import Path
 
 from callreel.audio import wav
 from callreel.audio.wav import WavInfo
@@ -25,6 +24,7 @@ from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
 from callreel.store.files import folders
 from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.files.part_file import PartFile
 from callreel.store.files.sound_files import SoundFile
 
 log = logging.getLogger(__name__)
@@ -71,12 +71,12 @@ class RecordingDownloader:
                 retryable=False,
             )
         key = f"{folders.CLOUD}/{call.leg_sid}_{sid}.wav"
-        part = self._blobs.part_path(key)
+        part = self._blobs.part_file(key)
         info = self._carrier.download(sid, part)
         silenced_ms = self._silence_pauses(call, recording, part, info)
         self._save(call, sid, self._blobs.commit_part(key), info, silenced_ms)
 
-    def _silence_pauses(self, call: CallRow, recording: RecordingRow, part: Path, info: WavInfo) -> int:
+    def _silence_pauses(self, call: CallRow, recording: RecordingRow, part: PartFile, info: WavInfo) -> int:
         with self._database.read() as conn:
             paused = pauses.of_call(conn, call.id)
             rows = CallRows(call, layers.of_call(conn, call.id), [recording], streams.of_call(conn, call.id))

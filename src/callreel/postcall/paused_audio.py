@@ -5,10 +5,9 @@ audio around it with the live layers, which are silent in it; failing that by th
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from callreel.audio.align import compare
 from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
@@ -20,6 +19,7 @@ from callreel.postcall.call_audio import CallRows, live_sources
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.files.blobs import BlobStore
+from callreel.store.files.part_file import PartFile
 from callreel.store.files.sound_files import SoundFile, at_rate
 
 AROUND_MS = 60_000
@@ -27,7 +27,6 @@ AROUND_MS = 60_000
 MARGIN_MS = 40
 CLOCK_MARGIN_MS = 2_000
 """Where nothing aligns: the carrier reports whole seconds, and its recording starts some time after its command."""
-_ZEROS = 1 << 16
 
 
 def live_stretch_ms(pause: PauseRow) -> tuple[int, int] | None:
@@ -44,7 +43,7 @@ def live_stretch_ms(pause: PauseRow) -> tuple[int, int] | None:
 
 
 def silence_pauses(
-    part: Path,
+    part: PartFile,
     info: WavInfo,
     recording: RecordingRow,
     rows: CallRows,
@@ -59,25 +58,21 @@ def silence_pauses(
         return 0
     with ExitStack() as stack:
         live = live_sources(stack, blobs, rows.files)
-        sound = stack.enter_context(SoundFile(part.open("rb"), part.name))
+        sound = stack.enter_context(SoundFile(part.open(), part.path.name))
         topology = Topology(rows.call.inbound_role)
         channels = [
             (topology.role_of_channel(number), stack.enter_context(at_rate(sound, TELEPHONE_HZ, number)))
             for number in range(1, min(sound.channels, 2) + 1)
         ]
         stretches = [_in_recording(pause, live, channels, recording, rows) for pause in paused]
-    silenced = 0
-    with part.open("r+b") as file:
-        for start_ms, end_ms in stretches:
-            first, last = (
-                min(max(ms, 0) * info.rate_hz // 1000 * info.frame_bytes, info.data_bytes)
-                for ms in (start_ms, end_ms)
-            )
-            file.seek(info.data_offset + first)
-            for size in _sizes(last - first):
-                file.write(_silence(info) * size)
-            silenced += max(0, last - first) // info.frame_bytes * 1000 // info.rate_hz
-    return silenced
+    silent = [tuple(_place(ms, info) for ms in stretch) for stretch in stretches]
+    part.overwrite([(first, last) for first, last in silent if first < last], _silence(info))
+    return sum(max(0, last - first) // info.frame_bytes * 1000 // info.rate_hz for first, last in silent)
+
+
+def _place(ms: int, info: WavInfo) -> int:
+    """The byte of the WAV file at that time, within its samples."""
+    return info.data_offset + min(max(ms, 0) * info.rate_hz // 1000 * info.frame_bytes, info.data_bytes)
 
 
 def _in_recording(
@@ -137,8 +132,3 @@ def _silence(info: WavInfo) -> bytes:
     if info.format == MULAW:
         return b"\xff"
     return b"\x80" if info.bits == 8 else b"\0"  # WAV files have unsigned samples of 8 bits
-
-
-def _sizes(total: int) -> Iterator[int]:
-    for at in range(0, total, _ZEROS):
-        yield min(_ZEROS, total - at)

@@ -36,6 +36,7 @@ from callreel.store.calls.streams import StreamRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import Form
 from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.files.scratch import ScratchFile
 from callreel.store.files.sound_files import SoundFile
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ INTERVAL_S = 60.0
 QUIET = timedelta(hours=1)
 """A call is not archived before this time after its verdict: meanwhile people listen to it, and it may be judged again."""
 _HEAD_BYTES = 4096
+_READ_BYTES = 1 << 20
 _MOST_TAIL_BYTES = 65_536
 _ORDER = (Layer.LIVE_8K, Layer.CLOUD, Layer.LIVE_16K, Layer.CLOUD_CHANNEL)
 """A layer comes after the one it is derived from."""
@@ -220,39 +222,43 @@ class Archiver:
     def _flac(self, file: LayerFile) -> BlobInfo | None:
         """The file's samples as FLAC, in the store."""
         key = str(PurePosixPath(file.path).with_suffix(".flac"))
-        part = self._blobs.part_path(key)
-        part.unlink(missing_ok=True)
-        try:
-            with (
-                SoundFile(self._blobs.reader(file.path), file.path) as sound,
-                soundfile.SoundFile(
-                    str(part),
-                    "w",
-                    sound.rate_hz,
-                    sound.channels,
-                    "PCM_16",
-                    format="FLAC",
-                    compression_level=1.0,
-                ) as flac,
-            ):
-                for block in sound.blocks():
-                    flac.write(block)
-        except soundfile.LibsndfileError as error:
-            part.unlink(missing_ok=True)
-            raise StoreError(f"{key} cannot be written: {error}") from None
-        try:
-            return self._blobs.commit_part(key)
-        except BlobExistsError:
-            # Made by another encoder version, or from a recording downloaded again: encode and verify again.
-            if any(other.archived and other.archived.key == key for other in self._others(file)):
-                return None
-            self._blobs.delete(key)
-            return self._blobs.commit_part(key)
+        with ScratchFile() as scratch:
+            try:
+                with (
+                    SoundFile(self._blobs.reader(file.path), file.path) as sound,
+                    soundfile.SoundFile(
+                        scratch,
+                        "w",
+                        sound.rate_hz,
+                        sound.channels,
+                        "PCM_16",
+                        format="FLAC",
+                        compression_level=1.0,
+                    ) as flac,
+                ):
+                    for block in sound.blocks():
+                        flac.write(block)
+            except (soundfile.LibsndfileError, OSError) as error:
+                raise StoreError(f"{key} cannot be written: {error}") from None
+            try:
+                return self._blobs.put(key, _content(scratch))
+            except BlobExistsError:
+                # Made by another encoder version, or from a recording downloaded again: encode and verify again.
+                if any(other.archived and other.archived.key == key for other in self._others(file)):
+                    return None
+                self._blobs.delete(key)
+                return self._blobs.put(key, _content(scratch))
 
     def _others(self, file: LayerFile) -> Iterator[LayerFile]:
         with self._database.read() as conn:
             call_id = layers.calls_of_paths(conn)[file.path]
             yield from layers.of_call(conn, call_id)
+
+
+def _content(scratch: ScratchFile) -> Iterator[bytes]:
+    scratch.seek(0)
+    while block := scratch.read(_READ_BYTES):
+        yield block
 
 
 def size_of(files: Sequence[LayerFile]) -> Size:

@@ -18,12 +18,13 @@ from callreel.settings.carrier import (
 from callreel.settings.limits import LimitSettings, LogSettings
 from callreel.settings.privacy import PrivacySettings
 from callreel.settings.speech import SpeechSettings
-from callreel.settings.storage import RetentionSettings, StorageSettings
+from callreel.settings.storage import EncryptionSettings, RetentionSettings, StorageSettings
 
 PREFIX = "CALLREEL_"
 
 SECTIONS: tuple[type[BaseSettings], ...] = (
     StorageSettings,
+    EncryptionSettings,
     AddressSettings,
     AccountSettings,
     CallSettings,
@@ -50,6 +51,7 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
     CallSettings,
     AccountSettings,
     AddressSettings,
+    EncryptionSettings,
     StorageSettings,
 ):
     """All settings of one installation. Secrets are `SecretStr`, so that printing them shows nothing."""
@@ -84,6 +86,9 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
         ):
             if (getattr(self, first) is None) != (getattr(self, second) is None):
                 raise ValueError(f"{env_name(first)} and {env_name(second)} should be set together")
+        sources = ("encryption_keys", "encryption_keys_file", "encryption_keys_command")
+        if sum(getattr(self, name) is not None for name in sources) > 1:
+            raise ValueError(f"only one of {', '.join(map(env_name, sources))} should be set")
         return self
 
     @property
@@ -95,7 +100,9 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
     def secrets(self) -> tuple[str, ...]:
         """Every secret in clear text, for the log's filter. Never print it."""
         single = (self.auth_token, self.api_key_secret, self.openai_api_key, self.object_store_secret)
-        return tuple(s.get_secret_value() for s in (*single, *self.shared_keys.values()) if s is not None)
+        known = [s.get_secret_value() for s in (*single, *self.shared_keys.values()) if s is not None]
+        masters = self.encryption_keys.get_secret_value() if self.encryption_keys else ""
+        return (*known, *(key for pair in masters.split(",") if (key := pair.partition("=")[2].strip())))
 
 
 def section_title(name: str) -> str:

@@ -94,6 +94,28 @@ class StorageSettings(BaseSettings):
         return Path(unquote(urlsplit(self.object_store_url).path))
 
 
+class EncryptionSettings(BaseSettings):
+    """Encryption at rest: it is on when one of the sources of master keys is set."""
+
+    title: ClassVar[str] = "Encryption"
+
+    encryption_keys: SecretStr | None = Field(
+        default=None,
+        description="Master keys as id=base64,id=base64; the first one is current. With a master key, audio and the text of calls are encrypted at rest. callreel keys new makes one.",
+    )
+    encryption_keys_file: Path | None = Field(
+        default=None, description="Instead: a file with the master keys, one a line."
+    )
+    encryption_keys_command: str | None = Field(
+        default=None,
+        description="Instead: a command that prints the master keys, for example one that fetches them from a KMS. Runs without a shell, when a process starts and when it meets an unknown key.",
+    )
+    encryption_search: Literal["tokens", "off"] = Field(
+        default="tokens",
+        description="With encryption, how words are found: by keyed tokens of each turn's words, which reveal equal words to a thief of the database, or not at all.",
+    )
+
+
 class RetentionSettings(BaseSettings):
     """Archive, erasure and deletion at the carrier."""
 

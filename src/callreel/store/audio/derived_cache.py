@@ -4,7 +4,6 @@ That is layer 2: each of its samples depends on all samples before it. A cached 
 it is written, and may be deleted at any time.
 """
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO
 from callreel.domain.errors import StoreError
 from callreel.domain.recording import LayerFile
 from callreel.store.files.blobs import BlobStore
+from callreel.store.files.stored_file import FileWriter, open_stored
 
 FOLDER = "derived"
 MAX_BYTES = 1 << 30
@@ -28,11 +28,11 @@ def open_cached(blobs: BlobStore, file: LayerFile, make: Callable[[], Iterable[b
     """The WAV file, from the cache or rebuilt now. Raises DigestMismatchError, StoreError."""
     path = _path(blobs, file)
     try:
-        found = path.open("rb")
+        found = open_stored(path, blobs.keys)
         os.utime(path)
         return found
     except FileNotFoundError:
-        return _store(path, file, make())
+        return _store(blobs, path, file, make())
 
 
 def read_range(cached: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
@@ -53,23 +53,23 @@ def _path(blobs: BlobStore, file: LayerFile) -> Path:
     return blobs.path(f"{FOLDER}/{file.sha256}.wav")
 
 
-def _store(path: Path, file: LayerFile, chunks: Iterable[bytes]) -> BinaryIO:
+def _store(blobs: BlobStore, path: Path, file: LayerFile, chunks: Iterable[bytes]) -> BinaryIO:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
         try:
-            digest = hashlib.sha256()
-            with os.fdopen(fd, "wb") as part:
+            with os.fdopen(fd, "wb"):
+                part = FileWriter(fd, blobs.keys)
                 for chunk in chunks:
-                    digest.update(chunk)
                     part.write(chunk)
-            if digest.hexdigest() != file.sha256:
+                part.finish()
+            if part.sha256 != file.sha256:
                 raise DigestMismatchError(
                     f"{file.path} rebuilt from the archive has other bytes than the original"
                 )
             _evict(path.parent, file.size_bytes)
             os.replace(name, path)
-            return path.open("rb")
+            return open_stored(path, blobs.keys)
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as error:

@@ -14,7 +14,7 @@ from callreel.audio.resample import upsampled
 from callreel.audio.samples import Samples
 from callreel.audio.source import Source, Stretch, in_blocks
 from callreel.domain.errors import StoreError, StoreUnavailableError
-from callreel.domain.recording import Archived, Derivation, LayerFile
+from callreel.domain.recording import Archived, Derivation, LayerFile, LayerState
 from callreel.store.audio import derived_cache
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.sound_files import READ_BLOCK, SoundFile
@@ -28,7 +28,7 @@ def open_layer(blobs: BlobStore, file: LayerFile) -> SoundFile:
         raise StoreUnavailableError(
             f"{file.path} is still on the spool of {file.spool} and not in the object store yet"
         )
-    return SoundFile(blobs.reader(file.path), file.path)
+    return SoundFile(blobs.reader(file.path, complete=_is_complete(file)), file.path)
 
 
 def layer_size(blobs: BlobStore, file: LayerFile) -> int | None:
@@ -45,7 +45,7 @@ def layer_range(blobs: BlobStore, file: LayerFile, start: int, stop: int) -> Ite
     """Bytes `start` up to but not including `stop` of the layer's WAV file. Raises StoreError at once."""
     archived = file.archived
     if archived is None:
-        return blobs.open_range(file.path, start, stop)
+        return blobs.open_range(file.path, start, stop, complete=_is_complete(file))
     if archived.derivation is Derivation.UPSAMPLED:
         return derived_cache.read_range(_upsampled(blobs, file, archived), start, stop)
     return _wav_range(_open_archived(blobs, file, archived), archived, start, stop)
@@ -88,6 +88,10 @@ def _open_archived(blobs: BlobStore, file: LayerFile, archived: Archived) -> Sou
         raise StoreError(f"there is no file {archived.key}, from which {file.path} is rebuilt")
     only = archived.channel if archived.derivation is Derivation.CHANNEL else None
     return SoundFile(blobs.reader(archived.key), archived.key, only=only)
+
+
+def _is_complete(file: LayerFile) -> bool:
+    return file.state is not LayerState.RECORDING
 
 
 def _upsampled(blobs: BlobStore, file: LayerFile, archived: Archived) -> BinaryIO:

@@ -13,6 +13,7 @@ from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import seconds_between
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import calls, notes, technicians
+from callreel.store.db.types import among, cipher_of, stored_among
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search_query import Query
 
@@ -69,6 +70,12 @@ def page(conn: Connection, wanted: CallFilter, limit: int, before: Position | No
     return fetch_all(conn, CallRow, query)
 
 
+def _has_digits(conn: Connection, digits: str) -> ColumnElement[bool]:
+    if cipher_of(conn.dialect) is None:
+        return calls.c.remote_number.contains(digits, autoescape=True)
+    return stored_among(conn, calls.c.remote_number, lambda number: digits in number)
+
+
 def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [*search.condition(conn, wanted.query)]
     if wanted.since is not None:
@@ -77,10 +84,12 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         found.append(calls.c.created_at < wanted.until)
     found += [calls.c.agent == agent for agent in (wanted.agent, wanted.own) if agent is not None]
     if wanted.number:
-        found.append(calls.c.remote_number.contains(wanted.number, autoescape=True))
+        found.append(_has_digits(conn, wanted.number))
     if wanted.number_name:
-        of_name = technicians.c.name.icontains(wanted.number_name, autoescape=True)
-        found.append(calls.c.remote_number.in_(select(technicians.c.number).where(of_name)))
+        part = wanted.number_name.casefold()
+        named = conn.execute(select(technicians.c.number, technicians.c.name))
+        numbers = [number for number, name in named if part in name.casefold()]
+        found.append(among(conn, calls.c.remote_number, numbers))
     if wanted.state is not None:
         found.append(calls.c.state == wanted.state)
     if wanted.verdict is not None:

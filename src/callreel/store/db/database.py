@@ -21,7 +21,8 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalErr
 
 from callreel.domain.errors import StoreError
 from callreel.store.db.dialect import advisory_lock
-from callreel.store.db.types import to_json
+from callreel.store.db.types import to_json, use_cipher
+from callreel.store.encryption.sealed_text import TextCipher
 
 BUSY_TIMEOUT_S = 20.0
 _CHECKPOINT_WAIT_MS = 250
@@ -54,6 +55,11 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._writer.dialect.name
+
+    def use_cipher(self, cipher: TextCipher | None) -> None:
+        """Encrypt and decrypt the columns of a `Sealed` type from now on; None: neither."""
+        for engine in (self._writer, self._reader):
+            use_cipher(engine.dialect, cipher)
 
     @property
     def sqlite_version(self) -> str | None:

@@ -1,6 +1,7 @@
 """The tables, as SQLAlchemy Core objects. Their column types are in `types.py`.
 
-Queries are in the modules of `calls`, `people` and `transcripts`. Migrations create the tables, never this metadata; a
+Columns of a `Sealed` type are encrypted at rest where a master key is set: what people say, dial and write. A test lists every
+other text column with the reason why it may be plain. Queries are in the modules of `calls`, `people` and `transcripts`. Migrations create the tables, never this metadata; a
 test keeps the two equal. Constraint names follow one convention, so that a later migration can drop them on either
 database.
 """
@@ -37,7 +38,17 @@ from callreel.domain.retention import DataKind
 from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.domain.work import Workflow
-from callreel.store.db.types import Enumerated, Integer, LargeInteger, Structured, Text, UTCDateTime
+from callreel.store.db.types import (
+    Enumerated,
+    Integer,
+    LargeInteger,
+    SealedJson,
+    SealedLookup,
+    SealedText,
+    Structured,
+    Text,
+    UTCDateTime,
+)
 
 
 class Form(StrEnum):
@@ -92,7 +103,7 @@ calls = _table(
     Column("direction", Enumerated(Direction), nullable=False),
     Column("state", Enumerated(CallState), nullable=False, index=True),
     Column("agent", Text, nullable=False),
-    Column("remote_number", Text, nullable=False),
+    Column("remote_number", SealedLookup("number"), nullable=False),
     Column("leg_sid", Text, nullable=False, unique=True),
     Column("inbound_role", Enumerated(Role), nullable=False),
     Column("created_at", UTCDateTime, nullable=False, index=True),
@@ -216,7 +227,7 @@ callbacks = _table(
     Column("kind", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("received_at", UTCDateTime, nullable=False),
-    Column("form", _Json, nullable=False),
+    Column("form", SealedJson("callbacks.form"), nullable=False),
     UniqueConstraint("kind", "key"),
 )
 
@@ -299,10 +310,10 @@ turns = _table(
     Column("role", Enumerated(Role), nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", SealedText("turns.text"), nullable=False),
     Column("confidence", Float),
     Column("fallback_engine", Text, nullable=False),
-    Column("words", Structured(tuple[Word, ...]), nullable=False),
+    Column("words", SealedJson("turns.words", tuple[Word, ...]), nullable=False),
     UniqueConstraint("transcript_id", "position"),
 )
 
@@ -314,8 +325,8 @@ finals = _table(
     Column("number", Integer, nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("words", Structured(tuple[Word, ...]), nullable=False),
+    Column("text", SealedText("finals.text"), nullable=False),
+    Column("words", SealedJson("finals.words", tuple[Word, ...]), nullable=False),
     Column("failed", Boolean, nullable=False),
     Column("fallback_engine", Text, nullable=False),
     UniqueConstraint("call_id", "role", "number"),
@@ -350,7 +361,7 @@ live_events = _table(
     Column("id", LargeInteger, primary_key=True),
     _of_call(index=False),
     Column("kind", Enumerated(EventKind), nullable=False),
-    Column("data", _Json, nullable=False),
+    Column("data", SealedJson("live_events.data"), nullable=False),
     Column("at", UTCDateTime, nullable=False),
     Index(None, "call_id", "id"),
     # Ids are never reused, also after the newest rows were deleted: listeners resume after the last id they saw.
@@ -364,7 +375,7 @@ facts = _table(
     Column("leg_sid", Text),
     Column("at", UTCDateTime, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("data", _Json, nullable=False),
+    Column("data", SealedJson("facts.data"), nullable=False),
 )
 
 users = _table(
@@ -411,7 +422,7 @@ notes = _table(
     _of_call(),
     Column("kind", Enumerated(NoteKind), nullable=False),
     Column("at_ms", Integer, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", SealedText("notes.text"), nullable=False),
     Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
     # Ids are never reused: a page may still show a deleted note.
@@ -426,7 +437,7 @@ revisions = _table(
     Column("number", Integer, nullable=False),
     Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
-    Column("changes", _Json, nullable=False),
+    Column("changes", SealedJson("revisions.changes"), nullable=False),
     UniqueConstraint("call_id", "number"),
     Index(None, "transcript_id"),
 )
@@ -440,17 +451,17 @@ revised_turns = _table(
     Column("role", Enumerated(Role), nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", SealedText("revised_turns.text"), nullable=False),
     Column("confidence", Float),
-    Column("words", Structured(tuple[Word, ...]), nullable=False),
+    Column("words", SealedJson("revised_turns.words", tuple[Word, ...]), nullable=False),
     UniqueConstraint("revision_id", "position"),
 )
 
 technicians = _table(
     "technicians",
     Column("id", LargeInteger, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("number", Text, nullable=False, unique=True),
+    Column("name", SealedText("technicians.name"), nullable=False),
+    Column("number", SealedLookup("number"), nullable=False, unique=True),
     Column("created_at", UTCDateTime, nullable=False),
 )
 
@@ -458,7 +469,7 @@ technicians = _table(
 vocabulary = _table(
     "vocabulary",
     Column("id", LargeInteger, primary_key=True),
-    Column("phrase", Text, nullable=False, unique=True),
+    Column("phrase", SealedLookup("vocabulary.phrase"), nullable=False, unique=True),
     Column("added_by", Text, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
 )
@@ -473,7 +484,7 @@ turn_index = _table(
     Column("role", Enumerated(Role), nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", SealedText("turn_index.text"), nullable=False),
     Column("word_starts", _Json, nullable=False),
     Column("tokens", SqlText().with_variant(TSVECTOR(), "postgresql"), nullable=False),
     UniqueConstraint("call_id", "position"),
@@ -506,7 +517,7 @@ erasures = _table(
     Column("began_at", UTCDateTime, nullable=False),
     Column("files", _Json, nullable=False),
     Column("erased_at", UTCDateTime),
-    Column("reason", Text, nullable=False),
+    Column("reason", SealedText("erasures.reason"), nullable=False),
     Column("at_carrier", Boolean, nullable=False),
     Column("recordings", _Json, nullable=False),
     Column("counts", _Json, nullable=False),
@@ -519,10 +530,10 @@ holds = _table(
     "holds",
     Column("id", LargeInteger, primary_key=True),
     _of_call(),
-    Column("reason", Text, nullable=False),
+    Column("reason", SealedText("holds.reason"), nullable=False),
     Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
-    Column("release_reason", Text),
+    Column("release_reason", SealedText("holds.release_reason")),
     Column("released_by", Text),
     Column("released_at", UTCDateTime),
 )
@@ -570,6 +581,18 @@ expired_data = _table(
     Column("files", _Json, nullable=False),
     Column("counts", _Json, nullable=False),
     UniqueConstraint("call_id", "kind"),
+)
+
+# Data keys, wrapped by master keys: `store/encryption/keyring.py`.
+data_keys = _table(
+    "data_keys",
+    Column("id", LargeInteger, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("master_key", Text, nullable=False),
+    Column("wrapped", Text, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    # An id is in the header of files and in values: it must never name another key.
+    sqlite_autoincrement=True,
 )
 
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")

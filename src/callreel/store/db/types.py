@@ -9,14 +9,32 @@ So text loses what neither database stores, and numbers and times saturate at th
 import json
 import math
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    String,
+    TypeDecorator,
+    select,
+    type_coerce,
+)
 from sqlalchemy import Integer as PlainInteger
 from sqlalchemy.dialects.postgresql import JSONB
+
+from callreel.store.encryption.sealed_text import TextCipher, opened, plain_text, stored_text
+
+MOST_VALUES: Final = 30_000
+"""Of one condition. SQLite accepts 32,766 parameters, PostgreSQL 65,535."""
 
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
@@ -136,3 +154,97 @@ class Structured(TypeDecorator[T], Generic[T]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> T | None:
         converted: T | None = None if value is None else msgspec.convert(value, self.kind)
         return converted
+
+
+# Encrypted columns. Without a cipher they store plain values, and read them with one too.
+
+_ciphers: WeakKeyDictionary[Dialect, TextCipher] = WeakKeyDictionary()
+"""The cipher of each open database: SQLAlchemy gives a column type no other access to its database than the dialect."""
+
+
+def use_cipher(dialect: Dialect, cipher: TextCipher | None) -> None:
+    """Encrypt what is written through `dialect` from now on, and decrypt what is read; None: neither."""
+    _ciphers.pop(dialect, None)
+    if cipher is not None:
+        _ciphers[dialect] = cipher
+
+
+def cipher_of(dialect: Dialect) -> TextCipher | None:
+    """The cipher of an open database; None without encryption."""
+    return _ciphers.get(dialect)
+
+
+class SealedText(TypeDecorator[str]):
+    """Text that is encrypted at rest. It cannot be compared in SQL. `label` names the column, for good."""
+
+    impl = String
+    cache_ok = True
+    same = False
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self.label = label
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return stored_text(storable_text(value), self.label, cipher_of(dialect), same=self.same)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else plain_text(value, self.label, cipher_of(dialect))
+
+
+class SealedLookup(SealedText):
+    """The same, always to the same bytes: for equality, joins and grouping, but not for order, prefixes and parts.
+
+    Columns that are compared with each other have one label. It reveals which rows have equal values.
+    """
+
+    cache_ok = True
+    same = True
+
+
+def among(conn: Connection, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """Whether a `SealedLookup` column has one of these values, encrypted or still plain."""
+    assert isinstance(column.type, SealedLookup)
+    label, cipher = column.type.label, cipher_of(conn.dialect)
+    forms = {
+        stored_text(storable_text(value), label, c, same=True) for value in values for c in {None, cipher}
+    }
+    return type_coerce(column, String).in_(forms)
+
+
+def stored_among(
+    conn: Connection, column: ColumnElement[str], test: Callable[[str], bool]
+) -> ColumnElement[bool]:
+    """Whether the plain value of a `SealedLookup` column passes a test that SQL cannot make: every value is read.
+
+    It considers the first `MOST_VALUES` that pass, since a statement has a limited number of parameters.
+    """
+    assert isinstance(column.type, SealedLookup)
+    stored = type_coerce(column, String)
+    label, cipher = column.type.label, cipher_of(conn.dialect)
+    values = conn.execute(select(stored).distinct()).scalars()
+    return stored.in_([value for value in values if test(plain_text(value, label, cipher))][:MOST_VALUES])
+
+
+class SealedJson(TypeDecorator[Any]):
+    """A JSON document that is encrypted at rest, as a JSON string. `kind` converts it as `Structured` does."""
+
+    impl = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    cache_ok = True
+
+    def __init__(self, label: str, kind: Any = None) -> None:
+        super().__init__()
+        self.label = label
+        self.kind = kind
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:
+        plain = msgspec.to_builtins(value)
+        cipher = cipher_of(dialect)
+        return plain if plain is None or cipher is None else cipher.seal(to_json(plain), self.label)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
+        # No document of ours is a bare string.
+        plain = json.loads(opened(value, self.label, cipher_of(dialect))) if isinstance(value, str) else value
+        return plain if plain is None or self.kind is None else msgspec.convert(plain, self.kind)

@@ -7,33 +7,41 @@ folder. A killed process leaves only `*.part` files. Files that still grow are i
 With an object store the folder is a spool: a file is completed on this disk, then uploaded, read back, and only then
 deleted here. So it is always in at least one of the two places, and readers look on the disk first. While the object
 store is unavailable the file stays on the spool; `upload` moves it later.
+
+With keys every new file is encrypted (`stored_file.py`). Sizes and digests are those of the plaintext, everywhere but in
+`raw_reader`.
 """
 
 import errno
 import fcntl
 import glob
-import hashlib
 import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from callreel.domain.errors import StoreError, StoreUnavailableError
-from callreel.store.files.durable_files import (
-    make_folder,
-    path_inside,
-    sha256_of,
-    sync_file,
-    sync_folder,
-    write_at,
+from callreel.store.encryption.sealed_file import DamagedFileError, FileKeys
+from callreel.store.files.durable_files import make_folder, path_inside, sync_file, sync_folder
+from callreel.store.files.object_store import BLOCK_BYTES, ObjectStore, Sealed, StoredObject
+from callreel.store.files.part_file import PartFile
+from callreel.store.files.stored_file import (
+    FileWriter,
+    SealedReader,
+    buffered,
+    digest_of,
+    file_id,
+    is_sealed,
+    open_stored,
+    stored_digest,
+    stored_size,
 )
-from callreel.store.files.object_store import BLOCK_BYTES, ObjectStore, StoredObject
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -67,12 +75,13 @@ class BlobStat:
 class BlobStore:
     """The files under `root`, or in an object store with `root` as this machine's spool.
 
-    It has no state: threads and processes may share a root, and machines an object store.
+    It has no state: threads and processes may share a root, and machines an object store. With `keys` it encrypts new files.
     """
 
-    def __init__(self, root: Path, objects: ObjectStore | None = None) -> None:
+    def __init__(self, root: Path, objects: ObjectStore | None = None, keys: FileKeys | None = None) -> None:
         self.root = root
         self.objects = objects
+        self.keys = keys
 
     def path(self, key: str) -> Path:
         """The place of `key` on this machine. Raises StoreError for a key that leaves the root or leads through a link."""
@@ -96,24 +105,25 @@ class BlobStore:
             _remove_unlocked(path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"))
             return BlobWriter(self, key, path, *_locked_part(path))
 
-    def part_path(self, key: str) -> Path:
+    def part_file(self, key: str) -> PartFile:
         """Where a download of `key` grows and can be resumed, in the same folder."""
         path = self._prepared(key)
         part = path.with_name(path.name + _PART)
         # After a kill between link and unlink both names are one file, and appending would change the finished one.
         if part.exists() and path.exists() and part.samefile(path):
             part.unlink()
-        return part
+        return PartFile(part, self.keys)
 
     def commit_part(self, key: str) -> BlobInfo:
-        """Store the file at `part_path(key)`. Repeating it changes nothing; other bytes raise BlobExistsError."""
+        """Store the file of `part_file(key)`. Repeating it changes nothing; other bytes raise BlobExistsError."""
         path = self._prepared(key)
         part = path.with_name(path.name + _PART)
         with _one_line_errors(f"{key} cannot be stored"):
             if part.exists():
                 part.chmod(0o600)
+                PartFile(part, self.keys).finish()
                 sync_file(part)
-                info = self._publish(key, part, path, sha256_of(part))
+                info = self._publish(key, part, path, stored_digest(part, self.keys))
                 part.unlink()
                 return self._move(info)
         if (moved := self.upload(key)) is not None:
@@ -132,7 +142,8 @@ class BlobStore:
         with _one_line_errors(f"{key} cannot be read"):
             if not path.is_file():
                 return None
-            return self._move(BlobInfo(key, path.stat().st_size, sha256_of(path)))
+            info = BlobInfo(key, stored_size(path, self.keys), stored_digest(path, self.keys))
+            return self._move(info)
 
     def move_aside(self, key: str, folder: str) -> str:
         """Move a file on this machine below `folder`, and return its key there. Raises StoreError."""
@@ -142,12 +153,14 @@ class BlobStore:
             sync_folder(aside.parent)
         return f"{folder}/{key}"
 
-    def open_range(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    def open_range(
+        self, key: str, start: int = 0, end: int | None = None, *, complete: bool = True
+    ) -> Iterator[bytes]:
         """The bytes from `start` up to but not including `end` (None: the end of the file), in blocks.
 
-        Raises StoreError at once if there is no such file, or if the range exceeds it.
+        Raises StoreError at once if there is no such file, or if the range exceeds it; `complete` as of `reader`.
         """
-        file = self.reader(key)
+        file = self.reader(key, complete=complete)
         size_bytes = file.seek(0, os.SEEK_END)
         stop = size_bytes if end is None else end
         if not 0 <= start <= stop <= size_bytes:
@@ -155,13 +168,34 @@ class BlobStore:
             raise StoreError(
                 f"expected a range within the {size_bytes} bytes of {key}, got {start} to {stop}"
             )
+        # One request for all of it.
         if isinstance(file, io.BufferedReader) and isinstance(file.raw, _ObjectFile):
-            return file.raw.stream(start, stop)  # one request for all of it
+            return file.raw.stream(start, stop)
+        if isinstance(file, io.BufferedReader) and isinstance(file.raw, SealedReader):
+            return _streamed(file, file.raw, start, stop)
         file.seek(start)
         return _blocks(file, stop - start)
 
-    def reader(self, key: str) -> BinaryIO:
-        """The file, seekable; close it. An open file stays readable while it moves. Raises StoreError if it does not exist."""
+    def reader(self, key: str, *, complete: bool = True) -> BinaryIO:
+        """The file, seekable; close it. An open file stays readable while it moves. Raises StoreError if it does not exist.
+
+        `complete`: refuse an encrypted file that is not finished, which is right for all but growing layers.
+        """
+        path = self.path(key)
+        with _one_line_errors(f"{key} cannot be read"):
+            try:
+                return open_stored(path, self.keys, complete=complete)
+            except (FileNotFoundError, NotADirectoryError):
+                stored = self._stored(key)
+        if stored is None or self.objects is None:
+            raise StoreError(f"there is no file {key}")
+        file = _ObjectFile(self.objects, stored)
+        if stored.sealed is None:
+            return io.BufferedReader(file, BLOCK_BYTES)
+        return buffered(SealedReader(file, self.keys, key, complete=True), BLOCK_BYTES)
+
+    def raw_reader(self, key: str) -> BinaryIO:
+        """The bytes as stored, for a copy that stays encrypted. Raises StoreError if there is no such file."""
         path = self.path(key)
         with _one_line_errors(f"{key} cannot be read"):
             try:
@@ -173,26 +207,93 @@ class BlobStore:
         return io.BufferedReader(_ObjectFile(self.objects, stored), BLOCK_BYTES)
 
     def digest(self, key: str) -> str:
-        """The SHA-256 of the stored bytes, read now, in hex. Raises StoreError if there is no such file."""
+        """The SHA-256 of the plaintext, read now, in hex. Raises StoreError if there is no such file."""
         path = self.path(key)
         with _one_line_errors(f"{key} cannot be read"):
             try:
-                return sha256_of(path)
+                return stored_digest(path, self.keys)
             except FileNotFoundError:
                 stored = self._stored(key)
                 if stored is None or self.objects is None:
                     raise
+            if stored.sealed is None:
                 return self.objects.digest(stored)
+            with self.reader(key) as file:
+                return digest_of(file)
 
     def stat(self, key: str) -> BlobStat | None:
         """None if there is no such file."""
         path = self.path(key)
+        with _one_line_errors(f"{key} cannot be read"):
+            try:
+                found = path.stat()
+                size_bytes = stored_size(path, self.keys) if path.is_file() else None
+            except (FileNotFoundError, NotADirectoryError):
+                stored = self._stored(key)
+                return BlobStat(key, stored.size_bytes, stored.modified_at) if stored else None
+        return None if size_bytes is None else replace(self._stat_of(path, found), size_bytes=size_bytes)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a file, here or in the object store. Needs no key."""
+        return self.path(key).is_file() or self._stored(key) is not None
+
+    def encrypt(self, key: str) -> bool:
+        """Replace a plain file by an encrypted one, here and in the object store; False if there was none to replace.
+
+        A file that is still written is left alone. Readers keep the file that they have open. Raises StoreError.
+        """
+        path = self.path(key)
+        with _one_line_errors(f"{key} cannot be encrypted"):
+            local = path.is_file() and not is_sealed(path) and self._encrypt_local(path)
+            if self.objects is None:
+                return local
+            plain = [each for each in self.objects.versions(key) if each.sealed is None]
+            if plain:
+                self._encrypt_object(self.objects, plain[0])
+        return local or bool(plain)
+
+    def _encrypt_local(self, path: Path) -> bool:
+        with path.open("rb") as source:
+            try:
+                fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            with self._encrypted_copy(path, iter(lambda: source.read(BLOCK_BYTES), b"")) as (part, _):
+                found = os.fstat(source.fileno())
+                os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
+                os.replace(part, path)
+                sync_folder(path.parent)
+        return True
+
+    def _encrypt_object(self, objects: ObjectStore, plain: StoredObject) -> None:
+        path = self._prepared(plain.key)
+        blocks = objects.read(plain, 0, plain.stored_bytes)
+        with self._encrypted_copy(path, blocks) as (part, sha256):
+            if sha256 != plain.sha256:
+                raise StoreError(f"{plain.key} in the object store has other bytes than its name says")
+            known = file_id(part, self.keys)
+            assert known is not None
+            objects.upload(plain.key, part, sha256, Sealed(known, plain.size_bytes))
+        objects.delete(plain.key, only_plain=True)
+
+    @contextmanager
+    def _encrypted_copy(self, path: Path, blocks: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
+        """A synced temporary file beside `path`, and the digest of its plaintext, read back from it."""
+        if self.keys is None:
+            raise StoreError("there is no master key to encrypt with; set CALLREEL_ENCRYPTION_KEYS")
+        fd, part = _locked_part(path)
         try:
-            found = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            stored = self._stored(key)
-            return BlobStat(key, stored.size_bytes, stored.modified_at) if stored else None
-        return self._stat_of(path, found) if path.is_file() else None
+            writer = FileWriter(fd, self.keys)
+            for block in blocks:
+                writer.write(block)
+            writer.finish()
+            os.fsync(fd)
+            if stored_digest(part, self.keys) != writer.sha256:
+                raise StoreError(f"the encrypted copy of {path.name} has other bytes")
+            yield part, writer.sha256
+        finally:
+            os.close(fd)
+            part.unlink(missing_ok=True)
 
     def delete(self, key: str) -> bool:
         """Delete the file everywhere; False if there was none. Raises StoreError, StoreUnavailableError."""
@@ -205,7 +306,7 @@ class BlobStore:
         return bool(self.objects.delete(key) if self.objects else 0) or local
 
     def local_files(self, folder: str) -> Iterator[BlobStat]:
-        """The files below a folder on this machine, by name, with temporary ones."""
+        """The files below a folder on this machine, by name, with temporary ones; sizes are those on the disk."""
         for path in sorted(self.path(folder).rglob("*")):
             try:
                 found = path.stat()
@@ -241,23 +342,38 @@ class BlobStore:
         try:
             os.link(part, path)
         except FileExistsError:
-            if sha256_of(path) != sha256:
+            if stored_digest(path, self.keys) != sha256:
                 raise BlobExistsError(f"{key} already exists with other bytes") from None
         sync_folder(path.parent)
-        return BlobInfo(key, path.stat().st_size, sha256)
+        return BlobInfo(key, stored_size(path, self.keys), sha256)
 
     def _move(self, info: BlobInfo) -> BlobInfo:
         """Upload a file and delete it here. Without an object store it is at its place."""
         if self.objects is None:
             return info
-        if any(stored.sha256 != info.sha256 for stored in self.objects.versions(info.key)):
+        stored = self.objects.versions(info.key)
+        if any(each.sha256 != info.sha256 for each in stored):
             raise BlobExistsError(f"{info.key} already exists with other bytes")
         path = self.path(info.key)
-        self.objects.upload(info.key, path, info.sha256)
+        known = file_id(path, self.keys)
+        others = [each for each in stored if each.sealed is not None and each.sealed.file_id != known]
+        if not known or not any(self._is_intact(self.objects, each) for each in others):
+            self.objects.upload(
+                info.key, path, info.sha256, Sealed(known, info.size_bytes) if known else None
+            )
         with _one_line_errors(f"{info.key} cannot be deleted from the spool"):
             path.unlink(missing_ok=True)
             sync_folder(path.parent)
         return info
+
+    def _is_intact(self, objects: ObjectStore, stored: StoredObject) -> bool:
+        """Whether an encrypted object, of an earlier attempt or another machine, has the plaintext that its name says."""
+        try:
+            file = SealedReader(_ObjectFile(objects, stored), self.keys, stored.key, complete=True)
+            with buffered(file, BLOCK_BYTES) as opened:
+                return digest_of(opened) == stored.sha256
+        except DamagedFileError:
+            return False
 
     def _stored(self, key: str) -> StoredObject | None:
         return self.objects.find_cached(key) if self.objects else None
@@ -282,21 +398,24 @@ class BlobWriter:
         self._path = path
         self._fd = fd
         self._part = part
-        self._digest = hashlib.sha256()
-        self.size_bytes = 0
+        with _one_line_errors(f"{key} cannot be stored"):
+            self._writer = FileWriter(fd, store.keys)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._writer.size_bytes
 
     def write(self, data: bytes) -> None:
         """Append. Raises StoreError if the disk fails."""
-        self._digest.update(data)
         with _one_line_errors(f"{self._key} cannot be stored"):
-            write_at(self._fd, data, self.size_bytes)
-        self.size_bytes += len(data)
+            self._writer.write(data)
 
     def commit(self) -> BlobInfo:
         """Store the file. Errors as of `BlobStore.put`."""
         with _one_line_errors(f"{self._key} cannot be stored"):
+            self._writer.finish()
             os.fsync(self._fd)
-            info = self._store._publish(self._key, self._part, self._path, self._digest.hexdigest())
+            info = self._store._publish(self._key, self._part, self._path, self._writer.sha256)
         return self._store._move(info)
 
     def __enter__(self) -> Self:
@@ -308,15 +427,21 @@ class BlobWriter:
 
 
 class _ObjectFile(io.RawIOBase):
-    """An object as a seekable file. Each read is one request, so put it behind a buffer."""
+    """An object's stored bytes as a seekable file. Each read is one request, so put it behind a buffer."""
 
     def __init__(self, objects: ObjectStore, stored: StoredObject) -> None:
         self._objects = objects
         self._stored = stored
         self._at = 0
+        self.size_bytes = stored.stored_bytes
 
     def stream(self, start: int, stop: int) -> Iterator[bytes]:
         return self._objects.read(self._stored, start, stop)
+
+    blocks = stream
+
+    def read_at(self, at: int, count: int) -> bytes:
+        return b"".join(self.stream(at, min(at + count, self.size_bytes)))
 
     def readable(self) -> bool:
         return True
@@ -325,7 +450,7 @@ class _ObjectFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._stored.size_bytes}[whence]
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size_bytes}[whence]
         self._at = max(0, start + offset)
         return self._at
 
@@ -334,7 +459,7 @@ class _ObjectFile(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         target = memoryview(buffer).cast("B")
-        stop = min(self._at + len(target), self._stored.size_bytes)
+        stop = min(self._at + len(target), self.size_bytes)
         filled = 0
         for block in self._objects.read(self._stored, self._at, stop):
             target[filled : filled + len(block)] = block
@@ -383,6 +508,11 @@ def _remove_unlocked(parts: Iterable[Path]) -> None:
             pass  # its process is alive
         finally:
             os.close(fd)
+
+
+def _streamed(file: BinaryIO, reader: SealedReader, start: int, stop: int) -> Iterator[bytes]:
+    with file:
+        yield from reader.stream(start, stop)
 
 
 def _blocks(file: BinaryIO, left: int) -> Iterator[bytes]:

@@ -4,6 +4,9 @@ Samples are written before the header that counts them, so the header never coun
 between leaves a header that is behind, at most by the allowed lag, and `repair` corrects it. There is no buffer: each
 `append` reaches the operating system before it returns, and `sync` makes it survive a power cut.
 
+With keys a new file is encrypted: each `append` is one record, and the header is not stored (`store/encryption/sealed_file.py`).
+An existing file continues as it is.
+
 An open file is locked, so that a second process repairs only the files of dead processes.
 """
 
@@ -21,7 +24,9 @@ import numpy.typing as npt
 
 from callreel.audio import wav
 from callreel.domain.errors import AudioFileError, StoreError
+from callreel.store.encryption.sealed_file import HEADER_BYTES, FileKeys, is_sealed, new_header
 from callreel.store.files.durable_files import make_folder, sync_folder, write_at
+from callreel.store.files.stored_file import SealedAppender
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +61,21 @@ class GrowingWav:
         "_fd",
         "_header_lag",
         "_name_synced",
+        "_sealed",
         "path",
         "rate_hz",
         "samples",
     )
 
-    def __init__(self, path: Path, fd: int, rate_hz: int, samples: int, header_lag_ms: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fd: int,
+        rate_hz: int,
+        samples: int,
+        header_lag_ms: int,
+        sealed: SealedAppender | None,
+    ) -> None:
         self.path = path
         self.rate_hz = rate_hz
         self.samples = samples
@@ -70,29 +84,32 @@ class GrowingWav:
         self._counted = samples
         """The number of samples in the header."""
         self._name_synced = False
+        self._sealed = sealed
 
     @classmethod
-    def open(cls, path: Path, rate_hz: int, *, header_lag_ms: int = 0) -> "GrowingWav":
+    def open(
+        cls, path: Path, rate_hz: int, *, header_lag_ms: int = 0, keys: FileKeys | None = None
+    ) -> "GrowingWav":
         """Create the file and its folder, both readable by this user only, or continue an existing file.
 
         The header is rewritten once it is `header_lag_ms` behind; by default with each block. Raises StillGrowingError
         if the file is open elsewhere, StoreError if it cannot be created, AudioFileError if the existing file is not a
-        mono 16-bit WAV of `rate_hz`.
+        mono 16-bit WAV of `rate_hz`, EncryptionKeyError if it cannot be decrypted.
         """
         try:
             make_folder(path.parent)
-            _create(path, rate_hz)
+            _create(path, rate_hz, keys)
             fd = _open_locked(path)
         except OSError as error:
             raise StoreError(f"the layer file {path} cannot be opened: {error.strerror}") from error
         try:
-            found = _correct(path, fd)
+            found, sealed = _correct(path, fd, keys)
             if found.rate_hz != rate_hz:
                 raise AudioFileError(f"expected {rate_hz} Hz in {path.name}, found {found.rate_hz} Hz")
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, rate_hz, found.samples, header_lag_ms)
+        return cls(path, fd, rate_hz, found.samples, header_lag_ms, sealed)
 
     @property
     def duration_ms(self) -> int:
@@ -112,9 +129,12 @@ class GrowingWav:
             raise ValueError(f"expected int16 of shape [n], got {samples.dtype} of shape {samples.shape}")
         end = self.samples + samples.size
         try:
-            write_at(self._fd, samples.tobytes(), self.size_bytes)
-            if end - self._counted >= self._header_lag:
-                self._count(end)
+            if self._sealed is not None:
+                self._sealed.append(samples.tobytes())
+            else:
+                write_at(self._fd, samples.tobytes(), self.size_bytes)
+                if end - self._counted >= self._header_lag:
+                    self._count(end)
         except OSError as error:
             raise StoreError(f"the layer file {self.path.name} cannot grow: {error.strerror}") from error
         self.samples = end
@@ -124,9 +144,12 @@ class GrowingWav:
         if samples <= self.samples:
             return
         try:
-            os.ftruncate(self._fd, self.size_bytes)  # a failed append may have left samples
-            os.ftruncate(self._fd, wav.HEADER_BYTES + samples * _SAMPLE_BYTES)
-            self._count(samples)
+            if self._sealed is not None:
+                self._sealed.append_silence(samples * _SAMPLE_BYTES - self._sealed.data_bytes)
+            else:
+                os.ftruncate(self._fd, self.size_bytes)  # a failed append may have left samples
+                os.ftruncate(self._fd, wav.HEADER_BYTES + samples * _SAMPLE_BYTES)
+                self._count(samples)
         except OSError as error:
             raise StoreError(f"the layer file {self.path.name} cannot grow: {error.strerror}") from error
         self.samples = samples
@@ -147,9 +170,12 @@ class GrowingWav:
             return
         fd, self._fd = self._fd, -1
         try:
-            os.ftruncate(fd, self.size_bytes)
-            if self._counted != self.samples:
-                write_at(fd, wav.header(self.samples * _SAMPLE_BYTES, self.rate_hz), 0)
+            if self._sealed is not None:
+                self._sealed.finish()
+            else:
+                os.ftruncate(fd, self.size_bytes)
+                if self._counted != self.samples:
+                    write_at(fd, wav.header(self.samples * _SAMPLE_BYTES, self.rate_hz), 0)
             if sync:
                 os.fsync(fd)
                 sync_folder(self.path.parent)
@@ -266,18 +292,20 @@ class RetryingWav:
         self.error = str(error)
 
 
-def repair(path: Path) -> RepairedWav:
+def repair(path: Path, keys: FileKeys | None = None) -> RepairedWav:
     """Correct the length of a file whose writer died: all complete samples count, half a sample is cut off.
 
     Raises StillGrowingError if the writer is alive, StoreError if the file cannot be opened, AudioFileError if it is no
-    such file.
+    such file, EncryptionKeyError if it cannot be decrypted.
     """
     try:
         fd = _open_locked(path)
     except OSError as error:
         raise StoreError(f"the layer file {path} cannot be repaired: {error.strerror}") from error
     try:
-        found = _correct(path, fd)
+        found, sealed = _correct(path, fd, keys)
+        if sealed is not None:
+            sealed.finish()
         if found.changed:
             os.fsync(fd)
         return found
@@ -285,13 +313,13 @@ def repair(path: Path) -> RepairedWav:
         os.close(fd)
 
 
-def _create(path: Path, rate_hz: int) -> None:
+def _create(path: Path, rate_hz: int, keys: FileKeys | None) -> None:
     """Create the file with its header in one step, so that it never exists without one. An existing file stays."""
     if path.exists():
         return
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        write_at(fd, wav.header(0, rate_hz), 0)
+        write_at(fd, new_header(keys, rate_hz).raw if keys else wav.header(0, rate_hz), 0)
         os.link(name, path)
     except FileExistsError:
         pass  # created by another process meanwhile; the lock decides
@@ -314,9 +342,12 @@ def _open_locked(path: Path) -> int:
     return fd
 
 
-def _correct(path: Path, fd: int) -> RepairedWav:
+def _correct(path: Path, fd: int, keys: FileKeys | None) -> tuple[RepairedWav, SealedAppender | None]:
     size_bytes = os.fstat(fd).st_size
-    header = os.pread(fd, wav.HEADER_BYTES, 0)
+    header = os.pread(fd, HEADER_BYTES, 0)
+    if is_sealed(header):
+        return _correct_sealed(path, fd, keys)
+    header = header[: wav.HEADER_BYTES]
     info = wav.parse(header)
     if (info.channels, info.bits, info.format, info.data_offset) != (1, 16, wav.PCM, wav.HEADER_BYTES):
         raise AudioFileError(f"expected a mono 16-bit WAV written by us in {path.name}, found another kind")
@@ -328,4 +359,14 @@ def _correct(path: Path, fd: int) -> RepairedWav:
     if header != right_header:
         write_at(fd, right_header, 0)
     changed = size_bytes != right_size or header != right_header
-    return RepairedWav(data_bytes // _SAMPLE_BYTES, right_size, info.rate_hz, changed)
+    return RepairedWav(data_bytes // _SAMPLE_BYTES, right_size, info.rate_hz, changed), None
+
+
+def _correct_sealed(path: Path, fd: int, keys: FileKeys | None) -> tuple[RepairedWav, SealedAppender]:
+    """Records hold whole blocks, so only one that does not authenticate is cut off."""
+    sealed, cut = SealedAppender.resume(fd, keys, path.name)
+    if not sealed.rate_hz:
+        raise AudioFileError(f"expected a mono 16-bit WAV written by us in {path.name}, found another kind")
+    size_bytes = wav.HEADER_BYTES + sealed.data_bytes
+    changed = cut or not sealed.finished
+    return RepairedWav(sealed.data_bytes // _SAMPLE_BYTES, size_bytes, sealed.rate_hz, changed), sealed

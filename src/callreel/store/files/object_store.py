@@ -3,6 +3,7 @@
 An object's name is the key as a folder, with the digest of its bytes: `twilio_recordings/CA.._RE...wav/<sha256>.wav`. So
 writing twice writes the same bytes, and nothing depends on conditional writes, which some stores accept without
 honouring them (reference/engine.md, section 4). A write counts once the object was read back and has its digest.
+An encrypted file is `<sha256>-<length>-<file id>.sealed`, with the digest and the length of its plaintext.
 Growing and temporary files are local only (`blobs.py`). This is the only module that uses obstore.
 """
 
@@ -23,6 +24,7 @@ from obstore.store import ObjectStore as AnyStore
 from obstore.store import from_url
 
 from callreel.domain.errors import SettingsError, StoreError, StoreUnavailableError
+from callreel.store.files.durable_files import sha256_of
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -30,18 +32,34 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20
 _CACHED_OBJECTS = 4096
 _PROBE = "callreel-probe"
+_NAME = re.compile(
+    r"(?P<key>.+)/(?P<sha256>[0-9a-f]{64})(-(?P<size>\d{1,18})-(?P<file_id>[0-9a-f]{32})\.sealed|\.\w+|)"
+)
 _SCHEMES = ("s3://", "s3a://", "gs://", "az://", "azure://", "abfs://", "abfss://")
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """What distinguishes an encrypted object: its file id, and the length of its plaintext."""
+
+    file_id: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object; `name` is its full name in the store."""
+    """One object; `name` is its full name in the store. `size_bytes` and `sha256` are those of the plaintext."""
 
     key: str
     name: str
-    size_bytes: int
+    stored_bytes: int
     sha256: str
     modified_at: datetime
+    sealed: Sealed | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return self.stored_bytes if self.sealed is None else self.sealed.size_bytes
 
 
 def open_object_store(
@@ -88,18 +106,17 @@ class ObjectStore:
         self._cache: OrderedDict[str, StoredObject] = OrderedDict()
         self._lock = threading.Lock()
 
-    def upload(self, key: str, path: Path, sha256: str) -> StoredObject:
-        """Upload a file whose digest is `sha256`, and read it back. Repeating it changes nothing.
+    def upload(self, key: str, path: Path, sha256: str, sealed: Sealed | None = None) -> StoredObject:
+        """Upload a file whose plaintext has the digest `sha256`, and read it back. Repeating it changes nothing.
 
         Raises StoreError and deletes the object if its bytes differ from those sent.
         """
-        name = object_name(key, sha256)
-        size_bytes = path.stat().st_size
-        stored = self.find(key, sha256)
-        if stored is None or stored.size_bytes != size_bytes:
+        name = object_name(key, sha256, sealed)
+        stored = [each for each in self.versions(key) if each.name == name]
+        if not stored or stored[0].stored_bytes != path.stat().st_size:
             with self._available(f"{key} cannot be stored"):
                 obstore.put(self._store, name, path)
-        if self._digest(name) != sha256:
+        if self._digest(name) != (sha256 if sealed is None else sha256_of(path)):
             with self._available(f"{key} cannot be stored"):
                 obstore.delete(self._store, name)
             self._forget(key)
@@ -111,18 +128,13 @@ class ObjectStore:
         return found
 
     def find(self, key: str, sha256: str | None = None) -> StoredObject | None:
-        """The object of `key`, with this digest if one is given; the oldest if there are several."""
+        """The object of `key`, with this digest if one is given; the oldest encrypted one if there are several."""
         found = [o for o in self.versions(key) if sha256 is None or o.sha256 == sha256]
-        return min(found, key=lambda o: (o.modified_at, o.name), default=None)
+        return min(found, key=lambda o: (o.sealed is None, o.modified_at, o.name), default=None)
 
     def versions(self, key: str) -> list[StoredObject]:
-        """All objects of `key`: several only if two processes stored different bytes at the same instant."""
-        pattern = re.compile(re.escape(f"{key}/") + r"([0-9a-f]{64})" + re.escape(_suffix(key)))
-        return [
-            StoredObject(key, name, size_bytes, named[1], modified_at)
-            for name, size_bytes, modified_at in self._listed(key)
-            if (named := pattern.fullmatch(name))
-        ]
+        """All objects of `key`: several only if two processes stored it at the same instant, or while it is encrypted."""
+        return [each for each in self.list_folder(key) if each.key == key]
 
     def find_cached(self, key: str) -> StoredObject | None:
         """As `find`, from a cache: objects never change."""
@@ -154,12 +166,12 @@ class ObjectStore:
             raise StoreUnavailableError(f"the object store closed the connection while {key} was read")
 
     def digest(self, found: StoredObject) -> str:
-        """The SHA-256 of the object's bytes, read now, in hex."""
+        """The SHA-256 of the object's bytes as stored, read now, in hex."""
         return self._digest(found.name)
 
-    def delete(self, key: str) -> int:
-        """Delete all objects of `key`; returns their number."""
-        found = self.versions(key)
+    def delete(self, key: str, *, only_plain: bool = False) -> int:
+        """Delete all objects of `key`, or those that are not encrypted; returns their number."""
+        found = [each for each in self.versions(key) if not only_plain or each.sealed is None]
         for each in found:
             with self._available(f"{key} cannot be deleted"):
                 obstore.delete(self._store, each.name)
@@ -177,10 +189,10 @@ class ObjectStore:
 
     def list_folder(self, folder: str) -> Iterator[StoredObject]:
         """All objects whose keys begin with `folder` and a slash, in no particular order."""
-        pattern = re.compile(r"(?P<key>.+)/(?P<sha256>[0-9a-f]{64})(\.\w+)?")
-        for name, size_bytes, modified_at in self._listed(folder):
-            if named := pattern.fullmatch(name):
-                yield StoredObject(named["key"], name, size_bytes, named["sha256"], modified_at)
+        for name, stored_bytes, modified_at in self._listed(folder):
+            if named := _NAME.fullmatch(name):
+                sealed = Sealed(named["file_id"], int(named["size"])) if named["file_id"] else None
+                yield StoredObject(named["key"], name, stored_bytes, named["sha256"], modified_at, sealed)
 
     def check(self) -> None:
         """Check that it responds, with one HEAD request. Raises StoreUnavailableError."""
@@ -235,8 +247,10 @@ class ObjectStore:
             raise StoreUnavailableError(f"{what}: {_first_line(error)}") from error
 
 
-def object_name(key: str, sha256: str) -> str:
+def object_name(key: str, sha256: str, sealed: Sealed | None = None) -> str:
     """The name of the object of `key` with these bytes."""
+    if sealed is not None:
+        return f"{key}/{sha256}-{sealed.size_bytes}-{sealed.file_id}.sealed"
     return f"{key}/{sha256}{_suffix(key)}"
 
 

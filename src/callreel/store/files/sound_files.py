@@ -5,7 +5,6 @@ If a WAV head misleads it (no or a wrong length, RF64, chunks without padding), 
 """
 
 import io
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from callreel.audio.resample import rate_blocks
 from callreel.audio.samples import Samples
 from callreel.audio.source import Source, bounds, in_blocks
 from callreel.domain.errors import AudioFileError
+from callreel.store.files.scratch import ScratchFile
 
 READ_BLOCK = 1 << 17
 """Samples of each channel that are read at once."""
@@ -184,7 +184,7 @@ def at_rate(sound: SoundFile, rate_hz: int, number: int = 1) -> Iterator[Source]
     if sound.rate_hz == rate_hz:
         yield channel
         return
-    with tempfile.TemporaryFile() as copy:
+    with ScratchFile() as copy:
         copy.write(wav.header(0xFFFF_FFFF, rate_hz))
         written = 0
         for block in rate_blocks(in_blocks(channel, READ_BLOCK), sound.rate_hz, rate_hz):
@@ -193,7 +193,7 @@ def at_rate(sound: SoundFile, rate_hz: int, number: int = 1) -> Iterator[Source]
         copy.seek(0)
         copy.write(wav.header(written, rate_hz))
         copy.seek(0)
-        with SoundFile(copy, "a copy at another rate") as other:
+        with SoundFile(io.BufferedRandom(copy, READ_BLOCK), "a copy at another rate") as other:
             yield other.channel()
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from callreel.domain.errors import StoreError
 from callreel.store.db.rows import fetch_all, fetch_one
 from callreel.store.db.tables import calls, technicians
+from callreel.store.db.types import among
 
 
 class TakenError(StoreError):
@@ -51,26 +52,31 @@ def remove(conn: Connection, technician_id: int) -> bool:
 
 def all_technicians(conn: Connection) -> list[TechnicianRow]:
     """By name."""
-    return fetch_all(conn, TechnicianRow, select(technicians).order_by(technicians.c.name, technicians.c.id))
+    return sorted(fetch_all(conn, TechnicianRow, select(technicians)), key=lambda row: (row.name, row.id))
 
 
 def names_of(conn: Connection, numbers: Collection[str]) -> dict[str, str]:
     """The names of those of `numbers` that have one."""
-    query = select(technicians.c.number, technicians.c.name).where(technicians.c.number.in_(numbers))
+    query = select(technicians.c.number, technicians.c.name).where(among(conn, technicians.c.number, numbers))
     return {number: name for number, name in conn.execute(query)}
 
 
 def recent_numbers(conn: Connection, agent: str | None, limit: int) -> list[tuple[str, datetime]]:
     """Numbers of the newest calls (of one agent's identity, or of all), each once, newest first."""
     last_at = func.max(calls.c.created_at).label("last_at")
-    query = select(calls.c.remote_number, last_at).where(calls.c.remote_number.startswith("+"))
+    query = select(calls.c.remote_number, last_at)
     if agent is not None:
         query = query.where(calls.c.agent == agent)
-    query = query.group_by(calls.c.remote_number).order_by(last_at.desc()).limit(limit)
-    return [(number, at) for number, at in conn.execute(query)]
+    # Numbers may be encrypted, so what is none (such as `anonymous`) is left out here; there are few of these.
+    query = query.group_by(calls.c.remote_number).order_by(last_at.desc()).limit(2 * limit + 50)
+    found: dict[str, datetime] = {}
+    for number, at in conn.execute(query):
+        if number.startswith("+"):
+            found.setdefault(number, at)
+    return list(found.items())[:limit]
 
 
 def _refuse_taken(conn: Connection, number: str, but: int | None) -> None:
-    found = conn.execute(select(technicians.c.id).where(technicians.c.number == number)).scalar()
+    found = conn.execute(select(technicians.c.id).where(among(conn, technicians.c.number, [number]))).scalar()
     if found is not None and found != but:
         raise TakenError("this number has a name already")

@@ -3,16 +3,22 @@
 The databases' own tokenisers and query languages disagree, and fail on what people type, so `search_tokens` makes the
 tokens and `search_query` parses the query. A row of the index is one turn of a call's displayed transcript;
 `transcripts` and `revisions` update it in their own transactions.
+
+With encryption a row holds keyed tokens instead: those of its words and of their first three letters, each once and in no
+order, so that the index reveals neither words nor their sequence. They find candidates; phrases and prefixes are then
+compared with the decrypted text. A prefix of one or two letters counts as a whole word. Rows from before encryption are found too.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     bindparam,
     cast,
     delete,
@@ -32,12 +38,15 @@ from callreel.domain.ids import CallId
 from callreel.domain.transcript import Turn
 from callreel.redaction.masking import masked_turns
 from callreel.store.db.tables import calls, turn_index
+from callreel.store.db.types import MOST_VALUES, cipher_of
+from callreel.store.encryption.sealed_text import TextCipher
 from callreel.store.transcripts import redactions
 from callreel.store.transcripts.search_query import Clause, Part, Query, hits, snippet
 from callreel.store.transcripts.search_tokens import Token, tokens
 
 _LAST_POSITION = 16_383
 _POSITIONS_A_LEXEME = 256
+_PREFIX_LETTERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +90,21 @@ def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> Non
 def condition(conn: Connection, query: Query) -> list[ColumnElement[bool]]:
     """The conditions on `calls` that all hold for a match."""
     conditions: list[ColumnElement[bool]] = [false()] if query.unsearchable else []
-    for clause in query.clauses:
-        said = select(turn_index.c.call_id).where(_match(conn, [clause]))
-        found = calls.c.id.in_(said)
+    for clause in _searchable(conn, query.clauses):
+        if cipher_of(conn.dialect) is not None and (clause.prefix or len(clause.tokens) > 1):
+            found = calls.c.id.in_(_verified_calls(conn, clause))
+        else:
+            found = calls.c.id.in_(select(turn_index.c.call_id).where(_match(conn, [clause])))
         conditions.append(~found if clause.negated else found)
     return conditions
 
 
 def hits_of(conn: Connection, call_ids: Sequence[CallId], query: Query, most: int = 5) -> dict[CallId, Hits]:
     """Up to `most` matching turns, in the order of speech, of each call that contains a wanted clause."""
-    if not query.wanted or not call_ids:
+    wanted = _searchable(conn, query.wanted)
+    if not wanted or not call_ids:
         return {}
-    found = turn_index.c.call_id.in_(call_ids), _match(conn, query.wanted)
+    found = turn_index.c.call_id.in_(call_ids), _match(conn, wanted)
     of_call = turn_index.c.call_id
     columns = [
         turn_index.c[name] for name in ("call_id", "position", "role", "start_ms", "text", "word_starts")
@@ -101,12 +113,37 @@ def hits_of(conn: Connection, call_ids: Sequence[CallId], query: Query, most: in
     total = func.count().over(partition_by=of_call).label("total")
     numbered = select(*columns, nth, total).where(*found).subquery()
     query_first = select(numbered).where(numbered.c.nth <= most).order_by(numbered.c.call_id, numbered.c.nth)
+    if cipher_of(conn.dialect) is not None:
+        return _verified_hits(
+            conn, select(*columns).where(*found).order_by(of_call, turn_index.c.position), wanted, most
+        )
     first: dict[CallId, list[Hit]] = defaultdict(list)
     totals: dict[CallId, int] = {}
     for row in conn.execute(query_first):
         totals[row.call_id] = row.total
-        first[row.call_id].append(_hit(row.role, row.start_ms, row.text, row.word_starts, query.wanted))
+        first[row.call_id].append(_hit(row.role, row.start_ms, row.text, row.word_starts, wanted))
     return {call_id: Hits(tuple(listed), totals[call_id]) for call_id, listed in first.items()}
+
+
+def _verified_calls(conn: Connection, clause: Clause) -> list[CallId]:
+    """The calls whose decrypted text matches, of those whose tokens do; at most `MOST_VALUES`."""
+    candidates = conn.execute(select(turn_index.c.call_id, turn_index.c.text).where(_match(conn, [clause])))
+    found = dict.fromkeys(CallId(call_id) for call_id, text in candidates if hits(tokens(text), [clause]))
+    return list(found)[:MOST_VALUES]
+
+
+def _verified_hits(
+    conn: Connection, candidates: Select[Any], wanted: Sequence[Clause], most: int
+) -> dict[CallId, Hits]:
+    found: dict[CallId, list[Hit]] = defaultdict(list)
+    totals: dict[CallId, int] = defaultdict(int)
+    for row in conn.execute(candidates):
+        if not hits(tokens(row.text), wanted):
+            continue
+        totals[row.call_id] += 1
+        if len(found[row.call_id]) < most:
+            found[row.call_id].append(_hit(row.role, row.start_ms, row.text, row.word_starts, wanted))
+    return {call_id: Hits(tuple(listed), totals[call_id]) for call_id, listed in found.items()}
 
 
 def _hit(role: Role, start_ms: int, text: str, word_starts: Sequence[int], wanted: Sequence[Clause]) -> Hit:
@@ -120,7 +157,6 @@ def _hit(role: Role, start_ms: int, text: str, word_starts: Sequence[int], wante
 
 
 def _index_row(conn: Connection, call_id: CallId, position: int, turn: Turn) -> dict[str, object]:
-    turn_tokens = tokens(turn.text)
     return {
         "call_id": call_id,
         "position": position,
@@ -129,10 +165,44 @@ def _index_row(conn: Connection, call_id: CallId, position: int, turn: Turn) -> 
         "end_ms": turn.end_ms,
         "text": turn.text,
         "word_starts": _word_starts(turn),
-        "tokens": _tsvector(turn_tokens)
-        if conn.dialect.name == "postgresql"
-        else " ".join(t.text for t in turn_tokens),
+        "tokens": stored_tokens(conn, turn.text),
     }
+
+
+def stored_tokens(conn: Connection, text: str) -> str:
+    """What the index holds of a turn's text."""
+    said = tokens(text)
+    cipher = cipher_of(conn.dialect)
+    if cipher is None:
+        return (
+            _tsvector(said) if conn.dialect.name == "postgresql" else " ".join(token.text for token in said)
+        )
+    words = {token.text for token in said} if cipher.searchable else set()
+    keyed = {cipher.search_token(word) for word in words} | {_beginning(cipher, word) for word in words}
+    return " ".join(sorted(keyed))
+
+
+def _searchable(conn: Connection, clauses: Sequence[Clause]) -> list[Clause]:
+    """The clauses as the index finds them: with encryption a short prefix is a whole word."""
+    if cipher_of(conn.dialect) is None:
+        return [*clauses]
+    return [replace(c, prefix=c.prefix and len(c.tokens[-1]) >= _PREFIX_LETTERS) for c in clauses]
+
+
+def _beginning(cipher: TextCipher, word: str) -> str:
+    """The token of a word's first letters; no word contains the mark before them."""
+    return cipher.search_token(f"^{word[:_PREFIX_LETTERS]}")
+
+
+def _keyed(cipher: TextCipher, clause: Clause) -> list[str]:
+    """Tokens that a turn with this clause has all of; empty without an index."""
+    *whole, last = clause.tokens
+    keyed = [cipher.search_token(token) for token in whole]
+    if not clause.prefix:
+        keyed.append(cipher.search_token(last))
+    else:
+        keyed.append(_beginning(cipher, last))
+    return keyed if cipher.searchable else []
 
 
 def _word_starts(turn: Turn) -> list[int]:
@@ -142,10 +212,15 @@ def _word_starts(turn: Turn) -> list[int]:
 
 
 def _match(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
-    """Turns that contain any of the clauses."""
+    """Turns that contain any of the clauses; with encryption also others, which do not contain them as text."""
+    cipher = cipher_of(conn.dialect)
+    keyed = []
+    if cipher is not None:
+        keyed = [found for clause in clauses if (found := _keyed(cipher, clause))]
     if conn.dialect.name == "postgresql":
-        return or_(*(turn_index.c.tokens.op("@@")(cast(literal(_tsquery(c)), TSQUERY)) for c in clauses))
-    expression = " OR ".join(map(_fts5, clauses))
+        queries = [*map(_tsquery, clauses), *(" & ".join(f"'{token}'" for token in found) for found in keyed)]
+        return or_(*(turn_index.c.tokens.op("@@")(cast(literal(query), TSQUERY)) for query in queries))
+    expression = " OR ".join([*map(_fts5, clauses), *(f"({' AND '.join(found)})" for found in keyed)])
     rows = select(literal_column("rowid", Integer)).select_from(table("turn_fts"))
     return turn_index.c.id.in_(rows.where(literal_column("turn_fts").op("MATCH")(expression)))
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import technicians, vocabulary
-from callreel.store.db.types import storable_text
+from callreel.store.db.types import among, storable_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class PhraseRow:
 
 def all_phrases(conn: Connection) -> list[PhraseRow]:
     """In alphabetical order."""
-    return fetch_all(conn, PhraseRow, select(vocabulary).order_by(vocabulary.c.phrase))
+    return sorted(fetch_all(conn, PhraseRow, select(vocabulary)), key=lambda row: row.phrase)
 
 
 def replace(conn: Connection, phrases: Sequence[str], by: str, at: datetime) -> list[PhraseRow]:
@@ -30,7 +30,7 @@ def replace(conn: Connection, phrases: Sequence[str], by: str, at: datetime) -> 
     known = {row.phrase for row in all_phrases(conn)}
     gone = known - set(wanted)
     if gone:
-        conn.execute(delete(vocabulary).where(vocabulary.c.phrase.in_(gone)))
+        conn.execute(delete(vocabulary).where(among(conn, vocabulary.c.phrase, gone)))
     new = [{"phrase": phrase, "added_by": by, "created_at": at} for phrase in wanted if phrase not in known]
     if new:
         conn.execute(insert(vocabulary), new)
@@ -39,7 +39,7 @@ def replace(conn: Connection, phrases: Sequence[str], by: str, at: datetime) -> 
 
 def hints(conn: Connection, also: Sequence[str] = ()) -> list[str]:
     """Phrases for the engines: `also`, then the list, then the technicians' names; each once, ignoring case."""
-    names = conn.execute(select(technicians.c.name).order_by(technicians.c.name)).scalars()
+    names = sorted(conn.execute(select(technicians.c.name)).scalars())
     found = [*also, *(row.phrase for row in all_phrases(conn)), *names]
     once: dict[str, str] = {}
     for phrase in found:

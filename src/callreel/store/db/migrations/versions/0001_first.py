@@ -451,6 +451,15 @@ def upgrade() -> None:
         sa.Column("counts", _JSON, nullable=False),
         sa.UniqueConstraint("call_id", "kind"),
     )
+    op.create_table(
+        "data_keys",
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("purpose", sa.String, nullable=False),
+        sa.Column("master_key", sa.String, nullable=False),
+        sa.Column("wrapped", sa.String, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sqlite_autoincrement=True,
+    )
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("ix_turn_index_tokens", "turn_index", ["tokens"], postgresql_using="gin")
         return
