@@ -19,14 +19,17 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from tests.end_to_end.house import TECHNICIAN, House
 
-from benchmarks.chaos_audit import Findings, audit, playable
+from benchmarks.chaos_audit import Findings, audit, keyring_of, playable
 from callreel.simulator.scenario import CallOutcome, CallScript
+from callreel.store.db.database import Database
+from callreel.store.encryption.master_keys import new_master_key
 
 RATE_HZ = 8_000
 VOICE_S = 3.0
@@ -75,12 +78,24 @@ class Report:
         return not (self.lost or self.doubled or self.unplayable)
 
 
-def run(calls: int, kills: int, folder: Path, *, database_url: str | None = None, seed: int = 0) -> Report:
-    """Place `calls` calls while the server is killed `kills` times; `folder` holds all that it keeps."""
+def run(
+    calls: int,
+    kills: int,
+    folder: Path,
+    *,
+    database_url: str | None = None,
+    master: str | None = None,
+    seed: int = 0,
+) -> Report:
+    """Place `calls` calls while the server is killed `kills` times; `folder` holds all that it keeps.
+
+    With the `master` key it is encrypted.
+    """
     chance = random.Random(seed)
     began = time.monotonic()
-    with House(folder, _settings(database_url), speed=1.0, recording_delay_s=0.5) as house:
+    with House(folder, _settings(database_url, master), speed=1.0, recording_delay_s=0.5) as house:
         caller = _Caller(house, chance)
+        url = database_url or f"sqlite:///{house.data_dir / 'app.db'}"
         spoilt: set[str] = set()
         in_start = unread_ms = 0
         for kill in range(kills):
@@ -93,7 +108,7 @@ def run(calls: int, kills: int, folder: Path, *, database_url: str | None = None
                 caller.work(chance.uniform(0.0, UP_S))
             unread_ms = max(unread_ms, _unread_ms(house))
             house.kill_server()
-            spoilt |= {path.name for path in _live_files(house) if not playable(path)}
+            spoilt |= _unplayable(house, url, master)
             house.launch_server()
         house.until(house.answers, ANSWERS_S)
         caller.allow(calls)
@@ -102,19 +117,30 @@ def run(calls: int, kills: int, folder: Path, *, database_url: str | None = None
         outcomes = caller.outcomes
         left_open = _settle(house)
         house.stop_server()
-        found = audit(house.data_dir, database_url or f"sqlite:///{house.data_dir / 'app.db'}", outcomes)
+        found = audit(house.data_dir, url, outcomes, master)
     return _report(
         found, outcomes, spoilt, left_open, caller.refused, kills, in_start, unread_ms, began, database_url
     )
 
 
-def _settings(database_url: str | None) -> dict[str, str]:
+def _unplayable(house: House, database_url: str, master: str | None) -> set[str]:
+    """The live files that could not be played when the server was killed."""
+    files = _live_files(house)
+    if not files:
+        return set()  # the first server may have died before it had tables
+    with closing(Database.open(database_url)) as database:
+        keys = keyring_of(database, master)
+    return {path.name for path in files if not playable(path, keys)}
+
+
+def _settings(database_url: str | None, master: str | None) -> dict[str, str]:
     settings = {
         "CALLREEL_ENGINE_OPTIONS": "delay_s=0.1,text=please check the boiler|it is cold in here",
         "CALLREEL_RECORDING_DEADLINE_S": str(DEADLINE_S),
         "CALLREEL_RECORDING_GRACE_S": "1",
     }
-    return settings | ({"CALLREEL_DATABASE_URL": database_url} if database_url else {})
+    given = {"CALLREEL_DATABASE_URL": database_url, "CALLREEL_ENCRYPTION_KEYS": master}
+    return settings | {name: value for name, value in given.items() if value is not None}
 
 
 class _Caller:
@@ -230,13 +256,17 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=30)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--database", help="an empty PostgreSQL database that may be filled; default: SQLite")
+    parser.add_argument("--encrypted", action="store_true", help="with encryption at rest")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.calls < 1 or given.kills < 1:
         parser.error("expected at least one call and one kill")
     with tempfile.TemporaryDirectory(prefix="callreel-chaos-") as folder:
-        report = run(given.calls, given.kills, Path(folder), database_url=given.database, seed=given.seed)
+        report = run(
+            given.calls, given.kills, Path(folder), database_url=given.database,
+            master=new_master_key("chaos") if given.encrypted else None, seed=given.seed,
+        )  # fmt: skip
     if given.json:
         print(json.dumps(asdict(report), indent=2))
     else:

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import soundfile
+import numpy.typing as npt
 from sqlalchemy import Connection, func, select
 
 from callreel.audio import mulaw
 from callreel.domain.call import CallState, Role, Track
+from callreel.domain.errors import AudioFileError, StoreError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import LegSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
@@ -20,7 +21,12 @@ from callreel.store.calls import calls, layers, outbox, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import live_events, transcripts
-from callreel.store.files.durable_files import sha256_of
+from callreel.store.encryption.keyring import Keyring
+from callreel.store.encryption.master_keys import MasterKeys
+from callreel.store.encryption.sealed_file import FileKeys
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.sound_files import SoundFile
+from callreel.store.files.stored_file import open_stored
 
 TRACKS = {Role.AGENT: Track.INBOUND, Role.TECHNICIAN: Track.OUTBOUND}
 """Of an outgoing call (reference/twilio.md)."""
@@ -36,23 +42,43 @@ class Findings:
     audio_lost_ms: list[int] = field(default_factory=list)
 
 
-def playable(path: Path) -> bool:
+def playable(path: Path, keys: FileKeys | None = None) -> bool:
     """Whether a player would play it now."""
     try:
-        soundfile.read(path, dtype="int16")
-    except soundfile.LibsndfileError:
+        read_samples(path, keys)
+    except (AudioFileError, StoreError):
         return False
     return True
 
 
-def audit(data_dir: Path, database_url: str, outcomes: Sequence[CallOutcome]) -> Findings:
+def read_samples(path: Path, keys: FileKeys | None) -> npt.NDArray[np.int16]:
+    """All samples of a file, [n] if it has one channel, else [n, channels]."""
+    with SoundFile(open_stored(path, keys, complete=False), path.name) as sound:
+        samples = sound.read(0, sound.samples)
+    return samples[:, 0] if samples.shape[1] == 1 else samples
+
+
+def keyring_of(database: Database, master: str | None) -> Keyring | None:
+    """The keys of an installation that was encrypted with this master key, which also decrypt its rows from now on."""
+    if master is None:
+        return None
+    keyring = Keyring(database, MasterKeys(lambda: master))
+    keyring.load()
+    database.use_cipher(keyring.text_cipher())
+    return keyring
+
+
+def audit(
+    data_dir: Path, database_url: str, outcomes: Sequence[CallOutcome], master: str | None = None
+) -> Findings:
     """Hold what is kept against `outcomes`, the calls that the carrier connected. The server is down."""
     found = Findings()
     database = Database.open(database_url)
     try:
+        blobs = BlobStore(data_dir, keys=keyring_of(database, master))
         with database.read() as conn:
             for outcome in outcomes:
-                _call(conn, data_dir, outcome, found)
+                _call(conn, blobs, outcome, found)
             known = {file.path for _, file in _all_files(conn)}
     finally:
         database.close()
@@ -73,7 +99,7 @@ def _all_files(conn: Connection) -> list[tuple[str, LayerFile]]:
     ]
 
 
-def _call(conn: Connection, data_dir: Path, outcome: CallOutcome, found: Findings) -> None:
+def _call(conn: Connection, blobs: BlobStore, outcome: CallOutcome, found: Findings) -> None:
     row = calls.by_leg(conn, LegSid(outcome.call_sid))
     if row is None:
         found.lost.append(f"{outcome.call_sid}: unknown here")
@@ -82,27 +108,27 @@ def _call(conn: Connection, data_dir: Path, outcome: CallOutcome, found: Finding
     if row.state is not CallState.CLOSED or row.verdict is None:
         found.lost.append(f"{outcome.call_sid}: {row.state}, verdict {row.verdict}: {_stages(conn, row)}")
     for file in files:
-        _file(data_dir, file, found)
+        _file(blobs, file, found)
     for recording in outcome.recordings:
-        _recording(conn, data_dir, row, recording, files, found)
+        _recording(conn, blobs, row, recording, files, found)
     _transcripts(conn, row, found)
     for role in Role:
-        _live(data_dir, role, outcome, files, found)
+        _live(blobs, role, outcome, files, found)
 
 
-def _file(data_dir: Path, file: LayerFile, found: Findings) -> None:
-    path = data_dir / file.path
+def _file(blobs: BlobStore, file: LayerFile, found: Findings) -> None:
+    path = blobs.path(file.path)
     if not path.exists():
         found.lost.append(f"{file.path}: a row without its file")
-    elif not playable(path):
+    elif not playable(path, blobs.keys):
         found.unplayable.append(f"{file.path}: not playable")
-    elif file.state is LayerState.RECORDING or file.sha256 != sha256_of(path):
+    elif file.state is LayerState.RECORDING or file.sha256 != blobs.digest(file.path):
         found.unplayable.append(f"{file.path}: {file.state}, and its digest is not the row's")
 
 
 def _recording(
     conn: Connection,
-    data_dir: Path,
+    blobs: BlobStore,
     row: CallRow,
     outcome: RecordingOutcome,
     files: list[LayerFile],
@@ -119,7 +145,7 @@ def _recording(
         return
     if len(whole) > 1 or sum(file.layer is Layer.CLOUD_CHANNEL for file in files) != 2:
         found.doubled.append(f"{row.leg_sid}: {[file.path for file in files]}")
-    kept, _ = soundfile.read(data_dir / whole[0].path, dtype="int16")
+    kept = read_samples(blobs.path(whole[0].path), blobs.keys)
     if not np.array_equal(kept, outcome.samples):
         found.lost.append(f"{row.leg_sid}: the kept recording is not what the carrier recorded")
 
@@ -145,12 +171,14 @@ def _transcripts(conn: Connection, row: CallRow, found: Findings) -> None:
         found.doubled.append(f"{row.leg_sid}: its verdict was announced {announced} times")
 
 
-def _live(data_dir: Path, role: Role, outcome: CallOutcome, files: list[LayerFile], found: Findings) -> None:
+def _live(
+    blobs: BlobStore, role: Role, outcome: CallOutcome, files: list[LayerFile], found: Findings
+) -> None:
     sent = mulaw.decode(outcome.sent.get(TRACKS[role], b""))
-    paths = [data_dir / f.path for f in files if f.layer is Layer.LIVE_8K and f.role is role]
+    paths = [blobs.path(f.path) for f in files if f.layer is Layer.LIVE_8K and f.role is role]
     if not sent.size:
         return  # there was no server for the stream to come to
-    kept = soundfile.read(paths[0], dtype="int16")[0] if paths else np.zeros(0, np.int16)
+    kept = read_samples(paths[0], blobs.keys) if paths else np.zeros(0, np.int16)
     if not np.array_equal(kept, sent[: kept.size]):
         found.unplayable.append(f"{outcome.call_sid}: layer 1 of {role} is not what was sent")
     found.audio_lost_ms.append(max(0, sent.size - kept.size) // 8)

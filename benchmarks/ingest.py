@@ -1,13 +1,15 @@
 """The cost of recording a call: N media streams at real-time pace into a Callreel server, every file compared.
 
-    python -m benchmarks.ingest --calls 200 --seconds 20 [--against bare] [--runs 3] [--mode apart] [--flood] [--json]
+    python -m benchmarks.ingest --calls 200 --seconds 20 [--against bare | --encrypted] [--runs 3] [--mode apart] [--flood]
+                                [--json]
 
 CPU is the kernel's accounting of the server's processes, for the time in which all calls are in progress and for the whole
 run with starts and ends. A call sends 100 messages a second: 20 ms frames of both tracks. The cost of a start and an end is
 the CPU used outside that time, without the messages sent then and without the idle use.
 
 `--against` applies the same load to another server (`peers.py`) right afterwards. On a busy machine only the ratio of the
-two is meaningful: `bare` does the same work without guarantees, `pipecat` is a peer's usual recipe. `--runs` repeats
+two is meaningful: `bare` does the same work without guarantees, `pipecat` is a peer's usual recipe. `--encrypted` measures
+a server with encryption at rest right afterwards; its ratio is encrypted to plain. `--runs` repeats
 everything and reports each run and the medians; the ratio is the median of the runs' ratios.
 """
 
@@ -25,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import load, peers
+from benchmarks.chaos_audit import keyring_of, read_samples
 from benchmarks.server import Server, Usage, machine
 from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
@@ -32,7 +35,8 @@ from callreel.domain.call import CallState, Role
 from callreel.domain.ids import LegSid
 from callreel.store.calls import calls as call_rows
 from callreel.store.db.database import Database
-from callreel.store.files.sound_files import read_wav
+from callreel.store.encryption.master_keys import new_master_key
+from callreel.store.encryption.sealed_file import FileKeys
 
 MESSAGES_A_CALL_AND_S = 100
 FRAMES_A_S = 50
@@ -86,7 +90,8 @@ def measure(count: int, seconds: int, calls_a_second: float, mode: str, settings
                 before_closing=lambda: _until_ended(server),
             )  # fmt: skip
             after, after_s = server.usage(), time.monotonic()
-            lost, exact = _compare(server.data_dir, calls, seconds * FRAMES_A_S)
+            master = settings.get("CALLREEL_ENCRYPTION_KEYS")
+            lost, exact = _compare(server.data_dir, calls, seconds * FRAMES_A_S, master)
         return figures(loaded, before, (after, after_s), count, lost, exact, idle, answer_s)
 
 
@@ -175,20 +180,21 @@ def figures(
     )
 
 
-def _compare(data_dir: Path, calls: list[load.Call], frames: int) -> tuple[int, bool]:
+def _compare(data_dir: Path, calls: list[load.Call], frames: int, master: str | None) -> tuple[int, bool]:
     """The number of frames of layer 1 that differ from what was sent, and whether both layers of all calls are correct."""
     lost, exact = 0, True
     database = Database.open(f"sqlite:///{data_dir / 'app.db'}")
+    keys = keyring_of(database, master)
     for index, call in enumerate(calls):
         with database.read() as conn:
             row = call_rows.by_leg(conn, LegSid(call.leg_sid))
         assert row is not None
         for track, role in ((0, row.inbound_role), (1, row.inbound_role.other)):
             sent = mulaw.decode(load.sent_audio(index, track, frames).data)
-            kept = _layer(data_dir, role, row.id, 8_000)
+            kept = _layer(data_dir, role, row.id, 8_000, keys)
             lost += _missing(sent, kept)
             exact &= np.array_equal(sent, kept) and np.array_equal(
-                upsample_all(kept), _layer(data_dir, role, row.id, 16_000)
+                upsample_all(kept), _layer(data_dir, role, row.id, 16_000, keys)
             )
     database.close()
     return lost, exact
@@ -212,17 +218,16 @@ def _compare_peer(peer: peers.Peer, folder: Path, calls: list[load.Call], frames
 
 
 def _layer(
-    data_dir: Path, role: Role, call_id: str, rate_hz: int
+    data_dir: Path, role: Role, call_id: str, rate_hz: int, keys: FileKeys | None
 ) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     found = list(data_dir.glob(f"audio_recordings/{role}_{call_id}_*_{rate_hz}Hz.wav"))
-    return _samples(found[0]) if found else np.zeros(0, np.int16)
+    return _samples(found[0], keys) if found else np.zeros(0, np.int16)
 
 
-def _samples(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def _samples(path: Path, keys: FileKeys | None = None) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     if not path.exists():
         return np.zeros(0, np.int16)
-    samples, _ = read_wav(path)
-    return np.ascontiguousarray(samples[:, 0])
+    return np.ascontiguousarray(read_samples(path, keys))
 
 
 def _missing(sent: np.ndarray, kept: np.ndarray) -> int:
@@ -249,6 +254,7 @@ def main() -> None:
         help="with voice activity detection and an engine that costs nothing",
     )
     parser.add_argument("--against", choices=peers.PEERS, help="apply the same load to another server too")
+    parser.add_argument("--encrypted", action="store_true", help="measure with encryption at rest too")
     parser.add_argument("--runs", type=int, default=1, help="number of runs; medians are reported")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -277,6 +283,11 @@ def main() -> None:
             theirs = measure_peer(peer, given.calls, given.seconds, given.ramp, mode)
             report |= {f"{peer.name}_{name}": value for name, value in asdict(theirs).items()}
             report["ratio"] = round(theirs.us_per_message / ours.us_per_message, 2)
+        if given.encrypted:
+            keyed = settings | {"CALLREEL_ENCRYPTION_KEYS": new_master_key("benchmark")}
+            sealed = measure(given.calls, given.seconds, given.ramp, mode, keyed)
+            report |= {f"encrypted_{name}": value for name, value in asdict(sealed).items()}
+            report["encrypted_ratio"] = round(sealed.us_per_message / ours.us_per_message, 3)
         return report
 
     runs = [run(number) for number in range(1, given.runs + 1)]

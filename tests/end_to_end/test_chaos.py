@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from benchmarks import chaos
 
+from tests.support.encryption import MASTER
 from tests.support.postgres import postgres_server
 
 KILL_LOSES_MS = 250
@@ -12,9 +13,14 @@ KILL_LOSES_MS = 250
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_kills_at_random_instants_lose_and_double_nothing(tmp_path: Path) -> None:
-    report = chaos.run(6, 4, tmp_path, seed=4)
-    assert (report.calls, report.kills) == (6, 4)
+@pytest.mark.parametrize(
+    ("calls", "kills", "master"), [(6, 4, None), (3, 2, MASTER)], ids=["plain", "encrypted"]
+)
+def test_kills_at_random_instants_lose_and_double_nothing(
+    tmp_path: Path, calls: int, kills: int, master: str | None
+) -> None:
+    report = chaos.run(calls, kills, tmp_path, master=master, seed=4)
+    assert (report.calls, report.kills) == (calls, kills)
     assert report.clean, report.findings
     assert report.audio_lost_ms_max <= KILL_LOSES_MS + report.unread_ms_max
 

@@ -224,17 +224,18 @@ class SealedAppender:
         return self._sealer.index.finished
 
     def append(self, plain: bytes) -> None:
-        if plain:
-            self._write(sealed_file.Kind.DATA, len(plain), self._sealer.data(plain))
+        length = len(plain)
+        if length:
+            self._write(sealed_file.DATA, length, self._sealer.record(sealed_file.DATA, length, plain))
 
     def append_silence(self, length: int) -> None:
         for part in sealed_file.silences(length):
-            self._write(sealed_file.Kind.SILENCE, part, self._sealer.silence(part))
+            self._write(sealed_file.SILENCE, part, self._sealer.record(sealed_file.SILENCE, part, b""))
 
     def finish(self) -> None:
         """Append the end record, unless the file ends with one."""
         if not self.finished:
-            self._write(sealed_file.Kind.END, *self._sealer.end())
+            self._write(sealed_file.END, *self._sealer.end())
             self._sealer.index.finished = True
 
     def _write(self, kind: int, length: int, record: bytes) -> None:
