@@ -87,7 +87,7 @@ def measure(count: int, seconds: int, calls_a_second: float, mode: str, settings
             loaded = load.run(
                 server.port, server.signature, calls, server.usage,
                 seconds=seconds, calls_a_second=calls_a_second, mode=mode,
-                before_closing=lambda: _until_ended(server),
+                before_closing=lambda: _until_ended(server, settings.get("CALLREEL_ENCRYPTION_KEYS")),
             )  # fmt: skip
             after, after_s = server.usage(), time.monotonic()
             master = settings.get("CALLREEL_ENCRYPTION_KEYS")
@@ -107,10 +107,11 @@ def _new_call(server: Server, number: int) -> load.Call:
     return load.Call(leg_sid, f"MZ{number:032x}", server.new_call(leg_sid))
 
 
-def _until_ended(server: Server) -> None:
+def _until_ended(server: Server, master: str | None) -> None:
     """Wait until the server has read its sockets and closed the files, according to its database."""
     deadline = time.monotonic() + SETTLE_S
     with closing(Database.open(f"sqlite:///{server.data_dir / 'app.db'}")) as database:
+        keyring_of(database, master)
         while time.monotonic() < deadline:
             with database.read() as conn:
                 if not call_rows.in_state(conn, CallState.LIVE):
