@@ -267,7 +267,7 @@ consents = _table(
 consent_policies = _table(
     "consent_policies",
     Column("version", Integer, primary_key=True),
-    Column("policy", Structured(Policy), nullable=False),
+    Column("policy", SealedJson("consent_policies.policy", Policy), nullable=False),
     Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
 )
