@@ -37,22 +37,23 @@ PLAIN = {
         "recordings.sid", "recordings.leg_sid", "recordings.carrier_status", "recordings.source", "outbox.subject",
         "outbox.key", "callbacks.kind", "callbacks.key", "media_tokens.leg_sid", "transcripts.engine",
         "transcripts.model", "transcripts.run", "transcripts.reason", "transcripts.language", "turns.fallback_engine",
-        "finals.fallback_engine", "facts.leg_sid", "consents.leg_sid", "consents.rule", "consents.notice", "consents.language",
+        "finals.fallback_engine", "facts.leg_sid", "destroyed_originals.archive_key", "destroyed_originals.copy_path", "destroyed_originals.path",
+        "expired_data.call_id", "expired_data.policy", "consents.leg_sid", "consents.rule", "consents.notice", "consents.language",
         "consents.answered_by", "consent_sounds.media_type", "facts.kind", "processes.name", "processes.kind", "processes.host",
         "carrier_deletions.sid", "erasures.call_id", "data_keys.purpose", "data_keys.master_key",
     },
     "names of the people who use Callreel": {
         "users.name", "users.identity", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by",
-        "pauses.by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by",
+        "pauses.by", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by",
     },
     "digests and wrapped keys": {
-        "layers.sha256", "consent_sounds.sha256", "media_tokens.token_hash", "users.password_hash", "sessions.token_hash",
+        "layers.sha256", "destroyed_originals.sha256", "destroyed_originals.copy_sha256", "consent_sounds.sha256", "media_tokens.token_hash", "users.password_hash", "sessions.token_hash",
         "api_tokens.token_hash", "welcome_tokens.token_hash", "carrier_deletions.sha256", "data_keys.wrapped",
     },
     "figures, codes and our own sentences": {
         "calls.reasons", "pauses.carrier_why", "consents.failure", "calls.comparisons", "streams.counts", "layers.archived", "recordings.failure",
         "api_tokens.scopes", "turn_index.word_starts", "erasures.files", "erasures.recordings", "erasures.counts",
-        "erasures.holds",
+        "erasures.holds", "expired_data.counts", "expired_data.files",
     },
     "keyed search tokens": {"turn_index.tokens"},
 }  # fmt: skip
