@@ -14,12 +14,13 @@ and `test_queues` fail when an upgrade breaks them.
 """
 
 import logging
+import math
 import os
 import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,7 +167,7 @@ class DurableEngine:
         `at_once` gives each queue's concurrency in this process; it does not work on other queues. Work that this process
         queues starts at once, that of other processes within `idle_poll_s`.
         """
-        self._signals.idle_s = idle_poll_s
+        self._signals.watch(at_once, idle_poll_s)
         DBOS.listen_queues(list(at_once))
         DBOS.launch()
         _control_queues(at_once, self._signals.wait)
@@ -297,7 +298,8 @@ class DurableEngine:
             SetWorkflowAttributes(attributes),
         ):
             DBOS.enqueue_workflow(known.queue, known.run, key, attempt)
-        self._signals.notify(known.queue)
+        if delay_s is None or delay_s < UNTIL_RETRIED_S:
+            self._signals.notify(known.queue, after_s=delay_s or 0.0)
 
     def _queue_retry(self, workflow: Workflow, key: str, attempt: int, failed: StepFailedError) -> None:
         retry = failed.retry
@@ -316,23 +318,32 @@ class _Signals:
     def __init__(self) -> None:
         self.idle_s = POLL_S
         self._changed = threading.Condition()
-        self._notified_s: dict[str, float] = {}
+        self._expected_s: dict[str, list[float]] = {}
         self._unseen: set[str] = set()
         self._closed = False
 
-    def notify(self, *queues: str) -> None:
-        """Look for work in these queues at once, and more often for `EXPECTED_S`."""
+    def watch(self, queues: Iterable[str], idle_s: float) -> None:
+        """Take note of these queues, and look for the work of other processes every `idle_s`."""
+        self.idle_s = idle_s
+        self._expected_s = {queue: [] for queue in queues}
+
+    def notify(self, *queues: str, after_s: float = 0.0) -> None:
+        """Look for work in these queues at once, or in a while; and more often for `EXPECTED_S` from then on."""
         with self._changed:
-            self._notified_s.update(dict.fromkeys(queues, time.monotonic()))
-            self._unseen.update(queues)
-            self._changed.notify_all()
+            for queue in self._expected_s.keys() & set(queues):
+                self._expected_s[queue].append(time.monotonic() + after_s)
+            if not after_s:
+                self._unseen.update(queues)
+                self._changed.notify_all()
 
     def wait(self, queue: str) -> None:
         """Return when it is time to look for work in `queue`."""
         with self._changed:
-            expected_until_s = self._notified_s.get(queue, 0.0) + EXPECTED_S
-            timeout_s = POLL_S if time.monotonic() < expected_until_s else self.idle_s
-            self._changed.wait_for(lambda: queue in self._unseen or self._closed, min(timeout_s, self.idle_s))
+            now_s = time.monotonic()
+            expected_s = [at_s for at_s in self._expected_s[queue] if at_s + EXPECTED_S > now_s]
+            self._expected_s[queue] = expected_s
+            next_s = max(min(expected_s, default=math.inf) - now_s, POLL_S)
+            self._changed.wait_for(lambda: queue in self._unseen or self._closed, min(next_s, self.idle_s))
             self._unseen.discard(queue)
 
     def close(self) -> None:
