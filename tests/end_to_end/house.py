@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
+from callreel.simulator.account import Account
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, CallScript
 from tests.support.program import free_port
@@ -57,8 +58,7 @@ class House:
         self._config = CarrierConfig(
             voice_url=f"{self._public_url}/twilio/voice",
             status_callback=f"{self._public_url}/twilio/call-status",
-            account_sid=ACCOUNT,
-            auth_token=AUTH_TOKEN,
+            account=Account(ACCOUNT, AUTH_TOKEN),
             speed=speed,
             recording_delay_s=recording_delay_s,
             ranges=ranges,

@@ -44,8 +44,8 @@ class PhoneHouse(House):
 
     def launch_server(self) -> None:
         self._settings = {
-            "TWILIO_API_KEY_SID": self._config.api_key_sid,
-            "TWILIO_API_KEY_SECRET": self._config.api_key_secret,
+            "TWILIO_API_KEY_SID": self._config.account.api_key_sid,
+            "TWILIO_API_KEY_SECRET": self._config.account.api_key_secret,
             "TWILIO_TWIML_APP_SID": self._config.application_sid,
             "CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS": self.carrier.signal_host,
             **self._settings,

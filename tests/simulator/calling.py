@@ -8,6 +8,7 @@ import httpx2
 import numpy as np
 
 from callreel.domain.call import Direction
+from callreel.simulator.account import Account
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.faults import parse_fault
 from callreel.simulator.scenario import CallOutcome, CallScript
@@ -39,7 +40,7 @@ async def carrier_for(receiver: Receiver, **options: Any) -> AsyncIterator[Simul
     settings: dict[str, Any] = {
         "voice_url": receiver.voice_url,
         "status_callback": f"{receiver.url}/call",
-        "auth_token": TOKEN,
+        "account": Account(auth_token=TOKEN),
         "speed": SPEED,
         "seed": 3,
     }

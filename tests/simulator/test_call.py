@@ -11,7 +11,7 @@ import pytest
 from callreel.audio import mulaw
 from callreel.domain.call import Direction, Track
 from callreel.domain.errors import SettingsError
-from callreel.simulator.account import SharedKey
+from callreel.simulator.account import Account, SharedKey
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.scenario import CallOutcome, Progress, Stage
 from tests.simulator.calling import VOICE_MS, carrier_for, place, script, voice
@@ -169,7 +169,7 @@ async def test_frames_are_paced_without_drift() -> None:
 
 async def test_signatures_with_a_shared_key() -> None:
     key = SharedKey("webhooks_sharedkey_1", "its-own-secret")
-    outcome, got = await place(carrier={"shared_key": key}, receiver={"secret": key.secret})
+    outcome, got = await place(carrier={"account": Account(shared_key=key)}, receiver={"secret": key.secret})
     assert outcome.status == "completed"
     assert all(hook.valid for hook in got.webhooks)
     assert got.sockets[0].valid

@@ -14,7 +14,6 @@ from callreel.app.pausing import open_pausing
 from callreel.app.runtime import Runtime, spool_of, tasks
 from callreel.asr.silero import SileroDetector
 from callreel.asr.workers.pool import StartedEngine
-from callreel.audio.segmenter import SegmenterOptions
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay, PeerMessage
 from callreel.cluster.group_commit import GroupCommit
@@ -36,6 +35,7 @@ from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.runtime.secret_tokens import new_token
 from callreel.settings import Settings
+from callreel.settings.engines import live_segmenter
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 
@@ -182,15 +182,12 @@ def live_gauges(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
 
 
 def _live_options(settings: Settings, phrases: PhraseWatch | None) -> LiveOptions:
-    segmenter = SegmenterOptions(
-        on=settings.vad_on_threshold,
-        off=settings.vad_off_threshold,
-        min_silence_ms=settings.vad_min_silence_ms,
-        pre_ms=settings.vad_pre_ms,
-        post_ms=settings.vad_post_ms,
-    )
     return LiveOptions(
-        settings.engine_workers, SileroDetector, segmenter, enabled=settings.live_transcript, phrases=phrases
+        settings.engine_workers,
+        SileroDetector,
+        live_segmenter(settings),
+        enabled=settings.live_transcript,
+        phrases=phrases,
     )
 
 

@@ -6,7 +6,8 @@ import functools
 import inspect
 import json
 import socket
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
@@ -56,6 +57,21 @@ def offline() -> Iterator[tuple[Settings, OfflineInstallation]]:
 def report(text: str, *, err: bool = False) -> None:
     """Print a command's result line, on standard output or on standard error."""
     typer.echo(f"callreel: {text}", err=err)
+
+
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[int] = ()
+) -> None:
+    """Print a table; the columns with these positions hold numbers. Without a terminal it is 200 characters wide."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headings, box=None, pad_edge=False)
+    for position in numbers:
+        table.columns[position].justify = "right"
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_json(document: object) -> None:

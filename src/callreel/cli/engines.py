@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import configure
+from callreel.cli.command import configure, print_json, print_table
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def engines(
     found = surveyed(settings)
     picked = _picked(settings)
     if as_json:
-        typer.echo(json.dumps({**picked, "engines": [facts(one) for one in found]}, indent=1))
+        print_json({**picked, "engines": [facts(one) for one in found]})
         return
     _show(found, picked)
     for purpose, choice in picked.items():
@@ -67,35 +65,27 @@ def _picked(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 def _show(found: list[Surveyed], picked: dict[str, dict[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     headings = (
-        "engine",
-        "model",
-        "state",
-        "partials",
-        "word times",
-        "confidence",
-        "languages",
-        "hints",
-        "a minute",
-        "runs",
-    )
-    table = Table(*headings, box=None, pad_edge=False)
-    for one in found:
-        capabilities = one.capabilities
-        uses = [purpose for purpose, choice in picked.items() if choice["engine"] == one.name]
-        state = one.missing or ("in use: " + ", ".join(uses) if uses else "usable")
-        opened = "yes" if capabilities.partials else "no"
-        cost = f"{capabilities.cost_per_minute:g}" if capabilities.cost_per_minute else "0"
-        cells = (
-            one.name, capabilities.model, state, opened,
-            _yes(capabilities.word_times), _yes(capabilities.confidence), _languages(capabilities), _yes(capabilities.hints), cost,
-            "here" if capabilities.runs_here else "remote",
-        )  # fmt: skip
-        table.add_row(*cells)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+        "engine", "model", "state", "partials", "word times", "confidence", "languages", "hints", "a minute", "runs",
+    )  # fmt: skip
+    print_table(headings, (_cells(one, picked) for one in found))
+
+
+def _cells(one: Surveyed, picked: dict[str, dict[str, str]]) -> list[str]:
+    capabilities = one.capabilities
+    uses = [purpose for purpose, choice in picked.items() if choice["engine"] == one.name]
+    return [
+        one.name,
+        capabilities.model,
+        one.missing or ("in use: " + ", ".join(uses) if uses else "usable"),
+        _yes(capabilities.partials),
+        _yes(capabilities.word_times),
+        _yes(capabilities.confidence),
+        _languages(capabilities),
+        _yes(capabilities.hints),
+        f"{capabilities.cost_per_minute:g}",
+        "here" if capabilities.runs_here else "remote",
+    ]
 
 
 def _languages(capabilities: Capabilities) -> str:

@@ -144,17 +144,12 @@ async def _all(
 
 
 def _options(settings: Settings, workers: int | None, *, live: bool) -> EvaluationOptions:
-    from callreel.audio.segmenter import SegmenterOptions
     from callreel.evaluation.evaluate import EvaluationOptions
+    from callreel.settings.engines import live_segmenter
 
-    segmenter = SegmenterOptions(
-        on=settings.vad_on_threshold,
-        off=settings.vad_off_threshold,
-        min_silence_ms=settings.vad_min_silence_ms,
-        pre_ms=settings.vad_pre_ms,
-        post_ms=settings.vad_post_ms,
+    return EvaluationOptions(
+        workers=workers or settings.engine_workers, live=live, live_segmenter=live_segmenter(settings)
     )
-    return EvaluationOptions(workers=workers or settings.engine_workers, live=live, live_segmenter=segmenter)
 
 
 def _write_page(runs: list[tuple[str, list[Evaluated]]], path: Path) -> None:

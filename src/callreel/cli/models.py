@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import configure
+from callreel.cli.command import configure, print_table
 from callreel.domain.errors import EngineError
 
 if TYPE_CHECKING:
@@ -37,24 +37,14 @@ def list_models() -> None:
     Example: `callreel models list`
     """
     settings = configure()
-    from rich.console import Console
-    from rich.table import Table
-
     from callreel.asr.engines import registry
 
-    table = Table("model", "engine", "MB", "here", box=None, pad_edge=False)
-    table.columns[2].justify = "right"
-    for engine, models in registry.models().items():
-        for name, megabytes in models.items():
-            try:
-                registry.check(_choice(settings, engine, name))
-                here = "yes"
-            except registry.NotFetchedError:
-                here = "no"
-            except EngineError as error:
-                here = str(error).partition(": ")[2] or str(error)
-            table.add_row(name, engine, str(megabytes), here)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    rows = [
+        (name, engine, str(megabytes), _here(settings, engine, name))
+        for engine, models in registry.models().items()
+        for name, megabytes in models.items()
+    ]
+    print_table(("model", "engine", "MB", "here"), rows, numbers=[2])
 
 
 @app.command()
@@ -108,6 +98,19 @@ def check(
     )
 
 
+def _here(settings: Settings, engine: str, model: str) -> str:
+    """Whether a model is on this machine, or what is wrong with it."""
+    from callreel.asr.engines import registry
+
+    try:
+        registry.check(_choice(settings, engine, model))
+    except registry.NotFetchedError:
+        return "no"
+    except EngineError as error:
+        return str(error).partition(": ")[2] or str(error)
+    return "yes"
+
+
 def _choice(settings: Settings, engine: str, model: str) -> EngineChoice:
     from callreel.asr.engines.registry import EngineChoice
     from callreel.settings.engines import engine_choice
@@ -123,15 +126,5 @@ def _engine_of(settings: Settings, model: str) -> str:
     for engine, models in registry.models().items():
         if model in models:
             return engine
-    found = [engine for engine in registry.models() if _knows(settings, engine, model)]
+    found = [engine for engine in registry.models() if _here(settings, engine, model) == "yes"]
     return found[0] if found else "faster-whisper"
-
-
-def _knows(settings: Settings, engine: str, model: str) -> bool:
-    from callreel.asr.engines import registry
-
-    try:
-        registry.check(_choice(settings, engine, model))
-    except EngineError:
-        return False
-    return True

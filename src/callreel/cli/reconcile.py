@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import DryRun, offline, report
+from callreel.cli.command import DryRun, offline, print_table, report
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,18 +68,14 @@ def _report_deletions(settings: Settings, outcomes: list[Outcome], would: str) -
 
 
 def _print_table(settings: Settings, outcomes: list[Outcome], would: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from callreel.domain.cost import started_minutes
     from callreel.retention.carrier_deletion import saved_a_month
 
-    table = Table(
-        "recording", "call", "minutes", "saved per month", "at the carrier", box=None, pad_edge=False
-    )
-    for outcome in outcomes:
+    def cells(outcome: Outcome) -> list[str]:
         kept = outcome.reason is not None
         saved = "" if kept else f"{saved_a_month([outcome.duration_ms], settings.prices)}"
         state = f"kept: {outcome.reason}" if kept else f"{would}deleted"
-        table.add_row(outcome.sid, outcome.call_id, str(started_minutes(outcome.duration_ms)), saved, state)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+        return [outcome.sid, outcome.call_id, str(started_minutes(outcome.duration_ms)), saved, state]
+
+    headings = ("recording", "call", "minutes", "saved per month", "at the carrier")
+    print_table(headings, map(cells, outcomes))

@@ -140,6 +140,7 @@ def _config(options: SimulateOptions, settings: Settings) -> CarrierConfig:
     from urllib.parse import urlsplit
 
     from callreel.runtime.loopback import is_loopback
+    from callreel.simulator.account import Account
     from callreel.simulator.carrier import CarrierConfig
 
     if settings.account_sid is None or settings.auth_token is None:
@@ -159,11 +160,13 @@ def _config(options: SimulateOptions, settings: Settings) -> CarrierConfig:
         voice_url=options.voice_url or settings.url("/twilio/voice"),
         status_callback=None if options.voice_url else settings.url("/twilio/call-status"),
         port=options.rest_port if options.rest_port is not None else api.port or 80,
-        account_sid=settings.account_sid,
-        auth_token=token,
-        api_key_sid=settings.api_key_sid or settings.account_sid,
-        api_key_secret=secret.get_secret_value() if secret else token,
-        shared_key=_shared_key(options, settings),
+        account=Account(
+            settings.account_sid,
+            token,
+            settings.api_key_sid or settings.account_sid,
+            secret.get_secret_value() if secret else token,
+            _shared_key(options, settings),
+        ),
         speed=options.speed,
     )
 

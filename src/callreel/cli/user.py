@@ -1,19 +1,13 @@
 """`callreel user`: the accounts of the people who use the pages."""
 
-from __future__ import annotations
-
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from callreel.cli.command import configure, report
+from callreel.cli.command import offline, report
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.errors import SettingsError
-
-if TYPE_CHECKING:
-    from callreel.store.db.database import Database
 
 app = typer.Typer(name="user", help="Add and list user accounts.", no_args_is_help=True)
 
@@ -43,7 +37,6 @@ def add(
 
     - `pass show callreel/kim | callreel user add kim --password-stdin`
     """
-    settings = configure()
     name = name.strip()
     if not 1 <= len(name) <= LONGEST_NAME:
         raise SettingsError(f"a user name has 1 to {LONGEST_NAME} characters, got {len(name)}")
@@ -52,41 +45,24 @@ def add(
     from callreel.web.auth.passwords import hash_password
 
     hashed = hash_password(password)
-    database = _open(settings.app_database_url)
-    try:
-        with database.write() as conn:
-            granted = role or (UserRole.AGENT if users.count(conn) else UserRole.ADMINISTRATOR)
-            person = users.add(conn, name, hashed, granted, datetime.now(UTC))
-    finally:
-        database.close()
+    with offline() as (_, installation), installation.database.write() as conn:
+        granted = role or (UserRole.AGENT if users.count(conn) else UserRole.ADMINISTRATOR)
+        person = users.add(conn, name, hashed, granted, installation.clock.now())
     report(f"added {name} with role {person.role}; client identity at the carrier: {person.identity}")
 
 
 @app.command("list")
 def list_accounts() -> None:
     """List the user accounts."""
-    settings = configure()
     from callreel.store.people import users
 
-    database = _open(settings.app_database_url)
-    try:
-        with database.read() as conn:
-            everyone = users.all_users(conn)
-    finally:
-        database.close()
+    with offline() as (_, installation), installation.database.read() as conn:
+        everyone = users.all_users(conn)
     for user in everyone:
         state = "disabled" if user.disabled else "active"
         typer.echo(f"{user.name}\t{user.role}\t{state}\tsince {user.created_at:%Y-%m-%d}\t{user.identity}")
     if not everyone:
         report("there are no user accounts; add one with callreel user add NAME", err=True)
-
-
-def _open(url: str) -> Database:
-    from callreel.store.db.database import Database
-
-    database = Database.open(url)
-    database.migrate()
-    return database
 
 
 def _prompt_password(name: str) -> str:

@@ -18,6 +18,7 @@ from callreel.demo.progress import Progress
 from callreel.demo.screen import Screen
 from callreel.demo.server_process import ServerProcess
 from callreel.settings import Settings, env_name, env_names
+from callreel.simulator.account import Account
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, CallScript
@@ -63,10 +64,12 @@ def carrier_config(plan: Plan) -> CarrierConfig:
     return CarrierConfig(
         voice_url=f"{plan.base_url}/twilio/voice",
         status_callback=f"{plan.base_url}/twilio/call-status",
-        account_sid=f"AC{secrets.token_hex(16)}",
-        auth_token=secrets.token_hex(16),
-        api_key_sid=f"SK{secrets.token_hex(16)}",
-        api_key_secret=secrets.token_urlsafe(32),
+        account=Account(
+            f"AC{secrets.token_hex(16)}",
+            secrets.token_hex(16),
+            f"SK{secrets.token_hex(16)}",
+            secrets.token_urlsafe(32),
+        ),  # fmt: skip
         application_sid=f"AP{secrets.token_hex(16)}",
         speed=plan.speed,
         signalling=True,
@@ -95,10 +98,10 @@ def server_environment(
         CALLREEL_PUBLIC_URL=plan.base_url,
         CALLREEL_CARRIER_API_URL=carrier.api_url,
         CALLREEL_SOFTPHONE_SIGNALLING_ADDRESS=carrier.signal_host,
-        TWILIO_ACCOUNT_SID=config.account_sid,
-        TWILIO_AUTH_TOKEN=config.auth_token,
-        TWILIO_API_KEY_SID=config.api_key_sid,
-        TWILIO_API_KEY_SECRET=config.api_key_secret,
+        TWILIO_ACCOUNT_SID=carrier.account.sid,
+        TWILIO_AUTH_TOKEN=carrier.account.auth_token,
+        TWILIO_API_KEY_SID=carrier.account.api_key_sid,
+        TWILIO_API_KEY_SECRET=carrier.account.api_key_secret,
         TWILIO_TWIML_APP_SID=config.application_sid,
         TWILIO_PHONE_NUMBER=CALLER_ID,
         PYTHONUNBUFFERED="1",

@@ -10,12 +10,24 @@ from callreel.asr.engine import Capabilities
 from callreel.asr.engines import registry
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.engines.survey import Purpose, Selected, Surveyed, select, survey
+from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.errors import SettingsError
 from callreel.settings.model import Settings
 from callreel.settings.speech import AUTO, NO_ENGINE
 
 _WITH_LANGUAGE = ("faster-whisper", "openai")
 _WITH_HINTS = registry.KNOWN
+
+
+def live_segmenter(settings: Settings) -> SegmenterOptions:
+    """How speech is cut into segments during a call."""
+    return SegmenterOptions(
+        on=settings.vad_on_threshold,
+        off=settings.vad_off_threshold,
+        min_silence_ms=settings.vad_min_silence_ms,
+        pre_ms=settings.vad_pre_ms,
+        post_ms=settings.vad_post_ms,
+    )
 
 
 def engine_choice(settings: Settings, name: str, hints: Sequence[str] = ()) -> EngineChoice:

@@ -25,10 +25,10 @@ class SharedKey:
 class Account:
     """The only account of a carrier. API key and auth token authenticate REST requests; the auth token signs webhooks."""
 
-    sid: str
-    auth_token: str
-    api_key_sid: str
-    api_key_secret: str
+    sid: str = "AC" + "0" * 31 + "1"
+    auth_token: str = "simulated-auth-token"
+    api_key_sid: str = "SK" + "0" * 31 + "1"
+    api_key_secret: str = "simulated-api-key-secret-of-the-demo"
     shared_key: SharedKey | None = None
 
     def authenticates(self, user: str, password: str) -> bool:

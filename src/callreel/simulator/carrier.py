@@ -15,7 +15,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,7 +30,7 @@ from callreel.audio.samples import Samples
 from callreel.domain.call import Direction, Role
 from callreel.domain.errors import SettingsError
 from callreel.runtime.loopback import is_loopback
-from callreel.simulator.account import Account, SharedKey, Sids
+from callreel.simulator.account import Account, Sids
 from callreel.simulator.calls.context import CarrierServices
 from callreel.simulator.calls.placed_call import PlacedCall, VoiceApplication
 from callreel.simulator.rest.app import rest_app
@@ -68,12 +68,8 @@ class CarrierConfig:
     status_callback: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
-    account_sid: str = "AC" + "0" * 31 + "1"
-    auth_token: str = "simulated-auth-token"
-    api_key_sid: str = "SK" + "0" * 31 + "1"
-    api_key_secret: str = "simulated-api-key-secret-of-the-demo"
+    account: Account = Account()
     application_sid: str = "AP" + "0" * 31 + "1"
-    shared_key: SharedKey | None = None
     speed: float = 1.0
     recording_delay_s: float = 1.0
     stream_delay_s: float = 0.4
@@ -94,13 +90,6 @@ class SimulatedCarrier:
         if config.signalling and not is_loopback(config.host):
             raise SettingsError(f"signalling is available on loopback only, not on {config.host}")
         self._config = config
-        self._account = Account(
-            config.account_sid,
-            config.auth_token,
-            config.api_key_sid,
-            config.api_key_secret,
-            config.shared_key,
-        )
         self._state = CarrierState()
         self._calls: set[asyncio.Task[Any]] = set()
         self._api_url = ""
@@ -129,7 +118,7 @@ class SimulatedCarrier:
 
     @property
     def account(self) -> Account:
-        return self._account
+        return self._config.account
 
     def set_technician(self, technician: Technician) -> None:
         """From the next call on `technician` is the party that browsers reach, and that calls them."""
@@ -145,7 +134,7 @@ class SimulatedCarrier:
         listener = _listen(config.host, config.port)
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._api_url = f"http://{host}:{listener.getsockname()[1]}"
-        app = rest_app(self._account, self._state, self._api_url, ranges=config.ranges)
+        app = rest_app(config.account, self._state, self._api_url, ranges=config.ranges)
         if config.signalling:
             self._add_signalling(app)
         self._server = _Server(
@@ -169,9 +158,9 @@ class SimulatedCarrier:
             config.browser_timeouts,
         )
         self._services = CarrierServices(
-            account=self._account,
+            account=config.account,
             sids=sids,
-            webhooks=WebhookSender(self._client, self._account, sids),
+            webhooks=WebhookSender(self._client, config.account, sids),
             state=self._state,
             api_url=self._api_url,
             speed=config.speed,
@@ -208,16 +197,7 @@ class SimulatedCarrier:
 
     def _originate(self, order: OutgoingCall) -> Leg:
         """Place a call of the application over REST: the technician's phone is rung."""
-        technician = self._technician
-        script = CallScript(
-            agent_voice=_NO_VOICE,
-            technician_voice=_voice_of(technician),
-            direction=Direction.INCOMING,
-            ring_s=technician.ring_s,
-            answer=technician.answers,
-            ringback=technician.ringback,
-            faults=technician.faults,
-        )
+        script = self._script(direction=Direction.INCOMING)
         leg = Leg(self.sids.new("CA"), order.from_, order.to, "outbound-api", datetime.now(UTC), "queued")
         self._state.legs[leg.sid] = leg
         call = PlacedCall(self._services, self._application(), script, _ignore, outgoing=(leg, order))
@@ -238,23 +218,26 @@ class SimulatedCarrier:
         """
         if not self._config.signalling or not self._switchboard.is_registered(identity):
             raise SettingsError("no browser of that identity is registered")
-        technician = self._technician
-        script = CallScript(
-            agent_voice=_NO_VOICE,
-            technician_voice=_voice_of(technician) if voice is None else voice,
-            direction=Direction.INCOMING,
-            agent_identity=identity,
-            number=from_number,
-            ringback=technician.ringback,
-            faults=technician.faults,
-            responses=technician.responses,
-            live=True,
-        )
+        given = {} if voice is None else {"technician_voice": voice}
+        script = self._script(
+            direction=Direction.INCOMING, agent_identity=identity, number=from_number, ring_s=2.0, answer=True,
+            live=True, **given,
+        )  # fmt: skip
         return await self.place(script, on_progress)
+
+    def _script(self, **values: Any) -> CallScript:
+        """A call with the current technician; `values` are further fields."""
+        technician = self._technician
+        voice = _shipped_technician() if technician.voice is None else technician.voice
+        script = CallScript(
+            agent_voice=_NO_VOICE, technician_voice=voice, ring_s=technician.ring_s, answer=technician.answers,
+            ringback=technician.ringback, faults=technician.faults, responses=technician.responses,
+        )  # fmt: skip
+        return replace(script, **values)
 
     def _add_signalling(self, app: FastAPI) -> None:
         config = self._config
-        options = SignalOptions(self._account, config.application_sid, config.heartbeat_s)
+        options = SignalOptions(config.account, config.application_sid, config.heartbeat_s)
 
         async def signal(websocket: WebSocket) -> None:
             await SignalSocket(websocket, self._switchboard, options).run()
@@ -263,20 +246,9 @@ class SimulatedCarrier:
 
     def _place_browser_call(self, leg: BrowserLeg, request: InviteBody) -> None:
         """Place a browser's call, which the application handles like every other call."""
-        technician = self._technician
         parameters = request.parameters or {}
-        script = CallScript(
-            agent_voice=_NO_VOICE,
-            technician_voice=_voice_of(technician),
-            agent_identity=leg.identity,
-            number=parameters.pop("To", ""),
-            parameters=parameters,
-            ring_s=technician.ring_s,
-            answer=technician.answers,
-            ringback=technician.ringback,
-            faults=technician.faults,
-            responses=technician.responses,
-            live=True,
+        script = self._script(
+            agent_identity=leg.identity, number=parameters.pop("To", ""), parameters=parameters, live=True
         )
         self._start(self._answer(leg, request.sdp, script))
 
@@ -311,10 +283,6 @@ class SimulatedCarrier:
 
 def _ignore(progress: Progress) -> None:
     """The default without an observer."""
-
-
-def _voice_of(technician: Technician) -> Samples:
-    return _shipped_technician() if technician.voice is None else technician.voice
 
 
 @functools.cache
