@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.call import CallState
 from callreel.domain.errors import CarrierError, StoreError
 from callreel.domain.events import EventKind
@@ -30,6 +31,7 @@ from callreel.review.notes import HeldNoteError, Notes
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.audio.layer_audio import layer_digest, open_layer
 from callreel.store.audio.peaks import layer_peaks
+from callreel.store.audit import trail
 from callreel.store.calls import calls, erasures, holds, layers, outbox, recordings
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.db.tables import metadata
@@ -45,7 +47,7 @@ ROOT = f"/2010-04-01/Accounts/{ACCOUNT}"
 CARRIER_COPY = f"{ROOT}/Recordings/{SID}.json"
 LISTED = f"{ROOT}/Recordings.json"
 TEXTS = f"{ROOT}/Recordings/{SID}/Transcriptions.json"
-OURS = ("erasures", "alembic_version", "turn_fts")
+OURS = ("erasures", "audit_entries", "alembic_version", "turn_fts")
 
 
 def listed(*sids: RecordingSid) -> Answer:
@@ -339,6 +341,25 @@ def test_erasure_killed_at_the_carrier_resumes_at_startup(recorded: Recorded, tm
     assert (
         files_left(recorded.installation) == [] and rows_left(recorded.installation, recorded.call_id) == {}
     )
+
+
+def test_audit_trail_survives_the_erasure(recorded: Recorded) -> None:
+    database, now = recorded.installation.database, recorded.installation.clock.now()
+    with database.write() as conn:
+        trail.record(
+            conn, AuditEvent(now, AuditAction.PLAYED, "sam", call_id=recorded.call_id, subject="cloud")
+        )
+    policy = erasing(recorded, timedelta(days=30))
+    recorded.installation.clock.step(31 * 86_400)
+    policy.order_due()
+    ordered(recorded).work()
+    with database.read() as conn:
+        assert trail.verify(conn).broken is None
+        entries = [(entry.action, entry.actor, entry.call_id) for entry in trail.entries(conn)]
+    assert entries == [
+        (action, actor, recorded.call_id)
+        for action, actor in (("played", "sam"), ("erasure_ordered", BY_POLICY), ("erased", BY_POLICY))
+    ]
 
 
 def test_policy_erases_old_calls_unless_held(recorded: Recorded) -> None:

@@ -85,6 +85,9 @@ def test_audio_is_read_with_range_requests_only(page: Page, base_url: str, place
     page.on("response", lambda answer: answers.append(answer) if ".wav" in answer.url else None)
     open_review(page, base_url, "#t=20")
     wait_for_position(page, 20_000, 20_000)
+    assert answers == []  # audio is requested when it is played
+    page.locator("[data-play]").click()
+    wait_for_position(page, 20_200, 25_000)
     assert {answer.status for answer in answers} == {206}
     assert all("cloud" in answer.url for answer in answers)
 
@@ -176,6 +179,7 @@ def test_other_party_or_layer_keeps_the_position(review: Page) -> None:
     wait_for_position(review, at_ms - 100, at_ms + 1500)
     review.locator("[data-party]").select_option("both")
     review.locator("[data-layer]").select_option("live_8k")
+    review.locator("[data-play]").click()
     review.wait_for_function(f"() => {AUDIO}.src.includes('live_8k-agent') && {AUDIO}.readyState >= 1")
     # The live layers start later than the recording; the position in the call stays the same.
     assert review.evaluate(

@@ -15,6 +15,7 @@ from callreel.postcall.carrier_inventory import CarrierList
 from callreel.postcall.reconciliation import SWEEP_INTERVAL_S, LookupSchedule, Reconciler
 from callreel.postcall.workflows import Dispatcher
 from callreel.retention.archive import QUIET, Archiver
+from callreel.retention.audit_upkeep import AuditUpkeep
 from callreel.retention.carrier_deletion import Deletion
 from callreel.retention.erasure import Eraser
 from callreel.runtime.periodic import PeriodicJob
@@ -60,6 +61,7 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
             name="order-redactions", job=redactor_of(settings, runtime).order_due, interval_s=REDACTIONS_EVERY_S,
             enabled=leads,
         ),
+        audit_upkeep_of(settings, runtime).job(leads),
     ]  # fmt: skip
 
 
@@ -114,3 +116,8 @@ def deletion_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> D
         runtime.database, runtime.blobs, runtime.carrier, runtime.clock, after_days=days,
         paused=paused[settings.pause_delete_at_carrier],
     )  # fmt: skip
+
+
+def audit_upkeep_of(settings: Settings, runtime: Runtime) -> AuditUpkeep:
+    """Keeps the audit trail, as the settings say."""
+    return AuditUpkeep(runtime.database, runtime.clock, days=settings.audit_days)

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from callreel.app.engines import engine_load, start_engine
 from callreel.app.live import LiveSide, leg_ended, live_gauges, live_side, media_side
 from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
-from callreel.app.schedules import scheduled_jobs
-from callreel.app.web import web_app
+from callreel.app.schedules import audit_upkeep_of, scheduled_jobs
+from callreel.app.web import changed_settings, web_app
 from callreel.app.workflows import running_workflows
 from callreel.asr.engines.survey import Purpose
 from callreel.cluster.leader_election import ELECT_EVERY_S, LeaderElection
@@ -82,6 +82,9 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             keys=runtime.blobs.keys,
         )  # fmt: skip
         await asyncio.to_thread(recovery.at_start)
+        await asyncio.to_thread(
+            audit_upkeep_of(settings, runtime).compare_settings, changed_settings(settings)
+        )
         await stack.enter_async_context(running_workflows(runtime, server=True))
         dispatcher = Dispatcher(runtime.database, runtime.durable, runtime.clock)
         dispatch = PeriodicJob(

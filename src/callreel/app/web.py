@@ -103,6 +103,8 @@ def _web_options(
         settings=shown_settings(settings),
         missing=carrier_missing(settings),
         redaction=redaction_options(settings),
+        playback_reason=settings.playback_reason,
+        audit_search_text=settings.audit_search_text,
     )
 
 
@@ -112,6 +114,11 @@ def shown_settings(settings: Settings) -> list[ShownSetting]:
         ShownSetting(line.section, line.env, line.value_shown, line.source, line.meaning)
         for line in describe(settings)
     ]
+
+
+def changed_settings(settings: Settings) -> dict[str, str]:
+    """The settings that are not defaults, for the audit trail; secrets are masked."""
+    return {line.env: line.value_shown for line in describe(settings) if line.source != "default"}
 
 
 def carrier_missing(settings: Settings) -> list[str]:

@@ -17,7 +17,11 @@ import typer
 from callreel.domain.errors import SettingsError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from callreel.app.offline import OfflineInstallation
+    from callreel.domain.audit import AuditAction
+    from callreel.domain.ids import CallId
     from callreel.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -52,6 +56,16 @@ def offline() -> Iterator[tuple[Settings, OfflineInstallation]]:
 
     with open_installation(settings) as installation:
         yield settings, installation
+
+
+def by_command(
+    installation: OfflineInstallation, action: AuditAction, by: str, call_id: CallId
+) -> AbstractContextManager[object]:
+    """Within it, the first change is recorded in the audit trail as done by this command."""
+    from callreel.domain.audit import AuditEvent, Via
+    from callreel.store.audit.pending import audited
+
+    return audited(AuditEvent(installation.clock.now(), action, by, Via.COMMAND_LINE, call_id=call_id))
 
 
 def report(text: str, *, err: bool = False) -> None:

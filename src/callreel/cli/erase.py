@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import offline, report
+from callreel.cli.command import by_command, offline, report
+from callreel.domain.audit import AuditAction
 from callreel.domain.errors import CallreelError, StoreError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def erase(
                 f"Erase call {call} permanently: {files} files here, {remote} recordings at the carrier, all text and notes?",
                 abort=True,
             )
-        orders.request(call_id, by, reason, at_carrier=not here_only)
+        with by_command(installation, AuditAction.ERASURE_ORDERED, by, call_id):
+            orders.request(call_id, by, reason, at_carrier=not here_only)
         try:
             done = schedules.eraser_of(settings, installation, unfinished).erase(call_id)
         except CallreelError as error:
@@ -105,7 +107,9 @@ def hold(
             report(f"{len(rows)} calls are under legal hold")
             return
         legal_holds = LegalHolds(installation.database, installation.publisher, installation.clock)
-        legal_holds.hold(_existing(installation, call), reason, by)
+        call_id = _existing(installation, call)
+        with by_command(installation, AuditAction.HELD, by, call_id):
+            legal_holds.hold(call_id, reason, by)
     report(f"call {call} is under legal hold")
 
 
@@ -124,7 +128,9 @@ def release(
         from callreel.retention.legal_hold import LegalHolds
 
         legal_holds = LegalHolds(installation.database, installation.publisher, installation.clock)
-        legal_holds.release(_existing(installation, call), reason, by)
+        call_id = _existing(installation, call)
+        with by_command(installation, AuditAction.RELEASED, by, call_id):
+            legal_holds.release(call_id, reason, by)
     report(f"call {call} is no longer under legal hold")
 
 

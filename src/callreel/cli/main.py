@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from callreel import __version__
 from callreel.cli import (
     archive,
+    audit,
     backup,
     check,
     demo,
@@ -66,6 +67,7 @@ _PANELS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         redact.redact,
         reconcile.reconcile,
         keys.app,
+        audit.app,
     ),
     "Diagnose": (doctor.app, settings.settings, engines.engines, models.app, evaluate.evaluate),
 }

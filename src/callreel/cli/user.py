@@ -41,13 +41,21 @@ def add(
     if not 1 <= len(name) <= LONGEST_NAME:
         raise SettingsError(f"a user name has 1 to {LONGEST_NAME} characters, got {len(name)}")
     password = _read_password() if password_stdin else _prompt_password(name)
+    from callreel.domain.audit import AuditAction, AuditEvent, Via
+    from callreel.store.audit import trail
     from callreel.store.people import users
     from callreel.web.auth.passwords import hash_password
 
     hashed = hash_password(password)
     with offline() as (_, installation), installation.database.write() as conn:
         granted = role or (UserRole.AGENT if users.count(conn) else UserRole.ADMINISTRATOR)
-        person = users.add(conn, name, hashed, granted, installation.clock.now())
+        now = installation.clock.now()
+        person = users.add(conn, name, hashed, granted, now)
+        event = AuditEvent(
+            now, AuditAction.PERSON_ADDED, "command line", Via.COMMAND_LINE, subject=name,
+            details={"role": granted.value},
+        )  # fmt: skip
+        trail.record(conn, event)
     report(f"added {name} with role {person.role}; client identity at the carrier: {person.identity}")
 
 

@@ -42,6 +42,8 @@ class Right(StrEnum):
     READ_SETTINGS = "settings:read"
     WRITE_POLICY = "policy:write"
     WRITE_TOKENS = "tokens:write"
+    READ_ACCESSES = "calls:accesses"
+    READ_AUDIT = "audit:read"
 
 
 class Scope(StrEnum):
@@ -52,23 +54,24 @@ class Scope(StrEnum):
     WRITE_CALLS = "calls:write"
     ERASE_CALLS = "calls:erase"
     WRITE_PEOPLE = "people:write"
+    READ_AUDIT = "audit:read"
 
 
 _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
 _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
-    Right.REDACT_CALLS, Right.READ_ORIGINALS,
+    Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
     UserRole.AGENT: _AGENT,
     UserRole.SUPERVISOR: _SUPERVISOR,
     UserRole.ADMINISTRATOR: _SUPERVISOR
-    | {Right.ERASE_CALLS, Right.WRITE_PEOPLE, Right.READ_SETTINGS, Right.WRITE_POLICY},
+    | {Right.ERASE_CALLS, Right.WRITE_PEOPLE, Right.READ_SETTINGS, Right.WRITE_POLICY, Right.READ_AUDIT},
 }
 
 _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
-    Scope.READ_CALLS: frozenset({Right.READ_CALLS, Right.READ_ALL_CALLS}),
+    Scope.READ_CALLS: frozenset({Right.READ_CALLS, Right.READ_ALL_CALLS, Right.READ_ACCESSES}),
     Scope.READ_ORIGINALS: frozenset({Right.READ_ORIGINALS}),
     Scope.WRITE_CALLS: frozenset(
         {
@@ -81,6 +84,7 @@ _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
     ),
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),
     Scope.WRITE_PEOPLE: frozenset({Right.WRITE_PEOPLE}),
+    Scope.READ_AUDIT: frozenset({Right.READ_AUDIT}),
 }
 
 

@@ -37,9 +37,9 @@ def transcript_csv(
         while waiting and waiting[0].start_ms < turn.start_ms:
             rows.writerow(_pause_row(waiting.pop(0)))
         confidence = "" if turn.confidence is None else round(turn.confidence, 3)
-        text = _guarded(" ".join(turn.text.split()))
+        text = guarded(" ".join(turn.text.split()))
         rows.writerow(
-            [turn.start_ms, turn.end_ms, turn.role.value, _guarded(names[turn.role]), text, confidence]
+            [turn.start_ms, turn.end_ms, turn.role.value, guarded(names[turn.role]), text, confidence]
         )
     rows.writerows(map(_pause_row, waiting))
     return (BYTE_ORDER_MARK if byte_order_mark else "") + "".join(lines.written)
@@ -59,7 +59,8 @@ class _Lines:
         self.written.append(text)
 
 
-def _guarded(cell: str) -> str:
+def guarded(cell: str) -> str:
+    """A cell that no spreadsheet evaluates."""
     return f"'{cell}" if _begins_formula(cell) else cell
 
 

@@ -11,12 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.errors import CallreelError, CarrierError
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
 from callreel.runtime.clock import Clock
+from callreel.store.audit import trail
+from callreel.store.audit.pending import describe
 from callreel.store.calls import calls, pauses, recordings, streams
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.db.database import Database
@@ -68,6 +73,9 @@ class PauseControl:
             if row is None:
                 raise PauseError("the call is over, so there is nothing to pause")
             event = self._services.publisher.record(conn, row.event) if is_new else None
+            describe(cause=cause.value)
+            if is_new and cause is PauseCause.PHRASE:
+                self._audit(conn, AuditAction.PAUSED, call_id, cause)
         self._services.notify(True, call_id)
         if event is not None:
             self._services.publisher.publish(event)
@@ -110,11 +118,23 @@ class PauseControl:
         with self._database.write() as conn:
             row = pauses.end(conn, call_id, ended_by, self._clock.now())
             event = self._services.publisher.record(conn, row.event) if row else None
+            describe(cause=ended_by.value)
+            if row is not None and ended_by is PauseEnd.LIMIT:
+                self._audit(conn, AuditAction.RESUMED, call_id, ended_by)
         if row is not None and event is not None:
             self._services.notify(False, call_id)
             self._services.publisher.publish(event)
             log.info("recording resumed ended_by=%s", ended_by, extra={"call_id": call_id})
         return row
+
+    def _audit(
+        self, conn: Connection, action: AuditAction, call_id: CallId, cause: PauseCause | PauseEnd
+    ) -> None:
+        """Record what a rule did; what a person did, their request records."""
+        event = AuditEvent(
+            self._clock.now(), action, "policy", call_id=call_id, details={"cause": cause.value}
+        )
+        trail.record(conn, event)
 
     def _pause_at_carrier(self, row: PauseRow) -> CarrierPause:
         answer, why = self._request(row.call_id, paused=True)

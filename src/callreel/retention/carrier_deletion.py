@@ -12,6 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from callreel.carrier_client.client import CarrierRecordings
+from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.cost import Prices, started_minutes
 from callreel.domain.errors import CarrierError, StoreError
 from callreel.domain.ids import CallId, RecordingSid
@@ -19,6 +20,7 @@ from callreel.domain.pause import CarrierPause
 from callreel.domain.recording import Layer, LayerFile
 from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import layer_digest, layer_size
+from callreel.store.audit import trail
 from callreel.store.calls import deletions, layers
 from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
@@ -119,13 +121,14 @@ class Deletion:
             if error.retryable or error.status in (401, 403):
                 raise
             return str(error)
+        now = self._clock.now()
         with self._database.write() as conn:
             deletions.insert(
                 conn,
-                DeletionRow(
-                    sid, call_id, kept.sha256 or "", kept.duration_ms, not was_there, self._clock.now()
-                ),
+                DeletionRow(sid, call_id, kept.sha256 or "", kept.duration_ms, not was_there, now),
             )
+            event = AuditEvent(now, AuditAction.DELETED_AT_CARRIER, "policy", call_id=call_id, subject=sid)
+            trail.record(conn, event)
         log.info("carrier recording deleted", extra={"call_id": call_id})
         return None
 

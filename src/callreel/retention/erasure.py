@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.erasure import AtCarrier
 from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.domain.events import EventKind, LiveEvent
@@ -27,6 +28,8 @@ from callreel.retention.legal_hold import NoCallError
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
 from callreel.store.audio import derived_cache, peaks
+from callreel.store.audit import trail
+from callreel.store.audit.pending import audited
 from callreel.store.calls import calls, erasures, layers, legs, recordings, streams
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.db.database import Database
@@ -81,7 +84,9 @@ class Eraser:
         ordered = 0
         for call_id in due:
             try:
-                self._orders.request(call_id, BY_POLICY)
+                event = AuditEvent(self._clock.now(), AuditAction.ERASURE_ORDERED, BY_POLICY, call_id=call_id)
+                with audited(event):
+                    self._orders.request(call_id, BY_POLICY)
                 ordered += 1
             except (NoCallError, ErasureRefusedError) as error:
                 log.info("policy does not erase a call yet: %s", error, extra={"call_id": call_id})
@@ -132,9 +137,13 @@ class Eraser:
             sids += [stream.sid for stream in streams.of_call(conn, call_id)]
             sids += [row.sid for row in recordings.of_call(conn, call_id)]
         if call is not None:
+            by = self._order(call_id).by
             with self._database.write() as conn:
                 counts = erasures.counts(conn, call_id)
-                erasures.delete_call(conn, call_id, [call.leg_sid, *sids], counts, self._clock.now())
+                now = self._clock.now()
+                erasures.delete_call(conn, call_id, [call.leg_sid, *sids], counts, now)
+                details = {"files": len(files)}
+                trail.record(conn, AuditEvent(now, AuditAction.ERASED, by, call_id=call_id, details=details))
             for file in files:
                 self._erase_derived(file)  # a reader may have made them meanwhile
             self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))

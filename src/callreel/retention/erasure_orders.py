@@ -16,6 +16,7 @@ from callreel.domain.recording import CloudState, LayerFile
 from callreel.domain.work import Workflow
 from callreel.retention.legal_hold import checked_reason, locked
 from callreel.runtime.clock import Clock
+from callreel.store.audit.pending import describe
 from callreel.store.calls import calls, deletions, erasures, holds, layers, outbox, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.erasures import ErasureRow
@@ -78,6 +79,7 @@ class ErasureOrders:
                     call_id, by, self._clock.now(), files, reason=reason, at_carrier=at_carrier, holds=held
                 )
                 erasures.begin(conn, row)
+            describe(reason=reason, at_carrier=at_carrier)
             outbox.put(conn, call_id, Workflow.ERASE, call_id, self._clock.now(), once=True)
             ordered = erasures.get(conn, call_id)
             assert ordered is not None

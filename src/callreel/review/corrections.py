@@ -13,6 +13,7 @@ from callreel.domain.transcript import TranscriptKind
 from callreel.redaction.masking import masked_turns
 from callreel.review.turn_edits import Change, corrected
 from callreel.runtime.clock import Clock
+from callreel.store.audit.pending import describe
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.store.transcripts import redactions, revisions
@@ -53,6 +54,7 @@ class Corrections:
                 raise ConflictError("another person changed the transcript meanwhile: reload it")
             kept = [_change(change) for change in changes]
             row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now())
+            describe(revision=row.number, changes=len(kept))
             turns = len(shown.turns) - sum(turn is None for turn in changed.values())
             data: dict[str, Json] = {
                 "kind": TranscriptKind.FINAL.value,

@@ -11,6 +11,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.note import LONGEST_NOTE, NoteKind
 from callreel.review.summary import note_summary
 from callreel.runtime.clock import Clock
+from callreel.store.audit.pending import describe
 from callreel.store.calls import holds, notes
 from callreel.store.calls.notes import NoteRow
 from callreel.store.db.database import Database
@@ -41,6 +42,7 @@ class Notes:
         text = _checked(kind, text)
         with self._database.write() as conn:
             row = notes.add(conn, call_id, kind, at_ms, text, by, self._clock.now())
+            describe(subject=str(row.id), kind=kind.value)
             event = self._record(conn, "added", row)
         self._publisher.publish(event)
         return row

@@ -12,6 +12,7 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.review.summary import ROLES_SWAPPED
 from callreel.runtime.clock import Clock
+from callreel.store.audit.pending import describe
 from callreel.store.calls import calls, facts
 from callreel.store.db.database import Database
 
@@ -43,6 +44,7 @@ class RoleSwaps:
                 raise LiveRolesError("the roles can be swapped when the call has ended")
             if not calls.set_roles_swapped(conn, call_id, swapped):
                 return
+            describe(swapped=swapped)
             facts.note(conn, ROLES_SWAPPED, {"swapped": swapped, "by": by}, self._clock.now(), call_id)
             event = self._publisher.record(
                 conn, LiveEvent(call_id, EventKind.CALL, {"roles_swapped": swapped})

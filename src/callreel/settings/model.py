@@ -7,6 +7,7 @@ values, never this object.
 from pydantic import PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from callreel.settings.access import AuditSettings
 from callreel.settings.carrier import (
     AccountSettings,
     AddressSettings,
@@ -34,6 +35,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     PauseSettings,
     RetentionSettings,
     PrivacySettings,
+    AuditSettings,
     PriceSettings,
     LogSettings,
 )
@@ -42,6 +44,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
 class Settings(  # pydantic collects fields from the last base to the first, so the first section comes last
     LogSettings,
     PriceSettings,
+    AuditSettings,
     PrivacySettings,
     RetentionSettings,
     PauseSettings,

@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from callreel import __version__
 from callreel.web.api import (
+    audit,
     calls,
     consent,
     engines,
@@ -30,6 +31,7 @@ from callreel.web.api import (
     tokens,
     waveform,
 )
+from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.gate import Gate, SecurityHeaders
 from callreel.web.auth.person import demo_person
 from callreel.web.auth.signin import SignIn
@@ -38,6 +40,7 @@ from callreel.web.carrier import consent as consent_webhooks
 from callreel.web.carrier import webhooks
 from callreel.web.errors import install_error_handlers
 from callreel.web.options import WebContext, WebOptions
+from callreel.web.pages import audit as audit_pages
 from callreel.web.pages import erasure as erasure_pages
 from callreel.web.pages import operations, pages, sign_in
 from callreel.web.pages.render import STATIC, Renderer
@@ -49,7 +52,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, people, tokens, softphone,
-    engines, erasure, erasure_pages, exports, live_events, layer_audio, health, operations,
+    engines, erasure, erasure_pages, audit, audit_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip
 
 
@@ -63,9 +66,10 @@ def create_app(
     app.state.carrier = carrier
     app.state.renderer = Renderer(options)
     app.state.sign_in = SignIn(context)
+    app.state.auditor = Auditor(context.database, context.clock)
     app.add_middleware(BodyLimits)
     app.add_middleware(
-        Gate, sign_in=app.state.sign_in, database=context.database, demo=options.demo,
+        Gate, sign_in=app.state.sign_in, auditor=app.state.auditor, database=context.database, demo=options.demo,
         default_person=demo_person(options.demo_identity) if options.no_sign_in else None,
     )  # fmt: skip
     app.add_middleware(SecurityHeaders)

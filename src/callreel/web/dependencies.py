@@ -17,6 +17,7 @@ from callreel.review.redacting import Redacting
 from callreel.review.role_swap import RoleSwaps
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
+from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.person import Person, person_of
 from callreel.web.auth.signin import SignIn
 from callreel.web.errors import not_found
@@ -41,6 +42,10 @@ async def _sign_in(request: Request) -> SignIn:
     return cast(SignIn, request.app.state.sign_in)
 
 
+async def _auditor(request: Request) -> Auditor:
+    return cast(Auditor, request.app.state.auditor)
+
+
 async def _page(request: Request) -> RenderPage:
     return partial(cast(Renderer, request.app.state.renderer).page, request)
 
@@ -48,6 +53,7 @@ async def _page(request: Request) -> RenderPage:
 Context = Annotated[WebContext, Depends(_context)]
 CurrentPerson = Annotated[Person, Depends(_person)]
 SignInService = Annotated[SignIn, Depends(_sign_in)]
+AuditService = Annotated[Auditor, Depends(_auditor)]
 Page = Annotated[RenderPage, Depends(_page)]
 
 

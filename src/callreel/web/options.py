@@ -73,7 +73,9 @@ class WebOptions:
     here supports; `languages` are those offered for a call, code and name. `prices` None hides costs. `carrier_usable`: credentials are set to delete
     recordings at the carrier. `public_url` None: pages show the address that the browser used. `demo_identity` is the
     carrier's client identity of the demo administrator. `trusted_proxies` are the IP addresses and networks whose
-    `X-Forwarded-For` is believed. `missing` describes each required setting that is not set.
+    `X-Forwarded-For` is believed. `missing` describes each required setting that is not set. `playback_reason`:
+    audio is sent only to people who gave a reason for the call. `audit_search_text`: the audit trail has what was
+    searched for.
     """
 
     title: str = "Callreel"
@@ -98,6 +100,8 @@ class WebOptions:
     settings: Sequence[ShownSetting] = ()
     missing: Sequence[str] = ()
     redaction: RedactionOptions = RedactionOptions()
+    playback_reason: bool = False
+    audit_search_text: bool = False
 
     @property
     def no_sign_in(self) -> bool:

@@ -35,7 +35,7 @@ export class Player {
     readonly first: HTMLAudioElement,
     private readonly onMove: () => void,
   ) {
-    first.preload = "metadata";
+    first.preload = "none"; // each request for audio is a playback in the audit trail
     for (const kind of ["timeupdate", "play", "pause", "ended", "seeked", "ratechange", "durationchange"]) first.addEventListener(kind, () => this.sync());
     first.addEventListener("loadedmetadata", () => this.applySeek());
   }
@@ -46,7 +46,7 @@ export class Player {
     this.offset = offsetMs;
     this.second?.pause();
     this.second = urls[1] ? new Audio(urls[1]) : null;
-    if (this.second) this.second.preload = "metadata";
+    if (this.second) this.second.preload = "none";
     if (urls[0] && this.first.getAttribute("src") !== urls[0]) this.first.src = urls[0];
     this.seek(position);
     this.setRate(this.rate);
@@ -64,7 +64,6 @@ export class Player {
   seek(ms: number): void {
     this.pendingSeek = Math.max(0, ms);
     if (this.first.readyState >= HTMLMediaElement.HAVE_METADATA) this.applySeek();
-    else if (this.first.networkState === HTMLMediaElement.NETWORK_IDLE || this.first.networkState === HTMLMediaElement.NETWORK_EMPTY) this.first.load();
     this.onMove();
   }
 

@@ -11,10 +11,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, OperationalError
@@ -28,6 +29,17 @@ BUSY_TIMEOUT_S = 20.0
 _CHECKPOINT_WAIT_MS = 250
 _REBUILD_LOCK = 0x0CA11_4EE1
 _URL_FORMS = "sqlite:///path, a path, or postgresql://user@host/name"
+
+
+class AtCommit(Protocol):
+    """What belongs into the same transaction as a change of the current request or command: its audit entry."""
+
+    def before_commit(self, conn: Connection) -> None: ...
+
+    def after_commit(self) -> None: ...
+
+
+at_commit: ContextVar[AtCommit | None] = ContextVar("at_commit", default=None)
 
 
 class Database:
@@ -71,10 +83,19 @@ class Database:
         """A writing transaction: committed at the end, rolled back on an exception.
 
         Raises StoreError if the database is busy for longer than the timeout, or full, damaged or unavailable. A thread
-        must not nest it but pass the connection on.
+        must not nest it but pass the connection on. If it changes a row, it ends with what `at_commit` adds.
         """
+        addition = at_commit.get()
         with self._writing(), plain_errors(), self._writer.begin() as conn:
+            if addition is None:
+                yield conn
+                return
+            changed = _watched(conn)
             yield conn
+            if not changed():
+                return
+            addition.before_commit(conn)
+        addition.after_commit()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -150,6 +171,22 @@ class Database:
         finally:
             self._writer_thread = None
             self._write_lock.release()
+
+
+def _watched(conn: Connection) -> Callable[[], bool]:
+    """Whether the transaction has changed a row since."""
+    driver = conn.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        before = driver.total_changes
+        return lambda: driver.total_changes != before
+    changed: list[bool] = []
+
+    @event.listens_for(conn, "after_cursor_execute")
+    def after(_conn: object, cursor: Any, _sql: str, _values: object, context: Any, _many: bool) -> None:
+        if (context.isinsert or context.isupdate or context.isdelete) and cursor.rowcount != 0:
+            changed.append(True)
+
+    return lambda: bool(changed)
 
 
 def _parse(url: str) -> URL:

@@ -595,6 +595,41 @@ data_keys = _table(
     sqlite_autoincrement=True,
 )
 
+# The audit trail: `store/audit/trail.py`. Triggers of the migration refuse changes, and the deletion of entries that no
+# checkpoint covers. No foreign key: an entry outlives its call.
+audit_entries = _table(
+    "audit_entries",
+    Column("number", LargeInteger, primary_key=True, autoincrement=False),
+    Column("at", UTCDateTime, nullable=False, index=True),
+    Column("action", Text, nullable=False, index=True),
+    Column("actor", Text, nullable=False, index=True),
+    Column("via", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("call_id", Text, index=True),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", _Json, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+)
+
+# Open accesses, one row for many requests; they become an entry when they have ended: `store/audit/accesses.py`.
+open_accesses = _table(
+    "open_accesses",
+    Column("key", Text, primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("call_id", Text, index=True),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("began_at", UTCDateTime, nullable=False),
+    Column("last_at", UTCDateTime, nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("spans", _Json, nullable=False),
+)
+
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")
 """Prefixes of the names that exist in one of the two databases only, and not in the metadata."""
 

@@ -6,11 +6,12 @@ docs/api.md describes the answers; `review/summary.py` makes them.
 import re
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from callreel.domain.audit import AuditAction
 from callreel.domain.call import CallState
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
@@ -23,7 +24,7 @@ from callreel.store.transcripts import search
 from callreel.store.transcripts.search import Hits
 from callreel.store.transcripts.search_query import parse
 from callreel.web.api.time_parameters import end_of, position_of, start_of, zone_of
-from callreel.web.dependencies import Context, CurrentPerson, Original
+from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original
 from callreel.web.errors import not_found
 
 LONGEST_QUERY = 500
@@ -73,9 +74,18 @@ class CallQuery(BaseModel):
 
 
 @routes.get("/api/calls")
-def list_calls(context: Context, person: CurrentPerson, query: Annotated[CallQuery, Query()]) -> JSONResponse:
+def list_calls(
+    context: Context,
+    auditor: AuditService,
+    person: CurrentPerson,
+    request: Request,
+    query: Annotated[CallQuery, Query()],
+) -> JSONResponse:
     """Calls, newest first, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
     wanted = query.filter(person.own)
+    if query.q.strip():
+        text = query.q.strip() if context.options.audit_search_text else ""
+        auditor.extend_often(auditor.event(request.scope, AuditAction.SEARCHED, subject=text))
     with context.database.read() as conn:
         return JSONResponse(call_page(conn, wanted, query.limit, position_of(query.before)))
 

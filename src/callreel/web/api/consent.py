@@ -14,6 +14,7 @@ from callreel.domain.call import Direction
 from callreel.domain.consent import Decision, Mode, OnDecline, Policy, Requirement, Subject, decide
 from callreel.domain.errors import SettingsError
 from callreel.domain.events import Json
+from callreel.store.audit.pending import describe
 from callreel.store.calls import consent_policies
 from callreel.store.calls.consent_policies import PolicyRow, SoundRow
 from callreel.twilio.dial_policy import country_of
@@ -115,6 +116,7 @@ def replace_policy(context: Context, person: CurrentPerson, wanted: PolicyBody) 
         )
         if known.version != wanted.version or not consent_policies.add(conn, row):
             raise RequestConflictError("somebody else changed the policy; reload the page")
+        describe(version=row.version)
     return JSONResponse(_shown(row))
 
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field, field_validator
 
+from callreel.store.audit.pending import describe
 from callreel.store.transcripts import vocabulary
 from callreel.store.transcripts.vocabulary import PhraseRow
 from callreel.web.dependencies import Context, CurrentPerson
@@ -45,6 +46,7 @@ def get_vocabulary(context: Context) -> JSONResponse:
 @routes.put("/api/vocabulary")
 def replace_vocabulary(context: Context, person: CurrentPerson, wanted: Vocabulary) -> JSONResponse:
     """Replace the custom vocabulary. Engines use it from their next start."""
+    describe(phrases=len(wanted.phrases))
     with context.database.write() as conn:
         return _listed(vocabulary.replace(conn, wanted.phrases, person.name, context.clock.now()))
 

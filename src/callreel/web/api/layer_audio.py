@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Header, Response
 from sqlalchemy import Connection
 
 from callreel.audio.silencing import Interval
@@ -22,6 +21,7 @@ from callreel.store.audio.silenced_layer import silenced_range, silenced_tag
 from callreel.store.calls import layers
 from callreel.store.transcripts import redactions
 from callreel.web.api.ranges import UnsatisfiableRangeError, parse_range
+from callreel.web.api.recorded_audio import AudioRequest, SentPart
 from callreel.web.dependencies import Context, Original
 from callreel.web.errors import RequestConflictError, error_json, not_found
 from callreel.web.options import WebContext
@@ -35,7 +35,7 @@ routes = APIRouter(tags=["media"])
 @routes.get("/calls/{call_id}/layers/{name}.wav", response_class=Response)
 def layer_file(
     context: Context,
-    request: Request,
+    requested: AudioRequest,
     call_id: CallId,
     name: str,
     original: Original,
@@ -70,10 +70,11 @@ def layer_file(
     if part:
         headers["Content-Range"] = part.content_range
     status = 206 if part else 200
-    if request.method == "HEAD":
+    if requested.method == "HEAD":
         return Response(None, status, headers, media_type="audio/wav")
     blocks = silenced_range(context.blobs, file, first, stop, silent)
-    return StreamingResponse(blocks, status, headers, media_type="audio/wav")
+    shown = f"{name} (original)" if original else name
+    return requested.answer(call_id, shown, SentPart(file, first), blocks, (status, headers))
 
 
 def _named(files: list[LayerFile], name: str) -> LayerFile | None:

@@ -8,11 +8,12 @@ from pydantic import Field
 
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.events import Json
+from callreel.store.audit.pending import describe
 from callreel.store.people import users
 from callreel.store.people.users import UserRow
 from callreel.web.auth.passwords import LONGEST_PASSWORD
 from callreel.web.auth.signin import delete_session_cookie, set_session_cookie
-from callreel.web.dependencies import Context, CurrentPerson, SignInService
+from callreel.web.dependencies import AuditService, Context, CurrentPerson, SignInService
 from callreel.web.errors import InvalidError, RequestConflictError, not_found
 from callreel.web.options import WebContext
 from callreel.web.values import Body, RowId
@@ -71,13 +72,19 @@ def sign_out_everywhere(context: Context, person: CurrentPerson) -> Response:
 
 @routes.post("/api/people/me/password", status_code=204)
 async def own_password(
-    context: Context, sign_in: SignInService, request: Request, person: CurrentPerson, change: OwnPassword
+    context: Context,
+    sign_in: SignInService,
+    auditor: AuditService,
+    request: Request,
+    person: CurrentPerson,
+    change: OwnPassword,
 ) -> Response:
     """Change your password. Ends every other session; this one gets a new cookie."""
     if person.id is None:
         raise not_found("person")
     address = request.client.host if request.client else ""
     if await sign_in.proven(person.name, change.current, address) is None:
+        await asyncio.to_thread(auditor.sign_in_failed, request.scope, person.name)
         raise InvalidError("the current password is wrong")
     hashed = await sign_in.hashed(change.new)
     await asyncio.to_thread(_update, context, person.id, hashed)
@@ -98,6 +105,8 @@ def everyone(context: Context) -> JSONResponse:
 async def add(context: Context, sign_in: SignInService, person: NewPerson) -> JSONResponse:
     """Create an account."""
     hashed = await sign_in.hashed(person.password)
+
+    describe(subject=person.name, role=person.role.value)
 
     def insert() -> UserRow:
         with context.database.write() as conn:
@@ -127,9 +136,13 @@ def _update(
 ) -> UserRow | None:
     change = change or PersonChange()
     with context.database.write() as conn:
-        return users.change(
+        row = users.change(
             conn, person_id, password_hash=password_hash, role=change.role, disabled=change.disabled
         )
+        if row is not None:
+            given = change.model_dump(mode="json", include={"role", "disabled"}, exclude_none=True)
+            describe(subject=row.name, password=password_hash is not None, **given)
+    return row
 
 
 def _person(row: UserRow) -> dict[str, Json]:

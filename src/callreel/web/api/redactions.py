@@ -8,6 +8,7 @@ from pydantic import Field
 
 from callreel.domain.call import Role
 from callreel.domain.redaction import Entity, Stretch
+from callreel.store.audit.pending import describe
 from callreel.web.api.notes import LONGEST_CALL_MS
 from callreel.web.dependencies import CallRedactions, CurrentPerson, ExistingCall
 from callreel.web.errors import not_found
@@ -31,6 +32,7 @@ def redact(
 ) -> JSONResponse:
     """Mask a stretch of one party's words, and silence it in the audio of both."""
     stretch = Stretch(call.displayed(wanted.role), wanted.entity, wanted.start_ms, wanted.end_ms)
+    describe(entity=wanted.entity.value, span_ms=[wanted.start_ms, wanted.end_ms])
     row = redacting.add(call.id, stretch, person.name)
     return JSONResponse({"id": row.id}, 201)
 

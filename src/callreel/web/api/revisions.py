@@ -16,6 +16,7 @@ from callreel.review.redacted_view import stretches_to_mask
 from callreel.review.summary import live_turns, revision_head
 from callreel.review.transcript_difference import differences
 from callreel.review.turn_edits import Change
+from callreel.store.audit.pending import describe
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.transcripts import redactions, revisions
@@ -88,6 +89,7 @@ def set_language(context: Context, call: ExistingCall, wanted: Language) -> JSON
     code = code_of(wanted.language) if wanted.language else ""
     context.options.check_language(code)
     with context.database.write() as conn:
+        describe(subject=code)
         calls.set_language(conn, call.id, code)
     return JSONResponse({"language": code or None})
 

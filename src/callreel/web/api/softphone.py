@@ -8,6 +8,7 @@ from pydantic import Field
 
 from callreel.domain.access import Right
 from callreel.domain.events import Json
+from callreel.store.audit.pending import describe
 from callreel.store.calls import consent_policies
 from callreel.store.people import technicians
 from callreel.store.people.technicians import TechnicianRow
@@ -115,6 +116,7 @@ def add(context: Context, technician: NewTechnician) -> JSONResponse:
     e164 = _dialable(context.options.dial_policy, technician.number)
     with context.database.write() as conn:
         row = technicians.add(conn, technician.name, e164, context.clock.now())
+        describe(subject=str(row.id))
     return JSONResponse(_technician(row), 201)
 
 

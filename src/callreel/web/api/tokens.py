@@ -10,6 +10,7 @@ from pydantic import Field
 from callreel.domain.access import Scope
 from callreel.domain.events import Json
 from callreel.runtime.secret_tokens import new_token, token_hash
+from callreel.store.audit.pending import describe
 from callreel.store.people import api_tokens
 from callreel.store.people.api_tokens import ApiTokenRow
 from callreel.web.dependencies import Context, CurrentPerson
@@ -56,6 +57,7 @@ def add(context: Context, owner: Owner, wanted: NewToken) -> JSONResponse:
     expires_at = None if wanted.days is None else now + timedelta(days=wanted.days)
     with context.database.write() as conn:
         row = api_tokens.add(conn, owner, wanted.name, token_hash(token), wanted.scopes, now, expires_at)
+        describe(subject=str(row.id), name=row.name, scopes=[scope.value for scope in row.scopes])
     return JSONResponse({**_token(row), "token": token}, 201, headers={"Cache-Control": "no-store"})
 
 

@@ -12,12 +12,18 @@ from typing import Final
 from starlette.routing import compile_path
 
 from callreel.domain.access import Right
+from callreel.domain.audit import AuditAction as Did
+from callreel.web.auth.origin import SAFE_METHODS
 
 FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Rule:
     """`needs` None: any signed-in person. `open`: no sign-in needed. `session`: API tokens are refused.
+
+    `audit` is the action of the entry that each request appends to the audit trail; where the methods include GET and
+    others, each of the others. With `merged` the requests of a while are one entry. A request that changes something has
+    an action; `unaudited` says why not.
 
     `body` is the only media type that a body may have, by default JSON in the API and a form elsewhere. Pages of other sites
     can send forms and plain text without asking first, so a route must not read JSON from them.
@@ -32,15 +38,26 @@ class Rule:
         open: bool = False,
         session: bool = False,
         body: str | None = None,
+        audit: Did | None = None,
+        merged: bool = False,
+        unaudited: str = "",
     ) -> None:
         named = frozenset(methods.split())
+        if not (named <= SAFE_METHODS or audit or unaudited):
+            raise ValueError(f"{methods} {path} changes something: name its action in the audit trail")
         self.methods = named | {"HEAD"} if "GET" in named else named
         self.path = path
         self.needs = needs
         self.open = open
         self.session = session
         self.body = body or ("application/json" if path.startswith("/api/") else FORM)
+        self.merged = merged
+        self._audit = audit
         self.pattern = compile_path(path)[0]
+
+    def audit(self, method: str) -> Did | None:
+        """The action that a request with this method appends to the audit trail."""
+        return None if method in SAFE_METHODS and not self.methods <= SAFE_METHODS else self._audit
 
 
 _READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
@@ -51,18 +68,25 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/health/live", open=True),
     Rule("GET", "/health/ready", open=True),
     Rule("GET", "/static/{path:path}", open=True),
-    Rule("GET POST", "/sign-in", open=True),
-    Rule("GET POST", "/welcome", open=True),
-    Rule("POST", "/sign-out", session=True),
+    Rule("GET POST", "/sign-in", open=True, audit=Did.SIGNED_IN),
+    Rule("GET POST", "/welcome", open=True, audit=Did.PERSON_ADDED),
+    Rule("POST", "/sign-out", session=True, audit=Did.SIGNED_OUT),
     # Pages
     Rule("GET", "/", _READ),
-    Rule("GET", "/calls/{call_id}", _READ),
-    Rule("GET POST", "/calls/{call_id}/erase", _ERASE, session=True),
-    Rule("POST", "/calls/{call_id}/hold", _HOLD, session=True),
-    Rule("POST", "/calls/{call_id}/release", _HOLD, session=True),
-    Rule("POST", "/calls/{call_id}/swap-roles", Right.SWAP_ROLES, session=True),
-    Rule("POST", "/calls/{call_id}/redactions", Right.REDACT_CALLS, session=True),
-    Rule("POST", "/calls/{call_id}/redactions/{redaction_id}/remove", Right.REDACT_CALLS, session=True),
+    Rule("GET", "/calls/{call_id}", _READ, audit=Did.CALL_VIEWED, merged=True),
+    Rule("GET POST", "/calls/{call_id}/erase", _ERASE, session=True, audit=Did.ERASURE_ORDERED),
+    Rule("POST", "/calls/{call_id}/hold", _HOLD, session=True, audit=Did.HELD),
+    Rule("POST", "/calls/{call_id}/release", _HOLD, session=True, audit=Did.RELEASED),
+    Rule("POST", "/calls/{call_id}/swap-roles", Right.SWAP_ROLES, session=True, audit=Did.ROLES_SWAPPED),
+    Rule("POST", "/calls/{call_id}/reason", _READ, session=True, audit=Did.REASON_GIVEN),
+    Rule("POST", "/calls/{call_id}/redactions", Right.REDACT_CALLS, session=True, audit=Did.REDACTED),
+    Rule(
+        "POST",
+        "/calls/{call_id}/redactions/{redaction_id}/remove",
+        Right.REDACT_CALLS,
+        session=True,
+        audit=Did.REDACTION_REMOVED,
+    ),
     Rule("GET", "/erasures", _HOLD, session=True),
     Rule("GET", "/statistics", _READ),
     Rule("GET", "/technicians", Right.WRITE_TECHNICIANS),
@@ -73,60 +97,92 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/openapi.json"),
     # Calls
     Rule("GET", "/events", _READ),
-    Rule("GET", "/calls/{call_id}/events", _READ),
+    Rule("GET", "/calls/{call_id}/events", _READ, audit=Did.CALL_VIEWED, merged=True),
     Rule("GET", "/calls/{call_id}/layers/{name}.wav", _READ),
-    Rule("GET", "/calls/{call_id}/transcript.{ending}", _READ),
+    Rule("GET", "/calls/{call_id}/transcript.{ending}", _READ, audit=Did.EXPORTED),
     Rule("GET", "/api/calls", _READ),
-    Rule("GET", "/api/calls/{call_id}", _READ),
+    Rule("GET", "/api/calls/{call_id}", _READ, audit=Did.CALL_VIEWED, merged=True),
     Rule("GET", "/api/calls/{call_id}/peaks", _READ),
     Rule("GET", "/api/calls/{call_id}/difference", _READ),
-    Rule("POST", "/api/calls/{call_id}/notes", _WRITE),
-    Rule("PATCH DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE),
-    Rule("POST", "/api/calls/{call_id}/pause", _WRITE),
-    Rule("POST", "/api/calls/{call_id}/resume", _WRITE),
+    Rule("POST", "/api/calls/{call_id}/notes", _WRITE, audit=Did.NOTE_ADDED),
+    Rule("PATCH", "/api/calls/{call_id}/notes/{note_id}", _WRITE, audit=Did.NOTE_CHANGED),
+    Rule("DELETE", "/api/calls/{call_id}/notes/{note_id}", _WRITE, audit=Did.NOTE_REMOVED),
+    Rule("POST", "/api/calls/{call_id}/pause", _WRITE, audit=Did.PAUSED),
+    Rule("POST", "/api/calls/{call_id}/resume", _WRITE, audit=Did.RESUMED),
     Rule("GET", "/api/calls/{call_id}/revisions", _READ),
-    Rule("POST", "/api/calls/{call_id}/revisions", _WRITE),
-    Rule("PUT", "/api/calls/{call_id}/language", _WRITE),
-    Rule("POST", "/api/calls/{call_id}/swap-roles", Right.SWAP_ROLES),
-    Rule("POST", "/api/calls/{call_id}/redactions", Right.REDACT_CALLS),
-    Rule("DELETE", "/api/calls/{call_id}/redactions/{redaction_id}", Right.REDACT_CALLS),
-    Rule("DELETE", "/api/calls/{call_id}", _ERASE),
+    Rule("POST", "/api/calls/{call_id}/revisions", _WRITE, audit=Did.CORRECTED),
+    Rule("PUT", "/api/calls/{call_id}/language", _WRITE, audit=Did.LANGUAGE_SET),
+    Rule("POST", "/api/calls/{call_id}/swap-roles", Right.SWAP_ROLES, audit=Did.ROLES_SWAPPED),
+    Rule("POST", "/api/calls/{call_id}/reason", _READ, audit=Did.REASON_GIVEN),
+    Rule("GET", "/api/calls/{call_id}/accesses", Right.READ_ACCESSES),
+    Rule("DELETE", "/api/calls/{call_id}", _ERASE, audit=Did.ERASURE_ORDERED),
+    Rule("POST", "/api/calls/{call_id}/redactions", Right.REDACT_CALLS, audit=Did.REDACTED),
+    Rule(
+        "DELETE",
+        "/api/calls/{call_id}/redactions/{redaction_id}",
+        Right.REDACT_CALLS,
+        audit=Did.REDACTION_REMOVED,
+    ),
     Rule("GET", "/api/calls/{call_id}/erasure", _ERASE),
     Rule("GET", "/api/erasures", _ERASE),
-    Rule("GET PUT DELETE", "/api/calls/{call_id}/hold", _HOLD),
+    Rule("GET PUT", "/api/calls/{call_id}/hold", _HOLD, audit=Did.HELD),
+    Rule("DELETE", "/api/calls/{call_id}/hold", _HOLD, audit=Did.RELEASED),
     Rule("GET", "/api/holds", _HOLD),
     Rule("GET", "/api/statistics", _READ),
     # People
     Rule("GET", "/api/people/me"),
-    Rule("POST", "/api/people/me/password", session=True),
-    Rule("POST", "/api/people/me/sign-out-everywhere", session=True),
-    Rule("GET POST", "/api/people", _PEOPLE),
-    Rule("PATCH", "/api/people/{person_id}", _PEOPLE),
-    Rule("GET POST", "/api/tokens", Right.WRITE_TOKENS, session=True),
-    Rule("DELETE", "/api/tokens/{token_id}", Right.WRITE_TOKENS, session=True),
+    Rule("POST", "/api/people/me/password", session=True, audit=Did.PASSWORD_CHANGED),
+    Rule("POST", "/api/people/me/sign-out-everywhere", session=True, audit=Did.SESSIONS_ENDED),
+    Rule("GET POST", "/api/people", _PEOPLE, audit=Did.PERSON_ADDED),
+    Rule("PATCH", "/api/people/{person_id}", _PEOPLE, audit=Did.PERSON_CHANGED),
+    Rule("GET POST", "/api/tokens", Right.WRITE_TOKENS, session=True, audit=Did.TOKEN_ADDED),
+    Rule("DELETE", "/api/tokens/{token_id}", Right.WRITE_TOKENS, session=True, audit=Did.TOKEN_REMOVED),
+    # The audit trail
+    Rule("GET", "/audit", Right.READ_AUDIT),
+    Rule("GET", "/audit/trail.{ending}", Right.READ_AUDIT, audit=Did.TRAIL_EXPORTED),
+    Rule("GET", "/api/audit", Right.READ_AUDIT),
     # Operations
     Rule("GET", "/operations", Right.READ_ALL_CALLS),
-    Rule("POST", "/operations/retry", Right.EDIT_ALL_NOTES, session=True),
-    Rule("POST", "/operations/recordings/{sid}/retry", Right.EDIT_ALL_NOTES, session=True),
-    Rule("POST", "/operations/recordings/{sid}/skip", Right.EDIT_ALL_NOTES, session=True),
+    Rule("POST", "/operations/retry", Right.EDIT_ALL_NOTES, session=True, audit=Did.WORK_RETRIED),
+    Rule(
+        "POST",
+        "/operations/recordings/{sid}/retry",
+        Right.EDIT_ALL_NOTES,
+        session=True,
+        audit=Did.WORK_RETRIED,
+    ),
+    Rule(
+        "POST",
+        "/operations/recordings/{sid}/skip",
+        Right.EDIT_ALL_NOTES,
+        session=True,
+        audit=Did.WORK_SKIPPED,
+    ),
     Rule("GET", "/metrics", Right.READ_ALL_CALLS),
     # Placing calls
     Rule("GET", "/api/softphone", Right.PLACE_CALLS),
-    Rule("POST", "/api/softphone/token", Right.PLACE_CALLS, session=True),
-    Rule("POST", "/api/numbers"),
+    Rule(
+        "POST",
+        "/api/softphone/token",
+        Right.PLACE_CALLS,
+        session=True,
+        unaudited="stores nothing; the calls are rows",
+    ),
+    Rule("POST", "/api/numbers", unaudited="only checks a number"),
     Rule("GET", "/api/technicians", _READ),
-    Rule("POST", "/api/technicians", Right.WRITE_TECHNICIANS),
-    Rule("PATCH DELETE", "/api/technicians/{technician_id}", Right.WRITE_TECHNICIANS),
+    Rule("POST", "/api/technicians", Right.WRITE_TECHNICIANS, audit=Did.TECHNICIAN_ADDED),
+    Rule("PATCH", "/api/technicians/{technician_id}", Right.WRITE_TECHNICIANS, audit=Did.TECHNICIAN_CHANGED),
+    Rule("DELETE", "/api/technicians/{technician_id}", Right.WRITE_TECHNICIANS, audit=Did.TECHNICIAN_REMOVED),
     # Recording policy
     Rule("GET", "/consent", Right.WRITE_POLICY),
-    Rule("GET PUT", "/api/consent", Right.WRITE_POLICY),
-    Rule("POST", "/api/consent/preview", Right.WRITE_POLICY),
-    Rule("POST", "/api/consent/sounds", Right.WRITE_POLICY, body="audio/wav"),
+    Rule("GET PUT", "/api/consent", Right.WRITE_POLICY, audit=Did.POLICY_CHANGED),
+    Rule("POST", "/api/consent/preview", Right.WRITE_POLICY, unaudited="stores nothing"),
+    Rule("POST", "/api/consent/sounds", Right.WRITE_POLICY, body="audio/wav", audit=Did.SOUND_ADDED),
     Rule("GET", "/notices/{sha256}.wav", open=True),
     # Engines
     Rule("GET", "/api/engines", Right.READ_ALL_CALLS),
     Rule("GET", "/api/vocabulary", _READ),
-    Rule("PUT", "/api/vocabulary", Right.WRITE_TECHNICIANS),
+    Rule("PUT", "/api/vocabulary", Right.WRITE_TECHNICIANS, audit=Did.VOCABULARY_REPLACED),
 )
 
 

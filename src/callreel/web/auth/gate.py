@@ -15,11 +15,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from callreel.domain.audit import AuditAction
 from callreel.domain.ids import CallId
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.web.auth.access import Found, find
 from callreel.web.auth.attempts import TooManyAttemptsError
+from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.origin import SAFE_METHODS, is_loopback_name, is_own_request, limited_address
 from callreel.web.auth.person import Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
@@ -60,15 +62,23 @@ class SecurityHeaders:
 class Gate:
     """Refuses requests before routing, and stores the person in the request's state.
 
-    State `person` is who makes the request; `user` is the same for pages, but None without sign-in. `demo`
+    The auditor records requests that are let through. State `person` is who makes the request; `user` is the same for pages, but None without sign-in. `demo`
     admits requests to a loopback name only. `default_person` makes every request where sign-in is off.
     """
 
     def __init__(
-        self, app: ASGIApp, *, sign_in: SignIn, database: Database, demo: bool, default_person: Person | None
+        self,
+        app: ASGIApp,
+        *,
+        sign_in: SignIn,
+        auditor: Auditor,
+        database: Database,
+        demo: bool,
+        default_person: Person | None,
     ) -> None:
         self._app = app
         self._sign_in = sign_in
+        self._auditor = auditor
         self._database = database
         self._demo = demo
         self._default_person = default_person
@@ -79,7 +89,7 @@ class Gate:
             return
         refusal = await self._refusal(scope)
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self._auditor.run(self._app, scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1008)(scope, receive, send)
         else:
@@ -103,7 +113,7 @@ class Gate:
             return _refused(scope, 404)
         if not is_storable(unquote_plus(scope["query_string"].decode("latin-1"))):
             return _refused(scope, 422, "A query parameter has control characters.")
-        found = find(method, scope["path"])
+        found = state["found"] = find(method, scope["path"])
         rule = found.rule if found is not None else None
         if rule is not None and method not in SAFE_METHODS and _has_other_body(headers, rule.body):
             return _refused(scope, 415, f"The body must be {rule.body}.")
@@ -117,6 +127,9 @@ class Gate:
             refusal.headers["Retry-After"] = retry_after(error)
             return refusal
         if person is None:
+            if token is not None:
+                event = self._auditor.event(scope, AuditAction.TOKEN_REFUSED)
+                await asyncio.to_thread(self._auditor.extend, event)
             return _sign_in_required(scope)
         state["person"] = person
         state["session_check"] = partial(self._still_allowed, scope, token, person)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from callreel.runtime.secret_tokens import new_token, token_hash
+from callreel.store.audit.pending import describe
 from callreel.store.people import api_tokens, users
 from callreel.store.people.users import UserRow
 from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
@@ -55,7 +56,10 @@ class SignIn:
     async def enter(self, name: str, password: str, address: str) -> str | None:
         """A new session's token if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
         user = await self.proven(name, password, address)
-        return None if user is None else await self.open_session(user.id)
+        if user is None:
+            return None
+        describe(actor=user.name)
+        return await self.open_session(user.id)
 
     async def proven(self, name: str, password: str, address: str) -> UserRow | None:
         """The user, if the password is right and the person is not disabled. Raises TooManyAttemptsError."""

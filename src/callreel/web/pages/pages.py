@@ -17,11 +17,12 @@ from callreel.store.calls import erasures, holds, live_events
 from callreel.store.calls.call_list import CallFilter
 from callreel.store.people import users
 from callreel.store.transcripts import vocabulary
+from callreel.web.api.audit import listed_accesses
 from callreel.web.api.calls import call_page
 from callreel.web.api.erasure import hold_summary
 from callreel.web.api.statistics import Period, statistics_of
 from callreel.web.api.time_parameters import position_of
-from callreel.web.dependencies import Context, CurrentPerson, Original, Page
+from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original, Page
 from callreel.web.errors import not_found
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
@@ -63,13 +64,19 @@ def call_list(
 
 @routes.get("/calls/{call_id}")
 def one_call(
-    context: Context, page: Page, person: CurrentPerson, call_id: CallId, original: Original
+    context: Context,
+    auditor: AuditService,
+    page: Page,
+    person: CurrentPerson,
+    call_id: CallId,
+    original: Original,
 ) -> Response:
     with context.database.read() as conn:
         after = live_events.last_id(conn)
         call = call_summary(conn, call_id, context.options.prices, original=original)
         erased = call is None and erasures.get(conn, call_id) is not None
         held = holds.of_call(conn, call_id) if person.may(Right.HOLD_CALLS) else []
+        accesses = listed_accesses(conn, call_id) if person.may(Right.READ_ACCESSES) else []
     if erased and person.may(Right.ERASE_CALLS):
         return RedirectResponse(f"/calls/{call_id}/erase", 303)
     if call is None:
@@ -79,6 +86,8 @@ def one_call(
         call=call,
         holds=[hold_summary(row) for row in held],
         longest_reason=LONGEST_REASON,
+        accesses=accesses,
+        needs_reason=context.options.playback_reason and auditor.reason(person, call_id) is None,
         after=after,
         layer_groups=layer_groups(call),
         main_audio=main_audio(call),

@@ -78,6 +78,7 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "verdict_meaning": lambda verdict: wording.VERDICT_MEANINGS.get(verdict, ""),
         "erasure_step": lambda step: wording.ERASURE_STEPS.get(step, step),
         "at_carrier": lambda outcome: wording.AT_CARRIER.get(outcome, outcome),
+        "action_name": lambda action: wording.label(action.replace("_", " ")),
         "light_name": lambda light: wording.LIGHTS.get(light, light),
     }
 

@@ -7,13 +7,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from callreel.domain.access import LONGEST_NAME
+from callreel.domain.access import LONGEST_NAME, UserRole
+from callreel.store.audit.pending import describe
 from callreel.web.auth import welcome
 from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.origin import limited_address, local_path
 from callreel.web.auth.passwords import LONGEST_PASSWORD, PasswordError
 from callreel.web.auth.signin import SignIn, delete_session_cookie, session_token, set_session_cookie
-from callreel.web.dependencies import Context, Page, SignInService
+from callreel.web.dependencies import AuditService, Context, Page, SignInService
 from callreel.web.errors import retry_after, sentence
 from callreel.web.options import WebContext
 from callreel.web.values import Storable
@@ -44,6 +45,7 @@ async def sign_in_page(
 async def enter(
     context: Context,
     sign_in: SignInService,
+    auditor: AuditService,
     page: Page,
     request: Request,
     name: Annotated[str, Form(max_length=200), Storable],
@@ -59,6 +61,7 @@ async def enter(
         return form
     if token is None:
         log.info("sign-in failed", extra={"address": address})
+        await asyncio.to_thread(auditor.sign_in_failed, request.scope, name)
         return await _sign_in_form(sign_in, page, target, name, "Wrong name or password.", 401)
     await sign_in.leave(session_token(request.scope))
     return _signed_in(context, sign_in, token, target)
@@ -104,6 +107,7 @@ async def create_administrator(
         hashed = await sign_in.hashed(password)
     except PasswordError as error:
         return _welcome_form(page, token, sentence(error), 422)
+    describe(actor=name, subject=name, role=UserRole.ADMINISTRATOR.value)
     user = await asyncio.to_thread(
         welcome.create_administrator, context.database, context.clock, token, name, hashed
     )

@@ -460,6 +460,7 @@ def upgrade() -> None:
         sa.Column("created_at", _TIME, nullable=False),
         sqlite_autoincrement=True,
     )
+    _create_audit_trail()
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("ix_turn_index_tokens", "turn_index", ["tokens"], postgresql_using="gin")
         return
@@ -473,3 +474,55 @@ def upgrade() -> None:
     op.execute(f"CREATE TRIGGER turn_index_insert AFTER INSERT ON turn_index BEGIN {added} END")
     op.execute(f"CREATE TRIGGER turn_index_delete AFTER DELETE ON turn_index BEGIN {removed} END")
     op.execute(f"CREATE TRIGGER turn_index_update AFTER UPDATE ON turn_index BEGIN {removed} {added} END")
+
+
+def _create_audit_trail() -> None:
+    op.create_table(
+        "audit_entries",
+        sa.Column("number", _LARGE, primary_key=True, autoincrement=False),
+        sa.Column("at", _TIME, nullable=False, index=True),
+        sa.Column("action", sa.String, nullable=False, index=True),
+        sa.Column("actor", sa.String, nullable=False, index=True),
+        sa.Column("via", sa.String, nullable=False),
+        sa.Column("address", sa.String, nullable=False),
+        sa.Column("call_id", sa.String, index=True),
+        sa.Column("subject", sa.String, nullable=False),
+        sa.Column("reason", sa.String, nullable=False),
+        sa.Column("details", _JSON, nullable=False),
+        sa.Column("previous", sa.String, nullable=False),
+        sa.Column("digest", sa.String, nullable=False),
+    )
+    op.create_table(
+        "open_accesses",
+        sa.Column("key", sa.String, primary_key=True),
+        sa.Column("action", sa.String, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
+        sa.Column("via", sa.String, nullable=False),
+        sa.Column("address", sa.String, nullable=False),
+        sa.Column("call_id", sa.String, index=True),
+        sa.Column("subject", sa.String, nullable=False),
+        sa.Column("reason", sa.String, nullable=False),
+        sa.Column("began_at", _TIME, nullable=False),
+        sa.Column("last_at", _TIME, nullable=False),
+        sa.Column("requests", sa.Integer, nullable=False),
+        sa.Column("spans", _JSON, nullable=False),
+    )
+    # Entries are appended and never changed; those up to a checkpoint, which is an entry too, may be removed.
+    kept = (
+        "OLD.number > (SELECT coalesce(max(CAST(subject AS bigint)), 0) FROM audit_entries"
+        " WHERE action = 'trail_trimmed')"
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF TG_OP = 'DELETE' THEN IF NOT ({kept}) THEN RETURN OLD; END IF; END IF;"
+            " RAISE EXCEPTION 'the audit trail is append-only'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit_entries"
+            " FOR EACH ROW EXECUTE FUNCTION audit_append_only()"
+        )
+        return
+    refused = "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+    op.execute(f"CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_entries {refused}")
+    op.execute(f"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_entries WHEN {kept} {refused}")

@@ -1,0 +1,1 @@
+"""The audit trail as rows: entries, open accesses, and the entry of the current request or command."""

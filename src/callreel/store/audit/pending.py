@@ -1,0 +1,72 @@
+"""The entry of the current request or command: appended in the transaction of its first change, once.
+
+Code below needs no knowledge of the audit trail; `describe` adds what only the use case knows.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from callreel.domain.audit import AuditEvent
+from callreel.domain.events import Json
+from callreel.store.audit import trail
+from callreel.store.db.database import Database, at_commit
+
+
+@dataclass(slots=True)
+class PendingEntry:
+    """`appended` is true when the entry is in the trail."""
+
+    event: AuditEvent
+    appended: bool = False
+
+    def before_commit(self, conn: Connection) -> None:
+        if not self.appended:
+            trail.record(conn, self.event)
+
+    def after_commit(self) -> None:
+        self.appended = True
+
+
+_pending: ContextVar[PendingEntry | None] = ContextVar("pending_entry", default=None)
+
+
+@contextmanager
+def audited(event: AuditEvent) -> Iterator[PendingEntry]:
+    """Within it, the first transaction that changes a row also appends the entry, last."""
+    pending = PendingEntry(event)
+    tokens = _pending.set(pending), at_commit.set(pending)
+    try:
+        yield pending
+    finally:
+        _pending.reset(tokens[0])
+        at_commit.reset(tokens[1])
+
+
+@contextmanager
+def on_its_own(database: Database) -> Iterator[Connection]:
+    """A transaction of the audit trail itself, in which no entry is pending."""
+    token = at_commit.set(None)
+    try:
+        with database.write() as conn:
+            yield conn
+    finally:
+        at_commit.reset(token)
+
+
+def describe(*, subject: str = "", reason: str = "", actor: str = "", **details: Json) -> None:
+    """Add to the entry of the current request or command, before its transaction ends; without one, do nothing."""
+    pending = _pending.get()
+    if pending is None:
+        return
+    event = pending.event
+    pending.event = replace(
+        event,
+        subject=subject or event.subject,
+        reason=reason or event.reason,
+        actor=actor or event.actor,
+        details={**event.details, **details},
+    )

@@ -1,0 +1,199 @@
+"""Each route that changes something writes its entry of the audit trail. The routes are those of the rules."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import delete
+
+from callreel.domain.access import Right
+from callreel.domain.ids import RecordingSid
+from callreel.domain.work import Workflow
+from callreel.runtime.secret_tokens import token_hash
+from callreel.store.audit import trail
+from callreel.store.db.tables import users as user_table
+from callreel.store.people import welcome_tokens
+from callreel.web.auth.access import RULES, Rule
+from callreel.web.auth.origin import SAFE_METHODS
+from tests.support.fake_engine import FakeEngine
+from tests.support.seed import DONE, LIVE, Seed, wav_bytes
+from tests.web.conftest import PASSWORD, As
+
+SID = RecordingSid("RE" + DONE * 2 + "00000000")
+CALL, API = "/calls/{call_id}", "/api/calls/{call_id}"
+NOTE = {"kind": "mark", "at_ms": 1}
+REASON = {"reason": "case 17"}
+STRETCH = {"role": "agent", "start_ms": 0, "end_ms": 9000}
+TECHNICIAN = {"name": "Robin", "number": "+12125550144"}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request that succeeds: its body, and what has to be there before."""
+
+    json: Any = None
+    data: Any = None
+    before: tuple[tuple[str, str, Any], ...] = ()
+    prepare: Callable[[Seed, FakeEngine], object] = lambda place, engine: None
+    details: dict[str, Any] = field(default_factory=dict)
+    call: str = DONE
+    content: bytes | None = None
+
+
+def no_account(place: Seed, engine: FakeEngine) -> None:
+    with place.database.write() as conn:
+        conn.execute(delete(user_table))
+        welcome_tokens.issue(conn, token_hash("link"), engine.clock.now(), 10**9)
+
+
+def no_streams(place: Seed, engine: FakeEngine) -> None:
+    with place.database.write() as conn:
+        conn.exec_driver_sql("DELETE FROM streams")
+
+
+def parked(place: Seed, engine: FakeEngine) -> None:
+    engine.park(Workflow.DOWNLOAD, f"{SID}#1", "download", "the carrier answered 500")
+
+
+REQUESTS: dict[tuple[str, str], Sent] = {
+    ("POST", "/sign-in"): Sent(data={"name": "ada", "password": PASSWORD}),
+    ("POST", "/welcome"): Sent(
+        data={"token": "link", "name": "kim", "password": PASSWORD},
+        prepare=no_account,
+        details={"role": "administrator"},
+    ),
+    ("POST", "/sign-out"): Sent(),
+    ("POST", f"{CALL}/erase"): Sent(data=REASON, details={"at_carrier": True}),
+    ("POST", f"{CALL}/hold"): Sent(data=REASON),
+    ("POST", f"{CALL}/release"): Sent(data=REASON, before=(("PUT", f"{API}/hold", REASON),)),
+    ("POST", f"{CALL}/swap-roles"): Sent(data={"swapped": "true"}, details={"swapped": True}),
+    ("POST", f"{CALL}/reason"): Sent(data=REASON),
+    ("POST", f"{API}/notes"): Sent(NOTE, details={"kind": "mark"}),
+    ("PATCH", f"{API}/notes/{{note_id}}"): Sent({"at_ms": 2}, before=(("POST", f"{API}/notes", NOTE),)),
+    ("DELETE", f"{API}/notes/{{note_id}}"): Sent(before=(("POST", f"{API}/notes", NOTE),)),
+    ("POST", f"{API}/pause"): Sent(call=LIVE, prepare=no_streams, details={"cause": "person"}),
+    ("POST", f"{API}/resume"): Sent(
+        call=LIVE, prepare=no_streams, before=(("POST", f"{API}/pause", {}),), details={"cause": "person"}
+    ),
+    ("POST", f"{CALL}/redactions"): Sent(data=STRETCH, details={"entity": "other"}),
+    ("POST", f"{CALL}/redactions/{{redaction_id}}/remove"): Sent(
+        before=(("POST", f"{API}/redactions", STRETCH),)
+    ),
+    ("POST", f"{API}/redactions"): Sent(STRETCH, details={"span_ms": [0, 9000]}),
+    ("DELETE", f"{API}/redactions/{{redaction_id}}"): Sent(before=(("POST", f"{API}/redactions", STRETCH),)),
+    ("POST", f"{API}/revisions"): Sent(
+        {"base": 0, "changes": [{"turn": 0, "text": "hello"}]}, details={"revision": 1, "changes": 1}
+    ),
+    ("PUT", f"{API}/language"): Sent({"language": "de"}),
+    ("POST", f"{API}/swap-roles"): Sent({"swapped": True}, details={"swapped": True}),
+    ("POST", f"{API}/reason"): Sent(REASON),
+    ("DELETE", API): Sent(details={"at_carrier": True}),
+    ("PUT", f"{API}/hold"): Sent(REASON),
+    ("DELETE", f"{API}/hold"): Sent(before=(("PUT", f"{API}/hold", REASON),)),
+    ("POST", "/api/people/me/password"): Sent(
+        {"current": PASSWORD, "new": "another password"}, details={"password": True}
+    ),
+    ("POST", "/api/people/me/sign-out-everywhere"): Sent(),
+    ("POST", "/api/people"): Sent(
+        {"name": "kim", "password": PASSWORD, "role": "agent"}, details={"role": "agent"}
+    ),
+    ("PATCH", "/api/people/{person_id}"): Sent(
+        {"role": "agent", "disabled": True}, details={"role": "agent", "disabled": True, "password": False}
+    ),
+    ("POST", "/api/tokens"): Sent(
+        {"name": "reports", "scopes": ["calls:read"]}, details={"name": "reports", "scopes": ["calls:read"]}
+    ),
+    ("DELETE", "/api/tokens/{token_id}"): Sent(
+        before=(("POST", "/api/tokens", {"name": "x", "scopes": ["calls:read"]}),)
+    ),
+    ("POST", "/operations/retry"): Sent(),
+    ("POST", "/operations/recordings/{sid}/retry"): Sent(prepare=parked),
+    ("POST", "/operations/recordings/{sid}/skip"): Sent(prepare=parked),
+    ("POST", "/api/technicians"): Sent(TECHNICIAN),
+    ("PATCH", "/api/technicians/{technician_id}"): Sent(
+        {"name": "Kim"}, before=(("POST", "/api/technicians", TECHNICIAN),)
+    ),
+    ("DELETE", "/api/technicians/{technician_id}"): Sent(before=(("POST", "/api/technicians", TECHNICIAN),)),
+    ("PUT", "/api/consent"): Sent(
+        {"version": 0, "rules": [], "notices": [], "agents_may_skip": False}, details={"version": 1}
+    ),
+    ("POST", "/api/consent/sounds"): Sent(content=wav_bytes(100, 8000, 1)),
+    ("PUT", "/api/vocabulary"): Sent({"phrases": ["gauge"]}, details={"phrases": 1}),
+}
+"""One request to each route that changes something. Add yours: without it, `test_route_writes_its_entry` fails."""
+
+VALUES = {
+    "call_id": DONE,
+    "note_id": "1",
+    "person_id": "2",
+    "token_id": "1",
+    "technician_id": "1",
+    "redaction_id": "1",
+    "sid": SID,
+}
+CHANGING = [
+    (method, rule) for rule in RULES for method in sorted(rule.methods - SAFE_METHODS) if rule.audit(method)
+]
+
+
+def send(browser: TestClient, method: str, path: str, call: str = DONE, **body: Any) -> int:
+    for name, value in {**VALUES, "call_id": call}.items():
+        path = path.replace(f"{{{name}}}", value)
+    query = "?reason=case%2017" if method == "DELETE" else ""
+    return browser.request(method, path + query, **body).status_code
+
+
+def entries(place: Seed) -> list[Any]:
+    with place.database.read() as conn:
+        assert trail.verify(conn).broken is None
+        return list(trail.entries(conn))
+
+
+@pytest.mark.parametrize(
+    ("method", "rule"), CHANGING, ids=lambda one: one if isinstance(one, str) else one.path
+)
+def test_route_writes_its_entry(
+    signed_in: As, place: Seed, engine: FakeEngine, method: str, rule: Rule
+) -> None:
+    sent = REQUESTS[method, rule.path]
+    browser = signed_in("ada")
+    sent.prepare(place, engine)
+    for before_method, path, body in sent.before:
+        assert send(browser, before_method, path, sent.call, json=body) < 300
+    before = len(entries(place))
+    content: dict[str, Any] = {"json": sent.json, "data": sent.data}
+    if sent.content is not None:
+        content = {"content": sent.content, "headers": {"Content-Type": rule.body}}
+    assert send(browser, method, rule.path, sent.call, **content) < 400
+    [entry] = entries(place)[before:]
+    assert entry.action == rule.audit(method)
+    assert entry.actor == ("kim" if rule.path == "/welcome" else "ada")
+    assert (entry.via, entry.address) == ("session", "testclient")
+    assert entry.call_id == (sent.call if "{call_id}" in rule.path else None)
+    assert {name: entry.details.get(name) for name in sent.details} == sent.details
+    assert "case 17" not in str(entry.details)
+
+
+@pytest.mark.parametrize(
+    ("method", "rule"), CHANGING, ids=lambda one: one if isinstance(one, str) else one.path
+)
+def test_refused_request_writes_no_entry(signed_in: As, place: Seed, method: str, rule: Rule) -> None:
+    zoe = signed_in("zoe")
+    status = send(zoe, method, rule.path, json={"nonsense": 1})
+    if status < 400:  # it needs no body
+        assert rule.needs is None
+        return
+    assert [entry for entry in entries(place) if entry.action != "sign_in_failed"] == []
+
+
+def test_rule_that_changes_something_needs_an_action() -> None:
+    for methods in ("POST", "GET DELETE"):
+        with pytest.raises(ValueError, match="audit trail"):
+            Rule(methods, "/api/odd", Right.READ_CALLS)
+    assert [rule.path for rule in RULES if not rule.methods <= SAFE_METHODS and not rule.audit("POST")] == [
+        "/api/softphone/token",
+        "/api/numbers",
+        "/api/consent/preview",
+    ]
