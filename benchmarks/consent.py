@@ -26,8 +26,8 @@ from tests.end_to_end.house import TECHNICIAN, House
 from callreel.domain.call import Direction
 from callreel.simulator.scenario import CallOutcome, CallScript
 
-AT_ONCE = 20
-VOICE_MS = 2_000
+AT_ONCE = 10
+VOICE_MS = 6_000
 FRAME_BYTES = 160
 SETTLE_S = 120.0
 ANSWERS = {"key": ("1",), "word": ("yes please",), "no": ("2",), "no-word": ("no thanks",), "silence": ()}

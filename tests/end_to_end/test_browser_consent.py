@@ -50,6 +50,7 @@ def test_policy_is_written_tried_and_shown_on_the_phone(tmp_path: Path) -> None:
 
         wait_for_phone(desk)
         desk.get_by_label("Do not record the next call").check()
+        desk.get_by_label("Phone number").fill("")
         talk(desk)
         expect(mark).to_have_text("Not recorded: chosen by the agent.", timeout=CALLING_MS)
         desk.screenshot(path=tmp_path / "phone.png")
@@ -60,6 +61,10 @@ def test_policy_is_written_tried_and_shown_on_the_phone(tmp_path: Path) -> None:
         desk.goto(f"{house.url}/calls/{call_id}")
         expect(desk.locator("#consent")).to_contain_text("Not recorded: chosen by the agent.")
         expect(desk.locator("#verdict")).to_contain_text("The agent chose not to record this call")
+        expect(desk.locator("#final")).to_contain_text(
+            "This call was not recorded, so there is no transcript."
+        )
+        expect(desk.locator("[data-light=cloud]")).to_have_text("not available")
         desk.screenshot(path=tmp_path / "call.png", full_page=True)
         call = house.client.get(f"/api/calls/{call_id}").json()
         assert (call["verdict"], call["layers"], call["recording"]["state"]) == ("explained", [], "missing")

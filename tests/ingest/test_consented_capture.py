@@ -1,8 +1,8 @@
 """Recording and streaming after consent: in this order, repeated until the leg is in progress, once, and never without it."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import parse_qs
 
@@ -22,7 +22,7 @@ from tests.support.installation import (
     Installation,
     a_call,
     answer_options,
-    eventually,
+    eventually_blocking,
     leg,
 )
 from tests.support.rest_server import Answer as Reply
@@ -44,10 +44,10 @@ def server() -> Iterator[RestServer]:
         yield running
 
 
-@asynccontextmanager
-async def capture(
+@contextmanager
+def capture(
     installation: Installation, server: RestServer, stamp: Stamp = STAMP
-) -> AsyncIterator[ConsentedCapture]:
+) -> Iterator[ConsentedCapture]:
     a_call(installation)
     with installation.database.write() as conn:
         consents.insert(conn, stamp)
@@ -62,7 +62,7 @@ async def capture(
     try:
         yield service
     finally:
-        await service.close()
+        service.close()
         restarter.close()
 
 
@@ -77,13 +77,12 @@ def paths(server: RestServer) -> list[str]:
     return [request.path for request in server.seen]
 
 
-async def test_recording_then_stream_are_requested_once_in_progress(
+def test_recording_then_stream_are_requested_once_in_progress(
     installation: Installation, server: RestServer
 ) -> None:
     server.put(RECORDINGS, NOT_IN_PROGRESS, NOT_IN_PROGRESS, CREATED)
-    async with capture(installation, server) as service:
-        service.granted(CALL)
-        await eventually(lambda: stamp_of(installation).capture_at)
+    with capture(installation, server) as service:
+        service.start(CALL).result(10)
         assert paths(server) == [RECORDINGS] * 3 + [STREAMS]
         asked = parse_qs(server.seen[2].body.decode())
         assert (asked["RecordingChannels"], asked["Trim"]) == (["dual"], ["do-not-trim"])
@@ -93,52 +92,47 @@ async def test_recording_then_stream_are_requested_once_in_progress(
         assert (event.kind, event.data["text"]) == ("consent", "Recorded with consent.")
 
 
-async def test_permanent_refusal_is_kept_with_the_call(
-    installation: Installation, server: RestServer
-) -> None:
+def test_permanent_refusal_is_kept_with_the_call(installation: Installation, server: RestServer) -> None:
     server.put(RECORDINGS, Reply(401))
-    async with capture(installation, server) as service:
-        service.granted(CALL)
-        await eventually(lambda: stamp_of(installation).failure)
-        await service.sweep()
+    with capture(installation, server) as service:
+        service.start(CALL).result(10)
+        service.sweep()
         assert paths(server) == [RECORDINGS], "not tried again"
         reason = stamp_of(installation).unrecorded
         assert reason is not None and reason.code == "recording_not_started" and "401" in reason.detail
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-async def test_sweep_continues_for_a_process_that_died(
+def test_sweep_continues_for_a_process_that_died(
     installation: Installation, server: RestServer, claimed: bool
 ) -> None:
     stamp = replace(STAMP, capture_claimed_until=NOON + consented_capture.CLAIM) if claimed else STAMP
-    async with capture(installation, server, stamp) as service:
+    with capture(installation, server, stamp) as service:
         if claimed:
-            await service.sweep()
+            service.sweep()
             assert server.seen == [], "another process is about to do it"
             installation.clock.step(consented_capture.CLAIM.total_seconds() + 1)
-        await service.sweep()
-        await eventually(lambda: stamp_of(installation).capture_at)
+        service.sweep()
+        eventually_blocking(lambda: stamp_of(installation).capture_at)
         assert paths(server) == [RECORDINGS, STREAMS]
 
 
 @pytest.mark.parametrize("answer", [None, Answer.DECLINED, Answer.NONE])
-async def test_nothing_is_requested_without_consent(
+def test_nothing_is_requested_without_consent(
     installation: Installation, server: RestServer, answer: Answer | None
 ) -> None:
-    async with capture(installation, server, replace(STAMP, answer=answer)) as service:
-        service.granted(CALL)
-        await service.sweep()
-        await eventually(lambda: not service.busy)
+    with capture(installation, server, replace(STAMP, answer=answer)) as service:
+        service.start(CALL).result(10)
+        service.sweep()
         assert server.seen == []
 
 
-async def test_nothing_is_requested_after_the_call(installation: Installation, server: RestServer) -> None:
-    async with capture(installation, server) as service:
+def test_nothing_is_requested_after_the_call(installation: Installation, server: RestServer) -> None:
+    with capture(installation, server) as service:
         with installation.database.write() as conn:
             calls.end(conn, CALL, NOON, PROCESS)
-        await service.sweep()
-        service.granted(CALL)
-        await eventually(lambda: not service.busy)
+        service.sweep()
+        service.start(CALL).result(10)
         assert server.seen == []
 
 

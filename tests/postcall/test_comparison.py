@@ -6,18 +6,20 @@ import pytest
 
 from callreel.audio import wav
 from callreel.domain.call import CallState, Role
+from callreel.domain.consent import Answer as ConsentAnswer
+from callreel.domain.consent import Mode, Stamp
 from callreel.domain.events import EventKind, Json
-from callreel.domain.ids import RecordingSid, StreamSid
+from callreel.domain.ids import CallId, RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.transcript import TranscriptKind, Turn, Word
 from callreel.domain.verdict import Verdict
 from callreel.review.summary import live_offset_ms
-from callreel.store.calls import layers, streams
+from callreel.store.calls import calls, consents, layers, streams
 from callreel.store.calls.streams import EndedBy
 from callreel.store.files.growing_wav import GrowingWav
 from callreel.store.files.sound_files import read_wav
 from callreel.store.transcripts import live_scores, transcripts
-from tests.support.installation import Installation, silence, speech
+from tests.support.installation import NOON, Installation, silence, speech
 from tests.support.recorded_call import (
     AGENT_SAYS,
     LATE_MS,
@@ -216,6 +218,38 @@ def test_call_without_a_recording(
         recorded.comparing().compare(recorded.call_id)
         assert (recorded.call.verdict, codes(recorded)) == (verdict, [code])
         assert recorded.call.state is CallState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("stamp", "code"),
+    [
+        (Stamp(call_id=CallId(""), mode=Mode.OFF, policy_version=1, skipped=True), "do_not_record"),
+        (
+            Stamp(call_id=CallId(""), mode=Mode.ASK, policy_version=1, answer=ConsentAnswer.DECLINED),
+            "consent_declined",
+        ),
+        (Stamp(call_id=CallId(""), mode=Mode.ASK, policy_version=1), "consent_missing"),
+    ],
+)
+def test_call_that_is_not_to_be_recorded_is_explained(
+    installation: Installation, stamp: Stamp, code: str
+) -> None:
+    with recorded_call(installation, state=CloudState.EXPECTED) as recorded:
+        with installation.database.write() as conn:
+            consents.insert(conn, replace(stamp, call_id=recorded.call_id))
+        recorded.report(CloudState.MISSING)
+        recorded.comparing().compare(recorded.call_id)
+        assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, [code])
+
+
+def test_recorded_call_without_its_notice_says_so(recorded: Recorded) -> None:
+    stamp = Stamp(call_id=recorded.call_id, mode=Mode.ANNOUNCE, policy_version=1, capture_at=NOON)
+    with recorded.installation.database.write() as conn:
+        consents.insert(conn, stamp)
+        calls.set_answered(conn, recorded.call_id, NOON)
+    fetched(recorded)
+    recorded.comparing().compare(recorded.call_id)
+    assert (recorded.call.verdict, codes(recorded)) == (Verdict.EXPLAINED, ["notice_missing"])
 
 
 def test_recording_that_could_not_be_fetched_is_suspect(recorded: Recorded) -> None:

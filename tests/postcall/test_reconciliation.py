@@ -10,13 +10,14 @@ from sqlalchemy import event
 
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import CallState
+from callreel.domain.consent import Mode, Stamp
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.postcall.reconciliation import LookupSchedule, Reconciler, missing_sid
 from callreel.runtime.periodic import PeriodicJob
 from callreel.simulator.rest.resources import page_json, recording_json
-from callreel.store.calls import calls, outbox, recordings
+from callreel.store.calls import calls, consents, outbox, recordings
 from callreel.store.calls.recordings import RecordingRow
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, eventually, leg
@@ -226,6 +227,21 @@ def test_call_with_recording_switched_off_is_not_looked_up(ended: Installation, 
     assert server.seen == []
     assert states(ended) == [(missing_sid(CALL), CloudState.MISSING)]
     assert rows(ended)[0].carrier_status == "recording is switched off by a setting"
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_call_without_consent_is_not_looked_up_unless_a_recording_is_known(
+    ended: Installation, server: RestServer, recorded: bool
+) -> None:
+    with ended.database.write() as conn:
+        consents.insert(conn, Stamp(call_id=CALL, mode=Mode.OFF, policy_version=1, rule="Berlin"))
+        if recorded:
+            recordings.upsert(conn, RecordingRow(SID, CALL, leg(1), CloudState.IN_PROGRESS, NOON))
+    reconciler(ended, server).sweep()
+    assert server.seen == []
+    state = (SID, CloudState.IN_PROGRESS) if recorded else (missing_sid(CALL), CloudState.MISSING)
+    assert states(ended) == [state]
+    assert recorded or "Berlin" in (rows(ended)[0].carrier_status or "")
 
 
 def test_without_credentials_a_call_is_given_up_after_the_grace(

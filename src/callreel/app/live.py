@@ -124,7 +124,7 @@ async def live_side(
         transcription.start()
         stack.push_async_callback(transcription.close)
         stack.push_async_callback(ownership.close)
-        stack.push_async_callback(consented.close)
+        stack.push_async_callback(asyncio.to_thread, consented.close)
         stack.push_async_callback(facts.close)
         stack.push_async_callback(streams.close_all)
         stack.push_async_callback(pausing.live.close)

@@ -351,6 +351,7 @@ class Stamp:
             "recording_requested_at": _time(self.capture_at),
             "failure": self.failure or None,
             "may_record": self.permits_recording,
+            "recording_expected": self.unrecorded is None,
             "text": self.text,
         }
 

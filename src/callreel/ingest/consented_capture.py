@@ -5,15 +5,16 @@ so they are requested repeatedly for a while. The recording comes first: the liv
 call whose process died before it was done is found in the rows by any other one; a claim keeps two from doing it at once.
 """
 
-import asyncio
 import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.domain.call import CallState
-from callreel.domain.errors import CarrierError
+from callreel.domain.errors import CarrierError, StoreError
 from callreel.domain.ids import CallId
 from callreel.ingest.consent_documents import consent_event
 from callreel.ingest.stream_restart import StreamRestarter
@@ -23,7 +24,6 @@ from callreel.runtime.periodic import PeriodicJob
 from callreel.store.calls import calls, consents
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
-from callreel.store.db.write_retry import retry_until_stored
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,13 @@ CLAIM = timedelta(seconds=30)
 TRY_FOR_S = 25.0
 """Less than a claim lasts."""
 EVERY_S = 0.1
+THREADS = 16
 NOT_YET = frozenset({400, 404, 409})
 """What the carrier answers while the leg is not in progress yet."""
 
 
 class ConsentedCapture:
-    """Runs on the event loop that it is made in; `granted` may be called on any thread."""
+    """Requests run in threads of their own, since each may wait for the carrier. All methods are safe from any thread."""
 
     def __init__(
         self,
@@ -52,58 +53,51 @@ class ConsentedCapture:
         self._restarter = restarter
         self._options = options
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(THREADS, "consented calls")
+        self._closing = threading.Event()
         self.sweeping = PeriodicJob(name="consented calls", job=self.sweep, interval_s=SWEEP_EVERY_S)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a recording is being requested."""
-        return bool(self._tasks)
-
     def granted(self, call_id: CallId) -> None:
-        """Consent to this call was committed."""
-        self._loop.call_soon_threadsafe(self._begin, call_id)
+        """Consent to this call was committed: start its recording."""
+        self.start(call_id)
 
-    async def sweep(self) -> None:
-        """Start what a process that died, or a missed notification, has left."""
+    def start(self, call_id: CallId) -> "Future[None]":
+        """The same; done when the recording was requested, or another process requests it."""
+        return self._threads.submit(self._logged_start, call_id)
 
-        def read() -> list[CallId]:
-            with self._database.read() as conn:
-                return consents.waiting_for_capture(conn, self._clock.now())
+    def sweep(self) -> None:
+        """Start what a process that died has left. Blocking."""
+        with self._database.read() as conn:
+            waiting = consents.waiting_for_capture(conn, self._clock.now())
+        for call_id in waiting:
+            self.start(call_id)
 
-        for call_id in await asyncio.to_thread(read):
-            self._begin(call_id)
+    def close(self) -> None:
+        """Leave what is not started to another process, or to the next start. Blocking."""
+        self._closing.set()
+        self._threads.shutdown(cancel_futures=True)
 
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    def _logged_start(self, call_id: CallId) -> None:
+        try:
+            self._start(call_id)
+        except StoreError as error:
+            log.error("recording of a call with consent not started: %s", error, extra={"call_id": call_id})
 
-    def _begin(self, call_id: CallId) -> None:
-        task = asyncio.create_task(self._start(call_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("recording of a call with consent not started: %s", task.exception())
-
-    async def _start(self, call_id: CallId) -> None:
-        if not await asyncio.to_thread(self._claim, call_id):
+    def _start(self, call_id: CallId) -> None:
+        if not self._claim(call_id):
             return
         until_s, recorded = self._clock.monotonic_s() + TRY_FOR_S, not self._options.record
-        while (call := await asyncio.to_thread(self._live, call_id)) and self._clock.monotonic_s() < until_s:
+        while (call := self._live(call_id)) and self._clock.monotonic_s() < until_s:
             try:
-                recorded = recorded or await asyncio.to_thread(self._record, call)
+                recorded = recorded or self._record(call)
             except CarrierError as error:
-                await self._save(call_id, str(error))
+                self._save(call_id, str(error))
                 return
-            if recorded and await asyncio.to_thread(self._restarter.request, call.id, call.leg_sid):
-                await self._save(call_id)
+            if recorded and self._restarter.request(call.id, call.leg_sid):
+                self._save(call_id)
                 return
-            await asyncio.sleep(EVERY_S)
+            if self._closing.wait(EVERY_S):
+                return
 
     def _claim(self, call_id: CallId) -> bool:
         now = self._clock.now()
@@ -132,7 +126,7 @@ class ConsentedCapture:
             raise
         return True
 
-    async def _save(self, call_id: CallId, failure: str = "") -> None:
+    def _save(self, call_id: CallId, failure: str = "") -> None:
         def write(conn: Connection) -> Written:
             consents.set_captured(conn, call_id, self._clock.now(), failure)
             stamp = consents.of_call(conn, call_id)
@@ -140,4 +134,4 @@ class ConsentedCapture:
 
         if failure:
             log.error("recording not started despite consent: %s", failure, extra={"call_id": call_id})
-        await retry_until_stored("start of the recording", lambda: self._commits.commit(write))
+        self._commits.commit_blocking(write)

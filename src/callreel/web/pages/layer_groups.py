@@ -40,6 +40,7 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
     of_cloud = tuple(file for file in files if file["layer"] in ("cloud", "cloud_channel"))
     recording = call["recording"] if isinstance(call["recording"], dict) else None
     lost_ms = call["disk_lost_ms"] if isinstance(call["disk_lost_ms"], int) else 0
+    unrecorded = _unrecorded(call)
     lost = f" {lost_ms / 1000:.1f} s could not be written to disk and are silent." if lost_ms else ""
     return (
         LayerGroup(
@@ -59,9 +60,22 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
             of_16k,
         ),
         LayerGroup(
-            "cloud", "Cloud", "Cloud", _cloud_light(recording, live), cloud_note(recording, live), of_cloud
+            "cloud",
+            "Cloud",
+            "Cloud",
+            "none" if unrecorded else _cloud_light(recording, live),
+            unrecorded or cloud_note(recording, live),
+            of_cloud,
         ),
     )
+
+
+def _unrecorded(call: Summary) -> str:
+    """Why there is no recording by the recording policy; empty if there is one, or should be."""
+    consent = call["consent"]
+    if call["layers"] or not isinstance(consent, dict) or consent["recording_expected"]:
+        return ""
+    return str(consent["text"])
 
 
 def cloud_note(recording: dict[str, Json] | None, live: bool) -> str:
