@@ -59,12 +59,12 @@ def test_each_process_takes_its_queues_and_as_much_as_it_may(tmp_path: Path) -> 
         postgres_server() as server,
         worker(url := server.new_url(), tmp_path, "one", "light=2") as one,
     ):
-        eventually_blocking(lambda: "works" in one.said)
+        eventually_blocking(lambda: "works" in one.said, 60)
         with worker(url, tmp_path, "two", "light=1,heavy=1") as two:
-            eventually_blocking(lambda: "works" in two.said)
+            eventually_blocking(lambda: "works" in two.said, 60)
             for n in range(4):
                 one.start("download", f"light{n}")
-            eventually_blocking(lambda: (len(one.began), len(two.began)) == (2, 1))
+            eventually_blocking(lambda: (len(one.began), len(two.began)) == (2, 1), 60)
             for n in range(4):
                 (tmp_path / f"light{n}").touch()
             eventually_blocking(

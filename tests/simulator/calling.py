@@ -1,7 +1,9 @@
 """Short simulated calls for tests: two voices of 1.5 s, at 25 times real time."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -11,7 +13,7 @@ from callreel.domain.call import Direction
 from callreel.simulator.account import Account
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
 from callreel.simulator.faults import parse_fault
-from callreel.simulator.scenario import CallOutcome, CallScript
+from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Stage
 from tests.simulator.receiver import TOKEN, Receiver, receiving
 
 SPEED = 25.0
@@ -71,3 +73,42 @@ async def place(
         carrier_for(got, **carrier or {}) as simulated,
     ):
         return await simulated.place(script(*faults, **options)), got
+
+
+@dataclass
+class RunningCall:
+    """A call that would last a minute. `outcome` is set once it has ended."""
+
+    client: httpx2.AsyncClient
+    sid: str
+    receiver: Receiver
+    hung_up: asyncio.Event
+    carrier: SimulatedCarrier
+    placing: "asyncio.Task[CallOutcome]"
+    outcome: CallOutcome = field(init=False)
+
+
+@contextlib.asynccontextmanager
+async def running_call(
+    *faults: str, until: Stage = Stage.ANSWERED, **options: Any
+) -> AsyncIterator[RunningCall]:
+    """A call that has reached a stage; it is ended afterwards."""
+    async with (
+        receiving() as got,
+        carrier_for(got, **{"speed": 10.0} | options) as carrier,
+        client_of(carrier) as client,
+    ):
+        reached, hung_up = asyncio.Event(), asyncio.Event()
+
+        def seen(progress: Progress) -> None:
+            if progress.stage is until:
+                reached.set()
+            if progress.stage is Stage.HUNG_UP:
+                hung_up.set()
+
+        placing = asyncio.create_task(carrier.place(script(*faults, voice_ms=60000), seen))
+        await reached.wait()
+        call = RunningCall(client, got.forms("/voice")[0]["CallSid"], got, hung_up, carrier, placing)
+        yield call
+        await client.post(f"Calls/{call.sid}.json", data={"Status": "completed"})
+        call.outcome = await placing

@@ -11,9 +11,8 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from callreel.simulator.carrier import SimulatedCarrier
-from callreel.simulator.scenario import Progress, Stage
-from tests.simulator.calling import carrier_for, script
-from tests.simulator.receiver import Receiver, receiving
+from tests.simulator.calling import running_call
+from tests.simulator.receiver import Receiver
 
 
 class LocalHttpClient(TwilioHttpClient):  # type: ignore[misc]  # the library has no types
@@ -113,33 +112,16 @@ async def in_thread(work: Callable[..., None], *arguments: Any) -> None:
 
 
 async def test_surface_of_the_official_library() -> None:
-    async with receiving() as got, carrier_for(got, speed=10.0) as carrier:
-        answered = asyncio.Event()
-
-        def seen(progress: Progress) -> None:
-            if progress.stage is Stage.ANSWERED:
-                answered.set()
-
-        placing = asyncio.create_task(carrier.place(script(voice_ms=60000), seen))
-        await answered.wait()
-        call_sid = got.forms("/voice")[0]["CallSid"]
-        client = client_of(carrier)
-        await in_thread(use_running_call, client, call_sid, got)
-        outcome = await placing
-        assert outcome.status == "completed"
-        assert [form["RecordingStatus"] for form in got.forms("/second")] == ["in-progress", "completed"]
-        await in_thread(use_finished_call, client, call_sid)
+    async with running_call() as call:
+        client = client_of(call.carrier)
+        await in_thread(use_running_call, client, call.sid, call.receiver)
+        assert (await call.placing).status == "completed"
+        reported = [form["RecordingStatus"] for form in call.receiver.forms("/second")]
+        assert reported == ["in-progress", "completed"]
+        await in_thread(use_finished_call, client, call.sid)
 
 
 async def test_conferences_are_read_by_the_official_library() -> None:
-    async with receiving() as got, carrier_for(got, speed=10.0) as carrier:
-        answered = asyncio.Event()
-
-        def seen(progress: Progress) -> None:
-            if progress.stage is Stage.ANSWERED:
-                answered.set()
-
-        placing = asyncio.create_task(carrier.place(script(voice_ms=60000), seen))
-        await answered.wait()
-        await in_thread(use_conference, client_of(carrier), got.forms("/voice")[0]["CallSid"])
-        assert (await placing).status == "completed"
+    async with running_call() as call:
+        await in_thread(use_conference, client_of(call.carrier), call.sid)
+        assert (await call.placing).status == "completed"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,22 +15,11 @@ import soundfile
 from callreel.domain.recording import CloudState
 from callreel.simulator.carrier import SimulatedCarrier
 from callreel.simulator.faults import Fault
-from callreel.simulator.scenario import CallOutcome, Progress, Stage, Technician
+from callreel.simulator.scenario import CallOutcome, Technician
 from callreel.twilio.rest_resources import RecordingResource
-from tests.simulator.calling import carrier_for, client_of, script, voice
-from tests.simulator.receiver import Receiver, receiving
+from tests.simulator.calling import carrier_for, client_of, running_call, script, voice
+from tests.simulator.receiver import receiving
 from tests.support.rest_server import recordings_of
-
-
-@dataclass
-class RunningCall:
-    """A call that would last a minute. `outcome` is set once it has ended."""
-
-    client: httpx2.AsyncClient
-    sid: str
-    receiver: Receiver
-    hung_up: asyncio.Event
-    outcome: CallOutcome = field(init=False)
 
 
 @contextlib.asynccontextmanager
@@ -46,32 +34,6 @@ async def finished_call(
     ):
         outcomes = [await carrier.place(script(*faults, voice_ms=300, ring_s=0.2)) for _ in range(calls)]
         yield client, outcomes[-1], carrier
-
-
-@contextlib.asynccontextmanager
-async def running_call(
-    *faults: str, until: Stage = Stage.ANSWERED, **options: Any
-) -> AsyncIterator[RunningCall]:
-    """A call that has reached a stage; it is ended afterwards."""
-    async with (
-        receiving() as got,
-        carrier_for(got, **{"speed": 10.0} | options) as carrier,
-        client_of(carrier) as client,
-    ):
-        reached, hung_up = asyncio.Event(), asyncio.Event()
-
-        def seen(progress: Progress) -> None:
-            if progress.stage is until:
-                reached.set()
-            if progress.stage is Stage.HUNG_UP:
-                hung_up.set()
-
-        placing = asyncio.create_task(carrier.place(script(*faults, voice_ms=60000), seen))
-        await reached.wait()
-        call = RunningCall(client, got.forms("/voice")[0]["CallSid"], got, hung_up)
-        yield call
-        await client.post(f"Calls/{call.sid}.json", data={"Status": "completed"})
-        call.outcome = await placing
 
 
 async def test_requests_without_credentials_are_refused() -> None:

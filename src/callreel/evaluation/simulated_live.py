@@ -109,7 +109,7 @@ async def simulate_live(
 
 
 class _Simulation:
-    """The workers and the clock. As `services/live`, it keeps partials that come too late to itself."""
+    """The workers and the clock. As `live/transcription`, it keeps partials that come too late to itself."""
 
     def __init__(self, decoding: Decoding, workers: int) -> None:
         self.run = LiveRun()

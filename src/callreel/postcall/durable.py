@@ -59,8 +59,8 @@ IDLE_POLL_S = 2.0
 """The same for a server, which queues nearly all work and starts that at once. Each look costs about 2 ms of processor time."""
 EXPECTED_S = 3.0
 """How long a queue is polled each POLL_S after work was queued or ended here: the library queues work whose delay has ended within about a second, and counts a workflow as running until shortly after its end."""
-_LOOK_S = 0.02
-"""The library's own wait before each look, on top of ours."""
+_LOOK_S = 0.1
+"""The library's own wait before each look: at most ten looks a second in each queue, however much work ends."""
 MOST_AT_ONCE = 1_000
 """The default concurrency of one queue in one process."""
 MOST_DELETED = 500
