@@ -79,6 +79,21 @@ def test_spoken_word_is_highlighted(review: Page) -> None:
     expect(review.locator(".word.now")).to_have_count(0)
 
 
+def test_swapped_roles_exchange_turns_and_can_be_restored(review: Page) -> None:
+    parties = review.locator('[data-view="final"] .turn .party')
+    expect(parties.first).to_be_visible()
+    recorded = parties.all_inner_texts()
+    exchanged = {"Agent": "Technician", "Technician": "Agent"}
+    review.get_by_role("button", name="Swap Agent and Technician").click()
+    expect(review.locator("#roles")).to_contain_text("are swapped on this page")
+    expect(parties).to_have_text([exchanged[party] for party in recorded])
+    review.get_by_role("button", name="Restore recorded roles").click()
+    expect(review.locator("#roles .small")).to_contain_text(
+        [re.compile("^Swapped by"), re.compile("^Restored by")]
+    )
+    expect(parties).to_have_text(recorded)
+
+
 def test_audio_is_read_with_range_requests_only(page: Page, base_url: str, place: Seed) -> None:
     add_spoken_call(place)
     answers: list[Response] = []

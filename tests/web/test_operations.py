@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
+from callreel.domain.events import Json
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.work import Workflow
@@ -61,6 +62,17 @@ class Engines:
     restarts: int
 
 
+ENGINE_REPORT: dict[str, Json] = {
+    "live": {
+        "engine": "faster-whisper", "model": "tiny.en", "reason": "the best available engine", "fallback": "", "error": "",
+    },
+    "final": {
+        "engine": "faster-whisper", "model": "small", "reason": "named by the settings", "fallback": "openai", "error": "out of memory",
+    },
+    "engines": [],
+}  # fmt: skip
+
+
 @pytest.fixture
 def wrong() -> list[str]:
     """Errors that the database check reports; a test may add one."""
@@ -92,13 +104,21 @@ def client(installation: Installation, wrong: list[str], work: FakeEngine) -> It
         work=work,
     )  # fmt: skip
     context = WebContext(
-        installation.database, installation.blobs, installation.bus, WebOptions(demo=True),
+        installation.database, installation.blobs, installation.bus,
+        WebOptions(demo=True, engine_report=lambda: ENGINE_REPORT),
         installation.clock, health=health, metrics=metrics, work=work,
     )  # fmt: skip
     app = create_app(context)
     app.state.health = health
     with TestClient(app, base_url="http://localhost") as running:
         yield running
+
+
+def test_page_names_the_engines_in_use(client: TestClient) -> None:
+    page = client.get("/operations").text
+    assert "Live transcript: faster-whisper tiny.en" in page and "the best available engine" in page
+    assert "Final transcript: openai" in page and "Fallback for faster-whisper small: out of memory" in page
+    assert "CALLREEL_ENGINE_MODEL=small" in page
 
 
 def look(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from callreel.asr.engines import registry
 from callreel.asr.engines.fetch_log import FetchLog
 from callreel.asr.engines.survey import Purpose, facts
 from callreel.asr.workers.failover import FailoverEngine
-from callreel.asr.workers.host import EngineHost
+from callreel.asr.workers.host import FINAL_NICE, LIVE_NICE, EngineHost
 from callreel.asr.workers.pool import StartedEngine
 from callreel.domain.events import Json
 from callreel.ops.metrics import EngineLoad
@@ -36,10 +36,12 @@ async def start_engine(
     selected = await asyncio.to_thread(engine_for, settings, purpose, hints)
     capabilities = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
     other = await asyncio.to_thread(fallback_for, settings, selected.choice, purpose, hints)
-    host: RemoteEngine = EngineHost(selected.choice, workers)
+    nice = LIVE_NICE if purpose is Purpose.LIVE else FINAL_NICE
+    host: RemoteEngine = EngineHost(selected.choice, workers, nice=nice)
     if other is not None:
         host = FailoverEngine(
-            partial(EngineHost, selected.choice, workers), partial(EngineHost, other, workers)
+            partial(EngineHost, selected.choice, workers, nice=nice),
+            partial(EngineHost, other, workers, nice=nice),
         )
     stack.push_async_callback(host.close)
     await host.start()
@@ -57,7 +59,7 @@ async def start_requested_engine(settings: Settings, spec: str, hints: Sequence[
     """Start the engine of a repeated transcription. It has no fallback: only this engine's words are wanted."""
     choice = engine_by_spec(settings, spec, hints)
     capabilities = await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
-    host = EngineHost(choice, 1)
+    host = EngineHost(choice, 1, nice=FINAL_NICE)
     await host.start()
     return StartedEngine(host, capabilities, "requested by callreel transcribe --again")
 

@@ -110,7 +110,7 @@ class Segmenter:
         if self._start_ms is None:
             return self._open(probability) if probability >= self._options.on else None
         self._append(probability)
-        if self._silence_ms() >= self._options.min_silence_ms:
+        if self.silence_ms >= self._options.min_silence_ms:
             return self._close(self._now_ms)
         return self._cut_if_long(self._start_ms)
 
@@ -131,8 +131,9 @@ class Segmenter:
         self._windows.append(probability)
         self._voiced.append(probability >= (self._options.off if was_voiced else self._options.on))
 
-    def _silence_ms(self) -> int:
-        """Silence at the end of the open segment."""
+    @property
+    def silence_ms(self) -> int:
+        """Silence at the end of the open segment, or of the last one."""
         silent = 0
         for voiced in reversed(self._voiced):
             if voiced:
@@ -144,7 +145,7 @@ class Segmenter:
         start_ms = self._start_ms
         assert start_ms is not None
         self._start_ms = None
-        spoken_until_ms = self._now_ms - self._silence_ms()
+        spoken_until_ms = self._now_ms - self.silence_ms
         end_ms = min(spoken_until_ms + self._options.post_ms, now_ms)
         # Very little speech is a click, except in the rest of a cut segment, where it is the end of a word.
         least_ms = self._options.window_ms if self._rest else self._options.min_speech_ms
@@ -203,6 +204,11 @@ class SpeechSegmenter:
     def position_ms(self) -> int:
         """The position up to which speech detection has run."""
         return self._windows * self._window_ms
+
+    @property
+    def silence_ms(self) -> int:
+        """Silence at the end of the open segment, or of the last one."""
+        return self._segmenter.silence_ms
 
     def push(self, samples8k: Samples) -> Iterator[SegmentEvent]:
         """Events of the next samples, of any length. Samples are processed only as the iterator advances."""

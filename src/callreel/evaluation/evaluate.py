@@ -105,8 +105,8 @@ async def evaluate(
     result = Evaluated(
         recorded,
         seconds=max(lane.size for lane in lanes.values()) / TELEPHONE_HZ,
-        offline=_errors(recorded, offline),
-        live=_errors(recorded, live_finals) if options.live else WordErrors(),
+        offline=errors(recorded, offline),
+        live=errors(recorded, live_finals) if options.live else WordErrors(),
         offline_text={role: _text(offline, role) for role in lanes},
         live_text={role: _text(live_finals, role) for role in lanes} if options.live else {},
         segmentation=Segmentation(),
@@ -124,14 +124,13 @@ async def evaluate(
     )
     if recorded.timed:
         for role in lanes:
-            said = [word for spoken in recorded.spoken if spoken.role is role for word in spoken.words]
             starts = [
                 (word.text, word.start_ms)
                 for final in offline
                 if final.segment.role is role
                 for word in final.words
             ]
-            result.start_errors_ms += scores.start_errors_ms(said, starts)
+            result.start_errors_ms += scores.start_errors_ms(said_by(recorded, role), starts)
     if options.live and recorded.timed:
         _score_times(result, lanes, live, new_detector, options.live_segmenter)
     return result
@@ -163,22 +162,46 @@ def _score_times(
     """The figures that need the times of words."""
     for role, lane in lanes.items():
         turns = [spoken for spoken in result.recorded.spoken if spoken.role is role]
-        said = [word for turn in turns for word in turn.words]
-        given = sorted(
-            (one for one in live.finals if one.final.segment.role is role),
-            key=lambda one: one.final.segment.number,
-        )
         result.segmentation += scores.segmentation(turns, list(speech_spans([lane], new_detector(), options)))
-        result.final_delays_ms += _final_delays_ms(said, given)
-        result.word_delays_ms += scores.display_delays_ms(
-            said, [(word.text, round(one.at_ms)) for one in given for word in one.final.words]
-        )
-        shown = [shown for shown in live.partials if shown.role is role]
-        result.partial_delays_ms += scores.display_delays_ms(said, _first_shown(given, shown))
-        result.stable_delays_ms += scores.display_delays_ms(said, _first_stable(given, shown))
+        delays = live_delays(said_by(result.recorded, role), live, role)
+        result.partial_delays_ms += delays.partial_ms
+        result.stable_delays_ms += delays.stable_ms
+        result.word_delays_ms += delays.word_ms
+        result.final_delays_ms += delays.final_ms
     if result.recorded.two_channels:
         recognized = [_as_spoken(one.final) for one in live.finals]
         result.speakers = scores.speaker_score(result.recorded.spoken, recognized)
+
+
+def said_by(recorded: Recorded, role: Role) -> list[SpokenWord]:
+    """The words of one party with their times."""
+    return [word for spoken in recorded.spoken if spoken.role is role for word in spoken.words]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDelays:
+    """Of the words or finals of one party, in milliseconds; the fields of `Evaluated` say what each counts."""
+
+    partial_ms: list[int]
+    stable_ms: list[int]
+    word_ms: list[int]
+    final_ms: list[int]
+
+
+def live_delays(said: Sequence[SpokenWord], live: LiveRun, role: Role) -> LiveDelays:
+    """How long after being said the words of `role` were shown in a live run."""
+    given = sorted(
+        (one for one in live.finals if one.final.segment.role is role),
+        key=lambda one: one.final.segment.number,
+    )
+    shown = [partial for partial in live.partials if partial.role is role]
+    in_finals = [(word.text, round(one.at_ms)) for one in given for word in one.final.words]
+    return LiveDelays(
+        scores.display_delays_ms(said, _first_shown(given, shown)),
+        scores.display_delays_ms(said, _first_stable(given, shown)),
+        scores.display_delays_ms(said, in_finals),
+        _final_delays_ms(said, given),
+    )
 
 
 def _first_shown(given: Sequence[DeliveredFinal], shown: Sequence[ShownPartial]) -> list[tuple[str, int]]:
@@ -235,8 +258,8 @@ def _retracted(live: LiveRun) -> int:
     return count
 
 
-def _errors(recorded: Recorded, finals: Iterable[Final]) -> WordErrors:
-    """Each party's words by themselves: what one said is never matched with what the other did."""
+def errors(recorded: Recorded, finals: Iterable[Final]) -> WordErrors:
+    """Word errors, each party by itself: what one said is never matched with what the other did."""
     kept = list(finals)
     roles = sorted({spoken.role for spoken in recorded.spoken} | {final.segment.role for final in kept})
     return sum(

@@ -27,6 +27,9 @@ from callreel.domain.call import Role
 SETTLE_MS = 25
 """What the resampler's filter looks at on either side of a sample, and more."""
 
+PAUSE_MS = 200
+"""In a longer pause no partial is requested: soon the segment's final comes, or more words to decode with those before."""
+
 
 class SampleStore:
     """The newest samples of a track by their absolute position; `forget` bounds its memory."""
@@ -150,7 +153,7 @@ class EndpointDetector:
             self._dropped(self._role, event.start_ms)
 
     def _maybe_partial(self) -> None:
-        if self._open_since_ms is None or self.cadence is None:
+        if self._open_since_ms is None or self.cadence is None or self._segmenter.silence_ms >= PAUSE_MS:
             return
         now_ms = self._certain_ms
         if self.cadence.due(self._number, now_ms - self._open_since_ms):

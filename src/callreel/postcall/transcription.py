@@ -1,8 +1,9 @@
 """The final transcript: each channel of the stored recording cut by voice activity, decoded, merged into turns."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from callreel.asr.engine import Capabilities, Transcription
@@ -32,6 +33,8 @@ Decode = Callable[[Sequence[Samples], str], Sequence[Transcription]]
 
 DETECT_BLOCK = 80_000
 """Samples read at once: 10 s."""
+DECODES_AT_ONCE = 2
+"""Segments given to the engine's processes at once, while the next ones are cut."""
 
 
 class DetectedLanguage:
@@ -122,11 +125,12 @@ class FinalTranscriber:
         requested = self._engine.language or call.language
         detected = DetectedLanguage()
         crosstalk: list[Segment] = []
-        made = [
-            final
+        batches = (
+            batch
             for role, source in sources.items()
-            for final in self._channel(role, source, sources.get(role.other), requested, detected, crosstalk)
-        ]
+            for batch in self._batches(role, source, sources.get(role.other), crosstalk)
+        )
+        made = [final for batch in self._decoded(batches, requested) for final in batch.finals(detected)]
         language = requested or detected.language or (self._engine.capabilities.languages or ("",))[0]
         found = bool(detected.language) and not requested
         return self._keep(call.id, made, run, language, found, len(crosstalk))
@@ -135,42 +139,39 @@ class FinalTranscriber:
         with self._database.read() as conn:
             return any(final.words for final in finals.of_call(conn, call_id))
 
-    def _channel(
-        self,
-        role: Role,
-        samples: Source,
-        other: Source | None,
-        language: str,
-        detected: "DetectedLanguage",
-        crosstalk: list[Segment],
-    ) -> Iterator[Final]:
-        """The finals of one channel; segments that are the voice of `other` go to `crosstalk` and are not decoded."""
-        spans = own_speech(
-            role,
-            samples,
-            other,
-            speech_spans(in_blocks(samples, DETECT_BLOCK), self._new_detector(), self._segmenter),
-            crosstalk,
-        )
-        while batch := list(islice(spans, self._engine.capabilities.batch)):
+    def _batches(
+        self, role: Role, samples: Source, other: Source | None, crosstalk: list[Segment]
+    ) -> Iterator["_Batch"]:
+        """The segments of one channel; those that are the voice of `other` go to `crosstalk` and are not decoded."""
+        found = speech_spans(in_blocks(samples, DETECT_BLOCK), self._new_detector(), self._segmenter)
+        spans = own_speech(role, samples, other, found, crosstalk)
+        while some := list(islice(spans, self._engine.capabilities.batch)):
             pieces = [
                 to_rate(
                     samples[span.start_ms * SAMPLES_PER_MS : span.end_ms * SAMPLES_PER_MS],
                     TELEPHONE_HZ,
                     ASR_HZ,
                 )
-                for _, span in batch
+                for _, span in some
             ]
-            for (number, span), transcription in zip(
-                batch, self._engine.decode(pieces, language), strict=True
-            ):
-                segment = Segment(role, number, span.start_ms, span.end_ms)
-                detected.add(transcription.language, span.end_ms - span.start_ms)
-                yield Final(
-                    segment,
-                    words_from(transcription, span.start_ms),
-                    fallback_engine=transcription.fallback_engine,
-                )
+            segments = [Segment(role, number, span.start_ms, span.end_ms) for number, span in some]
+            yield _Batch(segments, pieces)
+
+    def _decoded(self, batches: Iterable["_Batch"], language: str) -> Iterator["_Batch"]:
+        """The batches in their order, `DECODES_AT_ONCE` of them in work while the next ones are cut."""
+        waiting: deque[tuple[_Batch, Future[Sequence[Transcription]]]] = deque()
+
+        def oldest() -> _Batch:
+            batch, answer = waiting.popleft()
+            return replace(batch, pieces=(), transcriptions=answer.result())
+
+        with ThreadPoolExecutor(DECODES_AT_ONCE) as pool:
+            for batch in batches:
+                waiting.append((batch, pool.submit(self._engine.decode, batch.pieces, language)))
+                if len(waiting) > DECODES_AT_ONCE:
+                    yield oldest()
+            while waiting:
+                yield oldest()
 
     def from_live(
         self, call_id: CallId, reason: str = "there is no recording of two channels: this is the live text"
@@ -212,6 +213,20 @@ class FinalTranscriber:
             event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)
         return len(turns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Segments that are decoded together: first with their 16 kHz samples, then with their words."""
+
+    segments: Sequence[Segment]
+    pieces: Sequence[Samples]
+    transcriptions: Sequence[Transcription] = ()
+
+    def finals(self, detected: DetectedLanguage) -> Iterator[Final]:
+        for segment, words in zip(self.segments, self.transcriptions, strict=True):
+            detected.add(words.language, segment.end_ms - segment.start_ms)
+            yield Final(segment, words_from(words, segment.start_ms), fallback_engine=words.fallback_engine)
 
 
 def own_speech(

@@ -29,7 +29,9 @@ _MAX_PROMPT_TOKENS = 200
 
 _NO_SPEECH = 0.5
 _NO_SPEECH_UNLIKELY = -0.6
-"""Speech of 11 calls stays below 0.3 and above -0.7, tones, music, clicks and noise above 0.6 and below -0.9."""
+"""Speech of 11 calls stays below 0.3 and above -0.7, tones, music, clicks and noise above 0.6 and mostly below -0.9."""
+_NO_SPEECH_CERTAIN = 0.75
+"""Above this, nothing is speech however likely its text: a loop is likely too."""
 _UNLIKELY = -1.0
 _REPETITIVE = 2.4
 """Characters over compressed bytes, above which a text counts as a loop (OpenAI's threshold)."""
@@ -74,7 +76,8 @@ class _Hypothesis:
 
     @property
     def silence(self) -> bool:
-        return self.no_speech > _NO_SPEECH and self.likelihood < _NO_SPEECH_UNLIKELY
+        unlikely = self.no_speech > _NO_SPEECH and self.likelihood < _NO_SPEECH_UNLIKELY
+        return unlikely or self.no_speech > _NO_SPEECH_CERTAIN
 
 
 class WhisperDecoder:

@@ -34,6 +34,8 @@ _QUIET = {
 }
 
 T = TypeVar("T")
+LIVE_NICE, FINAL_NICE = 5, 10
+"""Priorities of engine processes: capture comes before words, and words during a call before those after it."""
 
 
 class ProcessDiedError(Exception):
@@ -60,10 +62,12 @@ class EngineProcess:
         self._jobs = 0
 
     @classmethod
-    async def start(cls, choice: EngineChoice, timeout_s: float) -> tuple["EngineProcess", Capabilities]:
+    async def start(
+        cls, choice: EngineChoice, timeout_s: float, nice: int
+    ) -> tuple["EngineProcess", Capabilities]:
         """A process with its engine loaded. Raises EngineError with the engine's own reason if that fails."""
         try:
-            process = await cls._spawn()
+            process = await cls._spawn(nice)
         except OSError as error:
             raise EngineError(f"an engine process could not be started: {error.strerror}") from error
         try:
@@ -112,12 +116,12 @@ class EngineProcess:
         await asyncio.shield(asyncio.to_thread(self._process.wait))
 
     @classmethod
-    async def _spawn(cls) -> "EngineProcess":
+    async def _spawn(cls, nice: int) -> "EngineProcess":
         ours, theirs = socket.socketpair()
         with theirs:
             reader, writer = await asyncio.open_unix_connection(sock=ours)
             try:
-                return cls(_child(theirs.fileno()), reader, writer)
+                return cls(_child(theirs.fileno(), nice), reader, writer)
             except OSError:
                 writer.transport.abort()
                 raise
@@ -164,12 +168,14 @@ class EngineHost:
         *,
         start_timeout_s: float = 60,
         job_timeout_s: float = 120,
+        nice: int = LIVE_NICE,
     ) -> None:
         if workers < 1:
             raise ValueError(f"an engine host needs at least 1 worker, not {workers}")
         self._choice = choice
         self._start_timeout_s = start_timeout_s
         self._job_timeout_s = job_timeout_s
+        self._nice = nice
         self._slots = [_Slot() for _ in range(workers)]
         self._free: asyncio.Queue[_Slot | None] = asyncio.Queue()  # None: closed
         self._tasks: set[asyncio.Task[object]] = set()
@@ -280,7 +286,9 @@ class EngineHost:
         self._free.put_nowait(slot)
 
     async def _fill(self, slot: _Slot) -> EngineProcess:
-        slot.process, self._capabilities = await EngineProcess.start(self._choice, self._start_timeout_s)
+        slot.process, self._capabilities = await EngineProcess.start(
+            self._choice, self._start_timeout_s, self._nice
+        )
         return slot.process
 
     def _own(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
@@ -302,9 +310,15 @@ async def _empty(slot: _Slot) -> None:
         await process.kill()
 
 
-def _child(descriptor: int) -> subprocess.Popen[bytes]:
+def _child(descriptor: int, nice: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "callreel.asr.workers.worker", str(descriptor), str(os.getpid())],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "callreel.asr.workers.worker",
+            *map(str, (descriptor, os.getpid(), nice)),
+        ],
         pass_fds=[descriptor],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The process in which an engine lives: `python -P -m callreel.asr.workers.worker FD PARENT_PID`.
+"""The process in which an engine lives: `python -P -m callreel.asr.workers.worker FD PARENT_PID NICE`.
 
 It loads one engine, then decodes one job after the other until the socket FD ends. It imports nothing of the web side,
 writes nothing to stdout, ignores an interrupt from the keyboard, and dies with its parent: on Linux by the kernel,
@@ -24,13 +24,12 @@ from callreel.audio.samples import ASR_HZ
 from callreel.domain.errors import EngineError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_NICE = 5  # capture comes before words when the processor is short
 
 
-def main(descriptor: int, parent_pid: int) -> None:
+def main(descriptor: int, parent_pid: int, nice: int) -> None:
     _die_with(parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
+    os.nice(nice)
     with socket.socket(fileno=descriptor) as pipe, pipe.makefile("rwb") as stream:
         try:
             _serve(stream)
@@ -112,4 +111,4 @@ def _send(stream: BufferedRWPair, message: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:4]))

@@ -44,6 +44,11 @@ def operations(context: Context, page: Page) -> HTMLResponse:
         call_of=call_of,
         states={str(state): number for state, number in states.items()},
         processes=running_processes,
+        engines={
+            purpose: engine
+            for purpose, engine in context.options.engine_report().items()
+            if purpose != "engines"
+        },
     )
 
 
