@@ -14,8 +14,8 @@ def request_times(cadence: PartialCadence, number: int, until_ms: int) -> list[i
     return [known_ms for known_ms in range(0, until_ms + 1, 20) if cadence.due(number, known_ms)]
 
 
-def test_first_request_after_one_second_then_every_600_ms() -> None:
-    assert request_times(PartialCadence(), 0, 3000) == [1000, 1600, 2200, 2800]
+def test_first_request_after_one_second_then_every_700_ms() -> None:
+    assert request_times(PartialCadence(), 0, 3000) == [1000, 1700, 2400]
 
 
 def test_slow_answers_make_requests_rarer() -> None:
@@ -43,5 +43,5 @@ def test_questions_are_never_closer_than_the_engine_can_bear(steps: list[tuple[i
         known_ms += more_ms
         if cadence.due(0, known_ms):
             assert known_ms - last_ms >= gap_ms
-            last_ms, gap_ms = known_ms, 600
+            last_ms, gap_ms = known_ms, 700
         cadence.answered(took_ms)

@@ -50,20 +50,6 @@ def test_agreement_on_a_word_whose_end_is_young_does_not_count_yet() -> None:
         assert shown(stability.update(said("one two"), until_ms))[0] == stable
 
 
-def test_words_that_ended_just_now_are_not_shown_yet() -> None:
-    stability = Stability(settle_ms=1000, guess_ms=400)
-    for until_ms, tentative in (
-        (500, ""),
-        (600, "one"),
-        (790, "one"),
-        (800, "one two"),
-        (1000, "one two three"),
-    ):
-        assert shown(stability.update(said("one two three"), until_ms)) == ("", tentative)
-    assert shown(stability.update(said("one two three"), 1200)) == ("one", "two three")
-    assert texts(stability.final(said("one two three"))) == "one two three"
-
-
 def test_contradicting_hypothesis_continues_after_the_stable_words() -> None:
     stability = Stability(settle_ms=0)
     for _ in range(2):

@@ -89,7 +89,7 @@ def test_swapped_roles_exchange_turns_and_can_be_restored(review: Page) -> None:
     expect(parties).to_have_text([exchanged[party] for party in recorded])
     review.get_by_role("button", name="Restore recorded roles").click()
     expect(review.locator("#roles .small")).to_contain_text(
-        [re.compile("^Swapped by"), re.compile("^Restored by")]
+        [re.compile("^Restored by"), re.compile("^Swapped by")]
     )
     expect(parties).to_have_text(recorded)
 

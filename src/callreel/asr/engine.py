@@ -28,8 +28,6 @@ class Capabilities:
     runs_here: bool
     settle_ms: int = 0
     """A word of an open segment is stable when two decodes agree on it and it ended this long ago."""
-    guess_ms: int = 0
-    """Words of an open segment that ended less long ago are not shown yet: the next decode often changes them."""
     languages: tuple[str, ...] = ("en",)
     """Codes as `en`, of what it expects. Empty: many, and the engine detects which is spoken."""
     on_request: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from callreel.asr.engine import Capabilities
 FIRST_MS = 1000
 """A shorter open segment is not decoded: its text would be a guess."""
 
-GAP_MS = 600
+GAP_MS = 700
 ANSWERS_A_GAP = 1.5
 """A segment waits for an answer at most two thirds of the time, however slow the engine."""
 

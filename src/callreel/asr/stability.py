@@ -2,8 +2,8 @@
 
 It compares hypotheses; engines and clocks are the caller's. A word is stable when two successive hypotheses agree on all words
 up to it (LocalAgreement-2: Macháček et al., arXiv 2307.14743) and it ended `settle_ms` before the audio did. Stable words are
-never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones. Of the others
-those are shown, as tentative, that ended `guess_ms` before the audio did.
+never taken back: not by a later hypothesis, not by the final, whose words then stand after the stable ones. The others are
+shown as tentative.
 """
 
 from collections.abc import Sequence
@@ -31,15 +31,14 @@ class Showing:
 class Stability:
     """One for each open segment. Memory: its words, twice."""
 
-    def __init__(self, settle_ms: int = 0, guess_ms: int = 0) -> None:
+    def __init__(self, settle_ms: int = 0) -> None:
         self._settle_ms = settle_ms
-        self._guess_ms = guess_ms
         self._stable: tuple[Word, ...] = ()
         self._before: tuple[Word, ...] = ()
 
     @classmethod
     def for_engine(cls, capabilities: Capabilities) -> "Stability":
-        return cls(capabilities.settle_ms, capabilities.guess_ms)
+        return cls(capabilities.settle_ms)
 
     def update(self, words: Sequence[Word], until_ms: int) -> Showing:
         """A hypothesis over the segment's audio up to `until_ms`; positions are the call's."""
@@ -48,9 +47,7 @@ class Stability:
         old = sum(word.end_ms <= until_ms - self._settle_ms for word in shown[:agreed])
         self._stable = shown[: max(len(self._stable), old)]
         self._before = tuple(words)
-        tentative = shown[len(self._stable) :]
-        ripe = sum(word.end_ms <= until_ms - self._guess_ms for word in tentative) if self._guess_ms else None
-        return Showing(self._stable, tentative[:ripe])
+        return Showing(self._stable, shown[len(self._stable) :])
 
     @property
     def stable(self) -> tuple[Word, ...]:

@@ -41,7 +41,6 @@ _SHORTEST_SAMPLES = 1600  # 100 ms
 _FINAL_BEAM = 5
 _LONGEST_SAMPLES = 29 * ASR_HZ
 _SETTLE_MS = 800
-_GUESS_MS = 150
 
 MODELS = {
     "tiny": 78, "tiny.en": 78, "base": 148, "base.en": 148, "small": 486, "small.en": 486, "medium": 1530,
@@ -84,7 +83,6 @@ def capabilities(options: Options) -> Capabilities:
         hints=True,
         batch=whole(options, "batch", 1),
         settle_ms=_SETTLE_MS,
-        guess_ms=_GUESS_MS,
     )
 
 
