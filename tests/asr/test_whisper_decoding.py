@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from callreel.asr.engines.faster_whisper import FasterWhisper, load
-from callreel.asr.engines.whisper_decoding import _without_silence
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import Role
 from callreel.simulator.sound.voices import load_voice, shipped_voice
@@ -12,14 +11,6 @@ from tests.support.telephone_sounds import RATE
 @pytest.fixture(scope="module")
 def engine() -> FasterWhisper:
     return load({})
-
-
-def test_pauses_around_a_word_are_not_part_of_it() -> None:
-    levels = np.zeros(200, np.float32)
-    levels[60:100] = 60
-    levels[150:200] = 60
-    assert _without_silence(100, 1_400, levels) == (600, 1_000)
-    assert _without_silence(700, 900, levels) == (700, 900)
 
 
 def test_words_of_a_voice_are_recognized_at_their_place(engine: FasterWhisper) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from callreel.asr.engine import RecognizedWord
-from callreel.audio.samples import ASR_HZ, ASR_SAMPLES_PER_MS, Samples
+from callreel.asr.engines.word_times import has_words, placed_words
+from callreel.audio.samples import ASR_HZ, Samples
 
 if TYPE_CHECKING:  # seconds to import
     from faster_whisper import WhisperModel
@@ -36,13 +37,6 @@ _UNLIKELY = -1.0
 _REPETITIVE = 2.4
 """Characters over compressed bytes, above which a text counts as a loop (OpenAI's threshold)."""
 _RETRY_TEMPERATURE = 0.4
-_LONGEST_WORD = 40
-
-_LATE_MS = 90
-"""The cross-attention places words this much later than forced alignment does (median of 775 words)."""
-_ENERGY_MS = 10
-_BELOW_PEAK_DB = 35.0
-_SILENCE_MS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +178,7 @@ class WhisperDecoder:
     ) -> list[list[RecognizedWord]]:
         tokenizer = self._tokenizer(language)
         # A batch must not hold an empty text; the words of its stand-in are dropped.
-        texts = [one.tokens if _has_words(one.text) and not one.silence else [] for one in found]
+        texts = [one.tokens if has_words(one.text) and not one.silence else [] for one in found]
         if not any(texts):
             return [[] for _ in found]
         aligned = self._model.find_alignment(
@@ -194,7 +188,7 @@ class WhisperDecoder:
             [min(samples.size * _FRAMES_PER_S // ASR_HZ, _MAX_FRAMES) for samples in segments],
         )
         return [
-            _words(words, samples) if text else []
+            placed_words(words, samples) if text else []
             for text, words, samples in zip(texts, aligned, segments, strict=True)
         ]
 
@@ -209,69 +203,3 @@ class WhisperDecoder:
                 language=language,
             )
         return self._tokenizers[language]
-
-
-def _has_words(text: str) -> bool:
-    return any(map(str.isalnum, text))
-
-
-def _words(aligned: Sequence[dict[str, Any]], samples: Samples) -> list[RecognizedWord]:
-    """Words with times; pieces without a space before them, as punctuation, belong to the word before.
-
-    A word that lies wholly in the padding was invented: there is no audio.
-    """
-    levels = _levels_db(samples)
-    length_ms = samples.size // ASR_SAMPLES_PER_MS
-    words: list[RecognizedWord] = []
-    for piece in aligned:
-        text = piece["word"].strip()
-        start_ms, end_ms = round(1000 * piece["start"]), round(1000 * piece["end"])
-        if not text or start_ms >= length_ms:
-            continue
-        start_ms, end_ms = max(0, start_ms - _LATE_MS), max(0, end_ms - _LATE_MS)
-        if words and (not piece["word"].startswith(" ") or not _has_words(text)):
-            before = words.pop()
-            word = RecognizedWord(before.text + text, before.start_ms, before.end_ms, before.confidence)
-        elif not _has_words(text):
-            continue
-        else:
-            start_ms, end_ms = _without_silence(start_ms, end_ms, levels)
-            word = RecognizedWord(text, start_ms, end_ms, float(piece["probability"]))
-        words.append(word)
-    return [word for word in words if len(word.text) <= _LONGEST_WORD]
-
-
-def _levels_db(samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """The level of each 10 ms, over three of them."""
-    step = _ENERGY_MS * ASR_SAMPLES_PER_MS
-    blocks = samples[: samples.size // step * step].astype(np.float32).reshape(-1, step)
-    levels = 10 * np.log10(np.mean(blocks**2, axis=1) + 1)
-    padded = np.pad(levels, 1, mode="edge") if levels.size else levels
-    return np.convolve(padded, np.full(3, 1 / 3, np.float32), "valid").astype(np.float32)
-
-
-def _without_silence(
-    start_ms: int, end_ms: int, levels: np.ndarray[tuple[int], np.dtype[np.float32]]
-) -> tuple[int, int]:
-    """The word's span without pauses around its loudest part: attention gives each pause to a word beside it."""
-    first, last = start_ms // _ENERGY_MS, min(end_ms // _ENERGY_MS, levels.size)
-    if last - first < 3:
-        return start_ms, end_ms
-    within = levels[first:last]
-    quiet = within < np.percentile(levels, 95) - _BELOW_PEAK_DB
-    peak = int(np.argmax(within))
-    begin, finish = _pause(quiet[peak::-1]), _pause(quiet[peak:])
-    return (
-        start_ms if begin is None else (first + peak - begin + 1) * _ENERGY_MS,
-        end_ms if finish is None else (first + peak + finish) * _ENERGY_MS,
-    )
-
-
-def _pause(quiet: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int | None:
-    """Where the first run of `_SILENCE_MS` begins; None without one."""
-    run, needed = 0, _SILENCE_MS // _ENERGY_MS
-    for at, silent in enumerate(quiet):
-        run = run + 1 if silent else 0
-        if run == needed:
-            return at - needed + 1
-    return None
