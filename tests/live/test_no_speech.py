@@ -14,11 +14,10 @@ from callreel.asr.engines.faster_whisper import FasterWhisper, load
 from callreel.asr.partial_cadence import PartialCadence
 from callreel.asr.silero import SileroDetector
 from callreel.audio.resample import Upsampler, upsample_all
-from callreel.audio.samples import ASR_HZ, ASR_SAMPLES_PER_MS, TELEPHONE_HZ
+from callreel.audio.samples import ASR_HZ, ASR_SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 from callreel.audio.segmenter import SegmenterOptions, speech_spans
 from callreel.domain.call import Role
 from callreel.live.endpointing import EndpointDetector
-from tests.support.installation import Samples
 from tests.support.telephone_sounds import SOUNDS, hold_music, line, noise
 
 MINUTES = float(os.environ.get("CALLREEL_TEST_SOUND_MINUTES", "0"))
