@@ -26,8 +26,8 @@ def test_pauses_around_a_word_are_not_part_of_it() -> None:
 def test_a_start_that_leaves_a_word_no_time_is_moved() -> None:
     *starts, end = (round(at) for at in np.cumsum([500, *(100 * _sounds(text) for text in SENTENCE)]))
     wrong = [*starts[:6], starts[6] - 170, *starts[7:]]  # "all" begins within "are"
-    for given, most_ms in ((starts, 20), (wrong, 90)):
-        found = [word.start_ms for word in fitted(said(given, end))]
+    for placed, most_ms in ((starts, 20), (wrong, 90)):
+        found = [word.start_ms for word in fitted(said(placed, end))]
         assert max(abs(one - right) for one, right in zip(found, starts, strict=True)) <= most_ms
 
 
