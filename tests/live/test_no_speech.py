@@ -1,4 +1,4 @@
-"""Sounds of a line on which nobody speaks have no words: live, in the final transcript, and given to the engine directly.
+"""Sounds without speech have no words: live, in the final transcript, and given to the engine directly.
 
 `CALLREEL_TEST_SOUND_MINUTES=10` gives ten minutes of each sound (about ten minutes of one core) instead of eight seconds.
 """
@@ -31,7 +31,7 @@ def engine() -> FasterWhisper:
 
 
 def lasting(name: str) -> Samples:
-    """The sound for `SECONDS`: music and noise go on, tones are repeated."""
+    """The sound for `SECONDS`: music and noise continue, tones are repeated."""
     match name:
         case "hold music":
             sound = hold_music(SECONDS)

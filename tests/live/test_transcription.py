@@ -92,6 +92,18 @@ async def test_final_is_stored_before_it_is_published(installation: Installation
     assert rows_at_telling == [1, 2]
 
 
+async def test_stored_live_transcript_is_announced_to_the_work_after_the_call(
+    installation: Installation,
+) -> None:
+    a_call(installation)
+    stored: list[object] = []
+    async with live(installation, QuickHost(partials=False)) as service:
+        service.transcript_stored = lambda: stored.append(transcript(installation))
+        say(service, Role.AGENT, 800, 600)
+        await service.finish_call(CALL)
+    assert len(stored) == 1 and stored[0] is not None
+
+
 async def test_words_lie_where_the_segment_lies(installation: Installation) -> None:
     a_call(installation)
 

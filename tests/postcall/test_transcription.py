@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -155,3 +156,15 @@ def test_segment_that_is_the_other_partys_leaking_voice_is_left_out() -> None:
     kept = list(own_speech(Role.AGENT, samples, other, spans, left_out))
     assert kept == [(1, spans[1])] and left_out == [Segment(Role.AGENT, 0, 1_000, 6_000)]
     assert len(list(own_speech(Role.AGENT, samples, None, spans, left_out))) == 2
+
+
+def test_two_segments_are_decoded_at_once_and_keep_their_order(recorded: Recorded) -> None:
+    together = Barrier(2)  # breaks unless both segments are in work
+
+    def decode(samples: Samples) -> list[RecognizedWord]:
+        together.wait(20)
+        return one_word(samples, False)
+
+    assert recorded.transcribing(decode).from_recording(recorded.call_id) == 2  # type: ignore[arg-type]
+    found = recorded.transcript(TranscriptKind.FINAL)
+    assert found is not None and [turn.role for turn in found.turns] == [Role.AGENT, Role.TECHNICIAN]

@@ -259,7 +259,7 @@ def _retracted(live: LiveRun) -> int:
 
 
 def errors(recorded: Recorded, finals: Iterable[Final]) -> WordErrors:
-    """Word errors, each party by itself: what one said is never matched with what the other did."""
+    """Word errors, each party separately: what one said is never matched with what the other did."""
     kept = list(finals)
     roles = sorted({spoken.role for spoken in recorded.spoken} | {final.segment.role for final in kept})
     return sum(

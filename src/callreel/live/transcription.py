@@ -113,6 +113,8 @@ class LiveTranscription:
         self._calls: dict[CallId, _CallProgress] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._storing: set[asyncio.Task[Any]] = set()
+        self.transcript_stored: Callable[[], None] = lambda: None
+        """Called when a call's live transcript is stored, for which the work after the call waits."""
 
     @property
     def partials_shed(self) -> int:
@@ -250,6 +252,7 @@ class LiveTranscription:
             return Written((event,))
 
         await retry_until_stored("a live transcript", lambda: self._commits.commit(write))
+        self.transcript_stored()
         self.forget(call_id)
 
     def forget(self, call_id: CallId) -> None:

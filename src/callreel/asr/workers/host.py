@@ -34,7 +34,7 @@ _QUIET = {
 }
 
 T = TypeVar("T")
-LIVE_NICE, FINAL_NICE = 5, 10
+LIVE_NICE, FINAL_NICE = 5, 7
 """Priorities of engine processes: capture comes before words, and words during a call before those after it."""
 
 
