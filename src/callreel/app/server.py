@@ -102,7 +102,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
                 runtime.blobs,
             )  # fmt: skip
         )
-        live.transcription.transcript_stored = dispatcher.wake
+        live.transcription.transcript_stored = dispatch.wake
         media = await stack.enter_async_context(media_side(settings, runtime.database, live))
         election = LeaderElection(runtime.database)
         stack.callback(election.resign)
