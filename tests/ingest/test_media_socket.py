@@ -446,6 +446,25 @@ async def test_unknown_messages_become_facts_and_capture_continues(installation:
     assert np.array_equal(layer_1(installation, Role.AGENT), said)
 
 
+async def test_digits_of_a_pause_are_masked(installation: Installation) -> None:
+    (token,) = tokens(installation)
+    async with listening(installation) as here, here.socket() as client:
+        carrier = sender()
+        await say(client, *opening(carrier, token), carrier.dtmf("5"))
+        await eventually(lambda: facts_of(installation))
+        call = here.live.registry.get(CALL)
+        assert call is not None
+        call.paused.begin(call.reached)
+        unknown = json.dumps({"event": "keys", "pressed": "4711"})
+        await say(client, carrier.dtmf("6"), carrier.dtmf("7"), unknown, carrier.stop())
+        assert await closed(client) == 1000
+    assert facts_of(installation) == [
+        ("digit", {"track": "inbound_track", "digit": "5"}),
+        *[("digit", {"track": "inbound_track", "digit": "masked"})] * 2,
+        ("unknown_stream_event", {"event": "keys", "body": "masked"}),
+    ]
+
+
 async def test_fact_that_cannot_be_stored_does_not_stop_audio(installation: Installation) -> None:
     """A digit arrives while the database takes no writes: audio is written on, and the fact is stored afterwards."""
     (token,) = tokens(installation)

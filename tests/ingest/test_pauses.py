@@ -280,6 +280,24 @@ async def test_a_paused_call_stays_paused_in_the_process_that_continues_it(
     assert not kept[500 * 8 : 1_400 * 8].any() and np.array_equal(kept[1_400 * 8 :], speech(200, seed=3))
 
 
+async def test_silence_does_not_wait_for_the_database(installation: Installation) -> None:
+    (token,) = tokens(installation)
+    async with pausing(installation) as call:
+        stream = await joined(call.live, token)
+        with installation.database.write():
+            waiting = asyncio.create_task(call.pause())
+            await eventually(lambda: stream.call.is_paused)
+            assert not waiting.done()
+        assert (await waiting).start_ms == 0
+        await call.resume()
+        await eventually(lambda: not stream.call.paused.open)
+        # Announced, but never stored: another process failed to pause.
+        call.silencing.begun(CALL)
+        await eventually(lambda: stream.call.is_paused)
+        call.silencing.changed(CALL)
+        await eventually(lambda: not stream.call.paused.open)
+
+
 async def test_a_missed_message_is_found_in_the_rows(installation: Installation) -> None:
     (token,) = tokens(installation)
     async with pausing(installation) as call:

@@ -27,6 +27,8 @@ from callreel.store.db.database import Database
 log = logging.getLogger(__name__)
 
 RECONCILE_EVERY_S = 2.0
+EXPECT_S = 10.0
+"""How long a call stays silent without a row: a pause is announced before the database has taken it."""
 
 
 def restore(call: LiveCall, rows: Sequence[PauseRow], now_s: float) -> None:
@@ -54,6 +56,7 @@ class LivePauses:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._expected_until_s: dict[CallId, float] = {}
         self.reconciling = PeriodicJob(
             name="pauses",
             job=self.reconcile,
@@ -62,12 +65,12 @@ class LivePauses:
         )
 
     def begun(self, call_id: CallId) -> None:
-        """A call was paused: silence it at once, if this process has it."""
+        """A call is being paused: silence it at once, if this process has it. Its row may follow."""
         self._loop.call_soon_threadsafe(self._begun, call_id)
 
     def changed(self, call_id: CallId) -> None:
         """A call's pauses changed: read them."""
-        self._loop.call_soon_threadsafe(self._settle_soon, call_id)
+        self._loop.call_soon_threadsafe(self._changed, call_id)
 
     def said(self, call_id: CallId, at_ms: int, pause: Callable[[], object]) -> None:
         """A phrase that pauses the recording ended at `at_ms` of the live layers: run `pause` in a thread.
@@ -90,8 +93,16 @@ class LivePauses:
 
     def _begun(self, call_id: CallId) -> None:
         call = self._registry.get(call_id)
-        if call is not None and not call.paused.open:
+        if call is None:
+            return
+        if not call.paused.open:
             call.paused.begin(call.reached)
+            self._expected_until_s[call_id] = self._clock.monotonic_s() + EXPECT_S
+            self._loop.call_later(EXPECT_S, self._changed, call_id)
+        self._settle_soon(call_id)
+
+    def _changed(self, call_id: CallId) -> None:
+        self._expected_until_s.pop(call_id, None)
         self._settle_soon(call_id)
 
     def _settle_soon(self, call_id: CallId) -> None:
@@ -113,13 +124,17 @@ class LivePauses:
         """Make a call's silence what its rows say, and store where it lies."""
         rows = await asyncio.to_thread(self._of_call, call_id)
         call = self._registry.get(call_id)
-        if call is None or not call.lanes or not rows:
+        if call is None or not call.lanes:
             return
-        now_paused = rows[-1].ended_at is None
-        if now_paused and not call.paused.open:
-            call.paused.begin(call.reached)
-        elif not now_paused and call.paused.open:
-            call.paused.finish(call.spoken(self._clock.monotonic_s()))
+        now_s = self._clock.monotonic_s()
+        if rows and rows[-1].ended_at is None:
+            self._expected_until_s.pop(call_id, None)
+            if not call.paused.open:
+                call.paused.begin(call.reached)
+        elif now_s < self._expected_until_s.get(call_id, 0.0):
+            return
+        elif call.paused.open:
+            call.paused.finish(call.spoken(now_s))
         for row in rows:
             start_ms, end_ms = _place(call, row)
             if (start_ms, end_ms) != (row.start_ms, row.end_ms):

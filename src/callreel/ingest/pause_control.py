@@ -1,8 +1,8 @@
 """Pausing and resuming the recordings of a call: ours in whichever process writes them, and the carrier's.
 
-The row comes first, so that a call stays paused whatever is killed next. Then the process with the call's streams is
-notified, and the carrier asked to record silence (`PauseBehavior=silence`: lengths stay equal). Where the carrier does
-not, the row and its event say so at once; `sweep` requests it again for as long as it matters.
+The process with the call's streams is notified first: it may take the database a moment to take the row, from which on a
+call stays paused whatever is killed. Then the carrier is asked to record silence (`PauseBehavior=silence`: lengths stay
+equal). Where it does not, the row and its event say so at once; `sweep` requests it again for as long as it matters.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 CARRIER_TIMEOUT_S = 5.0
 """Of one request: people wait for its outcome."""
-CONFIRM_S = 1.0
+CONFIRM_S = 3.0
 """How long a request waits for the process with the call's streams."""
 SWEEP_EVERY_S = 1.0
 _PENDING = timedelta(seconds=2 * CARRIER_TIMEOUT_S)
@@ -68,14 +68,19 @@ class PauseControl:
 
     def pause(self, call_id: CallId, cause: PauseCause, by: str = "") -> PauseRow:
         """Pause a live call; one that is paused stays so. Raises PauseError."""
-        with self._database.write() as conn:
-            row, is_new = pauses.begin(conn, call_id, cause, by, self._clock.now())
-            if row is None:
-                raise PauseError("the call is over, so there is nothing to pause")
-            event = self._services.publisher.record(conn, row.event) if is_new else None
-            describe(cause=cause.value)
-            if is_new and cause is PauseCause.PHRASE:
-                self._audit(conn, AuditAction.PAUSED, call_id, cause)
+        self._services.notify(True, call_id)
+        try:
+            with self._database.write() as conn:
+                row, is_new = pauses.begin(conn, call_id, cause, by, self._clock.now())
+                if row is None:
+                    raise PauseError("the call is over, so there is nothing to pause")
+                event = self._services.publisher.record(conn, row.event) if is_new else None
+                describe(cause=cause.value)
+                if is_new and cause is PauseCause.PHRASE:
+                    self._audit(conn, AuditAction.PAUSED, call_id, cause)
+        except CallreelError:
+            self._services.notify(False, call_id)
+            raise
         self._services.notify(True, call_id)
         if event is not None:
             self._services.publisher.publish(event)

@@ -99,14 +99,7 @@ class LayerComparison:
             )
         # Between two consecutive recordings nothing was recorded, as in a pause.
         paused = len(parts) > 1 or any(part.row.paused for part in parts)
-        # The carrier did not resume: its recording is silent from there on.
-        paused |= any(
-            pause.ended_at
-            and not pause.carrier_resumed
-            and pause.carrier is CarrierPause.PAUSED
-            and pause.ended_by is not PauseEnd.CALL
-            for pause in paused_by_us
-        )
+        paused |= any(map(_never_resumed, paused_by_us))
         # The process died between making the files and saving the row of their stream.
         unsaved_stream = not streamed and any(f.layer is Layer.LIVE_8K for f in rows.files)
         return Facts(
@@ -159,10 +152,19 @@ class LayerComparison:
         self._publisher.publish(*events)
 
 
+_MAYBE_PAUSED = (CarrierPause.PAUSED, CarrierPause.AWAY)
+
+
+def _never_resumed(pause: PauseRow) -> bool:
+    """Whether the carrier's recording may be silent from a pause on to its end."""
+    ended_before_the_call = pause.ended_at is not None and pause.ended_by is not PauseEnd.CALL
+    return ended_before_the_call and not pause.carrier_resumed and pause.carrier in _MAYBE_PAUSED
+
+
 def _edges_ms(pause: PauseRow) -> int:
     """How much sound around a pause one capture may lack: until the carrier resumed, and a moment at its start."""
     resumed_ms = 0
-    if pause.ended_at is not None and pause.carrier_resumed and pause.carrier is CarrierPause.PAUSED:
+    if pause.ended_at is not None and pause.carrier_resumed and pause.carrier in _MAYBE_PAUSED:
         resumed_ms = round((pause.carrier_at - pause.ended_at).total_seconds() * 1000)
     return PAUSE_EDGE_MS + max(0, resumed_ms)
 
