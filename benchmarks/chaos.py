@@ -20,9 +20,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import httpx2
 import numpy as np
 from tests.end_to_end.house import TECHNICIAN, House
 
@@ -42,6 +43,8 @@ KILLED_IN_START = 0.2
 """The share of kills that strike a server before it answers."""
 ANSWERS_S = 300.0
 """The longest that a server may take to start, on a machine that has other work."""
+PAUSED = 0.7
+"""The share of live calls that a person pauses or resumes before a kill."""
 SETTLE_S = 180.0
 DEADLINE_S = 30
 ESTABLISHED = "01"
@@ -72,6 +75,8 @@ class Report:
     took_s: int
     database: str
     findings: tuple[str, ...]
+    pauses: int = 0
+    """How often a person paused or resumed a call, many of them just before a kill."""
 
     @property
     def clean(self) -> bool:
@@ -97,7 +102,7 @@ def run(
         caller = _Caller(house, chance)
         url = database_url or f"sqlite:///{house.data_dir / 'app.db'}"
         spoilt: set[str] = set()
-        in_start = unread_ms = 0
+        in_start = unread_ms = pauses = 0
         for kill in range(kills):
             caller.allow(calls * (kill + 1) // kills)
             if chance.random() < KILLED_IN_START:
@@ -106,6 +111,7 @@ def run(
             else:
                 house.until(house.answers, ANSWERS_S)
                 caller.work(chance.uniform(0.0, UP_S))
+                pauses += _pause_some(house, chance)
             unread_ms = max(unread_ms, _unread_ms(house))
             house.kill_server()
             spoilt |= _unplayable(house, url, master)
@@ -118,9 +124,10 @@ def run(
         left_open = _settle(house)
         house.stop_server()
         found = audit(house.data_dir, url, outcomes, master)
-    return _report(
+    report = _report(
         found, outcomes, spoilt, left_open, caller.refused, kills, in_start, unread_ms, began, database_url
     )
+    return replace(report, pauses=pauses)
 
 
 def _unplayable(house: House, database_url: str, master: str | None) -> set[str]:
@@ -196,6 +203,20 @@ def _voice(rng: np.random.Generator) -> np.ndarray:
     samples = rng.normal(0, 3_000, round(VOICE_S * RATE_HZ))
     bursts = np.repeat(rng.random(round(VOICE_S * 4)) < 0.6, RATE_HZ // 4)
     return np.clip(samples * bursts, -30_000, 30_000).astype(np.int16)
+
+
+def _pause_some(house: House, chance: random.Random) -> int:
+    """Pause or resume some of the live calls; how many."""
+    try:
+        listed = house.client.get("/api/calls", params={"state": "live"}).json()["calls"]
+        changes = [
+            house.client.post(f"/api/calls/{call['call_id']}/{chance.choice(('pause', 'resume'))}")
+            for call in listed
+            if chance.random() < PAUSED
+        ]
+    except httpx2.HTTPError:
+        return 0
+    return sum(change.status_code == 200 for change in changes)
 
 
 def _unread_ms(house: House) -> int:

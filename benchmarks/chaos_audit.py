@@ -14,11 +14,13 @@ from callreel.domain.call import CallState, Role, Track
 from callreel.domain.errors import AudioFileError, StoreError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import LegSid
+from callreel.domain.pause import PauseEnd
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind
 from callreel.simulator.scenario import CallOutcome, RecordingOutcome
-from callreel.store.calls import calls, layers, outbox, recordings
+from callreel.store.calls import calls, layers, outbox, pauses, recordings
 from callreel.store.calls.calls import CallRow
+from callreel.store.calls.pauses import PauseRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import live_events, transcripts
 from callreel.store.encryption.keyring import Keyring
@@ -110,10 +112,11 @@ def _call(conn: Connection, blobs: BlobStore, outcome: CallOutcome, found: Findi
     for file in files:
         _file(blobs, file, found)
     for recording in outcome.recordings:
-        _recording(conn, blobs, row, recording, files, found)
+        start_ms = outcome.streams[0].start_ms if outcome.streams else None
+        _recording(conn, blobs, row, recording, files, start_ms, found)
     _transcripts(conn, row, found)
     for role in Role:
-        _live(blobs, role, outcome, files, found)
+        _live(blobs, role, outcome, files, pauses.of_call(conn, row.id), found)
 
 
 def _file(blobs: BlobStore, file: LayerFile, found: Findings) -> None:
@@ -132,6 +135,7 @@ def _recording(
     row: CallRow,
     outcome: RecordingOutcome,
     files: list[LayerFile],
+    stream_start_ms: int | None,
     found: Findings,
 ) -> None:
     stored = [r for r in recordings.of_call(conn, row.id) if r.state is CloudState.STORED]
@@ -146,8 +150,32 @@ def _recording(
     if len(whole) > 1 or sum(file.layer is Layer.CLOUD_CHANNEL for file in files) != 2:
         found.doubled.append(f"{row.leg_sid}: {[file.path for file in files]}")
     kept = read_samples(blobs.path(whole[0].path), blobs.keys)
-    if not np.array_equal(kept, outcome.samples):
-        found.lost.append(f"{row.leg_sid}: the kept recording is not what the carrier recorded")
+    started_ms = stream_start_ms - outcome.start_ms if stream_start_ms is not None else None
+    if (why := _beyond_pauses(kept, outcome.samples, pauses.of_call(conn, row.id), started_ms)) is not None:
+        found.lost.append(f"{row.leg_sid}: the kept recording {why}")
+
+
+def _beyond_pauses(
+    kept: np.ndarray, sent: np.ndarray, paused: Sequence[PauseRow], start_ms: int | None
+) -> str | None:
+    """What is wrong with `kept` [n] or [n, channels]: it must be `sent`, and silence in pauses, `start_ms` later than in the
+    live layers (None: unknown). Outside of pauses there is silence only around one, or if one was never placed.
+    """
+    if kept.shape != sent.shape:
+        return f"has {kept.shape} samples, not {sent.shape}"
+    other = np.any((kept != sent).reshape(len(kept), -1), axis=1)
+    silent = np.all(kept.reshape(len(kept), -1) == 0, axis=1)
+    if (other & ~silent).any() or (other.any() and not paused):
+        return "is not what was sent"
+    for pause in paused:
+        if pause.start_ms is None or start_ms is None:
+            continue
+        ends_ms = pause.end_ms if pause.end_ms is not None else len(kept) // 8
+        unknown = pause.end_ms is None and pause.ended_by is not PauseEnd.CALL
+        first, last = ((ms + start_ms) * 8 for ms in (pause.start_ms, ends_ms))
+        if not unknown and not silent[max(first, 0) : max(last, 0)].all():
+            return "has sound in a pause"
+    return None
 
 
 def _stages(conn: Connection, row: CallRow) -> list[tuple[str, str, str | None, bool]]:
@@ -172,13 +200,18 @@ def _transcripts(conn: Connection, row: CallRow, found: Findings) -> None:
 
 
 def _live(
-    blobs: BlobStore, role: Role, outcome: CallOutcome, files: list[LayerFile], found: Findings
+    blobs: BlobStore,
+    role: Role,
+    outcome: CallOutcome,
+    files: list[LayerFile],
+    paused: Sequence[PauseRow],
+    found: Findings,
 ) -> None:
     sent = mulaw.decode(outcome.sent.get(TRACKS[role], b""))
     paths = [blobs.path(f.path) for f in files if f.layer is Layer.LIVE_8K and f.role is role]
     if not sent.size:
         return  # there was no server for the stream to come to
     kept = read_samples(paths[0], blobs.keys) if paths else np.zeros(0, np.int16)
-    if not np.array_equal(kept, sent[: kept.size]):
-        found.unplayable.append(f"{outcome.call_sid}: layer 1 of {role} is not what was sent")
+    if (why := _beyond_pauses(kept, sent[: kept.size], paused, 0)) is not None:
+        found.unplayable.append(f"{outcome.call_sid}: layer 1 of {role} {why}")
     found.audio_lost_ms.append(max(0, sent.size - kept.size) // 8)

@@ -58,6 +58,7 @@ AGREE = {
     "one party never spoke": (agent(**SILENT), FACTS),
     "a socket that died after the call": (BOTH, facts(stream_cut=True)),
     "paused in a silence": (BOTH, facts(paused=True)),
+    "all recordings were paused": (BOTH, facts(pauses=2, pause_edges_ms=1_000)),
 }
 
 EXPLAINED_BY = {
@@ -90,6 +91,11 @@ EXPLAINED_BY = {
         {"stream_interrupted"},
     ),
     "paused": (both(live_only_ms=4_000), facts(paused=True), {"paused"}),
+    "all recordings were paused, one a little later": (
+        both(live_only_ms=900, unmatched_ms=200),
+        facts(pauses=1, pause_edges_ms=500),
+        {"paused"},
+    ),
     "paused and shortened": (both(live_only_ms=300, jump_ms=300.0), facts(paused=True), {"paused"}),
     "one channel": ((), facts(cloud_channels=1), {"mono_recording"}),
     "one channel, compared all the same": (
@@ -149,6 +155,11 @@ SUSPECT_FOR = {
     "no sound in the live layer": (agent(correlation=None, unmatched_ms=9_000), FACTS, {"unmatched_sound"}),
     "no sound in the cloud": (agent(correlation=None, live_only_ms=100), FACTS, {"live_only_sound"}),
     "the cloud lost sound": (agent(live_only_ms=520), FACTS, {"live_only_sound"}),
+    "a pause does not explain so much": (
+        agent(live_only_ms=1_020, unmatched_ms=580),
+        facts(pauses=1, pause_edges_ms=500),
+        {"live_only_sound", "unmatched_sound"},
+    ),
     "the callback says otherwise": (BOTH, facts(callback_duration_s=62), {"duration_differs"}),
     "the parties begin apart": (agent(offset_ms=440.0), FACTS, {"offset_differs"}),
     "live before the cloud": (both(offset_ms=-300.0), FACTS, {"offset_differs"}),

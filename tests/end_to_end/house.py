@@ -183,6 +183,11 @@ class House:
         answer: dict[str, Any] = self.client.get(f"/api/calls/{found[0]['call_id']}").json()
         return answer
 
+    def call_of(self, call_id: str) -> dict[str, Any]:
+        """The call with that id, as the API returns it."""
+        answer: dict[str, Any] = self.client.get(f"/api/calls/{call_id}").json()
+        return answer
+
     def closed_call(self, call_sid: str) -> dict[str, Any]:
         """The call once it has its verdict."""
         call: dict[str, Any] = {}

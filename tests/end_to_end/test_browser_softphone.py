@@ -15,6 +15,7 @@ from callreel.domain.call import Role
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallScript, Technician
 from callreel.simulator.sound.voices import load_voice, shipped_voice
+from tests.end_to_end.album import PICTURES
 from tests.end_to_end.cable import Cable
 from tests.end_to_end.house import CALLER_ID
 from tests.end_to_end.phone_house import (
@@ -182,6 +183,50 @@ def test_lost_media_socket_pauses_the_layers_and_loses_no_words(desk: Page, hous
     assert [reason["code"] for reason in call["reasons"]] != []
     house.until(lambda: displayed_words(desk) == stored_words(house, call_id), CALLING_MS / 1000)
     watcher.close()
+
+
+def test_recording_is_paused_on_the_phone_and_the_page_of_the_call(desk: Page, house: CableHouse) -> None:
+    house.set_technician(Technician(ring_s=1.0, faults=(Fault("pause-refused", 1),)))
+    talk(desk)
+    call_id = call_id_of(desk)
+    watcher = desk.context.new_page()
+    watcher.goto(f"{house.url}/calls/{call_id}")
+    pages = (desk, watcher)
+    desk.keyboard.press("p")
+    for page in pages:
+        expect(page.locator("[data-pause-state]")).to_contain_text(
+            re.compile("^Recording paused since 0:"), timeout=CALLING_MS
+        )
+        expect(page.locator("[data-pause-warning]")).to_contain_text(
+            "The carrier's recording is not paused", timeout=CALLING_MS
+        )
+        expect(page.get_by_role("button", name="Resume recording")).to_be_visible()
+    take_picture(watcher, "paused")
+    take_picture(desk, "paused-phone")
+    watcher.keyboard.press("p")
+    for page in pages:
+        expect(page.get_by_role("button", name="Pause recording")).to_be_enabled(timeout=CALLING_MS)
+        expect(page.locator("[data-pause-state]")).to_be_hidden()
+    desk.evaluate("document.dispatchEvent(new Event('callreel-pause'))")
+    expect(watcher.locator("[data-pause-state]")).to_contain_text("for a form field", timeout=CALLING_MS)
+    expect(watcher.locator("[data-pause-warning]")).to_be_hidden()
+    desk.evaluate("document.dispatchEvent(new Event('callreel-resume'))")
+    expect(watcher.get_by_role("button", name="Pause recording")).to_be_enabled(timeout=CALLING_MS)
+    desk.get_by_role("button", name="Hang up").click()
+    house.set_technician(TECHNICIAN)
+    expect(desk.locator("recording-pause")).to_have_count(0, timeout=CALLING_MS)
+    expect(watcher.locator("#head .badge")).to_have_text(re.compile("Verified|Explained"), timeout=CHECKED_MS)
+    expect(watcher.locator(".pauses li")).to_have_count(2)
+    expect(watcher.locator(".pauses li").first).to_contain_text("The carrier's recording was not paused")
+    expect(watcher.locator("call-review[data-ready] canvas")).to_be_visible()
+    take_picture(watcher, "paused-review")
+    watcher.close()
+
+
+def take_picture(page: Page, name: str) -> None:
+    """For people who work on the pages: in the folder that `CALLREEL_PICTURES` names."""
+    if PICTURES:
+        page.screenshot(path=f"{PICTURES}/{name}.png")
 
 
 def test_page_without_network_catches_up_without_a_gap(

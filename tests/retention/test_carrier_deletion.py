@@ -3,15 +3,18 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import insert
 
 from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
 from callreel.domain.call import CallState
 from callreel.domain.cost import Prices
 from callreel.domain.ids import RecordingSid
+from callreel.domain.pause import ANY, UNCONFIRMED, CarrierPause, PauseCause
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.verdict import Verdict
 from callreel.retention.carrier_deletion import Deletion, saved_a_month
 from callreel.store.calls import calls, deletions, layers, recordings
+from callreel.store.db.tables import pauses
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
 from tests.support.rest_server import Answer, RestServer, rest_server
 from tests.support.rows import all_calls
@@ -44,11 +47,17 @@ def kept(installation: Installation) -> Installation:
     return installation
 
 
-def deletion(installation: Installation, server: RestServer, after_days: int | None = 7) -> Deletion:
+def deletion(
+    installation: Installation,
+    server: RestServer,
+    after_days: int | None = 7,
+    paused: frozenset[CarrierPause] = frozenset(),
+) -> Deletion:
     carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
     return Deletion(
-        installation.database, installation.blobs, carrier, installation.clock, after_days=after_days
-    )
+        installation.database, installation.blobs, carrier, installation.clock, after_days=after_days,
+        paused=paused,
+    )  # fmt: skip
 
 
 def age(installation: Installation, days: float) -> None:
@@ -74,6 +83,38 @@ def test_verified_recording_is_deleted_once_after_its_days(kept: Installation, s
 def test_without_a_period_nothing_is_deleted(kept: Installation, server: RestServer) -> None:
     age(kept, 1_000)
     assert deletion(kept, server, None).sweep() == [] and server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "deleted"),
+    [
+        (CarrierPause.REFUSED, UNCONFIRMED, True),
+        (CarrierPause.AWAY, UNCONFIRMED, True),
+        (CarrierPause.PAUSED, UNCONFIRMED, False),
+        (CarrierPause.PAUSED, ANY, True),
+        (None, ANY, False),
+    ],
+)
+def test_recording_with_a_pause_is_deleted_by_policy_at_once(
+    kept: Installation,
+    server: RestServer,
+    state: CarrierPause | None,
+    policy: frozenset[CarrierPause],
+    deleted: bool,
+) -> None:
+    with kept.database.write() as conn:
+        if state is not None:
+            call_id = all_calls(conn)[0].id
+            conn.execute(
+                insert(pauses).values(
+                    call_id=call_id, began_at=NOON, cause=PauseCause.PERSON, by="", carrier=state,
+                    carrier_why="", carrier_resumed=True, carrier_at=NOON,
+                )
+            )  # fmt: skip
+    assert [bool(outcome.why) for outcome in deletion(kept, server, None, policy).sweep()] == [
+        False
+    ] * deleted
+    assert tombstones(kept) == [(SID, False)] * deleted
 
 
 def test_dry_run_lists_deletions_without_requests(kept: Installation, server: RestServer) -> None:
