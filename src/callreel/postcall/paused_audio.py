@@ -15,6 +15,7 @@ from callreel.audio.source import Source, Stretch
 from callreel.audio.wav import MULAW, WavInfo
 from callreel.domain.call import Role, Topology
 from callreel.domain.pause import PauseEnd
+from callreel.domain.verdict import Comparison
 from callreel.postcall.call_audio import CallRows, live_sources
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
@@ -22,7 +23,7 @@ from callreel.store.files.blobs import BlobStore
 from callreel.store.files.part_file import PartFile
 from callreel.store.files.sound_files import SoundFile, at_rate
 
-AROUND_MS = 60_000
+AROUND_MS = 20_000
 """How much audio on either side of a pause is looked for in the recording."""
 MARGIN_MS = 40
 CLOCK_MARGIN_MS = 2_000
@@ -64,7 +65,21 @@ def silence_pauses(
             (topology.role_of_channel(number), stack.enter_context(at_rate(sound, TELEPHONE_HZ, number)))
             for number in range(1, min(sound.channels, 2) + 1)
         ]
-        stretches = [_in_recording(pause, live, channels, recording, rows) for pause in paused]
+        size_ms = max((source.size for source in live.values()), default=0) // SAMPLES_PER_MS
+        whole = _best(live, channels, 0, size_ms)
+        steady = whole is not None and len(rows.streamed) < 2 and whole.jump_ms <= MARGIN_MS / 2
+        stretches = []
+        for pause in paused:
+            place = live_stretch_ms(pause)
+            found = None
+            if place is not None and whole is not None and steady:
+                drift_ms = round(abs(whole.drift_ppm) * size_ms / 1e6)
+                found = _placed(place, round(whole.offset_ms), round(whole.offset_ms), MARGIN_MS + drift_ms)
+            elif place is not None:
+                found = _by_surroundings(place, live, channels, size_ms)
+                if found is None and whole is not None:
+                    found = _placed(place, round(whole.offset_ms), round(whole.offset_ms), CLOCK_MARGIN_MS)
+            stretches.append(found or _by_clock(pause, recording, rows))
     silent = [tuple(_place(ms, info) for ms in stretch) for stretch in stretches]
     part.overwrite([(first, last) for first, last in silent if first < last], _silence(info))
     return sum(max(0, last - first) // info.frame_bytes * 1000 // info.rate_hz for first, last in silent)
@@ -75,33 +90,30 @@ def _place(ms: int, info: WavInfo) -> int:
     return info.data_offset + min(max(ms, 0) * info.rate_hz // 1000 * info.frame_bytes, info.data_bytes)
 
 
-def _in_recording(
-    pause: PauseRow,
-    live: Mapping[Role, Source],
-    channels: Sequence[tuple[Role, Source]],
-    recording: RecordingRow,
-    rows: CallRows,
-) -> tuple[int, int]:
-    """Where a pause lies in the recording, in ms; it may reach beyond either end."""
-    place = live_stretch_ms(pause)
-    if place is None:
-        return _by_clock(pause, recording, rows)
+def _placed(place: tuple[int, int], start_offset: int, end_offset: int, margin_ms: int) -> tuple[int, int]:
+    return place[0] + start_offset - margin_ms, place[1] + end_offset + margin_ms
+
+
+def _by_surroundings(
+    place: tuple[int, int], live: Mapping[Role, Source], channels: Sequence[tuple[Role, Source]], size_ms: int
+) -> tuple[int, int] | None:
+    """Where a pause lies in the recording, in ms, by the audio before and after it: several streams have several offsets."""
     start_ms, end_ms = place
-    size_ms = max((source.size for source in live.values()), default=0) // SAMPLES_PER_MS
-    before = _offset_ms(live, channels, max(0, start_ms - AROUND_MS), start_ms)
-    after = _offset_ms(live, channels, end_ms, end_ms + AROUND_MS) if end_ms < size_ms else None
-    if before is None and after is None:
-        before = _offset_ms(live, channels, 0, size_ms)
-    first, last = (before, after) if before is not None else (after, after)
-    if first is None:
-        return _by_clock(pause, recording, rows)
-    return start_ms + first - MARGIN_MS, end_ms + (first if last is None else last) + MARGIN_MS
+    begins_ms = max(0, start_ms - AROUND_MS)
+    before = _best(live, channels, begins_ms, start_ms)
+    after = _best(live, channels, end_ms, end_ms + AROUND_MS) if end_ms < size_ms else None
+    offsets = [
+        round(one.offset_ms) - first_ms
+        for one, first_ms in ((before, begins_ms), (after, end_ms))
+        if one is not None
+    ]
+    return _placed(place, offsets[0], offsets[-1], MARGIN_MS) if offsets else None
 
 
-def _offset_ms(
+def _best(
     live: Mapping[Role, Source], channels: Sequence[tuple[Role, Source]], start_ms: int, end_ms: int
-) -> int | None:
-    """How much later the live layers' stretch lies in the recording; None if it is not found there."""
+) -> Comparison | None:
+    """The better of both parties' comparisons of that stretch of the live layers; None if neither is in the recording."""
     first, last = start_ms * SAMPLES_PER_MS, end_ms * SAMPLES_PER_MS
     found = [
         compare(role, Stretch(source, first, last), channel)
@@ -110,7 +122,7 @@ def _offset_ms(
         if (of_role is role or len(channels) == 1) and first < min(last, source.size)
     ]
     best = max(found, key=lambda one: one.correlation or 0.0, default=None)
-    return round(best.offset_ms) - start_ms if best is not None and best.aligned else None
+    return best if best is not None and best.aligned else None
 
 
 def _by_clock(pause: PauseRow, recording: RecordingRow, rows: CallRows) -> tuple[int, int]:
