@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
+from callreel.audio.samples import Samples
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
 from callreel.domain.recording import Layer
 from callreel.domain.verdict import Verdict
@@ -14,7 +15,7 @@ from callreel.domain.work import Workflow
 from callreel.store.calls import facts
 from callreel.store.db.tables import pauses
 from callreel.store.files.sound_files import read_wav
-from tests.support.installation import NOON, Installation, Samples, speech
+from tests.support.installation import NOON, Installation, speech
 from tests.support.recorded_call import (
     AGENT_SAYS,
     LATE_MS,

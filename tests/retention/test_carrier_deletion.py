@@ -111,7 +111,7 @@ def test_recording_with_a_pause_is_deleted_by_policy_at_once(
                     carrier_why="", carrier_resumed=True, carrier_at=NOON,
                 )
             )  # fmt: skip
-    assert [bool(outcome.why) for outcome in deletion(kept, server, None, policy).sweep()] == [
+    assert [bool(outcome.reason) for outcome in deletion(kept, server, None, policy).sweep()] == [
         False
     ] * deleted
     assert tombstones(kept) == [(SID, False)] * deleted
