@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId, RecordingSid, StreamSid
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.consent import ConsentHandler
@@ -25,6 +26,7 @@ from callreel.web.carrier import consent as consent_webhooks
 from callreel.web.carrier import webhooks
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.errors import install_error_handlers
+from callreel.web.options import WebContext
 from tests.support.installation import (
     ACCOUNT,
     NOON,
@@ -102,12 +104,12 @@ class CarrierSide:
 
 
 def consenting(
-    installation: Installation, granted: Callable[[CallId], None] = lambda call_id: None
+    services: Installation | WebContext, granted: Callable[[CallId], None] = lambda call_id: None
 ) -> ConsentHandler:
+    commits = GroupCommit(services.database, services.publisher)
     return ConsentHandler(
-        installation.database, installation.commits, answer_options(), installation.clock,
-        lambda: "token-of-consent", granted,
-    )  # fmt: skip
+        services.database, commits, answer_options(), services.clock, lambda: "token-of-consent", granted
+    )
 
 
 @contextmanager

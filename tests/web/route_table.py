@@ -118,7 +118,7 @@ TABLE = (
     Route("GET", "/api/consent", ADMINISTRATORS, SESSION),
     Route("PUT", "/api/consent", ADMINISTRATORS, SESSION, json={"version": 0, "rules": [], "notices": []}),
     Route("POST", "/api/consent/preview", ADMINISTRATORS, SESSION, json={"direction": "outgoing"}),
-    Route("POST", "/api/consent/sounds", ADMINISTRATORS, SESSION, 415, json={}),
+    Route("POST", "/api/consent/sounds", ADMINISTRATORS, SESSION, 422),
     # Placing calls
     Route("GET", "/api/softphone", SIGNED_IN, SESSION),
     Route("POST", "/api/softphone/token", SIGNED_IN, SESSION),

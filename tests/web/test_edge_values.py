@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -85,10 +84,9 @@ def client(place: Seed, cheap_hashes: None) -> TestClient:
     )  # fmt: skip
     commits = GroupCommit(place.database, context.publisher)
     voice = answering(cast(Any, context))
-    consent = consenting(
-        cast(Any, SimpleNamespace(database=place.database, commits=commits, clock=context.clock))
+    services = CarrierServices(
+        signature_check(), PUBLIC, voice, consenting(context), intake, commits, Counters()
     )
-    services = CarrierServices(signature_check(), PUBLIC, voice, consent, intake, commits, Counters())
     app = create_app(context, services)
     app.state.sign_in._by_address = app.state.sign_in.welcome_attempts = AttemptLimit(limit=10**6)
     return TestClient(app, base_url=PUBLIC, follow_redirects=False, raise_server_exceptions=False)

@@ -228,7 +228,7 @@ def _app(place: Seed) -> FastAPI:
         signature_check(),
         PUBLIC,
         answering(carrier),
-        consenting(carrier),
+        consenting(context),
         intake,
         GroupCommit(place.database, context.publisher),
         counters,
