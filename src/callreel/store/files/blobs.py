@@ -31,6 +31,7 @@ from callreel.store.encryption.sealed_file import DamagedFileError, FileKeys
 from callreel.store.files.durable_files import make_folder, path_inside, sync_file, sync_folder
 from callreel.store.files.object_store import BLOCK_BYTES, ObjectStore, Sealed, StoredObject
 from callreel.store.files.part_file import PartFile
+from callreel.store.files.positioned_file import PositionedFile
 from callreel.store.files.stored_file import (
     FileWriter,
     SealedReader,
@@ -426,14 +427,13 @@ class BlobWriter:
         self._part.unlink(missing_ok=True)
 
 
-class _ObjectFile(io.RawIOBase):
+class _ObjectFile(PositionedFile):
     """An object's stored bytes as a seekable file. Each read is one request, so put it behind a buffer."""
 
     def __init__(self, objects: ObjectStore, stored: StoredObject) -> None:
+        super().__init__(stored.stored_bytes)
         self._objects = objects
         self._stored = stored
-        self._at = 0
-        self.size_bytes = stored.stored_bytes
 
     def stream(self, start: int, stop: int) -> Iterator[bytes]:
         return self._objects.read(self._stored, start, stop)
@@ -442,20 +442,6 @@ class _ObjectFile(io.RawIOBase):
 
     def read_at(self, at: int, count: int) -> bytes:
         return b"".join(self.stream(at, min(at + count, self.size_bytes)))
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size_bytes}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         target = memoryview(buffer).cast("B")

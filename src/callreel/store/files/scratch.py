@@ -4,7 +4,6 @@ For audio that is too long for memory. Any part may be written again, as encoder
 by AES-256-GCM, with a new nonce at each writing.
 """
 
-import io
 import os
 import tempfile
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from callreel.store.files.durable_files import write_at
+from callreel.store.files.positioned_file import PositionedFile
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -20,38 +20,23 @@ _PAGE = 64 * 1024
 _STORED = 12 + _PAGE + 16
 
 
-class ScratchFile(io.RawIOBase):
+class ScratchFile(PositionedFile):
     """Readable, writable and seekable, for one thread; gone when it is closed. Raises OSError."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._file = tempfile.TemporaryFile(buffering=0)
         self._aead = AESGCM(AESGCM.generate_key(256))
-        self._size = 0
-        self._at = 0
         self._number = -1
         self._page = bytearray(_PAGE)
         self._changed = False
 
-    def readable(self) -> bool:
-        return True
-
     def writable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         target = memoryview(buffer).cast("B")
-        within, count = self._turn_to_page(min(len(target), self._size - self._at))
+        within, count = self._turn_to_page(min(len(target), self.size_bytes - self._at))
         if count <= 0:
             return 0
         target[:count] = self._page[within : within + count]
@@ -67,7 +52,7 @@ class ScratchFile(io.RawIOBase):
             self._changed = True
             written += count
             self._at += count
-            self._size = max(self._size, self._at)
+            self.size_bytes = max(self.size_bytes, self._at)
         return written
 
     def close(self) -> None:

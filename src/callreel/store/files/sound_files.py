@@ -19,6 +19,7 @@ from callreel.audio.resample import rate_blocks
 from callreel.audio.samples import Samples
 from callreel.audio.source import Source, bounds, in_blocks
 from callreel.domain.errors import AudioFileError
+from callreel.store.files.positioned_file import PositionedFile
 from callreel.store.files.scratch import ScratchFile
 
 READ_BLOCK = 1 << 17
@@ -120,32 +121,17 @@ def _opened(file: BinaryIO) -> soundfile.SoundFile:
     return soundfile.SoundFile(_Reheaded(file, wav.plain_head(info), info))
 
 
-class _Reheaded(io.RawIOBase):
+class _Reheaded(PositionedFile):
     """The samples of a WAV file behind another head. Its owner closes the file."""
 
     def __init__(self, file: BinaryIO, head: bytes, info: wav.WavInfo) -> None:
+        super().__init__(len(head) + info.data_bytes)
         self._file = file
         self._head = head
         self._offset = info.data_offset - len(head)
-        self._size = len(head) + info.data_bytes
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
 
     def readinto(self, buffer: Any, /) -> int:
-        wanted = min(len(buffer), self._size - self._at)
+        wanted = min(len(buffer), self.size_bytes - self._at)
         found = self._head[self._at : self._at + wanted]
         if len(found) < wanted:
             self._file.seek(self._at + len(found) + self._offset)

@@ -21,6 +21,7 @@ from callreel.store.encryption.sealed_file import (
     Sealer,
 )
 from callreel.store.files.durable_files import sha256_of, write_at
+from callreel.store.files.positioned_file import PositionedFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -59,7 +60,7 @@ class LocalBytes:
         self._file.close()
 
 
-class SealedReader(io.RawIOBase):
+class SealedReader(PositionedFile):
     """The plaintext of an encrypted file, seekable. Owns `stored`. Each read takes one of `stored`: put it behind a buffer.
 
     Raises EncryptionKeyError, and DamagedFileError for bytes that do not authenticate; with `complete` also for a file
@@ -78,8 +79,7 @@ class SealedReader(io.RawIOBase):
             raise
         self.file_id = header.file_id
         self._records = Records(header, index, name)
-        self.size_bytes = self._records.size_bytes
-        self._at = 0
+        super().__init__(self._records.size_bytes)
 
     def stream(self, start: int, stop: int) -> Iterator[bytes]:
         """Bytes `start` up to but not including `stop`, in pieces."""
@@ -94,20 +94,6 @@ class SealedReader(io.RawIOBase):
         for position, plain in self._records.plain(*span, blocks):
             if piece := plain[max(0, first - position) : max(0, last - position)]:
                 yield piece
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size_bytes}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         target = memoryview(buffer).cast("B")
