@@ -5,7 +5,7 @@ from callreel.domain.access import UserRole
 from callreel.domain.errors import StoreError
 from callreel.store.db.database import Database
 from callreel.store.db.tables import users as user_table
-from callreel.store.people import users
+from callreel.store.people import sessions, users
 from tests.support.rows import NOON, after
 
 
@@ -28,22 +28,39 @@ def test_user_name_is_unique(database: Database) -> None:
 def test_session_lasts_until_it_expires_or_is_closed(database: Database) -> None:
     with database.write() as conn:
         ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON)
-        users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
-        users.open_session(conn, "two", ada.id, after(30), ttl_s=60)
-        assert users.by_session(conn, "one", after(59)) == ada
-        assert users.by_session(conn, "one", after(60)) is None
-        assert users.by_session(conn, "guess", after(1)) is None
-        users.close_session(conn, "two")
-        users.close_session(conn, "two")
-        assert users.by_session(conn, "two", after(31)) is None
+        sessions.add(conn, "one", ada.id, NOON, ttl_s=60)
+        sessions.add(conn, "two", ada.id, after(30), ttl_s=60)
+        found = sessions.find(conn, "one", after(59))
+        assert found is not None and found.user_id == ada.id
+        assert sessions.find(conn, "one", after(60)) is None
+        assert sessions.find(conn, "guess", after(1)) is None
+        sessions.sign_out(conn, "two")
+        sessions.sign_out(conn, "two")
+        assert sessions.find(conn, "two", after(31)) is None
+
+
+def test_idle_session_ends_unless_it_is_used(database: Database) -> None:
+    with database.write() as conn:
+        ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON)
+        sessions.add(conn, "one", ada.id, NOON, ttl_s=600, address="192.0.2.7", device="Firefox")
+        assert sessions.find(conn, "one", after(59), idle_s=60) is not None
+        assert sessions.find(conn, "one", after(60), idle_s=60) is None
+        assert sessions.all_open(conn, after(60), idle_s=60) == []
+        [row] = sessions.all_open(conn, after(60), user_id=ada.id)
+        assert (row.address, row.device) == ("192.0.2.7", "Firefox")
+        sessions.touch(conn, row.id, after(50))
+        assert sessions.find(conn, "one", after(100), idle_s=60) is not None
+        assert sessions.end(conn, row.id, user_id=ada.id + 1) is None
+        assert sessions.end(conn, row.id) == ada.id
+        assert sessions.find(conn, "one", after(61)) is None
 
 
 def test_disabling_a_user_ends_their_sessions(database: Database) -> None:
     with database.write() as conn:
         ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON)
-        users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
+        sessions.add(conn, "one", ada.id, NOON, ttl_s=60)
         conn.execute(update(user_table).values(disabled=True))
-        assert users.by_session(conn, "one", after(1)) is None
+        assert sessions.find(conn, "one", after(1)) is None
         found = users.get_by_name(conn, "ada")
     assert found is not None and found.disabled
 
@@ -59,12 +76,12 @@ def test_password_change_ends_sessions(database: Database) -> None:
     with database.write() as conn:
         users.add(conn, "root", "hash", UserRole.ADMINISTRATOR, NOON)
         ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)
-        users.open_session(conn, "one", ada.id, NOON, ttl_s=60)
+        sessions.add(conn, "one", ada.id, NOON, ttl_s=60)
         changed = users.change(conn, ada.id, role=UserRole.SUPERVISOR)
         assert changed is not None and changed.role is UserRole.SUPERVISOR
-        assert users.by_session(conn, "one", NOON) == changed
+        assert sessions.find(conn, "one", NOON) is not None
         users.change(conn, ada.id, password_hash="new")
-        assert users.by_session(conn, "one", NOON) is None
+        assert sessions.find(conn, "one", NOON) is None
         assert users.change(conn, 999, disabled=True) is None
 
 
@@ -86,6 +103,6 @@ def test_all_sessions_of_a_user_are_closed(database: Database) -> None:
         ada = users.add(conn, "ada", "hash", UserRole.AGENT, NOON)
         ben = users.add(conn, "ben", "hash", UserRole.AGENT, NOON)
         for token, person in (("one", ada), ("two", ada), ("three", ben)):
-            users.open_session(conn, token, person.id, NOON, ttl_s=60)
-        assert users.close_all_sessions(conn, ada.id) == 2
-        assert users.by_session(conn, "three", NOON) == ben
+            sessions.add(conn, token, person.id, NOON, ttl_s=60)
+        assert sessions.end_all(conn, ada.id) == 2
+        assert [row.name for row in sessions.all_open(conn, NOON)] == ["ben"]

@@ -17,7 +17,7 @@ from callreel.domain.cost import Prices
 from callreel.ingest.pause_control import PauseControl, PauseServices
 from callreel.runtime.clock import Clock
 from callreel.runtime.secret_tokens import new_token, token_hash
-from callreel.store.people import api_tokens, users
+from callreel.store.people import api_tokens, sessions, users
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth import passwords
@@ -100,7 +100,7 @@ def enter(browser: TestClient, place: Seed, name: str) -> TestClient:
     with place.database.write() as conn:
         user = users.get_by_name(conn, name)
         assert user is not None
-        users.open_session(conn, token_hash(token), user.id, datetime.now(UTC), 3600)
+        sessions.add(conn, token_hash(token), user.id, datetime.now(UTC), 3600)
     browser.cookies.set(COOKIE, token, domain="calls.example", path="/")
     return browser
 

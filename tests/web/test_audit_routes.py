@@ -96,6 +96,8 @@ REQUESTS: dict[tuple[str, str], Sent] = {
         {"current": PASSWORD, "new": "another password"}, details={"password": True}
     ),
     ("POST", "/api/people/me/sign-out-everywhere"): Sent(),
+    ("POST", "/me/sessions/{session_id}/end"): Sent(),
+    ("POST", "/sessions/{session_id}/end"): Sent(),
     ("POST", "/api/people"): Sent(
         {"name": "kim", "password": PASSWORD, "role": "agent"}, details={"role": "agent"}
     ),
@@ -129,6 +131,7 @@ VALUES = {
     "note_id": "1",
     "person_id": "2",
     "token_id": "1",
+    "session_id": "1",
     "technician_id": "1",
     "redaction_id": "1",
     "sid": SID,

@@ -30,6 +30,7 @@ VALUES = {
     "{redaction_id}": "1",
     "{person_id}": "1",
     "{token_id}": "1",
+    "{session_id}": "1",
     "{technician_id}": "1",
     "{sid}": "RE" + "0" * 32,
     "{sha256}": "0" * 64,

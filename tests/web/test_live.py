@@ -15,7 +15,7 @@ from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.store.calls import live_events
-from callreel.store.people import users
+from callreel.store.people import sessions, users
 from callreel.web.api.live_events import HEARTBEAT, Subscription, event_stream, event_text
 from callreel.web.app import WebOptions
 from tests.support.seed import ABSENT, DONE, LIVE, Seed, record
@@ -211,7 +211,7 @@ def test_event_stream_ends_with_the_session(make_app: MakeApp, place: Seed, chan
         assert user is not None
         match change:
             case "sign out":
-                users.close_all_sessions(conn, user.id)
+                sessions.end_all(conn, user.id)
             case "another role":
                 users.change(conn, user.id, role=UserRole.AGENT)
             case _:

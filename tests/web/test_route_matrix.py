@@ -27,7 +27,7 @@ from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.calls import notes
 from callreel.store.db.tables import api_tokens as token_table
 from callreel.store.db.tables import users as user_table
-from callreel.store.people import api_tokens, technicians, users
+from callreel.store.people import api_tokens, sessions, technicians, users
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.attempts import AttemptLimit
@@ -169,7 +169,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
         token = new_token()
         user = users.get_by_name(conn, name)
         assert user is not None
-        users.open_session(conn, token_hash(token), user.id, now, until.total_seconds())
+        sessions.add(conn, token_hash(token), user.id, now, until.total_seconds())
         return {"Cookie": f"{COOKIE}={token}"}
 
     with place.database.write() as conn:

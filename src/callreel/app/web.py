@@ -103,6 +103,8 @@ def _web_options(
         settings=shown_settings(settings),
         missing=carrier_missing(settings),
         redaction=redaction_options(settings),
+        session_hours=settings.session_hours,
+        session_idle_s=None if settings.session_idle_minutes is None else settings.session_idle_minutes * 60,
         playback_reason=settings.playback_reason,
         audit_search_text=settings.audit_search_text,
     )

@@ -1,9 +1,28 @@
-"""Settings of the audit trail."""
+"""Settings of sessions and of the audit trail."""
 
 from typing import ClassVar
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
+
+
+class SessionSettings(BaseSettings):
+    """How long people stay signed in."""
+
+    title: ClassVar[str] = "Sessions"
+
+    session_hours: float = Field(
+        default=12,
+        gt=0,
+        le=8760,
+        description="Lifetime of a session in hours, after which people sign in again.",
+    )
+    session_idle_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        le=525_600,
+        description="A session without a request for this many minutes ends; live updates of an open page do not count. Default: only its lifetime ends it.",
+    )
 
 
 class AuditSettings(BaseSettings):

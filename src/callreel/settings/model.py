@@ -7,7 +7,7 @@ values, never this object.
 from pydantic import PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from callreel.settings.access import AuditSettings
+from callreel.settings.access import AuditSettings, SessionSettings
 from callreel.settings.carrier import (
     AccountSettings,
     AddressSettings,
@@ -35,6 +35,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     PauseSettings,
     RetentionSettings,
     PrivacySettings,
+    SessionSettings,
     AuditSettings,
     PriceSettings,
     LogSettings,
@@ -45,6 +46,7 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
     LogSettings,
     PriceSettings,
     AuditSettings,
+    SessionSettings,
     PrivacySettings,
     RetentionSettings,
     PauseSettings,

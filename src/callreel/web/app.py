@@ -42,7 +42,7 @@ from callreel.web.errors import install_error_handlers
 from callreel.web.options import WebContext, WebOptions
 from callreel.web.pages import audit as audit_pages
 from callreel.web.pages import erasure as erasure_pages
-from callreel.web.pages import operations, pages, sign_in
+from callreel.web.pages import operations, pages, sessions, sign_in
 from callreel.web.pages.render import STATIC, Renderer
 from callreel.web.pages.static_files import CompressedFiles
 
@@ -50,7 +50,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
-    webhooks, consent_webhooks, pages, sign_in, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
+    webhooks, consent_webhooks, pages, sign_in, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, people, tokens, softphone,
     engines, erasure, erasure_pages, audit, audit_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip

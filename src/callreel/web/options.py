@@ -92,7 +92,8 @@ class WebOptions:
     softphone: SoftphoneOptions = SoftphoneOptions()
     dial_policy: DialPolicy = DialPolicy(frozenset())
     demo_identity: str = "agent"
-    session_hours: int = 12
+    session_hours: float = 12
+    session_idle_s: float | None = None
     heartbeat_s: float = 10.0
     calls_per_page: int = 50
     trusted_proxies: Sequence[str] = ()

@@ -391,10 +391,16 @@ users = _table(
 
 sessions = _table(
     "sessions",
-    Column("token_hash", Text, primary_key=True),
+    Column("id", LargeInteger, primary_key=True),
+    Column("token_hash", Text, nullable=False, unique=True),
     Column("user_id", LargeInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
+    Column("last_seen_at", UTCDateTime, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    # Ids are never reused: a page may still show an ended session.
+    sqlite_autoincrement=True,
 )
 
 api_tokens = _table(

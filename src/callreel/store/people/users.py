@@ -1,17 +1,18 @@
-"""User accounts and their sessions. The web package hashes passwords and session tokens; only hashes are stored."""
+"""User accounts. The web package hashes passwords; only hashes are stored."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count as counting
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from callreel.domain.access import UserRole, identity_of
 from callreel.domain.errors import StoreError
 from callreel.store.db.dialect import advisory_lock, insert_new
 from callreel.store.db.rows import fetch_all, fetch_one
-from callreel.store.db.tables import sessions, users
+from callreel.store.db.tables import users
+from callreel.store.people import sessions
 
 
 class NameTakenError(StoreError):
@@ -80,7 +81,7 @@ def change(
     if values:
         conn.execute(update(users).where(users.c.id == user_id).values(**values))
     if password_hash is not None or disabled:
-        close_all_sessions(conn, user_id)
+        sessions.end_all(conn, user_id)
     return get(conn, user_id)
 
 
@@ -100,36 +101,6 @@ def all_users(conn: Connection) -> list[UserRow]:
 
 def count(conn: Connection) -> int:
     return conn.execute(select(func.count()).select_from(users)).scalar_one()
-
-
-def open_session(conn: Connection, token_hash: str, user_id: int, at: datetime, ttl_s: float) -> None:
-    """Open a session until `at` + `ttl_s` seconds, and delete expired ones."""
-    conn.execute(delete(sessions).where(sessions.c.expires_at <= at))
-    conn.execute(
-        insert(sessions).values(
-            token_hash=token_hash, user_id=user_id, created_at=at, expires_at=at + timedelta(seconds=ttl_s)
-        )
-    )
-
-
-def by_session(conn: Connection, token_hash: str, at: datetime) -> UserRow | None:
-    """The account of a session; None if the session is unknown or expired, or if the account is disabled."""
-    query = (
-        select(users)
-        .join(sessions, sessions.c.user_id == users.c.id)
-        .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > at, users.c.disabled.is_(False))
-    )
-    return fetch_one(conn, UserRow, query)
-
-
-def close_session(conn: Connection, token_hash: str) -> None:
-    """Sign out; an unknown token is ignored."""
-    conn.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
-
-
-def close_all_sessions(conn: Connection, user_id: int) -> int:
-    """Sign a person out everywhere; returns the number of ended sessions."""
-    return conn.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
 
 
 def _free_identity(conn: Connection, name: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.events import Json
 from callreel.store.audit.pending import describe
-from callreel.store.people import users
+from callreel.store.people import sessions, users
 from callreel.store.people.users import UserRow
 from callreel.web.auth.passwords import LONGEST_PASSWORD
 from callreel.web.auth.signin import delete_session_cookie, set_session_cookie
@@ -64,7 +64,7 @@ def sign_out_everywhere(context: Context, person: CurrentPerson) -> Response:
     """End all of your sessions, including this one."""
     if person.id is not None:
         with context.database.write() as conn:
-            users.close_all_sessions(conn, person.id)
+            sessions.end_all(conn, person.id)
     response = Response(status_code=204)
     delete_session_cookie(response, secure=context.options.secure_cookies)
     return response
@@ -89,7 +89,7 @@ async def own_password(
     hashed = await sign_in.hashed(change.new)
     await asyncio.to_thread(_update, context, person.id, hashed)
     response = Response(status_code=204)
-    token = await sign_in.open_session(person.id)
+    token = await sign_in.open_session(person.id, address, request.headers.get("user-agent", ""))
     set_session_cookie(response, token, sign_in.session_s, secure=context.options.secure_cookies)
     return response
 

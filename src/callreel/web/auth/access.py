@@ -93,6 +93,9 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/people", _PEOPLE),
     Rule("GET", "/settings", Right.READ_SETTINGS),
     Rule("GET", "/me"),
+    Rule("POST", "/me/sessions/{session_id}/end", session=True, audit=Did.SESSIONS_ENDED),
+    Rule("GET", "/sessions", _PEOPLE, session=True),
+    Rule("POST", "/sessions/{session_id}/end", _PEOPLE, session=True, audit=Did.SESSIONS_ENDED),
     Rule("GET", "/docs"),
     Rule("GET", "/openapi.json"),
     # Calls

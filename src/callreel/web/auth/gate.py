@@ -139,7 +139,8 @@ class Gate:
     async def _person(self, scope: Scope, token: str | None, address: str | None = None) -> Person | None:
         if token is not None:
             return await self._sign_in.by_token(token, address)
-        return await self._sign_in.by_session(session_token(scope))
+        # A check without an address belongs to a long response, which is no use by a person.
+        return await self._sign_in.by_session(session_token(scope), used=address is not None)
 
     async def _still_allowed(self, scope: Scope, token: str | None, person: Person) -> bool:
         """Whether the same request would still come from the same person with the same rights."""

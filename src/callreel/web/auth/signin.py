@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.audit.pending import describe
-from callreel.store.people import api_tokens, users
+from callreel.store.people import api_tokens, sessions, users
 from callreel.store.people.users import UserRow
 from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
 from callreel.web.auth.passwords import hash_password, verify_password
@@ -28,13 +28,14 @@ from callreel.web.options import WebContext
 log = logging.getLogger(__name__)
 
 COOKIE: Final = "callreel_session"
+LONGEST_DEVICE: Final = 200
 _CONCURRENT_HASHES: Final = 2
 _MOST_WAITING: Final = 40
 """Requests that hash or wait for it; about a second of work."""
 _MOST_PROVEN: Final = 10_000
 """Tokens that were valid lately; a wrong token is not among them, so they are not counted as attempts."""
 _TOUCH_INTERVAL: Final = timedelta(minutes=1)
-"""How often the last use of an API token is stored."""
+"""How often the last use of an API token or a session is stored."""
 
 
 class SignIn:
@@ -44,6 +45,7 @@ class SignIn:
         self._database = context.database
         self._clock = context.clock
         self.session_s = context.options.session_hours * 3600.0
+        self.idle_s = context.options.session_idle_s
         self._by_name = AttemptLimit(limit=5)
         self._by_address = AttemptLimit(limit=50)
         self.welcome_attempts = AttemptLimit(limit=20)
@@ -53,13 +55,13 @@ class SignIn:
         self._hashing = asyncio.Semaphore(_CONCURRENT_HASHES)
         self._waiting = 0
 
-    async def enter(self, name: str, password: str, address: str) -> str | None:
+    async def enter(self, name: str, password: str, address: str, device: str = "") -> str | None:
         """A new session's token if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
         user = await self.proven(name, password, address)
         if user is None:
             return None
         describe(actor=user.name)
-        return await self.open_session(user.id)
+        return await self.open_session(user.id, address, device)
 
     async def proven(self, name: str, password: str, address: str) -> UserRow | None:
         """The user, if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
@@ -82,9 +84,9 @@ class SignIn:
         self._by_address.forgive(address, now_s)
         return user
 
-    async def by_session(self, token: str | None) -> Person | None:
-        """The owner of a session, until it expires."""
-        return await asyncio.to_thread(self._session_owner, token) if token else None
+    async def by_session(self, token: str | None, *, used: bool = True) -> Person | None:
+        """The owner of a session, until it expires or was idle for too long. `used`: a request counts as its use."""
+        return await asyncio.to_thread(self._session_owner, token, used) if token else None
 
     async def by_token(self, token: str, address: str | None = None) -> Person | None:
         """The owner of an API token, with the rights that its scopes leave. Raises TooManyAttemptsError.
@@ -115,10 +117,10 @@ class SignIn:
                 self._proven_tokens.popitem(last=False)
             return owner
 
-    async def open_session(self, user_id: int) -> str:
-        """A new session's token."""
+    async def open_session(self, user_id: int, address: str = "", device: str = "") -> str:
+        """A new session's token. `device` is the browser's own description."""
         token = new_token()
-        await asyncio.to_thread(self._open, token, user_id)
+        await asyncio.to_thread(self._open, token, user_id, address, device[:LONGEST_DEVICE])
         return token
 
     async def hashed(self, password: str) -> str:
@@ -151,14 +153,29 @@ class SignIn:
         with self._database.read() as conn:
             return users.get_by_name(conn, name)
 
-    def _open(self, token: str, user_id: int) -> None:
+    def _open(self, token: str, user_id: int, address: str, device: str) -> None:
         with self._database.write() as conn:
-            users.open_session(conn, token_hash(token), user_id, self._clock.now(), self.session_s)
+            sessions.add(
+                conn,
+                token_hash(token),
+                user_id,
+                self._clock.now(),
+                self.session_s,
+                address=address,
+                device=device,
+            )
 
-    def _session_owner(self, token: str) -> Person | None:
+    def _session_owner(self, token: str, used: bool) -> Person | None:
+        now = self._clock.now()
         with self._database.read() as conn:
-            user = users.by_session(conn, token_hash(token), self._clock.now())
-        return of_user(user) if user else None
+            session = sessions.find(conn, token_hash(token), now, self.idle_s)
+            user = None if session is None else users.get(conn, session.user_id)
+        if session is None or user is None:
+            return None
+        if used and now - session.last_seen_at > _TOUCH_INTERVAL:
+            with self._database.write() as conn:
+                sessions.touch(conn, session.id, now)
+        return of_user(user)
 
     def _token_owner(self, hashed: str) -> Person | None:
         now = self._clock.now()
@@ -174,7 +191,7 @@ class SignIn:
 
     def _close(self, token: str) -> None:
         with self._database.write() as conn:
-            users.close_session(conn, token_hash(token))
+            sessions.sign_out(conn, token_hash(token))
 
     def _count(self) -> int:
         with self._database.read() as conn:

@@ -13,16 +13,18 @@ from callreel.domain.access import Right
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.ids import CallId
 from callreel.review.summary import call_summary
+from callreel.runtime.secret_tokens import token_hash
 from callreel.store.calls import erasures, holds, live_events
 from callreel.store.calls.call_list import CallFilter
-from callreel.store.people import users
+from callreel.store.people import sessions, users
 from callreel.store.transcripts import vocabulary
 from callreel.web.api.audit import listed_accesses
 from callreel.web.api.calls import call_page
 from callreel.web.api.erasure import hold_summary
 from callreel.web.api.statistics import Period, statistics_of
 from callreel.web.api.time_parameters import position_of
-from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original, Page
+from callreel.web.auth.signin import session_token
+from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original, Page, SignInService
 from callreel.web.errors import not_found
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
@@ -135,8 +137,13 @@ def people(page: Page) -> HTMLResponse:
 
 
 @routes.get("/me")
-def me(page: Page) -> HTMLResponse:
-    return page("me.html", here="me")
+def me(
+    context: Context, sign_in: SignInService, page: Page, request: Request, person: CurrentPerson
+) -> HTMLResponse:
+    with context.database.read() as conn:
+        rows = sessions.all_open(conn, context.clock.now(), sign_in.idle_s, person.id or 0)
+    current = token_hash(session_token(request.scope) or "")
+    return page("me.html", here="me", sessions=rows, current=current)
 
 
 @routes.get("/docs")

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.store.audit.pending import describe
+from callreel.store.db.types import storable_text
 from callreel.web.auth import welcome
 from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.origin import limited_address, local_path
@@ -54,7 +55,7 @@ async def enter(
 ) -> Response:
     target, address = local_path(target), _address(request)
     try:
-        token = await sign_in.enter(name, password, address)
+        token = await sign_in.enter(name, password, address, _device(request))
     except TooManyAttemptsError as error:
         form = await _sign_in_form(sign_in, page, target, name, sentence(error), 429)
         form.headers["Retry-After"] = retry_after(error)
@@ -113,7 +114,9 @@ async def create_administrator(
     )
     if user is None:
         return _welcome_form(page, "", _USED, 404)
-    return _signed_in(context, sign_in, await sign_in.open_session(user.id), "/")
+    return _signed_in(
+        context, sign_in, await sign_in.open_session(user.id, _address(request), _device(request)), "/"
+    )
 
 
 async def _sign_in_form(
@@ -151,6 +154,10 @@ def _signed_in(context: WebContext, sign_in: SignIn, token: str, target: str) ->
     response = RedirectResponse(target, 303)
     set_session_cookie(response, token, sign_in.session_s, secure=context.options.secure_cookies)
     return response
+
+
+def _device(request: Request) -> str:
+    return storable_text(request.headers.get("user-agent", ""))
 
 
 def _address(request: Request) -> str:

@@ -268,10 +268,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "sessions",
-        sa.Column("token_hash", sa.String, primary_key=True),
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("token_hash", sa.String, nullable=False, unique=True),
         sa.Column("user_id", _LARGE, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=False),
+        sa.Column("last_seen_at", _TIME, nullable=False),
+        sa.Column("address", sa.String, nullable=False),
+        sa.Column("device", sa.String, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "api_tokens",

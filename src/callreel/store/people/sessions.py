@@ -1,0 +1,90 @@
+"""Sessions of people who signed in. Only hashes of their tokens are stored; the web package makes and hashes them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from callreel.store.db.rows import fetch_all
+from callreel.store.db.tables import sessions, users
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as its owner and administrators see it. `device` is what the browser says it is."""
+
+    id: int
+    user_id: int
+    name: str
+    created_at: datetime
+    expires_at: datetime
+    last_seen_at: datetime
+    address: str
+    device: str
+    token_hash: str
+
+
+def add(
+    conn: Connection,
+    token_hash: str,
+    user_id: int,
+    at: datetime,
+    ttl_s: float,
+    *,
+    address: str = "",
+    device: str = "",
+) -> None:
+    """Open a session until `at` + `ttl_s` seconds, and delete expired ones."""
+    conn.execute(delete(sessions).where(sessions.c.expires_at <= at))
+    values = {
+        "token_hash": token_hash, "user_id": user_id, "created_at": at, "last_seen_at": at,
+        "expires_at": at + timedelta(seconds=ttl_s), "address": address, "device": device,
+    }  # fmt: skip
+    conn.execute(insert(sessions).values(**values))
+
+
+def find(conn: Connection, token_hash: str, at: datetime, idle_s: float | None = None) -> SessionRow | None:
+    """A session that neither is expired nor was idle for `idle_s` seconds, of an account that is not disabled."""
+    found = _rows(conn, sessions.c.token_hash == token_hash, *_open(at, idle_s))
+    return found[0] if found else None
+
+
+def all_open(
+    conn: Connection, at: datetime, idle_s: float | None = None, user_id: int | None = None
+) -> list[SessionRow]:
+    """The sessions of a user, or of all; the one that was used last is first."""
+    of_user = () if user_id is None else (sessions.c.user_id == user_id,)
+    return _rows(conn, *_open(at, idle_s), *of_user)
+
+
+def touch(conn: Connection, session_id: int, at: datetime) -> None:
+    """Save the time of the last request."""
+    conn.execute(update(sessions).where(sessions.c.id == session_id).values(last_seen_at=at))
+
+
+def end(conn: Connection, session_id: int, user_id: int | None = None) -> int | None:
+    """End a session, of this user if one is given; returns its owner's id, None if there is none."""
+    ended = delete(sessions).where(sessions.c.id == session_id)
+    if user_id is not None:
+        ended = ended.where(sessions.c.user_id == user_id)
+    return conn.execute(ended.returning(sessions.c.user_id)).scalar()
+
+
+def sign_out(conn: Connection, token_hash: str) -> None:
+    """An unknown token is ignored."""
+    conn.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
+
+
+def end_all(conn: Connection, user_id: int) -> int:
+    """Sign a person out everywhere; returns the number of ended sessions."""
+    return conn.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
+
+
+def _open(at: datetime, idle_s: float | None) -> list[ColumnElement[bool]]:
+    idle = [] if idle_s is None else [sessions.c.last_seen_at > at - timedelta(seconds=idle_s)]
+    return [sessions.c.expires_at > at, users.c.disabled.is_(False), *idle]
+
+
+def _rows(conn: Connection, *wanted: ColumnElement[bool]) -> list[SessionRow]:
+    query = select(sessions, users.c.name).join(users, users.c.id == sessions.c.user_id).where(*wanted)
+    return fetch_all(conn, SessionRow, query.order_by(sessions.c.last_seen_at.desc(), sessions.c.id.desc()))
