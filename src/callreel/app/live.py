@@ -87,14 +87,9 @@ async def live_side(
     registry, facts = CallRegistry(settings.max_calls), FactQueue(commits, clock, counters)
     pausing = open_pausing(settings, registry, database, publisher, commits, clock, relay)
     transcription = LiveTranscription(
-        engine,
-        commits,
-        publisher,
-        clock,
-        counters,
-        Spill(database, blobs),
+        engine, commits, publisher, clock, counters, Spill(database, blobs),
         _live_options(settings, pausing.phrases),
-    )
+    )  # fmt: skip
     answers = answer_options(settings)
     restarter = StreamRestarter(database, carrier_access(settings), answers, clock, new_token)
     consented = ConsentedCapture(database, commits, restarter, answers, clock)

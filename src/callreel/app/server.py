@@ -75,12 +75,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         if has_workers:
             await engine.host.close()  # started for its capabilities only: each media worker runs its own
-        recovery = Recovery(
-            runtime.database, runtime.commits, runtime.clock, settings.objects_dir,
-            lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine.capabilities.name),
-            runtime.peers.dead, single_machine=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
-            keys=runtime.blobs.keys,
-        )  # fmt: skip
+        recovery = _recovery(runtime, engine.capabilities.name)
         await asyncio.to_thread(recovery.at_start)
         await asyncio.to_thread(
             audit_upkeep_of(settings, runtime).compare_settings, changed_settings(settings)
@@ -92,16 +87,10 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )
         live = await stack.enter_async_context(
             live_side(
-                settings,
-                engine,
-                runtime.database,
-                runtime.publisher,
-                runtime.commits,
-                runtime.relay,
-                runtime.process,
+                settings, engine, runtime.database, runtime.publisher, runtime.commits, runtime.relay, runtime.process,
                 runtime.blobs,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
         live.transcription.transcript_stored = dispatch.wake
         media = await stack.enter_async_context(media_side(settings, runtime.database, live))
         election = LeaderElection(runtime.database)
@@ -112,25 +101,15 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             stages=runtime.stage_times, work=runtime.durable,
             engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip
-        stale = StaleCalls(
-            runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.ownership)
-        )
         app = web_app(runtime, engine, live, dispatch, health, metrics, demo=demo, demo_sign_in=demo_sign_in)
         jobs = [
             dispatch,
             PeriodicJob(name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True),
-            live.consented.sweeping,
             PeriodicJob(
                 name="leader election", job=election.elect, interval_s=ELECT_EVERY_S, immediately=True
             ),
-            *_capture_jobs(runtime, recovery, stale, lambda: election.leads),
+            *_capture_jobs(runtime, recovery, live, lambda: election.leads),
             *scheduled_jobs(runtime, dispatcher, lambda: election.leads),
-            PeriodicJob(
-                name="pauses at the carrier",
-                job=live.pausing.sweep,
-                interval_s=PAUSE_SWEEP_EVERY_S,
-                enabled=lambda: election.leads,
-            ),
         ]
         await stack.enter_async_context(tasks(*(job.run() for job in jobs)))
         config = _uvicorn_config(app, settings, media.take if media else take_here(live.open_media))
@@ -142,6 +121,16 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         await DrainingServer(
             config, Draining(live, media), settings.drain_timeout_s, before_exit=runtime.bus.close
         ).serve()
+
+
+def _recovery(runtime: Runtime, engine: str) -> Recovery:
+    """Closes the calls of dead processes; `engine` names the live transcripts that are made of their segments."""
+    return Recovery(
+        runtime.database, runtime.commits, runtime.clock, runtime.settings.objects_dir,
+        lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine),
+        runtime.peers.dead, single_machine=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
+        keys=runtime.blobs.keys,
+    )  # fmt: skip
 
 
 def _uvicorn_config(app: FastAPI, settings: Settings, take: TakeConnection) -> uvicorn.Config:
@@ -190,10 +179,12 @@ class Draining:
 
 
 def _capture_jobs(
-    runtime: Runtime, recovery: Recovery, stale: StaleCalls, leads: Callable[[], bool]
+    runtime: Runtime, recovery: Recovery, live: LiveSide, leads: Callable[[], bool]
 ) -> list[PeriodicJob]:
     """Periodic jobs for live calls. Each server syncs and closes its own files; the leader updates the rows."""
     settings = runtime.settings
+
+    stale = StaleCalls(runtime.database, runtime.carrier, runtime.clock, leg_ended(runtime, live.ownership))
 
     def sync() -> None:
         sync_growing_layers(runtime.database, settings.objects_dir)
@@ -206,6 +197,10 @@ def _capture_jobs(
             enabled=leads,
         ),
         PeriodicJob(name="stale calls", job=stale.sweep, interval_s=STALE_CHECK_EVERY_S, enabled=leads),
+        PeriodicJob(
+            name="pauses at the carrier", job=live.pausing.sweep, interval_s=PAUSE_SWEEP_EVERY_S, enabled=leads,
+        ),
+        live.consented.sweeping,
     ]  # fmt: skip
 
 
