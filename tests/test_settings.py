@@ -257,3 +257,15 @@ def test_data_folder_is_the_spool_of_an_object_store() -> None:
     assert Settings(object_store_url="s3://calls/here", data_dir=Path("/srv/reel")).objects_dir == Path(
         "/srv/reel"
     )
+
+
+@pytest.mark.parametrize("content", [None, "code,name\nDE,Germany\n"])
+def test_unusable_table_of_jurisdictions_is_a_clear_error(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "places.csv"
+    if content:
+        path.write_text(content)
+    settings = load_settings(environ={"CALLREEL_CONSENT_JURISDICTIONS": str(path)}, cwd=tmp_path)
+    with pytest.raises(SettingsError, match="jurisdictions"):
+        _ = settings.jurisdictions
+    included = load_settings(environ={}, cwd=tmp_path).jurisdictions
+    assert {"US-CA", "DE"} <= {place.code for place in included}
