@@ -21,7 +21,7 @@ from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, CallScript
 from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import ACCOUNT, AUTH_TOKEN, TECHNICIAN, House
-from tests.end_to_end.live_files import codes, holder, live_files
+from tests.end_to_end.live_files import codes, holder, live_files, script
 from tests.end_to_end.office import ALL_BY_DEFAULT_ENGINE
 
 RATE_HZ = 8_000
@@ -35,10 +35,10 @@ SECRET_WORDS = ("empty", "doors are", "red light", "red")
 class PausedCall:
     """A call, from the moment at which its live layers exist. `call` is as the API shows it, once it is over."""
 
-    def __init__(self, house: House, script: CallScript) -> None:
+    def __init__(self, house: House, call: CallScript) -> None:
         self.house = house
         self._known = {path.name for path in live_files(house)}
-        self._placed: Future[CallOutcome] = house.begin(script)
+        self._placed: Future[CallOutcome] = house.begin(call)
         self.call: dict[str, Any] = {}
         house.until(lambda: len(self._new_files()) == 2, 60)
         self.files = self._new_files()
@@ -95,12 +95,19 @@ _seeds = itertools.count()
 def noise(*faults: Fault) -> CallScript:
     """A call that lasts until a party hangs up. No samples repeat, so any stretch of them is recognized wherever it is."""
     rng = np.random.default_rng(next(_seeds))
-    agent, technician = (
-        np.clip(rng.normal(0, 5_000, 180 * RATE_HZ), -30_000, 30_000).astype(np.int16) for _ in Role
-    )
+    agent, technician = (_bursts(rng) for _ in Role)
     return CallScript(
         agent_voice=agent, technician_voice=technician, number=TECHNICIAN, faults=faults, ring_s=0.5
     )
+
+
+def _bursts(rng: np.random.Generator) -> npt.NDArray[np.int16]:
+    """Without changes of loudness, as in speech, two captures could not be aligned."""
+    loud = np.repeat(rng.random(180 * 10) < 0.8, RATE_HZ // 10)
+    samples: npt.NDArray[np.int16] = np.clip(rng.normal(0, 5_000, loud.size) * loud, -30_000, 30_000).astype(
+        np.int16
+    )
+    return samples
 
 
 def layer(house: House, call: dict[str, Any], name: str, role: str | None) -> npt.NDArray[np.int16]:
@@ -186,44 +193,70 @@ def test_spoken_words_of_a_pause_are_nowhere(tmp_path: Path) -> None:
 
 
 FAULTS = {
-    "refused": Fault("pause-refused", 1),
-    "away": Fault("pause-500", 1),
-    "slow": Fault("pause-slow", 6),
+    "pause-refused": (1, "refused"),
+    "pause-500": (1, "away"),
+    "pause-slow": (6, "away"),
 }
+"""Of the carrier or the stream: its number, and whether the carrier pauses."""
+
+
+PHRASES = {"CALLREEL_PAUSE_PHRASES": "the boiler, security code"}
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("pauses"), speed=1.0) as house:
+    with House(tmp_path_factory.mktemp("pauses"), PHRASES, speed=1.0) as house:
         yield house
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_carrier_that_does_not_pause_is_reported_at_once_and_silenced_here(house: House) -> None:
-    begun = {name: PausedCall(house, noise(fault)) for name, fault in FAULTS.items()}
+def test_faults_in_a_pause_are_reported_at_once_and_silenced_here(house: House) -> None:
+    begun = {name: PausedCall(house, noise(Fault(name, value))) for name, (value, _) in FAULTS.items()}
     for name, paused in begun.items():
         paused.reach(1_000)
         state = paused.pause()
-        assert state["carrier"] == ("refused" if name == "refused" else "away")
-        assert "The carrier's recording is not paused" in state["warning"]
+        assert state["carrier"] == FAULTS[name][1]
+        assert ("The carrier's recording is not paused" in (state["warning"] or "")) is (
+            state["carrier"] != "paused"
+        )
     for name, paused in begun.items():
-        if name != "refused":
+        if name != "pause-refused":
             house.until(lambda: house.call_of(paused.call_id)["pauses"][0]["carrier"] == "paused", 20)  # noqa: B023
         paused.post("resume")
-    for paused in begun.values():
+    for name, paused in begun.items():
         outcome = paused.hang_up()
         offset_ms = outcome.streams[0].start_ms - outcome.recordings[0].start_ms
         place = place_of(paused.call["pauses"][0], paused.call)
         theirs = outcome.recordings[0].samples
         assert theirs is not None
-        assert theirs[place.start + offset_ms * 8 : place.stop + offset_ms * 8].any(), (
-            "the carrier did record it"
-        )
+        if FAULTS[name][1] != "paused":
+            assert theirs[place.start + offset_ms * 8 : place.stop + offset_ms * 8].any(), (
+                "they did record it"
+            )
         assert paused.call["verdict"] in ("verified", "explained"), paused.call["reasons"]
         assert codes(paused.call) <= {"paused"}
         assert_silent_and_exact(house, paused.call, outcome)
         assert_nowhere(house, paused.call, outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_phrase_pauses_the_recording(house: House) -> None:
+    paused = PausedCall(
+        house, script(15)
+    )  # the scripted engine says "please check the boiler" to the first segment
+    house.until(lambda: len(house.call_of(paused.call_id)["pauses"]) == 1, 60)
+    house.until(lambda: house.call_of(paused.call_id)["pauses"][0]["silent"], 20)
+    outcome = paused.hang_up()
+    (pause,) = paused.call["pauses"]
+    assert (pause["cause"], pause["by"], pause["ended_by"]) == ("phrase", "", "call")
+    first = (pause["start_ms"] - paused.call["live_offset_ms"]) * 8
+    for role, track in TRACKS.items():
+        expected = mulaw.decode(outcome.streams[0].tracks[track]).copy()
+        expected[first:] = 0
+        np.testing.assert_array_equal(layer(house, paused.call, "live_8k", role), expected)
+    assert not any("cold" in turn["text"] for turn in paused.call["live_turns"])
 
 
 @pytest.mark.slow

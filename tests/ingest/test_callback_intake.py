@@ -12,6 +12,7 @@ from callreel.cluster.group_commit import GroupCommit, Write
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
+from callreel.domain.pause import CarrierPause, PauseCause
 from callreel.domain.recording import CloudState
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.simulator.calls.webhook_forms import (
@@ -21,7 +22,7 @@ from callreel.simulator.calls.webhook_forms import (
     recording_status_form,
     stream_status_form,
 )
-from callreel.store.calls import calls, facts, legs, recordings
+from callreel.store.calls import calls, facts, legs, pauses, recordings
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.tables import callbacks as callback_table
 from callreel.store.db.tables import facts as fact_table
@@ -135,6 +136,21 @@ def test_recording_in_the_usual_order(installation: Installation) -> None:
     assert hooks.woken == 2
     states = [event.data["state"] for event in installation.published if event.kind is EventKind.RECORDING]
     assert states == ["in_progress", "completed"]
+
+
+def test_recording_that_begins_in_a_pause_is_to_be_paused(installation: Installation) -> None:
+    a_call(installation)
+    with installation.database.write() as conn:
+        pause, _ = pauses.begin(conn, CALL, PauseCause.PERSON, "maria", NOON)
+        assert pause is not None
+        pauses.change(conn, pause.id, carrier=CarrierPause.NONE)
+    take_in(intake(installation, Hooks()), recording_form("in-progress"))
+    with installation.database.read() as conn:
+        changed = pauses.open_one(conn, CALL)
+    assert changed is not None and changed.carrier is CarrierPause.AWAY
+    assert [event.data["carrier"] for event in installation.published if event.kind is EventKind.PAUSE] == [
+        "away"
+    ]
 
 
 def test_absent_recording_keeps_the_carriers_reason(installation: Installation) -> None:
