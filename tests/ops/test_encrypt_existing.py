@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import String, select, type_coerce
 
 from callreel.domain.errors import StoreError
 from callreel.ops.encrypt_existing import encrypt_files, encrypt_rows
@@ -12,7 +12,7 @@ from callreel.ops.integrity_check import IntegrityCheck
 from callreel.store.calls import call_list, layers
 from callreel.store.calls.call_list import CallFilter
 from callreel.store.db.database import Database
-from callreel.store.db.tables import metadata
+from callreel.store.db.tables import metadata, turn_index
 from callreel.store.db.types import SealedJson, SealedText
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.object_store import object_name
@@ -48,7 +48,7 @@ def place(tmp_path: Path, empty_url: str) -> Iterator[Seed]:
 def test_rows_are_encrypted_once_and_read_the_same(place: Seed, tmp_path: Path) -> None:
     database = place.database
     before = every_value(database)
-    keyring_of(database, MASTER)
+    keyring = keyring_of(database, MASTER)
     assert encrypt_rows(database) > 20
     assert encrypt_rows(database) == 0
     after = every_value(database)
@@ -58,6 +58,10 @@ def test_rows_are_encrypted_once_and_read_the_same(place: Seed, tmp_path: Path) 
             assert [row.id for row in call_list.page(conn, CallFilter(parse(query)), 10)] == [DONE]
     if database.dialect == "sqlite":
         assert files_with(tmp_path, WORDS) == []
+    database.use_cipher(keyring.text_cipher(searchable=False))
+    assert encrypt_rows(database) == 0
+    with database.read() as conn:
+        assert set(conn.execute(select(type_coerce(turn_index.c.tokens, String))).scalars()) == {""}
 
 
 @pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)

@@ -57,8 +57,26 @@ def encrypt_rows(database: Database) -> int:
             if not rows:
                 break
             last = rows[-1][0]
+    _index_again(database)
     scrub(database)
     return changed
+
+
+def _index_again(database: Database) -> None:
+    """Give every turn the search tokens of the current keys and settings, which may have changed since it was indexed."""
+    last = 0
+    columns = (turn_index.c.id, turn_index.c.text, type_coerce(turn_index.c.tokens, String).label("tokens"))
+    while True:
+        with database.write() as conn:
+            after = select(*columns).where(turn_index.c.id > last).order_by(turn_index.c.id)
+            rows = conn.execute(after.limit(_AT_ONCE).with_for_update()).all()
+            for row in rows:
+                tokens = stored_tokens(conn, row.text)
+                if set(row.tokens.replace("'", "").split()) != set(tokens.split()):
+                    conn.execute(update(turn_index).where(turn_index.c.id == row.id).values(tokens=tokens))
+        if not rows:
+            return
+        last = rows[-1].id
 
 
 def _batch(table: Table, sealed: list[Column[Any]], last: Any) -> Select[Any]:
@@ -78,8 +96,6 @@ def _encrypt_row(conn: Connection, table: Table, sealed: list[Column[Any]], row:
     values = {name: value for name, value in plain.items() if value is not None}
     if not values:
         return False
-    if table is turn_index and "text" in values:
-        values["tokens"] = stored_tokens(conn, values["text"])
     conn.execute(update(table).where(key == row[key.name]).values(**values))
     return True
 
