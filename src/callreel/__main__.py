@@ -1,6 +1,8 @@
 """`python -m callreel`."""
 
+import sys
+
 from callreel.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

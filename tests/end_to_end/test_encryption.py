@@ -30,7 +30,7 @@ from tests.support.s3_server import s3_server
 
 TRACKS = {Role.AGENT: Track.INBOUND, Role.TECHNICIAN: Track.OUTBOUND}
 WORDS = [b"boiler", b"cold in here", TECHNICIAN[1:].encode(), b"xylophone", b"Quentin", b"RIFF", b"fLaC"]
-FAULTS = ("none", "lost", "callback-lost", "media-truncated", "socket-cut")
+FAULTS = ("none", "lost", "callback-lost", "media-truncated", "repeated")
 
 
 def script(*faults: Fault, voice_s: int = 8) -> CallScript:
