@@ -18,8 +18,10 @@ ADMINISTRATORS = "administrators"
 CARRIER = "the carrier, by its signature"
 
 SESSION = "session"
-READ, WRITE, ERASE, ANY_CALLS, PEOPLE = "calls:read", "calls:write", "calls:erase", "calls:*", "people:write"
+READ, WRITE, ERASE, ANY_CALLS = "calls:read", "calls:write", "calls:erase", "calls:*"
+PEOPLE, AUDIT = "people:write", "audit:read"
 
+STRETCH = {"role": "agent", "start_ms": "0", "end_ms": "9000"}
 REASON = {"reason": "a legal request"}
 
 
@@ -119,6 +121,23 @@ TABLE = (
     Route("PUT", "/api/consent", ADMINISTRATORS, SESSION, json={"version": 0, "rules": [], "notices": []}),
     Route("POST", "/api/consent/preview", ADMINISTRATORS, SESSION, json={"direction": "outgoing"}),
     Route("POST", "/api/consent/sounds", ADMINISTRATORS, SESSION, 422),
+    # Pauses and redactions
+    Route("POST", f"{_API_CALL}/pause", OWN_CALLS, WRITE, (404, 409)),
+    Route("POST", f"{_API_CALL}/resume", OWN_CALLS, WRITE, (404, 409)),
+    Route("POST", f"{_CALL}/redactions", SUPERVISORS, SESSION, 303, form=STRETCH),
+    Route("POST", f"{_CALL}/redactions/{{redaction_id}}/remove", SUPERVISORS, SESSION, 404),
+    Route("POST", f"{_API_CALL}/redactions", SUPERVISORS, WRITE, 201, json={**STRETCH, "end_ms": 9000, "start_ms": 0}),
+    Route("DELETE", f"{_API_CALL}/redactions/{{redaction_id}}", SUPERVISORS, WRITE, 404),
+    # Audit trail and sessions
+    Route("POST", f"{_CALL}/reason", OWN_CALLS, SESSION, 303, form=REASON),
+    Route("POST", f"{_API_CALL}/reason", OWN_CALLS, READ, 204, json=REASON),
+    Route("GET", f"{_API_CALL}/accesses", SUPERVISORS, READ),
+    Route("GET", "/audit", ADMINISTRATORS, AUDIT),
+    Route("GET", "/audit/trail.{ending}", ADMINISTRATORS, AUDIT, 422),
+    Route("GET", "/api/audit", ADMINISTRATORS, AUDIT),
+    Route("POST", "/me/sessions/{session_id}/end", SIGNED_IN, SESSION, (303, 404)),
+    Route("GET", "/sessions", ADMINISTRATORS, SESSION),
+    Route("POST", "/sessions/{session_id}/end", ADMINISTRATORS, SESSION, 404),
     # Placing calls
     Route("GET", "/api/softphone", SIGNED_IN, SESSION),
     Route("POST", "/api/softphone/token", SIGNED_IN, SESSION),

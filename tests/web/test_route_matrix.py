@@ -201,6 +201,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
         conn.execute(update(token_table).values(last_used_at=now + timedelta(days=1)))
     values = {
         "call_id": DONE, "sha256": "0" * 64, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32, "note_id": str(note.id),
+        "session_id": "999999", "redaction_id": "999999",
         "person_id": str(changed.id), "technician_id": str(technician.id),
     }  # fmt: skip
     file = folder / "callreel.db"
