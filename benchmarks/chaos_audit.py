@@ -163,6 +163,8 @@ def _beyond_pauses(
     """
     if kept.shape != sent.shape:
         return f"has {kept.shape} samples, not {sent.shape}"
+    if not len(kept):
+        return None
     other = np.any((kept != sent).reshape(len(kept), -1), axis=1)
     silent = np.all(kept.reshape(len(kept), -1) == 0, axis=1)
     if (other & ~silent).any() or (other.any() and not paused):
