@@ -4,7 +4,7 @@ import pytest
 
 from callreel.domain.call import Role
 from callreel.domain.redaction import Entity, Stretch
-from callreel.redaction.find import FindOptions, find_entities
+from callreel.redaction.find import TAIL_MS, FindOptions, find_entities
 from callreel.redaction.masking import masked_turns
 from tests.redaction.conversation import conversation
 
@@ -120,7 +120,7 @@ def test_long_pause_within_a_number_is_not_redacted() -> None:
     turns = conversation(ASKED, "T: 4111 1111", "A: one moment please i write that down", "T: 1111 1111")
     found = find_entities(turns)
     assert [(one.role, one.entity) for one in found] == [(Role.TECHNICIAN, Entity.CARD_NUMBER)] * 2
-    assert found[0].end_ms == turns[1].end_ms and found[1].start_ms == turns[3].start_ms
+    assert found[0].end_ms <= turns[1].end_ms + TAIL_MS < found[1].start_ms
 
 
 def test_only_wanted_kinds_are_found_and_names_come_from_the_model() -> None:

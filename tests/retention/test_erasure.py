@@ -19,14 +19,16 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.note import NoteKind
 from callreel.domain.recording import Layer
+from callreel.domain.retention import parse_rules
 from callreel.domain.work import Workflow, WorkItem, WorkState
 from callreel.postcall.durable import Steps
 from callreel.postcall.workflows import Dispatcher
 from callreel.retention.archive import Archiver
 from callreel.retention.carrier_deletion import Deletion
-from callreel.retention.erasure import BY_POLICY, Eraser
+from callreel.retention.erasure import Eraser
 from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, LegalHolds, NoCallError, ReasonError
+from callreel.retention.policies import BY_POLICY, Retention
 from callreel.review.notes import HeldNoteError, Notes
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.audio.layer_audio import layer_digest, open_layer
@@ -76,14 +78,21 @@ def recorded(installation: Installation) -> Iterator[Recorded]:
 
 def erasing(
     recorded: Recorded,
-    after: timedelta | None = None,
     blobs: BlobStore | None = None,
     unfinished: Sequence[WorkItem] = (),
 ) -> Eraser:
     installation = recorded.installation
     return Eraser(
         installation.database, blobs or installation.blobs, recorded.carrier, installation.publisher,
-        installation.clock, after=after, unfinished=lambda *sids: unfinished,
+        installation.clock, unfinished=lambda *sids: unfinished,
+    )  # fmt: skip
+
+
+def policies(recorded: Recorded, rules: str) -> Retention:
+    installation = recorded.installation
+    return Retention(
+        installation.database, installation.blobs, recorded.carrier, installation.publisher, installation.clock,
+        parse_rules(rules),
     )  # fmt: skip
 
 
@@ -349,9 +358,8 @@ def test_audit_trail_survives_the_erasure(recorded: Recorded) -> None:
         trail.record(
             conn, AuditEvent(now, AuditAction.PLAYED, "sam", call_id=recorded.call_id, subject="cloud")
         )
-    policy = erasing(recorded, timedelta(days=30))
     recorded.installation.clock.step(31 * 86_400)
-    policy.order_due()
+    policies(recorded, "call=30").sweep()
     ordered(recorded).work()
     with database.read() as conn:
         assert trail.verify(conn).broken is None
@@ -363,21 +371,21 @@ def test_audit_trail_survives_the_erasure(recorded: Recorded) -> None:
 
 
 def test_policy_erases_old_calls_unless_held(recorded: Recorded) -> None:
-    assert erasing(recorded).order_due() == 0
-    policy = erasing(recorded, timedelta(days=30))
-    recorded.installation.clock.step(29 * 86_400)
-    assert policy.order_due() == 0
-    recorded.installation.clock.step(2 * 86_400)
+    installation = recorded.installation
+    policy = policies(recorded, "call=30")
+    installation.clock.step(29 * 86_400)
+    assert policy.sweep() == 0
+    installation.clock.step(2 * 86_400)
     holding(recorded).hold(recorded.call_id, "case 17", "sam")
-    assert policy.order_due() == 0
+    assert policy.sweep() == 0
     holding(recorded).release(recorded.call_id, "closed", "sam")
-    assert policy.order_due() == 1
+    assert policy.sweep() == 1
     ordered(recorded).work()
-    with recorded.installation.database.read() as conn:
+    with installation.database.read() as conn:
         assert calls.get(conn, recorded.call_id) is None
     done = stone(recorded)
-    assert done.by == BY_POLICY and done.erased_at is not None
-    at = recorded.installation.clock.now().isoformat()
+    assert (done.by, done.reason) == (BY_POLICY, "rule 1: call=30") and done.erased_at is not None
+    at = installation.clock.now().isoformat()
     assert done.holds == [{"by": "sam", "at": at, "released_by": "sam", "released_at": at}]
 
 

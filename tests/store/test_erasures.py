@@ -49,16 +49,15 @@ def test_erasure_counts_and_deletes_rows_and_callbacks(database: Database) -> No
         assert done is not None and (done.erased_at, done.counts) == (NOON, counts)
 
 
-def test_requested_erasure_is_not_due_and_listed_first(database: Database) -> None:
+def test_requested_erasure_is_in_progress_and_listed_first(database: Database) -> None:
     later = NOON + timedelta(minutes=1)
     closed_calls(database)
     with database.write() as conn:
-        assert erasures.due(conn, later) == [CALL.id, OTHER]
         holds.add(conn, OTHER, "case 17", "sam", NOON)
-        assert (erasures.due(conn, later), holds.held(conn, [CALL.id, OTHER])) == ([CALL.id], {OTHER})
+        assert holds.held(conn, [CALL.id, OTHER]) == {OTHER}
         erasures.begin(conn, ErasureRow(CallId("gone"), "ada", later, {}, later))
         erasures.begin(conn, ErasureRow(CALL.id, "ada", NOON, {}))
-        assert (erasures.due(conn, later), erasures.in_progress(conn, [CALL.id, OTHER])) == ([], {CALL.id})
+        assert erasures.in_progress(conn, [CALL.id, OTHER]) == {CALL.id}
         erasures.repeat_request(conn, CALL.id, at_carrier=False)
         again = erasures.get(conn, CALL.id)
         assert again is not None and again.at_carrier is False

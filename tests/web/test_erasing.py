@@ -32,9 +32,7 @@ def run_erasures(place: Seed, engine: FakeEngine, *, credentials: bool = True) -
     access = CarrierAccess(AWAY, ACCOUNT, *(("SK1", "secret") if credentials else ("", "")), timeout_s=1)
     carrier, clock = CarrierRecordings(access), Clock()
     publisher = EventPublisher(place.database, place.bus, clock)
-    erasing = Eraser(
-        place.database, place.blobs, carrier, publisher, clock, after=None, unfinished=engine.unfinished
-    )
+    erasing = Eraser(place.database, place.blobs, carrier, publisher, clock, unfinished=engine.unfinished)
 
     def erase(steps: Steps, key: str) -> None:
         for name, work in erasing.steps(CallId(key)):

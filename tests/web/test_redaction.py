@@ -116,7 +116,7 @@ def test_supervisor_adds_and_removes_redactions(redacted: Seed, signed_in: As) -
     assert len(sam.get("/api/calls", params={"q": "4111"}).json()["calls"]) == 1
     with redactor(redacted) as (stage, _):
         assert stage.redact(DONE) == 0, "what a person removed is not found again"
-    form = {"role": "technician", "start_ms": "300", "end_ms": "600", "entity": "name"}
+    form = {"role": "technician", "start_s": "0.3", "end_s": "0.6", "entity": "name"}
     assert sam.post(f"{PAGE}/redactions", data=form).headers["location"] == f"{PAGE}#redaction"
     assert sam.get(API).json()["turns"][0]["text"].startswith("[name] 4111")
     gone = sam.post(f"{PAGE}/redactions/{made.json()['id']}/remove")

@@ -8,6 +8,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "live-transcript": () => import("./live/transcript"),
   "recording-pause": () => import("./live/pause"),
   "call-notes": () => import("./live/notes"),
+  "redaction-form": () => import("./redaction/element"),
   "call-review": () => import("./review/element"),
   "call-list": () => import("./list/element"),
   "call-dashboard": () => import("./dashboard/element"),

@@ -1,4 +1,4 @@
-"""Builds redaction from the settings: what is looked for, with which names model, and the stage after a call."""
+"""Builds redaction from the settings: what is looked for, and the stage after a call."""
 
 from callreel.app.offline import OfflineInstallation
 from callreel.app.runtime import Runtime

@@ -10,6 +10,7 @@ from callreel.app.redaction import redactor_of
 from callreel.app.runtime import Runtime
 from callreel.domain.errors import CarrierError
 from callreel.domain.pause import ANY, UNCONFIRMED, CarrierPause
+from callreel.domain.retention import parse_rules
 from callreel.domain.work import WorkItem
 from callreel.postcall.carrier_inventory import CarrierList
 from callreel.postcall.reconciliation import SWEEP_INTERVAL_S, LookupSchedule, Reconciler
@@ -18,6 +19,7 @@ from callreel.retention.archive import QUIET, Archiver
 from callreel.retention.audit_upkeep import AuditUpkeep
 from callreel.retention.carrier_deletion import Deletion
 from callreel.retention.erasure import Eraser
+from callreel.retention.policies import Retention
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import Settings
 
@@ -56,7 +58,7 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
             name="workflow-history", job=forget, interval_s=HISTORY_EVERY_S, jitter=0.2, enabled=leads
         ),
         archiver_of(settings, runtime).job(leads),
-        eraser_of(settings, runtime, runtime.durable.unfinished).job(leads),
+        retention_of(settings, runtime).job(leads),
         PeriodicJob(
             name="order-redactions", job=redactor_of(settings, runtime).order_due, interval_s=REDACTIONS_EVERY_S,
             enabled=leads,
@@ -99,12 +101,18 @@ def archiver_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> A
 def eraser_of(
     settings: Settings, runtime: Runtime | OfflineInstallation, unfinished: Callable[..., Sequence[WorkItem]]
 ) -> Eraser:
-    """Carries out erasures, with the policy of the settings. `unfinished` is that of the durable engine."""
-    days = settings.erase_after_days
-    after = None if days is None else timedelta(days=days)
+    """Carries out erasures. `unfinished` is that of the durable engine."""
     return Eraser(
-        runtime.database, runtime.blobs, runtime.carrier, runtime.publisher, runtime.clock, after=after,
+        runtime.database, runtime.blobs, runtime.carrier, runtime.publisher, runtime.clock,
         unfinished=unfinished,
+    )  # fmt: skip
+
+
+def retention_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Retention:
+    """The retention policies of the settings."""
+    return Retention(
+        runtime.database, runtime.blobs, runtime.carrier, runtime.publisher, runtime.clock,
+        parse_rules(settings.retention),
     )  # fmt: skip
 
 

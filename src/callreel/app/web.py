@@ -16,6 +16,7 @@ from callreel.asr.languages import named
 from callreel.asr.workers.pool import StartedEngine
 from callreel.cluster.event_relay import PeerMessage
 from callreel.domain.call import Role
+from callreel.domain.retention import parse_rules
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.consent import ConsentHandler
 from callreel.ingest.voice_request import VoiceRequestHandler
@@ -107,6 +108,7 @@ def _web_options(
         session_idle_s=None if settings.session_idle_minutes is None else settings.session_idle_minutes * 60,
         playback_reason=settings.playback_reason,
         audit_search_text=settings.audit_search_text,
+        retention=parse_rules(settings.retention),
     )
 
 

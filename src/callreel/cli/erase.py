@@ -32,7 +32,7 @@ def erase(
     """Erase a call permanently, here and at the carrier: audio, text, numbers and notes. A tombstone with digests remains.
 
     If a part fails, the order is stored and a running server retries it. A call under legal hold is not erased. Copies in
-    backups are not erased. CALLREEL_ERASE_AFTER_DAYS erases calls automatically.
+    backups are not erased. CALLREEL_RETENTION erases calls automatically.
 
     Examples:
 

@@ -8,6 +8,8 @@ from typing import Final
 
 WITHHELD: Final = "anonymous"
 """Stored as the number of a call whose caller withheld it; it cannot be dialled."""
+DELETED: Final = "deleted"
+"""Stored as the number of a call whose number a retention policy deleted."""
 
 _WORDS: Final = ("anonymous", "blocked", "private", "restricted", "unavailable", "unknown", "withheld")
 _KEYPAD: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")

@@ -4,7 +4,7 @@ Both parties are silenced, since the voice of one may be on the other's line. A 
 it in the recording; where it found nothing, the stretches are widened by the usual distance between the two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -16,6 +16,7 @@ from callreel.domain.redaction import Stretch
 from callreel.postcall.call_audio import CallRows, RecordingPart, chosen_parts, stored_parts
 from callreel.review.summary import live_offset_ms
 from callreel.store.calls import calls, layers, recordings, streams
+from callreel.store.transcripts import redactions
 
 UNALIGNED_MS = 1_500
 
@@ -64,3 +65,13 @@ def _start_ms(rows: CallRows, file: LayerFile, parts: Sequence[RecordingPart], f
     alike = [part for part in parts if abs(part.file.duration_ms - file.duration_ms) <= 1]
     part = next(iter([*named, *alike, *parts]), None)
     return (part.start - first) // SAMPLES_PER_MS if part else 0
+
+
+def silences_of(margin_ms: int) -> Callable[[Connection, CallId], Mapping[str, Sequence[Interval]]]:
+    """A function from a call to what is silent in its files, for exports."""
+
+    def silences(conn: Connection, call_id: CallId) -> Mapping[str, Sequence[Interval]]:
+        rows, stretches = rows_of(conn, call_id), redactions.in_force(conn, call_id)
+        return silent_intervals(rows, stretches, margin_ms) if rows and stretches else {}
+
+    return silences

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from callreel.domain.call import Role
 from callreel.domain.transcript import Word
 from callreel.redaction.tokens import Token
 
 LOOK_BACK_MS: Final = 45_000
 LOOK_AHEAD_MS: Final = 6_000
+UNRELATED_MS: Final = 8_000
+OWN_UNRELATED_MS: Final = 3_000
+"""A number that is not sensitive follows its announcement soon, and at once where one party says both."""
 
 
 class Topic(StrEnum):
@@ -68,6 +72,7 @@ _ALL: Final = re.compile(
 class Mention:
     topic: Topic
     at_ms: int
+    role: Role
 
 
 class Context:
@@ -76,15 +81,27 @@ class Context:
     def __init__(self, mentions: Iterable[Mention]) -> None:
         self._mentions = sorted(mentions, key=lambda mention: mention.at_ms)
 
-    def nearest(self, start_ms: int, end_ms: int, among: Iterable[Topic] = tuple(Topic)) -> Topic | None:
-        """The last topic before a number, else the first one shortly after it."""
+    def nearest(
+        self, role: Role, start_ms: int, end_ms: int, among: Iterable[Topic] = tuple(Topic)
+    ) -> Topic | None:
+        """The last topic before a number that `role` says, else the first one shortly after it."""
         wanted = frozenset(among)
-        before = [m for m in self._mentions if start_ms - LOOK_BACK_MS <= m.at_ms <= start_ms]
-        for mention in reversed(before):
-            if mention.topic in wanted:
+        for mention in reversed(self._mentions):
+            reach_ms = LOOK_BACK_MS
+            if mention.topic is Topic.UNRELATED:
+                reach_ms = OWN_UNRELATED_MS if mention.role is role else UNRELATED_MS
+            if mention.topic in wanted and start_ms - reach_ms <= mention.at_ms <= start_ms:
                 return mention.topic
         after = [m for m in self._mentions if start_ms < m.at_ms <= end_ms + LOOK_AHEAD_MS]
         return next((mention.topic for mention in after if mention.topic in wanted), None)
+
+    def changes(self, began_ms: int, start_ms: int, end_ms: int) -> bool:
+        """Whether somebody announces another number in a pause of the one that began at `began_ms`."""
+        return any(
+            start_ms <= mention.at_ms < end_ms
+            and not (mention.topic is Topic.CARD and self.has(Topic.CARD, began_ms))
+            for mention in self._mentions
+        )
 
     def has(self, topic: Topic, start_ms: int, within_ms: int = LOOK_BACK_MS) -> bool:
         """Whether the topic was mentioned in the time before."""
@@ -94,7 +111,7 @@ class Context:
         )
 
 
-def mentions_of(tokens: Sequence[Token], words: Sequence[Word]) -> list[Mention]:
+def mentions_of(role: Role, tokens: Sequence[Token], words: Sequence[Word]) -> list[Mention]:
     """The mentions in one party's speech."""
     starts, text = [], ""
     for token in tokens:
@@ -105,5 +122,5 @@ def mentions_of(tokens: Sequence[Token], words: Sequence[Word]) -> list[Mention]
         while at + 1 < len(starts) and starts[at + 1] <= match.start():
             at += 1
         assert match.lastgroup is not None
-        found.append(Mention(Topic(match.lastgroup), words[tokens[at].word].start_ms))
+        found.append(Mention(Topic(match.lastgroup), words[tokens[at].word].start_ms, role))
     return found

@@ -19,6 +19,8 @@ _STOPS: Final = frozenset(
     "is it's its to my your the a an e-mail email mail address me on write send contact you reach and then okay so at that"
     " that's was use as for with in of i i'm am we he she they it's please sure yes yeah no um uh".split()
 )
+_HARD_STOPS: Final = frozenset("is it's e-mail email mail address to my the me contact".split())
+"""Where the engine may have written anything for `at`, an address begins after one of these."""
 _LONGEST_NAME: Final = 24
 """Tokens; a name may be spelled letter by letter."""
 _LONGEST_DOMAIN: Final = 16
@@ -39,7 +41,7 @@ def find_emails(tokens: Sequence[Token], words: Sequence[Word], context: Context
                 yield Found(Entity.EMAIL, tokens[first].word, tokens[end].word)
         elif _is_ending(tokens, at) and context.has(Topic.EMAIL, words[token.word].start_ms, 30_000):
             # The engine wrote another word for `at`.
-            first, last = _name_start(tokens, at), at + (token.text in _DOT)
+            first, last = _name_start(tokens, at, _HARD_STOPS), at + (token.text in _DOT)
             yield Found(Entity.EMAIL, tokens[first].word, tokens[last].word)
         at = last + 1
 
@@ -68,7 +70,7 @@ def _is_ending(tokens: Sequence[Token], at: int) -> bool:
     return tokens[at].text in _DOT and at + 1 < len(tokens) and tokens[at + 1].text in _ENDINGS
 
 
-def _name_start(tokens: Sequence[Token], at: int) -> int:
+def _name_start(tokens: Sequence[Token], at: int, stops: frozenset[str] = _STOPS) -> int:
     """The first token of the name that ends before `at`."""
     first = at
     while first > 0 and at - first < _LONGEST_NAME:
@@ -76,9 +78,9 @@ def _name_start(tokens: Sequence[Token], at: int) -> int:
         joined = first < at and tokens[first].text in _JOINERS
         beside = first < at and (tokens[first].is_letter or bool(tokens[first].digits))
         spelled = before.is_letter or before.digits or before.text in _JOINERS or before.times > 1
-        if before.text in _STOPS and not joined and not (before.is_letter and (beside or first == at)):
+        if before.text in stops and not joined and not (before.is_letter and (beside or first == at)):
             break
-        if not (spelled or joined or at - first < 3):
+        if not (spelled or joined or at - first < (3 if stops is _STOPS else 6)):
             break
         first -= 1
     return first

@@ -4,6 +4,7 @@ Recognizers work on one party's words in the order of time, so that a number may
 words that announce it count from both. No recognizer needs a model; names do (`NameFinder`), where one is installed.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,12 @@ NameFinder = Callable[[str], Iterable[tuple[Entity, int, int]]]
 
 APART_MS: Final = 2_000
 """A longer pause within an entity, and the other party's speech in it, are not redacted."""
+LEAD_MS: Final = 400
+TAIL_MS: Final = 1_000
+DIGIT_MS, LETTER_MS = 600, 120
+"""Engines often place the first and the last word of a segment short of what was said, and give a number that they write as
+one word the time of a word. So a stretch reaches into the party's own silence before and after it: by these, or until the
+other party speaks as long as saying it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,10 @@ class FindOptions:
 
 
 def find_entities(turns: Sequence[Turn], options: FindOptions = FindOptions()) -> list[Stretch]:  # noqa: B008
-    """The sensitive stretches of a transcript, in the order of time; stretches of one party do not overlap."""
+    """The sensitive stretches of a transcript, in the order of time."""
     words = {role: _words(turns, role) for role in Role}
     tokens = {role: tokens_of(words[role]) for role in Role}
-    context = Context(mention for role in Role for mention in mentions_of(tokens[role], words[role]))
+    context = Context(mention for role in Role for mention in mentions_of(role, tokens[role], words[role]))
     found: list[Stretch] = []
     for role in Role:
         said, spoken = words[role], tokens[role]
@@ -46,10 +53,11 @@ def find_entities(turns: Sequence[Turn], options: FindOptions = FindOptions()) -
         claims = [
             *find_emails(spoken, said, context),
             *find_birth_dates(spoken, said, context),
-            *NumberFinder(said, context, options.regions).find(spoken),
+            *NumberFinder(role, said, context, options.regions).find(spoken),
             *find_addresses(spoken),
         ]
-        found += _stretches(role, said, (claim for claim in claims if claim.entity in options.kinds))
+        wanted = [claim for claim in claims if claim.entity in options.kinds]
+        found += _stretches(role, said, wanted, [word.start_ms for word in words[role.other]])
     if options.names is not None:
         found += _named(turns, options.names, options.kinds)
     return sorted(_apart(found), key=lambda stretch: (stretch.start_ms, stretch.role))
@@ -60,16 +68,34 @@ def _words(turns: Sequence[Turn], role: Role) -> list[Word]:
     return sorted(said, key=lambda word: word.start_ms)
 
 
-def _stretches(role: Role, words: Sequence[Word], found: Iterable[Found]) -> Iterator[Stretch]:
+def _stretches(
+    role: Role, words: Sequence[Word], found: Iterable[Found], other_starts: Sequence[int]
+) -> Iterator[Stretch]:
     """An entity that is interrupted by a long pause is several stretches."""
     for one in found:
-        start_ms, end_ms = words[one.first].start_ms, words[one.first].end_ms
-        for word in words[one.first + 1 : one.last + 1]:
-            if word.start_ms - end_ms > APART_MS:
+        first = one.first
+        for at in range(one.first, one.last + 1):
+            if at == one.last or words[at + 1].start_ms - words[at].end_ms > APART_MS:
+                start_ms, end_ms = _reach(words, first, at, other_starts)
                 yield Stretch(role, one.entity, start_ms, end_ms)
-                start_ms = word.start_ms
-            end_ms = max(end_ms, word.end_ms)
-        yield Stretch(role, one.entity, start_ms, end_ms)
+                first = at + 1
+
+
+def _reach(words: Sequence[Word], first: int, last: int, other_starts: Sequence[int]) -> tuple[int, int]:
+    """From where to where the words `first` to `last` may have been said."""
+    start_ms, end_ms = words[first].start_ms, max(word.end_ms for word in words[first : last + 1])
+    before_ms = words[first - 1].end_ms if first else 0
+    text = "".join(word.text for word in words[first : last + 1])
+    said_ms = sum(DIGIT_MS if character.isdigit() else LETTER_MS for character in text)
+    answer = bisect_left(other_starts, end_ms)
+    answer_ms = other_starts[answer] if answer < len(other_starts) else end_ms
+    latest_ms = max(end_ms + TAIL_MS, min(start_ms + said_ms, answer_ms))
+    if last + 1 < len(words):
+        latest_ms = min(latest_ms, words[last + 1].start_ms)
+    before = bisect_left(other_starts, start_ms)
+    question_ms = other_starts[before - 1] if before else 0
+    earliest_ms = max(before_ms, min(start_ms - LEAD_MS, max(question_ms, end_ms - said_ms)))
+    return min(start_ms, earliest_ms), max(end_ms, latest_ms)
 
 
 def _named(turns: Sequence[Turn], names: NameFinder, kinds: frozenset[Entity]) -> Iterator[Stretch]:
@@ -85,9 +111,9 @@ def _named(turns: Sequence[Turn], names: NameFinder, kinds: frozenset[Entity]) -
 
 
 def _apart(found: Iterable[Stretch]) -> Iterator[Stretch]:
-    """Stretches that were found first win over later ones that overlap them."""
+    """Stretches that were found first win over later ones that lie mostly in them."""
     kept: list[Stretch] = []
     for stretch in found:
-        if not any(stretch.overlap_ms(other) for other in kept):
+        if not any(2 * stretch.overlap_ms(other) > stretch.end_ms - stretch.start_ms for other in kept):
             kept.append(stretch)
             yield stretch

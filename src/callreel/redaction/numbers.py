@@ -14,13 +14,16 @@ from typing import Final
 import phonenumbers
 from stdnum import iban, luhn
 
+from callreel.domain.call import Role
 from callreel.domain.redaction import Entity
 from callreel.domain.transcript import Word
 from callreel.redaction.context import Context, Topic
-from callreel.redaction.tokens import Token
+from callreel.redaction.tokens import SOUND_LIKE, Token
 
 LONGEST_PAUSE_MS: Final = 20_000
 """Between two digits of one number, for example while the other party repeats the first ones."""
+LONGEST_TALK_MS: Final = 2_000
+"""The same where other words are said too."""
 _MOST_OTHER_WORDS: Final = 2
 _FILLERS: Final = frozenset(
     "um uh uhm erm er and then okay ok so dash hyphen space slash comma yeah yes yep right sure mhm hm mm the next is it's"
@@ -68,7 +71,8 @@ class Run:
 class NumberFinder:
     """Finds the numbers of one party. `regions` are ISO countries whose numbering plans apply, besides international ones."""
 
-    def __init__(self, words: Sequence[Word], context: Context, regions: Sequence[str]) -> None:
+    def __init__(self, role: Role, words: Sequence[Word], context: Context, regions: Sequence[str]) -> None:
+        self._role = role
         self._words = words
         self._context = context
         self._regions = regions
@@ -77,9 +81,21 @@ class NumberFinder:
         found = [*_written(tokens)]
         taken = {word for one in found for word in range(one.first, one.last + 1)}
         for run in self._runs([token for token in tokens if token.word not in taken]):
-            for one in self._entities(run):
-                found.append(self._with_letters(one, tokens) if one.entity in _LETTERED else one)
+            run = self._with_short_code(run, tokens)
+            found += [self._with_neighbours(one, tokens) for one in self._entities(run)]
         return found
+
+    def _with_short_code(self, run: Run, tokens: Sequence[Token]) -> Run:
+        """A run of one or two digits with the words beside it that sound like digits, where a security code is said."""
+        start_ms = self._words[run.tokens[0].word].start_ms
+        if len(run.digits) > 2 or not self._context.has(Topic.SECURITY_CODE, start_ms, 12_000):
+            return run
+        place = tokens.index(run.tokens[0])
+        first = place
+        while first > 0 and tokens[first - 1].text in SOUND_LIKE:
+            first -= 1
+        sounds = [Token(token.text, token.word, "0") for token in tokens[first:place]]
+        return Run((*sounds, *run.tokens), run.whole)
 
     def _runs(self, tokens: Sequence[Token]) -> Iterator[Run]:
         numbers = [at for at, token in enumerate(tokens) if token.digits]
@@ -89,12 +105,11 @@ class NumberFinder:
             run.append(tokens[at])
             between = [token.text for token in tokens[at + 1 : after]]
             unit = any(text in _UNITS for text in between[:2])
-            others = sum(text not in _FILLERS and len(text) > 1 for text in between)
-            late = after < len(tokens) and (
-                self._words[tokens[after].word].start_ms - self._words[tokens[at].word].end_ms
-                > LONGEST_PAUSE_MS
+            others = sum(
+                text not in _FILLERS and text not in SOUND_LIKE and len(text) > 1 for text in between
             )
-            if after < len(tokens) and not unit and others <= _MOST_OTHER_WORDS and not late:
+            apart = unit or others > _MOST_OTHER_WORDS or after == len(tokens)
+            if not apart and not self._interrupted(run[0], tokens[at], tokens[after], others):
                 whole &= not others
                 continue
             if unit:
@@ -103,8 +118,17 @@ class NumberFinder:
                 yield Run(tuple(run), whole)
             run, whole = [], True
 
+    def _interrupted(self, first: Token, token: Token, after: Token, others: int) -> bool:
+        """Whether a new number begins with `after`: a long pause, another topic, or other talk in a pause is between."""
+        end_ms, start_ms = self._words[token.word].end_ms, self._words[after.word].start_ms
+        if start_ms - end_ms > (LONGEST_PAUSE_MS if others < _MOST_OTHER_WORDS else LONGEST_TALK_MS):
+            return True
+        return self._context.changes(self._words[first.word].start_ms, end_ms, start_ms)
+
     def _entities(self, run: Run) -> Iterator[Found]:
-        card = self._checked_card(run)
+        # Where a card number is said, all digits of a run are: a part of it may pass the checksum by chance.
+        asked = self._entity(run) is Entity.CARD_NUMBER and not _CARD.fullmatch(run.digits)
+        card = None if asked else self._checked_card(run)
         if card is not None:
             first, stop = card
             if first:
@@ -133,12 +157,11 @@ class NumberFinder:
             self._words[run.tokens[0].word].start_ms,
             self._words[run.tokens[-1].word].end_ms,
         )
-        topic = self._context.nearest(start_ms, end_ms)
-        of_card = self._context.nearest(start_ms, end_ms, _NUMBERED) in _CARD_TOPICS
+        topic = self._context.nearest(self._role, start_ms, end_ms)
+        of_card = self._context.nearest(self._role, start_ms, end_ms, _NUMBERED) in _CARD_TOPICS
         if 3 <= count <= 4:
             code = topic is Topic.SECURITY_CODE or (
-                topic in (Topic.CARD, Topic.UNRELATED)
-                and self._context.has(Topic.SECURITY_CODE, start_ms, 12_000)
+                topic is Topic.CARD and self._context.has(Topic.SECURITY_CODE, start_ms, 12_000)
             )
             return Entity.SECURITY_CODE if code else None
         if of_card and count >= 8:
@@ -164,13 +187,17 @@ class NumberFinder:
                 return True
         return False
 
-    def _with_letters(self, one: Found, tokens: Sequence[Token]) -> Found:
-        """The same with the letters around it, as a passport number or an IBAN has."""
+    def _with_neighbours(self, one: Found, tokens: Sequence[Token]) -> Found:
+        """The same with the words around it that sound like digits, and letters, as a passport number or an IBAN has."""
+
+        def belongs(token: Token) -> bool:
+            return token.text in SOUND_LIKE or (one.entity in _LETTERED and token.is_letter)
+
         places = [at for at, token in enumerate(tokens) if one.first <= token.word <= one.last]
         first, last = places[0], places[-1]
-        while first > 0 and tokens[first - 1].is_letter:
+        while first > 0 and belongs(tokens[first - 1]):
             first -= 1
-        while last + 1 < len(tokens) and tokens[last + 1].is_letter:
+        while last + 1 < len(tokens) and belongs(tokens[last + 1]):
             last += 1
         return Found(one.entity, tokens[first].word, tokens[last].word)
 

@@ -30,6 +30,7 @@ _ROUND: Final = {"hundred": "00", "thousand": "000"}
 _TIMES: Final = {"double": 2, "triple": 3, "treble": 3}
 _ALIKE: Final = {
     "o": "0",
+    "go": "0",
     "to": "2",
     "too": "2",
     "for": "4",
@@ -39,6 +40,10 @@ _ALIKE: Final = {
     "tree": "3",
 }
 """Words that engines write for digits; digits only between two others."""
+SOUND_LIKE: Final = frozenset(
+    {*_ALIKE, "give", "fine", "hive", "floor", "do", "free", "heaven", "sick", "nein", "mine"}
+)
+"""These and others belong to a number beside whose digits they are."""
 
 _EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _MEASURE: Final = re.compile(r"[$€£]|\d%|^\d{1,3}[.:]\d{1,2}$|^\d+(?:st|nd|rd|th)$")

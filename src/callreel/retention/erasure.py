@@ -7,7 +7,6 @@ transaction, the rows that name them. Each step is idempotent. Backups made befo
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
@@ -20,16 +19,11 @@ from callreel.domain.recording import LayerFile
 from callreel.domain.work import Workflow, WorkItem, WorkState
 from callreel.retention.erasure_orders import (
     NO_CREDENTIALS,
-    ErasureOrders,
-    ErasureRefusedError,
     copies_at_carrier,
 )
-from callreel.retention.legal_hold import NoCallError
 from callreel.runtime.clock import Clock
-from callreel.runtime.periodic import PeriodicJob
 from callreel.store.audio import derived_cache, peaks
 from callreel.store.audit import trail
-from callreel.store.audit.pending import audited
 from callreel.store.calls import calls, erasures, layers, legs, recordings, streams
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.db.database import Database
@@ -37,9 +31,6 @@ from callreel.store.db.scrub import scrub
 from callreel.store.files.blobs import BlobStore
 
 log = logging.getLogger(__name__)
-
-POLICY_INTERVAL_S = 3600.0
-BY_POLICY = "policy"
 
 
 class Eraser:
@@ -53,44 +44,15 @@ class Eraser:
         publisher: EventPublisher,
         clock: Clock,
         *,
-        after: timedelta | None,
         unfinished: Callable[..., Sequence[WorkItem]],
     ) -> None:
-        """`after`: how long after its verdict the policy erases a call; None is never.
-
-        `unfinished` returns the workflows on recordings, by SID, that have not ended.
-        """
+        """`unfinished` returns the workflows on recordings, by SID, that have not ended."""
         self._database = database
         self._blobs = blobs
         self._carrier = carrier
         self._publisher = publisher
         self._clock = clock
-        self._after = after
         self._unfinished = unfinished
-        self._orders = ErasureOrders(database, clock, carrier_usable=carrier.usable)
-
-    def job(self, leads: Callable[[], bool]) -> PeriodicJob:
-        """Orders what the policy says is due; of all servers, the one for which `leads` is true does the work."""
-        return PeriodicJob(
-            name="order-erasures", job=self.order_due, interval_s=POLICY_INTERVAL_S, enabled=leads
-        )
-
-    def order_due(self) -> int:
-        """Order what the policy says is due, except held calls; returns how many calls."""
-        if self._after is None:
-            return 0
-        with self._database.read() as conn:
-            due = erasures.due(conn, self._clock.now() - self._after)
-        ordered = 0
-        for call_id in due:
-            try:
-                event = AuditEvent(self._clock.now(), AuditAction.ERASURE_ORDERED, BY_POLICY, call_id=call_id)
-                with audited(event):
-                    self._orders.request(call_id, BY_POLICY)
-                ordered += 1
-            except (NoCallError, ErasureRefusedError) as error:
-                log.info("policy does not erase a call yet: %s", error, extra={"call_id": call_id})
-        return ordered
 
     def erase(self, call_id: CallId) -> ErasureRow:
         """Carry out an order, or the rest of it; returns the tombstone.
@@ -123,7 +85,7 @@ class Eraser:
             if files:
                 erasures.set_files(conn, call_id, {file.path: file.sha256 for file in files})
         for file in files:
-            self._erase_file(file)
+            erase_file(self._blobs, file)
         left = [file.path for file in files if self._blobs.stat(file.path) is not None]
         if left:
             raise StoreError(f"{len(left)} of {len(files)} files still exist after their deletion")
@@ -145,7 +107,7 @@ class Eraser:
                 details = {"files": len(files)}
                 trail.record(conn, AuditEvent(now, AuditAction.ERASED, by, call_id=call_id, details=details))
             for file in files:
-                self._erase_derived(file)  # a reader may have made them meanwhile
+                erase_derived(self._blobs, file)  # a reader may have made them meanwhile
             self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))
             log.info("call erased files=%d", len(files), extra={"call_id": call_id})
         scrub(self._database)
@@ -194,15 +156,17 @@ class Eraser:
             with self._database.write() as conn:
                 erasures.set_recordings(conn, call_id, outcomes)
 
-    def _erase_file(self, file: LayerFile) -> None:
-        self._blobs.delete(file.path)
-        if file.archived is not None:
-            self._blobs.delete(file.archived.key)
-        self._erase_derived(file)
 
-    def _erase_derived(self, file: LayerFile) -> None:
-        """Delete what was derived from the file for pages and players."""
-        if file.sha256 is None:
-            return
-        derived_cache.delete(self._blobs, file.sha256)
-        peaks.delete(self._blobs, file.sha256)
+def erase_file(blobs: BlobStore, file: LayerFile) -> None:
+    """Delete a layer's file in every form."""
+    blobs.delete(file.path)
+    if file.archived is not None:
+        blobs.delete(file.archived.key)
+    erase_derived(blobs, file)
+
+
+def erase_derived(blobs: BlobStore, file: LayerFile) -> None:
+    """Delete what was derived from the file for pages and players."""
+    if file.sha256 is not None:
+        derived_cache.delete(blobs, file.sha256)
+        peaks.delete(blobs, file.sha256)

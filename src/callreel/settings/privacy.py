@@ -20,17 +20,13 @@ class PrivacySettings(BaseSettings):
     )
     redaction_kinds: str = Field(
         default="all",
-        description="What is redacted, as a list with commas: card_number, security_code, bank_account, national_id, email, phone, birth_date, name, address. Default: all.",
+        description="What is redacted, as a list with commas: card_number, security_code, bank_account, national_id, email, phone, birth_date, address. Default: all.",
     )
     redaction_margin_ms: int = Field(
         default=250,
         ge=0,
         le=5000,
         description="How much audio is silenced before and after redacted words, in milliseconds.",
-    )
-    redaction_names_model: str | None = Field(
-        default=None,
-        description="Name of an installed spaCy model that finds names of people and places, such as en_core_web_sm. Default: names are not looked for. Requires the extra names.",
     )
 
     @field_validator("redaction_kinds")
@@ -48,7 +44,8 @@ class PrivacySettings(BaseSettings):
         return frozenset(_FOUND) if "all" in names else frozenset(map(Entity, names))
 
 
-_FOUND = tuple(entity for entity in Entity if entity is not Entity.OTHER)
+_FOUND = tuple(entity for entity in Entity if entity not in (Entity.NAME, Entity.OTHER))
+"""Names need a model, and others a person."""
 
 
 def _listed(value: str) -> list[str]:

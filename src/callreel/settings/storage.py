@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
+from callreel.domain.retention import parse_rules
 from callreel.settings.values import Options
 
 
@@ -117,7 +118,7 @@ class EncryptionSettings(BaseSettings):
 
 
 class RetentionSettings(BaseSettings):
-    """Archive, erasure and deletion at the carrier."""
+    """Archive, retention policies and deletion at the carrier."""
 
     title: ClassVar[str] = "Retention"
 
@@ -128,11 +129,9 @@ class RetentionSettings(BaseSettings):
     archive_after_days: int = Field(
         default=30, ge=0, le=36_500, description="With CALLREEL_ARCHIVE=after_days: days after the verdict."
     )
-    erase_after_days: int | None = Field(
-        default=None,
-        ge=1,
-        le=36_500,
-        description="Days after the verdict at which a call is erased, here and at the carrier. Default: never.",
+    retention: str = Field(
+        default="",
+        description="Retention policies: rules with semicolons between them, such as number=+4930* audio=30; verdict=suspect call=never; audio=90 call=730. Conditions: number, agent, verdict, direction; data: audio, text, numbers, call, in days after the verdict or never. For each kind of data the first rule that matches decides. Default: nothing is deleted.",
     )
     reconcile_days: int = Field(
         default=2,
@@ -156,3 +155,9 @@ class RetentionSettings(BaseSettings):
         le=3650,
         description="Days after which the records of finished workflows are deleted. Calls, audio and transcripts stay.",
     )
+
+    @field_validator("retention")
+    @classmethod
+    def _check_retention(cls, value: str) -> str:
+        parse_rules(value)
+        return value

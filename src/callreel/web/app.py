@@ -24,6 +24,7 @@ from callreel.web.api import (
     pauses,
     people,
     redactions,
+    retention,
     revisions,
     roles,
     softphone,
@@ -52,7 +53,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, people, tokens, softphone,
-    engines, erasure, erasure_pages, audit, audit_pages, exports, live_events, layer_audio, health, operations,
+    engines, erasure, erasure_pages, retention, audit, audit_pages, exports, live_events, layer_audio, health, operations,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from callreel.domain.errors import CallreelError, StoreUnavailableError
 from callreel.ingest.pause_control import PauseError
 from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
+from callreel.retention.subject_access import NumberError
 from callreel.review.corrections import ConflictError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
 from callreel.review.redacting import RedactionError
@@ -84,6 +85,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     InvalidError: 422,
     LanguageError: 422,
     NoteError: 422,
+    NumberError: 422,
     PasswordError: 422,
     PeaksError: 422,
     ReasonError: 422,

@@ -10,6 +10,7 @@ from callreel.domain.call import Role
 from callreel.domain.consent import Jurisdiction
 from callreel.domain.cost import Prices
 from callreel.domain.events import Json
+from callreel.domain.retention import Rule
 from callreel.domain.work import NoWork, WorkQueue
 from callreel.ingest.pause_control import PauseControl
 from callreel.ops.health import Health
@@ -103,6 +104,7 @@ class WebOptions:
     redaction: RedactionOptions = RedactionOptions()
     playback_reason: bool = False
     audit_search_text: bool = False
+    retention: Sequence[Rule] = ()
 
     @property
     def no_sign_in(self) -> bool:

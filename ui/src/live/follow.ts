@@ -46,7 +46,8 @@ export function followCall(page: HTMLElement): void {
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
     call: ({ state, roles_swapped }: { state?: string; roles_swapped?: boolean }) =>
       state === "erased" || roles_swapped !== undefined ? location.reload() : storedChange(),
-    transcript: () => (closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh()),
+    transcript: ({ redacted }: { redacted?: boolean }) =>
+      redacted ? location.reload() : closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh(),
   });
 }
 

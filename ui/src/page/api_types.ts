@@ -8,6 +8,8 @@ export interface Word {
   start_ms: number;
   end_ms: number;
   confidence: number | null;
+  /** What a mask hides; absent for a word that was said. */
+  entity?: string;
 }
 
 export interface Turn {
@@ -92,6 +94,16 @@ export interface Pause {
   warning: string | null;
 }
 
+/** A stretch that is masked in text and silenced in audio. */
+export interface Redaction {
+  id: number;
+  role: Role;
+  entity: string;
+  start_ms: number;
+  end_ms: number;
+  removed_at: string | null;
+}
+
 /** One correction: of a word, a turn's text or its speaker. Indexes count from 0, in the corrected revision. */
 export interface Change {
   turn: number;
@@ -116,5 +128,6 @@ export interface Call extends CallHead {
   live_turns: Turn[];
   live_offset_ms: number;
   pauses: Pause[];
+  redaction: { redactions: Redaction[] };
   notes?: Note[];
 }

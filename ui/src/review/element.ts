@@ -41,9 +41,14 @@ export class CallReview extends HTMLElement {
     return `/api/calls/${this.dataset.call}`;
   }
 
+  /** What the queries of a page with originals have in addition. */
+  private get original(): string {
+    return this.dataset.original === undefined ? "" : "&original=true";
+  }
+
   private async start(): Promise<void> {
     const audio = this.querySelector<HTMLAudioElement>("audio[data-main-audio]");
-    const call = await get<Call>(`${this.address}?words=true`).catch(() => null);
+    const call = await get<Call>(`${this.address}?words=true${this.original}`).catch(() => null);
     const layer = call && playableLayers(call.layers)[0];
     if (!audio || !call || !layer || !this.isConnected) return;
     this.call = call;
@@ -53,9 +58,13 @@ export class CallReview extends HTMLElement {
     this.player = new Player(audio, () => this.moved());
     required(this, "[data-player]").append(...this.playerParts(playableLayers(call.layers)));
     this.setSpeed(storedSpeed());
-    this.transcripts = new Transcripts(this, this.address, call, () => this.player?.pause());
+    this.transcripts = new Transcripts(this, this.address, this.original, call, () => this.player?.pause());
     this.waveform.mark((call.notes ?? []).map((note) => note.at_ms)); // later ones arrive as events
-    this.waveform.shade(call.pauses.flatMap(({ start_ms, end_ms }) => (start_ms === null ? [] : [{ start_ms, end_ms }])));
+    const silent = call.redaction.redactions.filter((one) => !one.removed_at);
+    this.waveform.shade([
+      ...call.pauses.flatMap(({ start_ms, end_ms }) => (start_ms === null ? [] : [{ start_ms, end_ms, label: "Paused" }])),
+      ...silent.map(({ start_ms, end_ms }) => ({ start_ms, end_ms, label: "Redacted" })),
+    ]);
     this.load();
     this.addKeys();
     this.addListeners();
@@ -122,7 +131,7 @@ export class CallReview extends HTMLElement {
     const totalMs = Math.max(fileMs + offset, 1);
     this.waveform.show(null, call.turns.length ? call.turns : call.live_turns, totalMs);
     required(this, "[data-total]").textContent = duration(totalMs);
-    const query = `layer=${layer}&per_second=${peaksPerSecond(fileMs)}`;
+    const query = `layer=${layer}&per_second=${peaksPerSecond(fileMs)}${this.original}`;
     const peaks = await getOrNull<Peaks>(`${this.address}/peaks?${query}`, this.disconnected.signal).catch(() => null);
     if (!peaks || layer !== this.layer) return;
     const shifted = { ...peaks, channels: peaks.channels.map((one) => ({ ...one, peaks: shift(one.peaks, offset, peaks.per_second) })), duration_ms: totalMs };

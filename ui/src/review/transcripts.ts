@@ -20,11 +20,13 @@ export class Transcripts {
   constructor(
     private readonly root: HTMLElement,
     private readonly address: string,
+    private readonly original: string,
     private call: Call,
     onEdit: () => void,
   ) {
     this.names = roleNames(root);
-    this.final = new TurnList({ names: this.names, correct: (changes) => this.correct(changes), onEdit });
+    // Originals are for reading: a correction is made to the redacted text.
+    this.final = new TurnList({ names: this.names, correct: original ? null : (changes) => this.correct(changes), onEdit });
     this.live = new TurnList({ names: this.names, correct: null });
     this.machine = new TurnList({ names: this.names, correct: null });
     if (call.turns.length) this.draw();
@@ -92,14 +94,14 @@ export class Transcripts {
   }
 
   private async drawMachine(): Promise<void> {
-    const call = await get<Call>(`${this.address}?words=true&machine=true`).catch(() => null);
+    const call = await get<Call>(`${this.address}?words=true&machine=true${this.original}`).catch(() => null);
     this.machine.show(call?.machine_turns ?? []);
   }
 
   private async drawHistory(): Promise<void> {
     const box = required<HTMLDetailsElement>(this.root, "[data-history]");
     if (!box.open || box.hidden) return;
-    const history = await getOrNull<{ revisions: Revision[] }>(`${this.address}/revisions`).catch(() => null);
+    const history = await getOrNull<{ revisions: Revision[] }>(`${this.address}/revisions?${this.original}`).catch(() => null);
     required(box, "ol").replaceChildren(...(history?.revisions ?? []).map((one) => this.revisionItem(one)));
   }
 
@@ -110,7 +112,7 @@ export class Transcripts {
 
   private async drawDifference(): Promise<void> {
     const box = required(this.root, '[data-view="both"]');
-    const found = await getOrNull<{ difference: Difference[] }>(`${this.address}/difference`).catch(() => null);
+    const found = await getOrNull<{ difference: Difference[] }>(`${this.address}/difference?${this.original}`).catch(() => null);
     if (!found) return box.replaceChildren(el("p.soft", {}, "The transcripts cannot be compared at the moment."));
     const share = agreement(found.difference);
     box.replaceChildren(
@@ -148,7 +150,7 @@ export class Transcripts {
   }
 
   private async reload(): Promise<void> {
-    const call = await get<Call>(`${this.address}?words=true`).catch(() => null);
+    const call = await get<Call>(`${this.address}?words=true${this.original}`).catch(() => null);
     if (!call || call.revision?.number === this.call.revision?.number) return;
     this.call = call;
     this.fill();

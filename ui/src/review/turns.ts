@@ -94,8 +94,9 @@ export class TurnList {
 
   private word(word: Word, turn: number, number: number): HTMLElement {
     const doubtful = word.confidence !== null && word.confidence < DOUBTFUL;
-    const span = el("span", { class: doubtful ? "word doubtful" : "word", "data-start-ms": word.start_ms }, word.text);
-    if (this.options.correct) span.addEventListener("dblclick", () => this.editWord(span, word, turn, number));
+    const kind = word.entity ? "word masked" : doubtful ? "word doubtful" : "word";
+    const span = el("span", { class: kind, "data-start-ms": word.start_ms, "data-end-ms": word.end_ms }, word.text);
+    if (this.options.correct && !word.entity) span.addEventListener("dblclick", () => this.editWord(span, word, turn, number));
     return span;
   }
 

@@ -11,9 +11,10 @@ const LANES: readonly Role[] = ["agent", "technician"];
 const KEY_STEPS: Record<string, number> = { ArrowLeft: -5000, ArrowDown: -5000, ArrowRight: 5000, ArrowUp: 5000, PageDown: -30_000, PageUp: 30_000 };
 
 /** `end_ms` null: to the end of the call. */
-export interface Paused {
+export interface Shaded {
   readonly start_ms: number;
   readonly end_ms: number | null;
+  readonly label: string;
 }
 
 export class Waveform {
@@ -21,7 +22,7 @@ export class Waveform {
   private peaks: Peaks | null = null;
   private turns: readonly Turn[] = [];
   private marks: readonly number[] = [];
-  private pauses: readonly Paused[] = [];
+  private shaded: readonly Shaded[] = [];
   private total = 1;
   private at = 0;
   private hover: number | null = null;
@@ -68,9 +69,9 @@ export class Waveform {
     this.scheduleDraw();
   }
 
-  /** Stretches in which the recording was paused. */
-  shade(pauses: readonly Paused[]): void {
-    this.pauses = pauses;
+  /** Silent stretches: the recording was paused, or they are redacted. */
+  shade(shaded: readonly Shaded[]): void {
+    this.shaded = shaded;
     this.scheduleDraw();
   }
 
@@ -124,7 +125,7 @@ export class Waveform {
     context.clearRect(0, 0, wide, high);
     const colours = getComputedStyle(canvas);
     const played = (this.at / this.total) * wide;
-    this.drawPauses(context, colours, wide, high);
+    this.drawShaded(context, colours, wide, high);
     LANES.forEach((role, lane) => {
       const middle = (high / 4) * (1 + 2 * lane);
       context.fillStyle = colours.getPropertyValue(`--${role}`);
@@ -169,17 +170,17 @@ export class Waveform {
     }
   }
 
-  private drawPauses(context: CanvasRenderingContext2D, colours: CSSStyleDeclaration, wide: number, high: number): void {
+  private drawShaded(context: CanvasRenderingContext2D, colours: CSSStyleDeclaration, wide: number, high: number): void {
     context.fillStyle = colours.getPropertyValue("--warn");
     context.font = `12px ${colours.fontFamily}`;
     context.textBaseline = "middle";
-    for (const { start_ms, end_ms } of this.pauses) {
+    for (const { start_ms, end_ms, label } of this.shaded) {
       const x = (start_ms / this.total) * wide;
       const width = Math.max(2, ((end_ms ?? this.total) / this.total) * wide - x);
       context.globalAlpha = 0.2;
       context.fillRect(x, 0, width, high);
       context.globalAlpha = 1;
-      if (context.measureText("Paused").width + 8 < width) context.fillText("Paused", x + 4, high / 2);
+      if (context.measureText(label).width + 8 < width) context.fillText(label, x + 4, high / 2);
     }
     context.textBaseline = "alphabetic";
   }

@@ -10,10 +10,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, or_, select, update
 
-from callreel.domain.call import CallState
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, fetch_one, values_of
 from callreel.store.db.tables import callbacks, calls, erasures, facts, metadata, transcripts, turns
@@ -107,19 +105,3 @@ def newest(conn: Connection, limit: int | None = None) -> list[ErasureRow]:
 def unfinished(conn: Connection) -> list[datetime]:
     """The request times of all unfinished erasures."""
     return list(conn.execute(select(erasures.c.began_at).where(erasures.c.erased_at.is_(None))).scalars())
-
-
-def due(conn: Connection, closed_before: datetime) -> list[CallId]:
-    """Calls that were closed before then, are not held and have no erasure, oldest first."""
-    query = (
-        select(calls.c.id)
-        .outerjoin(erasures, erasures.c.call_id == calls.c.id)
-        .where(
-            calls.c.state == CallState.CLOSED,
-            calls.c.closed_at < closed_before,
-            erasures.c.call_id.is_(None),
-            calls.c.id.not_in(open_holds()),
-        )
-        .order_by(calls.c.closed_at)
-    )
-    return [CallId(row.id) for row in conn.execute(query)]

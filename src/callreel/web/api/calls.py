@@ -16,6 +16,7 @@ from callreel.domain.call import CallState
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
+from callreel.retention.policies import expiry_summary
 from callreel.review.summary import Summary, call_head, call_summary, standings
 from callreel.store.calls import call_list, notes
 from callreel.store.calls.call_list import CallFilter, Position
@@ -104,6 +105,7 @@ def one_call(
         )
     if summary is None:
         raise not_found("call")
+    summary |= expiry_summary(context.database, context.options.retention, call_id)
     if isinstance(recording := summary["recording"], dict):
         items = context.work.unfinished(str(recording["sid"]))
         recording["work"] = [{"workflow": item.workflow, "state": item.state} for item in items]

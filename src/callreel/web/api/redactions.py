@@ -52,8 +52,14 @@ def redact_by_form(
     redacting: CallRedactions,
     person: CurrentPerson,
     call: ExistingCall,
-    wanted: Annotated[NewRedaction, Form()],
+    role: Annotated[Role, Form()],
+    start_s: Annotated[float, Form(ge=0, le=LONGEST_CALL_MS / 1000)],
+    end_s: Annotated[float, Form(ge=0, le=LONGEST_CALL_MS / 1000)],
+    entity: Annotated[Entity, Form()] = Entity.OTHER,
 ) -> RedirectResponse:
+    wanted = NewRedaction(
+        role=role, start_ms=round(start_s * 1000), end_ms=round(end_s * 1000), entity=entity
+    )
     redact(redacting, person, call, wanted)
     return RedirectResponse(f"/calls/{call.id}#redaction", 303)
 

@@ -88,6 +88,8 @@ RULES: Final[Sequence[Rule]] = (
         audit=Did.REDACTION_REMOVED,
     ),
     Rule("GET", "/erasures", _HOLD, session=True),
+    Rule("GET", "/retention", _ERASE, session=True),
+    Rule("POST", "/retention/erase", _ERASE, session=True, audit=Did.ERASURE_ORDERED),
     Rule("GET", "/statistics", _READ),
     Rule("GET", "/technicians", Right.WRITE_TECHNICIANS),
     Rule("GET", "/people", _PEOPLE),
@@ -130,6 +132,9 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/api/erasures", _ERASE),
     Rule("GET PUT", "/api/calls/{call_id}/hold", _HOLD, audit=Did.HELD),
     Rule("DELETE", "/api/calls/{call_id}/hold", _HOLD, audit=Did.RELEASED),
+    Rule("GET", "/api/retention", _ERASE),
+    Rule("GET", "/api/subject-access", _ERASE, audit=Did.EXPORTED),
+    Rule("POST", "/api/subject-access/erase", _ERASE, audit=Did.ERASURE_ORDERED),
     Rule("GET", "/api/holds", _HOLD),
     Rule("GET", "/api/statistics", _READ),
     # People

@@ -12,6 +12,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from callreel.domain.access import Right
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.ids import CallId
+from callreel.domain.redaction import Entity
+from callreel.retention.policies import expiry_summary
 from callreel.review.summary import call_summary
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.calls import erasures, holds, live_events
@@ -83,6 +85,7 @@ def one_call(
         return RedirectResponse(f"/calls/{call_id}/erase", 303)
     if call is None:
         raise not_found("call")
+    call |= expiry_summary(context.database, context.options.retention, call_id)
     return page(
         "call.html",
         call=call,
@@ -90,6 +93,7 @@ def one_call(
         longest_reason=LONGEST_REASON,
         accesses=accesses,
         needs_reason=context.options.playback_reason and auditor.reason(person, call_id) is None,
+        entities=list(Entity),
         after=after,
         layer_groups=layer_groups(call),
         main_audio=main_audio(call),

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from callreel import __version__
 from callreel.asr.languages import named
 from callreel.domain.call import Role
+from callreel.domain.redaction import Entity
 from callreel.web.auth.person import Person
 from callreel.web.options import WebOptions
 from callreel.web.pages import wording
@@ -77,6 +78,7 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "verdict_name": lambda verdict: wording.VERDICTS.get(verdict, verdict),
         "verdict_meaning": lambda verdict: wording.VERDICT_MEANINGS.get(verdict, ""),
         "erasure_step": lambda step: wording.ERASURE_STEPS.get(step, step),
+        "entity_name": lambda entity: wording.label(Entity(entity).mask.strip("[]")),
         "at_carrier": lambda outcome: wording.AT_CARRIER.get(outcome, outcome),
         "action_name": lambda action: wording.label(action.replace("_", " ")),
         "light_name": lambda light: wording.LIGHTS.get(light, light),

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import phonenumbers
 
 from callreel.asr.delivery import LATE_MS
-from callreel.domain.caller import WITHHELD
+from callreel.domain.caller import DELETED, WITHHELD
 from callreel.domain.recording import Layer
 
 VERDICTS: Mapping[str, str] = {
@@ -24,6 +24,8 @@ VERDICT_MEANINGS: Mapping[str, str] = {
     "explained": "The recordings differ, and the reason is known.",
     "suspect": "The recordings differ for an unknown reason. Listen to the call before you rely on it.",
 }
+
+_NO_NUMBERS: Mapping[str, str] = {WITHHELD: "Withheld number", DELETED: "Deleted number"}
 
 LIGHTS: Mapping[str, str] = {
     "waiting": "waiting",
@@ -112,8 +114,8 @@ def size_text(size_bytes: int) -> str:
 
 def number_text(number: str) -> str:
     """A phone number in its country's international format; anything else unchanged."""
-    if number == WITHHELD:
-        return "Withheld number"
+    if number in _NO_NUMBERS:
+        return _NO_NUMBERS[number]
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

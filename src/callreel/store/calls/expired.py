@@ -1,0 +1,140 @@
+"""Data that retention policies deleted, as rows: the order, and then the record of it, which outlives the call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from callreel.domain.call import CallState
+from callreel.domain.caller import DELETED
+from callreel.domain.events import EventKind, Json
+from callreel.domain.ids import CallId
+from callreel.domain.retention import DataKind, Subject
+from callreel.store.calls.calls import CallRow
+from callreel.store.db.dialect import insert_new
+from callreel.store.db.rows import fetch_all
+from callreel.store.db.tables import (
+    callbacks,
+    calls,
+    erasures,
+    expired_data,
+    facts,
+    finals,
+    layers,
+    live_events,
+    live_scores,
+    notes,
+    transcripts,
+    turn_index,
+)
+
+_TEXT = (transcripts, finals, turn_index, notes, live_scores)
+_SPOKEN = (EventKind.FINAL, EventKind.NOTE)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredRow:
+    """`done_at` is None while something is left. `files` are digests by path, `counts` numbers of deleted rows by table."""
+
+    id: int
+    call_id: CallId
+    kind: DataKind
+    policy: str
+    ordered_at: datetime
+    done_at: datetime | None
+    files: dict[str, Json] = field(default_factory=dict)
+    counts: dict[str, Json] = field(default_factory=dict)
+
+
+def subjects(conn: Connection, closed_before: datetime) -> list[tuple[CallId, Subject]]:
+    """What policies look at, of all calls that were closed before then and are not being erased; oldest first."""
+    query = (
+        select(calls)
+        .outerjoin(erasures, erasures.c.call_id == calls.c.id)
+        .where(
+            calls.c.state == CallState.CLOSED,
+            calls.c.closed_at <= closed_before,
+            erasures.c.call_id.is_(None),
+        )
+        .order_by(calls.c.closed_at, calls.c.id)
+    )
+    return [(row.id, subject_of(row)) for row in fetch_all(conn, CallRow, query)]
+
+
+def subject_of(call: CallRow) -> Subject:
+    """What policies look at in a closed call."""
+    assert call.closed_at is not None
+    return Subject(call.remote_number, call.agent, call.verdict or "none", call.direction, call.closed_at)
+
+
+def done(conn: Connection) -> set[tuple[CallId, DataKind]]:
+    """What is deleted already."""
+    query = select(expired_data.c.call_id, expired_data.c.kind).where(expired_data.c.done_at.is_not(None))
+    return {(CallId(row.call_id), row.kind) for row in conn.execute(query)}
+
+
+def of_call(conn: Connection, call_id: CallId) -> list[ExpiredRow]:
+    """In the order in which they were ordered."""
+    query = select(expired_data).where(expired_data.c.call_id == call_id)
+    return fetch_all(conn, ExpiredRow, query.order_by(expired_data.c.id))
+
+
+def newest(conn: Connection, limit: int) -> list[ExpiredRow]:
+    """The report: unfinished ones first, then the newest."""
+    query = select(expired_data).order_by(
+        expired_data.c.done_at.is_not(None), expired_data.c.done_at.desc(), expired_data.c.id.desc()
+    )
+    return fetch_all(conn, ExpiredRow, query.limit(limit))
+
+
+def order(
+    conn: Connection, call_id: CallId, kind: DataKind, policy: str, at: datetime, files: dict[str, Json]
+) -> None:
+    """Save that this data is to be deleted; a repeated order changes nothing."""
+    values = {
+        "call_id": call_id, "kind": kind, "policy": policy, "ordered_at": at, "done_at": None, "files": files, "counts": {},
+    }  # fmt: skip
+    insert_new(conn, expired_data, values)
+
+
+def finish(conn: Connection, call_id: CallId, kind: DataKind, at: datetime, counts: dict[str, Json]) -> None:
+    """Save that it is deleted."""
+    mine = expired_data.c.call_id == call_id, expired_data.c.kind == kind
+    conn.execute(update(expired_data).where(*mine).values(done_at=at, counts=counts))
+
+
+def record_call(conn: Connection, call_id: CallId, policy: str, at: datetime) -> None:
+    """Save that a policy ordered the erasure of the whole call; its tombstone has the rest."""
+    values = {
+        "call_id": call_id, "kind": DataKind.CALL, "policy": policy, "ordered_at": at, "done_at": at, "files": {},
+        "counts": {},
+    }  # fmt: skip
+    conn.execute(insert(expired_data).values(values))
+
+
+def delete_layers(conn: Connection, call_id: CallId) -> dict[str, Json]:
+    """Delete the rows of a call's audio files; returns how many."""
+    return {"layers": conn.execute(delete(layers).where(layers.c.call_id == call_id)).rowcount}
+
+
+def delete_text(conn: Connection, call_id: CallId) -> dict[str, Json]:
+    """Delete transcripts with their corrections, notes and the events that quote them; returns how many of each."""
+    counts: dict[str, Json] = {
+        table.name: conn.execute(delete(table).where(table.c.call_id == call_id)).rowcount for table in _TEXT
+    }
+    quoted = live_events.c.call_id == call_id, live_events.c.kind.in_(_SPOKEN)
+    counts["live_events"] = conn.execute(delete(live_events).where(*quoted)).rowcount
+    return {name: count for name, count in counts.items() if count}
+
+
+def delete_numbers(conn: Connection, call_id: CallId, sids: Sequence[str]) -> dict[str, Json]:
+    """Delete the other party's number from the call, and what the carrier reported about `sids`; returns how many rows."""
+    changed = update(calls).where(calls.c.id == call_id).values(remote_number=DELETED)
+    counts: dict[str, Json] = {"calls": conn.execute(changed).rowcount}
+    reported = 0
+    for sid in sids:
+        reported += conn.execute(delete(callbacks).where(callbacks.c.key.contains(sid))).rowcount
+    counts["callbacks"] = reported
+    counts["facts"] = conn.execute(delete(facts).where(facts.c.leg_sid.in_(list(sids)))).rowcount
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,124 @@
+"""Retention policies at work: audio, text or numbers alone, what a hold and the carrier keep, preview and report."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.retention import DataKind, parse_rules
+from callreel.retention.legal_hold import LegalHolds
+from callreel.retention.policies import Retention, expiry_summary, preview
+from callreel.review.summary import call_summary
+from callreel.store.calls import callbacks, calls, erasures, expired, layers
+from callreel.store.transcripts import finals, revisions
+from tests.support.installation import ACCOUNT, SteppedClock
+from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.seed import DONE, NUMBER, Seed, open_seed, seed
+
+COPY = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/RE{DONE * 2}00000000"
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("policies")
+    seed(folder).database.close()
+    return folder
+
+
+@pytest.fixture
+def place(seeded: Path, tmp_path: Path) -> Iterator[Seed]:
+    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
+    made = open_seed(tmp_path)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def server() -> Iterator[RestServer]:
+    with rest_server() as made:
+        made.put(f"{COPY}.json", Answer(204))
+        made.put(f"{COPY}/Transcriptions.json", Answer(200, b'{"transcriptions": []}'))
+        yield made
+
+
+def swept(place: Seed, server: RestServer, rules: str, days: float) -> int:
+    """What a sweep deletes so many days after the call."""
+    clock = SteppedClock()
+    clock.step(days * 86_400)
+    carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
+    publisher = EventPublisher(place.database, place.bus, clock)
+    try:
+        return Retention(place.database, place.blobs, carrier, publisher, clock, parse_rules(rules)).sweep()
+    finally:
+        carrier.close()
+
+
+def test_audio_goes_everywhere_and_text_stays(place: Seed, server: RestServer) -> None:
+    with place.database.read() as conn:
+        files = layers.of_call(conn, DONE)
+    assert swept(place, server, "verdict=verified audio=30", 29) == 0
+    assert swept(place, server, "verdict=verified audio=30", 31) == 1
+    assert swept(place, server, "verdict=verified audio=30", 32) == 0, "once"
+    with place.database.read() as conn:
+        assert layers.of_call(conn, DONE) == [] and revisions.shown(conn, DONE) is not None
+        [record] = expired.newest(conn, 10)
+        summary = call_summary(conn, DONE)
+    assert all(place.blobs.stat(file.path) is None for file in files)
+    assert record.files == {file.path: file.sha256 for file in files} and record.done_at
+    assert (record.policy, record.counts) == ("rule 1: audio=30", {"layers": len(files)})
+    assert [seen.path for seen in server.seen].count(f"{COPY}.json") == 1
+    assert summary is not None and summary["layers"] == [] and summary["turns"]
+
+
+def test_text_and_numbers_go_and_audio_stays(place: Seed, server: RestServer, tmp_path: Path) -> None:
+    with place.database.write() as conn:
+        callbacks.insert(
+            conn, "recording", f"CA{DONE * 2}00000000:completed", {"From": NUMBER}, SteppedClock().now()
+        )
+    assert swept(place, server, "agent=maria verdict=verified text=5 numbers=5", 6) == 2
+    with place.database.read() as conn:
+        call = calls.get(conn, DONE)
+        assert call is not None and call.remote_number == "deleted"
+        assert revisions.shown(conn, DONE) is None and finals.of_call(conn, DONE) == []
+        assert len(layers.of_call(conn, DONE)) == 7
+        records = {row.kind: row.counts for row in expired.of_call(conn, DONE)}
+        assert conn.exec_driver_sql("SELECT count(*) FROM callbacks").scalar_one() == 0
+    assert records[DataKind.TEXT]["transcripts"] == 1 and records[DataKind.NUMBERS]["calls"] == 1
+    gone = expiry_summary(place.database, parse_rules("text=5 call=9"), DONE)
+    assert isinstance(gone["expires"], dict) and set(gone["expires"]) == {"call"}
+    place.database.close()
+    words = b"falling slowly"
+    assert not [path for path in tmp_path.glob("*.db*") if words in path.read_bytes()]
+
+
+def test_hold_wins_and_an_unreachable_carrier_is_tried_again(place: Seed, server: RestServer) -> None:
+    clock = SteppedClock()
+    holding = LegalHolds(place.database, EventPublisher(place.database, place.bus, clock), clock)
+    holding.hold(DONE, "case 17", "sam")
+    rules = parse_rules("audio=30 text=30")
+    held = preview(place.database, rules, clock.now() + timedelta(days=40))
+    assert {one.kind for one in held if one.call_id == DONE and one.held} == {DataKind.AUDIO, DataKind.TEXT}
+    swept(place, server, "verdict=verified audio=30", 40)
+    with place.database.read() as conn:
+        assert len(layers.of_call(conn, DONE)) == 7
+    holding.release(DONE, "closed", "sam")
+    server.put(f"{COPY}/Transcriptions.json", Answer(503), Answer(200, b'{"transcriptions": []}'))
+    assert swept(place, server, "verdict=verified audio=30", 40) == 0
+    with place.database.read() as conn:
+        [waiting] = expired.of_call(conn, DONE)
+        assert waiting.done_at is None and len(layers.of_call(conn, DONE)) == 7
+    assert swept(place, server, "verdict=verified audio=30", 41) == 1
+
+
+def test_whole_call_goes_by_erasure_and_not_by_parts(place: Seed, server: RestServer) -> None:
+    assert swept(place, server, "verdict=verified audio=30 call=20", 40) == 1
+    with place.database.read() as conn:
+        order = erasures.get(conn, DONE)
+        [record] = expired.of_call(conn, DONE)
+    assert order is not None and (order.by, order.reason) == ("policy", "rule 1: call=20")
+    assert record.kind is DataKind.CALL
+    assert swept(place, server, "verdict=verified call=20", 41) == 0
