@@ -92,6 +92,11 @@ TABLE = (
     Route("DELETE", _API_CALL, ADMINISTRATORS, ERASE, 202),
     Route("GET", f"{_API_CALL}/erasure", ADMINISTRATORS, ERASE, 404),
     Route("GET", "/api/erasures", ADMINISTRATORS, ERASE),
+    Route("GET", "/retention", ADMINISTRATORS, SESSION),
+    Route("POST", "/retention/erase", ADMINISTRATORS, SESSION, form={"number": "+12125550199"}),
+    Route("GET", "/api/retention", ADMINISTRATORS, ERASE),
+    Route("GET", "/api/subject-access", ADMINISTRATORS, ERASE, 422),
+    Route("POST", "/api/subject-access/erase", ADMINISTRATORS, ERASE, 202, json={"number": "+12125550199"}),
     # People
     Route("GET", "/api/people/me", SIGNED_IN),
     Route("POST", "/api/people/me/password", SIGNED_IN, SESSION, 204,
@@ -124,7 +129,8 @@ TABLE = (
     # Pauses and redactions
     Route("POST", f"{_API_CALL}/pause", OWN_CALLS, WRITE, (404, 409)),
     Route("POST", f"{_API_CALL}/resume", OWN_CALLS, WRITE, (404, 409)),
-    Route("POST", f"{_CALL}/redactions", SUPERVISORS, SESSION, 303, form=STRETCH),
+    Route("POST", f"{_CALL}/redactions", SUPERVISORS, SESSION, 303,
+          form={"role": "agent", "start_s": "0", "end_s": "9"}),
     Route("POST", f"{_CALL}/redactions/{{redaction_id}}/remove", SUPERVISORS, SESSION, 404),
     Route("POST", f"{_API_CALL}/redactions", SUPERVISORS, WRITE, 201, json={**STRETCH, "end_ms": 9000, "start_ms": 0}),
     Route("DELETE", f"{_API_CALL}/redactions/{{redaction_id}}", SUPERVISORS, WRITE, 404),

@@ -77,7 +77,11 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("POST", f"{API}/resume"): Sent(
         call=LIVE, prepare=no_streams, before=(("POST", f"{API}/pause", {}),), details={"cause": "person"}
     ),
-    ("POST", f"{CALL}/redactions"): Sent(data=STRETCH, details={"entity": "other"}),
+    ("POST", f"{CALL}/redactions"): Sent(
+        data={"role": "agent", "start_s": 0, "end_s": 9}, details={"entity": "other"}
+    ),
+    ("POST", "/retention/erase"): Sent(data={"number": "+12125550123"}),
+    ("POST", "/api/subject-access/erase"): Sent({"number": "+12125550123"}),
     ("POST", f"{CALL}/redactions/{{redaction_id}}/remove"): Sent(
         before=(("POST", f"{API}/redactions", STRETCH),)
     ),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from pydantic import Field
 
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.events import Json
@@ -16,7 +17,7 @@ from callreel.store.calls import expired
 from callreel.web.dependencies import Context, CurrentPerson, Original, Page
 from callreel.web.errors import InvalidError, sentence
 from callreel.web.options import WebContext
-from callreel.web.values import Storable
+from callreel.web.values import Body, Storable
 
 MOST_SHOWN = 200
 LONGEST_RULES = 4000
@@ -25,6 +26,13 @@ Rules = Annotated[str | None, Query(max_length=LONGEST_RULES)]
 Number = Annotated[str, Query(max_length=100)]
 
 routes = APIRouter(tags=["retention"])
+
+
+class SubjectErasure(Body):
+    """Whose calls to erase, and why."""
+
+    number: str = Field(max_length=100)
+    reason: str = Field(default="", max_length=LONGEST_REASON)
 
 
 @routes.get("/api/retention")
@@ -69,9 +77,9 @@ def subject_access(context: Context, number: Number, original: Original) -> Stre
 
 
 @routes.post("/api/subject-access/erase", status_code=202)
-def erase_subject(context: Context, person: CurrentPerson, number: Number, reason: str = "") -> JSONResponse:
+def erase_subject(context: Context, person: CurrentPerson, wanted: SubjectErasure) -> JSONResponse:
     """Order the erasure of every call with a phone number; `refused` says why calls stay."""
-    ordered, refused = _access(context).erase(number, person.name, reason)
+    ordered, refused = _access(context).erase(wanted.number, person.name, wanted.reason)
     return JSONResponse({"ordered": ordered, "refused": refused}, 202)
 
 
