@@ -1,6 +1,6 @@
 """Audits a run of `chaos`: compares rows and files of every call with what the carrier sent and recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ TRACKS = {Role.AGENT: Track.INBOUND, Role.TECHNICIAN: Track.OUTBOUND}
 
 @dataclass(slots=True)
 class Findings:
-    """One line each. `audio_lost_ms`: for each lane of a live stream, what layer 1 lacks of what was sent."""
+    """One line each. `audio_lost_ms`: for each lane of a live stream, what layer 1 lacks of what was received."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -71,16 +71,23 @@ def keyring_of(database: Database, master: str | None) -> Keyring | None:
 
 
 def audit(
-    data_dir: Path, database_url: str, outcomes: Sequence[CallOutcome], master: str | None = None
+    data_dir: Path,
+    database_url: str,
+    outcomes: Sequence[CallOutcome],
+    received_ms: Mapping[str, int],
+    master: str | None = None,
 ) -> Findings:
-    """Hold what is kept against `outcomes`, the calls that the carrier connected. The server is down."""
+    """Hold what is kept against `outcomes`, the calls that the carrier connected. The server is down.
+
+    `received_ms`: what servers that were killed had received of their streams, by the stream's SID.
+    """
     found = Findings()
     database = Database.open(database_url)
     try:
         blobs = BlobStore(data_dir, keys=keyring_of(database, master))
         with database.read() as conn:
             for outcome in outcomes:
-                _call(conn, blobs, outcome, found)
+                _call(conn, blobs, outcome, received_ms, found)
             known = {file.path for _, file in _all_files(conn)}
     finally:
         database.close()
@@ -101,7 +108,9 @@ def _all_files(conn: Connection) -> list[tuple[str, LayerFile]]:
     ]
 
 
-def _call(conn: Connection, blobs: BlobStore, outcome: CallOutcome, found: Findings) -> None:
+def _call(
+    conn: Connection, blobs: BlobStore, outcome: CallOutcome, received_ms: Mapping[str, int], found: Findings
+) -> None:
     row = calls.by_leg(conn, LegSid(outcome.call_sid))
     if row is None:
         found.lost.append(f"{outcome.call_sid}: unknown here")
@@ -116,7 +125,7 @@ def _call(conn: Connection, blobs: BlobStore, outcome: CallOutcome, found: Findi
         _recording(conn, blobs, row, recording, files, start_ms, found)
     _transcripts(conn, row, found)
     for role in Role:
-        _live(blobs, role, outcome, files, pauses.of_call(conn, row.id), found)
+        _live(blobs, role, outcome, files, pauses.of_call(conn, row.id), received_ms, found)
 
 
 def _file(blobs: BlobStore, file: LayerFile, found: Findings) -> None:
@@ -207,6 +216,7 @@ def _live(
     outcome: CallOutcome,
     files: list[LayerFile],
     paused: Sequence[PauseRow],
+    received_ms: Mapping[str, int],
     found: Findings,
 ) -> None:
     sent = mulaw.decode(outcome.sent.get(TRACKS[role], b""))
@@ -216,4 +226,5 @@ def _live(
     kept = read_samples(paths[0], blobs.keys) if paths else np.zeros(0, np.int16)
     if (why := _beyond_pauses(kept, sent[: kept.size], paused, 0)) is not None:
         found.unplayable.append(f"{outcome.call_sid}: layer 1 of {role} {why}")
-    found.audio_lost_ms.append(max(0, sent.size - kept.size) // 8)
+    whole_ms = sent.size // 8
+    found.audio_lost_ms.append(max(0, received_ms.get(outcome.streams[0].sid, whole_ms) - kept.size // 8))

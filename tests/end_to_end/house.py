@@ -5,6 +5,7 @@ Both are real and talk over loopback sockets; only the engine is scripted, so th
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import httpx2
 
 from callreel.simulator.account import Account
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
-from callreel.simulator.scenario import CallOutcome, CallScript
+from callreel.simulator.scenario import CallOutcome, CallScript, StreamOutcome
 from tests.support.program import free_port
 
 T = TypeVar("T")
@@ -31,6 +32,25 @@ TECHNICIAN = "+12025550177"
 START_S = 60.0
 ANSWER_S = 60.0
 CALLS_AT_ONCE = 5
+FRAME_MS = 20
+ESTABLISHED = "01"
+BYTES_A_MS = 36
+"""Of both tracks of a media stream, as messages, at least."""
+
+
+def _unread_bytes(port: int) -> int:
+    """The most that waits in the kernel on one connection of a server's port."""
+    waiting = [0]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(f":{port:04X}") and fields[3] == ESTABLISHED:
+            waiting.append(int(fields[4].partition(":")[2], 16))
+    return max(waiting)
+
+
+def _scheduled_ms(stream: StreamOutcome) -> int:
+    """The audio of a stream that was sent for certain: the last frame may still wait for its time."""
+    return max(0, min(map(len, stream.tracks.values())) // 8 - FRAME_MS)
 
 
 class House:
@@ -143,11 +163,28 @@ class House:
         self.server.terminate()
         return self.server.wait(30)
 
-    def kill_server(self) -> None:
-        """Kill the server, like a crash."""
+    def kill_server(self) -> dict[str, int]:
+        """Kill the server, like a crash; returns how much audio it had received, as `kill` does."""
         assert self.server is not None
-        self.server.kill()
+        received_ms = self.kill(self.server.pid)
         self.server.wait(30)
+        return received_ms
+
+    def kill(self, pid: int) -> dict[str, int]:
+        """Kill a process that reads media sockets. Returns at least how many ms of each live stream it had received, by SID.
+
+        What lies unread in the kernel was sent, not received: a busy machine may leave any amount there. The carrier sends
+        nothing meanwhile, because its event loop runs this.
+        """
+
+        async def kill() -> dict[str, int]:
+            os.kill(pid, signal.SIGSTOP)
+            unread_ms = _unread_bytes(self.port) // BYTES_A_MS
+            streams = [one for call in self.carrier.live_calls for one in call.stream_outcomes]
+            os.kill(pid, signal.SIGKILL)
+            return {one.sid: _scheduled_ms(one) - unread_ms for one in streams if _scheduled_ms(one)}
+
+        return self.in_carrier(kill())
 
     def in_carrier(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` in the carrier's event loop."""

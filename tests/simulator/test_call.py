@@ -153,20 +153,6 @@ async def test_incoming_call_dials_the_agents_browser() -> None:
     assert {form["To"] for form in got.forms("/leg")} == {"client:agent"}
 
 
-async def test_frames_are_paced_without_drift() -> None:
-    outcome, got = await place(voice_ms=6000, carrier={"speed": 10.0})
-    socket = got.sockets[0]
-    times_s = [
-        at_s
-        for at_s, message in zip(socket.times_s, socket.messages, strict=True)
-        if message["event"] == "media"
-    ]
-    frames = np.arange(len(times_s)) // 2
-    slope_s = np.polyfit(frames, times_s, 1)[0]
-    assert len(times_s) == 2 * len(outcome.sent[Track.INBOUND]) // 160
-    assert slope_s == pytest.approx(0.02 / 10, rel=0.15)
-
-
 async def test_signatures_with_a_shared_key() -> None:
     key = SharedKey("webhooks_sharedkey_1", "its-own-secret")
     outcome, got = await place(carrier={"account": Account(shared_key=key)}, receiver={"secret": key.secret})

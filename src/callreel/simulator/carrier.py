@@ -41,7 +41,7 @@ from callreel.simulator.signalling.socket import SignalOptions, SignalSocket
 from callreel.simulator.signalling.switchboard import Switchboard
 from callreel.simulator.signalling.webrtc import MediaError
 from callreel.simulator.sound.voices import load_voice, shipped_voice
-from callreel.simulator.state import CarrierState, Leg, OutgoingCall
+from callreel.simulator.state import CarrierState, Leg, LiveCall, OutgoingCall
 from callreel.simulator.webhook_delivery import WebhookSender
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,11 @@ class SimulatedCarrier:
     def browser_outcomes(self) -> tuple[CallOutcome, ...]:
         """The last calls from browsers, in order of their end; at most 10."""
         return tuple(self._browser_outcomes)
+
+    @property
+    def live_calls(self) -> tuple[LiveCall, ...]:
+        """The calls in progress."""
+        return tuple(self._state.live.values())
 
     @property
     def account(self) -> Account:

@@ -9,6 +9,7 @@ from callreel.simulator.calls.cloud_recording import CloudRecording
 from callreel.simulator.calls.conference import Conference
 from callreel.simulator.calls.twiml_script import Callback, StartRecording, StartStream
 from callreel.simulator.faults import PendingFaults
+from callreel.simulator.scenario import StreamOutcome
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +70,12 @@ class OutgoingCall:
 
 
 class LiveCall(Protocol):
-    """What REST can do to a running call."""
+    """A running call, and what REST can do to it."""
+
+    @property
+    def stream_outcomes(self) -> tuple[StreamOutcome, ...]:
+        """Its media streams until now."""
+        ...
 
     def hang_up(self) -> None: ...
 

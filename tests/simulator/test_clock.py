@@ -1,0 +1,32 @@
+"""Call time follows an absolute schedule."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from callreel.simulator import clock as clock_module
+from callreel.simulator.clock import CallClock
+
+STALLED_AT, STALL_S, LATE_S = 100, 0.05, 0.001
+
+
+async def test_frames_are_paced_without_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sleep lasts a millisecond longer than requested, and one much longer: the schedule of 2 ms is kept all the same."""
+    now_s = 100.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds + (LATE_S if seconds else 0)
+
+    loop = SimpleNamespace(time=lambda: now_s)
+    monkeypatch.setattr(clock_module, "asyncio", SimpleNamespace(get_running_loop=lambda: loop, sleep=sleep))
+    clock, late_s = CallClock(10.0), list[float]()
+    for frame in range(300):
+        await clock.reach(20 * frame)
+        late_s.append(-clock.seconds_until(20 * frame))
+        now_s += STALL_S if frame == STALLED_AT else 0
+    assert min(late_s) > -1e-9, "no frame is early"
+    assert max(late_s[1:STALLED_AT]) == pytest.approx(LATE_S) == pytest.approx(late_s[-1])
+    assert late_s[STALLED_AT + 30 :] == pytest.approx([LATE_S] * (300 - STALLED_AT - 30)), (
+        "the backlog is sent at once"
+    )
