@@ -25,7 +25,7 @@ from callreel.review.live_scoring import save_text_score
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from callreel.store.transcripts import finals, transcripts
+from callreel.store.transcripts import finals, search, transcripts
 from callreel.store.transcripts.transcripts import Provenance
 
 Decode = Callable[[Sequence[Samples], str], Sequence[Transcription]]
@@ -182,10 +182,12 @@ class FinalTranscriber:
             live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
         if live is None:
             return self._keep(call_id, made, "", "", detected=False)
+        turns = merge_turns(made)
+        kept = Provenance(reason=reason, language=live.language)
+        with self._database.read() as conn:
+            known = search.tokenized(conn, turns)
         with self._database.write() as conn:
-            turns = merge_turns(made)
-            kept = Provenance(reason=reason, language=live.language)
-            transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept)
+            transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept, known)
             event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)
         return len(turns)
@@ -204,11 +206,13 @@ class FinalTranscriber:
             detected,
             crosstalk,
         )
+        with self._database.read() as conn:
+            known = search.tokenized(conn, turns)
         with self._database.write() as conn:
-            transcripts.put(conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept)
-            if (
-                run
-            ):  # otherwise the compare stage does it, when the live text's place in the recording is known
+            transcripts.put(
+                conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept, known
+            )
+            if run:  # otherwise the judge stage does it, when the live text's place in the recording is known
                 save_text_score(conn, call_id)
             event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)

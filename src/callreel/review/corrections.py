@@ -16,7 +16,7 @@ from callreel.runtime.clock import Clock
 from callreel.store.audit.pending import describe
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
-from callreel.store.transcripts import redactions, revisions
+from callreel.store.transcripts import redactions, revisions, search
 from callreel.store.transcripts.revisions import RevisionRow, Shown
 
 
@@ -39,21 +39,23 @@ class Corrections:
         that do not fit or change nothing.
         """
         with self._database.read() as conn:
-            shown = _shown(conn, call_id)
+            shown, masks = _shown(conn, call_id), redactions.in_force(conn, call_id)
         if shown is None:
             raise ConflictError("the call has no final transcript yet")
         if base != shown.number:
             raise ConflictError(
                 f"expected changes to revision {shown.number}, got {base}: reload the transcript"
             )
-        # Aligning words takes CPU time, so it is done before the transaction, which checks that nothing changed.
+        # Aligning and indexing words take CPU time, so they are done before the transaction, which checks that nothing changed.
         changed = corrected(shown.turns, changes)
+        with self._database.read() as conn:
+            known = search.tokenized(conn, revisions.after(shown, changed))
         with self._database.write() as conn:
             calls.lock(conn, call_id)
-            if _shown(conn, call_id) != shown:
+            if not revisions.is_newest(conn, call_id, shown) or redactions.in_force(conn, call_id) != masks:
                 raise ConflictError("another person changed the transcript meanwhile: reload it")
             kept = [_change(change) for change in changes]
-            row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now())
+            row = revisions.add(conn, call_id, shown, changed, kept, by, self._clock.now(), known)
             describe(revision=row.number, changes=len(kept))
             turns = len(shown.turns) - sum(turn is None for turn in changed.values())
             data: dict[str, Json] = {

@@ -67,10 +67,12 @@ def add(
     changes: Sequence[Mapping[str, Json]],
     by: str,
     at: datetime,
+    known: search.Tokenized = search.NONE,
 ) -> RevisionRow:
     """Save a revision of `base`, with the `changed` turns by their index in `base.turns`, and update the search index.
 
-    `base` must have been read in this transaction after `calls.lock`, so that no other revision comes between.
+    `base` must be the newest, by `is_newest` in this transaction after `calls.lock`, so that no other revision comes between.
+    `known` has tokens of texts that were taken before it.
     """
     row = {"call_id": call_id, "number": base.number + 1, "by": by, "at": at, "changes": list(changes)}
     new = insert(revisions).values(**row, transcript_id=base.machine.id).returning(revisions)
@@ -83,9 +85,24 @@ def add(
                 for place, turn in changed.items()
             ],
         )
-    after: dict[int, Turn | None] = {**dict(enumerate(base.turns)), **changed}
-    search.index_turns(conn, call_id, [turn for turn in after.values() if turn is not None])
+    search.index_turns(conn, call_id, after(base, changed), known)
     return _row(kept)
+
+
+def after(base: Shown, changed: Mapping[int, Turn | None]) -> list[Turn]:
+    """The turns of a revision of `base`."""
+    turns: dict[int, Turn | None] = {**dict(enumerate(base.turns)), **changed}
+    return [turn for turn in turns.values() if turn is not None]
+
+
+def is_newest(conn: Connection, call_id: CallId, base: Shown) -> bool:
+    """Whether `base` is still the displayed transcript, without reading its words."""
+    newest: int | None = conn.execute(
+        select(func.max(revisions.c.number)).where(revisions.c.call_id == call_id)
+    ).scalar()
+    if newest is not None:
+        return newest == base.number
+    return base.number == 0 and transcripts.latest_id(conn, call_id, TranscriptKind.FINAL) == base.machine.id
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[RevisionRow]:

@@ -10,8 +10,9 @@ compared with the decrypted text. A prefix of one or two letters counts as a who
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -44,6 +45,9 @@ from callreel.store.transcripts import redactions
 from callreel.store.transcripts.search_query import Clause, Part, Query, hits, snippet
 from callreel.store.transcripts.search_tokens import Token, tokens
 
+Tokenized = Mapping[str, str]
+NONE: Tokenized = MappingProxyType({})
+
 _LAST_POSITION = 16_383
 _POSITIONS_A_LEXEME = 256
 _PREFIX_LETTERS = 3
@@ -70,10 +74,15 @@ _FLAGS = select(calls.c.roles_swapped, calls.c.redaction_awaited).where(calls.c.
 _FORGET = delete(turn_index).where(turn_index.c.call_id == bindparam("call"))
 
 
-def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> None:
+def tokenized(conn: Connection, turns: Iterable[Turn]) -> Tokenized:
+    """The tokens of texts as a database stores them; taken before a writing transaction, since long texts take CPU time."""
+    return {turn.text: stored_tokens(conn, turn.text) for turn in turns}
+
+
+def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn], known: Tokenized = NONE) -> None:
     """Replace the indexed turns of a call by those of its displayed transcript; `turns` have the recorded roles.
 
-    Redacted words are not indexed, and nothing is while the call awaits redaction.
+    Redacted words are not indexed, and nothing is while the call awaits redaction. `known` has tokens of some of the texts.
     """
     conn.execute(_FORGET, {"call": call_id})
     flags = conn.execute(_FLAGS, {"call": call_id}).first()
@@ -82,7 +91,9 @@ def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn]) -> Non
     turns = masked_turns(turns, redactions.in_force(conn, call_id))
     if flags is not None and flags.roles_swapped:
         turns = [replace(turn, role=turn.role.other) for turn in turns]
-    rows = [_index_row(conn, call_id, position, turn) for position, turn in enumerate(turns)]
+    rows = [
+        {"call_id": call_id, **_index_row(conn, position, turn, known)} for position, turn in enumerate(turns)
+    ]
     if rows:
         conn.execute(insert(turn_index), rows)
 
@@ -156,16 +167,15 @@ def _hit(role: Role, start_ms: int, text: str, word_starts: Sequence[int], wante
     return Hit(role, begins_ms, tuple(snippet(text, found)))
 
 
-def _index_row(conn: Connection, call_id: CallId, position: int, turn: Turn) -> dict[str, object]:
+def _index_row(conn: Connection, position: int, turn: Turn, known: Tokenized) -> dict[str, object]:
     return {
-        "call_id": call_id,
         "position": position,
         "role": turn.role,
         "start_ms": turn.start_ms,
         "end_ms": turn.end_ms,
         "text": turn.text,
         "word_starts": _word_starts(turn),
-        "tokens": stored_tokens(conn, turn.text),
+        "tokens": known[turn.text] if turn.text in known else stored_tokens(conn, turn.text),
     }
 
 

@@ -87,12 +87,13 @@ def put(
     model: str,
     turns: Sequence[Turn],
     made: Provenance | None = None,
+    known: search.Tokenized = search.NONE,
 ) -> int:
     """Save a transcript and return its row's id.
 
     The first transcript of an engine in a run is a new revision; a further one replaces it, so that a stage may repeat.
     A transcript with corrections stays as it is: they refer to its turns. The displayed transcript is indexed for search
-    in the same transaction.
+    in the same transaction; `known` has tokens that were taken before it.
     """
     # Two engines that finish at once must not take the same revision number. The lock still admits rows that refer to the
     # call: another transaction may be inserting an event of it while it holds the lock on the order of events.
@@ -119,13 +120,20 @@ def put(
     if rows:
         conn.execute(insert(turn_table), rows)
     if corrected is None and same == conn.execute(_SHOWN, {"call": call_id}).scalar():
-        search.index_turns(conn, call_id, turns)
+        search.index_turns(conn, call_id, turns, known)
     return same
 
 
 def get(conn: Connection, transcript_id: int) -> TranscriptRow | None:
     """One transcript, with turns and words."""
     return _first(conn, select(transcripts).where(transcripts.c.id == transcript_id))
+
+
+def latest_id(conn: Connection, call_id: CallId, kind: TranscriptKind) -> int | None:
+    """The row's id of the newest revision."""
+    query = select(transcripts.c.id).where(transcripts.c.call_id == call_id, transcripts.c.kind == kind)
+    found: int | None = conn.execute(query.order_by(transcripts.c.revision.desc()).limit(1)).scalar()
+    return found
 
 
 def latest(conn: Connection, call_id: CallId, kind: TranscriptKind) -> TranscriptRow | None:

@@ -27,6 +27,7 @@ from callreel.store.transcripts.search_query import parse
 from callreel.web.api.time_parameters import end_of, position_of, start_of, zone_of
 from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original
 from callreel.web.errors import not_found
+from callreel.web.heavy_requests import heavy
 
 LONGEST_QUERY = 500
 LONGEST_CALL_S = 1_000_000
@@ -75,6 +76,7 @@ class CallQuery(BaseModel):
 
 
 @routes.get("/api/calls")
+@heavy
 def list_calls(
     context: Context,
     auditor: AuditService,
@@ -92,6 +94,7 @@ def list_calls(
 
 
 @routes.get("/api/calls/{call_id}")
+@heavy
 def one_call(
     context: Context, call_id: CallId, original: Original, words: bool = False, machine: bool = False
 ) -> JSONResponse:

@@ -7,11 +7,13 @@ from callreel.domain.ids import CallId
 from callreel.review.exports import MEDIA_TYPES, Format, export_transcript
 from callreel.web.dependencies import Context, Original
 from callreel.web.errors import not_found
+from callreel.web.heavy_requests import heavy
 
 routes = APIRouter(tags=["transcripts"])
 
 
 @routes.get("/calls/{call_id}/transcript.{ending}", response_class=Response)
+@heavy
 def transcript(
     context: Context, call_id: CallId, ending: Format, original: Original, bom: bool = False
 ) -> Response:

@@ -22,6 +22,7 @@ from callreel.store.calls.calls import CallRow
 from callreel.store.transcripts import redactions, revisions
 from callreel.store.transcripts.revisions import RevisionRow
 from callreel.web.dependencies import CallCorrections, Context, CurrentPerson, ExistingCall, Original
+from callreel.web.heavy_requests import heavy
 from callreel.web.values import LARGEST_INTEGER, Body
 
 MOST_CHANGES = 1000
@@ -53,6 +54,7 @@ class Language(Body):
 
 
 @routes.post("/api/calls/{call_id}/revisions", status_code=201)
+@heavy
 def correct(
     corrections: CallCorrections, person: CurrentPerson, call: ExistingCall, revision: Revision
 ) -> JSONResponse:
@@ -66,6 +68,7 @@ def correct(
 
 
 @routes.get("/api/calls/{call_id}/revisions")
+@heavy
 def history(context: Context, call: ExistingCall, original: Original) -> JSONResponse:
     """Who corrected what and when, newest first. Texts that are older than a redaction are masked unless `original=true`."""
     with context.database.read() as conn:
@@ -95,6 +98,7 @@ def set_language(context: Context, call: ExistingCall, wanted: Language) -> JSON
 
 
 @routes.get("/api/calls/{call_id}/difference")
+@heavy
 def difference(context: Context, call: ExistingCall, original: Original) -> JSONResponse:
     """The live and the final transcript, word by word. `original=true` shows what is redacted."""
     with context.database.read() as conn:

@@ -12,6 +12,7 @@ from callreel.review.statistics import day_figures
 from callreel.web.api.time_parameters import zone_of
 from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import InvalidError
+from callreel.web.heavy_requests import heavy
 from callreel.web.options import WebContext
 
 DEFAULT_DAYS = 30
@@ -30,6 +31,7 @@ class Period(BaseModel):
 
 
 @routes.get("/api/statistics")
+@heavy
 def days(context: Context, person: CurrentPerson, period: Annotated[Period, Query()]) -> JSONResponse:
     """Calls, minutes, speech time, verdicts, storage and cost of each day, and the month's cost."""
     return JSONResponse(statistics_of(context, person.own, period))

@@ -13,11 +13,13 @@ from callreel.store.calls import layers
 from callreel.web.api.layer_audio import file_silences
 from callreel.web.dependencies import Context, ExistingCall, Original
 from callreel.web.errors import not_found
+from callreel.web.heavy_requests import heavy
 
 routes = APIRouter(tags=["media"])
 
 
 @routes.get("/api/calls/{call_id}/peaks")
+@heavy
 def waveform(
     context: Context,
     call: ExistingCall,

@@ -26,6 +26,7 @@ from callreel.web.auth.origin import SAFE_METHODS, is_loopback_name, is_own_requ
 from callreel.web.auth.person import Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
 from callreel.web.errors import error_json, error_response, retry_after, sentence, wants_page
+from callreel.web.heavy_requests import CURRENT, HeavyRequests
 from callreel.web.values import is_storable
 
 SIGNED: Final = "/twilio/"
@@ -77,6 +78,7 @@ class Gate:
         default_person: Person | None,
     ) -> None:
         self._app = app
+        self._heavy = HeavyRequests()
         self._sign_in = sign_in
         self._auditor = auditor
         self._database = database
@@ -132,6 +134,7 @@ class Gate:
                 await asyncio.to_thread(self._auditor.extend, event)
             return _sign_in_required(scope)
         state["person"] = person
+        CURRENT.set((self._heavy, person.name))
         state["session_check"] = partial(self._still_allowed, scope, token, person)
         state["user"] = None if self._default_person else person
         return await self._refusal_of(person, found, scope)

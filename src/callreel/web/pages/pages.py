@@ -28,6 +28,7 @@ from callreel.web.api.time_parameters import position_of
 from callreel.web.auth.signin import session_token
 from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original, Page, SignInService
 from callreel.web.errors import not_found
+from callreel.web.heavy_requests import heavy
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
 
@@ -67,6 +68,7 @@ def call_list(
 
 
 @routes.get("/calls/{call_id}")
+@heavy
 def one_call(
     context: Context,
     auditor: AuditService,
@@ -102,6 +104,7 @@ def one_call(
 
 
 @routes.get("/statistics")
+@heavy
 def days(
     context: Context,
     page: Page,
