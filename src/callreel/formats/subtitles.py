@@ -25,7 +25,7 @@ def subrip(turns: Iterable[Turn], names: Mapping[Role, str], pauses: Iterable[Pa
     blocks = []
     for number, cue in enumerate(cues(turns, pauses), 1):
         said = cue.text if cue.role is None else f"{names[cue.role]}: {cue.text}"
-        text = said.replace("-->", "→").translate(_SUBRIP)
+        text = " ".join(said.split()).replace("-->", "→").translate(_SUBRIP)
         text = _SUBRIP_TIME.sub(r"\1∶\2∶\3", text)
         blocks.append(f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n{text}\n")
     return "\n".join(blocks)

@@ -34,7 +34,12 @@ function setAttributes(element: Element, attributes: Attributes): void {
 }
 
 function withoutGaps(children: Child[]): (Node | string)[] {
-  return children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false);
+  return children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false).map((child) => (typeof child === "string" ? closed(child) : child));
+}
+
+/** Text with its marks of direction closed, so that a name cannot turn around what stands beside it. */
+export function closed(text: string): string {
+  return text + "\u2069".repeat(text.match(/[\u2066-\u2068]/g)?.length ?? 0) + "\u202c".repeat(text.match(/[\u202a\u202b\u202d\u202e]/g)?.length ?? 0);
 }
 
 /** The element for `selector`, which the page's template must contain. */

@@ -33,6 +33,7 @@ class Renderer:
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=wording.closed,
             trim_blocks=True,
             lstrip_blocks=True,
         )

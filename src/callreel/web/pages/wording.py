@@ -129,6 +129,15 @@ def clock_text(when: str | datetime) -> str:
     return f"{moment.astimezone(UTC):%d %b %Y, %H:%M} UTC".lstrip("0")
 
 
+def closed(value: object) -> object:
+    """Text with its marks of direction (Unicode UAX 9) closed, so that a name cannot turn around what stands beside it."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    isolates = sum(map(value.count, "\u2066\u2067\u2068")) - value.count("\u2069")
+    embeddings = sum(map(value.count, "\u202a\u202b\u202d\u202e")) - value.count("\u202c")
+    return value + "\u2069" * isolates + "\u202c" * embeddings
+
+
 def label(name: str) -> str:
     """A name with a capital letter, for the start of a line."""
     return name[:1].upper() + name[1:]
