@@ -9,6 +9,7 @@ from pathlib import Path
 
 from callreel.domain.errors import CallreelError
 from callreel.ops.diagnosis import Finding, Mark
+from callreel.runtime.private_process import open_to_others
 from callreel.settings import Settings, env_name
 
 _GB = 1_000_000_000
@@ -42,7 +43,7 @@ def _has_reset_fix(version: tuple[int, int, int]) -> bool:
 
 
 def check_folder(folder: Path) -> Finding:
-    """Whether the folder is writable, and how many hours of calls fit. Creates nothing."""
+    """Whether the folder is writable and private, and how many hours of calls fit. Creates nothing."""
     what = f"data folder {folder}"
     nearest = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -52,6 +53,8 @@ def check_folder(folder: Path) -> Finding:
             f"{nearest} is not writable",
             "grant this user write access or set CALLREEL_DATA_DIR",
         )
+    if open_to_others(folder):
+        return Finding(Mark.WARN, what, "other users of this machine may enter it", f"chmod 700 {folder}")
     free = shutil.disk_usage(nearest).free
     hours = free / BYTES_A_MINUTE / 60
     found = f"{'writable' if folder.exists() else 'will be created'}, {free / _GB:.1f} GB free, about {hours:.0f} hours of calls"

@@ -35,6 +35,7 @@ from callreel.cli import (
     user,
 )
 from callreel.domain.errors import CallreelError
+from callreel.runtime.private_process import keep_private
 
 STOPPED = 130
 
@@ -95,7 +96,7 @@ def _root(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    pass
+    keep_private()
 
 
 def main(args: Sequence[str] | None = None) -> int:

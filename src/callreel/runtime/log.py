@@ -35,6 +35,15 @@ def mask_numbers(text: str) -> str:
     return _PHONE.sub(lambda m: m[1] + "*" * (len(m[2]) + 2) + m[3][2:], text)
 
 
+def visible(text: str) -> str:
+    """`text` on one line, with what a terminal would obey (control characters, marks of direction) as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape", "replace").decode("ascii") for one in text
+    )
+
+
 class Masking(logging.Formatter):
     """Masks the output of another formatter, exceptions and extra fields included."""
 
@@ -73,7 +82,8 @@ class JsonLines(logging.Formatter):
             line.setdefault(name, value)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        return text if text.isprintable() else json.dumps(line, default=str)
 
 
 class TextLines(logging.Formatter):
@@ -82,7 +92,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
         extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
-        line = f"{time} {record.levelname.lower()} {record.name}: {record.getMessage()}{extra}"
+        line = f"{time} {record.levelname.lower()} {record.name}: {visible(record.getMessage() + extra)}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -97,7 +107,9 @@ def configure(
     handler.setFormatter(Masking(JsonLines() if style == "json" else TextLines(), secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    # Libraries log whole requests, headers and statements at debug level.
+    logging.getLogger("callreel").setLevel(level.upper())
+    root.setLevel(max(logging.INFO, logging.getLogger("callreel").level))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -4,7 +4,10 @@
 values, never this object.
 """
 
-from pydantic import PrivateAttr, model_validator
+import re
+from urllib.parse import unquote
+
+from pydantic import PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from callreel.settings.access import AuditSettings, SessionSettings
@@ -22,6 +25,10 @@ from callreel.settings.speech import SpeechSettings
 from callreel.settings.storage import EncryptionSettings, RetentionSettings, StorageSettings
 
 PREFIX = "CALLREEL_"
+
+_SECRET_OPTION = re.compile(r"key|secret|token|password", re.IGNORECASE)
+_PASSWORD = re.compile(r"://[^/@:\s]*:([^/@\s]+)@")
+"""The password within an address."""
 
 SECTIONS: tuple[type[BaseSettings], ...] = (
     StorageSettings,
@@ -104,10 +111,19 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret in clear text, for the log's filter. Never print it."""
-        single = (self.auth_token, self.api_key_secret, self.openai_api_key, self.object_store_secret)
-        known = [s.get_secret_value() for s in (*single, *self.shared_keys.values()) if s is not None]
+        found = list[str]()
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for key, each in value.items() if isinstance(value, dict) else [("", value)]:
+                if isinstance(each, SecretStr):
+                    found.append(each.get_secret_value())
+                elif _SECRET_OPTION.search(key):
+                    found.append(str(each))
+                elif isinstance(each, str):
+                    found += [part for raw in _PASSWORD.findall(each) for part in (raw, unquote(raw))]
         masters = self.encryption_keys.get_secret_value() if self.encryption_keys else ""
-        return (*known, *(key for pair in masters.split(",") if (key := pair.partition("=")[2].strip())))
+        found += [key for pair in masters.split(",") if (key := pair.partition("=")[2].strip())]
+        return tuple(dict.fromkeys(found))
 
 
 def section_title(name: str) -> str:
