@@ -23,7 +23,7 @@ from callreel.domain.call import Role
 from callreel.domain.cost import Prices
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.note import NoteKind
-from callreel.domain.work import NoWork, Workflow, WorkItem, WorkState
+from callreel.domain.work import ON_RECORDINGS, NoWork, WorkItem, WorkState
 from callreel.runtime.log import JsonLines, TextLines
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.calls import erasures, holds, notes
@@ -70,7 +70,7 @@ FREE: Final = {
 class Parked(NoWork):
     def unfinished(self, *prefixes: str) -> list[WorkItem]:
         sid = f"RE{DONE * 2}00000000"
-        return [WorkItem(Workflow.FETCH, f"{sid}#1", state, NOON, 3, HOSTILE, HOSTILE) for state in WorkState]
+        return [WorkItem(ON_RECORDINGS[0], f"{sid}#1", state, NOON, 3, HOSTILE, HOSTILE) for state in WorkState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ OPTIONS: Final = WebOptions(
 
 
 ADDRESSES: Final = [
-    route.path.format(call_id=call_id, ending=ending, name="1")
+    route.path.format(call_id=call_id, ending=ending, name="1", sha256="0" * 64)
     for route in TABLE
     if route.method == "GET"
     for call_id in ((DONE, LIVE, SUSPECT, ABSENT) if "{call_id}" in route.path else ("",))
@@ -176,7 +176,7 @@ ADDRESSES: Final = [
 ]
 PAGES: Final = [
     path for path in ADDRESSES
-    if not path.startswith(("/api/", "/health", "/static", "/openapi", "/metrics", "/events"))
+    if not path.startswith(("/api/", "/health", "/static", "/openapi", "/metrics", "/events", "/notices"))
     and "/layers/" not in path and "/transcript." not in path and not path.endswith("/events")
 ]  # fmt: skip
 
