@@ -70,7 +70,9 @@ FREE: Final = {
 class Parked(NoWork):
     def unfinished(self, *prefixes: str) -> list[WorkItem]:
         sid = f"RE{DONE * 2}00000000"
-        return [WorkItem(ON_RECORDINGS[0], f"{sid}#1", state, NOON, 3, HOSTILE, HOSTILE) for state in WorkState]
+        return [
+            WorkItem(ON_RECORDINGS[0], f"{sid}#1", state, NOON, 3, HOSTILE, HOSTILE) for state in WorkState
+        ]
 
 
 @dataclass(frozen=True, slots=True)
