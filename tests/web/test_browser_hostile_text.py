@@ -29,7 +29,7 @@ from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.calls import erasures, holds, notes
 from callreel.store.db.tables import metadata
 from callreel.store.db.types import Structured, Text, storable_text
-from callreel.store.people import api_tokens, technicians, users
+from callreel.store.people import api_tokens, sessions, technicians, users
 from callreel.store.transcripts import vocabulary
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.signin import COOKIE
@@ -100,7 +100,7 @@ def poisoned(place: Seed) -> Poisoned:
         ada = users.get_by_name(conn, "ada")
         assert ada is not None
         session = new_token()
-        users.open_session(conn, token_hash(session), ada.id, datetime.now(UTC), 9000)
+        sessions.add(conn, token_hash(session), ada.id, datetime.now(UTC), 9000)
         api_tokens.add(conn, ada.id, "x", "x", [Scope.READ_CALLS], NOON, None)
         technicians.add(conn, "x", "+12125550123", NOON)
         technicians.add(conn, "x", "+12125550124", NOON)
