@@ -108,13 +108,6 @@ TABLE = (
     Route("GET", "/api/tokens", SIGNED_IN, SESSION),
     Route("POST", "/api/tokens", SIGNED_IN, SESSION, 201, json={"name": "tool", "scopes": ["calls:read"]}),
     Route("DELETE", "/api/tokens/{token_id}", SIGNED_IN, SESSION, 204),
-    # The audit trail
-    Route("GET", "/audit", ADMINISTRATORS, "audit:read"),
-    Route("GET", "/audit/trail.{ending}", ADMINISTRATORS, "audit:read", 422),
-    Route("GET", "/api/audit", ADMINISTRATORS, "audit:read"),
-    Route("GET", f"{_API_CALL}/accesses", SUPERVISORS, READ),
-    Route("POST", f"{_API_CALL}/reason", OWN_CALLS, READ, 204, json=REASON),
-    Route("POST", f"{_CALL}/reason", OWN_CALLS, SESSION, 303, form=REASON),
     # Operations
     Route("GET", "/operations", SUPERVISORS, ANY_CALLS),
     Route("POST", "/operations/retry", SUPERVISORS, SESSION, 303),
