@@ -16,6 +16,7 @@ const CAUSES: Record<Pause["cause"], string> = { person: "", field: " for a form
 export class RecordingPause extends HTMLElement {
   private pause: Pause | null = null;
   private busy = false;
+  private inField = false;
   private late: ReturnType<typeof setTimeout> | undefined;
   private readonly button = el("button.button.quiet", { type: "button", "data-act": "pause", onclick: () => void this.toggle() });
   private readonly state = el("p.muted", { role: "status", hidden: true, "data-pause-state": "" });
@@ -44,10 +45,14 @@ export class RecordingPause extends HTMLElement {
     this.draw();
   }
 
-  private readonly fieldEntered = () => void this.change("pause", "field");
-  private readonly fieldLeft = () => {
-    if (this.pause?.paused && this.pause.cause === "field") void this.change("resume", "field"); // a person's pause stays
-  };
+  private readonly fieldEntered = () => this.followField((this.inField = true));
+  private readonly fieldLeft = () => this.followField((this.inField = false));
+
+  /** Paused while a field has the focus. A request that is under way ends first; a person's own pause stays. */
+  private followField(inField: boolean): void {
+    if (inField && !this.pause?.paused) void this.change("pause", "field");
+    else if (!inField && this.pause?.paused && this.pause.cause === "field") void this.change("resume", "field");
+  }
 
   private get address(): string {
     return `/api/calls/${this.dataset.call}`;
@@ -60,6 +65,7 @@ export class RecordingPause extends HTMLElement {
   }
 
   private toggle(): Promise<void> {
+    this.inField = false; // what a person decides holds, also while a field has the focus
     return this.change(this.pause?.paused ? "resume" : "pause", "person");
   }
 
@@ -67,14 +73,17 @@ export class RecordingPause extends HTMLElement {
     if (this.busy) return;
     this.busy = true;
     this.draw();
+    let done = false;
     try {
       this.apply(await send<Pause>("POST", `${this.address}/${to}`, { cause }));
+      done = true;
     } catch (error) {
       toast(to === "pause" ? `The recording is not paused. ${errorMessage(error)}` : errorMessage(error));
     } finally {
       this.busy = false;
       this.draw();
     }
+    if (done) this.followField(this.inField); // the field may have been left, or entered, meanwhile
   }
 
   private draw(): void {
