@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 COMPILE := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c
 
-.PHONY: help setup dev demo ui test pictures bench check format browser postgres clean
+.PHONY: help setup dev demo ui test pictures bench check format browser postgres clean test-long
 
 help:           ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.installed ## put the program into .venv
 	@echo "callreel: ready, the program is $(BIN)/callreel"
@@ -54,6 +54,9 @@ test: dev browser postgres ## the whole gate, then all tests, by two processes
 	@$(MAKE) --no-print-directory -j 2 check ui
 	@echo "callreel: tests"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-long:      ## make test with the long tests: more whole calls with kills, encryption and pauses
+	@CALLREEL_TEST_LONG=1 $(MAKE) --no-print-directory test
 
 pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
 	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day

@@ -4,6 +4,8 @@
 of a file run in one process. The files of `IN_REAL_TIME` run in one process too, one after the other.
 """
 
+import os
+
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
@@ -33,6 +35,7 @@ LONG = (
     "tests/end_to_end/test_read_in_turn.py",
     "tests/end_to_end/test_object_store.py",
     "tests/end_to_end/test_bad_machine.py",
+    "tests/web/test_edge_values.py",
 )
 """Begun next, so that no process is left with one of them at the end."""
 
@@ -51,7 +54,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In one of several processes the long files come first; all processes have to have the same order."""
+    """Long tests run on request. In one of several processes the long files come first, in the same order in each."""
+    if not os.environ.get("CALLREEL_TEST_LONG"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: make test-long"))
     if not hasattr(config, "workerinput"):
         return
     first = {file: place for place, file in enumerate(IN_REAL_TIME + LONG)}

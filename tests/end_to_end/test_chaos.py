@@ -14,7 +14,9 @@ KILL_LOSES_MS = 250
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("calls", "kills", "master"), [(6, 4, None), (3, 2, MASTER)], ids=["plain", "encrypted"]
+    ("calls", "kills", "master"),
+    [(6, 4, None), pytest.param(3, 2, MASTER, marks=pytest.mark.long)],
+    ids=["plain", "encrypted"],
 )
 def test_kills_at_random_instants_lose_and_double_nothing(
     tmp_path: Path, calls: int, kills: int, master: str | None

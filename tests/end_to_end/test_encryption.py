@@ -232,6 +232,7 @@ def test_rotation_and_kill_in_the_middle_of_a_call(tmp_path: Path) -> None:
         assert listed.returncode == 0 and "2026a" not in listed.stdout
 
 
+@pytest.mark.long
 def test_object_store_holds_encrypted_objects_only(tmp_path: Path) -> None:
     with s3_server() as server:
         settings = server.settings | {"CALLREEL_ENCRYPTION_KEYS": MASTER}

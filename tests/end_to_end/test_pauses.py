@@ -259,7 +259,7 @@ def test_a_phrase_pauses_the_recording(house: House) -> None:
     assert not any("cold" in turn["text"] for turn in paused.call["live_turns"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_call_of_a_killed_server_stays_paused_to_its_end(house: House) -> None:
     paused = PausedCall(house, noise())

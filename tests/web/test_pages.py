@@ -257,7 +257,10 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
     [
         ("maria", ["/", "/statistics"]),
         ("sam", ["/", "/statistics", "/technicians", "/operations"]),
-        ("ada", ["/", "/statistics", "/technicians", "/operations", "/people", "/consent", "/settings"]),
+        (
+            "ada",
+            ["/", "/statistics", "/technicians", "/operations", "/people", "/consent", "/settings", "/audit"],
+        ),
     ],
 )
 def test_navigation_shows_permitted_pages_only(signed_in: As, name: str, places: list[str]) -> None:
