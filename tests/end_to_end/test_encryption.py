@@ -172,7 +172,7 @@ def test_archive_backup_and_restore_stay_encrypted(
     ("keys", "says"),
     [
         (None, "this installation is encrypted with master key 2026a, but none is configured"),
-        (OTHER_MASTER, "master key 2026a, which is not configured"),
+        pytest.param(OTHER_MASTER, "master key 2026a, which is not configured", marks=pytest.mark.long),
         (
             OTHER_MASTER.replace("2026b", "2026a"),
             "master key 2026a is not the key that the data was encrypted with",
