@@ -141,7 +141,8 @@ async def test_on_recorded_speech_nothing_of_ours_costs_a_word(kind: str) -> Non
 
 @pytest.mark.slow
 async def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
-    """The gate with a real engine, on one call. Its decodes take simulated time by what they cost the processor."""
+    """The gate with a real engine, on one call. Its decodes take simulated time by what they cost the processor, so its
+    latencies, which `callreel evaluate` reports, are those of the machine and not judged here."""
     if not CALLS.is_file():
         pytest.skip(f"needs the test recordings of {CALLS.parent}")
     recorded = next(one for one in read_material(CALLS) if one.kind == "vcon call")
@@ -161,8 +162,6 @@ async def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
         ("wer_live", 0.04),
         ("streaming_gap", 0.01),
         ("tcp_wer_minus_tcorc_wer", 0),
-        ("partial_latency_p50_ms", 600),
-        ("partial_latency_p95_ms", 1000),
         ("retracted", 0.3),
         ("words_lost", 0.005),
     ):
