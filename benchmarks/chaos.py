@@ -11,7 +11,6 @@ Not a test of a power cut: what the kernel took from a killed process still reac
 """
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -27,6 +26,7 @@ import numpy as np
 from tests.end_to_end.house import TECHNICIAN, House
 
 from benchmarks.chaos_audit import Findings, audit, keyring_of, playable
+from benchmarks.report import show
 from callreel.simulator.scenario import CallOutcome, CallScript
 from callreel.store.db.database import Database
 from callreel.store.encryption.master_keys import new_master_key
@@ -266,11 +266,7 @@ def main() -> int:
             given.calls, given.kills, Path(folder), database_url=given.database,
             master=new_master_key("chaos") if given.encrypted else None, seed=given.seed,
         )  # fmt: skip
-    if given.json:
-        print(json.dumps(asdict(report), indent=2))
-    else:
-        for name, value in asdict(report).items():
-            print(f"{name:20} {value}")
+    show(report, as_json=given.json)
     return 0 if report.clean else 1
 
 

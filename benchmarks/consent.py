@@ -9,12 +9,11 @@ record and to stream; all clocks are this machine's.
 
 import argparse
 import asyncio
-import json
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from tests.end_to_end.house import TECHNICIAN, House
 
+from benchmarks.report import show
 from callreel.domain.call import Direction
 from callreel.simulator.scenario import CallOutcome, CallScript
 
@@ -166,11 +166,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = run(options.calls, Path(folder))
-    if options.json:
-        print(json.dumps(asdict(report)))
-    else:
-        for name, value in asdict(report).items():
-            print(f"{name:24} {value}")
+    show(report, as_json=options.json)
     sys.exit(0 if report.clean else 1)
 
 

@@ -8,19 +8,19 @@ was being spoken then is later than what layer 1 held. `answer_ms` is until the 
 """
 
 import argparse
-import json
 import os
 import random
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tests.end_to_end.house import House
 from tests.end_to_end.test_pauses import PausedCall, layer, noise
 
+from benchmarks.report import show
 from callreel.domain.call import Role
 
 BOUND_MS = 300
@@ -90,11 +90,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="callreel-pauses-") as folder:
         report = run(given.calls, given.pauses, Path(folder), given.workers)
-    if given.json:
-        print(json.dumps(asdict(report), indent=2))
-    else:
-        for name, value in asdict(report).items():
-            print(f"{name:20} {value}")
+    show(report, as_json=given.json)
     return 0 if report.clean else 1
 
 

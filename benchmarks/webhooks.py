@@ -10,7 +10,6 @@ next request), each repeated at once or up to a second later. Afterwards each ca
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import subprocess
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -27,6 +26,7 @@ import numpy as np
 from sqlalchemy import func, select
 from tests.end_to_end.house import ACCOUNT, TECHNICIAN, House
 
+from benchmarks.report import show
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.simulator.calls.webhook_forms import RecordingEvent, recording_status_form, voice_form
 from callreel.store.db.database import Database
@@ -192,11 +192,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="callreel-webhooks-") as folder:
         report = run(given.rate, given.seconds, Path(folder), given.database, fsync_ms=given.fsync_ms)
-    if given.json:
-        print(json.dumps(asdict(report), indent=2))
-    else:
-        for name, value in asdict(report).items():
-            print(f"{name:10} {value}")
+    show(report, as_json=given.json)
     return 0 if report.clean else 1
 
 
