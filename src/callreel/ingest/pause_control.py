@@ -101,11 +101,9 @@ class PauseControl:
         now, max_s = self._clock.now(), self._services.max_s
         with self._database.read() as conn:
             rows = pauses.unsettled(conn)
-        for row in rows:
+        for place, row in enumerate(rows):
             if row.ended_at is None and max_s is not None and now - row.began_at >= timedelta(seconds=max_s):
-                self._resume_here(row.call_id, PauseEnd.LIMIT)
-        with self._database.read() as conn:
-            rows = pauses.unsettled(conn)
+                rows[place] = self._resume_here(row.call_id, PauseEnd.LIMIT) or row
         for row in rows:
             waited = now - row.carrier_at
             if row.ended_at is not None and waited >= _AGAIN:

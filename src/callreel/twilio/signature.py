@@ -61,14 +61,11 @@ class SignatureCheck:
         self._auth_token = auth_token
         self._shared_keys = dict(shared_keys or {})
 
-    def valid(self, url: str, params: Params, headers: Mapping[str, str]) -> bool:
-        """Whether the signature in `headers` is right for this URL, as the carrier was given it. Never raises."""
-        return not self.fault(url, params, headers)
-
     def fault(self, url: str, params: Params, headers: Mapping[str, str]) -> str:
-        """Which check the request fails, as half a sentence without secrets; empty if its signature is right.
+        """Which check a request fails, as half a sentence without secrets; empty if its signature is right. Never raises.
 
-        The carrier adds or drops the scheme's default port as it likes, so both forms are accepted.
+        `url` is the address that the carrier was given. The carrier adds or drops the scheme's default port as it likes, so
+        both forms are accepted.
         """
         given = _header(headers, SIGNATURE_HEADER)
         settings = _header(headers, SIGNATURE_SETTINGS_HEADER)
