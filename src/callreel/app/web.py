@@ -44,9 +44,10 @@ def web_app(
 ) -> FastAPI:
     """All routes of the server except the media socket, which `http_with_media` handles."""
     settings = runtime.settings
+    answers = answer_options(settings)
     final = runtime.final.capabilities if runtime.final is not None else engine.capabilities
     answering = VoiceRequestHandler(
-        runtime.database, runtime.publisher, answer_options(settings), runtime.clock,
+        runtime.database, runtime.publisher, answers, runtime.clock,
         new_call_id=lambda: secrets.token_hex(6), new_token=new_token, owner=runtime.process,
         supports=final.supports,
     )  # fmt: skip
@@ -60,7 +61,7 @@ def web_app(
         stream_ended=stream_ended,
     )  # fmt: skip
     consent = ConsentHandler(
-        runtime.database, runtime.commits, answer_options(settings), runtime.clock, new_token,
+        runtime.database, runtime.commits, answers, runtime.clock, new_token,
         live.consented.granted,
     )  # fmt: skip
     carrier = CarrierServices(

@@ -79,6 +79,8 @@ class RecordingDownloader:
     def _silence_pauses(self, call: CallRow, recording: RecordingRow, part: PartFile, info: WavInfo) -> int:
         with self._database.read() as conn:
             paused = pauses.of_call(conn, call.id)
+            if not paused:
+                return 0
             rows = CallRows(call, layers.of_call(conn, call.id), [recording], streams.of_call(conn, call.id))
         return silence_pauses(part, info, recording, rows, paused, self._blobs)
 

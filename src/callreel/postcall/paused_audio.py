@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from callreel.audio.align import compare
 from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
+from callreel.audio.silencing import silent_byte
 from callreel.audio.source import Source, Stretch
-from callreel.audio.wav import MULAW, WavInfo
+from callreel.audio.wav import WavInfo
 from callreel.domain.call import Role, Topology
 from callreel.domain.pause import PauseEnd
 from callreel.domain.verdict import Comparison
@@ -81,7 +82,7 @@ def silence_pauses(
                     found = _placed(place, round(whole.offset_ms), round(whole.offset_ms), CLOCK_MARGIN_MS)
             stretches.append(found or _by_clock(pause, recording, rows))
     silent = [tuple(_place(ms, info) for ms in stretch) for stretch in stretches]
-    part.overwrite([(first, last) for first, last in silent if first < last], _silence(info))
+    part.overwrite([(first, last) for first, last in silent if first < last], bytes([silent_byte(info)]))
     return sum(max(0, last - first) // info.frame_bytes * 1000 // info.rate_hz for first, last in silent)
 
 
@@ -138,9 +139,3 @@ def _by_clock(pause: PauseRow, recording: RecordingRow, rows: CallRows) -> tuple
 
 def _ms(moment: datetime, since: datetime) -> int:
     return round((moment - since).total_seconds() * 1000)
-
-
-def _silence(info: WavInfo) -> bytes:
-    if info.format == MULAW:
-        return b"\xff"
-    return b"\x80" if info.bits == 8 else b"\0"  # WAV files have unsigned samples of 8 bits

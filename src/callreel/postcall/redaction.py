@@ -82,7 +82,8 @@ class Redactor:
         if not self._destroys:
             return 0
         with self._database.read() as conn:
-            due = calls.to_redact(conn, destroy=True)
+            never = set(calls.to_redact(conn, destroy=False))
+            due = [call_id for call_id in calls.to_redact(conn, destroy=True) if call_id not in never]
         now, ordered = self._clock.now(), 0
         for call_id in due:
             with self._database.write() as conn:
@@ -98,9 +99,11 @@ class Redactor:
 
     def destroys(self, call_id: CallId) -> bool:
         """Whether the originals of the call are to be destroyed now."""
+        if not self._destroys:
+            return False
         with self._database.read() as conn:
             some = bool(redactions.in_force(conn, call_id))
-        return self._destroys and some and not self.redacting.held(call_id)
+        return some and not self.redacting.held(call_id)
 
     def destruction(self, call_id: CallId) -> Sequence[tuple[str, Callable[[], object]]]:
         """The steps that destroy the originals, by name and in their order."""

@@ -212,7 +212,9 @@ class FinalTranscriber:
             transcripts.put(
                 conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept, known
             )
-            if run:  # otherwise the judge stage does it, when the live text's place in the recording is known
+            if (
+                run
+            ):  # otherwise the compare stage does it, when the live text's place in the recording is known
                 save_text_score(conn, call_id)
             event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)

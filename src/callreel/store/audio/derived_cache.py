@@ -26,7 +26,7 @@ class DigestMismatchError(StoreError):
 
 def open_cached(blobs: BlobStore, file: LayerFile, make: Callable[[], Iterable[bytes]]) -> BinaryIO:
     """The WAV file, from the cache or rebuilt now. Raises DigestMismatchError, StoreError."""
-    path = _path(blobs, file)
+    path = _path(blobs, file.sha256)
     try:
         found = open_stored(path, blobs.keys)
         os.utime(path)
@@ -46,11 +46,11 @@ def read_range(cached: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
 
 def delete(blobs: BlobStore, sha256: str) -> None:
     """Delete the cached file with this digest, if there is one."""
-    blobs.path(f"{FOLDER}/{sha256}.wav").unlink(missing_ok=True)
+    _path(blobs, sha256).unlink(missing_ok=True)
 
 
-def _path(blobs: BlobStore, file: LayerFile) -> Path:
-    return blobs.path(f"{FOLDER}/{file.sha256}.wav")
+def _path(blobs: BlobStore, sha256: str | None) -> Path:
+    return blobs.path(f"{FOLDER}/{sha256}.wav")
 
 
 def _store(blobs: BlobStore, path: Path, file: LayerFile, chunks: Iterable[bytes]) -> BinaryIO:

@@ -20,7 +20,7 @@ from callreel.store.encryption.sealed_file import (
     Records,
     Sealer,
 )
-from callreel.store.files.durable_files import sha256_of, write_at
+from callreel.store.files.durable_files import write_at
 from callreel.store.files.positioned_file import PositionedFile
 
 if TYPE_CHECKING:
@@ -150,8 +150,6 @@ def stored_size(path: Path, keys: FileKeys | None) -> int:
 
 def stored_digest(path: Path, keys: FileKeys | None) -> str:
     """The SHA-256 of a local file's plaintext, in hex. Errors as of `open_stored`."""
-    if not is_sealed(path):
-        return sha256_of(path)
     with open_stored(path, keys) as file:
         return digest_of(file)
 
@@ -177,9 +175,9 @@ class SealedAppender:
         self._sealer = sealer
 
     @classmethod
-    def begin(cls, fd: int, keys: FileKeys, rate_hz: int = 0) -> "SealedAppender":
+    def begin(cls, fd: int, keys: FileKeys) -> "SealedAppender":
         """Write the header of a new file."""
-        header = sealed_file.new_header(keys, rate_hz)
+        header = sealed_file.new_header(keys)
         write_at(fd, header.raw, 0)
         return cls(fd, Sealer(header))
 
