@@ -8,6 +8,8 @@ transaction, the rows that name them. Each step is idempotent. Backups made befo
 import logging
 from collections.abc import Callable, Sequence
 
+from sqlalchemy import Connection
+
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.audit import AuditAction, AuditEvent
@@ -25,12 +27,20 @@ from callreel.runtime.clock import Clock
 from callreel.store.audio import derived_cache, peaks
 from callreel.store.audit import trail
 from callreel.store.calls import calls, erasures, layers, legs, recordings, streams
+from callreel.store.calls.calls import CallRow
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.db.database import Database
 from callreel.store.db.scrub import scrub
 from callreel.store.files.blobs import BlobStore
 
 log = logging.getLogger(__name__)
+
+
+def sids_of(conn: Connection, call: CallRow) -> list[str]:
+    """What the carrier calls the call and its parts."""
+    sids: list[str] = [call.leg_sid, *(leg.sid for leg in legs.of_call(conn, call.id))]
+    sids += [stream.sid for stream in streams.of_call(conn, call.id)]
+    return sids + [row.sid for row in recordings.of_call(conn, call.id)]
 
 
 class Eraser:
@@ -95,15 +105,13 @@ class Eraser:
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
             files = layers.of_call(conn, call_id)
-            sids: list[str] = [leg.sid for leg in legs.of_call(conn, call_id)]
-            sids += [stream.sid for stream in streams.of_call(conn, call_id)]
-            sids += [row.sid for row in recordings.of_call(conn, call_id)]
+            sids = sids_of(conn, call) if call is not None else []
         if call is not None:
             by = self._order(call_id).by
             with self._database.write() as conn:
                 counts = erasures.counts(conn, call_id)
                 now = self._clock.now()
-                erasures.delete_call(conn, call_id, [call.leg_sid, *sids], counts, now)
+                erasures.delete_call(conn, call_id, sids, counts, now)
                 details = {"files": len(files)}
                 trail.record(conn, AuditEvent(now, AuditAction.ERASED, by, call_id=call_id, details=details))
             for file in files:

@@ -17,7 +17,7 @@ from callreel.domain.errors import CallreelError, CarrierError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.retention import DataKind, Expiry, Rule, expiries, shortest_days
-from callreel.retention.erasure import erase_file
+from callreel.retention.erasure import erase_file, sids_of
 from callreel.retention.erasure_orders import (
     NO_CREDENTIALS,
     ErasureOrders,
@@ -29,7 +29,7 @@ from callreel.retention.legal_hold import locked
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
 from callreel.store.audit.pending import audited
-from callreel.store.calls import calls, deletions, expired, holds, layers, legs, recordings, streams
+from callreel.store.calls import calls, deletions, expired, holds, layers
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
@@ -152,10 +152,7 @@ class Retention:
 
     def _delete_numbers(self, call: CallRow) -> dict[str, Json]:
         with self._database.write() as conn:
-            sids: list[str] = [call.leg_sid, *(leg.sid for leg in legs.of_call(conn, call.id))]
-            sids += [stream.sid for stream in streams.of_call(conn, call.id)]
-            sids += [row.sid for row in recordings.of_call(conn, call.id)]
-            return expired.delete_numbers(conn, call.id, sids)
+            return expired.delete_numbers(conn, call.id, sids_of(conn, call))
 
 
 def preview(database: Database, rules: Sequence[Rule], until: datetime) -> list[Due]:

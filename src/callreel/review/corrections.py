@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
-
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import CallreelError
 from callreel.domain.events import EventKind, Json, LiveEvent
@@ -17,7 +15,7 @@ from callreel.store.audit.pending import describe
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.store.transcripts import redactions, revisions, search
-from callreel.store.transcripts.revisions import RevisionRow, Shown
+from callreel.store.transcripts.revisions import RevisionRow
 
 
 class ConflictError(CallreelError):
@@ -39,13 +37,14 @@ class Corrections:
         that do not fit or change nothing.
         """
         with self._database.read() as conn:
-            shown, masks = _shown(conn, call_id), redactions.in_force(conn, call_id)
+            shown, masks = revisions.shown(conn, call_id), redactions.in_force(conn, call_id)
         if shown is None:
             raise ConflictError("the call has no final transcript yet")
         if base != shown.number:
             raise ConflictError(
                 f"expected changes to revision {shown.number}, got {base}: reload the transcript"
             )
+        shown = replace(shown, turns=masked_turns(shown.turns, masks))  # corrections keep the masks
         # Aligning and indexing words take CPU time, so they are done before the transaction, which checks that nothing changed.
         changed = corrected(shown.turns, changes)
         with self._database.read() as conn:
@@ -66,12 +65,6 @@ class Corrections:
             event = self._publisher.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, data))
         self._publisher.publish(event)
         return row
-
-
-def _shown(conn: Connection, call_id: CallId) -> Shown | None:
-    """The displayed transcript with its masks, which corrections keep."""
-    shown = revisions.shown(conn, call_id)
-    return shown and replace(shown, turns=masked_turns(shown.turns, redactions.in_force(conn, call_id)))
 
 
 def _change(change: Change) -> dict[str, Json]:

@@ -14,12 +14,11 @@ from sqlalchemy import Connection
 from callreel.audio.silencing import Interval
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile, LayerState
-from callreel.postcall.redacted_audio import rows_of, silent_intervals
+from callreel.postcall.redacted_audio import silences_of
 from callreel.review.summary import layer_names
 from callreel.store.audio.layer_audio import layer_size
 from callreel.store.audio.silenced_layer import silenced_range, silenced_tag
-from callreel.store.calls import layers
-from callreel.store.transcripts import redactions
+from callreel.store.calls import calls, layers
 from callreel.web.api.ranges import UnsatisfiableRangeError, parse_range
 from callreel.web.api.recorded_audio import AudioRequest, SentPart
 from callreel.web.dependencies import Context, Original
@@ -87,13 +86,12 @@ def file_silences(
     context: WebContext, conn: Connection, call_id: CallId, *, original: bool
 ) -> Mapping[str, Sequence[Interval]]:
     """What is silenced in the call's files, by path. Raises RequestConflictError while the call awaits redaction."""
-    rows = rows_of(conn, call_id)
-    if rows is None or original:
+    call = None if original else calls.get(conn, call_id)
+    if call is None:
         return {}
-    if rows.call.withheld:
+    if call.withheld:
         raise RequestConflictError("the audio is withheld until sensitive data in it is redacted")
-    stretches = redactions.in_force(conn, call_id)
-    return silent_intervals(rows, stretches, context.options.redaction.margin_ms) if stretches else {}
+    return silences_of(context.options.redaction.margin_ms)(conn, call_id)
 
 
 def _headers(file: LayerFile, silent: Sequence[Interval]) -> dict[str, str]:
