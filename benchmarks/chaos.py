@@ -200,9 +200,9 @@ def _voice(rng: np.random.Generator) -> np.ndarray:
 def _pause_some(house: House, chance: random.Random) -> int:
     """Pause or resume some of the live calls; how many."""
     try:
-        listed = house.client.get("/api/calls", params={"state": "live"}).json()["calls"]
+        listed = house.client.get("/api/v1/calls", params={"state": "live"}).json()["calls"]
         changes = [
-            house.client.post(f"/api/calls/{call['call_id']}/{chance.choice(('pause', 'resume'))}")
+            house.client.post(f"/api/v1/calls/{call['call_id']}/{chance.choice(('pause', 'resume'))}")
             for call in listed
             if chance.random() < PAUSED
         ]
@@ -219,7 +219,7 @@ def _settle(house: House) -> list[str]:
     """Wait until every call is closed; those that are not by the deadline."""
     until = time.monotonic() + SETTLE_S
     while True:
-        listed = house.client.get("/api/calls", params={"limit": 500}).json()["calls"]
+        listed = house.client.get("/api/v1/calls", params={"limit": 500}).json()["calls"]
         left = [call["call_sid"] for call in listed if call["state"] != "closed"]
         if not left or time.monotonic() > until:
             return left

@@ -81,7 +81,7 @@ def run(calls: int, folder: Path) -> Report:
     kinds = list(product(ANSWERS, Direction))
     asked = [kinds[number % len(kinds)] for number in range(calls)]
     with House(folder, speed=1.0, recording_delay_s=0.5) as house:
-        house.client.put("/api/consent", json=POLICY).raise_for_status()
+        house.client.put("/api/v1/consent", json=POLICY).raise_for_status()
         outcomes = house.in_carrier(_place(house, [_script(*kind) for kind in asked]))
         shown = _closed(house, outcomes)
     return _report([answer for answer, _ in asked], outcomes, shown)
@@ -115,12 +115,12 @@ def _closed(house: House, outcomes: Sequence[CallOutcome]) -> list[dict[str, Any
     closed: dict[str, str] = {}
 
     def all_closed() -> bool:
-        listed = house.client.get("/api/calls", params={"limit": 500, "state": "closed"}).json()["calls"]
+        listed = house.client.get("/api/v1/calls", params={"limit": 500, "state": "closed"}).json()["calls"]
         closed.update({call["call_sid"]: call["call_id"] for call in listed})
         return sids <= closed.keys()
 
     house.until(all_closed, SETTLE_S)
-    return [house.client.get(f"/api/calls/{closed[outcome.call_sid]}").json() for outcome in outcomes]
+    return [house.client.get(f"/api/v1/calls/{closed[outcome.call_sid]}").json() for outcome in outcomes]
 
 
 def _report(

@@ -55,7 +55,7 @@ async def one_call(server: Server, number: int, codes: bytes, *, linger_s: float
     """Latencies in ms of one call's finals that were closed by silence; finals later than `linger_s` are not counted."""
     leg_sid = LegSid(f"CA{number:032x}")
     token = await asyncio.to_thread(server.new_call, leg_sid)
-    listed = await asyncio.to_thread(lambda: server.client.get("/api/calls").json()["calls"])
+    listed = await asyncio.to_thread(lambda: server.client.get("/api/v1/calls").json()["calls"])
     [call_id] = [call["call_id"] for call in listed if call["call_sid"] == leg_sid]
     received: list[ReceivedFinal] = []
     async with httpx2.AsyncClient(base_url=server.url, timeout=None) as browser:

@@ -71,7 +71,7 @@ def growth(looks: list[Look]) -> Growth:
 def until_ended(server: Server) -> None:
     deadline = time.monotonic() + ENDED_S
     while time.monotonic() < deadline:
-        listed = server.client.get("/api/calls", params={"state": "live"}).json()["calls"]
+        listed = server.client.get("/api/v1/calls", params={"state": "live"}).json()["calls"]
         if not any(call["state"] == "live" for call in listed):
             return
         time.sleep(0.2)

@@ -213,16 +213,16 @@ class House:
 
     def call(self, call_sid: str) -> dict[str, Any] | None:
         """The call as the API returns it, None before it is stored."""
-        listed = self.client.get("/api/calls").json()["calls"]
+        listed = self.client.get("/api/v1/calls").json()["calls"]
         found = [call for call in listed if call["call_sid"] == call_sid]
         if not found:
             return None
-        answer: dict[str, Any] = self.client.get(f"/api/calls/{found[0]['call_id']}").json()
+        answer: dict[str, Any] = self.client.get(f"/api/v1/calls/{found[0]['call_id']}").json()
         return answer
 
     def call_of(self, call_id: str) -> dict[str, Any]:
         """The call with that id, as the API returns it."""
-        answer: dict[str, Any] = self.client.get(f"/api/calls/{call_id}").json()
+        answer: dict[str, Any] = self.client.get(f"/api/v1/calls/{call_id}").json()
         return answer
 
     def closed_call(self, call_sid: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_policy_is_written_tried_and_shown_on_the_phone(tmp_path: Path) -> None:
         call_id = call_id_of(desk)
         desk.get_by_role("button", name="Hang up").click()
         expect(desk.get_by_label("Do not record the next call")).not_to_be_checked()
-        house.until(lambda: house.client.get(f"/api/calls/{call_id}").json()["state"] == "closed", 60)
+        house.until(lambda: house.client.get(f"/api/v1/calls/{call_id}").json()["state"] == "closed", 60)
         desk.goto(f"{house.url}/calls/{call_id}")
         expect(desk.locator("#consent")).to_contain_text("Not recorded: chosen by the agent.")
         expect(desk.locator("#verdict")).to_contain_text("The agent chose not to record this call")
@@ -66,6 +66,6 @@ def test_policy_is_written_tried_and_shown_on_the_phone(tmp_path: Path) -> None:
         )
         expect(desk.locator("[data-light=cloud]")).to_have_text("not available")
         desk.screenshot(path=tmp_path / "call.png", full_page=True)
-        call = house.client.get(f"/api/calls/{call_id}").json()
+        call = house.client.get(f"/api/v1/calls/{call_id}").json()
         assert (call["verdict"], call["layers"], call["recording"]["state"]) == ("explained", [], "missing")
         assert errors == []

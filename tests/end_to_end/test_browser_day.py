@@ -151,7 +151,7 @@ def test_agents_day(office: Office, album: Album) -> None:
         expect(watcher.locator("#layers .light.done")).to_have_count(3)
         expect(watcher.locator("call-review[data-ready]")).to_be_attached()
         assert_same_as_reloaded(watcher)
-    call = house.client.get(f"/api/calls/{call_id}?words=true").json()
+    call = house.client.get(f"/api/v1/calls/{call_id}?words=true").json()
     word = clear_word(house.client, call)
     find_and_play(desk, call_id, word)
     album.take(
@@ -250,7 +250,7 @@ def loudness_at(desk: Page, party: str, word: dict[str, Any]) -> float:
 def correct_the_turn_of(desk: Page, client: httpx2.Client, call_id: str, word: dict[str, Any]) -> None:
     """Correct the turn of a word; the original and the author of the change are kept."""
     turn = turn_of(desk, word)
-    before = client.get(f"/api/calls/{call_id}").json()["turns"]
+    before = client.get(f"/api/v1/calls/{call_id}").json()["turns"]
     turn.get_by_role("button", name="Correct").click()
     assert serious_violations(desk) == []
     desk.get_by_label("What was said").fill("This is what was really said.")
@@ -259,10 +259,10 @@ def correct_the_turn_of(desk: Page, client: httpx2.Client, call_id: str, word: d
     expect(desk.locator("[data-revision]")).to_contain_text(
         re.compile(r"Corrected by maria, .+ \(revision 1\)")
     )
-    after = client.get(f"/api/calls/{call_id}?machine=true").json()
+    after = client.get(f"/api/v1/calls/{call_id}?machine=true").json()
     assert "This is what was really said." in [turn["text"] for turn in after["turns"]]
     assert [turn["text"] for turn in after["machine_turns"]] == [turn["text"] for turn in before]
-    [revision] = client.get(f"/api/calls/{call_id}/revisions").json()["revisions"]
+    [revision] = client.get(f"/api/v1/calls/{call_id}/revisions").json()["revisions"]
     assert (revision["number"], revision["by"]) == (1, "maria")
 
 
@@ -300,10 +300,15 @@ def sign_out(desk: Page, client: httpx2.Client, call_id: str) -> None:
     """Sign out; the old cookies give no access any more."""
     cookies = {one["name"]: one["value"] for one in desk.context.cookies()}
     old = httpx2.Client(base_url=client.base_url, cookies=cookies)
-    assert old.get(f"/api/calls/{call_id}").status_code == 200
+    assert old.get(f"/api/v1/calls/{call_id}").status_code == 200
     desk.get_by_role("button", name="Sign out").click()
     expect(desk.get_by_role("heading", name="Sign in")).to_be_visible()
-    for path in ("/api/calls", f"/api/calls/{call_id}", f"/calls/{call_id}/events", "/api/softphone"):
+    for path in (
+        "/api/v1/calls",
+        f"/api/v1/calls/{call_id}",
+        f"/calls/{call_id}/events",
+        "/api/v1/softphone",
+    ):
         assert old.get(path).status_code == 401
     old.close()
     desk.goto(f"{client.base_url}/calls/{call_id}")
@@ -315,8 +320,8 @@ def complete_call(house: PhoneHouse) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
 
     def is_complete() -> bool:
-        ids = [call["call_id"] for call in house.client.get("/api/calls").json()["calls"]]
-        known = [house.client.get(f"/api/calls/{call_id}").json() for call_id in ids]
+        ids = [call["call_id"] for call in house.client.get("/api/v1/calls").json()["calls"]]
+        known = [house.client.get(f"/api/v1/calls/{call_id}").json() for call_id in ids]
         found[:] = [call for call in known if len(call["layers"]) == 7]
         return bool(found)
 
@@ -341,8 +346,8 @@ def test_agent_cannot_access_a_colleagues_call(office: Office) -> None:
         *(layer["url"] for layer in call["layers"]),
         f"{address}/events",
         f"{address}/transcript.txt",
-        f"/api{address}",
-        f"/api{address}/peaks",
+        f"/api/v1{address}",
+        f"/api/v1{address}/peaks",
     ]
     statuses = page.evaluate(
         "async paths => await Promise.all(paths.map(async path => (await fetch(path)).status))", closed
@@ -351,7 +356,7 @@ def test_agent_cannot_access_a_colleagues_call(office: Office) -> None:
     noted = page.evaluate(
         """async path => (await fetch(path, {method: 'POST', headers: {'Content-Type': 'application/json'},
             body: JSON.stringify({kind: 'mark', at_ms: 0, text: ''})})).status""",
-        f"/api{address}/notes",
+        f"/api/v1{address}/notes",
     )
     assert noted == 404
     page.context.close()
@@ -386,7 +391,7 @@ def test_call_is_held_released_and_erased(office: Office, album: Album) -> None:
     assert serious_violations(page) == []
     assert {"erase-light.png", "erase-dark.png"} <= album.checked()
     expect(watcher.locator(f"#call-{call_id}")).to_have_count(0, timeout=CALLING_MS)
-    assert house.client.get(f"/api/calls/{call_id}").status_code == 404
+    assert house.client.get(f"/api/v1/calls/{call_id}").status_code == 404
     page.context.close()
     watcher.context.close()
     assert office.errors == [], office.errors

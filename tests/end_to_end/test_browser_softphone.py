@@ -105,7 +105,7 @@ def desk(browser: Browser, house: CableHouse) -> Iterator[Page]:
 
 def stored_words(house: PhoneHouse, call_id: str) -> list[str]:
     """`role:word` of all stored live words of a call, in order."""
-    turns = house.client.get(f"/api/calls/{call_id}").json()["live_turns"]
+    turns = house.client.get(f"/api/v1/calls/{call_id}").json()["live_turns"]
     return [f"{turn['role']}:{word}" for turn in turns for word in turn["text"].split()]
 
 
@@ -119,7 +119,7 @@ def displayed_words(page: Page) -> list[str]:
 
 
 def test_incoming_call_rings_and_is_answered(desk: Page, house: CableHouse) -> None:
-    me = house.client.get("/api/people/me").json()["identity"]
+    me = house.client.get("/api/v1/people/me").json()["identity"]
     ringing = house.start_in_carrier(house.carrier.ring_client(me, "+12025550188"))
     expect(desk.locator("[data-status]")).to_have_text("+1 202-555-0188 is calling", timeout=CALLING_MS)
     expect(desk.get_by_role("button", name="Accept")).to_be_focused()
@@ -131,7 +131,7 @@ def test_incoming_call_rings_and_is_answered(desk: Page, house: CableHouse) -> N
 
 
 def test_incoming_call_is_declined(desk: Page, house: CableHouse) -> None:
-    me = house.client.get("/api/people/me").json()["identity"]
+    me = house.client.get("/api/v1/people/me").json()["identity"]
     ringing = house.start_in_carrier(house.carrier.ring_client(me, "+12025550188"))
     desk.get_by_role("button", name="Decline").click(timeout=CALLING_MS)
     expect(desk.locator("[data-note]")).to_have_text("You declined the call.")
@@ -179,7 +179,7 @@ def test_lost_media_socket_pauses_the_layers_and_loses_no_words(desk: Page, hous
     desk.get_by_role("button", name="Hang up").click()
     house.set_technician(TECHNICIAN)
     expect(watcher.locator("#head .badge")).to_have_text("Explained", timeout=CHECKED_MS)
-    call = house.client.get(f"/api/calls/{call_id}").json()
+    call = house.client.get(f"/api/v1/calls/{call_id}").json()
     assert [reason["code"] for reason in call["reasons"]] != []
     house.until(lambda: displayed_words(desk) == stored_words(house, call_id), CALLING_MS / 1000)
     watcher.close()

@@ -89,8 +89,8 @@ def placed(house: House) -> dict[str, tuple[CallOutcome, dict[str, Any]]]:
     call_id = calls["none"]["call_id"]
     note = {"kind": "note", "at_ms": 10, "text": "ask for the xylophone"}
     for path, body in (
-        (f"/api/calls/{call_id}/notes", note),
-        ("/api/technicians", {"name": "Quentin", "number": TECHNICIAN}),
+        (f"/api/v1/calls/{call_id}/notes", note),
+        ("/api/v1/technicians", {"name": "Quentin", "number": TECHNICIAN}),
     ):
         answer = house.client.post(path, json=body, headers={"Origin": house.url})
         assert answer.status_code < 300, answer.text
@@ -120,13 +120,15 @@ def test_nothing_plain_is_in_the_folder_and_pages_show_all(
     outcome, call = placed["none"]
     assert (house.data_dir / "app.db-wal").exists() and (house.data_dir / "stages.db").exists()
     assert files_with(house.folder, [*WORDS, *audible(outcome)]) == []
-    shown = house.client.get(f"/api/calls/{call['call_id']}").json()
+    shown = house.client.get(f"/api/v1/calls/{call['call_id']}").json()
     assert (shown["number"], shown["number_name"]) == (TECHNICIAN, "Quentin")
     assert shown["notes"][0]["text"] == "ask for the xylophone"
     assert "boiler" in str(shown["turns"]) and "boiler" in str(shown["live_turns"])
     for query in ("boiler", '"the boiler"', "boil*"):
-        assert len(house.client.get("/api/calls", params={"q": query}).json()["calls"]) == len(FAULTS), query
-    assert not house.client.get("/api/calls", params={"q": '"boiler the"'}).json()["calls"]
+        assert len(house.client.get("/api/v1/calls", params={"q": query}).json()["calls"]) == len(FAULTS), (
+            query
+        )
+    assert not house.client.get("/api/v1/calls", params={"q": '"boiler the"'}).json()["calls"]
 
 
 @pytest.mark.parametrize("part", [(0, 1), (43, 46), (44, 44), (1_001, 70_003), (65_535, 65_537)])

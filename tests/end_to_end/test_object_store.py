@@ -85,7 +85,7 @@ def test_call_is_moved_to_the_object_store_and_played(house: House, server: S3Se
         part = house.client.get(layer["url"], headers={"Range": "bytes=1000-1999"})
         assert (part.status_code, part.content) == (206, whole[1000:2000])
         assert house.client.get(layer["url"]).content == whole
-    assert house.client.get(f"/api/calls/{call['call_id']}/peaks").status_code == 200
+    assert house.client.get(f"/api/v1/calls/{call['call_id']}/peaks").status_code == 200
     checked = command(house, server, "check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     archived = command(house, server, "archive", call["call_id"])

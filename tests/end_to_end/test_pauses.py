@@ -59,7 +59,7 @@ class PausedCall:
         return self.files[0].name.split("_")[1]
 
     def post(self, change: str) -> dict[str, Any]:
-        answer = self.house.client.post(f"/api/calls/{self.call_id}/{change}")
+        answer = self.house.client.post(f"/api/v1/calls/{self.call_id}/{change}")
         assert answer.status_code == 200, answer.text
         state: dict[str, Any] = answer.json()
         return state

@@ -80,10 +80,10 @@ def _sign_in(day: Day) -> None:
     client = day.house.client
     assert client.post("/sign-in", data={"name": "ada", "password": PASSWORD}).status_code == 303
     day.secrets.add(client.cookies[COOKIE])
-    made = client.post("/api/tokens", json={"name": "tool", "scopes": ["calls:read"]}).json()
+    made = client.post("/api/v1/tokens", json={"name": "tool", "scopes": ["calls:read"]}).json()
     day.secrets.add(made["token"])
     headers = {"Authorization": f"Bearer {made['token']}"}
-    assert httpx2.get(f"{day.house.url}/api/calls", headers=headers).status_code == 200
+    assert httpx2.get(f"{day.house.url}/api/v1/calls", headers=headers).status_code == 200
 
 
 def _call_and_review(day: Day) -> None:
@@ -92,14 +92,14 @@ def _call_and_review(day: Day) -> None:
     outcome = house.place(CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN))
     call = house.closed_call(outcome.call_sid)
     assert "boiler" in json.dumps(call["turns"])
-    day.call_sid, api = outcome.call_sid, f"/api/calls/{call['call_id']}"
+    day.call_sid, api = outcome.call_sid, f"/api/v1/calls/{call['call_id']}"
     for method, path, body in (
         ("POST", f"{api}/notes", {"kind": "note", "at_ms": 1, "text": "zebra"}),
         ("POST", f"{api}/revisions", {"base": 0, "changes": [{"turn": 0, "text": "giraffe"}]}),
         ("PUT", f"{api}/hold", {"reason": "ostrich"}),
-        ("POST", "/api/technicians", {"name": "Tom", "number": "+12125550199"}),
-        ("POST", "/api/softphone/token", None),
-        ("POST", "/api/numbers", {"raw": "+19005551234"}),
+        ("POST", "/api/v1/technicians", {"name": "Tom", "number": "+12125550199"}),
+        ("POST", "/api/v1/softphone/token", None),
+        ("POST", "/api/v1/numbers", {"raw": "+19005551234"}),
     ):
         answer = client.request(method, path, json=body)
         assert answer.is_success, (path, answer.text)
@@ -113,7 +113,7 @@ def _call_and_review(day: Day) -> None:
     for path in sorted(paths):
         day.shown[path] = client.get(path, headers={"Accept": "text/html"}).text
     assert any("zebra" in text or "giraffe" in text for text in day.shown.values())
-    for path in ("/metrics", "/settings", "/health", "/api/engines", "/openapi.json"):
+    for path in ("/metrics", "/settings", "/health", "/api/v1/engines", "/openapi.json"):
         day.other[path] = day.shown[path]
 
 
@@ -124,10 +124,10 @@ def _wrong_requests(day: Day) -> None:
     forged = {"AccountSid": ACCOUNT, "CallSid": "CA" + "1" * 32, "From": TECHNICIAN, "To": TECHNICIAN}
     for name, answer in {
         "wrong password": httpx2.post(f"{url}/sign-in", data=guess),
-        "wrong token": httpx2.get(f"{url}/api/calls", headers=stranger),
+        "wrong token": httpx2.get(f"{url}/api/v1/calls", headers=stranger),
         "no such page": day.house.client.get("/nothing", headers={"Accept": "text/html"}),
         "wrong body": day.house.client.post(
-            "/api/people", json={"name": "zebra", "password": PASSWORD, "role": "x"}
+            "/api/v1/people", json={"name": "zebra", "password": PASSWORD, "role": "x"}
         ),
         "forged": httpx2.post(f"{url}/twilio/voice", data=forged, headers={"X-Twilio-Signature": "AAAA"}),
     }.items():

@@ -11,7 +11,7 @@ from tests.web.conftest import As
 
 
 def ids(browser: TestClient, **params: str) -> list[str]:
-    answer = browser.get("/api/calls", params=params)
+    answer = browser.get("/api/v1/calls", params=params)
     assert answer.status_code == 200, answer.text
     return [call["call_id"] for call in answer.json()["calls"]]
 
@@ -61,15 +61,15 @@ def test_filters_select_calls(ada: TestClient, params: dict[str, str], wanted: l
     ],
 )
 def test_invalid_filters_are_refused(ada: TestClient, params: dict[str, str]) -> None:
-    assert ada.get("/api/calls", params=params).status_code == 422
+    assert ada.get("/api/v1/calls", params=params).status_code == 422
 
 
 def test_named_number_is_shown_and_found_by_its_name(ada: TestClient, place: Seed) -> None:
-    assert {call["number_name"] for call in ada.get("/api/calls").json()["calls"]} == {None}
+    assert {call["number_name"] for call in ada.get("/api/v1/calls").json()["calls"]} == {None}
     with place.database.write() as conn:
         technicians.add(conn, "Lee Ann (100 %)", NUMBER, NOON)
-    assert ada.get(f"/api/calls/{DONE}").json()["number_name"] == "Lee Ann (100 %)"
-    assert {call["number_name"] for call in ada.get("/api/calls").json()["calls"]} == {"Lee Ann (100 %)"}
+    assert ada.get(f"/api/v1/calls/{DONE}").json()["number_name"] == "Lee Ann (100 %)"
+    assert {call["number_name"] for call in ada.get("/api/v1/calls").json()["calls"]} == {"Lee Ann (100 %)"}
     for part in ("lee", " ANN ", "n (100 %"):
         assert ids(ada, number=part) == [LIVE, ABSENT, SUSPECT, DONE], part
     for part in ("otto", "lee_ann", "100%x"):
@@ -79,7 +79,7 @@ def test_named_number_is_shown_and_found_by_its_name(ada: TestClient, place: See
 
 
 def test_hits_open_at_the_word(ada: TestClient) -> None:
-    (call,) = ada.get("/api/calls", params={"q": '"left gauge" valv*'}).json()["calls"]
+    (call,) = ada.get("/api/v1/calls", params={"q": '"left gauge" valv*'}).json()["calls"]
     assert call["call_id"] == DONE
     assert call["hits_total"] == 2
     first = call["hits"][0]
@@ -88,7 +88,7 @@ def test_hits_open_at_the_word(ada: TestClient) -> None:
 
 
 def test_without_words_there_are_no_hits(ada: TestClient) -> None:
-    for call in ada.get("/api/calls").json()["calls"]:
+    for call in ada.get("/api/v1/calls").json()["calls"]:
         assert (call["hits"], call["hits_total"], call["notes"]) == ([], 0, 0)
 
 
@@ -96,12 +96,12 @@ def test_notes_are_counted(ada: TestClient, place: Seed) -> None:
     with place.database.write() as conn:
         for at_ms in (1, 2):
             notes.add(conn, DONE, NoteKind.MARK, at_ms, "", "ada", NOON)
-    (call,) = ada.get("/api/calls?notes=1").json()["calls"]
+    (call,) = ada.get("/api/v1/calls?notes=1").json()["calls"]
     assert (call["call_id"], call["notes"]) == (DONE, 2)
 
 
 def test_filtered_pages_continue_where_they_ended(ada: TestClient) -> None:
-    first = ada.get("/api/calls", params={"agent": "maria", "limit": "2"}).json()
+    first = ada.get("/api/v1/calls", params={"agent": "maria", "limit": "2"}).json()
     assert [call["call_id"] for call in first["calls"]] == [LIVE, ABSENT]
     assert ids(ada, agent="maria", before=first["next_before"]) == [DONE]
 
@@ -118,6 +118,6 @@ def test_agents_find_their_own_calls_only(signed_in: As) -> None:
         assert DONE not in zoe.get(path).text
         assert NUMBER not in zoe.get(path).text
     assert DONE in maria.get("/").text
-    assert maria.get(f"/api/calls/{DONE}").status_code == 200
+    assert maria.get(f"/api/v1/calls/{DONE}").status_code == 200
     assert maria.get(f"/calls/{DONE}/layers/1.wav").status_code == 200
-    assert maria.get(f"/api/calls/{SUSPECT}").status_code == 404
+    assert maria.get(f"/api/v1/calls/{SUSPECT}").status_code == 404

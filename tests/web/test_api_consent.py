@@ -24,16 +24,16 @@ POLICY: dict[str, Any] = {"version": 0, "rules": [RULE], "notices": [NOTICE], "a
 
 def test_policy_is_saved_with_versions_of_itself_and_its_notices(signed_in: As) -> None:
     ada = signed_in("ada")
-    first = ada.get("/api/consent").json()
+    first = ada.get("/api/v1/consent").json()
     assert (first["version"], first["rules"], first["by"]) == (0, [], None)
     assert {notice["name"] for notice in first["notices"]} == {"Announcement", "Question"}
-    saved = ada.put("/api/consent", json=POLICY).json()
+    saved = ada.put("/api/v1/consent", json=POLICY).json()
     assert (saved["version"], saved["by"], saved["rules"][0]["on_decline"]) == (1, "ada", "end")
-    assert saved == ada.get("/api/consent").json()
+    assert saved == ada.get("/api/v1/consent").json()
     changed = {**NOTICE, "wordings": [{"language": "en-US", "text": "Do you agree?"}]}
-    again = ada.put("/api/consent", json={**POLICY, "version": 1, "notices": [changed]}).json()
+    again = ada.put("/api/v1/consent", json={**POLICY, "version": 1, "notices": [changed]}).json()
     assert (again["version"], again["notices"][0]["version"]) == (2, saved["notices"][0]["version"] + 1)
-    stale = ada.put("/api/consent", json={**POLICY, "version": 1})
+    stale = ada.put("/api/v1/consent", json={**POLICY, "version": 1})
     assert stale.status_code == 409 and "reload" in stale.json()["error"]["message"]
 
 
@@ -53,22 +53,22 @@ def test_policy_is_saved_with_versions_of_itself_and_its_notices(signed_in: As) 
 )
 def test_invalid_policy_changes_nothing(signed_in: As, change: dict[str, object]) -> None:
     ada = signed_in("ada")
-    assert ada.put("/api/consent", json={**POLICY, **change}).status_code == 422
-    assert ada.get("/api/consent").json()["version"] == 0
+    assert ada.put("/api/v1/consent", json={**POLICY, **change}).status_code == 422
+    assert ada.get("/api/v1/consent").json()["version"] == 0
 
 
 @pytest.mark.parametrize("name", ["sam", "maria"])
 def test_policy_is_for_administrators(signed_in: As, name: str) -> None:
     browser = signed_in(name)
-    assert [browser.get(path).status_code for path in ("/consent", "/api/consent")] == [403, 403]
-    assert browser.put("/api/consent", json=POLICY).status_code == 403
-    assert browser.post("/api/consent/preview", json={"direction": "outgoing"}).status_code == 403
-    assert browser.post("/api/consent/sounds", content=b"").status_code == 403
+    assert [browser.get(path).status_code for path in ("/consent", "/api/v1/consent")] == [403, 403]
+    assert browser.put("/api/v1/consent", json=POLICY).status_code == 403
+    assert browser.post("/api/v1/consent/preview", json={"direction": "outgoing"}).status_code == 403
+    assert browser.post("/api/v1/consent/sounds", content=b"").status_code == 403
 
 
 def test_no_token_may_change_the_policy(stranger: Any, place: Seed) -> None:
     headers = bearer(place, "ada", *Scope)
-    assert stranger.put("/api/consent", json=POLICY, headers=headers).status_code == 403
+    assert stranger.put("/api/v1/consent", json=POLICY, headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -83,27 +83,29 @@ def test_preview_names_the_rule(
     signed_in: As, call: dict[str, str], mode: str, rule: str | None, country: str | None
 ) -> None:
     ada = signed_in("ada")
-    draft = ada.post("/api/consent/preview", json={**call, "policy": POLICY}).json()
+    draft = ada.post("/api/v1/consent/preview", json={**call, "policy": POLICY}).json()
     assert (draft["mode"], draft["rule"], draft["country"]) == (mode, rule, country)
-    assert ada.post("/api/consent/preview", json=call).json()["rule"] is None, "the draft is not saved"
+    assert ada.post("/api/v1/consent/preview", json=call).json()["rule"] is None, "the draft is not saved"
 
 
 def test_sound_is_uploaded_and_public_by_its_digest(signed_in: As, stranger: Any) -> None:
     ada = signed_in("ada")
     body = wav.header(16_000, 8_000, 1) + np.zeros(8_000, "<i2").tobytes()
     kind = {"Content-Type": "audio/wav"}
-    answer = ada.post("/api/consent/sounds", content=body, headers=kind)
+    answer = ada.post("/api/v1/consent/sounds", content=body, headers=kind)
     digest = hashlib.sha256(body).hexdigest()
     assert (answer.status_code, answer.json()) == (201, {"sha256": digest, "duration_ms": 1000})
     got = stranger.get(f"/notices/{digest}.wav")
     assert (got.content, got.headers["content-type"]) == (body, "audio/wav")
     assert stranger.get(f"/notices/{'0' * 64}.wav").status_code == 404
     wordings = [{"language": "en-US", "text": "Agree?", "sound": digest}]
-    saved = ada.put("/api/consent", json={**POLICY, "notices": [{"name": "Question", "wordings": wordings}]})
+    saved = ada.put(
+        "/api/v1/consent", json={**POLICY, "notices": [{"name": "Question", "wordings": wordings}]}
+    )
     assert saved.json()["notices"][0]["wordings"][0]["sound"] == digest
-    mp3 = ada.post("/api/consent/sounds", content=b"ID3" + bytes(100), headers=kind)
+    mp3 = ada.post("/api/v1/consent/sounds", content=b"ID3" + bytes(100), headers=kind)
     assert mp3.status_code == 422
-    assert ada.post("/api/consent/sounds", content=bytes(1 << 21), headers=kind).status_code == 413
+    assert ada.post("/api/v1/consent/sounds", content=bytes(1 << 21), headers=kind).status_code == 413
 
 
 def test_stamp_is_shown_and_exported(signed_in: As, place: Seed) -> None:
@@ -115,7 +117,7 @@ def test_stamp_is_shown_and_exported(signed_in: As, place: Seed) -> None:
     with place.database.write() as conn:
         consents.insert(conn, stamp)
     ada = signed_in("ada")
-    assert ada.get(f"/api/calls/{DONE}").json()["consent"] == stamp.summary
+    assert ada.get(f"/api/v1/calls/{DONE}").json()["consent"] == stamp.summary
     page = ada.get(f"/calls/{DONE}").text
     for part in (
         "Recorded with consent.",

@@ -10,7 +10,7 @@ from callreel.store.calls import live_events
 from tests.support.seed import DONE, LIVE, SUSPECT, Seed
 from tests.web.conftest import As
 
-NOTES = f"/api/calls/{DONE}/notes"
+NOTES = f"/api/v1/calls/{DONE}/notes"
 
 
 def note_events(place: Seed) -> list[dict[str, Any]]:
@@ -27,11 +27,11 @@ def test_note_is_stored_published_changed_and_removed(signed_in: As, place: Seed
     assert {**note, "id": 0, "at": ""} == {
         "id": 0, "kind": "note", "at_ms": 4200, "text": "ask for the photo", "by": "maria", "at": "",
     }  # fmt: skip
-    assert maria.get(f"/api/calls/{DONE}").json()["notes"] == [note]
+    assert maria.get(f"/api/v1/calls/{DONE}").json()["notes"] == [note]
     changed = maria.patch(f"{NOTES}/{note['id']}", json={"at_ms": 4300}).json()
     assert (changed["at_ms"], changed["text"]) == (4300, "ask for the photo")
     assert maria.delete(f"{NOTES}/{note['id']}").status_code == 204
-    assert maria.get(f"/api/calls/{DONE}").json()["notes"] == []
+    assert maria.get(f"/api/v1/calls/{DONE}").json()["notes"] == []
     assert [event["change"] for event in note_events(place)] == ["added", "changed", "removed"]
     assert note_events(place)[0]["note"] == note
     assert note_events(place)[2]["note"] == {"id": note["id"]}
@@ -53,14 +53,14 @@ def test_a_note_belongs_to_its_call(signed_in: As) -> None:
     note = sam.post(NOTES, json={"kind": "mark", "at_ms": 1}).json()["id"]
     for method in ("PATCH", "DELETE"):
         answer = sam.request(
-            method, f"/api/calls/{SUSPECT}/notes/{note}", json={} if method == "PATCH" else None
+            method, f"/api/v1/calls/{SUSPECT}/notes/{note}", json={} if method == "PATCH" else None
         )
         assert answer.status_code == 404
-    assert sam.post("/api/calls/ffffffffffff/notes", json={"kind": "mark", "at_ms": 1}).status_code == 404
+    assert sam.post("/api/v1/calls/ffffffffffff/notes", json={"kind": "mark", "at_ms": 1}).status_code == 404
 
 
 def test_a_live_call_is_marked(ada: TestClient) -> None:
-    assert ada.post(f"/api/calls/{LIVE}/notes", json={"kind": "mark", "at_ms": 800}).status_code == 201
+    assert ada.post(f"/api/v1/calls/{LIVE}/notes", json={"kind": "mark", "at_ms": 800}).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_live_call_is_marked(ada: TestClient) -> None:
 )
 def test_invalid_notes_are_refused(ada: TestClient, body: dict[str, Any]) -> None:
     assert ada.post(NOTES, json=body).status_code == 422
-    assert ada.get(f"/api/calls/{DONE}").json()["notes"] == []
+    assert ada.get(f"/api/v1/calls/{DONE}").json()["notes"] == []
 
 
 def test_other_sites_write_nothing(ada: TestClient) -> None:

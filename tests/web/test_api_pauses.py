@@ -10,7 +10,7 @@ from callreel.store.calls import pauses
 from tests.support.seed import DONE, LIVE, NOON, Seed
 from tests.web.conftest import As, bearer
 
-PAUSE, RESUME = f"/api/calls/{LIVE}/pause", f"/api/calls/{LIVE}/resume"
+PAUSE, RESUME = f"/api/v1/calls/{LIVE}/pause", f"/api/v1/calls/{LIVE}/resume"
 
 
 def test_a_live_call_is_paused_and_resumed(signed_in: As, place: Seed) -> None:
@@ -27,7 +27,7 @@ def test_a_live_call_is_paused_and_resumed(signed_in: As, place: Seed) -> None:
     assert (paused["carrier"], paused["call_id"]) == ("refused", LIVE)
     assert "no carrier credentials are set" in paused["warning"]
     assert maria.post(PAUSE, json={"cause": "field"}).json()["id"] == paused["id"]
-    (listed,) = maria.get(f"/api/calls/{LIVE}").json()["pauses"]
+    (listed,) = maria.get(f"/api/v1/calls/{LIVE}").json()["pauses"]
     assert listed["paused"] and listed["began_at"] and listed["ended_at"] is None
     resumed = maria.post(RESUME, json={"cause": "field"}).json()
     assert (resumed["paused"], resumed["ended_by"]) == (False, "field")
@@ -54,15 +54,15 @@ def test_agents_pause_own_calls_and_supervisors_all(
 
 def test_requests_that_cannot_pause(signed_in: As) -> None:
     sam = signed_in("sam")
-    answer = sam.post(f"/api/calls/{DONE}/pause")
+    answer = sam.post(f"/api/v1/calls/{DONE}/pause")
     assert (answer.status_code, answer.json()["error"]["message"]) == (
         409,
         "The call is over, so there is nothing to pause.",
     )
-    assert sam.post(f"/api/calls/{DONE}/resume").status_code == 409
+    assert sam.post(f"/api/v1/calls/{DONE}/resume").status_code == 409
     for body in ({"cause": "phrase"}, {"by": "x"}):
         assert sam.post(PAUSE, json=body).status_code == 422
-    assert sam.post("/api/calls/ffffffffffff/pause").status_code == 404
+    assert sam.post("/api/v1/calls/ffffffffffff/pause").status_code == 404
 
 
 def test_pauses_are_in_exports_and_on_the_page(signed_in: As, place: Seed) -> None:
@@ -72,7 +72,7 @@ def test_pauses_are_in_exports_and_on_the_page(signed_in: As, place: Seed) -> No
         pauses.end(conn, LIVE, PauseEnd.LIMIT, NOON)
         pauses.change(conn, row.id, start_ms=1_000, end_ms=61_000, call_id=DONE)
     sam = signed_in("sam")
-    (listed,) = sam.get(f"/api/calls/{DONE}").json()["pauses"]
+    (listed,) = sam.get(f"/api/v1/calls/{DONE}").json()["pauses"]
     start_ms = listed["start_ms"]
     files = {
         ending: sam.get(f"/calls/{DONE}/transcript.{ending}").text for ending in ("txt", "srt", "vtt", "csv")

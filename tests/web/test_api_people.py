@@ -20,7 +20,7 @@ from tests.web.conftest import PASSWORD, As, MakeApp, enter
 
 
 def test_own_account_lists_role_and_rights(signed_in: As, demo: TestClient) -> None:
-    maria = signed_in("maria").get("/api/people/me").json()
+    maria = signed_in("maria").get("/api/v1/people/me").json()
     assert (maria["name"], maria["role"], maria["identity"], maria["demo"]) == (
         "maria",
         "agent",
@@ -28,43 +28,43 @@ def test_own_account_lists_role_and_rights(signed_in: As, demo: TestClient) -> N
         False,
     )
     assert maria["can"] == ["calls:place", "calls:read", "calls:write", "tokens:write"]
-    assert "people:write" in signed_in("ada").get("/api/people/me").json()["can"]
-    everybody = demo.get("/api/people/me").json()
+    assert "people:write" in signed_in("ada").get("/api/v1/people/me").json()["can"]
+    everybody = demo.get("/api/v1/people/me").json()
     assert (everybody["name"], everybody["role"], everybody["demo"]) == ("demo", "administrator", True)
 
 
 def test_administrator_manages_accounts(signed_in: As, stranger: TestClient) -> None:
     ada = signed_in("ada")
-    made = ada.post("/api/people", json={"name": "Zoë R.", "password": PASSWORD, "role": "agent"})
+    made = ada.post("/api/v1/people", json={"name": "Zoë R.", "password": PASSWORD, "role": "agent"})
     assert made.status_code == 201
     person = made.json()
     assert (person["name"], person["identity"], person["disabled"]) == ("Zoë R.", "Zoe_R_", False)
     form = {"name": "Zoë R.", "password": PASSWORD}
     assert stranger.post("/sign-in", data=form).status_code == 303
-    assert stranger.get("/api/calls").status_code == 200
-    changed = ada.patch(f"/api/people/{person['id']}", json={"role": "supervisor", "disabled": True})
+    assert stranger.get("/api/v1/calls").status_code == 200
+    changed = ada.patch(f"/api/v1/people/{person['id']}", json={"role": "supervisor", "disabled": True})
     assert (changed.json()["role"], changed.json()["disabled"]) == ("supervisor", True)
-    assert stranger.get("/api/calls").status_code == 401
+    assert stranger.get("/api/v1/calls").status_code == 401
     assert stranger.post("/sign-in", data=form).status_code == 401
-    listed = {row["name"] for row in ada.get("/api/people").json()["people"]}
+    listed = {row["name"] for row in ada.get("/api/v1/people").json()["people"]}
     assert listed == {"ada", "sam", "maria", "zoe", "Zoë R."}
-    assert "argon2" not in ada.get("/api/people").text
+    assert "argon2" not in ada.get("/api/v1/people").text
 
 
 def test_new_password_ends_sessions(signed_in: As) -> None:
     ada, maria = signed_in("ada"), signed_in("maria")
-    people = {row["name"]: row["id"] for row in ada.get("/api/people").json()["people"]}
-    changed = ada.patch(f"/api/people/{people['maria']}", json={"password": "another long one"})
+    people = {row["name"]: row["id"] for row in ada.get("/api/v1/people").json()["people"]}
+    changed = ada.patch(f"/api/v1/people/{people['maria']}", json={"password": "another long one"})
     assert changed.status_code == 200
-    assert maria.get("/api/calls").status_code == 401
+    assert maria.get("/api/v1/calls").status_code == 401
 
 
 def test_last_administrator_cannot_be_disabled(signed_in: As) -> None:
     ada = signed_in("ada")
-    me = ada.get("/api/people/me").json()["id"]
+    me = ada.get("/api/v1/people/me").json()["id"]
     for change in ({"role": "agent"}, {"disabled": True}):
-        assert ada.patch(f"/api/people/{me}", json=change).status_code == 409
-    assert ada.get("/api/people").status_code == 200
+        assert ada.patch(f"/api/v1/people/{me}", json=change).status_code == 409
+    assert ada.get("/api/v1/people").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -79,18 +79,18 @@ def test_last_administrator_cannot_be_disabled(signed_in: As) -> None:
     ],
 )
 def test_invalid_accounts_are_refused(ada: TestClient, body: dict[str, str], status: int) -> None:
-    answer = ada.post("/api/people", json=body)
+    answer = ada.post("/api/v1/people", json=body)
     assert answer.status_code == status
     assert body["password"] not in answer.text
-    assert ada.patch("/api/people/999", json={}).status_code == 404
+    assert ada.patch("/api/v1/people/999", json={}).status_code == 404
 
 
 def test_sign_out_everywhere(make_app: MakeApp, place: Seed) -> None:
     app = make_app(WebOptions())
     here, there, other = (TestClient(app, base_url="https://calls.example") for _ in range(3))
     enter(here, place, "maria"), enter(there, place, "maria"), enter(other, place, "sam")
-    assert here.post("/api/people/me/sign-out-everywhere").status_code == 204
-    assert [browser.get("/api/calls").status_code for browser in (here, there, other)] == [401, 401, 200]
+    assert here.post("/api/v1/people/me/sign-out-everywhere").status_code == 204
+    assert [browser.get("/api/v1/calls").status_code for browser in (here, there, other)] == [401, 401, 200]
 
 
 def test_changing_ones_password_ends_other_sessions(make_app: MakeApp, place: Seed) -> None:
@@ -101,10 +101,10 @@ def test_changing_ones_password_ends_other_sessions(make_app: MakeApp, place: Se
     new = "another horse battery"
     for current, wanted in (("wrong horse battery", 422), (PASSWORD, 204)):
         body = {"current": current, "new": new}
-        assert here.post("/api/people/me/password", json=body).status_code == wanted
-    assert [browser.get("/api/calls").status_code for browser in (here, there)] == [200, 401]
+        assert here.post("/api/v1/people/me/password", json=body).status_code == wanted
+    assert [browser.get("/api/v1/calls").status_code for browser in (here, there)] == [200, 401]
     assert here.cookies.get(COOKIE) != before
-    assert here.post("/api/people/me/password", json={"current": new, "new": "short"}).status_code == 422
+    assert here.post("/api/v1/people/me/password", json={"current": new, "new": "short"}).status_code == 422
     fresh = TestClient(app, base_url="https://calls.example", follow_redirects=False)
     for password, status in ((PASSWORD, 401), (new, 303)):
         assert fresh.post("/sign-in", data={"name": "maria", "password": password}).status_code == status
@@ -113,7 +113,7 @@ def test_changing_ones_password_ends_other_sessions(make_app: MakeApp, place: Se
 def test_guesses_of_the_current_password_are_limited(signed_in: As) -> None:
     maria = signed_in("maria")
     body = {"current": "wrong horse battery", "new": "another horse battery"}
-    answers = [maria.post("/api/people/me/password", json=body) for _ in range(6)]
+    answers = [maria.post("/api/v1/people/me/password", json=body) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [422] * 5 + [429]
     assert int(answers[-1].headers["retry-after"]) > 0
     assert answers[-1].json()["error"]["code"] == "too_many"
@@ -123,19 +123,19 @@ def test_a_token_is_shown_once_and_stored_as_its_hash(
     signed_in: As, stranger: TestClient, place: Seed
 ) -> None:
     maria = signed_in("maria")
-    made = maria.post("/api/tokens", json={"name": "report", "scopes": ["calls:read"]}).json()
+    made = maria.post("/api/v1/tokens", json={"name": "report", "scopes": ["calls:read"]}).json()
     token = made.pop("token")
     assert token.startswith("crt_")
-    assert maria.get("/api/tokens").json() == {"tokens": [made]}
+    assert maria.get("/api/v1/tokens").json() == {"tokens": [made]}
     assert made["expires_at"] is not None and made["last_used_at"] is None
     with place.database.read() as conn:
         assert conn.execute(select(api_tokens.c.token_hash)).scalars().all() == [token_hash(token)]
     header = {"Authorization": f"Bearer {token}"}
-    assert stranger.get(f"/api/calls/{DONE}", headers=header).status_code == 200
-    assert maria.get("/api/tokens").json()["tokens"][0]["last_used_at"] is not None
-    assert signed_in("sam").delete(f"/api/tokens/{made['id']}").status_code == 404
-    assert maria.delete(f"/api/tokens/{made['id']}").status_code == 204
-    assert stranger.get("/api/calls", headers=header).status_code == 401
+    assert stranger.get(f"/api/v1/calls/{DONE}", headers=header).status_code == 200
+    assert maria.get("/api/v1/tokens").json()["tokens"][0]["last_used_at"] is not None
+    assert signed_in("sam").delete(f"/api/v1/tokens/{made['id']}").status_code == 404
+    assert maria.delete(f"/api/v1/tokens/{made['id']}").status_code == 204
+    assert stranger.get("/api/v1/calls", headers=header).status_code == 401
 
 
 def test_invalid_token_requests_are_refused(ada: TestClient, demo: TestClient) -> None:
@@ -145,8 +145,8 @@ def test_invalid_token_requests_are_refused(ada: TestClient, demo: TestClient) -
         {"name": "", "scopes": ["calls:read"]},
         {"name": "x", "scopes": ["calls:read"], "days": 0},
     ):
-        assert ada.post("/api/tokens", json=body).status_code == 422
-    assert demo.post("/api/tokens", json={"name": "x", "scopes": ["calls:read"]}).status_code == 403
+        assert ada.post("/api/v1/tokens", json=body).status_code == 422
+    assert demo.post("/api/v1/tokens", json={"name": "x", "scopes": ["calls:read"]}).status_code == 403
 
 
 @pytest.fixture
@@ -171,8 +171,8 @@ def test_welcome_link_creates_the_first_administrator(new_server: TestClient, pl
     arrived = new_server.post("/welcome", data={**form, "password": PASSWORD})
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
     assert new_server.cookies[COOKIE]
-    assert new_server.get("/api/people/me").json()["role"] == "administrator"
-    assert new_server.get("/api/people/me").json()["name"] == "grace"
+    assert new_server.get("/api/v1/people/me").json()["role"] == "administrator"
+    assert new_server.get("/api/v1/people/me").json()["name"] == "grace"
     new_server.cookies.clear()
     for again in (new_server.get(link), new_server.post("/welcome", data={**form, "password": PASSWORD})):
         assert again.status_code == 404

@@ -13,7 +13,7 @@ from tests.web.conftest import As
 
 @pytest.mark.parametrize(("layer", "duration_ms"), [("cloud", 2500), ("live_8k", 2400), ("live_16k", 2400)])
 def test_peaks_of_each_layer(ada: TestClient, place: Seed, layer: str, duration_ms: int) -> None:
-    path = f"/api/calls/{DONE}/peaks?layer={layer}&per_second=20"
+    path = f"/api/v1/calls/{DONE}/peaks?layer={layer}&per_second=20"
     body = ada.get(path).json()
     assert (body["per_second"], body["duration_ms"]) == (20, duration_ms)
     assert [channel["role"] for channel in body["channels"]] == ["agent", "technician"]
@@ -21,25 +21,25 @@ def test_peaks_of_each_layer(ada: TestClient, place: Seed, layer: str, duration_
         assert len(channel["peaks"]) == duration_ms // 50
         assert set(channel["peaks"]) == {0.092}
     kept = sorted((place.blobs.root / "peaks").rglob("*.json"))
-    files = ada.get(f"/api/calls/{DONE}").json()["layers"]
+    files = ada.get(f"/api/v1/calls/{DONE}").json()["layers"]
     assert len(kept) == len({file["sha256"] for file in files if file["layer"] == layer})
     assert ada.get(path).json() == body
 
 
 def test_peaks_of_a_growing_layer_are_not_cached(ada: TestClient, place: Seed) -> None:
-    assert ada.get(f"/api/calls/{LIVE}/peaks?layer=live_8k").json()["duration_ms"] == 1200
+    assert ada.get(f"/api/v1/calls/{LIVE}/peaks?layer=live_8k").json()["duration_ms"] == 1200
     assert not list((place.blobs.root / "peaks").rglob("*"))
 
 
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        (f"/api/calls/{SUSPECT}/peaks", 404),
-        ("/api/calls/ffffffffffff/peaks", 404),
-        (f"/api/calls/{DONE}/peaks?layer=vinyl", 422),
-        (f"/api/calls/{DONE}/peaks?per_second=0", 422),
-        (f"/api/calls/{DONE}/peaks?per_second=101", 422),
-        (f"/api/calls/{DONE}/peaks?per_second=7", 422),
+        (f"/api/v1/calls/{SUSPECT}/peaks", 404),
+        ("/api/v1/calls/ffffffffffff/peaks", 404),
+        (f"/api/v1/calls/{DONE}/peaks?layer=vinyl", 422),
+        (f"/api/v1/calls/{DONE}/peaks?per_second=0", 422),
+        (f"/api/v1/calls/{DONE}/peaks?per_second=101", 422),
+        (f"/api/v1/calls/{DONE}/peaks?per_second=7", 422),
     ],
 )
 def test_invalid_peak_requests_are_refused(ada: TestClient, path: str, status: int) -> None:
@@ -81,7 +81,7 @@ def test_downloads_name_their_kind_and_engine(ada: TestClient) -> None:
 
 
 def test_statistics_count_each_day(ada: TestClient) -> None:
-    body = ada.get("/api/statistics?from=2026-11-21&to=2026-11-23").json()
+    body = ada.get("/api/v1/statistics?from=2026-11-21&to=2026-11-23").json()
     assert [day["date"] for day in body["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]
     day = body["days"][1]
     assert (day["calls"], day["verdicts"]) == (4, {"verified": 1, "explained": 1, "suspect": 1, "none": 1})
@@ -90,24 +90,24 @@ def test_statistics_count_each_day(ada: TestClient) -> None:
     assert day["cost"] == pytest.approx(sum(call_cost(ada, call) for call in (DONE, SUSPECT, ABSENT)))
     assert body["days"][0]["calls"] == body["days"][2]["calls"] == 0
     assert body["total"] == {name: value for name, value in day.items() if name != "date"}
-    layers = ada.get(f"/api/calls/{DONE}").json()["layers"]
+    layers = ada.get(f"/api/v1/calls/{DONE}").json()["layers"]
     assert day["storage_bytes"] > sum(layer["size_bytes"] for layer in layers)
 
 
 def call_cost(browser: TestClient, call_id: str) -> float:
-    return float(browser.get(f"/api/calls/{call_id}").json()["cost"]["total"])
+    return float(browser.get(f"/api/v1/calls/{call_id}").json()["cost"]["total"])
 
 
 def test_day_begins_in_the_requested_time_zone(ada: TestClient) -> None:
     query = {"from": "2026-11-22", "to": "2026-11-23", "zone": "Pacific/Kiritimati"}
-    body = ada.get("/api/statistics", params=query).json()
+    body = ada.get("/api/v1/statistics", params=query).json()
     assert (body["zone"], [day["calls"] for day in body["days"]]) == ("Pacific/Kiritimati", [0, 4])
 
 
 def test_agents_get_statistics_of_their_own_calls(signed_in: As) -> None:
     query = {"from": "2026-11-22", "to": "2026-11-22"}
     body = {
-        name: signed_in(name).get("/api/statistics", params=query).json()["total"]
+        name: signed_in(name).get("/api/v1/statistics", params=query).json()["total"]
         for name in ("maria", "zoe")
     }
     assert (body["maria"]["calls"], body["zoe"]["calls"]) == (3, 0)
@@ -125,7 +125,7 @@ def test_agents_get_statistics_of_their_own_calls(signed_in: As) -> None:
     ],
 )
 def test_invalid_statistics_requests_are_refused(ada: TestClient, query: str) -> None:
-    assert ada.get(f"/api/statistics?{query}").status_code == 422
+    assert ada.get(f"/api/v1/statistics?{query}").status_code == 422
 
 
 def test_agents_get_events_of_own_calls_only(signed_in: As, place: Seed) -> None:

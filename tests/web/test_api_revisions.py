@@ -16,7 +16,7 @@ from callreel.store.transcripts import transcripts
 from tests.support.seed import DONE, LIVE, NOON, SAID, Seed
 from tests.web.conftest import As
 
-REVISIONS = f"/api/calls/{DONE}/revisions"
+REVISIONS = f"/api/v1/calls/{DONE}/revisions"
 
 
 def correct(browser: TestClient, base: int, *changes: dict[str, Any]) -> Any:
@@ -24,14 +24,14 @@ def correct(browser: TestClient, base: int, *changes: dict[str, Any]) -> Any:
 
 
 def texts(browser: TestClient, name: str = "turns") -> list[str]:
-    call = browser.get(f"/api/calls/{DONE}?machine=true").json()
+    call = browser.get(f"/api/v1/calls/{DONE}?machine=true").json()
     return [turn["text"] for turn in call[name]]
 
 
 def test_word_turn_and_role_are_corrected(signed_in: As, place: Seed) -> None:
     maria = signed_in("maria")
     machine = texts(maria)
-    assert maria.get(f"/api/calls/{DONE}").json()["revision"] is None
+    assert maria.get(f"/api/v1/calls/{DONE}").json()["revision"] is None
     first = correct(
         maria, 0, {"turn": 3, "word": 2, "text": "sixty"}, {"turn": 4, "text": "then shut the valve"}
     )
@@ -39,7 +39,7 @@ def test_word_turn_and_role_are_corrected(signed_in: As, place: Seed) -> None:
     assert first.json()["number"] == 1
     second = signed_in("sam")
     assert correct(second, 1, {"turn": 0, "role": "technician"}, {"turn": 1, "text": ""}).status_code == 201
-    call = maria.get(f"/api/calls/{DONE}?machine=true").json()
+    call = maria.get(f"/api/v1/calls/{DONE}?machine=true").json()
     assert [turn["text"] for turn in call["machine_turns"]] == machine
     assert texts(maria) == [
         machine[0],
@@ -78,14 +78,14 @@ def test_correction_of_an_older_revision_conflicts(signed_in: As) -> None:
 
 def test_corrections_are_searched_and_exported_at_once(ada: TestClient) -> None:
     def found(word: str) -> int:
-        return len(ada.get("/api/calls", params={"q": word}).json()["calls"])
+        return len(ada.get("/api/v1/calls", params={"q": word}).json()["calls"])
 
     assert (found("forty"), found("sixty")) == (1, 0)
     correct(ada, 0, {"turn": 3, "word": 2, "text": "sixty"})
     assert (found("forty"), found("sixty")) == (0, 1)
     assert "sixty two" in ada.get(f"/calls/{DONE}/transcript.srt").text
     assert "revision 1 by ada" in ada.get(f"/calls/{DONE}/transcript.txt").text
-    difference = ada.get(f"/api/calls/{DONE}/difference").json()["difference"]
+    difference = ada.get(f"/api/v1/calls/{DONE}/difference").json()["difference"]
     replaced = [run for run in difference if run["op"] == "replace"]
     assert [([w["text"] for w in run["live"]], [w["text"] for w in run["final"]]) for run in replaced] == [
         (["forty"], ["sixty"])
@@ -99,7 +99,7 @@ def test_repeated_transcription_keeps_corrections(ada: TestClient, place: Seed) 
         transcripts.put(conn, DONE, TranscriptKind.FINAL, "another", "", [])
     assert texts(ada)[0] == "corrected"
     assert texts(ada, "machine_turns") == [text for _, _, text, _ in SAID]
-    assert len(ada.get("/api/calls", params={"q": "corrected"}).json()["calls"]) == 1
+    assert len(ada.get("/api/v1/calls", params={"q": "corrected"}).json()["calls"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ def test_invalid_corrections_are_refused(ada: TestClient, changes: list[dict[str
 
 def test_a_call_without_a_final_transcript(ada: TestClient) -> None:
     body = {"base": 0, "changes": [{"turn": 0, "text": "x"}]}
-    assert ada.post(f"/api/calls/{LIVE}/revisions", json=body).status_code == 409
-    assert ada.post("/api/calls/ffffffffffff/revisions", json=body).status_code == 404
-    ops = {run["op"] for run in ada.get(f"/api/calls/{LIVE}/difference").json()["difference"]}
+    assert ada.post(f"/api/v1/calls/{LIVE}/revisions", json=body).status_code == 409
+    assert ada.post("/api/v1/calls/ffffffffffff/revisions", json=body).status_code == 404
+    ops = {run["op"] for run in ada.get(f"/api/v1/calls/{LIVE}/difference").json()["difference"]}
     assert ops == {"delete"}
 
 
 def test_a_call_gets_a_language_by_code_or_name_or_none(ada: TestClient) -> None:
-    where = f"/api/calls/{DONE}/language"
+    where = f"/api/v1/calls/{DONE}/language"
     for wanted, code in (("German", "de"), ("fr", "fr"), ("", None)):
         assert ada.put(where, json={"language": wanted}).json() == {"language": code}
-        assert ada.get(f"/api/calls/{DONE}").json()["language"] == code
+        assert ada.get(f"/api/v1/calls/{DONE}").json()["language"] == code
     refused = ada.put(where, json={"language": "germn"})
     assert refused.status_code == 422 and "did you mean german" in refused.text
-    assert ada.put("/api/calls/ffffffffffff/language", json={"language": "de"}).status_code == 404
+    assert ada.put("/api/v1/calls/ffffffffffff/language", json={"language": "de"}).status_code == 404
 
 
 def test_words_are_aligned_outside_the_write_transaction(

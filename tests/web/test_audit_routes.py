@@ -22,7 +22,7 @@ from tests.support.seed import DONE, LIVE, Seed, wav_bytes
 from tests.web.conftest import PASSWORD, As
 
 SID = RecordingSid("RE" + DONE * 2 + "00000000")
-CALL, API = "/calls/{call_id}", "/api/calls/{call_id}"
+CALL, API = "/calls/{call_id}", "/api/v1/calls/{call_id}"
 NOTE = {"kind": "mark", "at_ms": 1}
 REASON = {"reason": "case 17"}
 STRETCH = {"role": "agent", "start_ms": 0, "end_ms": 9000}
@@ -81,7 +81,7 @@ REQUESTS: dict[tuple[str, str], Sent] = {
         data={"role": "agent", "start_s": 0, "end_s": 9}, details={"entity": "other"}
     ),
     ("POST", "/retention/erase"): Sent(data={"number": "+12125550123"}),
-    ("POST", "/api/subject-access/erase"): Sent({"number": "+12125550123"}),
+    ("POST", "/api/v1/subject-access/erase"): Sent({"number": "+12125550123"}),
     ("POST", f"{CALL}/redactions/{{redaction_id}}/remove"): Sent(
         before=(("POST", f"{API}/redactions", STRETCH),)
     ),
@@ -96,37 +96,39 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("DELETE", API): Sent(details={"at_carrier": True}),
     ("PUT", f"{API}/hold"): Sent(REASON),
     ("DELETE", f"{API}/hold"): Sent(before=(("PUT", f"{API}/hold", REASON),)),
-    ("POST", "/api/people/me/password"): Sent(
+    ("POST", "/api/v1/people/me/password"): Sent(
         {"current": PASSWORD, "new": "another password"}, details={"password": True}
     ),
-    ("POST", "/api/people/me/sign-out-everywhere"): Sent(),
+    ("POST", "/api/v1/people/me/sign-out-everywhere"): Sent(),
     ("POST", "/me/sessions/{session_id}/end"): Sent(),
     ("POST", "/sessions/{session_id}/end"): Sent(),
-    ("POST", "/api/people"): Sent(
+    ("POST", "/api/v1/people"): Sent(
         {"name": "kim", "password": PASSWORD, "role": "agent"}, details={"role": "agent"}
     ),
-    ("PATCH", "/api/people/{person_id}"): Sent(
+    ("PATCH", "/api/v1/people/{person_id}"): Sent(
         {"role": "agent", "disabled": True}, details={"role": "agent", "disabled": True, "password": False}
     ),
-    ("POST", "/api/tokens"): Sent(
+    ("POST", "/api/v1/tokens"): Sent(
         {"name": "reports", "scopes": ["calls:read"]}, details={"name": "reports", "scopes": ["calls:read"]}
     ),
-    ("DELETE", "/api/tokens/{token_id}"): Sent(
-        before=(("POST", "/api/tokens", {"name": "x", "scopes": ["calls:read"]}),)
+    ("DELETE", "/api/v1/tokens/{token_id}"): Sent(
+        before=(("POST", "/api/v1/tokens", {"name": "x", "scopes": ["calls:read"]}),)
     ),
     ("POST", "/operations/retry"): Sent(),
     ("POST", "/operations/recordings/{sid}/retry"): Sent(prepare=parked),
     ("POST", "/operations/recordings/{sid}/skip"): Sent(prepare=parked),
-    ("POST", "/api/technicians"): Sent(TECHNICIAN),
-    ("PATCH", "/api/technicians/{technician_id}"): Sent(
-        {"name": "Kim"}, before=(("POST", "/api/technicians", TECHNICIAN),)
+    ("POST", "/api/v1/technicians"): Sent(TECHNICIAN),
+    ("PATCH", "/api/v1/technicians/{technician_id}"): Sent(
+        {"name": "Kim"}, before=(("POST", "/api/v1/technicians", TECHNICIAN),)
     ),
-    ("DELETE", "/api/technicians/{technician_id}"): Sent(before=(("POST", "/api/technicians", TECHNICIAN),)),
-    ("PUT", "/api/consent"): Sent(
+    ("DELETE", "/api/v1/technicians/{technician_id}"): Sent(
+        before=(("POST", "/api/v1/technicians", TECHNICIAN),)
+    ),
+    ("PUT", "/api/v1/consent"): Sent(
         {"version": 0, "rules": [], "notices": [], "agents_may_skip": False}, details={"version": 1}
     ),
-    ("POST", "/api/consent/sounds"): Sent(content=wav_bytes(100, 8000, 1)),
-    ("PUT", "/api/vocabulary"): Sent({"phrases": ["gauge"]}, details={"phrases": 1}),
+    ("POST", "/api/v1/consent/sounds"): Sent(content=wav_bytes(100, 8000, 1)),
+    ("PUT", "/api/v1/vocabulary"): Sent({"phrases": ["gauge"]}, details={"phrases": 1}),
 }
 """One request to each route that changes something. Add yours: without it, `test_route_writes_its_entry` fails."""
 
@@ -198,9 +200,9 @@ def test_refused_request_writes_no_entry(signed_in: As, place: Seed, method: str
 def test_rule_that_changes_something_needs_an_action() -> None:
     for methods in ("POST", "GET DELETE"):
         with pytest.raises(ValueError, match="audit trail"):
-            Rule(methods, "/api/odd", Right.READ_CALLS)
+            Rule(methods, "/api/v1/odd", Right.READ_CALLS)
     assert [rule.path for rule in RULES if not rule.methods <= SAFE_METHODS and not rule.audit("POST")] == [
-        "/api/softphone/token",
-        "/api/numbers",
-        "/api/consent/preview",
+        "/api/v1/softphone/token",
+        "/api/v1/numbers",
+        "/api/v1/consent/preview",
     ]

@@ -47,7 +47,7 @@ def test_playback_is_one_entry_with_the_parts_sent(ada: TestClient, place: Seed,
         assert ada.get(LAYER, headers={**AUDIO, "Range": f"bytes={first}-{last}"}).status_code == 206
     assert ada.get(LAYER, headers={**AUDIO, "Range": f"bytes={end + 1}-"}).status_code == 416
     assert ada.head(LAYER).status_code == 200
-    [open_accesses] = ada.get(f"/api/calls/{DONE}/accesses").json()["accesses"]
+    [open_accesses] = ada.get(f"/api/v1/calls/{DONE}/accesses").json()["accesses"]
     assert (open_accesses["number"], open_accesses["actor"], open_accesses["action"]) == (
         None,
         "ada",
@@ -69,7 +69,7 @@ def test_opened_call_export_and_token(
     signed_in: As, place: Seed, entries: Entries, stranger: TestClient
 ) -> None:
     maria = signed_in("maria")
-    for path in (f"/calls/{DONE}", f"/api/calls/{DONE}", f"/calls/{DONE}"):
+    for path in (f"/calls/{DONE}", f"/api/v1/calls/{DONE}", f"/calls/{DONE}"):
         assert maria.get(path).status_code == 200
     header = bearer(place, "sam", Scope.READ_CALLS)
     assert stranger.get(f"/calls/{DONE}/transcript.csv", headers=header).status_code == 200
@@ -91,7 +91,7 @@ def test_search_text_is_stored_only_by_policy(
     browser = TestClient(make_app(WebOptions(audit_search_text=kept)), base_url="https://calls.example")
     ada = enter(browser, place, "ada")
     for query in ("?q=roof", "?q=roof", "?q=roof+valve", "?agent=maria", ""):
-        assert ada.get(f"/api/calls{query}").status_code == 200
+        assert ada.get(f"/api/v1/calls{query}").status_code == 200
     found = entries()
     assert {entry.action for entry in found} == {"searched"}
     assert sorted(entry.subject for entry in found) == subjects
@@ -101,7 +101,7 @@ def test_failed_sign_ins_are_stored_without_unknown_names(stranger: TestClient, 
     for name, password in (("ada", "wrong"), ("ada", "worse"), (PASSWORD, "ada"), ("ada", PASSWORD)):
         stranger.post("/sign-in", data={"name": name, "password": password})
     stranger.cookies.clear()
-    assert stranger.get("/api/calls", headers={"Authorization": "Bearer crt_wrong"}).status_code == 401
+    assert stranger.get("/api/v1/calls", headers={"Authorization": "Bearer crt_wrong"}).status_code == 401
     stored = {(entry.action, entry.actor): entry.details.get("requests") for entry in entries()}
     assert stored == {
         ("signed_in", "ada"): None,
@@ -135,7 +135,7 @@ def test_old_reason_does_not_count(
 ) -> None:
     app = make_app(WebOptions(playback_reason=True))
     browser = enter(TestClient(app, base_url="https://calls.example"), place, "ada")
-    assert browser.post(f"/api/calls/{DONE}/reason", json={"reason": "case 17"}).status_code == 204
+    assert browser.post(f"/api/v1/calls/{DONE}/reason", json={"reason": "case 17"}).status_code == 204
     assert browser.get(LAYER).status_code == 200
     monkeypatch.setattr(auditor, "REASON_VALID", timedelta(0))
     assert browser.get(LAYER).status_code == 403
@@ -156,18 +156,20 @@ def test_supervisors_see_who_listened(signed_in: As) -> None:
     page = sam.get(f"/calls/{DONE}").text
     assert "Who listened to this call" in page and "<strong>maria</strong>: played" in page
     assert "Who listened" not in maria.get(f"/calls/{DONE}").text
-    assert maria.get(f"/api/calls/{DONE}/accesses").status_code == 403
+    assert maria.get(f"/api/v1/calls/{DONE}/accesses").status_code == 403
     assert maria.get("/audit").status_code == sam.get("/audit").status_code == 403
 
 
 def test_trail_is_filtered_paged_and_exported(signed_in: As, place: Seed, entries: Entries) -> None:
     sam, ada = signed_in("sam"), signed_in("ada")
     for at_ms in range(5):
-        sam.post(f"/api/calls/{DONE}/notes", json={"kind": "note", "at_ms": at_ms, "text": "=secret words"})
-    ada.put("/api/vocabulary", json={"phrases": ["gauge"]})
-    first = ada.get("/api/audit?actor=sam&limit=3").json()
+        sam.post(
+            f"/api/v1/calls/{DONE}/notes", json={"kind": "note", "at_ms": at_ms, "text": "=secret words"}
+        )
+    ada.put("/api/v1/vocabulary", json={"phrases": ["gauge"]})
+    first = ada.get("/api/v1/audit?actor=sam&limit=3").json()
     assert [entry["number"] for entry in first["entries"]] == [5, 4, 3] and first["next_before"] == 3
-    rest = ada.get("/api/audit?actor=sam&limit=3&before=3").json()
+    rest = ada.get("/api/v1/audit?actor=sam&limit=3&before=3").json()
     assert [entry["number"] for entry in rest["entries"]] == [2, 1] and rest["next_before"] is None
     page = ada.get("/audit?actor=&action=note_added&from=2026-01-01&call=").text
     assert page.count(f'href="/calls/{DONE}"') == 5 and "Vocabulary replaced</td>" not in page
@@ -186,5 +188,5 @@ def test_trail_is_filtered_paged_and_exported(signed_in: As, place: Seed, entrie
 
 def test_token_reads_the_trail_by_its_scope(stranger: TestClient, place: Seed) -> None:
     header = bearer(place, "ada", Scope.READ_AUDIT)
-    assert stranger.get("/api/audit", headers=header).json() == {"entries": [], "next_before": None}
-    assert stranger.get("/api/calls", headers=header).status_code == 403
+    assert stranger.get("/api/v1/audit", headers=header).json() == {"entries": [], "next_before": None}
+    assert stranger.get("/api/v1/calls", headers=header).status_code == 403

@@ -62,19 +62,19 @@ def test_what_cannot_be_json_is_refused_early(document: bytes) -> None:
 )  # fmt: skip
 def test_large_deep_and_wide_bodies_are_refused(signed_in: As, body: bytes, status: int) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = signed_in("zoe").post("/api/numbers", content=body, headers=headers)
+    answer = signed_in("zoe").post("/api/v1/numbers", content=body, headers=headers)
     assert answer.status_code == status
     pieces = (body[at : at + 1000] for at in range(0, len(body), 1000))  # without a declared length
-    assert signed_in("zoe").post("/api/numbers", content=pieces, headers=headers).status_code == status
+    assert signed_in("zoe").post("/api/v1/numbers", content=pieces, headers=headers).status_code == status
 
 
 def test_largest_allowed_revision_and_vocabulary_pass_the_limits(signed_in: As) -> None:
     phrases = [f"{number:04}" + "é" * 76 for number in range(1000)]
-    assert signed_in("sam").put("/api/vocabulary", json={"phrases": phrases}).status_code == 200
+    assert signed_in("sam").put("/api/v1/vocabulary", json={"phrases": phrases}).status_code == 200
     changes = [{"turn": 0, "word": 0, "text": "pump", "role": "agent"}] * 1000
-    answer = signed_in("sam").post(f"/api/calls/{DONE}/revisions", json={"base": 99, "changes": changes})
+    answer = signed_in("sam").post(f"/api/v1/calls/{DONE}/revisions", json={"base": 99, "changes": changes})
     assert answer.status_code == 409, answer.text
-    assert limit_of("GET", "/api/vocabulary") is DEFAULT
+    assert limit_of("GET", "/api/v1/vocabulary") is DEFAULT
 
 
 def test_body_over_the_limit_is_not_read_to_its_end() -> None:

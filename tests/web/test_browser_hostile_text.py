@@ -178,7 +178,7 @@ ADDRESSES: Final = [
 ]
 PAGES: Final = [
     path for path in ADDRESSES
-    if not path.startswith(("/api/", "/health", "/static", "/openapi", "/metrics", "/events", "/notices"))
+    if not path.startswith(("/api/v1/", "/health", "/static", "/openapi", "/metrics", "/events", "/notices"))
     and "/layers/" not in path and "/transcript." not in path and "/trail." not in path and not path.endswith("/events")
 ]  # fmt: skip
 

@@ -373,7 +373,7 @@ COUNT_RESPONSES = """() => {
 def test_overtaken_response_does_not_remove_a_note(review: Page) -> None:
     """The response to an older request arrives after a note was added: only the newest response counts."""
     held: list[Route] = []
-    review.route(f"**/api/calls/{SPOKEN}", lambda route: held.append(route), times=1)
+    review.route(f"**/api/v1/calls/{SPOKEN}", lambda route: held.append(route), times=1)
     review.evaluate("document.dispatchEvent(new CustomEvent('notes-changed'))")
     expect(review.locator("call-notes")).to_contain_text("No notes yet.")
     while not held:

@@ -234,18 +234,18 @@ def test_no_webhook_value_is_a_server_error(send: Send, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("DELETE", f"/api/calls/{DONE}/notes/{'9' * 23}", None),
-        ("PATCH", f"/api/calls/{DONE}/notes/{'9' * 23}", {"text": "x"}),
-        ("DELETE", f"/api/technicians/{'9' * 23}", None),
-        ("PATCH", f"/api/people/{'9' * 23}", {"role": "agent"}),
-        ("PUT", "/api/vocabulary", {"phrases": ["\ud83d"]}),
-        ("POST", f"/api/calls/{DONE}/notes", {"kind": "note", "at_ms": 1, "text": "a\0b"}),
-        ("POST", f"/api/calls/{DONE}/revisions", {"base": 0, "changes": [{"turn": 0, "text": "a\0b"}]}),
-        ("PUT", f"/api/calls/{DONE}/hold", {"reason": "a\0b"}),
+        ("DELETE", f"/api/v1/calls/{DONE}/notes/{'9' * 23}", None),
+        ("PATCH", f"/api/v1/calls/{DONE}/notes/{'9' * 23}", {"text": "x"}),
+        ("DELETE", f"/api/v1/technicians/{'9' * 23}", None),
+        ("PATCH", f"/api/v1/people/{'9' * 23}", {"role": "agent"}),
+        ("PUT", "/api/v1/vocabulary", {"phrases": ["\ud83d"]}),
+        ("POST", f"/api/v1/calls/{DONE}/notes", {"kind": "note", "at_ms": 1, "text": "a\0b"}),
+        ("POST", f"/api/v1/calls/{DONE}/revisions", {"base": 0, "changes": [{"turn": 0, "text": "a\0b"}]}),
+        ("PUT", f"/api/v1/calls/{DONE}/hold", {"reason": "a\0b"}),
         ("GET", "/calls/a%00b", None),
-        ("GET", "/api/calls?number=a%00b", None),
-        ("GET", "/api/calls?before=9999-12-31T23:59:59-23:59", None),
-        ("GET", "/api/calls?before=0001-01-01T00:00:00%2B23:59", None),
+        ("GET", "/api/v1/calls?number=a%00b", None),
+        ("GET", "/api/v1/calls?before=9999-12-31T23:59:59-23:59", None),
+        ("GET", "/api/v1/calls?before=0001-01-01T00:00:00%2B23:59", None),
     ],
 )
 def test_values_that_cannot_be_stored_are_refused(send: Send, method: str, path: str, body: object) -> None:
@@ -260,10 +260,10 @@ def test_withheld_caller_is_shown_as_withheld_and_never_recent(send: Send, place
     sid = "CA" + str(abs(hash(from_))).zfill(32)[:32]
     form = {**ROUTES["/twilio/voice"], "CallSid": sid, "From": from_, "To": "+12125550100"}
     assert send("POST", "/twilio/voice", data=form, headers=signed("/twilio/voice", form)).status_code == 200
-    (call,) = [one for one in send("GET", "/api/calls").json()["calls"] if one["call_sid"] == sid]
+    (call,) = [one for one in send("GET", "/api/v1/calls").json()["calls"] if one["call_sid"] == sid]
     assert (call["direction"], call["number"]) == ("incoming", WITHHELD)
     page = send("GET", f"/calls/{call['call_id']}", headers={"Accept": "text/html"}).text
     assert "Withheld number" in page and "266" not in page.partition("</h1>")[0].partition("<h1>")[2]
-    assert WITHHELD not in [row["number"] for row in send("GET", "/api/technicians").json()["recent"]]
+    assert WITHHELD not in [row["number"] for row in send("GET", "/api/v1/technicians").json()["recent"]]
     for raw in (WITHHELD, "+266696687"):
-        assert send("POST", "/api/numbers", json={"raw": raw}).json()["valid"] is False
+        assert send("POST", "/api/v1/numbers", json={"raw": raw}).json()["valid"] is False

@@ -21,7 +21,7 @@ from tests.support.installation import ACCOUNT
 from tests.support.seed import DONE, LIVE, NOON, SUSPECT, Seed
 from tests.web.conftest import As, bearer
 
-API = f"/api/calls/{DONE}"
+API = f"/api/v1/calls/{DONE}"
 PAGE = f"/calls/{DONE}"
 AWAY = "http://127.0.0.1:9"
 """No server listens on this port."""
@@ -67,7 +67,7 @@ def test_call_is_erased_through_the_api_and_leaves_a_tombstone(
         "in_progress", "ada", "ticket 7", False,
     )  # fmt: skip
     assert ada.get(API).json()["erasing"] is True
-    listed = {call["call_id"]: call["erasing"] for call in ada.get("/api/calls").json()["calls"]}
+    listed = {call["call_id"]: call["erasing"] for call in ada.get("/api/v1/calls").json()["calls"]}
     assert [call_id for call_id, erasing in listed.items() if erasing] == [DONE]
     assert ada.delete(API, params={"at_carrier": "false"}).status_code == 202, "asked twice is asked once"
     assert run_erasures(place, engine) == 1 and not is_there(place)
@@ -75,7 +75,7 @@ def test_call_is_erased_through_the_api_and_leaves_a_tombstone(
     assert (proof["state"], proof["step"], proof["last_error"]) == ("done", None, None)
     assert {file["path"]: file["sha256"] for file in proof["files"]} == digests
     assert proof["recordings"][0]["outcome"] == "kept" and proof["rows"]["turns"] > 0
-    assert ada.get("/api/erasures").json()["erasures"] == [proof]
+    assert ada.get("/api/v1/erasures").json()["erasures"] == [proof]
     assert [ada.get(API).status_code, ada.delete(API).status_code] == [404, 404]
 
 
@@ -101,7 +101,7 @@ def test_waiting_erasure_has_its_error_and_retry_time(signed_in: As, place: Seed
 def test_call_that_cannot_be_erased_gets_the_reason(
     signed_in: As, place: Seed, call_id: CallId, says: str
 ) -> None:
-    answer = signed_in("ada").delete(f"/api/calls/{call_id}")
+    answer = signed_in("ada").delete(f"/api/v1/calls/{call_id}")
     assert answer.status_code == (409 if call_id == LIVE else 404)
     assert answer.json()["error"]["message"].startswith(says)
     with place.database.read() as conn:
@@ -118,10 +118,10 @@ def test_held_call_cannot_be_erased_and_is_marked(signed_in: As, place: Seed) ->
     assert refused.status_code == 409
     assert refused.json()["error"]["message"].startswith("The call is held by sam since ")
     assert ada.get(API).json()["held"] is True
-    assert [call["call_id"] for call in ada.get("/api/calls", params={"held": "true"}).json()["calls"]] == [
-        DONE
-    ]
-    assert [hold["call_id"] for hold in sam.get("/api/holds").json()["holds"]] == [DONE]
+    assert [
+        call["call_id"] for call in ada.get("/api/v1/calls", params={"held": "true"}).json()["calls"]
+    ] == [DONE]
+    assert [hold["call_id"] for hold in sam.get("/api/v1/holds").json()["holds"]] == [DONE]
     assert "case 17" in sam.get(PAGE).text and ">Legal hold</span>" in sam.get("/").text
     assert "case 17" in sam.get("/erasures").text
     assert sam.delete(f"{API}/hold").status_code == 422

@@ -144,8 +144,8 @@ def test_route_without_a_rule_is_not_found(place: Seed) -> None:
 
 def test_an_agents_token_sees_no_more_than_the_agent(stranger: TestClient, place: Seed) -> None:
     header = bearer(place, "zoe", Scope.READ_CALLS)
-    assert stranger.get("/api/calls", headers=header).json()["calls"] == []
-    assert stranger.get(f"/api/calls/{DONE}", headers=header).status_code == 404
+    assert stranger.get("/api/v1/calls", headers=header).json()["calls"] == []
+    assert stranger.get(f"/api/v1/calls/{DONE}", headers=header).status_code == 404
 
 
 def test_invalid_token_is_refused_even_with_a_session(ada: TestClient, place: Seed) -> None:
@@ -153,7 +153,7 @@ def test_invalid_token_is_refused_even_with_a_session(ada: TestClient, place: Se
     with place.database.write() as conn:
         conn.execute(api_tokens.update().values(expires_at=NOON))
     for headers in (header, {"Authorization": "Bearer"}, {"Authorization": "Bearer x"}):
-        answer = ada.get("/api/calls", headers=headers)
+        answer = ada.get("/api/v1/calls", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
 
@@ -161,12 +161,12 @@ def test_invalid_token_is_refused_even_with_a_session(ada: TestClient, place: Se
 def test_token_requests_need_no_origin(stranger: TestClient, place: Seed) -> None:
     header = bearer(place, "ada", Scope.WRITE_CALLS) | {"Origin": "https://tool.example"}
     mark = {"kind": "mark", "at_ms": 10}
-    assert stranger.post(f"/api/calls/{DONE}/notes", json=mark, headers=header).status_code == 201
+    assert stranger.post(f"/api/v1/calls/{DONE}/notes", json=mark, headers=header).status_code == 201
 
 
 def test_browser_without_session_is_redirected_to_sign_in_and_back(stranger: TestClient) -> None:
     for method, path in guarded(stranger):
-        if method == "GET" and not path.startswith("/api/"):
+        if method == "GET" and not path.startswith("/api/v1/"):
             answer = stranger.get(f"{path}?after=0", headers=BROWSER)
             assert answer.status_code == 303, path
             assert answer.headers["location"] == f"/sign-in?next={path.replace('/', '%2F')}%3Fafter%3D0"
@@ -180,7 +180,7 @@ def test_invalid_cookie_is_no_session(stranger: TestClient) -> None:
         b"\xff=;;",
         b'callreel_session="',
     ):
-        assert stranger.get("/api/calls", headers=[(b"Cookie", cookie)]).status_code == 401
+        assert stranger.get("/api/v1/calls", headers=[(b"Cookie", cookie)]).status_code == 401
 
 
 def test_websocket_outside_the_carrier_routes_needs_a_session(place: Seed) -> None:
@@ -224,7 +224,7 @@ def test_cross_site_posts_are_refused(ada: TestClient) -> None:
         answer = ada.post("/sign-out", headers=headers)
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "cross_site"
-    assert ada.get("/api/calls").status_code == 200
+    assert ada.get("/api/v1/calls").status_code == 200
     assert ada.post("/sign-out", headers={"Origin": "https://calls.example"}).status_code == 303
 
 
@@ -245,7 +245,7 @@ def test_demo_with_sign_in_requires_a_session_on_loopback(make_app: MakeApp) -> 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "192.168.1.4:8000", ""])
 def test_demo_accepts_requests_to_loopback_names_only(demo: TestClient, host: str) -> None:
-    for path in ("/", "/api/calls", "/health", "/static/app.css"):
+    for path in ("/", "/api/v1/calls", "/health", "/static/app.css"):
         answer = demo.get(path, headers={"Host": host})
         assert answer.status_code == 421
         assert answer.json()["error"]["code"] == "not_loopback"

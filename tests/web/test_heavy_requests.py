@@ -15,8 +15,8 @@ from tests.web.conftest import MakeApp
 from tests.web.routes import endpoints
 
 HEAVY = {
-    "GET /api/calls", "GET /api/calls/{call_id}", "GET /api/calls/{call_id}/difference", "GET /api/calls/{call_id}/peaks",
-    "GET /api/calls/{call_id}/revisions", "POST /api/calls/{call_id}/revisions", "GET /api/statistics", "GET /calls/{call_id}",
+    "GET /api/v1/calls", "GET /api/v1/calls/{call_id}", "GET /api/v1/calls/{call_id}/difference", "GET /api/v1/calls/{call_id}/peaks",
+    "GET /api/v1/calls/{call_id}/revisions", "POST /api/v1/calls/{call_id}/revisions", "GET /api/v1/statistics", "GET /calls/{call_id}",
     "GET /calls/{call_id}/transcript.{ending}", "GET /statistics",
 }  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_request_beyond_the_limit_is_answered_with_429(place: Seed, monkeypatch:
     app = create_app(context)
     client = TestClient(app, base_url="http://localhost")
     monkeypatch.setattr("callreel.web.heavy_requests.MOST_WAITING", 0)
-    answer = client.get("/api/statistics")
+    answer = client.get("/api/v1/statistics")
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many")
     assert answer.headers["Retry-After"] == "2"
 

@@ -84,7 +84,7 @@ def test_growing_file_is_sent_at_its_current_length(ada: TestClient, place: Seed
 
 
 def test_every_layer_has_a_url(ada: TestClient) -> None:
-    files = ada.get(f"/api/calls/{DONE}").json()["layers"]
+    files = ada.get(f"/api/v1/calls/{DONE}").json()["layers"]
     assert len(files) == 7
     assert len({file["url"] for file in files}) == 7
     for number, file in enumerate(files, start=1):

@@ -101,7 +101,7 @@ def test_layer_with_lost_disk_writes_is_failed(ada: TestClient, place: Seed) -> 
     page = ada.get(f"/calls/{DONE}").text
     assert page.count('class="light failed"') == 2
     assert "The input for speech recognition. 2.3 s could not be written to disk and are silent." in page
-    assert ada.get(f"/api/calls/{DONE}").json()["disk_lost_ms"] == 2300
+    assert ada.get(f"/api/v1/calls/{DONE}").json()["disk_lost_ms"] == 2300
 
 
 def test_carrier_error_codes_are_explained(ada: TestClient) -> None:
@@ -158,7 +158,7 @@ def test_pages_set_their_content_security_policy(ada: TestClient, path: str) -> 
 
 def test_the_api_description_lists_the_api(ada: TestClient) -> None:
     page = ada.get("/docs").text
-    for path in ("/api/calls", "/api/calls/{call_id}", "/calls/{call_id}/events", "/health"):
+    for path in ("/api/v1/calls", "/api/v1/calls/{call_id}", "/calls/{call_id}/events", "/health"):
         assert path in page
     assert "/twilio/" not in ada.get("/openapi.json").text
 
@@ -321,7 +321,7 @@ def test_statistics_page_works_without_script(ada: TestClient) -> None:
     assert head[:5] == ["Day", "Calls", "Minutes", "Agent (min)", "Technician (min)"]
     assert day[:8] == ["2026-11-22", "4", "63.3", "0.1", "0.1", "1", "1", "1"]
     assert together == ["Total", *day[1:]]
-    body = ada.get(f"/api/statistics?{asked}").json()
+    body = ada.get(f"/api/v1/statistics?{asked}").json()
     assert day[-1] == f"${body['total']['cost']:.2f}"
     [figures] = re.findall(r'<script type="application/json" data-figures>(.*?)</script>', page)
     assert json.loads(figures) == body

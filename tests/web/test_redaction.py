@@ -14,7 +14,7 @@ from tests.support.seed import DONE, LIVE, Seed
 from tests.support.spoken_card import FIRST_MS, LAST_MS, MASKED, OPTIONS, SAID, redactor, say_card
 from tests.web.conftest import As, MakeApp, bearer
 
-API = f"/api/calls/{DONE}"
+API = f"/api/v1/calls/{DONE}"
 PAGE = f"/calls/{DONE}"
 WAV = f"{PAGE}/layers/cloud.wav"
 EVERYWHERE = (
@@ -56,8 +56,8 @@ def test_text_is_masked_everywhere_unless_the_original_is_wanted(redacted: Seed,
 
 def test_search_and_events_never_have_redacted_words(redacted: Seed, signed_in: As) -> None:
     sam = signed_in("sam")
-    assert sam.get("/api/calls", params={"q": "4111"}).json()["calls"] == []
-    [listed] = sam.get("/api/calls", params={"q": "thanks"}).json()["calls"]
+    assert sam.get("/api/v1/calls", params={"q": "4111"}).json()["calls"] == []
+    [listed] = sam.get("/api/v1/calls", params={"q": "thanks"}).json()["calls"]
     assert listed["hits"][0]["parts"][0]["text"].startswith("card [card number]")
     with sam.stream("GET", f"{PAGE}/events?kinds=final", headers={"Last-Event-ID": "0"}) as answer:
         lines = [line for line, _ in zip(answer.iter_lines(), range(20), strict=False)]
@@ -104,7 +104,7 @@ def test_supervisor_adds_and_removes_redactions(redacted: Seed, signed_in: As) -
     assert maria.post(f"{API}/redactions", json=wanted).status_code == 403
     assert maria.delete(f"{API}/redactions/{found['id']}").status_code == 403
     assert sam.post(f"{API}/redactions", json={**wanted, "end_ms": 5}).status_code == 409
-    assert sam.post(f"/api/calls/{LIVE}/redactions", json=wanted).status_code == 409
+    assert sam.post(f"/api/v1/calls/{LIVE}/redactions", json=wanted).status_code == 409
     made = sam.post(f"{API}/redactions", json=wanted)
     assert made.status_code == 201
     assert sam.get(API).json()["turns"][0]["text"] == "card [card number] [redacted]"
@@ -113,7 +113,7 @@ def test_supervisor_adds_and_removes_redactions(redacted: Seed, signed_in: As) -
     call = sam.get(API).json()
     assert call["turns"][0]["text"] == "card 4111 1111 1111 1111 [redacted]"
     assert [one["removed_by"] for one in call["redaction"]["redactions"]] == ["sam", None]
-    assert len(sam.get("/api/calls", params={"q": "4111"}).json()["calls"]) == 1
+    assert len(sam.get("/api/v1/calls", params={"q": "4111"}).json()["calls"]) == 1
     with redactor(redacted) as (stage, _):
         assert stage.redact(DONE) == 0, "what a person removed is not found again"
     form = {"role": "technician", "start_s": "0.3", "end_s": "0.6", "entity": "name"}
@@ -146,12 +146,12 @@ def test_call_that_awaits_redaction_shows_neither_text_nor_audio(
     assert call["redaction"]["withheld"] is True and call["turns"] == call["live_turns"] == []
     assert "4111" not in sam.get(f"{PAGE}/transcript.txt").text
     assert [sam.get(address).status_code for address in (WAV, f"{API}/peaks")] == [409, 409]
-    assert sam.get("/api/calls", params={"q": "thanks"}).json()["calls"] == []
+    assert sam.get("/api/v1/calls", params={"q": "thanks"}).json()["calls"] == []
     with sam.stream("GET", f"{PAGE}/events?kinds=final") as answer:
         lines = [line for line, _ in zip(answer.iter_lines(), range(10), strict=False)]
     assert any('"withheld":true' in line for line in lines) and "4111" not in "".join(lines)
     assert SAID in sam.get(f"{API}?original=true").text
-    assert sam.get(f"/api/calls/{LIVE}").json()["live_turns"], "a live call is shown as it is"
+    assert sam.get(f"/api/v1/calls/{LIVE}").json()["live_turns"], "a live call is shown as it is"
     with redactor(place) as (stage, _):
         stage.redact(DONE)
     assert MASKED in sam.get(API).text and sam.get(WAV).status_code == 200

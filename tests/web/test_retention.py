@@ -15,7 +15,7 @@ from tests.support.seed import DONE, NOON, NUMBER, SUSPECT, Seed
 from tests.support.spoken_card import MASKED, SAID, redactor, say_card
 from tests.web.conftest import As, MakeApp, enter
 
-ACCESS = "/api/subject-access"
+ACCESS = "/api/v1/subject-access"
 
 
 @pytest.fixture
@@ -28,19 +28,19 @@ def ada_with_rules(make_app: MakeApp, place: Seed) -> TestClient:
 
 def test_preview_report_and_expiry_are_shown(ada_with_rules: TestClient) -> None:
     ada = ada_with_rules
-    call = ada.get(f"/api/calls/{DONE}").json()
+    call = ada.get(f"/api/v1/calls/{DONE}").json()
     assert call["expires"]["audio"]["policy"] == "rule 2: audio=90" and set(call["expires"]) == {
         "audio",
         "call",
     }
-    assert set(ada.get(f"/api/calls/{SUSPECT}").json()["expires"]) == {"audio"}
+    assert set(ada.get(f"/api/v1/calls/{SUSPECT}").json()["expires"]) == {"audio"}
     assert "Audio is deleted" in ada.get(f"/calls/{DONE}").text
-    state = ada.get("/api/retention?days=3000").json()
+    state = ada.get("/api/v1/retention?days=3000").json()
     assert state["policies"] == ["verdict=suspect call=never", "audio=90 call=3650"]
     assert {one["policy"] for one in state["totals"]} == {"rule 2: audio=90"} and state["due_total"] == 3
     tried = ada.get("/retention", params={"rules": "call=1", "days": "1"}).text
     assert "What these rules would delete" in tried and "rule 1: call=1" in tried
-    assert ada.get("/api/retention", params={"rules": "call=x"}).status_code == 422
+    assert ada.get("/api/v1/retention", params={"rules": "call=x"}).status_code == 422
     wrong = ada.get("/retention", params={"rules": "call=x"})
     assert wrong.status_code == 422 and "1 to 36500 days" in wrong.text
     assert "Nothing yet." in ada.get("/retention").text
@@ -49,7 +49,7 @@ def test_preview_report_and_expiry_are_shown(ada_with_rules: TestClient) -> None
 def test_only_administrators_have_retention_and_subject_access(signed_in: As, place: Seed) -> None:
     for name in ("sam", "maria"):
         person = signed_in(name)
-        gets = ("/retention", "/api/retention", f"{ACCESS}?number=%2B12125550123")
+        gets = ("/retention", "/api/v1/retention", f"{ACCESS}?number=%2B12125550123")
         assert [person.get(address).status_code for address in gets] == [403] * 3
         posts: tuple[tuple[str, dict[str, str]], ...] = (
             ("/retention/erase", {"number": NUMBER}),
@@ -93,7 +93,7 @@ def test_archive_has_everything_about_a_number_and_is_redacted(signed_in: As, pl
 
 def test_erasure_of_a_number_orders_its_calls_and_names_those_that_stay(signed_in: As, place: Seed) -> None:
     ada, sam = signed_in("ada"), signed_in("sam")
-    sam.put(f"/api/calls/{SUSPECT}/hold", json={"reason": "case 17"})
+    sam.put(f"/api/v1/calls/{SUSPECT}/hold", json={"reason": "case 17"})
     page = ada.get("/retention", params={"number": NUMBER}).text
     assert "Erase 4 calls permanently" in page and "Download everything" in page
     answer = ada.post(f"{ACCESS}/erase", json={"number": NUMBER, "reason": "ticket 7"}).json()

@@ -14,14 +14,14 @@ from callreel.store.transcripts import transcripts
 from tests.support.seed import DONE, LIVE, SAID, SUSPECT, Seed, record
 from tests.web.conftest import As, bearer
 
-API = f"/api/calls/{DONE}"
+API = f"/api/v1/calls/{DONE}"
 SWAP = f"{API}/swap-roles"
 PAGE = f"/calls/{DONE}"
 
 
 def test_swap_exchanges_the_roles_wherever_they_are_displayed(signed_in: As, place: Seed) -> None:
     sam = signed_in("sam")
-    before, days = sam.get(API).json(), sam.get("/api/statistics?from=2026-11-22&to=2026-11-22").json()
+    before, days = sam.get(API).json(), sam.get("/api/v1/statistics?from=2026-11-22&to=2026-11-22").json()
     answer = sam.post(SWAP, json={"swapped": True})
     assert answer.status_code == 200 and answer.json()["roles_swapped"] is True
     after = sam.get(API).json()
@@ -36,10 +36,10 @@ def test_swap_exchanges_the_roles_wherever_they_are_displayed(signed_in: As, pla
     assert (after["agent"], after["number"]) == (before["agent"], before["number"])
     assert csv_roles(sam.get(f"{PAGE}/transcript.csv").text) == [role.other for role, *_ in SAID]
     assert "Agent: hello i am in front" in sam.get(f"{PAGE}/transcript.txt").text
-    hit = sam.get("/api/calls?q=roof").json()["calls"][0]["hits"][0]
+    hit = sam.get("/api/v1/calls?q=roof").json()["calls"][0]["hits"][0]
     assert hit["role"] == "agent"
     spoken = days["total"]["speech_ms"]
-    swapped = sam.get("/api/statistics?from=2026-11-22&to=2026-11-22").json()["total"]["speech_ms"]
+    swapped = sam.get("/api/v1/statistics?from=2026-11-22&to=2026-11-22").json()["total"]["speech_ms"]
     own = 2800 * sum(1 if role is Role.AGENT else -1 for role, *_ in SAID)
     assert swapped == {"agent": spoken["agent"] - own, "technician": spoken["technician"] + own}
 
@@ -70,7 +70,7 @@ def test_swap_is_reversible_and_audited(signed_in: As) -> None:
     after = sam.get(API).json()
     assert after.pop("role_swaps") == restored["role_swaps"] and before.pop("role_swaps") == []
     assert after == before
-    assert sam.get("/api/calls?q=roof").json()["calls"][0]["hits"][0]["role"] == "technician"
+    assert sam.get("/api/v1/calls?q=roof").json()["calls"][0]["hits"][0]["role"] == "technician"
 
 
 def test_correction_of_a_swapped_call_keeps_the_displayed_role(signed_in: As) -> None:
@@ -80,7 +80,7 @@ def test_correction_of_a_swapped_call_keeps_the_displayed_role(signed_in: As) ->
     made = sam.post(f"{API}/revisions", json={"base": 0, "changes": [change]})
     assert made.status_code == 201 and made.json()["changes"] == [change]
     assert [turn["role"] for turn in sam.get(API).json()["turns"]][:2] == ["agent", "agent"]
-    assert sam.get("/api/calls?q=desk").json()["calls"][0]["hits"][0]["role"] == "agent"
+    assert sam.get("/api/v1/calls?q=desk").json()["calls"][0]["hits"][0]["role"] == "agent"
     sam.post(SWAP, json={"swapped": False})
     assert [turn["role"] for turn in sam.get(API).json()["turns"]][:2] == ["technician", "technician"]
     assert sam.get(f"{API}/revisions").json()["revisions"][0]["changes"][0]["role"] == "technician"
@@ -123,11 +123,11 @@ def test_only_supervisors_swap_roles(signed_in: As) -> None:
     [(LIVE, {"swapped": True}, 409), ("9" * 12, {"swapped": True}, 404), (DONE, {}, 422)],
 )
 def test_swap_that_is_refused(signed_in: As, path: str, body: dict[str, bool], status: int) -> None:
-    assert signed_in("sam").post(f"/api/calls/{path}/swap-roles", json=body).status_code == status
+    assert signed_in("sam").post(f"/api/v1/calls/{path}/swap-roles", json=body).status_code == status
 
 
 def test_token_with_write_scope_swaps_roles(stranger: TestClient, place: Seed) -> None:
-    path, body = f"/api/calls/{SUSPECT}/swap-roles", {"swapped": True}
+    path, body = f"/api/v1/calls/{SUSPECT}/swap-roles", {"swapped": True}
     for scope, status in ((Scope.READ_CALLS, 403), (Scope.WRITE_CALLS, 200)):
         answer = stranger.post(path, json=body, headers=bearer(place, "sam", scope))
         assert answer.status_code == status

@@ -20,9 +20,9 @@ def test_people_end_own_sessions_only(signed_in: As, place: Seed) -> None:
     page = maria.get("/me").text
     assert "(this session)" in page and "zoe" not in page
     assert maria.post(f"/me/sessions/{ids['zoe']}/end").status_code == 404
-    assert zoe.get("/api/people/me").status_code == 200
+    assert zoe.get("/api/v1/people/me").status_code == 200
     assert zoe.post(f"/me/sessions/{ids['zoe']}/end").status_code == 303
-    assert zoe.get("/api/people/me").status_code == 401
+    assert zoe.get("/api/v1/people/me").status_code == 401
 
 
 def test_administrators_end_all_sessions(signed_in: As, place: Seed) -> None:
@@ -32,7 +32,7 @@ def test_administrators_end_all_sessions(signed_in: As, place: Seed) -> None:
     assert "<strong>sam</strong>" in ada.get("/sessions").text
     assert sam.get("/sessions").status_code == sam.post(f"/sessions/{ids['ada']}/end").status_code == 403
     assert ada.post(f"/sessions/{ids['sam']}/end").status_code == 303
-    assert sam.get("/api/people/me").status_code == 401
+    assert sam.get("/api/v1/people/me").status_code == 401
     assert ada.post("/sessions/999/end").status_code == 404
 
 
@@ -45,7 +45,7 @@ def test_idle_session_is_signed_out(
     long_ago = datetime.now(UTC) - timedelta(seconds=90)
     with place.database.write() as conn:
         conn.execute(update(sessions).values(last_seen_at=long_ago))
-    assert ada.get("/api/people/me").status_code == status
+    assert ada.get("/api/v1/people/me").status_code == status
     with place.database.read() as conn:
         [row] = session_rows.all_open(conn, datetime.now(UTC))
     assert (row.last_seen_at > long_ago) is (status == 200)  # the request counts as use

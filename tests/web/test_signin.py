@@ -55,7 +55,7 @@ def test_sign_out_ends_the_session_not_just_the_cookie(ada: TestClient) -> None:
     answer = ada.post("/sign-out")
     assert answer.headers["location"] == "/sign-in"
     assert COOKIE not in ada.cookies
-    assert ada.get("/api/calls", headers={"Cookie": f"{COOKIE}={token}"}).status_code == 401
+    assert ada.get("/api/v1/calls", headers={"Cookie": f"{COOKIE}={token}"}).status_code == 401
 
 
 def test_signing_in_again_ends_the_old_session(ada: TestClient) -> None:
@@ -63,7 +63,7 @@ def test_signing_in_again_ends_the_old_session(ada: TestClient) -> None:
     # The sign-in page redirects signed-in people, but an older form may still be open.
     assert attempt(ada, PASSWORD) == 303
     assert ada.cookies[COOKIE] != old
-    assert ada.get("/api/calls", headers={"Cookie": f"{COOKIE}={old}"}).status_code == 401
+    assert ada.get("/api/v1/calls", headers={"Cookie": f"{COOKIE}={old}"}).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_wrong_name_and_wrong_password_look_the_same(stranger: TestClient, name:
 def test_disabled_accounts_and_expired_sessions_are_refused(ada: TestClient, place: Seed) -> None:
     with place.database.write() as conn:
         conn.execute(sessions.update().values(expires_at=sessions.c.created_at))
-    assert ada.get("/api/calls").status_code == 401
+    assert ada.get("/api/v1/calls").status_code == 401
     assert attempt(ada, PASSWORD) == 303
     with place.database.write() as conn:
         conn.execute(users.update().values(disabled=True))
-    assert ada.get("/api/calls").status_code == 401
+    assert ada.get("/api/v1/calls").status_code == 401
     assert attempt(ada, PASSWORD) == 401
 
 

@@ -20,7 +20,7 @@ def status(app: TestClient, token: str, forwarded: str | None = None) -> int:
     headers = {"Authorization": f"Bearer {token}"}
     if forwarded is not None:
         headers["X-Forwarded-For"] = forwarded
-    return app.get("/api/calls", headers=headers).status_code
+    return app.get("/api/v1/calls", headers=headers).status_code
 
 
 def client(make_app: MakeApp, address: str, *, trusted: tuple[str, ...] = ()) -> TestClient:
@@ -33,7 +33,7 @@ def test_wrong_tokens_are_limited_by_address(make_app: MakeApp, place: Seed) -> 
     known, fresh = (bearer(place, "sam", Scope.READ_CALLS)["Authorization"][7:] for _ in range(2))
     assert status(guesser, known) == 200
     assert [status(guesser, f"guess {number}") for number in range(MOST + 2)] == [401] * MOST + [429] * 2
-    refused = guesser.get("/api/calls", headers={"Authorization": "Bearer x"})
+    refused = guesser.get("/api/v1/calls", headers={"Authorization": "Bearer x"})
     assert int(refused.headers["Retry-After"]) > 800 and refused.json()["error"]["code"] == "too_many"
     assert status(guesser, known) == 200, "a token that was valid lately is not counted"
     assert status(guesser, fresh) == 429, "a correct guess is not recognizable"

@@ -71,7 +71,7 @@ def hints_of(settings: Settings, database: Database) -> list[str]:
 
 
 def engine_report(settings: Settings, started: Mapping[Purpose, StartedEngine | None]) -> dict[str, Json]:
-    """The response of `GET /api/engines`: the engines in use with their reasons and fallbacks, and all capabilities."""
+    """The response of `GET /api/v1/engines`: the engines in use with their reasons and fallbacks, and all capabilities."""
     report: dict[str, Json] = {}
     for purpose, engine in started.items():
         if engine is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def engines(
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document, as GET /api/engines answers.")
+        bool, typer.Option("--json", help="One JSON document, as GET /api/v1/engines answers.")
     ] = False,
 ) -> None:
     """List each engine with what it can do, whether it is usable on this machine, and which ones are in use.

@@ -48,15 +48,15 @@ class Client:
 
     async def call_ids(self) -> list[str]:
         """Ids of the newest calls, newest first."""
-        found = await self._get("/api/calls")
+        found = await self._get("/api/v1/calls")
         calls = found["calls"] if isinstance(found, dict) else found
         return [str(call["call_id"]) for call in calls]
 
     async def call(self, call_id: str) -> dict[str, Any]:
         """The summary of one call."""
-        found = await self._get(f"/api/calls/{call_id}")
+        found = await self._get(f"/api/v1/calls/{call_id}")
         if not isinstance(found, dict):
-            raise ServerError(f"{self._base_url}/api/calls/{call_id} did not return an object")
+            raise ServerError(f"{self._base_url}/api/v1/calls/{call_id} did not return an object")
         return found
 
     async def follow(self, call_id: str) -> AsyncIterator[ServerEvent]:

@@ -1,6 +1,6 @@
 """Prints a finished call: transcript by speaker, layers with digests, verdict and cost.
 
-The input is the JSON of `GET /api/calls/{id}`, which `--json` prints unchanged.
+The input is the JSON of `GET /api/v1/calls/{id}`, which `--json` prints unchanged.
 """
 
 from typing import Any

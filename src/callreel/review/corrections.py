@@ -23,7 +23,7 @@ class ConflictError(CallreelError):
 
 
 class Corrections:
-    """The use case behind `POST /api/calls/{call_id}/revisions`. Blocking; safe from any thread."""
+    """The use case behind `POST /api/v1/calls/{call_id}/revisions`. Blocking; safe from any thread."""
 
     def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database

@@ -24,7 +24,7 @@ class LiveRolesError(CallreelError):
 
 
 class RoleSwaps:
-    """The use case behind `POST /api/calls/{call_id}/swap-roles`. Blocking; safe from any thread."""
+    """The use case behind `POST /api/v1/calls/{call_id}/swap-roles`. Blocking; safe from any thread."""
 
     def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database

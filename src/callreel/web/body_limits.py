@@ -37,11 +37,11 @@ class BodyLimit:
 
 DEFAULT: Final = BodyLimit()
 LARGER: Final = (
-    ("POST", compile_path("/api/calls/{call_id}/revisions")[0], BodyLimit(1 << 20, items=6_000)),
-    ("PUT", compile_path("/api/vocabulary")[0], BodyLimit(1 << 19, items=2_000)),
-    ("PUT", compile_path("/api/consent")[0], BodyLimit(1 << 19, depth=6, items=6_000)),
-    ("POST", compile_path("/api/consent/preview")[0], BodyLimit(1 << 19, depth=7, items=6_000)),
-    ("POST", compile_path("/api/consent/sounds")[0], BodyLimit(1 << 20)),
+    ("POST", compile_path("/api/v1/calls/{call_id}/revisions")[0], BodyLimit(1 << 20, items=6_000)),
+    ("PUT", compile_path("/api/v1/vocabulary")[0], BodyLimit(1 << 19, items=2_000)),
+    ("PUT", compile_path("/api/v1/consent")[0], BodyLimit(1 << 19, depth=6, items=6_000)),
+    ("POST", compile_path("/api/v1/consent/preview")[0], BodyLimit(1 << 19, depth=7, items=6_000)),
+    ("POST", compile_path("/api/v1/consent/sounds")[0], BodyLimit(1 << 20)),
 )
 """Routes with another limit: a revision has up to 1,000 changes, the vocabulary up to 1,000 phrases, the recording policy up
 to 100 rules."""

@@ -124,7 +124,7 @@ def error_json(status: int, message: str | None = None, code: str | None = None)
 def wants_page(scope: Scope) -> bool:
     """Whether a browser asks for a page, by `Accept`. The API always answers in JSON."""
     path = str(scope.get("path", ""))
-    return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith("/api/")
+    return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith("/api/v1/")
 
 
 def error_response(request: Request, status: int, message: str | None = None) -> Response:

@@ -70,7 +70,7 @@ class WebOptions:
 
     `demo` admits requests to a loopback name only, and without `demo_sign_in` everybody is an administrator; the
     server must then listen on loopback. `secure_cookies` marks the session cookie for https only. `engine_report`
-    makes the answer of `GET /api/engines`. `check_language` raises LanguageError for a language code that no engine
+    makes the answer of `GET /api/v1/engines`. `check_language` raises LanguageError for a language code that no engine
     here supports; `languages` are those offered for a call, code and name. `prices` None hides costs. `carrier_usable`: credentials are set to delete
     recordings at the carrier. `public_url` None: pages show the address that the browser used. `demo_identity` is the
     carrier's client identity of the demo administrator. `trusted_proxies` are the IP addresses and networks whose

@@ -42,7 +42,7 @@ export class ConsentPolicy extends HTMLElement {
 
   private async load(): Promise<void> {
     try {
-      this.show(await get<Policy>("/api/consent"));
+      this.show(await get<Policy>("/api/v1/consent"));
     } catch (error) {
       required(this, "[data-rules]").replaceChildren(el("li", {}, errorMessage(error)));
     }
@@ -75,7 +75,7 @@ export class ConsentPolicy extends HTMLElement {
 
   private async save(): Promise<void> {
     try {
-      this.show(await send<Policy>("PUT", "/api/consent", this.body));
+      this.show(await send<Policy>("PUT", "/api/v1/consent", this.body));
       toast("Policy saved. It applies from the next call.");
     } catch (error) {
       toast(errorMessage(error));
@@ -113,7 +113,7 @@ export class ConsentPolicy extends HTMLElement {
 
   private async preview(fields: FormData): Promise<void> {
     const call = Object.fromEntries(fields);
-    const decision = await send<Decision>("POST", "/api/consent/preview", { ...call, policy: this.body });
+    const decision = await send<Decision>("POST", "/api/v1/consent/preview", { ...call, policy: this.body });
     required(this, "[data-result]").replaceChildren(...describeDecision(decision).map((line) => el("p", {}, line)));
   }
 
@@ -178,7 +178,7 @@ function fill(form: HTMLFormElement, values: Record<string, unknown>): void {
 }
 
 async function upload(file: File): Promise<{ sha256: string }> {
-  const response = await fetch("/api/consent/sounds", { method: "POST", headers: { Accept: "application/json", "Content-Type": "audio/wav" }, body: file });
+  const response = await fetch("/api/v1/consent/sounds", { method: "POST", headers: { Accept: "application/json", "Content-Type": "audio/wav" }, body: file });
   const text = await response.text();
   if (!response.ok) throw apiError(response.status, text);
   return JSON.parse(text) as { sha256: string };

@@ -21,7 +21,7 @@ export class RecordingMark extends HTMLElement {
   private async load(callId: string): Promise<void> {
     this.callId = callId;
     this.show(null);
-    const call = await get<{ consent: Consent | null }>(`/api/calls/${callId}`).catch(() => null);
+    const call = await get<{ consent: Consent | null }>(`/api/v1/calls/${callId}`).catch(() => null);
     if (call && this.callId === callId) this.show(call.consent);
   }
 

@@ -119,7 +119,7 @@ export class CallList extends HTMLElement {
     query.set("limit", String(PAGE_SIZE));
     query.set("zone", localZone());
     if (before) query.set("before", before);
-    return get<CallPage>(`/api/calls?${query}`, signal);
+    return get<CallPage>(`/api/v1/calls?${query}`, signal);
   }
 
   private draw({ calls, next_before, unsearchable }: CallPage, filters: Filters): void {

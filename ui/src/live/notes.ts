@@ -33,7 +33,7 @@ export class CallNotes extends HTMLElement {
   }
 
   private get address(): string {
-    return `/api/calls/${this.dataset.call}`;
+    return `/api/v1/calls/${this.dataset.call}`;
   }
 
   /** The current position: the player's, or that of the live call. */

@@ -55,7 +55,7 @@ export class RecordingPause extends HTMLElement {
   }
 
   private get address(): string {
-    return `/api/calls/${this.dataset.call}`;
+    return `/api/v1/calls/${this.dataset.call}`;
   }
 
   private async load(): Promise<void> {

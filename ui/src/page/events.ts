@@ -92,6 +92,6 @@ export function backoffMs(failures: number): number {
 }
 
 async function isSignedOut(): Promise<boolean> {
-  const response = await fetch("/api/people/me", { headers: { Accept: "application/json" } }).catch(() => null);
+  const response = await fetch("/api/v1/people/me", { headers: { Accept: "application/json" } }).catch(() => null);
   return response?.status === 401;
 }

@@ -22,7 +22,7 @@ export class UserAccounts extends HTMLElement {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const body = Object.fromEntries(new FormData(form));
-      void this.change(() => send("POST", "/api/people", body), `${String(body.name)} added`).then((done) => done && form.reset());
+      void this.change(() => send("POST", "/api/v1/people", body), `${String(body.name)} added`).then((done) => done && form.reset());
     });
     void this.load();
   }
@@ -30,7 +30,7 @@ export class UserAccounts extends HTMLElement {
   private async load(): Promise<void> {
     const body = required(this, "tbody");
     try {
-      const { people } = await get<{ people: Account[] }>("/api/people");
+      const { people } = await get<{ people: Account[] }>("/api/v1/people");
       const empty = el("tr", {}, el("td", { colspan: 5, class: "soft" }, "No accounts yet."));
       body.replaceChildren(...(people.length ? people.map((person) => this.row(person)) : [empty]));
     } catch (error) {
@@ -52,7 +52,7 @@ export class UserAccounts extends HTMLElement {
   }
 
   private row(person: Account): HTMLTableRowElement {
-    const patch = (fields: object, done: string) => void this.change(() => send("PATCH", `/api/people/${person.id}`, fields), done);
+    const patch = (fields: object, done: string) => void this.change(() => send("PATCH", `/api/v1/people/${person.id}`, fields), done);
     const role = el("select", { "aria-label": `Role of ${person.name}` }, ...USER_ROLES.map((one) => el("option", { value: one, selected: one === person.role }, one)));
     role.addEventListener("change", () => patch({ role: role.value }, `${person.name} now has the role ${role.value}`));
     const toggle = el("button.link", { type: "button", onclick: () => patch({ disabled: !person.disabled }, person.disabled ? `${person.name} enabled` : `${person.name} disabled and signed out`) }, person.disabled ? "Enable" : "Disable");

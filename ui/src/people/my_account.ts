@@ -32,7 +32,7 @@ export class MyAccount extends HTMLElement {
 
   private async signOutEverywhere(): Promise<void> {
     try {
-      await send("POST", "/api/people/me/sign-out-everywhere");
+      await send("POST", "/api/v1/people/me/sign-out-everywhere");
       location.assign("/sign-in");
     } catch (error) {
       toast(errorMessage(error));
@@ -41,7 +41,7 @@ export class MyAccount extends HTMLElement {
 
   private async changePassword(form: HTMLFormElement): Promise<void> {
     try {
-      await send("POST", "/api/people/me/password", Object.fromEntries(new FormData(form)));
+      await send("POST", "/api/v1/people/me/password", Object.fromEntries(new FormData(form)));
       form.reset();
       toast("Password changed. Your other sessions have ended.");
     } catch (error) {
@@ -52,7 +52,7 @@ export class MyAccount extends HTMLElement {
   private async loadTokens(): Promise<void> {
     const list = required(this, "[data-tokens]");
     try {
-      const { tokens } = await get<{ tokens: TokenRow[] }>("/api/tokens");
+      const { tokens } = await get<{ tokens: TokenRow[] }>("/api/v1/tokens");
       list.replaceChildren(...(tokens.length ? tokens.map((token) => this.row(token)) : [el("li.soft", {}, "No API tokens.")]));
     } catch (error) {
       list.replaceChildren(el("li", {}, errorMessage(error)));
@@ -63,7 +63,7 @@ export class MyAccount extends HTMLElement {
     const data = new FormData(form);
     const body = { name: data.get("name"), scopes: data.getAll("scopes"), days: data.get("days") ? Number(data.get("days")) : null };
     try {
-      const created = await send<TokenRow & { token: string }>("POST", "/api/tokens", body);
+      const created = await send<TokenRow & { token: string }>("POST", "/api/v1/tokens", body);
       const shown = required(this, "[data-new-token]");
       shown.replaceChildren(el("p", {}, "Copy the token now. It will not be shown again."), el("p", {}, el("code", {}, created.token)));
       shown.hidden = false;
@@ -79,7 +79,7 @@ export class MyAccount extends HTMLElement {
     const expiry = token.expires_at ? `expires ${localTime(token.expires_at)}` : "no expiry";
     const remove = async () => {
       try {
-        await send("DELETE", `/api/tokens/${token.id}`);
+        await send("DELETE", `/api/v1/tokens/${token.id}`);
         toast(`Token ${token.name} removed`);
       } catch (error) {
         toast(errorMessage(error));

@@ -40,7 +40,7 @@ export class PhoneBook extends HTMLElement {
   private async load(): Promise<void> {
     const body = required(this, "tbody");
     try {
-      const { named, recent } = await get<PhoneBookPage>("/api/technicians");
+      const { named, recent } = await get<PhoneBookPage>("/api/v1/technicians");
       const empty = el("tr", {}, el("td", { colspan: 3, class: "soft" }, "The phone book is empty."));
       body.replaceChildren(...(named.length ? named.map((one) => this.row(one)) : [empty]));
       const unnamed = recent.filter((one) => !one.name);
@@ -55,7 +55,7 @@ export class PhoneBook extends HTMLElement {
   private async add(): Promise<void> {
     const name = required<HTMLInputElement>(this.form, "[name=name]");
     const added = name.value.trim();
-    const saved = await this.change(() => send("POST", "/api/technicians", { name: added, number: this.number.value }), `${added} added`);
+    const saved = await this.change(() => send("POST", "/api/v1/technicians", { name: added, number: this.number.value }), `${added} added`);
     if (!saved) return;
     this.form.reset();
     this.showNumber(null);
@@ -89,7 +89,7 @@ export class PhoneBook extends HTMLElement {
 
   private row(one: Entry): HTMLTableRowElement {
     const row = el("tr", { "data-technician": one.id });
-    const remove = () => void this.change(() => send("DELETE", `/api/technicians/${one.id}`), `${one.name} removed. The calls are kept.`);
+    const remove = () => void this.change(() => send("DELETE", `/api/v1/technicians/${one.id}`), `${one.name} removed. The calls are kept.`);
     row.append(
       el("th", { scope: "row" }, one.name),
       el("td.figure", {}, el("a", { href: `/?number=${encodeURIComponent(one.number)}`, title: "Calls with this number" }, telephone(one.number))),
@@ -114,7 +114,7 @@ export class PhoneBook extends HTMLElement {
     const form = el("form.inline", {}, name, number, el("button.button.quiet", {}, "Save"), el("button.link", { type: "button", onclick: cancel }, "Cancel"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.change(() => send("PATCH", `/api/technicians/${one.id}`, { name: name.value.trim(), number: number.value }), `${name.value.trim()} saved`);
+      void this.change(() => send("PATCH", `/api/v1/technicians/${one.id}`, { name: name.value.trim(), number: number.value }), `${name.value.trim()} saved`);
     });
     form.addEventListener("keydown", (event) => event.key === "Escape" && cancel());
     row.replaceChildren(el("td", { colspan: 3 }, form));

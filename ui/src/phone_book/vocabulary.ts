@@ -28,8 +28,8 @@ export class CustomVocabulary extends HTMLElement {
 
   private async save(): Promise<void> {
     try {
-      const { phrases: now } = await get<Vocabulary>("/api/vocabulary");
-      const { phrases } = await send<Vocabulary>("PUT", "/api/vocabulary", { phrases: mergePhrases(this.saved, phrasesOf(this.field.value), now) });
+      const { phrases: now } = await get<Vocabulary>("/api/v1/vocabulary");
+      const { phrases } = await send<Vocabulary>("PUT", "/api/v1/vocabulary", { phrases: mergePhrases(this.saved, phrasesOf(this.field.value), now) });
       this.saved = phrases;
       this.field.value = phrases.join("\n");
       toast("Vocabulary saved. It applies from the next call.");

@@ -38,7 +38,7 @@ export class CallReview extends HTMLElement {
   }
 
   private get address(): string {
-    return `/api/calls/${this.dataset.call}`;
+    return `/api/v1/calls/${this.dataset.call}`;
   }
 
   /** What the queries of a page with originals have in addition. */

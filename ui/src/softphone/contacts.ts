@@ -15,7 +15,7 @@ interface PhoneBook {
 const MOST_RECENT = 6;
 
 export async function loadContacts(): Promise<Contact[]> {
-  const book = await getOrNull<PhoneBook>("/api/technicians").catch(() => null);
+  const book = await getOrNull<PhoneBook>("/api/v1/technicians").catch(() => null);
   return book ? mergeContacts(book) : [];
 }
 

@@ -254,7 +254,7 @@ export class CallSoftphone extends HTMLElement {
   }
 
   private async findCall(leg: Leg, attempts: number): Promise<void> {
-    const listed = await getOrNull<{ calls: ListedCall[] }>("/api/calls?limit=20").catch(() => null);
+    const listed = await getOrNull<{ calls: ListedCall[] }>("/api/v1/calls?limit=20").catch(() => null);
     if (this.leg !== leg) return;
     const found = listed?.calls.find((call) => belongsTo(leg, call));
     if (found) this.dispatchEvent(new CustomEvent("call-found", { bubbles: true, detail: found.call_id }));

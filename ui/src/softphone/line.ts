@@ -8,7 +8,7 @@ import type { Leg } from "./leg";
 import { allowPlainSocket } from "./simulator_socket";
 import type { SoftphoneEvent } from "./state";
 
-/** The response of /api/softphone. */
+/** The response of /api/v1/softphone. */
 export interface SoftphoneSettings {
   ready: boolean;
   missing: string[];
@@ -38,7 +38,7 @@ const SOUNDS = ["incoming", "outgoing", "disconnect", ...[..."0123456789"].map((
 const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
 export async function softphoneSettings(): Promise<SoftphoneSettings> {
-  return await get<SoftphoneSettings>("/api/softphone");
+  return await get<SoftphoneSettings>("/api/v1/softphone");
 }
 
 /** This browser's phone line: one call at a time. */
@@ -180,5 +180,5 @@ function failureText(code: number | undefined): string {
 }
 
 async function newToken(): Promise<Token> {
-  return await send<Token>("POST", "/api/softphone/token");
+  return await send<Token>("POST", "/api/v1/softphone/token");
 }

@@ -39,7 +39,7 @@ export class NumberCheck {
 }
 
 export function checkNumber(raw: string, signal?: AbortSignal): Promise<CheckedNumber> {
-  return send<CheckedNumber>("POST", "/api/numbers", { raw }, signal);
+  return send<CheckedNumber>("POST", "/api/v1/numbers", { raw }, signal);
 }
 
 /** Without the server: only whether the number has the form of E.164. */

@@ -73,7 +73,7 @@ class PageQuery(TrailQuery):
     limit: int = Field(100, ge=1, le=1000)
 
 
-@routes.get("/api/audit")
+@routes.get("/api/v1/audit")
 def audit_trail(context: Context, query: Annotated[PageQuery, Query()]) -> JSONResponse:
     """Entries of the audit trail, newest first; `next_before` is the `before` of the next page, null on the last."""
     with context.database.read() as conn:
@@ -93,14 +93,14 @@ def export(context: Context, ending: Ending, wanted: Wanted) -> StreamingRespons
     return StreamingResponse(written(_entries(context, wanted.filter())), 200, headers, media_type=media_type)
 
 
-@routes.get("/api/calls/{call_id}/accesses")
+@routes.get("/api/v1/calls/{call_id}/accesses")
 def accesses_of_call(context: Context, call: ExistingCall) -> JSONResponse:
     """Who listened to this call, downloaded, exported or opened it, newest first."""
     with context.database.read() as conn:
         return JSONResponse({"accesses": listed_accesses(conn, call.id)})
 
 
-@routes.post("/api/calls/{call_id}/reason", status_code=204)
+@routes.post("/api/v1/calls/{call_id}/reason", status_code=204)
 def give_reason(call: ExistingCall, given: Reason) -> Response:
     """State why you listen to this call; it is stored with what you play within the next hour."""
     describe(reason=given.reason.strip())

@@ -36,7 +36,7 @@ routes = APIRouter(tags=["calls"])
 
 
 class CallQuery(BaseModel):
-    """The query parameters of `GET /api/calls`."""
+    """The query parameters of `GET /api/v1/calls`."""
 
     q: str = Field("", max_length=LONGEST_QUERY)
     since: str | None = Field(None, alias="from")
@@ -75,7 +75,7 @@ class CallQuery(BaseModel):
         )
 
 
-@routes.get("/api/calls")
+@routes.get("/api/v1/calls")
 @heavy
 def list_calls(
     context: Context,
@@ -93,7 +93,7 @@ def list_calls(
         return JSONResponse(call_page(conn, wanted, query.limit, position_of(query.before)))
 
 
-@routes.get("/api/calls/{call_id}")
+@routes.get("/api/v1/calls/{call_id}")
 @heavy
 def one_call(
     context: Context, call_id: CallId, original: Original, words: bool = False, machine: bool = False

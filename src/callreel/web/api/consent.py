@@ -95,14 +95,14 @@ class PreviewBody(Body):
     policy: PolicyBody | None = None
 
 
-@routes.get("/api/consent")
+@routes.get("/api/v1/consent")
 def get_policy(context: Context) -> JSONResponse:
     """The recording policy in force. Version 0 has no rules: every call is recorded without a notice."""
     with context.database.read() as conn:
         return JSONResponse(_shown(consent_policies.current(conn)))
 
 
-@routes.put("/api/consent")
+@routes.put("/api/v1/consent")
 def replace_policy(context: Context, person: CurrentPerson, wanted: PolicyBody) -> JSONResponse:
     """Replace the recording policy; it applies from the next call. 409 if somebody else changed it meanwhile."""
     policy = wanted.policy()
@@ -120,7 +120,7 @@ def replace_policy(context: Context, person: CurrentPerson, wanted: PolicyBody) 
     return JSONResponse(_shown(row))
 
 
-@routes.post("/api/consent/preview")
+@routes.post("/api/v1/consent/preview")
 def preview(context: Context, call: PreviewBody) -> JSONResponse:
     """Which rule applies to a call, and what its jurisdiction requires by the included table (no legal advice)."""
     if call.policy is not None:
@@ -134,7 +134,7 @@ def preview(context: Context, call: PreviewBody) -> JSONResponse:
     return JSONResponse({"number": number or None, "country": subject.country or None, **_decided(decision)})
 
 
-@routes.post("/api/consent/sounds", status_code=201)
+@routes.post("/api/v1/consent/sounds", status_code=201)
 async def add_sound(context: Context, person: CurrentPerson, request: Request) -> JSONResponse:
     """Upload the sound of a notice: a WAV file (PCM, 16 bits), at most a minute and 1 MiB, as the body."""
     body = await request.body()

@@ -30,20 +30,20 @@ class Vocabulary(Body):
         return phrases
 
 
-@routes.get("/api/engines")
+@routes.get("/api/v1/engines")
 def engines(context: Context) -> JSONResponse:
     """The engines of live and final transcripts, why they were chosen, the fallback in use, and all engines."""
     return JSONResponse(context.options.engine_report())
 
 
-@routes.get("/api/vocabulary")
+@routes.get("/api/v1/vocabulary")
 def get_vocabulary(context: Context) -> JSONResponse:
     """The custom vocabulary. Engines also get the technicians' names."""
     with context.database.read() as conn:
         return _listed(vocabulary.all_phrases(conn))
 
 
-@routes.put("/api/vocabulary")
+@routes.put("/api/v1/vocabulary")
 def replace_vocabulary(context: Context, person: CurrentPerson, wanted: Vocabulary) -> JSONResponse:
     """Replace the custom vocabulary. Engines use it from their next start."""
     describe(phrases=len(wanted.phrases))

@@ -31,7 +31,7 @@ class Hold(Body):
     reason: str = Field(min_length=1, max_length=LONGEST_REASON)
 
 
-@routes.delete("/api/calls/{call_id}", status_code=202)
+@routes.delete("/api/v1/calls/{call_id}", status_code=202)
 def erase(
     context: Context,
     orders: Erasures,
@@ -43,11 +43,11 @@ def erase(
     """Erase a call for good. `at_carrier=false` keeps the carrier's copy of the recording."""
     row = orders.request(call_id, person.name, reason, at_carrier=at_carrier)
     return JSONResponse(
-        erasure_summary(context, row), 202, headers={"Location": f"/api/calls/{call_id}/erasure"}
+        erasure_summary(context, row), 202, headers={"Location": f"/api/v1/calls/{call_id}/erasure"}
     )
 
 
-@routes.get("/api/calls/{call_id}/erasure")
+@routes.get("/api/v1/calls/{call_id}/erasure")
 def erasure(context: Context, call_id: CallId) -> JSONResponse:
     """The progress of an erasure, and its tombstone when it is done."""
     with context.database.read() as conn:
@@ -57,13 +57,13 @@ def erasure(context: Context, call_id: CallId) -> JSONResponse:
     return JSONResponse(erasure_summary(context, row))
 
 
-@routes.get("/api/erasures")
+@routes.get("/api/v1/erasures")
 def all_erasures(context: Context) -> JSONResponse:
     """The newest erasures, unfinished ones first."""
     return JSONResponse({"erasures": listed_erasures(context)})
 
 
-@routes.get("/api/calls/{call_id}/hold")
+@routes.get("/api/v1/calls/{call_id}/hold")
 def holds_of_call(context: Context, call: ExistingCall) -> JSONResponse:
     """Whether a call is held, and all holds it ever had, newest first."""
     with context.database.read() as conn:
@@ -72,20 +72,20 @@ def holds_of_call(context: Context, call: ExistingCall) -> JSONResponse:
     return JSONResponse({"held": held, "holds": [hold_summary(row) for row in rows]})
 
 
-@routes.put("/api/calls/{call_id}/hold")
+@routes.put("/api/v1/calls/{call_id}/hold")
 def hold(legal_holds: Holds, person: CurrentPerson, call_id: CallId, wanted: Hold) -> JSONResponse:
     """Hold a call: no person and no policy can erase it."""
     return JSONResponse(hold_summary(legal_holds.hold(call_id, wanted.reason, person.name)))
 
 
-@routes.delete("/api/calls/{call_id}/hold", status_code=204)
+@routes.delete("/api/v1/calls/{call_id}/hold", status_code=204)
 def release(legal_holds: Holds, person: CurrentPerson, call_id: CallId, reason: Reason) -> Response:
     """Release a held call. This erases nothing."""
     legal_holds.release(call_id, reason, person.name)
     return Response(status_code=204)
 
 
-@routes.get("/api/holds")
+@routes.get("/api/v1/holds")
 def all_holds(context: Context) -> JSONResponse:
     """All calls that are held now, the oldest hold first."""
     return JSONResponse({"holds": listed_holds(context)})

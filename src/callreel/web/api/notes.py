@@ -32,13 +32,13 @@ class NoteChange(Body):
     text: str | None = Field(default=None, max_length=LONGEST_NOTE)
 
 
-@routes.post("/api/calls/{call_id}/notes", status_code=201)
+@routes.post("/api/v1/calls/{call_id}/notes", status_code=201)
 def add(notes: CallNotes, person: CurrentPerson, call: ExistingCall, note: NewNote) -> JSONResponse:
     """Add a mark or a note at a moment of a call."""
     return JSONResponse(note_summary(notes.add(call.id, note.kind, note.at_ms, note.text, person.name)), 201)
 
 
-@routes.patch("/api/calls/{call_id}/notes/{note_id}")
+@routes.patch("/api/v1/calls/{call_id}/notes/{note_id}")
 def change(
     notes: CallNotes, person: CurrentPerson, call_id: CallId, note_id: RowId, note: NoteChange
 ) -> JSONResponse:
@@ -50,7 +50,7 @@ def change(
     return JSONResponse(note_summary(row))
 
 
-@routes.delete("/api/calls/{call_id}/notes/{note_id}", status_code=204)
+@routes.delete("/api/v1/calls/{call_id}/notes/{note_id}", status_code=204)
 def remove(notes: CallNotes, person: CurrentPerson, call_id: CallId, note_id: RowId) -> Response:
     """Remove a note."""
     all_notes = person.may(Right.EDIT_ALL_NOTES)

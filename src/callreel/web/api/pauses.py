@@ -30,7 +30,7 @@ async def _control(context: Context) -> PauseControl:
 Control = Annotated[PauseControl, Depends(_control)]
 
 
-@routes.post("/api/calls/{call_id}/pause")
+@routes.post("/api/v1/calls/{call_id}/pause")
 def pause(
     control: Control, person: CurrentPerson, call: ExistingCall, request: PauseRequest | None = None
 ) -> JSONResponse:
@@ -39,7 +39,7 @@ def pause(
     return _state(control.pause(call.id, PauseCause(cause), person.name))
 
 
-@routes.post("/api/calls/{call_id}/resume")
+@routes.post("/api/v1/calls/{call_id}/resume")
 def resume(control: Control, call: ExistingCall, request: PauseRequest | None = None) -> JSONResponse:
     """Resume the recordings of a paused call."""
     return _state(control.resume(call.id, PauseEnd((request or PauseRequest()).cause)))

@@ -44,7 +44,7 @@ class OwnPassword(Body):
     new: str = Field(max_length=LONGEST_PASSWORD)
 
 
-@routes.get("/api/people/me")
+@routes.get("/api/v1/people/me")
 def me(context: Context, person: CurrentPerson) -> JSONResponse:
     """Who you are and what you may do."""
     return JSONResponse(
@@ -59,7 +59,7 @@ def me(context: Context, person: CurrentPerson) -> JSONResponse:
     )
 
 
-@routes.post("/api/people/me/sign-out-everywhere", status_code=204)
+@routes.post("/api/v1/people/me/sign-out-everywhere", status_code=204)
 def sign_out_everywhere(context: Context, person: CurrentPerson) -> Response:
     """End all of your sessions, including this one."""
     if person.id is not None:
@@ -70,7 +70,7 @@ def sign_out_everywhere(context: Context, person: CurrentPerson) -> Response:
     return response
 
 
-@routes.post("/api/people/me/password", status_code=204)
+@routes.post("/api/v1/people/me/password", status_code=204)
 async def own_password(
     context: Context,
     sign_in: SignInService,
@@ -94,14 +94,14 @@ async def own_password(
     return response
 
 
-@routes.get("/api/people")
+@routes.get("/api/v1/people")
 def everyone(context: Context) -> JSONResponse:
     """All accounts, disabled ones too."""
     with context.database.read() as conn:
         return JSONResponse({"people": [_person(row) for row in users.all_users(conn)]})
 
 
-@routes.post("/api/people", status_code=201)
+@routes.post("/api/v1/people", status_code=201)
 async def add(context: Context, sign_in: SignInService, person: NewPerson) -> JSONResponse:
     """Create an account."""
     hashed = await sign_in.hashed(person.password)
@@ -119,7 +119,7 @@ async def add(context: Context, sign_in: SignInService, person: NewPerson) -> JS
     return JSONResponse(_person(row), 201)
 
 
-@routes.patch("/api/people/{person_id}")
+@routes.patch("/api/v1/people/{person_id}")
 async def change(
     context: Context, sign_in: SignInService, person_id: RowId, change: PersonChange
 ) -> JSONResponse:

@@ -26,7 +26,7 @@ class NewRedaction(Body):
     entity: Entity = Entity.OTHER
 
 
-@routes.post("/api/calls/{call_id}/redactions", status_code=201)
+@routes.post("/api/v1/calls/{call_id}/redactions", status_code=201)
 def redact(
     redacting: CallRedactions, person: CurrentPerson, call: ExistingCall, wanted: NewRedaction
 ) -> JSONResponse:
@@ -37,7 +37,7 @@ def redact(
     return JSONResponse({"id": row.id}, 201)
 
 
-@routes.delete("/api/calls/{call_id}/redactions/{redaction_id}", status_code=204)
+@routes.delete("/api/v1/calls/{call_id}/redactions/{redaction_id}", status_code=204)
 def show_again(
     redacting: CallRedactions, person: CurrentPerson, call: ExistingCall, redaction_id: RowId
 ) -> Response:

@@ -35,7 +35,7 @@ class SubjectErasure(Body):
     reason: str = Field(default="", max_length=LONGEST_REASON)
 
 
-@routes.get("/api/retention")
+@routes.get("/api/v1/retention")
 def retention(context: Context, rules: Rules = None, days: Days = 0) -> JSONResponse:
     """The policies, what they delete within `days`, and what they deleted. `rules` tries others; nothing is deleted."""
     try:
@@ -61,7 +61,7 @@ def retention_page(
     )  # fmt: skip
 
 
-@routes.get("/api/subject-access", response_class=StreamingResponse)
+@routes.get("/api/v1/subject-access", response_class=StreamingResponse)
 def subject_access(context: Context, number: Number, original: Original) -> StreamingResponse:
     """Everything about one phone number as a ZIP file: calls, transcripts, notes, audio, the phone book's entry."""
     access = _access(context)
@@ -76,7 +76,7 @@ def subject_access(context: Context, number: Number, original: Original) -> Stre
     return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
 
-@routes.post("/api/subject-access/erase", status_code=202)
+@routes.post("/api/v1/subject-access/erase", status_code=202)
 def erase_subject(context: Context, person: CurrentPerson, wanted: SubjectErasure) -> JSONResponse:
     """Order the erasure of every call with a phone number; `refused` says why calls stay."""
     ordered, refused = _access(context).erase(wanted.number, person.name, wanted.reason)

@@ -53,7 +53,7 @@ class Language(Body):
     language: str = Field(max_length=40)
 
 
-@routes.post("/api/calls/{call_id}/revisions", status_code=201)
+@routes.post("/api/v1/calls/{call_id}/revisions", status_code=201)
 @heavy
 def correct(
     corrections: CallCorrections, person: CurrentPerson, call: ExistingCall, revision: Revision
@@ -67,7 +67,7 @@ def correct(
     return JSONResponse(_revision(made, call), 201)
 
 
-@routes.get("/api/calls/{call_id}/revisions")
+@routes.get("/api/v1/calls/{call_id}/revisions")
 @heavy
 def history(context: Context, call: ExistingCall, original: Original) -> JSONResponse:
     """Who corrected what and when, newest first. Texts that are older than a redaction are masked unless `original=true`."""
@@ -86,7 +86,7 @@ def history(context: Context, call: ExistingCall, original: Original) -> JSONRes
     )
 
 
-@routes.put("/api/calls/{call_id}/language")
+@routes.put("/api/v1/calls/{call_id}/language")
 def set_language(context: Context, call: ExistingCall, wanted: Language) -> JSONResponse:
     """Set the language of the final transcription and of later ones; the live transcript stays as it is."""
     code = code_of(wanted.language) if wanted.language else ""
@@ -97,7 +97,7 @@ def set_language(context: Context, call: ExistingCall, wanted: Language) -> JSON
     return JSONResponse({"language": code or None})
 
 
-@routes.get("/api/calls/{call_id}/difference")
+@routes.get("/api/v1/calls/{call_id}/difference")
 @heavy
 def difference(context: Context, call: ExistingCall, original: Original) -> JSONResponse:
     """The live and the final transcript, word by word. `original=true` shows what is redacted."""

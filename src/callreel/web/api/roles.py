@@ -18,7 +18,7 @@ class RoleSwap(Body):
     swapped: bool
 
 
-@routes.post("/api/calls/{call_id}/swap-roles")
+@routes.post("/api/v1/calls/{call_id}/swap-roles")
 def swap_roles(
     context: Context, roles: CallRoles, person: CurrentPerson, call: ExistingCall, wanted: RoleSwap
 ) -> JSONResponse:

@@ -47,7 +47,7 @@ class TechnicianChange(Body):
     number: Number | None = None
 
 
-@routes.get("/api/softphone")
+@routes.get("/api/v1/softphone")
 def state(context: Context, person: CurrentPerson) -> JSONResponse:
     """Whether you can place calls. If not, administrators also get the missing settings."""
     phone = context.options.softphone
@@ -65,7 +65,7 @@ def state(context: Context, person: CurrentPerson) -> JSONResponse:
     )
 
 
-@routes.post("/api/softphone/token")
+@routes.post("/api/v1/softphone/token")
 def token(context: Context, person: CurrentPerson) -> JSONResponse:
     """An access token for yourself, for the carrier's library in the browser."""
     phone = context.options.softphone
@@ -85,7 +85,7 @@ def token(context: Context, person: CurrentPerson) -> JSONResponse:
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-@routes.post("/api/numbers")
+@routes.post("/api/v1/numbers")
 def check_number(context: Context, typed: RawNumber) -> JSONResponse:
     """Whether a number may be called, and its standard notation."""
     decision = context.options.dial_policy.decide(typed.raw)
@@ -96,7 +96,7 @@ def check_number(context: Context, typed: RawNumber) -> JSONResponse:
     return JSONResponse({"valid": True, "e164": number, "international": number_text(number), "reason": None})
 
 
-@routes.get("/api/technicians")
+@routes.get("/api/v1/technicians")
 def listed(context: Context, person: CurrentPerson) -> JSONResponse:
     """Technicians by name, and the numbers of recent calls."""
     with context.database.read() as conn:
@@ -110,7 +110,7 @@ def listed(context: Context, person: CurrentPerson) -> JSONResponse:
     return JSONResponse({"named": [_technician(row) for row in named], "recent": called})
 
 
-@routes.post("/api/technicians", status_code=201)
+@routes.post("/api/v1/technicians", status_code=201)
 def add(context: Context, technician: NewTechnician) -> JSONResponse:
     """Add a technician: a name for a number."""
     e164 = _dialable(context.options.dial_policy, technician.number)
@@ -120,7 +120,7 @@ def add(context: Context, technician: NewTechnician) -> JSONResponse:
     return JSONResponse(_technician(row), 201)
 
 
-@routes.patch("/api/technicians/{technician_id}")
+@routes.patch("/api/v1/technicians/{technician_id}")
 def change(context: Context, technician_id: RowId, change: TechnicianChange) -> JSONResponse:
     """Set another name or another number."""
     e164 = None if change.number is None else _dialable(context.options.dial_policy, change.number)
@@ -131,7 +131,7 @@ def change(context: Context, technician_id: RowId, change: TechnicianChange) -> 
     return JSONResponse(_technician(row))
 
 
-@routes.delete("/api/technicians/{technician_id}", status_code=204)
+@routes.delete("/api/v1/technicians/{technician_id}", status_code=204)
 def remove(context: Context, technician_id: RowId) -> Response:
     """Remove a technician's name."""
     with context.database.write() as conn:

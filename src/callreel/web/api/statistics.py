@@ -30,7 +30,7 @@ class Period(BaseModel):
     zone: str = "UTC"
 
 
-@routes.get("/api/statistics")
+@routes.get("/api/v1/statistics")
 @heavy
 def days(context: Context, person: CurrentPerson, period: Annotated[Period, Query()]) -> JSONResponse:
     """Calls, minutes, speech time, verdicts, storage and cost of each day, and the month's cost."""

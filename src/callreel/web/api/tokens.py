@@ -41,7 +41,7 @@ async def _owner(person: CurrentPerson) -> int:
 Owner = Annotated[int, Depends(_owner)]
 
 
-@routes.get("/api/tokens")
+@routes.get("/api/v1/tokens")
 def own(context: Context, owner: Owner) -> JSONResponse:
     """Your own tokens, newest first."""
     with context.database.read() as conn:
@@ -49,7 +49,7 @@ def own(context: Context, owner: Owner) -> JSONResponse:
     return JSONResponse({"tokens": [_token(row) for row in rows]})
 
 
-@routes.post("/api/tokens", status_code=201)
+@routes.post("/api/v1/tokens", status_code=201)
 def add(context: Context, owner: Owner, wanted: NewToken) -> JSONResponse:
     """Create a token; only this answer contains it."""
     token = PREFIX + new_token()
@@ -61,7 +61,7 @@ def add(context: Context, owner: Owner, wanted: NewToken) -> JSONResponse:
     return JSONResponse({**_token(row), "token": token}, 201, headers={"Cache-Control": "no-store"})
 
 
-@routes.delete("/api/tokens/{token_id}", status_code=204)
+@routes.delete("/api/v1/tokens/{token_id}", status_code=204)
 def remove(context: Context, owner: Owner, token_id: RowId) -> Response:
     """Revoke a token."""
     with context.database.write() as conn:

@@ -18,7 +18,7 @@ from callreel.web.heavy_requests import heavy
 routes = APIRouter(tags=["media"])
 
 
-@routes.get("/api/calls/{call_id}/peaks")
+@routes.get("/api/v1/calls/{call_id}/peaks")
 @heavy
 def waveform(
     context: Context,
