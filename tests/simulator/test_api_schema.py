@@ -89,6 +89,13 @@ STREAM: Fields = {
     "Parameter1.Value": TEXT,
 } | REPORTED
 
+CONFIGURED: Fields = {
+    "FriendlyName": TEXT,
+    "VoiceUrl": URL,
+    "VoiceMethod": METHOD,
+    "VoiceCallerIdLookup": FLAG,
+} | REPORTED
+
 OPERATIONS: dict[str, tuple[Fields, tuple[str, ...]]] = {
     "POST /Calls.json": (DOCUMENT | REPORTED | RECORDED | PLACED, ("201",)),
     "GET /Calls.json": (CALLS | PAGE, ("200",)),
@@ -128,6 +135,14 @@ OPERATIONS: dict[str, tuple[Fields, tuple[str, ...]]] = {
         ("200",),
     ),
     "DELETE /Conferences/{ConferenceSid}/Participants/{ParticipantSid}.json": ({}, ("204",)),
+    "POST /Keys.json": ({"FriendlyName": TEXT}, ("201",)),
+    "POST /Applications.json": (CONFIGURED, ("201",)),
+    "GET /Applications.json": (PAGE | {"FriendlyName": TEXT}, ("200",)),
+    "GET /IncomingPhoneNumbers.json": (PAGE | {"PhoneNumber": TEXT, "FriendlyName": TEXT}, ("200",)),
+    "POST /IncomingPhoneNumbers/{NumberSid}.json": (
+        CONFIGURED | {"VoiceApplicationSid": TEXT, "TrunkSid": TEXT},
+        ("200",),
+    ),
 }
 
 
@@ -177,6 +192,7 @@ async def running_resources(carrier: SimulatedCarrier, base: str) -> dict[str, s
             "StreamSid": stream["sid"],
             "ParticipantSid": participant,
             "ConferenceSid": rooms[0]["sid"],
+            "NumberSid": f"PN{1:032x}",
         }
 
 

@@ -23,17 +23,13 @@ class SharedKey:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The only account of a carrier. API key and auth token authenticate REST requests; the auth token signs webhooks."""
+    """The only account of a carrier, with its first API key. The auth token signs webhooks."""
 
     sid: str = "AC" + "0" * 31 + "1"
     auth_token: str = "simulated-auth-token"
     api_key_sid: str = "SK" + "0" * 31 + "1"
     api_key_secret: str = "simulated-api-key-secret-of-the-demo"
     shared_key: SharedKey | None = None
-
-    def authenticates(self, user: str, password: str) -> bool:
-        """Whether these HTTP Basic credentials are valid."""
-        return (user, password) in {(self.sid, self.auth_token), (self.api_key_sid, self.api_key_secret)}
 
     def signature_headers(self, url: str, form: dict[str, str], *, forged: bool = False) -> dict[str, str]:
         """The signature headers of a request to `url`. `forged` signs with a wrong secret."""
@@ -54,7 +50,7 @@ class Sids:
         self._source = source
 
     def new(self, prefix: str) -> str:
-        """`prefix`: CA for a leg, RE for a recording, MZ for a stream."""
+        """`prefix`: CA for a leg, RE for a recording, MZ for a stream, SK for a key, AP for a TwiML app."""
         return f"{prefix}{self._source.getrandbits(128):032x}"
 
     def uuid(self) -> str:

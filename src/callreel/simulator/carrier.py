@@ -33,7 +33,14 @@ from callreel.runtime.loopback import is_loopback
 from callreel.simulator.account import Account, Sids
 from callreel.simulator.calls.context import CarrierServices
 from callreel.simulator.calls.placed_call import PlacedCall, VoiceApplication
+from callreel.simulator.configuration import (
+    APP_DEFAULTS,
+    NUMBER_DEFAULTS,
+    AccountConfiguration,
+    Configured,
+)
 from callreel.simulator.rest.app import rest_app
+from callreel.simulator.rest.protocol import RestContext
 from callreel.simulator.scenario import CallOutcome, CallScript, Progress, Technician
 from callreel.simulator.signalling.browser_leg import BrowserLeg, BrowserTimeouts
 from callreel.simulator.signalling.messages import InviteBody
@@ -55,13 +62,15 @@ _NO_VOICE: Samples = np.zeros(0, np.int16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierConfig:
-    """`voice_url` and `status_callback` are the application's public URLs, as configured at the carrier.
+    """`voice_url` and `status_callback` are the application's public URLs: those of the first TwiML app, `application_sid`,
+    and of the account's `numbers`. Without `application_sid` the account has no app, as a new account. `balance` None is
+    that of a subaccount, which the carrier does not show.
 
     `port` 0 selects a free one. `speed` divides every duration of a call. Without a `seed` ids never repeat; with one the
     same calls get the same ids. `ranges` allows resumed downloads.
 
     `signalling` accepts browsers at `/signal` of the same port, on loopback only: they authenticate with access tokens of
-    the API key, call through `application_sid`, and reach `technician`. `heartbeat_s` must be below the SDK's 15 s.
+    an API key, call through a TwiML app, and reach `technician`. `heartbeat_s` must be below the SDK's 15 s.
     """
 
     voice_url: str
@@ -70,6 +79,8 @@ class CarrierConfig:
     port: int = 0
     account: Account = Account()
     application_sid: str = "AP" + "0" * 31 + "1"
+    numbers: tuple[str, ...] = ("+12025550123",)
+    balance: str | None = "25.00"
     speed: float = 1.0
     recording_delay_s: float = 1.0
     stream_delay_s: float = 0.4
@@ -91,6 +102,7 @@ class SimulatedCarrier:
             raise SettingsError(f"signalling is available on loopback only, not on {config.host}")
         self._config = config
         self._state = CarrierState()
+        self._configuration = _configuration(config)
         self._calls: set[asyncio.Task[Any]] = set()
         self._api_url = ""
         self._technician = config.technician
@@ -139,7 +151,12 @@ class SimulatedCarrier:
         listener = _listen(config.host, config.port)
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._api_url = f"http://{host}:{listener.getsockname()[1]}"
-        app = rest_app(config.account, self._state, self._api_url, ranges=config.ranges)
+        seed = random.SystemRandom().getrandbits(64) if config.seed is None else config.seed
+        sids = Sids(random.Random(seed))
+        context = RestContext(
+            config.account, self._state, self._configuration, sids.new, self._api_url, config.ranges
+        )
+        app = rest_app(context)
         if config.signalling:
             self._add_signalling(app)
         self._server = _Server(
@@ -154,8 +171,6 @@ class SimulatedCarrier:
         )
         self._serving = asyncio.create_task(self._server.serve([listener]), name="simulated carrier REST")
         self._client = httpx2.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False)
-        seed = random.SystemRandom().getrandbits(64) if config.seed is None else config.seed
-        sids = Sids(random.Random(seed))
         self._switchboard = Switchboard(
             self._place_browser_call,
             lambda: sids.new("CA"),
@@ -191,7 +206,7 @@ class SimulatedCarrier:
         self, script: CallScript, on_progress: Callable[[Progress], None] | None = None
     ) -> CallOutcome:
         """Place one call; returns after its last callback. Cancelling it drops the call."""
-        call = PlacedCall(self._services, self._application(), script, on_progress or _ignore)
+        call = PlacedCall(self._services, self._application(script), script, on_progress or _ignore)
         task = self._start(call.run())
         try:
             return await task
@@ -205,7 +220,7 @@ class SimulatedCarrier:
         script = self._script(direction=Direction.INCOMING)
         leg = Leg(self.sids.new("CA"), order.from_, order.to, "outbound-api", datetime.now(UTC), "queued")
         self._state.legs[leg.sid] = leg
-        call = PlacedCall(self._services, self._application(), script, _ignore, outgoing=(leg, order))
+        call = PlacedCall(self._services, self._application(script), script, _ignore, outgoing=(leg, order))
         self._start(call.run())
         return leg
 
@@ -241,26 +256,28 @@ class SimulatedCarrier:
         return replace(script, **values)
 
     def _add_signalling(self, app: FastAPI) -> None:
-        config = self._config
-        options = SignalOptions(config.account, config.application_sid, config.heartbeat_s)
+        options = SignalOptions(self._configuration, self._config.heartbeat_s)
 
         async def signal(websocket: WebSocket) -> None:
             await SignalSocket(websocket, self._switchboard, options).run()
 
         app.add_api_websocket_route("/signal", signal)
 
-    def _place_browser_call(self, leg: BrowserLeg, request: InviteBody) -> None:
+    def _place_browser_call(self, leg: BrowserLeg, request: InviteBody, application_sid: str) -> None:
         """Place a browser's call, which the application handles like every other call."""
         parameters = request.parameters or {}
         script = self._script(
             agent_identity=leg.identity, number=parameters.pop("To", ""), parameters=parameters, live=True
         )
-        self._start(self._answer(leg, request.sdp, script))
+        self._start(self._answer(leg, request.sdp, script, application_sid))
 
-    async def _answer(self, leg: BrowserLeg, sdp: str, script: CallScript) -> CallOutcome | None:
+    async def _answer(
+        self, leg: BrowserLeg, sdp: str, script: CallScript, application_sid: str
+    ) -> CallOutcome | None:
         try:
             await leg.accept_offer(sdp)
-            outcome = await PlacedCall(self._services, self._application(), script, _ignore, leg).run()
+            application = self._application(script, application_sid)
+            outcome = await PlacedCall(self._services, application, script, _ignore, leg).run()
         except MediaError as error:
             log.warning("call of a browser refused", extra={"reason": str(error)})
             leg.ended(_BAD_REQUEST, "Bad Request")
@@ -270,9 +287,25 @@ class SimulatedCarrier:
         self._browser_outcomes.append(outcome)
         return outcome
 
-    def _application(self) -> VoiceApplication:
-        config = self._config
-        return VoiceApplication(config.voice_url, config.status_callback, config.application_sid)
+    def _application(self, script: CallScript, application_sid: str = "") -> VoiceApplication:
+        """Where a call arrives, as the account is configured now: the app of a browser, or the dialled number.
+
+        A script may call a number that the account does not have: then the URLs of the carrier's configuration count.
+        """
+        config, apps = self._config, self._configuration.apps
+        if script.direction is Direction.INCOMING:
+            found = self._configuration.at_number(script.our_number)
+        else:
+            newest = next(reversed(apps), "")
+            found = apps.get(application_sid or config.application_sid or newest)
+            if found is None:
+                return VoiceApplication("", None, "")
+        if found is None:
+            return VoiceApplication(config.voice_url, config.status_callback, config.application_sid)
+        urls = found.fields
+        return VoiceApplication(
+            urls["voice_url"] or "", urls["status_callback"], found.sid, urls["voice_method"]
+        )
 
     def _start(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name="simulated call")
@@ -284,6 +317,20 @@ class SimulatedCarrier:
         """Return when no call is active and every callback is delivered or given up."""
         while self._calls:
             await asyncio.wait(set(self._calls))
+
+
+def _configuration(config: CarrierConfig) -> AccountConfiguration:
+    """The account's state at first, before anything is changed over REST."""
+    found = AccountConfiguration(config.account, config.balance)
+    urls = {"voice_url": config.voice_url or None, "status_callback": config.status_callback}
+    if config.application_sid:
+        app = Configured(config.application_sid, "Callreel", {**APP_DEFAULTS, **urls})
+        found.apps[app.sid] = app
+    for place, phone_number in enumerate(config.numbers, 1):
+        fields = {**NUMBER_DEFAULTS, **urls, "phone_number": phone_number}
+        number = Configured(f"PN{place:032x}", phone_number, fields)
+        found.numbers[number.sid] = number
+    return found
 
 
 def _ignore(progress: Progress) -> None:

@@ -56,6 +56,7 @@ class VoiceApplication:
     voice_url: str
     status_callback: str | None
     application_sid: str
+    voice_method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ class PlacedCall:
             application_sid=self._application.application_sid if outgoing else None,
             parameters=script.parameters if outgoing else None,
         )
-        response = await call.fetch(self._application.voice_url, form)
+        response = await call.fetch(self._application.voice_url, form, self._application.voice_method)
         call.clock = CallClock(self._speed)  # call time begins with the TwiML
         if self._caller is not None:
             self._caller.join(call.audio, call.clock, Track.INBOUND, call.hang_up)

@@ -7,11 +7,9 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from callreel.simulator.account import Account
-from callreel.simulator.rest import calls, conferences, recordings, streams
+from callreel.simulator.rest import calls, conferences, configuration, recordings, streams
 from callreel.simulator.rest.protocol import NOT_AUTHENTICATED, NOT_FOUND, RestContext, RestError
 from callreel.simulator.rest.resources import error_json
-from callreel.simulator.state import CarrierState
 
 _HEADERS = {
     401: {"WWW-Authenticate": 'Basic realm="Twilio API"'},
@@ -19,12 +17,15 @@ _HEADERS = {
 }
 
 
-def rest_app(account: Account, state: CarrierState, api_url: str, *, ranges: bool = False) -> FastAPI:
-    """The API of one carrier. `ranges` allows resumed downloads, which the carrier does not document."""
+def rest_app(context: RestContext) -> FastAPI:
+    """The API of one carrier."""
     app = FastAPI(title="Simulated carrier", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.rest = RestContext(account, state, api_url, ranges)
-    prefix = f"/2010-04-01/Accounts/{account.sid}"
-    for routes in (calls.router, conferences.router, streams.router, recordings.router):
+    app.state.rest = context
+    prefix = f"/2010-04-01/Accounts/{context.account.sid}"
+    for routes in (
+        calls.router, conferences.router, streams.router, recordings.router, configuration.router,
+        configuration.account_router,
+    ):  # fmt: skip
         app.include_router(routes, prefix=prefix, dependencies=[Depends(_authenticate)])
 
     @app.exception_handler(RestError)
@@ -46,9 +47,11 @@ def rest_app(account: Account, state: CarrierState, api_url: str, *, ranges: boo
 
 
 async def _authenticate(request: Request) -> None:
-    account: Account = request.app.state.rest.account
-    if not account.authenticates(*_credentials(request.headers.get("authorization", ""))):
+    context: RestContext = request.app.state.rest
+    user, password = _credentials(request.headers.get("authorization", ""))
+    if not context.configuration.authenticates(user, password):
         raise RestError(401, NOT_AUTHENTICATED, "Authenticate")
+    request.state.user = user
 
 
 def _credentials(header: str) -> tuple[str, str]:

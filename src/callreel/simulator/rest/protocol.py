@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 
 from callreel.simulator.account import Account
 from callreel.simulator.calls.twiml_script import Callback, StartRecording
+from callreel.simulator.configuration import AccountConfiguration
 from callreel.simulator.rest.resources import page_json
 from callreel.simulator.state import CarrierState
 from callreel.twilio.twiml import RECORDING_CHANNELS, RECORDING_EVENTS, RECORDING_TRACKS, RECORDING_TRIMS
@@ -42,10 +43,15 @@ class RestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RestContext:
-    """What the routes work on. `api_url` is the API's public address; `ranges` allows resumed downloads."""
+    """What the routes work on. `api_url` is the API's public address; `ranges` allows resumed downloads.
+
+    `new_sid` generates ids: `SK` for a key, `AP` for an app.
+    """
 
     account: Account
     state: CarrierState
+    configuration: AccountConfiguration
+    new_sid: Callable[[str], str]
     api_url: str
     ranges: bool
 

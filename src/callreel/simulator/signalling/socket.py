@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from callreel.simulator.account import Account
+from callreel.simulator.configuration import AccountConfiguration
 from callreel.simulator.signalling import messages as messages
 from callreel.simulator.signalling.session import (
     HEARTBEAT,
@@ -24,7 +24,7 @@ from callreel.simulator.signalling.session import (
 )
 from callreel.simulator.signalling.signalled_call import refused_call, unknown_call
 from callreel.simulator.signalling.switchboard import Switchboard
-from callreel.twilio.access_token import Grants, RefusalCode, Refused, check
+from callreel.twilio.access_token import Grants, RefusalCode, Refused, check, issuer_of
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,7 @@ _GOING_AWAY = 1001
 class SignalOptions:
     """`heartbeat_s` must be below the 15 s that the SDK waits."""
 
-    account: Account
-    application_sid: str
+    configuration: AccountConfiguration
     heartbeat_s: float = 5.0
 
 
@@ -117,8 +116,9 @@ class SignalSocket:
                 self._handle_authenticated(self._session.grants, event)
 
     def _authenticate(self, token: str) -> None:
-        account, now = self._options.account, datetime.now(UTC)
-        checked = check(token, account.api_key_secret, account.sid, now)
+        configuration, now = self._options.configuration, datetime.now(UTC)
+        secret = configuration.key_secret(issuer_of(token))
+        checked = check(token, secret, configuration.account.sid, now)
         if isinstance(checked, Refused):
             log.warning("signalling token refused", extra={"reason": checked.reason})
             self.send(self._session.refuse(checked))
@@ -153,12 +153,15 @@ class SignalSocket:
 
     def _call(self, grants: Grants, call: messages.InviteBody) -> None:
         refused = self._expired(grants)
-        if refused is None and grants.application_sid != self._options.application_sid:
-            refused = Refused(RefusalCode.NOT_GRANTED, "the token grants no calls by this application")
+        application_sid = grants.application_sid or ""
+        if refused is None and application_sid not in self._options.configuration.apps:
+            refused = Refused(
+                RefusalCode.NOT_GRANTED, "the token grants no calls by an application of this account"
+            )
         if refused is not None:
             self.send(refused_call(call.callsid, int(refused.code), refused.reason))
             return
-        self._switchboard.request_call(grants.identity, self, call)
+        self._switchboard.request_call(grants.identity, self, call, application_sid)
 
     def _pass_to_leg(self, identity: str, message: messages.BrowserMessage) -> None:
         sid: str = message.payload.callsid  # type: ignore[union-attr]  # every other message names a call

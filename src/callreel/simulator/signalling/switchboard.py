@@ -16,11 +16,11 @@ _KEPT_LEGS = 200
 
 
 class Switchboard:
-    """`on_call` is called with each new leg and its request. `new_token` generates reconnect tokens."""
+    """`on_call` is called with each new leg, its request and its TwiML app. `new_token` generates reconnect tokens."""
 
     def __init__(
         self,
-        on_call: Callable[[BrowserLeg, InviteBody], None],
+        on_call: Callable[[BrowserLeg, InviteBody, str], None],
         new_sid: Callable[[], str],
         new_token: Callable[[], str],
         timeouts: BrowserTimeouts,
@@ -44,10 +44,12 @@ class Switchboard:
     def is_registered(self, identity: str) -> bool:
         return identity in self._registered
 
-    def request_call(self, identity: str, channel: SignallingChannel, call: InviteBody) -> None:
-        """A browser places a call."""
+    def request_call(
+        self, identity: str, channel: SignallingChannel, call: InviteBody, application_sid: str
+    ) -> None:
+        """A browser places a call through an app."""
         if call.callsid not in self._legs:
-            self._on_call(self._add(identity, channel, self._new_sid(), call.callsid), call)
+            self._on_call(self._add(identity, channel, self._new_sid(), call.callsid), call, application_sid)
 
     def leg_for(self, identity: str, sid: str) -> BrowserLeg | None:
         """A leg `sid` to the browser of `identity`, not yet rung; None if it is not registered."""
