@@ -58,8 +58,10 @@ def audible(outcome: CallOutcome) -> list[bytes]:
         found += [
             sent[at : at + 24] for at in range(0, len(sent) - 24, 1_000) if len(set(sent[at : at + 24])) > 12
         ]
-    assert outcome.cloud is not None and len(found) > 100
-    return found + loud(outcome.cloud.reshape(-1))
+    assert outcome.cloud is not None
+    found += loud(outcome.cloud.reshape(-1))  # whole even where a killed server missed most of the stream
+    assert len(found) > 100
+    return found
 
 
 def command(house: House, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
