@@ -26,6 +26,7 @@ from callreel.cluster.postgres_link import PostgresLink
 from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import StoreError
 from callreel.postcall.durable import DurableEngine
+from callreel.postcall.transcription import DECODES_AT_ONCE
 from callreel.postcall.workflows import TRANSCRIBE_QUEUE
 from callreel.retention.offload import Offloader
 from callreel.runtime.clock import Clock
@@ -107,7 +108,9 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         stack.callback(carrier.close)
         hints = await asyncio.to_thread(hints_of, settings, database)
         final = (
-            await start_engine(settings, Purpose.FINAL, hints, transcribing, stack) if transcribing else None
+            await start_engine(settings, Purpose.FINAL, hints, max(transcribing, DECODES_AT_ONCE), stack)
+            if transcribing
+            else None
         )
         name = new_name()
         traced(settings, name, stack)

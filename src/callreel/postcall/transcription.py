@@ -34,7 +34,7 @@ Decode = Callable[[Sequence[Samples], str], Sequence[Transcription]]
 DETECT_BLOCK = 80_000
 """Samples read at once: 10 s."""
 DECODES_AT_ONCE = 2
-"""Segments given to the engine's processes at once, while the next ones are cut."""
+"""Segments of one call that are decoded at once, each in an engine process of its own, while the next ones are cut."""
 
 
 class DetectedLanguage:
