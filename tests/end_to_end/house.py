@@ -19,6 +19,7 @@ import httpx2
 
 from callreel.simulator.account import Account
 from callreel.simulator.carrier import CarrierConfig, SimulatedCarrier
+from callreel.simulator.rest.protocol import NOT_IN_PROGRESS
 from callreel.simulator.scenario import CallOutcome, CallScript, StreamOutcome
 from tests.support.program import free_port
 
@@ -197,6 +198,13 @@ class House:
     def begin(self, script: CallScript) -> Future[CallOutcome]:
         """Place one call without waiting for it."""
         return asyncio.run_coroutine_threadsafe(self.carrier.place(script), self._loop)
+
+    def hang_up(self, call_id: str) -> None:
+        """End a call at the carrier, by REST. On a busy machine it may have ended already."""
+        sid = self.call_of(call_id)["call_sid"]
+        url = f"{self.carrier.api_url}/2010-04-01/Accounts/{ACCOUNT}/Calls/{sid}.json"
+        answer = httpx2.post(url, data={"Status": "completed"}, auth=(ACCOUNT, AUTH_TOKEN))
+        assert answer.is_success or answer.json()["code"] == NOT_IN_PROGRESS, answer.text
 
     def place_all(self, scripts: dict[str, CallScript]) -> dict[str, CallOutcome]:
         """Many calls by name, a few at once: with time sped up, more at one instant would make streams late."""

@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -20,7 +19,7 @@ from callreel.domain.call import Role, Track
 from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallOutcome, CallScript
 from callreel.simulator.sound.voices import load_voice, shipped_voice
-from tests.end_to_end.house import ACCOUNT, AUTH_TOKEN, TECHNICIAN, House
+from tests.end_to_end.house import TECHNICIAN, House
 from tests.end_to_end.live_files import codes, holder, live_files, script
 from tests.end_to_end.office import ALL_BY_DEFAULT_ENGINE
 
@@ -77,9 +76,7 @@ class PausedCall:
 
     def hang_up(self) -> CallOutcome:
         """End the call at the carrier, by REST."""
-        carrier, sid = self.house.carrier, self.house.call_of(self.call_id)["call_sid"]
-        url = f"{carrier.api_url}/2010-04-01/Accounts/{ACCOUNT}/Calls/{sid}.json"
-        httpx2.post(url, data={"Status": "completed"}, auth=(ACCOUNT, AUTH_TOKEN)).raise_for_status()
+        self.house.hang_up(self.call_id)
         return self.end()
 
     def end(self) -> CallOutcome:
