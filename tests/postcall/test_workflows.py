@@ -8,12 +8,23 @@ from callreel.domain.call import CallState, Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import RecordingSid
+from callreel.domain.measures import CallMeasures
 from callreel.domain.recording import CloudState, Layer
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
 from callreel.domain.work import Workflow
+from callreel.store.calls import measures
 from tests.support.installation import Installation
-from tests.support.recorded_call import AGENT_SAYS, MEDIA, SID, Decoder, Recorded, mono_wav, recorded_call
+from tests.support.recorded_call import (
+    AGENT_SAYS,
+    LATE_MS,
+    MEDIA,
+    SID,
+    Decoder,
+    Recorded,
+    mono_wav,
+    recorded_call,
+)
 from tests.support.rest_server import Answer
 
 
@@ -38,17 +49,32 @@ def final_roles(recorded: Recorded) -> list[Role]:
     return [turn.role for turn in found.turns]
 
 
+def measures_of(recorded: Recorded) -> CallMeasures:
+    with recorded.installation.database.read() as conn:
+        found = measures.of_call(conn, recorded.call_id)
+    assert found is not None
+    return found
+
+
 def test_recording_goes_through_all_stages(recorded: Recorded) -> None:
     recorded.engine().work_on(Workflow.DOWNLOAD, SID)
-    assert published(recorded) == both("download", "split", "transcribe", "compare")
+    assert published(recorded) == both("download", "split", "transcribe", "compare", "measure")
     assert recorded.recording().state is CloudState.STORED
     assert len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
     assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
     assert (recorded.call.state, recorded.call.verdict) == (CallState.CLOSED, Verdict.VERIFIED)
     assert recorded.recording().failure is None
+    measured = measures_of(recorded)
+    # The tracks of `tests/support/recorded_call.py`, from the start of the recording, in windows of 32 ms.
+    assert measured.agent.first_word_ms == pytest.approx(LATE_MS + 400, abs=32)
+    assert (measured.agent.talk_ms, measured.technician.talk_ms) == pytest.approx((1_500, 1_300), abs=40)
+    assert measured.technician.response_ms == pytest.approx(500, abs=40)
+    assert (measured.agent.words, measured.technician.words) == (1, 1)
+    assert (measured.agent.turns, measured.technician.turns, measured.interruptions) == (1, 1, ())
+    assert [span.end_ms for span in measured.silences] == [measured.end_ms]
 
 
-STEPS = ("download", "split", "transcribe", "compare")
+STEPS = ("download", "split", "transcribe", "compare", "measure")
 
 
 @pytest.mark.parametrize("cut", STEPS)
@@ -59,7 +85,7 @@ def test_step_that_was_cut_off_after_its_effect_may_run_twice(installation: Inst
         with pytest.raises(KeyboardInterrupt):
             engine.work_on(Workflow.DOWNLOAD, SID)
         engine.work()
-        assert [engine.ran.count(name) - (name == cut) for name in STEPS] == [1, 1, 1, 1]
+        assert [engine.ran.count(name) - (name == cut) for name in STEPS] == [1] * len(STEPS)
         assert len(recorded.files(Layer.CLOUD)) == 1 and len(recorded.files(Layer.CLOUD_CHANNEL)) == 2
         found = recorded.transcript(TranscriptKind.FINAL)
         assert found is not None and found.revision == 1
@@ -90,7 +116,7 @@ def test_refused_credentials_park_the_recording_and_the_call_gets_its_verdict(re
     reason = "the carrier refused our credentials (401): check TWILIO_API_KEY_SID and its secret"
     assert (recorded.recording().state, recorded.recording().failure) == (CloudState.PARKED, reason)
     assert published(recorded)[:2] == [("download", "running"), ("download", "parked")]
-    assert published(recorded)[2:] == both("transcribe", "compare")
+    assert published(recorded)[2:] == both("transcribe", "compare", "measure")
     parked = [event for event in recorded.installation.stored_events() if event.data.get("state") == "parked"]
     assert reason in [event.data.get("reason") for event in parked]
     live = recorded.transcript(TranscriptKind.LIVE)
@@ -124,10 +150,10 @@ def test_engine_that_fails_parks_its_step_and_the_call_is_judged(recorded: Recor
     assert engine.work_through() == [1.0, 2.0, 4.0, 8.0, 16.0]
     [item] = engine.unfinished()
     assert (item.step, item.failure) == ("transcribe", "EngineError: no model, 6 times")
-    assert published(recorded)[-4:] == [
+    assert published(recorded)[-6:] == [
         ("transcribe", "running"),
         ("transcribe", "parked"),
-        *both("compare"),
+        *both("compare", "measure"),
     ]
     assert recorded.call.verdict is Verdict.VERIFIED
     assert recorded.transcript(TranscriptKind.FINAL) is None
@@ -163,7 +189,8 @@ def test_without_a_recording_the_live_side_gives_transcript_and_verdict(
     with recorded_call(installation, state=CloudState.EXPECTED) as recorded:
         recorded.report(state)
         recorded.engine().work_on(Workflow.NO_RECORDING, SID)
-        assert published(recorded) == both("transcribe", "compare")
+        assert published(recorded) == both("transcribe", "compare", "measure")
         assert recorded.server.seen == []
         assert final_roles(recorded) == [Role.AGENT, Role.TECHNICIAN]
+        assert measures_of(recorded).agent.first_word_ms == pytest.approx(400, abs=32)  # of the live layers
         assert recorded.call.state is CallState.CLOSED and recorded.call.verdict is not None

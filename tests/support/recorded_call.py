@@ -23,6 +23,7 @@ from callreel.domain.work import Workflow
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import Body
+from callreel.postcall.measuring import Measuring
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.postcall.workflows import PostCallWorkflows
 from callreel.store.calls import layers, recordings
@@ -133,6 +134,7 @@ class Recorded:
             self.downloading(),
             self.transcribing(decode),
             self.comparing(),
+            self.measuring(),
         )
         bodies: dict[Workflow, Body] = {
             Workflow.DOWNLOAD: made.download, Workflow.TRANSCRIBE: made.transcribe, Workflow.COMPARE: made.compare,
@@ -148,6 +150,10 @@ class Recorded:
             FinalEngine(Capabilities("final", "model-1", False, True, True, True), lambda segments, language: [_transcription(one(samples)) for samples in segments]),
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
+
+    def measuring(self) -> Measuring:
+        installation = self.installation
+        return Measuring(installation.database, installation.blobs, LoudnessDetector, 1_000)
 
     def comparing(self, *, tracks: int = 2) -> LayerComparison:
         installation = self.installation

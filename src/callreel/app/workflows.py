@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from callreel.app.engines import start_requested_engine
+from callreel.app.measuring import measuring_of
 from callreel.app.redaction import redactor_of
 from callreel.app.runtime import Runtime, T, heartbeats, tasks
 from callreel.app.schedules import eraser_of
@@ -99,7 +100,7 @@ async def _register_post_call(runtime: Runtime) -> None:
     )
     workflows = PostCallWorkflows(
         runtime.database, runtime.publisher, downloader, _transcriber(runtime, engine), comparison,
-        runtime.stage_times, redacts=settings.redaction is not RedactionPolicy.OFF,
+        measuring_of(settings, runtime), runtime.stage_times, redacts=settings.redaction is not RedactionPolicy.OFF,
     )  # fmt: skip
     workflows.register(runtime.durable, _policy(settings))
     redactor_of(settings, runtime).register(runtime.durable, COMPARE_QUEUE, _policy(settings))

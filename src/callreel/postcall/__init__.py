@@ -1,1 +1,1 @@
-"""Durable work after a call: download, split, transcribe, compare, reconcile."""
+"""Durable work after a call: download, split, transcribe, compare, measure, reconcile."""

@@ -2,9 +2,9 @@
 
     download: download the recording, split it, then transcribe
     transcribe: transcribe both channels, then compare
-    compare: compare the layers and give the verdict, then redact if the policy says so
+    compare: compare the layers and give the verdict, measure how the call went, then redact if the policy says so
     no-recording: keep the live transcript as the final one unless another recording of the call gives its text, then
-                  give the verdict (the carrier has no recording, or one whose channels cannot be attributed)
+                  give the verdict and measure (the carrier has no recording, or one whose channels cannot be attributed)
 
 Each workflow waits in a queue, which processes work on as their settings say: downloading costs the network, transcribing
 an engine, comparing a moment of processor time. Each step is idempotent and keyed by the recording. Where a workflow is
@@ -24,6 +24,7 @@ from callreel.domain.work import Workflow, WorkQueue, order_key, subject_of
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import DurableEngine, RetryPolicy, StepFailedError, Steps
+from callreel.postcall.measuring import Measuring
 from callreel.postcall.transcription import FinalTranscriber
 from callreel.runtime.clock import Clock
 from callreel.runtime.stage_times import StageTimes
@@ -51,6 +52,7 @@ class PostCallWorkflows:
         downloader: RecordingDownloader,
         transcriber: FinalTranscriber,
         comparison: LayerComparison,
+        measuring: Measuring,
         times: StageTimes | None = None,
         *,
         redacts: bool = False,
@@ -62,6 +64,7 @@ class PostCallWorkflows:
         self._downloader = downloader
         self._transcriber = transcriber
         self._comparison = comparison
+        self._measuring = measuring
         self._times = times or StageTimes()
 
     def register(self, engine: DurableEngine, decide: RetryPolicy) -> None:
@@ -99,14 +102,23 @@ class PostCallWorkflows:
     def compare(self, steps: Steps, key: str) -> None:
         """Compare the layers and give the call its verdict."""
         sid = RecordingSid(subject_of(key))
-        self._stage(steps, "compare", sid, self._comparison.compare)
-        self._redact(steps, sid, key)
+        self._judge(steps, sid, key)
 
     def no_recording(self, steps: Steps, key: str) -> None:
         """Give the call the transcript and the verdict that its live layers allow."""
         sid = RecordingSid(subject_of(key))
         self._stage(steps, "transcribe", sid, self._transcriber.without_recording)
+        self._judge(steps, sid, key)
+
+    def _judge(self, steps: Steps, sid: RecordingSid, key: str) -> None:
+        """Compare and measure, then redact: redacting may silence what is measured."""
         self._stage(steps, "compare", sid, self._comparison.compare)
+        try:
+            self._stage(steps, "measure", sid, self._measuring.measure)
+        except StepFailedError as failed:
+            if failed.retry.parked:
+                self._redact(steps, sid, key)
+            raise
         self._redact(steps, sid, key)
 
     def _redact(self, steps: Steps, sid: RecordingSid, key: str) -> None:

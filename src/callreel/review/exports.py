@@ -14,6 +14,7 @@ from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
 from callreel.redaction.masking import masked_turns
+from callreel.review.measured import measures_summary
 from callreel.review.redacted_view import stretches_to_mask
 from callreel.review.summary import (
     call_head,
@@ -24,7 +25,7 @@ from callreel.review.summary import (
     pause_summary,
     revision_head,
 )
-from callreel.store.calls import calls, consents, pauses
+from callreel.store.calls import calls, consents, measures, pauses
 from callreel.store.people import technicians
 from callreel.store.transcripts import revisions
 
@@ -83,6 +84,7 @@ def export_transcript(
         case Format.JSON:
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
             head["consent"] = consent_summary(conn, call_id)
+            head["measures"] = measures_summary(measures.of_call(conn, call_id))
             return transcript_json({**_json_head(head, shown), "pauses": listed}, turns)
     lines = [
         ("Call", row.id),

@@ -16,6 +16,7 @@ from callreel.domain.transcript import Final, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Comparison, Reason
 from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.costs import between_ms, cost_of, main_recording
+from callreel.review.measured import measures_summary
 from callreel.review.redacted_view import redaction_summary, stretches_to_mask
 from callreel.store.calls import (
     calls,
@@ -25,6 +26,7 @@ from callreel.store.calls import (
     holds,
     layers,
     legs,
+    measures,
     notes,
     pauses,
     recordings,
@@ -94,6 +96,7 @@ def call_summary(
         "pauses": [pause_summary(pause, live_offset_ms(row)) for pause in pauses.of_call(conn, call_id)],
         "disk_lost_ms": disk_lost_ms(streams.of_call(conn, call_id)),
         "live_score": _live_score(live_scores.of_call(conn, call_id)),
+        "measures": measures_summary(measures.of_call(conn, call_id)),
         "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
         "recording": _recording(recording),
         "cost": _cost(conn, row, recording, prices),

@@ -57,6 +57,12 @@ class SpeechSettings(BaseSettings):
         default={},
         description="More options for the engine as name=value,name=value; prefix an option with a name for another engine, as openai.retries=5.",
     )
+    dead_air_s: float = Field(
+        default=5,
+        ge=1,
+        le=600,
+        description="A silence of both parties of at least this length is listed for a call, in seconds.",
+    )
     vocabulary: Phrases = Field(
         default=(),
         description="Custom vocabulary: words and names that engines should expect, separated by commas. Users can add more on the pages.",

@@ -44,6 +44,8 @@ export function followCall(page: HTMLElement): void {
     pause: (pause: Pause) => page.querySelector<RecordingPause>("recording-pause")?.apply(pause),
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
+    // The verdict closes the call before it is measured.
+    stage: ({ stage }: { stage: string }) => (stage === "measure" ? refresh() : storedChange()),
     call: ({ state, roles_swapped }: { state?: string; roles_swapped?: boolean }) =>
       state === "erased" || roles_swapped !== undefined ? location.reload() : storedChange(),
     transcript: ({ redacted }: { redacted?: boolean }) =>

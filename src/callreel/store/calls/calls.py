@@ -12,6 +12,7 @@ from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.runtime.log import remember
+from callreel.store.calls import measures
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, fetch_one, values_of
@@ -118,13 +119,14 @@ def set_language(conn: Connection, call_id: CallId, language: str) -> None:
 def set_roles_swapped(conn: Connection, call_id: CallId, swapped: bool) -> bool:
     """Display the roles swapped or as recorded, and return whether that changed anything.
 
-    The search index, which also counts each role's speech, has the displayed roles.
+    The search index, which also counts each role's speech, and the measures have the displayed roles.
     """
     changed = update(calls).where(calls.c.id == call_id, calls.c.roles_swapped != swapped)
     if conn.execute(changed.values(roles_swapped=swapped)).rowcount == 0:
         return False
     other = case((turn_index.c.role == Role.AGENT, Role.TECHNICIAN.value), else_=Role.AGENT.value)
     conn.execute(update(turn_index).where(turn_index.c.call_id == call_id).values(role=other))
+    measures.swap_roles(conn, call_id)
     return True
 
 

@@ -30,6 +30,7 @@ from callreel.domain.access import Scope, UserRole
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.consent import Answer, Mode, OnDecline, Policy
 from callreel.domain.events import EventKind
+from callreel.domain.measures import CallMeasures
 from callreel.domain.note import NoteKind
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
 from callreel.domain.recording import Archived, CloudState, Layer, LayerState
@@ -354,6 +355,33 @@ live_scores = _table(
     Column("replaced", Integer),
     Column("missing", Integer),
     Column("added", Integer),
+)
+
+# How a call went, with the displayed roles. The columns beside `document` are for filters, sorting and sums.
+measures = _table(
+    "measures",
+    Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    # Of the call, so that an index gives the newest first among equals.
+    Column("created_at", UTCDateTime, nullable=False, index=True),
+    Column("definitions", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("ringing_ms", Integer),
+    Column("paused_ms", Integer, nullable=False),
+    Column("agent_talk_ms", Integer, nullable=False),
+    Column("technician_talk_ms", Integer, nullable=False),
+    Column("agent_ratio", Float),
+    Column("longest_turn_ms", Integer, nullable=False),
+    Column("silences", Integer, nullable=False),
+    Column("silence_ms", Integer, nullable=False),
+    Column("overlap_ms", Integer, nullable=False),
+    Column("agent_interruptions", Integer, nullable=False),
+    Column("interruptions", Integer, nullable=False),
+    Column("document", Structured(CallMeasures), nullable=False),
+    Index(None, "duration_ms", "created_at", "call_id"),
+    Index(None, "agent_ratio", "created_at", "call_id"),
+    Index(None, "longest_turn_ms", "created_at", "call_id"),
+    Index(None, "silence_ms", "created_at", "call_id"),
+    Index(None, "interruptions", "created_at", "call_id"),
 )
 
 live_events = _table(

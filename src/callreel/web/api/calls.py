@@ -17,8 +17,9 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.retention.policies import expiry_summary
+from callreel.review.measured import measures_head
 from callreel.review.summary import Summary, call_head, call_summary, standings
-from callreel.store.calls import call_list, notes
+from callreel.store.calls import call_list, measures, notes
 from callreel.store.calls.call_list import CallFilter, Position
 from callreel.store.people import technicians
 from callreel.store.transcripts import search
@@ -123,6 +124,7 @@ def call_page(conn: Connection, wanted: CallFilter, limit: int, before: Position
     noted = notes.counts(conn, ids)
     names = technicians.names_of(conn, {row.remote_number for row in shown})
     standing = standings(conn, ids)
+    measured = measures.heads(conn, ids)
     hits = search.hits_of(conn, ids, wanted.query)
     return {
         "calls": [
@@ -130,6 +132,7 @@ def call_page(conn: Connection, wanted: CallFilter, limit: int, before: Position
                 **call_head(row, names),
                 **standing[row.id],
                 "notes": noted.get(row.id, 0),
+                "measures": measures_head(measured.get(row.id)),
                 **_hits(hits.get(row.id, Hits())),
             }
             for row in shown

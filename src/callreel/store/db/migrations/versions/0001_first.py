@@ -238,6 +238,29 @@ def upgrade() -> None:
         sa.Column("added", sa.Integer),
     )
     op.create_table(
+        "measures",
+        sa.Column("call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("created_at", _TIME, nullable=False, index=True),
+        sa.Column("definitions", sa.Integer, nullable=False),
+        sa.Column("duration_ms", sa.Integer, nullable=False),
+        sa.Column("ringing_ms", sa.Integer),
+        sa.Column("paused_ms", sa.Integer, nullable=False),
+        sa.Column("agent_talk_ms", sa.Integer, nullable=False),
+        sa.Column("technician_talk_ms", sa.Integer, nullable=False),
+        sa.Column("agent_ratio", sa.Float),
+        sa.Column("longest_turn_ms", sa.Integer, nullable=False),
+        sa.Column("silences", sa.Integer, nullable=False),
+        sa.Column("silence_ms", sa.Integer, nullable=False),
+        sa.Column("overlap_ms", sa.Integer, nullable=False),
+        sa.Column("agent_interruptions", sa.Integer, nullable=False),
+        sa.Column("interruptions", sa.Integer, nullable=False),
+        sa.Column("document", _JSON, nullable=False),
+        *(
+            sa.Index(None, measure, "created_at", "call_id")
+            for measure in ("duration_ms", "agent_ratio", "longest_turn_ms", "silence_ms", "interruptions")
+        ),
+    )
+    op.create_table(
         "live_events",
         sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
