@@ -60,3 +60,12 @@ def test_sign_in_stores_address_and_device(stranger: TestClient, place: Seed) ->
     with place.database.read() as conn:
         [row] = session_rows.all_open(conn, datetime.now(UTC))
     assert row.address == "testclient" and row.device.startswith("Firefox/1") and len(row.device) == 200
+
+
+def test_every_session_stores_a_device_that_databases_accept(signed_in: As, place: Seed) -> None:
+    ada = signed_in("ada")
+    change = {"current": PASSWORD, "new": PASSWORD + "2"}
+    answer = ada.post("/api/v1/people/me/password", json=change, headers={"User-Agent": "Fire\0fox"})
+    assert answer.status_code == 204
+    with place.database.read() as conn:
+        assert [row.device for row in session_rows.all_open(conn, datetime.now(UTC))] == ["Firefox"]

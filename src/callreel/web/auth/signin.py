@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.audit.pending import describe
+from callreel.store.db.types import storable_text
 from callreel.store.people import api_tokens, sessions, users
 from callreel.store.people.users import UserRow
 from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
@@ -120,7 +121,8 @@ class SignIn:
     async def open_session(self, user_id: int, address: str = "", device: str = "") -> str:
         """A new session's token. `device` is the browser's own description."""
         token = new_token()
-        await asyncio.to_thread(self._open, token, user_id, address, device[:LONGEST_DEVICE])
+        device = storable_text(device)[:LONGEST_DEVICE]
+        await asyncio.to_thread(self._open, token, user_id, address, device)
         return token
 
     async def hashed(self, password: str) -> str:

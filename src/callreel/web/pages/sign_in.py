@@ -9,7 +9,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.store.audit.pending import describe
-from callreel.store.db.types import storable_text
 from callreel.web.auth import welcome
 from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.origin import limited_address, local_path
@@ -157,7 +156,7 @@ def _signed_in(context: WebContext, sign_in: SignIn, token: str, target: str) ->
 
 
 def _device(request: Request) -> str:
-    return storable_text(request.headers.get("user-agent", ""))
+    return request.headers.get("user-agent", "")
 
 
 def _address(request: Request) -> str:
