@@ -14,7 +14,8 @@ import numpy as np
 from callreel.audio import mulaw, wav
 from callreel.audio.resample import upsampled
 from callreel.audio.samples import Samples
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Direction, Role

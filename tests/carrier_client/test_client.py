@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from callreel.audio import wav
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import RecordingSid
 from callreel.simulator.rest.resources import page_json, recording_json

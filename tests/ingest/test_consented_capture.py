@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from callreel.carrier_client.client import CarrierAccess
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.consent import Answer, Mode, Stamp
 from callreel.domain.ids import CallId
 from callreel.ingest import consented_capture

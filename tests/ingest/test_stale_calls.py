@@ -3,7 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, StreamSid
 from callreel.ingest.stale_calls import STALE_AFTER_S, StaleCalls

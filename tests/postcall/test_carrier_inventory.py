@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState

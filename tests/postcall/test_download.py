@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from callreel.audio.samples import Samples
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import Role
 from callreel.domain.errors import CallErasedError, CarrierError
 from callreel.domain.events import EventKind

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import CallState
 from callreel.domain.cost import Prices
 from callreel.domain.ids import RecordingSid

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.call import CallState
 from callreel.domain.errors import CarrierError, StoreError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.retention import DataKind, parse_rules
 from callreel.retention.legal_hold import LegalHolds

@@ -13,7 +13,8 @@ from callreel.asr.engine import Capabilities, RecognizedWord, Transcription
 from callreel.audio import wav
 from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import Role, Topology, Track
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile

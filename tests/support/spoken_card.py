@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId

@@ -10,7 +10,8 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.cost import Prices

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Scope
 from callreel.domain.ids import CallId

@@ -1,6 +1,6 @@
 """The carrier's part of the settings as options of the lower packages: signatures, TwiML, REST access."""
 
-from callreel.carrier_client.client import CarrierAccess
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.redaction import RedactionPolicy
 from callreel.ingest.voice_request import AnswerOptions
 from callreel.settings import Settings
@@ -41,6 +41,16 @@ def answer_options(settings: Settings) -> AnswerOptions:
         redact=settings.redaction is not RedactionPolicy.OFF,
         token_ttl_s=settings.media_token_ttl_s,
         jurisdictions=settings.jurisdictions,
+    )
+
+
+def account_access(settings: Settings) -> CarrierAccess:
+    """Credentials for the account's configuration: the auth token if it is set, since a key reaches no keys."""
+    if settings.auth_token is None or settings.account_sid is None:
+        return carrier_access(settings)
+    token = settings.auth_token.get_secret_value()
+    return CarrierAccess(
+        settings.carrier_api_url, settings.account_sid, settings.account_sid, token, settings.fetch_timeout_s
     )
 
 

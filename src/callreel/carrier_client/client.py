@@ -6,45 +6,32 @@ An interrupted download is resumed if the carrier allows it, else restarted; a f
 and its header are correct.
 """
 
-import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import httpx2
-from twilio.base.exceptions import TwilioException
-from twilio.http import HttpClient
-from twilio.http.response import Response
-from twilio.rest import Client
 from twilio.rest.api.v2010.account.recording import RecordingInstance, RecordingPage
 
 from callreel.audio import wav
+from callreel.carrier_client.rest import (
+    CarrierAccess,
+    account_of,
+    deleted,
+    http_client,
+    readable,
+    refusal,
+)
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
-from callreel.runtime.outgoing import AddressRefusedError, redirects_guarded
+from callreel.runtime.outgoing import AddressRefusedError
 from callreel.store.files.part_file import PartFile
 from callreel.twilio.rest_resources import RecordingResource
 from callreel.twilio.webhooks import TERMINAL
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class CarrierAccess:
-    """Address and credentials of the carrier's REST API. `username` is an API key SID or the account SID."""
-
-    api_url: str
-    account_sid: str
-    username: str
-    password: str
-    timeout_s: float = 30.0
-
-    @property
-    def usable(self) -> bool:
-        return bool(self.account_sid and self.username and self.password)
 
 
 class CarrierRecordings:
@@ -53,20 +40,9 @@ class CarrierRecordings:
     def __init__(self, access: CarrierAccess, transport: httpx2.BaseTransport | None = None) -> None:
         """`transport` leads to the API's host; by default the client's own."""
         self._access = access
-        self._http = httpx2.Client(
-            auth=(access.username, access.password),
-            timeout=access.timeout_s,
-            follow_redirects=True,  # the client drops our credentials when a redirect leaves the host
-            mounts=redirects_guarded(access.api_url, transport),
-        )
-        # Without this environment, TWILIO_EDGE and TWILIO_REGION would redirect requests to another host.
-        client = Client(
-            access.username, access.password, access.account_sid,
-            http_client=_Http(self._http, access.api_url), environment={"TWILIO_EDGE": ""},
-        )  # fmt: skip
-        client.api.base_url = access.api_url
+        self._http = http_client(access, transport)
         # Here rather than at first use: the library imports the API now, and a stream restart must not wait for that.
-        self._account = client.api.v2010.accounts(access.account_sid)
+        self._account = account_of(access, self._http)
 
     @property
     def usable(self) -> bool:
@@ -78,19 +54,19 @@ class CarrierRecordings:
 
     def of_leg(self, leg_sid: LegSid) -> list[RecordingResource]:
         """All recordings that the carrier lists for a call's parent leg."""
-        with _readable("a list of recordings"):
+        with readable("a list of recordings"):
             return list(_listed(self._account.recordings.page(call_sid=leg_sid, page_size=100)))
 
     def since(self, day: date) -> Iterator[RecordingResource]:
         """All recordings of the account that began on `day` (UTC) or later, newest first."""
-        with _readable("a list of recordings"):
+        with readable("a list of recordings"):
             # As text: the library would convert a date to a time, which the API's filter by day does not support.
             first = self._account.recordings.page(date_created_after=day.isoformat(), page_size=1000)
             yield from _listed(first)
 
     def is_over(self, leg_sid: LegSid) -> bool:
         """Whether a leg has ended, or is unknown to the carrier."""
-        with _readable("a query for a call"):
+        with readable("a query for a call"):
             try:
                 return str(self._account.calls(leg_sid).fetch().status) in TERMINAL
             except CarrierError as error:
@@ -100,14 +76,14 @@ class CarrierRecordings:
 
     def delete(self, sid: RecordingSid) -> bool:
         """Delete the carrier's copy; False when it was deleted already."""
-        return _deleted(self._account.recordings(sid).delete)
+        return deleted(self._account.recordings(sid).delete)
 
     def delete_transcriptions(self, sid: RecordingSid) -> int:
         """Delete the carrier's own transcriptions of a recording; returns how many there were.
 
         They are separate resources (`Recordings/{RE…}/Transcriptions/{TR…}`), which remain when the recording is deleted.
         """
-        with _readable("a list of transcriptions"):
+        with readable("a list of transcriptions"):
             try:
                 found = [
                     text.sid for text in self._account.recordings(sid).transcriptions.list(page_size=1000)
@@ -116,22 +92,22 @@ class CarrierRecordings:
                 if error.status == 404:
                     return 0
                 raise
-        return sum(_deleted(self._account.transcriptions(text).delete) for text in found)
+        return sum(deleted(self._account.transcriptions(text).delete) for text in found)
 
     def start_stream(self, leg_sid: LegSid, **options: str) -> None:
         """Start a media stream of a live leg; `options` as the carrier's library names them."""
-        with _readable("a request for a stream"):
+        with readable("a request for a stream"):
             self._account.calls(leg_sid).streams.create(**options)
 
     def set_paused(self, leg_sid: LegSid, sid: str, *, paused: bool) -> None:
         """Pause a running recording, so that it records silence and keeps its length, or resume it."""
         status = {"status": "paused", "pause_behavior": "silence"} if paused else {"status": "in-progress"}
-        with _readable("a request to pause a recording" if paused else "a request to resume a recording"):
+        with readable("a request to pause a recording" if paused else "a request to resume a recording"):
             self._account.calls(leg_sid).recordings(sid).update(**status)
 
     def start_recording(self, leg_sid: LegSid, **options: str | list[str]) -> None:
         """Start a recording of a live leg, or keep the one that was started so; `options` as for `start_stream`."""
-        with _readable("a request for a recording"):
+        with readable("a request for a recording"):
             self._account.calls(leg_sid).recordings.create(**options)
 
     def download(self, sid: RecordingSid, part: PartFile) -> wav.WavInfo:
@@ -163,7 +139,7 @@ class CarrierRecordings:
             raise _broken("the part downloaded before does not match the file")
         if answer.status_code not in (200, 206):
             # A recording may not be available yet right after its callback (reference/twilio.md, section 6.3).
-            raise _refusal(answer, passing=(404,))
+            raise refusal(answer, passing=(404,))
         length = answer.headers.get("Content-Length")
         if length is None or answer.headers.get("Content-Encoding"):
             return None
@@ -184,74 +160,6 @@ class CarrierRecordings:
             part.clear()
             raise _broken(f"the file broke off {info.missing_bytes} bytes before its end")
         return info
-
-
-class _Http(HttpClient):  # type: ignore[misc]
-    """Our HTTP client for the carrier's library; raises error responses, with their `Retry-After`, as CarrierError."""
-
-    def __init__(self, client: httpx2.Client, api_url: str) -> None:
-        super().__init__(log, is_async=False)
-        self._client = client
-        self._api_url = api_url
-
-    def request(
-        self,
-        method: str,
-        uri: str,
-        params: dict[str, Any] | None = None,
-        data: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        timeout: float | None = None,
-        allow_redirects: bool = False,
-    ) -> Response:
-        if not uri.startswith(f"{self._api_url}/"):
-            raise CarrierError("the carrier's list continues on another host", retryable=False)
-        try:
-            answer = self._client.request(
-                method, uri, params=params, data=data, headers=headers, auth=auth, follow_redirects=False
-            )
-        except httpx2.HTTPError as error:
-            raise CarrierError(
-                f"the carrier cannot be reached: {type(error).__name__}", retryable=True
-            ) from None
-        if answer.status_code >= 300:
-            raise _refusal(answer)
-        return Response(answer.status_code, answer.text, answer.headers)
-
-
-@contextmanager
-def _readable(what: str) -> Iterator[None]:
-    """Raise responses that the library cannot parse as CarrierError, and add the request to error responses."""
-    try:
-        yield
-    except CarrierError as error:
-        if error.status is None:
-            raise
-        raise CarrierError(
-            f"{error} to {what}",
-            retryable=error.retryable,
-            status=error.status,
-            retry_after_s=error.retry_after_s,
-        ) from None
-    except json.JSONDecodeError:
-        raise CarrierError(f"the carrier answered {what} with no JSON", retryable=True) from None
-    except (TwilioException, ValueError, KeyError, TypeError, AttributeError):
-        raise CarrierError(
-            f"the carrier's answer to {what} has an unexpected form", retryable=False
-        ) from None
-
-
-def _deleted(delete: Callable[[], bool]) -> bool:
-    """Whether there was something to delete."""
-    with _readable("a deletion"):
-        try:
-            delete()
-        except CarrierError as error:
-            if error.status == 404:
-                return False
-            raise
-    return True
 
 
 def _listed(page: RecordingPage | None) -> Iterator[RecordingResource]:
@@ -291,23 +199,6 @@ def _resource(found: RecordingInstance) -> RecordingResource:
 def _broken(what: str) -> CarrierError:
     """The error for an incomplete download, which the next attempt may complete."""
     return CarrierError(what, retryable=True)
-
-
-def _refusal(answer: httpx2.Response, passing: tuple[int, ...] = ()) -> CarrierError:
-    """The error for an unsuccessful response. Statuses in `passing` count as transient, besides the usual ones."""
-    status = answer.status_code
-    return CarrierError(
-        f"the carrier answered {status}",
-        retryable=status in (408, 429, *passing) or status >= 500,
-        status=status,
-        retry_after_s=_retry_after_s(answer),
-    )
-
-
-def _retry_after_s(answer: httpx2.Response) -> float | None:
-    """The carrier sends seconds, never a date."""
-    wait = answer.headers.get("Retry-After", "")
-    return float(wait) if wait.isdigit() else None
 
 
 def _read_at(file: BinaryIO, at: int, count: int) -> bytes:

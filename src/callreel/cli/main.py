@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from callreel import __version__
 from callreel.cli import (
+    account,
     archive,
     audit,
     backup,
@@ -56,7 +57,7 @@ app = typer.Typer(
 
 _PANELS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Try": (demo.demo, simulate.simulate),
-    "Run": (serve.serve, serve.work, user.app),
+    "Run": (serve.serve, serve.work, account.app, user.app),
     "Keep": (
         check.check,
         transcribe.transcribe,

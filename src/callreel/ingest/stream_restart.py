@@ -7,7 +7,8 @@ started over REST, with a token of its own, and continues the call's lanes (refe
 import logging
 from collections.abc import Callable
 
-from callreel.carrier_client.client import CarrierAccess, CarrierRecordings
+from callreel.carrier_client.client import CarrierRecordings
+from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import CallState
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import CallId, LegSid

@@ -72,6 +72,11 @@ def check(settings: Settings) -> None:
         )
 
 
+def field_of(key: str) -> str | None:
+    """The field that a key of the settings file sets, in any of its spellings."""
+    return _keys().get(key.lower())
+
+
 def _keys() -> dict[str, str]:
     """Maps every spelling of a setting, in lower case, to the name of its field."""
     keys = {}

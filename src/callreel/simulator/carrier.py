@@ -137,6 +137,11 @@ class SimulatedCarrier:
     def account(self) -> Account:
         return self._config.account
 
+    @property
+    def configuration(self) -> AccountConfiguration:
+        """Keys, apps and numbers of the account, as they are now."""
+        return self._configuration
+
     def set_technician(self, technician: Technician) -> None:
         """From the next call on `technician` is the party that browsers reach, and that calls them."""
         self._technician = technician
