@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callreel.cli import probes
-from callreel.ops.diagnosis import Mark
+from callreel.cli import doctor, probes
+from callreel.ops.diagnosis import Finding, Mark
 from callreel.settings import Settings
-from tests.support.program import callreel, the_line
+from tests.support.program import callreel, free_port, the_line
 
 NUMBER = {"TWILIO_PHONE_NUMBER": "+12025550123"}
 
@@ -74,3 +74,34 @@ async def test_tunnel_is_compared_with_the_public_address(
 def test_probes_use_the_local_address_of_the_server() -> None:
     assert probes.local_url(Settings(host="0.0.0.0", port=81)) == "http://127.0.0.1:81"
     assert probes.local_url(Settings(host="::1", port=81)) == "http://[::1]:81"
+
+
+def test_invented_credentials_fail(tmp_path: Path) -> None:
+    """Offline, they cannot be checked, which is a failure too."""
+    extra = {
+        "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
+        "TWILIO_AUTH_TOKEN": "invented",
+        "CALLREEL_CARRIER_API_URL": f"http://127.0.0.1:{free_port()}",
+        "CALLREEL_ENGINE": "python:tests.asr.scripted",
+        **NUMBER,
+    }
+    run = callreel("doctor", folder=tmp_path, extra=extra)
+    assert run.returncode == 1
+    assert "✗ carrier: not checked at http://127.0.0.1:" in run.stdout
+    assert "all is well" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("marks", "verdict"),
+    [
+        ("✗!", "1 problem, 1 warning"),
+        ("✗✗!!", "2 problems, 2 warnings"),
+        ("✓", "no problems"),
+        ("!", "no problems, 1 warning"),
+    ],
+)
+def test_verdict_counts_in_correct_grammar(
+    marks: str, verdict: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doctor._print([Finding(Mark(mark), "x", "y") for mark in marks])
+    assert capsys.readouterr().out.endswith(f"callreel doctor: {verdict}\n")

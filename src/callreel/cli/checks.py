@@ -5,15 +5,19 @@ import platform
 import shutil
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from callreel.domain.errors import CallreelError
 from callreel.ops.diagnosis import Finding, Mark
+from callreel.runtime.loopback import is_loopback
 from callreel.runtime.private_process import open_to_others
 from callreel.settings import Settings, env_name
 
 _GB = 1_000_000_000
 LOW_SPACE_GB = 2.0
+CARRIER_TIMEOUT_S = 10.0
 # 60 s of a call: both live layers of two roles, the cloud recording and its two channels.
 BYTES_A_MINUTE = 2 * 960_000 + 2 * 1_920_000 + 2 * 1_920_000
 
@@ -97,12 +101,39 @@ def check_credentials(settings: Settings) -> list[Finding]:
     return found
 
 
+def check_account(settings: Settings, timeout_s: float = CARRIER_TIMEOUT_S) -> list[Finding]:
+    """Ask the carrier whether it accepts the credentials, and whether number and TwiML app lead to this server."""
+    from callreel.app.carrier import account_access, carrier_access
+    from callreel.ops.account_check import AccountSettings
+    from callreel.ops.account_check import check_account as ask
+
+    if settings.account_sid is None:
+        return []
+    token, key = settings.auth_token, settings.api_key_secret
+    by_token, by_key = (
+        replace(access(settings), timeout_s=timeout_s) for access in (account_access, carrier_access)
+    )
+    # The stand-in carrier on this machine reaches what the real one cannot.
+    stand_in = is_loopback(urlsplit(settings.carrier_api_url).hostname)
+    local = is_loopback(urlsplit(settings.public_url).hostname) and not stand_in
+    return ask(
+        AccountSettings(
+            by_token=by_token if token is not None else None,
+            by_key=by_key if key is not None else None,
+            public_url=settings.public_url,
+            public_url_is_local=local,
+            app_sid=settings.twiml_app_sid,
+            number=settings.caller_id,
+        )
+    )
+
+
 _REMEDIES = {
-    "account_sid": "copy the account SID from the carrier's console",
+    "account_sid": "run callreel account setup, or copy the account SID from the carrier's console",
     "auth_token": "copy the auth token from the carrier's console: webhooks cannot be validated without it",
-    "api_key_sid": "create a standard API key in the carrier's console: browsers cannot call without it",
+    "api_key_sid": "run callreel account setup, which creates an API key: browsers cannot call without it",
     "api_key_secret": "the console showed it once, when the API key was created; create another key if it is lost",
-    "twiml_app_sid": "create a TwiML app whose voice URL is /twilio/voice on this server: browsers cannot call without it",
+    "twiml_app_sid": "run callreel account setup, which creates the TwiML app: browsers cannot call without it",
     "caller_id": "set it to your number at the carrier, such as +15551234567",
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"✓": "green", "!": "yellow", "✗": "red"}
 
-_HELP = """Diagnose the installation: machine, settings, folders, engine, server, public address, carrier endpoints.
+_HELP = """Diagnose the installation: machine, settings, folders, engine, carrier account, server, public address, endpoints.
 
 Exit code 1 if a check fails. Examples:
 
@@ -49,6 +49,7 @@ def diagnose(context: typer.Context) -> None:
     found.append(checks.check_database(settings))
     found += checks.check_engine(settings)
     found += checks.check_credentials(settings)
+    found += checks.check_account(settings)
     found += asyncio.run(probes.probe(settings))
     raise typer.Exit(_print(found))
 
@@ -149,8 +150,13 @@ def _print(findings: list[Finding]) -> int:
         line.stylize(_COLOURS[finding.mark], 0, 1)
         console.print(line, soft_wrap=True)
     failures, warnings = (sum(finding.mark == mark for finding in findings) for mark in "✗!")
-    verdict = f"{failures} problems" if failures else "no problems"
+    verdict = _counted(failures, "problem") if failures else "no problems"
     console.print(
-        f"callreel doctor: {verdict}" + (f", {warnings} warnings" if warnings else ""), highlight=False
+        f"callreel doctor: {verdict}" + (f", {_counted(warnings, 'warning')}" if warnings else ""),
+        highlight=False,
     )
     return 1 if failures else 0
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
