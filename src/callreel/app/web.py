@@ -66,7 +66,7 @@ def web_app(
     )  # fmt: skip
     carrier = CarrierServices(
         signature_check(settings), settings.public_url, answering, consent, intake, runtime.commits,
-        live.counters,
+        live.counters, dry_runs=demo,
     )  # fmt: skip
     context = WebContext(
         runtime.database,

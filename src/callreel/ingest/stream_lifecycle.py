@@ -142,7 +142,10 @@ class StreamLifecycle:
             return Written(tuple(layer_event(row.id, file) for file in files))
 
         await retry_until_stored("stream start", lambda: self._commits.commit(save, row.leg_sid))
-        log.info("stream joined", extra={"call_id": row.id, "leg_sid": started.leg_sid})
+        log.info(
+            "stream opened",
+            extra={"call_id": row.id, "leg_sid": started.leg_sid, "stream_sid": started.stream_sid},
+        )
         return stream
 
     def _new_lane(self, call: LiveCall, role: Role, paths: LanePaths, first_number: int) -> Lane:

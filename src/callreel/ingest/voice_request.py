@@ -41,6 +41,7 @@ LANGUAGE_PARAMETER = "Language"
 """The parameter with which the phone page may request a language."""
 RECORD_PARAMETER = "Record"
 """The parameter with which the phone page may request, by `no`, that the call is not recorded."""
+_PREVIEW_TOKEN = "dry-run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,17 @@ class VoiceRequestHandler:
             url = ConsentStep.of(stamp, Direction.OUTGOING).url(self._options.callback, "notice")
         return outgoing_document(self._options, decision.e164, token, url)
 
+    def preview(self, request: VoiceRequest) -> str:
+        """The TwiML of a call like `request` without a recording policy. Stores nothing: its stream would be refused."""
+        if request.direction is Direction.INCOMING:
+            return incoming_document(self._options, _PREVIEW_TOKEN)
+        if not self._options.caller_id:
+            return _refusal(request, "This server has no caller ID configured.")
+        decision = self._options.dial_policy.decide(request.to)
+        if isinstance(decision, Refused):
+            return _refusal(request, decision.reason)
+        return outgoing_document(self._options, decision.e164, _PREVIEW_TOKEN)
+
     def _store(
         self, request: VoiceRequest, *, agent: str, number: str, language: str = ""
     ) -> tuple[Stamp | None, str]:
@@ -224,6 +236,14 @@ class VoiceRequestHandler:
                     conn, token_hash(token), request.leg_sid, call_id, now, self._options.token_ttl_s
                 )
         self._publisher.publish(*events)
+        fields: dict[str, object] = {"call_id": call_id, "leg_sid": request.leg_sid}
+        if known is None:
+            log.info(
+                "call placed",
+                extra=fields | {"direction": request.direction, "agent": agent, "number": mask(number)},
+            )
+        captured = {"stream": bool(token), "recording": bool(token) and self._options.record}
+        log.info("TwiML generated", extra=fields | captured)
         return stamp, token
 
     def _wording(self, stamp: Stamp) -> Wording | None:

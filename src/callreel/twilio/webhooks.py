@@ -133,6 +133,21 @@ class RecordingProgress:
     def key(self) -> str:
         return f"{self.sid}:{self.status}"
 
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What a person looks for in the log after a call, without numbers."""
+        found = {
+            "leg_sid": self.leg_sid,
+            "recording_sid": self.sid,
+            "status": self.status,
+            "duration_s": self.duration_s,
+            "channels": self.channels,
+            "track": self.track,
+            "url": self.url,
+            "error_code": self.error_code,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
 
 def cloud_state(status: str) -> CloudState | None:
     """The state for a recording's status, in callbacks and in REST; None if unknown."""
