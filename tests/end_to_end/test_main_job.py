@@ -1,6 +1,7 @@
 """The main job on real sockets and files: outgoing, incoming, refused, and what is stored of each."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,40 @@ def test_summary_matches_the_files_of_the_call(house: House) -> None:
         assert layer["duration_ms"] == round(soundfile.info(path).duration * 1000)
         assert len(layer["sha256"]) == 64
     assert call["cost"]["total"] > 0
+    assert_steps_are_listed_and_logged(house, call)
+
+
+def assert_steps_are_listed_and_logged(house: House, call: dict[str, Any]) -> None:
+    """The timeline of a whole call, and the log lines that a person looks for after a test call."""
+    steps = [step["step"] for step in call["timeline"]]
+    expected = [
+        "placed",
+        "twiml",
+        "stream",
+        "layers",
+        "answered",
+        "ended",
+        "fetched",
+        "transcribed",
+        "verdict",
+    ]
+    assert [step for step in steps if step != "callback"] == expected
+    assert steps.count("callback") == 2
+    durations = {step["step"]: step["duration_ms"] for step in call["timeline"]}
+    assert all(durations[step] > 0 for step in ("stream", "layers", "answered", "fetched", "transcribed"))
+    lines = [line for line in house.log.splitlines() if call["call_sid"] in line or call["call_id"] in line]
+    for event in ("call placed", "TwiML generated", "stream opened", "call answered", "call ended"):
+        assert any(f": {event} " in line for line in lines), event
+    [finished] = [line for line in lines if "recording callback" in line and "status=completed" in line]
+    for field in (
+        "recording_sid=RE",
+        "duration_s=",
+        "channels=2",
+        "track=both",
+        f"url={house.carrier.api_url}/",
+    ):
+        assert field in finished
+    assert TECHNICIAN not in house.log
 
 
 @pytest.mark.parametrize("number", ["+19005550199", "+4930123456", "911", "not a number", ""])

@@ -74,6 +74,8 @@ def test_a_finished_call_shows_everything(ada: TestClient) -> None:
     assert re.search(r'<code title="[0-9a-f]{64}">', page)
     assert "$0.0490" in page
     assert page.count('class="light done"') == 3
+    assert re.search(r'<time datetime="[^"]+">12:00:0\d</time>', page)
+    assert page.index("Call placed") < page.index("Call ended")
 
 
 def test_a_live_call_reserves_the_lines_of_both_parties(ada: TestClient) -> None:

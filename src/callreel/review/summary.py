@@ -18,6 +18,7 @@ from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.review.measured import measures_summary
 from callreel.review.redacted_view import redaction_summary, stretches_to_mask
+from callreel.review.timeline import call_timeline
 from callreel.store.calls import (
     calls,
     consents,
@@ -100,6 +101,7 @@ def call_summary(
         "notes": [note_summary(note) for note in notes.of_call(conn, call_id)],
         "recording": _recording(recording),
         "cost": _cost(conn, row, recording, prices),
+        "timeline": call_timeline(conn, row),
     }
 
 

@@ -1,14 +1,14 @@
 """Persistent live events as rows, so that a listener who reconnects gets the events after the last one it saw."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
 from callreel.domain.call import CallState
-from callreel.domain.events import LASTING, EventKind, LiveEvent, swap_roles
+from callreel.domain.events import LASTING, EventKind, Json, LiveEvent, swap_roles
 from callreel.domain.ids import CallId
 from callreel.store.db.dialect import advisory_lock
 from callreel.store.db.tables import calls, live_events
@@ -55,6 +55,22 @@ def after(
     if agent is not None:
         query = query.where(calls.c.agent == agent)
     return [_event(row) for row in conn.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A persistent event with the time at which it was saved; roles are the recorded ones."""
+
+    kind: EventKind
+    data: dict[str, Json]
+    at: datetime
+
+
+def of_kinds(conn: Connection, call_id: CallId, kinds: Collection[EventKind]) -> list[StoredEvent]:
+    """The stored events of a call that are of these kinds, in order."""
+    query = select(live_events.c.kind, live_events.c.data, live_events.c.at)
+    query = query.where(live_events.c.call_id == call_id, live_events.c.kind.in_(kinds))
+    return [StoredEvent(*row) for row in conn.execute(query.order_by(live_events.c.id))]
 
 
 def last_id(conn: Connection) -> int:

@@ -37,6 +37,12 @@ def pending_calls(conn: Connection, since: datetime) -> set[CallId]:
     return {CallId(call_id) for call_id in conn.execute(unused).scalars()}
 
 
+def first_issued(conn: Connection, call_id: CallId) -> datetime | None:
+    """When the first document with a stream was generated for a call; None without one."""
+    query = select(media_tokens.c.created_at).where(media_tokens.c.call_id == call_id)
+    return conn.execute(query.order_by(media_tokens.c.created_at).limit(1)).scalar()
+
+
 def redeem(conn: Connection, token_hash: str, leg_sid: LegSid, at: datetime) -> CallId | None:
     """The call whose stream may start, or None: the token is unknown, of another leg, expired or used.
 

@@ -64,6 +64,9 @@ def _filters(options: WebOptions) -> dict[str, Any]:
     return {
         "clock": wording.clock_text,
         "duration": wording.duration_text,
+        "second": wording.second_text,
+        "span": wording.span_text,
+        "step_name": lambda step: wording.TIMELINE.get(step, step),
         "fragment": wording.position_fragment,
         "size": wording.size_text,
         "live_score": wording.live_score_text,

@@ -123,6 +123,34 @@ def number_text(number: str) -> str:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
+TIMELINE: Mapping[str, str] = {
+    "placed": "Call placed",
+    "twiml": "TwiML generated",
+    "stream": "Media stream",
+    "layers": "Live layers",
+    "answered": "Answered",
+    "paused": "Recording paused",
+    "ended": "Call ended",
+    "callback": "Recording callback",
+    "fetched": "Recording downloaded",
+    "transcribed": "Transcribed",
+    "verdict": "Verdict",
+}
+"""The steps of a call's timeline (`review/timeline.py`)."""
+
+
+def second_text(when: str) -> str:
+    """`12:39:07`, in UTC."""
+    return f"{datetime.fromisoformat(when).astimezone(UTC):%H:%M:%S}"
+
+
+def span_text(duration_ms: int | None) -> str:
+    """A short duration with tenths: `0.4 s`, `41.2 s`, then `1:23`; empty for None."""
+    if duration_ms is None:
+        return ""
+    return duration_text(duration_ms) if duration_ms >= 60_000 else f"{duration_ms / 1000:.1f} s"
+
+
 def clock_text(when: str | datetime) -> str:
     """`22 Nov 2026, 12:39 UTC`. The page's script replaces it with the time in the reader's time zone."""
     moment = datetime.fromisoformat(when) if isinstance(when, str) else when
