@@ -42,6 +42,7 @@ PLAIN = {
         "expired_data.call_id", "expired_data.policy", "consents.leg_sid", "consents.rule", "consents.notice", "consents.language",
         "consents.answered_by", "consent_sounds.media_type", "facts.kind", "processes.name", "processes.kind", "processes.host",
         "carrier_deletions.sid", "erasures.call_id", "data_keys.purpose", "data_keys.master_key",
+        "webhook_endpoints.name", "webhook_deliveries.id",
     },
     "names of the people who use Callreel": {
         "users.name", "users.identity", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by",
@@ -56,6 +57,7 @@ PLAIN = {
         "calls.reasons", "pauses.carrier_why", "consents.failure", "calls.comparisons", "measures.document", "streams.counts", "layers.archived", "recordings.failure",
         "api_tokens.scopes", "turn_index.word_starts", "erasures.files", "erasures.recordings", "erasures.counts",
         "erasures.holds", "open_accesses.spans", "expired_data.counts", "expired_data.files",
+        "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure",
     },
     "keyed search tokens": {"turn_index.tokens"},
 }  # fmt: skip

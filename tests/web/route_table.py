@@ -19,7 +19,7 @@ CARRIER = "the carrier, by its signature"
 
 SESSION = "session"
 READ, WRITE, ERASE, ANY_CALLS = "calls:read", "calls:write", "calls:erase", "calls:*"
-PEOPLE, AUDIT = "people:write", "audit:read"
+PEOPLE, AUDIT, HOOKS = "people:write", "audit:read", "webhooks:write"
 
 STRETCH = {"role": "agent", "start_ms": "0", "end_ms": "9000"}
 REASON = {"reason": "a legal request"}
@@ -36,6 +36,7 @@ class Route(NamedTuple):
 
 
 _CALL, _API_CALL = "/calls/{call_id}", "/api/v1/calls/{call_id}"
+_HOOK = "/api/v1/webhooks/{endpoint_id}"
 
 TABLE = (
     # Without sign-in
@@ -144,6 +145,18 @@ TABLE = (
     Route("POST", "/me/sessions/{session_id}/end", SIGNED_IN, SESSION, (303, 404)),
     Route("GET", "/sessions", ADMINISTRATORS, SESSION),
     Route("POST", "/sessions/{session_id}/end", ADMINISTRATORS, SESSION, 404),
+    # Webhooks
+    Route("GET", "/webhooks", ADMINISTRATORS, HOOKS),
+    Route("GET", "/api/v1/webhooks", ADMINISTRATORS, HOOKS),
+    Route("POST", "/api/v1/webhooks", ADMINISTRATORS, HOOKS, 201,
+          json={"name": "crm", "url": "https://crm.example/in", "events": ["verdict"]}),
+    Route("PATCH", _HOOK, ADMINISTRATORS, HOOKS, json={"name": "crm 2"}),
+    Route("POST", f"{_HOOK}/rotate", ADMINISTRATORS, HOOKS),
+    Route("POST", f"{_HOOK}/test", ADMINISTRATORS, HOOKS, 202),
+    Route("GET", f"{_HOOK}/deliveries", ADMINISTRATORS, HOOKS),
+    Route("POST", f"{_HOOK}/deliveries/{{delivery_id}}/send", ADMINISTRATORS, HOOKS, 202),
+    Route("POST", f"{_HOOK}/send-failed", ADMINISTRATORS, HOOKS, 202),
+    Route("DELETE", _HOOK, ADMINISTRATORS, HOOKS, 204),
     # Placing calls
     Route("GET", "/api/v1/softphone", SIGNED_IN, SESSION),
     Route("POST", "/api/v1/softphone/token", SIGNED_IN, SESSION),

@@ -6,19 +6,22 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from callreel.domain.access import Right
 from callreel.domain.ids import RecordingSid
+from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import Workflow
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.audit import trail
 from callreel.store.db.tables import users as user_table
+from callreel.store.db.tables import webhook_deliveries
 from callreel.store.people import welcome_tokens
+from callreel.store.webhooks import deliveries, endpoints
 from callreel.web.auth.access import RULES, Rule
 from callreel.web.auth.origin import SAFE_METHODS
 from tests.support.fake_engine import FakeEngine
-from tests.support.seed import DONE, LIVE, Seed, wav_bytes
+from tests.support.seed import DONE, LIVE, NOON, Seed, wav_bytes
 from tests.web.conftest import PASSWORD, As
 
 SID = RecordingSid("RE" + DONE * 2 + "00000000")
@@ -26,6 +29,10 @@ CALL, API = "/calls/{call_id}", "/api/v1/calls/{call_id}"
 NOTE = {"kind": "mark", "at_ms": 1}
 REASON = {"reason": "case 17"}
 STRETCH = {"role": "agent", "start_ms": 0, "end_ms": 9000}
+HOOKS, HOOK = "/api/v1/webhooks", "/api/v1/webhooks/{endpoint_id}"
+ENDPOINT = {"name": "crm", "url": "https://crm.example/in", "events": ["verdict"]}
+ADDED = (("POST", HOOKS, ENDPOINT),)
+DELIVERY = "msg_" + "0" * 24
 TECHNICIAN = {"name": "Robin", "number": "+12125550144"}
 
 
@@ -55,6 +62,17 @@ def no_streams(place: Seed, engine: FakeEngine) -> None:
 
 def parked(place: Seed, engine: FakeEngine) -> None:
     engine.park(Workflow.DOWNLOAD, f"{SID}#1", "download", "the carrier answered 500")
+
+
+def a_delivery(place: Seed, engine: FakeEngine) -> None:
+    with place.database.write() as conn:
+        endpoints.add(
+            conn, "crm", "https://crm.example/in", [WebhookEvent.VERDICT], "whsec_AAAA", NOON, numbers=False
+        )
+        delivery_id = deliveries.order(conn, 1, WebhookEvent.VERDICT, {}, NOON, DONE)
+        conn.execute(
+            update(webhook_deliveries).values(id=DELIVERY).where(webhook_deliveries.c.id == delivery_id)
+        )
 
 
 REQUESTS: dict[tuple[str, str], Sent] = {
@@ -128,6 +146,13 @@ REQUESTS: dict[tuple[str, str], Sent] = {
         {"version": 0, "rules": [], "notices": [], "agents_may_skip": False}, details={"version": 1}
     ),
     ("POST", "/api/v1/consent/sounds"): Sent(content=wav_bytes(100, 8000, 1)),
+    ("POST", HOOKS): Sent(ENDPOINT, details={"name": "crm", "events": ["verdict"], "numbers": False}),
+    ("PATCH", HOOK): Sent({"disabled": True}, before=ADDED, details={"disabled": True}),
+    ("DELETE", HOOK): Sent(before=ADDED),
+    ("POST", f"{HOOK}/rotate"): Sent(before=ADDED),
+    ("POST", f"{HOOK}/test"): Sent(before=ADDED),
+    ("POST", f"{HOOK}/deliveries/{{delivery_id}}/send"): Sent(prepare=a_delivery),
+    ("POST", f"{HOOK}/send-failed"): Sent(before=ADDED, details={"deliveries": 0}),
     ("PUT", "/api/v1/vocabulary"): Sent({"phrases": ["gauge"]}, details={"phrases": 1}),
 }
 """One request to each route that changes something. Add yours: without it, `test_route_writes_its_entry` fails."""
@@ -140,6 +165,8 @@ VALUES = {
     "session_id": "1",
     "technician_id": "1",
     "redaction_id": "1",
+    "endpoint_id": "1",
+    "delivery_id": DELIVERY,
     "sid": SID,
 }
 CHANGING = [

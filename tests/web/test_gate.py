@@ -32,6 +32,8 @@ VALUES = {
     "{token_id}": "1",
     "{session_id}": "1",
     "{technician_id}": "1",
+    "{endpoint_id}": "1",
+    "{delivery_id}": "msg_" + "0" * 24,
     "{sid}": "RE" + "0" * 32,
     "{sha256}": "0" * 64,
 }

@@ -261,7 +261,17 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
         ("sam", ["/", "/statistics", "/technicians", "/operations"]),
         (
             "ada",
-            ["/", "/statistics", "/technicians", "/operations", "/people", "/consent", "/settings", "/audit"],
+            [
+                "/",
+                "/statistics",
+                "/technicians",
+                "/operations",
+                "/people",
+                "/consent",
+                "/webhooks",
+                "/settings",
+                "/audit",
+            ],
         ),
     ],
 )

@@ -17,6 +17,7 @@ from sqlalchemy import update
 from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.access import Scope
 from callreel.domain.note import NoteKind
+from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import NoWork, Workflow
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ops.health import Health
@@ -28,6 +29,7 @@ from callreel.store.calls import notes
 from callreel.store.db.tables import api_tokens as token_table
 from callreel.store.db.tables import users as user_table
 from callreel.store.people import api_tokens, sessions, technicians, users
+from callreel.store.webhooks import deliveries, endpoints
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth import signin
@@ -51,9 +53,10 @@ from tests.web.route_table import (
     TABLE,
     Route,
 )
-from tests.web.routes import endpoints
+from tests.web.routes import endpoints as routed
 
 OK: Final = None
+SECRET: Final = "whsec_" + "A" * 32
 WHO: Final[Mapping[str, Mapping[str, int | None]]] = {
     EVERYONE: {"stranger": OK, "other agent": OK, "own agent": OK, "supervisor": OK, "administrator": OK},
     SIGNED_IN: {"stranger": 401, "other agent": OK, "own agent": OK, "supervisor": OK, "administrator": OK},
@@ -193,6 +196,10 @@ def _filled(place: Seed, folder: Path) -> Doors:
                 )
         note = notes.add(conn, DONE, NoteKind.MARK, 10, "", "maria", NOON)
         technician = technicians.add(conn, "Tom", "+12125550111", NOON)
+        endpoint = endpoints.add(
+            conn, "crm", "https://crm.example/in", [WebhookEvent.VERDICT], SECRET, NOON, numbers=False
+        )
+        delivery_id = deliveries.order(conn, endpoint.id, WebhookEvent.VERDICT, {}, NOON, DONE)
         changed = users.get_by_name(conn, "zoe")
         assert changed is not None
     for scope in ("", *{route.scope for route in TABLE}):
@@ -205,7 +212,8 @@ def _filled(place: Seed, folder: Path) -> Doors:
     values = {
         "call_id": DONE, "sha256": "0" * 64, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32, "note_id": str(note.id),
         "session_id": "999999", "redaction_id": "999999",
-        "person_id": str(changed.id), "technician_id": str(technician.id),
+        "person_id": str(changed.id), "technician_id": str(technician.id), "endpoint_id": str(endpoint.id),
+        "delivery_id": delivery_id,
     }  # fmt: skip
     file = folder / "callreel.db"
     watch = sqlite3.connect(file, check_same_thread=False)
@@ -261,7 +269,7 @@ def expected(route: Route, who: str) -> int | tuple[int, ...]:
 
 
 def test_every_route_has_one_line_in_the_table(doors: Doors) -> None:
-    there = {f"{method} {path}" for method, path, _ in endpoints(doors.app.routes)}
+    there = {f"{method} {path}" for method, path, _ in routed(doors.app.routes)}
     lines = list(map(named, TABLE))
     assert there - set(lines) == set(), "add a line for each in tests/web/route_table.py"
     assert set(lines) - there == set() and len(lines) == len(there), (

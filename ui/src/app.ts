@@ -16,6 +16,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "custom-vocabulary": () => import("./phone_book/vocabulary"),
   "settings-search": () => import("./settings/element"),
   "erase-progress": () => import("./erase/element"),
+  "webhook-endpoints": () => import("./webhooks/element"),
   "user-accounts": () => import("./people/accounts"),
   "consent-policy": () => import("./consent/element"),
   "recording-mark": () => import("./consent/mark"),

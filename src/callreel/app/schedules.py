@@ -22,6 +22,7 @@ from callreel.retention.erasure import Eraser
 from callreel.retention.policies import Retention
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import Settings
+from callreel.store.webhooks import deliveries
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +42,12 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
     history = timedelta(days=settings.workflow_history_days)
 
     def forget() -> None:
-        deleted = runtime.durable.delete_finished(runtime.clock.now() - history)
+        before = runtime.clock.now() - history
+        deleted = runtime.durable.delete_finished(before)
         if deleted:
             log.info("deleted records of finished workflows count=%d", deleted)
+        with runtime.database.write() as conn:
+            deliveries.delete_ended(conn, before)
 
     return [
         PeriodicJob(name="reconcile", job=reconciler.sweep, interval_s=SWEEP_INTERVAL_S, enabled=leads),

@@ -32,6 +32,7 @@ from callreel.ingest.stale_calls import StaleCalls
 from callreel.live.transcript import save_live_transcript
 from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_check
 from callreel.ops.metrics import Metrics
+from callreel.postcall.webhooks import alert_recorder
 from callreel.postcall.workflows import SWEEP_EVERY_S, Dispatcher
 from callreel.runtime.loopback import is_loopback
 from callreel.runtime.periodic import PeriodicJob
@@ -215,4 +216,4 @@ def _health(runtime: Runtime, registry: CallRegistry, media: MediaWorkers | None
     if media is not None:
         checks["media"] = media.failure
     warnings = {"objects": runtime.offloader.failure} if runtime.offloader else {}
-    return Health(runtime.clock, checks, warnings)
+    return Health(runtime.clock, checks, warnings, alert_recorder(runtime.database, runtime.clock))

@@ -110,6 +110,7 @@ def _web_options(
         playback_reason=settings.playback_reason,
         audit_search_text=settings.audit_search_text,
         retention=parse_rules(settings.retention),
+        webhook_inside_hosts=settings.webhook_inside_hosts,
     )
 
 

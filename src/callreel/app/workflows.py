@@ -22,12 +22,13 @@ from callreel.domain.ids import CallId
 from callreel.domain.redaction import RedactionPolicy
 from callreel.domain.verdict import Limits
 from callreel.domain.work import Workflow, subject_of
-from callreel.postcall import retranscription
+from callreel.postcall import retranscription, webhooks
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import IDLE_POLL_S, POLL_S, RetryPolicy, Steps
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.postcall.workflows import COMPARE_QUEUE, TRANSCRIBE_QUEUE, PostCallWorkflows
+from callreel.runtime.outgoing import outside_client
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.retry import LAST_ATTEMPT, Retry, decide
 from callreel.settings import Settings
@@ -47,7 +48,7 @@ def _queues(settings: Settings, server: bool, retranscription_only: bool) -> dic
     if TRANSCRIBE_QUEUE in at_once:
         at_once[retranscription.QUEUE] = 1
     if server:
-        at_once[ERASE_QUEUE] = 1
+        at_once |= {ERASE_QUEUE: 1, webhooks.QUEUE: webhooks.AT_ONCE}
     return at_once
 
 
@@ -57,12 +58,17 @@ async def running_workflows(
 ) -> AsyncIterator[None]:
     """Run durable workflows in this process, and recover those of dead ones.
 
-    `server`: whether calls are erased here too. `retranscription_only` runs nothing but calls to be transcribed again.
+    `server`: whether calls are erased and webhooks sent here too. `retranscription_only` runs nothing but calls to be transcribed again.
     """
     pool = EnginePool(lambda spec: start_requested_engine(runtime.settings, spec, runtime.hints))
     await _register_post_call(runtime)
     retranscription.Retranscription(_pooled_transcriber(runtime, pool)).register(runtime.durable)
     _register_erasure(runtime)
+    settings = runtime.settings
+    client = outside_client(settings.webhook_timeout_s, settings.webhook_inside_hosts)
+    webhooks.WebhookSender(runtime.database, runtime.clock, client, settings.public_url).register(
+        runtime.durable
+    )
     await asyncio.to_thread(
         runtime.durable.launch, _queues(runtime.settings, server, retranscription_only),
         idle_poll_s=IDLE_POLL_S if server else POLL_S,
@@ -73,6 +79,7 @@ async def running_workflows(
             yield
     finally:
         await asyncio.to_thread(runtime.durable.close)
+        client.close()
         await pool.close()
 
 

@@ -1,6 +1,7 @@
 """Publishing live events: a lasting event becomes a row in the transaction of the change that it reports, then goes out.
 
-Row first, bus second: a listener that missed the bus finds the row, and none receives what was rolled back.
+Row first, bus second: a listener that missed the bus finds the row, and none receives what was rolled back. The webhooks that
+an event causes are ordered in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from callreel.domain.ids import CallId
 from callreel.runtime.clock import Clock
 from callreel.store.calls import live_events
 from callreel.store.db.database import Database
+from callreel.store.webhooks import deliveries
 
 
 class EventPublisher:
@@ -25,11 +27,13 @@ class EventPublisher:
 
     def record(self, conn: Connection, event: LiveEvent) -> LiveEvent:
         """Store a lasting event within the caller's transaction. Returns it with its id, for `publish` after the commit."""
-        return live_events.append(conn, event, self._clock.now())
+        return self.record_all(conn, [event])[0]
 
     def record_all(self, conn: Connection, events: Sequence[LiveEvent]) -> list[LiveEvent]:
         """The same for several, which together cost little more than one."""
-        return live_events.append_all(conn, events, self._clock.now())
+        now = self._clock.now()
+        deliveries.announce_events(conn, events, now)
+        return live_events.append_all(conn, events, now)
 
     def has_listeners(self, call_id: CallId) -> bool:
         """Whether a passing event of this call would reach a listener now."""

@@ -44,6 +44,7 @@ class Right(StrEnum):
     WRITE_TOKENS = "tokens:write"
     READ_ACCESSES = "calls:accesses"
     READ_AUDIT = "audit:read"
+    WRITE_WEBHOOKS = "webhooks:write"
 
 
 class Scope(StrEnum):
@@ -55,6 +56,7 @@ class Scope(StrEnum):
     ERASE_CALLS = "calls:erase"
     WRITE_PEOPLE = "people:write"
     READ_AUDIT = "audit:read"
+    WRITE_WEBHOOKS = "webhooks:write"
 
 
 _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
@@ -67,7 +69,14 @@ RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
     UserRole.AGENT: _AGENT,
     UserRole.SUPERVISOR: _SUPERVISOR,
     UserRole.ADMINISTRATOR: _SUPERVISOR
-    | {Right.ERASE_CALLS, Right.WRITE_PEOPLE, Right.READ_SETTINGS, Right.WRITE_POLICY, Right.READ_AUDIT},
+    | {
+        Right.ERASE_CALLS,
+        Right.WRITE_PEOPLE,
+        Right.READ_SETTINGS,
+        Right.WRITE_POLICY,
+        Right.READ_AUDIT,
+        Right.WRITE_WEBHOOKS,
+    },
 }
 
 _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
@@ -85,6 +94,7 @@ _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),
     Scope.WRITE_PEOPLE: frozenset({Right.WRITE_PEOPLE}),
     Scope.READ_AUDIT: frozenset({Right.READ_AUDIT}),
+    Scope.WRITE_WEBHOOKS: frozenset({Right.WRITE_WEBHOOKS}),
 }
 
 

@@ -17,6 +17,7 @@ class Workflow(StrEnum):
     TRANSCRIBE_AGAIN = "transcribe-again"
     ERASE = "erase"
     REDACT = "redact"
+    DELIVER = "deliver"
 
 
 ON_RECORDINGS = (Workflow.DOWNLOAD, Workflow.TRANSCRIBE, Workflow.COMPARE, Workflow.NO_RECORDING)

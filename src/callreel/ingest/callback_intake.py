@@ -108,10 +108,13 @@ class CallbackIntake:
             ),
         )
         follow_ups: list[Callable[[], None]] = []
-        if is_child and in_progress and calls.set_answered(conn, known.id, now):
+        answered = is_child and in_progress and calls.set_answered(conn, known.id, now)
+        if answered:
             fields = {"call_id": known.id, "leg_sid": progress.leg_sid}
             follow_ups.append(partial(log.info, "call answered", extra=fields))
         if progress.terminal and not is_child:
             follow_ups.append(partial(self._leg_ended, known.id))
-        event = LiveEvent(known.id, EventKind.CALL, {"leg": role, "status": progress.status})
+        event = LiveEvent(
+            known.id, EventKind.CALL, {"leg": role, "status": progress.status, "answered": answered}
+        )
         return Written((event,), tuple(follow_ups))

@@ -36,9 +36,17 @@ class Health:
     """The results of named checks. Safe from any thread."""
 
     def __init__(
-        self, clock: Clock, checks: Mapping[str, Check], warnings: Mapping[str, Check] | None = None
+        self,
+        clock: Clock,
+        checks: Mapping[str, Check],
+        warnings: Mapping[str, Check] | None = None,
+        on_change: Callable[[str, str, bool], None] = lambda name, what, failing: None,
     ) -> None:
-        """`warnings` are checks whose failure does not stop the server from taking calls."""
+        """`warnings` are checks whose failure does not stop the server from taking calls.
+
+        `on_change` is called when a check starts or stops failing: its name, the problem, and whether it fails.
+        """
+        self._on_change = on_change
         self._clock = clock
         self._warnings = frozenset(warnings or ())
         self._checks = {**checks, **(warnings or {})}
@@ -77,8 +85,10 @@ class Health:
                 self._problems[name] = Problem(name, what, known.since if known else self._clock.now())
         if what is not None and known is None:
             log.error("health check failed check=%s: %s", name, what)
+            self._on_change(name, what, True)
         if what is None and known is not None:
             log.warning("health check recovered check=%s", name)
+            self._on_change(name, known.what, False)
 
 
 def disk_space_check(free_bytes: Callable[[], int], least_bytes: int) -> Check:

@@ -14,7 +14,7 @@ retried.
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from callreel.cluster.event_publisher import EventPublisher
@@ -31,6 +31,7 @@ from callreel.runtime.stage_times import StageTimes
 from callreel.runtime.tracing import span
 from callreel.store.calls import outbox, recordings
 from callreel.store.db.database import Database
+from callreel.store.webhooks import deliveries
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ SWEEP_EVERY_S = 2.0
 LIVE_WAIT = timedelta(minutes=15)
 """How long after its end a call's live transcript is waited for; then the work begins with what there is."""
 LOST_AFTER = timedelta(minutes=30)
+MOST_WEBHOOKS = 100
+"""Of one sweep, so that thousands of them, as when many calls are erased, do not delay the work on other calls."""
+MOST_REORDERED = 500
+"""Webhooks whose workflows are looked for at once."""
 T = TypeVar("T")
 
 
@@ -172,6 +177,8 @@ class Dispatcher:
         """Start what is ordered and can start; returns how many workflows."""
         with self._database.read() as conn:
             due = outbox.due(conn, self._clock.now() - LIVE_WAIT)
+        webhooks = [order for order in due if order.workflow is Workflow.DELIVER]
+        due = [order for order in due if order.workflow is not Workflow.DELIVER] + webhooks[:MOST_WEBHOOKS]
         for order in due:
             self._engine.start(order.workflow, order.key)
             with self._database.write() as conn:
@@ -179,7 +186,7 @@ class Dispatcher:
         return len(due)
 
     def reorder_lost(self) -> int:
-        """Order again the work on calls that neither have a verdict nor are worked on; returns how many.
+        """Order again the work on calls that neither have a verdict nor are worked on, and webhooks; returns how many.
 
         Nothing should come to that but an engine's database that was restored from an older copy than ours, or lost.
         """
@@ -191,4 +198,16 @@ class Dispatcher:
             log.error("work on a recording was lost and is ordered again", extra={"call_id": row.call_id})
             with self._database.write() as conn:
                 recordings.order_work(conn, row)
+        return len(lost) + self._reorder_webhooks(now)
+
+    def _reorder_webhooks(self, now: datetime) -> int:
+        with self._database.read() as conn:
+            pending = deliveries.unordered(conn, now - LOST_AFTER, MOST_REORDERED)
+        if not pending:
+            return 0
+        known = {item.subject for item in self._engine.unfinished(*pending)}
+        lost = [delivery_id for delivery_id in pending if delivery_id not in known]
+        for delivery_id in lost:
+            with self._database.write() as conn:
+                deliveries.order_again(conn, delivery_id, now)
         return len(lost)

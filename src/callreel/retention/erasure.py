@@ -18,6 +18,7 @@ from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile
+from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import Workflow, WorkItem, WorkState
 from callreel.retention.erasure_orders import (
     NO_CREDENTIALS,
@@ -32,6 +33,7 @@ from callreel.store.calls.erasures import ErasureRow
 from callreel.store.db.database import Database
 from callreel.store.db.scrub import scrub
 from callreel.store.files.blobs import BlobStore
+from callreel.store.webhooks import deliveries
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ class Eraser:
                 erasures.delete_call(conn, call_id, sids, counts, now)
                 details = {"files": len(files)}
                 trail.record(conn, AuditEvent(now, AuditAction.ERASED, by, call_id=call_id, details=details))
+                deliveries.announce(conn, WebhookEvent.CALL_ERASED, {"call_id": call_id}, now)
             for file in files:
                 erase_derived(self._blobs, file)  # a reader may have made them meanwhile
             self._publisher.publish(LiveEvent(call_id, EventKind.CALL, {"state": "erased"}))

@@ -7,7 +7,7 @@ settings need none of this.
 
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 from urllib.request import getproxies
 
@@ -92,3 +92,44 @@ def redirects_guarded(
     if not own_url.startswith("https://") or (own is None and getproxies()):
         return {}
     return {"all://": OutsideTransport(), own_url: own or httpx2.HTTPTransport()}
+
+
+def check_outside(url: str, inside: Collection[str] = ()) -> None:
+    """Check an address that a person wrote, without asking for its host. Raises AddressRefusedError.
+
+    `inside` are the hosts, each with or without a port, that may be in our own network and without https.
+    """
+    try:
+        found = httpx2.URL(url)
+    except (httpx2.InvalidURL, UnicodeError):
+        raise AddressRefusedError("this is not an address") from None
+    if not found.host:
+        raise AddressRefusedError("the address has no host")
+    if found.port is not None and not 0 < found.port < 65_536:
+        raise AddressRefusedError("this is not an address")
+    if _is_inside(found, inside) and found.scheme in ("http", "https") and not found.userinfo:
+        return
+    public_address(found, lambda host, _: [host] if _is_address(host) else ["1.1.1.1"])
+
+
+def outside_client(timeout_s: float, inside: Collection[str] = ()) -> httpx2.Client:
+    """A client for addresses that people wrote: public ones by https, and the hosts of `inside`. It follows no redirects.
+
+    Where the environment names a proxy, the proxy decides what can be reached.
+    """
+    own = {f"all://{host}": httpx2.HTTPTransport() for host in inside}
+    transport = None if getproxies() else OutsideTransport()
+    return httpx2.Client(transport=transport, mounts=own, timeout=timeout_s, follow_redirects=False)
+
+
+def _is_inside(url: httpx2.URL, inside: Collection[str]) -> bool:
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return url.host in inside or f"{url.host}:{port}" in inside
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

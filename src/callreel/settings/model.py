@@ -23,6 +23,7 @@ from callreel.settings.limits import LimitSettings, LogSettings
 from callreel.settings.privacy import PrivacySettings
 from callreel.settings.speech import SpeechSettings
 from callreel.settings.storage import EncryptionSettings, RetentionSettings, StorageSettings
+from callreel.settings.webhooks import WebhookSettings
 
 PREFIX = "CALLREEL_"
 
@@ -44,6 +45,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     PrivacySettings,
     SessionSettings,
     AuditSettings,
+    WebhookSettings,
     PriceSettings,
     LogSettings,
 )
@@ -52,6 +54,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
 class Settings(  # pydantic collects fields from the last base to the first, so the first section comes last
     LogSettings,
     PriceSettings,
+    WebhookSettings,
     AuditSettings,
     SessionSettings,
     PrivacySettings,

@@ -32,6 +32,7 @@ from callreel.web.api import (
     tokens,
     waveform,
 )
+from callreel.web.api import webhooks as webhook_endpoints
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.gate import Gate, SecurityHeaders
 from callreel.web.auth.person import demo_person
@@ -44,6 +45,7 @@ from callreel.web.options import WebContext, WebOptions
 from callreel.web.pages import audit as audit_pages
 from callreel.web.pages import erasure as erasure_pages
 from callreel.web.pages import operations, pages, sessions, sign_in
+from callreel.web.pages import webhooks as webhook_page
 from callreel.web.pages.render import STATIC, Renderer
 from callreel.web.pages.static_files import CompressedFiles
 
@@ -54,6 +56,7 @@ _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, people, tokens, softphone,
     engines, erasure, erasure_pages, retention, audit, audit_pages, exports, live_events, layer_audio, health, operations,
+    webhook_endpoints, webhook_page,
 )  # fmt: skip
 
 

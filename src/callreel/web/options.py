@@ -76,7 +76,7 @@ class WebOptions:
     carrier's client identity of the demo administrator. `trusted_proxies` are the IP addresses and networks whose
     `X-Forwarded-For` is believed. `missing` describes each required setting that is not set. `playback_reason`:
     audio is sent only to people who gave a reason for the call. `audit_search_text`: the audit trail has what was
-    searched for.
+    searched for. `webhook_inside_hosts`: hosts of our own network that may receive webhooks.
     """
 
     title: str = "Callreel"
@@ -105,6 +105,7 @@ class WebOptions:
     playback_reason: bool = False
     audit_search_text: bool = False
     retention: Sequence[Rule] = ()
+    webhook_inside_hosts: Sequence[str] = ()
 
     @property
     def no_sign_in(self) -> bool:

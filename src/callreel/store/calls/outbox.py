@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, exists, or_, select
+from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
@@ -21,10 +21,13 @@ from callreel.store.db.tables import calls, outbox, transcripts
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A workflow to be started. `subject` is a recording's SID or a call's id."""
+    """A workflow to be started. `subject` is a recording's SID, a call's id or a webhook's.
+
+    `call_id` is the call that it waits for; None if it waits for none.
+    """
 
     id: int
-    call_id: CallId
+    call_id: CallId | None
     workflow: Workflow
     subject: str
     key: str
@@ -32,7 +35,13 @@ class Order:
 
 
 def put(
-    conn: Connection, call_id: CallId, workflow: Workflow, subject: str, at: datetime, *, once: bool = False
+    conn: Connection,
+    call_id: CallId | None,
+    workflow: Workflow,
+    subject: str,
+    at: datetime,
+    *,
+    once: bool = False,
 ) -> None:
     """Order a workflow, in place of pending orders for the same subject.
 
@@ -49,17 +58,25 @@ def due(conn: Connection, live_until: datetime) -> list[Order]:
     """Orders whose workflows can start now, oldest first.
 
     An order waits until its call has ended, and until its live transcript is saved, since the verdict compares both. Calls
-    that ended before `live_until` do not wait for the transcript.
+    that ended before `live_until` do not wait for the transcript. A webhook waits only for the redaction of its call, if
+    for anything.
     """
     live_done = exists().where(
         transcripts.c.call_id == outbox.c.call_id, transcripts.c.kind == TranscriptKind.LIVE
     )
     query = (
         select(outbox)
-        .join(calls, calls.c.id == outbox.c.call_id)
+        .outerjoin(calls, calls.c.id == outbox.c.call_id)
         .where(
-            calls.c.state != CallState.LIVE,
-            or_(calls.c.state == CallState.CLOSED, calls.c.ended_at <= live_until, live_done),
+            or_(
+                outbox.c.call_id.is_(None),
+                and_(outbox.c.workflow == Workflow.DELIVER, calls.c.redaction_awaited.is_(False)),
+                and_(
+                    outbox.c.workflow != Workflow.DELIVER,
+                    calls.c.state != CallState.LIVE,
+                    or_(calls.c.state == CallState.CLOSED, calls.c.ended_at <= live_until, live_done),
+                ),
+            )
         )
         .order_by(outbox.c.id)
     )
@@ -77,5 +94,6 @@ def remove(conn: Connection, order: Order) -> None:
 
 
 def has_order(conn: Connection, call_id: CallId) -> bool:
-    """Whether the call has a pending order."""
-    return conn.execute(select(outbox.c.id).where(outbox.c.call_id == call_id)).first() is not None
+    """Whether work on the call is ordered."""
+    query = select(outbox.c.id).where(outbox.c.call_id == call_id, outbox.c.workflow != Workflow.DELIVER)
+    return conn.execute(query).first() is not None

@@ -120,7 +120,7 @@ def unsettled_calls(conn: Connection) -> list[CallRow]:
 
 def unjudged(conn: Connection, ended_before: datetime) -> list[RecordingRow]:
     """Settled recordings of calls that ended before then, have no verdict and are not in the outbox, oldest first."""
-    ordered = exists().where(outbox.c.call_id == calls.c.id)
+    ordered = exists().where(outbox.c.call_id == calls.c.id, outbox.c.workflow != Workflow.DELIVER)
     query = (
         select(recordings)
         .join(calls, calls.c.id == recordings.c.call_id)

@@ -38,6 +38,7 @@ from callreel.domain.redaction import Entity
 from callreel.domain.retention import DataKind
 from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
+from callreel.domain.webhook import DeliveryState, WebhookEvent
 from callreel.domain.work import Workflow
 from callreel.store.db.types import (
     Enumerated,
@@ -213,7 +214,8 @@ pauses = _table(
 outbox = _table(
     "outbox",
     Column("id", LargeInteger, primary_key=True),
-    _of_call(),
+    # The call that the order waits for; NULL if it waits for none.
+    _of_call(nullable=True),
     Column("workflow", Enumerated(Workflow), nullable=False),
     Column("subject", Text, nullable=False, index=True),
     Column("key", Text, nullable=False, unique=True),
@@ -662,6 +664,42 @@ open_accesses = _table(
     Column("last_at", UTCDateTime, nullable=False),
     Column("requests", Integer, nullable=False),
     Column("spans", _Json, nullable=False),
+)
+
+webhook_endpoints = _table(
+    "webhook_endpoints",
+    Column("id", LargeInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("url", SealedText("webhook_endpoints.url"), nullable=False),
+    Column("events", Structured(tuple[WebhookEvent, ...]), nullable=False),
+    Column("numbers", Boolean, nullable=False),
+    Column("secret", SealedText("webhook_endpoints.secret"), nullable=False),
+    Column("previous_secret", SealedText("webhook_endpoints.secret")),
+    Column("previous_until", UTCDateTime),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("failing_since", UTCDateTime),
+    Column("disabled_at", UTCDateTime),
+    Column("disabled_why", Text, nullable=False),
+    # Ids are never reused: a page may still show a removed endpoint.
+    sqlite_autoincrement=True,
+)
+
+webhook_deliveries = _table(
+    "webhook_deliveries",
+    Column("id", Text, primary_key=True),
+    Column(
+        "endpoint_id", LargeInteger, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False
+    ),
+    _of_call(nullable=True),
+    Column("event", Enumerated(WebhookEvent), nullable=False),
+    Column("data", _Json, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("state", Enumerated(DeliveryState), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("tried_at", UTCDateTime),
+    Column("status", Integer),
+    Column("failure", Text, nullable=False),
+    Index(None, "endpoint_id", "created_at"),
 )
 
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")

@@ -61,7 +61,7 @@ class Rule:
 
 
 _READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
-_HOLD, _ERASE = Right.HOLD_CALLS, Right.ERASE_CALLS
+_HOLD, _ERASE, _HOOKS = Right.HOLD_CALLS, Right.ERASE_CALLS, Right.WRITE_WEBHOOKS
 
 RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/health", open=True),
@@ -191,6 +191,21 @@ RULES: Final[Sequence[Rule]] = (
     Rule("POST", "/api/v1/consent/preview", Right.WRITE_POLICY, unaudited="stores nothing"),
     Rule("POST", "/api/v1/consent/sounds", Right.WRITE_POLICY, body="audio/wav", audit=Did.SOUND_ADDED),
     Rule("GET", "/notices/{sha256}.wav", open=True),
+    # Webhooks
+    Rule("GET", "/webhooks", _HOOKS),
+    Rule("GET POST", "/api/v1/webhooks", _HOOKS, audit=Did.WEBHOOK_ADDED),
+    Rule("PATCH", "/api/v1/webhooks/{endpoint_id}", _HOOKS, audit=Did.WEBHOOK_CHANGED),
+    Rule("DELETE", "/api/v1/webhooks/{endpoint_id}", _HOOKS, audit=Did.WEBHOOK_REMOVED),
+    Rule("POST", "/api/v1/webhooks/{endpoint_id}/rotate", _HOOKS, audit=Did.WEBHOOK_SECRET_ROTATED),
+    Rule("POST", "/api/v1/webhooks/{endpoint_id}/test", _HOOKS, audit=Did.WEBHOOK_TESTED),
+    Rule("GET", "/api/v1/webhooks/{endpoint_id}/deliveries", _HOOKS),
+    Rule(
+        "POST",
+        "/api/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/send",
+        _HOOKS,
+        audit=Did.WEBHOOK_SENT_AGAIN,
+    ),
+    Rule("POST", "/api/v1/webhooks/{endpoint_id}/send-failed", _HOOKS, audit=Did.WEBHOOK_SENT_AGAIN),
     # Engines
     Rule("GET", "/api/v1/engines", Right.READ_ALL_CALLS),
     Rule("GET", "/api/v1/vocabulary", _READ),

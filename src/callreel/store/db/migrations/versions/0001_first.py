@@ -107,7 +107,7 @@ def upgrade() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", _LARGE, primary_key=True),
-        _of_call(),
+        _of_call(nullable=True),
         sa.Column("workflow", sa.String, nullable=False),
         sa.Column("subject", sa.String, nullable=False, index=True),
         sa.Column("key", sa.String, nullable=False, unique=True),
@@ -488,6 +488,7 @@ def upgrade() -> None:
         sa.Column("created_at", _TIME, nullable=False),
         sqlite_autoincrement=True,
     )
+    _create_webhooks()
     _create_audit_trail()
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("ix_turn_index_tokens", "turn_index", ["tokens"], postgresql_using="gin")
@@ -502,6 +503,41 @@ def upgrade() -> None:
     op.execute(f"CREATE TRIGGER turn_index_insert AFTER INSERT ON turn_index BEGIN {added} END")
     op.execute(f"CREATE TRIGGER turn_index_delete AFTER DELETE ON turn_index BEGIN {removed} END")
     op.execute(f"CREATE TRIGGER turn_index_update AFTER UPDATE ON turn_index BEGIN {removed} {added} END")
+
+
+def _create_webhooks() -> None:
+    op.create_table(
+        "webhook_endpoints",
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("url", sa.String, nullable=False),
+        sa.Column("events", _JSON, nullable=False),
+        sa.Column("numbers", sa.Boolean, nullable=False),
+        sa.Column("secret", sa.String, nullable=False),
+        sa.Column("previous_secret", sa.String),
+        sa.Column("previous_until", _TIME),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("failing_since", _TIME),
+        sa.Column("disabled_at", _TIME),
+        sa.Column("disabled_why", sa.String, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    endpoint = sa.ForeignKey("webhook_endpoints.id", ondelete="CASCADE")
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("endpoint_id", _LARGE, endpoint, nullable=False),
+        _of_call(nullable=True),
+        sa.Column("event", sa.String, nullable=False),
+        sa.Column("data", _JSON, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("state", sa.String, nullable=False, index=True),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("tried_at", _TIME),
+        sa.Column("status", sa.Integer),
+        sa.Column("failure", sa.String, nullable=False),
+        sa.Index(None, "endpoint_id", "created_at"),
+    )
 
 
 def _create_audit_trail() -> None:

@@ -1,0 +1,1 @@
+"""Webhooks as rows: endpoints and deliveries."""
