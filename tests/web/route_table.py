@@ -77,6 +77,7 @@ TABLE = (
     Route("GET", "/api/v1/statistics", SIGNED_IN, READ),
     Route("GET", _API_CALL, OWN_CALLS, READ),
     Route("GET", f"{_API_CALL}/peaks", OWN_CALLS, READ),
+    Route("GET", f"{_API_CALL}/vcon", OWN_CALLS, READ),
     Route("GET", f"{_API_CALL}/difference", OWN_CALLS, READ),
     Route("POST", f"{_API_CALL}/notes", OWN_CALLS, WRITE, 201, json={"kind": "mark", "at_ms": 10}),
     Route("PATCH", f"{_API_CALL}/notes/{{note_id}}", OWN_CALLS, WRITE, json={"text": "later"}),

@@ -30,6 +30,7 @@ from callreel.web.api import (
     softphone,
     statistics,
     tokens,
+    vcon,
     waveform,
 )
 from callreel.web.api import webhooks as webhook_endpoints
@@ -55,7 +56,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, people, tokens, softphone,
-    engines, erasure, erasure_pages, retention, audit, audit_pages, exports, live_events, layer_audio, health, operations,
+    engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, layer_audio, health, operations,
     webhook_endpoints, webhook_page,
 )  # fmt: skip
 

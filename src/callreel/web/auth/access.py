@@ -107,6 +107,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/calls/{call_id}/transcript.{ending}", _READ, audit=Did.EXPORTED),
     Rule("GET", "/api/v1/calls", _READ),
     Rule("GET", "/api/v1/calls/{call_id}", _READ, audit=Did.CALL_VIEWED, merged=True),
+    Rule("GET", "/api/v1/calls/{call_id}/vcon", _READ, audit=Did.EXPORTED),
     Rule("GET", "/api/v1/calls/{call_id}/peaks", _READ),
     Rule("GET", "/api/v1/calls/{call_id}/difference", _READ),
     Rule("POST", "/api/v1/calls/{call_id}/notes", _WRITE, audit=Did.NOTE_ADDED),
