@@ -25,6 +25,7 @@ from callreel.cli import (
     erase,
     evaluate,
     keys,
+    mcp,
     measure,
     models,
     reconcile,
@@ -57,7 +58,7 @@ app = typer.Typer(
 
 _PANELS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Try": (demo.demo, simulate.simulate),
-    "Run": (serve.serve, serve.work, account.app, user.app),
+    "Run": (serve.serve, serve.work, account.app, user.app, mcp.mcp),
     "Keep": (
         check.check,
         transcribe.transcribe,

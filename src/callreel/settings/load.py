@@ -15,7 +15,7 @@ from callreel.settings.model import PREFIX, Settings, env_name, env_names
 from callreel.settings.speech import AUTO, BUILT_IN_ENGINES, NO_ENGINE
 
 CONFIG_NAME = "callreel.toml"
-NOT_SETTINGS = frozenset({"CALLREEL_CONFIG", "CALLREEL_DEBUG"})
+NOT_SETTINGS = frozenset({"CALLREEL_CONFIG", "CALLREEL_DEBUG", "CALLREEL_API_TOKEN"})
 
 
 def load_settings(
