@@ -1,7 +1,5 @@
 """`callreel demo` as a process: the call, its summary, its exit code, and no process left behind."""
 
-import hashlib
-import json
 import os
 import signal
 import socket
@@ -11,53 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from callreel.domain.call import Role
-from tests.cli.voices import write_voice
+from tests.cli.voices import demo_arguments
 from tests.support.program import callreel, environment, free_port, the_line
-
-FOREIGN = {
-    "TWILIO_AUTH_TOKEN": "the-token-of-a-real-account",
-    "CALLREEL_DATABASE_URL": "sqlite:////nowhere/of-a-real-installation.db",
-    "CALLREEL_RECORDING_TRIM": "trim-silence",
-    "CALLREEL_ENGINE_WORKERS": "1",
-}
-
-
-def arguments(folder: Path, seconds: float = 3) -> list[str]:
-    """Arguments of a demo with short voices: the technician speaks within 3 s, the agent within 9."""
-    agent = write_voice(folder / "agent.wav", seconds=seconds, role=Role.AGENT)
-    technician = write_voice(folder / "technician.wav", seconds=seconds)
-    voices = ["--agent", str(agent), "--technician", str(technician)]
-    return ["demo", "--once", "--speed", "4", "--port", str(free_port()), "--data-dir", "kept", *voices]
-
-
-@pytest.mark.slow
-def test_demo_call_is_verified_and_stored_as_summarized(tmp_path: Path) -> None:
-    run = callreel(*arguments(tmp_path, seconds=9), "--json", folder=tmp_path, extra=FOREIGN, timeout_s=110)
-    assert run.returncode == 0, run.stderr
-    call = json.loads(run.stdout)
-    assert {"call_sid", "verdict", "reasons", "layers", "turns", "live_turns", "cost"} <= set(call)
-    assert call["verdict"] == "verified"
-    assert sorted((layer["layer"], layer["role"] or "") for layer in call["layers"]) == [
-        ("cloud", ""),
-        ("cloud_channel", "agent"),
-        ("cloud_channel", "technician"),
-        ("live_16k", "agent"),
-        ("live_16k", "technician"),
-        ("live_8k", "agent"),
-        ("live_8k", "technician"),
-    ]
-    for layer in call["layers"]:
-        content = (tmp_path / "kept" / layer["path"]).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == layer["sha256"]
-    assert {turn["role"] for turn in call["turns"]} == {"agent", "technician"}
-    assert run.stderr.splitlines()[-1] == f"callreel demo: verified; the call is stored in {tmp_path}/kept"
-    assert "Traceback" not in (tmp_path / "kept" / "server.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_call_without_a_recording_has_exit_code_1(tmp_path: Path) -> None:
-    run = callreel(*arguments(tmp_path), "--fault", "absent", folder=tmp_path, timeout_s=110)
+    run = callreel(*demo_arguments(tmp_path), "--fault", "absent", folder=tmp_path, timeout_s=110)
     assert run.returncode == 1, run.stderr
     assert "Verdict: " in run.stdout
     assert "Verdict: verified" not in run.stdout
@@ -65,7 +23,7 @@ def test_call_without_a_recording_has_exit_code_1(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_stopped_demo_leaves_no_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "callreel.cli.main", *arguments(tmp_path)]
+    command = [sys.executable, "-m", "callreel.cli.main", *demo_arguments(tmp_path)]
     demo = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -95,7 +53,7 @@ def processes_of(folder: Path) -> list[str]:
 def test_server_that_cannot_start_is_reported_with_its_reason(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)):
         run = callreel(
-            *arguments(tmp_path),
+            *demo_arguments(tmp_path),
             folder=tmp_path,
             extra={"CALLREEL_ENGINE": "python:no_such_engine"},
             timeout_s=60,
