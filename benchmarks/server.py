@@ -26,7 +26,7 @@ ACCOUNT = "AC" + "5" * 32
 AUTH_TOKEN = "a token for measuring"
 CALLER_ID = "+12025550123"
 NUMBER = "+12025550177"
-START_S = 60.0
+START_S = 180.0
 _TICKS_A_S = os.sysconf("SC_CLK_TCK")
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 

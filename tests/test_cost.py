@@ -28,8 +28,10 @@ ROUNDS = 30
 # 1.3 times the 51.2 and 108.8 of Python 3.11.
 PARSE_AND_PLACE_BOUND = 67.0
 WRITE_BOUND = 142.0
-ENCRYPTED_SHARE = 1.3
-"""Of our code alone, without sockets: 1.15 to 1.2 were measured on a busy machine, nearly all of it AES."""
+ENCRYPTED_SHARE = 1.15
+"""Of the interpreter's instructions, 1.11 measured: the records of a file. AES is compiled, and part of `ENCRYPTED_TIME`."""
+ENCRYPTED_TIME = 1.3
+"""Of the CPU time of our code alone, without sockets: 1.16 to 1.2 on a machine with ten processes for each core."""
 
 PAYLOADS = [bytes([65 + at % 60]) * 160 for at in range(FRAMES)]
 
@@ -107,6 +109,11 @@ def test_writing_a_frame_to_both_layers_stays_cheap(tmp_path: Path) -> None:
 
 
 def test_encryption_costs_at_most_its_share_of_a_frame(tmp_path: Path) -> None:
+    plain, encrypted = (steps_a_frame(writing(tmp_path, keys)) for keys in (None, Keys()))
+    assert encrypted / plain < ENCRYPTED_SHARE
+
+
+def test_encryption_takes_at_most_its_time_of_a_frame(tmp_path: Path) -> None:
     """Calls of 80 s, plain and encrypted in turn; the quickest of each, since other load can only slow one down."""
     works = [writing(tmp_path, keys, 4 * FRAMES) for keys in (None, Keys())]
     took_ns: list[list[int]] = [[], []]
@@ -116,4 +123,4 @@ def test_encryption_costs_at_most_its_share_of_a_frame(tmp_path: Path) -> None:
             work()
             took.append(time.thread_time_ns() - began)
     plain_ns, encrypted_ns = map(min, took_ns)
-    assert encrypted_ns / plain_ns < ENCRYPTED_SHARE
+    assert encrypted_ns / plain_ns < ENCRYPTED_TIME

@@ -15,6 +15,7 @@ No I/O here: files are bytes and functions that read at an offset.
 
 import os
 import struct
+import threading
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
@@ -44,7 +45,10 @@ RECORD_BYTES = 64 * 1024
 _NONCE = 12
 _TAG = 16
 HEADER_BYTES = _IDENTITY.size + _NONCE + _FILE_KEY_BYTES + _TAG
-_OVERHEAD = _PREFIX.size + _NONCE + _TAG
+_SEALED_AT = _PREFIX.size + _NONCE
+_OVERHEAD = _SEALED_AT + _TAG
+_COPIED_BYTES = 8 * 1024
+"""To copy a shorter record costs less than to encrypt it in place."""
 _NONCES_AT_ONCE = 32
 """One system call for each would be a fifth of the cost of a small record."""
 _LENGTH_BITS = 30
@@ -57,6 +61,7 @@ DATA: Final = 1
 SILENCE: Final = 2
 """Zeros: the length counts them, the ciphertext is empty."""
 END: Final = 3
+_DATA_CODE = DATA << _LENGTH_BITS
 
 
 class DamagedFileError(StoreError):
@@ -132,49 +137,82 @@ class RecordIndex:
 
     def add(self, kind: int, length: int) -> None:
         self.codes.append(kind << _LENGTH_BITS | length)
-        self.finished = False
-        if kind == DATA:  # the frequent one
-            self.end += _OVERHEAD + length
-            self.size += length
-            return
         self.end += _stored_bytes(kind, length)
-        if kind == SILENCE:
+        if kind != END:
             self.size += length
+        self.finished = False
 
-    def without_last(self) -> "RecordIndex":
-        shorter = RecordIndex()
-        for code in self.codes[:-1]:
-            shorter.add(code >> _LENGTH_BITS, code & _LONGEST)
-        return shorter
+    def remove_last(self) -> None:
+        code = self.codes.pop()
+        kind, length = code >> _LENGTH_BITS, code & _LONGEST
+        self.end -= _stored_bytes(kind, length)
+        if kind != END:
+            self.size -= length
+
+
+class _Buffer(threading.local):
+    """Where a thread encrypts its longer records, one after the other."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_OVERHEAD + RECORD_BYTES))
+
+
+_buffer = _Buffer()
 
 
 class Sealer:
-    """Encrypts the records of one file, in order. A record counts once `index.add` was called for it."""
+    """Encrypts the records of one file, in order. `index` counts each; take back one that could not be written."""
 
-    __slots__ = ("_encrypt", "_nonces", "header", "index")
+    __slots__ = ("_aad", "_encrypt", "_encrypt_into", "_nonces", "header", "index")
 
     def __init__(self, header: Header, index: RecordIndex | None = None) -> None:
         self.header = header
-        self._encrypt = header.aead.encrypt
+        self._aad = header.raw
+        self._encrypt, self._encrypt_into = header.aead.encrypt, header.aead.encrypt_into
         self._nonces: list[bytes] = []
         self.index = index or RecordIndex()
 
-    def record(self, kind: int, length: int, plain: bytes) -> bytes:
-        """The next record. `plain` is empty for silence; `length` counts its zeros."""
-        if length > _LONGEST:
-            raise ValueError(f"expected a record of at most {_LONGEST} bytes, got {length}")
-        if not self._nonces:
-            random = os.urandom(_NONCE * _NONCES_AT_ONCE)
-            self._nonces = [random[at : at + _NONCE] for at in range(0, len(random), _NONCE)]
-        nonce = self._nonces.pop()
-        place = _PLACE.pack(len(self.index.codes), self.index.size, kind, length)
-        return place[_PREFIX_AT:] + nonce + self._encrypt(nonce, plain, self.header.raw + place)
+    def data(self, plain: bytes) -> bytes | memoryview:
+        """The record of these bytes, until this thread makes another. The path of a live block: no calls within."""
+        nonces = self._nonces
+        nonce = nonces.pop() if nonces else self._nonce()
+        index, length = self.index, len(plain)
+        codes, size = index.codes, index.size
+        place = _PLACE.pack(len(codes), size, DATA, length)
+        if _COPIED_BYTES <= length <= RECORD_BYTES:
+            # New bytes would be filled with zeros first, then copied, and in no cache.
+            record = _buffer.view[: _OVERHEAD + length]
+            record[:_SEALED_AT] = place[_PREFIX_AT:] + nonce
+            self._encrypt_into(nonce, plain, self._aad + place, record[_SEALED_AT:])
+        else:
+            record = place[_PREFIX_AT:] + nonce + self._encrypt(nonce, plain, self._aad + place)
+        codes.append(_DATA_CODE | length)
+        index.size = size + length
+        index.end += _OVERHEAD + length
+        index.finished = False
+        return record
 
-    def end(self) -> tuple[int, bytes]:
-        """The length of the end record's plaintext, and the record."""
-        plain = zlib.compress(np.asarray(self.index.codes, "<u4").tobytes(), 1)
-        trailer = _TRAILER.pack(len(self.index.codes), self.index.size, len(plain), _TRAILER_MAGIC)
-        return len(plain), self.record(END, len(plain), plain) + trailer
+    def silence(self, length: int) -> bytes:
+        """The record of `length` zeros."""
+        return self._other(SILENCE, length, b"")
+
+    def end(self) -> bytes:
+        """The end record with its trailer."""
+        codes, size = self.index.codes, self.index.size
+        plain = zlib.compress(np.asarray(codes, "<u4").tobytes(), 1)
+        trailer = _TRAILER.pack(len(codes), size, len(plain), _TRAILER_MAGIC)
+        return self._other(END, len(plain), plain) + trailer
+
+    def _other(self, kind: int, length: int, plain: bytes) -> bytes:
+        nonce = self._nonces.pop() if self._nonces else self._nonce()
+        place = _PLACE.pack(len(self.index.codes), self.index.size, kind, length)
+        self.index.add(kind, length)
+        return place[_PREFIX_AT:] + nonce + self._encrypt(nonce, plain, self._aad + place)
+
+    def _nonce(self) -> bytes:
+        random = os.urandom(_NONCE * _NONCES_AT_ONCE)
+        self._nonces = [random[at : at + _NONCE] for at in range(0, len(random), _NONCE)]
+        return self._nonces.pop()
 
 
 def silences(length: int) -> Iterator[int]:
@@ -226,7 +264,7 @@ def continue_index(read_at: ReadAt, size_bytes: int, header: Header, name: str) 
             )
             break
         except DamagedFileError:
-            index = index.without_last()
+            index.remove_last()
     return index
 
 

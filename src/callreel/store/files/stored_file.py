@@ -208,29 +208,28 @@ class SealedAppender:
         return self._sealer.index.finished
 
     def append(self, plain: bytes) -> None:
-        length = len(plain)
-        if length:
-            self._write(sealed_file.DATA, length, self._sealer.record(sealed_file.DATA, length, plain))
+        if plain:
+            self._write(self._sealer.data(plain))
 
     def append_silence(self, length: int) -> None:
         for part in sealed_file.silences(length):
-            self._write(sealed_file.SILENCE, part, self._sealer.record(sealed_file.SILENCE, part, b""))
+            self._write(self._sealer.silence(part))
 
     def finish(self) -> None:
         """Append the end record, unless the file ends with one."""
         if not self.finished:
-            self._write(sealed_file.END, *self._sealer.end())
+            self._write(self._sealer.end())
             self._sealer.index.finished = True
 
-    def _write(self, kind: int, length: int, record: bytes) -> None:
+    def _write(self, record: bytes | memoryview) -> None:
         index = self._sealer.index
         try:
-            write_at(self._fd, record, index.end)
+            write_at(self._fd, record, index.end - len(record))
         except OSError:
             # The next record may be shorter, and readers must not find the rest of this one behind it.
+            index.remove_last()
             os.ftruncate(self._fd, index.end)
             raise
-        index.add(kind, length)
 
 
 class FileWriter:
