@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from callreel.cluster import event_relay
 from callreel.cluster.event_bus import EventBus, Received, Resync
 from callreel.cluster.event_relay import EventRelay, Link, PeerMessage
 from callreel.cluster.local_link import LocalLink
@@ -136,7 +137,8 @@ async def test_waiting_events_are_sent_together_once() -> None:
     assert room.notes("message") == [["message", "leg-ended", ONE]]
 
 
-async def test_peer_message_reaches_every_other_process() -> None:
+async def test_peer_message_reaches_every_other_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_relay, "BATCH_S", 3_600.0)  # events wait for it
     room, received = Room(), list[tuple[str, str]]()
     async with joined(room.link(), "a") as (_, one), joined(room.link(), "b") as (_, two):
         for name, relay in (("a", one), ("b", two)):

@@ -1,11 +1,14 @@
 """Pausing a call by API: who may, and what the answers, the call, its page and its exports say."""
 
+import asyncio
 import json
 
 import pytest
 
 from callreel.domain.access import Scope
+from callreel.domain.ids import CallId
 from callreel.domain.pause import PauseCause, PauseEnd
+from callreel.ingest.pause_control import PauseControl
 from callreel.store.calls import pauses
 from tests.support.seed import DONE, LIVE, NOON, Seed
 from tests.web.conftest import As, bearer
@@ -32,6 +35,27 @@ def test_a_live_call_is_paused_and_resumed(signed_in: As, place: Seed) -> None:
     resumed = maria.post(RESUME, json={"cause": "field"}).json()
     assert (resumed["paused"], resumed["ended_by"]) == (False, "field")
     assert maria.post(RESUME).status_code == 409
+
+
+def test_silence_waits_for_no_thread_and_no_row(
+    signed_in: As, place: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request announces the pause on the event loop; the thread that stores the row repeats it."""
+    announced: list[tuple[bool, int]] = []
+
+    def announce(control: PauseControl, call_id: CallId) -> None:
+        with place.database.read() as conn:
+            announced.append(
+                (asyncio.events._get_running_loop() is not None, len(pauses.of_call(conn, call_id)))
+            )
+
+    monkeypatch.setattr(PauseControl, "announce", announce)
+    with place.database.write() as conn:
+        conn.exec_driver_sql("DELETE FROM streams")
+    maria = signed_in("maria")
+    assert maria.post(PAUSE, json={"cause": "no such cause"}).status_code == 422 and not announced
+    assert maria.post(PAUSE).status_code == 200
+    assert announced == [(True, 0), (False, 0)]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from callreel.app.runtime import blob_store, heartbeats, link, tasks, traced
 from callreel.asr.engines.survey import Purpose
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
-from callreel.cluster.event_relay import EventRelay
+from callreel.cluster.event_relay import EventRelay, PeerMessage
 from callreel.cluster.failure_detector import new_name
 from callreel.cluster.group_commit import GroupCommit
 from callreel.cluster.heartbeat import Heartbeat
@@ -65,6 +65,7 @@ async def work(settings: Settings, control: socket.socket) -> None:
                 settings, engine, database, publisher, GroupCommit(database, publisher), relay, name, blobs
             )
         )
+        live.transcription.transcript_stored = lambda: relay.send(PeerMessage.WORK_ORDERED, name)
         listener = WorkerListener(control, live.open_media, partial(_status, name, live), live.registry.drain)
         gc.collect()
         gc.freeze()  # garbage collections during calls then skip the objects that live as long as the process

@@ -18,6 +18,7 @@ from callreel.app.schedules import audit_upkeep_of, scheduled_jobs
 from callreel.app.web import changed_settings, web_app
 from callreel.app.workflows import running_workflows
 from callreel.asr.engines.survey import Purpose
+from callreel.cluster.event_relay import PeerMessage
 from callreel.cluster.leader_election import ELECT_EVERY_S, LeaderElection
 from callreel.domain.errors import SettingsError
 from callreel.ingest.call_registry import CallRegistry
@@ -93,6 +94,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             )
         )  # fmt: skip
         live.transcription.transcript_stored = dispatch.wake
+        runtime.relay.on(PeerMessage.WORK_ORDERED, lambda _: dispatch.wake())
         media = await stack.enter_async_context(media_side(settings, runtime.database, live))
         election = LeaderElection(runtime.database)
         stack.callback(election.resign)

@@ -6,7 +6,7 @@ event only its call is sent, and listeners read the database; a peer message poi
 finds without it a little later; a passing event is replaced by the next. Messages are numbered, and a gap in the numbers
 makes all listeners read the database.
 
-What is to be sent waits for `BATCH_S` and then goes together: of many lasting events of a call one note remains, of its
+Peer messages are sent at once. Events wait for `BATCH_S` and then go together: of many lasting events of a call one note remains, of its
 passing ones the newest of each kind and role. Passing events are sent only while another process has a listener.
 """
 
@@ -42,6 +42,7 @@ class PeerMessage(StrEnum):
     TAKEN = "taken"  # another process owns the call now
     PAUSED = "paused"  # a call's recording was paused
     RESUMED = "resumed"
+    WORK_ORDERED = "work-ordered"  # a call's live transcript was stored, so the work after the call can begin
 
 
 class Link(Protocol):
@@ -140,7 +141,8 @@ class EventRelay:
             except TimeoutError:
                 pass
             self._filled.clear()
-            await asyncio.sleep(BATCH_S)
+            if not self._messages:
+                await asyncio.sleep(BATCH_S)
             notes = self._take_notes()
             now_s = time.monotonic()
             if self._subscription_changed or now_s - subscribed_s >= SUBSCRIPTION_EVERY_S:

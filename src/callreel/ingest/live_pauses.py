@@ -162,5 +162,8 @@ def _place(call: LiveCall, row: PauseRow) -> tuple[int, int | None]:
 
 
 def _store(pause_id: int, start_ms: int, end_ms: int | None, conn: Connection) -> Written:
+    row = pauses.get(conn, pause_id)
+    if row is not None and (row.start_ms, row.end_ms) == (start_ms, end_ms):
+        return Written()  # another message about the same pause was faster
     row = pauses.change(conn, pause_id, start_ms=start_ms, end_ms=end_ms)
     return Written((row.event,) if row is not None else ())

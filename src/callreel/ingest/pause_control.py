@@ -66,9 +66,13 @@ class PauseControl:
         self._database = services.database
         self._clock = services.clock
 
+    def announce(self, call_id: CallId) -> None:
+        """Silence a call at once, wherever it is live; `pause` follows. Does not block."""
+        self._services.notify(True, call_id)
+
     def pause(self, call_id: CallId, cause: PauseCause, by: str = "") -> PauseRow:
         """Pause a live call; one that is paused stays so. Raises PauseError."""
-        self._services.notify(True, call_id)
+        self.announce(call_id)
         try:
             with self._database.write() as conn:
                 row, is_new = pauses.begin(conn, call_id, cause, by, self._clock.now())

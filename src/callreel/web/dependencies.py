@@ -57,7 +57,8 @@ AuditService = Annotated[Auditor, Depends(_auditor)]
 Page = Annotated[RenderPage, Depends(_page)]
 
 
-def _existing_call(call_id: CallId, context: Context) -> CallRow:
+def existing_call(call_id: CallId, context: Context) -> CallRow:
+    """Raises 404. Blocking."""
     with context.database.read() as conn:
         call = calls.get(conn, call_id)
     if call is None:
@@ -96,7 +97,7 @@ async def _original(person: CurrentPerson, original: bool = False) -> bool:
     return original
 
 
-ExistingCall = Annotated[CallRow, Depends(_existing_call)]
+ExistingCall = Annotated[CallRow, Depends(existing_call)]
 Erasures = Annotated[ErasureOrders, Depends(_erasures)]
 Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]

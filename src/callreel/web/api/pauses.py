@@ -3,13 +3,16 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from callreel.domain.ids import CallId
 from callreel.domain.pause import PauseCause, PauseEnd
-from callreel.ingest.pause_control import PauseControl
+from callreel.ingest.pause_control import PauseControl, PauseError
 from callreel.store.calls.pauses import PauseRow
-from callreel.web.dependencies import Context, CurrentPerson, ExistingCall
+from callreel.web.dependencies import Context, CurrentPerson, ExistingCall, existing_call
 from callreel.web.errors import not_found
+from callreel.web.options import WebContext
 from callreel.web.values import Body
 
 routes = APIRouter(tags=["pauses"])
@@ -31,12 +34,28 @@ Control = Annotated[PauseControl, Depends(_control)]
 
 
 @routes.post("/api/v1/calls/{call_id}/pause")
-def pause(
-    control: Control, person: CurrentPerson, call: ExistingCall, request: PauseRequest | None = None
+async def pause(
+    control: Control,
+    context: Context,
+    person: CurrentPerson,
+    call_id: CallId,
+    request: PauseRequest | None = None,
 ) -> JSONResponse:
     """Pause all recordings of a live call: both live layers, the carrier's recording, text, levels and digits."""
-    cause = (request or PauseRequest()).cause
-    return _state(control.pause(call.id, PauseCause(cause), person.name))
+    # Silence does not wait for a thread and the database, which a busy machine gives late.
+    control.announce(call_id)
+    cause = PauseCause((request or PauseRequest()).cause)
+    return await run_in_threadpool(_pause, control, context, call_id, cause, person.name)
+
+
+def _pause(
+    control: PauseControl, context: WebContext, call_id: CallId, cause: PauseCause, by: str
+) -> JSONResponse:
+    try:
+        return _state(control.pause(call_id, cause, by))
+    except PauseError:
+        existing_call(call_id, context)
+        raise
 
 
 @routes.post("/api/v1/calls/{call_id}/resume")
