@@ -179,11 +179,12 @@ class Sealer:
         index, length = self.index, len(plain)
         codes, size = index.codes, index.size
         place = _PLACE.pack(len(codes), size, DATA, length)
+        record: bytes | memoryview
         if _COPIED_BYTES <= length <= RECORD_BYTES:
             # New bytes would be filled with zeros first, then copied, and in no cache.
-            record = _buffer.view[: _OVERHEAD + length]
-            record[:_SEALED_AT] = place[_PREFIX_AT:] + nonce
-            self._encrypt_into(nonce, plain, self._aad + place, record[_SEALED_AT:])
+            view = record = _buffer.view[: _OVERHEAD + length]
+            view[:_SEALED_AT] = place[_PREFIX_AT:] + nonce
+            self._encrypt_into(nonce, plain, self._aad + place, view[_SEALED_AT:])
         else:
             record = place[_PREFIX_AT:] + nonce + self._encrypt(nonce, plain, self._aad + place)
         codes.append(_DATA_CODE | length)
