@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from benchmarks.chaos_audit import read_samples
 
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
@@ -22,7 +23,9 @@ from callreel.store.calls import pauses, recordings
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import EndedBy
+from callreel.store.encryption.sealed_file import FileKeys
 from callreel.twilio.stream import Frame
+from tests.support.encryption import Keys
 from tests.support.installation import (
     ACCOUNT,
     Installation,
@@ -85,11 +88,15 @@ def carrier_of(server: RestServer) -> Iterator[CarrierRecordings]:
 
 @asynccontextmanager
 async def pausing(
-    installation: Installation, *answers: Answer, max_s: float | None = None, host: QuickHost | None = None
+    installation: Installation,
+    *answers: Answer,
+    max_s: float | None = None,
+    host: QuickHost | None = None,
+    keys: FileKeys | None = None,
 ) -> AsyncIterator[Paused]:
     with rest_server() as server, carrier_of(server) as carrier:
         server.put(CURRENT, *(answers or (OK,)))
-        async with live_side(installation, host=host) as live:
+        async with live_side(installation, host=host, keys=keys) as live:
             silencing = LivePauses(
                 live.registry, installation.database, installation.commits, installation.clock
             )
@@ -189,6 +196,43 @@ async def test_late_and_held_frames_of_a_pause_are_silent(installation: Installa
     expected = speech(1_200).copy()
     expected[520 * 8 : 940 * 8] = 0
     assert np.array_equal(kept, expected)
+
+
+async def test_encrypted_pause_with_a_stall_reordered_frames_and_a_cut_socket(
+    installation: Installation,
+) -> None:
+    """The socket breaks within the pause; another stream continues the encrypted files, still paused."""
+    first, second = tokens(installation, 2)
+    keys, said = Keys(), dict(frames(speech(1_200)))
+    async with pausing(installation, keys=keys) as call:
+        stream = await joined(call.live, first)
+
+        def place(*timestamps: int) -> None:
+            stream.place([Frame(AGENT, at, said[at]) for at in timestamps])
+
+        installation.clock.step(0.4)
+        place(*range(0, 300, 20), 320, 300, *range(340, 400, 20))
+        assert (await call.pause()).start_ms == 400
+        installation.clock.step(0.4)  # a stall
+        place(420, 400, *range(440, 800, 20))
+        await stream.close(EndedBy.SOCKET)
+        again = await joined(call.live, second, number=2)
+        installation.clock.step(0.3)
+        play(again, AGENT, speech(300, seed=2))
+        resumed = await call.resume()
+        assert resumed.end_ms is not None
+        rest = speech(600, seed=3)
+        installation.clock.step(0.6)
+        play(again, AGENT, rest, first_ms=300)
+        await again.close(EndedBy.STOP)
+    folder = installation.blobs.root / "audio_recordings"
+    (kept,) = (read_samples(path, keys) for path in folder.glob("agent_*_8000Hz.wav"))
+    assert np.array_equal(kept[: 400 * 8], speech(1_200)[: 400 * 8])
+    assert not kept[400 * 8 : resumed.end_ms * 8].any()
+    assert np.array_equal(kept[-300 * 8 :], rest[-300 * 8 :])
+    files = [path.read_bytes() for path in folder.iterdir()]
+    spoken = [audio[at : at + 80].tobytes() for audio in (speech(1_200), rest) for at in range(0, 4_000, 800)]
+    assert len(files) >= 4 and not any(piece in file for file in files for piece in spoken)
 
 
 async def test_words_and_levels_of_a_pause_do_not_exist(installation: Installation) -> None:

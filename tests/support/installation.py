@@ -40,6 +40,7 @@ from callreel.simulator.calls.twiml_script import StartStream
 from callreel.store.calls import calls, live_events
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
+from callreel.store.encryption.sealed_file import FileKeys
 from callreel.store.files.blobs import BlobStore
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.twilio.webhooks import VoiceRequest
@@ -359,6 +360,7 @@ async def live_side(
     root: Path | None = None,
     hand_over: bool = False,
     announce_taken: Callable[[CallId], None] = lambda call_id: None,
+    keys: FileKeys | None = None,
 ) -> AsyncIterator[LiveSide]:
     """Running. Lingers are longer than any test unless it asks for shorter ones. Fails if a task is left behind."""
     counters, host = Counters(), host or QuickHost()
@@ -372,7 +374,7 @@ async def live_side(
     live.finish_call = note_end  # type: ignore[method-assign]
     options = CaptureOptions(
         process, root or installation.blobs.root, stop_linger_s=stop_linger_s, cut_linger_s=cut_linger_s,
-        hangup_grace_s=hangup_grace_s, hand_over=hand_over,
+        hangup_grace_s=hangup_grace_s, hand_over=hand_over, keys=keys,
     )  # fmt: skip
     commits, clock = installation.commits, installation.clock
     registry = CallRegistry(max_calls)
