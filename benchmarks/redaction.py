@@ -1,12 +1,13 @@
 """Recall and false alarms of redaction on spoken calls, through the default engine.
 
-    python -m benchmarks.redaction [--calls 60] [--material ../shared/audio/calls] [--save file] [--json]
+    python -m benchmarks.redaction [--first 0] [--calls 60] [--material ../shared/audio/calls] [--save file] [--json]
 
-The calls are made here: dialogues with sensitive data, said as people say it, spoken by flite (apt install flite) in several
-voices, on two 8 kHz channels with mu-law's noise. They are transcribed by the product's segmenter and engine. An
-entity counts as found if redaction silences at least 90 % of the time in which it was said. False alarms are redactions in
-recordings without such data: `--material` is a folder of two-channel calls. `--save` writes the transcripts, which
-`tests/redaction/test_spoken.py` reads.
+The calls are made here: dialogues with sensitive data, said as people say it, spoken by flite and espeak-ng (both from apt)
+in several voices, on two 8 kHz channels with mu-law's noise. They are transcribed by the product's segmenter and engine.
+The number of a call is its seed, so `--first` selects calls on which nothing was tuned. An entity counts as found if
+redaction silences at least 90 % of the time in which it was said; digits that the agent repeats count for themselves. False
+alarms are redactions in recordings without such data: `--material` is a folder of two-channel calls. `--save` writes the
+transcripts, which `tests/redaction/test_spoken.py` reads.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,12 @@ from callreel.domain.words import join_words
 from callreel.redaction.find import find_entities
 from callreel.store.files.sound_files import read_wav
 
-VOICES = ("slt", "rms", "awb", "kal16")
+FLITE = ("slt", "rms", "awb", "kal16")
+ESPEAK = ("en-us", "en-us+f3", "en-gb+m3", "en-gb+f2")
+"""Harder for the engine: formant synthesis."""
 MARGIN_MS = 250
 FOUND = 0.9
+FILLERS = ("um,", "uh,", "and then,", "let me see,", "hold on,", "and,")
 DIGITS = "zero one two three four five six seven eight nine".split()
 
 
@@ -72,33 +76,50 @@ class Spoken:
 
 
 def digits_as_said(digits: str, rng: random.Random) -> str:
-    """Digit by digit with pauses, in groups, with doubles and `oh`, or in pairs."""
-    style = rng.choice(("single", "single", "groups", "doubles", "pairs"))
+    """Digit by digit with pauses, in groups, with doubles and `oh`, in pairs, or `twelve hundred`."""
+    style = rng.choice(("single", "single", "groups", "doubles", "doubles", "pairs", "hundreds"))
     zero = rng.choice(("oh", "zero"))
     words = [zero if digit == "0" else DIGITS[int(digit)] for digit in digits]
     if style == "single":
         return ", ".join(words)
     if style == "pairs" and len(digits) % 2 == 0:
         return ", ".join(_pair(digits[at : at + 2], zero) for at in range(0, len(digits), 2))
+    if style == "hundreds":
+        groups = [digits[at : at + 4] for at in range(0, len(digits), 4)]
+        return ", ".join(_hundreds(group, zero) for group in groups)
     said, at = [], 0
     while at < len(words):
-        double = style == "doubles" and digits[at : at + 2] == digits[at] * 2
-        said.append(f"double {words[at]}" if double else words[at])
-        at += 2 if double else 1
+        times = 1
+        while style == "doubles" and times < 3 and digits[at + times : at + times + 1] == digits[at]:
+            times += 1
+        said.append(("", "double ", "triple ")[times - 1] + words[at])
+        at += times
     return ", ".join(" ".join(said[at : at + 4]) for at in range(0, len(said), 4))
 
 
 def _pair(pair: str, zero: str) -> str:
     return (
         str(int(pair))
-        if pair[0] not in "01"
+        if len(pair) == 2 and pair[0] != "0"
         else " ".join(zero if d == "0" else DIGITS[int(d)] for d in pair)
     )
 
 
+def _hundreds(group: str, zero: str) -> str:
+    """`twelve hundred` for 1200, `nineteen eighty four` for 1984."""
+    if len(group) == 4 and group.endswith("00") and group[0] != "0":
+        return f"{int(group[:2])} hundred"
+    return " ".join(_pair(group[at : at + 2], zero) for at in range(0, len(group), 2))
+
+
 def card_number(rng: random.Random) -> str:
+    """A valid one; repeated digits and groups that end in 00 are as frequent as on cards that people remember."""
     head = rng.choice(("4", "51", "55", "2221", "6011", "37"))
-    body = head + "".join(rng.choice("0123456789") for _ in range((14 if head == "37" else 15) - len(head)))
+    body = head
+    while len(body) < (14 if head == "37" else 15):
+        body += body[-1] if rng.random() < 0.1 else rng.choice("0123456789")
+        if len(body) in (6, 10) and rng.random() < 0.3:
+            body += "00"
     return body + luhn.calc_check_digit(body)
 
 
@@ -132,14 +153,7 @@ def dialogue(rng: random.Random) -> Iterator[Line]:
     yield _plain(
         agent, rng.choice(("What is your card number, please?", "Can I have the number on your credit card?"))
     )
-    if rng.random() < 0.4:
-        for at in range(0, len(card), 4):
-            yield Line(caller, ((digits_as_said(card[at : at + 4], rng) + ".", Entity.CARD_NUMBER),))
-            if at + 4 < len(card):
-                yield _plain(agent, rng.choice(("okay.", "yes.", "go ahead.")))
-    else:
-        start = rng.choice(("It is ", "Sure, that's ", ""))
-        yield Line(caller, ((start, None), (digits_as_said(card, rng) + ".", Entity.CARD_NUMBER)))
+    yield from _card_said(card, rng)
     yield _plain(
         agent, rng.choice(("And the security code on the back?", "And the three digits on the back?"))
     )
@@ -155,15 +169,49 @@ def dialogue(rng: random.Random) -> Iterator[Line]:
     yield _plain(agent, "Perfect. Please keep the pressure below 42 until we arrive. Goodbye.")
 
 
+def _card_said(card: str, rng: random.Random) -> Iterator[Line]:
+    """At once, in groups with fillers between, or in groups which the agent acknowledges or repeats."""
+    agent, caller = Role.AGENT, Role.TECHNICIAN
+    way = rng.choice(("once", "once", "fillers", "acknowledged", "repeated"))
+    groups = [card[at : at + 4] for at in range(0, len(card), 4)]
+    start = rng.choice(("It is ", "Sure, that's ", "Okay, let me find it. ", ""))
+    if way == "once":
+        yield Line(caller, ((start, None), (digits_as_said(card, rng) + ".", Entity.CARD_NUMBER)))
+    elif way == "fillers":
+        parts: list[tuple[str, Entity | None]] = [(start, None)]
+        for group in groups:
+            parts += [(digits_as_said(group, rng), Entity.CARD_NUMBER), (rng.choice(FILLERS), None)]
+        yield Line(caller, tuple(parts[:-1]))
+    else:
+        for group in groups:
+            yield Line(caller, ((digits_as_said(group, rng) + ".", Entity.CARD_NUMBER),))
+            if way == "repeated":
+                yield Line(agent, ((digits_as_said(group, rng) + ".", Entity.CARD_NUMBER),))
+            elif group is not groups[-1]:
+                yield _plain(agent, rng.choice(("okay.", "yes.", "go ahead.", "got it.", "uh huh.")))
+
+
 def _plain(role: Role, text: str) -> Line:
     return Line(role, ((text, None),))
 
 
 def speak(voice: str, speed: int, text: str, folder: Path) -> Samples:
-    """The text at 8 kHz."""
+    """The text at 8 kHz; `speed` is a percentage of the voice's own duration."""
     path = folder / "said.wav"
-    stretch = f"duration_stretch={speed / 100}"
-    subprocess.run(["flite", "-voice", voice, "--setf", stretch, "-t", text, "-o", str(path)], check=True)
+    if voice in FLITE:
+        command = [
+            "flite",
+            "-voice",
+            voice,
+            "--setf",
+            f"duration_stretch={speed / 100}",
+            "-o",
+            str(path),
+            "-t",
+        ]
+    else:
+        command = ["espeak-ng", "-v", voice, "-s", str(14_000 // speed), "-w", str(path)]
+    subprocess.run([*command, text], check=True)
     samples, rate_hz = read_wav(path)
     return to_rate(samples[:, 0], rate_hz, TELEPHONE_HZ)
 
@@ -171,7 +219,7 @@ def speak(voice: str, speed: int, text: str, folder: Path) -> Samples:
 def make_call(number: int, folder: Path) -> Spoken:
     """Call `number`, the same each time."""
     rng = random.Random(number)
-    voices = dict(zip(Role, rng.sample(VOICES, 2), strict=True))
+    voices = dict(zip(Role, rng.sample((*FLITE, *FLITE, *ESPEAK), 2), strict=True))
     speed = rng.randint(95, 125)
     lanes: dict[Role, list[Samples]] = {role: [] for role in Role}
     call, at = Spoken(f"call-{number:03}", {}), 0
@@ -187,8 +235,9 @@ def make_call(number: int, folder: Path) -> Spoken:
                 quiet = np.flatnonzero(np.abs(pieces[-1]) > 300)
                 first, last = int(quiet[0]), int(quiet[-1])
                 place = ((before + first) // 8, (before + last) // 8)
-                if call.said and call.said[-1].entity is entity is Entity.CARD_NUMBER:
-                    call.said[-1].places.append(place)
+                same = [one for one in call.said if (one.entity, one.role) == (entity, line.role)]
+                if same:
+                    same[0].places.append(place)
                 else:
                     call.said.append(Said(entity, line.role, [place]))
         said = np.concatenate(pieces)
@@ -239,20 +288,21 @@ def _near(said: Said, turns: Sequence[Turn]) -> str:
     return " | ".join(
         turn.text
         for turn in turns
-        for start_ms, end_ms in said.places[:1]
+        for start_ms, end_ms in said.places
         if turn.role is said.role and turn.start_ms <= end_ms and turn.end_ms >= start_ms
     )
 
 
-def recall(calls: Sequence[tuple[str, Sequence[Said], Sequence[Turn]]]) -> dict[str, tuple[int, int]]:
+def recall(calls: Iterable[tuple[Sequence[Said], Sequence[Turn]]]) -> dict[str, tuple[int, int]]:
     """Found and said, by entity."""
-    total: Counter[Entity] = Counter()
-    right: Counter[Entity] = Counter()
-    for _, listed, turns in calls:
+    total: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    for listed, turns in calls:
         for said in listed:
-            total[said.entity] += 1
-            right[said.entity] += found(said, turns)
-    return {entity.value: (right[entity], total[entity]) for entity in total}
+            name = said.entity.value + ("_repeated" if said.role is Role.AGENT else "")
+            total[name] += 1
+            right[name] += found(said, turns)
+    return {name: (right[name], total[name]) for name in total}
 
 
 def false_alarms(folder: Path, transcriber: Transcriber) -> dict[str, float]:
@@ -314,6 +364,9 @@ def loaded(call: Saved) -> tuple[list[Said], list[Turn]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Recall and false alarms of redaction on spoken calls.")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the number of the first call, which is its seed"
+    )
     parser.add_argument("--calls", type=int, default=60)
     parser.add_argument("--material", type=Path, default=Path("../shared/audio/calls"))
     parser.add_argument("--save", type=Path)
@@ -322,17 +375,17 @@ def main() -> None:
     transcriber = Transcriber()
     calls, kept = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(options.calls):
+        for number in range(options.first, options.first + options.calls):
             call = make_call(number, Path(folder))
             turns = transcriber.turns(call.lanes)
-            calls.append((call.name, call.said, turns))
+            calls.append((call.said, turns))
             kept.append(json.dumps(saved(call, turns), separators=(",", ":")))
             for said in call.said:
                 if not found(said, turns):
                     print(f"{call.name} missed {said.entity}: {_near(said, turns)}", file=sys.stderr)
     if options.save:
         options.save.write_text("[\n" + ",\n".join(kept) + "\n]\n", encoding="utf-8")
-    figures: dict[str, Any] = {"calls": options.calls, "recall": recall(calls)}
+    figures: dict[str, Any] = {"first": options.first, "calls": options.calls, "recall": recall(calls)}
     if options.material.is_dir():
         figures["false_alarms"] = false_alarms(options.material, transcriber)
     print(json.dumps(figures, indent=None if options.json else 2))

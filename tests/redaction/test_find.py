@@ -1,5 +1,7 @@
 """Finding sensitive data: as engines write it, as people say it, across turns, and not where there is none."""
 
+from dataclasses import replace
+
 import pytest
 
 from callreel.domain.call import Role
@@ -46,6 +48,40 @@ CASES = {
     "card with a missed digit after a question": (
         [ASKED, "T: 4111 1111 1111 111"],
         ["what is your card number please", "[card number]"],
+    ),
+    "words that the engine wrote for digits after a question": (
+        [ASKED, "T: for floor one two oh oh to eight give six seven 9 ate three one won thanks"],
+        ["what is your card number please", "[card number] thanks"],
+    ),
+    "hundreds and pairs": (
+        [ASKED, "T: forty four twelve hundred thirty four fifty six um seventy eight ninety one okay"],
+        ["what is your card number please", "[card number] okay"],
+    ),
+    "groups of which the engine wrote few digits": (
+        [ASKED, "T: two two two one", "A: okay", "T: 3 double 0.5", "A: yes", "T: and when it's so so", "A: yes", "T: so three"],
+        [
+            "what is your card number please", "[card number]", "okay", "[card number]", "yes", "[card number]", "yes",
+            "[card number]",
+        ],
+    ),
+    "card that the agent repeats": (
+        [
+            ASKED, "T: 4 4 1 2", "A: 4 4 1 2", "T: double eight ninety", "A: double eight nine oh", "T: 1234",
+            "A: one two three four", "T: 5678 thanks",
+        ],
+        ["what is your card number please", *["[card number]"] * 6, "[card number] thanks"],
+    ),
+    "card number for an order": (
+        ["A: the card number for this order", "T: 4 4 1 2 8 8 9 0 1 2 3 4 5 7"],
+        ["the card number for this order", "[card number]"],
+    ),
+    "security code with one digit written": (
+        ["A: and the secure code on the card", "T: that is hero near 3"],
+        ["and the secure code on the card", "that is [security code]"],
+    ),
+    "e-mail of which the engine wrote other words": (
+        ["A: and your email address", "T: my email is may be done to call open an example"],
+        ["and your email address", "my email is [e-mail address]"],
     ),
     "security code": (
         [ASKED, "T: 4111 1111 1111 1111", "A: and the security code on the back", "T: seven three nine"],
@@ -110,6 +146,8 @@ def test_sensitive_data_is_masked(name: str) -> None:
         "A: call 911 if there is smoke",
         "T: it costs $4,412 and 40 cents",
         "A: three to five people for two days in may 2024",
+        "T: my email is not working since may",
+        "A: your card was charged for 2 parts and 3 weeks on the fourth floor",
     ],
 )
 def test_ordinary_numbers_are_not_masked(line: str) -> None:
@@ -121,6 +159,18 @@ def test_long_pause_within_a_number_is_not_redacted() -> None:
     found = find_entities(turns)
     assert [(one.role, one.entity) for one in found] == [(Role.TECHNICIAN, Entity.CARD_NUMBER)] * 2
     assert found[0].end_ms <= turns[1].end_ms + TAIL_MS < found[1].start_ms
+
+
+def test_answer_that_the_engine_did_not_write_is_silenced() -> None:
+    asked, begun, after = conversation(ASKED, "T: it is", "A: and the security code")
+    words = tuple(
+        replace(word, start_ms=word.start_ms + 9_000, end_ms=word.end_ms + 9_000) for word in after.words
+    )
+    late = replace(after, start_ms=after.start_ms + 9_000, end_ms=after.end_ms + 9_000, words=words)
+    [found] = find_entities([asked, begun, late])
+    assert (found.role, found.entity) == (Role.TECHNICIAN, Entity.CARD_NUMBER)
+    assert (found.start_ms, found.end_ms) == (begun.start_ms, late.start_ms)
+    assert find_entities([asked, begun, after]) == []
 
 
 def test_only_wanted_kinds_are_found_and_names_come_from_the_model() -> None:

@@ -35,11 +35,11 @@ class Topic(StrEnum):
 
 _PHRASES: Final = {
     Topic.CARD: (
-        r"(?:card|cart) number|(?:credit|debit|payment|bank) card|visa|master ?card|amex|american express|discover card"
+        r"(?:card|cart|car|carb) number|card member|(?:credit|debit|payment|bank) car[dt]?|visa|master ?card|amex|american express|discover card"
         r"|maestro|number on the (?:card|front)|long number|sixteen digits?|16 digits?|(?:my|your|the|that) card"
     ),
     Topic.SECURITY_CODE: (
-        r"security (?:code|number|digits)|c[vb]+[vcbd]2?|c [vb] [vcbd]|cid|see vv|card verification|verification (?:code|value)"
+        r"secur\w*(?: \w+)? (?:code|number|digits)|c[vb]+[vcbd]2?|c [vb] [vcbd]|cid|see vv|card verification|verification (?:code|value)"
         r"|(?:three|four|3|4) digits?(?: number| code)? (?:on|at|from)"
         r"|(?:code|number|digits) (?:on|at) the (?:back|front|reverse)|security"
     ),
@@ -95,13 +95,30 @@ class Context:
         after = [m for m in self._mentions if start_ms < m.at_ms <= end_ms + LOOK_AHEAD_MS]
         return next((mention.topic for mention in after if mention.topic in wanted), None)
 
-    def changes(self, began_ms: int, start_ms: int, end_ms: int) -> bool:
-        """Whether somebody announces another number in a pause of the one that began at `began_ms`."""
+    def changes(self, began_ms: int, start_ms: int, end_ms: int, *, card: bool = False) -> bool:
+        """Whether somebody announces another number in a pause of the one that began at `began_ms`.
+
+        In a `card` number, words such as `part` and `unit` are more likely digits that the engine misunderstood.
+        """
         return any(
             start_ms <= mention.at_ms < end_ms
             and not (mention.topic is Topic.CARD and self.has(Topic.CARD, began_ms))
+            and not (mention.topic is Topic.UNRELATED and card)
             for mention in self._mentions
         )
+
+    def asked(self, topic: Topic, role: Role, start_ms: int, within_ms: int) -> bool:
+        """Whether the other party mentioned the topic in the time before."""
+        return any(
+            mention.topic is topic
+            and mention.role is not role
+            and start_ms - within_ms <= mention.at_ms <= start_ms
+            for mention in self._mentions
+        )
+
+    def questions(self, topic: Topic, role: Role) -> list[int]:
+        """When the other party mentioned the topic."""
+        return [one.at_ms for one in self._mentions if one.topic is topic and one.role is not role]
 
     def has(self, topic: Topic, start_ms: int, within_ms: int = LOOK_BACK_MS) -> bool:
         """Whether the topic was mentioned in the time before."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from callreel.domain.call import Role
 from callreel.domain.redaction import Entity
 from callreel.domain.transcript import Word
 from callreel.redaction.context import Context, Topic
@@ -19,16 +20,44 @@ _STOPS: Final = frozenset(
     "is it's its to my your the a an e-mail email mail address me on write send contact you reach and then okay so at that"
     " that's was use as for with in of i i'm am we he she they it's please sure yes yeah no um uh".split()
 )
-_HARD_STOPS: Final = frozenset("is it's e-mail email mail address to my the me contact".split())
+_HARD_STOPS: Final = frozenset("is it's e-mail email mail address to contact".split())
 """Where the engine may have written anything for `at`, an address begins after one of these."""
 _LONGEST_NAME: Final = 24
 """Tokens; a name may be spelled letter by letter."""
 _LONGEST_DOMAIN: Final = 16
+_ADDRESS: Final = frozenset("e-mail email mail address".split())
+_ASKED_MS: Final = 10_000
+_PAUSE_MS: Final = 1_000
+_LONGEST_ANSWER: Final = 14
 _ENDING = re.compile(r"dot(com|net|org)")
 
 
-def find_emails(tokens: Sequence[Token], words: Sequence[Word], context: Context) -> Iterator[Found]:
-    """The addresses in one party's tokens."""
+def find_emails(
+    role: Role, tokens: Sequence[Token], words: Sequence[Word], context: Context
+) -> Iterator[Found]:
+    """The addresses in one party's tokens, and answers to a question for one of which the engine wrote none."""
+    found = list(_addresses(tokens, words, context))
+    yield from found
+    for at in range(1, len(tokens) - 1):
+        if tokens[at].text != "is" or tokens[at - 1].text not in _ADDRESS:
+            continue
+        first = tokens[at + 1].word
+        last = _utterance_end(words, first)
+        asked = context.asked(Topic.EMAIL, role, words[first].start_ms, _ASKED_MS)
+        if asked and not any(one.first <= last and one.last >= first for one in found):
+            yield Found(Entity.EMAIL, first, last)
+
+
+def _utterance_end(words: Sequence[Word], first: int) -> int:
+    last = first
+    while last + 1 < min(len(words), first + _LONGEST_ANSWER):
+        if words[last + 1].start_ms - words[last].end_ms > _PAUSE_MS:
+            break
+        last += 1
+    return last
+
+
+def _addresses(tokens: Sequence[Token], words: Sequence[Word], context: Context) -> Iterator[Found]:
     at = 0
     while at < len(tokens):
         token = tokens[at]
@@ -36,7 +65,10 @@ def find_emails(tokens: Sequence[Token], words: Sequence[Word], context: Context
         if "@" in token.text and len(token.text) > 3:
             yield Found(Entity.EMAIL, token.word, token.word)
         elif token.text in _AT and (end := _domain_end(tokens, at + 1)) is not None:
-            if (first := _name_start(tokens, at)) < at:
+            first = _name_start(tokens, at)
+            if first == at and context.has(Topic.EMAIL, words[token.word].start_ms, 30_000):
+                first = _name_start(tokens, at, _HARD_STOPS)  # a letter may have become `and` or `I`
+            if first < at:
                 last = end
                 yield Found(Entity.EMAIL, tokens[first].word, tokens[end].word)
         elif _is_ending(tokens, at) and context.has(Topic.EMAIL, words[token.word].start_ms, 30_000):

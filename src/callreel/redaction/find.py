@@ -5,15 +5,15 @@ words that announce it count from both. No recognizer needs a model; names do (`
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from callreel.domain.call import Role
 from callreel.domain.redaction import Entity, Stretch
 from callreel.domain.transcript import Turn, Word, words_of
 from callreel.redaction.addresses import find_addresses
-from callreel.redaction.context import Context, mentions_of
+from callreel.redaction.context import Context, Topic, mentions_of
 from callreel.redaction.dates import find_birth_dates
 from callreel.redaction.emails import find_emails
 from callreel.redaction.numbers import Found, NumberFinder
@@ -26,10 +26,15 @@ APART_MS: Final = 2_000
 """A longer pause within an entity, and the other party's speech in it, are not redacted."""
 LEAD_MS: Final = 400
 TAIL_MS: Final = 1_000
+LOST_MS: Final = 4_000
+UNWRITTEN_MS: Final = 4_000
+ANSWER_MS: Final = 12_000
+SHORT_ANSWER: Final = 6
+"""Words, such as `Sure, that's`."""
 DIGIT_MS, LETTER_MS = 600, 120
 """Engines often place the first and the last word of a segment short of what was said, and give a number that they write as
 one word the time of a word. So a stretch reaches into the party's own silence before and after it: by these, or until the
-other party speaks as long as saying it takes."""
+other party speaks as long as saying it takes, or `LOST_MS` in which the engine may have lost words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,15 @@ def find_entities(turns: Sequence[Turn], options: FindOptions = FindOptions()) -
         said, spoken = words[role], tokens[role]
         # The first kind to claim a word gets it.
         claims = [
-            *find_emails(spoken, said, context),
+            *find_emails(role, spoken, said, context),
             *find_birth_dates(spoken, said, context),
             *NumberFinder(role, said, context, options.regions).find(spoken),
             *find_addresses(spoken),
         ]
         wanted = [claim for claim in claims if claim.entity in options.kinds]
         found += _stretches(role, said, wanted, [word.start_ms for word in words[role.other]])
+        if Entity.CARD_NUMBER in options.kinds:
+            found += _unwritten(role, words, context.questions(Topic.CARD, role), found)
     if options.names is not None:
         found += _named(turns, options.names, options.kinds)
     return sorted(_apart(found), key=lambda stretch: (stretch.start_ms, stretch.role))
@@ -89,13 +96,33 @@ def _reach(words: Sequence[Word], first: int, last: int, other_starts: Sequence[
     said_ms = sum(DIGIT_MS if character.isdigit() else LETTER_MS for character in text)
     answer = bisect_left(other_starts, end_ms)
     answer_ms = other_starts[answer] if answer < len(other_starts) else end_ms
-    latest_ms = max(end_ms + TAIL_MS, min(start_ms + said_ms, answer_ms))
+    latest_ms = max(end_ms + TAIL_MS, min(max(start_ms + said_ms, end_ms + LOST_MS), answer_ms))
     if last + 1 < len(words):
         latest_ms = min(latest_ms, words[last + 1].start_ms)
     before = bisect_left(other_starts, start_ms)
     question_ms = other_starts[before - 1] if before else 0
     earliest_ms = max(before_ms, min(start_ms - LEAD_MS, max(question_ms, end_ms - said_ms)))
     return min(start_ms, earliest_ms), max(end_ms, latest_ms)
+
+
+def _unwritten(
+    role: Role, words: Mapping[Role, Sequence[Word]], questions: Sequence[int], found: Sequence[Stretch]
+) -> Iterator[Stretch]:
+    """Where an answer to the question for a card number begins, and then no words are: the engine may have written none.
+
+    It is silence otherwise, of which nothing is lost.
+    """
+    everything = sorted((word for said in words.values() for word in said), key=lambda word: word.start_ms)
+    for asked_ms in questions:
+        answer = [word for word in words[role] if asked_ms < word.start_ms < asked_ms + ANSWER_MS]
+        for number, word in enumerate(answer[:SHORT_ANSWER]):
+            later = (one.start_ms for one in everything if one.start_ms > word.start_ms)
+            end_ms = next(later, word.end_ms)
+            gap = Stretch(role, Entity.CARD_NUMBER, word.end_ms, end_ms)
+            if end_ms - word.end_ms >= UNWRITTEN_MS:
+                if not any(one.entity is gap.entity and one.overlap_ms(gap) for one in found):
+                    yield replace(gap, start_ms=answer[0].start_ms if number else word.start_ms)
+                break
 
 
 def _named(turns: Sequence[Turn], names: NameFinder, kinds: frozenset[Entity]) -> Iterator[Stretch]:

@@ -7,7 +7,7 @@ engine that misses a digit breaks every checksum, so the words before a run coun
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -25,6 +25,19 @@ LONGEST_PAUSE_MS: Final = 20_000
 LONGEST_TALK_MS: Final = 2_000
 """The same where other words are said too."""
 _MOST_OTHER_WORDS: Final = 2
+_MOST_IN_CARD: Final = 5
+"""The same where a card number is said: its digits may be written as any words."""
+_WHOLE_CARD: Final = 15
+_NEARLY_CARD: Final = 12
+_FEWEST_OF_CARD: Final = 8
+_FEWEST_ASKED: Final = 6
+"""Digits that the engine wrote of a card number, at least; the second where nothing else was announced since."""
+_CARD_ASKED_MS: Final = 12_000
+_CODE_ASKED_MS: Final = 8_000
+_LONGEST_ANSWER: Final = 8
+_MOST_GARBLED: Final = 3
+_GARBLED_PAUSE_MS: Final = 700
+"""Words beside the digits of a card of which the engine wrote too few are digits too: up to so many, with such pauses."""
 _FILLERS: Final = frozenset(
     "um uh uhm erm er and then okay ok so dash hyphen space slash comma yeah yes yep right sure mhm hm mm the next is it's"
     " that's you know sorry let me see wait ah now plus".split()
@@ -36,6 +49,10 @@ _UNITS: Final = frozenset(
 )
 _CARD = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[0-8]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11,16}|35\d{14}|6\d{15,18}|6\d{12}"
+)
+_ORDINARY: Final = _FILLERS | frozenset(
+    "it that this my your card number numbers is are was on the it's that's thanks thank please bye okay with which code"
+    " security expires expiry expiration date got go ahead hello hi yes no what can call me".split()
 )
 _CARD_TOPICS: Final = (Topic.CARD, Topic.SECURITY_CODE)
 _SSN = re.compile(r"(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}")
@@ -78,12 +95,17 @@ class NumberFinder:
         self._regions = regions
 
     def find(self, tokens: Sequence[Token]) -> list[Found]:
+        tokens = [self._measured(token) for token in tokens]
         found = [*_written(tokens)]
         taken = {word for one in found for word in range(one.first, one.last + 1)}
         for run in self._runs([token for token in tokens if token.word not in taken]):
             run = self._with_short_code(run, tokens)
             found += [self._with_neighbours(one, tokens) for one in self._entities(run)]
         return found
+
+    def _measured(self, token: Token) -> Token:
+        """In a card number, what looks like a measurement is some of its digits."""
+        return replace(token, digits=token.measured) if token.measured and self._in_card([token]) else token
 
     def _with_short_code(self, run: Run, tokens: Sequence[Token]) -> Run:
         """A run of one or two digits with the words beside it that sound like digits, where a security code is said."""
@@ -103,13 +125,14 @@ class NumberFinder:
         whole = True
         for at, after in pairwise([*numbers, len(tokens)]):
             run.append(tokens[at])
-            between = [token.text for token in tokens[at + 1 : after]]
-            unit = any(text in _UNITS for text in between[:2])
+            between = [token.text for token in tokens[at + 1 : after] if token.times == 1]
+            card = self._in_card(run)
+            unit = not card and any(text in _UNITS and text not in SOUND_LIKE for text in between[:2])
             others = sum(
                 text not in _FILLERS and text not in SOUND_LIKE and len(text) > 1 for text in between
             )
-            apart = unit or others > _MOST_OTHER_WORDS or after == len(tokens)
-            if not apart and not self._interrupted(run[0], tokens[at], tokens[after], others):
+            apart = unit or others > (_MOST_IN_CARD if card else _MOST_OTHER_WORDS) or after == len(tokens)
+            if not apart and not self._interrupted(run[0], tokens[at], tokens[after], others, card):
                 whole &= not others
                 continue
             if unit:
@@ -118,12 +141,20 @@ class NumberFinder:
                 yield Run(tuple(run), whole)
             run, whole = [], True
 
-    def _interrupted(self, first: Token, token: Token, after: Token, others: int) -> bool:
+    def _in_card(self, run: Sequence[Token]) -> bool:
+        """Whether these may be the first digits of a card number that somebody announced."""
+        if sum(len(token.digits) for token in run) >= _WHOLE_CARD:
+            return False
+        start_ms, end_ms = self._words[run[0].word].start_ms, self._words[run[-1].word].end_ms
+        return self._context.nearest(self._role, start_ms, end_ms, _NUMBERED) is Topic.CARD
+
+    def _interrupted(self, first: Token, token: Token, after: Token, others: int, card: bool) -> bool:
         """Whether a new number begins with `after`: a long pause, another topic, or other talk in a pause is between."""
         end_ms, start_ms = self._words[token.word].end_ms, self._words[after.word].start_ms
-        if start_ms - end_ms > (LONGEST_PAUSE_MS if others < _MOST_OTHER_WORDS else LONGEST_TALK_MS):
+        short = others >= _MOST_OTHER_WORDS and not card
+        if start_ms - end_ms > (LONGEST_TALK_MS if short else LONGEST_PAUSE_MS):
             return True
-        return self._context.changes(self._words[first.word].start_ms, end_ms, start_ms)
+        return self._context.changes(self._words[first.word].start_ms, end_ms, start_ms, card=card)
 
     def _entities(self, run: Run) -> Iterator[Found]:
         # Where a card number is said, all digits of a run are: a part of it may pass the checksum by chance.
@@ -158,13 +189,17 @@ class NumberFinder:
             self._words[run.tokens[-1].word].end_ms,
         )
         topic = self._context.nearest(self._role, start_ms, end_ms)
-        of_card = self._context.nearest(self._role, start_ms, end_ms, _NUMBERED) in _CARD_TOPICS
+        of_card = self._context.nearest(self._role, start_ms, end_ms, _NUMBERED) in _CARD_TOPICS or (
+            count >= _NEARLY_CARD and self._context.has(Topic.CARD, start_ms, _CARD_ASKED_MS)
+        )
+        if count <= 2 and topic is Topic.SECURITY_CODE and self._is_short_answer(run, start_ms):
+            return Entity.SECURITY_CODE
         if 3 <= count <= 4:
             code = topic is Topic.SECURITY_CODE or (
                 topic is Topic.CARD and self._context.has(Topic.SECURITY_CODE, start_ms, 12_000)
             )
             return Entity.SECURITY_CODE if code else None
-        if of_card and count >= 8:
+        if of_card and count >= (_FEWEST_ASKED if topic is Topic.CARD else _FEWEST_OF_CARD):
             return Entity.CARD_NUMBER
         for wanted, entity in ((Topic.NATIONAL_ID, Entity.NATIONAL_ID), (Topic.BANK, Entity.BANK_ACCOUNT)):
             if topic is wanted and count >= 5:
@@ -173,7 +208,15 @@ class NumberFinder:
             return Entity.PHONE
         if topic is not Topic.UNRELATED and 7 <= count <= 15 and self._is_phone(run):
             return Entity.PHONE
-        return Entity.CARD_NUMBER if count in (15, 16) and run.whole and _CARD.fullmatch(digits) else None
+        alike = count in (15, 16) and run.whole and _CARD.fullmatch(digits)
+        return Entity.CARD_NUMBER if alike else None
+
+    def _is_short_answer(self, run: Run, start_ms: int) -> bool:
+        """Whether these few digits are all that the engine wrote of a security code that was asked for just now."""
+        if not self._context.asked(Topic.SECURITY_CODE, self._role, start_ms, _CODE_ASKED_MS):
+            return False
+        first = next(at for at, word in enumerate(self._words) if word.start_ms > start_ms - _CODE_ASKED_MS)
+        return run.tokens[0].word - first < _LONGEST_ANSWER
 
     def _is_phone(self, run: Run) -> bool:
         digits = run.digits
@@ -191,7 +234,8 @@ class NumberFinder:
         """The same with the words around it that sound like digits, and letters, as a passport number or an IBAN has."""
 
         def belongs(token: Token) -> bool:
-            return token.text in SOUND_LIKE or (one.entity in _LETTERED and token.is_letter)
+            sounds = token.text in SOUND_LIKE or token.times > 1
+            return sounds or (one.entity in _LETTERED and token.is_letter)
 
         places = [at for at, token in enumerate(tokens) if one.first <= token.word <= one.last]
         first, last = places[0], places[-1]
@@ -199,9 +243,26 @@ class NumberFinder:
             first -= 1
         while last + 1 < len(tokens) and belongs(tokens[last + 1]):
             last += 1
+        written = sum(len(tokens[at].digits) for at in places)
+        if written < _WHOLE.get(one.entity, 0):
+            first, last = self._garbled(tokens, first, -1), self._garbled(tokens, last, 1)
         return Found(one.entity, tokens[first].word, tokens[last].word)
 
+    def _garbled(self, tokens: Sequence[Token], at: int, step: int) -> int:
+        """The last of the words from `at` in one direction that follow at once and are no ordinary ones."""
+        for _ in range(_MOST_GARBLED):
+            beside = at + step
+            if not 0 <= beside < len(tokens) or tokens[beside].text in _ORDINARY:
+                break
+            earlier, later = sorted((tokens[at].word, tokens[beside].word))
+            if self._words[later].start_ms - self._words[earlier].end_ms > _GARBLED_PAUSE_MS:
+                break
+            at = beside
+        return at
 
+
+_WHOLE: Final = {Entity.CARD_NUMBER: _WHOLE_CARD, Entity.SECURITY_CODE: 3}
+"""With fewer digits than these, the engine wrote some as other words."""
 _LETTERED: Final = (Entity.BANK_ACCOUNT, Entity.NATIONAL_ID)
 _NUMBERED: Final = tuple(topic for topic in Topic if topic not in (Topic.EMAIL, Topic.BIRTH))
 

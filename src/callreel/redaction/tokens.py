@@ -41,12 +41,30 @@ _ALIKE: Final = {
 }
 """Words that engines write for digits; digits only between two others."""
 SOUND_LIKE: Final = frozenset(
-    {*_ALIKE, "give", "fine", "hive", "floor", "do", "free", "heaven", "sick", "nein", "mine"}
+    {
+        *_ALIKE,
+        "give",
+        "fine",
+        "hive",
+        "dive",
+        "floor",
+        "forth",
+        "do",
+        "free",
+        "heaven",
+        "sick",
+        "nein",
+        "mine",
+        "hero",
+        "ziro",
+        "owe",
+    }  # fmt: skip
 )
 """These and others belong to a number beside whose digits they are."""
 
 _EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _MEASURE: Final = re.compile(r"[$€£]|\d%|^\d{1,3}[.:]\d{1,2}$|^\d+(?:st|nd|rd|th)$")
+_PRICE: Final = re.compile(r"[$€£%]")
 _NUMBER: Final = re.compile(r"^[+(]?\d[\d()\-–./, ]*$")
 _PIECE: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|@|\.(?=[^\W_])")
 _EDGES: Final = ".,;:!?…\"'“”‘’()[]-–—"
@@ -61,6 +79,8 @@ class Token:
     digits: str = ""
     times: int = 1
     """How often the next digit is said: 2 for `double`."""
+    measured: str = ""
+    """The digits of what looks like a measurement (`0.5`) or an ordinal (`61st`)."""
 
     @property
     def is_letter(self) -> bool:
@@ -79,7 +99,7 @@ def _tokens_of_word(text: str, word: int) -> Iterator[Token]:
     if _EMAIL.search(plain):
         yield Token(plain, word)
     elif _MEASURE.search(plain):
-        yield Token(plain, word)
+        yield Token(plain, word, measured="" if _PRICE.search(plain) else re.sub(r"\D", "", plain))
     elif _NUMBER.match(plain):
         yield Token(plain, word, re.sub(r"\D", "", plain))
     else:
