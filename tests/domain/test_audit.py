@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from callreel.domain.audit import (
     START,
@@ -19,7 +17,6 @@ from callreel.domain.audit import (
     chained,
     check_chain,
     digest_of,
-    merged,
 )
 from callreel.domain.ids import CallId
 
@@ -100,14 +97,3 @@ def test_lost_end_and_rewritten_chain_show_against_a_noted_place() -> None:
 def test_digest_is_of_the_instant_not_of_its_zone() -> None:
     entry = chain(1)[0]
     assert digest_of(replace(entry, at=entry.at.astimezone(timezone(timedelta(hours=5))))) == entry.digest
-
-
-@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 50)).map(lambda one: (one[0], sum(one)))))
-def test_merged_spans_cover_the_same_milliseconds(spans: list[tuple[int, int]]) -> None:
-    def covered(some: list[tuple[int, int]]) -> set[int]:
-        return {ms for start, end in some for ms in range(start, end)}
-
-    found = merged(spans)
-    assert covered(found) == covered(spans)
-    assert all(before[1] < after[0] for before, after in zip(found, found[1:], strict=False))
-    assert merged([(0, 10), (15, 20), (40, 50)], 5) == [(0, 20), (40, 50)]

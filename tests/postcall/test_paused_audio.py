@@ -51,7 +51,7 @@ def pause(
     values = {
         "call_id": recorded.call_id, "began_at": began, "cause": PauseCause.PERSON, "by": "maria", "start_ms": start_ms,
         "end_ms": end_ms, "ended_at": began + timedelta(seconds=0.5) if ended_by else None, "ended_by": ended_by,
-        "carrier": carrier, "carrier_why": "", "carrier_resumed": True, "carrier_at": began,
+        "carrier": carrier, "carrier_error": "", "carrier_resumed": True, "carrier_at": began,
     }  # fmt: skip
     with recorded.installation.database.write() as conn:
         conn.execute(insert(pauses).values(**values))

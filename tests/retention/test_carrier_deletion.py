@@ -109,7 +109,7 @@ def test_recording_with_a_pause_is_deleted_by_policy_at_once(
             conn.execute(
                 insert(pauses).values(
                     call_id=call_id, began_at=NOON, cause=PauseCause.PERSON, by="", carrier=state,
-                    carrier_why="", carrier_resumed=True, carrier_at=NOON,
+                    carrier_error="", carrier_resumed=True, carrier_at=NOON,
                 )
             )  # fmt: skip
     assert [bool(outcome.reason) for outcome in deletion(kept, server, None, policy).sweep()] == [

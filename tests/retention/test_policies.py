@@ -89,7 +89,8 @@ def test_text_and_numbers_go_and_audio_stays(place: Seed, server: RestServer, tm
         records = {row.kind: row.counts for row in expired.of_call(conn, DONE)}
         assert conn.exec_driver_sql("SELECT count(*) FROM callbacks").scalar_one() == 0
     assert records[DataKind.TEXT]["transcripts"] == 1 and records[DataKind.NUMBERS]["calls"] == 1
-    gone = expiry_summary(place.database, parse_rules("text=5 call=9"), DONE)
+    with place.database.read() as conn:
+        gone = expiry_summary(conn, parse_rules("text=5 call=9"), DONE)
     assert isinstance(gone["expires"], dict) and set(gone["expires"]) == {"call"}
     place.database.close()
     words = b"falling slowly"

@@ -54,7 +54,7 @@ PLAIN = {
         "api_tokens.token_hash", "welcome_tokens.token_hash", "carrier_deletions.sha256", "data_keys.wrapped",
     },
     "figures, codes and our own sentences": {
-        "calls.reasons", "pauses.carrier_why", "consents.failure", "calls.comparisons", "measures.document", "streams.counts", "layers.archived", "recordings.failure",
+        "calls.reasons", "pauses.carrier_error", "consents.failure", "calls.comparisons", "measures.document", "streams.counts", "layers.archived", "recordings.failure",
         "api_tokens.scopes", "turn_index.word_starts", "erasures.files", "erasures.recordings", "erasures.counts",
         "erasures.holds", "open_accesses.spans", "expired_data.counts", "expired_data.files",
         "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure",

@@ -1,10 +1,11 @@
 """Runs the program as a separate process, without the settings of this environment."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from callreel.settings import Settings, env_names
@@ -51,3 +52,32 @@ def the_line(run: subprocess.CompletedProcess[str]) -> str:
     assert run.stderr.startswith("callreel: ")
     assert run.stderr.count("\n") == 1, run.stderr
     return run.stderr.removeprefix("callreel: ").rstrip("\n")
+
+
+def callreel_each(
+    *commands: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
+) -> list[tuple[int, str, str]]:
+    """Run commands one after the other in one process, which saves the start of each: their exit code and output."""
+    run = subprocess.run(
+        [sys.executable, "-c", _EACH, json.dumps(commands)],
+        cwd=folder,
+        env=environment(extra),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    return [(code, out, err) for code, out, err in json.loads(run.stdout)]
+
+
+_EACH = """
+import contextlib, io, json, sys
+from callreel.cli.main import main
+ran = []
+for command in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(command)
+    ran.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(ran))
+"""

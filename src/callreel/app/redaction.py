@@ -15,12 +15,7 @@ def redaction_options(settings: Settings) -> RedactionOptions:
     return RedactionOptions(settings.redaction, find, settings.redaction_margin_ms)
 
 
-def redacting_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Redacting:
-    """Finding and masking, without destroying anything."""
-    return Redacting(runtime.database, runtime.publisher, runtime.clock, redaction_options(settings))
-
-
 def redactor_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Redactor:
-    """The redact stage."""
-    redacting = redacting_of(settings, runtime)
+    """The redact stage, with the finding and masking that it does first."""
+    redacting = Redacting(runtime.database, runtime.publisher, runtime.clock, redaction_options(settings))
     return Redactor(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, redacting)

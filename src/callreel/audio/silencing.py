@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from callreel.audio.wav import MULAW, PCM, WavError, WavInfo
-
-Interval = tuple[int, int]
-"""From and to, in milliseconds of the file."""
+from callreel.domain.intervals import Interval, merged
 
 _FLOAT, _ALAW = 3, 6
 _SILENT: Final = {MULAW: 0xFF, _ALAW: 0xD5, _FLOAT: 0x00}
@@ -22,17 +20,6 @@ def silent_byte(info: WavInfo) -> int:
     if info.format not in _SILENT:
         raise WavError(f"expected uncompressed samples, got WAV format {info.format}")
     return _SILENT[info.format]
-
-
-def merged(intervals: Iterable[Interval]) -> list[Interval]:
-    """The same without overlaps, in order; empty ones are dropped."""
-    made: list[Interval] = []
-    for first, last in sorted(intervals):
-        if made and first <= made[-1][1]:
-            made[-1] = (made[-1][0], max(made[-1][1], last))
-        elif last > first:
-            made.append((first, last))
-    return made
 
 
 def byte_ranges(info: WavInfo, intervals: Sequence[Interval]) -> list[tuple[int, int]]:

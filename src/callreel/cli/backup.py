@@ -1,12 +1,18 @@
 """`callreel backup` and `callreel restore`: a copy of a running installation, and an installation restored from it."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import configure, report
-from callreel.domain.errors import SettingsError
+from callreel.cli.command import configure, record_command, report
+from callreel.domain.audit import AuditAction
+from callreel.domain.errors import EncryptionKeyError, SettingsError
+
+if TYPE_CHECKING:
+    from callreel.settings import Settings
 
 
 def backup(
@@ -37,18 +43,23 @@ def backup(
         report(f"the backup is damaged: {len(wrong)} files" if wrong else "the backup is complete")
         raise typer.Exit(1 if wrong else 0)
     databases = [sqlite_path(settings.app_database_url), sqlite_path(settings.durable_database_url)]
+    if not databases[0].exists():
+        raise SettingsError(f"there is no database at {databases[0]}; set CALLREEL_DATA_DIR")
     blobs = blob_store(settings)
-    if databases[0].exists():
-        database = Database.open(settings.app_database_url)
+    database = Database.open(settings.app_database_url)
+    try:
         blobs.keys = keyring_of(settings, database)
+        made = backups.make_backup(
+            [path for path in databases if path.exists()],
+            blobs,
+            folder,
+            Clock().now(),
+            say=_report_step,
+        )
+        details = {"files": len(made.entries), "size_bytes": made.size_bytes, "missing": len(made.missing)}
+        record_command(database, AuditAction.BACKUP_MADE, subject=str(folder), details=details)
+    finally:
         database.close()
-    made = backups.make_backup(
-        [path for path in databases if path.exists()],
-        blobs,
-        folder,
-        Clock().now(),
-        say=_report_step,
-    )
     for path in made.missing:
         typer.echo(f"missing or damaged: {path}", err=True)
     report(f"copied {len(made.entries)} files, {made.size_bytes / 1e6:.1f} MB, to {folder}")
@@ -74,7 +85,25 @@ def restore(
                 " CALLREEL_STAGES_DATABASE_URL"
             )
     restored = backups.restore(folder, settings.data_dir, settings.objects_dir, say=_report_step)
+    _record_restore(settings, folder, restored.made_at)
     report(f"restored {len(restored.entries)} files of {restored.made_at} into {settings.data_dir}")
+
+
+def _record_restore(settings: Settings, folder: Path, made_at: str) -> None:
+    """Add the restore to the restored audit trail. A backup of encrypted data is also restored without its keys."""
+    from callreel.app.encryption import keyring_of
+    from callreel.store.db.database import Database
+
+    database = Database.open(settings.app_database_url)
+    try:
+        keyring_of(settings, database)
+        record_command(
+            database, AuditAction.BACKUP_RESTORED, subject=str(folder), details={"made_at": made_at}
+        )
+    except EncryptionKeyError as error:
+        report(f"the audit trail has no entry of this restore: {error}", err=True)
+    finally:
+        database.close()
 
 
 def sqlite_path(url: str) -> Path:

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from callreel.app.offline import OfflineInstallation
-    from callreel.domain.audit import AuditAction
+    from callreel.domain.audit import AuditAction, AuditEvent
+    from callreel.domain.events import Json
     from callreel.domain.ids import CallId
     from callreel.settings import Settings
+    from callreel.store.db.database import Database
 
+COMMAND_LINE = "command line"
+"""The actor of entries of the audit trail, where a command has no option for a name."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
 
@@ -59,13 +63,29 @@ def offline() -> Iterator[tuple[Settings, OfflineInstallation]]:
 
 
 def by_command(
-    installation: OfflineInstallation, action: AuditAction, by: str, call_id: CallId
+    action: AuditAction, by: str = COMMAND_LINE, *, call_id: CallId | None = None, subject: str = ""
 ) -> AbstractContextManager[object]:
     """Within it, the first change is recorded in the audit trail as done by this command."""
-    from callreel.domain.audit import AuditEvent, Via
     from callreel.store.audit.pending import audited
 
-    return audited(AuditEvent(installation.clock.now(), action, by, Via.COMMAND_LINE, call_id=call_id))
+    return audited(_event(action, by, call_id=call_id, subject=subject))
+
+
+def record_command(
+    database: Database, action: AuditAction, *, subject: str = "", details: Mapping[str, Json] | None = None
+) -> None:
+    """Add an entry to the audit trail for a command that changes no row."""
+    from callreel.store.audit import trail
+
+    with database.write() as conn:
+        trail.record(conn, _event(action, COMMAND_LINE, subject=subject, details=details or {}))
+
+
+def _event(action: AuditAction, by: str, **values: Any) -> AuditEvent:
+    from callreel.domain.audit import AuditEvent, Via
+    from callreel.runtime.clock import Clock
+
+    return AuditEvent(Clock().now(), action, by, Via.COMMAND_LINE, **values)
 
 
 def report(text: str, *, err: bool = False) -> None:

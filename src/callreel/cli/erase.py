@@ -57,7 +57,7 @@ def erase(
                 f"Erase call {call} permanently: {files} files here, {remote} recordings at the carrier, all text and notes?",
                 abort=True,
             )
-        with by_command(installation, AuditAction.ERASURE_ORDERED, by, call_id):
+        with by_command(AuditAction.ERASURE_ORDERED, by, call_id=call_id):
             orders.request(call_id, by, reason, at_carrier=not here_only)
         try:
             done = schedules.eraser_of(settings, installation, unfinished).erase(call_id)
@@ -108,7 +108,7 @@ def hold(
             return
         legal_holds = LegalHolds(installation.database, installation.publisher, installation.clock)
         call_id = _existing(installation, call)
-        with by_command(installation, AuditAction.HELD, by, call_id):
+        with by_command(AuditAction.HELD, by, call_id=call_id):
             legal_holds.hold(call_id, reason, by)
     report(f"call {call} is under legal hold")
 
@@ -129,7 +129,7 @@ def release(
 
         legal_holds = LegalHolds(installation.database, installation.publisher, installation.clock)
         call_id = _existing(installation, call)
-        with by_command(installation, AuditAction.RELEASED, by, call_id):
+        with by_command(AuditAction.RELEASED, by, call_id=call_id):
             legal_holds.release(call_id, reason, by)
     report(f"call {call} is no longer under legal hold")
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from callreel.cli.command import configure, offline, report
+from callreel.cli.command import by_command, configure, offline, report
+from callreel.domain.audit import AuditAction
 from callreel.domain.errors import SettingsError
 
 app = typer.Typer(name="keys", help="Keys of the encryption at rest.", no_args_is_help=True)
@@ -61,9 +62,8 @@ def rotate() -> None:
     Example: `callreel keys rotate`
     """
     settings = configure()
-    from callreel.app.encryption import master_keys_of
+    from callreel.app.encryption import keyring_of, master_keys_of
     from callreel.store.db.database import Database
-    from callreel.store.encryption.keyring import Keyring
 
     masters = master_keys_of(settings)
     if masters is None:
@@ -71,7 +71,10 @@ def rotate() -> None:
     database = Database.open(settings.app_database_url)
     try:
         database.migrate()
-        wrapped = Keyring(database, masters).rotate()
+        keyring = keyring_of(settings, database)
+        assert keyring is not None
+        with by_command(AuditAction.KEYS_ROTATED, subject=masters.current):
+            wrapped = keyring.rotate()
     finally:
         database.close()
     report(f"wrapped {wrapped} data keys with master key {masters.current}")
@@ -88,7 +91,8 @@ def encrypt() -> None:
 
         if installation.blobs.keys is None:
             raise SettingsError(_UNSET)
-        rows = encrypt_rows(installation.database)
+        with by_command(AuditAction.DATA_ENCRYPTED):
+            rows = encrypt_rows(installation.database)
         report(f"encrypted {rows} rows", err=True)
         files, skipped = encrypt_files(installation.database, installation.blobs)
     report(

@@ -30,19 +30,19 @@ def redact(
     """
     failed = total = 0
     with offline() as (settings, installation):
-        from callreel.app.redaction import redacting_of, redactor_of
+        from callreel.app.redaction import redactor_of
         from callreel.domain.redaction import RedactionPolicy
         from callreel.store.calls import calls
 
         if settings.redaction is RedactionPolicy.OFF and not dry_run:
             raise SettingsError("CALLREEL_REDACTION is off; set it to keep_both or redacted_only")
-        redactor, redacting = redactor_of(settings, installation), redacting_of(settings, installation)
+        redactor = redactor_of(settings, installation)
         destroy = settings.redaction is RedactionPolicy.REDACTED_ONLY
         with installation.database.read() as conn:
             selected = calls.closed(conn) if again else calls.to_redact(conn, destroy=destroy)
         for call_id in [installation.existing_call(call)] if call else selected:
             try:
-                found = len(redacting.preview(call_id)) if dry_run else redactor.redact(call_id)
+                found = len(redactor.redacting.preview(call_id)) if dry_run else redactor.redact(call_id)
             except CallreelError as error:
                 failed += 1
                 typer.echo(f"{call_id}\tfailed: {error}")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import offline, report
+from callreel.cli.command import by_command, offline, record_command, report
+from callreel.domain.audit import AuditAction
 from callreel.domain.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     from callreel.app.offline import OfflineInstallation
+    from callreel.domain.events import Json
     from callreel.retention.subject_access import SubjectAccess
 
 subject = typer.Typer(
@@ -87,8 +89,11 @@ def subject_export(
 
         access = _access(installation)
         found = access.calls_of(number)
+        details: dict[str, Json] = {"calls": [str(call_id) for call_id in found], "original": original}
+        record_command(installation.database, AuditAction.EXPORTED, details=details)
         names = {Role.AGENT: settings.agent_name, Role.TECHNICIAN: settings.technician_name}
-        pieces = access.archive(number, names, silences_of(settings.redaction_margin_ms), original=original)
+        silences = silences_of(settings.redaction_margin_ms)
+        pieces = access.archive(number, found, names, silences, original=original)
         part = to.with_name(to.name + ".part")
         try:
             with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as writing:
@@ -120,7 +125,8 @@ def subject_erase(
         found = access.calls_of(number)
         if not yes:
             typer.confirm(f"Erase {len(found)} calls permanently, here and at the carrier?", abort=True)
-        ordered, refused = access.erase(number, by, reason)
+        with by_command(AuditAction.ERASURE_ORDERED, by):
+            ordered, refused = access.erase(found, by, reason)
     for call_id in ordered:
         typer.echo(f"{call_id}\tordered")
     for call_id, why in refused.items():

@@ -6,7 +6,7 @@ entry breaks the chain from there on. An entry names the call, never what was sa
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -43,6 +43,7 @@ class AuditAction(StrEnum):
     SOUND_ADDED = "sound_added"
     REDACTED = "redacted"
     REDACTION_REMOVED = "redaction_removed"
+    ORIGINALS_DESTROYED = "originals_destroyed"
     PAUSED = "paused"
     RESUMED = "resumed"
     LANGUAGE_SET = "language_set"
@@ -52,6 +53,11 @@ class AuditAction(StrEnum):
     ERASURE_ORDERED = "erasure_ordered"
     ERASED = "erased"
     DELETED_AT_CARRIER = "deleted_at_carrier"
+    DATA_EXPIRED = "data_expired"
+    KEYS_ROTATED = "keys_rotated"
+    DATA_ENCRYPTED = "data_encrypted"
+    BACKUP_MADE = "backup_made"
+    BACKUP_RESTORED = "backup_restored"
     TECHNICIAN_ADDED = "technician_added"
     TECHNICIAN_CHANGED = "technician_changed"
     TECHNICIAN_REMOVED = "technician_removed"
@@ -188,18 +194,3 @@ def check_chain(entries: Iterable[AuditEntry], after: Link, expected: Link | Non
     if expected is not None and expected.number > last.number:
         return Checked(last, last.number + 1, "the entry is missing")
     return Checked(last)
-
-
-Span = tuple[int, int]
-"""From and to, in milliseconds of the file."""
-
-
-def merged(spans: Sequence[Span], gap_ms: int = 0) -> list[Span]:
-    """The spans in order, with those that overlap, or are at most `gap_ms` apart, as one."""
-    found: list[Span] = []
-    for start, end in sorted(spans):
-        if found and start <= found[-1][1] + gap_ms:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return found

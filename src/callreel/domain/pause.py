@@ -34,13 +34,13 @@ class CarrierPause(StrEnum):
     NONE = "none"
 
 
-def warning(paused: bool, carrier: CarrierPause, why: str, resumed: bool) -> str | None:
+def warning(paused: bool, carrier: CarrierPause, error: str, resumed: bool) -> str | None:
     """What people must know of a pause, as a sentence; None while all recordings did what they should."""
     if carrier in (CarrierPause.AWAY, CarrierPause.REFUSED):
         first = "is not paused" if paused else "was not paused"
-        return f"The carrier's recording {first}: {why}. Callreel silences this part in its own copy."
-    if not paused and not resumed and why:
-        return f"The carrier's recording may still be paused: {why}."
+        return f"The carrier's recording {first}: {error}. Callreel silences this part in its own copy."
+    if not paused and not resumed and error:
+        return f"The carrier's recording may still be paused: {error}."
     return None
 
 

@@ -61,7 +61,7 @@ class CallbackIntake:
             return Written()
         events = [recordings.state_event(call.id, row.sid, row.state, row.error_code)]
         if row.state is CloudState.IN_PROGRESS and (pause := pauses.open_one(conn, call.id)) is not None:
-            away = {"carrier": CarrierPause.AWAY, "carrier_why": "a recording began during the pause"}
+            away = {"carrier": CarrierPause.AWAY, "carrier_error": "a recording began during the pause"}
             if (unpaused := pauses.change(conn, pause.id, carrier_at=now, **away)) is not None:
                 events.append(unpaused.event)  # `PauseControl.sweep` requests the pause of the new recording
         return Written(tuple(events), (self._recording_changed,))

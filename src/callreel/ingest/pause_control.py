@@ -144,8 +144,8 @@ class PauseControl:
         trail.record(conn, event)
 
     def _pause_at_carrier(self, row: PauseRow) -> CarrierPause:
-        answer, why = self._request(row.call_id, paused=True)
-        changed = self._change(row.id, carrier=answer, carrier_why=why)
+        answer, error = self._request(row.call_id, paused=True)
+        changed = self._change(row.id, carrier=answer, carrier_error=error)
         if changed is not None and changed.ended_at is not None:
             self._resume_at_carrier(
                 changed
@@ -156,12 +156,12 @@ class PauseControl:
         if row.carrier in (CarrierPause.NONE, CarrierPause.REFUSED):
             self._change(row.id, carrier_resumed=True)
             return row.carrier
-        answer, why = self._request(row.call_id, paused=False)
+        answer, error = self._request(row.call_id, paused=False)
         resumed = answer in (CarrierPause.PAUSED, CarrierPause.NONE)
         if row.carrier is CarrierPause.PAUSED:
-            self._change(row.id, carrier_resumed=resumed, carrier_why=why)
+            self._change(row.id, carrier_resumed=resumed, carrier_error=error)
         else:
-            self._change(row.id, carrier_resumed=resumed)  # the row keeps why it was not paused
+            self._change(row.id, carrier_resumed=resumed)  # the row keeps the error of its pause
         return answer
 
     def _request(self, call_id: CallId, *, paused: bool) -> tuple[CarrierPause, str]:

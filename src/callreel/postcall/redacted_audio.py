@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from callreel.audio.samples import SAMPLES_PER_MS
-from callreel.audio.silencing import Interval, merged
 from callreel.domain.ids import CallId
+from callreel.domain.intervals import Interval, merged
 from callreel.domain.recording import Layer, LayerFile
 from callreel.domain.redaction import Stretch
 from callreel.postcall.call_audio import CallRows, RecordingPart, chosen_parts, stored_parts

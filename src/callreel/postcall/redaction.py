@@ -14,19 +14,22 @@ from pathlib import PurePosixPath
 
 from sqlalchemy import Connection
 
-from callreel.audio.silencing import Interval
 from callreel.carrier_client.client import CarrierRecordings
+from callreel.domain.audit import AuditAction, AuditEvent, Via
 from callreel.domain.errors import CallErasedError, StoreError
+from callreel.domain.events import Json
 from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.intervals import Interval
 from callreel.domain.recording import CloudState, Layer, LayerFile
 from callreel.domain.redaction import RedactionPolicy
 from callreel.domain.work import Workflow, subject_of
 from callreel.postcall.durable import DurableEngine, RetryPolicy, Steps
 from callreel.postcall.redacted_audio import rows_of, silent_intervals
-from callreel.review.redacting import Redacting, on_live_clock
+from callreel.review.redacting import BY_POLICY, Redacting, on_live_clock
 from callreel.runtime.clock import Clock
 from callreel.store.audio import derived_cache, peaks
 from callreel.store.audio.silenced_layer import silenced_range
+from callreel.store.audit import trail
 from callreel.store.calls import calls, deletions, erasures, holds, layers, originals, outbox, recordings
 from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
@@ -70,8 +73,8 @@ class Redactor:
                 steps.run(name, work)
 
     def redact(self, call_id: CallId) -> int:
-        """All steps at once; returns how many redactions are new."""
-        new = self.redacting.find(call_id)
+        """All steps at once, for a command; returns how many redactions are new."""
+        new = self.redacting.find(call_id, "command line", Via.COMMAND_LINE)
         if self.destroys(call_id):
             for _, work in self.destruction(call_id):
                 work()
@@ -188,7 +191,11 @@ class Redactor:
             with self._database.write() as conn:
                 originals.set_destroyed(conn, row.id, self._clock.now())
         with self._database.write() as conn:
-            calls.set_originals_destroyed(conn, call_id, self._clock.now())
+            now = self._clock.now()
+            calls.set_originals_destroyed(conn, call_id, now)
+            details: dict[str, Json] = {"files": len(left)}
+            action = AuditAction.ORIGINALS_DESTROYED
+            trail.record(conn, AuditEvent(now, action, BY_POLICY, call_id=call_id, details=details))
         scrub(self._database)
         log.info("originals of a redacted call destroyed files=%d", len(left), extra={"call_id": call_id})
         return len(left)

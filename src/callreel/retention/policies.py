@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.audit import AuditAction, AuditEvent
@@ -28,6 +30,7 @@ from callreel.retention.erasure_orders import (
 from callreel.retention.legal_hold import locked
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
+from callreel.store.audit import trail
 from callreel.store.audit.pending import audited
 from callreel.store.calls import calls, deletions, expired, holds, layers
 from callreel.store.calls.calls import CallRow
@@ -125,6 +128,11 @@ class Retention:
             expired.finish(conn, call_id, due.kind, self._clock.now(), counts)
             change = LiveEvent(call_id, EventKind.CALL, {"deleted": due.kind.value})
             event = self._publisher.record(conn, change)
+            entry = AuditEvent(
+                self._clock.now(), AuditAction.DATA_EXPIRED, BY_POLICY, call_id=call_id, subject=due.kind.value,
+                reason=due.policy, details=counts,
+            )  # fmt: skip
+            trail.record(conn, entry)
         self._publisher.publish(event)
         log.info("retention policy deleted %s", due.kind.value, extra={"call_id": call_id})
 
@@ -190,11 +198,10 @@ def totals(due: Sequence[Due]) -> list[tuple[str, int, int]]:
     return [(policy, going[policy], kept[policy]) for policy in sorted({*going, *kept})]
 
 
-def expiry_summary(database: Database, rules: Sequence[Rule], call_id: CallId) -> dict[str, Json]:
+def expiry_summary(conn: Connection, rules: Sequence[Rule], call_id: CallId) -> dict[str, Json]:
     """When each kind of data of a call goes, and what is deleted already, in JSON; empty for a call without a verdict."""
-    with database.read() as conn:
-        call = calls.get(conn, call_id)
-        gone = expired.of_call(conn, call_id)
+    call = calls.get(conn, call_id)
+    gone = expired.of_call(conn, call_id)
     if call is None or call.closed_at is None:
         return {"expires": {}, "expired": []}
     subject = expired.subject_of(call)

@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
-from callreel.audio.silencing import Interval
 from callreel.domain.call import Role
 from callreel.domain.errors import AudioFileError, CallreelError, StoreError
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
+from callreel.domain.intervals import Interval
 from callreel.domain.recording import LayerState
 from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
 from callreel.review.exports import Format, export_transcript
 from callreel.review.summary import call_summary, layer_names
 from callreel.runtime.clock import Clock
 from callreel.store.audio.silenced_layer import silenced_range
+from callreel.store.audit.pending import describe
 from callreel.store.calls import layers
 from callreel.store.db.database import Database
 from callreel.store.db.tables import calls, technicians
@@ -53,13 +54,18 @@ class SubjectAccess:
             return [CallId(found) for found in conn.execute(query).scalars()]
 
     def archive(
-        self, number: str, names: Mapping[Role, str], silences: Silences, *, original: bool
+        self,
+        number: str,
+        found: Sequence[CallId],
+        names: Mapping[Role, str],
+        silences: Silences,
+        *,
+        original: bool,
     ) -> Iterator[bytes]:
-        """A ZIP file of the calls with their transcripts, notes and audio, and of the phone book's entry, in pieces.
+        """A ZIP file of the `found` calls with their transcripts, notes and audio, and of the phone book's entry, in pieces.
 
         Without `original` it is redacted, and `silences` says what is silent.
         """
-        found = self.calls_of(number)
         outlet = _Outlet()
         with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as made:
             made.writestr("phone_book.json", _json(self._phone_book(number)))
@@ -91,11 +97,12 @@ class SubjectAccess:
                             yield outlet.taken()
         yield outlet.taken()
 
-    def erase(self, number: str, by: str, reason: str) -> tuple[list[CallId], dict[CallId, str]]:
-        """Order the erasure of every call with this number: those ordered, and why the others are not. Raises NumberError."""
+    def erase(self, found: Sequence[CallId], by: str, reason: str) -> tuple[list[CallId], dict[CallId, str]]:
+        """Order the erasure of the `found` calls: those ordered, and why the others are not."""
+        describe(reason=reason, calls=[str(call_id) for call_id in found])
         ordered: list[CallId] = []
         refused: dict[CallId, str] = {}
-        for call_id in self.calls_of(number):
+        for call_id in found:
             try:
                 self._orders.request(call_id, by, reason)
                 ordered.append(call_id)

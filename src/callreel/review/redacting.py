@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.audit import AuditAction, AuditEvent, Via
 from callreel.domain.errors import CallErasedError, CallreelError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
@@ -15,6 +16,7 @@ from callreel.domain.work import Workflow
 from callreel.redaction.find import FindOptions, find_entities
 from callreel.review.summary import live_offset_ms, live_turns
 from callreel.runtime.clock import Clock
+from callreel.store.audit import trail
 from callreel.store.calls import calls, erasures, holds, outbox
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
@@ -23,6 +25,7 @@ from callreel.store.transcripts.overwriting import mask_events
 from callreel.store.transcripts.redactions import RedactionRow
 
 LONGEST_MS = 10 * 60_000
+BY_POLICY = "policy"
 
 
 class RedactionError(CallreelError):
@@ -53,11 +56,13 @@ class Redacting:
         """What `find` would add, without adding it. Raises CallErasedError."""
         found = self._found(call_id)
         with self._database.read() as conn:
-            known = redactions.of_call(conn, call_id)
-        return [one for one in found if not any(row.stretch.overlap_ms(one) for row in known)]
+            return redactions.new_among(conn, call_id, found)
 
-    def find(self, call_id: CallId) -> int:
-        """Look for sensitive data in the call's transcripts and mask it; returns how many redactions are new."""
+    def find(self, call_id: CallId, by: str = BY_POLICY, via: Via = Via.SERVER) -> int:
+        """Look for sensitive data in the call's transcripts and mask it; returns how many redactions are new.
+
+        `by` and `via` are for the audit trail.
+        """
         found = self._found(call_id)
         with self._database.write() as conn:
             calls.lock(conn, call_id)
@@ -67,6 +72,11 @@ class Redacting:
                 calls.set_originals_destroyed(conn, call_id, None)
             calls.set_redacted(conn, call_id, now)
             event = self._apply(conn, call_id)
+            if new:
+                entry = AuditEvent(
+                    now, AuditAction.REDACTED, by, via, call_id=call_id, details={"redactions": new}
+                )
+                trail.record(conn, entry)
         self._publisher.publish(event)
         return new
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from callreel.audio import wav
-from callreel.audio.silencing import Interval, byte_ranges, merged, silenced, silent_byte
+from callreel.audio.silencing import byte_ranges, silenced, silent_byte
+from callreel.domain.intervals import Interval, merged
 from callreel.domain.recording import LayerFile
 from callreel.store.audio.layer_audio import layer_range
 from callreel.store.audio.peaks import ChannelPeaks

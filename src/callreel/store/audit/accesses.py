@@ -11,9 +11,10 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select, update
 
-from callreel.domain.audit import AuditAction, AuditEvent, Span, Via, merged
+from callreel.domain.audit import AuditAction, AuditEvent, Via
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
+from callreel.domain.intervals import Interval, merged
 from callreel.store.audit import trail
 from callreel.store.db.database import Database
 from callreel.store.db.dialect import insert_new
@@ -41,7 +42,7 @@ class OpenAccess:
     began_at: datetime
     last_at: datetime
     requests: int
-    spans: list[Span]
+    spans: list[Interval]
 
 
 def key_of(event: AuditEvent) -> str:
@@ -50,7 +51,7 @@ def key_of(event: AuditEvent) -> str:
     return "\n".join(part or "" for part in parts)
 
 
-def extend(conn: Connection, event: AuditEvent, spans: Sequence[Span] = (), *, requests: int = 1) -> None:
+def extend(conn: Connection, event: AuditEvent, spans: Sequence[Interval] = (), *, requests: int = 1) -> None:
     """Store that `event` happened (again); `spans` are parts of the file that were sent."""
     key = key_of(event)
     row: dict[str, object] = {
@@ -117,7 +118,7 @@ def _event(row: OpenAccess) -> AuditEvent:
     )  # fmt: skip
 
 
-def _bounded(spans: list[Span]) -> list[Span]:
+def _bounded(spans: list[Interval]) -> list[Interval]:
     """Beyond a hundred parts, the nearest of them as one."""
     while len(spans) > _MOST_SPANS:
         gaps = [after[0] - before[1] for before, after in zip(spans, spans[1:], strict=False)]

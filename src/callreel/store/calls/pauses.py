@@ -20,7 +20,7 @@ class PauseRow:
 
     `start_ms` is None until the process that has the call's streams confirms the silence, `end_ms` until it writes audio
     again; after the end of the call None means until its end. `by` is a person's name, empty for a rule.
-    `carrier_at` is when `carrier`, `carrier_why` (its last error) or `carrier_resumed` changed.
+    `carrier_at` is when `carrier`, `carrier_error` (its last error) or `carrier_resumed` changed.
     """
 
     id: int
@@ -29,7 +29,7 @@ class PauseRow:
     cause: PauseCause
     by: str
     carrier: CarrierPause
-    carrier_why: str
+    carrier_error: str
     carrier_resumed: bool
     carrier_at: datetime
     start_ms: int | None = None
@@ -40,7 +40,7 @@ class PauseRow:
     @property
     def warning(self) -> str | None:
         """What people must know of it (`domain.pause.warning`)."""
-        return warning(self.ended_at is None, self.carrier, self.carrier_why, self.carrier_resumed)
+        return warning(self.ended_at is None, self.carrier, self.carrier_error, self.carrier_resumed)
 
     @property
     def event(self) -> LiveEvent:
@@ -49,7 +49,7 @@ class PauseRow:
             self.call_id, EventKind.PAUSE,
             {"id": self.id, "paused": self.ended_at is None, "silent": self.start_ms is not None,
              "start_ms": self.start_ms, "end_ms": self.end_ms, "cause": self.cause, "by": self.by,
-             "ended_by": self.ended_by, "carrier": self.carrier, "carrier_why": self.carrier_why,
+             "ended_by": self.ended_by, "carrier": self.carrier, "carrier_error": self.carrier_error,
              "carrier_resumed": self.carrier_resumed, "warning": self.warning},
         )  # fmt: skip
 
@@ -65,7 +65,7 @@ def begin(
         return row, False
     values = {
         "call_id": call_id, "began_at": at, "cause": cause, "by": by, "carrier": CarrierPause.PENDING,
-        "carrier_why": "", "carrier_resumed": False, "carrier_at": at,
+        "carrier_error": "", "carrier_resumed": False, "carrier_at": at,
     }  # fmt: skip
     return fetch_one(conn, PauseRow, insert(pauses).values(**values).returning(pauses)), True
 

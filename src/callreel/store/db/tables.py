@@ -205,7 +205,7 @@ pauses = _table(
     Column("start_ms", Integer),
     Column("end_ms", Integer),
     Column("carrier", Enumerated(CarrierPause), nullable=False),
-    Column("carrier_why", Text, nullable=False),
+    Column("carrier_error", Text, nullable=False),
     Column("carrier_resumed", Boolean, nullable=False),
     Column("carrier_at", UTCDateTime, nullable=False),
 )

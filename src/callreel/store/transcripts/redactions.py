@@ -49,14 +49,20 @@ def in_force(conn: Connection, call_id: CallId) -> list[Stretch]:
 
 
 def add_found(conn: Connection, call_id: CallId, found: Iterable[Stretch], at: datetime) -> int:
-    """Save what was found automatically, except what a row of the call covers already; returns how many are new."""
+    """Save what was found automatically and is new; returns how many these are."""
+    new = new_among(conn, call_id, found)
+    for one in new:
+        add(conn, call_id, one, "", at)
+    return len(new)
+
+
+def new_among(conn: Connection, call_id: CallId, found: Iterable[Stretch]) -> list[Stretch]:
+    """What was found, except what a row of the call or a longer stretch covers already."""
     known = [row.stretch for row in of_call(conn, call_id)]
-    new = 0
+    new: list[Stretch] = []
     for one in sorted(found, key=lambda stretch: stretch.start_ms - stretch.end_ms):
-        if not any(_covers(other, one) for other in known):
-            add(conn, call_id, one, "", at)
-            known.append(one)
-            new += 1
+        if not any(_covers(other, one) for other in (*known, *new)):
+            new.append(one)
     return new
 
 

@@ -107,9 +107,9 @@ def one_call(
         summary = call_summary(
             conn, call_id, context.options.prices, words=words, machine=machine, original=original
         )
-    if summary is None:
-        raise not_found("call")
-    summary |= expiry_summary(context.database, context.options.retention, call_id)
+        if summary is None:
+            raise not_found("call")
+        summary |= expiry_summary(conn, context.options.retention, call_id)
     if isinstance(recording := summary["recording"], dict):
         items = context.work.unfinished(str(recording["sid"]))
         recording["work"] = [{"workflow": item.workflow, "state": item.state} for item in items]

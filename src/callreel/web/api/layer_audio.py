@@ -11,8 +11,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Response
 from sqlalchemy import Connection
 
-from callreel.audio.silencing import Interval
 from callreel.domain.ids import CallId
+from callreel.domain.intervals import Interval
 from callreel.domain.recording import LayerFile, LayerState
 from callreel.postcall.redacted_audio import silences_of
 from callreel.review.summary import layer_names

@@ -11,8 +11,9 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from callreel.domain.audit import AuditAction, AuditEvent, Span
+from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.ids import CallId
+from callreel.domain.intervals import Interval
 from callreel.domain.recording import LayerFile
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.person import person_of
@@ -32,7 +33,7 @@ class SentPart:
     sent: int = 0
 
     @property
-    def span(self) -> Span:
+    def span(self) -> Interval:
         """In milliseconds, assuming a header of 44 bytes, as our own files have."""
         per_second = self.file.rate_hz * self.file.channels * 2
         ends = (self.first - HEADER_BYTES, self.first + self.sent - HEADER_BYTES)

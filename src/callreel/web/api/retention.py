@@ -65,9 +65,9 @@ def retention_page(
 def subject_access(context: Context, number: Number, original: Original) -> StreamingResponse:
     """Everything about one phone number as a ZIP file: calls, transcripts, notes, audio, the phone book's entry."""
     access = _access(context)
-    access.calls_of(number)  # refuses what is no number before the answer begins
     pieces = access.archive(
         number,
+        access.calls_of(number),  # refuses what is no number before the answer begins
         context.options.role_names,
         silences_of(context.options.redaction.margin_ms),
         original=original,
@@ -79,7 +79,8 @@ def subject_access(context: Context, number: Number, original: Original) -> Stre
 @routes.post("/api/v1/subject-access/erase", status_code=202)
 def erase_subject(context: Context, person: CurrentPerson, wanted: SubjectErasure) -> JSONResponse:
     """Order the erasure of every call with a phone number; `refused` says why calls stay."""
-    ordered, refused = _access(context).erase(wanted.number, person.name, wanted.reason)
+    access = _access(context)
+    ordered, refused = access.erase(access.calls_of(wanted.number), person.name, wanted.reason)
     return JSONResponse({"ordered": ordered, "refused": refused}, 202)
 
 
@@ -91,7 +92,8 @@ def erase_by_form(
     number: Annotated[str, Form(max_length=100), Storable],
     reason: Annotated[str, Form(max_length=LONGEST_REASON), Storable] = "",
 ) -> HTMLResponse:
-    ordered, refused = _access(context).erase(number, person.name, reason)
+    access = _access(context)
+    ordered, refused = access.erase(access.calls_of(number), person.name, reason)
     return page("subject_erased.html", here="operations", ordered=ordered, refused=refused)
 
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from callreel.domain.audit import AuditAction, AuditEvent, Span, Via
+from callreel.domain.audit import AuditAction, AuditEvent, Via
 from callreel.domain.errors import StoreError
 from callreel.domain.ids import CallId
+from callreel.domain.intervals import Interval
 from callreel.runtime.clock import Clock
 from callreel.store.audit import accesses, trail
 from callreel.store.audit.pending import PendingEntry, audited, on_its_own
@@ -90,7 +91,7 @@ class Auditor:
             reason,
         )
 
-    def extend(self, event: AuditEvent, spans: Sequence[Span] = (), *, requests: int = 1) -> None:
+    def extend(self, event: AuditEvent, spans: Sequence[Interval] = (), *, requests: int = 1) -> None:
         """Store `requests` requests of an open access, and the parts of the file that were sent for them."""
         with on_its_own(self._database) as conn:
             accesses.extend(conn, replace(event, at=self._clock.now()), spans, requests=requests)

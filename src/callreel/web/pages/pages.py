@@ -83,11 +83,12 @@ def one_call(
         erased = call is None and erasures.get(conn, call_id) is not None
         held = holds.of_call(conn, call_id) if person.may(Right.HOLD_CALLS) else []
         accesses = listed_accesses(conn, call_id) if person.may(Right.READ_ACCESSES) else []
+        expiry = expiry_summary(conn, context.options.retention, call_id)
     if erased and person.may(Right.ERASE_CALLS):
         return RedirectResponse(f"/calls/{call_id}/erase", 303)
     if call is None:
         raise not_found("call")
-    call |= expiry_summary(context.database, context.options.retention, call_id)
+    call |= expiry
     return page(
         "call.html",
         call=call,

@@ -394,7 +394,7 @@ def upgrade() -> None:
         sa.Column("start_ms", sa.Integer),
         sa.Column("end_ms", sa.Integer),
         sa.Column("carrier", sa.String, nullable=False),
-        sa.Column("carrier_why", sa.String, nullable=False),
+        sa.Column("carrier_error", sa.String, nullable=False),
         sa.Column("carrier_resumed", sa.Boolean, nullable=False),
         sa.Column("carrier_at", _TIME, nullable=False),
     )
