@@ -10,9 +10,8 @@ import pytest
 
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
-from callreel.domain.transcript import TranscriptKind
-from callreel.store.calls import erasures, holds
-from callreel.store.transcripts import redactions, transcripts
+from callreel.store.calls import erasures, holds, layers
+from callreel.store.transcripts import redactions, revisions
 from tests.support.program import callreel_each
 from tests.support.seed import ABSENT, DONE, NOON, NUMBER, Seed, open_seed, seed
 from tests.support.spoken_card import say_card
@@ -90,7 +89,7 @@ def test_retention_lists_what_goes_and_deletes_nothing(folder: Path) -> None:
     assert deleted[:2] == (0, "callreel: 0 deletions by retention policies\n")
     place = open_seed(folder)
     with place.database.read() as conn:
-        assert transcripts.get(conn, DONE, TranscriptKind.FINAL) is not None
+        assert revisions.shown(conn, DONE) is not None and layers.of_call(conn, DONE)
     place.database.close()
 
 

@@ -76,8 +76,8 @@ CASES = {
         ["the card number for this order", "[card number]"],
     ),
     "security code with one digit written": (
-        ["A: and the secure code on the card", "T: that is hero near 3"],
-        ["and the secure code on the card", "that is [security code]"],
+        ["A: and the secure code please", "T: that is hero near 3"],
+        ["and the secure code please", "that is [security code]"],
     ),
     "e-mail of which the engine wrote other words": (
         ["A: and your email address", "T: my email is may be done to call open an example"],

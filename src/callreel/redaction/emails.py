@@ -25,6 +25,7 @@ _HARD_STOPS: Final = frozenset("is it's e-mail email mail address to contact".sp
 _LONGEST_NAME: Final = 24
 """Tokens; a name may be spelled letter by letter."""
 _LONGEST_DOMAIN: Final = 16
+_IS: Final = frozenset("is in as it's".split())
 _ADDRESS: Final = frozenset("e-mail email mail address".split())
 _ASKED_MS: Final = 10_000
 _PAUSE_MS: Final = 1_000
@@ -35,17 +36,18 @@ _ENDING = re.compile(r"dot(com|net|org)")
 def find_emails(
     role: Role, tokens: Sequence[Token], words: Sequence[Word], context: Context
 ) -> Iterator[Found]:
-    """The addresses in one party's tokens, and answers to a question for one of which the engine wrote none."""
+    """The addresses in one party's tokens. An answer to a question for one is an address whatever the engine wrote."""
     found = list(_addresses(tokens, words, context))
-    yield from found
     for at in range(1, len(tokens) - 1):
-        if tokens[at].text != "is" or tokens[at - 1].text not in _ADDRESS:
+        if tokens[at].text not in _IS or tokens[at - 1].text not in _ADDRESS:
             continue
         first = tokens[at + 1].word
         last = _utterance_end(words, first)
-        asked = context.asked(Topic.EMAIL, role, words[first].start_ms, _ASKED_MS)
-        if asked and not any(one.first <= last and one.last >= first for one in found):
-            yield Found(Entity.EMAIL, first, last)
+        inside = [one for one in found if one.first <= last and one.last >= first]
+        if inside or context.asked(Topic.EMAIL, role, words[first].start_ms, _ASKED_MS):
+            found = [one for one in found if one not in inside]
+            found.append(Found(Entity.EMAIL, first, max((one.last for one in inside), default=last)))
+    yield from found
 
 
 def _utterance_end(words: Sequence[Word], first: int) -> int:

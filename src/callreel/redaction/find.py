@@ -26,7 +26,7 @@ APART_MS: Final = 2_000
 """A longer pause within an entity, and the other party's speech in it, are not redacted."""
 LEAD_MS: Final = 400
 TAIL_MS: Final = 1_000
-LOST_MS: Final = 4_000
+LOST_MS: Final = 10_000
 UNWRITTEN_MS: Final = 4_000
 ANSWER_MS: Final = 12_000
 SHORT_ANSWER: Final = 6

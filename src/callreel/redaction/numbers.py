@@ -35,8 +35,8 @@ _FEWEST_ASKED: Final = 6
 _CARD_ASKED_MS: Final = 12_000
 _CODE_ASKED_MS: Final = 8_000
 _LONGEST_ANSWER: Final = 8
-_MOST_GARBLED: Final = 3
-_GARBLED_PAUSE_MS: Final = 700
+_MOST_GARBLED: Final = 4
+_GARBLED_PAUSE_MS: Final = 1_000
 """Words beside the digits of a card of which the engine wrote too few are digits too: up to so many, with such pauses."""
 _FILLERS: Final = frozenset(
     "um uh uhm erm er and then okay ok so dash hyphen space slash comma yeah yes yep right sure mhm hm mm the next is it's"
@@ -50,8 +50,8 @@ _UNITS: Final = frozenset(
 _CARD = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[0-8]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11,16}|35\d{14}|6\d{15,18}|6\d{12}"
 )
-_ORDINARY: Final = _FILLERS | frozenset(
-    "it that this my your card number numbers is are was on the it's that's thanks thank please bye okay with which code"
+_ORDINARY: Final = frozenset(
+    "yeah yep right sure sorry see let wait it that this my your card number numbers is are was on the it's that's thanks thank please bye okay with which code"
     " security expires expiry expiration date got go ahead hello hi yes no what can call me".split()
 )
 _CARD_TOPICS: Final = (Topic.CARD, Topic.SECURITY_CODE)
@@ -244,24 +244,29 @@ class NumberFinder:
         while last + 1 < len(tokens) and belongs(tokens[last + 1]):
             last += 1
         written = sum(len(tokens[at].digits) for at in places)
-        if written < _WHOLE.get(one.entity, 0):
+        asked_ms = self._words[tokens[first].word].start_ms
+        asked = one.entity is not Entity.PHONE or self._context.asked(
+            Topic.PHONE, self._role, asked_ms, _CARD_ASKED_MS
+        )
+        if asked and written < _WHOLE.get(one.entity, 0):
             first, last = self._garbled(tokens, first, -1), self._garbled(tokens, last, 1)
         return Found(one.entity, tokens[first].word, tokens[last].word)
 
     def _garbled(self, tokens: Sequence[Token], at: int, step: int) -> int:
         """The last of the words from `at` in one direction that follow at once and are no ordinary ones."""
-        for _ in range(_MOST_GARBLED):
-            beside = at + step
+        end = at
+        for beside in range(at + step, at + step * (_MOST_GARBLED + 1), step):
             if not 0 <= beside < len(tokens) or tokens[beside].text in _ORDINARY:
                 break
-            earlier, later = sorted((tokens[at].word, tokens[beside].word))
+            earlier, later = sorted((tokens[beside - step].word, tokens[beside].word))
             if self._words[later].start_ms - self._words[earlier].end_ms > _GARBLED_PAUSE_MS:
                 break
-            at = beside
-        return at
+            if tokens[beside].text not in _FILLERS:
+                end = beside
+        return end
 
 
-_WHOLE: Final = {Entity.CARD_NUMBER: _WHOLE_CARD, Entity.SECURITY_CODE: 3}
+_WHOLE: Final = {Entity.CARD_NUMBER: _WHOLE_CARD, Entity.SECURITY_CODE: 3, Entity.PHONE: 10}
 """With fewer digits than these, the engine wrote some as other words."""
 _LETTERED: Final = (Entity.BANK_ACCOUNT, Entity.NATIONAL_ID)
 _NUMBERED: Final = tuple(topic for topic in Topic if topic not in (Topic.EMAIL, Topic.BIRTH))
