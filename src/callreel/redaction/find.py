@@ -113,8 +113,8 @@ def _unwritten(
     It is silence otherwise, of which nothing is lost.
     """
     everything = sorted((word for said in words.values() for word in said), key=lambda word: word.start_ms)
-    for asked_ms in questions:
-        answer = [word for word in words[role] if asked_ms < word.start_ms < asked_ms + ANSWER_MS]
+    for question_ms in questions:
+        answer = [word for word in words[role] if question_ms < word.start_ms < question_ms + ANSWER_MS]
         for number, word in enumerate(answer[:SHORT_ANSWER]):
             later = (one.start_ms for one in everything if one.start_ms > word.start_ms)
             end_ms = next(later, word.end_ms)

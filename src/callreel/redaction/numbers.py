@@ -244,9 +244,9 @@ class NumberFinder:
         while last + 1 < len(tokens) and belongs(tokens[last + 1]):
             last += 1
         written = sum(len(tokens[at].digits) for at in places)
-        asked_ms = self._words[tokens[first].word].start_ms
+        question_ms = self._words[tokens[first].word].start_ms
         asked = one.entity is not Entity.PHONE or self._context.asked(
-            Topic.PHONE, self._role, asked_ms, _CARD_ASKED_MS
+            Topic.PHONE, self._role, question_ms, _CARD_ASKED_MS
         )
         if asked and written < _WHOLE.get(one.entity, 0):
             first, last = self._garbled(tokens, first, -1), self._garbled(tokens, last, 1)
