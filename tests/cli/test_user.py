@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from callreel.store.audit import trail
 from callreel.store.db.database import Database
-from callreel.store.people import users
+from callreel.store.people import second_factors, users
 from callreel.web.auth.passwords import verify_password
 from tests.support.program import callreel, the_line
 
@@ -19,6 +20,17 @@ def test_account_is_added_with_a_hashed_password_and_listed(tmp_path: Path) -> N
     assert row is not None
     assert verify_password(row.password_hash, "correct horse")
     assert callreel("user", "list", folder=tmp_path).stdout.startswith("kim\tadministrator\tactive\tsince 20")
+    assert "no user 'kim' with a second factor" in the_line(
+        callreel("user", "reset-second-factor", "kim", folder=tmp_path)
+    )
+    database = Database.open(f"sqlite:///{tmp_path}/callreel-data/app.db")
+    with database.write() as conn:
+        second_factors.start(conn, row.id, "SECRET")
+    assert callreel("user", "reset-second-factor", "kim", folder=tmp_path).returncode == 0
+    with database.read() as conn:
+        assert second_factors.of_any_state(conn, row.id) is None
+        assert [entry.action for entry in trail.entries(conn)] == ["person_added", "second_factor_reset"]
+    database.close()
 
 
 def test_first_account_is_administrator_others_have_their_role(tmp_path: Path) -> None:

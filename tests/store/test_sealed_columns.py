@@ -45,13 +45,13 @@ PLAIN = {
         "webhook_endpoints.name", "webhook_deliveries.id",
     },
     "names of the people who use Callreel": {
-        "users.name", "users.identity", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by",
+        "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by",
         "pauses.by", "audit_entries.actor", "audit_entries.address", "open_accesses.actor", "open_accesses.address",
         "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by",
     },
     "digests and wrapped keys": {
         "layers.sha256", "audit_entries.digest", "audit_entries.previous", "destroyed_originals.sha256", "destroyed_originals.copy_sha256", "consent_sounds.sha256", "media_tokens.token_hash", "users.password_hash", "sessions.token_hash",
-        "api_tokens.token_hash", "welcome_tokens.token_hash", "carrier_deletions.sha256", "data_keys.wrapped",
+        "api_tokens.token_hash", "recovery_codes.code_hash", "welcome_tokens.token_hash", "carrier_deletions.sha256", "data_keys.wrapped",
     },
     "figures, codes and our own sentences": {
         "calls.reasons", "pauses.carrier_error", "consents.failure", "calls.comparisons", "measures.document", "streams.counts", "layers.archived", "recordings.failure",

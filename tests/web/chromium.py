@@ -54,9 +54,9 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def serving(app: FastAPI, place: Seed) -> Iterator[str]:
-    """A server on loopback. It must stop although pages still receive events."""
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", lifespan="off"))
+def serving(app: FastAPI, place: Seed, port: int = 0) -> Iterator[str]:
+    """A server on loopback, by default on any free port. It must stop although pages still receive events."""
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     until = time.monotonic() + 10

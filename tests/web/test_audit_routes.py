@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import pyotp
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, update
@@ -14,9 +16,10 @@ from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import Workflow
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.audit import trail
+from callreel.store.db.tables import sessions as session_table
 from callreel.store.db.tables import users as user_table
 from callreel.store.db.tables import webhook_deliveries
-from callreel.store.people import welcome_tokens
+from callreel.store.people import second_factors, users, welcome_tokens
 from callreel.store.webhooks import deliveries, endpoints
 from callreel.web.auth.access import RULES, Rule
 from callreel.web.auth.origin import SAFE_METHODS
@@ -47,6 +50,7 @@ class Sent:
     details: dict[str, Any] = field(default_factory=dict)
     call: str = DONE
     content: bytes | None = None
+    code: bool = False
 
 
 def no_account(place: Seed, engine: FakeEngine) -> None:
@@ -64,6 +68,37 @@ def parked(place: Seed, engine: FakeEngine) -> None:
     engine.park(Workflow.DOWNLOAD, f"{SID}#1", "download", "the carrier answered 500")
 
 
+APP = pyotp.TOTP(pyotp.random_base32())
+
+
+def session_that_waits(place: Seed, engine: FakeEngine) -> None:
+    enrolled(place, engine)
+    with place.database.write() as conn:
+        conn.execute(update(session_table).values(second_factor_due=True))
+
+
+def second_factor(place: Seed, name: str, *, confirmed: bool = True) -> None:
+    with place.database.write() as conn:
+        user = users.get_by_name(conn, name)
+        assert user is not None
+        second_factors.start(conn, user.id, APP.secret)
+        if confirmed:
+            second_factors.confirm(conn, user.id, datetime.now(UTC))
+            second_factors.replace_recovery_codes(conn, user.id, [token_hash("recovery")])
+
+
+def enrolled(place: Seed, engine: FakeEngine) -> None:
+    second_factor(place, "ada")
+
+
+def enrolling(place: Seed, engine: FakeEngine) -> None:
+    second_factor(place, "ada", confirmed=False)
+
+
+def other_enrolled(place: Seed, engine: FakeEngine) -> None:
+    second_factor(place, "sam")
+
+
 def a_delivery(place: Seed, engine: FakeEngine) -> None:
     with place.database.write() as conn:
         endpoints.add(
@@ -77,6 +112,12 @@ def a_delivery(place: Seed, engine: FakeEngine) -> None:
 
 REQUESTS: dict[tuple[str, str], Sent] = {
     ("POST", "/sign-in"): Sent(data={"name": "ada", "password": PASSWORD}),
+    ("POST", "/sign-in/code"): Sent(code=True, prepare=session_that_waits, details={"second_factor": "app"}),
+    ("POST", "/me/second-factor"): Sent(data={"password": PASSWORD}),
+    ("POST", "/me/second-factor/confirm"): Sent(code=True, prepare=enrolling),
+    ("POST", "/me/second-factor/recovery-codes"): Sent(code=True, prepare=enrolled),
+    ("POST", "/me/second-factor/remove"): Sent(code=True, prepare=enrolled),
+    ("DELETE", "/api/v1/people/{person_id}/second-factor"): Sent(prepare=other_enrolled),
     ("POST", "/welcome"): Sent(
         data={"token": "link", "name": "kim", "password": PASSWORD},
         prepare=no_account,
@@ -199,7 +240,7 @@ def test_route_writes_its_entry(
     for before_method, path, body in sent.before:
         assert send(browser, before_method, path, sent.call, json=body) < 300
     before = len(entries(place))
-    content: dict[str, Any] = {"json": sent.json, "data": sent.data}
+    content: dict[str, Any] = {"json": sent.json, "data": {"code": APP.now()} if sent.code else sent.data}
     if sent.content is not None:
         content = {"content": sent.content, "headers": {"Content-Type": rule.body}}
     assert send(browser, method, rule.path, sent.call, **content) < 400

@@ -156,6 +156,8 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
 
 async def _log_first_link(runtime: Runtime) -> None:
     """Log the one-time link for the first administrator while there is no account."""
+    if not runtime.settings.local_accounts:
+        return
     link = await asyncio.to_thread(first_link, runtime.database, runtime.clock, runtime.settings.public_url)
     if link:
         log.warning(

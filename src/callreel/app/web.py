@@ -26,9 +26,10 @@ from callreel.runtime.loopback import is_loopback
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.secret_tokens import new_token
 from callreel.settings import Settings, describe
+from callreel.settings.access import parse_roles
 from callreel.web.app import create_app
 from callreel.web.carrier.webhooks import CarrierServices
-from callreel.web.options import ShownSetting, SoftphoneOptions, WebContext, WebOptions
+from callreel.web.options import ProviderOptions, ShownSetting, SoftphoneOptions, WebContext, WebOptions
 
 
 def web_app(
@@ -106,11 +107,29 @@ def _web_options(
         missing=carrier_missing(settings),
         redaction=redaction_options(settings),
         session_hours=settings.session_hours,
+        second_factor=settings.second_factor,
+        provider=provider_options(settings),
+        local_accounts=settings.local_accounts,
         session_idle_s=None if settings.session_idle_minutes is None else settings.session_idle_minutes * 60,
         playback_reason=settings.playback_reason,
         audit_search_text=settings.audit_search_text,
         retention=parse_rules(settings.retention),
         webhook_inside_hosts=settings.webhook_inside_hosts,
+    )
+
+
+def provider_options(settings: Settings) -> ProviderOptions | None:
+    """The provider at which people sign in; None without one."""
+    if settings.oidc_issuer is None:
+        return None
+    secret = settings.oidc_client_secret
+    return ProviderOptions(
+        settings.oidc_issuer,
+        settings.oidc_client_id or "",
+        secret.get_secret_value() if secret else "",
+        settings.oidc_scopes,
+        settings.oidc_groups_claim,
+        parse_roles(settings.oidc_roles or ""),
     )
 
 

@@ -50,6 +50,7 @@ def diagnose(context: typer.Context) -> None:
     found += checks.check_engine(settings)
     found += checks.check_credentials(settings)
     found += checks.check_account(settings)
+    found += probes.provider(settings)
     found += asyncio.run(probes.probe(settings))
     raise typer.Exit(_print(found))
 

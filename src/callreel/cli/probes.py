@@ -51,6 +51,23 @@ async def probe(settings: Settings, *, tunnel_api: str = TUNNEL_API) -> list[Fin
         return [*found, await media_socket(settings)]
 
 
+def provider(settings: Settings) -> list[Finding]:
+    """Whether people can sign in at the provider, as far as its public documents show; nothing without one."""
+    from callreel.app.web import provider_options
+    from callreel.runtime.clock import Clock
+    from callreel.web.auth.provider import Provider, ProviderError
+
+    options = provider_options(settings)
+    if options is None:
+        return []
+    what = f"sign-in provider {options.issuer}"
+    try:
+        signatures = Provider(options, Clock()).check()
+    except ProviderError as error:
+        return [Finding(Mark.BAD, what, str(error), "docs/security.md, section Single sign-on")]
+    return [Finding(Mark.OK, what, f"has its configuration and keys ({signatures})")]
+
+
 async def server(settings: Settings, client: httpx2.AsyncClient) -> Finding:
     """Whether `/health` responds at the configured address."""
     url = local_url(settings)

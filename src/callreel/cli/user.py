@@ -73,6 +73,28 @@ def list_accounts() -> None:
         report("there are no user accounts; add one with callreel user add NAME", err=True)
 
 
+@app.command()
+def reset_second_factor(name: Annotated[str, typer.Argument(help="User name.")]) -> None:
+    """Remove the second factor of a person who lost it, and end their sessions.
+
+    Example: `callreel user reset-second-factor kim`
+    """
+    from callreel.domain.audit import AuditAction, AuditEvent, Via
+    from callreel.store.audit import trail
+    from callreel.store.people import second_factors, users
+
+    with offline() as (_, installation), installation.database.write() as conn:
+        person = users.get_by_name(conn, name)
+        if person is None or not second_factors.reset(conn, person.id):
+            raise SettingsError(f"there is no user {name!r} with a second factor; see callreel user list")
+        event = AuditEvent(
+            installation.clock.now(), AuditAction.SECOND_FACTOR_RESET, "command line", Via.COMMAND_LINE,
+            subject=name,
+        )  # fmt: skip
+        trail.record(conn, event)
+    report(f"removed the second factor of {name}; all sessions of this account ended")
+
+
 def _prompt_password(name: str) -> str:
     if not sys.stdin.isatty():
         raise SettingsError(

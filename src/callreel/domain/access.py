@@ -47,6 +47,17 @@ class Right(StrEnum):
     WRITE_WEBHOOKS = "webhooks:write"
 
 
+class SecondFactor(StrEnum):
+    """Whether local accounts have a second factor. `REQUIRED`: those of supervisors and administrators must."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+    def required_of(self, role: UserRole) -> bool:
+        return self is SecondFactor.REQUIRED and role is not UserRole.AGENT
+
+
 class Scope(StrEnum):
     """The purpose of a token. A token never grants more than its owner's role."""
 

@@ -94,6 +94,14 @@ def redirects_guarded(
     return {"all://": OutsideTransport(), own_url: own or httpx2.HTTPTransport()}
 
 
+def guarded(own_url: str) -> dict[str, httpx2.BaseTransport]:
+    """A client's `mounts` for addresses that a server of the settings names: on its own host they may be private and without
+    https, on others not. None where a proxy of the environment decides what can be reached."""
+    url = httpx2.URL(own_url)
+    own = f"{url.scheme}://{url.netloc.decode()}"
+    return {} if getproxies() else {"all://": OutsideTransport(), own: httpx2.HTTPTransport()}
+
+
 def check_outside(url: str, inside: Collection[str] = ()) -> None:
     """Check an address that a person wrote, without asking for its host. Raises AddressRefusedError.
 

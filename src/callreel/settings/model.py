@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from pydantic import PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from callreel.settings.access import AuditSettings, SessionSettings
+from callreel.settings.access import AuditSettings, ProviderSettings, SessionSettings
 from callreel.settings.carrier import (
     AccountSettings,
     AddressSettings,
@@ -44,6 +44,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     RetentionSettings,
     PrivacySettings,
     SessionSettings,
+    ProviderSettings,
     AuditSettings,
     WebhookSettings,
     PriceSettings,
@@ -56,6 +57,7 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
     PriceSettings,
     WebhookSettings,
     AuditSettings,
+    ProviderSettings,
     SessionSettings,
     PrivacySettings,
     RetentionSettings,
@@ -101,6 +103,11 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
         ):
             if (getattr(self, first) is None) != (getattr(self, second) is None):
                 raise ValueError(f"{env_name(first)} and {env_name(second)} should be set together")
+        for needed in ("oidc_client_id", "oidc_roles"):
+            if (self.oidc_issuer is None) != (getattr(self, needed) is None):
+                raise ValueError(f"CALLREEL_OIDC_ISSUER and {env_name(needed)} should be set together")
+        if not self.local_accounts and self.oidc_issuer is None:
+            raise ValueError("CALLREEL_LOCAL_ACCOUNTS may be off only with CALLREEL_OIDC_ISSUER")
         sources = ("encryption_keys", "encryption_keys_file", "encryption_keys_command")
         if sum(getattr(self, name) is not None for name in sources) > 1:
             raise ValueError(f"only one of {', '.join(map(env_name, sources))} should be set")

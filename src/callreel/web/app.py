@@ -37,6 +37,8 @@ from callreel.web.api import webhooks as webhook_endpoints
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.gate import Gate, SecurityHeaders
 from callreel.web.auth.person import demo_person
+from callreel.web.auth.provider_accounts import ProviderSignIn
+from callreel.web.auth.second_factor import SecondFactors
 from callreel.web.auth.signin import SignIn
 from callreel.web.body_limits import BodyLimits
 from callreel.web.carrier import consent as consent_webhooks
@@ -45,7 +47,7 @@ from callreel.web.errors import install_error_handlers
 from callreel.web.options import WebContext, WebOptions
 from callreel.web.pages import audit as audit_pages
 from callreel.web.pages import erasure as erasure_pages
-from callreel.web.pages import operations, pages, sessions, sign_in
+from callreel.web.pages import operations, pages, provider, second_factor, sessions, sign_in
 from callreel.web.pages import webhooks as webhook_page
 from callreel.web.pages.render import STATIC, Renderer
 from callreel.web.pages.static_files import CompressedFiles
@@ -54,7 +56,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
-    webhooks, consent_webhooks, pages, sign_in, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
+    webhooks, consent_webhooks, pages, sign_in, provider, second_factor, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, people, tokens, softphone,
     engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, layer_audio, health, operations,
     webhook_endpoints, webhook_page,
@@ -71,6 +73,10 @@ def create_app(
     app.state.carrier = carrier
     app.state.renderer = Renderer(options)
     app.state.sign_in = SignIn(context)
+    app.state.provider = (
+        ProviderSignIn(context, options.provider, app.state.sign_in) if options.provider else None
+    )
+    app.state.second_factors = SecondFactors(context, app.state.sign_in)
     app.state.auditor = Auditor(context.database, context.clock)
     app.add_middleware(BodyLimits)
     app.add_middleware(

@@ -19,6 +19,8 @@ from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.person import Person, person_of
+from callreel.web.auth.provider_accounts import ProviderSignIn
+from callreel.web.auth.second_factor import SecondFactors
 from callreel.web.auth.signin import SignIn
 from callreel.web.errors import not_found
 from callreel.web.options import WebContext
@@ -42,6 +44,14 @@ async def _sign_in(request: Request) -> SignIn:
     return cast(SignIn, request.app.state.sign_in)
 
 
+async def _second_factors(request: Request) -> SecondFactors:
+    return cast(SecondFactors, request.app.state.second_factors)
+
+
+async def _provider(request: Request) -> ProviderSignIn | None:
+    return cast(ProviderSignIn | None, request.app.state.provider)
+
+
 async def _auditor(request: Request) -> Auditor:
     return cast(Auditor, request.app.state.auditor)
 
@@ -53,6 +63,8 @@ async def _page(request: Request) -> RenderPage:
 Context = Annotated[WebContext, Depends(_context)]
 CurrentPerson = Annotated[Person, Depends(_person)]
 SignInService = Annotated[SignIn, Depends(_sign_in)]
+SecondFactorService = Annotated[SecondFactors, Depends(_second_factors)]
+ProviderService = Annotated[ProviderSignIn | None, Depends(_provider)]
 AuditService = Annotated[Auditor, Depends(_auditor)]
 Page = Annotated[RenderPage, Depends(_page)]
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.access import SecondFactor, UserRole
 from callreel.domain.call import Role
 from callreel.domain.consent import Jurisdiction
 from callreel.domain.cost import Prices
@@ -54,6 +55,25 @@ class SoftphoneOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderOptions:
+    """An OpenID Connect provider. `roles` are the groups that give each role; `*` is everybody at the provider."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    scopes: str = "openid profile email"
+    groups_claim: str = "groups"
+    roles: Mapping[UserRole, frozenset[str]] = field(default_factory=dict)
+
+    def role_of(self, groups: frozenset[str]) -> UserRole | None:
+        """The highest role of these groups; None if no group has one."""
+        for role in reversed(UserRole):
+            if self.roles.get(role, frozenset()) & {*groups, "*"}:
+                return role
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class ShownSetting:
     """One line of the settings page. Secrets are masked in `value` already."""
 
@@ -76,7 +96,8 @@ class WebOptions:
     carrier's client identity of the demo administrator. `trusted_proxies` are the IP addresses and networks whose
     `X-Forwarded-For` is believed. `missing` describes each required setting that is not set. `playback_reason`:
     audio is sent only to people who gave a reason for the call. `audit_search_text`: the audit trail has what was
-    searched for. `webhook_inside_hosts`: hosts of our own network that may receive webhooks.
+    searched for. Without `local_accounts` people sign in at the `provider` only.
+    `webhook_inside_hosts`: hosts of our own network that may receive webhooks.
     """
 
     title: str = "Callreel"
@@ -95,6 +116,9 @@ class WebOptions:
     demo_identity: str = "agent"
     session_hours: float = 12
     session_idle_s: float | None = None
+    second_factor: SecondFactor = SecondFactor.OPTIONAL
+    provider: ProviderOptions | None = None
+    local_accounts: bool = True
     heartbeat_s: float = 10.0
     calls_per_page: int = 50
     trusted_proxies: Sequence[str] = ()

@@ -11,6 +11,8 @@ interface Account {
   role: string;
   identity: string;
   disabled: boolean;
+  second_factor: boolean;
+  local: boolean;
   created_at: string;
 }
 
@@ -18,8 +20,8 @@ const USER_ROLES = ["agent", "supervisor", "administrator"];
 
 export class UserAccounts extends HTMLElement {
   connectedCallback(): void {
-    const form = required<HTMLFormElement>(this, "form");
-    form.addEventListener("submit", (event) => {
+    const form = this.querySelector("form"); // absent where local accounts are switched off
+    form?.addEventListener("submit", (event) => {
       event.preventDefault();
       const body = Object.fromEntries(new FormData(form));
       void this.change(() => send("POST", "/api/v1/people", body), `${String(body.name)} added`).then((done) => done && form.reset());
@@ -57,6 +59,9 @@ export class UserAccounts extends HTMLElement {
     role.addEventListener("change", () => patch({ role: role.value }, `${person.name} now has the role ${role.value}`));
     const toggle = el("button.link", { type: "button", onclick: () => patch({ disabled: !person.disabled }, person.disabled ? `${person.name} enabled` : `${person.name} disabled and signed out`) }, person.disabled ? "Enable" : "Disable");
     const password = el("button.link", { type: "button", onclick: () => this.editPassword(password, (value) => patch({ password: value }, `Password of ${person.name} changed; all sessions ended`)) }, "Set password");
+    const reset = person.second_factor
+      ? el("button.link", { type: "button", onclick: () => void this.change(() => send("DELETE", `/api/v1/people/${person.id}/second-factor`), `Second factor of ${person.name} removed; all sessions ended`) }, "Reset second factor")
+      : "";
     return el(
       "tr",
       { class: person.disabled ? "soft" : "" },
@@ -64,7 +69,7 @@ export class UserAccounts extends HTMLElement {
       el("td", {}, role),
       el("td", {}, el("code", {}, person.identity)),
       el("td", {}, localTime(person.created_at)),
-      el("td", {}, el("p.row", {}, password, toggle)),
+      el("td", {}, el("p.row", {}, person.local ? password : el("span.soft", {}, "Single sign-on"), reset, toggle)),
     );
   }
 

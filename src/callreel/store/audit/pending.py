@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from callreel.domain.audit import AuditEvent
+from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.events import Json
 from callreel.store.audit import trail
 from callreel.store.db.database import Database, at_commit
@@ -57,7 +57,14 @@ def on_its_own(database: Database) -> Iterator[Connection]:
         at_commit.reset(token)
 
 
-def describe(*, subject: str = "", reason: str = "", actor: str = "", **details: Json) -> None:
+def describe(
+    *,
+    subject: str = "",
+    reason: str = "",
+    actor: str = "",
+    action: AuditAction | None = None,
+    **details: Json,
+) -> None:
     """Add to the entry of the current request or command, before its transaction ends; without one, do nothing."""
     pending = _pending.get()
     if pending is None:
@@ -68,5 +75,13 @@ def describe(*, subject: str = "", reason: str = "", actor: str = "", **details:
         subject=subject or event.subject,
         reason=reason or event.reason,
         actor=actor or event.actor,
+        action=action or event.action,
         details={**event.details, **details},
     )
+
+
+def record_also(conn: Connection, action: AuditAction, subject: str = "", **details: Json) -> None:
+    """Append another entry of the current request, in the transaction of `conn`; without a request, do nothing."""
+    pending = _pending.get()
+    if pending is not None:
+        trail.record(conn, replace(pending.event, action=action, subject=subject, details=details))

@@ -412,11 +412,12 @@ users = _table(
     "users",
     Column("id", LargeInteger, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
-    Column("password_hash", Text, nullable=False),
+    Column("password_hash", Text),
     Column("role", Enumerated(UserRole), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("identity", Text, nullable=False, unique=True),
+    Column("subject", Text, unique=True),
 )
 
 sessions = _table(
@@ -429,8 +430,24 @@ sessions = _table(
     Column("last_seen_at", UTCDateTime, nullable=False),
     Column("address", Text, nullable=False),
     Column("device", Text, nullable=False),
+    Column("second_factor_due", Boolean, nullable=False),
+    Column("id_token", SealedText("sessions.id_token")),
     # Ids are never reused: a page may still show an ended session.
     sqlite_autoincrement=True,
+)
+
+second_factors = _table(
+    "second_factors",
+    Column("user_id", LargeInteger, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("secret", SealedText("second_factors.secret"), nullable=False),
+    Column("confirmed_at", UTCDateTime),
+    Column("last_step", LargeInteger),
+)
+
+recovery_codes = _table(
+    "recovery_codes",
+    Column("user_id", LargeInteger, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("code_hash", Text, primary_key=True),
 )
 
 api_tokens = _table(

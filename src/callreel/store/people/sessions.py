@@ -1,6 +1,6 @@
 """Sessions of people who signed in. Only hashes of their tokens are stored; the web package makes and hashes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -11,7 +11,11 @@ from callreel.store.db.tables import sessions, users
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session as its owner and administrators see it. `device` is what the browser says it is."""
+    """A session as its owner and administrators see it. `device` is what the browser says it is. `id_token` is the one with
+    which the person signed in at a provider; it ends the session there, too.
+
+    `second_factor_due`: the password was right and nothing else is allowed before a code. Only `find_due` finds those.
+    """
 
     id: int
     user_id: int
@@ -22,6 +26,8 @@ class SessionRow:
     address: str
     device: str
     token_hash: str
+    second_factor_due: bool
+    id_token: str | None = field(repr=False)
 
 
 def add(
@@ -33,12 +39,14 @@ def add(
     *,
     address: str = "",
     device: str = "",
+    second_factor_due: bool = False,
 ) -> None:
     """Open a session until `at` + `ttl_s` seconds, and delete expired ones."""
     conn.execute(delete(sessions).where(sessions.c.expires_at <= at))
     values = {
         "token_hash": token_hash, "user_id": user_id, "created_at": at, "last_seen_at": at,
         "expires_at": at + timedelta(seconds=ttl_s), "address": address, "device": device,
+        "second_factor_due": second_factor_due,
     }  # fmt: skip
     conn.execute(insert(sessions).values(**values))
 
@@ -46,6 +54,12 @@ def add(
 def find(conn: Connection, token_hash: str, at: datetime, idle_s: float | None = None) -> SessionRow | None:
     """A session that neither is expired nor was idle for `idle_s` seconds, of an account that is not disabled."""
     found = _rows(conn, sessions.c.token_hash == token_hash, *_open(at, idle_s))
+    return found[0] if found else None
+
+
+def find_due(conn: Connection, token_hash: str, at: datetime) -> SessionRow | None:
+    """A sign-in that waits for its second factor."""
+    found = _rows(conn, sessions.c.token_hash == token_hash, *_open(at, None, due=True))
     return found[0] if found else None
 
 
@@ -70,9 +84,14 @@ def end(conn: Connection, session_id: int, user_id: int | None = None) -> int | 
     return conn.execute(ended.returning(sessions.c.user_id)).scalar()
 
 
-def sign_out(conn: Connection, token_hash: str) -> None:
-    """An unknown token is ignored."""
-    conn.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
+def keep_id_token(conn: Connection, token_hash: str, id_token: str) -> None:
+    conn.execute(update(sessions).where(sessions.c.token_hash == token_hash).values(id_token=id_token))
+
+
+def sign_out(conn: Connection, token_hash: str) -> str | None:
+    """End a session; returns its ID token. An unknown token is ignored."""
+    ended = delete(sessions).where(sessions.c.token_hash == token_hash).returning(sessions.c.id_token)
+    return conn.execute(ended).scalar()
 
 
 def end_all(conn: Connection, user_id: int) -> int:
@@ -80,9 +99,10 @@ def end_all(conn: Connection, user_id: int) -> int:
     return conn.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
 
 
-def _open(at: datetime, idle_s: float | None) -> list[ColumnElement[bool]]:
+def _open(at: datetime, idle_s: float | None, *, due: bool = False) -> list[ColumnElement[bool]]:
     idle = [] if idle_s is None else [sessions.c.last_seen_at > at - timedelta(seconds=idle_s)]
-    return [sessions.c.expires_at > at, users.c.disabled.is_(False), *idle]
+    valid = [sessions.c.expires_at > at, users.c.disabled.is_(False), *idle]
+    return [sessions.c.second_factor_due.is_(due), *valid]
 
 
 def _rows(conn: Connection, *wanted: ColumnElement[bool]) -> list[SessionRow]:

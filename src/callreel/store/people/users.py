@@ -5,9 +5,9 @@ from datetime import datetime
 from itertools import count as counting
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from callreel.domain.access import UserRole, identity_of
+from callreel.domain.access import LONGEST_NAME, UserRole, identity_of
 from callreel.domain.errors import StoreError
 from callreel.store.db.dialect import advisory_lock, insert_new
 from callreel.store.db.rows import fetch_all, fetch_one
@@ -25,15 +25,19 @@ class LastAdministratorError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """An account. `identity` is the client identity of the person's calls, stored in `calls.agent`."""
+    """An account. `identity` is the client identity of the person's calls, stored in `calls.agent`.
+
+    An account of an OpenID Connect provider has a `subject`, the provider's name and the person's id there, and no password.
+    """
 
     id: int
     name: str
-    password_hash: str = field(repr=False)
+    password_hash: str | None = field(repr=False)
     role: UserRole
     created_at: datetime
     disabled: bool
     identity: str
+    subject: str | None = None
 
 
 _PEOPLE_LOCK = 0x0CA11_9E0E
@@ -53,6 +57,20 @@ def add(conn: Connection, name: str, password_hash: str, role: UserRole, at: dat
     if not insert_new(conn, users, values):
         raise NameTakenError(f"the user name {name!r} is taken")
     return fetch_all(conn, UserRow, select(users).where(users.c.name == name))[0]
+
+
+def add_from_provider(conn: Connection, subject: str, name: str, role: UserRole, at: datetime) -> UserRow:
+    """Add an account of a provider. If its name is taken, it gets a number: it must never become another person's account."""
+    advisory_lock(conn, _PEOPLE_LOCK)
+    short = name.strip()[: LONGEST_NAME - 6] or "person"
+    candidates = (short if n == 1 else f"{short} ({n})" for n in counting(1))
+    free = next(candidate for candidate in candidates if get_by_name(conn, candidate) is None)
+    values = {
+        "name": free, "password_hash": None, "role": role, "created_at": at, "disabled": False,
+        "identity": _free_identity(conn, free), "subject": subject,
+    }  # fmt: skip
+    conn.execute(insert(users).values(**values))
+    return fetch_all(conn, UserRow, select(users).where(users.c.subject == subject))[0]
 
 
 def change(
@@ -92,6 +110,11 @@ def get(conn: Connection, user_id: int) -> UserRow | None:
 def get_by_name(conn: Connection, name: str) -> UserRow | None:
     """Also finds disabled accounts."""
     return fetch_one(conn, UserRow, select(users).where(users.c.name == name))
+
+
+def get_by_subject(conn: Connection, subject: str) -> UserRow | None:
+    """The account of a person at a provider, also a disabled one."""
+    return fetch_one(conn, UserRow, select(users).where(users.c.subject == subject))
 
 
 def all_users(conn: Connection) -> list[UserRow]:

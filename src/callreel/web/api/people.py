@@ -9,7 +9,7 @@ from pydantic import Field
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.events import Json
 from callreel.store.audit.pending import describe
-from callreel.store.people import sessions, users
+from callreel.store.people import second_factors, sessions, users
 from callreel.store.people.users import UserRow
 from callreel.web.auth.passwords import LONGEST_PASSWORD
 from callreel.web.auth.signin import delete_session_cookie, set_session_cookie
@@ -98,12 +98,16 @@ async def own_password(
 def everyone(context: Context) -> JSONResponse:
     """All accounts, disabled ones too."""
     with context.database.read() as conn:
-        return JSONResponse({"people": [_person(row) for row in users.all_users(conn)]})
+        enrolled = second_factors.enrolled(conn)
+        rows = users.all_users(conn)
+    return JSONResponse({"people": [_person(row, second_factor=row.id in enrolled) for row in rows]})
 
 
 @routes.post("/api/v1/people", status_code=201)
 async def add(context: Context, sign_in: SignInService, person: NewPerson) -> JSONResponse:
     """Create an account."""
+    if not context.options.local_accounts:
+        raise RequestConflictError("local accounts are switched off; people sign in at the provider")
     hashed = await sign_in.hashed(person.password)
 
     describe(subject=person.name, role=person.role.value)
@@ -128,7 +132,26 @@ async def change(
     row = await asyncio.to_thread(_update, context, person_id, hashed, change)
     if row is None:
         raise not_found("person")
-    return JSONResponse(_person(row))
+    return JSONResponse(_person(row, second_factor=await asyncio.to_thread(_enrolled, context, row.id)))
+
+
+@routes.delete("/api/v1/people/{person_id}/second-factor", status_code=204)
+def reset_second_factor(context: Context, person: CurrentPerson, person_id: RowId) -> Response:
+    """Remove the second factor of somebody who lost it, and end their sessions. Not your own: that needs a code."""
+    if person_id == person.id:
+        raise RequestConflictError("remove your own second factor on the page My account, with a code")
+    with context.database.write() as conn:
+        row = users.get(conn, person_id)
+        describe(subject=row.name if row else "")
+        removed = second_factors.reset(conn, person_id)
+    if not removed:
+        raise not_found("second factor")
+    return Response(status_code=204)
+
+
+def _enrolled(context: WebContext, person_id: int) -> bool:
+    with context.database.read() as conn:
+        return second_factors.get(conn, person_id) is not None
 
 
 def _update(
@@ -136,6 +159,9 @@ def _update(
 ) -> UserRow | None:
     change = change or PersonChange()
     with context.database.write() as conn:
+        known = users.get(conn, person_id)
+        if password_hash is not None and known is not None and known.subject is not None:
+            raise RequestConflictError("this account has no password; it signs in at the provider")
         row = users.change(
             conn, person_id, password_hash=password_hash, role=change.role, disabled=change.disabled
         )
@@ -145,12 +171,14 @@ def _update(
     return row
 
 
-def _person(row: UserRow) -> dict[str, Json]:
+def _person(row: UserRow, *, second_factor: bool = False) -> dict[str, Json]:
     return {
         "id": row.id,
         "name": row.name,
         "role": row.role.value,
         "identity": row.identity,
         "disabled": row.disabled,
+        "second_factor": second_factor,
+        "local": row.subject is None,
         "created_at": row.created_at.isoformat(timespec="milliseconds"),
     }

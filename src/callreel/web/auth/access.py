@@ -20,6 +20,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 class Rule:
     """`needs` None: any signed-in person. `open`: no sign-in needed. `session`: API tokens are refused.
+    `enrolling`: also for people who must set up a second factor first.
 
     `audit` is the action of the entry that each request appends to the audit trail; where the methods include GET and
     others, each of the others. With `merged` the requests of a while are one entry. A request that changes something has
@@ -37,6 +38,7 @@ class Rule:
         *,
         open: bool = False,
         session: bool = False,
+        enrolling: bool = False,
         body: str | None = None,
         audit: Did | None = None,
         merged: bool = False,
@@ -50,6 +52,7 @@ class Rule:
         self.needs = needs
         self.open = open
         self.session = session
+        self.enrolling = enrolling
         self.body = body or ("application/json" if path.startswith("/api/v1/") else FORM)
         self.merged = merged
         self._audit = audit
@@ -70,7 +73,10 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/static/{path:path}", open=True),
     Rule("GET POST", "/sign-in", open=True, audit=Did.SIGNED_IN),
     Rule("GET POST", "/welcome", open=True, audit=Did.PERSON_ADDED),
-    Rule("POST", "/sign-out", session=True, audit=Did.SIGNED_OUT),
+    Rule("GET", "/sign-in/provider", open=True),
+    Rule("GET", "/sign-in/provider/callback", open=True, audit=Did.SIGNED_IN),
+    Rule("GET POST", "/sign-in/code", open=True, audit=Did.SIGNED_IN),
+    Rule("POST", "/sign-out", session=True, enrolling=True, audit=Did.SIGNED_OUT),
     # Pages
     Rule("GET", "/", _READ),
     Rule("GET", "/calls/{call_id}", _READ, audit=Did.CALL_VIEWED, merged=True),
@@ -95,6 +101,16 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/people", _PEOPLE),
     Rule("GET", "/settings", Right.READ_SETTINGS),
     Rule("GET", "/me"),
+    Rule("GET POST", "/me/second-factor", session=True, enrolling=True, audit=Did.SECOND_FACTOR_STARTED),
+    Rule(
+        "POST",
+        "/me/second-factor/confirm",
+        session=True,
+        enrolling=True,
+        audit=Did.SECOND_FACTOR_ENROLLED,
+    ),
+    Rule("POST", "/me/second-factor/recovery-codes", session=True, audit=Did.RECOVERY_CODES_REPLACED),
+    Rule("POST", "/me/second-factor/remove", session=True, audit=Did.SECOND_FACTOR_REMOVED),
     Rule("POST", "/me/sessions/{session_id}/end", session=True, audit=Did.SESSIONS_ENDED),
     Rule("GET", "/sessions", _PEOPLE, session=True),
     Rule("POST", "/sessions/{session_id}/end", _PEOPLE, session=True, audit=Did.SESSIONS_ENDED),
@@ -144,6 +160,13 @@ RULES: Final[Sequence[Rule]] = (
     Rule("POST", "/api/v1/people/me/sign-out-everywhere", session=True, audit=Did.SESSIONS_ENDED),
     Rule("GET POST", "/api/v1/people", _PEOPLE, audit=Did.PERSON_ADDED),
     Rule("PATCH", "/api/v1/people/{person_id}", _PEOPLE, audit=Did.PERSON_CHANGED),
+    Rule(
+        "DELETE",
+        "/api/v1/people/{person_id}/second-factor",
+        _PEOPLE,
+        session=True,
+        audit=Did.SECOND_FACTOR_RESET,
+    ),
     Rule("GET POST", "/api/v1/tokens", Right.WRITE_TOKENS, session=True, audit=Did.TOKEN_ADDED),
     Rule("DELETE", "/api/v1/tokens/{token_id}", Right.WRITE_TOKENS, session=True, audit=Did.TOKEN_REMOVED),
     # The audit trail

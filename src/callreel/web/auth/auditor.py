@@ -116,6 +116,11 @@ class Auditor:
         event = self.event(scope, AuditAction.SIGN_IN_FAILED)
         self.extend(replace(event, actor=known.name if known else ""))
 
+    def code_refused(self, scope: Scope, name: str) -> None:
+        """A wrong or used code of a second factor."""
+        event = self.event(scope, AuditAction.SECOND_FACTOR_FAILED)
+        self.extend(replace(event, actor=name))
+
     def reason(self, person: Person, call_id: CallId) -> str | None:
         """The reason that a person gave for this call within the last hour; None without one."""
         with self._database.read() as conn:

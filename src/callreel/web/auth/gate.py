@@ -156,6 +156,8 @@ class Gate:
         rule = found.rule
         if rule is None:
             return None
+        if person.must_enrol and not rule.enrolling:
+            return _enrolment_required(scope)
         if (rule.session and person.by_token) or (rule.needs is not None and not person.may(rule.needs)):
             return _refused(scope, 403)
         call_id = found.values.get("call_id")
@@ -181,6 +183,12 @@ def _has_other_body(headers: Headers, wanted: str) -> bool:
     """Whether there is a body, of another media type than `wanted`."""
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     return has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != wanted
+
+
+def _enrolment_required(scope: Scope) -> Response:
+    if scope["type"] == "http" and scope["method"] == "GET" and wants_page(scope):
+        return RedirectResponse("/me/second-factor", 303)
+    return _refused(scope, 403, "Your role requires a second factor. Set it up on the page My account first.")
 
 
 def _sign_in_required(scope: Scope) -> Response:

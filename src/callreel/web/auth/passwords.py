@@ -32,7 +32,7 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Whether `password` matches. None, for an unknown person, takes as long, so that timing reveals no names."""
+    """Whether `password` matches. None, for an unknown person or one without a password, takes as long, so that timing reveals no names."""
     try:
         _hasher.verify(password_hash or _unknown_person_hash, password)
     except (VerificationError, InvalidHashError):

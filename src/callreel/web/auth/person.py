@@ -12,7 +12,11 @@ from callreel.store.people.users import UserRow
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who signed in, or whose token came with the request. `id` is None for the demo administrator."""
+    """Somebody who signed in, or whose token came with the request. `id` is None for the demo administrator.
+
+    `must_enrol`: the role requires a second factor, which this person has not set up; they have no rights until then.
+    `local`: with a password here, not at a provider.
+    """
 
     id: int | None
     name: str
@@ -20,6 +24,8 @@ class Person:
     identity: str
     rights: frozenset[Right]
     by_token: bool = False
+    must_enrol: bool = False
+    local: bool = True
 
     def may(self, right: Right) -> bool:
         return right in self.rights
@@ -30,10 +36,12 @@ class Person:
         return None if self.may(Right.READ_ALL_CALLS) else self.identity
 
 
-def of_user(user: UserRow, scopes: tuple[Scope, ...] | None = None) -> Person:
+def of_user(user: UserRow, scopes: tuple[Scope, ...] | None = None, *, must_enrol: bool = False) -> Person:
     """A user by session, or with `scopes` by token."""
-    rights = rights_of(user.role, scopes)
-    return Person(user.id, user.name, user.role, user.identity, rights, by_token=scopes is not None)
+    rights = frozenset[Right]() if must_enrol else rights_of(user.role, scopes)
+    by_token = scopes is not None
+    local = user.subject is None
+    return Person(user.id, user.name, user.role, user.identity, rights, by_token, must_enrol, local)
 
 
 def demo_person(identity: str) -> Person:

@@ -1,6 +1,6 @@
 """Sign-in of local users: passwords, sessions in a cookie, API tokens, and the rate limit of failed attempts.
 
-`gate.py` decides which routes require it.
+`second_factor.py` continues after the password where a person has a second factor. `gate.py` decides which routes require it.
 """
 
 import asyncio
@@ -8,18 +8,22 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Final
 
+from sqlalchemy import Connection
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
+from callreel.domain.access import SecondFactor
+from callreel.domain.audit import AuditAction
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.audit.pending import describe
 from callreel.store.db.types import storable_text
-from callreel.store.people import api_tokens, sessions, users
+from callreel.store.people import api_tokens, second_factors, sessions, users
 from callreel.store.people.users import UserRow
 from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
 from callreel.web.auth.passwords import hash_password, verify_password
@@ -30,6 +34,8 @@ log = logging.getLogger(__name__)
 
 COOKIE: Final = "callreel_session"
 LONGEST_DEVICE: Final = 200
+CODE_S: Final = 600.0
+"""How long a sign-in waits for its second factor."""
 _CONCURRENT_HASHES: Final = 2
 _MOST_WAITING: Final = 40
 """Requests that hash or wait for it; about a second of work."""
@@ -37,6 +43,15 @@ _MOST_PROVEN: Final = 10_000
 """Tokens that were valid lately; a wrong token is not among them, so they are not counted as attempts."""
 _TOUCH_INTERVAL: Final = timedelta(minutes=1)
 """How often the last use of an API token or a session is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session that was opened: its token and lifetime. `second_factor_due`: nothing is allowed before a code."""
+
+    token: str
+    session_s: float
+    second_factor_due: bool = False
 
 
 class SignIn:
@@ -47,8 +62,10 @@ class SignIn:
         self._clock = context.clock
         self.session_s = context.options.session_hours * 3600.0
         self.idle_s = context.options.session_idle_s
+        self.second_factor = context.options.second_factor
+        self.local_accounts = context.options.local_accounts
         self._by_name = AttemptLimit(limit=5)
-        self._by_address = AttemptLimit(limit=50)
+        self.address_attempts = AttemptLimit(limit=50)
         self.welcome_attempts = AttemptLimit(limit=20)
         self._token_attempts = AttemptLimit(limit=50)
         self._proven_tokens: OrderedDict[str, None] = OrderedDict()
@@ -56,23 +73,23 @@ class SignIn:
         self._hashing = asyncio.Semaphore(_CONCURRENT_HASHES)
         self._waiting = 0
 
-    async def enter(self, name: str, password: str, address: str, device: str = "") -> str | None:
-        """A new session's token if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
+    async def enter(self, name: str, password: str, address: str, device: str = "") -> NewSession | None:
+        """A new session if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
         user = await self.proven(name, password, address)
         if user is None:
             return None
         describe(actor=user.name)
-        return await self.open_session(user.id, address, device)
+        return await asyncio.to_thread(self._enter, user.id, address, device)
 
     async def proven(self, name: str, password: str, address: str) -> UserRow | None:
         """The user, if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
         key, now_s = f"{name}\n{address}", self._clock.monotonic_s()
         self._by_name.begin(key, now_s)
         try:
-            self._by_address.begin(address, now_s)
+            self.address_attempts.begin(address, now_s)
             async with self._hash_slot():
                 found = await asyncio.to_thread(self._find, name)
-                user = None if found is None or found.disabled else found
+                user = None if found is None or found.disabled or not self.local_accounts else found
                 right = await asyncio.to_thread(
                     verify_password, user.password_hash if user else None, password
                 )
@@ -82,7 +99,7 @@ class SignIn:
         if not right or user is None:
             return None
         self._by_name.succeeded(key)
-        self._by_address.forgive(address, now_s)
+        self.address_attempts.forgive(address, now_s)
         return user
 
     async def by_session(self, token: str | None, *, used: bool = True) -> Person | None:
@@ -120,9 +137,17 @@ class SignIn:
 
     async def open_session(self, user_id: int, address: str = "", device: str = "") -> str:
         """A new session's token. `device` is the browser's own description."""
-        token = new_token()
-        device = storable_text(device)[:LONGEST_DEVICE]
-        await asyncio.to_thread(self._open, token, user_id, address, device)
+        return await asyncio.to_thread(self._open, user_id, address, device)
+
+    def add_session(
+        self, conn: Connection, user_id: int, address: str, device: str, *, second_factor_due: bool = False
+    ) -> str:
+        """The same within a transaction. Blocking."""
+        token, ttl_s = new_token(), CODE_S if second_factor_due else self.session_s
+        sessions.add(
+            conn, token_hash(token), user_id, self._clock.now(), ttl_s,
+            address=address, device=storable_text(device)[:LONGEST_DEVICE], second_factor_due=second_factor_due,
+        )  # fmt: skip
         return token
 
     async def hashed(self, password: str) -> str:
@@ -142,10 +167,9 @@ class SignIn:
         finally:
             self._waiting -= 1
 
-    async def leave(self, token: str | None) -> None:
-        """End a session; an unknown token is ignored."""
-        if token:
-            await asyncio.to_thread(self._close, token)
+    async def leave(self, token: str | None) -> str | None:
+        """End a session; returns the ID token with which it began at a provider. An unknown token is ignored."""
+        return await asyncio.to_thread(self._close, token) if token else None
 
     async def no_users(self) -> bool:
         """Whether no account was ever created."""
@@ -155,29 +179,35 @@ class SignIn:
         with self._database.read() as conn:
             return users.get_by_name(conn, name)
 
-    def _open(self, token: str, user_id: int, address: str, device: str) -> None:
+    def _enter(self, user_id: int, address: str, device: str) -> NewSession:
         with self._database.write() as conn:
-            sessions.add(
-                conn,
-                token_hash(token),
-                user_id,
-                self._clock.now(),
-                self.session_s,
-                address=address,
-                device=device,
-            )
+            due = self.second_factor is not SecondFactor.OFF and second_factors.get(conn, user_id) is not None
+            if due:
+                describe(action=AuditAction.PASSWORD_ACCEPTED)
+            token = self.add_session(conn, user_id, address, device, second_factor_due=due)
+        return NewSession(token, CODE_S if due else self.session_s, due)
+
+    def _open(self, user_id: int, address: str, device: str) -> str:
+        with self._database.write() as conn:
+            return self.add_session(conn, user_id, address, device)
 
     def _session_owner(self, token: str, used: bool) -> Person | None:
         now = self._clock.now()
         with self._database.read() as conn:
             session = sessions.find(conn, token_hash(token), now, self.idle_s)
             user = None if session is None else users.get(conn, session.user_id)
-        if session is None or user is None:
+            must_enrol = (
+                user is not None
+                and user.subject is None
+                and self.second_factor.required_of(user.role)
+                and second_factors.get(conn, user.id) is None
+            )
+        if session is None or user is None or not (user.subject or self.local_accounts):
             return None
         if used and now - session.last_seen_at > _TOUCH_INTERVAL:
             with self._database.write() as conn:
                 sessions.touch(conn, session.id, now)
-        return of_user(user)
+        return of_user(user, must_enrol=must_enrol)
 
     def _token_owner(self, hashed: str) -> Person | None:
         now = self._clock.now()
@@ -191,9 +221,9 @@ class SignIn:
                 api_tokens.touch(conn, row.id, now)
         return of_user(user, row.scopes)
 
-    def _close(self, token: str) -> None:
+    def _close(self, token: str) -> str | None:
         with self._database.write() as conn:
-            sessions.sign_out(conn, token_hash(token))
+            return sessions.sign_out(conn, token_hash(token))
 
     def _count(self) -> int:
         with self._database.read() as conn:

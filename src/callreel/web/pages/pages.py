@@ -18,7 +18,7 @@ from callreel.review.summary import call_summary
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.calls import erasures, holds, live_events
 from callreel.store.calls.call_list import CallFilter
-from callreel.store.people import sessions, users
+from callreel.store.people import second_factors, sessions, users
 from callreel.store.transcripts import vocabulary
 from callreel.web.api.audit import listed_accesses
 from callreel.web.api.calls import call_page
@@ -150,8 +150,9 @@ def me(
 ) -> HTMLResponse:
     with context.database.read() as conn:
         rows = sessions.all_open(conn, context.clock.now(), sign_in.idle_s, person.id or 0)
+        enrolled = second_factors.get(conn, person.id or 0) is not None
     current = token_hash(session_token(request.scope) or "")
-    return page("me.html", here="me", sessions=rows, current=current)
+    return page("me.html", here="me", sessions=rows, current=current, enrolled=enrolled, local=person.local)
 
 
 @routes.get("/docs")

@@ -283,11 +283,12 @@ def upgrade() -> None:
         "users",
         sa.Column("id", _LARGE, primary_key=True),
         sa.Column("name", sa.String, nullable=False, unique=True),
-        sa.Column("password_hash", sa.String, nullable=False),
+        sa.Column("password_hash", sa.String),
         sa.Column("role", sa.String, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("disabled", sa.Boolean, nullable=False),
         sa.Column("identity", sa.String, nullable=False, unique=True),
+        sa.Column("subject", sa.String, unique=True),
     )
     op.create_table(
         "sessions",
@@ -299,7 +300,21 @@ def upgrade() -> None:
         sa.Column("last_seen_at", _TIME, nullable=False),
         sa.Column("address", sa.String, nullable=False),
         sa.Column("device", sa.String, nullable=False),
+        sa.Column("second_factor_due", sa.Boolean, nullable=False),
+        sa.Column("id_token", sa.String),
         sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "second_factors",
+        sa.Column("user_id", _LARGE, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("secret", sa.String, nullable=False),
+        sa.Column("confirmed_at", _TIME),
+        sa.Column("last_step", _LARGE),
+    )
+    op.create_table(
+        "recovery_codes",
+        sa.Column("user_id", _LARGE, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("code_hash", sa.String, primary_key=True),
     )
     op.create_table(
         "api_tokens",
