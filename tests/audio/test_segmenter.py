@@ -173,3 +173,10 @@ def test_long_digital_silence_ends_speech_without_detection() -> None:
     assert list(segmenter.push(np.zeros(3_600 * 8_000, np.int16))) == [Closed(0, 3_650)]
     assert (detector.windows, segmenter.position_ms) == (100, 3_603_200 // 32 * 32)
     assert list(segmenter.push(np.ones(256, np.int16))) == [Opened(3_602_700)]
+
+
+def test_speech_so_far_is_counted_without_padding() -> None:
+    segmenter = Segmenter()
+    for probability in [0.0] * 10 + [0.9] * 20 + [0.0] * 30 + [0.9] * 5 + [0.1] * 3:
+        segmenter.push(probability)
+    assert (segmenter.voiced_ms, segmenter.voiced_until_ms) == (25 * 32, 65 * 32)

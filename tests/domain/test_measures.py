@@ -12,7 +12,9 @@ from callreel.domain.measures import (
     CallSpeech,
     Interruption,
     Span,
+    Spoken,
     joined,
+    live_measures,
     measure,
     words_per_minute,
 )
@@ -134,3 +136,13 @@ def test_figures_agree_with_each_other(
             other.interruptions,
             other.gave_way,
         )
+
+
+def test_live_talk_time_and_current_silence() -> None:
+    spoken = {A: Spoken(4_000, 9_000), T: Spoken(0, 0)}
+    assert live_measures(spoken, 12_000) == {
+        "agent_talk_ms": 4_000, "technician_talk_ms": 0, "silence_ms": 3_000,
+    }  # fmt: skip
+    assert live_measures({A: Spoken(4_000, 9_000), T: None}, 12_000) == {}  # nothing is detected live
+    assert live_measures({A: Spoken(4_000, 9_000)}, 12_000) == {}
+    assert live_measures(spoken, 8_990)["silence_ms"] == 0

@@ -28,6 +28,8 @@ class Listening:
         self.pushed16k: list[Samples] = []
         self.pauses_at: list[int] = []
 
+    spoken = None
+
     def push(self, samples8k: Samples, samples16k: Samples) -> None:
         self.pushed8k.append(samples8k)
         self.pushed16k.append(samples16k)

@@ -12,10 +12,11 @@ from callreel.cluster.event_bus import EventBus
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
+from callreel.domain.measures import CallSpeech, Span, measure
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Reason, Verdict
-from callreel.store.calls import calls, layers, legs, live_events, outbox, recordings, streams
+from callreel.store.calls import calls, layers, legs, live_events, measures, outbox, recordings, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
 from callreel.store.calls.streams import EndedBy, StreamRow
@@ -157,6 +158,13 @@ def _turns() -> list[Turn]:
     ]
 
 
+def _speech() -> CallSpeech:
+    """Each turn is one stretch of speech."""
+    speech = {role: [Span(t.start_ms, t.end_ms) for t in _turns() if t.role is role] for role in Role}
+    words = {role: sum(len(t.text.split()) for t in _turns() if t.role is role) for role in Role}
+    return CallSpeech(speech, 0, 20_000, words=words, ringing_ms=4_000)
+
+
 def _finals(place: Seed, call_id: CallId, count: int) -> None:
     for number, (role, start_ms, text, sure) in enumerate(SAID[:count]):
         words = tuple(Word(word, start_ms, start_ms + 2800, sure) for word in text.split())
@@ -204,6 +212,7 @@ def _done_call(place: Seed) -> None:
         )
         recordings.set_state(conn, recording, CloudState.STORED, at(92))
         transcripts.put(conn, DONE, TranscriptKind.FINAL, "faster-whisper", "tiny.en", _turns())
+        measures.put(conn, DONE, NOON, measure(_speech(), silence_limit_ms=1_000))
         calls.set_verdict(conn, DONE, Verdict.VERIFIED, (), ())
         calls.set_state(conn, DONE, CallState.CLOSED, at(95))
 

@@ -21,6 +21,7 @@ from tests.web.axe import need_axe, serious_violations
 from tests.web.conftest import PASSWORD, MakeApp
 from tests.web.routes import endpoints
 from tests.web.spoken_call import SPOKEN, add_spoken_call
+from tests.web.test_measures import add_measures
 
 ERASED = CallId("9123456789ab")
 
@@ -63,6 +64,32 @@ def test_filters_are_kept_in_the_url(page: Page, base_url: str) -> None:
     expect(page.locator(".call")).to_have_count(4)
     assert page.url == f"{base_url}/"
     page.go_back()
+    expect(page.locator(".call")).to_have_count(1)
+
+
+def test_measures_are_sorted_filtered_and_shown(page: Page, base_url: str, place: Seed) -> None:
+    add_measures(place)
+    page.goto(base_url)
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("Order").select_option("silence")
+    expect(page.locator(".call .how").first).to_have_text("Agent talks 65% · silence 1:00 · 1 interruption")
+    assert [row.get_attribute("id") for row in page.locator(".call").all()][0] == f"call-{SUSPECT}"
+    assert page.url.endswith("/?sort=silence")
+    page.get_by_label("Agent talks at least").select_option("0.6")
+    page.get_by_label("Silence in all").fill("2")
+    expect(page.locator(".call")).to_have_count(2)
+    assert "min_silence_s=2&min_agent_ratio=0.6&sort=silence" in page.url
+    page.locator(f"#call-{DONE} a").click()
+    section = page.locator("#measures")
+    expect(section.get_by_role("row", name="Talk ratio")).to_contain_text("60%")
+    expect(page.locator(".speech path.technician")).to_have_attribute(
+        "d", "M210 11h140v8H210zM630 11h140v8H630z"
+    )
+    section.get_by_role("link", name="0:07 for 1.3 s").click()
+    assert page.url.endswith("#t=7.0")
+    page.goto(f"{base_url}/statistics?from=2026-11-22&to=2026-11-22")
+    expect(page.get_by_role("img", name=re.compile("Interruptions"))).to_be_visible()
+    page.get_by_role("link", name="jonas").click()
     expect(page.locator(".call")).to_have_count(1)
 
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { statusText, meterShare, INITIAL, reduce, type LiveEvent, type Segment } from "../src/live/state";
+import { statusText, talkText, meterShare, INITIAL, reduce, type LiveEvent, type Segment } from "../src/live/state";
 
 const segment = (number: number, text: string, start_ms = number * 1000, role: Segment["role"] = "agent"): Segment => ({ role, number, start_ms, end_ms: start_ms + 900, text });
 const partial = (data: Segment): LiveEvent => ({ kind: "partial", data });
@@ -57,4 +57,13 @@ test("the status line shows delay, waiting segments and overload", () => {
   expect(statusText(levels)).toBe("Transcript delay 1.2 s");
   expect(statusText({ ...levels, finals_waiting: 1, partials_shed: 4 })).toBe("Transcript delay 1.2 s · 1 segment waiting · 4 previews skipped");
   expect(statusText({ ...levels, finals_waiting: 9, finals_spilled: 3, partials_shed: 4, overload: 4 })).toBe("Transcript delay 1.2 s · 9 segments waiting, 3 on disk · overloaded: no live preview, lower accuracy");
+});
+
+test("the talk ratio and a lasting silence", () => {
+  const levels = { agent_dbfs: -20, technician_dbfs: -20, position_ms: 60000, lag_ms: 0, partials_shed: 0, finals_waiting: 0 };
+  const names = { agent: "Agent", technician: "Technician" };
+  expect(talkText(levels, names)).toBe("");
+  expect(talkText({ ...levels, agent_talk_ms: 0, technician_talk_ms: 0, silence_ms: 9000 }, names)).toBe("");
+  expect(talkText({ ...levels, agent_talk_ms: 3000, technician_talk_ms: 9000, silence_ms: 2900 }, names)).toBe("Talk ratio: Agent 25%, Technician 75%");
+  expect(talkText({ ...levels, agent_talk_ms: 3000, technician_talk_ms: 9000, silence_ms: 12000 }, names)).toBe("Talk ratio: Agent 25%, Technician 75% · Silence 0:12");
 });

@@ -91,7 +91,10 @@ SegmentEvent: TypeAlias = Opened | Closed | Split | Dropped
 class Segmenter:
     """One track's segments, in order; they never overlap. Memory: one number per window of the open segment."""
 
-    __slots__ = ("_options", "_now_ms", "_previous_end_ms", "_rest", "_start_ms", "_windows", "_voiced")
+    __slots__ = (
+        "_options", "_now_ms", "_previous_end_ms", "_rest", "_start_ms", "_windows", "_voiced", "voiced_ms",
+        "voiced_until_ms",
+    )  # fmt: skip
 
     def __init__(self, options: SegmenterOptions | None = None) -> None:
         self._options = options or SegmenterOptions()
@@ -103,6 +106,10 @@ class Segmenter:
         # For each window of the open segment: its probability, and whether it counts as speech.
         self._windows: list[float] = []
         self._voiced: list[bool] = []
+        self.voiced_ms = 0
+        """All speech so far, without padding."""
+        self.voiced_until_ms = 0
+        """The end of the newest speech."""
 
     def push(self, probability: float) -> SegmentEvent | None:
         """Process the next window of `window_ms`; `probability` is 0 to 1."""
@@ -130,6 +137,9 @@ class Segmenter:
         was_voiced = bool(self._voiced) and self._voiced[-1]
         self._windows.append(probability)
         self._voiced.append(probability >= (self._options.off if was_voiced else self._options.on))
+        if self._voiced[-1]:
+            self.voiced_ms += self._options.window_ms
+            self.voiced_until_ms = self._now_ms
 
     @property
     def silence_ms(self) -> int:
@@ -209,6 +219,16 @@ class SpeechSegmenter:
     def silence_ms(self) -> int:
         """Silence at the end of the open segment, or of the last one."""
         return self._segmenter.silence_ms
+
+    @property
+    def voiced_ms(self) -> int:
+        """All speech so far, without padding."""
+        return self._segmenter.voiced_ms
+
+    @property
+    def voiced_until_ms(self) -> int:
+        """The end of the newest speech; 0 without any."""
+        return self._segmenter.voiced_until_ms
 
     def push(self, samples8k: Samples) -> Iterator[SegmentEvent]:
         """Events of the next samples, of any length. Samples are processed only as the iterator advances."""

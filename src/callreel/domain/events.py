@@ -46,7 +46,7 @@ class EventKind(StrEnum):
     CONSENT = "consent"  # the call's consent stamp (`domain/consent.Stamp.summary`)
     PARTIAL = "partial"  # {role, number, start_ms, end_ms, text, stable, tentative}: text joins stable and tentative
     LEVEL = "level"
-    # {agent_dbfs, technician_dbfs, position_ms, lag_ms, partials_shed, finals_waiting, finals_spilled, overload: 0 to 4}
+    # {agent_dbfs, technician_dbfs, agent_talk_ms, technician_talk_ms, silence_ms, position_ms, lag_ms, partials_shed, finals_waiting, finals_spilled, overload: 0 to 4}
 
 
 LASTING = frozenset(

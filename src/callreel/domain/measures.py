@@ -47,6 +47,24 @@ class Interruption(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a party has said so far: talk time, and where its newest speech ended; 0 without any."""
+
+    talk_ms: int
+    until_ms: int
+
+
+def live_measures(spoken: Mapping[Role, Spoken | None], position_ms: int) -> dict[str, int]:
+    """Talk time of each party and the current silence, for level events; empty where no speech is detected live."""
+    known = {role: one for role, one in spoken.items() if one is not None}
+    if len(known) < len(Role):
+        return {}
+    silent_since_ms = max(one.until_ms for one in known.values())
+    talk = {f"{role.value}_talk_ms": one.talk_ms for role, one in known.items()}
+    return {**talk, "silence_ms": max(0, position_ms - silent_since_ms)}
+
+
+@dataclass(frozen=True, slots=True)
 class PartyMeasures:
     """Of one party. `talk_ratio` is its share of the talk time of both; None where neither party spoke.
 

@@ -17,6 +17,7 @@ from callreel.audio.jitter_buffer import JitterBuffer, JitterBufferCounts, Piece
 from callreel.audio.resample import Upsampler
 from callreel.audio.samples import ASR_HZ, SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 from callreel.domain.call import Role
+from callreel.domain.measures import Spoken
 from callreel.ingest.paused_time import PausedTime
 from callreel.store.encryption.sealed_file import FileKeys
 from callreel.store.files.durable_files import sync_file, sync_folder
@@ -37,6 +38,11 @@ class LaneListener(Protocol):
 
     The lane keeps the arrays that it passes on: a listener must not change them.
     """
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """What the party has said so far; None if the listener detects no speech."""
+        ...
 
     def push(self, samples8k: Samples, samples16k: Samples) -> None: ...
 
@@ -108,6 +114,11 @@ class Lane:
     def transcribed(self) -> bool:
         """Whether its listener needs samples without delay."""
         return self._max_lag_ms == 0
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """What the party has said so far; None where no speech is detected."""
+        return self._listener.spoken
 
     @property
     def level_block(self) -> Samples:

@@ -19,6 +19,7 @@ from callreel.cluster.group_commit import GroupCommit, Written
 from callreel.domain.call import Role, Topology, Track
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import LegSid
+from callreel.domain.measures import live_measures
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.ingest.call_ownership import CallOwnership, Claim
 from callreel.ingest.call_registry import CallRegistry, CaptureOptions, LiveCall, LiveStream, Transcription
@@ -232,5 +233,7 @@ class StreamLifecycle:
         if not self._publisher.has_listeners(call.id):
             return
         levels = {f"{role}_dbfs": round(dbfs(lane.level_block), 1) for role, lane in call.lanes.items()}
-        data = {**levels, "position_ms": reached // SAMPLES_PER_MS, **self._transcription.load()}
+        position_ms = reached // SAMPLES_PER_MS
+        talk = live_measures({lane.role: lane.spoken for lane in call.lanes.values()}, position_ms)
+        data = {**levels, **talk, "position_ms": position_ms, **self._transcription.load()}
         self._publisher.publish(LiveEvent(call.id, EventKind.LEVEL, {**data}))

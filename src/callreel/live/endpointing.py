@@ -23,6 +23,7 @@ from callreel.audio.segmenter import (
     Split,
 )
 from callreel.domain.call import Role
+from callreel.domain.measures import Spoken
 
 SETTLE_MS = 25
 """What the resampler's filter looks at on either side of a sample, and more."""
@@ -81,6 +82,7 @@ class NoTranscript:
     """Listens to a lane and does nothing, for calls that are only recorded."""
 
     __slots__ = ()
+    spoken = None
 
     def push(self, samples8k: Samples, samples16k: Samples) -> None: ...
 
@@ -118,6 +120,11 @@ class EndpointDetector:
         self._number = first_number
         self._cut: deque[_Cut] = deque()
         self._open_since_ms: int | None = None
+
+    @property
+    def spoken(self) -> Spoken:
+        """What the party has said so far."""
+        return Spoken(self._segmenter.voiced_ms, self._segmenter.voiced_until_ms)
 
     @property
     def held_ms(self) -> int:

@@ -1,4 +1,5 @@
-"""Statistics by day: calls, minutes, spoken time, verdicts, storage, cost so far and projected for the month.
+"""Statistics by day and by agent: calls, minutes, talk time, silences, interruptions, verdicts, storage, cost so far and
+projected for the month.
 
 A call counts for the day on which it began, in the reader's time zone. A few queries over the range read everything,
 however many calls it has.
@@ -23,37 +24,73 @@ from callreel.domain.verdict import Verdict
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.store.calls import figures
 from callreel.store.calls.calls import CallRow
+from callreel.store.calls.measures import MeasuresHead
 from callreel.store.transcripts import transcripts
 
 R = TypeVar("R")
 NO_VERDICT = "none"
+_MEASURES = ("silence_ms", "overlap_ms", "interruptions", "agent_interruptions")
+_SUMS = (
+    "calls",
+    "duration_ms",
+    "measured",
+    *_MEASURES,
+    "storage_bytes",
+    "carrier_minutes",
+    "cost",
+    "monthly",
+)
 _AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
 
 
 @dataclass(slots=True)
 class Figures:
-    """Sums over some calls. `carrier_minutes` are the started minutes of recordings stored at the carrier."""
+    """Sums over some calls. `carrier_minutes` are the started minutes of recordings stored at the carrier.
+
+    The measures are sums over `measured` calls; talk time is that of turns where a call is not measured.
+    """
 
     calls: int = 0
     duration_ms: int = 0
     speech_ms: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
+    measured: int = 0
+    silence_ms: int = 0
+    overlap_ms: int = 0
+    interruptions: int = 0
+    agent_interruptions: int = 0
     storage_bytes: int = 0
     carrier_minutes: int = 0
     cost: Decimal = Decimal(0)
     monthly: Decimal = Decimal(0)
 
     def add(self, other: "Figures") -> None:
-        for name in ("calls", "duration_ms", "storage_bytes", "carrier_minutes", "cost", "monthly"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.speech_ms.update(other.speech_ms)
         self.verdicts.update(other.verdicts)
+
+    def add_measures(self, row: MeasuresHead | None) -> None:
+        """Add those of one call, None if it is not measured."""
+        if row is None:
+            return
+        self.measured += 1
+        self.speech_ms.update(
+            {Role.AGENT.value: row.agent_talk_ms, Role.TECHNICIAN.value: row.technician_talk_ms}
+        )
+        for name in _MEASURES:
+            setattr(self, name, getattr(self, name) + getattr(row, name))
 
     def as_json(self, *, priced: bool) -> dict[str, Json]:
         return {
             "calls": self.calls,
             "minutes": round(self.duration_ms / 60_000, 1),
             "speech_ms": {role.value: self.speech_ms[role.value] for role in Role},
+            "measured": self.measured,
+            "silence_ms": self.silence_ms,
+            "overlap_ms": self.overlap_ms,
+            "interruptions": self.interruptions,
+            "agent_interruptions": self.agent_interruptions,
             "verdicts": {name: self.verdicts[name] for name in (*Verdict, NO_VERDICT)},
             "storage_bytes": self.storage_bytes,
             "carrier_minutes": self.carrier_minutes,
@@ -70,11 +107,11 @@ def day_figures(
     prices: Prices | None,
     now: datetime,
 ) -> dict[str, Json]:
-    """Each day from `first` to `last`, both included, their total, and the month of `now`.
+    """Each day from `first` to `last`, both included, each agent in them, their total, and the month of `now`.
 
     `agent` is the identity whose calls count, None for all. Costs are None without `prices`.
     """
-    days = _by_day(conn, first, last, zone, agent, prices)
+    days, agents = _by_day(conn, first, last, zone, agent, prices)
     total = Figures()
     for figures_of_day in days.values():
         total.add(figures_of_day)
@@ -83,23 +120,34 @@ def day_figures(
         "zone": str(zone),
         "currency": prices.currency if prices else None,
         "days": [{"date": day.isoformat(), **found.as_json(priced=priced)} for day, found in days.items()],
+        "agents": [{"agent": name, **found.as_json(priced=priced)} for name, found in sorted(agents.items())],
         "total": total.as_json(priced=priced),
-        **_month(conn, zone, agent, prices, now),
+        **_month(conn, zone, agent, prices, now, days),
     }
 
 
 def _month(
-    conn: Connection, zone: tzinfo, agent: str | None, prices: Prices | None, now: datetime
+    conn: Connection,
+    zone: tzinfo,
+    agent: str | None,
+    prices: Prices | None,
+    now: datetime,
+    known: Mapping[date, Figures],
 ) -> dict[str, Json]:
-    """This month so far, and projected to its end at the same rate. Storage is charged for all stored recordings."""
+    """This month so far, and projected to its end at the same rate. Storage is charged for all stored recordings.
+
+    `known` are days whose figures need not be read again.
+    """
     today = now.astimezone(zone)
     first = today.date().replace(day=1)
     name = f"{first:%Y-%m}"
     if prices is None:
         return {"month": name, "month_cost": None, "month_forecast": None}
-    so_far = Figures()
-    for figures_of_day in _by_day(conn, first, today.date(), zone, agent, prices).values():
-        so_far.add(figures_of_day)
+    so_far, days = Figures(), [first + timedelta(days=n) for n in range(today.day)]
+    missing = [day for day in days if day not in known]
+    read = _by_day(conn, missing[0], missing[-1], zone, agent, prices)[0] if missing else {}
+    for day in days:
+        so_far.add(known[day] if day in known else read[day])
     long_days = calendar.monthrange(first.year, first.month)[1]
     month_start = datetime.combine(first, time(), zone)
     # At least one day, so that a call in the first hour is not projected to every hour.
@@ -114,19 +162,23 @@ def _month(
 
 def _by_day(
     conn: Connection, first: date, last: date, zone: tzinfo, agent: str | None, prices: Prices | None
-) -> dict[date, Figures]:
+) -> tuple[dict[date, Figures], dict[str, Figures]]:
+    """The sums of each day, also of those without calls, and of each agent with calls."""
     since = datetime.combine(first, time(), zone)
     until = datetime.combine(last + timedelta(days=1), time(), zone)
     days = {first + timedelta(days=n): Figures() for n in range((last - first).days + 1)}
+    agents: dict[str, Figures] = defaultdict(Figures)
     rows = figures.calls_between(conn, since, until, agent)
     legs = _by_call(figures.legs_between(conn, since, until), lambda row: row.call_id)
     streams = _by_call(figures.streams_between(conn, since, until), lambda row: row.call_id)
     recordings = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
     spoken = figures.spoken_between(conn, since, until)
+    measured = figures.measured_between(conn, since, until)
     stored = figures.stored_between(conn, since, until)
     charged = transcripts.billed_audio(conn, [row.id for row in rows]) if prices is not None else {}
     for row in rows:
         found = _of_call(row, spoken.get(row.id, {}), stored.get(row.id, 0))
+        found.add_measures(measured.get(row.id))
         kept = [recording for recording in recordings[row.id] if recording.state in _AT_CARRIER]
         found.carrier_minutes = sum(started_minutes(1000 * (recording.duration_s or 0)) for recording in kept)
         if prices is not None:
@@ -135,7 +187,8 @@ def _by_day(
             found.cost = cost.total if cost else Decimal(0)
             found.monthly = found.carrier_minutes * prices.storage_per_minute_month
         days[row.created_at.astimezone(zone).date()].add(found)
-    return days
+        agents[row.agent].add(found)
+    return days, agents
 
 
 def _of_call(row: CallRow, speech_ms: Mapping[str, int], stored_bytes: int) -> Figures:

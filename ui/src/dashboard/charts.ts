@@ -5,6 +5,8 @@ export interface Day {
   calls: number;
   minutes: number;
   speech_ms: { agent: number; technician: number };
+  silence_ms: number;
+  interruptions: number;
   verdicts: Record<string, number>;
   storage_bytes: number;
   carrier_minutes: number;

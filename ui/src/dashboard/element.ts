@@ -64,6 +64,8 @@ export class CallDashboard extends HTMLElement {
         ],
         (n) => number(n, 1),
       ),
+      chart("Silence in minutes", days.days, [{ key: "plain", name: "Silence", value: (day) => minutes(day.silence_ms) }], (n) => number(n, 1)),
+      chart("Interruptions", days.days, [{ key: "plain", name: "Interruptions", value: (day) => day.interruptions, whole: true }], (n) => number(n)),
       chart("Storage used", days.days, [{ key: "plain", name: "Storage", value: (day) => day.storage_bytes }], size),
     );
     box.hidden = false;

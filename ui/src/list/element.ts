@@ -123,7 +123,7 @@ export class CallList extends HTMLElement {
   }
 
   private draw({ calls, next_before, unsearchable }: CallPage, filters: Filters): void {
-    const found = next_before ? `The newest ${calls.length} matching calls` : `${count(calls.length, "call")} found`;
+    const found = next_before ? `The ${filters.sort ? "first" : "newest"} ${calls.length} matching calls` : `${count(calls.length, "call")} found`;
     this.announce(calls.length ? found : "No matching calls.");
     if (!calls.length) {
       const advice = unsearchable ? "The search text has no letter or digit. Search for a word or a number." : "No matching calls. Remove a filter, or search for fewer words.";
@@ -136,7 +136,7 @@ export class CallList extends HTMLElement {
   }
 
   private older(list: HTMLElement, before: string, filters: Filters): HTMLElement {
-    const button = el("button.button.quiet", { type: "button" }, "Older calls");
+    const button = el("button.button.quiet", { type: "button" }, filters.sort ? "More calls" : "Older calls");
     const box = el("p.paging", {}, button);
     button.addEventListener("click", async () => {
       const page = await this.page(filters, before, new AbortController().signal).catch((error: unknown) => toast(errorMessage(error)));

@@ -1,8 +1,8 @@
 // Rows of a filtered call list, which is rendered here. The markup is the same as in calls.html.
 
 import { el } from "../page/dom";
-import { duration, fragment, sentence, telephone } from "../page/format";
-import type { Hit, ListedCall, Role } from "../page/api_types";
+import { count, duration, fragment, sentence, telephone } from "../page/format";
+import type { Hit, ListedCall, Measures, Role } from "../page/api_types";
 import { localTime } from "../page/times";
 
 const VERDICTS = { verified: "Verified", explained: "Explained", suspect: "Suspect" } as const;
@@ -16,9 +16,19 @@ export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIEl
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", { "data-since": call.state === "live" && (call.answered_at ?? call.created_at) }, duration(call.duration_ms))),
     el("p.state", {}, badge(call), ...retentionBadge(call)),
+    measuresText(call.measures, names.agent) ? el("p.how", {}, measuresText(call.measures, names.agent)) : null,
     reason ? el("p.why", {}, sentence(reason.detail)) : null,
     call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,
   );
+}
+
+/** The same as on the page of the server: wording.py, measures_text. */
+export function measuresText(measures: Measures | null | undefined, agent: string): string {
+  if (!measures || measures.agent_ratio === null) return "";
+  const parts = [`${agent} talks ${Math.round(measures.agent_ratio * 100)}%`];
+  if (measures.silence_ms) parts.push(`silence ${duration(measures.silence_ms)}`);
+  if (measures.interruptions) parts.push(count(measures.interruptions, "interruption"));
+  return parts.join(" · ");
 }
 
 function parties(call: ListedCall): (Node | string)[] {

@@ -2,7 +2,7 @@
 // A final settles its segment: a later partial of the same or an earlier segment is stale and ignored.
 
 import type { Role } from "../page/api_types";
-import { count } from "../page/format";
+import { count, duration } from "../page/format";
 
 export interface LiveTurn {
   readonly key: string;
@@ -15,6 +15,10 @@ export interface LiveTurn {
 export interface Levels {
   readonly agent_dbfs: number;
   readonly technician_dbfs: number;
+  /** What each party has said so far, and the current silence of both; absent where no speech is detected. */
+  readonly agent_talk_ms?: number;
+  readonly technician_talk_ms?: number;
+  readonly silence_ms?: number;
   readonly position_ms: number;
   readonly lag_ms: number;
   readonly partials_shed: number;
@@ -93,6 +97,19 @@ const QUIETEST_DBFS = -60;
 /** A level as a share of the meter, 0..1. */
 export function meterShare(dbfs: number): number {
   return Number.isFinite(dbfs) ? Math.min(1, Math.max(0, 1 - dbfs / QUIETEST_DBFS)) : 0;
+}
+
+/** A silence that is shown while it lasts. */
+const SHOWN_SILENCE_MS = 3000;
+
+/** How the call goes: each party's share of the talk time, and the current silence. */
+export function talkText({ agent_talk_ms, technician_talk_ms, silence_ms = 0 }: Levels, names: Record<Role, string>): string {
+  if (agent_talk_ms === undefined || technician_talk_ms === undefined) return "";
+  const talk_ms = agent_talk_ms + technician_talk_ms;
+  if (!talk_ms) return "";
+  const share = Math.round((100 * agent_talk_ms) / talk_ms);
+  const silence = silence_ms >= SHOWN_SILENCE_MS ? ` · Silence ${duration(silence_ms)}` : "";
+  return `Talk ratio: ${names.agent} ${share}%, ${names.technician} ${100 - share}%${silence}`;
 }
 
 /** The status line below the transcript. */

@@ -5,7 +5,7 @@ import { el, roleNames } from "../page/dom";
 import { duration, fragment } from "../page/format";
 import { ROLES, type Role } from "../page/api_types";
 import { gap } from "../page/words";
-import { INITIAL, meterShare, reduce, statusText, type Levels, type LiveEvent, type LiveState, type LiveTurn } from "./state";
+import { INITIAL, meterShare, reduce, statusText, talkText, type Levels, type LiveEvent, type LiveState, type LiveTurn } from "./state";
 
 const NEAR_END_PX = 48;
 
@@ -72,6 +72,8 @@ export class LiveTranscript extends HTMLElement {
   private drawLevels(levels: Levels): void {
     const line = this.querySelector("[data-level]");
     if (line) line.textContent = statusText(levels);
+    const talk = this.querySelector("[data-talk]");
+    if (talk) talk.textContent = talkText(levels, roleNames(this));
     for (const role of ROLES) {
       const meter = this.querySelector<HTMLElement>(`[data-meter="${role}"]`);
       if (!meter) continue;
@@ -119,7 +121,7 @@ function parts(names: Record<Role, string>): HTMLElement[] {
       el("p.soft", { "data-waiting": "" }, "Words appear here as they are spoken."),
     ),
     el("div.partials", { "aria-hidden": "true", "data-partials": "" }, ...lines),
-    el("div.meters", { "data-meters": "" }, ...meters, el("p.level-line", { "data-level": "" })),
+    el("div.meters", { "data-meters": "" }, ...meters, el("p.level-line", { "data-talk": "" }), el("p.level-line", { "data-level": "" })),
   ];
 }
 

@@ -60,7 +60,16 @@ export interface Hit {
   parts: { text: string; hit: boolean }[];
 }
 
+/** How a call went, as far as the list shows it. */
+export interface Measures {
+  agent_ratio: number | null;
+  silence_ms: number;
+  interruptions: number;
+}
+
 export interface ListedCall extends CallHead {
+  /** Null until the call is measured. */
+  measures?: Measures | null;
   notes?: number;
   held?: boolean;
   /** An erasure was requested and is not complete. */

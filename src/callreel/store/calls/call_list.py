@@ -1,9 +1,12 @@
-"""The list of calls: newest first, filtered by a call's properties and by its words."""
+"""The list of calls: newest first or by a measure, filtered by a call's properties, measures and words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
@@ -12,10 +15,31 @@ from callreel.store.calls.calls import CallRow
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import seconds_between
 from callreel.store.db.rows import fetch_all
-from callreel.store.db.tables import calls, notes, technicians
+from callreel.store.db.tables import calls, measures, notes, technicians
 from callreel.store.db.types import among, cipher_of, stored_among
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search_query import Query
+
+
+class Sort(StrEnum):
+    """The order of the list: newest first, or the greatest value of a measure first, the newest among equals."""
+
+    NEWEST = "newest"
+    DURATION = "duration"
+    SILENCE = "silence"
+    INTERRUPTIONS = "interruptions"
+    MONOLOGUE = "monologue"
+    AGENT_RATIO = "agent_ratio"
+
+
+# Each has an index with `created_at` and `call_id`.
+_SORTED_BY: Final[Mapping[Sort, Column[Any]]] = {
+    Sort.DURATION: measures.c.duration_ms,
+    Sort.SILENCE: measures.c.silence_ms,
+    Sort.INTERRUPTIONS: measures.c.interruptions,
+    Sort.MONOLOGUE: measures.c.longest_turn_ms,
+    Sort.AGENT_RATIO: measures.c.agent_ratio,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +48,7 @@ class CallFilter:
 
     `since` is inclusive, `until` exclusive. `agent` is an identity; `number` matches digits within the other party's
     number, `number_name` a part of that number's name. `judged` False selects calls without a verdict. Durations count
-    from the answer, or from the start without one; a live call has none. `own` is the identity of an agent who may see
+    from the answer, or from the start without one; a live call has none. The last ones select measured calls. `own` is the identity of an agent who may see
     only their own calls.
     """
 
@@ -41,33 +65,89 @@ class CallFilter:
     max_s: float | None = None
     noted: bool = False
     held: bool = False
+    min_silence_s: float | None = None
+    min_interruptions: int | None = None
+    min_agent_ratio: float | None = None
+    max_agent_ratio: float | None = None
     own: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the list: that of one call, or before all calls of an instant. As text `TIME` or `TIME~ID`."""
+    """A place in the list: that of one call, or before all calls of an instant. As text `TIME`, `TIME~ID` or `TIME~ID~VALUE`.
+
+    `value` is that of the measure by which the list is sorted.
+    """
 
     created_at: datetime
     id: CallId = CallId("")
+    value: float | None = None
 
     @classmethod
     def of(cls, row: CallRow) -> "Position":
         return cls(row.created_at, row.id)
 
     def __str__(self) -> str:
-        return f"{self.created_at.isoformat()}~{self.id}"
+        place = f"{self.created_at.isoformat()}~{self.id}"
+        return place if self.value is None else f"{place}~{self.value!r}"
 
 
 def page(conn: Connection, wanted: CallFilter, limit: int, before: Position | None = None) -> list[CallRow]:
     """Up to `limit` calls, newest first; `before` is the position of the last one already seen."""
+    if _measure_limits(wanted):
+        return [row for row, _ in _measured_page(conn, wanted, None, limit, before)]
     query = select(calls).where(*_conditions(conn, wanted))
     if before is not None:
         # By the id too: several calls may begin in the same instant.
         same_instant = and_(calls.c.created_at == before.created_at, calls.c.id < before.id)
-        query = query.where(or_(calls.c.created_at < before.created_at, same_instant))
+        # The first condition lets the index begin there.
+        query = query.where(
+            calls.c.created_at <= before.created_at,
+            or_(calls.c.created_at < before.created_at, same_instant),
+        )
     query = query.order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit)
     return fetch_all(conn, CallRow, query)
+
+
+def sorted_page(
+    conn: Connection, wanted: CallFilter, sort: Sort, limit: int, before: Position | None = None
+) -> list[tuple[CallRow, Position]]:
+    """As `page` in any order, with each call's position. Sorted by a measure, calls without it are left out."""
+    if (column := _SORTED_BY.get(sort)) is None:
+        return [(row, Position.of(row)) for row in page(conn, wanted, limit, before)]
+    return _measured_page(conn, wanted, column, limit, before)
+
+
+def _measured_page(
+    conn: Connection, wanted: CallFilter, column: Column[Any] | None, limit: int, before: Position | None
+) -> list[tuple[CallRow, Position]]:
+    """Measured calls by `column`, None for newest first.
+
+    An index of each order has all columns of `measures` that are used here, so that rows are read of calls that match only.
+    """
+    at, call_id = measures.c.created_at, measures.c.call_id
+    query = select(calls).join(measures, call_id == calls.c.id)
+    query = query.where(*_conditions(conn, wanted), *_measure_limits(wanted))
+    if wanted.since is not None:
+        query = query.where(at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(at < wanted.until)
+    order = [at.desc(), call_id.desc()]
+    if column is not None:
+        query = query.add_columns(column.label("value")).where(column.is_not(None))
+        order.insert(0, column.desc())
+    if before is not None:
+        later = or_(at < before.created_at, and_(at == before.created_at, call_id < before.id))
+        if column is not None and before.value is not None:
+            later = or_(column < before.value, and_(column == before.value, later))
+            query = query.where(column <= before.value)
+        query = query.where(later)
+    found = []
+    for row in conn.execute(query.order_by(*order).limit(limit)):
+        values = dict(row._mapping)
+        place = Position(row.created_at, row.id, values.pop("value", None))
+        found.append((CallRow(**values), place))
+    return found
 
 
 def _has_digits(conn: Connection, digits: str) -> ColumnElement[bool]:
@@ -105,4 +185,17 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         found.append(length_s >= wanted.min_s)
     if wanted.max_s is not None:
         found.append(length_s <= wanted.max_s)
+    return found
+
+
+def _measure_limits(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.min_silence_s is not None:
+        found.append(measures.c.silence_ms >= round(wanted.min_silence_s * 1000))
+    if wanted.min_interruptions is not None:
+        found.append(measures.c.interruptions >= wanted.min_interruptions)
+    if wanted.min_agent_ratio is not None:
+        found.append(measures.c.agent_ratio >= wanted.min_agent_ratio)
+    if wanted.max_agent_ratio is not None:
+        found.append(measures.c.agent_ratio <= wanted.max_agent_ratio)
     return found

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, Select, Table, func, select
 from callreel.domain.ids import CallId
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
+from callreel.store.calls.measures import HEAD, MeasuresHead
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
 from callreel.store.db.rows import fetch_all
-from callreel.store.db.tables import calls, layers, legs, recordings, streams, turn_index
+from callreel.store.db.tables import calls, layers, legs, measures, recordings, streams, turn_index
 
 
 def calls_between(conn: Connection, since: datetime, until: datetime, agent: str | None) -> list[CallRow]:
@@ -34,13 +35,20 @@ def recordings_between(conn: Connection, since: datetime, until: datetime) -> li
     return fetch_all(conn, RecordingRow, _of_calls(recordings, since, until))
 
 
+def measured_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, MeasuresHead]:
+    """The measures of the measured calls."""
+    query = select(*HEAD).where(measures.c.created_at >= since, measures.c.created_at < until)
+    return {row.call_id: row for row in fetch_all(conn, MeasuresHead, query)}
+
+
 def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, dict[str, int]]:
-    """Milliseconds of displayed turns of each role, by call."""
+    """Milliseconds of displayed turns of each role, by call that is not measured."""
     spoken = func.sum(turn_index.c.end_ms - turn_index.c.start_ms)
     query = (
         select(turn_index.c.call_id, turn_index.c.role, spoken)
         .join(calls, calls.c.id == turn_index.c.call_id)
         .where(calls.c.created_at >= since, calls.c.created_at < until)
+        .where(calls.c.id.not_in(select(measures.c.call_id)))
         .group_by(turn_index.c.call_id, turn_index.c.role)
     )
     found: dict[CallId, dict[str, int]] = {}

@@ -39,7 +39,7 @@ HEAD = [measures.c[field.name] for field in fields(MeasuresHead)]
 
 def put(conn: Connection, call_id: CallId, created_at: datetime, measured: CallMeasures) -> None:
     """Save the measures of a call that began at `created_at`, in place of earlier ones."""
-    values = {"created_at": created_at, **_values(measured)}
+    values = {"created_at": created_at, **values_of(measured)}
     new = insert(conn.dialect.name, measures).values(call_id=call_id, **values)
     conn.execute(new.on_conflict_do_update(index_elements=[measures.c.call_id], set_=values))
 
@@ -62,7 +62,7 @@ def swap_roles(conn: Connection, call_id: CallId) -> None:
     measured = of_call(conn, call_id)
     if measured is not None:
         changed = update(measures).where(measures.c.call_id == call_id)
-        conn.execute(changed.values(**_values(measured.swapped)))
+        conn.execute(changed.values(**values_of(measured.swapped)))
 
 
 def unmeasured(conn: Connection, *, again: bool = False) -> list[CallId]:
@@ -77,7 +77,8 @@ def unmeasured(conn: Connection, *, again: bool = False) -> list[CallId]:
     return [CallId(found) for found in conn.execute(query.order_by(calls.c.created_at, calls.c.id)).scalars()]
 
 
-def _values(measured: CallMeasures) -> dict[str, Any]:
+def values_of(measured: CallMeasures) -> dict[str, Any]:
+    """The columns of a call's measures, besides those of its call."""
     agent, technician = measured.agent, measured.technician
     return {
         "definitions": DEFINITIONS,

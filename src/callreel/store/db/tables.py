@@ -364,7 +364,7 @@ measures = _table(
     "measures",
     Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
     # Of the call, so that an index gives the newest first among equals.
-    Column("created_at", UTCDateTime, nullable=False, index=True),
+    Column("created_at", UTCDateTime, nullable=False),
     Column("definitions", Integer, nullable=False),
     Column("duration_ms", Integer, nullable=False),
     Column("ringing_ms", Integer),
@@ -379,11 +379,13 @@ measures = _table(
     Column("agent_interruptions", Integer, nullable=False),
     Column("interruptions", Integer, nullable=False),
     Column("document", Structured(CallMeasures), nullable=False),
-    Index(None, "duration_ms", "created_at", "call_id"),
-    Index(None, "agent_ratio", "created_at", "call_id"),
-    Index(None, "longest_turn_ms", "created_at", "call_id"),
-    Index(None, "silence_ms", "created_at", "call_id"),
-    Index(None, "interruptions", "created_at", "call_id"),
+    # Each order of the list, with the columns of its filters.
+    Index(None, "created_at", "call_id", "silence_ms", "interruptions", "agent_ratio"),
+    Index(None, "duration_ms", "created_at", "call_id", "silence_ms", "interruptions", "agent_ratio"),
+    Index(None, "agent_ratio", "created_at", "call_id", "silence_ms", "interruptions"),
+    Index(None, "longest_turn_ms", "created_at", "call_id", "silence_ms", "interruptions", "agent_ratio"),
+    Index(None, "silence_ms", "created_at", "call_id", "interruptions", "agent_ratio"),
+    Index(None, "interruptions", "created_at", "call_id", "silence_ms", "agent_ratio"),
 )
 
 live_events = _table(

@@ -20,7 +20,7 @@ from callreel.retention.policies import expiry_summary
 from callreel.review.measured import measures_head
 from callreel.review.summary import Summary, call_head, call_summary, standings
 from callreel.store.calls import call_list, measures, notes
-from callreel.store.calls.call_list import CallFilter, Position
+from callreel.store.calls.call_list import CallFilter, Position, Sort
 from callreel.store.people import technicians
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search import Hits
@@ -50,6 +50,11 @@ class CallQuery(BaseModel):
     max_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
     notes: bool = False
     held: bool = False
+    min_silence_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
+    min_interruptions: int | None = Field(None, ge=0, le=1_000_000)
+    min_agent_ratio: float | None = Field(None, ge=0, le=1)
+    max_agent_ratio: float | None = Field(None, ge=0, le=1)
+    sort: Sort = Sort.NEWEST
     zone: str = "UTC"
     before: str | None = None
     limit: int = Field(50, ge=1, le=500)
@@ -72,6 +77,10 @@ class CallQuery(BaseModel):
             max_s=self.max_s,
             noted=self.notes,
             held=self.held,
+            min_silence_s=self.min_silence_s,
+            min_interruptions=self.min_interruptions,
+            min_agent_ratio=self.min_agent_ratio,
+            max_agent_ratio=self.max_agent_ratio,
             own=own,
         )
 
@@ -85,13 +94,13 @@ def list_calls(
     request: Request,
     query: Annotated[CallQuery, Query()],
 ) -> JSONResponse:
-    """Calls, newest first, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
+    """Calls, newest first or sorted by a measure, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
     wanted = query.filter(person.own)
     if query.q.strip():
         text = query.q.strip() if context.options.audit_search_text else ""
         auditor.extend_often(auditor.event(request.scope, AuditAction.SEARCHED, subject=text))
     with context.database.read() as conn:
-        return JSONResponse(call_page(conn, wanted, query.limit, position_of(query.before)))
+        return JSONResponse(call_page(conn, wanted, query.limit, position_of(query.before), query.sort))
 
 
 @routes.get("/api/v1/calls/{call_id}")
@@ -116,10 +125,16 @@ def one_call(
     return JSONResponse(summary)
 
 
-def call_page(conn: Connection, wanted: CallFilter, limit: int, before: Position | None = None) -> Summary:
+def call_page(
+    conn: Connection,
+    wanted: CallFilter,
+    limit: int,
+    before: Position | None = None,
+    sort: Sort = Sort.NEWEST,
+) -> Summary:
     """One page of the list, as the API answers it."""
-    rows = call_list.page(conn, wanted, limit + 1, before)
-    shown = rows[:limit]
+    found = call_list.sorted_page(conn, wanted, sort, limit + 1, before)
+    shown = [row for row, _ in found[:limit]]
     ids = [row.id for row in shown]
     noted = notes.counts(conn, ids)
     names = technicians.names_of(conn, {row.remote_number for row in shown})
@@ -138,7 +153,7 @@ def call_page(conn: Connection, wanted: CallFilter, limit: int, before: Position
             for row in shown
         ],
         "unsearchable": wanted.query.unsearchable,
-        "next_before": str(Position.of(shown[-1])) if len(rows) > limit else None,
+        "next_before": str(found[limit - 1][1]) if len(found) > limit else None,
     }
 
 

@@ -10,9 +10,13 @@ from callreel.web.errors import InvalidError
 
 def position_of(given: str | None) -> Position | None:
     """A place in the list of calls: a time, or the `next_before` of an answer. Raises InvalidError."""
-    moment, _, call_id = (given or "").partition("~")
+    moment, _, place = (given or "").partition("~")
+    call_id, _, value = place.partition("~")
     found = start_of(moment)
-    return None if found is None else Position(found, CallId(call_id))
+    try:
+        return None if found is None else Position(found, CallId(call_id), float(value) if value else None)
+    except ValueError:
+        raise InvalidError("a place in a list is the next_before of an answer") from None
 
 
 def zone_of(name: str) -> tzinfo:

@@ -31,8 +31,10 @@ from callreel.web.errors import not_found
 from callreel.web.heavy_requests import heavy
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
+from callreel.web.pages.speech_strip import speech_strip
 
-FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held")
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held",
+                  "min_silence_s", "min_interruptions", "min_agent_ratio", "sort")  # fmt: skip
 """Query parameters of the list that the script applies, through the API."""
 
 routes = APIRouter(include_in_schema=False)
@@ -98,6 +100,7 @@ def one_call(
         needs_reason=context.options.playback_reason and auditor.reason(person, call_id) is None,
         entities=list(Entity),
         after=after,
+        speech=speech_strip(call["measures"]),
         layer_groups=layer_groups(call),
         main_audio=main_audio(call),
         player_audio=player_audio(call),

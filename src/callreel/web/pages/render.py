@@ -74,6 +74,10 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "month": wording.month_text,
         "number": wording.number_text,
         "code_marks": _code_marks,
+        "measure": wording.measure_text,
+        "measures": lambda head: wording.measures_text(
+            head, wording.label(options.role_names.get(Role.AGENT, Role.AGENT))
+        ),
         "sentence": wording.sentence,
         "percent": wording.percent_text,
         "language_name": named,

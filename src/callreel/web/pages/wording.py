@@ -180,6 +180,29 @@ def percent_text(share: float | None) -> str:
     return "" if share is None else f"{round(share * 100)}%"
 
 
+def measure_text(value: float | None, kind: str) -> str:
+    """A measure for the table: a `duration`, `seconds` with one decimal, a `percent` or a `figure`; a dash for None."""
+    if value is None:
+        return "–"
+    if kind == "seconds":
+        return f"{figure_text(value / 1000, 1)} s"
+    if kind == "percent":
+        return percent_text(value)
+    return duration_text(int(value)) if kind == "duration" else figure_text(value)
+
+
+def measures_text(head: Mapping[str, int | float | None] | None, agent: str) -> str:
+    """What a row of the list says of a call's measures; empty without any. `agent` is the display name of the role."""
+    if head is None or head["agent_ratio"] is None:
+        return ""
+    parts = [f"{agent} talks {percent_text(head['agent_ratio'])}"]
+    if silence_ms := int(head["silence_ms"] or 0):
+        parts.append(f"silence {duration_text(silence_ms)}")
+    if interruptions := int(head["interruptions"] or 0):
+        parts.append(f"{interruptions} {'interruption' if interruptions == 1 else 'interruptions'}")
+    return " · ".join(parts)
+
+
 def live_score_text(score: Mapping[str, int | float | None]) -> str:
     """How good the live transcript was, from the API's `live_score`; empty without counts."""
     sentences = []

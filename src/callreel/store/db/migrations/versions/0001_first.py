@@ -240,7 +240,7 @@ def upgrade() -> None:
     op.create_table(
         "measures",
         sa.Column("call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
-        sa.Column("created_at", _TIME, nullable=False, index=True),
+        sa.Column("created_at", _TIME, nullable=False),
         sa.Column("definitions", sa.Integer, nullable=False),
         sa.Column("duration_ms", sa.Integer, nullable=False),
         sa.Column("ringing_ms", sa.Integer),
@@ -255,10 +255,12 @@ def upgrade() -> None:
         sa.Column("agent_interruptions", sa.Integer, nullable=False),
         sa.Column("interruptions", sa.Integer, nullable=False),
         sa.Column("document", _JSON, nullable=False),
-        *(
-            sa.Index(None, measure, "created_at", "call_id")
-            for measure in ("duration_ms", "agent_ratio", "longest_turn_ms", "silence_ms", "interruptions")
-        ),
+        sa.Index(None, "created_at", "call_id", "silence_ms", "interruptions", "agent_ratio"),
+        sa.Index(None, "duration_ms", "created_at", "call_id", "silence_ms", "interruptions", "agent_ratio"),
+        sa.Index(None, "agent_ratio", "created_at", "call_id", "silence_ms", "interruptions"),
+        sa.Index(None, "longest_turn_ms", "created_at", "call_id", "silence_ms", "interruptions", "agent_ratio"),
+        sa.Index(None, "silence_ms", "created_at", "call_id", "interruptions", "agent_ratio"),
+        sa.Index(None, "interruptions", "created_at", "call_id", "silence_ms", "agent_ratio"),
     )
     op.create_table(
         "live_events",
