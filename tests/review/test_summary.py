@@ -12,10 +12,10 @@ from callreel.domain.cost import Prices
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind, Turn
-from callreel.review.live_scoring import save_delivery, save_text_score
+from callreel.review.live_scoring import save_delivery, text_score
 from callreel.review.summary import call_summary, layer_names
 from callreel.store.calls import calls, legs, live_events, recordings
-from callreel.store.transcripts import transcripts
+from callreel.store.transcripts import live_scores, transcripts
 from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed, at, seed
 
 
@@ -125,7 +125,9 @@ def test_live_score_is_null_until_known(place: Seed) -> None:
         )
         transcripts.put(conn, DONE, TranscriptKind.LIVE, "a", "", live)
         transcripts.put(conn, DONE, TranscriptKind.FINAL, "b", "", final)
-        save_text_score(conn, DONE)
+        row = calls.get(conn, DONE)
+        assert row is not None
+        live_scores.put(conn, DONE, text_score(conn, row))
         summary = call_summary(conn, DONE)
     assert summary is not None and isinstance(summary["live_score"], dict)
     score = summary["live_score"]
@@ -134,6 +136,8 @@ def test_live_score_is_null_until_known(place: Seed) -> None:
 
 def test_a_call_with_one_text_has_no_score(place: Seed) -> None:
     with place.database.write() as conn:
-        save_text_score(conn, LIVE)
+        row = calls.get(conn, LIVE)
+        assert row is not None and text_score(conn, row) == {}
+        live_scores.put(conn, LIVE, {})
         summary = call_summary(conn, LIVE)
     assert summary is not None and summary["live_score"] is None

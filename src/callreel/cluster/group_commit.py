@@ -51,7 +51,7 @@ class GroupCommit:
     """One per process. `commit` from one event loop; `commit_blocking` from any thread, for a transaction of its own."""
 
     def __init__(self, database: Database, publisher: EventPublisher) -> None:
-        self._database = database
+        self.database = database
         self._publisher = publisher
         self._waiting: deque[_Waiting] = deque()
         self._committing: asyncio.Task[None] | None = None
@@ -104,7 +104,7 @@ class GroupCommit:
     def _write(self, writes: Sequence[Write]) -> list[Exception | None]:
         """The outcome of each."""
         try:
-            with self._database.write() as conn:
+            with self.database.write() as conn:
                 written = [write(conn) for write in writes]
                 # Last, and of all: a transaction with an event holds back every other one with an event
                 # (`store/calls/live_events`).

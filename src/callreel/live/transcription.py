@@ -33,11 +33,18 @@ from callreel.domain.transcript import Final, Segment, Word
 from callreel.live.endpointing import EndpointDetector, NoTranscript
 from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.spill import Spill
-from callreel.live.transcript import partial_data, put_final, put_live_transcript
+from callreel.live.transcript import (
+    LiveText,
+    OutdatedTextError,
+    live_text,
+    partial_data,
+    put_final,
+    put_live_transcript,
+)
 from callreel.review.live_scoring import save_delivery
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
-from callreel.store.db.write_retry import SHUT_DOWN_S, retry_until_stored
+from callreel.store.db.write_retry import SHUT_DOWN_S, retry_in_thread, retry_until_stored
 
 log = logging.getLogger(__name__)
 
@@ -245,8 +252,10 @@ class LiveTranscription:
         engine = self._chosen.capabilities
         delivered = progress.delivered if progress is not None else None
 
+        text = await retry_in_thread("a live transcript", lambda: live_text(self._commits.database, call_id))
+
         def write(conn: Connection) -> Written:
-            event = put_live_transcript(conn, call_id, engine.name, engine, self._chosen.reason)
+            event = put_live_transcript(conn, call_id, text, engine.name, engine, self._chosen.reason)
             if delivered is not None:
                 save_delivery(conn, call_id, delivered)
             return Written((event,))
@@ -390,10 +399,21 @@ class LiveTranscription:
     async def _keep(self, call_id: CallId, final: Final) -> None:
         ended, engine = call_id not in self._calls, self._engine.capabilities.name
 
-        def write(conn: Connection) -> Written:
-            return Written(tuple(put_final(conn, call_id, final, ended=ended, engine=engine)))
+        async def store() -> None:
+            text: LiveText | None = None
 
-        await asyncio.shield(self._own(retry_until_stored("a final", lambda: self._commits.commit(write))))
+            def write(conn: Connection) -> Written:
+                return Written(tuple(put_final(conn, call_id, final, ended=ended, engine=engine, text=text)))
+
+            while True:
+                try:
+                    return await retry_until_stored("a final", lambda: self._commits.commit(write))
+                except OutdatedTextError:
+                    text = await retry_in_thread(
+                        "a final", lambda: live_text(self._commits.database, call_id, final)
+                    )
+
+        await asyncio.shield(self._own(store()))
 
     def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that survives a cancelled worker; `close` waits for it."""

@@ -1,7 +1,7 @@
 """The compare stage: compares the live layers with the recording and gives the call its verdict."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise, zip_longest
 
@@ -26,7 +26,7 @@ from callreel.domain.verdict import (
 )
 from callreel.postcall.call_audio import CallAudio, CallRows, channel_fault, open_call_audio, read_rows
 from callreel.review.costs import main_recording
-from callreel.review.live_scoring import save_text_score
+from callreel.review.live_scoring import text_score
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, consents, pauses
 from callreel.store.calls.calls import CallRow
@@ -35,7 +35,7 @@ from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from callreel.store.transcripts import finals
+from callreel.store.transcripts import finals, live_scores
 
 PAUSE_EDGE_MS = 500
 
@@ -131,6 +131,9 @@ class LayerComparison:
             {"code": reason.code, "role": reason.role, "detail": reason.detail}
             for reason in judgement.reasons
         ]
+        with self._database.read() as conn:
+            # Now it is known where the live text lies in the recording.
+            score = text_score(conn, replace(call, comparisons=comparisons))
         with self._database.write() as conn:
             known = calls.get(conn, call.id)
             closed = calls.set_state(conn, call.id, CallState.CLOSED, self._clock.now())
@@ -139,7 +142,7 @@ class LayerComparison:
                 judgement.reasons,
             )
             calls.set_verdict(conn, call.id, judgement.verdict, judgement.reasons, comparisons)
-            save_text_score(conn, call.id)  # now it is known where the live text lies in the recording
+            live_scores.put(conn, call.id, score)
             if same and not closed:
                 return  # the step was interrupted after this transaction and runs again
             verdict = LiveEvent(

@@ -21,11 +21,12 @@ from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind
 from callreel.domain.verdict import FAULTS
 from callreel.postcall.call_audio import NoAudioError, channel_fault, chosen_parts, open_call_audio, read_rows
-from callreel.review.live_scoring import save_text_score
+from callreel.review.live_scoring import text_score
+from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from callreel.store.transcripts import finals, search, transcripts
+from callreel.store.transcripts import finals, live_scores, search, transcripts
 from callreel.store.transcripts.transcripts import Provenance
 
 Decode = Callable[[Sequence[Samples], str], Sequence[Transcription]]
@@ -209,14 +210,14 @@ class FinalTranscriber:
         )
         with self._database.read() as conn:
             known = search.tokenized(conn, turns)
+            row = calls.get(conn, call_id)
+            # At the first run the compare stage counts, when the live text's place in the recording is known.
+            score = text_score(conn, row, final=turns) if run and row is not None else {}
         with self._database.write() as conn:
             transcripts.put(
                 conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept, known
             )
-            if (
-                run
-            ):  # otherwise the compare stage does it, when the live text's place in the recording is known
-                save_text_score(conn, call_id)
+            live_scores.put(conn, call_id, score)
             event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
         self._publisher.publish(event)
         return len(turns)

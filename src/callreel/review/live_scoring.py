@@ -1,26 +1,38 @@
-"""Saves a call's live score whenever its live or final text changes."""
+"""A call's live score, which is counted whenever its live or final text changes or is aligned.
 
+Aligning words takes CPU time, so the score is counted before the transaction that saves it with the text.
+"""
+
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection
 
 from callreel.asr.delivery import Delivered
 from callreel.domain.ids import CallId
-from callreel.domain.transcript import TranscriptKind
+from callreel.domain.transcript import TranscriptKind, Turn
 from callreel.review.live_score import live_score
-from callreel.review.summary import live_turns
-from callreel.store.calls import calls
+from callreel.review.summary import on_call_clock
+from callreel.store.calls.calls import CallRow
 from callreel.store.transcripts import live_scores, transcripts
 
+Counts = dict[str, int]
 
-def save_text_score(conn: Connection, call_id: CallId) -> None:
-    """Save the score if both texts exist, in the transaction that saved or aligned one of them."""
-    row = calls.get(conn, call_id)
-    live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
-    final = transcripts.latest(conn, call_id, TranscriptKind.FINAL)
-    if row is None or live is None or final is None:
-        return
-    live_scores.put(conn, call_id, asdict(live_score(live_turns(conn, row), final.turns)))
+
+def text_score(
+    conn: Connection, row: CallRow, *, live: Sequence[Turn] | None = None, final: Sequence[Turn] | None = None
+) -> Counts:
+    """The counts for `live_scores.put`, of the stored texts or of those given; empty if there is only one of them.
+
+    `live` has the positions of the live layers; `row` has the comparisons that place them in the recording.
+    """
+    if live is None and (stored := transcripts.latest(conn, row.id, TranscriptKind.LIVE)):
+        live = stored.turns
+    if final is None and (stored := transcripts.latest(conn, row.id, TranscriptKind.FINAL)):
+        final = stored.turns
+    if live is None or final is None:
+        return {}
+    return asdict(live_score(on_call_clock(row, live), final))
 
 
 def save_delivery(conn: Connection, call_id: CallId, delivered: Delivered) -> None:

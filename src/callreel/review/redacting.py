@@ -14,6 +14,7 @@ from callreel.domain.redaction import RedactionPolicy, Stretch
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.work import Workflow
 from callreel.redaction.find import FindOptions, find_entities
+from callreel.redaction.masking import masked_turns
 from callreel.review.summary import live_offset_ms, live_turns
 from callreel.runtime.clock import Clock
 from callreel.store.audit import trail
@@ -64,6 +65,7 @@ class Redacting:
         `by` and `via` are for the audit trail.
         """
         found = self._found(call_id)
+        known = self._tokens(call_id, more=found)
         with self._database.write() as conn:
             calls.lock(conn, call_id)
             now = self._clock.now()
@@ -71,7 +73,7 @@ class Redacting:
             if new:
                 calls.set_originals_destroyed(conn, call_id, None)
             calls.set_redacted(conn, call_id, now)
-            event = self._apply(conn, call_id)
+            event = self._apply(conn, call_id, known)
             if new:
                 entry = AuditEvent(
                     now, AuditAction.REDACTED, by, via, call_id=call_id, details={"redactions": new}
@@ -84,6 +86,7 @@ class Redacting:
         """Redact a stretch. Raises RedactionError."""
         if not 0 <= stretch.start_ms < stretch.end_ms or stretch.end_ms - stretch.start_ms > LONGEST_MS:
             raise RedactionError("a redaction has a start before its end, and at most 10 minutes")
+        known = self._tokens(call_id, more=[stretch])
         with self._database.write() as conn:
             calls.lock(conn, call_id)
             self._check_ended(conn, call_id)
@@ -91,12 +94,13 @@ class Redacting:
             calls.set_originals_destroyed(conn, call_id, None)
             if self.options.policy is RedactionPolicy.REDACTED_ONLY:
                 outbox.put(conn, call_id, Workflow.REDACT, call_id, self._clock.now())
-            event = self._apply(conn, call_id)
+            event = self._apply(conn, call_id, known)
         self._publisher.publish(event)
         return row
 
     def remove(self, call_id: CallId, redaction_id: int, by: str) -> bool:
         """Show a stretch again; False if there is no such redaction in force. Raises RedactionError."""
+        known = self._tokens(call_id, without=redaction_id)
         with self._database.write() as conn:
             calls.lock(conn, call_id)
             rows = redactions.of_call(conn, call_id)
@@ -107,7 +111,7 @@ class Redacting:
             if call is not None and call.originals_destroyed_at is not None:
                 raise RedactionError("the original of this redaction was destroyed, so it cannot be removed")
             redactions.remove(conn, row, by, self._clock.now())
-            event = self._apply(conn, call_id)
+            event = self._apply(conn, call_id, known)
         self._publisher.publish(event)
         return True
 
@@ -131,13 +135,27 @@ class Redacting:
         if row is None or row.ended_at is None:
             raise RedactionError("a call can be redacted after it has ended")
 
-    def _apply(self, conn: Connection, call_id: CallId) -> LiveEvent:
+    def _tokens(
+        self, call_id: CallId, *, more: Sequence[Stretch] = (), without: int | None = None
+    ) -> search.Tokenized:
+        """The tokens of the call's text as it will be masked, taken before the transaction: long texts take CPU time."""
+        with self._database.read() as conn:
+            row = calls.get(conn, call_id)
+            if row is None:
+                return search.NONE
+            shown = revisions.shown(conn, call_id)
+            turns = shown.turns if shown else live_turns(conn, row)
+            listed = redactions.of_call(conn, call_id)
+            masks = [one.stretch for one in listed if one.removed_at is None and one.id != without]
+            return search.tokenized(conn, masked_turns(turns, [*masks, *more]))
+
+    def _apply(self, conn: Connection, call_id: CallId, known: search.Tokenized) -> LiveEvent:
         """Update what is derived from the redactions: search, and the text of stored events."""
         row = calls.get(conn, call_id)
         shown = revisions.shown(conn, call_id)
         assert row is not None
         turns = shown.turns if shown else live_turns(conn, row)
-        search.index_turns(conn, call_id, turns)
+        search.index_turns(conn, call_id, turns, known)
         mask_events(conn, call_id, on_live_clock(row, redactions.in_force(conn, call_id)))
         data: dict[str, Json] = {"kind": TranscriptKind.FINAL.value, "turns": len(turns), "redacted": True}
         return self._publisher.record(conn, LiveEvent(call_id, EventKind.TRANSCRIPT, data))

@@ -1,7 +1,7 @@
 """A call as one JSON document, for the API, the pages and the demo. It only reads rows."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -277,8 +277,14 @@ def live_turns(conn: Connection, row: CallRow) -> Sequence[Turn]:
     """The live transcript once complete, until then its final results; on the call's clock, with the recorded roles."""
     live = transcripts.latest(conn, row.id, TranscriptKind.LIVE)
     if live is not None:
-        return [_shifted(turn, live_offset_ms(row)) for turn in live.turns]
+        return on_call_clock(row, live.turns)
     return [_turn_of(final) for final in finals.of_call(conn, row.id) if final.text]
+
+
+def on_call_clock(row: CallRow, turns: Iterable[Turn]) -> list[Turn]:
+    """Turns of the live layers at their positions in the call."""
+    offset_ms = live_offset_ms(row)
+    return [_shifted(turn, offset_ms) for turn in turns]
 
 
 def _shifted(turn: Turn, by_ms: int) -> Turn:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment
@@ -33,6 +33,11 @@ def put(conn: Connection, call_id: CallId, final: Final) -> bool:
 def of_call(conn: Connection, call_id: CallId) -> list[Final]:
     """In the order in which they were spoken."""
     return [_final(row) for row in conn.execute(_OF_CALL, {"call": call_id})]
+
+
+def count(conn: Connection, call_id: CallId) -> int:
+    """The number of a call's final results."""
+    return int(conn.execute(select(func.count()).where(finals.c.call_id == call_id)).scalar_one())
 
 
 def _final(row: Row[Any]) -> Final:

@@ -24,7 +24,9 @@ class LiveScoreRow:
 
 
 def put(conn: Connection, call_id: CallId, counts: dict[str, int]) -> None:
-    """Save some of the counts, by the field names of `LiveScoreRow`; the others stay."""
+    """Save some of the counts, by the field names of `LiveScoreRow`; the others stay. Without any, do nothing."""
+    if not counts:
+        return
     statement = insert(conn.dialect.name, live_scores).values(call_id=call_id, **counts)
     conn.execute(statement.on_conflict_do_update(index_elements=["call_id"], set_=counts))
 
