@@ -50,7 +50,7 @@ def test_corrections_replace_machine_turns(call: Database) -> None:
     assert now.turns == (TURNS[1], again)
     assert now.machine.turns == TURNS
     with call.read() as conn:
-        listed = revisions.of_call(conn, CALL.id)
+        listed = revisions.of_call(conn, CALL.id, 10)
     assert [(row.number, row.by, row.at, list(row.changes)) for row in listed] == [
         (3, "ada", NOON, [{"turn": 1}]),
         (2, "ada", NOON, [{"turn": 0}]),

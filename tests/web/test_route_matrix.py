@@ -36,6 +36,7 @@ from callreel.web.auth import signin
 from callreel.web.auth.attempts import AttemptLimit
 from callreel.web.auth.passwords import hash_password
 from callreel.web.auth.signin import COOKIE
+from callreel.web.body_limits import limit_of
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.options import SoftphoneOptions
 from tests.support.installation import answering
@@ -320,3 +321,51 @@ def test_body_of_another_type_is_refused_and_changes_nothing(doors: Doors, route
             answer = doors.send(route, "administrator", {"Content-Type": kind} if kind else {}, content=body)
             assert answer.status_code == 415, (kind, answer.text)
             assert not doors.changed(), kind
+
+
+def _text_fields(
+    schema: dict[str, Any], document: dict[str, Any], at: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """Where a schema has free text, as names of fields; the only element of an array is `[]`."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    for one in schema.get("anyOf", ()):
+        yield from _text_fields(one, document, at)
+    if schema.get("type") == "string" and "enum" not in schema:
+        yield at
+    for name, inner in schema.get("properties", {}).items():
+        yield from _text_fields(inner, document, (*at, name))
+    if "items" in schema:
+        yield from _text_fields(schema["items"], document, (*at, "[]"))
+
+
+def _with_text(value: Any, at: tuple[str, ...], text: str) -> Any:
+    """A body like `value` with `text` in one place."""
+    if not at:
+        return text
+    if at[0] == "[]":
+        return [_with_text((value or [None])[0], at[1:], text)]
+    known = value if isinstance(value, dict) else {}
+    return {**known, at[0]: _with_text(known.get(at[0]), at[1:], text)}
+
+
+@pytest.mark.parametrize("route", [one for one in STATE_CHANGING if one.json or one.form], ids=named)
+def test_longest_texts_are_refused_in_every_field(doors: Doors, route: Route) -> None:
+    """A megabyte is over the limit of every body; what a body may just hold is over the limit of the field."""
+    if route.json:
+        operation = doors.app.openapi()["paths"][route.path][route.method.lower()]
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        fields = sorted(set(_text_fields(schema, doors.app.openapi())))
+    else:
+        fields = [(name,) for name in route.form or {}]
+    room = limit_of(route.method, route.path).size_bytes - 2_000
+    for length, refusals in ((1 << 20, {413: "too_large"}), (room, {422: "invalid", 409: "conflict"})):
+        text = "pump " * (length // 5 + 1)
+        for field in fields:
+            given = _with_text(route.json or route.form, field, text)
+            content = {"json": given} if route.json else {"data": given}
+            answer = doors.send(route, "administrator", **content)
+            code = answer.json()["error"]["code"]
+            assert refusals.get(answer.status_code) == code, (field, length, answer.text[:300])
+            assert not doors.changed(), field
+            assert text[:50] not in answer.text

@@ -110,6 +110,18 @@ async def test_drip_of_bytes_does_not_extend_the_deadline() -> None:
         dripping.cancel()
 
 
+@pytest.mark.parametrize(
+    "head", [b"GET /?q=", b"GET /calls/", b"GET / HTTP/1.1\r\nHost: calls.example\r\nCookie: a="]
+)
+async def test_megabyte_in_address_or_header_is_refused(head: bytes) -> None:
+    async with listening(ConnectionLimits()) as (_, port), clients(port, 1) as (client,):
+        try:
+            await client.send(head + b"x" * (1 << 20))
+        except ConnectionError:
+            return  # closed before it had read all
+        assert (await client.until_closed()).partition(b"\r\n")[0] in (b"", b"HTTP/1.1 400 Bad Request")
+
+
 async def test_half_sent_requests_make_room_for_a_callback_at_the_cap() -> None:
     patient = ConnectionLimits(most=20)
     async with listening(patient) as (_, port), clients(port, 40) as slow:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -55,6 +56,8 @@ class GroupCommit:
         self._publisher = publisher
         self._waiting: deque[_Waiting] = deque()
         self._committing: asyncio.Task[None] | None = None
+        # A thread of its own: callbacks never wait for the threads that pages, live updates and password checks share.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="group commit")
 
     async def commit(self, write: Write, order: str = "") -> None:
         """Return once `write` is committed. Raises what it raised, StoreError where the database failed.
@@ -90,7 +93,8 @@ class GroupCommit:
             while self._waiting:
                 group = [self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting)))]
                 group.sort(key=lambda waiting: waiting.order)
-                errors = await asyncio.to_thread(self._write, [waiting.write for waiting in group])
+                writes = [waiting.write for waiting in group]
+                errors = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, writes)
                 for waiting, error in zip(group, errors, strict=True):
                     if waiting.outcome.done():
                         continue  # its caller was cancelled

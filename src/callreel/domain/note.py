@@ -5,6 +5,8 @@ from typing import Final
 
 LONGEST_NOTE: Final = 4000
 """Characters."""
+MOST_NOTES: Final = 1000
+"""Marks and notes of one call: its page shows them all."""
 
 
 class NoteKind(StrEnum):

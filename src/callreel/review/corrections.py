@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import CallreelError
@@ -17,9 +18,12 @@ from callreel.store.db.database import Database
 from callreel.store.transcripts import redactions, revisions, search
 from callreel.store.transcripts.revisions import RevisionRow
 
+MOST_REVISIONS: Final = 1000
+"""Each keeps the whole text of the turns that it changes."""
+
 
 class ConflictError(CallreelError):
-    """Another person has corrected the transcript meanwhile, or there is none yet."""
+    """Another person has corrected the transcript meanwhile, there is none yet, or it was corrected too often."""
 
 
 class Corrections:
@@ -44,6 +48,8 @@ class Corrections:
             raise ConflictError(
                 f"expected changes to revision {shown.number}, got {base}: reload the transcript"
             )
+        if shown.number >= MOST_REVISIONS:
+            raise ConflictError(f"a transcript has at most {MOST_REVISIONS} revisions")
         shown = replace(shown, turns=masked_turns(shown.turns, masks))  # corrections keep the masks
         # Aligning and indexing words take CPU time, so they are done before the transaction, which checks that nothing changed.
         changed = corrected(shown.turns, changes)

@@ -8,7 +8,7 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import CallreelError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.note import LONGEST_NOTE, NoteKind
+from callreel.domain.note import LONGEST_NOTE, MOST_NOTES, NoteKind
 from callreel.review.summary import note_summary
 from callreel.runtime.clock import Clock
 from callreel.store.audit.pending import describe
@@ -18,7 +18,7 @@ from callreel.store.db.database import Database
 
 
 class NoteError(CallreelError):
-    """A note is too long or empty."""
+    """A note is too long or empty, or the call has too many."""
 
 
 class OthersNoteError(CallreelError):
@@ -41,6 +41,8 @@ class Notes:
         """Add a note to an existing call. Raises NoteError."""
         text = _checked(kind, text)
         with self._database.write() as conn:
+            if notes.counts(conn, [call_id]).get(call_id, 0) >= MOST_NOTES:
+                raise NoteError(f"a call has at most {MOST_NOTES} marks and notes")
             row = notes.add(conn, call_id, kind, at_ms, text, by, self._clock.now())
             describe(subject=str(row.id), kind=kind.value)
             event = self._record(conn, "added", row)

@@ -37,7 +37,7 @@ class BodyLimit:
 
 DEFAULT: Final = BodyLimit()
 LARGER: Final = (
-    ("POST", compile_path("/api/v1/calls/{call_id}/revisions")[0], BodyLimit(1 << 20, items=6_000)),
+    ("POST", compile_path("/api/v1/calls/{call_id}/revisions")[0], BodyLimit(1 << 18, items=6_000)),
     ("PUT", compile_path("/api/v1/vocabulary")[0], BodyLimit(1 << 19, items=2_000)),
     ("PUT", compile_path("/api/v1/consent")[0], BodyLimit(1 << 19, depth=6, items=6_000)),
     ("POST", compile_path("/api/v1/consent/preview")[0], BodyLimit(1 << 19, depth=7, items=6_000)),

@@ -105,10 +105,12 @@ def is_newest(conn: Connection, call_id: CallId, base: Shown) -> bool:
     return base.number == 0 and transcripts.latest_id(conn, call_id, TranscriptKind.FINAL) == base.machine.id
 
 
-def of_call(conn: Connection, call_id: CallId) -> list[RevisionRow]:
-    """Newest first."""
+def of_call(conn: Connection, call_id: CallId, limit: int, before: int | None = None) -> list[RevisionRow]:
+    """Up to `limit` revisions, newest first; of those with a number below `before` if it is given."""
     query = select(revisions).where(revisions.c.call_id == call_id).order_by(revisions.c.number.desc())
-    return [_row(found) for found in conn.execute(query)]
+    if before is not None:
+        query = query.where(revisions.c.number < before)
+    return [_row(found) for found in conn.execute(query.limit(limit))]
 
 
 def _revised(conn: Connection, machine: TranscriptRow) -> dict[int, Turn | None]:

@@ -72,5 +72,6 @@ def _folded(character: str) -> str:
     return "".join(c if c.isalnum() else " " for c in kept)
 
 
+@lru_cache(maxsize=4096)
 def _is_alone(folded: str) -> bool:
     return any(first <= ord(folded) <= last for first, last in _ALONE)

@@ -48,7 +48,8 @@ def replace_vocabulary(context: Context, person: CurrentPerson, wanted: Vocabula
     """Replace the custom vocabulary. Engines use it from their next start."""
     describe(phrases=len(wanted.phrases))
     with context.database.write() as conn:
-        return _listed(vocabulary.replace(conn, wanted.phrases, person.name, context.clock.now()))
+        rows = vocabulary.replace(conn, wanted.phrases, person.name, context.clock.now())
+    return _listed(rows)
 
 
 def _listed(rows: list[PhraseRow]) -> JSONResponse:

@@ -1,8 +1,9 @@
 """The API of transcript corrections, of a call's language, and of the difference between live and final transcript."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -27,6 +28,7 @@ from callreel.web.values import LARGEST_INTEGER, Body
 
 MOST_CHANGES = 1000
 LONGEST_TURN = 20_000
+MOST_LISTED = 50
 
 routes = APIRouter(tags=["transcripts"])
 
@@ -69,10 +71,19 @@ def correct(
 
 @routes.get("/api/v1/calls/{call_id}/revisions")
 @heavy
-def history(context: Context, call: ExistingCall, original: Original) -> JSONResponse:
-    """Who corrected what and when, newest first. Texts that are older than a redaction are masked unless `original=true`."""
+def history(
+    context: Context,
+    call: ExistingCall,
+    original: Original,
+    before: Annotated[int | None, Query(ge=1, le=LARGEST_INTEGER)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
+) -> JSONResponse:
+    """Who corrected what and when, newest first; `next_before` is the `before` of the next page, null on the last.
+
+    Texts that are older than a redaction are masked unless `original=true`.
+    """
     with context.database.read() as conn:
-        rows = revisions.of_call(conn, call.id)
+        rows = revisions.of_call(conn, call.id, limit + 1, before)
         redacted = [] if original else redactions.of_call(conn, call.id)
     newest = max((one.at for one in redacted if one.removed_at is None), default=None)
     hidden = call.withheld and not original
@@ -80,8 +91,9 @@ def history(context: Context, call: ExistingCall, original: Original) -> JSONRes
         {
             "revisions": [
                 _revision(row, call, masked=hidden or (newest is not None and row.at <= newest))
-                for row in rows
-            ]
+                for row in rows[:limit]
+            ],
+            "next_before": rows[limit - 1].number if len(rows) > limit else None,
         }
     )
 

@@ -14,12 +14,13 @@ from callreel.store.audit.pending import describe
 from callreel.store.people import api_tokens
 from callreel.store.people.api_tokens import ApiTokenRow
 from callreel.web.dependencies import Context, CurrentPerson
-from callreel.web.errors import not_found
+from callreel.web.errors import RequestConflictError, not_found
 from callreel.web.values import Body, RowId
 
 PREFIX: Final = "crt_"
 """Lets people and secret scanners recognise a token."""
 LONGEST_DAYS: Final = 3650
+MOST_TOKENS: Final = 100
 
 routes = APIRouter(tags=["tokens"])
 
@@ -56,6 +57,8 @@ def add(context: Context, owner: Owner, wanted: NewToken) -> JSONResponse:
     now = context.clock.now()
     expires_at = None if wanted.days is None else now + timedelta(days=wanted.days)
     with context.database.write() as conn:
+        if len(api_tokens.of_user(conn, owner)) >= MOST_TOKENS:
+            raise RequestConflictError(f"a person has at most {MOST_TOKENS} tokens; remove one first")
         row = api_tokens.add(conn, owner, wanted.name, token_hash(token), wanted.scopes, now, expires_at)
         describe(subject=str(row.id), name=row.name, scopes=[scope.value for scope in row.scopes])
     return JSONResponse({**_token(row), "token": token}, 201, headers={"Cache-Control": "no-store"})

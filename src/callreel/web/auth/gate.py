@@ -26,7 +26,7 @@ from callreel.web.auth.origin import SAFE_METHODS, is_loopback_name, is_own_requ
 from callreel.web.auth.person import Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
 from callreel.web.errors import error_json, error_response, retry_after, sentence, wants_page
-from callreel.web.heavy_requests import CURRENT, HeavyRequests
+from callreel.web.heavy_requests import CURRENT, HeavyRequests, in_pieces
 from callreel.web.values import is_storable
 
 SIGNED: Final = "/twilio/"
@@ -91,7 +91,11 @@ class Gate:
             return
         refusal = await self._refusal(scope)
         if refusal is None:
-            await self._auditor.run(self._app, scope, receive, send)
+            try:
+                await self._auditor.run(self._app, scope, receive, in_pieces(send))
+            finally:
+                if (heavy := CURRENT.get()) is not None:
+                    heavy.answered()
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1008)(scope, receive, send)
         else:
@@ -134,7 +138,7 @@ class Gate:
                 await asyncio.to_thread(self._auditor.extend, event)
             return _sign_in_required(scope)
         state["person"] = person
-        CURRENT.set((self._heavy, person.name))
+        CURRENT.set(self._heavy.request(person.name))
         state["session_check"] = partial(self._still_allowed, scope, token, person)
         state["user"] = None if self._default_person else person
         return await self._refusal_of(person, found, scope)

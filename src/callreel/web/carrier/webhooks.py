@@ -10,8 +10,9 @@ would be and logged, but stores and places nothing.
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -39,6 +40,9 @@ from callreel.web.errors import sentence
 log = logging.getLogger(__name__)
 
 MAX_FORM_BYTES = 65_536
+
+_THREADS: Final = ThreadPoolExecutor(4, thread_name_prefix="voice request")
+"""So that a new call never waits for the threads that pages, live updates and password checks share."""
 
 Form = dict[str, str]
 T = TypeVar("T")
@@ -165,7 +169,7 @@ async def voice(carrier: Carrier, form: Received) -> Response:
     if form.dry_run:
         log.info("dry run: TwiML generated, no call stored", extra={"direction": request.direction})
         return Response(carrier.voice.preview(request), media_type="text/xml")
-    document = await asyncio.to_thread(carrier.voice.answer, request)
+    document = await asyncio.get_running_loop().run_in_executor(_THREADS, carrier.voice.answer, request)
     return Response(document, media_type="text/xml")
 
 
