@@ -1,5 +1,6 @@
 """Call time follows an absolute schedule."""
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,37 @@ from callreel.simulator import clock as clock_module
 from callreel.simulator.clock import CallClock
 
 STALLED_AT, STALL_S, LATE_S = 100, 0.05, 0.001
+
+
+async def test_time_that_is_sped_up_stands_still_while_the_application_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 100.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+        if now_s > 102.95:
+            waits.close()
+
+    loop = SimpleNamespace(time=lambda: now_s)
+    monkeypatch.setattr(clock_module, "asyncio", SimpleNamespace(get_running_loop=lambda: loop, sleep=sleep))
+    clock, real = CallClock(10.0), CallClock(1.0)
+    with ExitStack() as waits, clock.at_normal_speed():
+        waits.enter_context(clock.at_normal_speed())
+        waits.enter_context(real.at_normal_speed())
+        now_s = 102.0
+        assert clock.now_ms() == 0 and clock.seconds_until(500) == pytest.approx(0.05)
+        assert real.now_ms() == pytest.approx(2000), "real time runs on"
+    assert clock.now_ms() == pytest.approx(0)
+    await clock.reach(5000)
+    assert now_s == pytest.approx(102.5)
+    waits = ExitStack()
+    waits.enter_context(clock.at_normal_speed())
+    await clock.reach(6000)
+    assert now_s == pytest.approx(103.1) and clock.now_ms() == pytest.approx(6000), (
+        "it waited until time went on"
+    )
 
 
 async def test_frames_are_paced_without_drift(monkeypatch: pytest.MonkeyPatch) -> None:

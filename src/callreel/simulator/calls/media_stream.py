@@ -78,7 +78,8 @@ class MediaStream:
     async def _connect_and_stream(self, start_ms: int, cut_ms: float | None) -> None:
         if not await self._call.wait_in_call(start_ms - _CONNECT_AHEAD_MS):
             return
-        socket = await self._connect()
+        with self._call.clock.at_normal_speed():
+            socket = await self._connect()
         if socket is None:
             self._notify("stream-error")
             return

@@ -14,7 +14,8 @@ from callreel.domain.errors import CallreelError
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1000
 
-_hasher = PasswordHasher()
+_hasher = PasswordHasher(parallelism=1)
+"""One thread a hash: by default it is four, and guesses would take all cores from the media sockets."""
 _unknown_person_hash = _hasher.hash(secrets.token_urlsafe())
 
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,7 +37,8 @@ COOKIE: Final = "callreel_session"
 LONGEST_DEVICE: Final = 200
 CODE_S: Final = 600.0
 """How long a sign-in waits for its second factor."""
-_CONCURRENT_HASHES: Final = 2
+_CONCURRENT_HASHES: Final = max(1, min(2, (os.cpu_count() or 1) // 2))
+"""A thread each; guesses leave half of the cores to calls."""
 _MOST_WAITING: Final = 40
 """Requests that hash or wait for it; about a second of work."""
 _MOST_PROVEN: Final = 10_000
