@@ -1,4 +1,4 @@
-"""Aligning words and taking tokens of long texts happen before the transaction that stores what came of them."""
+"""Words are aligned and tokens of long texts are taken before the transaction that stores them."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -38,7 +38,7 @@ async def test_time_that_is_sped_up_stands_still_while_the_application_works(
     waits.enter_context(clock.at_normal_speed())
     await clock.reach(6000)
     assert now_s == pytest.approx(103.1) and clock.now_ms() == pytest.approx(6000), (
-        "it waited until time went on"
+        "it waited until time continued"
     )
 
 

@@ -68,7 +68,7 @@ async def test_failing_work_ends_its_turn() -> None:
         failing.answered()
 
 
-async def test_answer_that_nobody_reads_counts_until_the_client_is_gone() -> None:
+async def test_unread_answer_counts_until_it_is_sent() -> None:
     requests, unread = HeavyRequests(), asyncio.Event()
     sent: list[Message] = []
 
