@@ -27,7 +27,7 @@ from tests.web.routes import endpoints
 HEAVY = {
     "GET /api/v1/calls", "GET /api/v1/calls/{call_id}", "GET /api/v1/calls/{call_id}/difference", "GET /api/v1/calls/{call_id}/peaks",
     "GET /api/v1/calls/{call_id}/revisions", "POST /api/v1/calls/{call_id}/revisions", "GET /api/v1/statistics", "GET /calls/{call_id}",
-    "GET /calls/{call_id}/transcript.{ending}", "GET /statistics",
+    "GET /calls/{call_id}/transcript.{ending}", "GET /statistics", "GET /api/v1/calls/{call_id}/vcon",
 }  # fmt: skip
 
 
