@@ -29,6 +29,7 @@ ENGLISH = Wording("en-US", "This call is recorded.", yes=("yes", "I agree"), no=
 GERMAN = Wording("de-DE", "Dieses Gespräch wird aufgezeichnet.", yes=("ja",), no=("nein", "nicht"))
 NOTICE = Notice("standard", (ENGLISH, GERMAN))
 CALL = Subject(Direction.OUTGOING, "+4930123456", "DE", "ada")
+NOT_STORED = CallId("0" * 12)
 TABLE = (
     Jurisdiction("US", "United States", Requirement.ONE_PARTY, (), "", "law", "2026-11-29"),
     Jurisdiction("US-CA", "California", Requirement.ALL_PARTIES, ("+1415", "+1213"), "", "law", "2026-11-29"),
@@ -209,3 +210,19 @@ def test_included_jurisdictions_have_source_and_date() -> None:
 def test_invalid_table_is_named_with_its_row(text: str) -> None:
     with pytest.raises(SettingsError, match="row 2"):
         read_jurisdictions(text)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "excluded"),
+    [
+        (Stamp(call_id=NOT_STORED, mode=Mode.NONE, policy_version=1), False),
+        (Stamp(call_id=NOT_STORED, mode=Mode.ANNOUNCE, policy_version=1), False),
+        (Stamp(call_id=NOT_STORED, mode=Mode.OFF, policy_version=1), True),
+        (Stamp(call_id=NOT_STORED, mode=Mode.ASK, policy_version=1), False),
+        (Stamp(call_id=NOT_STORED, mode=Mode.ASK, policy_version=1, answer=Answer.GRANTED), False),
+        (Stamp(call_id=NOT_STORED, mode=Mode.ASK, policy_version=1, answer=Answer.DECLINED), True),
+        (Stamp(call_id=NOT_STORED, mode=Mode.ASK, policy_version=1, answer=Answer.NONE), True),
+    ],
+)
+def test_call_is_excluded_once_nothing_of_it_will_be_recorded(stamp: Stamp, excluded: bool) -> None:
+    assert stamp.excludes_recording is excluded

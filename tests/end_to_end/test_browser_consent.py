@@ -46,6 +46,8 @@ def test_policy_is_written_tried_and_shown_on_the_phone(tmp_path: Path) -> None:
         mark = desk.locator("recording-mark")
         talk(desk)
         expect(mark).to_have_text("Recorded after a notice.", timeout=CALLING_MS)
+        pause = desk.get_by_role("button", name="Pause recording")
+        expect(pause).to_be_visible()
         desk.get_by_role("button", name="Hang up").click()
 
         wait_for_phone(desk)
@@ -53,6 +55,8 @@ def test_policy_is_written_tried_and_shown_on_the_phone(tmp_path: Path) -> None:
         desk.get_by_label("Phone number").fill("")
         talk(desk)
         expect(mark).to_have_text("Not recorded: chosen by the agent.", timeout=CALLING_MS)
+        expect(desk.locator("recording-pause")).to_have_count(1)
+        expect(pause).to_be_hidden()
         desk.screenshot(path=tmp_path / "phone.png")
         call_id = call_id_of(desk)
         desk.get_by_role("button", name="Hang up").click()

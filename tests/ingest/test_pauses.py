@@ -12,6 +12,7 @@ from benchmarks.chaos_audit import read_samples
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import Role
+from callreel.domain.consent import Mode, Stamp
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
@@ -19,7 +20,7 @@ from callreel.domain.recording import CloudState
 from callreel.ingest.live_pauses import LivePauses
 from callreel.ingest.pause_control import PauseControl, PauseError, PauseServices
 from callreel.ingest.paused_time import PausedTime
-from callreel.store.calls import pauses, recordings
+from callreel.store.calls import consents, pauses, recordings
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import EndedBy
@@ -388,3 +389,13 @@ async def test_pausing_twice_is_one_pause_of_every_known_recording(installation:
         await joined(call.live, token)
         assert (await call.pause()).id == (await call.pause()).id
         assert [SID in seen.path for seen in call.server.seen] == [True]
+
+
+async def test_call_that_is_not_recorded_cannot_be_paused(installation: Installation) -> None:
+    tokens(installation)
+    with installation.database.write() as conn:
+        consents.insert(conn, Stamp(call_id=CALL, mode=Mode.OFF, policy_version=1))
+    async with pausing(installation) as call:
+        with pytest.raises(PauseError, match="not recorded"):
+            await call.pause()
+        assert (call.rows, call.asked) == ([], [])

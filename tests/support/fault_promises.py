@@ -45,6 +45,7 @@ REQUEST_FAULTS = {
     *("list-429", "list-500", "list-slow", "list-odd-rows", "fetch-429", "fetch-500", "fetch-slow"),
     *("delete-429", "delete-500", "delete-slow"),
     *("pause-refused", "pause-500", "pause-slow"),
+    "notice-lost",
 }
 """Faults of single REST requests: `list-429` and `list-slow` strike with `callback-lost`, the others in the tests of what
-sends those requests."""
+sends those requests, `notice-lost` in `tests/end_to_end/test_notice_lost.py`."""

@@ -305,6 +305,12 @@ class Stamp:
         return self.mode is not Mode.OFF
 
     @property
+    def excludes_recording(self) -> bool:
+        """Whether nothing of the call will be recorded: by a rule or the agent, or since consent was not given."""
+        undecided = self.mode is Mode.ASK and self.answer is None
+        return not self.permits_recording and not undecided
+
+    @property
     def unrecorded(self) -> Reason | None:
         """Why nothing of the call was recorded; None if a recording is expected. For calls that have ended."""
         match self.mode:

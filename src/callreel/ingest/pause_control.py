@@ -22,7 +22,7 @@ from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
 from callreel.runtime.clock import Clock
 from callreel.store.audit import trail
 from callreel.store.audit.pending import describe
-from callreel.store.calls import calls, pauses, recordings, streams
+from callreel.store.calls import calls, consents, pauses, recordings, streams
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.db.database import Database
 
@@ -75,6 +75,9 @@ class PauseControl:
         self.announce(call_id)
         try:
             with self._database.write() as conn:
+                stamp = consents.of_call(conn, call_id)
+                if stamp is not None and stamp.excludes_recording:
+                    raise PauseError("the call is not recorded, so there is nothing to pause")
                 row, is_new = pauses.begin(conn, call_id, cause, by, self._clock.now())
                 if row is None:
                     raise PauseError("the call is over, so there is nothing to pause")

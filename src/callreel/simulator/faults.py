@@ -72,6 +72,7 @@ FAULTS: dict[str, FaultKind] = {
     "forged-signature": FaultKind("every request is signed with a wrong token"),
     "late-stream": FaultKind("the stream starts this many seconds after the recording", 5),
     "mono": FaultKind("the recording has one channel, whatever was requested"),
+    "notice-lost": FaultKind("the document of the dialled party, such as a notice, cannot be fetched"),
     "busy": FaultKind("the dialled phone is busy"),
     "no-answer": FaultKind("the dialled phone rings, but is not answered"),
 }

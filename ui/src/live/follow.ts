@@ -1,5 +1,6 @@
 // Keeps the page of a call up to date: live words are drawn here, everything that is stored is rendered by the server.
 
+import type { Consent } from "../consent/mark";
 import type { Pause } from "../page/api_types";
 import { required } from "../page/dom";
 import { duration } from "../page/format";
@@ -11,7 +12,7 @@ import type { RecordingPause } from "./pause";
 import type { Levels, Segment } from "./state";
 import { LiveTranscript } from "./transcript";
 
-const STORED = ["call", "consent", "layer", "recording", "stage", "verdict"] as const;
+const STORED = ["call", "layer", "recording", "stage", "verdict"] as const;
 
 /** A closed call is followed too, because others may add notes and corrections to it. */
 export function followCall(page: HTMLElement): void {
@@ -46,6 +47,10 @@ export function followCall(page: HTMLElement): void {
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
     // The verdict closes the call before it is measured.
     stage: ({ stage }: { stage: string }) => (stage === "measure" ? refresh() : storedChange()),
+    consent: (consent: Consent) => {
+      page.querySelector<RecordingPause>("recording-pause")?.applyConsent(consent);
+      storedChange();
+    },
     call: ({ state, roles_swapped }: { state?: string; roles_swapped?: boolean }) =>
       state === "erased" || roles_swapped !== undefined ? location.reload() : storedChange(),
     transcript: ({ redacted }: { redacted?: boolean }) =>
@@ -71,7 +76,10 @@ export function showLiveTranscript(callId: string, panel: HTMLElement): void {
     final: (data: Segment) => transcript.apply({ kind: "final", data }),
     level: (data: Levels) => transcript.apply({ kind: "level", data }),
     pause: (pause: Pause) => pausing.apply(pause),
-    consent: (data: object) => document.dispatchEvent(new CustomEvent("consent-changed", { detail: data })),
+    consent: (consent: Consent) => {
+      pausing.applyConsent(consent);
+      document.dispatchEvent(new CustomEvent("consent-changed", { detail: consent }));
+    },
     call: ({ state }: { state: string }) => {
       // The last words may arrive after the call has ended, until it is closed.
       if (state === "ended" || state === "closed") {

@@ -2,6 +2,7 @@
 // A browser extension or a script of this origin does the same while a form field for secret data has the focus:
 //   document.dispatchEvent(new Event("callreel-pause")), and "callreel-resume" when the field is left (docs/privacy.md).
 
+import type { Consent } from "../consent/mark";
 import type { Call, Pause } from "../page/api_types";
 import { el } from "../page/dom";
 import { duration } from "../page/format";
@@ -25,7 +26,7 @@ export class RecordingPause extends HTMLElement {
   connectedCallback(): void {
     if (this.contains(this.button)) return;
     this.append(el("p.row", {}, this.button), this.state, this.alert);
-    addShortcuts({ key: "p", label: "Pause or resume recording", run: () => void this.toggle(), when: () => this.isConnected });
+    addShortcuts({ key: "p", label: "Pause or resume recording", run: () => void this.toggle(), when: () => this.isConnected && !this.hidden });
     document.addEventListener("callreel-pause", this.fieldEntered);
     document.addEventListener("callreel-resume", this.fieldLeft);
     this.draw();
@@ -45,11 +46,18 @@ export class RecordingPause extends HTMLElement {
     this.draw();
   }
 
+  /** Not offered while the recording policy or the agent excludes the call, or consent is missing: there is nothing to pause. */
+  applyConsent(consent: Consent | null): void {
+    this.hidden = consent !== null && !consent.may_record;
+    if (this.inField) this.followField(true); // the field was entered before the other party agreed
+  }
+
   private readonly fieldEntered = () => this.followField((this.inField = true));
   private readonly fieldLeft = () => this.followField((this.inField = false));
 
   /** Paused while a field has the focus. A request that is under way ends first; a person's own pause stays. */
   private followField(inField: boolean): void {
+    if (this.hidden) return;
     if (inField && !this.pause?.paused) void this.change("pause", "field");
     else if (!inField && this.pause?.paused && this.pause.cause === "field") void this.change("resume", "field");
   }
@@ -60,6 +68,7 @@ export class RecordingPause extends HTMLElement {
 
   private async load(): Promise<void> {
     const call = await get<Call>(this.address).catch(() => null);
+    if (call) this.applyConsent(call.consent);
     const newest = call?.pauses.at(-1);
     if (newest && !this.pause) this.apply(newest);
   }

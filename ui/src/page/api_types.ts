@@ -1,5 +1,7 @@
 // Responses of the API, as far as the pages use them.
 
+import type { Consent } from "../consent/mark";
+
 export type Role = "agent" | "technician";
 export const ROLES: readonly Role[] = ["agent", "technician"];
 
@@ -137,6 +139,7 @@ export interface Call extends CallHead {
   live_turns: Turn[];
   live_offset_ms: number;
   pauses: Pause[];
+  consent: Consent | null;
   redaction: { redactions: Redaction[] };
   notes?: Note[];
 }

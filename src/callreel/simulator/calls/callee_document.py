@@ -40,6 +40,9 @@ class CalleeDocument:
             status="in-progress",
         ) | {"Direction": leg.direction, "ParentCallSid": call.leg.sid}
         following: Next | None = (url, "POST", {})
+        if call.fault("notice-lost") is not None:
+            call.warnings.append(f"11200 {url} could not be fetched")
+            return self._at_ms
         for _ in range(_MAX_DOCUMENTS):
             if following is None:
                 return self._at_ms
