@@ -1,11 +1,14 @@
 """What a person may add again and again is bounded, and so are the answers that show it."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from callreel.domain.note import MOST_NOTES, NoteKind
 from callreel.review import corrections
 from callreel.store.calls import notes
-from callreel.web.api import tokens
+from callreel.web.api import live_events, tokens
+from callreel.web.api.live_events import OpenStreams, TooManyStreamsError
 from tests.support.seed import DONE, NOON, Seed
 from tests.web.conftest import As
 
@@ -40,6 +43,28 @@ def test_revisions_are_listed_by_page_and_end(signed_in: As, monkeypatch: pytest
         before = f"&before={page['next_before']}"
     assert listed == [5, 4, 3, 2, 1] and page["next_before"] is None
     assert browser.get(f"{address}?limit=51").status_code == 422
+
+
+async def test_person_has_a_bounded_number_of_live_streams(
+    signed_in: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_events, "MOST_STREAMS", 2)
+
+    async def events() -> AsyncIterator[str]:
+        while True:
+            yield "an event"
+
+    opened = OpenStreams()
+    first, second = (opened.counted("maria", events()) for _ in range(2))
+    assert [await anext(first), await anext(second)] == ["an event"] * 2
+    with pytest.raises(TooManyStreamsError):
+        opened.counted("maria", events())
+    assert await anext(opened.counted("zoe", events())) == "an event"
+    await first.aclose()  # type: ignore[attr-defined]  # a generator
+    assert await anext(opened.counted("maria", events())) == "an event"
+    monkeypatch.setattr(live_events, "MOST_STREAMS", 0)
+    answer = signed_in("maria").get("/events")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "11")
 
 
 def test_person_has_a_bounded_number_of_tokens(signed_in: As, monkeypatch: pytest.MonkeyPatch) -> None:

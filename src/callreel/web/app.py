@@ -69,6 +69,7 @@ def create_app(
     """The application. Without `carrier` the routes under `/twilio/` are left out; `routers` are added to it."""
     options = context.options
     app = FastAPI(title=options.title, version=__version__, docs_url=None, redoc_url=None)
+    app.state.open_streams = live_events.OpenStreams()
     app.state.context = context
     app.state.carrier = carrier
     app.state.renderer = Renderer(options)

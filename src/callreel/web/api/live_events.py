@@ -12,6 +12,7 @@ Transient events come from the bus and have no id.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Final
@@ -25,7 +26,8 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.store.calls import calls, live_events
 from callreel.store.db.database import Database
-from callreel.web.auth.person import SessionCheck, session_check
+from callreel.web.auth.attempts import TooManyAttemptsError
+from callreel.web.auth.person import SessionCheck, person_of, session_check
 from callreel.web.dependencies import Context, CurrentPerson, ExistingCall
 from callreel.web.errors import InvalidError
 from callreel.web.options import WebContext
@@ -35,6 +37,8 @@ RETRY_MS: Final = 2000
 UNAVAILABLE_S: Final = 1.0
 """How long to wait before an unavailable database is queried again."""
 HEARTBEAT: Final = ": still here\n\n"
+MOST_STREAMS: Final = 50
+"""Open streams of one person: each reads the database at each event. A browser opens up to six for all its pages."""
 _BATCH: Final = 500
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -42,6 +46,37 @@ Kinds = Annotated[str | None, Query(max_length=1000)]
 LastEventId = Annotated[str | None, Header()]
 
 routes = APIRouter(tags=["live"])
+
+
+class TooManyStreamsError(TooManyAttemptsError):
+    """The person has too many open streams."""
+
+    def __init__(self) -> None:
+        super().__init__(10.0)
+        self.args = (f"you have {MOST_STREAMS} pages with live updates open; close some",)
+
+
+class OpenStreams:
+    """Counts the open streams of each person of one application."""
+
+    def __init__(self) -> None:
+        self._of: Counter[str] = Counter()
+
+    def counted(self, person: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+        """`stream`, counted while it is read. Raises TooManyStreamsError."""
+        if self._of[person] >= MOST_STREAMS:
+            raise TooManyStreamsError
+        return self._counted(person, stream)
+
+    async def _counted(self, person: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+        self._of[person] += 1
+        try:
+            async for text in stream:
+                yield text
+        finally:
+            self._of[person] -= 1
+            if not self._of[person]:
+                del self._of[person]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +223,9 @@ def _stream(context: WebContext, request: Request, wanted: Subscription) -> Stre
         context.database, context.bus, wanted,
         heartbeat_s=context.options.heartbeat_s, still_allowed=session_check(request),
     )  # fmt: skip
-    return StreamingResponse(text, media_type="text/event-stream", headers=_HEADERS)
+    open_streams: OpenStreams = request.app.state.open_streams
+    counted = open_streams.counted(person_of(request).name, text)
+    return StreamingResponse(counted, media_type="text/event-stream", headers=_HEADERS)
 
 
 def _last_id(header: str | None, after: int | None) -> int | None:
