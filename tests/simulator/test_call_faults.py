@@ -1,7 +1,6 @@
 """Each fault of streams and callbacks, as the receiver observes it."""
 
 import base64
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,11 +61,10 @@ async def test_repeated_frames_arrive_twice() -> None:
         assert len(came) > frames(outcome)
 
 
-async def test_stall_delays_frames_without_loss() -> None:
+async def test_stall_loses_no_frame() -> None:
+    """`test_faults.py` checks when the frames are due; when they arrive depends on the machine."""
     outcome, got = await place("stall=1500", carrier={"speed": 20.0}, voice_ms=7000, ring_s=0.2)
     assert stamps(got) == list(range(0, 20 * frames(outcome), 20))
-    gaps_s = [later - earlier for earlier, later in pairwise(got.sockets[0].times_s)]
-    assert max(gaps_s) > 0.065  # 1.5 s at speed 20 are 75 ms
 
 
 async def test_cut_socket_has_no_stop_and_the_call_continues() -> None:
