@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from callreel.audio.silencing import Interval
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
+from callreel.domain.intervals import Interval
 from callreel.domain.recording import Layer, LayerFile, LayerState
 from callreel.formats.vcon import MEDIA_TYPE, Audio, Call, began_at, vcon_json
 from callreel.postcall.redacted_audio import silences_of
