@@ -4,15 +4,17 @@
 """
 
 import asyncio
+import functools
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http.cookies import SimpleCookie
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 from starlette.datastructures import Headers
@@ -32,6 +34,9 @@ from callreel.web.auth.person import Person, of_user
 from callreel.web.options import WebContext
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 COOKIE: Final = "callreel_session"
 LONGEST_DEVICE: Final = 200
@@ -74,6 +79,7 @@ class SignIn:
         self._token_lock = asyncio.Lock()
         self._hashing = asyncio.Semaphore(_CONCURRENT_HASHES)
         self._waiting = 0
+        self._threads = ThreadPoolExecutor(_CONCURRENT_HASHES + 1, thread_name_prefix="sign-in")
 
     async def enter(self, name: str, password: str, address: str, device: str = "") -> NewSession | None:
         """A new session if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
@@ -90,11 +96,9 @@ class SignIn:
         try:
             self.address_attempts.begin(address, now_s)
             async with self._hash_slot():
-                found = await asyncio.to_thread(self._find, name)
+                found = await self._in_thread(self._find, name)
                 user = None if found is None or found.disabled or not self.local_accounts else found
-                right = await asyncio.to_thread(
-                    verify_password, user.password_hash if user else None, password
-                )
+                right = await self._in_thread(verify_password, user.password_hash if user else None, password)
         except TooManyAttemptsError:  # not evaluated, so not counted
             self._by_name.forgive(key, now_s)
             raise
@@ -155,7 +159,7 @@ class SignIn:
     async def hashed(self, password: str) -> str:
         """The hash of a new password. Raises PasswordError, TooManyAttemptsError."""
         async with self._hash_slot():
-            return await asyncio.to_thread(hash_password, password)
+            return await self._in_thread(hash_password, password)
 
     @asynccontextmanager
     async def _hash_slot(self) -> AsyncIterator[None]:
@@ -175,7 +179,12 @@ class SignIn:
 
     async def no_users(self) -> bool:
         """Whether no account was ever created."""
-        return await asyncio.to_thread(self._count) == 0
+        return await self._in_thread(self._count) == 0
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what anybody can cause in threads of its own: sessions and health checks do not wait for guesses."""
+        call = functools.partial(work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _find(self, name: str) -> UserRow | None:
         with self._database.read() as conn:
