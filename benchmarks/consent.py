@@ -83,7 +83,7 @@ def run(calls: int, folder: Path) -> Report:
     with House(folder, speed=1.0, recording_delay_s=0.5) as house:
         house.client.put("/api/v1/consent", json=POLICY).raise_for_status()
         outcomes = house.in_carrier(_place(house, [_script(*kind) for kind in asked]))
-        shown = _closed(house, outcomes)
+        shown = closed(house, outcomes)
     return _report([answer for answer, _ in asked], outcomes, shown)
 
 
@@ -109,7 +109,7 @@ async def _place(house: House, scripts: Sequence[CallScript]) -> list[CallOutcom
     return list(await asyncio.gather(*(one(script) for script in scripts)))
 
 
-def _closed(house: House, outcomes: Sequence[CallOutcome]) -> list[dict[str, Any]]:
+def closed(house: House, outcomes: Sequence[CallOutcome]) -> list[dict[str, Any]]:
     """The calls as the API shows them once each has its verdict."""
     sids = {outcome.call_sid for outcome in outcomes}
     closed: dict[str, str] = {}

@@ -48,6 +48,33 @@ def test_soak_leaves_no_files_descriptors_or_threads() -> None:
     assert report["after"]["threads"] < report["before"]["threads"] + 36
 
 
+def test_attack_beside_recorded_calls_loses_no_frame() -> None:
+    options = (
+        "--any-speed",
+        "--seconds",
+        "3",
+        "--calls",
+        "2",
+        "--programs",
+        "1",
+        "--connections",
+        "40",
+        "--guesses",
+        "4",
+    )
+    report = figures("attack", *options)
+    assert (report["calls"], report["in_progress"], report["lost_frames"], report["unexpected"]) == (
+        2,
+        2,
+        0,
+        0,
+    )
+    assert set(report["callbacks"]) == {"204"} and set(report["pages"]) == {"200"}
+    assert report["memory_mb"] < 1_000
+    assert set(report["answers"]["guess"]) <= {"0", "401", "429"}, "no guess is let in"
+    assert {"correction", "difference", "export", "search", "note", "large body"} <= set(report["answers"])
+
+
 def test_nothing_is_recorded_before_or_without_consent() -> None:
     report = figures("consent", "--calls", "10")  # each answer in both directions once
     assert (report["calls"], report["agreed"], report["unrecorded"], report["suspect"]) == (10, 4, 0, 0)

@@ -1,5 +1,6 @@
 """Each fault of the simulated carrier ends in the promised state. About twenty calls at once, on one server."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from tests.support.fault_promises import PROMISES, REQUEST_FAULTS, WITHOUT_CONVE
 
 RATE_HZ = 8000
 VOICE_S = 14
-CUT_VOICE_S = 35
+LONGEST_S = 300
+"""Of calls whose socket is cut: they last until their next stream, which takes as long as the machine needs."""
+SECOND_MS = 3_000
 SPEED = 2.5
 """Slower than other tests: delays of a busy machine must not look like faults of seconds of call time."""
 
@@ -40,10 +43,19 @@ class FaultCalls:
 
 
 def script(*faults: Fault) -> CallScript:
-    # After a cut the server asks for a new stream, which takes as long as the machine needs.
-    long_s = CUT_VOICE_S if any(fault.name.startswith("socket-cut") for fault in faults) else VOICE_S
+    long_s = LONGEST_S if any(fault.name.startswith("socket-cut") for fault in faults) else VOICE_S
     agent, technician = (np.resize(load_voice(shipped_voice(role)), long_s * RATE_HZ) for role in Role)
     return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN, faults=faults)
+
+
+async def hang_up_after_restart(house: House) -> None:
+    """End each call whose second stream has run for a while."""
+    while True:
+        for call in house.carrier.live_calls:
+            streams = call.stream_outcomes
+            if len(streams) > 1 and min(map(len, streams[1].tracks.values())) > SECOND_MS * RATE_HZ // 1000:
+                call.hang_up()
+        await asyncio.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +65,7 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultCalls]:
             name: script(*(FAULTS_OF_CALL[name] if name in FAULTS_OF_CALL else (Fault(name),)))
             for name in PROMISES
         }
-        outcomes = house.place_all(scripts)
+        outcomes = house.place_all(scripts, beside=lambda: hang_up_after_restart(house))
         calls = {name: house.closed_call(outcome.call_sid) for name, outcome in outcomes.items()}
         yield FaultCalls(house, outcomes, calls)
 

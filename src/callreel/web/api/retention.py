@@ -16,6 +16,7 @@ from callreel.retention.subject_access import NumberError, SubjectAccess
 from callreel.store.calls import expired
 from callreel.web.dependencies import Context, CurrentPerson, Original, Page
 from callreel.web.errors import InvalidError, sentence
+from callreel.web.heavy_requests import heavy
 from callreel.web.options import WebContext
 from callreel.web.values import Body, Storable
 
@@ -36,6 +37,7 @@ class SubjectErasure(Body):
 
 
 @routes.get("/api/v1/retention")
+@heavy
 def retention(context: Context, rules: Rules = None, days: Days = 0) -> JSONResponse:
     """The policies, what they delete within `days`, and what they deleted. `rules` tries others; nothing is deleted."""
     try:
@@ -45,6 +47,7 @@ def retention(context: Context, rules: Rules = None, days: Days = 0) -> JSONResp
 
 
 @routes.get("/retention", include_in_schema=False)
+@heavy
 def retention_page(
     context: Context, page: Page, rules: Rules = None, days: Days = 30, number: Number = ""
 ) -> HTMLResponse:

@@ -14,6 +14,7 @@ from callreel.store.calls import calls, outbox, recordings, tallies
 from callreel.store.db import processes
 from callreel.web.dependencies import Context, Page
 from callreel.web.errors import not_found
+from callreel.web.heavy_requests import heavy
 
 SHOWN = 200
 
@@ -21,6 +22,7 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/operations")
+@heavy
 def operations(context: Context, page: Page) -> HTMLResponse:
     items = [item for item in context.work.unfinished() if item.workflow in ON_RECORDINGS]
     with context.database.read() as conn:
@@ -58,6 +60,7 @@ def retry(context: Context, sid: RecordingSid) -> RedirectResponse:
 
 
 @routes.post("/operations/retry")
+@heavy
 def retry_all(context: Context) -> RedirectResponse:
     for item in context.work.unfinished():
         if item.state is WorkState.PARKED and item.workflow in ON_RECORDINGS:
