@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 COMPILE := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c
 
-.PHONY: help setup dev demo ui test pictures bench check format browser postgres clean test-long
+.PHONY: help setup dev demo ui test pictures openapi bench check format browser postgres clean test-long
 
 help:           ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ test-long:      ## make test with the long tests: more whole calls with kills, e
 
 pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
 	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day
+
+openapi: dev    ## docs/openapi.json anew, after a change of the API
+	@CALLREEL_WRITE_OPENAPI=1 $(BIN)/python -m pytest -q tests/web/test_api_docs.py
 
 bench: dev    ## capacity, stages and latency, some minutes; figures and how to read them: docs/performance.md
 	@$(BIN)/python -m benchmarks.ingest --calls 200 --seconds 15 --against bare
