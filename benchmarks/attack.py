@@ -184,7 +184,7 @@ def _attack(
 
 
 def _add_people(database: Database) -> _People:
-    now, hashed = datetime.now(UTC), hash_password("a password that nobody guesses")
+    now, hashed = datetime.now(UTC), hash_password("a password that is never guessed")
     cookies: dict[UserRole, str] = {}
     with database.write() as conn:
         for name, role in (("sam", UserRole.SUPERVISOR), ("mallory", UserRole.AGENT)):
