@@ -4,14 +4,13 @@ They share a database, and a folder for audio in place of an object store.
 """
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 
 from tests.end_to_end.house import House
+from tests.support import preloaded
 from tests.support.program import free_port
 
 MEDIA = b"GET /twilio/media-stream "
@@ -78,11 +77,7 @@ class Machine:
         environment = house.environment | {
             "CALLREEL_PORT": str(self.port), "CALLREEL_DATA_DIR": str(house.folder / name), **(settings or {}),
         }  # fmt: skip
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "callreel", *command],
-                env=environment, stdout=log, stderr=log, cwd=house.folder,
-            )  # fmt: skip
+        self._process = preloaded.start(command, environment, house.folder, self._log)
 
     @property
     def log(self) -> str:

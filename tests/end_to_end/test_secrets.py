@@ -54,6 +54,9 @@ class Day:
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     folder = tmp_path_factory.mktemp("secrets")
     house = House(folder, SETTINGS, speed=2.5)
+    house.preloaded = (
+        False  # the list of processes shows the arguments of a program that was started, not forked
+    )
     house.arguments = ("serve", "--demo", "--sign-in")
     with house:
         lived = Day(house, set(SECRETS))

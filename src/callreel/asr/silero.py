@@ -8,13 +8,16 @@ Model contract: reference/speech.md, section 1.
 import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from callreel.audio.samples import TELEPHONE_HZ
 from callreel.domain.errors import EngineError
+
+if TYPE_CHECKING:  # its import starts a thread, and only processes that listen need it
+    from onnxruntime import InferenceSession
 
 WINDOW_SAMPLES = 256
 _CONTEXT_SAMPLES = 32
@@ -57,7 +60,9 @@ def model_file() -> Path:
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
+def _session() -> "InferenceSession":
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -1,0 +1,153 @@
+"""Starts the program in a process that has imported it already.
+
+Importing takes seconds of processor time, and the tests start a server over a hundred times. One template process for each
+test process imports the program once; each start is a fork of it, which runs `python -m callreel` from there. What the fork
+does not share with a fresh process: `/proc/<pid>/cmdline` is the template's, and `LD_PRELOAD` has no effect.
+"""
+
+import functools
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Process(Protocol):
+    """What `subprocess.Popen` and `Preloaded` have in common."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Preloaded:
+    """A started program. Its exit status is asked of the template, whose child it is."""
+
+    def __init__(self, template: "_Template", pid: int) -> None:
+        self._template = template
+        self._pid = pid
+        self._ended = os.pidfd_open(pid)
+        self._status: int | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def poll(self) -> int | None:
+        if self._status is None and select.select([self._ended], [], [], 0)[0]:
+            os.close(self._ended)
+            self._status = self._template.ask({"wait": self._pid})
+        return self._status
+
+    def wait(self, timeout: float | None = None) -> int:
+        """As `subprocess.Popen.wait`."""
+        if self._status is None and not select.select([self._ended], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(f"callreel, process {self._pid}", timeout or 0)
+        status = self.poll()
+        assert status is not None
+        return status
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self._pid, number)
+
+
+class _Template:
+    """The template process and our end of its socket. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            path = os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY)])
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.support.preloaded", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
+            )  # fmt: skip
+        self._lines = ours.makefile("rw")
+
+    def ask(self, request: Mapping[str, object]) -> int:
+        self._lines.write(json.dumps(request) + "\n")
+        self._lines.flush()
+        return int(self._lines.readline())
+
+
+@functools.cache
+def _template() -> _Template:
+    return _Template()
+
+
+def start(arguments: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Preloaded:
+    """Run `python -m callreel` with `arguments`; its output is added to `log`."""
+    request = {
+        "arguments": list(arguments),
+        "environment": dict(environment),
+        "folder": str(folder),
+        "log": str(log),
+    }
+    template = _template()
+    return Preloaded(template, template.ask(request))
+
+
+def _serve(connection: socket.socket) -> list[str]:
+    """Answer requests; returns in each child, with the arguments of the program. Ends with the test process."""
+    with connection.makefile("rw") as lines:
+        for line in lines:
+            request = json.loads(line)
+            if "wait" in request:
+                _, status = os.waitpid(request["wait"], 0)
+                answer = os.waitstatus_to_exitcode(status)
+            else:
+                answer = os.fork()
+                if not answer:
+                    _become(request)
+                    return [str(one) for one in request["arguments"]]
+            lines.write(f"{answer}\n")
+            lines.flush()
+    os._exit(0)
+
+
+def _become(request: Mapping[str, object]) -> None:
+    os.environ.clear()
+    os.environ.update(request["environment"])  # type: ignore[call-overload]
+    time.tzset()
+    os.chdir(str(request["folder"]))
+    log = os.open(str(request["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def main() -> None:
+    import callreel.app.server
+    import callreel.cli.main
+    import callreel.cli.serve  # noqa: F401
+
+    gc.freeze()
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        arguments = _serve(connection)
+    sys.argv = ["callreel", *arguments]
+    runpy.run_module("callreel", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
