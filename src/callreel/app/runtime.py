@@ -108,7 +108,13 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         stack.callback(carrier.close)
         hints = await asyncio.to_thread(hints_of, settings, database)
         final = (
-            await start_engine(settings, Purpose.FINAL, hints, max(transcribing, DECODES_AT_ONCE), stack)
+            await start_engine(
+                settings,
+                Purpose.FINAL,
+                hints,
+                max(transcribing, min(DECODES_AT_ONCE, settings.engine_workers)),
+                stack,
+            )
             if transcribing
             else None
         )
