@@ -61,7 +61,7 @@ test-long:      ## make test with the long tests: more whole calls with kills, e
 pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
 	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day
 
-openapi: dev    ## docs/openapi.json anew, after a change of the API
+openapi: dev    ## write docs/openapi.json again, after a change of the API
 	@CALLREEL_WRITE_OPENAPI=1 $(BIN)/python -m pytest -q tests/web/test_api_docs.py
 
 bench: dev    ## capacity, stages and latency, some minutes; figures and how to read them: docs/performance.md

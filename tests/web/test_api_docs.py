@@ -34,7 +34,7 @@ def test_every_described_route_exists() -> None:
 
 
 def test_openapi_document_is_the_one_in_the_repository(stranger: TestClient) -> None:
-    """A change of the API shows in a review: `make openapi` writes the file anew."""
+    """A change of the API shows in a review: `make openapi` writes the file again."""
     served = cast(FastAPI, stranger.app).openapi()
     served["info"]["title"] = "Callreel"
     text = json.dumps(served, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
