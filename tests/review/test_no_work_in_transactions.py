@@ -11,9 +11,11 @@ from sqlalchemy import Connection
 
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
+from callreel.domain.ids import CallId
 from callreel.domain.redaction import Entity, Stretch
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
-from callreel.live.transcript import OutdatedTextError, live_text, put_final, save_live_transcript
+from callreel.live import transcript
+from callreel.live.transcript import LiveText, OutdatedTextError, live_text, put_final, save_live_transcript
 from callreel.review import live_scoring, turn_edits
 from callreel.review.corrections import Corrections
 from callreel.review.redacting import Redacting, RedactionOptions
@@ -102,3 +104,20 @@ def test_last_spilled_final_stores_a_text_that_was_merged_before(done: Seed) -> 
     assert stored is not None and stored.turns[-1].text.endswith("last words")
     assert score is not None and score.words, "the score is saved with the text"
     save_live_transcript(done.database, publisher(done), DONE, "quick")
+
+
+def test_final_stored_during_the_merge_is_not_lost(done: Seed, monkeypatch: pytest.MonkeyPatch) -> None:
+    merge, late = transcript.live_text, [final(100, "the last words")]
+
+    def merge_slowly(database: Database, call_id: CallId, last: Final | None = None) -> LiveText:
+        text = merge(database, call_id, last)
+        while late:  # another process decodes the last spilled segment meanwhile
+            with database.write() as conn:
+                finals.put(conn, call_id, late.pop())
+        return text
+
+    monkeypatch.setattr(transcript, "live_text", merge_slowly)
+    save_live_transcript(done.database, publisher(done), DONE, "quick")
+    with done.database.read() as conn:
+        stored = transcripts.latest(conn, DONE, TranscriptKind.LIVE)
+    assert stored is not None and stored.turns[-1].text.endswith("the last words")

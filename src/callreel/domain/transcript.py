@@ -33,6 +33,11 @@ class Segment:
     start_ms: int
     end_ms: int
 
+    @property
+    def key(self) -> tuple[Role, int]:
+        """What identifies it within its call."""
+        return self.role, self.number
+
 
 @dataclass(frozen=True, slots=True)
 class Final:

@@ -22,7 +22,7 @@ from callreel.store.transcripts.transcripts import Provenance
 
 
 class OutdatedTextError(CallreelError):
-    """The last final of a call that has ended is stored, but the given `LiveText` was merged without all finals."""
+    """A final was stored after the given `LiveText` was merged, or there is none: merge again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def live_text(database: Database, call_id: CallId, last: Final | None = None) ->
     """The text of the stored finals and of `last`, which is about to be stored. Blocking."""
     with database.read() as conn:
         made = finals.of_call(conn, call_id)
-        if last is not None and all(final.segment != last.segment for final in made):
+        if last is not None and all(final.segment.key != last.segment.key for final in made):
             made.append(last)
         turns = merge_turns(made)
         row = calls.get(conn, call_id)
@@ -65,7 +65,7 @@ def put_final(
         events.append(LiveEvent(call_id, EventKind.FINAL, final_data(final)))
     last = spilled.remove(conn, call_id, final.segment) and not spilled.count(conn, call_id)
     if last and ended:
-        if text is None or text.finals != finals.count(conn, call_id):
+        if text is None:
             raise OutdatedTextError("the live transcript must be merged again")
         events.append(put_live_transcript(conn, call_id, text, engine))
     return events
@@ -73,10 +73,15 @@ def put_final(
 
 def save_live_transcript(database: Database, publisher: EventPublisher, call_id: CallId, engine: str) -> None:
     """Merge a call's live finals into turns and store them as its live transcript. Blocking, repeatable."""
-    text = live_text(database, call_id)
-    with database.write() as conn:
-        event = publisher.record(conn, put_live_transcript(conn, call_id, text, engine))
-    publisher.publish(event)
+    while True:
+        text = live_text(database, call_id)
+        try:
+            with database.write() as conn:
+                event = publisher.record(conn, put_live_transcript(conn, call_id, text, engine))
+        except OutdatedTextError:
+            continue
+        publisher.publish(event)
+        return
 
 
 def put_live_transcript(
@@ -89,8 +94,12 @@ def put_live_transcript(
 ) -> LiveEvent:
     """Store a live transcript and its score in a transaction; the event is to be recorded in it.
 
-    `capabilities` gives the engine's model and price, `reason` the reason for its choice.
+    `capabilities` gives the engine's model and price, `reason` the reason for its choice. Raises OutdatedTextError if a
+    final was stored meanwhile: another process may decode the last spilled segment at this moment.
     """
+    calls.lock(conn, call_id)
+    if text.finals != finals.count(conn, call_id):
+        raise OutdatedTextError("the live transcript must be merged again")
     row = calls.get(conn, call_id)
     language = row.language if row is not None else ""
     if not language and capabilities is not None and len(capabilities.languages) == 1:

@@ -77,6 +77,8 @@ class _CallProgress:
     """The newest closed segment of each role: partials of it, or of earlier ones, are dropped."""
     open: dict[SegmentKey, _OpenSegment] = field(default_factory=dict)
     """Segments that were decoded while open, until their final."""
+    spilled: set[tuple[Role, int]] = field(default_factory=set)
+    """Segments that this process spilled; those of the call's former owner are not among its open finals."""
     language: str = ""
     """Of the call; empty for what the engine expects."""
     delivered: Delivered = Delivered()
@@ -233,6 +235,7 @@ class LiveTranscription:
             progress.closed[job.role] = job.number
             progress.idle.clear()
             if not self._queue.offer_final(job):
+                progress.spilled.add(_segment(job).key)
                 self._own(self._spill_job(job))
         elif self._queue.offer_partial(job):
             progress = self._calls.setdefault(job.call_id, _CallProgress())
@@ -252,15 +255,21 @@ class LiveTranscription:
         engine = self._chosen.capabilities
         delivered = progress.delivered if progress is not None else None
 
-        text = await retry_in_thread("a live transcript", lambda: live_text(self._commits.database, call_id))
-
         def write(conn: Connection) -> Written:
             event = put_live_transcript(conn, call_id, text, engine.name, engine, self._chosen.reason)
             if delivered is not None:
                 save_delivery(conn, call_id, delivered)
             return Written((event,))
 
-        await retry_until_stored("a live transcript", lambda: self._commits.commit(write))
+        while True:
+            text = await retry_in_thread(
+                "a live transcript", lambda: live_text(self._commits.database, call_id)
+            )
+            try:
+                await retry_until_stored("a live transcript", lambda: self._commits.commit(write))
+                break
+            except OutdatedTextError:
+                continue
         self.transcript_stored()
         self.forget(call_id)
 
@@ -316,6 +325,9 @@ class LiveTranscription:
         if found is None:
             return False
         segment, now_s = found.segment, self._clock.monotonic_s()
+        progress = self._calls.get(found.call_id)
+        if progress is not None and segment.key not in progress.spilled:
+            progress.finals_open += 1  # a former owner spilled it
         if not found.samples16k.size:
             log.error("spilled segment has no audio any more", extra={"call_id": found.call_id})
             self._counters.add("segments_failed")
