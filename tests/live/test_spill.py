@@ -116,6 +116,27 @@ async def test_spilled_segments_are_decoded_from_layer_2(
     assert sorted(str(event.data["number"]) for event in reported) == ["0", "1", "2", "3", "4"]
 
 
+async def test_call_taken_over_with_spilled_segments_ends_when_they_are_decoded(
+    installation: Installation,
+) -> None:
+    a_call(installation)
+    layer_2(installation, np.repeat(spoken(), 2))
+    with installation.database.write() as conn:
+        for number in range(2):
+            spilled.put(conn, CALL, Segment(Role.AGENT, number, 1_000 * number, 1_000 * number + 500))
+    host = QuickHost(partials=False)
+    async with live(installation, host) as service:
+        endpointer, said = (
+            service.endpointer(CALL, Role.TECHNICIAN),
+            np.concatenate([speech(400), silence(1_000)]),
+        )
+        await eventually(lambda: waiting(installation) == 0)
+        endpointer.push(said, np.repeat(said, 2))
+        async with asyncio.timeout(60):
+            await service.finish_call(CALL)
+    assert len(kept(installation)) == 3
+
+
 async def test_one_whose_audio_has_not_reached_the_disk_waits_for_it(installation: Installation) -> None:
     a_call(installation)
 
