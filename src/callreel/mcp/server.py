@@ -112,35 +112,12 @@ def mcp_server(api: CallApi) -> MCPServer[Any]:
     async def get_transcript(call_id: str, from_turn: int = 0) -> dict[str, Any]:
         """The newest transcript of a call, at most 200 turns from turn number `from_turn`; `next_turn` is null at the end.
         `kind` is `live` until the final transcript exists."""
-        call = await _one(api, call_id)
-        final = bool(call["turns"])
-        turns = call["turns"] or call["live_turns"]
-        first = max(0, from_turn)
-        shown = turns[first : first + MOST_TURNS]
-        following = first + len(shown)
-        return {
-            **{name: call[name] for name in _LISTED if name != "notes"},
-            "kind": "final" if final else "live",
-            "withheld": call["redaction"]["withheld"],
-            "turns_total": len(turns),
-            "next_turn": following if following < len(turns) else None,
-            "turns": [
-                {name: turn[name] for name in ("role", "start_ms", "end_ms", "text")} for turn in shown
-            ],
-        }
+        return _transcript(await _one(api, call_id), from_turn)
 
     @server.tool()
     async def get_notes(call_id: str) -> dict[str, Any]:
         """Marks and notes that people added to a call, and why its recording has its verdict."""
-        call = await _one(api, call_id)
-        notes = call["notes"]
-        return {
-            "call_id": call["call_id"],
-            "verdict": call["verdict"],
-            "reasons": call["reasons"],
-            "notes_total": len(notes),
-            "notes": notes[:MOST_NOTES],
-        }
+        return _notes(await _one(api, call_id))
 
     return server
 
@@ -161,6 +138,33 @@ async def _one(api: CallApi, call_id: str) -> dict[str, Any]:
         return await api.get(f"/api/v1/calls/{call_id}")
     except ApiError as error:
         raise ToolError(str(error)) from None
+
+
+def _transcript(call: Mapping[str, Any], from_turn: int) -> dict[str, Any]:
+    final = bool(call["turns"])
+    turns = call["turns"] or call["live_turns"]
+    first = max(0, from_turn)
+    shown = turns[first : first + MOST_TURNS]
+    following = first + len(shown)
+    return {
+        **{name: call[name] for name in _LISTED if name != "notes"},
+        "kind": "final" if final else "live",
+        "withheld": call["redaction"]["withheld"],
+        "turns_total": len(turns),
+        "next_turn": following if following < len(turns) else None,
+        "turns": [{name: turn[name] for name in ("role", "start_ms", "end_ms", "text")} for turn in shown],
+    }
+
+
+def _notes(call: Mapping[str, Any]) -> dict[str, Any]:
+    notes = call["notes"]
+    return {
+        "call_id": call["call_id"],
+        "verdict": call["verdict"],
+        "reasons": call["reasons"],
+        "notes_total": len(notes),
+        "notes": notes[:MOST_NOTES],
+    }
 
 
 def _bounded(limit: int) -> int:
