@@ -126,3 +126,13 @@ def test_edges_follow_the_sound_around_what_was_detected() -> None:
     assert voice_activity([track], LoudnessDetector()) == [(1_800, 4_000)]
     assert voice_activity([], LoudnessDetector()) == []
     assert voice_activity([np.zeros(8_000, np.int16)], LoudnessDetector()) == []
+
+
+def test_digital_silence_is_not_the_noise_of_a_channel() -> None:
+    """Half of what is not speech is a pause; the noise of RMS 100 around the words moves no edge."""
+    random = np.random.default_rng(7)
+    track = random.normal(0, 100, 80_000).astype(np.int16)
+    track[16_000:32_000] = random.integers(-6_000, 6_000, 16_000)
+    track[48_000:] = 0
+    [(start_ms, end_ms)] = voice_activity([track], LoudnessDetector())
+    assert abs(start_ms - 2_000) <= EXACT_MS and abs(end_ms - 4_000) <= EXACT_MS

@@ -92,6 +92,11 @@ def test_pause_is_neither_silence_nor_response_time() -> None:
     assert (call.paused_ms, call.silences, call.technician.responses) == (21_000, (), 0)
 
 
+def test_pause_ends_a_turn() -> None:
+    call = measured([(0, 10_000), (70_000, 80_000)], [], pauses=[Span(10_000, 70_000)], end_ms=80_000)
+    assert (call.agent.turns, call.agent.longest_turn_ms, call.silences) == (2, 10_000, ())
+
+
 def test_measured_from_the_answer_to_the_end() -> None:
     call = measured([(0, 500), (9_000, 10_000)], [(2_000, 7_000)], start_ms=3_000, end_ms=9_500)
     assert (call.agent.talk_ms, call.technician.talk_ms) == (500, 4_000)

@@ -10,14 +10,16 @@ from callreel.domain.errors import CallErasedError
 from callreel.domain.redaction import Entity, RedactionPolicy, Stretch
 from callreel.domain.verdict import Verdict
 from callreel.domain.work import Workflow, order_key
+from callreel.postcall.measuring import Measuring
 from callreel.retention.archive import Archiver
 from callreel.retention.legal_hold import LegalHolds
 from callreel.review.redacting import RedactionError
 from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import layer_digest
-from callreel.store.calls import calls, deletions, erasures, layers, originals, outbox
+from callreel.store.calls import calls, deletions, erasures, layers, measures, originals, outbox
 from callreel.store.transcripts import revisions
 from tests.support.fake_engine import FakeEngine
+from tests.support.installation import LoudnessDetector
 from tests.support.seed import DONE, NOON, Seed, seed
 from tests.support.spoken_card import MASKED, redactor, say_card
 
@@ -64,6 +66,21 @@ def test_originals_are_destroyed_with_proof(place: Seed, tmp_path: Path, archive
     assert shown is not None and shown.turns[0].text == MASKED
     place.database.close()
     assert bytes_anywhere(tmp_path, b"4111") == []
+
+
+def test_call_with_destroyed_originals_keeps_its_measures(place: Seed) -> None:
+    measuring = Measuring(place.database, place.blobs, LoudnessDetector, 1_000)
+    with place.database.read() as conn:
+        before = measures.of_call(conn, DONE)
+    with redactor(place, DESTROY) as (stage, _):
+        stage.redact(DONE)
+        # Until the added redaction is worked on, the call's row has no time of destruction.
+        stage.redacting.add(DONE, Stretch(Role.TECHNICIAN, Entity.OTHER, 1_850, 2_050), "sam")
+    assert measuring.measure(DONE) == 0
+    with place.database.read() as conn:
+        row = calls.get(conn, DONE)
+        assert row is not None and row.originals_destroyed_at is None
+        assert before is not None and measures.of_call(conn, DONE) == before
 
 
 def test_held_call_keeps_its_originals_until_it_is_released(place: Seed) -> None:

@@ -22,7 +22,7 @@ QUIET_FRAMES = 6
 LEAST_RMS = 20.0
 """Of 32,768: mu-law's steps around silence and comfort noise are below it."""
 OVER_NOISE = 2.0
-"""Sound is 6 dB above the noise of its channel, which is the median level outside of speech."""
+"""Sound is 6 dB above the noise of its channel, which is the median level outside of speech, without digital silence."""
 UNDER_SPEECH = 0.1
 """Never above a level 20 dB below the speech of the channel: a noisy channel would lose words."""
 
@@ -49,12 +49,17 @@ def voice_activity(blocks8k: Iterable[Samples], detector: SpeechDetector) -> lis
 
 def _threshold(rms: npt.NDArray[np.float32], spans: Sequence[SpeechSpan]) -> float:
     """The level from which a frame counts as sound."""
-    spoken = np.zeros(rms.size, np.bool_)
+    spoken, around = np.zeros(rms.size, np.bool_), np.zeros(rms.size, np.bool_)
     for span in spans:
-        spoken[span.start_ms // FRAME_MS : span.end_ms // FRAME_MS] = True
+        start, end = span.start_ms // FRAME_MS, span.end_ms // FRAME_MS
+        spoken[start:end] = True
+        around[max(0, start - OUTWARD_FRAMES) : end + OUTWARD_FRAMES] = True
     if not spoken.any():
         return LEAST_RMS
-    noise = rms[~spoken]
+    # Zeros are pauses, lost frames or a suppressed background. Without them soft edges of words, which were not detected,
+    # could be most of what is left, so the noise is taken from further away where there is any.
+    distant = rms[~around & (rms > 0)]
+    noise = distant if distant.size else rms[~spoken]
     over_noise = OVER_NOISE * float(np.median(noise)) if noise.size else 0.0
     return max(LEAST_RMS, min(over_noise, UNDER_SPEECH * float(np.median(rms[spoken]))))
 

@@ -22,7 +22,7 @@ LEAD_MS = 300
 """Parties who begin within this time began at once: neither interrupts."""
 SHORTEST_TALK_MS = 1_000
 """With less talk time a speech rate says nothing."""
-DEFINITIONS = 1
+DEFINITIONS = 2
 """Of these rules; a measured call with a lower number is measured again by `callreel measure`."""
 
 
@@ -156,7 +156,7 @@ def measure(captured: CallSpeech, silence_limit_ms: int) -> CallMeasures:
     speech = {role: _utterances(captured.speech.get(role, ()), start_ms, end_ms) for role in Role}
     pauses = _clipped(joined(captured.pauses), start_ms, end_ms)
     silences = _silences(speech, pauses, start_ms, end_ms, silence_limit_ms)
-    turns = _turns(speech, silences)
+    turns = _turns(speech, [*silences, *pauses])
     interruptions = _interruptions(speech)
     talk_ms = sum(span.length_ms for spans in speech.values() for span in spans)
 
@@ -257,15 +257,15 @@ def _is_backchannel(span: Span, others: Sequence[Span]) -> bool:
     return span.length_ms < BACKCHANNEL_MS and around is not None and span.end_ms <= around.end_ms
 
 
-def _turns(speech: Mapping[Role, Sequence[Span]], silences: Sequence[Span]) -> list[_Turn]:
-    """Consecutive utterances of one party, without backchannels; a listed silence ends a turn too."""
+def _turns(speech: Mapping[Role, Sequence[Span]], breaks: Iterable[Span]) -> list[_Turn]:
+    """Consecutive utterances of one party, without backchannels; each of `breaks` ends a turn too."""
     spoken = sorted(
         (span, role)
         for role, spans in speech.items()
         for span in spans
         if not _is_backchannel(span, speech[role.other])
     )
-    starts = [silence.start_ms for silence in silences]
+    starts = sorted(one.start_ms for one in breaks)
     found = []
     for (role, _), group in groupby(spoken, key=lambda one: (one[1], bisect_right(starts, one[0].start_ms))):
         spans = [span for span, _ in group]

@@ -20,7 +20,7 @@ from callreel.postcall.paused_audio import live_stretch_ms
 from callreel.postcall.transcription import DETECT_BLOCK, own_speech
 from callreel.review.costs import between_ms
 from callreel.review.summary import live_offset_ms
-from callreel.store.calls import calls, measures, pauses
+from callreel.store.calls import calls, measures, originals, pauses
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 from callreel.store.transcripts import revisions
@@ -45,8 +45,15 @@ class Measuring:
         self._silence_limit_ms = silence_limit_ms
 
     def measure(self, call_id: CallId) -> int:
-        """Measure a call that ended and save the result; returns the number of turns. Without audio nothing is saved."""
+        """Measure a call that ended and save the result; returns the number of turns. Without audio nothing is saved.
+
+        Nor once silenced copies replaced originals: the missing speech would falsify the earlier measures, which stay.
+        """
         rows = read_rows(self._database, self._blobs, call_id)
+        with self._database.read() as conn:
+            # After the rows: with none replaced by now, the rows are those of originals.
+            if originals.of_call(conn, call_id):
+                return 0
         with open_call_audio(self._blobs, rows) as audio:
             use_live = not audio.cloud or bool(channel_fault(audio) and audio.live)
             sources = audio.live if use_live else audio.cloud
