@@ -148,6 +148,20 @@ async def test_peer_message_reaches_every_other_process_at_once(monkeypatch: pyt
         assert received == [("b", "MZ1")]
 
 
+async def test_peer_message_does_not_wait_behind_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_relay, "BATCH_S", 3_600.0)
+    room, received = Room(), list[str]()
+    async with joined(room.link(), "a") as (here, one), joined(room.link(), "b") as (_, two):
+        two.on(PeerMessage.PAUSED, received.append)
+        await eventually(lambda: one._loop)
+        here.publish(lasting(1))
+        for _turn in range(20):  # the relay begins to wait for more events
+            await asyncio.sleep(0)
+        assert one._lasting
+        one.send(PeerMessage.PAUSED, ONE)
+        await eventually(lambda: received == [ONE])
+
+
 async def test_a_lost_message_makes_listeners_read_the_database() -> None:
     room = Room()
     deaf = room.link()

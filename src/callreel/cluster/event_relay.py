@@ -40,8 +40,8 @@ class PeerMessage(StrEnum):
     LEG_ENDED = "leg-ended"
     STREAM_ENDED = "stream-ended"
     TAKEN = "taken"  # another process owns the call now
-    PAUSED = "paused"  # a call's recording was paused
-    RESUMED = "resumed"
+    PAUSED = "paused"  # a call is being paused: silence it, its row may follow
+    RESUMED = "resumed"  # the rows of a call's pauses changed: read them
     WORK_ORDERED = "work-ordered"  # a call's live transcript was stored, so the work after the call can begin
 
 
@@ -81,6 +81,7 @@ class EventRelay:
         self._number = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._filled = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._subscription_changed = True
         bus.connect(self)
 
@@ -92,7 +93,7 @@ class EventRelay:
         """Send to all other processes."""
         with self._lock:
             self._messages[message, subject] = None
-        self._wake()
+        self._wake(urgent=True)
 
     def publish(self, event: LiveEvent) -> None:
         """See `PeerListeners.publish`."""
@@ -135,14 +136,11 @@ class EventRelay:
         await self._send_notes([_note("hello")])
         subscribed_s = 0.0
         while True:
-            try:
-                async with asyncio.timeout(SUBSCRIPTION_EVERY_S):
-                    await self._filled.wait()
-            except TimeoutError:
-                pass
+            await _set_within(self._filled, SUBSCRIPTION_EVERY_S)
             self._filled.clear()
             if not self._messages:
-                await asyncio.sleep(BATCH_S)
+                await _set_within(self._urgent, BATCH_S)
+            self._urgent.clear()
             notes = self._take_notes()
             now_s = time.monotonic()
             if self._subscription_changed or now_s - subscribed_s >= SUBSCRIPTION_EVERY_S:
@@ -213,12 +211,14 @@ class EventRelay:
         peer.until_s = now_s + FORGET_S
         return peer
 
-    def _wake(self) -> None:
+    def _wake(self, *, urgent: bool = False) -> None:
         loop = self._loop
         if loop is None:
             return
         try:
             loop.call_soon_threadsafe(self._filled.set)
+            if urgent:
+                loop.call_soon_threadsafe(self._urgent.set)
         except RuntimeError:  # the process ends
             pass
 
@@ -242,6 +242,15 @@ class _Peer:
 
     def wants(self, call_id: CallId, now_s: float) -> bool:
         return now_s < self.until_s and (self._to_all or call_id in self._calls)
+
+
+async def _set_within(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait until `event` is set, at most `timeout_s`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        pass
 
 
 def _note(*parts: Json | Mapping[str, Json]) -> bytes:
