@@ -1,9 +1,11 @@
 """A paused call: silence in its lanes, whatever was on its way; the carrier too, or the row says why not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.call import Role
 from callreel.domain.consent import Mode, Stamp
+from callreel.domain.errors import StoreError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
 from callreel.domain.recording import CloudState
-from callreel.ingest.live_pauses import LivePauses
+from callreel.ingest import pause_control
+from callreel.ingest.live_pauses import EXPECT_S, LivePauses
 from callreel.ingest.pause_control import PauseControl, PauseError, PauseServices
 from callreel.ingest.paused_time import PausedTime
 from callreel.store.calls import consents, pauses, recordings
@@ -358,6 +362,119 @@ async def test_a_missed_message_is_found_in_the_rows(installation: Installation)
             pauses.end(conn, CALL, PauseEnd.PERSON, installation.clock.now())
         await call.silencing.reconcile()
         assert not stream.call.paused.open and rows(installation)[0].end_ms == 300
+
+
+async def test_silence_without_a_row_is_healed_from_the_rows(installation: Installation) -> None:
+    """The pause failed, and the database was away when the process was to read that."""
+    (token,) = tokens(installation)
+    async with pausing(installation) as call:
+        stream = await joined(call.live, token)
+
+        def silent() -> bool:
+            return stream.call.paused.open
+
+        def away(call_id: CallId) -> list[PauseRow]:
+            raise StoreError("away")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(call.silencing, "_of_call", away)
+            call.silencing.begun(CALL)
+            call.silencing.changed(CALL)
+            await eventually(silent)
+            await call.silencing.close()
+        assert silent() and not call.rows
+        await call.silencing.reconcile()
+        assert not silent()
+        # Nor does a silence stay that began before the call had lanes.
+        lanes, stream.call.lanes = stream.call.lanes, {}
+        call.silencing._begun(CALL)
+        installation.clock.step(EXPECT_S)
+        await call.silencing.reconcile()
+        assert silent(), "its position is not known"
+        stream.call.lanes = lanes
+        await call.silencing.reconcile()
+        assert not silent()
+
+
+async def test_older_rows_do_not_undo_newer_ones(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow read of the rows from before the pause ends after the row is stored."""
+    (token,) = tokens(installation)
+    async with pausing(installation) as call:
+        await joined(call.live, token)
+        read, reading, release = call.silencing._of_call, threading.Event(), threading.Event()
+        reads: list[int] = []
+
+        def slow(call_id: CallId) -> list[PauseRow]:
+            found = read(call_id)
+            reads.append(len(found))
+            if not reading.is_set():
+                reading.set()
+                release.wait(20)
+            return found
+
+        monkeypatch.setattr(call.silencing, "_of_call", slow)
+        ends: list[int] = []
+        monkeypatch.setattr(PausedTime, "finish", lambda time, at: ends.append(at))
+        call.silencing._begun(CALL)
+        await eventually(reading.is_set)
+        with installation.database.write() as conn:
+            pauses.begin(conn, CALL, PauseCause.PERSON, "maria", installation.clock.now())
+        call.silencing._changed(CALL)
+        for _turn in range(20):
+            await asyncio.sleep(0)
+        assert reads == [0], "one at a time"
+        release.set()
+        await call.silencing.close()
+        assert (reads, ends) == ([0, 1], []) and call.rows[0].start_ms == 0
+
+
+async def test_each_announcement_has_its_own_time(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (token,) = tokens(installation)
+    async with pausing(installation) as call:
+        stream = await joined(call.live, token)
+        timers: list[Callable[[], None]] = []
+        loop = asyncio.get_running_loop()
+
+        def call_later(after_s: float, run: Callable[[CallId], None], call_id: CallId) -> None:
+            assert after_s == EXPECT_S
+            timers.append(partial(run, call_id))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "call_later", call_later)
+            call.silencing._begun(CALL)
+            installation.clock.step(EXPECT_S - 1)
+            call.silencing._begun(CALL)  # of another pause; the call is silent without a row
+        installation.clock.step(1)
+        timers[0]()
+        await call.silencing.close()
+        assert stream.call.paused.open
+        installation.clock.step(EXPECT_S - 1)
+        timers[1]()
+        await call.silencing.close()
+        assert not stream.call.paused.open
+
+
+async def test_only_the_announcement_silences_without_a_row(installation: Installation) -> None:
+    """A resume that comes before the pause's answer is not undone by what the pause still sends."""
+    (token,) = tokens(installation)
+    async with pausing(installation) as call:
+        await joined(call.live, token)
+        sent: list[tuple[bool, int]] = []
+
+        def notify(announced: bool, call_id: CallId) -> None:  # no process reads the rows
+            sent.append((announced, len(call.rows)))
+
+        services = replace(call.control._services, notify=notify)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pause_control, "CONFIRM_S", 0.3)
+            control = PauseControl(services)
+            row = await asyncio.to_thread(control.pause, CALL, PauseCause.PERSON, "maria")
+        assert row.start_ms is None
+        assert sent[:2] == [(True, 0), (False, 1)] and set(sent[2:]) == {(False, 1)}
 
 
 async def test_a_call_that_ends_in_a_pause(installation: Installation) -> None:

@@ -137,6 +137,10 @@ class LiveCall:
     streams: dict[StreamSid, LiveStream] = field(default_factory=dict)
     next_level_samples: int = 0
     paused: PausedTime = field(default_factory=PausedTime)
+    pause_expected_until_s: float = 0.0
+    """Monotonic time until which the call stays silent without a row: a pause was announced. 0: none was."""
+    pause_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from reading the rows of its pauses to doing what they say, so that older rows never undo newer ones."""
     lead_ms: float = 0.0
     """How far the newest audio was ahead of our clock, at most."""
     leg_over: bool = False

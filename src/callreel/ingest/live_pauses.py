@@ -56,7 +56,6 @@ class LivePauses:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._expected_until_s: dict[CallId, float] = {}
         self.reconciling = PeriodicJob(
             name="pauses",
             job=self.reconcile,
@@ -82,9 +81,10 @@ class LivePauses:
             self._run(asyncio.to_thread(pause))
 
     async def reconcile(self) -> None:
-        """Reconcile with the rows in case a message was missed. Raises StoreError."""
+        """Reconcile with the rows in case a message was missed or the database was away. Raises StoreError."""
         rows = await asyncio.to_thread(self._unplaced)
-        for call_id in {row.call_id for row in rows}:
+        silent = {call.id for call in self._registry if call.paused.open}  # perhaps without a row
+        for call_id in silent | {row.call_id for row in rows}:
             await self._settle(call_id)
 
     async def close(self) -> None:
@@ -97,17 +97,18 @@ class LivePauses:
             return
         if not call.paused.open:
             call.paused.begin(call.reached)
-            self._expected_until_s[call_id] = self._clock.monotonic_s() + EXPECT_S
-            self._loop.call_later(EXPECT_S, self._changed, call_id)
+        # Also where it is silent already: the pause of that silence may have ended, or have failed.
+        call.pause_expected_until_s = self._clock.monotonic_s() + EXPECT_S
+        self._loop.call_later(EXPECT_S, self._settle_soon, call_id)
         self._settle_soon(call_id)
 
     def _changed(self, call_id: CallId) -> None:
-        self._expected_until_s.pop(call_id, None)
-        self._settle_soon(call_id)
+        if (call := self._registry.get(call_id)) is not None:
+            self._settle_soon(call_id, call.pause_expected_until_s)
 
-    def _settle_soon(self, call_id: CallId) -> None:
+    def _settle_soon(self, call_id: CallId, answered_s: float = 0.0) -> None:
         if self._registry.get(call_id) is not None:
-            self._run(self._settle(call_id))
+            self._run(self._settle(call_id, answered_s))
 
     def _run(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.create_task(self._logged(work))
@@ -120,25 +121,35 @@ class LivePauses:
         except CallreelError as error:
             log.error("pause not stored: %s", error)  # `reconcile` tries again
 
-    async def _settle(self, call_id: CallId) -> None:
-        """Make a call's silence what its rows say, and store where it lies."""
-        rows = await asyncio.to_thread(self._of_call, call_id)
+    async def _settle(self, call_id: CallId, answered_s: float = 0.0) -> None:
+        """Make a call's silence what its rows say, and store where it lies.
+
+        `answered_s`: the `pause_expected_until_s` of the announcement whose outcome is in the rows.
+        """
         call = self._registry.get(call_id)
-        if call is None or not call.lanes:
+        if call is None:
             return
-        now_s = self._clock.monotonic_s()
-        if rows and rows[-1].ended_at is None:
-            self._expected_until_s.pop(call_id, None)
-            if not call.paused.open:
-                call.paused.begin(call.reached)
-        elif now_s < self._expected_until_s.get(call_id, 0.0):
-            return
-        elif call.paused.open:
-            call.paused.finish(call.spoken(now_s))
-        for row in rows:
-            start_ms, end_ms = _place(call, row)
-            if (start_ms, end_ms) != (row.start_ms, row.end_ms):
-                await self._commits.commit(partial(_store, row.id, start_ms, end_ms), call.leg_sid)
+        async with call.pause_lock:
+            if call.pause_expected_until_s == answered_s:  # not of an announcement that came later
+                call.pause_expected_until_s = 0.0
+            expected_s = call.pause_expected_until_s
+            rows = await asyncio.to_thread(self._of_call, call_id)
+            if self._registry.get(call_id) is not call or not call.lanes:
+                return  # `reconcile` comes back while the call is silent
+            now_s = self._clock.monotonic_s()
+            if rows and rows[-1].ended_at is None:
+                if call.pause_expected_until_s == expected_s:
+                    call.pause_expected_until_s = 0.0
+                if not call.paused.open:
+                    call.paused.begin(call.reached)
+            elif now_s < call.pause_expected_until_s:
+                return
+            elif call.paused.open:
+                call.paused.finish(call.spoken(now_s))
+            for row in rows:
+                start_ms, end_ms = _place(call, row)
+                if (start_ms, end_ms) != (row.start_ms, row.end_ms):
+                    await self._commits.commit(partial(_store, row.id, start_ms, end_ms), call.leg_sid)
 
     def _of_call(self, call_id: CallId) -> list[PauseRow]:
         with self._database.read() as conn:

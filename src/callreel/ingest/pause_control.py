@@ -47,8 +47,9 @@ class PauseError(CallreelError):
 
 @dataclass(frozen=True, slots=True)
 class PauseServices:
-    """`notify(paused, call_id)` reaches the process that writes the call, fast but not surely. `max_s`: a longer pause ends
-    automatically; None: none does."""
+    """`notify(announced, call_id)` reaches the process that writes the call, fast but not surely: True silences the call
+    before its row exists, False makes that process read the rows. `max_s`: a longer pause ends automatically; None: none
+    does."""
 
     database: Database
     publisher: EventPublisher
@@ -88,7 +89,8 @@ class PauseControl:
         except CallreelError:
             self._services.notify(False, call_id)
             raise
-        self._services.notify(True, call_id)
+        # Not True again: a person may have resumed since, and only the rows say so.
+        self._services.notify(False, call_id)
         if event is not None:
             self._services.publisher.publish(event)
             log.info("recording paused cause=%s", cause, extra={"call_id": call_id})
@@ -213,4 +215,4 @@ class PauseControl:
             time.sleep(_POLL_S)
             polls += 1
             if polls % _POLLS_A_MESSAGE == 0:
-                self._services.notify(found.ended_at is None, row.call_id)
+                self._services.notify(False, row.call_id)
