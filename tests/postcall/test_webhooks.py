@@ -1,6 +1,7 @@
 """Webhooks: which events cause them, when they may go, how they are signed, and what a failing endpoint leads to."""
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,9 +16,16 @@ from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.webhook import DISABLE_AFTER, ROTATION_OVERLAP, DeliveryState, WebhookEvent, webhook_of
-from callreel.domain.work import Workflow
+from callreel.domain.work import Workflow, WorkItem
 from callreel.ops.health import Health
-from callreel.postcall.webhooks import DeliveryError, WebhookSender, alert_recorder, decide
+from callreel.postcall.webhooks import (
+    AT_ONCE_EACH,
+    DeliveryError,
+    EndpointBusyError,
+    WebhookSender,
+    alert_recorder,
+    decide,
+)
 from callreel.postcall.workflows import LOST_AFTER, Dispatcher
 from callreel.runtime.outgoing import OutsideTransport, outside_client
 from callreel.runtime.retry import LAST_ATTEMPT
@@ -71,7 +79,7 @@ PUBLIC = "https://calls.example"
         (
             EventKind.STAGE,
             {"stage": "download", "state": "parked", "reason": "the carrier answered 500"},
-            ("alert", {"alert": "work_parked", "stage": "download", "detail": "the carrier answered 500"}),
+            ("alert", {"alert": "work_parked", "stage": "download"}),
         ),
         (EventKind.STAGE, {"stage": "download", "state": "done", "reason": None}, None),
         (EventKind.FINAL, {"text": "close the valve"}, None),
@@ -220,6 +228,14 @@ def test_transcript_waits_for_redaction_and_the_newest_one_goes(office: Office) 
         office.place.publisher.record(conn, LiveEvent(row.id, EventKind.VERDICT, {"verdict": "verified"}))
     office.work()
     assert office.types() == ["verdict"], "text and audio are withheld, so nothing names them"
+    waiting = [one for one in office.rows() if one.state is DeliveryState.PENDING]
+    waiting.sort(key=lambda one: one.event, reverse=True)  # the transcript first, as before
+    with office.place.database.write() as conn:
+        assert all(deliveries.order_again(conn, one.id, NOON) for one in waiting)
+    office.work()
+    assert (len(waiting), office.types()) == (2, ["verdict"]), (
+        "sent again by a person, they wait all the same"
+    )
     with office.place.database.write() as conn:
         calls.set_redacted(conn, row.id, NOON)
     office.work()
@@ -381,7 +397,7 @@ def test_failing_and_recovered_check_are_alerts(office: Office) -> None:
     health.run_checks()
     office.work()
     assert [body["data"] for body in office.bodies()] == [
-        {"alert": f"health_check_{what}", "check": "disk_space", "detail": "12 MiB are free"}
+        {"alert": f"health_check_{what}", "check": "disk_space", "url": f"{PUBLIC}/operations"}
         for what in ("failed", "recovered")
     ]
 
@@ -404,3 +420,92 @@ def test_ended_call_is_announced_with_the_state_that_was_committed(office: Offic
         office.place.publisher.record(conn, LiveEvent(CALL, EventKind.CALL, {"state": "ended"}))
     office.work()
     assert office.types() == ["call.started", "call.ended"]
+
+
+def test_thousands_of_pending_webhooks_hide_no_lost_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest are known to the engine, a newer one is lost, and one is delivered while it is looked for."""
+    monkeypatch.setattr("callreel.postcall.workflows.MOST_REORDERED", 2)
+    for number in range(5):
+        office.announce(number=number)
+        office.place.clock.step(1)
+    with office.place.database.write() as conn:
+        orders = outbox.all_orders(conn)
+        for order in orders:
+            outbox.remove(conn, order)
+    for order in orders[:3]:
+        office.engine.start(Workflow.DELIVER, order.key)
+    office.place.clock.step(LOST_AFTER.total_seconds() + 1)
+    unfinished = office.engine.unfinished
+
+    def delivered_meanwhile(*prefixes: str) -> Sequence[WorkItem]:
+        assert prefixes == (), "a condition for each webhook is more than SQLite accepts"
+        with office.place.database.write() as conn:
+            deliveries.note_attempt(conn, orders[3].subject, DeliveryState.DELIVERED, NOON, 204)
+        return unfinished()
+
+    monkeypatch.setattr(FakeEngine, "unfinished", lambda self, *prefixes: delivered_meanwhile(*prefixes))
+    assert office.dispatcher.reorder_lost() == 1
+    with office.place.database.read() as conn:
+        assert [order.subject for order in outbox.all_orders(conn)] == [orders[4].subject]
+    assert [row.state for row in office.rows()].count(DeliveryState.DELIVERED) == 1
+
+
+def test_endpoint_that_stalls_holds_only_its_slots(office: Office) -> None:
+    stalled, asked = threading.Event(), threading.Semaphore(0)
+
+    def stall(request: httpx2.Request) -> httpx2.Response:
+        asked.release()
+        stalled.wait(30)
+        return httpx2.Response(500)
+
+    client = httpx2.Client(transport=httpx2.MockTransport(stall))
+    sender = WebhookSender(office.place.database, office.place.clock, client, PUBLIC)
+    for number in range(AT_ONCE_EACH + 1):
+        office.announce(number=number)
+    *first, last = [row.id for row in office.rows()]
+
+    def send(delivery_id: str) -> None:
+        with pytest.raises(DeliveryError):
+            sender.send(delivery_id)
+
+    threads = [threading.Thread(target=send, args=(delivery_id,)) for delivery_id in first]
+    try:
+        for thread in threads:
+            thread.start()
+        assert all(asked.acquire(timeout=30) for _ in threads)
+        with pytest.raises(EndpointBusyError) as busy:
+            sender.send(last)
+    finally:
+        stalled.set()
+        for thread in threads:
+            thread.join()
+    assert decide(busy.value, LAST_ATTEMPT + 5, jitter=1.0).after_s == 300
+    assert office.rows()[-1].attempts == 0
+    with pytest.raises(DeliveryError) as failed:
+        sender.send(last)
+    assert decide(failed.value, LAST_ATTEMPT + 5, jitter=1.0).after_s == 1, "it is the first failure"
+    client.close()
+
+
+def test_impossible_date_to_retry_after_is_no_wait(office: Office) -> None:
+    office.answers = [503]
+    office.headers = {"Retry-After": "Mon, 01 Jan 0001 00:00:00 +2359"}
+    office.announce()
+    office.work()
+    assert office.engine.waits_s == [1]
+    office.headers = {"Retry-After": f"Mon, 01 Jan 2029 00:00:00 +{'9' * 12}"}
+    office.answers = [503]
+    office.announce()
+    office.work()
+    assert office.engine.waits_s[-1] == 1
+
+
+def test_replaced_secret_is_deleted_after_the_overlap(office: Office) -> None:
+    with office.place.database.write() as conn:
+        endpoints.rotate(conn, office.endpoint, NEXT_SECRET, NOON)
+        assert endpoints.forget_previous_secrets(conn, NOON + ROTATION_OVERLAP / 2) == 0
+        assert endpoints.forget_previous_secrets(conn, NOON + ROTATION_OVERLAP) == 1
+        row = endpoints.get(conn, office.endpoint)
+    assert row is not None and (row.secret, row.previous_secret) == (NEXT_SECRET, None)

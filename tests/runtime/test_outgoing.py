@@ -1,11 +1,20 @@
 """Where a request to an address from outside may go, and where it connects. No request leaves this machine."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import httpx2
 import pytest
 
-from callreel.runtime.outgoing import AddressRefusedError, OutsideTransport, is_public, public_address
+from callreel.runtime.outgoing import (
+    AddressRefusedError,
+    OutsideTransport,
+    guarded,
+    is_public,
+    outside_client,
+    public_address,
+    redirects_guarded,
+)
 
 HTTPS, USER, UNKNOWN, PRIVATE = "https://", "user name", "unknown", "private network"
 PUBLIC = "93.184.216.34"
@@ -111,3 +120,93 @@ def test_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.Mon
     assert {request.headers["Host"] for request in sent} == {"media.example"}
     assert {request.extensions["sni_hostname"] for request in sent} == {"media.example"}
     assert asked == ["media.example"] * 2, "one look-up a request"
+
+
+PROXY = "http://proxy.example:3128"
+GUARDED, PROXIED, REFUSED = "guarded", "by the proxy", "refused"
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "way"),
+    [
+        ({"NO_PROXY": "inside.example"}, "https://inside.example/", REFUSED),
+        ({"NO_PROXY": "inside.example"}, "https://media.example/", GUARDED),
+        ({"HTTP_PROXY": PROXY}, "https://inside.example/", REFUSED),
+        ({"HTTP_PROXY": PROXY}, "https://media.example/", GUARDED),
+        ({"HTTPS_PROXY": PROXY}, "https://media.example/", PROXIED),
+        ({"ALL_PROXY": "proxy.example:3128"}, "https://media.example/", PROXIED),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "inside.example"}, "https://inside.example/", REFUSED),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, "https://inside.example/", REFUSED),
+    ],
+)
+def test_only_what_a_proxy_gets_is_left_unchecked(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], url: str, way: str
+) -> None:
+    """Each client for addresses from outside does the same; their own servers do not matter here."""
+    sent: list[tuple[httpx2.HTTPTransport, str]] = []
+    closed: list[httpx2.HTTPTransport] = []
+
+    def answer(self: httpx2.HTTPTransport, request: httpx2.Request) -> httpx2.Response:
+        sent.append((self, request.url.host))
+        return httpx2.Response(200)
+
+    _use(monkeypatch, environment)
+    monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", answer)
+    monkeypatch.setattr(httpx2.HTTPTransport, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(OutsideTransport.__init__, "__defaults__", (lookup,))
+    with ExitStack() as stack:
+        for client in (
+            outside_client(1.0, ["n8n.internal"]),
+            httpx2.Client(transport=guarded("https://idp.internal/realm")),
+            httpx2.Client(transport=redirects_guarded("https://api.example")),
+        ):
+            stack.enter_context(client)
+            if way == REFUSED:
+                with pytest.raises(AddressRefusedError, match=PRIVATE):
+                    client.get(url)
+            else:
+                client.get(url)
+    assert [host for _, host in sent] == {GUARDED: [PUBLIC] * 3, PROXIED: ["media.example"] * 3, REFUSED: []}[
+        way
+    ]
+    assert {id(transport) for transport, _ in sent} <= {id(transport) for transport in closed}
+
+
+def _use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for scheme in ("http", "https", "all", "no"):
+        for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper()):
+            monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("listed", "url", "reached"),
+    [
+        ("n8n.internal:80", "http://n8n.internal/in", True),
+        ("n8n.internal:80", "http://n8n.internal:80/in", True),
+        ("n8n.internal:443", "https://n8n.internal/in", True),
+        ("n8n.internal", "http://n8n.internal:5678/in", True),
+        ("n8n.internal:80", "http://n8n.internal:81/in", False),
+    ],
+)
+def test_listed_host_is_reached_at_its_port(
+    monkeypatch: pytest.MonkeyPatch, listed: str, url: str, reached: bool
+) -> None:
+    _use(monkeypatch, {})
+    monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", lambda self, request: httpx2.Response(204))
+    with outside_client(1.0, [listed]) as client:
+        if reached:
+            assert client.post(url).status_code == 204
+            return
+        with pytest.raises(AddressRefusedError):
+            client.post(url)
+
+
+def test_cookies_of_receivers_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    _use(monkeypatch, {})
+    answer = httpx2.Response(204, headers={"Set-Cookie": "a=b"})
+    monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", lambda self, request: answer)
+    with outside_client(1.0, ["n8n.internal"]) as client:
+        client.post("http://n8n.internal/in")
+        assert list(client.cookies.jar) == []

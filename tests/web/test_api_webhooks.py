@@ -4,6 +4,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from callreel.domain.access import Scope
+from callreel.domain.audit import AuditAction
 from callreel.domain.webhook import DeliveryState, WebhookEvent
 from callreel.domain.work import Workflow
 from callreel.store.audit import trail
@@ -13,7 +15,7 @@ from callreel.web.api.webhooks import MOST_ENDPOINTS
 from callreel.web.options import WebOptions
 from tests.support.fake_engine import FakeEngine
 from tests.support.seed import DONE, NOON, Seed
-from tests.web.conftest import MakeApp, enter
+from tests.web.conftest import MakeApp, bearer, enter
 
 ENDPOINT = {"name": "crm", "url": "https://crm.example/in?key=hidden", "events": ["verdict", "call.ended"]}
 
@@ -139,3 +141,50 @@ def test_send_again_hastens_a_delivery_that_waits(ada: TestClient, place: Seed, 
     assert [run[:2] for run in engine.queue] == [(Workflow.DELIVER, order.key)]
     with place.database.read() as conn:
         assert tested not in [one.subject for one in outbox.all_orders(conn)]
+
+
+def test_attempt_in_progress_is_not_doubled(ada: TestClient, place: Seed, engine: FakeEngine) -> None:
+    path = f"/api/v1/webhooks/{add(ada)['id']}"
+    tested = ada.post(f"{path}/test").json()["delivery"]
+    with place.database.write() as conn:
+        [order] = [one for one in outbox.all_orders(conn) if one.subject == tested]
+        outbox.remove(conn, order)
+    engine.start(Workflow.DELIVER, order.key)
+    refused = ada.post(f"{path}/deliveries/{tested}/send")
+    assert (refused.status_code, refused.json()["error"]["message"]) == (
+        409,
+        "The webhook is being sent already.",
+    )
+    with place.database.read() as conn:
+        assert tested not in [one.subject for one in outbox.all_orders(conn)]
+
+
+def test_numbers_in_full_need_the_right_to_read_all_calls(
+    ada: TestClient, stranger: TestClient, place: Seed
+) -> None:
+    only = bearer(place, "ada", Scope.WRITE_WEBHOOKS)
+    reader = bearer(place, "ada", Scope.WRITE_WEBHOOKS, Scope.READ_CALLS)
+    full, masked = (f"/api/v1/webhooks/{add(ada, numbers=numbers)['id']}" for numbers in (True, False))
+    elsewhere = {"url": "https://other.example/in"}
+    for answer in (
+        stranger.post("/api/v1/webhooks", json={**ENDPOINT, "numbers": True}, headers=only),
+        stranger.patch(masked, json={"numbers": True}, headers=only),
+        stranger.patch(full, json=elsewhere, headers=only),
+    ):
+        assert answer.status_code == 403
+        assert answer.json()["error"]["message"] == "Phone numbers in full need the right to read all calls."
+    assert stranger.patch(masked, json=elsewhere, headers=only).status_code == 200
+    assert stranger.patch(full, json={"name": "erp"}, headers=only).status_code == 200
+    assert stranger.patch(full, json=elsewhere, headers=reader).status_code == 200
+    with place.database.read() as conn:
+        changes = [one.details for one in trail.entries(conn) if one.action == AuditAction.WEBHOOK_CHANGED]
+    assert [one["address_changed"] for one in changes if "address_changed" in one] == [True, False, True]
+
+
+def test_second_rotation_within_a_day_needs_force(ada: TestClient) -> None:
+    path = f"/api/v1/webhooks/{add(ada)['id']}/rotate"
+    assert ada.post(path).status_code == 200
+    refused = ada.post(path)
+    assert refused.status_code == 409
+    assert refused.json()["error"]["message"] == "The secret was replaced less than a day ago."
+    assert ada.post(path, params={"force": True}).status_code == 200

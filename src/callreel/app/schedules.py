@@ -22,7 +22,7 @@ from callreel.retention.erasure import Eraser
 from callreel.retention.policies import Retention
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import Settings
-from callreel.store.webhooks import deliveries
+from callreel.store.webhooks import deliveries, endpoints
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
             log.info("deleted records of finished workflows count=%d", deleted)
         with runtime.database.write() as conn:
             deliveries.delete_ended(conn, before)
+            endpoints.forget_previous_secrets(conn, runtime.clock.now())
 
     return [
         PeriodicJob(name="reconcile", job=reconciler.sweep, interval_s=SWEEP_INTERVAL_S, enabled=leads),

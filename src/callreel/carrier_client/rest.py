@@ -44,7 +44,7 @@ def http_client(access: CarrierAccess, transport: httpx2.BaseTransport | None = 
         auth=(access.username, access.password),
         timeout=access.timeout_s,
         follow_redirects=True,  # the client drops our credentials when a redirect leaves the host
-        mounts=redirects_guarded(access.api_url, transport),
+        transport=redirects_guarded(access.api_url, transport),
     )
 
 

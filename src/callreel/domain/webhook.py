@@ -72,11 +72,8 @@ def webhook_of(event: LiveEvent) -> tuple[WebhookEvent, dict[str, Json]] | None:
                 "reasons": reason_codes(data.get("reasons")),
             }
         case EventKind.STAGE if data.get("state") == "parked":
-            return WebhookEvent.ALERT, {
-                "alert": "work_parked",
-                "stage": data.get("stage"),
-                "detail": data.get("reason"),
-            }
+            # Without the reason: the text of an exception may contain what is not to leave this installation.
+            return WebhookEvent.ALERT, {"alert": "work_parked", "stage": data.get("stage")}
     return None
 
 

@@ -7,7 +7,9 @@ only a person sends it again. The receiver's answer is not read beyond its statu
 import json
 import logging
 import random
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -38,25 +40,45 @@ log = logging.getLogger(__name__)
 QUEUE: Final = "webhook"
 AT_ONCE: Final = 16
 """Deliveries in progress in one process: an endpoint that stalls holds each for the timeout."""
+AT_ONCE_EACH: Final = 4
+"""Of these to one endpoint, so that one that stalls leaves room for the others."""
+_SLOT_WAIT_S: Final = 0.2
+"""An endpoint that works ends an attempt in about that time; waiting that long costs less than putting off."""
 _BACKOFF: Final = Backoff(1.0, LONGEST_S)
+_PUT_OFF: Final = Backoff(2.0, 300.0)
 
 
 class DeliveryError(CallreelError):
-    """An attempt failed. `final` says that another attempt is pointless; `retry_after_s` is the wait that was requested."""
+    """An attempt failed. `final` says that another attempt is pointless; `retry_after_s` is the wait that was requested.
 
-    def __init__(self, message: str, *, final: bool = False, retry_after_s: float = 0.0) -> None:
+    `failure` is its number, from 1, where that is not the number of the workflow's attempt.
+    """
+
+    def __init__(
+        self, message: str, *, final: bool = False, retry_after_s: float = 0.0, failure: int | None = None
+    ) -> None:
         super().__init__(message)
         self.final = final
         self.retry_after_s = retry_after_s
+        self.failure = failure
+
+
+class EndpointBusyError(CallreelError):
+    """An attempt was put off, since enough others to its endpoint are in progress."""
 
 
 def decide(error: Exception, failure: int, *, jitter: float | None = None) -> Retry:
     """The decision after failure number `failure` (from 1) of one delivery. Nothing is parked: endpoints have a page of their own."""
     reason = str(error) if isinstance(error, CallreelError) else type(error).__name__
+    jitter = random.random() if jitter is None else jitter
+    if isinstance(error, EndpointBusyError):
+        return Retry(reason, _PUT_OFF.after_s(failure, jitter))
+    if isinstance(error, DeliveryError) and error.failure is not None:
+        failure = error.failure  # attempts that were put off are not among them
     if failure > LAST_ATTEMPT or (isinstance(error, DeliveryError) and error.final):
         return Retry(reason, None)
     requested_s = error.retry_after_s if isinstance(error, DeliveryError) else 0.0
-    wait_s = _BACKOFF.after_s(failure, random.random() if jitter is None else jitter)
+    wait_s = _BACKOFF.after_s(failure, jitter)
     return Retry(reason, max(wait_s, min(requested_s, LONGEST_S)))
 
 
@@ -69,6 +91,7 @@ class WebhookSender:
         self._clock = clock
         self._client = client
         self._public_url = public_url.rstrip("/")
+        self._slots: dict[int, threading.Semaphore] = {}
 
     def register(self, engine: DurableEngine, policy: RetryPolicy = decide) -> None:
         """Make the workflow known, before the engine is launched."""
@@ -86,7 +109,10 @@ class WebhookSender:
             raise
 
     def send(self, delivery_id: str) -> None:
-        """One attempt. Does nothing if the webhook was delivered, or deleted with its call. Raises DeliveryError."""
+        """One attempt. Does nothing if the webhook was delivered, or deleted with its call.
+
+        Raises DeliveryError and EndpointBusyError.
+        """
         with self._database.read() as conn:
             row = deliveries.get(conn, delivery_id)
             endpoint = endpoints.get(conn, row.endpoint_id) if row is not None else None
@@ -96,10 +122,22 @@ class WebhookSender:
         if endpoint.disabled_at is not None:
             raise DeliveryError("the endpoint is disabled", final=True)
         body = webhook_body(row, number, endpoint.numbers, self._public_url)
-        status, error = self._post(row, endpoint, body)
+        with self._slot(endpoint):
+            status, error = self._post(row, endpoint, body)
         self._note(row, endpoint, status, error)
         if error is not None:
+            error.failure = row.attempts + 1
             raise error
+
+    @contextmanager
+    def _slot(self, endpoint: EndpointRow) -> Iterator[None]:
+        slots = self._slots.setdefault(endpoint.id, threading.Semaphore(AT_ONCE_EACH))
+        if not slots.acquire(timeout=_SLOT_WAIT_S):
+            raise EndpointBusyError("other webhooks are being sent to this endpoint")
+        try:
+            yield
+        finally:
+            slots.release()
 
     def _post(
         self, row: DeliveryRow, endpoint: EndpointRow, body: str
@@ -176,6 +214,8 @@ def signed_headers(delivery_id: str, endpoint: EndpointRow, body: str, clock: Cl
 def webhook_body(row: DeliveryRow, number: str | None, in_full: bool, public_url: str) -> str:
     """The JSON of a webhook. `number` is the other party's, masked unless `in_full`."""
     data = dict(row.data)
+    if "check" in data:
+        data["url"] = f"{public_url}/operations"
     if row.call_id is not None:
         if number is not None:
             data["remote_number"] = number if in_full else mask(number)
@@ -186,12 +226,14 @@ def webhook_body(row: DeliveryRow, number: str | None, in_full: bool, public_url
 
 
 def alert_recorder(database: Database, clock: Clock) -> Callable[[str, str, bool], None]:
-    """Orders an alert when a health check starts or stops failing: its name, the problem, and whether it fails."""
+    """Orders an alert when a health check starts or stops failing: its name, the problem, and whether it fails.
 
-    def record(check: str, what: str, failing: bool) -> None:
-        about: dict[str, Json] = {
-            "alert": "health_check_failed" if failing else "health_check_recovered", "check": check, "detail": what,
-        }  # fmt: skip
+    The alert does not say the problem, which may be the text of an exception; the operations page does.
+    """
+
+    def record(check: str, _what: str, failing: bool) -> None:
+        alert = "health_check_failed" if failing else "health_check_recovered"
+        about: dict[str, Json] = {"alert": alert, "check": check}
         try:
             with database.write() as conn:
                 deliveries.announce(conn, WebhookEvent.ALERT, about, clock.now())
@@ -213,5 +255,5 @@ def _requested_wait_s(headers: Mapping[str, str], clock: Clock) -> float:
         return float(value[:9])
     try:
         return max(0.0, (parsedate_to_datetime(value) - clock.now()).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0

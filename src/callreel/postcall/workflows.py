@@ -20,6 +20,7 @@ from typing import TypeVar
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.webhook import DeliveryState
 from callreel.domain.work import Workflow, WorkQueue, order_key, subject_of
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
@@ -43,7 +44,7 @@ LOST_AFTER = timedelta(minutes=30)
 MOST_WEBHOOKS = 100
 """Of one sweep, so that thousands of them, as when many calls are erased, do not delay the work on other calls."""
 MOST_REORDERED = 500
-"""Webhooks whose workflows are looked for at once."""
+"""Webhooks of one look for lost work."""
 T = TypeVar("T")
 
 
@@ -202,12 +203,14 @@ class Dispatcher:
 
     def _reorder_webhooks(self, now: datetime) -> int:
         with self._database.read() as conn:
-            pending = deliveries.unordered(conn, now - LOST_AFTER, MOST_REORDERED)
+            pending = deliveries.unordered(conn, now - LOST_AFTER)
         if not pending:
             return 0
-        known = {item.subject for item in self._engine.unfinished(*pending)}
-        lost = [delivery_id for delivery_id in pending if delivery_id not in known]
+        # All of them: a list of thousands of keys is more than SQLite accepts as a condition.
+        known = {item.subject for item in self._engine.unfinished() if item.workflow is Workflow.DELIVER}
+        lost = [delivery_id for delivery_id in pending if delivery_id not in known][:MOST_REORDERED]
+        ordered = 0
         for delivery_id in lost:
-            with self._database.write() as conn:
-                deliveries.order_again(conn, delivery_id, now)
-        return len(lost)
+            with self._database.write() as conn:  # one that was delivered meanwhile is left alone
+                ordered += deliveries.order_again(conn, delivery_id, now, of=[DeliveryState.PENDING])
+        return ordered

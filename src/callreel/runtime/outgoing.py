@@ -8,8 +8,9 @@ settings need none of this.
 import ipaddress
 import socket
 from collections.abc import Callable, Collection, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -59,47 +60,78 @@ def public_address(url: httpx2.URL, resolver: Resolve = resolve) -> str:
     return found[0]
 
 
-class OutsideTransport(httpx2.HTTPTransport):
+class OutsideTransport(httpx2.BaseTransport):
     """A client's transport for addresses from outside; connects to public addresses by https only.
+
+    The hosts of `inside`, each with or without a port, are connected to unchecked. A proxy of the environment gets the
+    other requests that it is named for, and decides itself what can be reached; hosts of NO_PROXY are checked. Those of
+    `own` are left unchecked too where no proxy gets them, and use `own_transport`, which goes before a proxy, if there is one.
 
     Raises AddressRefusedError before anything is sent.
     """
 
-    def __init__(self, resolver: Resolve = resolve) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        resolver: Resolve = resolve,
+        *,
+        inside: Collection[str] = (),
+        own: Collection[str] = (),
+        own_transport: httpx2.BaseTransport | None = None,
+    ) -> None:
         self._resolver = resolver
+        self._inside = inside
+        self._own = own
+        self._own_transport = own_transport
+        self._direct = httpx2.HTTPTransport()
+        found = getproxies()
+        self._proxies = {
+            scheme: httpx2.HTTPTransport(proxy=url if "://" in url else f"http://{url}")
+            for scheme in ("http", "https", "all")
+            if (url := found.get(scheme))
+        }
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = request.url
+        own = _is_inside(url, self._own)
+        if own and self._own_transport is not None:
+            return self._own_transport.handle_request(request)
+        if _is_inside(url, self._inside):
+            return self._direct.handle_request(request)
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if proxy is not None and not proxy_bypass(url.host):
+            return proxy.handle_request(request)
+        return self._direct.handle_request(request if own else self._pinned(request))
+
+    def close(self) -> None:
+        for transport in (self._direct, self._own_transport, *self._proxies.values()):
+            if transport is not None:
+                transport.close()
+
+    def _pinned(self, request: httpx2.Request) -> httpx2.Request:
         address = public_address(request.url, self._resolver)
-        pinned = httpx2.Request(
+        return httpx2.Request(
             request.method,
             request.url.copy_with(host=address),
             headers=request.headers,  # with the name as `Host`
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": request.url.host},
         )
-        return super().handle_request(pinned)
 
 
-def redirects_guarded(
-    own_url: str, own: httpx2.BaseTransport | None = None
-) -> dict[str, httpx2.BaseTransport]:
-    """A client's `mounts`: `own_url` from the settings gets the transport `own`, redirects to other hosts the guarded one.
+def redirects_guarded(own_url: str, own: httpx2.BaseTransport | None = None) -> httpx2.BaseTransport | None:
+    """A client's transport: `own_url` from the settings gets the transport `own`, redirects to other hosts the guarded one.
 
-    None where a proxy of the environment decides what can be reached, and for an `own_url` without https, which is a carrier
-    on this machine.
+    None for an `own_url` without https, which is a carrier on this machine.
     """
-    if not own_url.startswith("https://") or (own is None and getproxies()):
-        return {}
-    return {"all://": OutsideTransport(), own_url: own or httpx2.HTTPTransport()}
+    if not own_url.startswith("https://"):
+        return None
+    return OutsideTransport(own=[_host_and_port(httpx2.URL(own_url))], own_transport=own)
 
 
-def guarded(own_url: str) -> dict[str, httpx2.BaseTransport]:
-    """A client's `mounts` for addresses that a server of the settings names: on its own host they may be private and without
-    https, on others not. None where a proxy of the environment decides what can be reached."""
-    url = httpx2.URL(own_url)
-    own = f"{url.scheme}://{url.netloc.decode()}"
-    return {} if getproxies() else {"all://": OutsideTransport(), own: httpx2.HTTPTransport()}
+def guarded(own_url: str) -> httpx2.BaseTransport:
+    """A client's transport for addresses that a server of the settings names: on its own host they may be private and without
+    https, on others not."""
+    return OutsideTransport(own=[_host_and_port(httpx2.URL(own_url))])
 
 
 def check_outside(url: str, inside: Collection[str] = ()) -> None:
@@ -121,18 +153,31 @@ def check_outside(url: str, inside: Collection[str] = ()) -> None:
 
 
 def outside_client(timeout_s: float, inside: Collection[str] = ()) -> httpx2.Client:
-    """A client for addresses that people wrote: public ones by https, and the hosts of `inside`. It follows no redirects.
+    """A client for addresses that people wrote: public ones by https, and the hosts of `inside`. It follows no redirects and
+    keeps no cookies.
 
-    Where the environment names a proxy, the proxy decides what can be reached.
+    Where the environment names a proxy for an address, the proxy decides what can be reached.
     """
-    own = {f"all://{host}": httpx2.HTTPTransport() for host in inside}
-    transport = None if getproxies() else OutsideTransport()
-    return httpx2.Client(transport=transport, mounts=own, timeout=timeout_s, follow_redirects=False)
+    return httpx2.Client(
+        transport=OutsideTransport(inside=inside),
+        timeout=timeout_s,
+        follow_redirects=False,
+        cookies=no_cookies(),
+    )
+
+
+def no_cookies() -> CookieJar:
+    """Cookies of a client that keeps none."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _is_inside(url: httpx2.URL, inside: Collection[str]) -> bool:
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return url.host in inside or f"{url.host}:{port}" in inside
+    return url.host in inside or _host_and_port(url) in inside
+
+
+def _host_and_port(url: httpx2.URL) -> str:
+    """With the port even if it is the scheme's own, which URLs leave out."""
+    return f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
 
 def _is_address(host: str) -> bool:

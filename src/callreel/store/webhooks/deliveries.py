@@ -5,7 +5,7 @@ erasing a call deletes the deliveries about it, except the one that reports the 
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from callreel.store.webhooks import endpoints
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """`status` is the last answer's, None without one; `failure` is the last error in one line."""
+    """`attempts` counts since it was last ordered. `status` is the last answer's, None without one; `failure` is the last error in one line."""
 
     id: str
     endpoint_id: int
@@ -77,17 +77,25 @@ def order(
             state=DeliveryState.PENDING, attempts=0, failure="",
         )
     )  # fmt: skip
-    waits_for = call_id if event in WAIT_FOR_REDACTION else None
-    outbox.put(conn, waits_for, Workflow.DELIVER, delivery_id, at)
+    _put(conn, delivery_id, event, call_id, at)
     return delivery_id
 
 
-def order_again(conn: Connection, delivery_id: str, at: datetime) -> None:
-    """Order a delivery that ended. Its id stays, so the receiver can tell that it is the same webhook."""
-    conn.execute(
-        update(table).where(table.c.id == delivery_id).values(state=DeliveryState.PENDING, failure="")
-    )
-    outbox.put(conn, None, Workflow.DELIVER, delivery_id, at)
+def order_again(
+    conn: Connection, delivery_id: str, at: datetime, of: Collection[DeliveryState] = tuple(DeliveryState)
+) -> bool:
+    """Order a delivery that ended, and count its attempts from 0; False if its state is none of `of`.
+
+    Its id stays, so the receiver can tell that it is the same webhook.
+    """
+    values = {"state": DeliveryState.PENDING, "failure": "", "attempts": 0}
+    found = (table.c.id == delivery_id, table.c.state.in_(of))
+    changed = update(table).where(*found).values(values).returning(table.c.event, table.c.call_id)
+    row = conn.execute(changed).one_or_none()
+    if row is None:
+        return False
+    _put(conn, delivery_id, row.event, row.call_id, at)
+    return True
 
 
 def get(conn: Connection, delivery_id: str) -> DeliveryRow | None:
@@ -135,19 +143,26 @@ def give_up(conn: Connection, delivery_id: str, failure: str) -> None:
     conn.execute(update(table).where(*pending).values(state=DeliveryState.FAILED, failure=failure))
 
 
-def unordered(conn: Connection, before: datetime, limit: int) -> list[str]:
+def unordered(conn: Connection, before: datetime) -> list[str]:
     """Pending deliveries from before then that are not in the outbox, oldest first."""
     ordered = exists().where(orders.c.subject == table.c.id)
     query = select(table.c.id).where(
         table.c.state == DeliveryState.PENDING, table.c.created_at < before, ~ordered
     )
-    return list(conn.execute(query.order_by(table.c.created_at).limit(limit)).scalars())
+    return list(conn.execute(query.order_by(table.c.created_at)).scalars())
 
 
 def delete_ended(conn: Connection, before: datetime) -> int:
     """Delete deliveries from before then that have ended; returns their number."""
     ended = (table.c.created_at < before, table.c.state != DeliveryState.PENDING)
     return conn.execute(delete(table).where(*ended)).rowcount
+
+
+def _put(
+    conn: Connection, delivery_id: str, event: WebhookEvent, call_id: CallId | None, at: datetime
+) -> None:
+    waits_for = call_id if event in WAIT_FOR_REDACTION else None
+    outbox.put(conn, waits_for, Workflow.DELIVER, delivery_id, at)
 
 
 def _withdraw_waiting(

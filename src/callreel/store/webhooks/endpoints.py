@@ -29,9 +29,15 @@ class EndpointRow:
     disabled_at: datetime | None
     disabled_why: str
 
+    def overlaps(self, at: datetime) -> bool:
+        """Whether the replaced secret still signs."""
+        return (
+            self.previous_secret is not None and self.previous_until is not None and at < self.previous_until
+        )
+
     def secrets(self, at: datetime) -> tuple[str, ...]:
         """The secrets that sign a webhook now, the newest first."""
-        if self.previous_secret is not None and self.previous_until is not None and at < self.previous_until:
+        if self.previous_secret is not None and self.overlaps(at):
             return self.secret, self.previous_secret
         return (self.secret,)
 
@@ -81,6 +87,12 @@ def rotate(conn: Connection, endpoint_id: int, secret: str, at: datetime) -> boo
     """Replace the secret; the old one signs too until the overlap ends. False without the endpoint."""
     values = {"previous_secret": table.c.secret, "previous_until": at + ROTATION_OVERLAP, "secret": secret}
     return conn.execute(update(table).where(table.c.id == endpoint_id).values(values)).rowcount == 1
+
+
+def forget_previous_secrets(conn: Connection, at: datetime) -> int:
+    """Delete the replaced secrets that no longer sign; returns their number."""
+    ended = update(table).where(table.c.previous_until <= at)
+    return conn.execute(ended.values(previous_secret=None, previous_until=None)).rowcount
 
 
 def remove(conn: Connection, endpoint_id: int) -> bool:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy import Connection
 
+from callreel.domain.access import Right
 from callreel.domain.events import Json
 from callreel.domain.webhook import SUBSCRIBABLE, DeliveryState, WebhookEvent
 from callreel.domain.work import Workflow
@@ -21,7 +22,8 @@ from callreel.store.audit.pending import describe
 from callreel.store.webhooks import deliveries, endpoints
 from callreel.store.webhooks.deliveries import DeliveryRow
 from callreel.store.webhooks.endpoints import EndpointRow
-from callreel.web.dependencies import Context
+from callreel.web.auth.person import Person
+from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import not_found
 from callreel.web.values import Body, RowId
 
@@ -75,9 +77,11 @@ def all_endpoints(context: Context) -> JSONResponse:
 
 
 @routes.post("/api/v1/webhooks", status_code=201)
-def add(context: Context, wanted: NewEndpoint) -> JSONResponse:
-    """Add an endpoint; only this answer contains its secret."""
+def add(context: Context, person: CurrentPerson, wanted: NewEndpoint) -> JSONResponse:
+    """Add an endpoint; only this answer contains its secret. `numbers` needs the right to read all calls."""
     _check(context, wanted.url, wanted.events)
+    if wanted.numbers:
+        _check_numbers(person)
     secret = _new_secret()
     with context.database.write() as conn:
         if len(endpoints.all_endpoints(conn)) >= MOST_ENDPOINTS:
@@ -90,9 +94,14 @@ def add(context: Context, wanted: NewEndpoint) -> JSONResponse:
 
 
 @routes.patch("/api/v1/webhooks/{endpoint_id}")
-def change(context: Context, endpoint: Endpoint, wanted: EndpointChange) -> JSONResponse:
-    """Change an endpoint."""
+def change(
+    context: Context, person: CurrentPerson, endpoint: Endpoint, wanted: EndpointChange
+) -> JSONResponse:
+    """Change an endpoint. `numbers`, and another `url` for them, need the right to read all calls."""
     _check(context, wanted.url, wanted.events)
+    moved = wanted.url is not None and wanted.url != endpoint.url
+    if wanted.numbers or (moved and endpoint.numbers and wanted.numbers is None):
+        _check_numbers(person)
     changes = wanted.model_dump(exclude_none=True, mode="json")
     disabled = changes.pop("disabled", None)
     with context.database.write() as conn:
@@ -104,6 +113,7 @@ def change(context: Context, endpoint: Endpoint, wanted: EndpointChange) -> JSON
         if row is None:
             raise not_found("endpoint")
         _describe(row)
+        describe(address_changed=moved)
     return JSONResponse(_endpoint(row))
 
 
@@ -116,11 +126,17 @@ def remove(context: Context, endpoint: Endpoint) -> Response:
 
 
 @routes.post("/api/v1/webhooks/{endpoint_id}/rotate")
-def rotate(context: Context, endpoint: Endpoint) -> JSONResponse:
-    """Replace the secret. Only this answer contains the new one; the old one signs too for a day."""
-    secret = _new_secret()
+def rotate(context: Context, endpoint: Endpoint, force: bool = False) -> JSONResponse:
+    """Replace the secret. Only this answer contains the new one; the old one signs too for a day.
+
+    Within that day it is replaced again only with `force`: the one before it stops signing at once.
+    """
+    secret, now = _new_secret(), context.clock.now()
     with context.database.write() as conn:
-        endpoints.rotate(conn, endpoint.id, secret, context.clock.now())
+        before = endpoints.get(conn, endpoint.id)
+        if before is not None and before.overlaps(now) and not force:
+            raise HTTPException(409, "The secret was replaced less than a day ago.")
+        endpoints.rotate(conn, endpoint.id, secret, now)
         row = endpoints.get(conn, endpoint.id)
     if row is None:
         raise not_found("endpoint")
@@ -150,12 +166,14 @@ def of_endpoint(context: Context, endpoint: Endpoint, before: datetime | None = 
 
 @routes.post("/api/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/send", status_code=202)
 def send_again(context: Context, endpoint: Endpoint, delivery_id: DeliveryId) -> JSONResponse:
-    """Send a webhook again, or now if it waits for its next attempt. Its id stays."""
+    """Send a webhook again, or now if it waits for its next attempt; 409 while it is being sent. Its id stays."""
     with context.database.read() as conn:
         row = deliveries.get(conn, delivery_id)
     if row is None or row.endpoint_id != endpoint.id:
         raise not_found("delivery")
     if not context.work.run_now(Workflow.DELIVER, delivery_id):
+        if context.work.unfinished(delivery_id):
+            raise HTTPException(409, "The webhook is being sent already.")
         with context.database.write() as conn:
             _order_again(conn, context, [delivery_id])
     return JSONResponse({"delivery": delivery_id}, 202)
@@ -186,6 +204,11 @@ def _check(context: Context, url: str | None, events: set[WebhookEvent] | None) 
     except AddressRefusedError as refused:
         hint = "A receiver in your own network needs CALLREEL_WEBHOOK_INSIDE_HOSTS."
         raise HTTPException(422, f"url: {refused}. {hint}") from None
+
+
+def _check_numbers(person: Person) -> None:
+    if not (person.may(Right.READ_CALLS) and person.may(Right.READ_ALL_CALLS)):
+        raise HTTPException(403, "Phone numbers in full need the right to read all calls.")
 
 
 def _new_secret() -> str:

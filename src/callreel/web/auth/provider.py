@@ -8,7 +8,6 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -17,7 +16,7 @@ import httpx2
 from callreel.domain.errors import CallreelError
 from callreel.runtime.clock import Clock
 from callreel.runtime.loopback import is_loopback
-from callreel.runtime.outgoing import AddressRefusedError, guarded
+from callreel.runtime.outgoing import AddressRefusedError, guarded, no_cookies
 from callreel.web.options import ProviderOptions
 
 SKEW_S: Final = 60
@@ -72,8 +71,9 @@ class Provider:
         self._clock = clock
         # Redirects are not followed, other hosts than the issuer's must be public, and no cookie is kept from one person's
         # sign-in to another's.
-        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-        self._http = httpx2.Client(timeout=_TIMEOUT_S, mounts=guarded(options.issuer), cookies=no_cookies)
+        self._http = httpx2.Client(
+            timeout=_TIMEOUT_S, transport=guarded(options.issuer), cookies=no_cookies()
+        )
         self._lock = threading.RLock()
         self._metadata: tuple[float, dict[str, Any]] | None = None
         self._keys: tuple[float, Any] | None = None
