@@ -10,7 +10,9 @@ from callreel.store.people import second_factors, sessions, users
 from tests.support.rows import NOON
 
 
-def test_factor_counts_once_confirmed_and_each_step_once(database: Database) -> None:
+def test_factor_counts_once_confirmed_and_each_step_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with database.write() as conn:
         ada = users.add(conn, "ada", "hash", UserRole.ADMINISTRATOR, NOON).id
         assert second_factors.start(conn, ada, "OLD") and second_factors.start(conn, ada, "SECRET")
@@ -20,6 +22,9 @@ def test_factor_counts_once_confirmed_and_each_step_once(database: Database) -> 
         assert found is not None and found.secret == "SECRET" and "SECRET" not in repr(found)
         assert second_factors.enrolled(conn) == {ada}
         assert not second_factors.start(conn, ada, "THIRD")
+        with monkeypatch.context() as late:  # it was confirmed after `start` had looked
+            late.setattr(second_factors, "get", lambda conn, user_id: None)
+            assert not second_factors.start(conn, ada, "FOURTH")
         assert [second_factors.use_step(conn, ada, step) for step in (7, 7, 6, 8)] == [
             True,
             False,

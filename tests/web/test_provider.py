@@ -1,7 +1,9 @@
 """Sign-in at an OpenID Connect provider: a real one as a process, our accounts and roles, and everything that is refused."""
 
+import asyncio
 import base64
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,12 +22,13 @@ from callreel.domain.access import Scope, UserRole
 from callreel.domain.audit import AuditAction
 from callreel.runtime.clock import Clock
 from callreel.settings import Settings
-from callreel.store.audit import trail
+from callreel.store.audit import accesses, trail
 from callreel.store.db.tables import users as user_table
 from callreel.store.people import users
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.provider import Provider, ProviderError, new_started
-from callreel.web.auth.signin import COOKIE
+from callreel.web.auth.provider_accounts import ProviderSignIn
+from callreel.web.auth.signin import COOKIE, SignIn
 from callreel.web.options import ProviderOptions
 from tests.support.installation import SteppedClock
 from tests.support.oidc_provider import ROLES, OidcProvider, oidc_provider
@@ -201,6 +204,25 @@ def test_last_administrator_is_not_demoted_by_groups(team: Team) -> None:
     assert answer.status_code == 403 and "you are the last one" in answer.text
 
 
+def test_last_administrator_is_one_who_can_sign_in(team: Team) -> None:
+    browser = team.browser(local_accounts=False)  # ada is an administrator with a local account
+    team.provider.put_person("only", preferred_username="only", groups=["it"])
+    assert team.sign_in(browser, "only").status_code == 303
+    me = browser.get("/api/v1/people/me").json()
+    refused = browser.patch(f"/api/v1/people/{me['id']}", json={"disabled": True})
+    assert refused.status_code == 409 and "last administrator" in refused.json()["error"]["message"]
+    team.provider.put_person("only", preferred_username="only", groups=["staff"])
+    answer = team.sign_in(browser, "only")
+    assert answer.status_code == 403 and "you are the last one" in answer.text
+
+
+def test_name_of_the_provider_is_one_line_of_plain_text(team: Team) -> None:
+    team.provider.put_person("odd", preferred_username="odd\r\nx\u0085y\u2028z\x00\x1b[31m", groups=["staff"])
+    browser = team.browser()
+    assert team.sign_in(browser, "odd").status_code == 303
+    assert browser.get("/api/v1/people/me").json()["name"] == "odd x y z[31m"
+
+
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])
 def test_redirect_after_sign_in_stays_on_this_site(team: Team, target: str) -> None:
     browser = team.browser()
@@ -258,6 +280,19 @@ def test_nonce_of_another_sign_in_is_refused(team: Team) -> None:
     assert answer.status_code == 502 and "its nonce is not the expected one" in answer.text
 
 
+@pytest.mark.parametrize("empty", [1, 2])
+def test_cookie_with_an_empty_part_is_refused(team: Team, empty: int) -> None:
+    browser = team.browser()
+    away = browser.get("/sign-in/provider")
+    back = team.provider.authorize(away.headers["location"], "kim-1")
+    name = "__Host-callreel_sign_in"
+    parts = browser.cookies[name].split(".", 3)
+    parts[empty] = ""
+    browser.cookies.delete(name)
+    answer = browser.get(back, headers={"Cookie": f"{name}={'.'.join(parts)}"})
+    assert answer.status_code == 502 and "did not begin in this browser" in answer.text
+
+
 @pytest.mark.parametrize(("off_s", "status"), [(-45, 303), (-120, 502), (3600 + 45, 303), (3600 + 120, 502)])
 def test_clocks_may_differ_by_a_minute(team: Team, off_s: float, status: int) -> None:
     """The provider's tokens are valid for an hour."""
@@ -289,7 +324,8 @@ def test_attempts_are_counted_before_the_provider_is_contacted(
             ).status_code
         )
     assert statuses == [502] * 50 + [429] * 2 and len(asked) == 50
-    assert browser.post("/sign-in", data={"name": "ada", "password": PASSWORD}).status_code == 429
+    entered = browser.post("/sign-in", data={"name": "ada", "password": PASSWORD})
+    assert entered.status_code == 303, "a broken provider does not lock out a local administrator"
 
 
 def test_local_accounts_can_be_switched_off(team: Team) -> None:
@@ -373,8 +409,8 @@ def provider_key() -> RSAKey:
     return RSAKey.generate_key(2048, auto_kid=True)
 
 
-def checker(monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[[str], dict[str, Any]], RSAKey]:
-    """The check of ID tokens for the nonce `n`, and the key of a provider whose documents are these."""
+def checker(monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[..., dict[str, Any]], RSAKey]:
+    """The check of ID tokens, for the nonce `n` if no other is given, and the key of a provider whose documents are these."""
     key = provider_key()
     documents = {
         "configuration": {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"},
@@ -382,7 +418,79 @@ def checker(monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[[str], dict[str, 
     }
     monkeypatch.setattr(Provider, "_json", lambda provider, what, address, headers=None: documents[what])
     provider = Provider(ProviderOptions(ISSUER, "me", "s" * 32, roles=ROLES), SteppedClock())
-    return lambda token: provider._checked(token, "n", "access"), key
+    return lambda token, nonce="n": provider._checked(token, nonce, "access"), key
+
+
+def test_an_empty_nonce_does_not_switch_off_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    check, key = checker(monkeypatch)
+    now = int(SteppedClock().now().timestamp())
+    claims = {"iss": ISSUER, "aud": "me", "sub": "kim", "iat": now, "exp": now + 60}
+    for sent in ({}, {"nonce": ""}, {"nonce": "n"}):
+        with pytest.raises(ProviderError, match="its nonce is not the expected one"):
+            check(jwt.encode({"alg": "RS256", "kid": key.kid}, {**claims, **sent}, key), "")
+
+
+def test_new_key_by_the_old_name_is_fetched_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, key = SteppedClock(), provider_key()
+    new = RSAKey.generate_key(2048, {"kid": str(key.kid)})
+    documents = {
+        "configuration": {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"},
+        "keys": KeySet([key]).as_dict(private=False),
+    }
+    monkeypatch.setattr(Provider, "_json", lambda provider, what, address, headers=None: documents[what])
+    provider = Provider(ProviderOptions(ISSUER, "me", "s" * 32, roles=ROLES), clock)
+    now = int(clock.now().timestamp())
+    claims = {"iss": ISSUER, "aud": "me", "sub": "kim", "nonce": "n", "iat": now, "exp": now + 60}
+    old_token, token = (jwt.encode({"alg": "RS256", "kid": key.kid}, claims, by) for by in (key, new))
+    assert provider._checked(old_token, "n", "access")["sub"] == "kim"
+    documents["keys"] = KeySet([new]).as_dict(private=False)
+    with pytest.raises(ProviderError, match="BadSignatureError"):
+        provider._checked(token, "n", "access")
+    clock.step(61)
+    assert provider._checked(token, "n", "access")["sub"] == "kim"
+
+
+def test_failed_discovery_is_remembered_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def fail(provider: Provider, what: str, address: str, headers: object = None) -> None:
+        asked.append(what)
+        raise ProviderError("cannot read it")
+
+    monkeypatch.setattr(Provider, "_json", fail)
+    clock = SteppedClock()
+    provider = Provider(ProviderOptions(ISSUER, "me", "s" * 32, roles=ROLES), clock)
+    for step_s, requests in ((0, 1), (9, 1), (2, 2)):
+        clock.step(step_s)
+        with pytest.raises(ProviderError, match="cannot read it"):
+            provider.begin(new_started(), BACK)
+        assert len(asked) == requests
+
+
+async def test_a_provider_that_does_not_answer_holds_few_threads(
+    place: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, names = threading.Event(), set()
+
+    def hang(provider: Provider, started: object, redirect_url: str) -> str:
+        names.add(threading.current_thread().name)
+        assert answers.wait(30)
+        return "there"
+
+    monkeypatch.setattr(Provider, "begin", hang)
+    options = ProviderOptions(ISSUER, "me", "s" * 32, roles=ROLES)
+    context = WebContext(place.database, place.blobs, place.bus, WebOptions())
+    sign_in = ProviderSignIn(context, options, SignIn(context))
+    waiting = [asyncio.create_task(sign_in.begin(new_started(), BACK)) for _ in range(20)]
+    await asyncio.sleep(0)  # each begins
+    try:
+        with pytest.raises(ProviderError, match="too many sign-ins wait"):
+            await sign_in.begin(new_started(), BACK)
+    finally:
+        answers.set()
+    assert await asyncio.gather(*waiting) == ["there"] * 20
+    assert len(names) <= 4 and all(name.startswith("sign-in provider") for name in names)
+    assert await sign_in.begin(new_started(), BACK) == "there"
 
 
 def test_faults_of_the_configuration_are_one_line(
@@ -428,9 +536,21 @@ def test_highest_role_of_the_groups_counts() -> None:
 
 def test_the_trail_has_an_entry_for_a_refused_sign_in(team: Team) -> None:
     browser = team.browser()
-    assert browser.get("/sign-in/provider/callback?code=x&state=y").status_code == 502
-    ada = enter(browser, team.place, "ada")
-    assert AuditAction.SIGN_IN_FAILED in ada.get("/audit").text
+
+    def failed() -> int:
+        accesses.settle(team.place.database, Clock().now() + timedelta(hours=1))
+        return sum(one.action == AuditAction.SIGN_IN_FAILED for one in team.entries())
+
+    for cookie in ("", "__Host-callreel_sign_in=a.n.v.%2F"):
+        answer = browser.get(
+            "/sign-in/provider/callback?code=x&state=y", headers={"Cookie": cookie} if cookie else {}
+        )
+        assert answer.status_code == 502 and "did not begin in this browser" in answer.text
+        assert failed() == 0, "any page could cause it"
+    away = browser.get("/sign-in/provider")
+    state = parse_qs(urlsplit(away.headers["location"]).query)["state"][0]
+    assert browser.get("/sign-in/provider/callback", params={"code": "x", "state": state}).status_code == 502
+    assert failed() == 1
 
 
 def test_user_of_the_provider_has_no_password(team: Team) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import update
 from callreel.domain.access import Scope, SecondFactor
 from callreel.store.audit import accesses, trail
 from callreel.store.db.tables import users as user_table
-from callreel.store.people import second_factors, users
+from callreel.store.people import second_factors, sessions, users
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth import totp
 from callreel.web.auth.attempts import TooManyAttemptsError
@@ -221,6 +221,29 @@ def test_codes_are_replaced_and_the_factor_removed_with_a_code(browser: Browser,
     assert send(sam, codes[1], "/me/second-factor/remove") == 422
     assert send(sam, app.at(clock.now()), "/me/second-factor/remove") == 303
     assert enter(browser()) == "/"
+
+
+def test_enrolment_ends_the_persons_other_sessions(browser: Browser, clock: SteppedClock) -> None:
+    sam, thief, zoe = browser(), browser(), browser()
+    enter(thief)
+    enter(zoe, "zoe")
+    enrol(sam, clock)
+    assert not signed_in(thief), "it began with the password alone"
+    assert signed_in(sam) and signed_in(zoe)
+
+
+def test_sign_in_that_ended_while_its_code_was_checked_opens_no_session(
+    browser: Browser, clock: SteppedClock, place: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, _ = enrol(browser(), clock)
+    other = browser()
+    enter(other)
+    before = actions(place)
+    with monkeypatch.context() as ended:
+        ended.setattr(sessions, "end", lambda conn, session_id, user_id=None: None)
+        assert send(other, app.at(clock.now())) == 401 and not signed_in(other)
+    assert actions(place) == before, "no entry of a sign-in"
+    assert send(other, app.at(clock.now())) == 303, "the transaction was taken back"
 
 
 def test_required_role_sets_it_up_before_anything_else(

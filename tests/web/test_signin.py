@@ -1,6 +1,7 @@
 """Signing in and out, as a browser sees it and in the database."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -8,6 +9,7 @@ from sqlalchemy import select
 
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.db.tables import sessions, users
+from callreel.store.people import users as people
 from callreel.web.app import WebContext, WebOptions
 from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.passwords import PasswordError, hash_password, verify_password
@@ -130,3 +132,22 @@ async def test_waiting_hashes_are_bounded(place: Seed) -> None:
     guesses = [sign_in.enter(f"name {number}", "guess", f"10.0.1.{number}") for number in range(60)]
     answers = await asyncio.gather(*guesses, return_exceptions=True)
     assert [answer for answer in answers if not isinstance(answer, TooManyAttemptsError)] == [None] * 40
+
+
+@pytest.mark.parametrize("change", [{"password_hash": "another"}, {"disabled": True}])
+async def test_sign_in_in_flight_does_not_outlive_a_change_of_the_account(
+    place: Seed, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    sign_in = SignIn(WebContext(place.database, place.blobs, place.bus, WebOptions()))
+
+    async def proven_before(name: str, password: str, address: str) -> people.UserRow | None:
+        found = await SignIn.proven(sign_in, name, password, address)
+        assert found is not None
+        with place.database.write() as conn:
+            people.change(conn, found.id, **change)
+        return found
+
+    monkeypatch.setattr(sign_in, "proven", proven_before)
+    assert await sign_in.enter("sam", PASSWORD, "10.0.0.1") is None
+    with place.database.read() as conn:
+        assert conn.execute(select(sessions.c.id)).all() == []

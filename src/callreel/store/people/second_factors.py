@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
+from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_one
 from callreel.store.db.tables import recovery_codes, second_factors
 from callreel.store.people import sessions
@@ -39,9 +40,10 @@ def start(conn: Connection, user_id: int, secret: str) -> bool:
     """Store a secret to be confirmed, in place of an older unconfirmed one; False if one is confirmed already."""
     if get(conn, user_id) is not None:
         return False
-    conn.execute(delete(second_factors).where(second_factors.c.user_id == user_id))
-    conn.execute(insert(second_factors).values(user_id=user_id, secret=secret))
-    return True
+    # Only an unconfirmed one: another session may have confirmed it since it was read.
+    unconfirmed = (second_factors.c.user_id == user_id, second_factors.c.confirmed_at.is_(None))
+    conn.execute(delete(second_factors).where(*unconfirmed))
+    return insert_new(conn, second_factors, {"user_id": user_id, "secret": secret})
 
 
 def confirm(conn: Connection, user_id: int, at: datetime) -> None:

@@ -99,6 +99,12 @@ def end_all(conn: Connection, user_id: int) -> int:
     return conn.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
 
 
+def end_others(conn: Connection, user_id: int, token_hash: str) -> int:
+    """Sign a person out everywhere but in the session of this token; returns the number of ended sessions."""
+    others = (sessions.c.user_id == user_id, sessions.c.token_hash != token_hash)
+    return conn.execute(delete(sessions).where(*others)).rowcount
+
+
 def _open(at: datetime, idle_s: float | None, *, due: bool = False) -> list[ColumnElement[bool]]:
     idle = [] if idle_s is None else [sessions.c.last_seen_at > at - timedelta(seconds=idle_s)]
     valid = [sessions.c.expires_at > at, users.c.disabled.is_(False), *idle]

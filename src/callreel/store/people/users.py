@@ -80,10 +80,12 @@ def change(
     password_hash: str | None = None,
     role: UserRole | None = None,
     disabled: bool | None = None,
+    local_accounts: bool = True,
 ) -> UserRow | None:
     """Change what is given; None if the id is unknown. A new password and disabling the account end all its sessions.
 
-    Raises LastAdministratorError instead of leaving an installation without an administrator.
+    Raises LastAdministratorError instead of leaving an installation without an administrator who can sign in: without
+    `local_accounts` only those of the provider can.
     """
     advisory_lock(conn, _PEOPLE_LOCK)
     known = get(conn, user_id)
@@ -92,7 +94,8 @@ def change(
     stays = (role or known.role) is UserRole.ADMINISTRATOR and not (
         known.disabled if disabled is None else disabled
     )
-    if _is_administrator(known) and not stays and _administrators(conn) == 1:
+    counts = _is_administrator(known) and (local_accounts or known.subject is not None)
+    if counts and not stays and _administrators(conn, local_accounts=local_accounts) == 1:
         raise LastAdministratorError("this is the last administrator; appoint another one first")
     given = {"password_hash": password_hash, "role": role, "disabled": disabled}
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -101,6 +104,11 @@ def change(
     if password_hash is not None or disabled:
         sessions.end_all(conn, user_id)
     return get(conn, user_id)
+
+
+def lock(conn: Connection, user_id: int) -> None:
+    """Let changes of the account wait until this transaction ends, and wait for those that began. SQLite has one writer."""
+    conn.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True))
 
 
 def get(conn: Connection, user_id: int) -> UserRow | None:
@@ -139,6 +147,8 @@ def _is_administrator(row: UserRow) -> bool:
     return row.role is UserRole.ADMINISTRATOR and not row.disabled
 
 
-def _administrators(conn: Connection) -> int:
-    active = (users.c.role == UserRole.ADMINISTRATOR, users.c.disabled.is_(False))
+def _administrators(conn: Connection, *, local_accounts: bool) -> int:
+    active = [users.c.role == UserRole.ADMINISTRATOR, users.c.disabled.is_(False)]
+    if not local_accounts:
+        active.append(users.c.subject.is_not(None))
     return conn.execute(select(func.count()).select_from(users).where(*active)).scalar_one()

@@ -163,8 +163,9 @@ def _update(
         if password_hash is not None and known is not None and known.subject is not None:
             raise RequestConflictError("this account has no password; it signs in at the provider")
         row = users.change(
-            conn, person_id, password_hash=password_hash, role=change.role, disabled=change.disabled
-        )
+            conn, person_id, password_hash=password_hash, role=change.role, disabled=change.disabled,
+            local_accounts=context.options.local_accounts,
+        )  # fmt: skip
         if row is not None:
             given = change.model_dump(mode="json", include={"role", "disabled"}, exclude_none=True)
             describe(subject=row.name, password=password_hash is not None, **given)

@@ -17,14 +17,17 @@ from callreel.domain.errors import CallreelError
 from callreel.runtime.clock import Clock
 from callreel.runtime.loopback import is_loopback
 from callreel.runtime.outgoing import AddressRefusedError, guarded, no_cookies
+from callreel.store.db.types import storable_text
 from callreel.web.options import ProviderOptions
 
 SKEW_S: Final = 60
 """How far the clocks of the provider and of this machine may differ."""
 _TIMEOUT_S: Final = 10.0
 _METADATA_S: Final = 3600.0
+_FAILURE_S: Final = 10.0
+"""A provider whose configuration could not be read is not asked again for this long."""
 _KEYS_S: Final = 60.0
-"""Keys that a token names and that are unknown are fetched again at most this often."""
+"""Keys are fetched again at most this often, when a token names an unknown one or its signature does not fit."""
 _ALGORITHMS: Final = (
     "RS256",
     "RS384",
@@ -76,6 +79,7 @@ class Provider:
         )
         self._lock = threading.RLock()
         self._metadata: tuple[float, dict[str, Any]] | None = None
+        self._failure: tuple[float, str] | None = None
         self._keys: tuple[float, Any] | None = None
 
     def begin(self, started: Started, redirect_url: str) -> str:
@@ -98,7 +102,7 @@ class Provider:
             claims = {**self._user_info(claims["sub"], tokens.get("access_token")), **claims}
         groups = claims.get(self._options.groups_claim, ())
         listed = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
-        name = _name_in(claims) or str(claims["sub"])
+        name = _name_in(claims) or _plain(str(claims["sub"]))
         return Identity(str(claims["sub"]), name, frozenset(map(str, listed)), id_token)
 
     def sign_out_url(self, id_token: str, back_to: str) -> str | None:
@@ -150,15 +154,27 @@ class Provider:
     def _discovered(self) -> dict[str, Any]:
         with self._lock:
             now_s = self._clock.monotonic_s()
-            if self._metadata is None or now_s - self._metadata[0] > _METADATA_S:
-                address = f"{self._options.issuer.rstrip('/')}/.well-known/openid-configuration"
-                found = self._json("configuration", address)
-                if found.get("issuer") != self._options.issuer:
-                    raise ProviderError(
-                        f"the provider calls itself {str(found.get('issuer'))[:200]}; set CALLREEL_OIDC_ISSUER to exactly that"
-                    )
-                self._metadata = now_s, found
-            return self._metadata[1]
+            if self._metadata is not None and now_s - self._metadata[0] <= _METADATA_S:
+                return self._metadata[1]
+            if self._failure is not None and now_s - self._failure[0] <= _FAILURE_S:
+                raise ProviderError(self._failure[1])
+            try:
+                found = self._discover()
+            except ProviderError as error:
+                # The time is read again: it may have waited for the timeout, and others wait for the lock.
+                self._failure = self._clock.monotonic_s(), str(error)
+                raise
+            self._metadata = now_s, found
+            return found
+
+    def _discover(self) -> dict[str, Any]:
+        address = f"{self._options.issuer.rstrip('/')}/.well-known/openid-configuration"
+        found = self._json("configuration", address)
+        if found.get("issuer") != self._options.issuer:
+            raise ProviderError(
+                f"the provider calls itself {str(found.get('issuer'))[:200]}; set CALLREEL_OIDC_ISSUER to exactly that"
+            )
+        return found
 
     def _endpoint(self, name: str) -> str:
         found = self._discovered().get(name)
@@ -247,18 +263,20 @@ class Provider:
             ) from None
         except (JoseError, ValueError) as error:
             raise ProviderError(f"the ID token is not valid: {_fault(error)}") from None
+        if not nonce or claims.get("nonce") != nonce:  # Authlib checks no nonce if it is given an empty one
+            raise ProviderError("the ID token is not valid: its nonce is not the expected one")
         return dict(claims)
 
     def _verified(self, id_token: str) -> Any:
         from joserfc import jwt
-        from joserfc.errors import InvalidKeyIdError
+        from joserfc.errors import BadSignatureError, InvalidKeyIdError
 
         with self._lock:
             keys = self._keys[1] if self._keys else self._fetch_keys()
         algorithms = self._algorithms()
         try:
             return jwt.decode(id_token, keys, algorithms=algorithms)
-        except InvalidKeyIdError:  # the provider has a new key
+        except (InvalidKeyIdError, BadSignatureError):  # the provider has a new key, perhaps by the old name
             with self._lock:
                 if self._keys and self._clock.monotonic_s() - self._keys[0] < _KEYS_S:
                     raise
@@ -292,7 +310,12 @@ def new_started() -> Started:
 def _name_in(claims: Mapping[str, Any]) -> str:
     """What people call the person: the first of these claims."""
     found = (claims.get(name) for name in ("preferred_username", "email", "name"))
-    return next((value for value in found if isinstance(value, str) and value.strip()), "")
+    return next((name for value in found if isinstance(value, str) and (name := _plain(value))), "")
+
+
+def _plain(text: str) -> str:
+    """`text` in one line, without control characters."""
+    return " ".join(storable_text(text).split())
 
 
 def error_code(error: object) -> str:

@@ -4,8 +4,11 @@ An account belongs to the provider's `sub`, never to a name: a name at the provi
 """
 
 import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
@@ -14,11 +17,17 @@ from callreel.runtime.secret_tokens import token_hash
 from callreel.store.audit.pending import describe, record_also
 from callreel.store.people import sessions, users
 from callreel.store.people.users import LastAdministratorError, UserRow
+from callreel.web.auth.attempts import AttemptLimit
 from callreel.web.auth.provider import Identity, Provider, ProviderError, Started
 from callreel.web.auth.signin import SignIn
 from callreel.web.options import ProviderOptions, WebContext
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _CONCURRENT: Final = 4
+_MOST_WAITING: Final = 20
+"""Sign-ins and sign-outs that ask the provider or wait for it; more are refused at once."""
 _LONGEST_ID_TOKEN: Final = 8192
 """A longer one is not kept: it would not fit the address of the sign-out."""
 
@@ -47,32 +56,42 @@ class ProviderSignIn:
     def __init__(self, context: WebContext, options: ProviderOptions, sign_in: SignIn) -> None:
         self.provider = Provider(options, context.clock)
         self._options = options
+        self._local_accounts = context.options.local_accounts
         self._database = context.database
         self._clock = context.clock
         self._sign_in = sign_in
-        self._requests = asyncio.Semaphore(_CONCURRENT)
+        self._attempts = AttemptLimit(limit=50)
+        self._threads = ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="sign-in provider")
+        self._waiting = 0
 
     async def begin(self, started: Started, redirect_url: str) -> str:
         """Where to send the browser."""
-        async with self._requests:
-            return await asyncio.to_thread(self.provider.begin, started, redirect_url)
+        return await self._in_thread(self.provider.begin, started, redirect_url)
 
     async def enter(self, started: Started, arrival: Arrival) -> str:
-        """A new session's token. Attempts are counted by address before the provider is asked."""
-        attempts, now_s = self._sign_in.address_attempts, self._clock.monotonic_s()
-        attempts.begin(arrival.address, now_s)
-        async with self._requests:
-            identity = await asyncio.to_thread(
-                self.provider.finish, started, arrival.code, arrival.redirect_url
-            )
+        """A new session's token. Attempts are counted by address before the provider is asked, apart from those with a
+        password: while the provider fails, an administrator with a local account signs in."""
+        now_s = self._clock.monotonic_s()
+        self._attempts.begin(arrival.address, now_s)
+        identity = await self._in_thread(self.provider.finish, started, arrival.code, arrival.redirect_url)
         token = await asyncio.to_thread(self._enter, identity, arrival)
-        attempts.forgive(arrival.address, now_s)
+        self._attempts.forgive(arrival.address, now_s)
         return token
 
     async def sign_out_url(self, id_token: str, back_to: str) -> str | None:
         """Where to end the session at the provider, too."""
-        async with self._requests:
-            return await asyncio.to_thread(self.provider.sign_out_url, id_token, back_to)
+        return await self._in_thread(self.provider.sign_out_url, id_token, back_to)
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what asks the provider in threads of its own: nothing else waits for a provider that does not answer."""
+        if self._waiting >= _MOST_WAITING:
+            raise ProviderError("too many sign-ins wait for the provider; try again in a few seconds")
+        self._waiting += 1
+        try:
+            call = functools.partial(work, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        finally:
+            self._waiting -= 1
 
     def _enter(self, identity: Identity, arrival: Arrival) -> str:
         role = self._options.role_of(identity.groups)
@@ -93,7 +112,7 @@ class ProviderSignIn:
                 record_also(conn, AuditAction.PERSON_ADDED, user.name, role=role.value, provider=True)
             elif user.role is not role:
                 try:
-                    users.change(conn, user.id, role=role)
+                    users.change(conn, user.id, role=role, local_accounts=self._local_accounts)
                 except LastAdministratorError:
                     raise ProviderRefusedError(
                         "your groups no longer make you an administrator, and you are the last one", user.name

@@ -13,9 +13,10 @@ from markupsafe import Markup
 from sqlalchemy import Connection
 
 from callreel.domain.audit import AuditAction
+from callreel.domain.errors import CallreelError
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.audit.pending import describe, record_also
-from callreel.store.people import second_factors, sessions
+from callreel.store.people import second_factors, sessions, users
 from callreel.store.people.sessions import SessionRow
 from callreel.web.auth import totp
 from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
@@ -41,6 +42,10 @@ class State:
     codes_left: int
 
 
+class _SignInEndedError(CallreelError):
+    """The sign-in that waited for its code was ended at the same time. Takes the transaction back, with its entry."""
+
+
 class SecondFactors:
     """One a server. Methods with a code give None or False for a wrong or used one, and raise TooManyAttemptsError."""
 
@@ -59,16 +64,20 @@ class SecondFactors:
         secret = totp.new_secret()
         if not await asyncio.to_thread(self._start, user_id, secret):
             return None
-        return Enrolment(totp.grouped(secret), totp.qr_code(secret, name, self._title))
+        qr_code = await asyncio.to_thread(totp.qr_code, secret, name, self._title)
+        return Enrolment(totp.grouped(secret), qr_code)
 
-    async def confirm(self, user_id: int, code: str, address: str) -> list[str] | None:
-        """Enrol with a code of the app; returns the recovery codes."""
+    async def confirm(self, user_id: int, code: str, address: str, token: str) -> list[str] | None:
+        """Enrol with a code of the app; returns the recovery codes. Ends all sessions but the one of `token`: the others
+        began with the password alone."""
 
         def enrol(conn: Connection) -> list[str] | None:
+            users.lock(conn, user_id)
             found = second_factors.of_any_state(conn, user_id)
             if found is None or found.confirmed_at is not None or not self._app_code(conn, user_id, code):
                 return None
             second_factors.confirm(conn, user_id, self._clock.now())
+            sessions.end_others(conn, user_id, token_hash(token))
             return _with_new_codes(conn, user_id)
 
         return await self._attempt(user_id, address, enrol)
@@ -82,15 +91,20 @@ class SecondFactors:
 
         def open_session(conn: Connection) -> str | None:
             describe(actor=due.name)
+            users.lock(conn, due.user_id)
             still = sessions.find_due(conn, due.token_hash, self._clock.now())
             how = self._accepted(conn, due.user_id, code) if still else None
             if how is None:
                 return None
-            sessions.end(conn, due.id)
+            if sessions.end(conn, due.id) is None:
+                raise _SignInEndedError
             describe(second_factor=how)
             return self._sign_in.add_session(conn, due.user_id, address, device)
 
-        return await self._attempt(due.user_id, address, open_session)
+        try:
+            return await self._attempt(due.user_id, address, open_session)
+        except _SignInEndedError:
+            return None
 
     async def replace_recovery_codes(self, user_id: int, code: str, address: str) -> list[str] | None:
         """New recovery codes; the old ones are not valid any more."""

@@ -87,7 +87,7 @@ class SignIn:
         if user is None:
             return None
         describe(actor=user.name)
-        return await asyncio.to_thread(self._enter, user.id, address, device)
+        return await asyncio.to_thread(self._enter, user, address, device)
 
     async def proven(self, name: str, password: str, address: str) -> UserRow | None:
         """The user, if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
@@ -190,12 +190,17 @@ class SignIn:
         with self._database.read() as conn:
             return users.get_by_name(conn, name)
 
-    def _enter(self, user_id: int, address: str, device: str) -> NewSession:
+    def _enter(self, user: UserRow, address: str, device: str) -> NewSession | None:
+        """A session of the `user` whose password was right; None if the account has changed while it was hashed."""
         with self._database.write() as conn:
-            due = self.second_factor is not SecondFactor.OFF and second_factors.get(conn, user_id) is not None
+            users.lock(conn, user.id)
+            now = users.get(conn, user.id)
+            if now is None or now.disabled or now.password_hash != user.password_hash:
+                return None
+            due = self.second_factor is not SecondFactor.OFF and second_factors.get(conn, user.id) is not None
             if due:
                 describe(action=AuditAction.PASSWORD_ACCEPTED)
-            token = self.add_session(conn, user_id, address, device, second_factor_due=due)
+            token = self.add_session(conn, user.id, address, device, second_factor_due=due)
         return NewSession(token, CODE_S if due else self.session_s, due)
 
     def _open(self, user_id: int, address: str, device: str) -> str:

@@ -74,6 +74,9 @@ async def come_back(
         raise not_found("provider")
     try:
         started, target = _kept(request.cookies.get(_cookie_name(context), ""), state)
+    except ProviderError as error:  # no entry in the trail: any page could cause such requests
+        return _failed(page, error)
+    try:
         provider.provider.check_issuer(request.query_params.get("iss"))
         if not code:
             reason = error_code(request.query_params.get("error", ""))
@@ -110,7 +113,8 @@ def _cookie_name(context: WebContext) -> str:
 def _kept(cookie: str, state: str) -> tuple[Started, str]:
     """What the cookie has of the sign-in with this `state`, and where it leads. Raises ProviderError."""
     parts = cookie.split(".", 3)
-    if len(parts) != 4 or not state or not hmac.compare_digest(parts[0].encode(), state.encode()):
+    if len(parts) != 4 or not all(parts) or not hmac.compare_digest(parts[0].encode(), state.encode()):
+        # An empty part would switch off its check: the cookie is the browser's own.
         raise ProviderError(
             "this sign-in did not begin in this browser, or more than ten minutes ago; try again"
         )

@@ -14,6 +14,7 @@ from callreel.domain.access import SecondFactor
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.person import Person
 from callreel.web.auth.second_factor import Enrolment, SecondFactors
+from callreel.web.auth.signin import session_token
 from callreel.web.dependencies import (
     AuditService,
     Context,
@@ -70,7 +71,8 @@ async def confirm(
     code: Code,
 ) -> HTMLResponse:
     user_id = _own_id(context, person)
-    codes = await factors.confirm(user_id, code, client_network(request))
+    token = session_token(request.scope) or ""
+    codes = await factors.confirm(user_id, code, client_network(request), token)
     if codes is None:
         await _refused(auditor, request, person)
         problem = "Wrong code. Enter the newest code of the app, or start again."
