@@ -16,7 +16,7 @@ from callreel.simulator.scenario import CallScript
 from callreel.simulator.sound.voices import load_voice, shipped_voice
 from callreel.web.auth.signin import COOKIE
 from tests.end_to_end.house import ACCOUNT, AUTH_TOKEN, TECHNICIAN, House
-from tests.web.route_table import TABLE
+from tests.web.route_table import TABLE, filled
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -108,7 +108,7 @@ def _call_and_review(day: Day) -> None:
         assert answer.is_success, (path, answer.text)
         day.shown[f"{method} {path}"] = answer.text
     paths = {
-        route.path.format(call_id=call["call_id"], name="1", ending=ending, sha256="0" * 64)
+        filled(route.path, call_id=call["call_id"], ending=ending)
         for route in TABLE
         if route.method == "GET" and not route.path.endswith("events")
         for ending in ("txt", "srt", "vtt", "json", "csv")

@@ -5,6 +5,7 @@ will do, `SESSION` if none will, else a scope, or a pattern of scopes of which o
 use the route, for the call of `tests/support/seed.py:DONE` and with `json` or `form` as the body.
 """
 
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 from tests.web.carrier_side import ROUTES as CARRIER_FORMS
@@ -33,6 +34,11 @@ class Route(NamedTuple):
     status: int | tuple[int, ...] = 200
     json: dict[str, Any] | None = None
     form: dict[str, str] | None = None
+
+
+def filled(path: str, **values: str) -> str:
+    """A route's path with `values` for its parameters, and the number 1 for those that are not given."""
+    return path.format_map(defaultdict(lambda: "1", {"sha256": "0" * 64, **values}))
 
 
 _CALL, _API_CALL = "/calls/{call_id}", "/api/v1/calls/{call_id}"
