@@ -268,7 +268,10 @@ def test_hostile_text_stays_text_in_every_answer(poisoned: Poisoned) -> None:
         answer = ada.get(path)
         kind = answer.headers.get("content-type", "").partition(";")[0]
         assert answer.headers["x-content-type-options"] == "nosniff" and "pwned" not in answer.headers
-        assert (kind == "text/html") is (path in PAGES) or path.startswith(("/sign-in", "/welcome")), (path, kind)
+        assert (kind == "text/html") is (path in PAGES) or path.startswith(("/sign-in", "/welcome")), (
+            path,
+            kind,
+        )
         if answer.status_code != 200 or kind in ("text/html", "audio/wav"):
             continue
         if kind == "application/json":
