@@ -33,10 +33,10 @@ def speech_strip(measures: Any) -> SpeechStrip | None:
     if not measures or not measures["end_ms"]:
         return None
 
-    end_ms: int = measures["end_ms"]
+    length_ms: int = measures["end_ms"]
 
     def place(position_ms: int) -> int:
-        return round(WIDTH * position_ms / end_ms)
+        return round(WIDTH * position_ms / length_ms)
 
     lanes = {}
     for role, (top, height) in _LANES.items():
