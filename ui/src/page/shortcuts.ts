@@ -13,10 +13,10 @@ export interface Shortcut {
 const registered: Shortcut[] = [];
 const KEY_LABELS: Record<string, string> = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 
-/** Add shortcuts; one with the same key is replaced. */
+/** Add shortcuts; one with the same key and label is replaced. Of several with a key, one whose condition holds comes first. */
 export function addShortcuts(...added: Shortcut[]): void {
   for (const shortcut of added) {
-    const at = registered.findIndex((old) => old.key === shortcut.key);
+    const at = registered.findIndex((old) => old.key === shortcut.key && old.label === shortcut.label);
     if (at < 0) registered.push(shortcut);
     else registered[at] = shortcut;
   }
@@ -35,7 +35,8 @@ export function startShortcuts(): void {
   addShortcuts({ key: "?", label: "Show or hide this list", run: toggleHelp });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target, event.key)) return;
-    const shortcut = registered.find((one) => one.key === event.key && (one.when?.() ?? true));
+    const ours = registered.filter((one) => one.key === event.key && (one.when?.() ?? true));
+    const shortcut = ours.find((one) => one.when) ?? ours[0];
     if (!shortcut) return;
     event.preventDefault();
     shortcut.run();
