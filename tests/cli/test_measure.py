@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+from sqlalchemy import delete
+
 from callreel.store.calls import measures
+from callreel.store.db import tables
 from tests.support.program import callreel, the_line
 from tests.support.seed import DONE, SUSPECT, seed
 
 
 def test_earlier_calls_are_measured_once(tmp_path: Path) -> None:
     place = seed(tmp_path)
+    with place.database.write() as conn:
+        conn.execute(delete(tables.measures))
     settings = {
         "CALLREEL_DATA_DIR": str(tmp_path / "data"),
         "CALLREEL_DATABASE_URL": f"sqlite:///{tmp_path / 'callreel.db'}",

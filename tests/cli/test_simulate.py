@@ -60,9 +60,11 @@ def until_up(url: str, server: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.mark.slow
-def test_doctor_reports_no_problem_and_changes_nothing(folder: Path, settings: dict[str, str]) -> None:
+def test_doctor_reports_an_unreachable_carrier_only(folder: Path, settings: dict[str, str]) -> None:
     run = callreel("doctor", folder=folder, extra=settings)
-    assert run.returncode == 0, run.stdout
+    assert run.returncode == 1
+    [problem] = [line for line in run.stdout.splitlines() if line.startswith("✗")]
+    assert problem.startswith(f"✗ carrier: not checked at {settings['CALLREEL_CARRIER_API_URL']}"), run.stdout
     for what in ("server", "signed voice request", "signed callback", "unsigned callback", "media socket"):
         assert f"✓ {what}: " in run.stdout
     wrong = callreel("doctor", folder=folder, extra={**settings, "TWILIO_AUTH_TOKEN": "another-token"})

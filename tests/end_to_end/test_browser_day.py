@@ -150,6 +150,7 @@ def test_agents_day(office: Office, album: Album) -> None:
         expect(watcher.locator("#head .badge")).to_have_text(GOOD, timeout=CHECKED_MS)
         expect(watcher.locator("#layers .light.done")).to_have_count(3)
         expect(watcher.locator("call-review[data-ready]")).to_be_attached()
+        expect(watcher.locator("#measures")).to_be_visible(timeout=CHECKED_MS)  # the stage after the verdict
         assert_same_as_reloaded(watcher)
     call = house.client.get(f"/api/v1/calls/{call_id}?words=true").json()
     word = clear_word(house.client, call)

@@ -44,6 +44,7 @@ def test_call_is_one_trace_from_voice_request_to_verdict(
         recorded.engine().work_on(Workflow.DOWNLOAD, SID)
     assert names(spans) == [
         "voice request", "stream", "stage download", "stage split", "stage transcribe", "stage compare",
+        "stage measure",
     ]  # fmt: skip
     found = spans.get_finished_spans()
     assert len({one.context.trace_id for one in found}) == 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from callreel.domain.errors import SettingsError
+from callreel.domain.errors import CallreelError, SettingsError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -86,6 +86,25 @@ def _event(action: AuditAction, by: str, **values: Any) -> AuditEvent:
     from callreel.runtime.clock import Clock
 
     return AuditEvent(Clock().now(), action, by, Via.COMMAND_LINE, **values)
+
+
+def each_call(call_ids: Iterable[CallId], work: Callable[[CallId], str], done: str) -> None:
+    """Do `work` with each call, print what it returns, then how many are `done`; a failed call does not end the rest.
+
+    Exits with 1 if a call failed, else with 0.
+    """
+    failed = total = 0
+    for call_id in call_ids:
+        try:
+            result = work(call_id)
+        except CallreelError as error:
+            failed += 1
+            result = f"failed: {error}"
+        else:
+            total += 1
+        typer.echo(f"{call_id}\t{result}")
+    report(f"{total} calls {done}, {failed or 'none'} failed")
+    raise typer.Exit(1 if failed else 0)
 
 
 def report(text: str, *, err: bool = False) -> None:

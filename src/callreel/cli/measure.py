@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from callreel.cli.command import offline, report
-from callreel.domain.errors import CallreelError
+from callreel.cli.command import each_call, offline
 
 
 def measure(
@@ -27,7 +26,6 @@ def measure(
 
     - `callreel measure 3f9c0a1b2c3d`
     """
-    failed = total = 0
     with offline() as (settings, installation):
         from callreel.app.measuring import measuring_of
         from callreel.store.calls import measures
@@ -35,14 +33,8 @@ def measure(
         measuring = measuring_of(settings, installation)
         with installation.database.read() as conn:
             selected = measures.unmeasured(conn, again=again)
-        for call_id in [installation.existing_call(call)] if call else selected:
-            try:
-                turns = measuring.measure(call_id)
-            except CallreelError as error:
-                failed += 1
-                typer.echo(f"{call_id}\tfailed: {error}")
-                continue
-            total += 1
-            typer.echo(f"{call_id}\t{turns} turns")
-    report(f"{total} calls measured, {failed or 'none'} failed")
-    raise typer.Exit(1 if failed else 0)
+        each_call(
+            [installation.existing_call(call)] if call else selected,
+            lambda call_id: f"{measuring.measure(call_id)} turns",
+            "measured",
+        )

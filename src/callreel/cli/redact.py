@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from callreel.cli.command import DryRun, offline, report
-from callreel.domain.errors import CallreelError, SettingsError
+from callreel.cli.command import DryRun, each_call, offline
+from callreel.domain.errors import SettingsError
 
 
 def redact(
@@ -28,7 +28,6 @@ def redact(
 
     - `callreel redact 3f9c0a1b2c3d`
     """
-    failed = total = 0
     with offline() as (settings, installation):
         from callreel.app.redaction import redactor_of
         from callreel.domain.redaction import RedactionPolicy
@@ -40,14 +39,9 @@ def redact(
         destroy = settings.redaction is RedactionPolicy.REDACTED_ONLY
         with installation.database.read() as conn:
             selected = calls.closed(conn) if again else calls.to_redact(conn, destroy=destroy)
-        for call_id in [installation.existing_call(call)] if call else selected:
-            try:
-                found = len(redactor.redacting.preview(call_id)) if dry_run else redactor.redact(call_id)
-            except CallreelError as error:
-                failed += 1
-                typer.echo(f"{call_id}\tfailed: {error}")
-                continue
-            total += 1
-            typer.echo(f"{call_id}\t{found} new redactions")
-    report(f"{total} calls {'would be redacted' if dry_run else 'redacted'}, {failed or 'none'} failed")
-    raise typer.Exit(1 if failed else 0)
+        redact_one = (lambda call_id: len(redactor.redacting.preview(call_id))) if dry_run else redactor.redact
+        each_call(
+            [installation.existing_call(call)] if call else selected,
+            lambda call_id: f"{redact_one(call_id)} new redactions",
+            "would be redacted" if dry_run else "redacted",
+        )

@@ -83,7 +83,8 @@ def audit_trail(context: Context, query: Annotated[PageQuery, Query()]) -> JSONR
 @routes.get("/audit/trail.{ending}", response_class=Response)
 def export(context: Context, ending: Ending, wanted: Wanted) -> StreamingResponse:
     """The audit trail, or the filtered entries, oldest first, as JSON or CSV."""
-    describe(**wanted.model_dump(mode="json", exclude_defaults=True))
+    if filters := wanted.model_dump(mode="json", exclude_defaults=True):
+        describe(filters=filters)
     written = trail_csv if ending is Ending.CSV else trail_json
     media_type = "text/csv; charset=utf-8" if ending is Ending.CSV else "application/json"
     headers = {
