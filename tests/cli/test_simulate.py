@@ -2,9 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.voices import write_voice
+from tests.support import preloaded
 from tests.support.program import callreel, environment, free_port, the_line
 
 
@@ -36,18 +34,16 @@ def settings() -> dict[str, str]:
 def folder(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]) -> Iterator[Path]:
     """The working folder of a running server."""
     path = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "callreel.cli.main", "serve"]
-    with (path / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=path, env=environment(settings), stderr=log)
+    server = preloaded.start(["serve"], environment(settings), path, path / "log")
     try:
         until_up(f"http://127.0.0.1:{settings['CALLREEL_PORT']}/health", server)
         yield path
     finally:
-        server.send_signal(signal.SIGTERM)
+        server.terminate()
         assert server.wait(30) == 0, (path / "log").read_text()
 
 
-def until_up(url: str, server: "subprocess.Popen[bytes]") -> None:
+def until_up(url: str, server: preloaded.Process) -> None:
     until = time.monotonic() + 60
     while True:
         try:

@@ -1,6 +1,6 @@
 """Starts the program in a process that has imported it already.
 
-Importing takes seconds of processor time, and the tests start a server over a hundred times. One template process for each
+Importing takes seconds of processor time, and the tests start the program hundreds of times. One template process for each
 test process imports the program once; each start is a fork of it, which runs `python -m callreel` from there. What the fork
 does not share with a fresh process: `/proc/<pid>/cmdline` is the template's, and `LD_PRELOAD` has no effect.
 """
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ class Preloaded:
 
 
 class _Template:
-    """The template process and our end of its socket. Used by one thread at a time."""
+    """The template process and our end of its socket."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -84,11 +85,13 @@ class _Template:
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
             )  # fmt: skip
         self._lines = ours.makefile("rw")
+        self._lock = threading.Lock()
 
     def ask(self, request: Mapping[str, object]) -> int:
-        self._lines.write(json.dumps(request) + "\n")
-        self._lines.flush()
-        return int(self._lines.readline())
+        with self._lock:
+            self._lines.write(json.dumps(request) + "\n")
+            self._lines.flush()
+            return int(self._lines.readline())
 
 
 @functools.cache
@@ -96,13 +99,20 @@ def _template() -> _Template:
     return _Template()
 
 
-def start(arguments: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Preloaded:
-    """Run `python -m callreel` with `arguments`; its output is added to `log`."""
+def start(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    output: Path,
+    errors: Path | None = None,
+    stdin: Path = Path(os.devnull),
+) -> Preloaded:
+    """Run `python -m callreel` with `arguments`; its output is added to `output`, and what it prints as errors to `errors`."""
     request = {
         "arguments": list(arguments),
         "environment": dict(environment),
         "folder": str(folder),
-        "log": str(log),
+        "streams": [str(stdin), str(output), str(errors or output)],
     }
     template = _template()
     return Preloaded(template, template.ask(request))
@@ -131,10 +141,10 @@ def _become(request: Mapping[str, object]) -> None:
     os.environ.update(request["environment"])  # type: ignore[call-overload]
     time.tzset()
     os.chdir(str(request["folder"]))
-    log = os.open(str(request["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    for number, path in enumerate(request["streams"]):  # type: ignore[arg-type, var-annotated]
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT if number else os.O_RDONLY, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
 """Runs the program as a separate process, without the settings of this environment."""
 
-import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from callreel.settings import Settings, env_names
+from tests.support import preloaded
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -29,15 +29,18 @@ def callreel(
     timeout_s: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """Run the program in `folder` until it exits."""
-    return subprocess.run(
-        [sys.executable, "-m", "callreel.cli.main", *arguments],
-        cwd=folder,
-        env=environment(extra),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-    )
+    with TemporaryDirectory() as streams:
+        given, output, errors = (Path(streams, name) for name in ("stdin", "stdout", "stderr"))
+        given.write_text(stdin)
+        process = preloaded.start(arguments, environment(extra), folder, output, errors, given)
+        try:
+            status = process.wait(timeout_s)
+        except BaseException:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(
+            ["callreel", *arguments], status, output.read_text(), errors.read_text()
+        )
 
 
 def free_port() -> int:
@@ -57,27 +60,6 @@ def the_line(run: subprocess.CompletedProcess[str]) -> str:
 def callreel_each(
     *commands: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
 ) -> list[tuple[int, str, str]]:
-    """Run commands one after the other in one process, which saves the start of each: their exit code and output."""
-    run = subprocess.run(
-        [sys.executable, "-c", _EACH, json.dumps(commands)],
-        cwd=folder,
-        env=environment(extra),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stderr
-    return [(code, out, err) for code, out, err in json.loads(run.stdout)]
-
-
-_EACH = """
-import contextlib, io, json, sys
-from callreel.cli.main import main
-ran = []
-for command in json.loads(sys.argv[1]):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(command)
-    ran.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(ran))
-"""
+    """Run commands one after the other: their exit code, output and error output."""
+    runs = [callreel(*command, folder=folder, extra=extra) for command in commands]
+    return [(run.returncode, run.stdout, run.stderr) for run in runs]

@@ -39,7 +39,9 @@ def redact(
         destroy = settings.redaction is RedactionPolicy.REDACTED_ONLY
         with installation.database.read() as conn:
             selected = calls.closed(conn) if again else calls.to_redact(conn, destroy=destroy)
-        redact_one = (lambda call_id: len(redactor.redacting.preview(call_id))) if dry_run else redactor.redact
+        redact_one = (
+            (lambda call_id: len(redactor.redacting.preview(call_id))) if dry_run else redactor.redact
+        )
         each_call(
             [installation.existing_call(call)] if call else selected,
             lambda call_id: f"{redact_one(call_id)} new redactions",
