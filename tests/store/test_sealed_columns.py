@@ -42,12 +42,12 @@ PLAIN = {
         "expired_data.call_id", "expired_data.policy", "consents.leg_sid", "consents.rule", "consents.notice", "consents.language",
         "consents.answered_by", "consent_sounds.media_type", "facts.kind", "processes.name", "processes.kind", "processes.host",
         "carrier_deletions.sid", "erasures.call_id", "data_keys.purpose", "data_keys.master_key",
-        "webhook_endpoints.name", "webhook_deliveries.id",
+        "webhook_endpoints.name", "webhook_deliveries.id", "labels.name",
     },
     "names of the people who use Callreel": {
         "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by",
         "pauses.by", "audit_entries.actor", "audit_entries.address", "open_accesses.actor", "open_accesses.address",
-        "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by",
+        "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by",
     },
     "digests and wrapped keys": {
         "layers.sha256", "audit_entries.digest", "audit_entries.previous", "destroyed_originals.sha256", "destroyed_originals.copy_sha256", "consent_sounds.sha256", "media_tokens.token_hash", "users.password_hash", "sessions.token_hash",

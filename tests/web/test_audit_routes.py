@@ -36,6 +36,8 @@ HOOKS, HOOK = "/api/v1/webhooks", "/api/v1/webhooks/{endpoint_id}"
 ENDPOINT = {"name": "crm", "url": "https://crm.example/in", "events": ["verdict"]}
 ADDED = (("POST", HOOKS, ENDPOINT),)
 DELIVERY = "msg_" + "0" * 24
+LABEL = {"name": "complaint", "color": "red"}
+LABEL_ADDED = (("POST", "/api/v1/labels", LABEL),)
 TECHNICIAN = {"name": "Robin", "number": "+12125550144"}
 
 
@@ -132,6 +134,15 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("POST", f"{API}/notes"): Sent(NOTE, details={"kind": "mark"}),
     ("PATCH", f"{API}/notes/{{note_id}}"): Sent({"at_ms": 2}, before=(("POST", f"{API}/notes", NOTE),)),
     ("DELETE", f"{API}/notes/{{note_id}}"): Sent(before=(("POST", f"{API}/notes", NOTE),)),
+    ("PUT", f"{API}/labels/{{label_id}}"): Sent(before=LABEL_ADDED, details={"label": "complaint"}),
+    ("DELETE", f"{API}/labels/{{label_id}}"): Sent(
+        before=(*LABEL_ADDED, ("PUT", f"{API}/labels/1", None)), details={"label": "complaint"}
+    ),
+    ("POST", "/api/v1/labels"): Sent(LABEL, details={"label": "complaint"}),
+    ("PATCH", "/api/v1/labels/{label_id}"): Sent(
+        {"name": "praise"}, before=LABEL_ADDED, details={"label": "praise", "before": "complaint"}
+    ),
+    ("DELETE", "/api/v1/labels/{label_id}"): Sent(before=LABEL_ADDED, details={"calls": 0}),
     ("POST", f"{API}/pause"): Sent(call=LIVE, prepare=no_streams, details={"cause": "person"}),
     ("POST", f"{API}/resume"): Sent(
         call=LIVE, prepare=no_streams, before=(("POST", f"{API}/pause", {}),), details={"cause": "person"}
@@ -201,6 +212,7 @@ REQUESTS: dict[tuple[str, str], Sent] = {
 VALUES = {
     "call_id": DONE,
     "note_id": "1",
+    "label_id": "1",
     "person_id": "2",
     "token_id": "1",
     "session_id": "1",

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
-from callreel.store.calls import calls, erasures, holds
+from callreel.domain.label import LabelColor
+from callreel.store.calls import calls, erasures, holds, labels
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.people import technicians
 from callreel.store.transcripts import vocabulary
@@ -307,6 +308,8 @@ def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
     with place.database.write() as conn:
         technicians.add(conn, "Lee Ann", NUMBER, NOON)
         holds.add(conn, SUSPECT, "case 17", "sam", NOON)
+        for color in LabelColor:
+            labels.attach(conn, SUSPECT, labels.add(conn, f"{color} label", color).id, "sam", NOON)
         erasures.begin(conn, ErasureRow(ABSENT, "ada", NOON, {"a.wav": "0" * 64}))
         erasures.begin(conn, ErasureRow(ERASED, "ada", NOON, {"a.wav": "0" * 64}, NOON, "ticket 7"))
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})

@@ -27,6 +27,7 @@ VALUES = {
     "{name}": "1",
     "{ending}": "txt",
     "{note_id}": "1",
+    "{label_id}": "1",
     "{redaction_id}": "1",
     "{person_id}": "1",
     "{token_id}": "1",

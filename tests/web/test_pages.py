@@ -258,13 +258,14 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
     ("name", "places"),
     [
         ("maria", ["/", "/statistics"]),
-        ("sam", ["/", "/statistics", "/technicians", "/operations"]),
+        ("sam", ["/", "/statistics", "/technicians", "/labels", "/operations"]),
         (
             "ada",
             [
                 "/",
                 "/statistics",
                 "/technicians",
+                "/labels",
                 "/operations",
                 "/people",
                 "/consent",

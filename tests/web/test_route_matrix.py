@@ -16,6 +16,7 @@ from sqlalchemy import update
 
 from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.access import Scope
+from callreel.domain.label import LabelColor
 from callreel.domain.note import NoteKind
 from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import NoWork, Workflow
@@ -25,7 +26,7 @@ from callreel.ops.metrics import LiveGauges, Metrics
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.runtime.secret_tokens import new_token, token_hash
-from callreel.store.calls import notes
+from callreel.store.calls import labels, notes
 from callreel.store.db.tables import api_tokens as token_table
 from callreel.store.db.tables import users as user_table
 from callreel.store.people import api_tokens, sessions, technicians, users
@@ -196,6 +197,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
                     conn, gone.id, password_hash=HASH if number == 1 else None, disabled=number == 2 or None
                 )
         note = notes.add(conn, DONE, NoteKind.MARK, 10, "", "maria", NOON)
+        label = labels.add(conn, "complaint", LabelColor.RED)
         technician = technicians.add(conn, "Tom", "+12125550111", NOON)
         endpoint = endpoints.add(
             conn, "crm", "https://crm.example/in", [WebhookEvent.VERDICT], SECRET, NOON, numbers=False
@@ -214,7 +216,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
         "call_id": DONE, "sha256": "0" * 64, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32, "note_id": str(note.id),
         "session_id": "999999", "redaction_id": "999999",
         "person_id": str(changed.id), "technician_id": str(technician.id), "endpoint_id": str(endpoint.id),
-        "delivery_id": delivery_id,
+        "delivery_id": delivery_id, "label_id": str(label.id),
     }  # fmt: skip
     file = folder / "callreel.db"
     watch = sqlite3.connect(file, check_same_thread=False)

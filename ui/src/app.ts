@@ -8,6 +8,8 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "live-transcript": () => import("./live/transcript"),
   "recording-pause": () => import("./live/pause"),
   "call-notes": () => import("./live/notes"),
+  "call-triage": () => import("./triage/element"),
+  "team-labels": () => import("./triage/labels"),
   "redaction-form": () => import("./redaction/element"),
   "call-review": () => import("./review/element"),
   "call-list": () => import("./list/element"),

@@ -38,6 +38,7 @@ class Right(StrEnum):
     READ_ORIGINALS = "calls:read_originals"
     ERASE_CALLS = "calls:erase"
     WRITE_TECHNICIANS = "technicians:write"
+    WRITE_LABELS = "labels:write"
     WRITE_PEOPLE = "people:write"
     READ_SETTINGS = "settings:read"
     WRITE_POLICY = "policy:write"
@@ -73,6 +74,7 @@ class Scope(StrEnum):
 _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Right.WRITE_TOKENS})
 _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
+    Right.WRITE_LABELS,
     Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS,
 }  # fmt: skip
 
@@ -100,6 +102,7 @@ _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
             Right.SWAP_ROLES,
             Right.REDACT_CALLS,
             Right.WRITE_TECHNICIANS,
+            Right.WRITE_LABELS,
         }
     ),
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),

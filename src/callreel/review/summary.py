@@ -25,6 +25,7 @@ from callreel.store.calls import (
     erasures,
     facts,
     holds,
+    labels,
     layers,
     legs,
     measures,
@@ -34,6 +35,7 @@ from callreel.store.calls import (
     streams,
 )
 from callreel.store.calls.calls import CallRow
+from callreel.store.calls.labels import LabelRow
 from callreel.store.calls.notes import NoteRow
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
@@ -131,9 +133,17 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
 
 
 def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Summary]:
-    """For each of these calls: whether it is `held`, and whether it is `erasing` (ordered, but not done)."""
+    """For each of these calls: whether it is `held`, whether it is `erasing` (ordered, but not done), and its `labels`."""
     held, erasing = holds.held(conn, call_ids), erasures.in_progress(conn, call_ids)
-    return {call_id: {"held": call_id in held, "erasing": call_id in erasing} for call_id in call_ids}
+    labeled = labels.of_calls(conn, call_ids)
+    return {
+        call_id: {
+            "held": call_id in held,
+            "erasing": call_id in erasing,
+            "labels": [label_summary(row) for row in labeled.get(call_id, [])],
+        }
+        for call_id in call_ids
+    }
 
 
 def role_swaps(conn: Connection, call_id: CallId) -> list[Json]:
@@ -178,6 +188,11 @@ def note_summary(row: NoteRow) -> Summary:
         "by": row.by,
         "at": _time(row.at),
     }
+
+
+def label_summary(row: LabelRow) -> Summary:
+    """A label as JSON."""
+    return {"id": row.id, "name": row.name, "color": row.color.value}
 
 
 def pause_summary(row: PauseRow, offset_ms: int = 0) -> Summary:

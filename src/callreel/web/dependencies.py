@@ -12,6 +12,7 @@ from callreel.domain.ids import CallId
 from callreel.retention.erasure_orders import ErasureOrders
 from callreel.retention.legal_hold import LegalHolds
 from callreel.review.corrections import Corrections
+from callreel.review.labeling import Labeling
 from callreel.review.notes import Notes
 from callreel.review.redacting import Redacting
 from callreel.review.role_swap import RoleSwaps
@@ -90,6 +91,10 @@ async def _notes(context: Context) -> Notes:
     return Notes(context.database, context.publisher, context.clock)
 
 
+async def _labels(context: Context) -> Labeling:
+    return Labeling(context.database, context.publisher, context.clock)
+
+
 async def _corrections(context: Context) -> Corrections:
     return Corrections(context.database, context.publisher, context.clock)
 
@@ -113,6 +118,7 @@ ExistingCall = Annotated[CallRow, Depends(existing_call)]
 Erasures = Annotated[ErasureOrders, Depends(_erasures)]
 Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]
+CallLabels = Annotated[Labeling, Depends(_labels)]
 CallCorrections = Annotated[Corrections, Depends(_corrections)]
 CallRoles = Annotated[RoleSwaps, Depends(_roles)]
 CallRedactions = Annotated[Redacting, Depends(_redacting)]

@@ -23,11 +23,13 @@ from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
 from callreel.retention.subject_access import NumberError
 from callreel.review.corrections import ConflictError
+from callreel.review.labeling import LabelError, NoLabelError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
 from callreel.review.redacting import RedactionError
 from callreel.review.role_swap import LiveRolesError
 from callreel.review.turn_edits import CorrectionError
 from callreel.store.audio.peaks import PeaksError
+from callreel.store.calls.labels import LabelTakenError
 from callreel.store.people.technicians import TakenError
 from callreel.store.people.users import LastAdministratorError
 from callreel.web.auth.attempts import TooManyAttemptsError
@@ -71,10 +73,12 @@ class RequestConflictError(CallreelError):
 _STATUS: Final[dict[type[CallreelError], int]] = {
     OthersNoteError: 403,
     NoCallError: 404,
+    NoLabelError: 404,
     ConflictError: 409,
     ErasureRefusedError: 409,
     HeldNoteError: 409,
     HoldRefusedError: 409,
+    LabelTakenError: 409,
     LastAdministratorError: 409,
     LiveRolesError: 409,
     PauseError: 409,
@@ -83,6 +87,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     TakenError: 409,
     CorrectionError: 422,
     InvalidError: 422,
+    LabelError: 422,
     LanguageError: 422,
     NoteError: 422,
     NumberError: 422,
@@ -106,7 +111,7 @@ def sentence(error: Exception) -> str:
 def status_and_message(error: CallreelError) -> tuple[int, str]:
     """How an error of `_STATUS` is answered."""
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    return status, "There is no such call." if status == 404 else sentence(error)
+    return status, "There is no such call." if isinstance(error, NoCallError) else sentence(error)
 
 
 def retry_after(error: TooManyAttemptsError) -> str:

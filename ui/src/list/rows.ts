@@ -2,7 +2,7 @@
 
 import { el } from "../page/dom";
 import { count, duration, fragment, sentence, telephone } from "../page/format";
-import type { Hit, ListedCall, Measures, Role } from "../page/api_types";
+import type { Hit, Label, ListedCall, Measures, Role } from "../page/api_types";
 import { localTime } from "../page/times";
 
 const VERDICTS = { verified: "Verified", explained: "Explained", suspect: "Suspect" } as const;
@@ -16,10 +16,15 @@ export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIEl
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", { "data-since": call.state === "live" && (call.answered_at ?? call.created_at) }, duration(call.duration_ms))),
     el("p.state", {}, badge(call), ...retentionBadge(call)),
+    call.labels?.length ? el("p.labels", {}, el("span.visually-hidden", {}, "Labels: "), ...call.labels.map(labelChip)) : null,
     measuresText(call.measures, names.agent) ? el("p.how", {}, measuresText(call.measures, names.agent)) : null,
     reason ? el("p.why", {}, sentence(reason.detail)) : null,
     call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,
   );
+}
+
+export function labelChip(label: Label): HTMLElement {
+  return el("span", { class: `label ${label.color}` }, label.name);
 }
 
 /** The same as on the page of the server: wording.py, measures_text. */

@@ -51,8 +51,11 @@ export function followCall(page: HTMLElement): void {
       page.querySelector<RecordingPause>("recording-pause")?.applyConsent(consent);
       storedChange();
     },
-    call: ({ state, roles_swapped }: { state?: string; roles_swapped?: boolean }) =>
-      state === "erased" || roles_swapped !== undefined ? location.reload() : storedChange(),
+    call: ({ state, roles_swapped, labels }: { state?: string; roles_swapped?: boolean; labels?: number[] }) => {
+      if (state === "erased" || roles_swapped !== undefined) location.reload();
+      else if (labels) document.dispatchEvent(new CustomEvent("triage-changed"));
+      else storedChange();
+    },
     transcript: ({ redacted }: { redacted?: boolean }) =>
       redacted ? location.reload() : closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh(),
   });

@@ -62,6 +62,13 @@ export interface Hit {
   parts: { text: string; hit: boolean }[];
 }
 
+/** One of the team's labels. */
+export interface Label {
+  id: number;
+  name: string;
+  color: string;
+}
+
 /** How a call went, as far as the list shows it. */
 export interface Measures {
   agent_ratio: number | null;
@@ -76,6 +83,7 @@ export interface ListedCall extends CallHead {
   held?: boolean;
   /** An erasure was requested and is not complete. */
   erasing?: boolean;
+  labels?: Label[];
   hits?: Hit[];
   hits_total?: number;
 }

@@ -13,9 +13,10 @@ from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.holds import open_holds
+from callreel.store.calls.labels import labeled
 from callreel.store.db.dialect import seconds_between
 from callreel.store.db.rows import fetch_all
-from callreel.store.db.tables import calls, measures, notes, technicians
+from callreel.store.db.tables import call_labels, calls, measures, notes, technicians
 from callreel.store.db.types import among, cipher_of, stored_among
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search_query import Query
@@ -65,6 +66,7 @@ class CallFilter:
     max_s: float | None = None
     noted: bool = False
     held: bool = False
+    label: int | None = None
     min_silence_s: float | None = None
     min_interruptions: int | None = None
     min_agent_ratio: float | None = None
@@ -96,17 +98,19 @@ def page(conn: Connection, wanted: CallFilter, limit: int, before: Position | No
     """Up to `limit` calls, newest first; `before` is the position of the last one already seen."""
     if _measure_limits(wanted):
         return [row for row, _ in _measured_page(conn, wanted, None, limit, before)]
+    at, call_id = calls.c.created_at, calls.c.id
     query = select(calls).where(*_conditions(conn, wanted))
+    if wanted.label is not None:
+        # An index has the calls of a label, newest first.
+        at, call_id = call_labels.c.created_at, call_labels.c.call_id
+        query = query.join(call_labels, call_id == calls.c.id).where(call_labels.c.label_id == wanted.label)
+        query = query.where(*_began_within(wanted, at))
     if before is not None:
         # By the id too: several calls may begin in the same instant.
-        same_instant = and_(calls.c.created_at == before.created_at, calls.c.id < before.id)
+        same_instant = and_(at == before.created_at, call_id < before.id)
         # The first condition lets the index begin there.
-        query = query.where(
-            calls.c.created_at <= before.created_at,
-            or_(calls.c.created_at < before.created_at, same_instant),
-        )
-    query = query.order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit)
-    return fetch_all(conn, CallRow, query)
+        query = query.where(at <= before.created_at, or_(at < before.created_at, same_instant))
+    return fetch_all(conn, CallRow, query.order_by(at.desc(), call_id.desc()).limit(limit))
 
 
 def sorted_page(
@@ -127,11 +131,9 @@ def _measured_page(
     """
     at, call_id = measures.c.created_at, measures.c.call_id
     query = select(calls).join(measures, call_id == calls.c.id)
-    query = query.where(*_conditions(conn, wanted), *_measure_limits(wanted))
-    if wanted.since is not None:
-        query = query.where(at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(at < wanted.until)
+    query = query.where(*_conditions(conn, wanted), *_measure_limits(wanted), *_began_within(wanted, at))
+    if wanted.label is not None:
+        query = query.where(call_id.in_(labeled(wanted.label)))
     order = [at.desc(), call_id.desc()]
     if column is not None:
         query = query.add_columns(column.label("value")).where(column.is_not(None))
@@ -157,11 +159,8 @@ def _has_digits(conn: Connection, digits: str) -> ColumnElement[bool]:
 
 
 def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [*search.condition(conn, wanted.query)]
-    if wanted.since is not None:
-        found.append(calls.c.created_at >= wanted.since)
-    if wanted.until is not None:
-        found.append(calls.c.created_at < wanted.until)
+    """All conditions except `label` and those on measures, whose tables the query is built on."""
+    found = [*search.condition(conn, wanted.query), *_began_within(wanted, calls.c.created_at)]
     found += [calls.c.agent == agent for agent in (wanted.agent, wanted.own) if agent is not None]
     if wanted.number:
         found.append(_has_digits(conn, wanted.number))
@@ -185,6 +184,15 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         found.append(length_s >= wanted.min_s)
     if wanted.max_s is not None:
         found.append(length_s <= wanted.max_s)
+    return found
+
+
+def _began_within(wanted: CallFilter, at: Column[Any]) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.since is not None:
+        found.append(at >= wanted.since)
+    if wanted.until is not None:
+        found.append(at < wanted.until)
     return found
 
 

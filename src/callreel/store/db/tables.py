@@ -30,6 +30,7 @@ from callreel.domain.access import Scope, UserRole
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.consent import Answer, Mode, OnDecline, Policy
 from callreel.domain.events import EventKind
+from callreel.domain.label import LabelColor
 from callreel.domain.measures import CallMeasures
 from callreel.domain.note import NoteKind
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
@@ -482,6 +483,26 @@ notes = _table(
     Column("at", UTCDateTime, nullable=False),
     # Ids are never reused: a page may still show a deleted note.
     sqlite_autoincrement=True,
+)
+
+labels = _table(
+    "labels",
+    Column("id", LargeInteger, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("color", Enumerated(LabelColor), nullable=False),
+    # Ids are never reused: a saved link may still name a deleted label.
+    sqlite_autoincrement=True,
+)
+
+call_labels = _table(
+    "call_labels",
+    Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("label_id", LargeInteger, ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True),
+    # Of the call, so that an index gives the calls of a label newest first.
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Index(None, "label_id", "created_at", "call_id"),
 )
 
 revisions = _table(

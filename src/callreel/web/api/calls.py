@@ -29,6 +29,7 @@ from callreel.web.api.time_parameters import end_of, position_of, start_of, zone
 from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original
 from callreel.web.errors import not_found
 from callreel.web.heavy_requests import heavy
+from callreel.web.values import LARGEST_INTEGER
 
 LONGEST_QUERY = 500
 LONGEST_CALL_S = 1_000_000
@@ -50,6 +51,7 @@ class CallQuery(BaseModel):
     max_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
     notes: bool = False
     held: bool = False
+    label: int | None = Field(None, ge=1, le=LARGEST_INTEGER)
     min_silence_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
     min_interruptions: int | None = Field(None, ge=0, le=1_000_000)
     min_agent_ratio: float | None = Field(None, ge=0, le=1)
@@ -77,6 +79,7 @@ class CallQuery(BaseModel):
             max_s=self.max_s,
             noted=self.notes,
             held=self.held,
+            label=self.label,
             min_silence_s=self.min_silence_s,
             min_interruptions=self.min_interruptions,
             min_agent_ratio=self.min_agent_ratio,

@@ -65,6 +65,7 @@ class Rule:
 
 _READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
 _HOLD, _ERASE, _HOOKS = Right.HOLD_CALLS, Right.ERASE_CALLS, Right.WRITE_WEBHOOKS
+_LABELS = Right.WRITE_LABELS
 
 RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/health", open=True),
@@ -131,6 +132,8 @@ RULES: Final[Sequence[Rule]] = (
     Rule("DELETE", "/api/v1/calls/{call_id}/notes/{note_id}", _WRITE, audit=Did.NOTE_REMOVED),
     Rule("POST", "/api/v1/calls/{call_id}/pause", _WRITE, audit=Did.PAUSED),
     Rule("POST", "/api/v1/calls/{call_id}/resume", _WRITE, audit=Did.RESUMED),
+    Rule("PUT", "/api/v1/calls/{call_id}/labels/{label_id}", _WRITE, audit=Did.CALL_LABELED),
+    Rule("DELETE", "/api/v1/calls/{call_id}/labels/{label_id}", _WRITE, audit=Did.CALL_UNLABELED),
     Rule("GET", "/api/v1/calls/{call_id}/revisions", _READ),
     Rule("POST", "/api/v1/calls/{call_id}/revisions", _WRITE, audit=Did.CORRECTED),
     Rule("PUT", "/api/v1/calls/{call_id}/language", _WRITE, audit=Did.LANGUAGE_SET),
@@ -154,6 +157,12 @@ RULES: Final[Sequence[Rule]] = (
     Rule("POST", "/api/v1/subject-access/erase", _ERASE, audit=Did.ERASURE_ORDERED),
     Rule("GET", "/api/v1/holds", _HOLD),
     Rule("GET", "/api/v1/statistics", _READ),
+    # Labels
+    Rule("GET", "/labels", _LABELS),
+    Rule("GET", "/api/v1/labels", _READ),
+    Rule("POST", "/api/v1/labels", _LABELS, audit=Did.LABEL_ADDED),
+    Rule("PATCH", "/api/v1/labels/{label_id}", _LABELS, audit=Did.LABEL_CHANGED),
+    Rule("DELETE", "/api/v1/labels/{label_id}", _LABELS, audit=Did.LABEL_REMOVED),
     # People
     Rule("GET", "/api/v1/people/me"),
     Rule("POST", "/api/v1/people/me/password", session=True, audit=Did.PASSWORD_CHANGED),

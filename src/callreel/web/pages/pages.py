@@ -16,7 +16,7 @@ from callreel.domain.redaction import Entity
 from callreel.retention.policies import expiry_summary
 from callreel.review.summary import call_summary
 from callreel.runtime.secret_tokens import token_hash
-from callreel.store.calls import erasures, holds, live_events
+from callreel.store.calls import erasures, holds, labels, live_events
 from callreel.store.calls.call_list import CallFilter
 from callreel.store.people import second_factors, sessions, users
 from callreel.store.transcripts import vocabulary
@@ -33,7 +33,7 @@ from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
 from callreel.web.pages.speech_strip import speech_strip
 
-FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held",
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "label",
                   "min_silence_s", "min_interruptions", "min_agent_ratio", "sort")  # fmt: skip
 """Query parameters of the list that the script applies, through the API."""
 
@@ -54,12 +54,14 @@ def call_list(
         after = live_events.last_id(conn)
         listed = call_page(conn, CallFilter(own=own), options.calls_per_page, position_of(before))
         agents = [] if own is not None else [user.identity for user in users.all_users(conn)]
+        all_labels = labels.all_labels(conn)
     response = page(
         "calls.html",
         here="calls",
         filtered=any(request.query_params.get(name) for name in FILTERS),
         calls=listed["calls"],
         agents=agents,
+        labels=all_labels,
         before=before,
         older=listed["next_before"],
         after=after,
@@ -86,6 +88,7 @@ def one_call(
         held = holds.of_call(conn, call_id) if person.may(Right.HOLD_CALLS) else []
         accesses = listed_accesses(conn, call_id) if person.may(Right.READ_ACCESSES) else []
         expiry = expiry_summary(conn, context.options.retention, call_id)
+        all_labels = labels.all_labels(conn)
     if erased and person.may(Right.ERASE_CALLS):
         return RedirectResponse(f"/calls/{call_id}/erase", 303)
     if call is None:
@@ -95,6 +98,7 @@ def one_call(
         "call.html",
         call=call,
         holds=[hold_summary(row) for row in held],
+        labels=all_labels,
         longest_reason=LONGEST_REASON,
         accesses=accesses,
         needs_reason=context.options.playback_reason and auditor.reason(person, call_id) is None,

@@ -62,6 +62,7 @@ ROW_NAMES: Mapping[str, str] = {
     "finals": "Live transcript segments",
     "revisions": "Corrections",
     "notes": "Notes and marks",
+    "call_labels": "Labels",
     "turn_index": "Search index entries",
     "live_events": "Live events",
     "holds": "Legal holds with their reasons",

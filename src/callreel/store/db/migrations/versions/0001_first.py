@@ -347,6 +347,22 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "labels",
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("name", sa.String, nullable=False, unique=True),
+        sa.Column("color", sa.String, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "call_labels",
+        sa.Column("call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("label_id", _LARGE, sa.ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Index(None, "label_id", "created_at", "call_id"),
+    )
+    op.create_table(
         "revisions",
         sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),

@@ -1,0 +1,82 @@
+"""The API and the page of labels. The page's script changes them through the API, which checks the rights."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import Field
+
+from callreel.domain.events import Json
+from callreel.domain.ids import CallId
+from callreel.domain.label import LONGEST_LABEL, LabelColor
+from callreel.review.summary import label_summary
+from callreel.store.calls import labels
+from callreel.web.dependencies import CallLabels, Context, CurrentPerson, ExistingCall, Page
+from callreel.web.options import WebContext
+from callreel.web.values import Body, RowId
+
+routes = APIRouter(tags=["labels"])
+
+
+class NewLabel(Body):
+    """A label for the team's list."""
+
+    name: str = Field(max_length=2 * LONGEST_LABEL)
+    color: LabelColor = LabelColor.GRAY
+
+
+class LabelChange(Body):
+    """Another name or another color."""
+
+    name: str | None = Field(default=None, max_length=2 * LONGEST_LABEL)
+    color: LabelColor | None = None
+
+
+@routes.get("/labels", include_in_schema=False)
+def label_page(page: Page) -> HTMLResponse:
+    return page("labels.html", here="labels", colors=list(LabelColor), longest=LONGEST_LABEL)
+
+
+@routes.get("/api/v1/labels")
+def listed(context: Context) -> JSONResponse:
+    """All labels by name, each with the number of its calls."""
+    with context.database.read() as conn:
+        rows, numbers = labels.all_labels(conn), labels.counts(conn)
+    return JSONResponse({"labels": [{**label_summary(row), "calls": numbers.get(row.id, 0)} for row in rows]})
+
+
+@routes.post("/api/v1/labels", status_code=201)
+def add(labeling: CallLabels, label: NewLabel) -> JSONResponse:
+    """Add a label."""
+    return JSONResponse(label_summary(labeling.add(label.name, label.color)), 201)
+
+
+@routes.patch("/api/v1/labels/{label_id}")
+def change(labeling: CallLabels, label_id: RowId, change: LabelChange) -> JSONResponse:
+    """Rename or recolor a label, on all calls that have it."""
+    return JSONResponse(label_summary(labeling.change(label_id, change.name, change.color)))
+
+
+@routes.delete("/api/v1/labels/{label_id}")
+def remove(labeling: CallLabels, label_id: RowId) -> JSONResponse:
+    """Delete a label, also from all calls that have it."""
+    return JSONResponse({"calls": labeling.remove(label_id)})
+
+
+@routes.put("/api/v1/calls/{call_id}/labels/{label_id}")
+def attach(
+    context: Context, labeling: CallLabels, person: CurrentPerson, call: ExistingCall, label_id: RowId
+) -> JSONResponse:
+    """Give a call a label. Giving it again changes nothing."""
+    labeling.attach(call.id, label_id, person.name)
+    return JSONResponse({"labels": _of_call(context, call.id)})
+
+
+@routes.delete("/api/v1/calls/{call_id}/labels/{label_id}", status_code=204)
+def detach(labeling: CallLabels, call: ExistingCall, label_id: RowId) -> Response:
+    """Take a label from a call."""
+    labeling.detach(call.id, label_id)
+    return Response(status_code=204)
+
+
+def _of_call(context: WebContext, call_id: CallId) -> list[Json]:
+    with context.database.read() as conn:
+        return [label_summary(row) for row in labels.of_calls(conn, [call_id]).get(call_id, [])]

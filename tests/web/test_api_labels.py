@@ -1,0 +1,107 @@
+"""Labels by the API: the team's list, labels of calls, the filter of the list, and the page that shows them."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from callreel.domain.events import EventKind
+from callreel.store.calls import live_events
+from tests.support.seed import ABSENT, DONE, SUSPECT, Seed
+from tests.web.conftest import As
+from tests.web.test_api_calls import ids
+from tests.web.test_measures import add_measures
+
+LABELS = "/api/v1/labels"
+
+
+def new_label(browser: TestClient, name: str = "complaint", color: str = "red") -> int:
+    answer = browser.post(LABELS, json={"name": name, "color": color})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["id"])
+
+
+def attach(browser: TestClient, call_id: str, label_id: int) -> Any:
+    answer = browser.put(f"/api/v1/calls/{call_id}/labels/{label_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["labels"]
+
+
+def test_label_is_given_shown_filtered_and_taken_away(signed_in: As, place: Seed) -> None:
+    sam, maria = signed_in("sam"), signed_in("maria")
+    red, blue = new_label(sam), new_label(sam, "Praise", "blue")
+    complaint = {"id": red, "name": "complaint", "color": "red"}
+    assert attach(maria, DONE, red) == [complaint]
+    assert attach(maria, DONE, red) == [complaint]
+    attach(sam, SUSPECT, red)
+    attach(sam, DONE, blue)
+    assert ids(sam, label=str(red)) == [SUSPECT, DONE]
+    assert ids(maria, label=str(red)) == [DONE]
+    assert ids(sam, label=str(red), q="gauge") == ids(sam, label=str(red), agent="maria") == [DONE]
+    assert ids(sam, label="4711") == []
+    listed = {call["call_id"]: call["labels"] for call in sam.get("/api/v1/calls").json()["calls"]}
+    assert listed[DONE] == [complaint, {"id": blue, "name": "Praise", "color": "blue"}]
+    assert listed[ABSENT] == []
+    assert sam.get(f"/api/v1/calls/{DONE}").json()["labels"] == listed[DONE]
+    assert '<span class="label red">complaint</span>' in maria.get("/").text
+    assert f'data-detach="{red}"' in maria.get(f"/calls/{DONE}").text
+    assert [label["calls"] for label in maria.get(LABELS).json()["labels"]] == [2, 1]
+    assert maria.delete(f"/api/v1/calls/{DONE}/labels/{red}").status_code == 204
+    assert ids(sam, label=str(red)) == [SUSPECT]
+    with place.database.read() as conn:
+        events = live_events.after(conn, DONE, 0, 1000)
+    changes = [
+        event.data["labels"] for event in events if event.kind is EventKind.CALL and "labels" in event.data
+    ]
+    assert changes == [[red], [red, blue], [blue]]
+
+
+def test_label_filters_the_list_by_a_measure(ada: TestClient, place: Seed) -> None:
+    add_measures(place)
+    label = new_label(ada)
+    attach(ada, DONE, label)
+    assert (
+        ids(ada, label=str(label), sort="silence") == ids(ada, label=str(label), min_silence_s="1") == [DONE]
+    )
+
+
+def test_label_is_renamed_and_deleted_on_all_calls(signed_in: As) -> None:
+    sam = signed_in("sam")
+    label = new_label(sam)
+    attach(sam, DONE, label)
+    changed = sam.patch(f"{LABELS}/{label}", json={"name": " data  request ", "color": "teal"})
+    assert changed.json() == {"id": label, "name": "data request", "color": "teal"}
+    assert sam.get(f"/api/v1/calls/{DONE}").json()["labels"] == [changed.json()]
+    assert sam.delete(f"{LABELS}/{label}").json() == {"calls": 1}
+    assert sam.get(f"/api/v1/calls/{DONE}").json()["labels"] == []
+    assert sam.delete(f"{LABELS}/{label}").status_code == 404
+
+
+def test_labels_of_a_call_need_the_right_to_see_it(signed_in: As) -> None:
+    label = new_label(signed_in("sam"))
+    for method in ("PUT", "DELETE"):
+        address = f"/api/v1/calls/{DONE}/labels/{label}"
+        assert signed_in("zoe").request(method, address).status_code == 404
+        assert (
+            signed_in("sam").request(method, f"/api/v1/calls/ffffffffffff/labels/{label}").status_code == 404
+        )
+        assert signed_in("sam").request(method, f"/api/v1/calls/{DONE}/labels/99").json()["error"][
+            "message"
+        ] == ("There is no such label.")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"name": "Complaint", "color": "blue"}, 409),
+        ({"name": " "}, 422),
+        ({"name": "a|b"}, 422),
+        ({"name": "x" * 41}, 422),
+        ({"name": "new", "color": "pink"}, 422),
+        ({"name": "new", "odd": 1}, 422),
+    ],
+)
+def test_invalid_labels_are_refused(ada: TestClient, body: dict[str, Any], status: int) -> None:
+    new_label(ada)
+    assert ada.post(LABELS, json=body).status_code == status
+    assert [label["name"] for label in ada.get(LABELS).json()["labels"]] == ["complaint"]

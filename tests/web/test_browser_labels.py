@@ -1,0 +1,35 @@
+"""Labels in a real Chromium: made on their page, given to a call, filtered by in the list."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.seed import DONE, SUSPECT, Seed
+
+pytest_plugins = ("tests.web.chromium",)
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_label_is_made_given_and_filtered_by(page: Page, base_url: str, place: Seed) -> None:
+    page.goto(f"{base_url}/labels")
+    page.get_by_label("Name", exact=True).fill("complaint")
+    page.get_by_label("Red").check()
+    page.get_by_role("button", name="Add label").click()
+    row = page.get_by_role("row", name="complaint")
+    expect(row.get_by_role("combobox")).to_have_value("red")
+    page.goto(f"{base_url}/calls/{DONE}")
+    page.get_by_label("Label to add").select_option("complaint")
+    page.locator("#triage").get_by_role("button", name="Add").click()
+    expect(page.locator("#triage .label.red")).to_contain_text("complaint")
+    page.goto(base_url)
+    expect(page.locator(f"#call-{DONE} .label")).to_have_text("complaint")
+    page.get_by_text("Filters", exact=True).click()
+    page.locator("select[name=label]").select_option("complaint")
+    expect(page).to_have_url(re.compile(r"/\?label=\d+$"))
+    expect(page.locator(".call")).to_have_count(1)
+    expect(page.locator(f"#call-{DONE} .label")).to_have_text("complaint")
+    expect(page.locator(f"#call-{SUSPECT}")).to_have_count(0)
+    page.goto(f"{base_url}/calls/{DONE}")
+    page.get_by_role("button", name="Remove label complaint").click()
+    expect(page.locator("#triage")).to_contain_text("No labels.")
