@@ -127,6 +127,18 @@ def print_table(
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
+@contextmanager
+def progress_bar(unit: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A bar on standard error while it is a terminal, else nothing. Yields its `update`, `progress_update` of `rich`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    terminal = sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=not terminal) as bar:
+        yield functools.partial(bar.update, bar.add_task(unit, total=total))
+
+
 def print_json(document: object) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False))
 

@@ -24,6 +24,7 @@ from callreel.cli import (
     engines,
     erase,
     evaluate,
+    importing,
     keys,
     mcp,
     measure,
@@ -62,6 +63,7 @@ _PANELS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Keep": (
         check.check,
         transcribe.transcribe,
+        importing.app,
         backup.backup,
         backup.restore,
         archive.archive,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import configure, report
+from callreel.cli.command import configure, progress_bar, report
 from callreel.domain.errors import CallreelError, SettingsError
 from callreel.domain.ids import CallId
 
@@ -96,15 +95,20 @@ def _run(settings: Settings, spec: str, select: Callable[[Connection], Sequence[
     """Transcribe the selected calls; returns the exit code."""
     from callreel.app.worker import transcribe_again
 
-    bar = _ProgressBar()
-    try:
-        run, progress = transcribe_again(settings, spec, select, bar.update)
-    except KeyboardInterrupt:
-        raise CallreelError(
-            f"stopped with {bar.left} calls left; repeat the command to continue, or a running server continues"
-        ) from None
-    finally:
-        bar.close()
+    left = 0
+    with progress_bar("calls", None) as update:
+
+        def show(run: Run, progress: Progress) -> None:
+            nonlocal left
+            left, finished = progress.waiting, progress.done + len(progress.failed)
+            update(description=f"run {run.name}", total=progress.whole, completed=finished)
+
+        try:
+            run, progress = transcribe_again(settings, spec, select, show)
+        except KeyboardInterrupt:
+            raise CallreelError(
+                f"stopped with {left} calls left; repeat the command to continue, or a running server continues"
+            ) from None
     for call_id, reason in progress.failed.items():
         typer.echo(f"failed\t{call_id}\t{reason}")
     report(f"transcribed {progress.done} of {progress.whole} calls again with {spec} (run {run.name})")
@@ -131,25 +135,3 @@ def _selection(call: str | None, day: str | None) -> Callable[[Connection], Sequ
     except ValueError:
         raise SettingsError(f"expected --day as 2026-11-21, got {day!r}") from None
     return lambda conn: layers.calls_with_audio(conn, begins, begins + timedelta(days=1))
-
-
-class _ProgressBar:
-    """Progress on a terminal; silent elsewhere, since the last line reports everything."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-        self._task = self._bar.add_task("calls", total=None)
-        self._bar.start()
-        self.left = 0
-
-    def update(self, run: Run, progress: Progress) -> None:
-        self.left = progress.waiting
-        finished = progress.done + len(progress.failed)
-        self._bar.update(self._task, description=f"run {run.name}", total=progress.whole, completed=finished)
-
-    def close(self) -> None:
-        self._bar.stop()

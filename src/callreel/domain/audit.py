@@ -66,6 +66,7 @@ class AuditAction(StrEnum):
     ERASURE_ORDERED = "erasure_ordered"
     ERASED = "erased"
     DELETED_AT_CARRIER = "deleted_at_carrier"
+    IMPORTED = "imported"
     DATA_EXPIRED = "data_expired"
     KEYS_ROTATED = "keys_rotated"
     DATA_ENCRYPTED = "data_encrypted"

@@ -2,8 +2,17 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from callreel.domain.call import Role
+
+FILE_PREFIX: Final = "file-"
+"""Before the ids of a recording, and of its leg, that were imported from a file. The carrier's ids never look like it."""
+
+
+def from_file(sid: str) -> bool:
+    """Whether a recording or a leg was imported from a file: the carrier has never had it."""
+    return sid.startswith(FILE_PREFIX)
 
 
 class Layer(StrEnum):

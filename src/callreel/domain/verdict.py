@@ -16,11 +16,15 @@ ALIGNED: Final = 0.8
 
 
 class Verdict(StrEnum):
-    """`VERIFIED`: two independent captures agree. `EXPLAINED`: they differ for a known cause. `SUSPECT`: for none."""
+    """`VERIFIED`: two independent captures agree. `EXPLAINED`: they differ for a known cause. `SUSPECT`: for none.
+
+    `IMPORTED`: the recording was made before Callreel, so there is no second capture to compare it with.
+    """
 
     VERIFIED = "verified"
     EXPLAINED = "explained"
     SUSPECT = "suspect"
+    IMPORTED = "imported"
 
 
 class ChannelFault(StrEnum):
@@ -112,6 +116,8 @@ class Facts:
     """A fault of the recording as a whole, found by comparing each role with both channels."""
     live_speech_ms: int = 0
     """Speech found in the live layers, both roles together."""
+    imported: bool = False
+    """Whether the call was imported, so that there never was a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +164,10 @@ def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIM
     """The verdict on a call: `comparisons` has at most one per role, and none if the cloud recording is not stored.
 
     A call is verified if every measure agrees, explained if each difference has a known cause, otherwise suspect. A
-    suspect call also lists its explained differences.
+    suspect call also lists its explained differences. An imported call lists what is wrong with its only recording.
     """
+    if facts.imported:
+        return Judgement(Verdict.IMPORTED, tuple(_imported(facts)))
     suspect = [*_suspect_cloud(facts, limits)]
     explained = [*_explained_cloud(facts, limits)]
     if facts.cloud_state is CloudState.STORED:
@@ -173,6 +181,17 @@ def judge(comparisons: Sequence[Comparison], facts: Facts, limits: Limits = _LIM
                 explained += _explained_role(comparison, facts, limits)
     verdict = Verdict.SUSPECT if suspect else Verdict.EXPLAINED if explained else Verdict.VERIFIED
     return Judgement(verdict, (*suspect, *explained))
+
+
+def _imported(facts: Facts) -> Iterator[Reason]:
+    if facts.cloud_state is not CloudState.STORED:
+        yield Reason("cloud_parked", "the imported recording is not stored here any more; import it again")
+    elif facts.fault is not None:
+        yield Reason(facts.fault, FAULTS[facts.fault])
+    elif facts.cloud_channels < 2:
+        yield Reason(
+            "mono_recording", "the recording has one channel, so its words cannot be attributed to a party"
+        )
 
 
 def _suspect_cloud(facts: Facts, limits: Limits) -> Iterator[Reason]:

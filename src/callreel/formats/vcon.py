@@ -97,7 +97,11 @@ def _parties(call: Call) -> list[Json]:
         "name": document.get("number_name") or call.names[Role.TECHNICIAN],
     }
     return [
-        {"name": document["agent"], "type": "person", "validation": "sign-in"},
+        {
+            "name": document["agent"],
+            "type": "person",
+            "validation": "none" if document["imported"] else "sign-in",
+        },
         {**technician, "type": "person", "validation": "none"},
         {"name": _VENDOR, "type": "organization"},
     ]

@@ -29,7 +29,7 @@ _INSTRUCTIONS: Final = (
 )
 
 State = Literal["live", "ended", "closed"]
-Verdict = Literal["verified", "explained", "suspect", "none"]
+Verdict = Literal["verified", "explained", "suspect", "imported", "none"]
 
 
 class ApiError(CallreelError):

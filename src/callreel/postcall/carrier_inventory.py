@@ -12,7 +12,7 @@ from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState
 from callreel.domain.ids import RecordingSid
-from callreel.domain.recording import CloudState
+from callreel.domain.recording import CloudState, from_file
 from callreel.postcall.reports import save_report
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, deletions, facts, recordings
@@ -86,7 +86,7 @@ class CarrierList:
                 if call.state is not CallState.LIVE
             ]
             rows = [row for call in recent for row in recordings.of_call(conn, call.id)]
-        return {row.sid for row in rows if row.state in _KEPT_THERE} - gone
+        return {row.sid for row in rows if row.state in _KEPT_THERE and not from_file(row.sid)} - gone
 
     def _note_absence(self, sid: RecordingSid) -> None:
         with self._database.write() as conn:

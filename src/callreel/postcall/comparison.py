@@ -124,6 +124,7 @@ class LayerComparison:
             # A pause that was cut out of the file can leave too little to align.
             fault=None if (paused or paused_by_us) and fault is ChannelFault.UNRELATED else fault,
             live_speech_ms=live_speech_ms,
+            imported=rows.call.imported,
         )
 
     def _keep(self, call: CallRow, judgement: Judgement, comparisons: tuple[Comparison, ...]) -> None:

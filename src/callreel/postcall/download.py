@@ -11,7 +11,7 @@ from callreel.domain.call import Role, Topology
 from callreel.domain.errors import CallErasedError, CarrierError, StoreError
 from callreel.domain.events import Json
 from callreel.domain.ids import RecordingSid
-from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
+from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState, from_file
 from callreel.postcall.call_audio import CallRows
 from callreel.postcall.paused_audio import silence_pauses
 from callreel.runtime.clock import Clock
@@ -61,6 +61,11 @@ class RecordingDownloader:
         call, recording = self.rows(sid)
         if recording.state is CloudState.STORED:
             return
+        if from_file(sid):
+            raise CarrierError(
+                "the recording was imported from a file, so the carrier does not have it; import the file again",
+                retryable=False,
+            )
         if not self._carrier.usable:
             names = "TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and its secret"
             raise CarrierError(f"no carrier credentials are set: {names}", retryable=False)

@@ -76,7 +76,7 @@ class Archiver:
         self._blobs = blobs
         self._clock = clock
         self._after = after
-        trusted = (Verdict.VERIFIED, Verdict.EXPLAINED)
+        trusted = (Verdict.VERIFIED, Verdict.EXPLAINED, Verdict.IMPORTED)
         self._verdicts = trusted if only_trusted else tuple(Verdict)
 
     def job(self, leads: Callable[[], bool]) -> PeriodicJob:

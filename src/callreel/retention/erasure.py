@@ -17,7 +17,7 @@ from callreel.domain.erasure import AtCarrier
 from callreel.domain.errors import StoreError, StoreUnavailableError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.recording import LayerFile
+from callreel.domain.recording import LayerFile, from_file
 from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import Workflow, WorkItem, WorkState
 from callreel.retention.erasure_orders import (
@@ -157,6 +157,8 @@ class Eraser:
             if not known:
                 return
             raise StoreError(NO_CREDENTIALS)
+        if from_file(call.leg_sid):
+            return
         listed = [found.sid for found in self._carrier.of_leg(call.leg_sid) if found.cloud_state is not None]
         for sid in dict.fromkeys([*known, *listed]):
             if sid in outcomes:

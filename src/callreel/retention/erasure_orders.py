@@ -12,7 +12,7 @@ from callreel.domain.call import CallState
 from callreel.domain.errors import CallreelError
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, RecordingSid
-from callreel.domain.recording import CloudState, LayerFile
+from callreel.domain.recording import CloudState, LayerFile, from_file
 from callreel.domain.work import Workflow
 from callreel.retention.legal_hold import checked_reason, locked
 from callreel.runtime.clock import Clock
@@ -115,7 +115,9 @@ def copies_at_carrier(conn: Connection, call_id: CallId) -> list[RecordingSid]:
     """The call's recordings that the carrier should still have a copy of."""
     gone = deletions.sids_of_call(conn, call_id)
     return [
-        row.sid for row in recordings.of_call(conn, call_id) if row.state in _THERE and row.sid not in gone
+        row.sid
+        for row in recordings.of_call(conn, call_id)
+        if row.state in _THERE and row.sid not in gone and not from_file(row.sid)
     ]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from callreel.domain.call import Role
 from callreel.domain.cost import Cost, Prices, TranscribedAudio, call_cost
-from callreel.domain.recording import CloudState
+from callreel.domain.recording import CloudState, from_file
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
 from callreel.store.calls.recordings import RecordingRow
@@ -23,6 +23,10 @@ def cost_of(
     """The bill of an ended call; None for a live one."""
     if row.ended_at is None:
         return None
+    if from_file(row.leg_sid):  # no carrier charged for it
+        return call_cost(
+            client_ms=0, number_ms=0, streams_ms=(), recorded_ms=0, prices=prices, transcribed=transcribed
+        )
     of_role: Mapping[Role, LegRow] = {leg.role: leg for leg in legs}
     whole_ms = between_ms(row.created_at, row.ended_at)
     talk_ms = between_ms(row.answered_at, row.ended_at) if row.answered_at else 0

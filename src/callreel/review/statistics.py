@@ -19,7 +19,7 @@ from callreel.domain.call import Role
 from callreel.domain.cost import Prices, started_minutes
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.domain.recording import CloudState
+from callreel.domain.recording import CloudState, from_file
 from callreel.domain.verdict import Verdict
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.store.calls import figures
@@ -179,7 +179,11 @@ def _by_day(
     for row in rows:
         found = _of_call(row, spoken.get(row.id, {}), stored.get(row.id, 0))
         found.add_measures(measured.get(row.id))
-        kept = [recording for recording in recordings[row.id] if recording.state in _AT_CARRIER]
+        kept = [
+            recording
+            for recording in recordings[row.id]
+            if recording.state in _AT_CARRIER and not from_file(recording.sid)
+        ]
         found.carrier_minutes = sum(started_minutes(1000 * (recording.duration_s or 0)) for recording in kept)
         if prices is not None:
             main, by_engines = main_recording(recordings[row.id]), charged.get(row.id, [])

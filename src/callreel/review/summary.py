@@ -129,6 +129,7 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
         **(swap_roles(reasons) if row.roles_swapped else reasons),
         "roles_swapped": row.roles_swapped,
         "demo": row.demo,
+        "imported": row.imported,
     }
 
 

@@ -53,7 +53,7 @@ export class CallDashboard extends HTMLElement {
     const verdict = (key: string, name: string): Series => ({ key, name, value: (day) => day.verdicts[key] ?? 0, whole: true });
     const box = required(this, "[data-charts]");
     box.replaceChildren(
-      chart("Calls by verdict", days.days, [verdict("verified", "Verified"), verdict("explained", "Explained"), verdict("suspect", "Suspect"), verdict("none", "No verdict yet")], (n) => number(n)),
+      chart("Calls by verdict", days.days, [verdict("verified", "Verified"), verdict("explained", "Explained"), verdict("suspect", "Suspect"), verdict("imported", "Imported"), verdict("none", "No verdict yet")], (n) => number(n)),
       chart("Call minutes", days.days, [{ key: "plain", name: "Minutes", value: (day) => day.minutes }], (n) => number(n, 1)),
       chart(
         "Speech in minutes",

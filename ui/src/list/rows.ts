@@ -5,7 +5,7 @@ import { count, duration, fragment, sentence, telephone } from "../page/format";
 import type { Hit, Label, ListedCall, Measures, Role } from "../page/api_types";
 import { localTime } from "../page/times";
 
-const VERDICTS = { verified: "Verified", explained: "Explained", suspect: "Suspect" } as const;
+const VERDICTS = { verified: "Verified", explained: "Explained", suspect: "Suspect", imported: "Imported" } as const;
 
 export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIElement {
   const reason = call.verdict === "explained" || call.verdict === "suspect" ? call.reasons[0] : undefined;

@@ -52,7 +52,7 @@ export interface CallHead {
   answered_at: string | null;
   ended_at: string | null;
   duration_ms: number | null;
-  verdict: "verified" | "explained" | "suspect" | null;
+  verdict: "verified" | "explained" | "suspect" | "imported" | null;
   reasons: Reason[];
 }
 

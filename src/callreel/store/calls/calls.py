@@ -53,6 +53,7 @@ class CallRow:
 
     `language` is the code of the requested language, empty for the engine's default. `owner` is the process that
     handles the call while it is live: first the one that answered it, then the one that has its media socket.
+    `imported`: recorded before Callreel, so that there never were live layers.
     `redaction_awaited`: sensitive data has not been looked for yet; `redacted_at` is when it last was, and
     `originals_destroyed_at` when the last original was destroyed.
     Rows and files keep the recorded roles; with `roles_swapped` everything displayed has them exchanged.
@@ -73,6 +74,7 @@ class CallRow:
     reasons: tuple[Reason, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     demo: bool = False
+    imported: bool = False
     owner: str | None = None
     language: str = ""
     roles_swapped: bool = False
@@ -185,9 +187,10 @@ def without_stream(conn: Connection, since: datetime) -> list[CallRow]:
 
 
 def without_live_transcript(conn: Connection) -> list[CallRow]:
-    """Ended calls whose live transcript is not saved yet, oldest first."""
+    """Ended calls whose live transcript is not saved yet, oldest first. Imported calls have none."""
     saved = exists().where(transcripts.c.call_id == calls.c.id, transcripts.c.kind == TranscriptKind.LIVE)
-    return fetch_all(conn, CallRow, _oldest_first().where(calls.c.state == CallState.ENDED, ~saved))
+    query = _oldest_first().where(calls.c.state == CallState.ENDED, calls.c.imported.is_(False), ~saved)
+    return fetch_all(conn, CallRow, query)
 
 
 def claim(conn: Connection, call_id: CallId, owner: str) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, cast, delete, func, or_, select, update
+from sqlalchemy import Text as SqlText
 
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
@@ -49,6 +50,12 @@ def repeat_request(conn: Connection, call_id: CallId, *, at_carrier: bool) -> No
 
 def get(conn: Connection, call_id: CallId) -> ErasureRow | None:
     return fetch_one(conn, ErasureRow, select(erasures).where(erasures.c.call_id == call_id))
+
+
+def names_recording(conn: Connection, sid: str) -> bool:
+    """Whether a recording belonged to a call that was erased, or is being erased."""
+    named = (cast(column, SqlText).contains(sid) for column in (erasures.c.recordings, erasures.c.files))
+    return conn.execute(select(erasures.c.call_id).where(or_(*named)).limit(1)).first() is not None
 
 
 def set_files(conn: Connection, call_id: CallId, files: dict[str, Json]) -> None:

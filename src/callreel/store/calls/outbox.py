@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, delete, exists, or_, select
+from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, select
 
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
@@ -17,6 +17,9 @@ from callreel.domain.transcript import TranscriptKind
 from callreel.domain.work import Workflow, order_key
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import calls, outbox, transcripts
+
+MOST_IMPORTED = 8
+"""Imported calls that are worked on at once, so that the thousands of an archive do not delay today's calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,9 @@ def due(conn: Connection, live_until: datetime) -> list[Order]:
     """Orders whose workflows can start now, oldest first.
 
     An order waits until its call has ended, and until its live transcript is saved, since the verdict compares both. Calls
-    that ended before `live_until` do not wait for the transcript. A webhook waits only for the redaction of its call, if
-    for anything.
+    that ended before `live_until` and imported ones do not wait for the transcript. A webhook waits only for the redaction of its call, if
+    for anything. Of imported calls, no
+    more than `MOST_IMPORTED` are worked on at once.
     """
     live_done = exists().where(
         transcripts.c.call_id == outbox.c.call_id, transcripts.c.kind == TranscriptKind.LIVE
@@ -68,19 +72,37 @@ def due(conn: Connection, live_until: datetime) -> list[Order]:
         select(outbox)
         .outerjoin(calls, calls.c.id == outbox.c.call_id)
         .where(
+            or_(calls.c.id.is_(None), ~_IMPORTED, outbox.c.id.in_(_imported_due(conn))),
             or_(
                 outbox.c.call_id.is_(None),
                 and_(outbox.c.workflow == Workflow.DELIVER, calls.c.redaction_awaited.is_(False)),
                 and_(
                     outbox.c.workflow != Workflow.DELIVER,
                     calls.c.state != CallState.LIVE,
-                    or_(calls.c.state == CallState.CLOSED, calls.c.ended_at <= live_until, live_done),
+                    or_(
+                        calls.c.state == CallState.CLOSED,
+                        calls.c.ended_at <= live_until,
+                        calls.c.imported,
+                        live_done,
+                    ),
                 ),
-            )
+            ),
         )
         .order_by(outbox.c.id)
     )
     return fetch_all(conn, Order, query)
+
+
+_IMPORTED = calls.c.imported & (outbox.c.workflow == Workflow.DOWNLOAD)
+
+
+def _imported_due(conn: Connection) -> Select[tuple[int]]:
+    """The oldest orders of imported calls for which there is room beside those that are worked on."""
+    waits = exists().where(outbox.c.call_id == calls.c.id)
+    worked_on = select(func.count()).where(calls.c.imported, calls.c.state == CallState.ENDED, ~waits)
+    room = max(0, MOST_IMPORTED - conn.execute(worked_on).scalar_one())
+    oldest = select(outbox.c.id).join(calls, calls.c.id == outbox.c.call_id).where(_IMPORTED)
+    return select(oldest.order_by(outbox.c.id).limit(room).subquery().c.id)
 
 
 def all_orders(conn: Connection) -> list[Order]:

@@ -117,6 +117,8 @@ calls = _table(
     Column("reasons", Structured(tuple[Reason, ...]), nullable=False),
     Column("comparisons", Structured(tuple[Comparison, ...]), nullable=False),
     Column("demo", Boolean, nullable=False),
+    # Recorded before Callreel, and taken in from the carrier's account or from a file.
+    Column("imported", Boolean, nullable=False),
     Column("owner", Text),
     Column("language", Text, nullable=False),
     Column("roles_swapped", Boolean, nullable=False),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from callreel.domain.events import Json
+from callreel.domain.recording import from_file
 from callreel.review.summary import Summary
 from callreel.web.pages.wording import CARRIER_ERRORS, CLOUD_STATES
 
@@ -41,6 +42,7 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
     recording = call["recording"] if isinstance(call["recording"], dict) else None
     lost_ms = call["disk_lost_ms"] if isinstance(call["disk_lost_ms"], int) else 0
     unrecorded = _unrecorded(call)
+    absent = "An imported call has no live layers." if call["imported"] else ""
     lost = f" {lost_ms / 1000:.1f} s could not be written to disk and are silent." if lost_ms else ""
     return (
         LayerGroup(
@@ -48,7 +50,7 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
             "Live, 8 kHz",
             "8 kHz",
             _live_light(of_8k, live, lost_ms),
-            f"As streamed by the carrier.{lost}",
+            absent or f"As streamed by the carrier.{lost}",
             of_8k,
         ),
         LayerGroup(
@@ -56,7 +58,7 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
             "Live, 16 kHz",
             "16 kHz",
             _live_light(of_16k, live, lost_ms),
-            f"The input for speech recognition.{lost}",
+            absent or f"The input for speech recognition.{lost}",
             of_16k,
         ),
         LayerGroup(
@@ -64,7 +66,7 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
             "Cloud",
             "Cloud",
             "none" if unrecorded else _cloud_light(recording, live),
-            unrecorded or cloud_note(recording, live),
+            unrecorded or cloud_note(recording, live, imported=bool(call["imported"])),
             of_cloud,
         ),
     )
@@ -78,8 +80,11 @@ def _unrecorded(call: Summary) -> str:
     return str(consent["text"])
 
 
-def cloud_note(recording: dict[str, Json] | None, live: bool) -> str:
+def cloud_note(recording: dict[str, Json] | None, live: bool, *, imported: bool = False) -> str:
     """The state of the carrier's recording, with the carrier's or our own reason if it is not stored here."""
+    if imported and recording is not None and recording["state"] == "stored":
+        source = "a file" if from_file(str(recording["sid"])) else "the carrier's account"
+        return f"Imported from {source} and stored here."
     if recording is None:
         return CLOUD_STATES["expected"] if live else "The carrier has not reported a recording of this call."
     state, code = str(recording["state"]), recording["error_code"]

@@ -17,12 +17,14 @@ VERDICTS: Mapping[str, str] = {
     "verified": "Verified",
     "explained": "Explained",
     "suspect": "Suspect",
+    "imported": "Imported",
 }
 
 VERDICT_MEANINGS: Mapping[str, str] = {
     "verified": "Two independent recordings of this call agree: the live recording and the carrier's recording.",
     "explained": "The recordings differ, and the reason is known.",
     "suspect": "The recordings differ for an unknown reason. Listen to the call before you rely on it.",
+    "imported": "This call was recorded before Callreel and imported. There is no second recording to compare it with.",
 }
 
 _NO_NUMBERS: Mapping[str, str] = {WITHHELD: "Withheld number", DELETED: "Deleted number"}

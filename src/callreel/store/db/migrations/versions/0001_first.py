@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("reasons", _JSON, nullable=False),
         sa.Column("comparisons", _JSON, nullable=False),
         sa.Column("demo", sa.Boolean, nullable=False),
+        sa.Column("imported", sa.Boolean, nullable=False),
         sa.Column("owner", sa.String),
         sa.Column("language", sa.String, nullable=False),
         sa.Column("roles_swapped", sa.Boolean, nullable=False),
