@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.web.api.ranges import ByteRange, UnsatisfiableRangeError, parse_range
+from callreel.web.ranges import ByteRange, UnsatisfiableRangeError, parse_range
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from callreel.review.summary import layer_names
 from callreel.store.audio.layer_audio import layer_size
 from callreel.store.audio.silenced_layer import silenced_range, silenced_tag
 from callreel.store.calls import calls, layers
-from callreel.web.api.ranges import UnsatisfiableRangeError, parse_range
 from callreel.web.api.recorded_audio import AudioRequest, SentPart
 from callreel.web.dependencies import Context, Original
 from callreel.web.errors import RequestConflictError, error_json, not_found
 from callreel.web.options import WebContext
+from callreel.web.ranges import UnsatisfiableRangeError, parse_range
 
 Conditional = Annotated[str | None, Header()]
 
