@@ -20,6 +20,7 @@ from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.silero import SileroDetector
 from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
+from callreel.postcall.missing_phrases import MissingPhrases
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 
 
@@ -31,6 +32,7 @@ def transcribing(call: LongCall) -> FinalTranscriber:
 
     return FinalTranscriber(
         call.database, call.blobs, call.publisher, FinalEngine(Capabilities("none", "none", False, True, True, True), decode),
+        MissingPhrases(call.database, call.clock),
         new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
+from callreel.domain.phrases import Phrases
 from callreel.domain.transcript import Word
 from callreel.live.phrase_watch import PhraseWatch
 
@@ -7,11 +8,13 @@ CALL = CallId("000000000001")
 
 
 class Watched:
-    """What a watch found, by the end of the phrase in ms; a word lasts 100 ms."""
+    """What a watch found, by the end of the phrase in ms; a word lasts 100 ms, a segment begins at each second."""
 
-    def __init__(self, *phrases: str) -> None:
+    def __init__(self, *phrases: str, party: Role | None = None) -> None:
+        self.party = party
         self.found: list[int] = []
-        self.watch = PhraseWatch(phrases, lambda call_id, at_ms: self.found.append(at_ms))
+        watched = {phrase: (Phrases([phrase]), self.party) for phrase in phrases}
+        self.watch = PhraseWatch(watched, lambda _phrase, match: self.found.append(match.end_ms))
 
     def words(self, text: str, start_ms: int = 0) -> list[Word]:
         return [
@@ -20,10 +23,10 @@ class Watched:
         ]
 
     def stable(self, text: str, start_ms: int = 0, role: Role = Role.AGENT) -> None:
-        self.watch.stable(CALL, role, self.words(text, start_ms))
+        self.watch.stable(CALL, role, start_ms // 1_000, self.words(text, start_ms))
 
     def final(self, text: str, start_ms: int = 0, role: Role = Role.AGENT) -> None:
-        self.watch.final(CALL, role, self.words(text, start_ms))
+        self.watch.final(CALL, role, start_ms // 1_000, self.words(text, start_ms))
 
 
 def test_phrase_is_found_once_in_growing_words_and_their_final() -> None:
@@ -61,5 +64,49 @@ def test_forgotten_call_starts_empty() -> None:
     said = Watched("card number")
     said.final("your card")
     said.watch.forget(CALL)
-    said.stable("number", 500)
+    said.stable("number", 1_500)
     assert said.found == []
+
+
+def test_phrase_is_found_once_a_segment_however_often_it_is_said() -> None:
+    said = Watched("refund")
+    said.stable("a refund")
+    said.stable("a refund is a refund")
+    said.final("a refund is a refund")
+    said.final("refund", 1_000)
+    assert said.found == [200, 1_100]
+
+
+def test_words_of_a_match_are_not_part_of_the_next_one() -> None:
+    said = Watched("no no")
+    said.final("no no")
+    said.stable("no", 1_000)
+    assert said.found == [200]
+    said.stable("no no", 1_000)
+    assert said.found == [200, 1_200]
+
+
+def test_late_final_neither_hides_nor_repeats_what_the_next_segment_said() -> None:
+    said = Watched("refund")
+    said.stable("we", 0)
+    said.stable("a refund", 1_000)
+    said.final("we refund", 0)
+    said.stable("a refund please", 1_000)
+    said.final("a refund please", 1_000)
+    assert said.found == [1_200, 200]
+
+
+def test_phrase_of_one_party_is_not_found_for_the_other() -> None:
+    said = Watched("refund", party=Role.TECHNICIAN)
+    said.final("refund")
+    assert said.found == []
+    said.final("refund", role=Role.TECHNICIAN)
+    assert said.found == [100]
+
+
+def test_phrase_that_is_added_during_a_segment_is_found_in_its_next_words() -> None:
+    said = Watched()
+    said.stable("hello")
+    said.watch.watched = {"refund": (Phrases(["refund*"]), None)}
+    said.stable("hello refunds")
+    assert said.found == [200]

@@ -10,6 +10,7 @@ from benchmarks.long_call import CALL, SID, LongCall, long_call
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.verdict import Verdict
+from callreel.postcall.missing_phrases import MissingPhrases
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.store.calls import calls
 from tests.support.installation import LoudnessDetector, one_word
@@ -24,6 +25,7 @@ def transcribing(call: LongCall) -> FinalTranscriber:
     return FinalTranscriber(
         call.database, call.blobs, call.publisher, 
         FinalEngine(Capabilities("final", "model", False, True, True, True), lambda segments, language: [Transcription(one_word(samples, False)) for samples in segments]),
+        MissingPhrases(call.database, call.clock),
         new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 

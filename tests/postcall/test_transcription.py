@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from threading import Barrier
 
 import numpy as np
@@ -11,13 +12,15 @@ from callreel.audio.segmenter import SegmenterOptions, SpeechSpan, speech_spans
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
+from callreel.domain.phrases import PhraseKind, Trigger
 from callreel.domain.transcript import Segment, TranscriptKind
 from callreel.postcall.transcription import DetectedLanguage, FinalEngine, own_speech
-from callreel.store.calls import calls
+from callreel.store.calls import calls, phrase_alerts
 from callreel.store.transcripts import finals
 from tests.audio.voices import voice
 from tests.support.installation import Installation, LoudnessDetector, one_word, silence, speech
 from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorded_call
+from tests.support.rows import NOON, a_rule
 
 
 @pytest.fixture
@@ -168,3 +171,34 @@ def test_two_segments_are_decoded_at_once_and_keep_their_order(recorded: Recorde
     assert recorded.transcribing(decode).from_recording(recorded.call_id) == 2  # type: ignore[arg-type]
     found = recorded.transcript(TranscriptKind.FINAL)
     assert found is not None and [turn.role for turn in found.turns] == [Role.AGENT, Role.TECHNICIAN]
+
+
+def missing_events(recorded: Recorded) -> list[str]:
+    events = recorded.installation.stored_events()
+    return [str(event.data["rule"]) for event in events if event.kind is EventKind.PHRASE_ALERT]
+
+
+def test_missing_phrases_raise_alerts_once_and_found_ones_remove_theirs(recorded: Recorded) -> None:
+    database, said = recorded.installation.database, Decoder()
+    a_rule(
+        database,
+        name="Greeting",
+        phrases=("good morning",),
+        role=Role.AGENT,
+        trigger=Trigger.MISSING,
+        within_ms=30_000,
+    )
+    a_rule(database, name="Any words", kind=PhraseKind.REGEX, phrases=("[a-z0-9]+",), trigger=Trigger.MISSING)
+    a_rule(database, name="Elsewhere", phrases=("x",), number_prefix="+49", trigger=Trigger.MISSING)
+    a_rule(database, name="Later", phrases=("x",), trigger=Trigger.MISSING, at=NOON + timedelta(days=9))
+    for run in ("", "2"):
+        recorded.transcribing(said).from_audio(recorded.call_id, run)
+    assert missing_events(recorded) == ["Greeting"]
+
+    def greeting(samples: Samples) -> list[RecognizedWord]:
+        return [RecognizedWord("Good", 0, 200, 0.9), RecognizedWord("morning!", 200, 400, 0.9)]
+
+    recorded.transcribing(greeting).from_audio(recorded.call_id, "3")  # type: ignore[arg-type]
+    with database.read() as conn:
+        assert phrase_alerts.of_call(conn, recorded.call_id) == []
+    assert missing_events(recorded) == ["Greeting"]

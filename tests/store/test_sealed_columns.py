@@ -42,10 +42,10 @@ PLAIN = {
         "expired_data.call_id", "expired_data.policy", "consents.leg_sid", "consents.rule", "consents.notice", "consents.language",
         "consents.answered_by", "consent_sounds.media_type", "facts.kind", "processes.name", "processes.kind", "processes.host",
         "carrier_deletions.sid", "erasures.call_id", "data_keys.purpose", "data_keys.master_key",
-        "webhook_endpoints.name", "webhook_deliveries.id", "labels.name",
+        "webhook_endpoints.name", "webhook_deliveries.id", "labels.name", "phrase_alerts.place",
     },
     "names of the people who use Callreel": {
-        "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by",
+        "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by", "phrase_rules.by",
         "pauses.by", "audit_entries.actor", "audit_entries.address", "open_accesses.actor", "open_accesses.address",
         "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by",
     },

@@ -25,6 +25,7 @@ from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import Body
 from callreel.postcall.measuring import Measuring
+from callreel.postcall.missing_phrases import MissingPhrases
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.postcall.workflows import PostCallWorkflows
 from callreel.store.calls import layers, recordings
@@ -149,6 +150,7 @@ class Recorded:
         return FinalTranscriber(
             installation.database, installation.blobs, installation.publisher,
             FinalEngine(Capabilities("final", "model-1", False, True, True, True), lambda segments, language: [_transcription(one(samples)) for samples in segments]),
+            MissingPhrases(installation.database, installation.clock),
             new_detector=LoudnessDetector, segmenter=SegmenterOptions(min_silence_ms=800),
         )  # fmt: skip
 

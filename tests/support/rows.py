@@ -8,11 +8,14 @@ from sqlalchemy import Connection, select
 
 from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
+from callreel.domain.phrases import PhraseKind, Trigger
 from callreel.domain.transcript import TranscriptKind
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import transcripts
+from callreel.store.transcripts import phrase_rules
+from callreel.store.transcripts.phrase_rules import PhraseRuleRow
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PARENT = LegSid("CA" + "a" * 32)
@@ -38,6 +41,16 @@ def a_call(database: Database, **changes: Any) -> CallRow:
     with database.write() as conn:
         assert calls.insert(conn, row)
     return row
+
+
+def a_rule(database: Database, *, at: datetime = NOON, **changes: Any) -> PhraseRuleRow:
+    """Insert a phrase rule: an alert when either party says "refund"."""
+    values = {
+        "name": "Refund", "kind": PhraseKind.WORDS, "phrases": ("refund",), "role": None, "number_prefix": "",
+        "trigger": Trigger.SAID, "within_ms": None, "enabled": True,
+    }  # fmt: skip
+    with database.write() as conn:
+        return phrase_rules.add(conn, {**values, **changes}, "sam", at)
 
 
 def all_calls(conn: Connection) -> list[CallRow]:

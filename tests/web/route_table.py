@@ -189,6 +189,12 @@ TABLE = (
     Route("POST", "/api/v1/technicians", SUPERVISORS, WRITE, 201, json={"name": "Eve", "number": "+12125550199"}),
     Route("PATCH", "/api/v1/technicians/{technician_id}", SUPERVISORS, WRITE, json={"name": "Eve"}),
     Route("DELETE", "/api/v1/technicians/{technician_id}", SUPERVISORS, WRITE, 204),
+    # Phrase rules
+    Route("GET", "/phrase-rules", SUPERVISORS, WRITE),
+    Route("GET", "/api/v1/phrase-rules", SUPERVISORS, WRITE),
+    Route("POST", "/api/v1/phrase-rules", SUPERVISORS, WRITE, 201, json={"name": "Refund", "phrases": ["refund*"]}),
+    Route("PATCH", "/api/v1/phrase-rules/{rule_id}", SUPERVISORS, WRITE, json={"enabled": False}),
+    Route("DELETE", "/api/v1/phrase-rules/{rule_id}", SUPERVISORS, WRITE, 204),
     Route("GET", "/api/v1/vocabulary", SIGNED_IN, READ),
     Route("PUT", "/api/v1/vocabulary", SUPERVISORS, WRITE, json={"phrases": ["pump"]}),
 )  # fmt: skip

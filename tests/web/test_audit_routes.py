@@ -112,6 +112,7 @@ def a_delivery(place: Seed, engine: FakeEngine) -> None:
         )
 
 
+PHRASE_RULE = {"name": "Refund", "phrases": ["refund*"]}
 REQUESTS: dict[tuple[str, str], Sent] = {
     ("POST", "/sign-in"): Sent(data={"name": "ada", "password": PASSWORD}),
     ("POST", "/sign-in/code"): Sent(code=True, prepare=session_that_waits, details={"second_factor": "app"}),
@@ -205,6 +206,15 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("POST", f"{HOOK}/test"): Sent(before=ADDED),
     ("POST", f"{HOOK}/deliveries/{{delivery_id}}/send"): Sent(prepare=a_delivery),
     ("POST", f"{HOOK}/send-failed"): Sent(before=ADDED, details={"deliveries": 0}),
+    ("POST", "/api/v1/phrase-rules"): Sent(PHRASE_RULE, details={"rule": 1, "enabled": True}),
+    ("PATCH", "/api/v1/phrase-rules/{rule_id}"): Sent(
+        {"enabled": False},
+        before=(("POST", "/api/v1/phrase-rules", PHRASE_RULE),),
+        details={"rule": 1, "changed": ["enabled"], "enabled": False},
+    ),
+    ("DELETE", "/api/v1/phrase-rules/{rule_id}"): Sent(
+        before=(("POST", "/api/v1/phrase-rules", PHRASE_RULE),), details={"rule": 1}
+    ),
     ("PUT", "/api/v1/vocabulary"): Sent({"phrases": ["gauge"]}, details={"phrases": 1}),
 }
 """One request to each route that changes something. Add yours: without it, `test_route_writes_its_entry` fails."""
@@ -219,6 +229,7 @@ VALUES = {
     "technician_id": "1",
     "redaction_id": "1",
     "endpoint_id": "1",
+    "rule_id": "1",
     "delivery_id": DELIVERY,
     "sid": SID,
 }

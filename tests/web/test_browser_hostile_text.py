@@ -26,7 +26,7 @@ from callreel.domain.note import NoteKind
 from callreel.domain.work import ON_RECORDINGS, NoWork, WorkItem, WorkState
 from callreel.runtime.log import JsonLines, TextLines
 from callreel.runtime.secret_tokens import new_token, token_hash
-from callreel.store.calls import erasures, holds, notes
+from callreel.store.calls import erasures, holds, notes, phrase_alerts
 from callreel.store.db.tables import metadata
 from callreel.store.db.types import Structured, Text, storable_text
 from callreel.store.people import api_tokens, sessions, technicians, users
@@ -34,6 +34,7 @@ from callreel.store.transcripts import vocabulary
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.signin import COOKIE
 from callreel.web.options import ShownSetting
+from tests.support.rows import a_rule
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed, record
 from tests.web.chromium import serving
 from tests.web.route_table import TABLE, filled
@@ -92,6 +93,7 @@ class Poisoned:
 @pytest.fixture
 def poisoned(place: Seed) -> Poisoned:
     """One row at least in every table that a page shows, and the hostile text in every text column."""
+    rule = a_rule(place.database, name=HOSTILE, phrases=(HOSTILE,)).rule
     with place.database.write() as conn:
         for call_id in (DONE, LIVE):
             notes.add(conn, call_id, NoteKind.NOTE, 10, "x", "x", NOON)
@@ -105,6 +107,8 @@ def poisoned(place: Seed) -> Poisoned:
         technicians.add(conn, "x", "+12125550123", NOON)
         technicians.add(conn, "x", "+12125550124", NOON)
         vocabulary.replace(conn, ["x"], "x", NOON)
+        for call_id in (DONE, LIVE):
+            phrase_alerts.put(conn, call_id, rule, Role.AGENT, "agent-0", NOON, (900, 3_000))
         assert erasures.begin(
             conn,
             erasures.ErasureRow(

@@ -34,6 +34,7 @@ VALUES = {
     "{session_id}": "1",
     "{technician_id}": "1",
     "{endpoint_id}": "1",
+    "{rule_id}": "1",
     "{delivery_id}": "msg_" + "0" * 24,
     "{sid}": "RE" + "0" * 32,
     "{sha256}": "0" * 64,

@@ -258,7 +258,7 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
     ("name", "places"),
     [
         ("maria", ["/", "/statistics"]),
-        ("sam", ["/", "/statistics", "/technicians", "/labels", "/operations"]),
+        ("sam", ["/", "/statistics", "/technicians", "/labels", "/phrase-rules", "/operations"]),
         (
             "ada",
             [
@@ -266,6 +266,7 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
                 "/statistics",
                 "/technicians",
                 "/labels",
+                "/phrase-rules",
                 "/operations",
                 "/people",
                 "/consent",

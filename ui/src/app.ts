@@ -16,6 +16,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-dashboard": () => import("./dashboard/element"),
   "phone-book": () => import("./phone_book/element"),
   "custom-vocabulary": () => import("./phone_book/vocabulary"),
+  "phrase-rules": () => import("./phrase_rules/element"),
   "settings-search": () => import("./settings/element"),
   "erase-progress": () => import("./erase/element"),
   "webhook-endpoints": () => import("./webhooks/element"),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -27,6 +28,7 @@ from callreel.ingest.media.workers import MediaWorkers
 from callreel.ingest.pause_control import PauseControl
 from callreel.ingest.stream_lifecycle import StreamLifecycle
 from callreel.ingest.stream_restart import StreamRestarter, request_streams_of
+from callreel.live.phrase_alerts import PhraseAlerts
 from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveOptions, LiveTranscription
@@ -86,9 +88,10 @@ async def live_side(
     counters, clock = Counters(), Clock()
     registry, facts = CallRegistry(settings.max_calls), FactQueue(commits, clock, counters)
     pausing = open_pausing(settings, registry, database, publisher, commits, clock, relay)
+    alerts = PhraseAlerts(commits, clock)
     transcription = LiveTranscription(
         engine, commits, publisher, clock, counters, Spill(database, blobs),
-        _live_options(settings, pausing.phrases),
+        _live_options(settings, pausing.phrases, alerts.watch),
     )  # fmt: skip
     answers = answer_options(settings)
     restarter = StreamRestarter(database, carrier_access(settings), answers, clock, new_token)
@@ -116,6 +119,7 @@ async def live_side(
     async with AsyncExitStack() as stack:
         stack.callback(restarter.close)
         stack.callback(pausing.carrier.close)
+        stack.push_async_callback(alerts.close)
         transcription.start()
         stack.push_async_callback(transcription.close)
         stack.push_async_callback(ownership.close)
@@ -123,7 +127,9 @@ async def live_side(
         stack.push_async_callback(facts.close)
         stack.push_async_callback(streams.close_all)
         stack.push_async_callback(pausing.live.close)
-        await stack.enter_async_context(tasks(ownership.reconciling.run(), pausing.live.reconciling.run()))
+        await stack.enter_async_context(
+            tasks(ownership.reconciling.run(), pausing.live.reconciling.run(), alerts.refreshing.run())
+        )
         yield LiveSide(
             engine, counters, transcription, registry, ownership, restarter, consented, pausing.control,
             open_media,
@@ -176,13 +182,13 @@ def live_gauges(live: LiveSide, media: MediaWorkers | None) -> LiveGauges:
     )
 
 
-def _live_options(settings: Settings, phrases: PhraseWatch | None) -> LiveOptions:
+def _live_options(settings: Settings, *watches: PhraseWatch[Any]) -> LiveOptions:
     return LiveOptions(
         settings.engine_workers,
         SileroDetector,
         live_segmenter(settings),
         enabled=settings.live_transcript,
-        phrases=phrases,
+        watches=watches,
     )
 
 

@@ -10,10 +10,11 @@ from callreel.cluster.event_relay import EventRelay, PeerMessage
 from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId
 from callreel.domain.pause import PauseCause
+from callreel.domain.phrases import Phrases
 from callreel.ingest.call_registry import CallRegistry
 from callreel.ingest.live_pauses import LivePauses
 from callreel.ingest.pause_control import CARRIER_TIMEOUT_S, PauseControl, PauseServices
-from callreel.live.phrase_watch import PhraseWatch
+from callreel.live.phrase_watch import Match, PhraseWatch
 from callreel.runtime.clock import Clock
 from callreel.settings import Settings
 from callreel.store.db.database import Database
@@ -25,7 +26,7 @@ class Pausing:
 
     live: LivePauses
     control: PauseControl
-    phrases: PhraseWatch | None
+    phrases: PhraseWatch[str]
     carrier: CarrierRecordings
     """Its owner closes it."""
 
@@ -52,8 +53,8 @@ def open_pausing(
     services = PauseServices(database, publisher, clock, carrier, notify, settings.pause_max_s or None)
     control = PauseControl(services)
 
-    def said(call_id: CallId, at_ms: int) -> None:
-        live.said(call_id, at_ms, partial(control.pause, call_id, PauseCause.PHRASE))
+    def said(_phrase: str, match: Match) -> None:
+        live.said(match.call_id, match.end_ms, partial(control.pause, match.call_id, PauseCause.PHRASE))
 
-    phrases = PhraseWatch(settings.pause_phrases, said) if settings.pause_phrases else None
-    return Pausing(live, control, phrases, carrier)
+    phrases = {phrase: (Phrases([phrase]), None) for phrase in settings.pause_phrases}
+    return Pausing(live, control, PhraseWatch(phrases, said), carrier)

@@ -26,6 +26,7 @@ from callreel.postcall import retranscription, webhooks
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import IDLE_POLL_S, POLL_S, RetryPolicy, Steps
+from callreel.postcall.missing_phrases import MissingPhrases
 from callreel.postcall.transcription import FinalEngine, FinalTranscriber
 from callreel.postcall.workflows import COMPARE_QUEUE, TRANSCRIBE_QUEUE, PostCallWorkflows
 from callreel.runtime.outgoing import outside_client
@@ -127,6 +128,7 @@ def _register_erasure(runtime: Runtime) -> None:
 def _transcriber(runtime: Runtime, engine: FinalEngine) -> FinalTranscriber:
     return FinalTranscriber(
         runtime.database, runtime.blobs, runtime.publisher, engine,
+        MissingPhrases(runtime.database, runtime.clock),
         new_detector=SileroDetector, segmenter=SegmenterOptions(min_silence_ms=800),
     )  # fmt: skip
 

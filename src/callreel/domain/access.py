@@ -39,6 +39,7 @@ class Right(StrEnum):
     ERASE_CALLS = "calls:erase"
     WRITE_TECHNICIANS = "technicians:write"
     WRITE_LABELS = "labels:write"
+    WRITE_RULES = "phrase_rules:write"
     WRITE_PEOPLE = "people:write"
     READ_SETTINGS = "settings:read"
     WRITE_POLICY = "policy:write"
@@ -75,7 +76,7 @@ _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Righ
 _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
     Right.WRITE_LABELS,
-    Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS,
+    Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS, Right.WRITE_RULES,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
@@ -103,6 +104,7 @@ _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
             Right.REDACT_CALLS,
             Right.WRITE_TECHNICIANS,
             Right.WRITE_LABELS,
+            Right.WRITE_RULES,
         }
     ),
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),

@@ -44,6 +44,7 @@ class EventKind(StrEnum):
     PAUSE = "pause"  # {paused, silent, start_ms, cause, carrier, ...}: `store/calls/pauses.py`
     NOTE = "note"  # {change: added | changed | removed, note}: a person changed a mark or note
     CONSENT = "consent"  # the call's consent stamp (`domain/consent.Stamp.summary`)
+    PHRASE_ALERT = "phrase_alert"  # {id, rule_id, rule, trigger, role, start_ms, end_ms, at}: `store/calls/phrase_alerts.py`
     PARTIAL = "partial"  # {role, number, start_ms, end_ms, text, stable, tentative}: text joins stable and tentative
     LEVEL = "level"
     # {agent_dbfs, technician_dbfs, agent_talk_ms, technician_talk_ms, silence_ms, position_ms, lag_ms, partials_shed, finals_waiting, finals_spilled, overload: 0 to 4}
@@ -61,6 +62,7 @@ LASTING = frozenset(
         EventKind.PAUSE,
         EventKind.NOTE,
         EventKind.CONSENT,
+        EventKind.PHRASE_ALERT,
     }
 )
 

@@ -1,58 +1,99 @@
-"""Watches the live words of calls for phrases that pause the recording, such as "card number".
+"""Watches the live words of calls for phrases: those that pause the recording, such as "card number", and those of phrase rules.
 
 Only words that will not change count: the stable ones of an open segment, and finals. Case and punctuation do not matter,
 and a phrase may reach over the end of a segment.
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
+from callreel.domain.phrases import Phrases, Token, TokenText, tokens_of
 from callreel.domain.transcript import Word
 
-_WORD = re.compile(r"\w+")
+CARRIED: Final = 12
+"""Words before an open segment with which a phrase may begin."""
 
-Token = tuple[str, int]
-"""A word without case and punctuation, and where it ends, in ms of the live layers."""
+K = TypeVar("K")
 
 
-class PhraseWatch:
-    """`found(call_id, at_ms)` is called once for each phrase that is said; it must not block."""
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A phrase that was said, with its place in the live layers; `number` is the segment in which it ended."""
 
-    def __init__(self, phrases: Iterable[str], found: Callable[[CallId, int], None]) -> None:
-        self._phrases = [parts for phrase in phrases if (parts := _WORD.findall(phrase.casefold()))]
+    call_id: CallId
+    role: Role
+    number: int
+    start_ms: int
+    end_ms: int
+
+
+Watched: TypeAlias = tuple[Phrases, Role | None]
+"""Phrases, and the party that must say one; None: either."""
+
+
+@dataclass(slots=True)
+class _Party:
+    """What a party said last. Positions count the words of closed segments."""
+
+    carried: list[Token] = field(default_factory=list)
+    position: int = 0
+    """Of the first carried word."""
+    spent: dict[object, int] = field(default_factory=dict)
+    """Up to where words were part of a match, for each key."""
+    matched: set[tuple[object, int]] = field(default_factory=set)
+    """Keys with the newest segments in which they matched."""
+
+
+class PhraseWatch(Generic[K]):
+    """`found(key, match)` is called once for each segment in which phrases of a key are said; it must not block."""
+
+    def __init__(self, watched: Mapping[K, Watched], found: Callable[[K, Match], None]) -> None:
+        self.watched = watched
+        """May be replaced at any time, from any thread."""
         self._found = found
-        self._before: dict[tuple[CallId, Role], list[Token]] = {}
-        self._last_ms: dict[tuple[CallId, Role], int] = {}
+        self._parties: dict[tuple[CallId, Role], _Party] = {}
 
-    def stable(self, call_id: CallId, role: Role, words: Sequence[Word]) -> None:
-        """The words of an open segment that will not change, from its beginning on."""
-        party = (call_id, role)
-        tokens = [*self._before.get(party, ()), *_tokens(words)]
-        since_ms = self._last_ms.get(party, -1)
-        for phrase in self._phrases:
-            for at in range(len(tokens) - len(phrase), -1, -1):
-                end_ms = tokens[at + len(phrase) - 1][1]
-                if end_ms <= since_ms:
-                    break
-                if [token for token, _ in tokens[at : at + len(phrase)]] == phrase:
-                    self._last_ms[party] = tokens[-1][1]
-                    return self._found(call_id, end_ms)
+    def stable(self, call_id: CallId, role: Role, number: int, words: Sequence[Word]) -> None:
+        """The words of the open segment `number` that will not change, from its beginning on."""
+        if self.watched and words:
+            self._look(call_id, role, number, tokens_of(words))
 
-    def final(self, call_id: CallId, role: Role, words: Sequence[Word]) -> None:
+    def final(self, call_id: CallId, role: Role, number: int, words: Sequence[Word]) -> None:
         """The words of a closed segment."""
-        self.stable(call_id, role, words)
-        longest = max(map(len, self._phrases))
-        tokens = [*self._before.get((call_id, role), ()), *_tokens(words)]
-        self._before[call_id, role] = tokens[len(tokens) - longest + 1 :] if longest > 1 else []
+        if not self.watched:
+            return
+        said = tokens_of(words)
+        self._look(call_id, role, number, said)
+        party = self._party(call_id, role)
+        dropped = max(0, len(party.carried) + len(said) - CARRIED)
+        party.carried = [*party.carried, *said][dropped:]
+        party.position += dropped
+        # A segment's final may come after the first words of the next one.
+        party.matched = {(key, segment) for key, segment in party.matched if segment >= number - 1}
 
     def forget(self, call_id: CallId) -> None:
         """The call is over."""
         for role in Role:
-            self._before.pop((call_id, role), None)
-            self._last_ms.pop((call_id, role), None)
+            self._parties.pop((call_id, role), None)
 
+    def _party(self, call_id: CallId, role: Role) -> _Party:
+        return self._parties.setdefault((call_id, role), _Party())
 
-def _tokens(words: Sequence[Word]) -> list[Token]:
-    return [(part, word.end_ms) for word in words for part in _WORD.findall(word.text.casefold())]
+    def _look(self, call_id: CallId, role: Role, number: int, said: list[Token]) -> None:
+        party = self._party(call_id, role)
+        before = len(party.carried)
+        text = TokenText([*party.carried, *said])
+        for key, (phrases, of) in self.watched.items():
+            if (of is not None and of is not role) or (key, number) in party.matched:
+                continue
+            since = min(max(0, party.spent.get(key, 0) - party.position), before)
+            found = text.first_in(phrases, since, before)
+            if found is None:
+                continue
+            party.matched.add((key, number))
+            party.spent[key] = party.position + found.stop
+            first, last = text.tokens[found.start], text.tokens[found.stop - 1]
+            self._found(key, Match(call_id, role, number, first.start_ms, last.end_ms))

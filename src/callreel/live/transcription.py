@@ -7,7 +7,7 @@ next job. A final is stored before its event is published. Segments for which th
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -87,13 +87,13 @@ class _CallProgress:
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """`enabled` False: calls are only recorded, nothing is detected or decoded live. `phrases` watches the words."""
+    """`enabled` False: calls are only recorded, nothing is detected or decoded live. `watches` look for phrases in the words."""
 
     workers: int
     new_detector: Callable[[], SpeechDetector]
     segmenter: SegmenterOptions
     enabled: bool = True
-    phrases: PhraseWatch | None = None
+    watches: Sequence[PhraseWatch[Any]] = ()
 
 
 class LiveTranscription:
@@ -276,8 +276,8 @@ class LiveTranscription:
     def forget(self, call_id: CallId) -> None:
         """Another process owns the call now and stores its transcript; waiting segments are still decoded for it."""
         self._calls.pop(call_id, None)
-        if self._options.phrases is not None:
-            self._options.phrases.forget(call_id)
+        for watch in self._options.watches:
+            watch.forget(call_id)
 
     async def _work(self) -> None:
         while True:
@@ -370,8 +370,7 @@ class LiveTranscription:
         placed = words_from(words, job.start_ms)
         if job.final:
             final = Final(_segment(job), self._final_words(job, placed), failed, words.fallback_engine)
-            if self._options.phrases is not None:
-                self._options.phrases.final(job.call_id, job.role, final.words)
+            self._watch_final(job.call_id, final)
             await self._keep(job.call_id, final)
         elif not failed:
             self._partial(job, placed)
@@ -387,12 +386,18 @@ class LiveTranscription:
             segment = _segment(job)
             showing = shown.stability.update(words, segment.end_ms)
             shown.delivery.show(showing.words, self._now_ms(job))
-            if self._options.phrases is not None:
-                self._options.phrases.stable(job.call_id, job.role, showing.stable)
+            for watch in self._options.watches:
+                watch.stable(job.call_id, job.role, job.number, showing.stable)
             data = partial_data(segment, showing)
             before, shown.published = shown.published, (data["stable"], data["tentative"])
             if before != shown.published:
                 self._publisher.publish(LiveEvent(job.call_id, EventKind.PARTIAL, data))
+
+    def _watch_final(self, call_id: CallId, final: Final) -> None:
+        for watch in self._options.watches:
+            watch.final(call_id, final.segment.role, final.segment.number, final.words)
+            if call_id not in self._calls:  # a spilled segment of a call that is over
+                watch.forget(call_id)
 
     def _final_words(self, job: Job, words: tuple[Word, ...]) -> tuple[Word, ...]:
         """A final's words: stable ones stay as they were shown."""

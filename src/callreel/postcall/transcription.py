@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from sqlalchemy import Connection
+
 from callreel.asr.engine import Capabilities, Transcription
 from callreel.asr.turns import merge_turns, transcribed_ms, words_from
 from callreel.audio.anchors import stretch
@@ -18,9 +20,10 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.transcript import Final, Segment, TranscriptKind
+from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn
 from callreel.domain.verdict import FAULTS
 from callreel.postcall.call_audio import NoAudioError, channel_fault, chosen_parts, open_call_audio, read_rows
+from callreel.postcall.missing_phrases import CheckedRules, MissingPhrases
 from callreel.review.live_scoring import text_score
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
@@ -77,6 +80,7 @@ class FinalTranscriber:
         blobs: BlobStore,
         publisher: EventPublisher,
         engine: FinalEngine,
+        missing: MissingPhrases,
         *,
         new_detector: Callable[[], SpeechDetector],
         segmenter: SegmenterOptions,
@@ -85,6 +89,7 @@ class FinalTranscriber:
         self._blobs = blobs
         self._publisher = publisher
         self._engine = engine
+        self._missing = missing
         self._new_detector = new_detector
         self._segmenter = segmenter
 
@@ -188,10 +193,11 @@ class FinalTranscriber:
         kept = Provenance(reason=reason, language=live.language)
         with self._database.read() as conn:
             known = search.tokenized(conn, turns)
+        checked = self._missing.check(call_id, turns)
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept, known)
-            event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
-        self._publisher.publish(event)
+            events = self._record(conn, call_id, turns, checked)
+        self._publisher.publish(*events)
         return len(turns)
 
     def _keep(
@@ -213,14 +219,22 @@ class FinalTranscriber:
             row = calls.get(conn, call_id)
             # At the first run the compare stage counts, when the live text's place in the recording is known.
             score = text_score(conn, row, final=turns) if run and row is not None else {}
+        checked = self._missing.check(call_id, turns)
         with self._database.write() as conn:
             transcripts.put(
                 conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept, known
             )
             live_scores.put(conn, call_id, score)
-            event = self._publisher.record(conn, _transcript_event(call_id, len(turns)))
-        self._publisher.publish(event)
+            events = self._record(conn, call_id, turns, checked)
+        self._publisher.publish(*events)
         return len(turns)
+
+    def _record(
+        self, conn: Connection, call_id: CallId, turns: Sequence[Turn], checked: CheckedRules
+    ) -> list[LiveEvent]:
+        """Record that the transcript was stored, and save the alerts of missing phrases."""
+        alerts = self._missing.put(conn, call_id, checked)
+        return self._publisher.record_all(conn, [_transcript_event(call_id, len(turns)), *alerts])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from callreel.domain.verdict import Comparison, Reason
 from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.review.measured import measures_summary
+from callreel.review.phrase_alerts import alert_summaries
 from callreel.review.redacted_view import redaction_summary, stretches_to_mask
 from callreel.review.timeline import call_timeline
 from callreel.store.calls import (
@@ -77,13 +78,12 @@ def call_summary(
         turns["machine_turns"] = shown.machine.turns if shown else ()
     stretches = stretches_to_mask(conn, row, original=original)
     hidden = row.withheld and not original
+    masked = {name: () if hidden else masked_turns(listed, stretches) for name, listed in turns.items()}
     by_role: Summary = {
         "layers": _layers(call_id, layers.of_call(conn, call_id), original),
         "redaction": redaction_summary(conn, row, original=original),
-        **{
-            name: [] if hidden else [_turn(turn, words) for turn in masked_turns(listed, stretches)]
-            for name, listed in turns.items()
-        },
+        **{name: [_turn(turn, words) for turn in listed] for name, listed in masked.items()},
+        "alerts": alert_summaries(conn, row, masked["live_turns"], live_offset_ms(row)),
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
     }
     return {

@@ -284,7 +284,7 @@ class PauseSettings(BaseSettings):
     )
     pause_phrases: Phrases = Field(
         default=(),
-        description="Phrases in the live words that pause the recording, separated by commas, such as card number, security code. Default: none.",
+        description="Phrases in the live words that pause the recording, separated by commas, such as card number, security code; a word may end in * for any ending. Default: none.",
     )
     pause_delete_at_carrier: Literal["never", "unconfirmed", "always"] = Field(
         default="never",

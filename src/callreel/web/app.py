@@ -23,6 +23,7 @@ from callreel.web.api import (
     notes,
     pauses,
     people,
+    phrase_rules,
     redactions,
     retention,
     revisions,
@@ -49,6 +50,7 @@ from callreel.web.organizing import labels
 from callreel.web.pages import audit as audit_pages
 from callreel.web.pages import erasure as erasure_pages
 from callreel.web.pages import operations, pages, provider, second_factor, sessions, sign_in
+from callreel.web.pages import phrase_rules as phrase_rule_page
 from callreel.web.pages import webhooks as webhook_page
 from callreel.web.pages.render import STATIC, Renderer
 from callreel.web.pages.static_files import CompressedFiles
@@ -60,7 +62,7 @@ _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, provider, second_factor, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, labels, people, tokens, softphone,
     engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, layer_audio, health, operations,
-    webhook_endpoints, webhook_page,
+    webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page,
 )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ export function followCall(page: HTMLElement): void {
       page.dataset.positionMs = String(data.position_ms);
     },
     pause: (pause: Pause) => page.querySelector<RecordingPause>("recording-pause")?.apply(pause),
+    phrase_alert: refresh, // also after the call: a phrase may be missing
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
     // The verdict closes the call before it is measured.

@@ -25,12 +25,13 @@ from callreel.store.db.tables import (
     live_events,
     live_scores,
     notes,
+    phrase_alerts,
     transcripts,
     turn_index,
 )
 
-_TEXT = (transcripts, finals, turn_index, notes, live_scores)
-_SPOKEN = (EventKind.FINAL, EventKind.NOTE)
+_TEXT = (transcripts, finals, turn_index, notes, live_scores, phrase_alerts)
+_SPOKEN = (EventKind.FINAL, EventKind.NOTE, EventKind.PHRASE_ALERT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def delete_layers(conn: Connection, call_id: CallId) -> dict[str, Json]:
 
 
 def delete_text(conn: Connection, call_id: CallId) -> dict[str, Json]:
-    """Delete transcripts with their corrections, notes and the events that quote them; returns how many of each."""
+    """Delete transcripts with their corrections, notes, phrase alerts and the events of these; returns how many of each."""
     counts: dict[str, Json] = {
         table.name: conn.execute(delete(table).where(table.c.call_id == call_id)).rowcount for table in _TEXT
     }

@@ -98,6 +98,13 @@ def of_call(conn: Connection, call_id: CallId) -> list[PauseRow]:
     return fetch_all(conn, PauseRow, select(pauses).where(pauses.c.call_id == call_id).order_by(pauses.c.id))
 
 
+def during(conn: Connection, call_id: CallId, start_ms: int, end_ms: int) -> bool:
+    """Whether a pause silences a part of the live layers between these positions."""
+    ends_later = or_(pauses.c.end_ms.is_(None), pauses.c.end_ms > start_ms)
+    mine = pauses.c.call_id == call_id, pauses.c.start_ms < end_ms, ends_later
+    return conn.execute(select(pauses.c.id).where(*mine).limit(1)).first() is not None
+
+
 def unplaced(conn: Connection) -> list[PauseRow]:
     """Pauses of live calls whose place in the live layers is not known, or may change."""
     missing = or_(pauses.c.start_ms.is_(None), pauses.c.end_ms.is_(None))

@@ -34,6 +34,7 @@ from callreel.domain.label import LabelColor
 from callreel.domain.measures import CallMeasures
 from callreel.domain.note import NoteKind
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
+from callreel.domain.phrases import PhraseKind, Trigger
 from callreel.domain.recording import Archived, CloudState, Layer, LayerState
 from callreel.domain.redaction import Entity
 from callreel.domain.retention import DataKind
@@ -550,6 +551,40 @@ vocabulary = _table(
     Column("phrase", SealedLookup("vocabulary.phrase"), nullable=False, unique=True),
     Column("added_by", Text, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
+)
+
+phrase_rules = _table(
+    "phrase_rules",
+    Column("id", LargeInteger, primary_key=True),
+    Column("name", SealedText("phrase_rules.name"), nullable=False),
+    Column("kind", Enumerated(PhraseKind), nullable=False),
+    Column("phrases", SealedJson("phrase_rules.phrases", tuple[str, ...]), nullable=False),
+    Column("role", Enumerated(Role)),
+    Column("number_prefix", SealedText("phrase_rules.number_prefix"), nullable=False),
+    Column("trigger", Enumerated(Trigger), nullable=False),
+    Column("within_ms", Integer),
+    Column("enabled", Boolean, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    # Ids are never reused: alerts of a removed rule keep its id.
+    sqlite_autoincrement=True,
+)
+
+# Alerts of phrase rules. They refer to words by position and have no text. `rule` is the rule's name at that time;
+# `place` is the segment, or `missing`: one alert of a rule for each.
+phrase_alerts = _table(
+    "phrase_alerts",
+    Column("id", LargeInteger, primary_key=True),
+    _of_call(index=False),
+    Column("rule_id", LargeInteger, nullable=False),
+    Column("rule", SealedText("phrase_alerts.rule"), nullable=False),
+    Column("trigger", Enumerated(Trigger), nullable=False),
+    Column("role", Enumerated(Role)),
+    Column("place", Text, nullable=False),
+    Column("start_ms", Integer),
+    Column("end_ms", Integer),
+    Column("at", UTCDateTime, nullable=False),
+    UniqueConstraint("call_id", "rule_id", "place"),
 )
 
 # The searchable text, one row for each displayed turn. On SQLite triggers keep `turn_fts`, made by a migration, in step

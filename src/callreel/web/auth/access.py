@@ -239,6 +239,11 @@ RULES: Final[Sequence[Rule]] = (
         audit=Did.WEBHOOK_SENT_AGAIN,
     ),
     Rule("POST", "/api/v1/webhooks/{endpoint_id}/send-failed", _HOOKS, audit=Did.WEBHOOK_SENT_AGAIN),
+    # Phrase rules
+    Rule("GET", "/phrase-rules", Right.WRITE_RULES),
+    Rule("GET POST", "/api/v1/phrase-rules", Right.WRITE_RULES, audit=Did.PHRASE_RULE_ADDED),
+    Rule("PATCH", "/api/v1/phrase-rules/{rule_id}", Right.WRITE_RULES, audit=Did.PHRASE_RULE_CHANGED),
+    Rule("DELETE", "/api/v1/phrase-rules/{rule_id}", Right.WRITE_RULES, audit=Did.PHRASE_RULE_REMOVED),
     # Engines
     Rule("GET", "/api/v1/engines", Right.READ_ALL_CALLS),
     Rule("GET", "/api/v1/vocabulary", _READ),

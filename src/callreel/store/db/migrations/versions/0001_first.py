@@ -404,6 +404,35 @@ def upgrade() -> None:
         sa.Column("created_at", _TIME, nullable=False),
     )
     op.create_table(
+        "phrase_rules",
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("phrases", _JSON, nullable=False),
+        sa.Column("role", sa.String),
+        sa.Column("number_prefix", sa.String, nullable=False),
+        sa.Column("trigger", sa.String, nullable=False),
+        sa.Column("within_ms", sa.Integer),
+        sa.Column("enabled", sa.Boolean, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "phrase_alerts",
+        sa.Column("id", _LARGE, primary_key=True),
+        _of_call(index=False),
+        sa.Column("rule_id", _LARGE, nullable=False),
+        sa.Column("rule", sa.String, nullable=False),
+        sa.Column("trigger", sa.String, nullable=False),
+        sa.Column("role", sa.String),
+        sa.Column("place", sa.String, nullable=False),
+        sa.Column("start_ms", sa.Integer),
+        sa.Column("end_ms", sa.Integer),
+        sa.Column("at", _TIME, nullable=False),
+        sa.UniqueConstraint("call_id", "rule_id", "place"),
+    )
+    op.create_table(
         "turn_index",
         sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),
