@@ -24,6 +24,8 @@ class WebhookEvent(StrEnum):
     RECORDING_FAILED = "recording.failed"
     TRANSCRIPT_READY = "transcript.ready"
     VERDICT = "verdict"
+    PHRASE_ALERT = "phrase_alert"
+    """What was said, or was not said, on a call; an `ALERT` is about the operation of Callreel."""
     ALERT = "alert"
     CALL_ERASED = "call.erased"
     TEST = "test"
@@ -71,6 +73,10 @@ def webhook_of(event: LiveEvent) -> tuple[WebhookEvent, dict[str, Json]] | None:
                 "verdict": data.get("verdict"),
                 "reasons": reason_codes(data.get("reasons")),
             }
+        case EventKind.PHRASE_ALERT:
+            # Without the rule's name, which is encrypted at rest; webhooks are not.
+            facts = {name: data.get(name) for name in ("rule_id", "trigger", "role", "start_ms", "end_ms")}
+            return WebhookEvent.PHRASE_ALERT, {"alert_id": data.get("id"), **facts}
         case EventKind.STAGE if data.get("state") == "parked":
             # Without the reason: the text of an exception may contain what is not to leave this installation.
             return WebhookEvent.ALERT, {"alert": "work_parked", "stage": data.get("stage")}
