@@ -49,11 +49,11 @@ def script(*faults: Fault) -> CallScript:
 
 
 async def hang_up_after_restart(house: House) -> None:
-    """End each call whose second stream has run for a while."""
+    """End each call of which a later stream has run for a while."""
     while True:
         for call in house.carrier.live_calls:
-            streams = call.stream_outcomes
-            if len(streams) > 1 and min(map(len, streams[1].tracks.values())) > SECOND_MS * RATE_HZ // 1000:
+            later = [min(map(len, stream.tracks.values())) for stream in call.stream_outcomes[1:]]
+            if max(later, default=0) > SECOND_MS * RATE_HZ // 1000:
                 call.hang_up()
         await asyncio.sleep(0.2)
 
