@@ -41,7 +41,7 @@ def test_ingest_beside_the_bare_server_loses_nothing() -> None:
 
 @needs_compiler
 def test_soak_leaves_no_files_descriptors_or_threads() -> None:
-    report = figures("soak", "--hours", "0.02", "--calls", "40")
+    report = figures("soak", "--hours", "0.012", "--calls", "40")
     assert report["stray_files"] == 0
     # One socket, task or file that a call leaves behind would be 40.
     assert report["after"]["descriptors"] < report["before"]["descriptors"] + 36

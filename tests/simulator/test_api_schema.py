@@ -31,7 +31,7 @@ from tests.simulator.receiver import receiving
 
 Fields = dict[str, dict[str, Any]]
 
-EXAMPLES = 15
+EXAMPLES = 8
 ERRORS = ("400", "404", "405")
 TEXT: dict[str, Any] = {"type": "string"}
 NUMBER: dict[str, Any] = {"type": "integer"}

@@ -80,10 +80,18 @@ def engine() -> FakeEngine:
     return FakeEngine(clock=Clock())
 
 
+@pytest.fixture(scope="session")
+def carrier() -> Iterator[CarrierRecordings]:
+    """A carrier's REST without credentials; making its client takes longer than a test."""
+    client = CarrierRecordings(CarrierAccess("", "", "", ""))
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def make_app(place: Seed, engine: FakeEngine) -> Iterator[MakeApp]:
+def make_app(place: Seed, engine: FakeEngine, carrier: CarrierRecordings) -> MakeApp:
     """Applications whose carrier has no credentials."""
-    carrier, clock = CarrierRecordings(CarrierAccess("", "", "", "")), Clock()
+    clock = Clock()
     publisher = EventPublisher(place.database, place.bus, clock)
     pausing = PauseControl(
         PauseServices(place.database, publisher, clock, carrier, notify=lambda paused, call_id: None)
@@ -93,8 +101,7 @@ def make_app(place: Seed, engine: FakeEngine) -> Iterator[MakeApp]:
         context = WebContext(place.database, place.blobs, place.bus, options, work=engine, pausing=pausing)
         return create_app(context)
 
-    yield make
-    carrier.close()
+    return make
 
 
 @pytest.fixture
