@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event
 
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.label import LabelColor
@@ -59,16 +59,28 @@ def test_labels_go_with_their_call_and_with_the_label(database: Database) -> Non
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_the_list_of_a_label_reads_an_index_in_its_order(database: Database) -> None:
-    """Neither all calls nor all calls of the label are read or sorted for one page."""
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (CallFilter(label=7), "ix_call_labels_label_id_created_at_call_id"),
+        (CallFilter(reviewed=False), "ix_calls_to_review"),
+        (CallFilter(reviewed=True), "ix_calls_reviewed"),
+        (CallFilter(assigned_to="sam"), "ix_calls_assigned_to_created_at_id"),
+        (CallFilter(unassigned=True, until=NOON), "ix_calls_assigned_to_created_at_id"),
+    ],
+)
+def test_filtered_page_is_read_from_an_index_in_its_order(
+    database: Database, wanted: CallFilter, index: str
+) -> None:
+    """Neither all calls nor all that match are read or sorted for one page."""
     with database.read() as conn:
-        call_list.page(conn, CallFilter(label=7), 50)
-        plan = conn.execute(
-            text(
-                "EXPLAIN QUERY PLAN SELECT calls.* FROM calls JOIN call_labels ON call_labels.call_id = calls.id"
-                " WHERE call_labels.label_id = 7 ORDER BY call_labels.created_at DESC, call_labels.call_id DESC LIMIT 50"
-            )
+        statements: list[tuple[str, object]] = []
+        event.listen(
+            conn, "before_cursor_execute", lambda c, cu, sql, values, *_: statements.append((sql, values))
         )
-        steps = [row.detail for row in plan]
-    assert any("ix_call_labels_label_id_created_at_call_id (label_id=?)" in step for step in steps), steps
-    assert not any("TEMP B-TREE" in step or step.startswith("SCAN") for step in steps), steps
+        call_list.page(conn, wanted, 50)
+        [(sql, values)] = statements
+        assert isinstance(values, tuple)
+        steps = [str(row[3]) for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert any(f"INDEX {index}" in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps

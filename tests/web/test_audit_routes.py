@@ -139,6 +139,10 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("DELETE", f"{API}/labels/{{label_id}}"): Sent(
         before=(*LABEL_ADDED, ("PUT", f"{API}/labels/1", None)), details={"label": "complaint"}
     ),
+    ("PUT", f"{API}/review"): Sent(),
+    ("DELETE", f"{API}/review"): Sent(before=(("PUT", f"{API}/review", None),)),
+    ("PUT", f"{API}/assignment"): Sent({"person": "sam"}, details={"person": "sam"}),
+    ("DELETE", f"{API}/assignment"): Sent(before=(("PUT", f"{API}/assignment", {"person": "sam"}),)),
     ("POST", "/api/v1/labels"): Sent(LABEL, details={"label": "complaint"}),
     ("PATCH", "/api/v1/labels/{label_id}"): Sent(
         {"name": "praise"}, before=LABEL_ADDED, details={"label": "praise", "before": "complaint"}

@@ -1,4 +1,4 @@
-"""Labels in a real Chromium: made on their page, given to a call, filtered by in the list."""
+"""Labels, review and assignment in a real Chromium: labels made on their page, given to a call, filtered by in the list."""
 
 import re
 
@@ -33,3 +33,22 @@ def test_label_is_made_given_and_filtered_by(page: Page, base_url: str, place: S
     page.goto(f"{base_url}/calls/{DONE}")
     page.get_by_role("button", name="Remove label complaint").click()
     expect(page.locator("#triage")).to_contain_text("No labels.")
+
+
+def test_call_is_reviewed_and_assigned(page: Page, base_url: str, place: Seed) -> None:
+    page.goto(f"{base_url}/calls/{DONE}")
+    triage = page.locator("#triage")
+    expect(triage.locator("form[inert]")).to_have_count(0)
+    page.keyboard.press("r")
+    expect(triage).to_contain_text("Reviewed by demo")
+    triage.get_by_label("Assigned to").select_option("sam")
+    triage.get_by_role("button", name="Assign").click()
+    page.goto(f"{base_url}/?reviewed=true&assigned=sam")
+    expect(page.locator(".call")).to_have_count(1)
+    expect(page.locator(f"#call-{DONE} .labels")).to_have_text("Assigned to samReviewed by demo")
+    page.locator("select[name=reviewed]").select_option("false")
+    expect(page.locator(".call")).to_have_count(0)
+    page.goto(f"{base_url}/calls/{DONE}")
+    expect(triage.get_by_label("Assigned to")).to_have_value("sam")
+    triage.get_by_role("button", name="Undo").click()
+    expect(triage).to_contain_text("Not reviewed")

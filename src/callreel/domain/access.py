@@ -32,6 +32,7 @@ class Right(StrEnum):
     WRITE_CALLS = "calls:write"
     PLACE_CALLS = "calls:place"
     EDIT_ALL_NOTES = "notes:edit_all"
+    REVIEW_CALLS = "calls:review"
     HOLD_CALLS = "calls:hold"
     SWAP_ROLES = "calls:swap_roles"
     REDACT_CALLS = "calls:redact"
@@ -76,7 +77,7 @@ _AGENT = frozenset({Right.READ_CALLS, Right.WRITE_CALLS, Right.PLACE_CALLS, Righ
 _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
     Right.WRITE_LABELS,
-    Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS, Right.WRITE_RULES,
+    Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS, Right.WRITE_RULES, Right.REVIEW_CALLS,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
@@ -103,6 +104,7 @@ _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
             Right.SWAP_ROLES,
             Right.REDACT_CALLS,
             Right.WRITE_TECHNICIANS,
+            Right.REVIEW_CALLS,
             Right.WRITE_LABELS,
             Right.WRITE_RULES,
         }

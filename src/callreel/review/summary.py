@@ -89,6 +89,7 @@ def call_summary(
     return {
         **call_head(row, technicians.names_of(conn, [row.remote_number])),
         **standings(conn, [call_id])[call_id],
+        **triage_summary(row),
         **(swap_roles(by_role) if row.roles_swapped else by_role),
         "role_swaps": role_swaps(conn, call_id),
         "language": row.language or None,
@@ -189,6 +190,12 @@ def note_summary(row: NoteRow) -> Summary:
         "by": row.by,
         "at": _time(row.at),
     }
+
+
+def triage_summary(row: CallRow) -> Summary:
+    """Who reviewed the call and when, and who is assigned to it, as JSON; null for none."""
+    reviewed: Json = {"by": row.reviewed_by, "at": _time(row.reviewed_at)} if row.reviewed_at else None
+    return {"reviewed": reviewed, "assigned_to": row.assigned_to}
 
 
 def label_summary(row: LabelRow) -> Summary:

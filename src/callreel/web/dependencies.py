@@ -16,6 +16,7 @@ from callreel.review.labeling import Labeling
 from callreel.review.notes import Notes
 from callreel.review.redacting import Redacting
 from callreel.review.role_swap import RoleSwaps
+from callreel.review.triage import Triage
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.web.auth.auditor import Auditor
@@ -95,6 +96,10 @@ async def _labels(context: Context) -> Labeling:
     return Labeling(context.database, context.publisher, context.clock)
 
 
+async def _triage(context: Context) -> Triage:
+    return Triage(context.database, context.publisher, context.clock)
+
+
 async def _corrections(context: Context) -> Corrections:
     return Corrections(context.database, context.publisher, context.clock)
 
@@ -119,6 +124,7 @@ Erasures = Annotated[ErasureOrders, Depends(_erasures)]
 Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]
 CallLabels = Annotated[Labeling, Depends(_labels)]
+CallTriage = Annotated[Triage, Depends(_triage)]
 CallCorrections = Annotated[Corrections, Depends(_corrections)]
 CallRoles = Annotated[RoleSwaps, Depends(_roles)]
 CallRedactions = Annotated[Redacting, Depends(_redacting)]

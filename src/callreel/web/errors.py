@@ -27,6 +27,7 @@ from callreel.review.labeling import LabelError, NoLabelError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
 from callreel.review.redacting import RedactionError
 from callreel.review.role_swap import LiveRolesError
+from callreel.review.triage import AssigneeError, LiveReviewError
 from callreel.review.turn_edits import CorrectionError
 from callreel.store.audio.peaks import PeaksError
 from callreel.store.calls.labels import LabelTakenError
@@ -80,11 +81,13 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     HoldRefusedError: 409,
     LabelTakenError: 409,
     LastAdministratorError: 409,
+    LiveReviewError: 409,
     LiveRolesError: 409,
     PauseError: 409,
     RedactionError: 409,
     RequestConflictError: 409,
     TakenError: 409,
+    AssigneeError: 422,
     CorrectionError: 422,
     InvalidError: 422,
     LabelError: 422,

@@ -16,10 +16,23 @@ export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIEl
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", { "data-since": call.state === "live" && (call.answered_at ?? call.created_at) }, duration(call.duration_ms))),
     el("p.state", {}, badge(call), ...retentionBadge(call)),
-    call.labels?.length ? el("p.labels", {}, el("span.visually-hidden", {}, "Labels: "), ...call.labels.map(labelChip)) : null,
+    triageLine(call),
     measuresText(call.measures, names.agent) ? el("p.how", {}, measuresText(call.measures, names.agent)) : null,
     reason ? el("p.why", {}, sentence(reason.detail)) : null,
     call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,
+  );
+}
+
+function triageLine(call: ListedCall): HTMLElement | null {
+  const { labels = [], reviewed, assigned_to } = call;
+  if (!labels.length && !reviewed && !assigned_to) return null;
+  return el(
+    "p.labels",
+    {},
+    labels.length > 0 && el("span.visually-hidden", {}, "Labels: "),
+    ...labels.map(labelChip),
+    assigned_to ? el("span.small.soft", {}, `Assigned to ${assigned_to}`) : null,
+    reviewed ? el("span.small.soft", {}, `Reviewed by ${reviewed.by}`) : null,
   );
 }
 

@@ -52,9 +52,9 @@ export function followCall(page: HTMLElement): void {
       page.querySelector<RecordingPause>("recording-pause")?.applyConsent(consent);
       storedChange();
     },
-    call: ({ state, roles_swapped, labels }: { state?: string; roles_swapped?: boolean; labels?: number[] }) => {
-      if (state === "erased" || roles_swapped !== undefined) location.reload();
-      else if (labels) document.dispatchEvent(new CustomEvent("triage-changed"));
+    call: (data: { state?: string; roles_swapped?: boolean }) => {
+      if (data.state === "erased" || data.roles_swapped !== undefined) location.reload();
+      else if (["labels", "reviewed", "assigned_to"].some((name) => name in data)) document.dispatchEvent(new CustomEvent("triage-changed"));
       else storedChange();
     },
     transcript: ({ redacted }: { redacted?: boolean }) =>

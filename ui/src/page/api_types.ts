@@ -84,6 +84,8 @@ export interface ListedCall extends CallHead {
   /** An erasure was requested and is not complete. */
   erasing?: boolean;
   labels?: Label[];
+  reviewed?: { by: string; at: string } | null;
+  assigned_to?: string | null;
   hits?: Hit[];
   hits_total?: number;
 }

@@ -1,8 +1,9 @@
-// <call-triage>: the labels of a call, rendered by the server and changed here.
+// <call-triage>: labels of a call, whether it is reviewed, and who is assigned to it; rendered by the server and changed here.
 
 import { errorMessage, send } from "../page/http";
 import { pageRefresher } from "../page/refresh";
 import { localizeTimes } from "../page/times";
+import { addShortcuts } from "../page/shortcuts";
 import { toast } from "../page/toast";
 
 export class CallTriage extends HTMLElement {
@@ -20,6 +21,8 @@ export class CallTriage extends HTMLElement {
     document.addEventListener("triage-changed", this.refresh);
     this.addEventListener("click", this.clicked);
     this.addEventListener("submit", this.submitted);
+    const review = this.querySelector<HTMLElement>("[data-review]");
+    if (review) addShortcuts({ key: "r", label: "Mark as reviewed, or undo it", run: () => review.click() });
   }
 
   disconnectedCallback(): void {
@@ -31,15 +34,19 @@ export class CallTriage extends HTMLElement {
   }
 
   private readonly clicked = (event: Event): void => {
-    const button = (event.target as Element).closest<HTMLElement>("[data-detach]");
-    if (button) void this.change("DELETE", `labels/${button.dataset.detach}`);
+    const button = (event.target as Element).closest<HTMLElement>("[data-detach], [data-review]");
+    if (button?.dataset.detach) void this.change("DELETE", `labels/${button.dataset.detach}`);
+    else if (button?.dataset.review) void this.change(button.dataset.review as "PUT" | "DELETE", "review");
   };
 
   private readonly submitted = (event: SubmitEvent): void => {
     event.preventDefault();
-    const form = event.target as HTMLFormElement;
-    const chosen = new FormData(form).get("label");
-    if (chosen) void this.change("PUT", `labels/${String(chosen)}`);
+    const data = new FormData(event.target as HTMLFormElement);
+    const label = data.get("label");
+    const person = data.get("person");
+    if (label) void this.change("PUT", `labels/${String(label)}`);
+    else if (person) void this.change("PUT", "assignment", { person });
+    else if (person === "") void this.change("DELETE", "assignment");
   };
 
   private async change(method: "PUT" | "DELETE", path: string, body?: object): Promise<void> {

@@ -48,7 +48,7 @@ class CallFilter:
     """Conditions on calls; None and empty values do not filter.
 
     `since` is inclusive, `until` exclusive. `agent` is an identity; `number` matches digits within the other party's
-    number, `number_name` a part of that number's name. `judged` False selects calls without a verdict. Durations count
+    number, `number_name` a part of that number's name. `assigned_to` is a person's name. `judged` False selects calls without a verdict. Durations count
     from the answer, or from the start without one; a live call has none. The last ones select measured calls. `own` is the identity of an agent who may see
     only their own calls.
     """
@@ -67,6 +67,9 @@ class CallFilter:
     noted: bool = False
     held: bool = False
     label: int | None = None
+    reviewed: bool | None = None
+    assigned_to: str | None = None
+    unassigned: bool = False
     min_silence_s: float | None = None
     min_interruptions: int | None = None
     min_agent_ratio: float | None = None
@@ -177,6 +180,12 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         found.append(calls.c.verdict.is_not(None) if wanted.judged else calls.c.verdict.is_(None))
     if wanted.noted:
         found.append(calls.c.id.in_(select(notes.c.call_id)))
+    if wanted.reviewed is not None:
+        found.append(calls.c.reviewed_at.is_not(None) if wanted.reviewed else calls.c.reviewed_at.is_(None))
+    if wanted.assigned_to is not None:
+        found.append(calls.c.assigned_to == wanted.assigned_to)
+    if wanted.unassigned:
+        found.append(calls.c.assigned_to.is_(None))
     if wanted.held:
         found.append(calls.c.id.in_(open_holds()))
     length_s = seconds_between(conn, func.coalesce(calls.c.answered_at, calls.c.created_at), calls.c.ended_at)

@@ -55,7 +55,7 @@ class CallRow:
     handles the call while it is live: first the one that answered it, then the one that has its media socket.
     `imported`: recorded before Callreel, so that there never were live layers.
     `redaction_awaited`: sensitive data has not been looked for yet; `redacted_at` is when it last was, and
-    `originals_destroyed_at` when the last original was destroyed.
+    `originals_destroyed_at` when the last original was destroyed. `reviewed_by` and `assigned_to` are names of people.
     Rows and files keep the recorded roles; with `roles_swapped` everything displayed has them exchanged.
     """
 
@@ -81,6 +81,9 @@ class CallRow:
     redaction_awaited: bool = False
     redacted_at: datetime | None = None
     originals_destroyed_at: datetime | None = None
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
+    assigned_to: str | None = None
 
     def __post_init__(self) -> None:
         remember(self.id, self.leg_sid)
@@ -140,6 +143,24 @@ def set_redacted(conn: Connection, call_id: CallId, at: datetime) -> None:
 def set_originals_destroyed(conn: Connection, call_id: CallId, at: datetime | None) -> None:
     """Save that no original is left; None: that there are some again."""
     conn.execute(update(calls).where(calls.c.id == call_id).values(originals_destroyed_at=at))
+
+
+def set_reviewed(conn: Connection, call_id: CallId, by: str, at: datetime) -> bool:
+    """Save who reviewed it; False if it is reviewed already."""
+    first = update(calls).where(calls.c.id == call_id, calls.c.reviewed_at.is_(None))
+    return conn.execute(first.values(reviewed_at=at, reviewed_by=by)).rowcount == 1
+
+
+def unset_reviewed(conn: Connection, call_id: CallId) -> bool:
+    """False if it is not reviewed."""
+    mine = update(calls).where(calls.c.id == call_id, calls.c.reviewed_at.is_not(None))
+    return conn.execute(mine.values(reviewed_at=None, reviewed_by=None)).rowcount == 1
+
+
+def set_assigned(conn: Connection, call_id: CallId, name: str | None) -> bool:
+    """Assign it to a person, or to no one; False if it is so already."""
+    other = update(calls).where(calls.c.id == call_id, calls.c.assigned_to.is_distinct_from(name))
+    return conn.execute(other.values(assigned_to=name)).rowcount == 1
 
 
 def closed(conn: Connection) -> list[CallId]:

@@ -128,7 +128,18 @@ calls = _table(
     Column("redacted_at", UTCDateTime),
     # When the last original of a redacted call was destroyed; NULL while they are kept.
     Column("originals_destroyed_at", UTCDateTime),
+    Column("reviewed_at", UTCDateTime),
+    Column("reviewed_by", Text),
+    # A person's name; names of accounts are unique and never change.
+    Column("assigned_to", Text),
+    Index(None, "assigned_to", "created_at", "id"),
 )
+# The lists of calls that are not reviewed, and that are: newest first, however many are of the other kind.
+for _name, _reviewed in (
+    ("ix_calls_to_review", calls.c.reviewed_at.is_(None)),
+    ("ix_calls_reviewed", calls.c.reviewed_at.is_not(None)),
+):
+    Index(_name, calls.c.created_at, calls.c.id, sqlite_where=_reviewed, postgresql_where=_reviewed)
 
 legs = _table(
     "legs",

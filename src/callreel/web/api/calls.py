@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from callreel.domain.access import LONGEST_NAME
 from callreel.domain.audit import AuditAction
 from callreel.domain.call import CallState
 from callreel.domain.events import Json
@@ -18,7 +19,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.retention.policies import expiry_summary
 from callreel.review.measured import measures_head
-from callreel.review.summary import Summary, call_head, call_summary, standings
+from callreel.review.summary import Summary, call_head, call_summary, standings, triage_summary
 from callreel.store.calls import call_list, measures, notes
 from callreel.store.calls.call_list import CallFilter, Position, Sort
 from callreel.store.people import technicians
@@ -52,6 +53,8 @@ class CallQuery(BaseModel):
     notes: bool = False
     held: bool = False
     label: int | None = Field(None, ge=1, le=LARGEST_INTEGER)
+    reviewed: bool | None = None
+    assigned: str | None = Field(None, max_length=LONGEST_NAME)
     min_silence_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
     min_interruptions: int | None = Field(None, ge=0, le=1_000_000)
     min_agent_ratio: float | None = Field(None, ge=0, le=1)
@@ -61,8 +64,8 @@ class CallQuery(BaseModel):
     before: str | None = None
     limit: int = Field(50, ge=1, le=500)
 
-    def filter(self, own: str | None) -> CallFilter:
-        """The calls to list; `own` limits them to those of one agent. Raises 422."""
+    def filter(self, own: str | None, me: str) -> CallFilter:
+        """The calls to list; `own` limits them to those of one agent, `me` is the name of who lists them. Raises 422."""
         zone, party = zone_of(self.zone), self.number.strip()
         by_name = any(character.isalpha() for character in party)
         return CallFilter(
@@ -80,6 +83,13 @@ class CallQuery(BaseModel):
             noted=self.notes,
             held=self.held,
             label=self.label,
+            reviewed=self.reviewed,
+            assigned_to=me
+            if self.assigned == "me"
+            else None
+            if self.assigned == "none"
+            else self.assigned or None,
+            unassigned=self.assigned == "none",
             min_silence_s=self.min_silence_s,
             min_interruptions=self.min_interruptions,
             min_agent_ratio=self.min_agent_ratio,
@@ -98,7 +108,7 @@ def list_calls(
     query: Annotated[CallQuery, Query()],
 ) -> JSONResponse:
     """Calls, newest first or sorted by a measure, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
-    wanted = query.filter(person.own)
+    wanted = query.filter(person.own, person.name)
     if query.q.strip():
         text = query.q.strip() if context.options.audit_search_text else ""
         auditor.extend_often(auditor.event(request.scope, AuditAction.SEARCHED, subject=text))
@@ -149,6 +159,7 @@ def call_page(
             {
                 **call_head(row, names),
                 **standing[row.id],
+                **triage_summary(row),
                 "notes": noted.get(row.id, 0),
                 "measures": measures_head(measured.get(row.id)),
                 **_hits(hits.get(row.id, Hits())),

@@ -157,6 +157,10 @@ RULES: Final[Sequence[Rule]] = (
     Rule("POST", "/api/v1/subject-access/erase", _ERASE, audit=Did.ERASURE_ORDERED),
     Rule("GET", "/api/v1/holds", _HOLD),
     Rule("GET", "/api/v1/statistics", _READ),
+    Rule("PUT", "/api/v1/calls/{call_id}/review", Right.REVIEW_CALLS, audit=Did.REVIEWED),
+    Rule("DELETE", "/api/v1/calls/{call_id}/review", Right.REVIEW_CALLS, audit=Did.REVIEW_UNDONE),
+    Rule("PUT", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.ASSIGNED),
+    Rule("DELETE", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.UNASSIGNED),
     # Labels
     Rule("GET", "/labels", _LABELS),
     Rule("GET", "/api/v1/labels", _READ),

@@ -15,6 +15,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.redaction import Entity
 from callreel.retention.policies import expiry_summary
 from callreel.review.summary import call_summary
+from callreel.review.triage import assignable
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.calls import erasures, holds, labels, live_events
 from callreel.store.calls.call_list import CallFilter
@@ -33,7 +34,7 @@ from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
 from callreel.web.pages.speech_strip import speech_strip
 
-FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "label",
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "label", "reviewed", "assigned",
                   "min_silence_s", "min_interruptions", "min_agent_ratio", "sort")  # fmt: skip
 """Query parameters of the list that the script applies, through the API."""
 
@@ -53,14 +54,15 @@ def call_list(
     with context.database.read() as conn:
         after = live_events.last_id(conn)
         listed = call_page(conn, CallFilter(own=own), options.calls_per_page, position_of(before))
-        agents = [] if own is not None else [user.identity for user in users.all_users(conn)]
+        everyone = [] if own is not None else users.all_users(conn)
         all_labels = labels.all_labels(conn)
     response = page(
         "calls.html",
         here="calls",
         filtered=any(request.query_params.get(name) for name in FILTERS),
         calls=listed["calls"],
-        agents=agents,
+        agents=[user.identity for user in everyone],
+        names=[user.name for user in everyone],
         labels=all_labels,
         before=before,
         older=listed["next_before"],
@@ -89,6 +91,7 @@ def one_call(
         accesses = listed_accesses(conn, call_id) if person.may(Right.READ_ACCESSES) else []
         expiry = expiry_summary(conn, context.options.retention, call_id)
         all_labels = labels.all_labels(conn)
+        people = assignable(conn, str(call["agent"])) if call and person.may(Right.REVIEW_CALLS) else []
     if erased and person.may(Right.ERASE_CALLS):
         return RedirectResponse(f"/calls/{call_id}/erase", 303)
     if call is None:
@@ -99,6 +102,7 @@ def one_call(
         call=call,
         holds=[hold_summary(row) for row in held],
         labels=all_labels,
+        people=people if person.name in people else [person.name, *people],
         longest_reason=LONGEST_REASON,
         accesses=accesses,
         needs_reason=context.options.playback_reason and auditor.reason(person, call_id) is None,

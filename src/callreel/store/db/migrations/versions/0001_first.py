@@ -42,7 +42,18 @@ def upgrade() -> None:
         sa.Column("redaction_awaited", sa.Boolean, nullable=False),
         sa.Column("redacted_at", _TIME),
         sa.Column("originals_destroyed_at", _TIME),
+        sa.Column("reviewed_at", _TIME),
+        sa.Column("reviewed_by", sa.String),
+        sa.Column("assigned_to", sa.String),
+        sa.Index(None, "assigned_to", "created_at", "id"),
     )
+    for name, condition in (
+        ("ix_calls_to_review", sa.text("reviewed_at IS NULL")),
+        ("ix_calls_reviewed", sa.text("reviewed_at IS NOT NULL")),
+    ):
+        op.create_index(
+            name, "calls", ["created_at", "id"], sqlite_where=condition, postgresql_where=condition
+        )
     op.create_table(
         "legs",
         sa.Column("sid", sa.String, primary_key=True),
