@@ -61,6 +61,7 @@ TABLE = (
     *(Route("POST", path, CARRIER, form=dict(form)) for path, form in CARRIER_FORMS.items()),
     # Pages
     Route("GET", "/", SIGNED_IN, READ),
+    Route("GET", "/wall", SIGNED_IN, READ),
     Route("GET", "/statistics", SIGNED_IN, READ),
     Route("GET", "/me", SIGNED_IN),
     Route("GET", "/docs", SIGNED_IN),

@@ -1,12 +1,16 @@
-"""Phrase rules and their alerts in a real Chromium."""
+"""Phrase rules, their alerts and the wall in a real Chromium."""
+
+import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from callreel.domain.call import Role
-from callreel.store.calls import live_events, phrase_alerts
+from callreel.domain.call import CallState, Role
+from callreel.domain.events import EventKind, Json, LiveEvent
+from callreel.domain.pause import PauseCause
+from callreel.store.calls import calls, live_events, pauses, phrase_alerts
 from tests.support.rows import a_rule
-from tests.support.seed import LIVE, NOON, Seed
+from tests.support.seed import LIVE, NOON, Seed, record
 
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -50,3 +54,37 @@ def test_alert_appears_on_the_live_page_and_leads_to_the_moment(
     alert = page.get_by_role("alert").filter(has_text="Alerts")
     expect(alert).to_contain_text("Refund, said by Technician: hello i am in front of the unit on the roof")
     expect(alert.get_by_role("link", name="0:04")).to_have_attribute("href", "#t=4.2")
+
+
+def test_wall_follows_live_calls_by_one_stream(page: Page, base_url: str, place: Seed) -> None:
+    streams: list[str] = []
+    page.on("request", lambda request: streams.append(request.url) if "/events" in request.url else None)
+    page.goto(f"{base_url}/wall")
+    row = page.locator(f"#call-{LIVE}")
+    expect(page.locator("[data-call]")).to_have_count(1)
+    expect(row).to_contain_text("can you read me the pressure")
+    expect(row.locator("[data-since]")).to_have_text(re.compile(r"\d:\d\d"))
+    place.bus.publish(
+        record(place, LIVE, EventKind.FINAL, role="technician", number=7, text="about forty bars")
+    )
+    expect(row.locator("[data-words]")).to_have_text("Technician about forty bars")
+    talk: dict[str, Json] = {"agent_talk_ms": 3_000, "technician_talk_ms": 1_000, "silence_ms": 5_000}
+    place.bus.publish(LiveEvent(LIVE, EventKind.LEVEL, talk))
+    expect(row.locator("[data-talk]")).to_have_text("Talk ratio: Agent 75%, Technician 25% · Silence 0:05")
+    raise_alert(place, 1, (4_200, 7_000))
+    banner = page.get_by_role("alert")
+    expect(banner).to_contain_text("Refund, said by Technician:")
+    expect(row.locator(".wall-alerts")).to_have_text("Refund 0:04")
+    expect(row.locator("[data-talk]")).to_contain_text("Agent 75%")
+    with place.database.write() as conn:
+        pauses.begin(conn, LIVE, PauseCause.PERSON, "sam", NOON)
+    place.bus.publish(record(place, LIVE, EventKind.PAUSE, paused=True))
+    expect(row.locator(".state")).to_have_text("Paused")
+    banner.get_by_role("link").click()
+    page.wait_for_url(f"{base_url}/calls/{LIVE}#t=4.2")
+    page.go_back()
+    with place.database.write() as conn:
+        calls.set_state(conn, LIVE, CallState.ENDED, NOON)
+    place.bus.publish(record(place, LIVE, EventKind.CALL, state="ended"))
+    expect(page.locator("#calls")).to_contain_text("No calls now.")
+    assert len([url for url in streams if "/events?" in url and "kinds=" in url]) == 2  # one for each visit

@@ -257,12 +257,13 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
 @pytest.mark.parametrize(
     ("name", "places"),
     [
-        ("maria", ["/", "/statistics"]),
-        ("sam", ["/", "/statistics", "/technicians", "/labels", "/phrase-rules", "/operations"]),
+        ("maria", ["/", "/wall", "/statistics"]),
+        ("sam", ["/", "/wall", "/statistics", "/technicians", "/labels", "/phrase-rules", "/operations"]),
         (
             "ada",
             [
                 "/",
+                "/wall",
                 "/statistics",
                 "/technicians",
                 "/labels",

@@ -13,6 +13,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "redaction-form": () => import("./redaction/element"),
   "call-review": () => import("./review/element"),
   "call-list": () => import("./list/element"),
+  "call-wall": () => import("./wall/element"),
   "call-dashboard": () => import("./dashboard/element"),
   "phone-book": () => import("./phone_book/element"),
   "custom-vocabulary": () => import("./phone_book/vocabulary"),

@@ -1,5 +1,6 @@
 """Pauses of recordings as rows. A call has at most one that has not ended."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -91,6 +92,12 @@ def open_one(conn: Connection, call_id: CallId) -> PauseRow | None:
     """The pause of a call that has not ended."""
     query = select(pauses).where(pauses.c.call_id == call_id, pauses.c.ended_at.is_(None))
     return fetch_one(conn, PauseRow, query)
+
+
+def paused(conn: Connection, call_ids: Collection[CallId]) -> set[CallId]:
+    """Those of the calls that are paused now."""
+    mine = pauses.c.call_id.in_(list(call_ids)), pauses.c.ended_at.is_(None)
+    return {CallId(call_id) for call_id in conn.execute(select(pauses.c.call_id).where(*mine)).scalars()}
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[PauseRow]:

@@ -1,5 +1,6 @@
 """The final results of a live transcript, one for each segment, as they arrive. Rows never change."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -33,6 +34,14 @@ def put(conn: Connection, call_id: CallId, final: Final) -> bool:
 def of_call(conn: Connection, call_id: CallId) -> list[Final]:
     """In the order in which they were spoken."""
     return [_final(row) for row in conn.execute(_OF_CALL, {"call": call_id})]
+
+
+def newest(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Final]:
+    """The last result of each call, in the order in which they were stored; calls whose last one has no words are left out."""
+    mine = finals.c.call_id.in_(list(call_ids)), finals.c.failed.is_(False)
+    last = select(func.max(finals.c.id)).where(*mine).group_by(finals.c.call_id)
+    rows = conn.execute(select(finals).where(finals.c.id.in_(last)))
+    return {CallId(row.call_id): final for row in rows if (final := _final(row)).words}
 
 
 def count(conn: Connection, call_id: CallId) -> int:

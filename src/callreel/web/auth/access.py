@@ -97,6 +97,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/erasures", _HOLD, session=True),
     Rule("GET", "/retention", _ERASE, session=True),
     Rule("POST", "/retention/erase", _ERASE, session=True, audit=Did.ERASURE_ORDERED),
+    Rule("GET", "/wall", _READ),
     Rule("GET", "/statistics", _READ),
     Rule("GET", "/technicians", Right.WRITE_TECHNICIANS),
     Rule("GET", "/people", _PEOPLE),

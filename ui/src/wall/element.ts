@@ -1,0 +1,91 @@
+// <call-wall>: the calls that are live now, followed by one stream of events. The server renders the rows, also after a change;
+// last words, talk ratio and silence are drawn here as they arrive.
+
+import { talkText, type Levels, type Segment } from "../live/state";
+import { el, required, roleNames } from "../page/dom";
+import { duration, fragment } from "../page/format";
+import type { Role } from "../page/api_types";
+import { subscribe } from "../page/events";
+import { pageRefresher } from "../page/refresh";
+
+type OfCall<T> = T & { call_id: string };
+
+interface PhraseAlert {
+  rule: string;
+  trigger: "said" | "missing";
+  role: Role | null;
+  start_ms: number | null;
+}
+
+export class CallWall extends HTMLElement {
+  private readonly levels = new Map<string, Levels>();
+  private clock: ReturnType<typeof setInterval> | undefined;
+  private readonly refresh = pageRefresher((page) => this.replaceRows(page));
+
+  connectedCallback(): void {
+    this.drawDurations();
+    this.clock = setInterval(() => this.drawDurations(), 1000);
+    subscribe(this.dataset.events ?? "", {
+      call: this.refresh,
+      consent: this.refresh,
+      pause: this.refresh,
+      final: (data: OfCall<Segment>) => this.drawWords(data),
+      level: (data: OfCall<Levels>) => {
+        this.levels.set(data.call_id, data);
+        this.drawTalk(data.call_id);
+      },
+      phrase_alert: (data: OfCall<PhraseAlert>) => {
+        if (data.trigger === "said") this.drawBanner(data);
+        this.refresh();
+      },
+    });
+  }
+
+  disconnectedCallback(): void {
+    clearInterval(this.clock);
+  }
+
+  private row(callId: string): HTMLElement | null {
+    return this.querySelector(`[data-call="${CSS.escape(callId)}"]`);
+  }
+
+  private drawDurations(): void {
+    for (const shown of this.querySelectorAll<HTMLElement>("[data-since]")) shown.textContent = duration(Date.now() - Date.parse(shown.dataset.since!));
+  }
+
+  private drawWords({ call_id, role, text }: OfCall<Segment>): void {
+    const line = this.row(call_id)?.querySelector("[data-words]");
+    if (line && text) line.replaceChildren(el("span", { class: role }, el("span.party", {}, roleNames(this)[role])), " ", text);
+  }
+
+  private drawTalk(callId: string): void {
+    const line = this.row(callId)?.querySelector("[data-talk]");
+    const levels = this.levels.get(callId);
+    if (line && levels) line.textContent = talkText(levels, roleNames(this));
+  }
+
+  private drawBanner({ call_id, rule, role, start_ms }: OfCall<PhraseAlert>): void {
+    const banner = required(this, "[data-banner]");
+    const parties = this.row(call_id)?.querySelector(".who a")?.cloneNode(true).childNodes ?? [];
+    const by = role ? `, said by ${roleNames(this)[role]}` : "";
+    const moment = start_ms === null ? "" : fragment(start_ms);
+    banner.replaceChildren(el("strong", {}, rule), `${by}: `, el("a", { href: `/calls/${call_id}${moment}` }, ...(parties.length ? parties : ["call"])));
+    banner.hidden = false;
+  }
+
+  private replaceRows(page: Document): void {
+    const fresh = page.getElementById("calls");
+    if (!fresh) return;
+    const focused = document.activeElement?.closest<HTMLElement>("[data-call]")?.id;
+    required(this, "#calls").replaceChildren(...fresh.childNodes);
+    const shown = new Set([...this.querySelectorAll<HTMLElement>("[data-call]")].map((row) => row.dataset.call!));
+    for (const callId of [...this.levels.keys()]) {
+      if (shown.has(callId)) this.drawTalk(callId);
+      else this.levels.delete(callId); // the call has ended
+    }
+    this.drawDurations();
+    if (focused) document.getElementById(focused)?.querySelector("a")?.focus();
+  }
+}
+
+customElements.define("call-wall", CallWall);
