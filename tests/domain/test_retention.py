@@ -1,6 +1,8 @@
 """Retention rules: reading them, which rule decides, and what is refused."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -23,13 +25,8 @@ RULES = "number=+4930* audio=30 text=90; verdict=suspect|none call=never; agent=
     ],
 )
 def test_first_rule_that_matches_decides_for_each_kind(changes: dict[str, str], days: dict[str, int]) -> None:
-    values = {
-        "number": CALL.number,
-        "agent": CALL.agent,
-        "verdict": CALL.verdict,
-        "direction": CALL.direction,
-    }
-    subject = Subject(**{**values, **changes}, closed_at=NOON)
+    given: dict[str, Any] = dict(changes)
+    subject = replace(CALL, **given)
     found = expiries(parse_rules(RULES), subject)
     assert {kind.value: expiry.at for kind, expiry in found.items()} == {
         kind: NOON + timedelta(days=number) for kind, number in days.items()
@@ -42,6 +39,22 @@ def test_direction_is_a_condition_and_no_rules_keep_everything() -> None:
     incoming = Subject(CALL.number, CALL.agent, CALL.verdict, "incoming", NOON)
     assert set(expiries(rules, incoming)) == {DataKind.NUMBERS}
     assert parse_rules(" ; ") == () and shortest_days(()) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "days"),
+    [
+        (set(), 30),
+        ({"praise"}, 30),
+        ({"praise", "complaint"}, 900),
+        ({"data request"}, 900),
+        ({"Complaint"}, 30),
+    ],
+)
+def test_label_matches_any_of_the_labels_of_a_call(labels: set[str], days: int) -> None:
+    rules = parse_rules("label=complaint|data?request call=900; call=30")
+    subject = replace(CALL, labels=frozenset(labels))
+    assert expiries(rules, subject)[DataKind.CALL].at == NOON + timedelta(days=days)
 
 
 @pytest.mark.parametrize(

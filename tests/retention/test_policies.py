@@ -10,11 +10,12 @@ import pytest
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.label import LabelColor
 from callreel.domain.retention import DataKind, parse_rules
 from callreel.retention.legal_hold import LegalHolds
 from callreel.retention.policies import Retention, expiry_summary, preview
 from callreel.review.summary import call_summary
-from callreel.store.calls import callbacks, calls, erasures, expired, layers
+from callreel.store.calls import callbacks, calls, erasures, expired, labels, layers
 from callreel.store.transcripts import finals, revisions
 from tests.support.installation import ACCOUNT, SteppedClock
 from tests.support.rest_server import Answer, RestServer, rest_server
@@ -124,3 +125,19 @@ def test_whole_call_goes_by_erasure_and_not_by_parts(place: Seed, server: RestSe
     assert order is not None and (order.by, order.reason) == ("policy", "rule 1: call=20")
     assert record.kind is DataKind.CALL
     assert swept(place, server, "verdict=verified call=20", 41) == 0
+
+
+def test_label_keeps_a_call_until_it_is_removed(place: Seed, server: RestServer) -> None:
+    rules = "label=complaint audio=never; verdict=verified audio=30"
+    until = SteppedClock().now() + timedelta(days=40)
+    with place.database.write() as conn:
+        label = labels.add(conn, "complaint", LabelColor.RED)
+        labels.attach(conn, DONE, label.id, "sam", until)
+        assert expiry_summary(conn, parse_rules(rules), DONE)["expires"] == {}
+    assert preview(place.database, parse_rules(rules), until) == []
+    assert swept(place, server, rules, 40) == 0
+    with place.database.write() as conn:
+        labels.detach(conn, DONE, label.id)
+    [due] = preview(place.database, parse_rules(rules), until)
+    assert (due.call_id, due.policy) == (DONE, "rule 2: audio=30")
+    assert swept(place, server, rules, 40) == 1

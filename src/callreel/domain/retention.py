@@ -1,12 +1,12 @@
 """Retention policies: after how many days which data of which calls is deleted. Pure.
 
-    number=+4930* audio=30 text=90; verdict=suspect call=never; agent=maria|jonas call=365; audio=90 call=730
+    number=+4930* audio=30 text=90; verdict=suspect call=never; agent=maria|jonas call=365; label=complaint call=1095; audio=90
 
 Rules are separated by semicolons and apply in order: for each kind of data, the first rule that names it and whose
 conditions all hold decides. Days count from the verdict. `call` is the whole call, erased with proof.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -31,13 +31,18 @@ class DataKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What rules look at. `closed_at` is the time of the verdict."""
+    """What rules look at. `closed_at` is the time of the verdict, `labels` are names."""
 
     number: str
     agent: str
     verdict: str
     direction: str
     closed_at: datetime
+    labels: frozenset[str] = frozenset()
+
+    def values(self, condition: str) -> Collection[str]:
+        """What the patterns of a condition are compared with: one of these must match."""
+        return self.labels if condition == "label" else (getattr(self, condition),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Rule:
 
     def matches(self, subject: Subject) -> bool:
         return all(
-            any(fnmatchcase(getattr(subject, name), pattern) for pattern in patterns)
+            any(fnmatchcase(value, pattern) for value in subject.values(name) for pattern in patterns)
             for name, patterns in self.conditions.items()
         )
 
@@ -69,6 +74,7 @@ _CHOICES: Final[Mapping[str, frozenset[str] | None]] = MappingProxyType(
         "agent": None,
         "verdict": frozenset({*Verdict, "none"}),
         "direction": frozenset(Direction),
+        "label": None,
     }
 )
 

@@ -204,7 +204,7 @@ def expiry_summary(conn: Connection, rules: Sequence[Rule], call_id: CallId) -> 
     gone = expired.of_call(conn, call_id)
     if call is None or call.closed_at is None:
         return {"expires": {}, "expired": []}
-    subject = expired.subject_of(call)
+    subject = expired.subject_of(conn, call)
     done = {row.kind for row in gone if row.done_at}
     return {
         "expires": {

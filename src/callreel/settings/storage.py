@@ -131,7 +131,7 @@ class RetentionSettings(BaseSettings):
     )
     retention: str = Field(
         default="",
-        description="Retention policies: rules with semicolons between them, such as number=+4930* audio=30; verdict=suspect call=never; audio=90 call=730. Conditions: number, agent, verdict, direction; data: audio, text, numbers, call, in days after the verdict or never. For each kind of data the first rule that matches decides. Default: nothing is deleted.",
+        description="Retention policies: rules with semicolons between them, such as number=+4930* audio=30; verdict=suspect call=never; audio=90 call=730. Conditions: number, agent, verdict, direction, label; data: audio, text, numbers, call, in days after the verdict or never. For each kind of data the first rule that matches decides. Default: nothing is deleted.",
     )
     reconcile_days: int = Field(
         default=2,

@@ -1,6 +1,6 @@
 """Data that retention policies deleted, as rows: the order, and then the record of it, which outlives the call."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from callreel.domain.caller import DELETED
 from callreel.domain.events import EventKind, Json
 from callreel.domain.ids import CallId
 from callreel.domain.retention import DataKind, Subject
+from callreel.store.calls import labels
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all
@@ -60,13 +61,25 @@ def subjects(conn: Connection, closed_before: datetime) -> list[tuple[CallId, Su
         )
         .order_by(calls.c.closed_at, calls.c.id)
     )
-    return [(row.id, subject_of(row)) for row in fetch_all(conn, CallRow, query)]
+    named = labels.names(conn)
+    return [(row.id, _subject(row, named.get(row.id))) for row in fetch_all(conn, CallRow, query)]
 
 
-def subject_of(call: CallRow) -> Subject:
+def subject_of(conn: Connection, call: CallRow) -> Subject:
     """What policies look at in a closed call."""
+    return _subject(call, {label.name for label in labels.of_calls(conn, [call.id]).get(call.id, [])})
+
+
+def _subject(call: CallRow, named: Collection[str] | None) -> Subject:
     assert call.closed_at is not None
-    return Subject(call.remote_number, call.agent, call.verdict or "none", call.direction, call.closed_at)
+    return Subject(
+        call.remote_number,
+        call.agent,
+        call.verdict or "none",
+        call.direction,
+        call.closed_at,
+        frozenset(named or ()),
+    )
 
 
 def done(conn: Connection) -> set[tuple[CallId, DataKind]]:

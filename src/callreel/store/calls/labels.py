@@ -99,6 +99,15 @@ def of_calls(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, lis
     }
 
 
+def names(conn: Connection) -> dict[CallId, set[str]]:
+    """The names of the labels of every call that has any."""
+    query = select(call_labels.c.call_id, labels.c.name).join(labels, labels.c.id == call_labels.c.label_id)
+    found: dict[CallId, set[str]] = {}
+    for call_id, name in conn.execute(query):
+        found.setdefault(CallId(call_id), set()).add(name)
+    return found
+
+
 def labeled(label_id: int) -> Select[tuple[str]]:
     """The ids of calls with a label, as a subquery."""
     return select(call_labels.c.call_id).where(call_labels.c.label_id == label_id)
