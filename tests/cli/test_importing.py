@@ -1,9 +1,12 @@
 """`callreel import` as command lines."""
 
+import asyncio
 from pathlib import Path
 
 from tests.cli.test_keep import new_installation
+from tests.imports.history import history
 from tests.imports.sound_files import two_channels, write_sound
+from tests.support.installation import Installation
 from tests.support.program import callreel, callreel_each, the_line
 
 
@@ -34,6 +37,13 @@ def test_bad_options_are_one_line(tmp_path: Path) -> None:
     settings = new_installation(tmp_path / "data")
     (tmp_path / "archive").mkdir()
 
+    assert "TWILIO_ACCOUNT_SID" in the_line(
+        callreel("import", "account", "--since", "2026-01-01", folder=tmp_path, extra=settings)
+    )
+    for since, until, message in (("soon", "", "--since"), ("2026-02-02", "2026-01-01", "on or before")):
+        given = ("--since", since, *(("--until", until) if until else ()))
+        assert message in the_line(callreel("import", "account", *given, folder=tmp_path, extra=settings))
+
     def line(*more: str, path: str = "archive") -> str:
         return the_line(callreel("import", "folder", path, *more, folder=tmp_path, extra=settings))
 
@@ -41,3 +51,17 @@ def test_bad_options_are_one_line(tmp_path: Path) -> None:
     assert "time zone" in line("--zone", "Middle/Earth")
     assert "cannot be read" in line("--metadata", "none.csv")
     assert "language" in line("--language", "klingon")
+
+
+async def test_account_is_imported(tmp_path: Path, installation: Installation) -> None:
+    async with history(installation, 2) as here:
+        account = here.carrier.account
+        settings = {
+            **new_installation(tmp_path / "data"), "CALLREEL_CARRIER_API_URL": here.carrier.api_url,
+            "TWILIO_ACCOUNT_SID": account.sid, "TWILIO_API_KEY_SID": account.api_key_sid,
+            "TWILIO_API_KEY_SECRET": account.api_key_secret,
+        }  # fmt: skip
+        command = ("import", "account", "--since", "2026-11-01", "--until", "2026-11-02", "--delete-there")
+        run = await asyncio.to_thread(callreel, *command, folder=tmp_path, extra=settings)
+        assert (run.returncode, run.stdout.count("imported\tRE")) == (0, 2), run.stderr
+        assert [one.status for one in here.state.recordings.values()] == ["deleted"] * 2

@@ -17,8 +17,8 @@ from callreel.domain.recording import CloudState, Layer
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
 from callreel.domain.work import Workflow
-from callreel.imports.folder import Outcome, Result
 from callreel.imports.imported_calls import FACT
+from callreel.imports.outcome import Outcome, Result
 from callreel.postcall.workflows import Dispatcher
 from callreel.review.summary import call_summary
 from callreel.store.audio.layer_audio import open_layer

@@ -1,13 +1,16 @@
 """Builds the imports from the settings, one import at a time in an installation's data folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from callreel.app.offline import OfflineInstallation
+from callreel.app.offline import NO_CREDENTIALS, OfflineInstallation
+from callreel.app.schedules import deletion_of
 from callreel.cluster.process_lock import ProcessLock
-from callreel.domain.errors import StoreError
+from callreel.domain.errors import SettingsError, StoreError
+from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.redaction import RedactionPolicy
+from callreel.imports.account import AccountImport, Options
 from callreel.imports.folder import FolderImport
 from callreel.imports.imported_calls import ImportedCalls
 from callreel.imports.metadata import Defaults
@@ -37,6 +40,28 @@ def imported_calls(
         installation.database, installation.publisher, installation.clock, by=by, language=language,
         redact=settings.redaction is not RedactionPolicy.OFF,
     )  # fmt: skip
+
+
+def account_import(
+    settings: Settings,
+    installation: OfflineInstallation,
+    calls: ImportedCalls,
+    wait: Callable[[float, str], None],
+    *,
+    delete_by: str | None,
+    dry_run: bool,
+) -> AccountImport:
+    """`delete_by` is who deletes the carrier's copies; None keeps them. Raises SettingsError without credentials."""
+    if not installation.carrier.usable:
+        raise SettingsError(NO_CREDENTIALS)
+    deletion = deletion_of(settings, installation)
+
+    def delete(sid: RecordingSid, call_id: CallId) -> str | None:
+        assert delete_by is not None
+        return deletion.delete_now(sid, call_id, delete_by)
+
+    options = Options(wait, delete if delete_by is not None else None, settings.swap_tracks, dry_run)
+    return AccountImport(calls, installation.blobs, installation.carrier, options)
 
 
 def folder_import(

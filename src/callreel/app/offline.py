@@ -18,6 +18,8 @@ from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 
+NO_CREDENTIALS = "the carrier's credentials are not set; set TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET"
+
 
 @dataclass(frozen=True, slots=True)
 class OfflineInstallation:

@@ -7,12 +7,14 @@ and its header are correct.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import httpx2
+from twilio.base.page import Page
+from twilio.rest.api.v2010.account.call import CallInstance, CallPage
 from twilio.rest.api.v2010.account.recording import RecordingInstance, RecordingPage
 
 from callreel.audio import wav
@@ -28,10 +30,11 @@ from callreel.domain.errors import CarrierError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.runtime.outgoing import AddressRefusedError
 from callreel.store.files.part_file import PartFile
-from callreel.twilio.rest_resources import RecordingResource
+from callreel.twilio.rest_resources import CallResource, RecordingResource
 from callreel.twilio.webhooks import TERMINAL
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class CarrierRecordings:
@@ -63,6 +66,31 @@ class CarrierRecordings:
             # As text: the library would convert a date to a time, which the API's filter by day does not support.
             first = self._account.recordings.page(date_created_after=day.isoformat(), page_size=1000)
             yield from _listed(first)
+
+    def of_day(self, day: date) -> list[RecordingResource]:
+        """All recordings of the account that were created on `day` (UTC), newest first."""
+        with readable("a list of recordings"):
+            return list(_listed(self._account.recordings.page(date_created=day.isoformat(), page_size=1000)))
+
+    def legs_of_day(self, day: date) -> list[CallResource]:
+        """All legs of the account that started on `day` (UTC), newest first."""
+        with readable("a list of calls"):
+            return list(_listed_legs(self._account.calls.page(start_time=day.isoformat(), page_size=1000)))
+
+    def leg(self, leg_sid: LegSid) -> CallResource | None:
+        """One leg; None if the carrier does not know it any more."""
+        with readable("a query for a call"):
+            try:
+                return _leg(self._account.calls(leg_sid).fetch())
+            except CarrierError as error:
+                if error.status == 404:
+                    return None
+                raise
+
+    def children(self, leg_sid: LegSid) -> list[CallResource]:
+        """The legs that a parent leg dialled, newest first."""
+        with readable("a list of calls"):
+            return list(_listed_legs(self._account.calls.page(parent_call_sid=leg_sid, page_size=100)))
 
     def is_over(self, leg_sid: LegSid) -> bool:
         """Whether a leg has ended, or is unknown to the carrier."""
@@ -163,23 +191,45 @@ class CarrierRecordings:
 
 
 def _listed(page: RecordingPage | None) -> Iterator[RecordingResource]:
-    """The recordings of this page and the next ones. An unusable one is skipped, so that it does not hide the others."""
+    """The recordings of this page and the next ones."""
+    return _items(page, _resource, "recording")
+
+
+def _listed_legs(page: CallPage | None) -> Iterator[CallResource]:
+    return _items(page, _leg, "call")
+
+
+def _items(page: Page | None, read: Callable[[Any], T], what: str) -> Iterator[T]:
+    """The items of this page and the next ones. An unusable one is skipped, so that it does not hide the others."""
     while page is not None:
         while True:
             try:
-                found = _resource(next(page))
+                found = read(next(page))
             except StopIteration:
                 break
             except (CarrierError, AttributeError, TypeError, ValueError) as error:
-                log.warning("listed recording skipped: %s", error)
+                log.warning("listed %s skipped: %s", what, error)
             else:
                 yield found
         page = page.next_page()
 
 
+def _leg(found: CallInstance) -> CallResource:
+    """Converts the library's call as strictly as JSON from the carrier."""
+    names = ("sid", "parent_call_sid", "status", "direction", "to", "duration")
+    # The library keeps `from`, a word of Python, as an attribute of its own.
+    body = {name: getattr(found, name) for name in names} | {"from": found._from}
+    leg = CallResource.from_json(body)
+    return replace(leg, start_time=_moment(found.start_time), end_time=_moment(found.end_time))
+
+
+def _moment(value: object) -> datetime | None:
+    """The library leaves a time that it cannot read as text."""
+    return value if isinstance(value, datetime) else None
+
+
 def _resource(found: RecordingInstance) -> RecordingResource:
     """Converts the library's recording, as strictly as JSON from the carrier, since its SID becomes a file name."""
-    start_time = found.start_time if isinstance(found.start_time, datetime) else None
     names = (
         "sid",
         "call_sid",
@@ -193,7 +243,7 @@ def _resource(found: RecordingInstance) -> RecordingResource:
         "encryption_details",
     )
     body = {name: getattr(found, name) for name in (*names, "media_url")}
-    return replace(RecordingResource.from_json(body), start_time=start_time)
+    return replace(RecordingResource.from_json(body), start_time=_moment(found.start_time))
 
 
 def _broken(what: str) -> CarrierError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,15 +18,18 @@ from callreel.domain.errors import SettingsError
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from callreel.imports.folder import FolderImport, Outcome
+    from callreel.imports.folder import FolderImport
+    from callreel.imports.metadata import Metadata
+    from callreel.imports.outcome import Outcome
     from callreel.settings import Settings
 
 app = typer.Typer(
     name="import",
-    help="Import recordings that were made before Callreel: from a folder of sound files.",
+    help="Import recordings that were made before Callreel: from the carrier's account, or from a folder of files.",
     no_args_is_help=True,
 )
 
+LONG_WAIT_S = 5.0
 By = Annotated[str, typer.Option("--by", help="Who imports; recorded in the audit trail.")]
 Language = Annotated[str, typer.Option(help="Language of the calls, as en or de. Default: the engine's.")]
 
@@ -71,36 +76,100 @@ def folder(
         with imports.alone(settings):
             calls = imports.imported_calls(settings, installation, by, language)
             work = imports.folder_import(settings, installation, path, calls, defaults)
-            counts = _shown(*_folder_outcomes(work, metadata, dry_run), dry_run)
+            rows = _folder_rows(work, metadata)
+            counts = _shown(lambda _: work.run(rows, dry_run=dry_run), len(rows), dry_run)
     _finish(counts, dry_run)
 
 
-def _folder_outcomes(
-    work: FolderImport, metadata: Path | None, dry_run: bool
-) -> tuple[Iterable[Outcome], int]:
-    """The outcomes as they come, and their number."""
+@app.command()
+def account(
+    since: Annotated[str, typer.Option(help="First day (UTC) of the recordings, as 2026-01-31.")],
+    until: Annotated[str, typer.Option(help="Last day (UTC). Default: today.")] = "",
+    language: Language = "",
+    delete_there: Annotated[
+        bool,
+        typer.Option(
+            "--delete-there", help="Delete each recording at the carrier once our copy was read again."
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    by: By = COMMAND_LINE,
+) -> None:
+    """Import the recordings of the carrier's account, with both channels and their calls. Repeat the command to continue.
+
+    Recordings that are here already are not downloaded again. Exit code 1 if some failed.
+
+    Examples:
+
+    - `callreel import account --since 2025-01-01 --dry-run`
+
+    - `callreel import account --since 2025-01-01 --until 2025-12-31 --delete-there`
+    """
+    first, last = _day("--since", since), _day("--until", until) if until else datetime.now(UTC).date()
+    if first > last:
+        raise SettingsError(f"expected --since on or before {last}, got {first}")
+    language = _language(language)
+    with offline() as (settings, installation):
+        from callreel.app import imports
+
+        with imports.alone(settings):
+            work = imports.account_import(
+                settings, installation, imports.imported_calls(settings, installation, by, language), _wait,
+                delete_by=by if delete_there else None, dry_run=dry_run,
+            )  # fmt: skip
+            counts = _shown(lambda listed: work.run(first, last, listed), None, dry_run)
+    _finish(counts, dry_run)
+
+
+def _folder_rows(work: FolderImport, metadata: Path | None) -> list[Metadata | Outcome]:
+    """What is to be imported: all sound files of the folder, or those of the metadata."""
     names = work.names()
     if metadata is None:
-        rows = [work.without_metadata(name) for name in names]
-        return work.run(list(rows), dry_run=dry_run), len(rows)
+        return [work.without_metadata(name) for name in names]
     known = work.rows(metadata)
     named = {getattr(row, "file", "") for row in known}
     if left_out := sum(name not in named for name in names):
         report(f"{left_out} sound files are not in {metadata.name} and are left out", err=True)
-    return work.run(known, dry_run=dry_run), len(known)
+    return known
 
 
-def _shown(outcomes: Iterable[Outcome], total: int | None, dry_run: bool) -> Counter[str]:
-    """Print one line for each recording, with a progress bar on a terminal; returns how many had each result."""
+def _shown(
+    outcomes: Callable[[Callable[[date, int], None]], Iterable[Outcome]], total: int | None, dry_run: bool
+) -> Counter[str]:
+    """Print one line for each recording, with a progress bar on a terminal; returns how many had each result.
+
+    `outcomes` is given a function for the number of recordings of each day, where the total is not known before.
+    """
     counts: Counter[str] = Counter()
     with progress_bar("recordings", total) as update:
-        for outcome in outcomes:
+        known = total or 0
+
+        def listed(day: date, number: int) -> None:
+            nonlocal known
+            known += number
+            update(total=known, description=f"recordings until {day}")
+
+        for outcome in outcomes(listed):
             counts[outcome.result] += 1
             update(advance=1)
             would = "would be " if dry_run and outcome.result == "imported" else ""
             cells = (f"{would}{outcome.result}", outcome.name, outcome.call_id or "", outcome.detail)
             typer.echo("\t".join(" ".join(cell.split()) for cell in cells).rstrip())
     return counts
+
+
+def _wait(seconds: float, reason: str) -> None:
+    """Wait before a request is repeated; a long wait is announced."""
+    if seconds >= LONG_WAIT_S:
+        report(f"waiting {seconds:.0f} s, because {reason}", err=True)
+    time.sleep(seconds)
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"expected {option} as 2026-01-31, got {text[:40]!r}") from None
 
 
 def _finish(counts: Counter[str], dry_run: bool) -> None:

@@ -29,14 +29,12 @@ def reconcile(
     - what would be deleted at the carrier: `callreel reconcile --dry-run`
     """
     with offline() as (settings, installation):
+        from callreel.app.offline import NO_CREDENTIALS
         from callreel.app.schedules import deletion_of
         from callreel.postcall.carrier_inventory import CarrierList
 
         if not installation.carrier.usable:
-            raise SettingsError(
-                "the carrier's credentials are not set; set TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SID and"
-                " TWILIO_API_KEY_SECRET"
-            )
+            raise SettingsError(NO_CREDENTIALS)
         database, carrier, clock = installation.database, installation.carrier, installation.clock
         review = CarrierList(database, installation.publisher, carrier, clock).review(days, dry_run=dry_run)
         deleted = deletion_of(settings, installation).sweep(dry_run=dry_run)

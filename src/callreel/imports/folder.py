@@ -6,19 +6,18 @@ of its file, so a repeated import continues, and a file under another name is no
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from callreel.domain.call import Role, Topology
 from callreel.domain.caller import WITHHELD
 from callreel.domain.errors import CallreelError
-from callreel.domain.ids import CallId, LegSid, RecordingSid
+from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import FILE_PREFIX
 from callreel.imports import sound_conversion
-from callreel.imports.imported_calls import ImportedCall, ImportedCalls, Sound, Standing, recording_key
+from callreel.imports.imported_calls import ImportedCall, ImportedCalls, Sound, recording_key
 from callreel.imports.metadata import Defaults, Metadata, MetadataError, read_row, read_rows
+from callreel.imports.outcome import BY_STANDING, Outcome, Result
 from callreel.imports.sound_conversion import SourceFile
 from callreel.runtime.clock import Clock
 from callreel.store.files.blobs import BlobStore
@@ -26,34 +25,6 @@ from callreel.store.files.durable_files import path_inside
 
 SOURCE = "file"
 WITHOUT_TEXT = "one channel: kept without a transcript"
-
-
-class Result(StrEnum):
-    """What became of one recording."""
-
-    IMPORTED = "imported"
-    PRESENT = "already here"
-    ERASED = "erased here before"
-    OWN = "recorded by Callreel"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of the recording `name`. `detail` says why it failed, or describes it."""
-
-    name: str
-    result: Result
-    detail: str = ""
-    call_id: CallId | None = None
-
-
-BY_STANDING = {
-    Standing.STORED: Result.PRESENT,
-    Standing.CAPTURED: Result.OWN,
-    Standing.ERASED: Result.ERASED,
-}
-"""The results of recordings that are not imported."""
 
 
 class FolderImport:

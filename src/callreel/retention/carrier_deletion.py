@@ -21,7 +21,7 @@ from callreel.domain.recording import Layer, LayerFile
 from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import layer_digest, layer_size
 from callreel.store.audit import trail
-from callreel.store.calls import deletions, layers
+from callreel.store.calls import deletions, holds, layers
 from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
@@ -85,7 +85,19 @@ class Deletion:
                 break
         return outcomes
 
-    def _one(self, sid: RecordingSid, call_id: CallId, dry_run: bool) -> Outcome:
+    def delete_now(self, sid: RecordingSid, call_id: CallId, by: str) -> str | None:
+        """Delete one recording whatever the policy, once our copy was read again; returns why it was kept, if it was.
+
+        Raises CarrierError for a failure that may pass.
+        """
+        with self._database.read() as conn:
+            if sid in deletions.sids_of_call(conn, call_id):
+                return None
+            if call_id in holds.held(conn, [call_id]):
+                return "the call is under legal hold"
+        return self._one(sid, call_id, dry_run=False, by=by).reason
+
+    def _one(self, sid: RecordingSid, call_id: CallId, dry_run: bool, by: str = "policy") -> Outcome:
         with self._database.read() as conn:
             files = [file for file in layers.of_call(conn, call_id) if file.layer is Layer.CLOUD]
         kept = next((file for file in files if sid in file.path), None)
@@ -93,7 +105,7 @@ class Deletion:
             return Outcome(sid, call_id, 0, "our copy has no row")
         reason = self._doubt(kept)
         if reason is None and not dry_run:
-            reason = self._delete(sid, call_id, kept)
+            reason = self._delete(sid, call_id, kept, by)
         if reason is not None:
             log.warning("the carrier's copy is kept: %s", reason, extra={"call_id": call_id})
         return Outcome(sid, call_id, kept.duration_ms, reason)
@@ -112,7 +124,7 @@ class Deletion:
             return f"our copy cannot be read: {error}"
         return None
 
-    def _delete(self, sid: RecordingSid, call_id: CallId, kept: LayerFile) -> str | None:
+    def _delete(self, sid: RecordingSid, call_id: CallId, kept: LayerFile, by: str) -> str | None:
         if not self._carrier.usable:
             return "no carrier credentials are set"
         try:
@@ -127,7 +139,7 @@ class Deletion:
                 conn,
                 DeletionRow(sid, call_id, kept.sha256 or "", kept.duration_ms, not was_there, now),
             )
-            event = AuditEvent(now, AuditAction.DELETED_AT_CARRIER, "policy", call_id=call_id, subject=sid)
+            event = AuditEvent(now, AuditAction.DELETED_AT_CARRIER, by, call_id=call_id, subject=sid)
             trail.record(conn, event)
         log.info("carrier recording deleted", extra={"call_id": call_id})
         return None

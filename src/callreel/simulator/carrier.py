@@ -95,13 +95,14 @@ class CarrierConfig:
 class SimulatedCarrier:
     """`async with SimulatedCarrier(config) as carrier:`, then `await carrier.place(script)`, any number at once."""
 
-    def __init__(self, config: CarrierConfig) -> None:
+    def __init__(self, config: CarrierConfig, state: CarrierState | None = None) -> None:
+        """`state` is a history that its REST API shows from the beginning."""
         if config.speed <= 0:
             raise SettingsError(f"expected a speed above 0, got {config.speed}")
         if config.signalling and not is_loopback(config.host):
             raise SettingsError(f"signalling is available on loopback only, not on {config.host}")
         self._config = config
-        self._state = CarrierState()
+        self._state = state or CarrierState()
         self._configuration = _configuration(config)
         self._calls: set[asyncio.Task[Any]] = set()
         self._api_url = ""

@@ -106,7 +106,7 @@ class LiveCall(Protocol):
 class CarrierState:
     """Legs, recordings and conferences by sid, oldest first; running parent legs; faults that lists of recordings still have to show.
 
-    `originate` starts a call of the application; the running carrier sets it.
+    `outage` is asked for each request: the status with which it fails, None for an ordinary answer. `originate` starts a call of the application; the running carrier sets it.
     """
 
     legs: dict[str, Leg] = field(default_factory=dict)
@@ -114,6 +114,7 @@ class CarrierState:
     conferences: dict[str, Conference] = field(default_factory=dict)
     live: dict[str, LiveCall] = field(default_factory=dict)
     list_faults: PendingFaults = field(default_factory=PendingFaults)
+    outage: Callable[[], int | None] | None = None
     originate: Callable[[OutgoingCall], Leg] | None = None
 
     def recordings_of(self, call_sid: str) -> list[CloudRecording]:

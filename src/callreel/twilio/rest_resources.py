@@ -1,4 +1,4 @@
-"""Recordings and transcriptions read from the JSON of the carrier's REST API.
+"""Recordings and calls read from the JSON of the carrier's REST API.
 
 Shapes only: `carrier_client` sends the requests, retries and downloads. Missing or unknown values become None or stay
 text, since the carrier sends values that its own description lacks (reference/twilio.md, sections 6.1, 6.2, 6.5).
@@ -6,7 +6,7 @@ text, since the carrier sends values that its own description lacks (reference/t
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -65,17 +65,53 @@ class RecordingResource:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CallResource:
+    """One leg as REST shows it. `from_` and `to` are numbers, `client:` identities or `sip:` addresses.
+
+    `direction` is `inbound`, `outbound-api` or `outbound-dial`. Times are None before they happen.
+    """
+
+    sid: LegSid
+    status: str
+    direction: str
+    from_: str = field(repr=False)
+    to: str = field(repr=False)
+    parent_sid: LegSid | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    duration_s: int | None = None
+
+    @classmethod
+    def from_json(cls, body: object) -> "CallResource":
+        """Read one call. Raises CarrierError without `sid` or `status`."""
+        if not isinstance(body, Mapping):
+            raise CarrierError("the carrier's call is not a JSON object", retryable=False)
+        parent = _text(body.get("parent_call_sid"))
+        return cls(
+            sid=LegSid(_sid(body, "sid")),
+            status=_needed(body, "status"),
+            direction=_text(body.get("direction")) or "",
+            from_=_text(body.get("from")) or "",
+            to=_text(body.get("to")) or "",
+            parent_sid=LegSid(parent) if parent and SID.fullmatch(parent) else None,
+            start_time=read_moment(_text(body.get("start_time"))),
+            end_time=read_moment(_text(body.get("end_time"))),
+            duration_s=_count(body.get("duration")),
+        )
+
+
 def _needed(body: Mapping[str, Any], key: str) -> str:
     value = body.get(key)
     if not isinstance(value, str) or not value:
-        raise CarrierError(f"the carrier's recording has no {key}", retryable=False)
+        raise CarrierError(f"the carrier's resource has no {key}", retryable=False)
     return value
 
 
 def _sid(body: Mapping[str, Any], key: str) -> str:
     value = _needed(body, key)
     if not SID.fullmatch(value):
-        raise CarrierError(f"the carrier's recording has an invalid {key}", retryable=False)
+        raise CarrierError(f"the carrier's resource has an invalid {key}", retryable=False)
     return value
 
 

@@ -13,7 +13,8 @@ from callreel.simulator.rest.resources import error_json
 
 _HEADERS = {
     401: {"WWW-Authenticate": 'Basic realm="Twilio API"'},
-    429: {"Twilio-Concurrent-Requests": "101"},
+    # The carrier documents no Retry-After, but the hosts before it may send one.
+    429: {"Twilio-Concurrent-Requests": "101", "Retry-After": "1"},
 }
 
 
@@ -52,6 +53,9 @@ async def _authenticate(request: Request) -> None:
     if not context.configuration.authenticates(user, password):
         raise RestError(401, NOT_AUTHENTICATED, "Authenticate")
     request.state.user = user
+    outage = context.state.outage
+    if outage is not None and (status := outage()) is not None:
+        raise RestError(status, int(f"20{status}"), "This request was not processed")
 
 
 def _credentials(header: str) -> tuple[str, str]:
