@@ -49,6 +49,7 @@ def test_bad_options_are_one_line(tmp_path: Path) -> None:
 
     assert "expected a folder" in line(path="nowhere")
     assert "time zone" in line("--zone", "Middle/Earth")
+    assert "exclude each other" in line("--watch", "--dry-run")
     assert "cannot be read" in line("--metadata", "none.csv")
     assert "language" in line("--language", "klingon")
 

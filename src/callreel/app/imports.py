@@ -19,12 +19,16 @@ from callreel.settings import Settings
 LOCK = "import"
 
 
+class AnotherImportError(StoreError):
+    """Another import into the same data folder is running."""
+
+
 @contextmanager
 def alone(settings: Settings) -> Iterator[None]:
-    """Within it, no other import runs on this data folder. Raises StoreError when one does."""
+    """Within it, no other import runs on this data folder. Raises AnotherImportError when one does."""
     lock = ProcessLock(settings.data_dir / "imports")
     if not lock.enter(LOCK):
-        raise StoreError(
+        raise AnotherImportError(
             f"another import into {settings.data_dir} is running; wait for its end, or stop it and repeat this command"
         )
     try:

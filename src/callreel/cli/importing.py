@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 LONG_WAIT_S = 5.0
+WATCH_EVERY_S = 2.0
 By = Annotated[str, typer.Option("--by", help="Who imports; recorded in the audit trail.")]
 Language = Annotated[str, typer.Option(help="Language of the calls, as en or de. Default: the engine's.")]
 
@@ -51,6 +53,9 @@ def folder(
         str, typer.Option(help="Time zone of times without an offset, as Europe/Berlin.")
     ] = "UTC",
     language: Language = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep running, and import files that are added; Ctrl-C ends it.")
+    ] = False,
     dry_run: DryRun = False,
     by: By = COMMAND_LINE,
 ) -> None:
@@ -67,15 +72,19 @@ def folder(
     """
     if not path.is_dir():
         raise SettingsError(f"expected a folder of sound files, got {path}")
+    if watch and dry_run:
+        raise SettingsError("--watch and --dry-run exclude each other")
     language = _language(language)
     with offline() as (settings, installation):
         from callreel.app import imports
         from callreel.imports.metadata import Defaults
 
         defaults = Defaults(_zone(zone), _region(settings), agent, direction)
+        calls = imports.imported_calls(settings, installation, by, language)
+        work = imports.folder_import(settings, installation, path, calls, defaults)
+        if watch:
+            _watch(settings, work, metadata)
         with imports.alone(settings):
-            calls = imports.imported_calls(settings, installation, by, language)
-            work = imports.folder_import(settings, installation, path, calls, defaults)
             rows = _folder_rows(work, metadata)
             counts = _shown(lambda _: work.run(rows, dry_run=dry_run), len(rows), dry_run)
     _finish(counts, dry_run)
@@ -121,6 +130,20 @@ def account(
     _finish(counts, dry_run)
 
 
+def _watch(settings: Settings, work: FolderImport, metadata: Path | None) -> NoReturn:
+    """Import what is added to the folder, until Ctrl-C. While another import runs, files wait."""
+    from callreel.app import imports
+    from callreel.imports.watch import FolderWatch
+
+    folder = FolderWatch(work, metadata)
+    report(f"watching for sound files every {WATCH_EVERY_S:.0f} s; Ctrl-C ends it")
+    while True:
+        with suppress(imports.AnotherImportError), imports.alone(settings):
+            for outcome in folder.look():
+                _print(outcome)
+        time.sleep(WATCH_EVERY_S)
+
+
 def _folder_rows(work: FolderImport, metadata: Path | None) -> list[Metadata | Outcome]:
     """What is to be imported: all sound files of the folder, or those of the metadata."""
     names = work.names()
@@ -152,10 +175,13 @@ def _shown(
         for outcome in outcomes(listed):
             counts[outcome.result] += 1
             update(advance=1)
-            would = "would be " if dry_run and outcome.result == "imported" else ""
-            cells = (f"{would}{outcome.result}", outcome.name, outcome.call_id or "", outcome.detail)
-            typer.echo("\t".join(" ".join(cell.split()) for cell in cells).rstrip())
+            _print(outcome, "would be " if dry_run and outcome.result == "imported" else "")
     return counts
+
+
+def _print(outcome: Outcome, would: str = "") -> None:
+    cells = (f"{would}{outcome.result}", outcome.name, outcome.call_id or "", outcome.detail)
+    print("\t".join(" ".join(cell.split()) for cell in cells).rstrip(), flush=True)
 
 
 def _wait(seconds: float, reason: str) -> None:

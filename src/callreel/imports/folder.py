@@ -11,7 +11,7 @@ from pathlib import Path
 
 from callreel.domain.call import Role, Topology
 from callreel.domain.caller import WITHHELD
-from callreel.domain.errors import CallreelError
+from callreel.domain.errors import CallreelError, StoreError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import FILE_PREFIX
 from callreel.imports import sound_conversion
@@ -71,6 +71,16 @@ class FolderImport:
     def without_metadata(self, name: str) -> Metadata:
         """What is known of a file that no metadata describes."""
         return Metadata(name, None, self._defaults.agent, WITHHELD, self._defaults.direction)
+
+    def stamp(self, name: str) -> tuple[int, int] | None:
+        """Size and time of the last change of a file; None if there is none. (0, 0) for a name that is refused."""
+        try:
+            found = path_inside(self._folder, name).stat()
+        except StoreError:
+            return 0, 0
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
 
     def run(self, rows: list[Metadata | Outcome], *, dry_run: bool = False) -> Iterator[Outcome]:
         """Import them one by one; with `dry_run` only check them."""

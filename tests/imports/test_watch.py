@@ -1,0 +1,51 @@
+"""A watched folder: files are imported once they have stopped changing."""
+
+import os
+from pathlib import Path
+
+from callreel.imports.outcome import Outcome, Result
+from callreel.imports.watch import FolderWatch
+from tests.imports.sound_files import importer, two_channels, write_sound
+from tests.support.installation import NOON, Installation
+
+
+def results(found: list[Outcome]) -> list[tuple[str, Result]]:
+    return [(one.name, one.result) for one in found]
+
+
+def test_file_is_imported_once_it_has_stopped_changing(installation: Installation, tmp_path: Path) -> None:
+    watch = FolderWatch(importer(installation, tmp_path), None)
+    whole = write_sound(tmp_path / "ready/one.wav").read_bytes()
+    growing = tmp_path / "growing.wav"
+    for size in (9_000, 20_000):
+        growing.write_bytes(whole[:size])
+        os.utime(growing, (NOON.timestamp(), NOON.timestamp()))
+        looked = results(list(watch.look()))
+    assert looked == [("ready/one.wav", Result.IMPORTED)]
+    write_sound(growing, two_channels(7))
+    assert results(list(watch.look())) == []
+    assert results(list(watch.look())) == [("growing.wav", Result.IMPORTED)]
+    assert list(watch.look()) == []
+
+
+def test_failed_file_is_tried_again_when_it_changes(installation: Installation, tmp_path: Path) -> None:
+    watch = FolderWatch(importer(installation, tmp_path), None)
+    (tmp_path / "one.wav").write_bytes(b"RIFF")
+    assert [results(list(watch.look())) for _ in range(3)] == [[], [("one.wav", Result.FAILED)], []]
+    write_sound(tmp_path / "one.wav")
+    assert [results(list(watch.look())) for _ in range(2)] == [[], [("one.wav", Result.IMPORTED)]]
+
+
+def test_metadata_is_read_again_and_rows_wait_for_their_file(
+    installation: Installation, tmp_path: Path
+) -> None:
+    table = tmp_path / "calls.csv"
+    watch = FolderWatch(importer(installation, tmp_path), table)
+    table.write_text("fi")
+    assert [results(list(watch.look())) for _ in range(2)] == [[("calls.csv", Result.FAILED)], []]
+    table.write_text("file,agent\none.wav,maria\n../two.wav,ada\n")
+    assert [results(list(watch.look())) for _ in range(2)] == [[], [("../two.wav", Result.FAILED)]]
+    write_sound(tmp_path / "one.wav")
+    list(watch.look())
+    (outcome,) = watch.look()
+    assert outcome.call_id is not None and installation.call(outcome.call_id).agent == "maria"
