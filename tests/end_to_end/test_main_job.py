@@ -12,7 +12,7 @@ from callreel.audio.resample import upsample_all
 from callreel.domain.call import Direction, Role, Track
 from callreel.simulator.scenario import CallScript
 from callreel.simulator.sound.voices import load_voice, shipped_voice
-from tests.end_to_end.house import CALLER_ID, TECHNICIAN, House
+from tests.end_to_end.house import ANSWER_S, CALLER_ID, TECHNICIAN, House
 
 RATE_HZ = 8000
 VOICE_S = 10
@@ -118,6 +118,26 @@ def test_callbacks_are_answered_with_204(house: House) -> None:
     outcome = house.place(script())
     answers = [d.attempts for d in outcome.deliveries if not d.url.endswith("/voice")]
     assert answers and set(answers) == {(204,)}
+
+
+def test_phrase_rules_raise_alerts_during_and_after_a_call(house: House) -> None:
+    boiler = {"name": "Boiler", "phrases": ["the boil*"]}
+    greeting = {"name": "Greeting", "phrases": ["good morning"], "role": "agent", "trigger": "missing"}
+    for rule in (greeting, boiler):
+        assert house.client.post("/api/v1/phrase-rules", json=rule).status_code == 201
+    alerts: dict[str, list[dict[str, Any]]] = {}
+
+    def are_raised() -> bool:  # a new rule is in force after two seconds
+        call = house.closed_call(house.place(script()).call_sid)
+        alerts.update(
+            {name: [one for one in call["alerts"] if one["rule"] == name] for name in ("Boiler", "Greeting")}
+        )
+        return bool(alerts["Boiler"])
+
+    house.until(are_raised, ANSWER_S)
+    assert [one["trigger"] for one in alerts["Greeting"]] == ["missing"]
+    assert {one["text"] for one in alerts["Boiler"]} == {"the boiler"}
+    assert len({(one["role"], one["start_ms"]) for one in alerts["Boiler"]}) == len(alerts["Boiler"])
 
 
 def _other(track: Track) -> Track:

@@ -22,7 +22,7 @@ MOST_RULES: Final = 100
 MOST_PHRASES: Final = 50
 LONGEST_PHRASE: Final = 200
 LARGEST_RULE: Final = 2_000
-"""RE2 instructions of one rule, which bound its time: about 2 ns each for a character of the text, if all goes badly."""
+"""RE2 instructions of one rule, which bound its time: about 1 µs each for the words of a segment, if all goes badly."""
 LARGEST_RULES: Final = 20_000
 """The same of all enabled rules together."""
 LONGEST_TEXT: Final = 1_000

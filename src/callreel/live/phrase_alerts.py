@@ -17,7 +17,7 @@ from callreel.store.transcripts import phrase_rules
 
 log = logging.getLogger(__name__)
 
-REFRESH_S: Final = 5.0
+REFRESH_S: Final = 2.0
 """After which a changed rule is in force."""
 
 
