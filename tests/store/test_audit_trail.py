@@ -169,13 +169,13 @@ def test_many_requests_of_an_access_become_one_entry(database: Database) -> None
             accesses.extend(conn, event(second, call_id=CALL, subject="cloud"), [span])
         accesses.extend(conn, event(1, call_id=CALL, subject="live_8k-agent"))
     with database.read() as conn:
-        assert [row.subject for row in accesses.still_open(conn, CALL)] == ["cloud", "live_8k-agent"]
+        assert [row.subject for row in accesses.still_open(conn, CALL, limit=9)] == ["cloud", "live_8k-agent"]
     assert accesses.settle(database, NOON + timedelta(seconds=5)) == 1
     assert accesses.settle(database, NOON + timedelta(hours=1)) == 1
     assert accesses.settle(database, NOON + timedelta(hours=1)) == 0
     with database.read() as conn:
         entries = trail.of_call(conn, CALL, (AuditAction.PLAYED,), 9)
-        assert accesses.still_open(conn) == [] and trail.verify(conn).broken is None
+        assert accesses.still_open(conn, limit=9) == [] and trail.verify(conn).broken is None
     assert [entry.subject for entry in entries] == ["cloud", "live_8k-agent"]
     assert entries[0].details == {
         "until": "2026-11-22T12:00:09+00:00", "requests": 3, "sent_ms": [[0, 5000], [60_000, 61_000]],
@@ -187,5 +187,5 @@ def test_spans_of_an_access_are_bounded(database: Database) -> None:
         for number in range(130):
             accesses.extend(conn, event(number), [(number * 1000, number * 1000 + 1 + number)])
     with database.read() as conn:
-        [row] = accesses.still_open(conn)
+        [row] = accesses.still_open(conn, limit=1)
     assert len(row.spans) <= 100 and row.spans[0][0] == 0 and row.spans[-1][1] == 129_130

@@ -7,7 +7,8 @@ import pytest
 from callreel.domain.note import MOST_NOTES, NoteKind
 from callreel.review import corrections
 from callreel.store.calls import notes
-from callreel.web.api import live_events, tokens
+from callreel.store.people import sessions
+from callreel.web.api import live_events, softphone, tokens
 from callreel.web.api.live_events import OpenStreams, TooManyStreamsError
 from tests.support.seed import DONE, NOON, Seed
 from tests.web.conftest import As
@@ -76,3 +77,24 @@ def test_person_has_a_bounded_number_of_tokens(signed_in: As, monkeypatch: pytes
     first = browser.get("/api/v1/tokens").json()["tokens"][0]["id"]
     assert browser.delete(f"/api/v1/tokens/{first}").status_code == 204
     assert browser.post("/api/v1/tokens", json=wanted).status_code == 201
+
+
+def test_phone_book_is_bounded(signed_in: As, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softphone, "MOST_TECHNICIANS", 1)
+    browser = signed_in("sam")
+    answers = [
+        browser.post("/api/v1/technicians", json={"name": f"Lee {last}", "number": f"+1212555017{last}"})
+        for last in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 409]
+
+
+def test_oldest_session_of_a_person_ends_when_there_are_too_many(
+    signed_in: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_SESSIONS", 2)
+    first, other = signed_in("maria"), signed_in("zoe")
+    second, third = signed_in("maria"), signed_in("maria")
+    assert [one.get("/api/v1/calls").status_code for one in (first, second, third, other)] == [
+        401, 200, 200, 200,
+    ]  # fmt: skip

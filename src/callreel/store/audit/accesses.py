@@ -97,9 +97,9 @@ def settle(database: Database, before: datetime) -> int:
     return settled
 
 
-def still_open(conn: Connection, call_id: CallId | None = None) -> list[OpenAccess]:
-    """The accesses that are not entries yet, the latest first; those to one call if it is given."""
-    query = select(open_accesses).order_by(open_accesses.c.last_at.desc())
+def still_open(conn: Connection, call_id: CallId | None = None, *, limit: int) -> list[OpenAccess]:
+    """The latest accesses that are not entries yet, at most `limit`; those to one call if it is given."""
+    query = select(open_accesses).order_by(open_accesses.c.last_at.desc()).limit(limit)
     return fetch_all(
         conn, OpenAccess, query if call_id is None else query.where(open_accesses.c.call_id == call_id)
     )

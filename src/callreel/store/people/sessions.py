@@ -8,6 +8,9 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import sessions, users
 
+MOST_SESSIONS = 50
+"""Of a person. The one that was used least recently ends when another would be too many."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
@@ -41,8 +44,15 @@ def add(
     device: str = "",
     second_factor_due: bool = False,
 ) -> None:
-    """Open a session until `at` + `ttl_s` seconds, and delete expired ones."""
+    """Open a session until `at` + `ttl_s` seconds; delete expired ones, and all but the user's `MOST_SESSIONS` newest."""
     conn.execute(delete(sessions).where(sessions.c.expires_at <= at))
+    kept = (
+        select(sessions.c.id)
+        .where(sessions.c.user_id == user_id)
+        .order_by(sessions.c.last_seen_at.desc(), sessions.c.id.desc())
+        .limit(MOST_SESSIONS - 1)
+    )
+    conn.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id.not_in(kept)))
     values = {
         "token_hash": token_hash, "user_id": user_id, "created_at": at, "last_seen_at": at,
         "expires_at": at + timedelta(seconds=ttl_s), "address": address, "device": device,

@@ -50,6 +50,11 @@ def remove(conn: Connection, technician_id: int) -> bool:
     return conn.execute(delete(technicians).where(technicians.c.id == technician_id)).rowcount == 1
 
 
+def count(conn: Connection) -> int:
+    """How many there are."""
+    return conn.scalar(select(func.count()).select_from(technicians)) or 0
+
+
 def all_technicians(conn: Connection) -> list[TechnicianRow]:
     """By name."""
     return sorted(fetch_all(conn, TechnicianRow, select(technicians)), key=lambda row: (row.name, row.id))

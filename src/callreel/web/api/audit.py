@@ -116,8 +116,8 @@ def trail_page(conn: Connection, wanted: TrailFilter, limit: int, before: int | 
 
 
 def listed_accesses(conn: Connection, call_id: CallId | None = None) -> list[dict[str, Json]]:
-    """Open accesses, of a call or of all; of a call, then those that have ended."""
-    listed = [_open_json(row) for row in accesses.still_open(conn, call_id)]
+    """The latest open accesses, of a call or of all; of a call, then those that have ended."""
+    listed = [_open_json(row) for row in accesses.still_open(conn, call_id, limit=MOST_ACCESSES)]
     if call_id is not None:
         listed += [entry_json(row) for row in trail.of_call(conn, call_id, ACCESSES, MOST_ACCESSES)]
     return listed

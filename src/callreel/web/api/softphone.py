@@ -20,6 +20,7 @@ from callreel.web.pages.wording import number_text
 from callreel.web.values import Body, RowId
 
 RECENT = 10
+MOST_TECHNICIANS = 5_000
 SOUNDS = "/static/sounds/"
 Number = Annotated[str, Field(min_length=1, max_length=100)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
@@ -115,6 +116,8 @@ def add(context: Context, technician: NewTechnician) -> JSONResponse:
     """Add a technician: a name for a number."""
     e164 = _dialable(context.options.dial_policy, technician.number)
     with context.database.write() as conn:
+        if technicians.count(conn) >= MOST_TECHNICIANS:
+            raise RequestConflictError(f"there are {MOST_TECHNICIANS} technicians already; remove one first")
         row = technicians.add(conn, technician.name, e164, context.clock.now())
         describe(subject=str(row.id))
     return JSONResponse(_technician(row), 201)
