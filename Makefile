@@ -50,10 +50,10 @@ check: dev    ## style, types, direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: dev browser postgres ## the whole gate, then all tests, by two processes
+test: dev browser postgres ## the whole gate, then all tests, by three processes
 	@$(MAKE) --no-print-directory -j 2 check ui
 	@echo "callreel: tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-long:      ## make test with the long tests: more whole calls with kills, encryption and pauses
 	@CALLREEL_TEST_LONG=1 $(MAKE) --no-print-directory test

@@ -1,6 +1,6 @@
 """Settings of all tests: no property test has a deadline, and tests that need the processor in time do not run in parallel.
 
-`make test` shares the files among two processes (`-n 2 --dist loadfile`), since most long tests wait for calls. The tests
+`make test` shares the files among three processes (`-n 3 --dist loadfile`), since most long tests wait for calls. The tests
 of a file run in one process. The files of `IN_REAL_TIME` run in one process too, one after the other.
 """
 

@@ -84,7 +84,10 @@ def test_statistics_count_each_day(ada: TestClient) -> None:
     body = ada.get("/api/v1/statistics?from=2026-11-21&to=2026-11-23").json()
     assert [day["date"] for day in body["days"]] == ["2026-11-21", "2026-11-22", "2026-11-23"]
     day = body["days"][1]
-    assert (day["calls"], day["verdicts"]) == (4, {"verified": 1, "explained": 1, "suspect": 1, "none": 1})
+    assert (day["calls"], day["verdicts"]) == (
+        4,
+        {"verified": 1, "explained": 1, "suspect": 1, "imported": 0, "none": 1},
+    )
     assert day["speech_ms"] == {"agent": 8400, "technician": 5600}
     assert (day["carrier_minutes"], day["minutes"]) == (2, 63.3)
     assert day["cost"] == pytest.approx(sum(call_cost(ada, call) for call in (DONE, SUSPECT, ABSENT)))
