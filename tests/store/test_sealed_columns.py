@@ -47,7 +47,7 @@ PLAIN = {
     "names of the people who use Callreel": {
         "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by", "phrase_rules.by",
         "pauses.by", "audit_entries.actor", "audit_entries.address", "open_accesses.actor", "open_accesses.address",
-        "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by", "calls.reviewed_by", "calls.assigned_to",
+        "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by", "calls.reviewed_by", "calls.assigned_to", "saved_filters.owner",
     },
     "digests and wrapped keys": {
         "layers.sha256", "audit_entries.digest", "audit_entries.previous", "destroyed_originals.sha256", "destroyed_originals.copy_sha256", "consent_sounds.sha256", "media_tokens.token_hash", "users.password_hash", "sessions.token_hash",

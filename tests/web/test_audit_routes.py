@@ -36,6 +36,7 @@ HOOKS, HOOK = "/api/v1/webhooks", "/api/v1/webhooks/{endpoint_id}"
 ENDPOINT = {"name": "crm", "url": "https://crm.example/in", "events": ["verdict"]}
 ADDED = (("POST", HOOKS, ENDPOINT),)
 DELIVERY = "msg_" + "0" * 24
+FILTER = {"name": "open", "query": "reviewed=false"}
 LABEL = {"name": "complaint", "color": "red"}
 LABEL_ADDED = (("POST", "/api/v1/labels", LABEL),)
 TECHNICIAN = {"name": "Robin", "number": "+12125550144"}
@@ -143,6 +144,8 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("DELETE", f"{API}/review"): Sent(before=(("PUT", f"{API}/review", None),)),
     ("PUT", f"{API}/assignment"): Sent({"person": "sam"}, details={"person": "sam"}),
     ("DELETE", f"{API}/assignment"): Sent(before=(("PUT", f"{API}/assignment", {"person": "sam"}),)),
+    ("POST", "/api/v1/filters"): Sent(FILTER),
+    ("DELETE", "/api/v1/filters/{filter_id}"): Sent(before=(("POST", "/api/v1/filters", FILTER),)),
     ("POST", "/api/v1/labels"): Sent(LABEL, details={"label": "complaint"}),
     ("PATCH", "/api/v1/labels/{label_id}"): Sent(
         {"name": "praise"}, before=LABEL_ADDED, details={"label": "praise", "before": "complaint"}
@@ -227,6 +230,7 @@ VALUES = {
     "call_id": DONE,
     "note_id": "1",
     "label_id": "1",
+    "filter_id": "1",
     "person_id": "2",
     "token_id": "1",
     "session_id": "1",

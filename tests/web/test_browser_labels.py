@@ -52,3 +52,16 @@ def test_call_is_reviewed_and_assigned(page: Page, base_url: str, place: Seed) -
     expect(triage.get_by_label("Assigned to")).to_have_value("sam")
     triage.get_by_role("button", name="Undo").click()
     expect(triage).to_contain_text("Not reviewed")
+
+
+def test_filter_is_saved_as_a_link(page: Page, base_url: str, place: Seed) -> None:
+    page.goto(f"{base_url}/?verdict=suspect&reviewed=false")
+    page.get_by_label("Name for these filters").fill("Doubtful")
+    page.get_by_role("button", name="Save", exact=True).click()
+    link = page.get_by_role("link", name="Doubtful")
+    expect(link).to_have_attribute("href", "/?verdict=suspect&reviewed=false")
+    page.goto(base_url)
+    link.click()
+    expect(page.locator(".call")).to_have_count(1)
+    page.get_by_role("button", name="Delete saved filter Doubtful").click()
+    expect(link).to_have_count(0)

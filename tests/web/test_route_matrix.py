@@ -218,7 +218,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
         "call_id": DONE, "sha256": "0" * 64, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32, "note_id": str(note.id),
         "session_id": "999999", "redaction_id": "999999",
         "person_id": str(changed.id), "technician_id": str(technician.id), "endpoint_id": str(endpoint.id),
-        "delivery_id": delivery_id, "label_id": str(label.id), "rule_id": str(rule.id),
+        "delivery_id": delivery_id, "label_id": str(label.id), "filter_id": "1", "rule_id": str(rule.id),
     }  # fmt: skip
     file = folder / "callreel.db"
     watch = sqlite3.connect(file, check_same_thread=False)

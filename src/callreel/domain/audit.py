@@ -46,6 +46,8 @@ class AuditAction(StrEnum):
     NOTE_ADDED = "note_added"
     NOTE_CHANGED = "note_changed"
     NOTE_REMOVED = "note_removed"
+    FILTER_SAVED = "filter_saved"
+    FILTER_REMOVED = "filter_removed"
     LABEL_ADDED = "label_added"
     LABEL_CHANGED = "label_changed"
     LABEL_REMOVED = "label_removed"

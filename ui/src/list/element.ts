@@ -12,6 +12,7 @@ import { localizeTimes, localZone } from "../page/times";
 import { toast } from "../page/toast";
 import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf, type Filters } from "./filters";
 import { callRow } from "./rows";
+import { followSaved } from "./saved";
 
 const DEBOUNCE_MS = 250;
 const PAGE_SIZE = 50;
@@ -26,6 +27,8 @@ interface CallPage {
 export class CallList extends HTMLElement {
   private clock: ReturnType<typeof setInterval> | undefined;
   private pending: AbortController | null = null;
+  /** Shows or hides what saves the filters, after they changed. */
+  private saved: () => void = () => undefined;
   private readonly refresh = pageRefresher((page) => this.replaceRows(page));
 
   connectedCallback(): void {
@@ -50,6 +53,7 @@ export class CallList extends HTMLElement {
     if (isFiltered(initial)) void this.show();
     const update = merged(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
     subscribe(this.dataset.events ?? "/events?kinds=call,verdict", { call: update, verdict: update });
+    this.saved = followSaved(this, () => queryOf(this.filters()));
     this.addKeys();
     this.clock = setInterval(() => this.updateDurations(), 1000);
   }
@@ -102,6 +106,7 @@ export class CallList extends HTMLElement {
 
   private async show(): Promise<void> {
     const filters = this.filters();
+    this.saved();
     this.pending?.abort();
     if (!isFiltered(filters)) return this.refresh();
     const pending = (this.pending = new AbortController());

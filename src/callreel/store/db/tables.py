@@ -479,6 +479,17 @@ api_tokens = _table(
     Column("last_used_at", UTCDateTime),
 )
 
+saved_filters = _table(
+    "saved_filters",
+    Column("id", LargeInteger, primary_key=True),
+    Column("owner", Text, nullable=False, index=True),
+    Column("name", SealedText("saved_filters.name"), nullable=False),
+    Column("query", SealedText("saved_filters.query"), nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    # Ids are never reused: a page may still show a deleted filter.
+    sqlite_autoincrement=True,
+)
+
 welcome_tokens = _table(
     "welcome_tokens",
     Column("token_hash", Text, primary_key=True),

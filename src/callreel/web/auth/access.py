@@ -162,6 +162,9 @@ RULES: Final[Sequence[Rule]] = (
     Rule("DELETE", "/api/v1/calls/{call_id}/review", Right.REVIEW_CALLS, audit=Did.REVIEW_UNDONE),
     Rule("PUT", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.ASSIGNED),
     Rule("DELETE", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.UNASSIGNED),
+    # Saved filters: one's own
+    Rule("GET POST", "/api/v1/filters", _READ, session=True, audit=Did.FILTER_SAVED),
+    Rule("DELETE", "/api/v1/filters/{filter_id}", _READ, session=True, audit=Did.FILTER_REMOVED),
     # Labels
     Rule("GET", "/labels", _LABELS),
     Rule("GET", "/api/v1/labels", _READ),

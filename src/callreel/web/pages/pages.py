@@ -19,7 +19,7 @@ from callreel.review.triage import assignable
 from callreel.runtime.secret_tokens import token_hash
 from callreel.store.calls import erasures, holds, labels, live_events
 from callreel.store.calls.call_list import CallFilter
-from callreel.store.people import second_factors, sessions, users
+from callreel.store.people import saved_filters, second_factors, sessions, users
 from callreel.store.transcripts import vocabulary
 from callreel.web.api.audit import listed_accesses
 from callreel.web.api.calls import call_page
@@ -56,6 +56,7 @@ def call_list(
         listed = call_page(conn, CallFilter(own=own), options.calls_per_page, position_of(before))
         everyone = [] if own is not None else users.all_users(conn)
         all_labels = labels.all_labels(conn)
+        saved = saved_filters.of_person(conn, person.name)
     response = page(
         "calls.html",
         here="calls",
@@ -64,6 +65,7 @@ def call_list(
         agents=[user.identity for user in everyone],
         names=[user.name for user in everyone],
         labels=all_labels,
+        saved=saved,
         before=before,
         older=listed["next_before"],
         after=after,

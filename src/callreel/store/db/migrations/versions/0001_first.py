@@ -342,6 +342,15 @@ def upgrade() -> None:
         sa.Column("last_used_at", _TIME),
     )
     op.create_table(
+        "saved_filters",
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("owner", sa.String, nullable=False, index=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("query", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "welcome_tokens",
         sa.Column("token_hash", sa.String, primary_key=True),
         sa.Column("created_at", _TIME, nullable=False),
