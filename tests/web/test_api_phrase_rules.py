@@ -76,6 +76,21 @@ def test_rule_that_cannot_be_used_is_refused(signed_in: As, changes: dict[str, A
     assert problem in answer.json()["error"]["message"]
 
 
+def test_limit_belongs_to_missing_phrases_also_after_a_change(signed_in: As) -> None:
+    sam = signed_in("sam")
+    missing = {**REFUND, "trigger": "missing", "within_s": 30}
+    assert sam.post(RULES, json=missing).json()["within_s"] == 30
+    assert sam.patch(f"{RULES}/1", json={"within_s": 12.5}).json()["within_s"] == 12.5
+    said = sam.patch(f"{RULES}/1", json={"trigger": "said"}).json()
+    assert (said["trigger"], said["within_s"]) == ("said", None)
+    refused = sam.patch(f"{RULES}/1", json={"within_s": 5})
+    assert (refused.status_code, refused.json()["error"]["message"]) == (
+        422,
+        "Within_s is for a missing phrase.",
+    )
+    assert sam.patch(f"{RULES}/1", json={"trigger": "missing", "within_s": None}).json()["within_s"] is None
+
+
 def test_rules_are_limited_in_number_and_together(signed_in: As, place: Seed) -> None:
     sam = signed_in("sam")
     for number in range(13):

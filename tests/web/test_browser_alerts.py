@@ -8,7 +8,9 @@ from playwright.sync_api import Page, expect
 from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.pause import PauseCause
+from callreel.domain.transcript import Final, Segment, Word
 from callreel.store.calls import calls, live_events, pauses, phrase_alerts
+from callreel.store.transcripts import finals
 from tests.support.rows import a_rule
 from tests.support.seed import LIVE, NOON, Seed, record
 
@@ -38,6 +40,16 @@ def test_rule_is_added_on_its_page(page: Page, base_url: str) -> None:
     rule = page.locator("[data-rules] li.endpoint")
     expect(rule).to_contain_text("not said by Agent in the first 30 s")
     expect(rule).to_contain_text("2 phrases")
+    page.get_by_role("button", name="Edit: Greeting").click()
+    expect(page.get_by_role("heading", name="Edit Greeting")).to_be_visible()
+    expect(page.get_by_label("Phrases, one per line")).to_have_value("good morning\ngood day")
+    page.get_by_label("Alert when").select_option("said")
+    page.get_by_label("Phrases, one per line").fill("goodbye")
+    page.get_by_role("button", name="Save rule").click()
+    expect(rule).to_contain_text("1 phrase")
+    expect(rule).to_contain_text("said by Agent")
+    expect(rule).not_to_contain_text("not said")
+    expect(page.get_by_role("button", name="Add rule")).to_be_visible()
     page.get_by_role("button", name="Disable: Greeting").click()
     expect(rule.locator(".badge")).to_have_text("disabled")
     page.get_by_role("button", name="Remove: Greeting").click()
@@ -52,6 +64,20 @@ def test_alert_appears_on_the_live_page_and_leads_to_the_moment(
     expect(page.locator("#alerts")).to_have_count(0)
     raise_alert(place, 1, (4_200, 7_000))
     alert = page.get_by_role("alert").filter(has_text="Alerts")
+    raise_alert(place, 2, (20_000, 20_400))
+    expect(alert.locator("[data-without-words]")).to_have_text("0:20 Refund, said by Technician")
+    words = (Word("a", 20_000, 20_200), Word("refund", 20_200, 20_400))
+    with place.database.write() as conn:
+        finals.put(conn, LIVE, Final(Segment(Role.TECHNICIAN, 9, 20_000, 20_400), words))
+    data: dict[str, Json] = {
+        "role": "technician",
+        "number": 9,
+        "start_ms": 20_000,
+        "end_ms": 20_400,
+        "text": "a refund",
+    }
+    place.bus.publish(record(place, LIVE, EventKind.FINAL, **data))
+    expect(alert).to_contain_text("Refund, said by Technician: a refund")
     expect(alert).to_contain_text("Refund, said by Technician: hello i am in front of the unit on the roof")
     expect(alert.get_by_role("link", name="0:04")).to_have_attribute("href", "#t=4.2")
 

@@ -35,7 +35,10 @@ export function followCall(page: HTMLElement): void {
   };
   subscribe(page.dataset.liveCall ?? "", {
     partial: (data: Segment) => transcript?.apply({ kind: "partial", data }),
-    final: (data: Segment) => transcript?.apply({ kind: "final", data }),
+    final: (data: Segment) => {
+      transcript?.apply({ kind: "final", data });
+      if (page.querySelector("#alerts [data-without-words]")) refresh(); // an alert has its words once they are final
+    },
     level: (data: Levels) => {
       transcript?.apply({ kind: "level", data });
       const position = document.querySelector("[data-position]");

@@ -21,18 +21,42 @@ interface PhraseRule {
 const ADDRESS = "/api/v1/phrase-rules";
 
 export class PhraseRules extends HTMLElement {
+  /** The rule in the form; null for a new one. */
+  private edited: PhraseRule | null = null;
+
   connectedCallback(): void {
-    const form = required<HTMLFormElement>(this, "form[data-add]");
-    const trigger = required<HTMLSelectElement>(form, "[name=trigger]");
-    const within = required(form, "[data-within]");
-    const follow = () => (within.hidden = trigger.value !== "missing");
-    trigger.addEventListener("change", follow);
-    form.addEventListener("reset", () => setTimeout(follow));
+    const { form } = this;
+    required(form, "[name=trigger]").addEventListener("change", () => this.drawForm());
+    form.addEventListener("reset", () => {
+      this.edited = null;
+      setTimeout(() => this.drawForm()); // after the fields are reset
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.add(form);
+      void this.save();
     });
     void this.load();
+  }
+
+  private get form(): HTMLFormElement {
+    return required<HTMLFormElement>(this, "form[data-add]");
+  }
+
+  private drawForm(): void {
+    required(this, "[data-within]").hidden = required<HTMLSelectElement>(this, "[name=trigger]").value !== "missing";
+    required(this, "[data-form-title]").textContent = this.edited ? `Edit ${this.edited.name}` : "Add a rule";
+    required(this, "[type=submit]").textContent = this.edited ? "Save rule" : "Add rule";
+    required(this, "[data-cancel]").hidden = !this.edited;
+  }
+
+  private edit(rule: PhraseRule): void {
+    this.edited = rule;
+    const values: Record<string, string> = { ...rule, id: "", enabled: "", phrases: rule.phrases.join("\n"), role: rule.role ?? "", within_s: rule.within_s === null ? "" : String(rule.within_s) };
+    for (const field of this.form.elements) {
+      if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement || field instanceof HTMLTextAreaElement) field.value = values[field.name] ?? "";
+    }
+    this.drawForm();
+    required<HTMLInputElement>(this.form, "[name=name]").focus();
   }
 
   private async load(): Promise<void> {
@@ -45,8 +69,8 @@ export class PhraseRules extends HTMLElement {
     }
   }
 
-  private async add(form: HTMLFormElement): Promise<void> {
-    const data = new FormData(form);
+  private async save(): Promise<void> {
+    const data = new FormData(this.form);
     const text = (name: string) => String(data.get(name) ?? "").trim();
     const missing = text("trigger") === "missing";
     const body = {
@@ -58,7 +82,11 @@ export class PhraseRules extends HTMLElement {
       within_s: missing && text("within_s") ? Number(text("within_s")) : null,
       number_prefix: text("number_prefix"),
     };
-    if (await this.change(() => send("POST", ADDRESS, body), `${body.name} added`)) form.reset();
+    const { edited } = this;
+    const saved = edited
+      ? this.change(() => send("PATCH", `${ADDRESS}/${edited.id}`, body), `${body.name} saved`)
+      : this.change(() => send("POST", ADDRESS, body), `${body.name} added`);
+    if (await saved) this.form.reset();
   }
 
   private async change(request: () => Promise<unknown>, done: string): Promise<boolean> {
@@ -86,6 +114,7 @@ export class PhraseRules extends HTMLElement {
       el(
         "p.row",
         {},
+        button("Edit", () => this.edit(rule)),
         button(rule.enabled ? "Disable" : "Enable", () => void this.change(() => send("PATCH", path, { enabled: !rule.enabled }), rule.enabled ? `${rule.name} disabled` : `${rule.name} enabled`)),
         button("Remove", () => void this.change(() => send("DELETE", path), `${rule.name} removed`)),
       ),

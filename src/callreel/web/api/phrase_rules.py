@@ -58,13 +58,15 @@ class NewPhraseRule(Body):
 
 
 class PhraseRuleChange(Body):
-    """What is to be changed; `trigger` and `within_s` stay."""
+    """What is to be changed. Changing `trigger` to `said` removes the limit."""
 
     name: Name | None = None
     phrases: PhraseList | None = None
     kind: PhraseKind | None = None
     role: Role | None = None
     number_prefix: NumberPrefix | None = None
+    trigger: Trigger | None = None
+    within_s: Limit | None = None
     enabled: bool | None = None
 
 
@@ -90,9 +92,7 @@ def all_rules(context: Context) -> JSONResponse:
 @routes.post("/api/v1/phrase-rules", status_code=201)
 def add(context: Context, person: CurrentPerson, wanted: NewPhraseRule) -> JSONResponse:
     """Add a phrase rule. It is in force on live calls within some seconds."""
-    values = wanted.model_dump(exclude={"within_s"})
-    values["phrases"] = tuple(wanted.phrases)
-    values["within_ms"] = None if wanted.within_s is None else round(1000 * wanted.within_s)
+    values = _columns(wanted)
     _check(context, PhraseRule(0, **values))
     with context.database.write() as conn:
         if len(phrase_rules.all_rules(conn)) >= MOST_RULES:
@@ -105,14 +105,13 @@ def add(context: Context, person: CurrentPerson, wanted: NewPhraseRule) -> JSONR
 @routes.patch("/api/v1/phrase-rules/{rule_id}")
 def change(context: Context, rule: ExistingRule, wanted: PhraseRuleChange) -> JSONResponse:
     """Change a phrase rule: the fields that are sent."""
-    values: dict[str, Any] = {
-        name: value
-        for name, value in wanted.model_dump(exclude_unset=True).items()
-        if value is not None or name == "role"
-    }
-    if wanted.phrases is not None:
-        values["phrases"] = tuple(wanted.phrases)
-    _check(context, replace(rule.rule, **values))
+    values = _columns(wanted)
+    changed = replace(rule.rule, **values)
+    if changed.trigger is Trigger.SAID and changed.within_ms is not None:
+        if values.get("within_ms") is not None:
+            raise InvalidError("within_s is for a missing phrase")
+        values["within_ms"] = None
+    _check(context, changed)
     with context.database.write() as conn:
         row = phrase_rules.change(conn, rule.id, values) if values else rule
         if row is None:
@@ -145,6 +144,18 @@ def rule_summary(row: PhraseRuleRow) -> dict[str, Json]:
         "by": row.by,
         "at": row.at.isoformat(timespec="seconds"),
     }
+
+
+def _columns(wanted: NewPhraseRule | PhraseRuleChange) -> dict[str, Any]:
+    """The values of the fields that are to be set; null is a value of `role` and `within_s` only."""
+    fields = wanted.model_dump(exclude_unset=isinstance(wanted, PhraseRuleChange))
+    values = {name: value for name, value in fields.items() if value is not None or name == "role"}
+    values.pop("within_s", None)
+    if wanted.phrases is not None:
+        values["phrases"] = tuple(wanted.phrases)
+    if "within_s" in fields:
+        values["within_ms"] = None if wanted.within_s is None else round(1000 * wanted.within_s)
+    return values
 
 
 def _check(context: WebContext, wanted: PhraseRule) -> None:
