@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, Json, LiveEvent
@@ -68,6 +68,12 @@ def put(
     table = phrase_alerts.c
     mine = table.call_id == call_id, table.rule_id == rule.id, table.place == place
     return fetch_one(conn, PhraseAlertRow, select(phrase_alerts).where(*mine))
+
+
+def count(conn: Connection, call_id: CallId) -> int:
+    """The number of a call's alerts."""
+    mine = phrase_alerts.c.call_id == call_id
+    return int(conn.execute(select(func.count()).select_from(phrase_alerts).where(mine)).scalar_one())
 
 
 def of_call(conn: Connection, call_id: CallId) -> list[PhraseAlertRow]:
