@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.domain.cost import Prices, TranscribedAudio, call_cost, started_minutes
+from callreel.domain.cost import Charged, Prices, TranscribedAudio, call_cost, started_minutes
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,15 @@ def test_engines_that_charge_are_on_the_bill_and_others_are_not() -> None:
     )
     assert [(item.name, item.minutes) for item in cost.items] == [("transcription by openai", 2)]
     assert cost.total == Decimal("0.012")
+
+
+def test_carriers_price_replaces_the_estimate() -> None:
+    charged = Charged(number_leg=Decimal("0.03"), recording=Decimal(0))
+    cost = call_cost(client_ms=1, number_ms=1, streams_ms=[], recorded_ms=1, prices=Prices(), charged=charged)
+    assert [(item.name, item.amount, item.estimated) for item in cost.items] == [
+        ("browser leg", Decimal("0.004"), True),
+        ("telephone leg", Decimal("0.03"), False),
+        ("recording", Decimal(0), False),
+        ("storage a month", Decimal("0.0005"), True),
+    ]
+    assert cost.total == Decimal("0.034")

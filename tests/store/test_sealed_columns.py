@@ -33,8 +33,8 @@ plain_then_encrypted = pytest.mark.parametrize("database", ["sqlite", "postgresq
 PLAIN = {
     "ids, names of ours and of the carrier": {
         "calls.id", "calls.agent", "calls.leg_sid", "calls.owner", "calls.language", "legs.sid", "legs.parent_sid",
-        "legs.status", "streams.sid", "streams.leg_sid", "streams.owner", "layers.path", "layers.owner", "layers.spool",
-        "recordings.sid", "recordings.leg_sid", "recordings.carrier_status", "recordings.source", "outbox.subject",
+        "legs.status", "legs.price_currency", "streams.sid", "streams.leg_sid", "streams.owner", "layers.path", "layers.owner", "layers.spool",
+        "recordings.sid", "recordings.leg_sid", "recordings.carrier_status", "recordings.source", "recordings.track", "recordings.price_currency", "outbox.subject",
         "outbox.key", "callbacks.kind", "callbacks.key", "media_tokens.leg_sid", "transcripts.engine",
         "transcripts.model", "transcripts.run", "transcripts.reason", "transcripts.language", "turns.fallback_engine",
         "finals.fallback_engine", "facts.leg_sid", "audit_entries.action", "audit_entries.via", "audit_entries.call_id", "audit_entries.subject",

@@ -216,7 +216,7 @@ def _items(page: Page | None, read: Callable[[Any], T], what: str) -> Iterator[T
 
 def _leg(found: CallInstance) -> CallResource:
     """Converts the library's call as strictly as JSON from the carrier."""
-    names = ("sid", "parent_call_sid", "status", "direction", "to", "duration")
+    names = ("sid", "parent_call_sid", "status", "direction", "to", "duration", "price", "price_unit")
     # The library keeps `from`, a word of Python, as an attribute of its own.
     body = {name: getattr(found, name) for name in names} | {"from": found._from}
     leg = CallResource.from_json(body)

@@ -1,4 +1,4 @@
-"""What a call costs at the carrier, from prices that are settings. An estimate: the carrier's own price is the truth.
+"""What a call costs at the carrier: as it charged, and until that is known an estimate from prices that are settings.
 
 Every started minute of a leg, a stream or a recording counts whole (reference/twilio.md, section 8). Storage recurs
 every month and falls only on accounts above the carrier's free amount, so it is reported beside the total, not in it.
@@ -7,6 +7,7 @@ every month and falls only on accounts above the carrier's free amount, so it is
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,34 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """One line of the bill: `minutes` started minutes at `per_minute`. `monthly` items recur and are not in the total."""
+    """One line of the bill: `minutes` started minutes at `per_minute`. `monthly` items recur and are not in the total.
+
+    `charged` is the carrier's own price; None until it is known.
+    """
 
     name: str
     minutes: int
     per_minute: Decimal
     monthly: bool = False
+    charged: Decimal | None = None
 
     @property
     def amount(self) -> Decimal:
-        return self.minutes * self.per_minute
+        """As charged, else estimated."""
+        return self.minutes * self.per_minute if self.charged is None else self.charged
+
+    @property
+    def estimated(self) -> bool:
+        return self.charged is None
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """The carrier's own prices of a call's parts, in the currency of the prices; None until it has rated them."""
+
+    client_leg: Decimal | None = None
+    number_leg: Decimal | None = None
+    recording: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,9 @@ class Cost:
         return sum((item.amount for item in self.items if not item.monthly), Decimal(0))
 
 
+_ESTIMATED: Final = Charged()
+
+
 def started_minutes(duration_ms: int) -> int:
     """Whole minutes charged for `duration_ms` (>= 0): each started minute counts."""
     if duration_ms < 0:
@@ -72,22 +94,34 @@ def call_cost(
     recorded_ms: int,
     prices: Prices,
     transcribed: Sequence[TranscribedAudio] = (),
+    charged: Charged = _ESTIMATED,
 ) -> Cost:
     """The bill of a call, from the durations of its legs, its media streams and the carrier's recording.
 
     `client_ms` is the browser leg, `number_ms` the telephone leg, `streams_ms` one duration per media stream (both
     tracks of a stream are one charge), `recorded_ms` the recording (dual channel costs as much as mono); 0 means none.
+    `charged` replaces the estimates as the carrier rates the parts; it rates streams only on its bill.
     """
     recorded = started_minutes(recorded_ms)
     items = (
-        CostItem("browser leg", started_minutes(client_ms), prices.client_leg_per_minute),
-        CostItem("telephone leg", started_minutes(number_ms), prices.number_leg_per_minute),
+        CostItem(
+            "browser leg",
+            started_minutes(client_ms),
+            prices.client_leg_per_minute,
+            charged=charged.client_leg,
+        ),
+        CostItem(
+            "telephone leg",
+            started_minutes(number_ms),
+            prices.number_leg_per_minute,
+            charged=charged.number_leg,
+        ),
         CostItem("media stream", sum(map(started_minutes, streams_ms)), prices.stream_per_minute),
-        CostItem("recording", recorded, prices.recording_per_minute),
+        CostItem("recording", recorded, prices.recording_per_minute, charged=charged.recording),
         CostItem("storage a month", recorded, prices.storage_per_minute_month, monthly=True),
         *_transcription(transcribed),
     )
-    return Cost(prices.currency, tuple(item for item in items if item.minutes))
+    return Cost(prices.currency, tuple(item for item in items if item.minutes or item.charged))
 
 
 def _transcription(transcribed: Sequence[TranscribedAudio]) -> list[CostItem]:

@@ -199,6 +199,8 @@ class AccountImport:
             recorded_at=recording.start_time or began,
             source=recording.source or SOURCE,
             duration_s=recording.duration_s,
+            price=recording.charged,
+            price_currency=recording.price_unit,
             legs=tuple(legs),
             origin={"source": SOURCE},
         )  # fmt: skip
@@ -227,7 +229,16 @@ def _spoken_to(children: list[CallResource]) -> CallResource | None:
 
 def _leg_row(leg: CallResource, call_id: CallId, role: Role) -> LegRow:
     return LegRow(
-        leg.sid, call_id, role, leg.status, leg.parent_sid, leg.start_time, leg.end_time, leg.duration_s
+        leg.sid,
+        call_id,
+        role,
+        leg.status,
+        leg.parent_sid,
+        leg.start_time,
+        leg.end_time,
+        leg.duration_s,
+        leg.charged,
+        leg.price_unit,
     )
 
 

@@ -66,6 +66,8 @@ class ImportedCall:
     recorded_at: datetime
     source: str
     duration_s: int | None = None
+    price: float | None = None
+    price_currency: str | None = None
     legs: tuple[LegRow, ...] = ()
     origin: dict[str, Json] = field(default_factory=dict)
 
@@ -128,7 +130,7 @@ class ImportedCalls:
         )  # fmt: skip
         recording = RecordingRow(
             call.sid, call.call_id, call.leg_sid, CloudState.STORED, now, "completed", call.source, sound.channels,
-            call.duration_s, started_at=call.recorded_at,
+            call.duration_s, started_at=call.recorded_at, price=call.price, price_currency=call.price_currency,
         )  # fmt: skip
         with self._database.write() as conn:
             if _standing(conn, call.sid, call.leg_sid) not in (Standing.NEW, Standing.LOST):

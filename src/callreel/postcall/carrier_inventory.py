@@ -15,7 +15,7 @@ from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, from_file
 from callreel.postcall.reports import save_report
 from callreel.runtime.clock import Clock
-from callreel.store.calls import calls, deletions, facts, recordings
+from callreel.store.calls import calls, deletions, facts, legs, recordings
 from callreel.store.db.database import Database
 from callreel.twilio.rest_resources import RecordingResource
 
@@ -57,6 +57,8 @@ class CarrierList:
             found.listed += 1
             seen.add(listed.sid)
             self._listed(listed, found, dry_run)
+        if not dry_run:
+            self._save_leg_prices(since)
         for sid in self._ours(since) - seen:
             found.not_there.append(sid)
             if not dry_run:
@@ -67,6 +69,8 @@ class CarrierList:
         with self._database.read() as conn:
             call = calls.by_leg(conn, listed.leg_sid)
             known = recordings.get(conn, listed.sid)
+        if known is not None and known.price is None and not dry_run:
+            self._save_price(listed)
         if call is None:
             found.foreign += 1
         elif listed.cloud_state in _SETTLED and (known is None or known.state not in _SETTLED):
@@ -75,6 +79,23 @@ class CarrierList:
                 row = recordings.reported(listed, call, self._clock.now())
                 if save_report(self._database, self._publisher, row):
                     log.warning("took in a recording without a callback", extra={"call_id": call.id})
+
+    def _save_price(self, listed: RecordingResource) -> None:
+        """The carrier rates a recording some time after it is completed."""
+        if listed.charged is not None and listed.price_unit is not None:
+            with self._database.write() as conn:
+                recordings.set_price(conn, listed.sid, listed.charged, listed.price_unit)
+
+    def _save_leg_prices(self, since: datetime) -> None:
+        """Save the prices of ended legs that have none; lists only the days on which they began."""
+        with self._database.read() as conn:
+            unpriced = legs.unpriced(conn, since)
+        for day in sorted(set(unpriced.values())):
+            priced = [leg for leg in self._carrier.legs_of_day(day) if leg.sid in unpriced]
+            with self._database.write() as conn:
+                for leg in priced:
+                    if leg.charged is not None and leg.price_unit is not None:
+                        legs.set_price(conn, leg.sid, leg.charged, leg.price_unit)
 
     def _ours(self, since: datetime) -> set[RecordingSid]:
         """Recordings that the carrier should list: it had them, they began well within the time, and were not deleted."""

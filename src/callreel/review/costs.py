@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from callreel.domain.call import Role
-from callreel.domain.cost import Cost, Prices, TranscribedAudio, call_cost
+from callreel.domain.cost import Charged, Cost, Prices, TranscribedAudio, call_cost
 from callreel.domain.recording import CloudState, from_file
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
@@ -37,7 +38,18 @@ def cost_of(
         recorded_ms=1000 * (recording.duration_s or 0) if recording else 0,
         prices=prices,
         transcribed=transcribed,
-    )
+        charged=Charged(
+            _price(of_role.get(Role.AGENT), prices), _price(of_role.get(Role.TECHNICIAN), prices),
+            _price(recording, prices),
+        ),
+    )  # fmt: skip
+
+
+def _price(row: LegRow | RecordingRow | None, prices: Prices) -> Decimal | None:
+    """The carrier's price, if it is known and in the currency of the estimates."""
+    if row is None or row.price is None or row.price_currency != prices.currency:
+        return None
+    return Decimal(str(row.price))
 
 
 _BEST_FIRST = (

@@ -367,6 +367,9 @@ def _recording(row: RecordingRow | None) -> Json:
         "channels": row.channels,
         "duration_s": row.duration_s,
         "last_error": row.failure,
+        "track": row.track,
+        "price": row.price,
+        "price_currency": row.price_currency,
     }
 
 
@@ -389,6 +392,7 @@ def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices
                 "per_minute": float(item.per_minute),
                 "amount": float(item.amount),
                 "monthly": item.monthly,
+                "estimated": item.estimated,
             }
             for item in cost.items
         ],

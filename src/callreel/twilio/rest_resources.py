@@ -39,6 +39,11 @@ class RecordingResource:
     encrypted: bool = False
 
     @property
+    def charged(self) -> float | None:
+        """The price as an amount to be paid; None until it is known, with its currency."""
+        return _charged(self.price, self.price_unit)
+
+    @property
     def cloud_state(self) -> CloudState | None:
         """The state that the status means; None for `deleted` and unknown ones."""
         return cloud_state(self.status)
@@ -81,6 +86,13 @@ class CallResource:
     start_time: datetime | None = None
     end_time: datetime | None = None
     duration_s: int | None = None
+    price: float | None = None
+    price_unit: str | None = None
+
+    @property
+    def charged(self) -> float | None:
+        """The price as an amount to be paid; None until it is known, with its currency."""
+        return _charged(self.price, self.price_unit)
 
     @classmethod
     def from_json(cls, body: object) -> "CallResource":
@@ -98,7 +110,13 @@ class CallResource:
             start_time=read_moment(_text(body.get("start_time"))),
             end_time=read_moment(_text(body.get("end_time"))),
             duration_s=_count(body.get("duration")),
+            price=_amount(body.get("price")),
+            price_unit=_text(body.get("price_unit")),
         )
+
+
+def _charged(price: float | None, unit: str | None) -> float | None:
+    return None if price is None or unit is None else 0.0 - price  # never -0.0
 
 
 def _needed(body: Mapping[str, Any], key: str) -> str:

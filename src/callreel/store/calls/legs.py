@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, select, update
 
@@ -25,6 +25,9 @@ class LegRow:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_s: int | None = None
+    price: float | None = None
+    """What the carrier charged, in `price_currency`; None until it has rated the leg."""
+    price_currency: str | None = None
 
 
 def upsert(conn: Connection, row: LegRow) -> LegRow:
@@ -47,6 +50,20 @@ def of_call(conn: Connection, call_id: CallId) -> list[LegRow]:
     return fetch_all(conn, LegRow, query)
 
 
+def unpriced(conn: Connection, since: datetime) -> dict[LegSid, date]:
+    """The legs that ended since then and have no price, with the day (UTC) on which each began."""
+    query = select(legs.c.sid, legs.c.started_at).where(
+        legs.c.ended_at >= since, legs.c.started_at.is_not(None), legs.c.price.is_(None)
+    )
+    return {LegSid(sid): started_at.date() for sid, started_at in conn.execute(query)}
+
+
+def set_price(conn: Connection, sid: LegSid, price: float, currency: str) -> None:
+    """Save what the carrier charged."""
+    priced = update(legs).where(legs.c.sid == sid, legs.c.price.is_(None))
+    conn.execute(priced.values(price=price, price_currency=currency))
+
+
 def parents_over(conn: Connection, of_calls: Collection[CallId]) -> list[CallId]:
     """Which of these calls have a parent leg that ended."""
     over = legs.c.parent_sid.is_(None) & legs.c.ended_at.is_not(None)
@@ -63,6 +80,8 @@ def _merge(known: LegRow, report: LegRow) -> LegRow:
         started_at=known.started_at or report.started_at,
         ended_at=known.ended_at or report.ended_at,
         duration_s=report.duration_s if known.duration_s is None else known.duration_s,
+        price=report.price if known.price is None else known.price,
+        price_currency=known.price_currency or report.price_currency,
     )
 
 

@@ -26,7 +26,9 @@ DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, Clou
 UNSETTLED = (CloudState.EXPECTED, CloudState.IN_PROGRESS)
 """States before the carrier's last report."""
 
-_REPORTED = ("carrier_status", "source", "channels", "duration_s", "error_code", "started_at")
+_REPORTED = (
+    "carrier_status", "source", "channels", "duration_s", "error_code", "started_at", "track", "price", "price_currency",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class RecordingRow:
     """How well the live layers correlate with it, 0 to 1; measured where several recordings compete."""
     live_start: int | None = None
     """Where it starts in the live layers, in samples at 8 kHz, measured with `agreement`; None where they do not align."""
+    track: str | None = None
+    """Which tracks of the leg it has, as the carrier said: `both`, `inbound` or `outbound`."""
+    price: float | None = None
+    """What the carrier charged, in `price_currency`; None until it has rated the recording."""
+    price_currency: str | None = None
 
 
 def upsert(conn: Connection, report: RecordingRow) -> tuple[RecordingRow, bool]:
@@ -83,10 +90,12 @@ def reported(report: RecordingProgress | RecordingResource, call: CallRow, at: d
     """
     if report.cloud_state is None:
         raise ValueError(f"expected a known recording status, got {report.status}")
+    listed = report if isinstance(report, RecordingResource) else None
     return RecordingRow(
         report.sid, call.id, call.leg_sid, report.cloud_state, at, report.status, report.source, report.channels,
         report.duration_s, error_number(report.error_code), report.start_time, paused=report.status == "paused",
-        encrypted=report.encrypted,
+        encrypted=report.encrypted, track=report.track if isinstance(report, RecordingProgress) else None,
+        price=listed.charged if listed else None, price_currency=listed.price_unit if listed else None,
     )  # fmt: skip
 
 
@@ -103,6 +112,12 @@ def set_agreement(conn: Connection, sid: RecordingSid, agreement: float, live_st
     """Store how well the live layers correlate with a recording, 0 to 1, and where it starts in them."""
     values = {"agreement": agreement, "live_start": live_start}
     conn.execute(update(recordings).where(recordings.c.sid == sid).values(**values))
+
+
+def set_price(conn: Connection, sid: RecordingSid, price: float, currency: str) -> bool:
+    """Save what the carrier charged; False if that is known, or the recording is not."""
+    unknown = update(recordings).where(recordings.c.sid == sid, recordings.c.price.is_(None))
+    return conn.execute(unknown.values(price=price, price_currency=currency)).rowcount == 1
 
 
 def call_ids(conn: Connection, sids: Collection[str]) -> dict[str, CallId]:

@@ -151,6 +151,8 @@ legs = _table(
     Column("started_at", UTCDateTime),
     Column("ended_at", UTCDateTime),
     Column("duration_s", Integer),
+    Column("price", Float),
+    Column("price_currency", Text),
 )
 
 streams = _table(
@@ -205,6 +207,10 @@ recordings = _table(
     Column("encrypted", Boolean, nullable=False, default=False),
     Column("agreement", Float),
     Column("live_start", Integer),
+    Column("track", Text),
+    # What the carrier charged, and its currency; NULL until it has rated the recording.
+    Column("price", Float),
+    Column("price_currency", Text),
     Column("updated_at", UTCDateTime, nullable=False, onupdate=utc_now),
 )
 

@@ -64,6 +64,8 @@ def upgrade() -> None:
         sa.Column("started_at", _TIME),
         sa.Column("ended_at", _TIME),
         sa.Column("duration_s", sa.Integer),
+        sa.Column("price", sa.Float),
+        sa.Column("price_currency", sa.String),
     )
     op.create_table(
         "streams",
@@ -114,6 +116,9 @@ def upgrade() -> None:
         sa.Column("encrypted", sa.Boolean, nullable=False),
         sa.Column("agreement", sa.Float),
         sa.Column("live_start", sa.Integer),
+        sa.Column("track", sa.String),
+        sa.Column("price", sa.Float),
+        sa.Column("price_currency", sa.String),
         sa.Column("updated_at", _TIME, nullable=False),
     )
     op.create_table(
