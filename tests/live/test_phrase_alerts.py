@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
@@ -110,6 +112,19 @@ async def test_words_of_a_pause_raise_no_alert(installation: Installation) -> No
     alerts.watch.final(CALL, Role.AGENT, 1, words("a refund", 900))
     await alerts.close()
     assert [row.place for row in alerts_of(installation)] == ["agent-0"]
+
+
+async def test_call_has_a_limited_number_of_alerts(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callreel.live.phrase_alerts.MOST_ALERTS", 3)
+    a_call(installation)
+    a_rule(installation.database)
+    alerts = watching(installation)
+    for number in range(5):
+        alerts.watch.final(CALL, Role.AGENT, number, words("a refund", 1_000 * number))
+    await alerts.close()
+    assert len(alerts_of(installation)) == len(published(installation)) == 3
 
 
 async def test_alert_is_published_within_300_ms_of_the_stable_words(installation: Installation) -> None:

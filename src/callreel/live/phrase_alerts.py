@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 REFRESH_S: Final = 2.0
 """After which a changed rule is in force."""
+MOST_ALERTS: Final = 200
+"""Of one call: a rule for a common word must not flood the call's page and the receivers of webhooks."""
 
 
 class PhraseAlerts:
@@ -73,6 +75,8 @@ class PhraseAlerts:
                 or not rule.concerns(call.remote_number)
                 or pauses.during(conn, call.id, *span_ms)
             ):
+                return Written()
+            if phrase_alerts.count(conn, call.id) >= MOST_ALERTS:
                 return Written()
             place = f"{match.role}-{match.number}"
             row = phrase_alerts.put(conn, call.id, rule, match.role, place, self._clock.now(), span_ms)
