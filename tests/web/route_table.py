@@ -8,6 +8,7 @@ use the route, for the call of `tests/support/seed.py:DONE` and with `json` or `
 from collections import defaultdict
 from typing import Any, NamedTuple
 
+from tests.support.seed import DONE
 from tests.web.carrier_side import ROUTES as CARRIER_FORMS
 from tests.web.conftest import PASSWORD
 
@@ -100,6 +101,8 @@ TABLE = (
     Route("GET", "/api/v1/filters", SIGNED_IN, SESSION),
     Route("POST", "/api/v1/filters", SIGNED_IN, SESSION, 201, json={"name": "open", "query": "reviewed=false"}),
     Route("DELETE", "/api/v1/filters/{filter_id}", SIGNED_IN, SESSION, 404),
+    Route("POST", "/api/v1/calls/bulk", SIGNED_IN, WRITE, (200, 403),
+          json={"calls": [DONE], "change": "assign", "person": "ada"}),
     Route("GET", "/labels", SUPERVISORS, WRITE),
     Route("GET", "/api/v1/labels", SIGNED_IN, READ),
     Route("POST", "/api/v1/labels", SUPERVISORS, WRITE, 201, json={"name": "spare part", "color": "blue"}),

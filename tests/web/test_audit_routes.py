@@ -301,6 +301,7 @@ def test_rule_that_changes_something_needs_an_action() -> None:
         with pytest.raises(ValueError, match="audit trail"):
             Rule(methods, "/api/v1/odd", Right.READ_CALLS)
     assert [rule.path for rule in RULES if not rule.methods <= SAFE_METHODS and not rule.audit("POST")] == [
+        "/api/v1/calls/bulk",
         "/api/v1/softphone/token",
         "/api/v1/numbers",
         "/api/v1/consent/preview",

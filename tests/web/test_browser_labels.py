@@ -65,3 +65,20 @@ def test_filter_is_saved_as_a_link(page: Page, base_url: str, place: Seed) -> No
     expect(page.locator(".call")).to_have_count(1)
     page.get_by_role("button", name="Delete saved filter Doubtful").click()
     expect(link).to_have_count(0)
+
+
+def test_selected_calls_are_changed_at_once_and_changed_back(page: Page, base_url: str, place: Seed) -> None:
+    page.goto(base_url)
+    expect(page.locator("[data-picking]")).to_be_attached()
+    for key in ("j", "j", "x", "j", "x"):
+        page.keyboard.press(key)
+    bar = page.get_by_role("region", name="Selected calls")
+    expect(bar).to_contain_text("2 calls selected")
+    bar.get_by_role("button", name="Mark as reviewed").click()
+    expect(bar).to_contain_text("2 calls changed")
+    expect(page.locator(".call", has_text="Reviewed by demo")).to_have_count(2)
+    expect(page.locator("[data-pick]:checked")).to_have_count(2)
+    bar.get_by_role("button", name="Undo").click()
+    expect(page.locator(".call", has_text="Reviewed by demo")).to_have_count(0)
+    bar.get_by_role("button", name="Clear selection").click()
+    expect(bar).to_be_hidden()

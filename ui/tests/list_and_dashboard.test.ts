@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { scaleEnd, stacks, ticks, type Day } from "../src/dashboard/charts";
+import { summary, undoing } from "../src/list/bulk";
 import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf } from "../src/list/filters";
 import { apiError } from "../src/page/http";
 
@@ -54,4 +55,19 @@ test("a scale of counts has no fractions", () => {
   expect(ticks(5, true)).toEqual([0, 5]);
   expect(ticks(10, true)).toEqual([0, 5, 10]);
   expect(ticks(5, false)).toEqual([0, 2.5, 5]);
+});
+
+test("a change of many calls is undone by its inverse, an assignment to each earlier person", () => {
+  const done = [{ call_id: "a", assigned_before: null }, { call_id: "b", assigned_before: "sam" }, { call_id: "c", assigned_before: null }];
+  expect(undoing({ change: "label", label_id: 3 }, done)).toEqual([[{ change: "unlabel", label_id: 3 }, ["a", "b", "c"]]]);
+  expect(undoing({ change: "hold", reason: "case 17" }, done)[0]![0]).toEqual({ change: "release", reason: "placed by mistake, undone at once" });
+  expect(undoing({ change: "assign", person: "ada" }, done)).toEqual([
+    [{ change: "assign", person: null }, ["a", "c"]],
+    [{ change: "assign", person: "sam" }, ["b"]],
+  ]);
+});
+
+test("the outcome of a change of many calls has numbers and the first reason", () => {
+  expect(summary({ changed: [{ call_id: "a", assigned_before: null }], unchanged: [], refused: {} })).toBe("1 call changed");
+  expect(summary({ changed: [], unchanged: ["b"], refused: { c: "The call is held already.", d: "No." } })).toBe("0 calls changed, 1 as before, 2 refused: The call is held already.");
 });

@@ -11,6 +11,7 @@ import { subscribe } from "../page/events";
 import { localizeTimes, localZone } from "../page/times";
 import { toast } from "../page/toast";
 import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf, type Filters } from "./filters";
+import { followSelection } from "./bulk";
 import { callRow } from "./rows";
 import { followSaved } from "./saved";
 
@@ -54,6 +55,7 @@ export class CallList extends HTMLElement {
     const update = merged(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
     subscribe(this.dataset.events ?? "/events?kinds=call,verdict", { call: update, verdict: update });
     this.saved = followSaved(this, () => queryOf(this.filters()));
+    if ("picks" in this.dataset) followSelection(this, this.rows, update);
     this.addKeys();
     this.clock = setInterval(() => this.updateDurations(), 1000);
   }
@@ -135,7 +137,7 @@ export class CallList extends HTMLElement {
       return this.rows.replaceChildren(el("p.card", {}, advice));
     }
     const focused = document.activeElement?.closest(".call")?.id;
-    const list = el("ol.calls", {}, ...calls.map((call) => callRow(call, roleNames(this))));
+    const list = el("ol.calls", {}, ...calls.map((call) => this.row(call)));
     this.rows.replaceChildren(list, next_before ? this.older(list, next_before, filters) : "");
     this.restoreFocus(focused);
   }
@@ -146,10 +148,14 @@ export class CallList extends HTMLElement {
     button.addEventListener("click", async () => {
       const page = await this.page(filters, before, new AbortController().signal).catch((error: unknown) => toast(errorMessage(error)));
       if (!page) return;
-      list.append(...page.calls.map((call) => callRow(call, roleNames(this))));
+      list.append(...page.calls.map((call) => this.row(call)));
       box.replaceWith(page.next_before ? this.older(list, page.next_before, filters) : "");
     });
     return box;
+  }
+
+  private row(call: ListedCall): HTMLLIElement {
+    return callRow(call, roleNames(this), "picks" in this.dataset);
   }
 
   private replaceRows(page: Document): void {
@@ -183,7 +189,7 @@ export class CallList extends HTMLElement {
       { key: "j", label: "Next call", run: move(1) },
       { key: "k", label: "Previous call", run: move(-1) },
       { key: "f", label: "Show or hide the filters", run: () => required(this, "summary").click() },
-      { key: "x", label: "Clear all filters", run: () => required(this, "[data-clear]").click() },
+      { key: "a", label: "Show all calls: clear the filters", run: () => required(this, "[data-clear]").click() },
     );
   }
 }

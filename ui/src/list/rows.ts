@@ -7,12 +7,12 @@ import { localTime } from "../page/times";
 
 const VERDICTS = { verified: "Verified", explained: "Explained", suspect: "Suspect", imported: "Imported" } as const;
 
-export function callRow(call: ListedCall, names: Record<Role, string>): HTMLLIElement {
+export function callRow(call: ListedCall, names: Record<Role, string>, picks = false): HTMLLIElement {
   const reason = call.verdict === "explained" || call.verdict === "suspect" ? call.reasons[0] : undefined;
   return el(
     "li.call",
     { id: `call-${call.call_id}` },
-    el("p.who", {}, el("a", { href: `/calls/${call.call_id}` }, ...parties(call)), call.notes ? el("span.small.soft", {}, ` · ${call.notes} ${call.notes === 1 ? "note" : "notes"}`) : null),
+    el("p.who", {}, picks && el("input.pick", { type: "checkbox", "data-pick": call.call_id, "aria-label": `Select call of ${localTime(call.created_at)}` }), el("a", { href: `/calls/${call.call_id}` }, ...parties(call)), call.notes ? el("span.small.soft", {}, ` · ${call.notes} ${call.notes === 1 ? "note" : "notes"}`) : null),
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", { "data-since": call.state === "live" && (call.answered_at ?? call.created_at) }, duration(call.duration_ms))),
     el("p.state", {}, badge(call), ...retentionBadge(call)),

@@ -162,6 +162,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("DELETE", "/api/v1/calls/{call_id}/review", Right.REVIEW_CALLS, audit=Did.REVIEW_UNDONE),
     Rule("PUT", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.ASSIGNED),
     Rule("DELETE", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.UNASSIGNED),
+    Rule("POST", "/api/v1/calls/bulk", _WRITE, unaudited="each changed call has the entry of its change"),
     # Saved filters: one's own
     Rule("GET POST", "/api/v1/filters", _READ, session=True, audit=Did.FILTER_SAVED),
     Rule("DELETE", "/api/v1/filters/{filter_id}", _READ, session=True, audit=Did.FILTER_REMOVED),

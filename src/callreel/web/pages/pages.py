@@ -57,6 +57,7 @@ def call_list(
         everyone = [] if own is not None else users.all_users(conn)
         all_labels = labels.all_labels(conn)
         saved = saved_filters.of_person(conn, person.name)
+        people = sorted({person.name, *assignable(conn)}) if person.may(Right.REVIEW_CALLS) else []
     response = page(
         "calls.html",
         here="calls",
@@ -66,6 +67,8 @@ def call_list(
         names=[user.name for user in everyone],
         labels=all_labels,
         saved=saved,
+        people=people,
+        longest_reason=LONGEST_REASON,
         before=before,
         older=listed["next_before"],
         after=after,
