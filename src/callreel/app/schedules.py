@@ -20,6 +20,7 @@ from callreel.retention.audit_upkeep import AuditUpkeep
 from callreel.retention.carrier_deletion import Deletion
 from callreel.retention.erasure import Eraser
 from callreel.retention.policies import Retention
+from callreel.review.budget import BudgetWatch
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import Settings
 from callreel.store.webhooks import deliveries, endpoints
@@ -30,6 +31,7 @@ CARRIER_EVERY_S = 900.0
 LOST_WORK_EVERY_S = 60.0
 HISTORY_EVERY_S = 3600.0
 REDACTIONS_EVERY_S = 600.0
+BUDGET_EVERY_S = 900.0
 
 
 def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[], bool]) -> list[PeriodicJob]:
@@ -69,6 +71,10 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
             enabled=leads,
         ),
         audit_upkeep_of(settings, runtime).job(leads),
+        PeriodicJob(
+            name="budget", job=budget_watch_of(settings, runtime).check, interval_s=BUDGET_EVERY_S, jitter=0.2,
+            enabled=leads,
+        ),
     ]  # fmt: skip
 
 
@@ -101,6 +107,11 @@ def archiver_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> A
         runtime.database, runtime.blobs, runtime.clock, after=after[settings.archive],
         only_trusted=settings.archive == "after_verified",
     )  # fmt: skip
+
+
+def budget_watch_of(settings: Settings, runtime: Runtime) -> BudgetWatch:
+    """Alerts about the budget of the settings."""
+    return BudgetWatch(runtime.database, runtime.clock, settings.prices, settings.monthly_budget)
 
 
 def eraser_of(

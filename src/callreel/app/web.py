@@ -96,6 +96,7 @@ def _web_options(
         check_language=final.language_option,
         languages=sorted(((code, named(code)) for code in final.on_request), key=lambda pair: pair[1]),
         prices=settings.prices,
+        monthly_budget=settings.monthly_budget,
         carrier_usable=runtime.carrier.usable,
         public_url=settings.public_url,
         softphone=softphone_options(settings),

@@ -7,6 +7,7 @@ every month and falls only on accounts above the carrier's free amount, so it is
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 
@@ -20,6 +21,28 @@ class Prices:
     stream_per_minute: Decimal = Decimal("0.004")
     recording_per_minute: Decimal = Decimal("0.0025")
     storage_per_minute_month: Decimal = Decimal("0.0005")
+    free_stored_minutes: int = 10_000
+
+    def storage_of_month(self, stored_minutes: int) -> Decimal:
+        """What an account pays for a month in which it stores so many minutes: those beyond the free ones."""
+        return max(0, stored_minutes - self.free_stored_minutes) * self.storage_per_minute_month
+
+
+class BudgetAlert(StrEnum):
+    """What is wrong with the month's cost. The values are the `alert` of the webhook."""
+
+    FORECAST = "budget_forecast"
+    """The month's end is expected to exceed the budget."""
+    EXCEEDED = "budget_exceeded"
+
+
+def budget_alert(cost: float, forecast: float, budget: Decimal | None) -> BudgetAlert | None:
+    """The alert for a month's cost so far, and its forecast; None within the budget, and without one."""
+    if budget is None:
+        return None
+    if cost > budget:
+        return BudgetAlert.EXCEEDED
+    return BudgetAlert.FORECAST if forecast > budget else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,8 @@ def webhook_body(row: DeliveryRow, number: str | None, in_full: bool, public_url
     data = dict(row.data)
     if "check" in data:
         data["url"] = f"{public_url}/operations"
+    if "budget" in data:
+        data["url"] = f"{public_url}/statistics"
     if row.call_id is not None:
         if number is not None:
             data["remote_number"] = number if in_full else mask(number)

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from callreel.domain.call import Role
-from callreel.domain.cost import Prices, started_minutes
+from callreel.domain.cost import Prices, budget_alert, started_minutes
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.domain.recording import CloudState, from_file
+from callreel.domain.recording import from_file
 from callreel.domain.verdict import Verdict
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.store.calls import figures
@@ -29,6 +30,7 @@ from callreel.store.transcripts import transcripts
 
 R = TypeVar("R")
 NO_VERDICT = "none"
+_OF_MONTH = ("month_cost", "month_forecast", "stored_minutes", "month_storage", "budget", "budget_alert")
 _MEASURES = ("silence_ms", "overlap_ms", "interruptions", "agent_interruptions")
 _SUMS = (
     "calls",
@@ -38,9 +40,7 @@ _SUMS = (
     "storage_bytes",
     "carrier_minutes",
     "cost",
-    "monthly",
 )
-_AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
 
 
 @dataclass(slots=True)
@@ -62,7 +62,6 @@ class Figures:
     storage_bytes: int = 0
     carrier_minutes: int = 0
     cost: Decimal = Decimal(0)
-    monthly: Decimal = Decimal(0)
 
     def add(self, other: "Figures") -> None:
         for name in _SUMS:
@@ -106,6 +105,7 @@ def day_figures(
     agent: str | None,
     prices: Prices | None,
     now: datetime,
+    budget: Decimal | None = None,
 ) -> dict[str, Json]:
     """Each day from `first` to `last`, both included, each agent in them, their total, and the month of `now`.
 
@@ -122,27 +122,28 @@ def day_figures(
         "days": [{"date": day.isoformat(), **found.as_json(priced=priced)} for day, found in days.items()],
         "agents": [{"agent": name, **found.as_json(priced=priced)} for name, found in sorted(agents.items())],
         "total": total.as_json(priced=priced),
-        **_month(conn, zone, agent, prices, now, days),
+        **month_figures(conn, zone, agent, prices, now, budget, days),
     }
 
 
-def _month(
+def month_figures(
     conn: Connection,
     zone: tzinfo,
     agent: str | None,
     prices: Prices | None,
     now: datetime,
-    known: Mapping[date, Figures],
+    budget: Decimal | None = None,
+    known: Mapping[date, Figures] = MappingProxyType({}),
 ) -> dict[str, Json]:
-    """This month so far, and projected to its end at the same rate. Storage is charged for all stored recordings.
+    """This month so far, and projected to its end at the same rate, with the month's storage at the carrier.
 
-    `known` are days whose figures need not be read again.
+    Storage and budget are the account's, so one agent's figures have neither. `known` are days that need not be read again.
     """
     today = now.astimezone(zone)
     first = today.date().replace(day=1)
     name = f"{first:%Y-%m}"
     if prices is None:
-        return {"month": name, "month_cost": None, "month_forecast": None}
+        return {"month": name, **dict.fromkeys(_OF_MONTH)}
     so_far, days = Figures(), [first + timedelta(days=n) for n in range(today.day)]
     missing = [day for day in days if day not in known]
     read = _by_day(conn, missing[0], missing[-1], zone, agent, prices)[0] if missing else {}
@@ -152,11 +153,26 @@ def _month(
     month_start = datetime.combine(first, time(), zone)
     # At least one day, so that a call in the first hour is not projected to every hour.
     elapsed_days = max(1.0, (today - month_start) / timedelta(days=1))
-    expected = (so_far.cost + so_far.monthly) * Decimal(long_days / elapsed_days)
+    cost = round(float(so_far.cost), 4)
+    expected = so_far.cost * Decimal(long_days / elapsed_days)
+    if agent is not None:
+        return {
+            "month": name,
+            **dict.fromkeys(_OF_MONTH),
+            "month_cost": cost,
+            "month_forecast": round(float(expected), 4),
+        }
+    stored = figures.minutes_at_carrier(conn)
+    storage = prices.storage_of_month(stored)
+    forecast = round(float(expected + storage), 4)
     return {
         "month": name,
-        "month_cost": round(float(so_far.cost), 4),
-        "month_forecast": round(float(expected), 4),
+        "month_cost": cost,
+        "month_forecast": forecast,
+        "stored_minutes": stored,
+        "month_storage": round(float(storage), 4),
+        "budget": None if budget is None else float(budget),
+        "budget_alert": budget_alert(cost, forecast, budget),
     }
 
 
@@ -182,14 +198,13 @@ def _by_day(
         kept = [
             recording
             for recording in recordings[row.id]
-            if recording.state in _AT_CARRIER and not from_file(recording.sid)
+            if recording.state in figures.AT_CARRIER and not from_file(recording.sid)
         ]
         found.carrier_minutes = sum(started_minutes(1000 * (recording.duration_s or 0)) for recording in kept)
         if prices is not None:
             main, by_engines = main_recording(recordings[row.id]), charged.get(row.id, [])
             cost = cost_of(row, legs[row.id], streams[row.id], main, prices, by_engines)
             found.cost = cost.total if cost else Decimal(0)
-            found.monthly = found.carrier_minutes * prices.storage_per_minute_month
         days[row.created_at.astimezone(zone).date()].add(found)
         agents[row.agent].add(found)
     return days, agents

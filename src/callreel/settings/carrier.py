@@ -305,6 +305,14 @@ class PriceSettings(BaseSettings):
         ge=0,
         description="Price of storing a recording at the carrier, per minute and month.",
     )
+    price_free_stored_minutes: int = Field(
+        default=10_000, ge=0, description="Minutes that the carrier stores each month without a charge."
+    )
+    monthly_budget: Decimal | None = Field(
+        default=None,
+        gt=0,
+        description="Budget for a month's calls, in the currency of the prices: the dashboard and a webhook say when it is, or will be, exceeded. Default: none.",
+    )
     price_stream_per_minute: Decimal = Field(
         default=Decimal("0.004"), ge=0, description="Price of the media stream, per minute."
     )
@@ -330,4 +338,5 @@ class PriceSettings(BaseSettings):
             stream_per_minute=self.price_stream_per_minute,
             recording_per_minute=self.price_recording_per_minute,
             storage_per_minute_month=self.price_storage_per_minute_month,
+            free_stored_minutes=self.price_free_stored_minutes,
         )

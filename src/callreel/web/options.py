@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from types import MappingProxyType
 
 from callreel.cluster.event_bus import EventBus
@@ -109,6 +110,7 @@ class WebOptions:
     check_language: Callable[[str], object] = lambda language: None
     languages: Sequence[tuple[str, str]] = ()
     prices: Prices | None = None
+    monthly_budget: Decimal | None = None
     carrier_usable: bool = True
     public_url: str | None = None
     softphone: SoftphoneOptions = SoftphoneOptions()

@@ -35,6 +35,12 @@ def note(
     conn.execute(insert(facts).values(kind=kind, data=dict(data), at=at, call_id=call_id, leg_sid=leg_sid))
 
 
+def of_kind(conn: Connection, kind: str) -> list[FactRow]:
+    """Facts that belong to no call, in the order in which they were saved."""
+    query = select(facts).where(facts.c.kind == kind, facts.c.call_id.is_(None))
+    return fetch_all(conn, FactRow, query.order_by(facts.c.id))
+
+
 def of_call(conn: Connection, call_id: CallId) -> list[FactRow]:
     """In the order in which they were saved."""
     query = select(facts).where(facts.c.call_id == call_id).order_by(facts.c.id)

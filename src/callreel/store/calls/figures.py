@@ -6,13 +6,26 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, func, select
 
 from callreel.domain.ids import CallId
+from callreel.domain.recording import FILE_PREFIX, CloudState
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.legs import LegRow
 from callreel.store.calls.measures import HEAD, MeasuresHead
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
 from callreel.store.db.rows import fetch_all
-from callreel.store.db.tables import calls, layers, legs, measures, recordings, streams, turn_index
+from callreel.store.db.tables import (
+    calls,
+    carrier_deletions,
+    layers,
+    legs,
+    measures,
+    recordings,
+    streams,
+    turn_index,
+)
+
+AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
+"""States of recordings that the carrier has, unless they were deleted there."""
 
 
 def calls_between(conn: Connection, since: datetime, until: datetime, agent: str | None) -> list[CallRow]:
@@ -66,6 +79,17 @@ def stored_between(conn: Connection, since: datetime, until: datetime) -> dict[C
         .group_by(layers.c.call_id)
     )
     return {call_id: int(size_bytes) for call_id, size_bytes in conn.execute(query)}
+
+
+def minutes_at_carrier(conn: Connection) -> int:
+    """Started minutes of all recordings that the carrier stores, whenever they were made."""
+    deleted = select(carrier_deletions.c.sid)
+    query = select(func.sum((recordings.c.duration_s + 59) // 60)).where(
+        recordings.c.state.in_(AT_CARRIER),
+        recordings.c.sid.not_like(f"{FILE_PREFIX}%"),
+        recordings.c.sid.not_in(deleted),
+    )
+    return int(conn.execute(query).scalar() or 0)
 
 
 def _of_calls(table: Table, since: datetime, until: datetime) -> Select[Any]:

@@ -46,4 +46,5 @@ def statistics_of(context: WebContext, own: str | None, period: Period) -> dict[
     if not 0 <= (last - first).days < MOST_DAYS:
         raise InvalidError(f"a period ends on or after its first day and has at most {MOST_DAYS} days")
     with context.database.read() as conn:
-        return day_figures(conn, first, last, zone, own, context.options.prices, now)
+        options = context.options
+        return day_figures(conn, first, last, zone, own, options.prices, now, options.monthly_budget)
