@@ -28,6 +28,7 @@ from tests.support.postgres import PostgresServer, postgres_server
 from benchmarks.report import show
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.cost import Prices
+from callreel.domain.label import LabelColor
 from callreel.domain.measures import CallSpeech, Span, measure
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.verdict import Reason, Verdict
@@ -35,7 +36,7 @@ from callreel.review.statistics import day_figures
 from callreel.store.calls import measures as measured_calls
 from callreel.store.calls.call_list import CallFilter, Position, Sort
 from callreel.store.db.database import Database
-from callreel.store.db.tables import calls, layers, legs, measures, recordings, streams
+from callreel.store.db.tables import call_labels, calls, labels, layers, legs, measures, recordings, streams
 from callreel.web.api.calls import call_page
 
 NOW = datetime(2026, 11, 29, 18, 0, tzinfo=UTC)
@@ -44,6 +45,8 @@ PAGE = 50
 BATCH = 2_000
 RECENT = timedelta(days=62)
 """Only the dashboard reads the other rows of a call, and only those of recent calls."""
+LABELS = {1: 2, 2: 500}
+"""By its id, every how many calls have a label."""
 LAYERS: tuple[tuple[Layer, Role | None], ...] = (
     (Layer.CLOUD, None),
     (Layer.LIVE_8K, Role.AGENT),
@@ -95,14 +98,22 @@ def rows_of(number: int, random_: random.Random) -> Iterator[tuple[Table, dict[s
     at = NOW - timedelta(seconds=random_.randrange(365 * 86_400))
     length_s = random_.randrange(20, 900)
     end = at + timedelta(seconds=length_s + 8)
-    verdict = random_.choices(list(Verdict), (90, 8, 2))[0]
+    verdict = random_.choices((Verdict.VERIFIED, Verdict.EXPLAINED, Verdict.SUSPECT), (90, 8, 2))[0]
     yield calls, {
         "id": call_id, "direction": random_.choice(list(Direction)), "state": CallState.CLOSED,
         "agent": random_.choice(AGENTS), "remote_number": f"+1212555{number % 10_000:04}", "leg_sid": leg,
         "inbound_role": Role.AGENT, "created_at": at, "answered_at": at + timedelta(seconds=8), "ended_at": end,
         "closed_at": end, "verdict": verdict, "reasons": (Reason("frames_lost", "20 ms are missing", Role.AGENT),),
-        "comparisons": (), "demo": False, "language": "", "roles_swapped": False, "redaction_awaited": False,
+        "comparisons": (), "demo": False, "imported": False, "language": "", "roles_swapped": False, "redaction_awaited": False,
+        "reviewed_at": end if number % 40 else None, "reviewed_by": "sam" if number % 40 else None,
+        "assigned_to": None if number % 90 else "sam",
     }  # fmt: skip
+    for label_id, every in LABELS.items():
+        if number % every == 0:
+            yield (
+                call_labels,
+                {"call_id": call_id, "label_id": label_id, "created_at": at, "by": "sam", "at": end},
+            )
     yield measures, {"call_id": call_id, "created_at": at, **random_.choice(_variants())}
     if at < NOW - RECENT:
         return
@@ -130,6 +141,9 @@ def rows_of(number: int, random_: random.Random) -> Iterator[tuple[Table, dict[s
 
 def fill(database: Database, count: int) -> None:
     random_ = random.Random(16)
+    with database.write() as conn:
+        for label_id in LABELS:
+            conn.execute(insert(labels).values(id=label_id, name=f"label {label_id}", color=LabelColor.RED))
     for first in range(0, count, BATCH):
         tables: dict[Table, list[dict[str, object]]] = {}
         for number in range(first, min(first + BATCH, count)):
@@ -156,6 +170,13 @@ def kinds(conn: Connection) -> dict[str, tuple[CallFilter, Sort, Position | None
         "interrupted": CallFilter(min_interruptions=12),
         "agent talks": CallFilter(min_agent_ratio=0.6),
         "long calls": CallFilter(min_s=840),
+        "common label": CallFilter(label=1),
+        "rare label": CallFilter(label=2),
+        "label, to review": CallFilter(label=1, reviewed=False),
+        "to review": CallFilter(reviewed=False),
+        "reviewed": CallFilter(reviewed=True),
+        "assigned": CallFilter(assigned_to="sam"),
+        "not assigned, to review": CallFilter(unassigned=True, reviewed=False),
         "all of these": CallFilter(
             since=since, agent=AGENTS[3], verdict=Verdict.EXPLAINED, min_silence_s=10, min_interruptions=3,
             max_agent_ratio=0.6, min_s=60,
