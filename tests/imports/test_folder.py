@@ -20,6 +20,7 @@ from callreel.domain.work import Workflow
 from callreel.imports.imported_calls import FACT
 from callreel.imports.outcome import Outcome, Result
 from callreel.postcall.workflows import Dispatcher
+from callreel.retention.erasure import Eraser
 from callreel.review.summary import call_summary
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.audit import trail
@@ -201,6 +202,26 @@ def test_erased_call_is_not_imported_again(installation: Installation, folder: P
     assert [one.result for one in import_all(installation, folder)] == [Result.ERASED]
     with installation.database.read() as conn:
         assert calls.get(conn, outcome.call_id) is None
+
+
+def test_erasing_an_imported_call_asks_no_carrier(installation: Installation, folder: Path) -> None:
+    write_sound(folder / "one.wav")
+    (outcome,) = import_all(installation, folder)
+    made = worked_through(installation, outcome)
+    with installation.database.write() as conn:
+        erasures.begin(conn, ErasureRow(made.call_id, "ada", NOON, {}))
+    with rest_server() as server:
+        carrier = CarrierRecordings(CarrierAccess(server.url, "AC1", "SK1", "secret"))
+        eraser = Eraser(
+            installation.database, installation.blobs, carrier, installation.publisher, installation.clock,
+            unfinished=lambda *prefixes: [],
+        )  # fmt: skip
+        done = eraser.erase(made.call_id)
+        carrier.close()
+        assert server.seen == []
+    assert (len(done.files), done.recordings) == (3, {})
+    assert list(installation.blobs.root.rglob("*.wav")) == []
+    assert [one.result for one in import_all(installation, folder)] == [Result.ERASED]
 
 
 def test_lost_file_is_restored_by_importing_again(installation: Installation, folder: Path) -> None:

@@ -207,9 +207,7 @@ def _finish(counts: Counter[str], dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     report(f"{imported} recordings {would}imported{others}, {failed or 'none'} failed")
     if imported and not dry_run:
-        report(
-            "a running server transcribes them; without one, the next `callreel serve` or `callreel work` does"
-        )
+        report("a running server transcribes them; without one, the next `callreel serve` does")
     raise typer.Exit(1 if failed else 0)
 
 
