@@ -7,13 +7,18 @@ from time import perf_counter
 import pytest
 
 from callreel.domain.call import Direction, Role
+from callreel.domain.errors import StoreError
+from callreel.domain.ids import LegSid
 from callreel.domain.recording import Layer
 from callreel.imports.account import ATTEMPTS, FAILURES_IN_A_ROW, ImportStoppedError
+from callreel.imports.imported_calls import call_id_of
 from callreel.imports.outcome import Result
 from callreel.postcall.carrier_inventory import CarrierList
 from callreel.simulator.faults import Fault
-from callreel.store.calls import calls, deletions, layers, legs, recordings
+from callreel.store.calls import calls, deletions, erasures, layers, legs, recordings
 from callreel.store.calls.calls import CallRow
+from callreel.store.calls.erasures import ErasureRow
+from callreel.store.files.blobs import BlobInfo
 from tests.imports.history import history
 from tests.support.installation import NOON, Installation, a_call, leg
 
@@ -93,6 +98,9 @@ async def test_carriers_copies_are_deleted_once_ours_are_safe(installation: Inst
         with installation.database.read() as conn:
             assert len(deletions.all_deletions(conn)) == 2
         assert [one.result for one in await here.run()] == [Result.PRESENT]
+        (again,) = await here.run(delete=True)
+        assert again.result is Result.FAILED and "the carrier reports 14 s" in again.detail
+        assert broken.status == "completed"
         # Reconciliation neither misses them nor takes them for calls of its own.
         inventory = CarrierList(
             installation.database, installation.publisher, here.client, installation.clock
@@ -130,6 +138,36 @@ async def test_failing_carrier_stops_the_import(installation: Installation) -> N
         here.state.outage = lambda: 401
         with pytest.raises(Exception, match="401"):
             await here.run()
+
+
+async def test_full_disk_stops_the_import(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(key: str) -> BlobInfo:
+        raise StoreError(f"{key} cannot be stored: No space left on device")
+
+    monkeypatch.setattr(installation.blobs, "commit_part", full)
+    async with history(installation, FAILURES_IN_A_ROW + 1) as here:
+        with pytest.raises(ImportStoppedError, match="No space left"):
+            await here.run()
+
+
+async def test_call_erased_during_its_download_leaves_no_file(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with history(installation, 1) as here:
+        (recording,) = here.state.recordings.values()
+        call_id = call_id_of(LegSid(recording.call_sid))
+        commit = installation.blobs.commit_part
+
+        def erased_meanwhile(key: str) -> BlobInfo:
+            with installation.database.write() as conn:
+                erasures.begin(conn, ErasureRow(call_id, "ada", NOON, {}))
+            return commit(key)
+
+        monkeypatch.setattr(installation.blobs, "commit_part", erased_meanwhile)
+        assert [one.result for one in await here.run()] == [Result.ERASED]
+    assert list(installation.blobs.root.rglob("*.wav")) == []
 
 
 async def test_recordings_of_own_calls_are_left_alone(installation: Installation) -> None:

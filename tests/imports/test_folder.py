@@ -13,20 +13,24 @@ from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.audit import AuditAction
 from callreel.domain.call import CallState, Direction, Role
+from callreel.domain.ids import LegSid
 from callreel.domain.recording import CloudState, Layer
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Verdict
 from callreel.domain.work import Workflow
-from callreel.imports.imported_calls import FACT
+from callreel.imports import sound_conversion
+from callreel.imports.imported_calls import FACT, ImportedCalls, call_id_of
 from callreel.imports.outcome import Outcome, Result
 from callreel.postcall.workflows import Dispatcher
 from callreel.retention.erasure import Eraser
 from callreel.review.summary import call_summary
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.audit import trail
-from callreel.store.calls import calls, erasures, facts, outbox, recordings
+from callreel.store.calls import calls, erasures, facts, layers, outbox, recordings
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.calls.outbox import MOST_IMPORTED
+from callreel.store.files.blobs import BlobInfo, BlobStore
+from callreel.store.files.sound_files import SoundFile
 from tests.imports.sound_files import importer, orders, two_channels, write_sound
 from tests.support.installation import NOON, Installation
 from tests.support.recorded_call import Recorded
@@ -202,6 +206,38 @@ def test_erased_call_is_not_imported_again(installation: Installation, folder: P
     assert [one.result for one in import_all(installation, folder)] == [Result.ERASED]
     with installation.database.read() as conn:
         assert calls.get(conn, outcome.call_id) is None
+
+
+def test_call_erased_during_its_import_leaves_no_file(
+    installation: Installation, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sound(folder / "one.wav")
+    store = sound_conversion.store
+
+    def erased_meanwhile(blobs: BlobStore, key: str, sound: SoundFile, silent: int | None) -> BlobInfo:
+        sid = Path(key).stem.rpartition("_")[2]
+        with installation.database.write() as conn:
+            erasures.begin(conn, ErasureRow(call_id_of(LegSid(sid)), "ada", NOON, {}))
+        return store(blobs, key, sound, silent)
+
+    monkeypatch.setattr(sound_conversion, "store", erased_meanwhile)
+    assert [one.result for one in import_all(installation, folder)] == [Result.ERASED]
+    assert list(installation.blobs.root.rglob("*.wav")) == []
+
+
+def test_killed_import_continues_with_other_metadata(
+    installation: Installation, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sound(folder / "mono.wav", two_channels()[:, 0])
+    with monkeypatch.context() as killed:
+        killed.setattr(ImportedCalls, "save", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            import_all(installation, folder)
+    (outcome,) = with_metadata(installation, folder, {"file": "mono.wav", "party": "agent"})
+    assert outcome.result is Result.IMPORTED and outcome.call_id is not None
+    with installation.database.read() as conn:
+        (file,) = layers.of_call(conn, outcome.call_id)
+    assert file.channels == 2 and installation.blobs.digest(file.path) == file.sha256
 
 
 def test_erasing_an_imported_call_asks_no_carrier(installation: Installation, folder: Path) -> None:

@@ -1,14 +1,18 @@
 """The carrier rates recordings and legs some time after a call; until then their cost is estimated."""
 
 import asyncio
+from datetime import date
 
+import pytest
 from sqlalchemy import update
 
 from callreel.domain.cost import Prices
+from callreel.domain.errors import CarrierError
 from callreel.postcall.carrier_inventory import CarrierList
 from callreel.review.summary import call_summary
 from callreel.store.calls import calls, legs, recordings
 from callreel.store.db import tables
+from callreel.twilio.rest_resources import CallResource
 from tests.imports.history import history
 from tests.support.installation import NOON, Installation
 
@@ -26,6 +30,24 @@ def bill(installation: Installation, currency: str = "USD") -> dict[str, tuple[f
         for item in items
         if isinstance(item, dict)
     }
+
+
+async def test_failing_list_of_legs_does_not_stop_the_review(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(day: date) -> list[CallResource]:
+        raise CarrierError("503", retryable=True)
+
+    async with history(installation, 1) as here:
+        await here.run()
+        with installation.database.write() as conn:
+            conn.execute(update(tables.legs).values(price=None, price_currency=None))
+        here.state.recordings.clear()
+        monkeypatch.setattr(here.client, "legs_of_day", failing)
+        inventory = CarrierList(
+            installation.database, installation.publisher, here.client, installation.clock
+        )
+        assert await asyncio.to_thread(inventory.review, 40)
 
 
 async def test_price_arrives_with_the_next_list(installation: Installation) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.domain.call import Role
-from callreel.domain.errors import CallreelError, CarrierError
+from callreel.domain.errors import CallreelError, CarrierError, StoreError
 from callreel.domain.ids import CallId, LegSid, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.imports.imported_calls import (
@@ -29,7 +29,7 @@ from callreel.imports.outcome import BY_STANDING, Outcome, Result
 from callreel.imports.parties import parties_of
 from callreel.runtime.retry import decide
 from callreel.store.calls.legs import LegRow
-from callreel.store.files.blobs import BlobStore
+from callreel.store.files.blobs import BlobExistsError, BlobStore
 from callreel.twilio.rest_resources import CallResource, RecordingResource
 
 SOURCE = "account"
@@ -123,7 +123,9 @@ class AccountImport:
                 raise ImportStoppedError(f"{error}: check TWILIO_API_KEY_SID and its secret") from None
             return Outcome(recording.sid, Result.FAILED, str(error)), error.retryable
         except (CallreelError, OSError) as error:
-            return Outcome(recording.sid, Result.FAILED, str(error)), False
+            # A full disk or a database that does not respond fails the next recording too; other bytes are this one's.
+            passing = isinstance(error, StoreError | OSError) and not isinstance(error, BlobExistsError)
+            return Outcome(recording.sid, Result.FAILED, str(error)), passing
 
     def _one(self, recording: RecordingResource, known: _Day) -> Outcome:
         standing = self._calls.standing(recording.sid, recording.leg_sid)
@@ -145,8 +147,9 @@ class AccountImport:
 
     def _present(self, recording: RecordingResource) -> Outcome:
         kept = None
-        if not self._options.dry_run:
-            kept = self._delete(recording.sid, recording.leg_sid)
+        if self._options.delete is not None and not self._options.dry_run:
+            stored_ms = self._calls.stored_ms(recording.sid, recording.leg_sid)
+            kept = self._delete(recording, stored_ms)
         if kept is not None:
             return Outcome(recording.sid, Result.FAILED, f"it is here, but stays at the carrier: {kept}")
         return Outcome(recording.sid, Result.PRESENT)
@@ -157,23 +160,25 @@ class AccountImport:
         info = self._attempt(lambda: self._carrier.download(call.sid, part))
         blob = self._blobs.commit_part(key)
         sound = Sound(info.rate_hz, info.channels, info.duration_ms)
-        self._calls.save(call, blob, sound)
-        kept = None
-        if self._options.delete is not None:
-            kept = _other_length(recording, sound) or self._delete(call.sid, call.leg_sid)
+        if (standing := self._calls.save(call, blob, sound)) is not None:
+            self._calls.discard(self._blobs, key, standing)
+            return Outcome(call.sid, BY_STANDING[standing])
+        kept = self._delete(recording, sound.duration_ms)
         if kept is not None:
             return Outcome(
                 call.sid, Result.FAILED, f"it is imported, but stays at the carrier: {kept}", call.call_id
             )
         return Outcome(call.sid, Result.IMPORTED, "", call.call_id)
 
-    def _delete(self, sid: RecordingSid, leg_sid: LegSid) -> str | None:
+    def _delete(self, recording: RecordingResource, stored_ms: int | None) -> str | None:
         """Why the carrier's copy was kept; None if it is deleted, or if none is to be deleted."""
         delete = self._options.delete
         if delete is None:
             return None
-        call_id = call_id_of(leg_sid)
-        return self._attempt(lambda: delete(sid, call_id))
+        if (kept := _other_length(recording, stored_ms)) is not None:
+            return kept
+        call_id = call_id_of(recording.leg_sid)
+        return self._attempt(lambda: delete(recording.sid, call_id))
 
     def _call(self, recording: RecordingResource, known: _Day) -> ImportedCall:
         leg_sid = recording.leg_sid
@@ -242,13 +247,13 @@ def _leg_row(leg: CallResource, call_id: CallId, role: Role) -> LegRow:
     )
 
 
-def _other_length(recording: RecordingResource, sound: Sound) -> str | None:
-    """Why our copy may not be the whole recording."""
-    if recording.duration_s is None:
+def _other_length(recording: RecordingResource, stored_ms: int | None) -> str | None:
+    """Why our copy may not be the whole recording. A copy without a row is refused by the deletion itself."""
+    if recording.duration_s is None or stored_ms is None:
         return None
-    if abs(recording.duration_s * 1000 - sound.duration_ms) <= SAME_LENGTH_MS:
+    if abs(recording.duration_s * 1000 - stored_ms) <= SAME_LENGTH_MS:
         return None
-    return f"our copy has {sound.duration_ms / 1000:.1f} s, the carrier reports {recording.duration_s} s"
+    return f"our copy has {stored_ms / 1000:.1f} s, the carrier reports {recording.duration_s} s"
 
 
 def _described(call: ImportedCall, recording: RecordingResource) -> str:

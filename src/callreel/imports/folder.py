@@ -15,13 +15,14 @@ from callreel.domain.errors import CallreelError, StoreError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import FILE_PREFIX
 from callreel.imports import sound_conversion
-from callreel.imports.imported_calls import ImportedCall, ImportedCalls, Sound, recording_key
+from callreel.imports.imported_calls import ImportedCall, ImportedCalls, Sound, Standing, recording_key
 from callreel.imports.metadata import Defaults, Metadata, MetadataError, read_row, read_rows
 from callreel.imports.outcome import BY_STANDING, Outcome, Result
 from callreel.imports.sound_conversion import SourceFile
 from callreel.runtime.clock import Clock
-from callreel.store.files.blobs import BlobStore
+from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
 from callreel.store.files.durable_files import path_inside
+from callreel.store.files.sound_files import SoundFile
 
 SOURCE = "file"
 WITHOUT_TEXT = "one channel: kept without a transcript"
@@ -111,11 +112,22 @@ class FolderImport:
             call = self._call(row, sid, source, made, modified)
             if dry_run:
                 return Outcome(row.file, Result.IMPORTED, _described(call, sound.channels, silent))
-            blob = sound_conversion.store(self._blobs, recording_key(call.leg_sid, call.sid), sound, silent)
+            blob = self._stored(recording_key(call.leg_sid, call.sid), sound, silent, standing)
             mono = WITHOUT_TEXT if made.channels == 1 else ""
-        if not self._calls.save(call, blob, made):
-            return Outcome(row.file, Result.PRESENT)
+        if (now := self._calls.save(call, blob, made)) is not None:
+            self._calls.discard(self._blobs, blob.key, now)
+            return Outcome(row.file, BY_STANDING[now])
         return Outcome(row.file, Result.IMPORTED, mono, call.call_id)
+
+    def _stored(self, key: str, sound: SoundFile, silent: int | None, standing: Standing) -> BlobInfo:
+        try:
+            return sound_conversion.store(self._blobs, key, sound, silent)
+        except BlobExistsError:
+            # An import that was killed before it saved the call, with other metadata, left other channels.
+            if standing is not Standing.NEW or self._calls.has_file(key):
+                raise
+            self._blobs.delete(key)
+            return sound_conversion.store(self._blobs, key, sound, silent)
 
     def _call(
         self, row: Metadata, sid: str, source: SourceFile, sound: Sound, modified: datetime

@@ -27,7 +27,7 @@ from callreel.store.calls.legs import LegRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
 from callreel.store.files import folders
-from callreel.store.files.blobs import BlobInfo
+from callreel.store.files.blobs import BlobInfo, BlobStore
 
 FACT = "imported"
 """The kind of the fact that a call keeps of its import: where its recording came from, with digest and size."""
@@ -121,8 +121,23 @@ class ImportedCalls:
         with self._database.read() as conn:
             return _standing(conn, sid, leg_sid)
 
-    def save(self, call: ImportedCall, blob: BlobInfo, sound: Sound) -> bool:
-        """Save a call, or another recording of an imported call, and order its stages. False if another process did."""
+    def stored_ms(self, sid: RecordingSid, leg_sid: LegSid) -> int | None:
+        """The duration of our copy of a recording; None if there is none."""
+        with self._database.read() as conn:
+            files = layers.of_call(conn, call_id_of(leg_sid))
+        ours = (file.duration_ms for file in files if file.layer is Layer.CLOUD and sid in file.path)
+        return next(ours, None)
+
+    def has_file(self, key: str) -> bool:
+        """Whether a call has the file of this key."""
+        with self._database.read() as conn:
+            return bool(layers.finished_paths(conn, [key]))
+
+    def save(self, call: ImportedCall, blob: BlobInfo, sound: Sound) -> Standing | None:
+        """Save a call, or another recording of an imported call, and order its stages.
+
+        Saves nothing if the standing changed meanwhile, and returns it; then `discard` the file.
+        """
         now = self._clock.now()
         file = LayerFile(
             Layer.CLOUD, None, blob.key, sound.rate_hz, sound.channels, sound.duration_ms, blob.size_bytes,
@@ -133,8 +148,9 @@ class ImportedCalls:
             call.duration_s, started_at=call.recorded_at, price=call.price, price_currency=call.price_currency,
         )  # fmt: skip
         with self._database.write() as conn:
-            if _standing(conn, call.sid, call.leg_sid) not in (Standing.NEW, Standing.LOST):
-                return False
+            standing = _standing(conn, call.sid, call.leg_sid)
+            if standing not in (Standing.NEW, Standing.LOST):
+                return standing
             self._save_rows(conn, call)
             layers.upsert(conn, call.call_id, file)
             recordings.set_state(conn, call.sid, CloudState.STORED, now)  # a lost one is no longer parked
@@ -156,7 +172,13 @@ class ImportedCalls:
                 ),
             )  # fmt: skip
         self._publisher.publish(*events)
-        return True
+        return None
+
+    def discard(self, blobs: BlobStore, key: str, standing: Standing) -> None:
+        """Delete the file of a call that was not saved because of its standing, unless it is that of a stored recording."""
+        # The server's own download of a captured call has the same key.
+        if standing is Standing.ERASED or not self.has_file(key):
+            blobs.delete(key)
 
     def _save_rows(self, conn: Connection, call: ImportedCall) -> None:
         """The call and its legs, unless another of its recordings was imported before."""

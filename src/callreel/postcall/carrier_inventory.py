@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState
+from callreel.domain.errors import CarrierError
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, from_file
 from callreel.postcall.reports import save_report
@@ -58,7 +59,12 @@ class CarrierList:
             seen.add(listed.sid)
             self._listed(listed, found, dry_run)
         if not dry_run:
-            self._save_leg_prices(since)
+            try:
+                self._save_leg_prices(since)
+            except (
+                CarrierError
+            ) as error:  # the rest of the review, and the deletion after it, do not need prices
+                log.warning("listing legs for their prices failed: %s", error)
         for sid in self._ours(since) - seen:
             found.not_there.append(sid)
             if not dry_run:
