@@ -72,3 +72,11 @@ def test_label_matches_any_of_the_labels_of_a_call(labels: set[str], days: int) 
 def test_wrong_rules_are_refused_with_the_reason(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_rules(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("complaint", True), ("data request", True), ("Complaint", False), ("praise", False)]
+)
+def test_labels_that_rules_name(name: str, named: bool) -> None:
+    rules = parse_rules("audio=90; label=complaint|data?request call=never")
+    assert any(rule.names_label(name) for rule in rules) is named

@@ -15,7 +15,7 @@ from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
 from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.call import CallState
-from callreel.domain.errors import CarrierError, StoreError
+from callreel.domain.errors import CarrierError, NoCallError, StoreError
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.note import NoteKind
@@ -28,7 +28,7 @@ from callreel.retention.archive import Archiver
 from callreel.retention.carrier_deletion import Deletion
 from callreel.retention.erasure import Eraser
 from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
-from callreel.retention.legal_hold import HoldRefusedError, LegalHolds, NoCallError, ReasonError
+from callreel.retention.legal_hold import HoldRefusedError, LegalHolds, ReasonError
 from callreel.retention.policies import BY_POLICY, Retention
 from callreel.review.notes import HeldNoteError, Notes
 from callreel.simulator.rest.resources import page_json, recording_json

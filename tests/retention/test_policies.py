@@ -10,6 +10,7 @@ import pytest
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
 from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.events import LiveEvent
 from callreel.domain.label import LabelColor
 from callreel.domain.retention import DataKind, parse_rules
 from callreel.retention.legal_hold import LegalHolds
@@ -19,7 +20,7 @@ from callreel.store.calls import callbacks, calls, erasures, expired, labels, la
 from callreel.store.transcripts import finals, revisions
 from tests.support.installation import ACCOUNT, SteppedClock
 from tests.support.rest_server import Answer, RestServer, rest_server
-from tests.support.seed import DONE, NUMBER, Seed, open_seed, seed
+from tests.support.seed import DONE, NUMBER, SUSPECT, Seed, open_seed, seed
 
 COPY = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/RE{DONE * 2}00000000"
 
@@ -47,12 +48,18 @@ def server() -> Iterator[RestServer]:
         yield made
 
 
-def swept(place: Seed, server: RestServer, rules: str, days: float) -> int:
+def swept(
+    place: Seed,
+    server: RestServer,
+    rules: str,
+    days: float,
+    publishing: type[EventPublisher] = EventPublisher,
+) -> int:
     """What a sweep deletes so many days after the call."""
     clock = SteppedClock()
     clock.step(days * 86_400)
     carrier = CarrierRecordings(CarrierAccess(server.url, ACCOUNT, "SK1", "secret", timeout_s=5))
-    publisher = EventPublisher(place.database, place.bus, clock)
+    publisher = publishing(place.database, place.bus, clock)
     try:
         return Retention(place.database, place.blobs, carrier, publisher, clock, parse_rules(rules)).sweep()
     finally:
@@ -141,3 +148,23 @@ def test_label_keeps_a_call_until_it_is_removed(place: Seed, server: RestServer)
     [due] = preview(place.database, parse_rules(rules), until)
     assert (due.call_id, due.policy) == (DONE, "rule 2: audio=30")
     assert swept(place, server, rules, 40) == 1
+
+
+@pytest.mark.parametrize("kind", list(DataKind))
+def test_label_given_during_a_sweep_keeps_the_call(place: Seed, server: RestServer, kind: DataKind) -> None:
+    with place.database.write() as conn:
+        label = labels.add(conn, "complaint", LabelColor.RED)
+
+    class Labeling(EventPublisher):
+        """When the sweep has deleted the first call's text, a person labels the second."""
+
+        def publish(self, *events: LiveEvent) -> None:
+            with place.database.write() as conn:
+                labels.attach(conn, SUSPECT, label.id, "sam", SteppedClock().now())
+
+    rules = f"label=complaint {kind.value}=never; verdict=verified text=5; verdict=suspect {kind.value}=20"
+    due = preview(place.database, parse_rules(rules), SteppedClock().now() + timedelta(days=40))
+    assert [(one.call_id, one.kind) for one in due] == [(DONE, DataKind.TEXT), (SUSPECT, kind)]
+    assert swept(place, server, rules, 40, Labeling) == 1
+    with place.database.read() as conn:
+        assert erasures.get(conn, SUSPECT) is None and expired.of_call(conn, SUSPECT) == []

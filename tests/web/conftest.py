@@ -122,6 +122,11 @@ def enter(browser: TestClient, place: Seed, name: str) -> TestClient:
     return browser
 
 
+def browser_of(app: FastAPI, place: Seed, name: str) -> TestClient:
+    """A browser in which `name` has signed in."""
+    return enter(TestClient(app, base_url="https://calls.example", follow_redirects=False), place, name)
+
+
 @pytest.fixture
 def ada(stranger: TestClient, place: Seed) -> TestClient:
     """The same browser after the administrator ada has signed in."""
@@ -135,12 +140,7 @@ As = Callable[[str], TestClient]
 def signed_in(make_app: MakeApp, place: Seed) -> As:
     """Browsers of several people on one server: sam sees all calls, maria and zoe are agents, zoe has no calls."""
     app = make_app(WebOptions(prices=Prices(), dial_policy=DialPolicy.for_caller_id("+12125550100")))
-
-    def browser(name: str) -> TestClient:
-        client = TestClient(app, base_url="https://calls.example", follow_redirects=False)
-        return enter(client, place, name)
-
-    return browser
+    return lambda name: browser_of(app, place, name)
 
 
 def bearer(place: Seed, name: str, *scopes: Scope) -> dict[str, str]:

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.events import LiveEvent
 from callreel.store.audit import trail
+from callreel.store.calls import labels
 from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed
 from tests.web.conftest import As
 from tests.web.test_api_calls import ids
@@ -42,7 +45,24 @@ def test_calls_are_labeled_and_each_has_its_entry(signed_in: As, place: Seed) ->
     assert changed(sam, "unlabel", [ABSENT, LIVE], label_id=label)["changed"] == [ABSENT]
 
 
-def test_calls_are_reviewed_assigned_and_held_and_others_stay(signed_in: As) -> None:
+def test_result_is_answered_when_the_label_is_deleted_meanwhile(
+    signed_in: As, place: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sam = signed_in("sam")
+    label = new_label(sam)
+    publish = EventPublisher.publish
+
+    def delete(publisher: EventPublisher, *events: LiveEvent) -> None:
+        publish(publisher, *events)
+        with place.database.write() as conn:
+            labels.remove(conn, label)
+
+    monkeypatch.setattr(EventPublisher, "publish", delete)
+    outcome = changed(sam, "label", [DONE, ABSENT], label_id=label)
+    assert (outcome["changed"], outcome["refused"]) == ([DONE], {ABSENT: "There is no such label."})
+
+
+def test_calls_are_reviewed_assigned_and_held_and_others_stay(signed_in: As, place: Seed) -> None:
     sam = signed_in("sam")
     reviewed = changed(sam, "review", [DONE, LIVE])
     assert reviewed["changed"] == [DONE]
@@ -59,6 +79,7 @@ def test_calls_are_reviewed_assigned_and_held_and_others_stay(signed_in: As) -> 
     assert answer.json()["changed"] == [{"call_id": DONE, "assigned_before": "sam"}]
     assert list(answer.json()["refused"]) == [SUSPECT]
     assert changed(sam, "assign", [DONE])["changed"] == [DONE]
+    assert [action for action, _, _ in entries(place)][-2:] == ["assigned", "unassigned"]
     assert changed(sam, "hold", [DONE, SUSPECT], reason="case 17")["changed"] == [DONE, SUSPECT]
     assert list(changed(sam, "hold", [DONE], reason="case 18")["refused"]) == [DONE]
     assert changed(sam, "release", [DONE], reason="closed")["changed"] == [DONE]

@@ -6,9 +6,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from callreel.domain.events import EventKind
+from callreel.domain.retention import parse_rules
+from callreel.store.audit import trail
 from callreel.store.calls import live_events
+from callreel.web.options import WebOptions
 from tests.support.seed import ABSENT, DONE, SUSPECT, Seed
-from tests.web.conftest import As
+from tests.web.conftest import As, MakeApp, browser_of
 from tests.web.test_api_calls import ids
 from tests.web.test_measures import add_measures
 
@@ -105,3 +108,46 @@ def test_invalid_labels_are_refused(ada: TestClient, body: dict[str, Any], statu
     new_label(ada)
     assert ada.post(LABELS, json=body).status_code == status
     assert [label["name"] for label in ada.get(LABELS).json()["labels"]] == ["complaint"]
+
+
+@pytest.fixture
+def guarded(make_app: MakeApp, place: Seed) -> As:
+    """Browsers of a server whose policies name the label complaint."""
+    app = make_app(WebOptions(retention=parse_rules("label=complaint call=never; call=30")))
+    return lambda name: browser_of(app, place, name)
+
+
+def test_label_of_a_policy_is_given_and_removed_by_who_may_hold_calls(guarded: As, place: Seed) -> None:
+    sam, maria = guarded("sam"), guarded("maria")
+    label, other = new_label(sam), new_label(sam, "praise")
+    attach(sam, DONE, label)
+    address = f"/api/v1/calls/{DONE}/labels/{label}"
+    bulk = [{"change": change, "calls": [DONE], "label_id": label} for change in ("label", "unlabel")]
+    with place.database.read() as conn:
+        before = len(list(trail.entries(conn)))
+    answers = [maria.put(address), maria.delete(address)]
+    answers += [maria.post("/api/v1/calls/bulk", json=body) for body in bulk]
+    assert {answer.status_code for answer in answers} == {403}
+    assert {answer.json()["error"]["message"] for answer in answers} == {
+        "A retention policy names the label complaint: this change needs the right calls:hold."
+    }
+    with place.database.read() as conn:
+        assert len(list(trail.entries(conn))) == before
+    assert [one["id"] for one in attach(maria, DONE, other)] == [label, other]
+    assert sam.delete(address).status_code == 204
+
+
+def test_label_of_a_policy_is_renamed_and_deleted_by_who_may_erase(guarded: As) -> None:
+    sam, ada = guarded("sam"), guarded("ada")
+    label, other = new_label(sam), new_label(sam, "praise")
+    refused = (
+        sam.patch(f"{LABELS}/{label}", json={"name": "praised"}),
+        sam.patch(f"{LABELS}/{other}", json={"name": "complaint"}),
+        sam.delete(f"{LABELS}/{label}"),
+    )
+    assert [answer.status_code for answer in refused] == [403] * 3
+    assert "needs the right calls:erase" in refused[0].json()["error"]["message"]
+    assert sam.patch(f"{LABELS}/{label}", json={"name": "complaint", "color": "blue"}).status_code == 200
+    assert sam.patch(f"{LABELS}/{other}", json={"name": "praised"}).status_code == 200
+    assert ada.patch(f"{LABELS}/{label}", json={"name": "objection"}).status_code == 200
+    assert ada.delete(f"{LABELS}/{label}").status_code == 200

@@ -28,6 +28,10 @@ class StoreUnavailableError(StoreError):
     """A file is temporarily unavailable: the object store does not respond, or the file is still on another machine."""
 
 
+class NoCallError(CallreelError):
+    """There is no such call, or it was erased."""
+
+
 class CallErasedError(StoreError):
     """The call was erased or its erasure was ordered, so no new work on it may start."""
 

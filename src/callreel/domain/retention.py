@@ -59,6 +59,10 @@ class Rule:
             for name, patterns in self.conditions.items()
         )
 
+    def names_label(self, name: str) -> bool:
+        """Whether a call with this label meets the rule's condition on labels."""
+        return any(fnmatchcase(name, pattern) for pattern in self.conditions.get("label", ()))
+
 
 @dataclass(frozen=True, slots=True)
 class Expiry:

@@ -4,6 +4,7 @@ The order is written in the transaction that checks what forbids it, so that a c
 either held or erased, never both. `erasure.py` carries it out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, LayerFile, from_file
 from callreel.domain.work import Workflow
-from callreel.retention.legal_hold import checked_reason, locked
+from callreel.retention.legal_hold import checked_reason
 from callreel.runtime.clock import Clock
 from callreel.store.audit.pending import describe
 from callreel.store.calls import calls, deletions, erasures, holds, layers, outbox, recordings
@@ -57,14 +58,25 @@ class ErasureOrders:
         self._database = database
         self._clock = clock
 
-    def request(self, call_id: CallId, by: str, reason: str = "", *, at_carrier: bool = True) -> ErasureRow:
+    def request(
+        self,
+        call_id: CallId,
+        by: str,
+        reason: str = "",
+        *,
+        at_carrier: bool = True,
+        check: Callable[[Connection, CallRow], None] | None = None,
+    ) -> ErasureRow:
         """Order the erasure of a call; ordered again, a retry that waits runs at once. The first `by` and `reason` stay.
 
-        With `at_carrier` the carrier's copies are deleted first. Raises NoCallError, ErasureRefusedError, ReasonError.
+        With `at_carrier` the carrier's copies are deleted first. `check` runs in the transaction of the order, with the call
+        locked, and may raise ErasureRefusedError. Raises NoCallError, ErasureRefusedError, ReasonError.
         """
         reason = checked_reason(reason, needed=False)
         with self._database.write() as conn:
-            call = locked(conn, call_id)
+            call = calls.locked(conn, call_id)
+            if check is not None:
+                check(conn, call)
             if at_carrier and not self._carrier_usable and copies_at_carrier(conn, call_id):
                 raise ErasureRefusedError(NO_CREDENTIALS)
             if erasures.get(conn, call_id) is not None:

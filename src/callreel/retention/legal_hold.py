@@ -6,8 +6,6 @@ released it and why.
 
 import logging
 
-from sqlalchemy import Connection
-
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.errors import CallreelError
@@ -15,15 +13,10 @@ from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, erasures, holds
-from callreel.store.calls.calls import CallRow
 from callreel.store.calls.holds import HoldRow
 from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
-
-
-class NoCallError(CallreelError):
-    """There is no such call, or it was erased."""
 
 
 class HoldRefusedError(CallreelError):
@@ -46,7 +39,7 @@ class LegalHolds:
         """Keep a call from being erased. Raises ReasonError, NoCallError, HoldRefusedError."""
         reason = checked_reason(reason)
         with self._database.write() as conn:
-            locked(conn, call_id)
+            calls.locked(conn, call_id)
             if erasures.get(conn, call_id) is not None:
                 raise HoldRefusedError("the call is being erased, so it can no longer be held")
             held = holds.current(conn, call_id)
@@ -62,7 +55,7 @@ class LegalHolds:
         """Release a held call; this erases nothing. Raises ReasonError, NoCallError, HoldRefusedError."""
         reason = checked_reason(reason)
         with self._database.write() as conn:
-            locked(conn, call_id)
+            calls.locked(conn, call_id)
             held = holds.current(conn, call_id)
             if held is None:
                 raise HoldRefusedError("the call is not held")
@@ -71,15 +64,6 @@ class LegalHolds:
         log.info("legal hold released", extra={"call_id": call_id})
         self._publisher.publish(event)
         return row
-
-
-def locked(conn: Connection, call_id: CallId) -> CallRow:
-    """The call, locked against other holds, releases, erasures and corrections until the transaction ends. Raises NoCallError."""
-    calls.lock(conn, call_id)
-    call = calls.get(conn, call_id)
-    if call is None:
-        raise NoCallError(f"there is no call {call_id}")
-    return call
 
 
 def checked_reason(reason: str, *, needed: bool = True) -> str:

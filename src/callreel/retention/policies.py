@@ -27,12 +27,11 @@ from callreel.retention.erasure_orders import (
     copies_at_carrier,
     refusal,
 )
-from callreel.retention.legal_hold import locked
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
 from callreel.store.audit import trail
 from callreel.store.audit.pending import audited
-from callreel.store.calls import calls, deletions, expired, holds, layers
+from callreel.store.calls import calls, deletions, erasures, expired, holds, layers
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
@@ -105,12 +104,15 @@ class Retention:
                 now, AuditAction.ERASURE_ORDERED, BY_POLICY, call_id=call_id, reason=due.policy
             )
             with audited(entry):
-                self._orders.request(call_id, BY_POLICY, due.policy)
+                self._orders.request(
+                    call_id, BY_POLICY, due.policy, check=lambda conn, call: self._check(conn, call, due)
+                )
             with self._database.write() as conn:
                 expired.record_call(conn, call_id, due.policy, now)
             return
         with self._database.write() as conn:
-            call = locked(conn, call_id)
+            call = calls.locked(conn, call_id)
+            self._check(conn, call, due)
             reason = refusal(conn, call)
             if reason is not None:
                 raise ErasureRefusedError(reason)
@@ -135,6 +137,23 @@ class Retention:
             trail.record(conn, entry)
         self._publisher.publish(event)
         log.info("retention policy deleted %s", due.kind.value, extra={"call_id": call_id})
+
+    def _check(self, conn: Connection, call: CallRow, due: Due) -> None:
+        """Refuse what is no longer due: a sweep takes hours, in which labels, numbers and verdicts change.
+
+        `conn` is the transaction of the order and has locked the call, so that a label given at the same instant either
+        counts here or follows the order. Raises ErasureRefusedError.
+        """
+        if erasures.get(conn, call.id) is not None:
+            raise ErasureRefusedError("the call is being erased already")
+        found = None if call.closed_at is None else expiries(self._rules, expired.subject_of(conn, call))
+        expiry = found.get(due.kind) if found else None
+        if expiry is None or expiry.at > self._clock.now():
+            raise ErasureRefusedError(f"{due.kind.value} is no longer due by {due.policy}")
+        if policy_name(self._rules, due.kind, expiry) != due.policy:
+            raise ErasureRefusedError(
+                f"another rule than {due.policy} decides now; the next sweep applies it"
+            )
 
     def _delete_audio(self, call: CallRow) -> dict[str, Json]:
         """The carrier's recordings, then our files, then their rows."""

@@ -93,7 +93,7 @@ async def _notes(context: Context) -> Notes:
 
 
 async def _labels(context: Context) -> Labeling:
-    return Labeling(context.database, context.publisher, context.clock)
+    return Labeling(context.database, context.publisher, context.clock, context.options.retention)
 
 
 async def _triage(context: Context) -> Triage:

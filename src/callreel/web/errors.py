@@ -17,13 +17,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from callreel.asr.languages import LanguageError
-from callreel.domain.errors import CallreelError, StoreUnavailableError
+from callreel.domain.errors import CallreelError, NoCallError, StoreUnavailableError
 from callreel.ingest.pause_control import PauseError
 from callreel.retention.erasure_orders import ErasureRefusedError
-from callreel.retention.legal_hold import HoldRefusedError, NoCallError, ReasonError
+from callreel.retention.legal_hold import HoldRefusedError, ReasonError
 from callreel.retention.subject_access import NumberError
 from callreel.review.corrections import ConflictError
-from callreel.review.labeling import LabelError, NoLabelError
+from callreel.review.labeling import LabelError, NoLabelError, RetentionLabelError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
 from callreel.review.redacting import RedactionError
 from callreel.review.role_swap import LiveRolesError
@@ -73,6 +73,7 @@ class RequestConflictError(CallreelError):
 
 _STATUS: Final[dict[type[CallreelError], int]] = {
     OthersNoteError: 403,
+    RetentionLabelError: 403,
     NoCallError: 404,
     NoLabelError: 404,
     ConflictError: 409,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, exists, func, or_, select, update
 
 from callreel.domain.call import CallState, Direction, Role, Topology
+from callreel.domain.errors import NoCallError
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Comparison, Reason, Verdict
@@ -110,6 +111,15 @@ def insert(conn: Connection, row: CallRow) -> bool:
 def lock(conn: Connection, call_id: CallId) -> None:
     """Lock the call's row until the end of the transaction. Others can still insert rows that refer to the call."""
     conn.execute(select(calls.c.id).where(calls.c.id == call_id).with_for_update(key_share=True)).first()
+
+
+def locked(conn: Connection, call_id: CallId) -> CallRow:
+    """The call, locked as by `lock`: what is decided by it also holds when the transaction ends. Raises NoCallError."""
+    lock(conn, call_id)
+    call = get(conn, call_id)
+    if call is None:
+        raise NoCallError(f"there is no call {call_id}")
+    return call
 
 
 def get(conn: Connection, call_id: CallId) -> CallRow | None:

@@ -11,17 +11,18 @@ from pydantic import Field
 from callreel.domain.access import LONGEST_NAME, Right
 from callreel.domain.audit import AuditAction
 from callreel.domain.erasure import LONGEST_REASON
+from callreel.domain.errors import NoCallError
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
-from callreel.retention.legal_hold import HoldRefusedError, LegalHolds, NoCallError
-from callreel.review.labeling import Labeling
+from callreel.retention.legal_hold import HoldRefusedError, LegalHolds
+from callreel.review.labeling import Labeling, NoLabelError, RetentionLabelError
 from callreel.review.triage import AssigneeError, LiveReviewError, Triage
 from callreel.store.audit.pending import audited
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.web.auth.person import Person
 from callreel.web.dependencies import AuditService, CallLabels, CallTriage, Context, CurrentPerson, Holds
-from callreel.web.errors import InvalidError, sentence
+from callreel.web.errors import InvalidError, status_and_message
 from callreel.web.options import WebContext
 from callreel.web.values import LARGEST_INTEGER, Body
 
@@ -53,8 +54,15 @@ _NEEDS: Final[Mapping[Change, tuple[Right, AuditAction]]] = {
 }
 """The right for each change, and the entry of each changed call in the audit trail."""
 
-_REFUSALS = (AssigneeError, HoldRefusedError, LiveReviewError, NoCallError)
-"""What keeps one call from being changed; the others are changed."""
+_REFUSALS = (
+    AssigneeError,
+    HoldRefusedError,
+    LiveReviewError,
+    NoCallError,
+    NoLabelError,
+    RetentionLabelError,
+)
+"""What keeps one call from being changed; the others are changed, also if a label is deleted meanwhile."""
 
 
 class BulkChange(Body):
@@ -82,6 +90,8 @@ def change_calls(
     right, action = _NEEDS[wanted.change]
     if not person.may(right):
         raise HTTPException(403, "You do not have permission for this.")
+    if wanted.change is Change.ASSIGN and wanted.person is None:
+        action = AuditAction.UNASSIGNED
     apply = _applied(wanted, person, labeling, triage, holds)
     changed: list[Json] = []
     unchanged: list[Json] = []
@@ -96,7 +106,7 @@ def change_calls(
             with audited(auditor.event(request.scope, action, call_id, subject, wanted.reason)):
                 done = apply(call)
         except _REFUSALS as error:
-            refused[call_id] = sentence(error)
+            refused[call_id] = status_and_message(error)[1]
             continue
         if done:
             changed.append({"call_id": call_id, "assigned_before": call.assigned_to})
@@ -108,15 +118,20 @@ def change_calls(
 def _applied(
     wanted: BulkChange, person: Person, labeling: Labeling, triage: Triage, holds: LegalHolds
 ) -> Callable[[CallRow], bool]:
-    """What changes one call, and returns whether it did. Raises InvalidError if something is missing."""
+    """What changes one call, and returns whether it did.
+
+    Raises InvalidError if something is missing, NoLabelError, RetentionLabelError.
+    """
     by, label_id = person.name, wanted.label_id
+    if wanted.change in (Change.LABEL, Change.UNLABEL) and label_id is not None:
+        labeling.check(label_id, person.rights)
     match wanted.change:
         case Change.LABEL | Change.UNLABEL if label_id is None:
             raise InvalidError("a label is required: give its id as label_id")
         case Change.LABEL:
-            return lambda call: labeling.attach(call.id, label_id or 0, by)
+            return lambda call: labeling.attach(call.id, label_id or 0, by, person.rights)
         case Change.UNLABEL:
-            return lambda call: labeling.detach(call.id, label_id or 0)
+            return lambda call: labeling.detach(call.id, label_id or 0, person.rights)
         case Change.REVIEW:
             return lambda call: triage.mark_reviewed(call, by)
         case Change.UNREVIEW:

@@ -50,15 +50,15 @@ def add(labeling: CallLabels, label: NewLabel) -> JSONResponse:
 
 
 @routes.patch("/api/v1/labels/{label_id}")
-def change(labeling: CallLabels, label_id: RowId, change: LabelChange) -> JSONResponse:
+def change(labeling: CallLabels, person: CurrentPerson, label_id: RowId, change: LabelChange) -> JSONResponse:
     """Rename or recolor a label, on all calls that have it."""
-    return JSONResponse(label_summary(labeling.change(label_id, change.name, change.color)))
+    return JSONResponse(label_summary(labeling.change(label_id, change.name, change.color, person.rights)))
 
 
 @routes.delete("/api/v1/labels/{label_id}")
-def remove(labeling: CallLabels, label_id: RowId) -> JSONResponse:
+def remove(labeling: CallLabels, person: CurrentPerson, label_id: RowId) -> JSONResponse:
     """Delete a label, also from all calls that have it."""
-    return JSONResponse({"calls": labeling.remove(label_id)})
+    return JSONResponse({"calls": labeling.remove(label_id, person.rights)})
 
 
 @routes.put("/api/v1/calls/{call_id}/labels/{label_id}")
@@ -66,14 +66,14 @@ def attach(
     context: Context, labeling: CallLabels, person: CurrentPerson, call: ExistingCall, label_id: RowId
 ) -> JSONResponse:
     """Give a call a label. Giving it again changes nothing."""
-    labeling.attach(call.id, label_id, person.name)
+    labeling.attach(call.id, label_id, person.name, person.rights)
     return JSONResponse({"labels": _of_call(context, call.id)})
 
 
 @routes.delete("/api/v1/calls/{call_id}/labels/{label_id}", status_code=204)
-def detach(labeling: CallLabels, call: ExistingCall, label_id: RowId) -> Response:
+def detach(labeling: CallLabels, person: CurrentPerson, call: ExistingCall, label_id: RowId) -> Response:
     """Take a label from a call."""
-    labeling.detach(call.id, label_id)
+    labeling.detach(call.id, label_id, person.rights)
     return Response(status_code=204)
 
 
