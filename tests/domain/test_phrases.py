@@ -5,6 +5,7 @@ import pytest
 from callreel.domain.call import Role
 from callreel.domain.phrases import (
     LARGEST_RULE,
+    MOST_SEARCHES,
     PhraseError,
     PhraseKind,
     PhraseRule,
@@ -75,6 +76,8 @@ def test_one_of_several_phrases_is_enough() -> None:
     [
         ("(a", r"phrase 1 is no regular expression of RE2 \(missing \)\)"),
         ("a*", "phrase 1 matches text without words"),
+        (".+", "phrase 1 matches text without words"),
+        (r"\W+", "phrase 1 matches text without words"),
         ("(?=a)", "no regular expression"),
         ("a|b)|(c", "no regular expression"),
         ("(.{1,100}a){3}b", "complex"),
@@ -99,6 +102,35 @@ def test_hostile_pattern_takes_no_more_than_its_size_allows(pattern: str) -> Non
     began = time.process_time()
     assert text.first_in(phrases) is None
     assert time.process_time() - began < 0.1
+
+
+@pytest.mark.parametrize("pattern", [r"a{1,9}(.{240}b)?", r"a((.{1,30}a){3}b)?", r"\b [^ ]?|a"])
+def test_matches_that_end_too_early_are_passed_over_in_few_searches(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phrases = Phrases([pattern], PhraseKind.REGEX)
+    searched: list[int] = []
+    search = phrases.search
+
+    def counted(text: str, at: int) -> tuple[int, int] | None:
+        searched.append(at)
+        return search(text, at)
+
+    monkeypatch.setattr(phrases, "search", counted)
+    text = TokenText(tokens_of(words("aaaaaaaaa " * 12 + "cc " * 200)))
+    began = time.process_time()
+    text.first_in(phrases, 0, 12)
+    assert len(searched) <= MOST_SEARCHES
+    assert time.process_time() - began < 0.1
+
+
+def test_match_after_many_that_end_too_early_is_found() -> None:
+    refund = Phrases(["refund*"])
+    text = TokenText(tokens_of(words("refund " * 12 + "and a refund")))
+    assert text.first_in(refund, 0, 12) == range(14, 15)
+    crossing = TokenText(tokens_of(words("card the card number")))
+    assert crossing.first_in(Phrases(["card", "card number"]), 0, 3) is None
+    assert crossing.first_in(Phrases(["card number", "card"]), 0, 3) == range(2, 4)
 
 
 def rule(role: Role | None = Role.AGENT, within_ms: int | None = 30_000) -> PhraseRule:

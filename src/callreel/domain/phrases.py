@@ -23,14 +23,17 @@ MOST_PHRASES: Final = 50
 LONGEST_PHRASE: Final = 200
 LARGEST_RULE: Final = 2_000
 """RE2 instructions of one rule, which bound its time: about 1 µs each for the words of a segment, if all goes badly."""
-LARGEST_RULES: Final = 20_000
-"""The same of all enabled rules together."""
+MOST_SEARCHES: Final = 4
+"""Searches of a rule in one text: matches that end too early are not what is looked for."""
+LARGEST_RULES: Final = 5_000
+"""Instructions of all enabled rules together: with `MOST_SEARCHES` about 20 ms for the words of a segment, if all goes badly."""
 LONGEST_TEXT: Final = 1_000
 """Characters that are looked at: a segment has at most 27 s of speech, about 500."""
 _MAX_MEMORY: Final = 1 << 17
 _PIECE: Final = 40
 """Words in half of a text that is looked at."""
 _WORD: Final = re.compile(r"\w+")
+_NO_WORDS: Final = "  "
 
 
 class PhraseError(CallreelError):
@@ -88,14 +91,23 @@ class TokenText:
         """Of the space before each token, and of the last one."""
 
     def first_in(self, phrases: "Phrases", since: int = 0, until_after: int = 0) -> range | None:
-        """The tokens of the first match that begins at token `since` or later and ends with token `until_after` or later."""
-        at = max(self._starts[since], len(self.text) - LONGEST_TEXT)
-        while (span := phrases.search(self.text, at)) is not None:
+        """The tokens of the first match that begins at token `since` or later and ends with token `until_after` or later.
+
+        Of matches that end before that, `MOST_SEARCHES` - 1 at most are passed over, each by going on at the next token;
+        then only those are found that begin at token `until_after` or later.
+        """
+        earliest = len(self.text) - LONGEST_TEXT
+        for number in range(1, MOST_SEARCHES + 1):
+            span = phrases.search(self.text, max(self._starts[since], earliest))
+            if span is None:
+                return None
             first = bisect_right(self._starts, span[0]) - 1
             last = bisect_right(self._starts, span[1] - 1 - (self.text[span[1] - 1] == " ")) - 1
             if first <= last and last >= until_after:
                 return range(first, last + 1)
-            at = span[0] + 1
+            since = max(until_after, first + 1) if number == MOST_SEARCHES - 1 else first + 1
+            if since >= len(self.tokens):
+                return None
         return None
 
 
@@ -107,7 +119,7 @@ class Phrases:
         for number, pattern in enumerate(written, 1):
             if not pattern.strip():
                 raise PhraseError(f"phrase {number} has no letter or digit")
-            if _compiled(pattern, kind, number).search("") is not None:
+            if _compiled(pattern, kind, number).search(_NO_WORDS) is not None:
                 raise PhraseError(f"phrase {number} matches text without words")
         self._pattern = _compiled("|".join(f"(?:{pattern})" for pattern in written), kind)
         self.size: int = self._pattern.programsize
