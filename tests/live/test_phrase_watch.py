@@ -1,3 +1,5 @@
+import pytest
+
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
 from callreel.domain.phrases import Phrases
@@ -10,11 +12,13 @@ CALL = CallId("000000000001")
 class Watched:
     """What a watch found, by the end of the phrase in ms; a word lasts 100 ms, a segment begins at each second."""
 
-    def __init__(self, *phrases: str, party: Role | None = None) -> None:
+    def __init__(self, *phrases: str, party: Role | None = None, once_per_segment: bool = True) -> None:
         self.party = party
         self.found: list[int] = []
         watched = {phrase: (Phrases([phrase]), self.party) for phrase in phrases}
-        self.watch = PhraseWatch(watched, lambda _phrase, match: self.found.append(match.end_ms))
+        self.watch = PhraseWatch(
+            watched, lambda _phrase, match: self.found.append(match.end_ms), once_per_segment=once_per_segment
+        )
 
     def words(self, text: str, start_ms: int = 0) -> list[Word]:
         return [
@@ -110,3 +114,33 @@ def test_phrase_that_is_added_during_a_segment_is_found_in_its_next_words() -> N
     said.watch.watched = {"refund": (Phrases(["refund*"]), None)}
     said.stable("hello refunds")
     assert said.found == [200]
+
+
+def test_each_repetition_in_a_segment_is_found_once_where_all_count() -> None:
+    said = Watched("card number", once_per_segment=False)
+    said.stable("my card number")
+    said.stable("my card number is a card number and")
+    assert said.found == [300, 700]
+    said.final("my card number is a card number and card number card")
+    assert said.found == [300, 700, 1_000]
+    said.stable("number card number", 2_000)
+    assert said.found == [300, 700, 1_000, 2_100, 2_300]
+    said.final("number card number", 2_000)
+    assert len(said.found) == 5
+
+
+def test_late_final_moves_no_match_of_the_next_segment_where_all_count() -> None:
+    said = Watched("refund", once_per_segment=False)
+    said.stable("a refund", 1_000)
+    said.final("we refund", 0)
+    said.stable("a refund please refund", 1_000)
+    said.final("a refund please refund", 1_000)
+    assert said.found == [1_200, 200, 1_400]
+
+
+def test_segment_without_words_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Phrases, "search", lambda self, text, at: (at, len(text)))
+    said = Watched("anything")
+    said.final("")
+    said.stable("...")
+    assert said.found == []

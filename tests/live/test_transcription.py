@@ -16,8 +16,10 @@ from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.domain.transcript import Final, TranscriptKind
+from callreel.domain.phrases import PhraseKind, Phrases
+from callreel.domain.transcript import Final, TranscriptKind, Word
 from callreel.live.endpointing import NoTranscript
+from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.transcript import save_live_transcript
 from callreel.live.transcription import LiveTranscription
 from callreel.runtime.counters import Counters
@@ -416,3 +418,29 @@ async def test_what_reading_along_was_worth_is_kept_with_the_call(installation: 
     assert score is not None
     # The engine's one word says how long the audio is, so that the final takes the partial's back, three seconds late.
     assert (score.live_words, score.late, score.retracted, score.words) == (1, 1, 1, None)
+
+
+class FailingWatch(PhraseWatch[str]):
+    def __init__(self) -> None:
+        super().__init__({}, lambda key, match: None)
+
+    def stable(self, call_id: CallId, role: Role, number: int, words: Sequence[Word]) -> None:
+        raise IndexError("no match has this place")
+
+    final = stable
+
+
+async def test_watch_that_fails_costs_no_text_and_no_other_match(installation: Installation) -> None:
+    a_call(installation)
+    found: list[int] = []
+    regex = PhraseWatch(
+        {"ms": (Phrases(["[0-9]+ms"], PhraseKind.REGEX), None)}, lambda key, match: found.append(match.number)
+    )
+    async with live(installation, QuickHost(), watches=(FailingWatch(), regex)) as service:
+        endpointer = service.endpointer(CALL, Role.AGENT)
+        said = speech(1_600)
+        endpointer.push(said, np.repeat(said, 2))
+        await eventually(lambda: published(installation, EventKind.PARTIAL))
+        endpointer.pause()
+        await service.finish_call(CALL)
+    assert [final.segment.number for final in kept(installation)] == found == [0]

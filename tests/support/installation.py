@@ -31,6 +31,7 @@ from callreel.ingest.call_registry import CallRegistry, CaptureOptions
 from callreel.ingest.fact_queue import FactQueue
 from callreel.ingest.stream_lifecycle import StreamLifecycle
 from callreel.ingest.voice_request import TOKEN_PARAMETER, AnswerOptions, VoiceRequestHandler
+from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveOptions, LiveTranscription
 from callreel.runtime.clock import Clock
@@ -313,7 +314,12 @@ SEGMENTER = SegmenterOptions()
 
 
 def transcription(
-    installation: Installation, host: EngineHost, counters: Counters | None = None, *, workers: int = 1
+    installation: Installation,
+    host: EngineHost,
+    counters: Counters | None = None,
+    *,
+    workers: int = 1,
+    watches: Sequence[PhraseWatch[str]] = (),
 ) -> LiveTranscription:
     return LiveTranscription(
         StartedEngine(host, host.capabilities, ""),
@@ -322,7 +328,7 @@ def transcription(
         installation.clock,
         counters or Counters(),
         Spill(installation.database, installation.blobs),
-        LiveOptions(workers, LoudnessDetector, SEGMENTER, enabled=installation.listen),
+        LiveOptions(workers, LoudnessDetector, SEGMENTER, enabled=installation.listen, watches=watches),
     )
 
 

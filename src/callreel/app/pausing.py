@@ -57,4 +57,4 @@ def open_pausing(
         live.said(match.call_id, match.end_ms, partial(control.pause, match.call_id, PauseCause.PHRASE))
 
     phrases = {phrase: (Phrases([phrase]), None) for phrase in settings.pause_phrases}
-    return Pausing(live, control, PhraseWatch(phrases, said), carrier)
+    return Pausing(live, control, PhraseWatch(phrases, said, once_per_segment=False), carrier)

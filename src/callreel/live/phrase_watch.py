@@ -42,18 +42,28 @@ class _Party:
     position: int = 0
     """Of the first carried word."""
     spent: dict[object, int] = field(default_factory=dict)
-    """Up to where words were part of a match, for each key."""
-    matched: set[tuple[object, int]] = field(default_factory=set)
-    """Keys with the newest segments in which they matched."""
+    """Up to where words of closed segments were part of a match, for each key."""
+    matched: dict[tuple[object, int], int] = field(default_factory=dict)
+    """For keys and the newest segments in which they matched: how many words of the segment the last match ends after."""
 
 
 class PhraseWatch(Generic[K]):
-    """`found(key, match)` is called once for each segment in which phrases of a key are said; it must not block."""
+    """`found(key, match)` is called when a phrase of a key is said, and must not block.
 
-    def __init__(self, watched: Mapping[K, Watched], found: Callable[[K, Match], None]) -> None:
+    It is called once for each segment, or with `once_per_segment` False each time that a phrase is said.
+    """
+
+    def __init__(
+        self,
+        watched: Mapping[K, Watched],
+        found: Callable[[K, Match], None],
+        *,
+        once_per_segment: bool = True,
+    ) -> None:
         self.watched = watched
         """May be replaced at any time, from any thread."""
         self._found = found
+        self._once_per_segment = once_per_segment
         self._parties: dict[tuple[CallId, Role], _Party] = {}
 
     def stable(self, call_id: CallId, role: Role, number: int, words: Sequence[Word]) -> None:
@@ -68,11 +78,14 @@ class PhraseWatch(Generic[K]):
         said = tokens_of(words)
         self._look(call_id, role, number, said)
         party = self._party(call_id, role)
+        for (key, segment), stop in party.matched.items():
+            if segment == number:
+                party.spent[key] = party.position + len(party.carried) + stop
         dropped = max(0, len(party.carried) + len(said) - CARRIED)
         party.carried = [*party.carried, *said][dropped:]
         party.position += dropped
         # A segment's final may come after the first words of the next one.
-        party.matched = {(key, segment) for key, segment in party.matched if segment >= number - 1}
+        party.matched = {place: stop for place, stop in party.matched.items() if place[1] >= number - 1}
 
     def forget(self, call_id: CallId) -> None:
         """The call is over."""
@@ -83,17 +96,22 @@ class PhraseWatch(Generic[K]):
         return self._parties.setdefault((call_id, role), _Party())
 
     def _look(self, call_id: CallId, role: Role, number: int, said: list[Token]) -> None:
+        if not said:
+            return
         party = self._party(call_id, role)
         before = len(party.carried)
         text = TokenText([*party.carried, *said])
         for key, (phrases, of) in self.watched.items():
-            if (of is not None and of is not role) or (key, number) in party.matched:
+            if of is not None and of is not role:
                 continue
-            since = min(max(0, party.spent.get(key, 0) - party.position), before)
-            found = text.first_in(phrases, since, before)
-            if found is None:
-                continue
-            party.matched.add((key, number))
-            party.spent[key] = party.position + found.stop
-            first, last = text.tokens[found.start], text.tokens[found.stop - 1]
-            self._found(key, Match(call_id, role, number, first.start_ms, last.end_ms))
+            while not (self._once_per_segment and (key, number) in party.matched):
+                if (stop := party.matched.get((key, number))) is not None:
+                    since = min(before + stop, len(text.tokens))
+                else:
+                    since = min(max(0, party.spent.get(key, 0) - party.position), before)
+                found = text.first_in(phrases, since, before)
+                if found is None:
+                    break
+                party.matched[key, number] = found.stop - before
+                first, last = text.tokens[found.start], text.tokens[found.stop - 1]
+                self._found(key, Match(call_id, role, number, first.start_ms, last.end_ms))

@@ -370,7 +370,9 @@ class LiveTranscription:
         placed = words_from(words, job.start_ms)
         if job.final:
             final = Final(_segment(job), self._final_words(job, placed), failed, words.fallback_engine)
-            self._watch_final(job.call_id, final)
+            self._watch(
+                job.call_id, lambda watch: watch.final(job.call_id, job.role, job.number, final.words)
+            )
             await self._keep(job.call_id, final)
         elif not failed:
             self._partial(job, placed)
@@ -386,16 +388,21 @@ class LiveTranscription:
             segment = _segment(job)
             showing = shown.stability.update(words, segment.end_ms)
             shown.delivery.show(showing.words, self._now_ms(job))
-            for watch in self._options.watches:
-                watch.stable(job.call_id, job.role, job.number, showing.stable)
+            self._watch(
+                job.call_id, lambda watch: watch.stable(job.call_id, job.role, job.number, showing.stable)
+            )
             data = partial_data(segment, showing)
             before, shown.published = shown.published, (data["stable"], data["tentative"])
             if before != shown.published:
                 self._publisher.publish(LiveEvent(job.call_id, EventKind.PARTIAL, data))
 
-    def _watch_final(self, call_id: CallId, final: Final) -> None:
+    def _watch(self, call_id: CallId, look: Callable[[PhraseWatch[Any]], None]) -> None:
+        """Let each watch look for its phrases. One that fails costs no text."""
         for watch in self._options.watches:
-            watch.final(call_id, final.segment.role, final.segment.number, final.words)
+            try:
+                look(watch)
+            except Exception:
+                log.exception("phrases not looked for", extra={"call_id": call_id})
             if call_id not in self._calls:  # a spilled segment of a call that is over
                 watch.forget(call_id)
 
