@@ -1,6 +1,7 @@
 """`callreel import` as command lines."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from tests.cli.test_keep import new_installation
@@ -31,6 +32,14 @@ def test_folder_is_imported_and_the_command_repeated(tmp_path: Path) -> None:
     assert "1 sound files are not in calls.csv" in first[2]
     assert again[0] == 1 and "0 recordings imported, 1 already here, 1 failed" in again[1]
     assert rest[0] == 0 and "1 recordings imported, 1 already here, none failed" in rest[1]
+
+
+def test_latin_1_name_is_printed_escaped(tmp_path: Path) -> None:
+    settings = new_installation(tmp_path / "data")
+    (tmp_path / "archive").mkdir()
+    write_sound(tmp_path / "one.wav").rename(os.fsdecode(os.fsencode(tmp_path) + b"/archive/caf\xe9.wav"))
+    run = callreel("import", "folder", "archive", folder=tmp_path, extra=settings)
+    assert run.returncode == 0 and "imported\tcaf\\udce9.wav\t" in run.stdout, run.stderr
 
 
 def test_bad_options_are_one_line(tmp_path: Path) -> None:

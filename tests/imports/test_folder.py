@@ -188,6 +188,21 @@ def test_wrong_row_fails_alone(installation: Installation, folder: Path) -> None
     assert "started_at" in found[0].detail and "future" in found[3].detail
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"started_at": "9999-12-31T23:59:59"}, {"started_at": "9999-12-31T23:59:59-01:00"}, {"started_at": "0001-01-01"},
+     {"file": "\ud800.wav"}],
+    ids=["last", "beyond", "first", "surrogate"],
+)  # fmt: skip
+def test_row_beyond_the_calendar_or_text_fails_alone(
+    installation: Installation, folder: Path, wrong: dict[str, str]
+) -> None:
+    write_sound(folder / "one.wav")
+    failed, rest = with_metadata(installation, folder, {"file": "one.wav"} | wrong, {"file": "one.wav"})
+    assert (failed.result, rest.result) == (Result.FAILED, Result.IMPORTED)
+    assert failed.detail and not failed.passing
+
+
 def test_dry_run_stores_nothing(installation: Installation, folder: Path) -> None:
     write_sound(folder / "one.wav")
     work = importer(installation, folder)

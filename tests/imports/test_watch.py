@@ -3,8 +3,13 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from callreel.domain.errors import StoreError
+from callreel.imports import sound_conversion
 from callreel.imports.outcome import Outcome, Result
 from callreel.imports.watch import FolderWatch
+from callreel.store.files.blobs import BlobInfo
 from tests.imports.sound_files import importer, two_channels, write_sound
 from tests.support.installation import NOON, Installation
 
@@ -34,6 +39,39 @@ def test_failed_file_is_tried_again_when_it_changes(installation: Installation, 
     assert [results(list(watch.look())) for _ in range(3)] == [[], [("one.wav", Result.FAILED)], []]
     write_sound(tmp_path / "one.wav")
     assert [results(list(watch.look())) for _ in range(2)] == [[], [("one.wav", Result.IMPORTED)]]
+
+
+def test_passing_failure_is_reported_once_and_tried_again(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> BlobInfo:
+        raise StoreError("No space left on device")
+
+    watch = FolderWatch(importer(installation, tmp_path), None)
+    write_sound(tmp_path / "one.wav")
+    with monkeypatch.context() as filled:
+        filled.setattr(sound_conversion, "store", full)
+        assert [results(list(watch.look())) for _ in range(3)] == [[], [("one.wav", Result.FAILED)], []]
+    assert [results(list(watch.look())) for _ in range(2)] == [[("one.wav", Result.IMPORTED)], []]
+
+
+def test_corrected_row_is_tried_again(installation: Installation, tmp_path: Path) -> None:
+    table = tmp_path / "calls.csv"
+    watch = FolderWatch(importer(installation, tmp_path), table)
+    write_sound(tmp_path / "one.wav")
+    table.write_text("file,party\none.wav,agent\n")
+    assert [results(list(watch.look())) for _ in range(2)] == [[], [("one.wav", Result.FAILED)]]
+    table.write_text("file,agent_channel\none.wav,1\n")
+    assert [results(list(watch.look())) for _ in range(2)] == [[("one.wav", Result.IMPORTED)], []]
+
+
+def test_name_that_is_no_text_does_not_end_the_watch(installation: Installation, tmp_path: Path) -> None:
+    table = tmp_path / "calls.json"
+    write_sound(tmp_path / "one.wav")
+    table.write_text('[{"file": "\\ud800.wav"}, {"file": "one.wav"}]')
+    watch = FolderWatch(importer(installation, tmp_path), table)
+    assert list(watch.look()) == []
+    assert [one.result for one in watch.look()] == [Result.FAILED, Result.IMPORTED]
 
 
 def test_metadata_is_read_again_and_rows_wait_for_their_file(

@@ -63,6 +63,14 @@ def test_storage_is_charged_beyond_the_free_minutes(installation: Installation) 
     assert (own["stored_minutes"], own["budget"]) == (None, None)
 
 
+def test_storage_alone_can_exceed_the_budget(installation: Installation) -> None:
+    a_recorded_call(installation, 1, 60_000)
+    prices = Prices(free_stored_minutes=0, storage_per_minute_month=Decimal(1))
+    with installation.database.read() as conn:
+        month = month_figures(conn, UTC, None, prices, NOON, Decimal(900))
+    assert month["budget_alert"] is BudgetAlert.EXCEEDED
+
+
 def test_each_alert_is_sent_once_a_month(installation: Installation) -> None:
     a_recorded_call(installation, 1, 60_000)
     with installation.database.read() as conn:

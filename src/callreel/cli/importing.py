@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -181,7 +182,10 @@ def _shown(
 
 def _print(outcome: Outcome, would: str = "") -> None:
     cells = (f"{would}{outcome.result}", outcome.name, outcome.call_id or "", outcome.detail)
-    print("\t".join(" ".join(cell.split()) for cell in cells).rstrip(), flush=True)
+    line = "\t".join(" ".join(cell.split()) for cell in cells).rstrip()
+    # File names are bytes; some are no text in the encoding of the terminal.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _wait(seconds: float, reason: str) -> None:

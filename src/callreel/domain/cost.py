@@ -37,7 +37,7 @@ class BudgetAlert(StrEnum):
 
 
 def budget_alert(cost: float, forecast: float, budget: Decimal | None) -> BudgetAlert | None:
-    """The alert for a month's cost so far, and its forecast; None within the budget, and without one."""
+    """The alert for a month's cost so far with its storage, and its forecast; None within the budget, and without one."""
     if budget is None:
         return None
     if cost > budget:

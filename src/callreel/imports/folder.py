@@ -11,7 +11,7 @@ from pathlib import Path
 
 from callreel.domain.call import Role, Topology
 from callreel.domain.caller import WITHHELD
-from callreel.domain.errors import CallreelError, StoreError
+from callreel.domain.errors import AudioFileError, CallreelError, StoreError
 from callreel.domain.ids import LegSid, RecordingSid
 from callreel.domain.recording import FILE_PREFIX
 from callreel.imports import sound_conversion
@@ -93,10 +93,16 @@ class FolderImport:
         try:
             return self._one(row, dry_run)
         except (CallreelError, OSError) as error:
-            return Outcome(row.file, Result.FAILED, str(error))
+            own = isinstance(error, AudioFileError | MetadataError)
+            return Outcome(row.file, Result.FAILED, str(error), passing=not own)
+        except (ValueError, OverflowError) as error:  # an odd name, or a time beyond the calendar
+            return Outcome(row.file, Result.FAILED, f"cannot be imported: {error}")
 
     def _one(self, row: Metadata, dry_run: bool) -> Outcome:
-        path = path_inside(self._folder, row.file)
+        try:
+            path = path_inside(self._folder, row.file)
+        except StoreError as error:
+            raise MetadataError(str(error)) from None
         if not _is_sound(path.name):
             raise MetadataError(f"expected a file that ends in {', '.join(sound_conversion.ENDINGS)}")
         source = sound_conversion.open_source(path, row.file)
@@ -135,7 +141,7 @@ class FolderImport:
         length = timedelta(milliseconds=sound.duration_ms)
         # Without metadata a recorder's file was last written when the call ended.
         started_at = row.started_at or modified - length
-        if started_at + length > self._clock.now() + timedelta(days=1):
+        if started_at > self._clock.now() + timedelta(days=1) - length:
             raise MetadataError(f"started_at is in the future: {started_at.isoformat()}")
         return ImportedCall(
             RecordingSid(sid), LegSid(sid), row.direction, row.agent, row.number, self._inbound_role(row),

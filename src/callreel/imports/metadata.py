@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ from callreel.twilio.dial_policy import DialPolicy
 COLUMNS: Final = ("file", "started_at", "agent", "number", "direction", "agent_channel", "party")
 LARGEST_BYTES: Final = 64 << 20
 _LONGEST_NAME: Final = 200
+_FIRST_YEAR: Final = 1900
+"""Earlier times are what programs write for none, such as 0001-01-01, and cannot be shown in every time zone."""
 
 
 class MetadataError(CallreelError):
@@ -129,9 +131,13 @@ def _moment(text: str, zone: tzinfo) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=zone)
+        found = found if found.tzinfo else found.replace(tzinfo=zone)
+        found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MetadataError(f"expected started_at as 2026-11-21T14:03:00+01:00, got {text[:40]!r}") from None
+    if found.year < _FIRST_YEAR:
+        raise MetadataError(f"started_at is before {_FIRST_YEAR}: {text[:40]!r}")
+    return found
 
 
 def _name(text: str) -> str:

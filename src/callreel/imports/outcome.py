@@ -22,12 +22,16 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the recording `name`. `detail` says why it failed, or describes it."""
+    """What became of the recording `name`. `detail` says why it failed, or describes it.
+
+    `passing`: it failed for a reason that is not its own, such as a full disk, so trying again may succeed.
+    """
 
     name: str
     result: Result
     detail: str = ""
     call_id: CallId | None = None
+    passing: bool = False
 
 
 BY_STANDING: Final[Mapping[Standing, Result]] = {

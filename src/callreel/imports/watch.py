@@ -1,4 +1,6 @@
-"""Watches a folder: imports each file once it has stopped changing, and again when it changed after a failure.
+"""Watches a folder: imports each file once it has stopped changing, and again when it or its row changed after a failure.
+
+A failure that is not the file's own, such as a full disk, is reported once, and the file is tried again at each look.
 
 It compares sizes and times between two looks, which works on every file system, also on network shares.
 """
@@ -21,12 +23,13 @@ class FolderWatch:
         self._work = work
         self._metadata = metadata
         self._before: dict[str, Stamp] = {}
-        self._done: dict[str, Stamp] = {}
+        self._done: set[tuple[Metadata, Stamp]] = set()
         self._reported: set[Outcome] = set()
 
     def look(self) -> Iterator[Outcome]:
         """Import what was the same at the last look; yields the outcomes that are new."""
         stamps: dict[str, Stamp] = {}
+        current: set[tuple[Metadata, Stamp]] = set()
         for row in self._rows():
             if isinstance(row, Outcome):
                 yield from self._once(row)
@@ -35,11 +38,19 @@ class FolderWatch:
             if stamp is None:
                 continue
             stamps[row.file] = stamp
-            if self._before.get(row.file) == stamp and self._done.get(row.file) != stamp:
-                self._done[row.file] = stamp
-                yield self._work.one(row)
+            current.add((row, stamp))
+            if self._before.get(row.file) == stamp and (row, stamp) not in self._done:
+                yield from self._import(row, stamp)
         self._before = stamps
-        self._done = {name: stamp for name, stamp in self._done.items() if name in stamps}
+        self._done &= current
+
+    def _import(self, row: Metadata, stamp: Stamp) -> Iterator[Outcome]:
+        outcome = self._work.one(row)
+        if outcome.passing:
+            yield from self._once(outcome)
+        else:
+            self._done.add((row, stamp))
+            yield outcome
 
     def _rows(self) -> list[Metadata | Outcome]:
         if self._metadata is None:

@@ -41,7 +41,7 @@ class BudgetWatch:
             return False
         about: dict[str, Json] = {
             "alert": alert, "month": month["month"], "cost": month["month_cost"], "forecast": month["month_forecast"],
-            "budget": month["budget"], "currency": self._prices.currency,
+            "storage": month["month_storage"], "budget": month["budget"], "currency": self._prices.currency,
         }  # fmt: skip
         with self._database.write() as conn:
             deliveries.announce(conn, WebhookEvent.ALERT, about, now)

@@ -172,7 +172,7 @@ def month_figures(
         "stored_minutes": stored,
         "month_storage": round(float(storage), 4),
         "budget": None if budget is None else float(budget),
-        "budget_alert": budget_alert(cost, forecast, budget),
+        "budget_alert": budget_alert(round(float(so_far.cost + storage), 4), forecast, budget),
     }
 
 

@@ -24,6 +24,10 @@ def path_inside(root: Path, name: str) -> Path:
     forbidden = not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in name or "\\" in name
     if forbidden or str(parts) != name:
         raise StoreError(f"expected a relative path without '..' and '//', got {name!r}")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        raise StoreError(f"the path {name!r} has characters that no file name can have") from None
     path = root
     for part in parts.parts:
         path = path / part
