@@ -39,6 +39,13 @@ def test_ingest_beside_the_bare_server_loses_nothing() -> None:
         assert report[name] > 0
 
 
+def test_lists_of_calls_are_answered() -> None:
+    report = figures("lists", "--calls", "50", "--rounds", "1")
+    assert report["calls"] == 50 and report["answers"] > 50
+    for name in ("list_p50_ms", "list_p95_ms", "dashboard_p50_ms", "dashboard_p95_ms"):
+        assert report[name] > 0
+
+
 @needs_compiler
 def test_soak_leaves_no_files_descriptors_or_threads() -> None:
     report = figures("soak", "--hours", "0.012", "--calls", "40")
