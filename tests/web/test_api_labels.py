@@ -48,7 +48,9 @@ def test_label_is_given_shown_filtered_and_taken_away(signed_in: As, place: Seed
     assert sam.get(f"/api/v1/calls/{DONE}").json()["labels"] == listed[DONE]
     assert '<span class="label red">complaint</span>' in maria.get("/").text
     assert f'data-detach="{red}"' in maria.get(f"/calls/{DONE}").text
-    assert [label["calls"] for label in maria.get(LABELS).json()["labels"]] == [2, 1]
+    assert [label["calls"] for label in sam.get(LABELS).json()["labels"]] == [2, 1]
+    assert [label["calls"] for label in maria.get(LABELS).json()["labels"]] == [1, 1]
+    assert [label["calls"] for label in signed_in("zoe").get(LABELS).json()["labels"]] == [0, 0]
     assert maria.delete(f"/api/v1/calls/{DONE}/labels/{red}").status_code == 204
     assert ids(sam, label=str(red)) == [SUSPECT]
     with place.database.read() as conn:

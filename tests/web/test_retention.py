@@ -104,3 +104,32 @@ def test_erasure_of_a_number_orders_its_calls_and_names_those_that_stay(signed_i
     assert order is not None and (order.by, order.reason) == ("ada", "ticket 7")
     again = ada.post("/retention/erase", data={"number": NUMBER, "reason": "ticket 7"})
     assert again.status_code == 200 and "stays" in again.text
+
+
+def test_saved_filters_with_a_number_are_exported_and_erased(signed_in: As) -> None:
+    ada, maria, sam = signed_in("ada"), signed_in("maria"), signed_in("sam")
+    about = [
+        (maria, "Lena", "number=%2B1+212+555-0123"),
+        (sam, "Local", "number=02125550123"),
+        (sam, "Said", "q=12125550123"),
+        (sam, "+1 (212) 555-0123", "reviewed=false"),
+    ]
+    others = [
+        (maria, "Prefix", "number=%2B1212"),
+        (sam, "Other", "number=%2B12125550199"),
+        (sam, "End", "number=0123"),
+        (sam, "To review", "reviewed=false&q=12125"),
+    ]
+    for person, name, query in about + others:
+        assert person.post("/api/v1/filters", json={"name": name, "query": query}).status_code == 201
+    with zipfile.ZipFile(io.BytesIO(ada.get(ACCESS, params={"number": NUMBER}).content)) as made:
+        exported = json.loads(made.read("saved_filters.json"))
+    assert [one["name"] for one in exported] == [name for _, name, _ in about]
+    assert (
+        "4 calls, 4 saved filters with this number" in ada.get("/retention", params={"number": NUMBER}).text
+    )
+    assert ada.post(f"{ACCESS}/erase", json={"number": NUMBER}).json()["filters"] == len(about)
+    left = [one["name"] for who in (maria, sam) for one in who.get("/api/v1/filters").json()["filters"]]
+    assert sorted(left) == sorted(name for _, name, _ in others)
+    sam.post("/api/v1/filters", json={"name": "Local", "query": "number=02125550123"})
+    assert "1 saved filter with" in ada.post("/retention/erase", data={"number": NUMBER}).text

@@ -116,6 +116,8 @@ def subject_erase(
 ) -> None:
     """Order the erasure of all calls with one phone number; a running server carries it out. Exit code 1 if calls stay.
 
+    Saved filters with the number are deleted at once.
+
     Examples:
 
     - `callreel subject erase +12125550123 --reason "ticket 4711"`
@@ -126,13 +128,14 @@ def subject_erase(
         if not yes:
             typer.confirm(f"Erase {len(found)} calls permanently, here and at the carrier?", abort=True)
         with by_command(AuditAction.ERASURE_ORDERED, by):
-            ordered, refused = access.erase(found, by, reason)
-    for call_id in ordered:
+            done = access.erase(number, found, by, reason)
+    for call_id in done.ordered:
         typer.echo(f"{call_id}\tordered")
-    for call_id, why in refused.items():
+    for call_id, why in done.refused.items():
         typer.echo(f"{call_id}\tkept: {why}")
-    report(f"erasure of {len(ordered)} calls ordered, {len(refused) or 'none'} kept")
-    raise typer.Exit(1 if refused else 0)
+    filters = f", {done.filters} saved filters deleted" if done.filters else ""
+    report(f"erasure of {len(done.ordered)} calls ordered, {len(done.refused) or 'none'} kept{filters}")
+    raise typer.Exit(1 if done.refused else 0)
 
 
 def _access(installation: OfflineInstallation) -> SubjectAccess:

@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
@@ -25,6 +26,7 @@ from callreel.store.db.database import Database
 from callreel.store.db.tables import calls, technicians
 from callreel.store.db.types import stored_among
 from callreel.store.files.blobs import BlobStore
+from callreel.store.people import saved_filters
 
 Silences = Callable[[Connection, CallId], Mapping[str, Sequence[Interval]]]
 """What is silent in each file of a call, by path."""
@@ -33,6 +35,15 @@ _FEWEST_DIGITS = 5
 
 class NumberError(CallreelError):
     """Something that is no phone number."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectErased:
+    """The calls whose erasure was ordered, why others stay, and how many saved filters with the number were deleted."""
+
+    ordered: list[CallId]
+    refused: dict[CallId, str]
+    filters: int
 
 
 class SubjectAccess:
@@ -53,6 +64,15 @@ class SubjectAccess:
             query = select(calls.c.id).where(same).order_by(calls.c.created_at, calls.c.id)
             return [CallId(found) for found in conn.execute(query).scalars()]
 
+    def filters_of(self, number: str) -> list[Json]:
+        """Everyone's saved filters with this number, in JSON. Raises NumberError."""
+        with self._database.read() as conn:
+            rows = saved_filters.with_number(conn, _digits(number))
+        return [
+            {"owner": row.owner, "name": row.name, "query": row.query, "at": row.at.isoformat()}
+            for row in rows
+        ]
+
     def archive(
         self,
         number: str,
@@ -62,13 +82,14 @@ class SubjectAccess:
         *,
         original: bool,
     ) -> Iterator[bytes]:
-        """A ZIP file of the `found` calls with their transcripts, notes and audio, and of the phone book's entry, in pieces.
+        """A ZIP file of the `found` calls with their transcripts, notes and audio, and of the phone book's entry and saved filters, in pieces.
 
         Without `original` it is redacted, and `silences` says what is silent.
         """
         outlet = _Outlet()
         with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as made:
             made.writestr("phone_book.json", _json(self._phone_book(number)))
+            made.writestr("saved_filters.json", _json(self.filters_of(number)))
             made.writestr("calls.json", _json([str(call_id) for call_id in found]))
             for call_id in found:
                 with self._database.read() as conn:
@@ -97,9 +118,10 @@ class SubjectAccess:
                             yield outlet.taken()
         yield outlet.taken()
 
-    def erase(self, found: Sequence[CallId], by: str, reason: str) -> tuple[list[CallId], dict[CallId, str]]:
-        """Order the erasure of the `found` calls: those ordered, and why the others are not."""
+    def erase(self, number: str, found: Sequence[CallId], by: str, reason: str) -> SubjectErased:
+        """Order the erasure of the `found` calls, and delete everyone's saved filters with the number. Raises NumberError."""
         describe(reason=reason, calls=[str(call_id) for call_id in found])
+        filters = self._delete_filters(number)
         ordered: list[CallId] = []
         refused: dict[CallId, str] = {}
         for call_id in found:
@@ -108,7 +130,17 @@ class SubjectAccess:
                 ordered.append(call_id)
             except ErasureRefusedError as error:
                 refused[call_id] = str(error)
-        return ordered, refused
+        return SubjectErased(ordered, refused, filters)
+
+    def _delete_filters(self, number: str) -> int:
+        with self._database.write() as conn:
+            rows = saved_filters.with_number(conn, _digits(number))
+            if rows:
+                saved_filters.remove_all(conn, rows)
+                describe(filters=len(rows))
+        if rows:
+            self._database.truncate_wal()
+        return len(rows)
 
     def _phone_book(self, number: str) -> list[Json]:
         wanted = _digits(number)

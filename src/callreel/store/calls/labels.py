@@ -64,9 +64,11 @@ def all_labels(conn: Connection) -> list[LabelRow]:
     return sorted(fetch_all(conn, LabelRow, select(labels)), key=lambda row: (row.name.casefold(), row.id))
 
 
-def counts(conn: Connection) -> dict[int, int]:
-    """The number of calls of each label; labels without any are left out."""
+def counts(conn: Connection, own: str | None = None) -> dict[int, int]:
+    """The number of calls of each label, with `own` of those of this agent; labels without any are left out."""
     query = select(call_labels.c.label_id, func.count()).group_by(call_labels.c.label_id)
+    if own is not None:
+        query = query.join(calls, calls.c.id == call_labels.c.call_id).where(calls.c.agent == own)
     return {label_id: count for label_id, count in conn.execute(query)}
 
 

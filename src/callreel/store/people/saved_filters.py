@@ -1,12 +1,18 @@
 """Filters of the list of calls that people saved under a name, as rows. They may hold numbers and search words."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import parse_qs
 
 from sqlalchemy import Connection, delete, insert, select
 
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import saved_filters
+
+_FEWEST_DIGITS = 7
+"""A shorter number in a filter is a prefix or an extension, not a person's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +45,26 @@ def of_person(conn: Connection, owner: str) -> list[SavedFilterRow]:
     """By name."""
     query = select(saved_filters).where(saved_filters.c.owner == owner)
     return sorted(fetch_all(conn, SavedFilterRow, query), key=lambda row: (row.name.casefold(), row.id))
+
+
+def with_number(conn: Connection, digits: str) -> list[SavedFilterRow]:
+    """Everyone's filters that hold a phone number, given by its digits with the country code; the oldest first."""
+    every = fetch_all(conn, SavedFilterRow, select(saved_filters).order_by(saved_filters.c.id))
+    return [row for row in every if _has_number(row, digits)]
+
+
+def remove_all(conn: Connection, rows: Sequence[SavedFilterRow]) -> None:
+    conn.execute(delete(saved_filters).where(saved_filters.c.id.in_([row.id for row in rows])))
+
+
+def _has_number(row: SavedFilterRow, digits: str) -> bool:
+    """As the filter `number`, also without its country code, or whole among the words or in the name."""
+    given = parse_qs(row.query)
+    filtered = _digits(*given.get("number", ())).lstrip("0")
+    if len(filtered) >= _FEWEST_DIGITS and digits.endswith(filtered):
+        return True
+    return digits in _digits(*given.get("q", ())) or digits in _digits(row.name)
+
+
+def _digits(*texts: str) -> str:
+    return re.sub(r"\D", "", " ".join(texts))

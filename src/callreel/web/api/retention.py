@@ -51,22 +51,24 @@ def retention(context: Context, rules: Rules = None, days: Days = 0) -> JSONResp
 def retention_page(
     context: Context, page: Page, rules: Rules = None, days: Days = 30, number: Number = ""
 ) -> HTMLResponse:
-    problem, state, found = None, None, None
+    problem, state, found, filters = None, None, None, 0
     try:
         state = _state(context, _rules(context, rules), days)
-        found = _access(context).calls_of(number) if number else None
+        if number:
+            access = _access(context)
+            found, filters = access.calls_of(number), len(access.filters_of(number))
     except (ValueError, NumberError) as error:
         problem = sentence(error)
     shown = rules if rules is not None else "; ".join(rule.text for rule in context.options.retention)
     return page(
         "retention.html", 422 if problem else 200, here="operations", state=state, rules=shown, days=days, number=number,
-        found=found, problem=problem, tried=rules is not None, longest=LONGEST_REASON,
+        found=found, filters=filters, problem=problem, tried=rules is not None, longest=LONGEST_REASON,
     )  # fmt: skip
 
 
 @routes.get("/api/v1/subject-access", response_class=StreamingResponse)
 def subject_access(context: Context, number: Number, original: Original) -> StreamingResponse:
-    """Everything about one phone number as a ZIP file: calls, transcripts, notes, audio, the phone book's entry."""
+    """Everything about one phone number as a ZIP file: calls, transcripts, notes, audio, the phone book's entry, saved filters."""
     access = _access(context)
     pieces = access.archive(
         number,
@@ -81,10 +83,10 @@ def subject_access(context: Context, number: Number, original: Original) -> Stre
 
 @routes.post("/api/v1/subject-access/erase", status_code=202)
 def erase_subject(context: Context, person: CurrentPerson, wanted: SubjectErasure) -> JSONResponse:
-    """Order the erasure of every call with a phone number; `refused` says why calls stay."""
+    """Order the erasure of every call with a phone number, and delete saved filters with it; `refused` says why calls stay."""
     access = _access(context)
-    ordered, refused = access.erase(access.calls_of(wanted.number), person.name, wanted.reason)
-    return JSONResponse({"ordered": ordered, "refused": refused}, 202)
+    done = access.erase(wanted.number, access.calls_of(wanted.number), person.name, wanted.reason)
+    return JSONResponse({"ordered": done.ordered, "refused": done.refused, "filters": done.filters}, 202)
 
 
 @routes.post("/retention/erase", include_in_schema=False)
@@ -96,8 +98,8 @@ def erase_by_form(
     reason: Annotated[str, Form(max_length=LONGEST_REASON), Storable] = "",
 ) -> HTMLResponse:
     access = _access(context)
-    ordered, refused = access.erase(access.calls_of(number), person.name, reason)
-    return page("subject_erased.html", here="operations", ordered=ordered, refused=refused)
+    done = access.erase(number, access.calls_of(number), person.name, reason)
+    return page("subject_erased.html", here="operations", done=done)
 
 
 def _access(context: WebContext) -> SubjectAccess:

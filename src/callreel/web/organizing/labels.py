@@ -36,10 +36,10 @@ def label_page(page: Page) -> HTMLResponse:
 
 
 @routes.get("/api/v1/labels")
-def listed(context: Context) -> JSONResponse:
-    """All labels by name, each with the number of its calls."""
+def listed(context: Context, person: CurrentPerson) -> JSONResponse:
+    """All labels by name, each with the number of its calls that you can see."""
     with context.database.read() as conn:
-        rows, numbers = labels.all_labels(conn), labels.counts(conn)
+        rows, numbers = labels.all_labels(conn), labels.counts(conn, person.own)
     return JSONResponse({"labels": [{**label_summary(row), "calls": numbers.get(row.id, 0)} for row in rows]})
 
 
