@@ -1,5 +1,7 @@
 """Phrase rules and their alerts as rows, on both databases, plain and encrypted."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import delete
 
@@ -24,8 +26,10 @@ def test_rule_is_read_as_it_was_written(database: Database) -> None:
     with database.write() as conn:
         assert phrase_rules.all_rules(conn) == [said, missing]
         assert phrase_rules.enabled(conn, Trigger.SAID) == [said]
-        changed = phrase_rules.change(conn, said.id, {"enabled": False, "phrases": ("x",)})
+        later = NOON + timedelta(hours=1)
+        changed = phrase_rules.change(conn, said.id, {"enabled": False, "phrases": ("x",)}, later)
         assert changed is not None and (changed.enabled, changed.phrases) == (False, ("x",))
+        assert (changed.at, changed.changed_at) == (said.changed_at, later) == (NOON, later)
         assert phrase_rules.enabled(conn, Trigger.SAID) == []
         phrase_rules.remove(conn, said.id)
         assert phrase_rules.get(conn, said.id) is None

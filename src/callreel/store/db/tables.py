@@ -594,6 +594,7 @@ phrase_rules = _table(
     Column("enabled", Boolean, nullable=False),
     Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
+    Column("changed_at", UTCDateTime, nullable=False),
     # Ids are never reused: alerts of a removed rule keep its id.
     sqlite_autoincrement=True,
 )

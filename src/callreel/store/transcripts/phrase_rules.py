@@ -15,7 +15,7 @@ from callreel.store.db.tables import phrase_rules
 
 @dataclass(frozen=True, slots=True)
 class PhraseRuleRow:
-    """`by` added the rule at `at`."""
+    """`by` added the rule at `at`; `changed_at` is when it became what it is."""
 
     id: int
     name: str
@@ -28,6 +28,7 @@ class PhraseRuleRow:
     enabled: bool
     by: str
     at: datetime
+    changed_at: datetime
 
     @property
     def rule(self) -> PhraseRule:
@@ -39,9 +40,8 @@ class PhraseRuleRow:
 
 def add(conn: Connection, values: Mapping[str, Any], by: str, at: datetime) -> PhraseRuleRow:
     """`values` are those of a rule but its id."""
-    return fetch_all(
-        conn, PhraseRuleRow, insert(phrase_rules).values(**values, by=by, at=at).returning(phrase_rules)
-    )[0]
+    row = insert(phrase_rules).values(**values, by=by, at=at, changed_at=at)
+    return fetch_all(conn, PhraseRuleRow, row.returning(phrase_rules))[0]
 
 
 def get(conn: Connection, rule_id: int) -> PhraseRuleRow | None:
@@ -59,9 +59,9 @@ def enabled(conn: Connection, trigger: Trigger) -> list[PhraseRuleRow]:
     return fetch_all(conn, PhraseRuleRow, select(phrase_rules).where(*mine).order_by(phrase_rules.c.id))
 
 
-def change(conn: Connection, rule_id: int, values: Mapping[str, Any]) -> PhraseRuleRow | None:
-    """Set columns of a rule; None without it."""
-    changed = update(phrase_rules).where(phrase_rules.c.id == rule_id).values(**values)
+def change(conn: Connection, rule_id: int, values: Mapping[str, Any], at: datetime) -> PhraseRuleRow | None:
+    """Set columns of a rule at `at`; None without it."""
+    changed = update(phrase_rules).where(phrase_rules.c.id == rule_id).values(**values, changed_at=at)
     return fetch_one(conn, PhraseRuleRow, changed.returning(phrase_rules))
 
 

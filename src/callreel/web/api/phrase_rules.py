@@ -113,7 +113,7 @@ def change(context: Context, rule: ExistingRule, wanted: PhraseRuleChange) -> JS
         values["within_ms"] = None
     _check(context, changed)
     with context.database.write() as conn:
-        row = phrase_rules.change(conn, rule.id, values) if values else rule
+        row = phrase_rules.change(conn, rule.id, values, context.clock.now()) if values else rule
         if row is None:
             raise not_found("phrase rule")
         describe(rule=row.id, changed=sorted(values), enabled=row.enabled)

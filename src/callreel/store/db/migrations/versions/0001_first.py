@@ -441,6 +441,7 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean, nullable=False),
         sa.Column("by", sa.String, nullable=False),
         sa.Column("at", _TIME, nullable=False),
+        sa.Column("changed_at", _TIME, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_table(
