@@ -12,11 +12,12 @@ from callreel.audio.segmenter import SegmenterOptions, SpeechSpan, speech_spans
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
 from callreel.domain.events import EventKind
+from callreel.domain.pause import PauseCause
 from callreel.domain.phrases import PhraseKind, Trigger
 from callreel.domain.transcript import Segment, TranscriptKind
 from callreel.postcall.transcription import DetectedLanguage, FinalEngine, own_speech
-from callreel.store.calls import calls, phrase_alerts
-from callreel.store.transcripts import finals
+from callreel.store.calls import calls, pauses, phrase_alerts
+from callreel.store.transcripts import finals, phrase_rules
 from tests.audio.voices import voice
 from tests.support.installation import Installation, LoudnessDetector, one_word, silence, speech
 from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorded_call
@@ -202,3 +203,47 @@ def test_missing_phrases_raise_alerts_once_and_found_ones_remove_theirs(recorded
     with database.read() as conn:
         assert phrase_alerts.of_call(conn, recorded.call_id) == []
     assert missing_events(recorded) == ["Greeting"]
+
+
+def test_unusable_rule_is_skipped_and_the_others_are_checked(recorded: Recorded) -> None:
+    database = recorded.installation.database
+    broken = a_rule(database, name="Broken", kind=PhraseKind.REGEX, phrases=("(a",), trigger=Trigger.MISSING)
+    a_rule(database, name="Greeting", trigger=Trigger.MISSING)
+    assert broken.id and recorded.transcribing().from_recording(recorded.call_id) == 2
+    assert missing_events(recorded) == ["Greeting"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_no_phrase_is_missing_where_nothing_was_transcribed(recorded: Recorded, live: bool) -> None:
+    database = recorded.installation.database
+    a_rule(database, trigger=Trigger.MISSING)
+    with database.write() as conn:
+        conn.exec_driver_sql("UPDATE calls SET answered_at = created_at")
+        conn.exec_driver_sql("DELETE FROM finals")
+        if not live:
+            conn.exec_driver_sql("DELETE FROM transcripts")
+    assert recorded.transcribing().from_live(recorded.call_id) == 0
+    assert missing_events(recorded) == []
+
+
+def test_no_phrase_is_missing_whose_time_has_a_pause(recorded: Recorded) -> None:
+    database = recorded.installation.database
+    for name, within_ms in (("Before", 900), ("During", 2_000), ("Whole", None)):
+        a_rule(database, name=name, trigger=Trigger.MISSING, within_ms=within_ms)
+    with database.write() as conn:
+        conn.exec_driver_sql("UPDATE calls SET state = 'live'")
+        pause, _ = pauses.begin(conn, recorded.call_id, PauseCause.PERSON, "ada", NOON)
+        assert pause is not None
+        pauses.change(conn, pause.id, start_ms=1_000, end_ms=1_500, ended_at=NOON)
+    recorded.transcribing().from_audio(recorded.call_id, "1")
+    assert missing_events(recorded) == ["Before"]
+
+
+def test_rule_that_was_changed_after_the_call_is_not_checked_in_it(recorded: Recorded) -> None:
+    database, later = recorded.installation.database, NOON + timedelta(days=9)
+    rules = [a_rule(database, name=name, trigger=Trigger.MISSING, enabled=False) for name in ("Old", "New")]
+    with database.write() as conn:
+        for rule, at in zip(rules, (NOON, later), strict=True):
+            assert phrase_rules.change(conn, rule.id, {"enabled": True}, at)
+    recorded.transcribing().from_recording(recorded.call_id)
+    assert missing_events(recorded) == ["Old"]

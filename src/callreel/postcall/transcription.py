@@ -188,12 +188,12 @@ class FinalTranscriber:
             made = finals.of_call(conn, call_id)
             live = transcripts.latest(conn, call_id, TranscriptKind.LIVE)
         if live is None:
-            return self._keep(call_id, made, "", "", detected=False)
+            return self._keep(call_id, made, "", "", detected=False, transcribed=False)
         turns = merge_turns(made)
         kept = Provenance(reason=reason, language=live.language)
         with self._database.read() as conn:
             known = search.tokenized(conn, turns)
-        checked = self._missing.check(call_id, turns)
+        checked = self._checked(call_id, turns, transcribed=False)
         with self._database.write() as conn:
             transcripts.put(conn, call_id, TranscriptKind.FINAL, live.engine, live.model, turns, kept, known)
             events = self._record(conn, call_id, turns, checked)
@@ -201,7 +201,14 @@ class FinalTranscriber:
         return len(turns)
 
     def _keep(
-        self, call_id: CallId, made: list[Final], run: str, language: str, detected: bool, crosstalk: int = 0
+        self,
+        call_id: CallId,
+        made: list[Final],
+        run: str,
+        language: str,
+        detected: bool,
+        crosstalk: int = 0,
+        transcribed: bool = True,
     ) -> int:
         turns = merge_turns(made)
         engine = self._engine.capabilities
@@ -219,7 +226,7 @@ class FinalTranscriber:
             row = calls.get(conn, call_id)
             # At the first run the compare stage counts, when the live text's place in the recording is known.
             score = text_score(conn, row, final=turns) if run and row is not None else {}
-        checked = self._missing.check(call_id, turns)
+        checked = self._checked(call_id, turns, transcribed)
         with self._database.write() as conn:
             transcripts.put(
                 conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept, known
@@ -228,6 +235,10 @@ class FinalTranscriber:
             events = self._record(conn, call_id, turns, checked)
         self._publisher.publish(*events)
         return len(turns)
+
+    def _checked(self, call_id: CallId, turns: Sequence[Turn], transcribed: bool) -> CheckedRules:
+        """The rules of missing phrases, checked. Live text without a word may be that of a call that was not transcribed live."""
+        return self._missing.check(call_id, turns) if transcribed or turns else CheckedRules()
 
     def _record(
         self, conn: Connection, call_id: CallId, turns: Sequence[Turn], checked: CheckedRules
