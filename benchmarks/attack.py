@@ -12,7 +12,7 @@ opens pages.
 
 Bars: 0 lost frames, every callback answered and 99 % of them within 1 s, 95 % of the pages within 2 s, less than 1 GB for the
 server with its engine processes, only expected answers, no guess let in. Exit code 1 if one is missed. `--any-speed` does not
-judge the two times, which depend on the machine. The attackers share the machine with the server.
+judge the two times, which depend on the machine. The attackers share the machine with the server, at a lower priority.
 """
 
 import argparse

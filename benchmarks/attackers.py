@@ -8,6 +8,7 @@ callbacks and the pages of another person, whose times are measured from when ea
 import asyncio
 import itertools
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
@@ -27,6 +28,7 @@ ADDRESSES = 250
 """Guesses come from so many addresses, so that the limit of one address does not end them."""
 ANSWER_S = 180.0
 DRIP_S = 2.0
+ATTACKERS_NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,11 @@ class Seen:
 
 
 def attack(plan: Attack) -> Damage:
-    """Run all attackers; returns when `plan.seconds` have passed."""
+    """Run all attackers; returns when `plan.seconds` have passed.
+
+    They yield the processor to the server: real attackers have machines of their own. The number of answers shows their rate.
+    """
+    os.nice(ATTACKERS_NICE)
     raise_open_files()
     return asyncio.run(_attack(plan))
 

@@ -45,7 +45,7 @@ def stored(house: House, master: str = MASTER) -> BlobStore:
 
 def loud(samples: npt.NDArray[np.int16]) -> list[bytes]:
     """Short pieces of speech as bytes, from all over `samples`."""
-    pieces = [samples[at : at + 12] for at in range(0, samples.size - 12, 1_000)]
+    pieces = [samples[at : at + 12] for at in range(0, samples.size - 12, 400)]
     return [piece.tobytes() for piece in pieces if len(set(piece.tolist())) > 8]
 
 
@@ -56,7 +56,7 @@ def audible(outcome: CallOutcome) -> list[bytes]:
         samples = mulaw.decode(sent)
         found += loud(samples) + loud(upsample_all(samples))
         found += [
-            sent[at : at + 24] for at in range(0, len(sent) - 24, 1_000) if len(set(sent[at : at + 24])) > 12
+            sent[at : at + 24] for at in range(0, len(sent) - 24, 400) if len(set(sent[at : at + 24])) > 12
         ]
     assert outcome.cloud is not None
     found += loud(outcome.cloud.reshape(-1))  # whole even where a killed server missed most of the stream
