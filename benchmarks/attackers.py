@@ -28,6 +28,8 @@ ADDRESSES = 250
 """Guesses come from so many addresses, so that the limit of one address does not end them."""
 ANSWER_S = 180.0
 DRIP_S = 2.0
+OPENED_WITHIN_S = 5.0
+"""Slow connections are opened one after the other, not as a flood at one instant."""
 ATTACKERS_NICE = 10
 
 
@@ -204,6 +206,7 @@ async def _slow(plan: Attack, number: int, open_now: set[int]) -> None:
         whole,
     )[number % 4]
     reads = number % 4 != 3
+    await asyncio.sleep(OPENED_WITHIN_S * number / plan.slow_connections)
     while True:
         try:
             async with _connected(plan.port) as (reader, writer):
