@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from callreel.cluster.group_commit import Write
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
@@ -125,6 +126,37 @@ async def test_call_has_a_limited_number_of_alerts(
         alerts.watch.final(CALL, Role.AGENT, number, words("a refund", 1_000 * number))
     await alerts.close()
     assert len(alerts_of(installation)) == len(published(installation)) == 3
+
+
+async def test_match_that_is_known_to_raise_no_alert_queues_no_transaction(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callreel.live.phrase_alerts.MOST_ALERTS", 2)
+    a_call(installation)
+    a_rule(installation.database)
+    alerts = watching(installation)
+    commits: list[object] = []
+    commit = installation.commits.commit
+
+    async def counted(write: Write, order: str = "") -> None:
+        commits.append(write)
+        await commit(write, order)
+
+    monkeypatch.setattr(installation.commits, "commit", counted)
+    for number in range(3):
+        alerts.watch.final(CALL, Role.AGENT, number, words("a refund", 1_000 * number))
+    await alerts.close()
+    assert len(commits) == len(alerts_of(installation)) == 2
+    monkeypatch.setattr("callreel.live.phrase_alerts.MOST_ALERTS", 9)
+    a_rule(installation.database, name="elsewhere", phrases=("pump",), number_prefix="+49")
+    alerts.refresh()
+    alerts.watch.final(CALL, Role.AGENT, 3, words("the pump", 3_000))
+    await alerts.close()
+    assert len(commits) == 2
+    alerts.watch.forget(CALL)
+    alerts.watch.final(CALL, Role.AGENT, 4, words("the pump", 4_000))
+    await alerts.close()
+    assert len(commits) == 3 and len(alerts_of(installation)) == 2
 
 
 async def test_alert_is_published_within_300_ms_of_the_stable_words(installation: Installation) -> None:

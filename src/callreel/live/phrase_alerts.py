@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
 from callreel.cluster.group_commit import GroupCommit, Written
+from callreel.domain.ids import CallId
 from callreel.domain.phrases import PhraseError, PhraseRule, Trigger
 from callreel.live.phrase_watch import Match, PhraseWatch, Watched
 from callreel.runtime.clock import Clock
@@ -23,6 +25,20 @@ MOST_ALERTS: Final = 200
 """Of one call: a rule for a common word must not flood the call's page and the receivers of webhooks."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is known of a call without reading it: its other number once it was read, and its alerts."""
+
+    number: str | None = None
+    stored: int = 0
+    storing: int = 0
+
+    def drops(self, rule: PhraseRule) -> bool:
+        """Whether an alert of this rule would not be stored, so that it needs no transaction."""
+        full = self.stored + self.storing >= MOST_ALERTS
+        return full or (self.number is not None and not rule.concerns(self.number))
+
+
 class PhraseAlerts:
     """For one event loop. An alert and its event are one transaction. What was said in a pause raises none."""
 
@@ -31,7 +47,8 @@ class PhraseAlerts:
         self._clock = clock
         self._rules: dict[int, PhraseRule] = {}
         self._storing: set[asyncio.Task[None]] = set()
-        self.watch = PhraseWatch[int]({}, self._said)
+        self._known: dict[CallId, _Known] = {}
+        self.watch = PhraseWatch[int]({}, self._said, over=lambda call_id: self._known.pop(call_id, None))
         self.refreshing = PeriodicJob(
             name="read-phrase-rules", job=self.refresh, interval_s=REFRESH_S, jitter=0.2, immediately=True
         )
@@ -62,24 +79,32 @@ class PhraseAlerts:
     def _said(self, rule_id: int, match: Match) -> None:
         if (rule := self._rules.get(rule_id)) is None:
             return  # removed at this moment
-        task = asyncio.get_running_loop().create_task(self._raise(rule, match))
+        known = self._known.setdefault(match.call_id, _Known())
+        if known.drops(rule):
+            return
+        known.storing += 1
+        task = asyncio.get_running_loop().create_task(self._raise(rule, match, known))
         self._storing.add(task)
         task.add_done_callback(self._storing.discard)
 
-    async def _raise(self, rule: PhraseRule, match: Match) -> None:
-        def write(conn: Connection) -> Written:
+    async def _raise(self, rule: PhraseRule, match: Match, known: _Known) -> None:
+        def write(conn: Connection) -> tuple[_Known, Written]:
             call = calls.get(conn, match.call_id)
+            if call is None:
+                return _Known(), Written()
+            read = _Known(call.remote_number, phrase_alerts.count(conn, call.id))
             span_ms = match.start_ms, match.end_ms
-            if (
-                call is None
-                or not rule.concerns(call.remote_number)
-                or pauses.during(conn, call.id, *span_ms)
-            ):
-                return Written()
-            if phrase_alerts.count(conn, call.id) >= MOST_ALERTS:
-                return Written()
+            if read.drops(rule) or pauses.during(conn, call.id, *span_ms):
+                return read, Written()
             place = f"{match.role}-{match.number}"
             row = phrase_alerts.put(conn, call.id, rule, match.role, place, self._clock.now(), span_ms)
-            return Written(() if row is None else (row.event,))
+            if row is None:
+                return read, Written()
+            read.stored += 1
+            return read, Written((row.event,))
 
-        await retry_until_stored("a phrase alert", lambda: self._commits.commit(write))
+        try:
+            read = await retry_until_stored("a phrase alert", lambda: self._commits.commit_returning(write))
+        finally:
+            known.storing -= 1
+        known.number, known.stored = read.number, max(known.stored, read.stored)

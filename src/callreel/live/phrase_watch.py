@@ -51,6 +51,7 @@ class PhraseWatch(Generic[K]):
     """`found(key, match)` is called when a phrase of a key is said, and must not block.
 
     It is called once for each segment, or with `once_per_segment` False each time that a phrase is said.
+    `over` is called at the end of a call.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class PhraseWatch(Generic[K]):
         found: Callable[[K, Match], None],
         *,
         once_per_segment: bool = True,
+        over: Callable[[CallId], object] = lambda call_id: None,
     ) -> None:
         self.watched = watched
         """May be replaced at any time, from any thread."""
         self._found = found
         self._once_per_segment = once_per_segment
+        self._over = over
         self._parties: dict[tuple[CallId, Role], _Party] = {}
 
     def stable(self, call_id: CallId, role: Role, number: int, words: Sequence[Word]) -> None:
@@ -91,6 +94,7 @@ class PhraseWatch(Generic[K]):
         """The call is over."""
         for role in Role:
             self._parties.pop((call_id, role), None)
+        self._over(call_id)
 
     def _party(self, call_id: CallId, role: Role) -> _Party:
         return self._parties.setdefault((call_id, role), _Party())
