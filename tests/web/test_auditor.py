@@ -190,3 +190,16 @@ def test_token_reads_the_trail_by_its_scope(stranger: TestClient, place: Seed) -
     header = bearer(place, "ada", Scope.READ_AUDIT)
     assert stranger.get("/api/v1/audit", headers=header).json() == {"entries": [], "next_before": None}
     assert stranger.get("/api/v1/calls", headers=header).status_code == 403
+
+
+@pytest.mark.parametrize(("kinds", "subjects"), [("final,call", ["live calls"]), ("call,verdict", [])])
+def test_following_the_words_of_all_calls_is_an_access(
+    signed_in: As, place: Seed, kinds: str, subjects: list[str]
+) -> None:
+    sam = signed_in("sam")
+    place.bus.close()  # the stream ends after the replay
+    assert sam.get(f"/events?kinds={kinds}").status_code == 200
+    with place.database.read() as conn:
+        found = accesses.still_open(conn, limit=9)
+    assert [row.subject for row in found] == subjects
+    assert {(row.actor, row.action) for row in found} <= {("sam", "call_viewed")}

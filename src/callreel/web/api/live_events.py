@@ -21,6 +21,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from callreel.cluster.event_bus import EventSource, Received, Resync
+from callreel.domain.audit import AuditAction
 from callreel.domain.errors import StoreError
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
@@ -28,7 +29,7 @@ from callreel.store.calls import calls, live_events
 from callreel.store.db.database import Database
 from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.person import SessionCheck, person_of, session_check
-from callreel.web.dependencies import Context, CurrentPerson, ExistingCall
+from callreel.web.dependencies import AuditService, Context, CurrentPerson, ExistingCall
 from callreel.web.errors import InvalidError
 from callreel.web.options import WebContext
 from callreel.web.values import LARGEST_INTEGER
@@ -37,6 +38,8 @@ RETRY_MS: Final = 2000
 UNAVAILABLE_S: Final = 1.0
 """How long to wait before an unavailable database is queried again."""
 HEARTBEAT: Final = ": still here\n\n"
+WORDS: Final = {EventKind.FINAL, EventKind.PARTIAL}
+"""The kinds of events that show what is said."""
 MOST_STREAMS: Final = 50
 """Open streams of one person: each reads the database at each event. A browser opens up to six for all its pages."""
 _BATCH: Final = 500
@@ -108,6 +111,7 @@ async def call_events(
 @routes.get("/events", response_class=StreamingResponse)
 async def all_events(
     context: Context,
+    auditor: AuditService,
     request: Request,
     person: CurrentPerson,
     after: Annotated[int | None, Query(ge=0, le=LARGEST_INTEGER)] = None,
@@ -116,6 +120,9 @@ async def all_events(
 ) -> StreamingResponse:
     """Server-sent events of all calls, from now on, or since `after` (or `Last-Event-ID`). `kinds` is a list."""
     wanted = Subscription(None, _last_id(last_event_id, after), _kinds(kinds), person.own)
+    if wanted.kinds & WORDS:
+        followed = auditor.event(request.scope, AuditAction.CALL_VIEWED, subject="live calls")
+        await asyncio.to_thread(auditor.extend_often, followed)
     return _stream(context, request, wanted)
 
 
