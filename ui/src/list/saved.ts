@@ -1,8 +1,8 @@
 // Saved filters above the list of calls: links with the whole filter, which also work for other people.
 
 import { el, required } from "../page/dom";
-import { errorMessage, get, send } from "../page/http";
-import { toast } from "../page/toast";
+import { get, send } from "../page/http";
+import { attempted, toast } from "../page/toast";
 
 interface SavedFilter {
   id: number;
@@ -16,18 +16,12 @@ export function followSaved(root: HTMLElement, query: () => string): () => void 
   const form = required<HTMLFormElement>(root, "form[data-save]");
   const name = required<HTMLInputElement>(form, "[name=name]");
 
-  async function change(request: () => Promise<unknown>, done: string): Promise<boolean> {
-    try {
+  const change = (request: () => Promise<unknown>, done: string) =>
+    attempted(async () => {
       await request();
       const { filters } = await get<{ filters: SavedFilter[] }>("/api/v1/filters");
       list.replaceChildren(...filters.map(item));
-      toast(done);
-      return true;
-    } catch (error) {
-      toast(errorMessage(error));
-      return false;
-    }
-  }
+    }, done);
 
   list.addEventListener("click", (event) => {
     const id = (event.target as Element).closest<HTMLElement>("[data-forget]")?.dataset.forget;

@@ -2,7 +2,7 @@
 
 import { el, required } from "../page/dom";
 import { errorMessage, get, send } from "../page/http";
-import { toast } from "../page/toast";
+import { attempted } from "../page/toast";
 import { localTime } from "../page/times";
 
 interface Account {
@@ -41,16 +41,9 @@ export class UserAccounts extends HTMLElement {
   }
 
   private async change(request: () => Promise<unknown>, done: string): Promise<boolean> {
-    try {
-      await request();
-      toast(done);
-      await this.load();
-      return true;
-    } catch (error) {
-      toast(errorMessage(error));
-      await this.load();
-      return false;
-    }
+    const succeeded = await attempted(request, done);
+    await this.load();
+    return succeeded;
   }
 
   private row(person: Account): HTMLTableRowElement {

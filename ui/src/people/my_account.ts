@@ -2,7 +2,7 @@
 
 import { el, required } from "../page/dom";
 import { errorMessage, get, send } from "../page/http";
-import { toast } from "../page/toast";
+import { attempted, toast } from "../page/toast";
 import { localTime } from "../page/times";
 
 interface TokenRow {
@@ -40,13 +40,8 @@ export class MyAccount extends HTMLElement {
   }
 
   private async changePassword(form: HTMLFormElement): Promise<void> {
-    try {
-      await send("POST", "/api/v1/people/me/password", Object.fromEntries(new FormData(form)));
-      form.reset();
-      toast("Password changed. Your other sessions have ended.");
-    } catch (error) {
-      toast(errorMessage(error));
-    }
+    const request = () => send("POST", "/api/v1/people/me/password", Object.fromEntries(new FormData(form)));
+    if (await attempted(request, "Password changed. Your other sessions have ended.")) form.reset();
   }
 
   private async loadTokens(): Promise<void> {
@@ -78,12 +73,7 @@ export class MyAccount extends HTMLElement {
     const used = token.last_used_at ? `last used ${localTime(token.last_used_at)}` : "never used";
     const expiry = token.expires_at ? `expires ${localTime(token.expires_at)}` : "no expiry";
     const remove = async () => {
-      try {
-        await send("DELETE", `/api/v1/tokens/${token.id}`);
-        toast(`Token ${token.name} removed`);
-      } catch (error) {
-        toast(errorMessage(error));
-      }
+      await attempted(() => send("DELETE", `/api/v1/tokens/${token.id}`), `Token ${token.name} removed`);
       await this.loadTokens();
     };
     return el("li.note", {}, el("strong", {}, token.name), el("p.small.soft", {}, `${token.scopes.join(", ")} · ${expiry} · ${used}`), el("button.link", { type: "button", onclick: () => void remove() }, "Remove"));

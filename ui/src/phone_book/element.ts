@@ -3,7 +3,7 @@
 import { el, required } from "../page/dom";
 import { telephone } from "../page/format";
 import { errorMessage, get, send } from "../page/http";
-import { toast } from "../page/toast";
+import { attempted } from "../page/toast";
 import { checkNumber, NumberCheck, showCheckedNumber, type CheckedNumber } from "../softphone/number";
 
 interface Entry {
@@ -63,15 +63,9 @@ export class PhoneBook extends HTMLElement {
   }
 
   private async change(request: () => Promise<unknown>, done: string): Promise<boolean> {
-    try {
-      await request();
-    } catch (error) {
-      toast(errorMessage(error));
-      return false;
-    }
-    toast(done);
-    await this.load();
-    return true;
+    const succeeded = await attempted(request, done);
+    if (succeeded) await this.load();
+    return succeeded;
   }
 
   private showNumber(checked: CheckedNumber | null): void {

@@ -4,7 +4,7 @@ import type { Role } from "../page/api_types";
 import { el, required, roleNames } from "../page/dom";
 import { count } from "../page/format";
 import { errorMessage, get, send } from "../page/http";
-import { toast } from "../page/toast";
+import { attempted } from "../page/toast";
 
 interface PhraseRule {
   id: number;
@@ -90,16 +90,9 @@ export class PhraseRules extends HTMLElement {
   }
 
   private async change(request: () => Promise<unknown>, done: string): Promise<boolean> {
-    try {
-      await request();
-      toast(done);
-      return true;
-    } catch (error) {
-      toast(errorMessage(error));
-      return false;
-    } finally {
-      await this.load();
-    }
+    const succeeded = await attempted(request, done);
+    await this.load();
+    return succeeded;
   }
 
   private item(rule: PhraseRule): HTMLLIElement {

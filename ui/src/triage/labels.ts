@@ -4,7 +4,7 @@ import type { Label } from "../page/api_types";
 import { el, required } from "../page/dom";
 import { count } from "../page/format";
 import { errorMessage, get, send } from "../page/http";
-import { toast } from "../page/toast";
+import { attempted } from "../page/toast";
 import { labelChip } from "../list/rows";
 
 interface ListedLabel extends Label {
@@ -45,16 +45,9 @@ export class TeamLabels extends HTMLElement {
   }
 
   private async change(request: () => Promise<unknown>, done: string): Promise<boolean> {
-    let saved = true;
-    try {
-      await request();
-      toast(done);
-    } catch (error) {
-      toast(errorMessage(error));
-      saved = false;
-    }
+    const succeeded = await attempted(request, done);
     await this.load();
-    return saved;
+    return succeeded;
   }
 
   private row(label: ListedLabel): HTMLTableRowElement {

@@ -2,7 +2,7 @@
 
 import { el, required } from "../page/dom";
 import { errorMessage, get, send } from "../page/http";
-import { toast } from "../page/toast";
+import { attempted } from "../page/toast";
 import { localTime } from "../page/times";
 
 interface Endpoint {
@@ -74,16 +74,9 @@ export class WebhookEndpoints extends HTMLElement {
   }
 
   private async change(request: () => Promise<unknown>, done: string): Promise<boolean> {
-    try {
-      await request();
-      toast(done);
-      return true;
-    } catch (error) {
-      toast(errorMessage(error));
-      return false;
-    } finally {
-      await this.load();
-    }
+    const succeeded = await attempted(request, done);
+    await this.load();
+    return succeeded;
   }
 
   private item(one: Endpoint): HTMLLIElement {

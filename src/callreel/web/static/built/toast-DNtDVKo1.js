@@ -1,1 +1,0 @@
-import{o as e}from"./app-BeiZvlWV.js";var t=5e3,n=null,r;function i(i){n||(n=e(`p.toast`,{role:`status`}),document.body.append(n)),n.textContent=i,n.classList.add(`shown`),clearTimeout(r),r=setTimeout(()=>n?.classList.remove(`shown`),t)}export{i as t};
