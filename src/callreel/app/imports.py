@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from callreel.app.offline import NO_CREDENTIALS, OfflineInstallation
 from callreel.app.schedules import deletion_of
 from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import SettingsError, StoreError
-from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.redaction import RedactionPolicy
 from callreel.imports.account import AccountImport, Options
 from callreel.imports.folder import FolderImport
@@ -58,13 +58,10 @@ def account_import(
     """`delete_by` is who deletes the carrier's copies; None keeps them. Raises SettingsError without credentials."""
     if not installation.carrier.usable:
         raise SettingsError(NO_CREDENTIALS)
-    deletion = deletion_of(settings, installation)
-
-    def delete(sid: RecordingSid, call_id: CallId) -> str | None:
-        assert delete_by is not None
-        return deletion.delete_now(sid, call_id, delete_by)
-
-    options = Options(wait, delete if delete_by is not None else None, settings.swap_tracks, dry_run)
+    delete = None
+    if delete_by is not None:
+        delete = partial(deletion_of(settings, installation).delete_now, by=delete_by)
+    options = Options(wait, delete, settings.swap_tracks, dry_run)
     return AccountImport(calls, installation.blobs, installation.carrier, options)
 
 

@@ -80,12 +80,8 @@ class CarrierRecordings:
     def leg(self, leg_sid: LegSid) -> CallResource | None:
         """One leg; None if the carrier does not know it any more."""
         with readable("a query for a call"):
-            try:
-                return _leg(self._account.calls(leg_sid).fetch())
-            except CarrierError as error:
-                if error.status == 404:
-                    return None
-                raise
+            found = self._call(leg_sid)
+            return None if found is None else _leg(found)
 
     def children(self, leg_sid: LegSid) -> list[CallResource]:
         """The legs that a parent leg dialled, newest first."""
@@ -95,12 +91,17 @@ class CarrierRecordings:
     def is_over(self, leg_sid: LegSid) -> bool:
         """Whether a leg has ended, or is unknown to the carrier."""
         with readable("a query for a call"):
-            try:
-                return str(self._account.calls(leg_sid).fetch().status) in TERMINAL
-            except CarrierError as error:
-                if error.status == 404:
-                    return True
-                raise
+            found = self._call(leg_sid)
+            return found is None or str(found.status) in TERMINAL
+
+    def _call(self, leg_sid: LegSid) -> CallInstance | None:
+        """The library's call; None if the carrier does not know it any more."""
+        try:
+            return self._account.calls(leg_sid).fetch()
+        except CarrierError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def delete(self, sid: RecordingSid) -> bool:
         """Delete the carrier's copy; False when it was deleted already."""

@@ -98,9 +98,9 @@ class AccountImport:
             listed(day, len(recordings))
             known = self._legs(day) if recordings else _Day()
             for recording in reversed(recordings):
-                outcome, passing = self._outcome(recording, known)
+                outcome = self._outcome(recording, known)
                 yield outcome
-                in_a_row = in_a_row + 1 if passing else 0
+                in_a_row = in_a_row + 1 if outcome.passing else 0
                 if in_a_row == FAILURES_IN_A_ROW:
                     raise ImportStoppedError(
                         f"{in_a_row} recordings failed one after the other, the last because {outcome.detail};"
@@ -111,21 +111,20 @@ class AccountImport:
     def _legs(self, day: date) -> _Day:
         found = _Day()
         for one in (day - DAY, day):  # a call may begin before midnight and its recording after it
-            found.add(self._attempt(lambda one=one: self._carrier.legs_of_day(one)))  # type: ignore[misc]
+            found.add(self._attempt(partial(self._carrier.legs_of_day, one)))
         return found
 
-    def _outcome(self, recording: RecordingResource, known: _Day) -> tuple[Outcome, bool]:
-        """The outcome, and whether it failed for a reason that may pass."""
+    def _outcome(self, recording: RecordingResource, known: _Day) -> Outcome:
         try:
-            return self._one(recording, known), False
+            return self._one(recording, known)
         except CarrierError as error:
             if error.status in (401, 403):
                 raise ImportStoppedError(f"{error}: check TWILIO_API_KEY_SID and its secret") from None
-            return Outcome(recording.sid, Result.FAILED, str(error)), error.retryable
+            return Outcome(recording.sid, Result.FAILED, str(error), passing=error.retryable)
         except (CallreelError, OSError) as error:
             # A full disk or a database that does not respond fails the next recording too; other bytes are this one's.
             passing = isinstance(error, StoreError | OSError) and not isinstance(error, BlobExistsError)
-            return Outcome(recording.sid, Result.FAILED, str(error)), passing
+            return Outcome(recording.sid, Result.FAILED, str(error), passing=passing)
 
     def _one(self, recording: RecordingResource, known: _Day) -> Outcome:
         standing = self._calls.standing(recording.sid, recording.leg_sid)

@@ -59,11 +59,10 @@ class CarrierList:
             seen.add(listed.sid)
             self._listed(listed, found, dry_run)
         if not dry_run:
+            # The rest of the review, and the deletion after it, do not need prices.
             try:
                 self._save_leg_prices(since)
-            except (
-                CarrierError
-            ) as error:  # the rest of the review, and the deletion after it, do not need prices
+            except CarrierError as error:
                 log.warning("listing legs for their prices failed: %s", error)
         for sid in self._ours(since) - seen:
             found.not_there.append(sid)
