@@ -4,7 +4,7 @@ A label that a retention rule names decides what is deleted of a call. Giving or
 renaming or deleting it, which changes every call that has it, the right to erase them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import Connection
 
@@ -35,7 +35,7 @@ class RetentionLabelError(CallreelError):
 
 
 class Labeling:
-    """`rules` are the retention policies, `rights` those of the person. Blocking; safe from any thread."""
+    """`rules` are the retention policies; the `rights` of its methods are those of the person. Blocking; safe from any thread."""
 
     def __init__(
         self, database: Database, publisher: EventPublisher, clock: Clock, rules: Sequence[Rule]
@@ -88,22 +88,22 @@ class Labeling:
 
     def attach(self, call_id: CallId, label_id: int, by: str, rights: Collection[Right]) -> bool:
         """Give a call a label; False if it has it already. Raises NoCallError, NoLabelError, RetentionLabelError."""
-        with self._database.write() as conn:
-            calls.locked(conn, call_id)
-            row = self._usable(conn, label_id, rights)
-            if not labels.attach(conn, call_id, label_id, by, self._clock.now()):
-                return False
-            describe(label=row.name)
-            event = self._changed(conn, call_id)
-        self._publisher.publish(event)
-        return True
+        now = self._clock.now()
+        return self._change(
+            call_id, label_id, rights, lambda conn: labels.attach(conn, call_id, label_id, by, now)
+        )
 
     def detach(self, call_id: CallId, label_id: int, rights: Collection[Right]) -> bool:
         """Take a label from a call; False if it did not have it. Raises NoCallError, NoLabelError, RetentionLabelError."""
+        return self._change(call_id, label_id, rights, lambda conn: labels.detach(conn, call_id, label_id))
+
+    def _change(
+        self, call_id: CallId, label_id: int, rights: Collection[Right], change: Callable[[Connection], bool]
+    ) -> bool:
         with self._database.write() as conn:
             calls.locked(conn, call_id)
             row = self._usable(conn, label_id, rights)
-            if not labels.detach(conn, call_id, label_id):
+            if not change(conn):
                 return False
             describe(label=row.name)
             event = self._changed(conn, call_id)

@@ -1,6 +1,6 @@
 """Labels of the team, and which call has which, as rows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,7 +61,7 @@ def get(conn: Connection, label_id: int) -> LabelRow | None:
 
 def all_labels(conn: Connection) -> list[LabelRow]:
     """By name."""
-    return sorted(fetch_all(conn, LabelRow, select(labels)), key=lambda row: (row.name.casefold(), row.id))
+    return _by_name(fetch_all(conn, LabelRow, select(labels)))
 
 
 def counts(conn: Connection, own: str | None = None) -> dict[int, int]:
@@ -95,10 +95,7 @@ def of_calls(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, lis
     found: dict[CallId, list[LabelRow]] = {}
     for row in conn.execute(query):
         found.setdefault(CallId(row.call_id), []).append(LabelRow(row.id, row.name, row.color))
-    return {
-        call_id: sorted(rows, key=lambda row: (row.name.casefold(), row.id))
-        for call_id, rows in found.items()
-    }
+    return {call_id: _by_name(rows) for call_id, rows in found.items()}
 
 
 def names(conn: Connection) -> dict[CallId, set[str]]:
@@ -113,6 +110,10 @@ def names(conn: Connection) -> dict[CallId, set[str]]:
 def labeled(label_id: int) -> Select[tuple[str]]:
     """The ids of calls with a label, as a subquery."""
     return select(call_labels.c.call_id).where(call_labels.c.label_id == label_id)
+
+
+def _by_name(rows: Iterable[LabelRow]) -> list[LabelRow]:
+    return sorted(rows, key=lambda row: (row.name.casefold(), row.id))
 
 
 def _refuse_taken(conn: Connection, name: str, but: int | None) -> None:

@@ -61,9 +61,8 @@ def due(conn: Connection, live_until: datetime) -> list[Order]:
     """Orders whose workflows can start now, oldest first.
 
     An order waits until its call has ended, and until its live transcript is saved, since the verdict compares both. Calls
-    that ended before `live_until` and imported ones do not wait for the transcript. A webhook waits only for the redaction of its call, if
-    for anything. Of imported calls, no
-    more than `MOST_IMPORTED` are worked on at once.
+    that ended before `live_until` and imported ones do not wait for the transcript. A webhook waits only for the redaction of
+    its call, if for anything. Of imported calls, no more than `MOST_IMPORTED` are worked on at once.
     """
     live_done = exists().where(
         transcripts.c.call_id == outbox.c.call_id, transcripts.c.kind == TranscriptKind.LIVE

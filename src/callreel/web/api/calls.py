@@ -84,11 +84,7 @@ class CallQuery(BaseModel):
             held=self.held,
             label=self.label,
             reviewed=self.reviewed,
-            assigned_to=me
-            if self.assigned == "me"
-            else None
-            if self.assigned == "none"
-            else self.assigned or None,
+            assigned_to={"me": me, "none": None, "": None}.get(self.assigned or "", self.assigned),
             unassigned=self.assigned == "none",
             min_silence_s=self.min_silence_s,
             min_interruptions=self.min_interruptions,
