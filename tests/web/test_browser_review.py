@@ -71,6 +71,20 @@ def test_clicked_word_plays_from_its_time(review: Page, place: Seed) -> None:
     assert loudness(place, start_ms) > 0.02 > loudness(place, 28_000)
 
 
+def test_clicked_moment_plays_from_its_time(page: Page, base_url: str, place: Seed) -> None:
+    add_spoken_call(place)
+    with place.database.write() as conn:
+        conn.execute(update(transcripts_table).values(language="en"))
+    open_review(page, base_url)
+    moments = page.get_by_role("region", name="Moments")
+    expect(moments.locator("summary")).to_have_text(["Promises: 1", "Thanks: 1"])
+    promise = moments.locator("#moments-promise li")
+    expect(promise).to_contain_text("i will be there in half an hour")
+    promise.get_by_role("link").click()
+    page.wait_for_function(f"() => !{AUDIO}.paused")
+    wait_for_position(page, 32_900, 34_500)
+
+
 def test_spoken_word_is_highlighted(review: Page) -> None:
     final_word(review, "calling").click()
     expect(review.locator(".word.now").first).to_have_text(re.compile("calling|from|the|main"))

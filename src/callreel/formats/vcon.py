@@ -157,6 +157,11 @@ def _analysis(call: Call) -> list[Json]:
             {"type": "transcript", **about, **_inline(body), "vendor": _VENDOR, "product": product,
              "schema": "callreel-transcript-1"}
         )  # fmt: skip
+    if document["moments"]:
+        worth: dict[str, Json] = {"moments": document["moments"]}
+        found.append(
+            {"type": "report", **about, **_inline(worth), "vendor": _VENDOR, "schema": "callreel-moments-1"}
+        )
     if document["verdict"] is not None:
         judged: dict[str, Json] = {
             "verdict": document["verdict"],

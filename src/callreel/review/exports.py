@@ -15,6 +15,7 @@ from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
 from callreel.redaction.masking import masked_turns
 from callreel.review.measured import measures_summary
+from callreel.review.moments import moment_summaries
 from callreel.review.redacted_view import stretches_to_mask
 from callreel.review.summary import (
     call_head,
@@ -85,7 +86,8 @@ def export_transcript(
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
             head["consent"] = consent_summary(conn, call_id)
             head["measures"] = measures_summary(measures.of_call(conn, call_id))
-            return transcript_json({**_json_head(head, shown), "pauses": listed}, turns)
+            moments = moment_summaries(turns, shown.machine.language if shown else "")
+            return transcript_json({**_json_head(head, shown), "pauses": listed, "moments": moments}, turns)
     lines = [
         ("Call", row.id),
         ("Began", row.created_at.isoformat(timespec="seconds")),

@@ -17,6 +17,7 @@ from callreel.domain.verdict import Comparison, Reason
 from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.review.measured import measures_summary
+from callreel.review.moments import moment_summaries
 from callreel.review.phrase_alerts import alert_summaries
 from callreel.review.redacted_view import redaction_summary, stretches_to_mask
 from callreel.review.timeline import call_timeline
@@ -84,6 +85,7 @@ def call_summary(
         "redaction": redaction_summary(conn, row, original=original),
         **{name: [_turn(turn, words) for turn in listed] for name, listed in masked.items()},
         "alerts": alert_summaries(conn, row, masked["live_turns"], live_offset_ms(row)),
+        "moments": moment_summaries(masked["turns"], shown.machine.language if shown else ""),
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
     }
     return {

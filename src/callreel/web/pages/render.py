@@ -88,6 +88,7 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "erasure_step": lambda step: wording.ERASURE_STEPS.get(step, step),
         "entity_name": lambda entity: wording.label(Entity(entity).mask.strip("[]")),
         "at_carrier": lambda outcome: wording.AT_CARRIER.get(outcome, outcome),
+        "moment_kind": lambda kind: wording.MOMENTS[kind],
         "action_name": lambda action: wording.label(action.replace("_", " ")),
         "light_name": lambda light: wording.LIGHTS.get(light, light),
     }

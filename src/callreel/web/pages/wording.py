@@ -142,6 +142,16 @@ TIMELINE: Mapping[str, str] = {
 """The steps of a call's timeline (`review/timeline.py`)."""
 
 
+MOMENTS: Mapping[str, str] = {
+    "address": "Addresses given",
+    "complaint": "Complaints",
+    "number": "Numbers given",
+    "promise": "Promises",
+    "question": "Questions",
+    "thanks": "Thanks",
+}
+
+
 def second_text(when: str) -> str:
     """`12:39:07`, in UTC."""
     return f"{datetime.fromisoformat(when).astimezone(UTC):%H:%M:%S}"

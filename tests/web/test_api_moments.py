@@ -1,0 +1,95 @@
+"""Moments in the API, the exports and on the page: of whom they are, what they never show, and who reads them."""
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import update
+
+from callreel.store.db.tables import transcripts
+from tests.support.seed import DONE, LIVE, Seed
+from tests.support.spoken_card import MASKED, redactor, say_card
+from tests.web.conftest import As
+
+API = f"/api/v1/calls/{DONE}"
+PAGE = f"/calls/{DONE}"
+GAUGE = {
+    "kind": "question",
+    "role": "agent",
+    "start_ms": 8_300,
+    "end_ms": 11_100,
+    "text": "can you read me the pressure on the left gauge please",
+}
+
+
+@pytest.fixture
+def english(place: Seed) -> Seed:
+    """The seeded calls have English transcripts."""
+    with place.database.write() as conn:
+        conn.execute(update(transcripts).values(language="en"))
+    return place
+
+
+def correct(person: TestClient, turn: int, text: str) -> None:
+    number = (person.get(API).json()["revision"] or {"number": 0})["number"]
+    changes = [{"turn": turn, "text": text}]
+    answer = person.post(f"{API}/revisions", json={"base": number, "changes": changes})
+    assert answer.status_code == 201, answer.text
+
+
+def test_moments_are_in_the_api_the_exports_and_on_the_page(signed_in: As, english: Seed) -> None:
+    sam = signed_in("sam")
+    assert sam.get(API).json()["moments"] == [GAUGE]
+    assert sam.get(f"{PAGE}/transcript.json").json()["moments"] == [GAUGE]
+    [report] = [
+        part
+        for part in sam.get(f"{API}/vcon").json()["analysis"]
+        if part.get("schema") == "callreel-moments-1"
+    ]
+    assert (report["type"], report["body"]) == ("report", {"moments": [GAUGE]})
+    page = sam.get(PAGE).text
+    assert "Questions: 1" in page and '<a class="figure" href="#t=8.3" title="Play from here">' in page
+
+
+def test_unknown_language_has_no_moments(ada: TestClient) -> None:
+    assert ada.get(API).json()["moments"] == []
+    assert 'id="moments"' not in ada.get(PAGE).text
+
+
+def test_moments_follow_a_correction_and_swapped_roles(signed_in: As, english: Seed) -> None:
+    sam = signed_in("sam")
+    correct(sam, 1, "hello i am really disappointed <b>")
+    complaint, question = sam.get(API).json()["moments"]
+    assert (complaint["kind"], complaint["role"], complaint["start_ms"]) == ("complaint", "technician", 4_200)
+    assert question == GAUGE
+    assert "disappointed &lt;b&gt;" in sam.get(PAGE).text
+    sam.post(f"{API}/swap-roles", json={"swapped": True})
+    assert [one["role"] for one in sam.get(API).json()["moments"]] == ["agent", "technician"]
+    assert [one["role"] for one in sam.get(f"{PAGE}/transcript.json").json()["moments"]] == [
+        "agent",
+        "technician",
+    ]
+
+
+def test_moments_never_show_what_is_redacted(signed_in: As, place: Seed) -> None:
+    say_card(place)
+    with place.database.write() as conn:
+        conn.execute(update(transcripts).values(language="en"))
+    with redactor(place) as (stage, _):
+        stage.redact(DONE)
+    sam = signed_in("sam")
+    [moment] = sam.get(API).json()["moments"]
+    assert (moment["kind"], moment["text"] in MASKED) == ("number", True)
+    assert "4111" not in moment["text"]
+    [original] = sam.get(f"{API}?original=true").json()["moments"]
+    assert "4111" in original["text"]
+    maria = signed_in("maria")
+    assert maria.get(f"{API}?original=true").status_code == 403
+    assert maria.get(API).json()["moments"] == [moment]
+
+
+def test_moments_of_a_live_call_wait_for_its_transcript(signed_in: As, english: Seed) -> None:
+    assert signed_in("sam").get(f"/api/v1/calls/{LIVE}").json()["moments"] == []
+
+
+def test_agents_read_moments_of_their_own_calls_only(signed_in: As, english: Seed) -> None:
+    assert signed_in("maria").get(API).json()["moments"] == [GAUGE]
+    assert signed_in("zoe").get(API).status_code == 404
