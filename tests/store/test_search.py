@@ -49,9 +49,9 @@ def say(
     return call_id
 
 
-def found(database: Database, typed: str) -> str:
+def found(database: Database, typed: str, role: Role | None = None) -> str:
     with database.read() as conn:
-        rows = call_list.page(conn, CallFilter(query=parse(typed)), 50)
+        rows = call_list.page(conn, CallFilter(query=parse(typed, role)), 50)
     return "".join(row.id[-1] for row in rows)
 
 
@@ -90,6 +90,28 @@ def test_hits_start_at_the_matching_word(database: Database) -> None:
     assert result.total == 2
     assert [hit.start_ms for hit in result.first] == [800, 10_200]
     assert [part.text for part in result.first[0].parts if part.hit] == ["left"]
+
+
+def test_one_party_is_searched_on_request(database: Database) -> None:
+    agent, technician = turn("close the left valve", 0), turn("the right valve is open", 9000)
+    call_id = say(database, "0", ())
+    with database.write() as conn:
+        turns = [agent, replace(technician, role=Role.TECHNICIAN)]
+        transcripts.put(conn, call_id, TranscriptKind.FINAL, "engine", "", turns)
+    for typed, of_agent, of_technician in (
+        ("valve", "0", "0"),
+        ('"left valve"', "0", ""),
+        ("righ*", "", "0"),
+        ("left right", "", ""),
+        ("-left", "", "0"),
+        ("", "0", "0"),
+    ):
+        shown = (found(database, typed, Role.AGENT), found(database, typed, Role.TECHNICIAN))
+        assert shown == (of_agent, of_technician), typed
+    with database.read() as conn:
+        for phrase in ("valve", '"valve"', "val*"):
+            result = search.hits_of(conn, [call_id], parse(phrase, Role.TECHNICIAN))[call_id]
+            assert (result.total, [hit.role for hit in result.first]) == (1, [Role.TECHNICIAN]), phrase
 
 
 def test_hits_are_limited_and_counted(database: Database) -> None:

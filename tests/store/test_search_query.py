@@ -1,9 +1,12 @@
 """Parsing queries, finding their hits in a text, and marking them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callreel.domain.call import Role
 from callreel.store.transcripts.search_query import MAX_CLAUSES, Clause, hits, parse, snippet
 from callreel.store.transcripts.search_tokens import tokens
 
@@ -43,6 +46,7 @@ def test_text_without_letters_or_digits_is_unsearchable(typed: str, unsearchable
 @given(st.text(max_size=80))
 def test_any_text_is_a_query(typed: str) -> None:
     query = parse(typed)
+    assert query == replace(parse(typed, Role.AGENT), role=None)
     assert len(query.clauses) <= MAX_CLAUSES
     assert all(clause.tokens for clause in query.clauses)
 

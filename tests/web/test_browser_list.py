@@ -113,6 +113,31 @@ def test_search_without_letters_or_digits_says_so(page: Page, base_url: str) -> 
     )
 
 
+def test_filters_are_typed_into_the_search(page: Page, base_url: str) -> None:
+    need_axe()
+    page.goto(base_url)
+    search = page.get_by_label("Search transcripts")
+    expect(search).to_have_accessible_description(re.compile("agent:maria .*party:technician after:"))
+    search.fill('agent:maria after:2026-11-01 party:agent "left gauge"')
+    expect(page.locator("[data-found]")).to_have_text("1 call found")
+    expect(page.locator(f"#call-{DONE} .hit mark")).to_have_text("left gauge")
+    assert serious_violations(page) == []
+    page.reload()
+    expect(search).to_have_value('agent:maria after:2026-11-01 party:agent "left gauge"')
+    search.fill("agent:jonas")
+    expect(page.locator(".call")).to_have_count(1)
+    expect(page.locator(f"#call-{SUSPECT}")).to_be_visible()
+
+
+def test_unusable_typed_filter_is_explained(browser: Browser, base_url: str) -> None:
+    page = browser.new_page()  # without the fixture's check, because a 422 is an error on the console
+    page.goto(f"{base_url}/?q=label%3Alost+gauge")
+    expect(page.locator("#calls")).to_have_text("'label:' names no label of the team.")
+    page.get_by_label("Search transcripts").fill("gauge")
+    expect(page.locator(f"#call-{DONE}")).to_be_visible()
+    page.context.close()
+
+
 def test_filtered_list_updates_live(page: Page, base_url: str, place: Seed) -> None:
     with page.expect_response(lambda answer: "/events" in answer.url):
         page.goto(f"{base_url}/?state=live")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import saved_filters
+from callreel.store.transcripts.search_filters import FilterKey, split_filters
 
 _FEWEST_DIGITS = 7
 """A shorter number in a filter is a prefix or an extension, not a person's."""
@@ -58,11 +59,12 @@ def remove_all(conn: Connection, rows: Sequence[SavedFilterRow]) -> None:
 
 
 def _has_number(row: SavedFilterRow, digits: str) -> bool:
-    """As the filter `number`, also without its country code, or whole among the words or in the name."""
+    """As the filter `number`, also without its country code and typed into the search, or whole among the words or in the name."""
     given = parse_qs(row.query)
-    filtered = _digits(*given.get("number", ())).lstrip("0")
-    if len(filtered) >= _FEWEST_DIGITS and digits.endswith(filtered):
-        return True
+    typed = [value for text in given.get("q", ()) for value in split_filters(text).values(FilterKey.NUMBER)]
+    for filtered in (_digits(value).lstrip("0") for value in (*given.get("number", ()), *typed)):
+        if len(filtered) >= _FEWEST_DIGITS and digits.endswith(filtered):
+            return True
     return digits in _digits(*given.get("q", ())) or digits in _digits(row.name)
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
+    and_,
     bindparam,
     cast,
     delete,
@@ -103,9 +104,9 @@ def condition(conn: Connection, query: Query) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [false()] if query.unsearchable else []
     for clause in _searchable(conn, query.clauses):
         if cipher_of(conn.dialect) is not None and (clause.prefix or len(clause.tokens) > 1):
-            found = calls.c.id.in_(_verified_calls(conn, clause))
+            found = calls.c.id.in_(_verified_calls(conn, clause, query.role))
         else:
-            found = calls.c.id.in_(select(turn_index.c.call_id).where(_match(conn, [clause])))
+            found = calls.c.id.in_(select(turn_index.c.call_id).where(_match(conn, [clause], query.role)))
         conditions.append(~found if clause.negated else found)
     return conditions
 
@@ -115,7 +116,7 @@ def hits_of(conn: Connection, call_ids: Sequence[CallId], query: Query, most: in
     wanted = _searchable(conn, query.wanted)
     if not wanted or not call_ids:
         return {}
-    found = turn_index.c.call_id.in_(call_ids), _match(conn, wanted)
+    found = turn_index.c.call_id.in_(call_ids), _match(conn, wanted, query.role)
     of_call = turn_index.c.call_id
     columns = [
         turn_index.c[name] for name in ("call_id", "position", "role", "start_ms", "text", "word_starts")
@@ -136,9 +137,10 @@ def hits_of(conn: Connection, call_ids: Sequence[CallId], query: Query, most: in
     return {call_id: Hits(tuple(listed), totals[call_id]) for call_id, listed in first.items()}
 
 
-def _verified_calls(conn: Connection, clause: Clause) -> list[CallId]:
+def _verified_calls(conn: Connection, clause: Clause, role: Role | None) -> list[CallId]:
     """The calls whose decrypted text matches, of those whose tokens do; at most `MOST_VALUES`."""
-    candidates = conn.execute(select(turn_index.c.call_id, turn_index.c.text).where(_match(conn, [clause])))
+    matching = select(turn_index.c.call_id, turn_index.c.text).where(_match(conn, [clause], role))
+    candidates = conn.execute(matching)
     found = dict.fromkeys(CallId(call_id) for call_id, text in candidates if hits(tokens(text), [clause]))
     return list(found)[:MOST_VALUES]
 
@@ -221,8 +223,13 @@ def _word_starts(turn: Turn) -> list[int]:
     return starts if len(starts) == len(turn.text.split()) else []
 
 
-def _match(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
-    """Turns that contain any of the clauses; with encryption also others, which do not contain them as text."""
+def _match(conn: Connection, clauses: Sequence[Clause], role: Role | None) -> ColumnElement[bool]:
+    """Turns, of `role` or of both, that contain any of the clauses; with encryption also others, which do not contain them as text."""
+    found = _contains(conn, clauses)
+    return found if role is None else and_(found, turn_index.c.role == role)
+
+
+def _contains(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
     cipher = cipher_of(conn.dialect)
     keyed = []
     if cipher is not None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from callreel.domain.call import Role
 from callreel.store.transcripts.search_tokens import Token, tokens
 
 MAX_CLAUSES = 32
@@ -29,10 +30,11 @@ class Clause:
 @dataclass(frozen=True, slots=True)
 class Query:
     """Matches calls that contain all wanted clauses and no negated one. Without clauses it matches every call, unless it is
-    `unsearchable`: text without a letter or digit, which matches none."""
+    `unsearchable`: text without a letter or digit, which matches none. With `role` only that party's turns count."""
 
     clauses: tuple[Clause, ...] = ()
     unsearchable: bool = False
+    role: Role | None = None
 
     @property
     def wanted(self) -> tuple[Clause, ...]:
@@ -47,11 +49,11 @@ class Part:
     hit: bool
 
 
-def parse(typed: str) -> Query:
-    """Parse a query. Never raises."""
+def parse(typed: str, role: Role | None = None) -> Query:
+    """Parse the words of a query, for the turns of one party or of both. Never raises."""
     clauses = (_clause(found) for found in _PIECE.finditer(typed))
     kept = [clause for clause in clauses if clause is not None]
-    return Query(tuple(dict.fromkeys(kept))[:MAX_CLAUSES], unsearchable=not kept and bool(typed.strip()))
+    return Query(tuple(dict.fromkeys(kept))[:MAX_CLAUSES], not kept and bool(typed.strip()), role)
 
 
 def _clause(found: re.Match[str]) -> Clause | None:

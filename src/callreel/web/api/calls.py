@@ -3,7 +3,6 @@
 docs/api.md describes the answers; `review/summary.py` makes them.
 """
 
-import re
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -25,11 +24,12 @@ from callreel.store.calls.call_list import CallFilter, Position, Sort
 from callreel.store.people import technicians
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search import Hits
-from callreel.store.transcripts.search_query import parse
+from callreel.store.transcripts.search_filters import split_filters
 from callreel.web.api.time_parameters import end_of, position_of, start_of, zone_of
 from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original
 from callreel.web.errors import not_found
 from callreel.web.heavy_requests import heavy
+from callreel.web.organizing.typed_filters import Reader, narrowed, number_filter
 from callreel.web.values import LARGEST_INTEGER
 
 LONGEST_QUERY = 500
@@ -65,16 +65,14 @@ class CallQuery(BaseModel):
     limit: int = Field(50, ge=1, le=500)
 
     def filter(self, own: str | None, me: str) -> CallFilter:
-        """The calls to list; `own` limits them to those of one agent, `me` is the name of who lists them. Raises 422."""
-        zone, party = zone_of(self.zone), self.number.strip()
-        by_name = any(character.isalpha() for character in party)
+        """The calls to list, without `q`; `own` limits them to those of one agent, `me` is the name of who lists them. Raises 422."""
+        zone, party = zone_of(self.zone), number_filter(self.number)
         return CallFilter(
-            query=parse(self.q),
             since=start_of(self.since, zone),
             until=end_of(self.until, zone),
             agent=self.agent or None,
-            number=None if by_name else re.sub(r"[^\d+]", "", party),
-            number_name=party if by_name else None,
+            number=party.get("number"),
+            number_name=party.get("number_name"),
             state=self.state,
             verdict=self.verdict if isinstance(self.verdict, Verdict) else None,
             judged=False if self.verdict == "none" else None,
@@ -108,7 +106,9 @@ def list_calls(
     if query.q.strip():
         text = query.q.strip() if context.options.audit_search_text else ""
         auditor.extend_often(auditor.event(request.scope, AuditAction.SEARCHED, subject=text))
+    reader = Reader(zone_of(query.zone), context.options.role_names)
     with context.database.read() as conn:
+        wanted = narrowed(conn, wanted, split_filters(query.q), reader)
         return JSONResponse(call_page(conn, wanted, query.limit, position_of(query.before), query.sort))
 
 
