@@ -9,7 +9,7 @@ import pytest
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.cost import Prices
 from callreel.domain.ids import CallId, LegSid
-from callreel.review.statistics import day_figures
+from callreel.review.statistics import Figures, Group, day_figures
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from tests.support.installation import NOON, Installation, grounded
@@ -47,6 +47,19 @@ def test_month_is_projected_at_its_rate(tmp_path: Path) -> None:
     assert report["month_cost"] == pytest.approx(0.012)
     assert report["month_forecast"] == pytest.approx(0.024)  # 15 of 30 days are over
     assert [day["calls"] for day in report["days"]] == [1, 0]
+
+
+def test_trend_divides_a_period_into_parts_of_equal_length() -> None:
+    group = Group(days=26)  # 9 parts: 2 days, then eight times 3
+    silences: dict[int, list[int]] = {0: [2000], 2: [1000, 4000], 24: [], 25: [500]}
+    for day, found in silences.items():
+        for silence_ms in found:
+            group.add(Figures(calls=1, measured=1, silence_ms=silence_ms), day)
+        group.add(Figures(calls=1), day)
+    trend: Any = group.as_json(priced=False)["trend"]
+    assert trend["calls_a_day"] == [1.0, 1.0, 0, 0, 0, 0, 0, 0, 1.0]
+    assert trend["silence_s_a_call"] == [2.0, 2.5, None, None, None, None, None, None, 0.5]
+    assert group.sums.calls == 8
 
 
 def test_forecast_assumes_at_least_one_day(tmp_path: Path) -> None:

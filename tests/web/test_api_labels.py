@@ -70,6 +70,39 @@ def test_label_filters_the_list_by_a_measure(ada: TestClient, place: Seed) -> No
     )
 
 
+def test_statistics_by_label_with_trends(ada: TestClient, signed_in: As, place: Seed) -> None:
+    add_measures(place)
+    complaint, praise, _ = (new_label(ada, name) for name in ("complaint", "praise", "unused"))
+    for call_id, label in ((SUSPECT, complaint), (DONE, complaint), (DONE, praise)):
+        attach(ada, call_id, label)
+    period = "from=2026-11-20&to=2026-11-22"
+    report = ada.get(f"/api/v1/statistics?{period}").json()
+    of_complaint, of_praise = report["labels"]
+    assert (of_complaint["id"], of_complaint["name"], of_complaint["color"]) == (
+        complaint,
+        "complaint",
+        "red",
+    )
+    assert (of_complaint["calls"], of_complaint["silence_ms"], of_complaint["interruptions"]) == (
+        2,
+        64_400,
+        1,
+    )
+    assert of_complaint["trend"] == {"calls_a_day": [0, 0, 2], "silence_s_a_call": [None, None, 32.2]}
+    assert (of_praise["calls"], of_praise["silence_ms"]) == (1, 4_400)
+    page = ada.get(f"/statistics?{period}").text
+    assert f'/?from=2026-11-20&amp;to=2026-11-22&amp;label={complaint}">complaint</a>' in page
+    assert 'aria-label="Calls a day: 0, 0, 2"' in page
+    [own] = (
+        one
+        for one in signed_in("maria").get(f"/api/v1/statistics?{period}").json()["labels"]
+        if one["id"] == complaint
+    )
+    assert (own["calls"], own["silence_ms"]) == (1, 4_400)
+    assert signed_in("zoe").get(f"/api/v1/statistics?{period}").json()["labels"] == []
+    assert "Calls by label" not in signed_in("zoe").get(f"/statistics?{period}").text
+
+
 def test_label_is_renamed_and_deleted_on_all_calls(signed_in: As) -> None:
     sam = signed_in("sam")
     label = new_label(sam)

@@ -1,4 +1,4 @@
-"""Statistics by day and by agent: calls, minutes, talk time, silences, interruptions, verdicts, storage, cost so far and
+"""Statistics by day, by agent and by label: calls, minutes, talk time, silences, interruptions, verdicts, storage, cost so far and
 projected for the month.
 
 A call counts for the day on which it began, in the reader's time zone. A few queries over the range read everything,
@@ -23,13 +23,15 @@ from callreel.domain.ids import CallId
 from callreel.domain.recording import from_file
 from callreel.domain.verdict import Verdict
 from callreel.review.costs import between_ms, cost_of, main_recording
-from callreel.store.calls import figures
+from callreel.store.calls import figures, labels
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.measures import MeasuresHead
 from callreel.store.transcripts import transcripts
 
 R = TypeVar("R")
 NO_VERDICT = "none"
+MOST_PARTS = 12
+"""Of a trend: a period is divided into at most so many equal parts."""
 _OF_MONTH = ("month_cost", "month_forecast", "stored_minutes", "month_storage", "budget", "budget_alert")
 _MEASURES = ("silence_ms", "overlap_ms", "interruptions", "agent_interruptions")
 _SUMS = (
@@ -97,6 +99,54 @@ class Figures:
         }
 
 
+@dataclass(slots=True)
+class Group:
+    """The calls of an agent or a label in a period of `days` days: their sums, and per part of the period, oldest first, what a trend is made of.
+
+    The parts have equally many days, except that the first may have fewer.
+    """
+
+    days: int
+    sums: Figures = field(default_factory=Figures)
+    calls: Counter[int] = field(default_factory=Counter)
+    measured: Counter[int] = field(default_factory=Counter)
+    silence_ms: Counter[int] = field(default_factory=Counter)
+
+    def add(self, found: Figures, day: int) -> None:
+        """Add one call; `day` counts from the first of the period."""
+        self.sums.add(found)
+        part = (self.days - 1 - day) // self._days_of_part
+        self.calls[part] += 1
+        self.measured[part] += found.measured
+        self.silence_ms[part] += found.silence_ms
+
+    def as_json(self, *, priced: bool) -> dict[str, Json]:
+        parts = range((self.days - 1) // self._days_of_part, -1, -1)
+        days = {part: min(self._days_of_part, self.days - part * self._days_of_part) for part in parts}
+        silence_s = [
+            round(self.silence_ms[part] / 1000 / measured, 1) if (measured := self.measured[part]) else None
+            for part in parts
+        ]
+        trend: dict[str, Json] = {
+            "calls_a_day": [round(self.calls[part] / days[part], 2) for part in parts],
+            "silence_s_a_call": [*silence_s],
+        }
+        return {**self.sums.as_json(priced=priced), "trend": trend}
+
+    @property
+    def _days_of_part(self) -> int:
+        return -(-self.days // MOST_PARTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The calls of a period: the sums of each day, also of those without calls, and each agent and label with calls."""
+
+    days: dict[date, Figures]
+    agents: dict[str, Group]
+    labels: dict[int, Group]
+
+
 def day_figures(
     conn: Connection,
     first: date,
@@ -107,22 +157,31 @@ def day_figures(
     now: datetime,
     budget: Decimal | None = None,
 ) -> dict[str, Json]:
-    """Each day from `first` to `last`, both included, each agent in them, their total, and the month of `now`.
+    """Each day from `first` to `last`, both included, each agent and label in them, their total, and the month of `now`.
 
     `agent` is the identity whose calls count, None for all. Costs are None without `prices`.
     """
-    days, agents = _by_day(conn, first, last, zone, agent, prices)
+    found = _sorted(conn, first, last, zone, agent, prices)
     total = Figures()
-    for figures_of_day in days.values():
+    for figures_of_day in found.days.values():
         total.add(figures_of_day)
     priced = prices is not None
     return {
         "zone": str(zone),
         "currency": prices.currency if prices else None,
-        "days": [{"date": day.isoformat(), **found.as_json(priced=priced)} for day, found in days.items()],
-        "agents": [{"agent": name, **found.as_json(priced=priced)} for name, found in sorted(agents.items())],
+        "days": [
+            {"date": day.isoformat(), **sums.as_json(priced=priced)} for day, sums in found.days.items()
+        ],
+        "agents": [
+            {"agent": name, **group.as_json(priced=priced)} for name, group in sorted(found.agents.items())
+        ],
+        "labels": [
+            {"id": label.id, "name": label.name, "color": label.color.value, **group.as_json(priced=priced)}
+            for label in labels.all_labels(conn)
+            if (group := found.labels.get(label.id)) is not None
+        ],
         "total": total.as_json(priced=priced),
-        **month_figures(conn, zone, agent, prices, now, budget, days),
+        **month_figures(conn, zone, agent, prices, now, budget, found.days),
     }
 
 
@@ -146,7 +205,7 @@ def month_figures(
         return {"month": name, **dict.fromkeys(_OF_MONTH)}
     so_far, days = Figures(), [first + timedelta(days=n) for n in range(today.day)]
     missing = [day for day in days if day not in known]
-    read = _by_day(conn, missing[0], missing[-1], zone, agent, prices)[0] if missing else {}
+    read = _sorted(conn, missing[0], missing[-1], zone, agent, prices).days if missing else {}
     for day in days:
         so_far.add(known[day] if day in known else read[day])
     long_days = calendar.monthrange(first.year, first.month)[1]
@@ -176,18 +235,19 @@ def month_figures(
     }
 
 
-def _by_day(
+def _sorted(
     conn: Connection, first: date, last: date, zone: tzinfo, agent: str | None, prices: Prices | None
-) -> tuple[dict[date, Figures], dict[str, Figures]]:
-    """The sums of each day, also of those without calls, and of each agent with calls."""
+) -> Sorted:
     since = datetime.combine(first, time(), zone)
     until = datetime.combine(last + timedelta(days=1), time(), zone)
     days = {first + timedelta(days=n): Figures() for n in range((last - first).days + 1)}
-    agents: dict[str, Figures] = defaultdict(Figures)
+    agents: dict[str, Group] = defaultdict(lambda: Group(len(days)))
+    by_label: dict[int, Group] = defaultdict(lambda: Group(len(days)))
     rows = figures.calls_between(conn, since, until, agent)
     legs = _by_call(figures.legs_between(conn, since, until), lambda row: row.call_id)
     streams = _by_call(figures.streams_between(conn, since, until), lambda row: row.call_id)
     recordings = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
+    labeled = figures.labels_between(conn, since, until)
     spoken = figures.spoken_between(conn, since, until)
     measured = figures.measured_between(conn, since, until)
     stored = figures.stored_between(conn, since, until)
@@ -205,9 +265,11 @@ def _by_day(
             main, by_engines = main_recording(recordings[row.id]), charged.get(row.id, [])
             cost = cost_of(row, legs[row.id], streams[row.id], main, prices, by_engines)
             found.cost = cost.total if cost else Decimal(0)
-        days[row.created_at.astimezone(zone).date()].add(found)
-        agents[row.agent].add(found)
-    return days, agents
+        day = row.created_at.astimezone(zone).date()
+        days[day].add(found)
+        for group in (agents[row.agent], *(by_label[label] for label in labeled.get(row.id, ()))):
+            group.add(found, (day - first).days)
+    return Sorted(days, agents, by_label)
 
 
 def _of_call(row: CallRow, speech_ms: Mapping[str, int], stored_bytes: int) -> Figures:

@@ -14,8 +14,10 @@ from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import (
+    call_labels,
     calls,
     carrier_deletions,
+    labels,
     layers,
     legs,
     measures,
@@ -52,6 +54,18 @@ def measured_between(conn: Connection, since: datetime, until: datetime) -> dict
     """The measures of the measured calls."""
     query = select(*HEAD).where(measures.c.created_at >= since, measures.c.created_at < until)
     return {row.call_id: row for row in fetch_all(conn, MeasuresHead, query)}
+
+
+def labels_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, list[int]]:
+    """The ids of each call's labels; calls without any are left out."""
+    at = call_labels.c.created_at
+    # An index has the calls of each label by time.
+    every = call_labels.c.label_id.in_(select(labels.c.id))
+    query = select(call_labels.c.call_id, call_labels.c.label_id).where(every, at >= since, at < until)
+    found: dict[CallId, list[int]] = {}
+    for call_id, label_id in conn.execute(query):
+        found.setdefault(CallId(call_id), []).append(label_id)
+    return found
 
 
 def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, dict[str, int]]:

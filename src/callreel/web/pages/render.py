@@ -17,7 +17,7 @@ from callreel.domain.call import Role
 from callreel.domain.redaction import Entity
 from callreel.web.auth.person import Person
 from callreel.web.options import WebOptions
-from callreel.web.pages import wording
+from callreel.web.pages import sparkline, wording
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 STATIC: Final = Path(__file__).parents[1] / "static"
@@ -90,6 +90,8 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "at_carrier": lambda outcome: wording.AT_CARRIER.get(outcome, outcome),
         "moment_kind": lambda kind: wording.MOMENTS[kind],
         "action_name": lambda action: wording.label(action.replace("_", " ")),
+        "trend_points": sparkline.points,
+        "trend_values": sparkline.spoken,
         "light_name": lambda light: wording.LIGHTS.get(light, light),
     }
 
