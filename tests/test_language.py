@@ -22,7 +22,7 @@ CHECKED = (
     "ui/tests",
 )
 """Files and folders, relative to the repository."""
-NOT_PROSE = {"built", "node_modules", "__pycache__"}
+NOT_PROSE = {"built", "node_modules", "__pycache__", "common_words.py"}
 SUFFIXES = {".py", ".md", ".ts", ".html", ".css", ".sh"}
 
 PHRASES = re.compile(

@@ -14,6 +14,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.label import LabelColor
 from callreel.store.calls import calls, erasures, holds, labels
 from callreel.store.calls.erasures import ErasureRow
+from callreel.store.insight import topics
 from callreel.store.people import technicians
 from callreel.store.transcripts import vocabulary
 from callreel.web.options import WebOptions
@@ -51,6 +52,18 @@ def test_search_hit_opens_the_player_at_the_word(page: Page, base_url: str, plac
     )
     word = page.locator('[data-view="final"] .word', has_text="library")
     assert float(word.get_attribute("data-start-ms") or "nan") == pytest.approx(wanted, abs=60)
+
+
+def test_topic_is_in_the_row_of_the_list_and_of_a_filtered_one(
+    page: Page, base_url: str, place: Seed
+) -> None:
+    with place.database.write() as conn:
+        topics.set_due(conn, DONE)
+        [(_, version)] = [row for row in topics.due(conn, 10) if row[0] == DONE]
+        topics.put(conn, DONE, version, "left gauge, <valve>")
+    for address in (base_url, f"{base_url}/?agent=maria", f"{base_url}/calls/{DONE}"):
+        page.goto(address)
+        expect(page.locator(".topic")).to_have_text("Topic: left gauge, <valve>")
 
 
 def test_filters_are_kept_in_the_url(page: Page, base_url: str) -> None:

@@ -1,5 +1,5 @@
 """The scheduled jobs of an installation, which its leading server runs: reconciliation, archive, erasure, deletion at the
-carrier, orders for lost work, and deletion of old workflow records."""
+carrier, orders for lost work, topics of calls, and deletion of old workflow records."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from callreel.domain.retention import parse_rules
 from callreel.domain.work import WorkItem
 from callreel.postcall.carrier_inventory import CarrierList
 from callreel.postcall.reconciliation import SWEEP_INTERVAL_S, LookupSchedule, Reconciler
+from callreel.postcall.topics import Topics
 from callreel.postcall.workflows import Dispatcher
 from callreel.retention.archive import QUIET, Archiver
 from callreel.retention.audit_upkeep import AuditUpkeep
@@ -31,6 +32,7 @@ CARRIER_EVERY_S = 900.0
 LOST_WORK_EVERY_S = 60.0
 HISTORY_EVERY_S = 3600.0
 REDACTIONS_EVERY_S = 600.0
+TOPICS_EVERY_S = 5.0
 BUDGET_EVERY_S = 900.0
 
 
@@ -68,6 +70,10 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
         retention_of(settings, runtime).job(leads),
         PeriodicJob(
             name="order-redactions", job=redactor_of(settings, runtime).order_due, interval_s=REDACTIONS_EVERY_S,
+            enabled=leads,
+        ),
+        PeriodicJob(
+            name="topics", job=Topics(runtime.database, runtime.publisher).sweep, interval_s=TOPICS_EVERY_S,
             enabled=leads,
         ),
         audit_upkeep_of(settings, runtime).job(leads),

@@ -157,10 +157,10 @@ def _analysis(call: Call) -> list[Json]:
             {"type": "transcript", **about, **_inline(body), "vendor": _VENDOR, "product": product,
              "schema": "callreel-transcript-1"}
         )  # fmt: skip
-    if document["moments"]:
-        worth: dict[str, Json] = {"moments": document["moments"]}
+    if document["topic"] or document["moments"]:
+        said: dict[str, Json] = {"topic": document["topic"], "moments": document["moments"]}
         found.append(
-            {"type": "report", **about, **_inline(worth), "vendor": _VENDOR, "schema": "callreel-moments-1"}
+            {"type": "report", **about, **_inline(said), "vendor": _VENDOR, "schema": "callreel-insight-1"}
         )
     if document["verdict"] is not None:
         judged: dict[str, Json] = {

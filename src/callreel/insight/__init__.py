@@ -1,1 +1,1 @@
-"""What a call was about, from its text: the moments worth a jump. Pure."""
+"""What a call was about, from its text: its topic, and the moments worth a jump. Pure."""

@@ -27,6 +27,7 @@ from callreel.review.summary import (
     revision_head,
 )
 from callreel.store.calls import calls, consents, measures, pauses
+from callreel.store.insight import topics
 from callreel.store.people import technicians
 from callreel.store.transcripts import revisions
 
@@ -85,6 +86,7 @@ def export_transcript(
         case Format.JSON:
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
             head["consent"] = consent_summary(conn, call_id)
+            head["topic"] = topics.of_calls(conn, [call_id]).get(call_id)
             head["measures"] = measures_summary(measures.of_call(conn, call_id))
             moments = moment_summaries(turns, shown.machine.language if shown else "")
             return transcript_json({**_json_head(head, shown), "pauses": listed, "moments": moments}, turns)

@@ -42,6 +42,7 @@ from callreel.store.calls.notes import NoteRow
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
+from callreel.store.insight import topics
 from callreel.store.people import technicians
 from callreel.store.transcripts import finals, live_scores, revisions, transcripts
 from callreel.store.transcripts.live_scores import LiveScoreRow
@@ -137,14 +138,15 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
 
 
 def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Summary]:
-    """For each of these calls: whether it is `held`, whether it is `erasing` (ordered, but not done), and its `labels`."""
+    """For each of these calls: whether it is `held`, whether it is `erasing` (ordered, but not done), its `labels` and its `topic`."""
     held, erasing = holds.held(conn, call_ids), erasures.in_progress(conn, call_ids)
-    labeled = labels.of_calls(conn, call_ids)
+    labeled, about = labels.of_calls(conn, call_ids), topics.of_calls(conn, call_ids)
     return {
         call_id: {
             "held": call_id in held,
             "erasing": call_id in erasing,
             "labels": [label_summary(row) for row in labeled.get(call_id, [])],
+            "topic": about.get(call_id),
         }
         for call_id in call_ids
     }

@@ -16,6 +16,7 @@ export function callRow(call: ListedCall, names: Record<Role, string>, picks = f
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", { "data-since": call.state === "live" && (call.answered_at ?? call.created_at) }, duration(call.duration_ms))),
     el("p.state", {}, badge(call), ...retentionBadge(call)),
+    call.topic ? el("p.topic", {}, el("span.visually-hidden", {}, "Topic: "), call.topic) : null,
     triageLine(call),
     measuresText(call.measures, names.agent) ? el("p.how", {}, measuresText(call.measures, names.agent)) : null,
     reason ? el("p.why", {}, sentence(reason.detail)) : null,

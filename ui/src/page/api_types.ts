@@ -79,6 +79,8 @@ export interface Measures {
 export interface ListedCall extends CallHead {
   /** Null until the call is measured. */
   measures?: Measures | null;
+  /** Key phrases of the call; null where nothing stands out. */
+  topic?: string | null;
   notes?: number;
   held?: boolean;
   /** An erasure was requested and is not complete. */

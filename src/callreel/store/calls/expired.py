@@ -27,11 +27,12 @@ from callreel.store.db.tables import (
     live_scores,
     notes,
     phrase_alerts,
+    topics,
     transcripts,
     turn_index,
 )
 
-_TEXT = (transcripts, finals, turn_index, notes, live_scores, phrase_alerts)
+_TEXT = (transcripts, finals, turn_index, notes, live_scores, phrase_alerts, topics)
 _SPOKEN = (EventKind.FINAL, EventKind.NOTE, EventKind.PHRASE_ALERT)
 
 
@@ -133,7 +134,7 @@ def delete_layers(conn: Connection, call_id: CallId) -> dict[str, Json]:
 
 
 def delete_text(conn: Connection, call_id: CallId) -> dict[str, Json]:
-    """Delete transcripts with their corrections, notes, phrase alerts and the events of these; returns how many of each."""
+    """Delete transcripts with their corrections, notes, phrase alerts, the topic and the events of these; returns how many of each."""
     counts: dict[str, Json] = {
         table.name: conn.execute(delete(table).where(table.c.call_id == call_id)).rowcount for table in _TEXT
     }

@@ -632,6 +632,16 @@ turn_index = _table(
     UniqueConstraint("call_id", "position"),
 )
 
+# The one-line topics of calls, and which calls wait for theirs: `store/insight/topics.py`.
+topics = _table(
+    "topics",
+    Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("due", Boolean, nullable=False),
+    Column("text", SealedText("topics.text")),
+)
+Index("ix_topics_due", topics.c.call_id, sqlite_where=topics.c.due, postgresql_where=topics.c.due)
+
 processes = _table(
     "processes",
     Column("name", Text, primary_key=True),

@@ -42,6 +42,7 @@ from callreel.redaction.masking import masked_turns
 from callreel.store.db.tables import calls, turn_index
 from callreel.store.db.types import MOST_VALUES, cipher_of
 from callreel.store.encryption.sealed_text import TextCipher
+from callreel.store.insight import topics
 from callreel.store.transcripts import redactions
 from callreel.store.transcripts.search_query import Clause, Part, Query, hits, snippet
 from callreel.store.transcripts.search_tokens import Token, tokens
@@ -49,6 +50,8 @@ from callreel.store.transcripts.search_tokens import Token, tokens
 Tokenized = Mapping[str, str]
 NONE: Tokenized = MappingProxyType({})
 
+NEWEST_TURNS = 20_000
+"""The part of the index in which words are counted: some hundreds of calls, so that counting takes bounded time."""
 _LAST_POSITION = 16_383
 _POSITIONS_A_LEXEME = 256
 _PREFIX_LETTERS = 3
@@ -84,8 +87,10 @@ def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn], known:
     """Replace the indexed turns of a call by those of its displayed transcript; `turns` have the recorded roles.
 
     Redacted words are not indexed, and nothing is while the call awaits redaction. `known` has tokens of some of the texts.
+    The call's topic is removed; it waits for one of the new text.
     """
     conn.execute(_FORGET, {"call": call_id})
+    topics.set_due(conn, call_id)
     flags = conn.execute(_FLAGS, {"call": call_id}).first()
     if flags is not None and flags.redaction_awaited:
         return
@@ -97,6 +102,31 @@ def index_turns(conn: Connection, call_id: CallId, turns: Sequence[Turn], known:
     ]
     if rows:
         conn.execute(insert(turn_index), rows)
+
+
+def indexed_turns(conn: Connection, call_id: CallId) -> list[tuple[Role, str]]:
+    """Role and text of the indexed turns of a call, in the order of speech."""
+    query = select(turn_index.c.role, turn_index.c.text).where(turn_index.c.call_id == call_id)
+    return [(row.role, row.text) for row in conn.execute(query.order_by(turn_index.c.position))]
+
+
+def in_other_calls(conn: Connection, call_id: CallId, words: Iterable[str]) -> tuple[dict[str, int], int]:
+    """How many calls besides this one have each word, and how many there are, among the `NEWEST_TURNS` of the index.
+
+    (Nothing, 0) with encryption without keyed tokens. A word is one token, otherwise it is not counted.
+    """
+    cipher = cipher_of(conn.dialect)
+    if cipher is not None and not cipher.searchable:
+        return {}, 0
+    newest = conn.execute(select(func.coalesce(func.max(turn_index.c.id), 0))).scalar_one() - NEWEST_TURNS
+    others = select(func.count(turn_index.c.call_id.distinct()))
+    others = others.where(turn_index.c.id > newest, turn_index.c.call_id != call_id)
+    counts = {}
+    for word in words:
+        said = tuple(token.text for token in tokens(word))
+        if len(said) == 1:
+            counts[word] = conn.execute(others.where(_contains(conn, [Clause(said)], newest))).scalar_one()
+    return counts, conn.execute(others).scalar_one()
 
 
 def condition(conn: Connection, query: Query) -> list[ColumnElement[bool]]:
@@ -229,7 +259,10 @@ def _match(conn: Connection, clauses: Sequence[Clause], role: Role | None) -> Co
     return found if role is None else and_(found, turn_index.c.role == role)
 
 
-def _contains(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool]:
+def _contains(
+    conn: Connection, clauses: Sequence[Clause], after_id: int | None = None
+) -> ColumnElement[bool]:
+    """`after_id` limits the search on SQLite; the caller has the condition itself."""
     cipher = cipher_of(conn.dialect)
     keyed = []
     if cipher is not None:
@@ -239,6 +272,8 @@ def _contains(conn: Connection, clauses: Sequence[Clause]) -> ColumnElement[bool
         return or_(*(turn_index.c.tokens.op("@@")(cast(literal(query), TSQUERY)) for query in queries))
     expression = " OR ".join([*map(_fts5, clauses), *(f"({' AND '.join(found)})" for found in keyed)])
     rows = select(literal_column("rowid", Integer)).select_from(table("turn_fts"))
+    if after_id is not None:
+        rows = rows.where(literal_column("rowid", Integer) > after_id)
     return turn_index.c.id.in_(rows.where(literal_column("turn_fts").op("MATCH")(expression)))
 
 

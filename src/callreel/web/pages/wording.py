@@ -66,6 +66,7 @@ ROW_NAMES: Mapping[str, str] = {
     "notes": "Notes and marks",
     "call_labels": "Labels",
     "turn_index": "Search index entries",
+    "topics": "Topic",
     "live_events": "Live events",
     "holds": "Legal holds with their reasons",
 }

@@ -472,6 +472,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("call_id", "position"),
     )
     op.create_table(
+        "topics",
+        sa.Column("call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("due", sa.Boolean, nullable=False),
+        sa.Column("text", sa.String),
+    )
+    due = sa.text("due")
+    op.create_index("ix_topics_due", "topics", ["call_id"], sqlite_where=due, postgresql_where=due)
+    op.create_table(
         "pauses",
         sa.Column("id", _LARGE, primary_key=True),
         _of_call(),

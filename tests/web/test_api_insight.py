@@ -1,11 +1,12 @@
-"""Moments in the API, the exports and on the page: of whom they are, what they never show, and who reads them."""
+"""Moments and topics in the API, the exports and on the pages: of whom they are, what they never show, and who reads them."""
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from callreel.store.db.tables import transcripts
-from tests.support.seed import DONE, LIVE, Seed
+from callreel.store.insight import topics
+from tests.support.seed import DONE, LIVE, SUSPECT, Seed
 from tests.support.spoken_card import MASKED, redactor, say_card
 from tests.web.conftest import As
 
@@ -42,9 +43,9 @@ def test_moments_are_in_the_api_the_exports_and_on_the_page(signed_in: As, engli
     [report] = [
         part
         for part in sam.get(f"{API}/vcon").json()["analysis"]
-        if part.get("schema") == "callreel-moments-1"
+        if part.get("schema") == "callreel-insight-1"
     ]
-    assert (report["type"], report["body"]) == ("report", {"moments": [GAUGE]})
+    assert (report["type"], report["body"]) == ("report", {"topic": None, "moments": [GAUGE]})
     page = sam.get(PAGE).text
     assert "Questions: 1" in page and '<a class="figure" href="#t=8.3" title="Play from here">' in page
 
@@ -93,3 +94,41 @@ def test_moments_of_a_live_call_wait_for_its_transcript(signed_in: As, english: 
 def test_agents_read_moments_of_their_own_calls_only(signed_in: As, english: Seed) -> None:
     assert signed_in("maria").get(API).json()["moments"] == [GAUGE]
     assert signed_in("zoe").get(API).status_code == 404
+
+
+TOPIC = "<b>left gauge</b>, valve"
+
+
+@pytest.fixture
+def about(place: Seed) -> Seed:
+    """The finished call has a topic, with markup in it."""
+    with place.database.write() as conn:
+        topics.set_due(conn, DONE)
+        [(_, version)] = [row for row in topics.due(conn, 10) if row[0] == DONE]
+        assert topics.put(conn, DONE, version, TOPIC)
+    return place
+
+
+def test_topic_is_in_lists_calls_and_exports(signed_in: As, about: Seed) -> None:
+    sam = signed_in("sam")
+    listed = {call["call_id"]: call["topic"] for call in sam.get("/api/v1/calls").json()["calls"]}
+    assert (listed[DONE], listed[SUSPECT]) == (TOPIC, None)
+    assert sam.get(API).json()["topic"] == sam.get(f"{PAGE}/transcript.json").json()["call"]["topic"] == TOPIC
+    [report] = [
+        part
+        for part in sam.get(f"{API}/vcon").json()["analysis"]
+        if part.get("schema") == "callreel-insight-1"
+    ]
+    assert report["body"] == {"topic": TOPIC, "moments": []}
+    for page in (sam.get("/").text, sam.get(PAGE).text):
+        assert '<span class="visually-hidden">Topic: </span>&lt;b&gt;left gauge&lt;/b&gt;, valve</p>' in page
+    correct(sam, 1, "hello i am in front of it")
+    assert sam.get(API).json()["topic"] is None, "until one of the new text is found"
+
+
+def test_agents_read_topics_of_their_own_calls_only(signed_in: As, about: Seed) -> None:
+    [mine] = [
+        call for call in signed_in("maria").get("/api/v1/calls").json()["calls"] if call["call_id"] == DONE
+    ]
+    assert mine["topic"] == TOPIC
+    assert TOPIC not in signed_in("zoe").get("/api/v1/calls").text

@@ -1,0 +1,48 @@
+"""Gives each call its topic, soon after its searchable text changed: by a transcript, a correction or a redaction.
+
+The rules are in `insight/topic.py`. How many other calls have a word is counted in the search index, so nothing else keeps
+words of erased calls, and with encryption only keyed tokens are compared.
+"""
+
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.events import EventKind, LiveEvent
+from callreel.domain.ids import CallId
+from callreel.insight.topic import candidates, topic_of
+from callreel.store.db.database import Database
+from callreel.store.insight import topics
+from callreel.store.transcripts import revisions, search
+
+AT_ONCE = 50
+"""Calls of one sweep, so that a history that was imported does not occupy the database for long."""
+
+
+class Topics:
+    """Blocking; harmless when several processes run it."""
+
+    def __init__(self, database: Database, publisher: EventPublisher) -> None:
+        self._database = database
+        self._publisher = publisher
+
+    def sweep(self) -> int:
+        """Find the topics of calls that wait for theirs; returns how many calls were looked at."""
+        with self._database.read() as conn:
+            due = topics.due(conn, AT_ONCE)
+        for call_id, version in due:
+            self._find(call_id, version)
+        return len(due)
+
+    def _find(self, call_id: CallId, version: int) -> None:
+        with self._database.read() as conn:
+            shown = revisions.shown(conn, call_id)
+            found = candidates(search.indexed_turns(conn, call_id), shown.machine.language if shown else "")
+            text = None
+            if found is not None:
+                in_calls, others = search.in_other_calls(
+                    conn, call_id, [found.spoken[stem] for stem in found.weights]
+                )
+                text = topic_of(found, in_calls, others)
+        with self._database.write() as conn:
+            if not topics.put(conn, call_id, version, text) or text is None:
+                return
+            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, {"topic": True}))
+        self._publisher.publish(event)

@@ -1,0 +1,1 @@
+"""What a call was about, as rows: topics."""

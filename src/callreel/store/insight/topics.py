@@ -1,0 +1,39 @@
+"""The topics of calls as rows, one line each, and which calls wait for theirs.
+
+A row is written when the searchable text of its call changes, without a topic at first, so that no topic has words that are
+no longer shown. `version` counts these changes: a topic of an earlier text is not saved.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select, update
+
+from callreel.domain.ids import CallId
+from callreel.store.db.dialect import insert
+from callreel.store.db.tables import topics
+
+
+def set_due(conn: Connection, call_id: CallId) -> None:
+    """Remove the topic of a call whose text changed; it waits for another one."""
+    changed = {"due": True, "text": None, "version": topics.c.version + 1}
+    new = insert(conn.dialect.name, topics).values(call_id=call_id, due=True, version=1)
+    conn.execute(new.on_conflict_do_update(index_elements=[topics.c.call_id], set_=changed))
+
+
+def due(conn: Connection, limit: int) -> list[tuple[CallId, int]]:
+    """Calls that wait for their topic, with the version of their text."""
+    query = select(topics.c.call_id, topics.c.version).where(topics.c.due).order_by(topics.c.call_id)
+    return [(CallId(row.call_id), row.version) for row in conn.execute(query.limit(limit))]
+
+
+def put(conn: Connection, call_id: CallId, version: int, text: str | None) -> bool:
+    """Save a topic, None for a call without one; False, and nothing changes, if the text changed meanwhile."""
+    same = topics.c.call_id == call_id, topics.c.version == version
+    return conn.execute(update(topics).where(*same).values(text=text, due=False)).rowcount > 0
+
+
+def of_calls(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, str]:
+    """The topics of those of these calls that have one."""
+    query = select(topics.c.call_id, topics.c.text)
+    query = query.where(topics.c.call_id.in_(list(call_ids)), topics.c.text.is_not(None))
+    return {CallId(row.call_id): row.text for row in conn.execute(query)}
