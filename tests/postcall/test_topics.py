@@ -91,8 +91,12 @@ def test_another_transcript_replaces_the_topic(database: Database, stage: Topics
     assert topic(database) is None, "never one of another text"
     stage.sweep()
     assert topic(database) == "boiler"
+    with database.read() as conn:
+        events = live_events.last_id(conn)
     say(database, CALL.id, *BOILER, run="german", language="de")
     assert (stage.sweep(), topic(database)) == (1, None)
+    with database.read() as conn:
+        assert live_events.last_id(conn) == events
 
 
 def test_redacted_words_leave_the_topic_at_once(

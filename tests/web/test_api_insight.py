@@ -52,7 +52,7 @@ def test_moments_are_in_the_api_the_exports_and_on_the_page(signed_in: As, engli
 
 def test_unknown_language_has_no_moments(ada: TestClient) -> None:
     assert ada.get(API).json()["moments"] == []
-    assert 'id="moments"' not in ada.get(PAGE).text
+    assert 'id="moments" data-swap hidden>' in ada.get(PAGE).text
 
 
 def test_moments_follow_a_correction_and_swapped_roles(signed_in: As, english: Seed) -> None:

@@ -10,11 +10,15 @@ import soundfile
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 from sqlalchemy import select, update
 
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.transcript import TranscriptKind
+from callreel.postcall.topics import Topics
+from callreel.runtime.clock import Clock
 from callreel.store.calls import layers
 from callreel.store.db.tables import layers as layers_table
 from callreel.store.db.tables import transcripts as transcripts_table
 from callreel.store.db.tables import turns as turns_table
+from callreel.store.insight import topics
 from callreel.store.transcripts import live_scores
 from tests.support.seed import Seed
 from tests.web.spoken_call import LIVE_OFFSET_MS, SPOKEN, add_spoken_call, spoken_lines
@@ -83,6 +87,17 @@ def test_clicked_moment_plays_from_its_time(page: Page, base_url: str, place: Se
     promise.get_by_role("link").click()
     page.wait_for_function(f"() => !{AUDIO}.paused")
     wait_for_position(page, 32_900, 34_500)
+
+
+def test_topic_and_moments_change_on_an_open_page(review: Page, place: Seed) -> None:
+    moments = review.locator("#moments")
+    expect(moments).to_be_hidden()
+    with place.database.write() as conn:
+        conn.execute(update(transcripts_table).values(language="en"))
+        topics.set_due(conn, SPOKEN)
+    assert Topics(place.database, EventPublisher(place.database, place.bus, Clock())).sweep() > 0
+    expect(review.locator("#head .topic")).to_have_text("Topic: door, elevator, switch")
+    expect(moments).to_contain_text("i will be there in half an hour")
 
 
 def test_spoken_word_is_highlighted(review: Page) -> None:

@@ -7,7 +7,7 @@ words of erased calls, and with encryption only keyed tokens are compared.
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
-from callreel.insight.topic import candidates, topic_of
+from callreel.insight.topic import LANGUAGE, candidates, topic_of
 from callreel.store.db.database import Database
 from callreel.store.insight import topics
 from callreel.store.transcripts import revisions, search
@@ -34,7 +34,8 @@ class Topics:
     def _find(self, call_id: CallId, version: int) -> None:
         with self._database.read() as conn:
             shown = revisions.shown(conn, call_id)
-            found = candidates(search.indexed_turns(conn, call_id), shown.machine.language if shown else "")
+            language = shown.machine.language if shown else ""
+            found = candidates(search.indexed_turns(conn, call_id), language)
             text = None
             if found is not None:
                 in_calls, others = search.in_other_calls(
@@ -42,7 +43,9 @@ class Topics:
                 )
                 text = topic_of(found, in_calls, others)
         with self._database.write() as conn:
-            if not topics.put(conn, call_id, version, text) or text is None:
+            if not topics.put(conn, call_id, version, text) or language != LANGUAGE:
                 return
-            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, {"topic": True}))
+            # Without words: the event outlives a correction. Pages read the topic again, and the moments.
+            data = {"topic": text is not None}
+            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, data))
         self._publisher.publish(event)

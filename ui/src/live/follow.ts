@@ -30,6 +30,11 @@ export function followCall(page: HTMLElement): void {
     updateLights(required(document, "#layers"), document.getElementById("lights"));
     closed = state === "closed";
   });
+  // What is derived from the text: the rest of the page of a closed call stays, where a person may be correcting it.
+  const refreshInsight = pageRefresher((fresh) => {
+    localizeTimes(fresh);
+    for (const id of ["head", "moments"]) replacePart(document.getElementById(id), fresh.getElementById(id));
+  });
   const storedChange = () => {
     if (!closed) refresh();
   };
@@ -58,6 +63,7 @@ export function followCall(page: HTMLElement): void {
     call: (data: { state?: string; roles_swapped?: boolean }) => {
       if (data.state === "erased" || data.roles_swapped !== undefined) location.reload();
       else if (["labels", "reviewed", "assigned_to"].some((name) => name in data)) document.dispatchEvent(new CustomEvent("triage-changed"));
+      else if (closed && "topic" in data) refreshInsight();
       else storedChange();
     },
     transcript: ({ redacted }: { redacted?: boolean }) =>
